@@ -1,0 +1,151 @@
+"""Messages that a client sends, as one tagged union (`type` is the tag, fields are camelCase)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from roomfsm.protocol.fields import (
+    CandidateLine,
+    ChatText,
+    DisplayName,
+    Mid,
+    MLineIndex,
+    Ref,
+    RoomName,
+    Sdp,
+    Source,
+    StreamId,
+    Token,
+    Ufrag,
+)
+
+
+class _ClientMessage(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    tag_field="type",
+    omit_defaults=True,
+):
+    """A message from a client; `ref`, if given, is repeated by the reply."""
+
+
+class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
+    """Enter a room, opening it if need be. Reply: `joined`."""
+
+    room: RoomName
+    name: DisplayName = "Guest"
+    ref: Ref | None = None
+
+
+class Leave(_ClientMessage, frozen=True, tag="leave", kw_only=True):
+    """Leave the room; one's streams and views end. Reply: `participantLeft` naming oneself."""
+
+    ref: Ref | None = None
+
+
+class Switch(_ClientMessage, frozen=True, tag="switch", kw_only=True):
+    """Go to another room in one step on the same connection, name kept. Reply: `joined` of that room."""
+
+    room: RoomName
+    ref: Ref | None = None
+
+
+class Rename(_ClientMessage, frozen=True, tag="rename", kw_only=True):
+    """Take another display name. Reply: `participantChanged`, which everybody in the room gets."""
+
+    name: DisplayName
+    ref: Ref | None = None
+
+
+class Chat(_ClientMessage, frozen=True, tag="chat", kw_only=True):
+    """Say something to everybody in the room. Reply: the `chat` that everybody gets."""
+
+    text: ChatText
+    ref: Ref | None = None
+
+
+class Publish(_ClientMessage, frozen=True, tag="publish", kw_only=True):
+    """Offer a stream to the room (an offer with `a=sendonly` media). Reply: `answer`."""
+
+    source: Source
+    sdp: Sdp
+    ref: Ref | None = None
+
+
+class Unpublish(_ClientMessage, frozen=True, tag="unpublish", kw_only=True):
+    """End one's own stream. Reply: `streamEnded`, which everybody in the room gets."""
+
+    stream: StreamId
+    ref: Ref | None = None
+
+
+class View(_ClientMessage, frozen=True, tag="view", kw_only=True):
+    """Ask for somebody's stream (an offer with `a=recvonly` media). Reply: `answer`."""
+
+    stream: StreamId
+    sdp: Sdp
+    ref: Ref | None = None
+
+
+class Unview(_ClientMessage, frozen=True, tag="unview", kw_only=True):
+    """End one's view of a stream. Reply: `streamChanged` with `view` ended."""
+
+    stream: StreamId
+    ref: Ref | None = None
+
+
+class Candidate(_ClientMessage, frozen=True, tag="candidate", kw_only=True):
+    """One ICE candidate of the browser, as in RTCIceCandidateInit (W3C WebRTC section 4.8.1).
+
+    It belongs to one's own stream of that id, or to one's view of it. A candidate whose
+    `usernameFragment` is not that of the endpoint's offer is stale and is dropped. No reply unless refused.
+    """
+
+    stream: StreamId
+    candidate: CandidateLine
+    sdp_mid: Mid | None = None
+    sdp_m_line_index: MLineIndex | None = None
+    username_fragment: Ufrag | None = None
+    ref: Ref | None = None
+
+
+class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
+    """Ask for a sign of life; always legal. Reply: `pong`."""
+
+    ref: Ref | None = None
+
+
+class Resume(_ClientMessage, frozen=True, tag="resume", kw_only=True):
+    """On a new connection, take up the session that a lost one had. Reply: `joined` of its room."""
+
+    token: Token
+    ref: Ref | None = None
+
+
+type ClientMessage = (
+    Join | Leave | Switch | Rename | Chat | Publish | Unpublish | View | Unview | Candidate | Ping | Resume
+)
+
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
+    Join,
+    Leave,
+    Switch,
+    Rename,
+    Chat,
+    Publish,
+    Unpublish,
+    View,
+    Unview,
+    Candidate,
+    Ping,
+    Resume,
+)
+
+
+def message_type(message: msgspec.Struct | type[msgspec.Struct]) -> str:
+    """The `type` of a message or of its class: 'publish', 'joined', …"""
+    tag = message.__struct_config__.tag
+    assert isinstance(tag, str)
+    return tag

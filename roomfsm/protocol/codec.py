@@ -1,0 +1,112 @@
+"""Strict decoding of client messages, and encoding of server messages once for all their recipients."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from roomfsm.protocol.client import ClientMessage
+from roomfsm.protocol.errors import IllegalInState, Malformed, Refusal, UnknownMessage
+from roomfsm.protocol.fields import PATTERN_MEANINGS, Ref
+from roomfsm.protocol.server import Error, ServerMessage
+
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_encoder = msgspec.json.Encoder()
+
+
+class _RefOnly(msgspec.Struct):
+    """The one field of a message that is worth reading when the others cannot be read."""
+
+    ref: Ref | None = None
+
+
+_ref_decoder = msgspec.json.Decoder(_RefOnly)
+# msgspec says where by "… - at `$.name`", and an unknown tag by "Invalid value 'x' - at `$.type`".
+_PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
+_MAX_DETAIL = 200
+"""An unknown field's name is the client's, and may be as long as its message."""
+_FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<field>[^`]*)`$")
+_PATTERN = re.compile(r"^Expected `str` matching regex '(?P<regex>.*)'$", re.DOTALL)
+_UNKNOWN_TYPE = re.compile(r"^Invalid value '(?P<type>.*)' - at `\$\.type`$", re.DOTALL)
+
+
+def decode_client(text: str) -> ClientMessage:
+    """Read one message of a client.
+
+    Raises `UnknownMessage` where the type is none of ours, else `Malformed` with the path of the field
+    at fault.
+    """
+    try:
+        return _client_decoder.decode(text)
+    except msgspec.ValidationError as error:
+        detail = str(error)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise Malformed(f"not JSON: {error}") from error
+    if match := _UNKNOWN_TYPE.match(detail):
+        raise UnknownMessage(f"no message of type '{match['type'][:64]}'", _ref_of(text))
+    where = _PATH.search(detail)
+    path = where["path"] if where else "$"
+    detail = _PATH.sub("", detail)
+    if field := _FIELD.search(detail):
+        path = f"{path}.{field['field']}"
+    elif pattern := _PATTERN.match(detail):
+        detail = PATTERN_MEANINGS[pattern["regex"].replace("\\\\", "\\")]
+    raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], _ref_of(text))
+
+
+def decode_server(text: str) -> ServerMessage:
+    """Read one message of a server (for clients and tests). Raises `msgspec.DecodeError`."""
+    return _server_decoder.decode(text)
+
+
+def encode(message: ClientMessage | ServerMessage) -> str:
+    """Write one message as JSON."""
+    return _encoder.encode(message).decode()
+
+
+class Outgoing:
+    """A server message encoded once, to be delivered to many.
+
+    `merge_key`: while an older message of the same key still waits in an outbox, this one takes its
+    place. `wire` is the transport's own encoding, made by the first connection that sends it and
+    shared by the others.
+    """
+
+    __slots__ = ("merge_key", "message", "payload", "wire")
+
+    def __init__(self, message: ServerMessage, merge_key: str | None = None) -> None:
+        self.message = message
+        self.merge_key = merge_key
+        self.payload = _encoder.encode(message)
+        self.wire: bytes | None = None
+
+
+def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, stream: str | None = None) -> Error:
+    """The `error` that answers a refusal of the message of that type."""
+    detail = str(refusal)
+    match refusal:
+        case IllegalInState(machine=machine, state=state, allowed=allowed):
+            return Error(
+                code=refusal.code,
+                detail=detail,
+                message=message,
+                machine=machine,
+                state=state,
+                allowed=allowed,
+                stream=stream,
+                ref=ref,
+            )
+        case Malformed(path=path, ref=own_ref):
+            return Error(code=refusal.code, detail=detail, path=path, ref=own_ref)
+        case UnknownMessage(ref=own_ref):
+            return Error(code=refusal.code, detail=detail, ref=own_ref)
+    return Error(code=refusal.code, detail=detail, message=message, stream=stream, ref=ref)
+
+
+def _ref_of(text: str) -> Ref | None:
+    try:
+        return _ref_decoder.decode(text).ref
+    except msgspec.DecodeError:
+        return None

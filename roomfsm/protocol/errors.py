@@ -1,0 +1,97 @@
+"""Error codes that a reply carries, and websocket close codes, of roomfsm.v1."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Why a message was refused or its effect failed; the member's docstring is the user's explanation."""
+
+    explanation: str
+
+    def __new__(cls, value: str, explanation: str) -> ErrorCode:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+    MALFORMED = (
+        "malformed",
+        "The message is not JSON, or a field is missing, unknown, of the wrong type or too long.",
+    )
+    UNKNOWN_MESSAGE = "unknown_message", "There is no message of this type."
+    ILLEGAL_IN_STATE = "illegal_in_state", "The message is not legal in the present state."
+    RATE_LIMITED = "rate_limited", "Too many messages in a short time."
+    SERVER_FULL = "server_full", "The server has as many rooms or sessions as it may have."
+    ROOM_FULL = "room_full", "The room has as many people as it may have."
+    ALREADY_IN_ROOM = "already_in_room", "You are in this room."
+    TOO_MANY_PRESENTERS = "too_many_presenters", "The room has as many presenters as it may have."
+    ALREADY_PUBLISHING = "already_publishing", "You already publish a stream of this source."
+    TOO_MANY_VIEWS = "too_many_views", "You view as many streams as you may."
+    ALREADY_VIEWING = "already_viewing", "You already view this stream."
+    NOT_VIEWING = "not_viewing", "You do not view this stream."
+    NO_SUCH_STREAM = "no_such_stream", "The room has no stream of this id."
+    OWN_STREAM = "own_stream", "You cannot view your own stream."
+    NOT_YOUR_STREAM = "not_your_stream", "Only its presenter can end this stream."
+    TOO_MANY_CANDIDATES = "too_many_candidates", "More candidates than are kept for one endpoint."
+    SDP_INVALID = "sdp_invalid", "The offer is not a usable session description."
+    MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
+    MEDIA_FAILED = "media_failed", "The media server could not do this."
+    SESSION_UNKNOWN = (
+        "session_unknown",
+        "There is no session to resume: it ended, or its resume window is over.",
+    )
+    ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
+
+
+class CloseCode(IntEnum):
+    """Why the server closed the websocket (RFC 6455 section 7.4; 4000 and above are ours)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    POLICY_VIOLATION = 1008
+    MESSAGE_TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    TRY_AGAIN_LATER = 1013
+    SLOW_CONSUMER = 4000
+    RESUMED_ELSEWHERE = 4001
+    HEARTBEAT_TIMEOUT = 4002
+
+
+class Refusal(Exception):
+    """A message was understood and refused; answered by an `error` message with this code."""
+
+    def __init__(self, code: ErrorCode, detail: str | None = None) -> None:
+        super().__init__(detail or code.explanation)
+        self.code = code
+
+
+class IllegalInState(Refusal):
+    """The message `message` is not legal in `state` of `machine`; `allowed` are the messages that are."""
+
+    def __init__(self, message: str, machine: str, state: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(ErrorCode.ILLEGAL_IN_STATE, f"'{message}' is not legal while the {machine} is {state}")
+        self.message = message
+        self.machine = machine
+        self.state = state
+        self.allowed = allowed
+
+
+class Malformed(Refusal):
+    """What arrived is no message of roomfsm.v1; `path` is the field at fault ('$' is the whole message)."""
+
+    def __init__(self, detail: str, path: str = "$", ref: int | str | None = None) -> None:
+        super().__init__(ErrorCode.MALFORMED, detail)
+        self.path = path
+        self.ref = ref
+
+
+class UnknownMessage(Refusal):
+    """The message's type is none of roomfsm.v1."""
+
+    def __init__(self, detail: str, ref: int | str | None = None) -> None:
+        super().__init__(ErrorCode.UNKNOWN_MESSAGE, detail)
+        self.ref = ref

@@ -1,0 +1,188 @@
+"""Given what a client may send, the decoder reads it or says which field is at fault."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roomfsm.protocol import fields
+from roomfsm.protocol.client import CLIENT_MESSAGES, Chat, Join, message_type
+from roomfsm.protocol.codec import Outgoing, decode_client, decode_server, encode, error_of
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Malformed, Refusal, UnknownMessage
+from roomfsm.protocol.server import SERVER_MESSAGES, Error, Pong, RoomState
+
+
+def wire(**members: Any) -> str:
+    return json.dumps(members)
+
+
+def test_a_message_is_read_with_its_ref() -> None:
+    assert decode_client(wire(type="join", room="blue", name="Ada", ref=7)) == Join(room="blue", name="Ada", ref=7)
+
+
+@pytest.mark.parametrize("ref", [0, 2**53 - 1, "x", "y" * fields.MAX_REF])
+def test_a_ref_is_a_number_or_a_short_text(ref: int | str) -> None:
+    assert decode_client(wire(type="ping", ref=ref)).ref == ref
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("{", "$"),
+        ("", "$"),
+        ("[]", "$"),
+        ("null", "$"),
+        ("[" * 100_000, "$"),
+        ('{"type":"chat","text":"\\ud800"}', "$"),
+        (wire(room="blue"), "$.type"),
+        (wire(type=5), "$.type"),
+        (wire(type="join"), "$.room"),
+        (wire(type="join", room="blue", color="red"), "$.color"),
+        (wire(type="join", room=5), "$.room"),
+        (wire(type="join", room="blue", name=""), "$.name"),
+        (wire(type="join", room="blue", name="   "), "$.name"),
+        (wire(type="join", room="blue", name="a\nb"), "$.name"),
+        (wire(type="rename", name="x" * 10_000), "$.name"),
+        (wire(type="chat", text=""), "$.text"),
+        (wire(type="chat", text="x" * (fields.MAX_CHAT_TEXT + 1)), "$.text"),
+        (wire(type="publish", source="microphone", sdp="v=0"), "$.source"),
+        (wire(type="publish", source="camera", sdp="x" * (fields.MAX_SDP + 1)), "$.sdp"),
+        (wire(type="candidate", stream="p.camera", candidate="x" * (fields.MAX_CANDIDATE + 1)), "$.candidate"),
+        (wire(type="candidate", stream="p.camera", candidate="", sdpMLineIndex=-1), "$.sdpMLineIndex"),
+        (wire(type="ping", ref=-1), "$.ref"),
+        (wire(type="ping", ref=2**53), "$.ref"),
+        (wire(type="ping", ref=1.5), "$.ref"),
+        (wire(type="ping", ref=True), "$.ref"),
+        (wire(type="ping", ref="z" * (fields.MAX_REF + 1)), "$.ref"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_path(text: str, path: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_client(text)
+    assert refused.value.path == path
+
+
+def test_an_unknown_type_is_told_from_a_malformed_message_and_keeps_its_ref() -> None:
+    with pytest.raises(UnknownMessage) as refused:
+        decode_client(wire(type="dance", ref=9))
+    assert refused.value.ref == 9
+
+
+def test_the_ref_of_a_malformed_message_is_repeated_where_it_can_be_read() -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_client(wire(type="join", room="", ref="here"))
+    assert refused.value.ref == "here"
+    assert error_of(refused.value, None).ref == "here"
+
+
+def test_a_refusal_never_repeats_a_long_input() -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_client(wire(type="ping", **{"x" * 100_000: 1}))
+    assert len(encode(error_of(refused.value, None))) < 1_000
+
+
+@pytest.mark.parametrize("name", ["a", "A.b_c-9", "Zimmer-Ä", "房间", "...", "x" * fields.MAX_ROOM_NAME])
+def test_room_names(name: str) -> None:
+    assert fields.is_room_name(name)
+    assert decode_client(wire(type="switch", room=name)) is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a b", "a/b", "a\n", "\n", "a%", "<b>", "x" * (fields.MAX_ROOM_NAME + 1)]
+)
+def test_what_is_no_room_name(name: str) -> None:
+    assert not fields.is_room_name(name)
+    with pytest.raises(Malformed, match="a room name is"):
+        decode_client(wire(type="switch", room=name))
+
+
+@pytest.mark.parametrize(("one", "other"), [("Blue", "bLUE"), ("Straße", "STRASSE"), ("ﬁn", "FIN"), ("Å", "Å")])
+def test_room_names_are_compared_folded(one: str, other: str) -> None:
+    assert fields.fold_room_name(one) == fields.fold_room_name(other)
+
+
+@given(st.text())
+def test_no_text_but_a_message_passes(text: str) -> None:
+    with pytest.raises(Refusal):
+        decode_client(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_no_json_but_a_message_passes(value: Any) -> None:
+    with pytest.raises(Refusal):
+        decode_client(json.dumps(value))
+
+
+@given(st.sampled_from(CLIENT_MESSAGES), st.data())
+def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data: st.DataObject) -> None:
+    sample: dict[str, Any] = {"type": message_type(kind)}
+    for name, value in {
+        "room": st.just("blue"),
+        "name": st.text("abc ", min_size=1, max_size=9).filter(str.strip),
+        "text": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=99),
+        "source": st.sampled_from(["camera", "screen"]),
+        "sdp": st.just("v=0\r\n"),
+        "stream": st.just("p1.camera"),
+        "candidate": st.just("candidate:1 1 udp 1 192.0.2.1 9 typ host"),
+        "token": st.just("t"),
+        "ref": st.none() | st.integers(0, 2**53 - 1),
+    }.items():
+        if name in kind.__struct_fields__:
+            sample[name] = data.draw(value, name)
+    message = decode_client(json.dumps(sample))
+    assert type(message) is kind
+    assert decode_client(encode(message)) == message
+
+
+def test_every_message_has_a_type_of_its_own() -> None:
+    for messages in (CLIENT_MESSAGES, SERVER_MESSAGES):
+        types = [message_type(message) for message in messages]
+        assert len(set(types)) == len(types)
+
+
+def test_an_error_says_where_and_what_is_legal_instead() -> None:
+    refusal = IllegalInState("publish", "room", "closing", ("leave", "ping"))
+    assert json.loads(encode(error_of(refusal, 7, "publish"))) == {
+        "type": "error",
+        "ref": 7,
+        "code": "illegal_in_state",
+        "detail": "'publish' is not legal while the room is closing",
+        "message": "publish",
+        "machine": "room",
+        "state": "closing",
+        "allowed": ["leave", "ping"],
+    }
+
+
+def test_every_code_explains_itself() -> None:
+    for code in ErrorCode:
+        assert code.explanation.endswith(".")
+        assert decode_server(encode(error_of(Refusal(code), 1))) == Error(
+            code=code, detail=code.explanation, ref=1
+        )
+
+
+def test_an_outgoing_message_is_encoded_once() -> None:
+    outgoing = Outgoing(RoomState(state="waiting", participants=1, streams=0), "state")
+    assert json.loads(outgoing.payload) == {
+        "type": "roomState",
+        "state": "waiting",
+        "participants": 1,
+        "streams": 0,
+    }
+    assert outgoing.payload is outgoing.payload
+
+
+def test_fields_left_at_their_default_are_left_out() -> None:
+    assert encode(Pong()) == '{"type":"pong"}'
+    assert encode(Chat(text="hi")) == '{"type":"chat","text":"hi"}'
