@@ -1,0 +1,35 @@
+"""Which client messages are legal now: read off the session's and the room's table together."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.session import SESSION
+from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
+from roomfsm.protocol.errors import IllegalInState
+
+MESSAGE_TYPES: tuple[str, ...] = tuple(message_type(message) for message in CLIENT_MESSAGES)
+
+
+@cache
+def allowed(session_state: str, room_state: str | None) -> tuple[str, ...]:
+    """The message types that are legal in these states, guards aside; `room_state` is None outside rooms."""
+    return tuple(t for t in MESSAGE_TYPES if _refusing(t, session_state, room_state) is None)
+
+
+def judge(message: str, session_state: str, room_state: str | None) -> None:
+    """Return if the message is legal in these states. Raises `IllegalInState` naming the machine that refuses."""
+    refusing = _refusing(message, session_state, room_state)
+    if refusing is not None:
+        machine, state = refusing
+        raise IllegalInState(message, machine, state, allowed(session_state, room_state))
+
+
+@cache
+def _refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
+    if not SESSION.rows_of(session_state, message):
+        return SESSION.name, session_state
+    if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):
+        return None
+    return ROOM.name, room_state

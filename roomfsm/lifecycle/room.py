@@ -1,0 +1,132 @@
+"""The room's machine: who may come, who may present, when its media pipeline lives, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from roomfsm.lifecycle.table import STAYS, Guard, Row, State, Table
+from roomfsm.protocol.errors import ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFacts:
+    """What the room's guards may look at: counts as they would be *after* the trigger, and the one who asks."""
+
+    people: int = 0
+    streams: int = 0
+    presenters: int = 0
+    views: int = 0
+    max_people: int = 1
+    max_presenters: int = 1
+    max_views: int = 1
+    member: bool = False
+    stream_exists: bool = False
+    own_stream: bool = False
+    viewing: bool = False
+    publishing: bool = False
+
+
+class RoomEffect(StrEnum):
+    """What a room's transition asks the room task to do."""
+
+    ADMIT = "admit"  # snapshot to the newcomer, news to the others
+    DISMISS = "dismiss"  # end the leaver's streams and views, news to the others
+    MARK_AWAY = "mark away"  # news that the connection is lost
+    WELCOME_BACK = "welcome back"  # snapshot to the one who is back, news to the others
+    RENAME = "rename"
+    SAY = "say"  # to everybody and into the history
+    OPEN_STREAM = "open stream"  # endpoint, answer, news
+    END_STREAM = "end stream"  # its views too; release, news
+    OPEN_VIEW = "open view"  # endpoint connected to the stream's, answer
+    END_VIEW = "end view"  # release
+    PASS_CANDIDATE = "pass candidate"  # to the endpoint of one's stream or view
+    LOSE_MEDIA = "lose media"  # end all streams, ask their presenters to publish again
+    TELL_CLOSING = "tell closing"  # to everybody
+    END_STREAMS = "end streams"  # all of them, and their views
+
+
+room_has_place = Guard[RoomFacts]("room has a place", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL)
+not_in_yet = Guard[RoomFacts]("not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
+may_present = Guard[RoomFacts](
+    "presenters below the bound", lambda f: f.presenters <= f.max_presenters, ErrorCode.TOO_MANY_PRESENTERS
+)
+not_publishing = Guard[RoomFacts](
+    "source not published yet", lambda f: not f.publishing, ErrorCode.ALREADY_PUBLISHING
+)
+stream_exists = Guard[RoomFacts]("stream exists", lambda f: f.stream_exists, ErrorCode.NO_SUCH_STREAM)
+own_stream = Guard[RoomFacts]("own stream", lambda f: f.own_stream, ErrorCode.NOT_YOUR_STREAM)
+others_stream = Guard[RoomFacts]("another's stream", lambda f: not f.own_stream, ErrorCode.OWN_STREAM)
+not_viewing = Guard[RoomFacts]("not viewed yet", lambda f: not f.viewing, ErrorCode.ALREADY_VIEWING)
+viewing = Guard[RoomFacts]("viewed", lambda f: f.viewing, ErrorCode.NOT_VIEWING)
+has_endpoint = Guard[RoomFacts]("own stream or viewed", lambda f: f.own_stream or f.viewing, ErrorCode.NOT_VIEWING)
+may_view = Guard[RoomFacts]("views below the bound", lambda f: f.views <= f.max_views, ErrorCode.TOO_MANY_VIEWS)
+people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
+nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
+streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.people > 0 and f.streams > 0)
+no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.people > 0 and f.streams == 0)
+
+Do = RoomEffect
+_publish = (not_publishing, may_present)
+
+ROOM: Table[RoomFacts] = Table(
+    "room",
+    states=(
+        State("empty", "nobody is there; the room ends when it lingered long enough", owns="linger"),
+        State("waiting", "people are there, nobody presents"),
+        State("broadcasting", "at least one stream is published", owns="broadcast"),
+        State("closing", "told to all; everything is released within a deadline", owns="drain", final=True),
+    ),
+    rows=(
+        Row(("join",), ("empty",), "waiting", (not_in_yet, room_has_place), (Do.ADMIT,)),
+        Row(("join",), ("waiting", "broadcasting"), STAYS, (not_in_yet, room_has_place), (Do.ADMIT,)),
+        Row(("leave",), ("waiting",), STAYS, (people_remain,), (Do.DISMISS,)),
+        Row(("leave",), ("waiting", "broadcasting"), "empty", (nobody_remains,), (Do.DISMISS,)),
+        Row(("leave",), ("broadcasting",), STAYS, (streams_remain,), (Do.DISMISS,)),
+        Row(("leave",), ("broadcasting",), "waiting", (no_stream_remains,), (Do.DISMISS,)),
+        Row(("leave",), ("closing",), STAYS, (), (Do.DISMISS,)),
+        # One may go if the other room admits one; that done, it is a leave.
+        Row(("switch",), ("waiting", "broadcasting"), STAYS),
+        Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
+        Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
+        Row(("rename",), ("waiting", "broadcasting"), STAYS, (), (Do.RENAME,)),
+        Row(("chat",), ("waiting", "broadcasting"), STAYS, (), (Do.SAY,)),
+        Row(("publish",), ("waiting",), "broadcasting", _publish, (Do.OPEN_STREAM,)),
+        Row(("publish",), ("broadcasting",), STAYS, _publish, (Do.OPEN_STREAM,)),
+        Row(
+            ("unpublish",),
+            ("broadcasting",),
+            STAYS,
+            (stream_exists, own_stream, streams_remain),
+            (Do.END_STREAM,),
+        ),
+        Row(
+            ("unpublish",),
+            ("broadcasting",),
+            "waiting",
+            (stream_exists, own_stream, no_stream_remains),
+            (Do.END_STREAM,),
+        ),
+        Row(
+            ("view",),
+            ("broadcasting",),
+            STAYS,
+            (stream_exists, others_stream, not_viewing, may_view),
+            (Do.OPEN_VIEW,),
+        ),
+        Row(("unview",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.END_VIEW,)),
+        Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
+        Row(("stream_failed",), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
+        Row(("stream_failed",), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
+        Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),
+        Row(("media_lost",), ("broadcasting",), "waiting", (), (Do.LOSE_MEDIA,)),
+        Row(("expire",), ("empty",), "closing"),
+        Row(
+            ("close",),
+            ("empty", "waiting", "broadcasting"),
+            "closing",
+            (),
+            (Do.TELL_CLOSING, Do.END_STREAMS),
+        ),
+    ),
+)

@@ -1,0 +1,139 @@
+"""Given a room's state, when a trigger comes, then this state and these effects: every row, one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from roomfsm.lifecycle.room import ROOM, RoomEffect, RoomFacts
+from roomfsm.lifecycle.table import STAYS
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+
+PEOPLE = RoomFacts(people=2, max_people=9)
+NOBODY = RoomFacts(people=0)
+STREAMS = RoomFacts(people=2, streams=1, max_people=9)
+OWN = RoomFacts(people=2, streams=1, stream_exists=True, own_stream=True)
+OWN_LAST = RoomFacts(people=2, streams=0, stream_exists=True, own_stream=True)
+OTHERS = RoomFacts(people=2, streams=1, stream_exists=True, views=1)
+VIEWED = RoomFacts(people=2, streams=1, stream_exists=True, viewing=True)
+
+MOVES = [
+    ("empty", "join", PEOPLE, "waiting", ["admit"]),
+    ("waiting", "join", PEOPLE, "waiting", ["admit"]),
+    ("broadcasting", "join", PEOPLE, "broadcasting", ["admit"]),
+    ("waiting", "leave", PEOPLE, "waiting", ["dismiss"]),
+    ("waiting", "leave", NOBODY, "empty", ["dismiss"]),
+    ("broadcasting", "leave", STREAMS, "broadcasting", ["dismiss"]),
+    ("broadcasting", "leave", PEOPLE, "waiting", ["dismiss"]),
+    ("broadcasting", "leave", NOBODY, "empty", ["dismiss"]),
+    ("closing", "leave", NOBODY, "closing", ["dismiss"]),
+    ("closing", "leave", PEOPLE, "closing", ["dismiss"]),
+    ("waiting", "switch", PEOPLE, "waiting", []),
+    ("broadcasting", "switch", PEOPLE, "broadcasting", []),
+    ("waiting", "away", PEOPLE, "waiting", ["mark away"]),
+    ("broadcasting", "away", PEOPLE, "broadcasting", ["mark away"]),
+    ("closing", "away", PEOPLE, "closing", ["mark away"]),
+    ("waiting", "back", PEOPLE, "waiting", ["welcome back"]),
+    ("broadcasting", "back", PEOPLE, "broadcasting", ["welcome back"]),
+    ("closing", "back", PEOPLE, "closing", ["welcome back"]),
+    ("waiting", "rename", PEOPLE, "waiting", ["rename"]),
+    ("broadcasting", "rename", PEOPLE, "broadcasting", ["rename"]),
+    ("waiting", "chat", PEOPLE, "waiting", ["say"]),
+    ("broadcasting", "chat", PEOPLE, "broadcasting", ["say"]),
+    ("waiting", "publish", PEOPLE, "broadcasting", ["open stream"]),
+    ("broadcasting", "publish", STREAMS, "broadcasting", ["open stream"]),
+    ("broadcasting", "unpublish", OWN, "broadcasting", ["end stream"]),
+    ("broadcasting", "unpublish", OWN_LAST, "waiting", ["end stream"]),
+    ("broadcasting", "view", OTHERS, "broadcasting", ["open view"]),
+    ("broadcasting", "unview", VIEWED, "broadcasting", ["end view"]),
+    ("broadcasting", "candidate", OWN, "broadcasting", ["pass candidate"]),
+    ("broadcasting", "candidate", VIEWED, "broadcasting", ["pass candidate"]),
+    ("broadcasting", "stream_failed", STREAMS, "broadcasting", ["end stream"]),
+    ("broadcasting", "stream_failed", PEOPLE, "waiting", ["end stream"]),
+    ("broadcasting", "view_failed", STREAMS, "broadcasting", ["end view"]),
+    ("broadcasting", "media_lost", STREAMS, "waiting", ["lose media"]),
+    ("empty", "expire", NOBODY, "closing", []),
+    ("empty", "close", NOBODY, "closing", ["tell closing", "end streams"]),
+    ("waiting", "close", PEOPLE, "closing", ["tell closing", "end streams"]),
+    ("broadcasting", "close", STREAMS, "closing", ["tell closing", "end streams"]),
+]
+
+
+@pytest.mark.parametrize(("state", "trigger", "facts", "dest", "effects"), MOVES)
+def test_move(state: str, trigger: str, facts: RoomFacts, dest: str, effects: list[str]) -> None:
+    room = ROOM.new()
+    room.state = state
+    step = ROOM.fire(room, trigger, facts)
+    assert (step.source, step.dest, room.state) == (state, dest, dest)
+    assert list(step.effects) == effects
+    assert step.moved == (state != dest)
+
+
+REFUSED = [
+    ("waiting", "join", RoomFacts(people=10, max_people=9), ErrorCode.ROOM_FULL),
+    ("empty", "join", RoomFacts(people=1, max_people=0), ErrorCode.ROOM_FULL),
+    ("waiting", "join", RoomFacts(people=3, max_people=9, member=True), ErrorCode.ALREADY_IN_ROOM),
+    ("waiting", "publish", RoomFacts(presenters=2, max_presenters=1), ErrorCode.TOO_MANY_PRESENTERS),
+    ("broadcasting", "publish", RoomFacts(publishing=True), ErrorCode.ALREADY_PUBLISHING),
+    ("broadcasting", "unpublish", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "unpublish", RoomFacts(stream_exists=True), ErrorCode.NOT_YOUR_STREAM),
+    ("broadcasting", "view", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "view", RoomFacts(stream_exists=True, own_stream=True), ErrorCode.OWN_STREAM),
+    ("broadcasting", "view", RoomFacts(stream_exists=True, viewing=True), ErrorCode.ALREADY_VIEWING),
+    ("broadcasting", "view", RoomFacts(stream_exists=True, views=2, max_views=1), ErrorCode.TOO_MANY_VIEWS),
+    ("broadcasting", "unview", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "unview", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
+    ("broadcasting", "candidate", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "candidate", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
+]
+
+
+@pytest.mark.parametrize(("state", "trigger", "facts", "code"), REFUSED)
+def test_refused_by_a_guard(state: str, trigger: str, facts: RoomFacts, code: ErrorCode) -> None:
+    room = ROOM.new()
+    room.state = state
+    with pytest.raises(Refusal) as refused:
+        ROOM.fire(room, trigger, facts)
+    assert refused.value.code is code
+    assert room.state == state
+
+
+def test_bounds_may_be_met() -> None:
+    room = ROOM.new()
+    ROOM.fire(room, "join", RoomFacts(people=9, max_people=9))
+    ROOM.fire(room, "publish", RoomFacts(presenters=3, max_presenters=3))
+    ROOM.fire(room, "view", RoomFacts(stream_exists=True, views=4, max_views=4))
+    assert room.state == "broadcasting"
+
+
+@pytest.mark.parametrize("state", [state.name for state in ROOM.states])
+@pytest.mark.parametrize("trigger", ROOM.triggers)
+def test_what_has_no_row_is_illegal_and_moves_nothing(state: str, trigger: str) -> None:
+    if (state, trigger) in {(move[0], move[1]) for move in MOVES}:
+        assert trigger in ROOM.legal(state)
+        return
+    room = ROOM.new()
+    room.state = state
+    with pytest.raises(IllegalInState) as refused:
+        ROOM.fire(room, trigger, PEOPLE)
+    assert (refused.value.machine, refused.value.state, room.state) == ("room", state, state)
+    assert trigger not in refused.value.allowed
+
+
+def test_every_row_is_tried_above() -> None:
+    tried = {(state, trigger, dest) for state, trigger, _, dest, _ in MOVES}
+    rows = {
+        (source, trigger, source if row.dest == STAYS else row.dest)
+        for row in ROOM.rows
+        for source in row.sources
+        for trigger in row.triggers
+    }
+    assert tried == rows
+
+
+def test_every_effect_is_of_use() -> None:
+    assert {effect for row in ROOM.rows for effect in row.effects} == set(RoomEffect)
+
+
+def test_every_refusing_guard_is_tried_above() -> None:
+    codes = {guard.code for row in ROOM.rows for guard in row.guards if guard.code is not None}
+    assert codes == {code for *_, code in REFUSED}
