@@ -11,7 +11,9 @@ from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Table
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
-LEG = [
+type Move = tuple[str, str, str, list[str]]
+
+LEG: list[Move] = [
     ("negotiating", "answered", "negotiating", ["send answer"]),
     ("negotiating", "candidate", "negotiating", ["keep candidate"]),
     ("live", "candidate", "live", ["keep candidate"]),
@@ -29,9 +31,9 @@ LEG = [
     ("ended", "flowing", "ended", []),
     ("ended", "silent", "ended", []),
 ]
-STREAM_ONLY = [(state, "view", state, []) for state in ("negotiating", "live", "stalled")]
+STREAM_ONLY: list[Move] = [(state, "view", state, []) for state in ("negotiating", "live", "stalled")]
 IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping", "reattach")
-SESSIONS = [
+SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),
     ("connected", "ping", "connected", []),
     ("connected", "resume", "gone", []),
@@ -47,7 +49,7 @@ SESSIONS = [
     ("away", "expire", "gone", []),
     ("away", "bye", "gone", []),
 ]
-MACHINES: list[tuple[Table[Any], Any, list[tuple[str, str, str, list[str]]]]] = [
+MACHINES: list[tuple[Table[Any], Any, list[Move]]] = [
     (STREAM, None, LEG + STREAM_ONLY),
     (VIEW, None, LEG),
     (SESSION, SessionFacts(token_known=True), SESSIONS),
@@ -66,9 +68,7 @@ def test_move(table: Table[Any], facts: Any, state: str, trigger: str, dest: str
 
 
 @pytest.mark.parametrize(("table", "facts", "moves"), MACHINES)
-def test_the_moves_above_are_the_table(
-    table: Table[Any], facts: Any, moves: list[tuple[str, str, str, list[str]]]
-) -> None:
+def test_the_moves_above_are_the_table(table: Table[Any], facts: Any, moves: list[Move]) -> None:
     rows = {
         (source, trigger, source if row.dest == STAYS else row.dest)
         for row in table.rows
