@@ -1,0 +1,98 @@
+"""The command `mediaserver`: the embedded media server in the foreground, or as a child of the room server."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+import msgspec
+import structlog
+import trio
+
+from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
+
+_DEFAULTS = MediaServerSettings()
+
+
+@click.command()
+@click.option("--host", default=_DEFAULTS.host, show_default=True, help="TCP address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=_DEFAULTS.port,
+    show_default=True,
+    help="TCP port of Kurento's protocol.",
+)
+@click.option("--media-host", default=_DEFAULTS.media_host, show_default=True, help="UDP address.")
+@click.option(
+    "--media-port",
+    type=click.IntRange(0, 65535),
+    default=_DEFAULTS.media_port,
+    show_default=True,
+    help="UDP port of all media; 0: the system chooses.",
+)
+@click.option(
+    "--announced-address",
+    "announced_addresses",
+    multiple=True,
+    help="Address told to browsers instead of the bound ones; may be repeated.",
+)
+@click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
+@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+def mediaserver(
+    host: str,
+    port: int,
+    media_host: str,
+    media_port: int,
+    announced_addresses: tuple[str, ...],
+    exit_with_parent: bool,
+    log_format: str,
+) -> None:
+    """Run the embedded media server alone: Kurento's protocol at ws://HOST:PORT/kurento."""
+    _configure_logging(log_format)
+    settings = MediaServerSettings(
+        host=host,
+        port=port,
+        media_host=media_host,
+        media_port=media_port,
+        announced_addresses=announced_addresses,
+        exit_with_parent=exit_with_parent,
+    )
+    try:
+        trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)
+    except BaseExceptionGroup as group:
+        refused, others = group.split(OSError)
+        if refused is None or others is not None:
+            raise
+        raise click.ClickException(str(_first(refused))) from group
+
+
+def _announce(ready: Ready) -> None:
+    click.echo(f"Media server at {ready.url}, media at UDP port {ready.media_port}")
+
+
+def _announce_in_json(ready: Ready) -> None:
+    line = msgspec.json.encode({"event": "ready", "url": ready.url, "mediaPort": ready.media_port})
+    click.echo(line)
+
+
+def _configure_logging(log_format: str) -> None:
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

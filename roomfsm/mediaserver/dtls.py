@@ -1,0 +1,188 @@
+"""DTLS-SRTP, passive side (RFC 5763, RFC 5764), on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
+
+from roomfsm.mediaserver.media import DtlsState
+from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
+
+_DTLS_1_2 = 0xFEFD
+_MTU = 1200
+_RECORD_HEADER = 13
+_EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
+_CERTIFICATE_LIFE = timedelta(days=3650)
+HASHES = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
+"""Fingerprint hash functions (RFC 8122 section 5) that we accept, with hashlib's names."""
+
+
+class DtlsError(Exception):
+    """The handshake failed or the connection broke; the session is of no more use."""
+
+
+def _accept_any(
+    _connection: SSL.Connection, _certificate: Any, _error: int, _depth: int, _preverified: int
+) -> bool:
+    """Browsers' certificates are self-signed: the fingerprint in the offer vouches for them."""
+    return True
+
+
+class DtlsIdentity:
+    """One self-signed certificate and one OpenSSL context, for all peers of an engine."""
+
+    def __init__(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, secrets.token_hex(8))])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + _CERTIFICATE_LIFE)
+            .sign(key, hashes.SHA256())
+        )
+        context = SSL.Context(SSL.DTLS_SERVER_METHOD)
+        context.set_min_proto_version(_DTLS_1_2)
+        context.use_certificate(certificate)
+        context.use_privatekey(key)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES")
+        context.set_tlsext_use_srtp(b":".join(PROFILES))
+        self._context = context
+        digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+        self.fingerprint = "sha-256 " + digest.hex(":").upper()
+        """As the `a=fingerprint` attribute has it."""
+
+    def connection(self) -> SSL.Connection:
+        connection = SSL.Connection(self._context, None)
+        connection.set_ciphertext_mtu(_MTU)
+        connection.set_accept_state()
+        return connection
+
+
+class DtlsSession:
+    """The association with one peer.
+
+    Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
+    """
+
+    __slots__ = ("_connection", "_digest", "_hash", "keys", "state")
+
+    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes]) -> None:
+        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the offer."""
+        self._connection = identity.connection()
+        self._hash, self._digest = fingerprint
+        self.state = DtlsState.NEW
+        self.keys: SrtpKeys | None = None
+        """Of the SRTP session, once `state` is CONNECTED."""
+
+    def receive(self, datagram: bytes) -> list[bytes]:
+        """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""
+        if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
+            return []
+        self._connection.bio_write(datagram)
+        try:
+            if self.keys is None:
+                self.state = DtlsState.CONNECTING
+                self._connection.do_handshake()
+                self.keys = self._verified_keys()
+                self.state = DtlsState.CONNECTED
+            while True:
+                # Application data has no use here; reading also answers retransmitted handshakes.
+                self._connection.recv(2048)
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            self.state = DtlsState.CLOSED
+        except SSL.Error as error:
+            self.state = DtlsState.FAILED
+            raise DtlsError(str(error)) from error
+        return self._outgoing()
+
+    def _verified_keys(self) -> SrtpKeys:
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            self._fail("the peer sent no certificate")
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        if not secrets.compare_digest(hashlib.new(HASHES[self._hash], der).digest(), self._digest):
+            self._fail("the certificate is not the one of the offer's fingerprint")
+        profile = PROFILES.get(self._connection.get_selected_srtp_profile())
+        if profile is None:
+            self._fail("no common SRTP profile")
+        return self._export(profile)
+
+    def _export(self, profile: SrtpProfile) -> SrtpKeys:
+        """Client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
+        key, salt = profile.key_length, profile.salt_length
+        material = self._connection.export_keying_material(_EXPORTER_LABEL, 2 * (key + salt), None)
+        client_salt, server_salt = material[2 * key : 2 * key + salt], material[2 * key + salt :]
+        return SrtpKeys(profile, material[:key] + client_salt, material[key : 2 * key] + server_salt)
+
+    def _fail(self, reason: str) -> NoReturn:
+        self.state = DtlsState.FAILED
+        raise DtlsError(reason)
+
+    def timeout(self) -> float | None:
+        """Seconds until :meth:`handle_timeout` wants to be called; None if it does not."""
+        if self.state is not DtlsState.CONNECTING:
+            return None
+        return self._connection.DTLSv1_get_timeout()
+
+    def handle_timeout(self) -> list[bytes]:
+        """Retransmit what the peer has not answered. Raises :class:`DtlsError` when it has been too often."""
+        try:
+            self._connection.DTLSv1_handle_timeout()
+        except SSL.Error as error:
+            self.state = DtlsState.FAILED
+            raise DtlsError("the handshake timed out") from error
+        return self._outgoing()
+
+    def close(self) -> list[bytes]:
+        """close_notify, if there is an association."""
+        if self.state is not DtlsState.CONNECTED:
+            return []
+        self.state = DtlsState.CLOSED
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            return []
+        return self._outgoing()
+
+    def alert(self) -> list[bytes]:
+        """What OpenSSL left to send after a :class:`DtlsError`: the fatal alert, if any."""
+        return self._outgoing()
+
+    def _outgoing(self) -> list[bytes]:
+        chunks = []
+        while True:
+            try:
+                chunks.append(self._connection.bio_read(65536))
+            except SSL.WantReadError:
+                return list(_datagrams(b"".join(chunks)))
+
+
+def _datagrams(records: bytes) -> Iterator[bytes]:
+    """Cut a run of DTLS records (RFC 6347 section 4.1) into datagrams."""
+    start = end = 0
+    while end < len(records):
+        following = end + _RECORD_HEADER + int.from_bytes(records[end + 11 : end + 13])
+        if following - start > _MTU and end > start:
+            yield records[start:end]
+            start = end
+        end = following
+    if end > start:
+        yield records[start:end]

@@ -1,0 +1,235 @@
+"""The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
+
+import secrets
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import trio
+
+from roomfsm.mediaserver import stun, udp
+from roomfsm.mediaserver.dtls import DtlsIdentity
+from roomfsm.mediaserver.ice import Address, host_candidates
+from roomfsm.mediaserver.media import (
+    AlreadyNegotiated,
+    DtlsState,
+    EngineError,
+    EngineFull,
+    EngineSettings,
+    EngineStats,
+    IceState,
+    LocalCandidate,
+    MediaKind,
+    PeerClosed,
+    PeerObserver,
+    PeerStats,
+    Refusal,
+    SdpError,
+)
+from roomfsm.mediaserver.peer import Peer
+from roomfsm.mediaserver.sink import Group, Sink
+from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.transport import Transport
+
+__all__ = [
+    "AlreadyNegotiated",
+    "DtlsState",
+    "Engine",
+    "EngineError",
+    "EngineFull",
+    "EngineSettings",
+    "EngineStats",
+    "IceState",
+    "LocalCandidate",
+    "MediaKind",
+    "Peer",
+    "PeerClosed",
+    "PeerObserver",
+    "PeerStats",
+    "SdpError",
+    "open_engine",
+]
+
+_MAX_DATAGRAM = 2048
+_ATTENTION_INTERVAL = 0.05
+"""Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+
+
+class Engine:
+    """All peers of one UDP socket. Made by :func:`open_engine`."""
+
+    def __init__(self, settings: EngineSettings, sock: socket.socket) -> None:
+        self.settings = settings
+        self._socket = sock
+        self.port: int = sock.getsockname()[1]
+        self.identity = DtlsIdentity()
+        self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port)
+        self.cname = secrets.token_hex(8)
+        audio = secrets.randbits(31) + 1
+        self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
+        """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        self.by_ufrag: dict[bytes, Transport] = {}
+        self.by_address: dict[Address, Transport] = {}
+        self.handshaking: set[Transport] = set()
+        self.pending: list[Group] = []
+        self.attention: set[Track] = set()
+        self._peers: set[Peer] = set()
+        self._sender = udp.BurstSender(sock)
+        self._received = 0
+        self._refused: Counter[Refusal] = Counter()
+
+    # For its owner
+
+    def open_peer(self, observer: PeerObserver) -> Peer:
+        """Raises :class:`EngineFull`."""
+        if len(self._peers) >= self.settings.max_peers:
+            raise EngineFull(f"{self.settings.max_peers} peers are open")
+        peer = Peer(self, observer)
+        self._peers.add(peer)
+        return peer
+
+    @property
+    def peers(self) -> int:
+        """How many are open."""
+        return len(self._peers)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            len(self._peers),
+            self._received,
+            self._sender.packets_sent,
+            self._sender.packets_dropped,
+            {reason.value: count for reason, count in self._refused.items()},
+        )
+
+    # For peers, transports and tracks
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def forget(self, peer: Peer) -> None:
+        self._peers.discard(peer)
+
+    def refuse(self, reason: Refusal) -> None:
+        self._refused[reason] += 1
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        """Send, or lose it if the system does not take it: every protocol on top repeats."""
+        try:
+            self._socket.sendto(datagram, address)
+        except OSError:
+            self._refused[Refusal.SEND_FAILED] += 1
+
+    def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
+        self._sender.send(packets, sinks)
+
+    def flush(self) -> None:
+        for group in self.pending:
+            packets, group.pending = group.pending, []
+            group.packets += len(packets)
+            group.octets += sum(map(len, packets))
+            self._sender.send(packets, group.sinks)
+        self.pending.clear()
+
+    # Tasks
+
+    async def receive(self) -> None:
+        """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
+
+        They have it at `wait_readable` even while more datagrams are waiting.
+        """
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            self._drain()
+
+    def _drain(self) -> None:
+        now = trio.current_time()
+        for _ in range(self.settings.drain):
+            try:
+                datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError:  # An ICMP error of an earlier send, on some systems.
+                continue
+            self._received += 1
+            if datagram:
+                self._dispatch(datagram, address, now)
+        self.flush()
+        if self.attention:
+            self._attend(now)
+
+    def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
+        """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
+        first = datagram[0]
+        if first < 4:
+            self._receive_stun(datagram, address, now)
+            return
+        transport = self.by_address.get(address)
+        if transport is None:
+            self._refused[Refusal.UNKNOWN_ADDRESS] += 1
+        elif 128 <= first <= 191 and len(datagram) >= 12:
+            if 192 <= datagram[1] <= 223:
+                transport.receive_rtcp(datagram, now)
+            else:
+                transport.receive_rtp(datagram, now)
+        elif 20 <= first <= 63:
+            transport.receive_dtls(datagram)
+        else:
+            self._refused[Refusal.UNKNOWN_KIND] += 1
+
+    def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
+        try:
+            message = stun.parse(datagram)
+        except stun.StunError:
+            self._refused[Refusal.STUN_MALFORMED] += 1
+            return
+        if message.type != stun.BINDING_REQUEST:
+            return
+        ours = message.attributes.get(stun.USERNAME, b"").partition(b":")[0]
+        transport = self.by_ufrag.get(ours)
+        if transport is None:
+            self._refused[Refusal.STUN_UNKNOWN_USER] += 1
+        else:
+            transport.receive_stun(message, datagram, address, now)
+
+    async def attend(self) -> None:
+        """What cannot wait for the reports."""
+        while True:
+            await trio.sleep(_ATTENTION_INTERVAL)
+            self._attend(trio.current_time())
+            for transport in list(self.handshaking):
+                if not transport.drive_handshake():
+                    self.handshaking.discard(transport)
+
+    def _attend(self, now: float) -> None:
+        for track in list(self.attention):
+            if not track.attend(now):
+                self.attention.discard(track)
+
+    async def tick(self) -> None:
+        """Reports, flow, silence."""
+        while True:
+            await trio.sleep(self.settings.report_interval)
+            now = trio.current_time()
+            for peer in list(self._peers):
+                peer.tick(now)
+
+    def close(self) -> None:
+        for peer in list(self._peers):
+            peer.close()
+
+
+@asynccontextmanager
+async def open_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
+    """Open the UDP socket and serve it; leaving closes every peer. Raises OSError if it cannot bind."""
+    with udp.bind(settings) as sock:
+        engine = Engine(settings, sock)
+        async with trio.open_nursery() as nursery:
+            for task in (engine.receive, engine.attend, engine.tick):
+                nursery.start_soon(task)
+            try:
+                yield engine
+            finally:
+                engine.close()
+                nursery.cancel_scope.cancel()

@@ -1,0 +1,131 @@
+"""ICE-lite (RFC 8445 section 2.5): the browser checks and nominates, we answer and follow it."""
+
+import ipaddress
+import secrets
+import string
+from collections.abc import Sequence
+
+from roomfsm.mediaserver import stun
+from roomfsm.mediaserver.media import EngineSettings, Refusal
+
+type Address = tuple[str, int] | tuple[str, int, int, int]
+"""A socket address as the socket gives it: IPv4, or IPv6 with flow and scope."""
+
+_ICE_CHARACTERS = string.ascii_letters + string.digits
+_REBINDING_SILENCE = 2.0
+"""Seconds of silence after which a check from a new address moves media there, though it does not nominate."""
+_HOST_PREFERENCE = 126
+_PEER_REFLEXIVE_PREFERENCE = 110
+
+
+def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
+    """One UDP host candidate line an address, best first (RFC 8839 section 5.1, without `a=`)."""
+    return tuple(
+        f"candidate:{index + 1} 1 UDP {_priority(_HOST_PREFERENCE, 65535 - index)} {address} {port} typ host"
+        for index, address in enumerate(addresses)
+    )
+
+
+def plain_address(address: Address) -> tuple[str, int]:
+    """IP and port; an IPv4 address that a dual-stack socket shows as IPv6 is given as IPv4."""
+    host = address[0]
+    return (host.removeprefix("::ffff:") if "." in host else host, address[1])
+
+
+def _priority(type_preference: int, local_preference: int) -> int:
+    return (type_preference << 24) | (local_preference << 8) | 255
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(_ICE_CHARACTERS) for _ in range(length))
+
+
+class IceLite:
+    """The ICE agent of one peer, component 1 only (rtcp-mux).
+
+    It knows who is allowed (`password`), which addresses proved it (`addresses`) and which of them media goes
+    to (`selected`).
+    """
+
+    __slots__ = (
+        "_password",
+        "_remote_candidates",
+        "_settings",
+        "addresses",
+        "nominated",
+        "password",
+        "selected",
+        "ufrag",
+    )
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.ufrag = _token(8)
+        self.password = _token(24)
+        self._password = self.password.encode()
+        self._settings = settings
+        self.addresses: dict[Address, float] = {}
+        """When each was last heard with a valid check, the oldest acquaintance first."""
+        self.selected: Address | None = None
+        self.nominated = False
+        self._remote_candidates: dict[tuple[str, int], str] = {}
+
+    def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
+        """Whether the request is authentic and from a controlling agent; None if so."""
+        if not stun.is_authentic(request, data, self._password):
+            return Refusal.STUN_UNAUTHENTICATED
+        if stun.ICE_CONTROLLED in request.attributes:
+            return Refusal.STUN_ROLE_CONFLICT
+        return None
+
+    def success(self, request: stun.StunMessage, address: Address) -> bytes:
+        return stun.success(request, plain_address(address), self._password)
+
+    def role_conflict(self, request: stun.StunMessage) -> bytes:
+        """A lite agent never becomes controlling: the other has to (RFC 8445 section 7.3.1.1)."""
+        return stun.failure(request, stun.ROLE_CONFLICT, "Role Conflict", self._password)
+
+    def heard(self, address: Address, nominated: bool, now: float) -> tuple[bool, Address | None]:
+        """Note an authentic check. Returns whether `selected` changed, and an address forgotten for it.
+
+        The newest nominated address is selected; before any nomination the newest checked one; a check that does
+        not nominate also moves media once the selected address is silent (a NAT that gave the peer a new port).
+        """
+        forgotten = None
+        if address not in self.addresses and len(self.addresses) >= self._settings.max_addresses:
+            forgotten = next(known for known in self.addresses if known != self.selected)
+            del self.addresses[forgotten]
+        self.addresses[address] = now
+        if address == self.selected:
+            newly = nominated and not self.nominated
+            self.nominated |= nominated
+            return newly, forgotten
+        if nominated or not self.nominated or self._is_silent(now):
+            self.selected = address
+            self.nominated |= nominated
+            return True, forgotten
+        return False, forgotten
+
+    def _is_silent(self, now: float) -> bool:
+        return self.selected is not None and now - self.addresses[self.selected] > _REBINDING_SILENCE
+
+    def add_remote_candidate(self, candidate: str) -> None:
+        """Remember a candidate for naming the selected pair. Checks come from the peer, so garbage, names (mDNS),
+        TCP and late ones do no harm and are passed over."""
+        fields = candidate.strip().removeprefix("a=").split()
+        if len(fields) < 8 or not fields[0].startswith("candidate:") or fields[2].upper() != "UDP":
+            return
+        if len(self._remote_candidates) >= self._settings.max_candidates or not fields[5].isascii():
+            return
+        try:
+            ipaddress.ip_address(fields[4])
+            port = int(fields[5])
+        except ValueError:
+            return
+        self._remote_candidates[fields[4], port] = " ".join(fields)
+
+    def remote_candidate(self, address: Address) -> str:
+        """The peer's candidate line with this address, or a peer-reflexive one."""
+        host, port = plain_address(address)
+        known = self._remote_candidates.get((host, port))
+        priority = _priority(_PEER_REFLEXIVE_PREFERENCE, 65535)
+        return known or f"candidate:1 1 UDP {priority} {host} {port} typ prflx"

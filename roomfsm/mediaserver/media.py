@@ -1,0 +1,224 @@
+"""The words that the engine's modules and its callers share: kinds, states, settings, statistics, errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import NamedTuple, Protocol
+
+
+class MediaKind(StrEnum):
+    """A media type as Kurento names it."""
+
+    AUDIO = "AUDIO"
+    VIDEO = "VIDEO"
+
+
+ALL_KINDS: tuple[MediaKind, ...] = (MediaKind.AUDIO, MediaKind.VIDEO)
+
+
+class IceState(StrEnum):
+    """Kurento's IceComponentState."""
+
+    DISCONNECTED = "DISCONNECTED"
+    GATHERING = "GATHERING"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class DtlsState(StrEnum):
+    """Kurento's DtlsConnectionState."""
+
+    NEW = "NEW"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    CLOSED = "CLOSED"
+    FAILED = "FAILED"
+
+
+class LocalCandidate(NamedTuple):
+    """One ICE candidate of ours for one m-line, in the terms of the browser's RTCIceCandidate."""
+
+    candidate: str
+    sdp_mid: str
+    sdp_m_line_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Everything that can be set about the engine. Times are seconds, rates bit/s, sizes bytes."""
+
+    host: str = "0.0.0.0"
+    """The UDP address to bind; a wildcard means every interface."""
+    port: int = 0
+    """The UDP port to bind; 0 lets the system choose."""
+    announced_addresses: tuple[str, ...] = ()
+    """Addresses for the candidates instead of the bound ones (behind a 1:1 NAT)."""
+    peer_silence: float = 10.0
+    """Without an authenticated packet for so long, a peer counts as gone."""
+    connect_timeout: float = 30.0
+    """From the answer to the first authenticated check; then ICE counts as failed."""
+    flow_timeout: float = 2.0
+    """Without RTP for so long, media counts as no longer flowing."""
+    max_peers: int = 2000
+    max_sdp: int = 256 * 1024
+    """Characters of an offer."""
+    max_candidates: int = 64
+    """Remote candidates remembered for one peer; more are ignored."""
+    max_addresses: int = 16
+    """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
+    nack_ring: int = 1024
+    """Video packets of a source kept for retransmission; a power of two."""
+    nack_tries: int = 5
+    nack_retry: float = 0.1
+    keyframe_interval: float = 0.3
+    """Between two keyframe requests to one publisher."""
+    keyframe_replay: float = 0.5
+    """A viewer that starts so soon after a keyframe is given it from the ring."""
+    report_interval: float = 0.5
+    """Between two receiver reports (with REMB) to a publisher."""
+    max_receive_bitrate: int = 10_000_000
+    """The REMB told to a publisher while nobody limits it."""
+    min_receive_bitrate: int = 150_000
+    """The least REMB that poor viewers can bring a publisher to."""
+    drain: int = 256
+    """Datagrams read without giving other tasks their turn."""
+    socket_buffer: int = 4 * 1024 * 1024
+    """Asked of the system for each direction of the UDP socket."""
+
+    def __post_init__(self) -> None:
+        if self.nack_ring <= 0 or self.nack_ring & (self.nack_ring - 1) or self.nack_ring > 0x8000:
+            raise ValueError("nack_ring must be a power of two up to 32768")
+
+
+class PeerObserver(Protocol):
+    """What a peer tells its owner, called from the engine's loop: it must return soon and never raise.
+
+    Nothing is called any more once :meth:`Peer.close` returned.
+    """
+
+    def ice_state_changed(self, state: IceState) -> None: ...
+
+    def candidate_pair_selected(self, local: str, remote: str) -> None:
+        """The pair of candidate lines (RFC 8839 section 5.1, without `a=`) that media takes, or changes to."""
+
+    def dtls_state_changed(self, state: DtlsState) -> None: ...
+
+    def media_connection_changed(self, connected: bool) -> None:
+        """True once DTLS-SRTP is up; False at close_notify or silence; True again when a silent peer is heard."""
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
+        """RTP from this peer's browser flows, or has not for `flow_timeout`."""
+
+    def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
+        """RTP to this peer's browser flows, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingStats:
+    """One stream that comes from the peer's browser (RFC 3550 section 6.4)."""
+
+    codec: str
+    ssrc: int
+    packets: int
+    bytes: int
+    lost: int
+    jitter: float
+    """Seconds."""
+    nacks: int
+    """Packets asked for again, by us."""
+    keyframes: int
+    keyframe_requests: int
+    """Sent to the browser."""
+    remb: int
+    """The bitrate last told to the browser, bit/s; 0 while none was."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingStats:
+    """One stream that goes to the peer's browser."""
+
+    codec: str
+    ssrc: int
+    packets: int
+    bytes: int
+    retransmitted: int
+    nacks: int
+    """Packets that the browser asked for again."""
+    keyframe_requests: int
+    """Received from the browser."""
+    remb: int
+    """The bitrate that the browser last told us, bit/s; 0 while it told none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStats:
+    ice_state: IceState
+    dtls_state: DtlsState
+    remote_address: tuple[str, int] | None
+    receiving: Mapping[MediaKind, ReceivingStats] = field(default_factory=dict)
+    sending: Mapping[MediaKind, SendingStats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    peers: int
+    datagrams_received: int
+    packets_sent: int
+    """Media packets handed to the system."""
+    packets_dropped: int
+    """Media packets that the system's full send buffer, or an error of it, refused."""
+    refused: Mapping[str, int]
+    """Received datagrams that were not taken, by :class:`Refusal`."""
+
+
+class Refusal(Enum):
+    """Why a received datagram, or a part of it, was not taken."""
+
+    UNKNOWN_KIND = "unknown_kind"
+    UNKNOWN_ADDRESS = "unknown_address"
+    STUN_MALFORMED = "stun_malformed"
+    STUN_UNKNOWN_USER = "stun_unknown_user"
+    STUN_UNAUTHENTICATED = "stun_unauthenticated"
+    STUN_ROLE_CONFLICT = "stun_role_conflict"
+    DTLS_ERROR = "dtls_error"
+    DTLS_UNEXPECTED = "dtls_unexpected"
+    SRTP_NOT_READY = "srtp_not_ready"
+    SRTP_UNAUTHENTICATED = "srtp_unauthenticated"
+    RTP_MALFORMED = "rtp_malformed"
+    RTP_UNKNOWN_PAYLOAD = "rtp_unknown_payload"
+    RTP_TOO_OLD = "rtp_too_old"
+    RTP_SECOND_STREAM = "rtp_second_stream"
+    RTCP_MALFORMED = "rtcp_malformed"
+    SEND_FAILED = "send_failed"
+
+
+class EngineError(Exception):
+    """An error of the engine; `code` names it for programs."""
+
+    code = "engine_error"
+
+
+class EngineFull(EngineError):
+    """`max_peers` peers are open."""
+
+    code = "engine_full"
+
+
+class SdpError(EngineError):
+    """The offer cannot be parsed, or cannot be answered."""
+
+    code = "sdp_error"
+
+
+class AlreadyNegotiated(EngineError):
+    """The peer has answered an offer; a second one needs a new peer."""
+
+    code = "already_negotiated"
+
+
+class PeerClosed(EngineError):
+    """The peer was closed."""
+
+    code = "peer_closed"

@@ -1,0 +1,88 @@
+"""The media server as a program: its settings, what it opens, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from roomfsm.mediaserver.engine import EngineSettings, open_engine
+from roomfsm.mediaserver.limits import Limits
+from roomfsm.mediaserver.registry import Objects
+from roomfsm.mediaserver.server import open_websocket_server
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaServerSettings:
+    """What can be set about the media server."""
+
+    host: str = "127.0.0.1"
+    """The TCP address of the websocket server. The protocol has no passwords: keep it from strangers."""
+    port: int = 8888
+    """0: the system chooses."""
+    media_host: str = EngineSettings().host
+    media_port: int = EngineSettings().port
+    announced_addresses: tuple[str, ...] = ()
+    exit_with_parent: bool = False
+    """End when the standard input does."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def engine(self) -> EngineSettings:
+        return EngineSettings(
+            host=self.media_host, port=self.media_port, announced_addresses=self.announced_addresses
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where the server listens."""
+
+    url: str
+    media_port: int
+
+
+async def run(
+    settings: MediaServerSettings, *, task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve until cancelled; every object is released and every peer closed before it returns.
+
+    Raises `OSError` where an address cannot be bound.
+    """
+    async with open_engine(settings.engine) as engine:
+        objects = Objects(engine, settings.limits)
+        try:
+            async with open_websocket_server(objects, settings.limits, settings.host, settings.port) as server:
+                task_status.started(Ready(server.url, engine.port))
+                await trio.sleep_forever()
+        finally:
+            objects.close()
+
+
+async def run_until_told(settings: MediaServerSettings, announce: Callable[[Ready], None]) -> None:
+    """`run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends."""
+    # Open before the server says that it is ready: who reads that may signal at once.
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            ready = await nursery.start(run, settings)
+            announce(ready)
+            if settings.exit_with_parent:
+                nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
+            async for number in signals:
+                log.info("media server ends", signal=signal.Signals(number).name)
+                nursery.cancel_scope.cancel()
+                break
+
+
+async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
+    # A thread reads: making the descriptor non-blocking would change it for every process that shares it.
+    while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
+        pass
+    log.info("media server ends", reason="standard input ended")
+    scope.cancel()

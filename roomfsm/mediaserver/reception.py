@@ -1,0 +1,146 @@
+"""One received RTP stream: its numbering, its losses and when to ask for them again, its reports."""
+
+from roomfsm.mediaserver.media import EngineSettings
+from roomfsm.mediaserver.rtcp import ReportBlock, SenderReport
+from roomfsm.mediaserver.sdp import Codec
+
+_MAX_DROPOUT = 3000
+"""A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""
+_MAX_MISSING = 512
+"""More missing packets than this are not asked for: a keyframe is cheaper."""
+
+
+class Reception:
+    """The receiver's side of one SSRC.
+
+    Sequence numbers are *extended*: without wrapping, and continued by `first` from the stream that came before,
+    so that whatever the publisher does, the numbers passed on only rise.
+    """
+
+    __slots__ = (
+        "_clock_rate",
+        "_expected_prior",
+        "_first",
+        "_last_report",
+        "_last_report_time",
+        "_received_prior",
+        "_repairs",
+        "_settings",
+        "_shift",
+        "_transit",
+        "highest",
+        "jitter",
+        "keyframe_wanted",
+        "last_time",
+        "last_timestamp",
+        "missing",
+        "nacks",
+        "octets",
+        "packets",
+        "ssrc",
+    )
+
+    def __init__(
+        self, settings: EngineSettings, ssrc: int, codec: Codec, sequence_number: int, first: int
+    ) -> None:
+        """`first`: the extended number that the packet with `sequence_number` gets."""
+        self._settings = settings
+        self._clock_rate = codec.clock_rate
+        self._repairs = "nack" in codec.feedback
+        self.ssrc = ssrc
+        self.highest = first - 1
+        self._first = first
+        self._shift = first - sequence_number
+        self.packets = 0
+        self.octets = 0
+        self.jitter = 0.0
+        """In timestamp units."""
+        self._transit: float | None = None
+        self.last_time = 0.0
+        self.last_timestamp = 0
+        self.missing: dict[int, tuple[int, float]] = {}
+        """Extended number of each lost packet to the tries made and when the next is due."""
+        self.nacks = 0
+        self.keyframe_wanted = False
+        """Losses were given up: only a keyframe helps."""
+        self._expected_prior = 0
+        self._received_prior = 0
+        self._last_report = 0
+        self._last_report_time = 0.0
+
+    def extend(self, sequence_number: int) -> int:
+        """The extended number nearest to the highest so far."""
+        distance = (sequence_number + self._shift - self.highest) & 0xFFFF
+        return self.highest + (distance if distance < 0x8000 else distance - 0x10000)
+
+    def is_restart(self, extended: int) -> bool:
+        return not -_MAX_DROPOUT < extended - self.highest < _MAX_DROPOUT
+
+    def received(self, extended: int, timestamp: int, size: int, now: float) -> bool:
+        """Count a packet; whether it is the newest, in order or after a gap."""
+        self.packets += 1
+        self.octets += size
+        transit = now * self._clock_rate - timestamp
+        if self._transit is not None:
+            difference = abs(transit - self._transit)
+            if difference < self._clock_rate:  # A jump of the timestamps is not jitter.
+                self.jitter += (difference - self.jitter) / 16
+        self._transit = transit
+        distance = extended - self.highest
+        if distance <= 0:
+            self.missing.pop(extended, None)
+            return False
+        if distance > 1 and self._repairs:
+            self._lost(self.highest + 1, extended, now)
+        self.highest = extended
+        self.last_time = now
+        self.last_timestamp = timestamp
+        return True
+
+    def _lost(self, start: int, end: int, now: float) -> None:
+        if len(self.missing) + end - start > _MAX_MISSING:
+            self.missing.clear()
+            self.keyframe_wanted = True
+        else:
+            self.missing.update((number, (0, now)) for number in range(start, end))
+
+    def nacks_due(self, now: float) -> list[int]:
+        """The sequence numbers, as the sender counts, to ask for now; each try is counted."""
+        due = []
+        for number, (tries, when) in list(self.missing.items()):
+            if now < when:
+                continue
+            if tries >= self._settings.nack_tries:
+                del self.missing[number]
+                self.keyframe_wanted = True
+                continue
+            self.missing[number] = (tries + 1, now + self._settings.nack_retry)
+            due.append((number - self._shift) & 0xFFFF)
+        self.nacks += len(due)
+        return due
+
+    def sender_report(self, report: SenderReport, now: float) -> None:
+        self._last_report = (report.ntp >> 16) & 0xFFFFFFFF
+        self._last_report_time = now
+
+    @property
+    def lost(self) -> int:
+        """Cumulative, negative with duplicates (RFC 3550 section 6.4.1)."""
+        return self.highest - self._first + 1 - self.packets
+
+    def report(self, now: float) -> ReportBlock:
+        """The block of the next receiver report; starts a new interval for the fraction lost."""
+        expected = self.highest - self._first + 1
+        interval = expected - self._expected_prior
+        lost = interval - (self.packets - self._received_prior)
+        self._expected_prior, self._received_prior = expected, self.packets
+        delay = int((now - self._last_report_time) * 65536) if self._last_report else 0
+        return ReportBlock(
+            self.ssrc,
+            min(255, 256 * lost // interval) if interval > 0 and lost > 0 else 0,
+            max(-0x800000, min(0x7FFFFF, self.lost)),
+            (self.highest - self._shift) & 0xFFFFFFFF,
+            int(self.jitter),
+            self._last_report,
+            min(delay, 0xFFFFFFFF),
+        )

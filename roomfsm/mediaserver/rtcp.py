@@ -1,0 +1,177 @@
+"""RTCP packets (RFC 3550 section 6, RFC 4585, RFC 5104, REMB): reading compounds, writing what we send."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+SR, RR, SDES, BYE = 200, 201, 202, 203
+RTPFB, PSFB = 205, 206
+_NACK = 1
+_PLI, _FIR, _AFB = 1, 4, 15
+
+_HEADER = struct.Struct("!BBH")
+_SENDER = struct.Struct("!IQIII")
+_REPORT = struct.Struct("!IBBHIIII")
+_FEEDBACK = struct.Struct("!BBHII")
+_NACK_ITEM = struct.Struct("!HH")
+
+
+class RtcpError(ValueError):
+    """Not an RTCP compound packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    ssrc: int
+    ntp: int
+    """64 bits, RFC 3550 section 4."""
+    rtp: int
+    packets: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    media_ssrc: int
+    sequence_numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRequest:
+    """A PLI (RFC 4585 section 6.3.1), or a FIR (RFC 5104 section 4.3.1) entry."""
+
+    media_ssrc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remb:
+    """Receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03), bit/s."""
+
+    bitrate: int
+    ssrcs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """One source in a receiver report (RFC 3550 section 6.4.1); `fraction_lost` in 1/256, `delay` in 1/65536 s."""
+
+    ssrc: int
+    fraction_lost: int
+    lost: int
+    highest: int
+    jitter: int
+    last_report: int
+    delay: int
+
+
+type RtcpPacket = SenderReport | Nack | KeyframeRequest | Remb
+
+
+def parse(compound: bytes) -> list[RtcpPacket]:
+    """The packets of a compound that the engine acts on; the others are passed over. Raises :class:`RtcpError`."""
+    packets: list[RtcpPacket] = []
+    offset, size = 0, len(compound)
+    while offset < size:
+        if offset + 8 > size:
+            raise RtcpError("packet shorter than its header")
+        first, kind, words = _HEADER.unpack_from(compound, offset)
+        end = offset + 4 + 4 * words
+        if first >> 6 != 2 or end > size:
+            raise RtcpError("bad header")
+        if kind == SR:
+            if end - offset < 28:
+                raise RtcpError("short sender report")
+            packets.append(SenderReport(*_SENDER.unpack_from(compound, offset + 4)))
+        elif kind in (RTPFB, PSFB):
+            packets.extend(_parse_feedback(kind, first & 0x1F, compound[offset:end]))
+        offset = end
+    return packets
+
+
+def _parse_feedback(kind: int, fmt: int, packet: bytes) -> Iterator[RtcpPacket]:
+    if len(packet) < 12:
+        raise RtcpError("short feedback")
+    (media_ssrc,) = struct.unpack_from("!I", packet, 8)
+    if kind == RTPFB and fmt == _NACK:
+        yield Nack(media_ssrc, tuple(_nacked(packet[12:])))
+    elif kind == PSFB and fmt == _PLI:
+        yield KeyframeRequest(media_ssrc)
+    elif kind == PSFB and fmt == _FIR:
+        for offset in range(12, len(packet) - 7, 8):
+            yield KeyframeRequest(int.from_bytes(packet[offset : offset + 4]))
+    elif kind == PSFB and fmt == _AFB and packet[12:16] == b"REMB":
+        if len(packet) < 20 or len(packet) < 20 + 4 * packet[16]:
+            raise RtcpError("short REMB")
+        mantissa = int.from_bytes(packet[17:20])
+        ssrcs = struct.unpack_from(f"!{packet[16]}I", packet, 20)
+        yield Remb((mantissa & 0x3FFFF) << (mantissa >> 18), ssrcs)
+
+
+def _nacked(items: bytes) -> Iterator[int]:
+    if len(items) % 4:
+        raise RtcpError("torn NACK")
+    for first, mask in _NACK_ITEM.iter_unpack(items):
+        yield first
+        for bit in range(16):
+            if mask >> bit & 1:
+                yield (first + bit + 1) & 0xFFFF
+
+
+def sender_report(ssrc: int, report: SenderReport) -> bytes:
+    """A sender report without report blocks, `ssrc` in place of the report's."""
+    return _HEADER.pack(0x80, SR, 6) + _SENDER.pack(
+        ssrc, report.ntp, report.rtp & 0xFFFFFFFF, report.packets & 0xFFFFFFFF, report.octets & 0xFFFFFFFF
+    )
+
+
+def receiver_report(ssrc: int, blocks: Sequence[ReportBlock]) -> bytes:
+    body = b"".join(
+        _REPORT.pack(
+            block.ssrc,
+            block.fraction_lost,
+            (block.lost >> 16) & 0xFF,
+            block.lost & 0xFFFF,
+            block.highest,
+            block.jitter,
+            block.last_report,
+            block.delay,
+        )
+        for block in blocks
+    )
+    return struct.pack("!BBHI", 0x80 | len(blocks), RR, 1 + len(body) // 4, ssrc) + body
+
+
+def source_description(ssrc: int, cname: str) -> bytes:
+    """SDES with the CNAME, which a compound must have (RFC 3550 section 6.5)."""
+    item = bytes((1, len(cname))) + cname.encode()
+    item += bytes(4 - len(item) % 4)
+    return struct.pack("!BBHI", 0x81, SDES, 1 + len(item) // 4, ssrc) + item
+
+
+def nack(ssrc: int, media_ssrc: int, sequence_numbers: Sequence[int]) -> bytes:
+    """A generic NACK (RFC 4585 section 6.2.1); the numbers in rising order, as the stream counts."""
+    items: list[list[int]] = []
+    for number in sequence_numbers:
+        distance = (number - items[-1][0]) & 0xFFFF if items else 0
+        if items and 1 <= distance <= 16:
+            items[-1][1] |= 1 << (distance - 1)
+        else:
+            items.append([number, 0])
+    body = b"".join(_NACK_ITEM.pack(*item) for item in items)
+    return _FEEDBACK.pack(0x80 | _NACK, RTPFB, 2 + len(items), ssrc, media_ssrc) + body
+
+
+def pli(ssrc: int, media_ssrc: int) -> bytes:
+    return _FEEDBACK.pack(0x80 | _PLI, PSFB, 2, ssrc, media_ssrc)
+
+
+def fir(ssrc: int, media_ssrc: int, count: int) -> bytes:
+    """A full intra request; `count` rises with each new one, so that a repetition is known as such."""
+    return _FEEDBACK.pack(0x80 | _FIR, PSFB, 4, ssrc, 0) + struct.pack("!IBxxx", media_ssrc, count & 0xFF)
+
+
+def remb(ssrc: int, bitrate: int, ssrcs: Sequence[int]) -> bytes:
+    exponent = max(0, bitrate.bit_length() - 18)
+    body = b"REMB" + struct.pack("!I", len(ssrcs) << 24 | exponent << 18 | bitrate >> exponent)
+    body += struct.pack(f"!{len(ssrcs)}I", *ssrcs)
+    return _FEEDBACK.pack(0x80 | _AFB, PSFB, 2 + len(body) // 4, ssrc, 0) + body

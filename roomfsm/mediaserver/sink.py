@@ -1,0 +1,224 @@
+"""One kind of media that goes to a browser, and the groups of sinks that get the same packets."""
+
+import struct
+from typing import Any, NamedTuple, Protocol
+
+from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.media import MediaKind, SendingStats
+from roomfsm.mediaserver.rtp import with_abs_send_time
+from roomfsm.mediaserver.sdp import Codec, matching_codec
+
+_FIXED = struct.Struct("!BBHII")
+_REMB_LIFE = 5.0
+"""Seconds for which a browser's bitrate estimate counts."""
+
+
+class Viewer(Protocol):
+    """The peer whose browser a sink goes to."""
+
+    @property
+    def send_limits(self) -> tuple[int, int]:
+        """Least and greatest bitrate that the browser's estimate counts for, bit/s; 0 is none."""
+
+    def send_rtcp(self, compound: bytes) -> None: ...
+
+    def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+
+class Source(Protocol):
+    """What a sink takes its media from: a :class:`~roomfsm.mediaserver.track.Track`."""
+
+    codec: Codec | None
+    sinks: "set[Sink]"
+
+    def admit(self, sink: "Sink") -> None: ...
+
+    def leave(self, sink: "Sink") -> None: ...
+
+    def retransmit(self, sink: "Sink", sequence_numbers: tuple[int, ...]) -> None: ...
+
+    def request_keyframe(self) -> None: ...
+
+
+class Continuation(NamedTuple):
+    """The last that a sink was sent, for its next source to go on from."""
+
+    sequence_number: int
+    timestamp: int
+    time: float
+
+
+class Sink:
+    """One kind of media that goes to one peer's browser."""
+
+    __slots__ = (
+        "_octets_before",
+        "_packets_before",
+        "abs_send_time",
+        "address",
+        "codec",
+        "codecs",
+        "continuation",
+        "flowing",
+        "group",
+        "handle",
+        "keyframe_requests",
+        "kind",
+        "nacks",
+        "open",
+        "remb",
+        "remb_time",
+        "retransmitted",
+        "source",
+        "start",
+        "tag_length",
+        "viewer",
+    )
+
+    def __init__(self, kind: MediaKind, viewer: Viewer) -> None:
+        self.kind = kind
+        self.viewer = viewer
+        self.codecs: tuple[Codec, ...] = ()
+        """Negotiated for sending; empty before the answer, or if the browser does not receive this kind."""
+        self.abs_send_time = 0
+        """The negotiated header extension's id; 0 is none."""
+        self.codec: Codec | None = None
+        """Of `codecs`, the one that fits `source`."""
+        self.source: Source | None = None
+        self.group: Group | None = None
+        self.open = False
+        """The transport is up and the peer is not silent. Only then `address`, `handle`, `tag_length` are set."""
+        self.address: Address = ("", 0)
+        self.handle: Any = None
+        self.tag_length = 0
+        self.start = 0
+        """The first extended number of `source` that this sink was given."""
+        self.continuation: Continuation | None = None
+        self.flowing = False
+        self.remb = 0
+        self.remb_time = float("-inf")
+        self.nacks = 0
+        self.keyframe_requests = 0
+        self.retransmitted = 0
+        self._packets_before = 0
+        self._octets_before = 0
+
+    def follow(self, source: Source | None) -> None:
+        """Take media from another track, or from none."""
+        if self.source is source:
+            return
+        if self.source is not None:
+            self.source.leave(self)
+            self.source.sinks.discard(self)
+        self.source = source
+        if source is not None:
+            source.sinks.add(self)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Start or stop, after the source, a negotiation or the transport changed."""
+        source = self.source
+        if source is None:
+            return
+        self.codec = matching_codec(list(self.codecs), source.codec) if source.codec and self.codecs else None
+        if self.codec is None or not self.open:
+            source.leave(self)
+        elif self.group is None:
+            source.admit(self)
+
+    def set_flowing(self, flowing: bool) -> None:
+        if flowing != self.flowing:
+            self.flowing = flowing
+            self.viewer.sending_changed(self.kind, flowing)
+
+    def joined(self, group: "Group", start: int) -> None:
+        self.group = group
+        self.start = start
+        self._packets_before -= group.packets
+        self._octets_before -= group.octets
+
+    def left(self, group: "Group") -> None:
+        self.group = None
+        self._packets_before += group.packets
+        self._octets_before += group.octets
+
+    def replayed(self, packets: list[bytes]) -> None:
+        """Count packets that went to this sink alone before it shared its group's."""
+        self._packets_before += len(packets)
+        self._octets_before += sum(map(len, packets))
+
+    @property
+    def packets(self) -> int:
+        return self._packets_before + self.retransmitted + (self.group.packets if self.group else 0)
+
+    @property
+    def octets(self) -> int:
+        return self._octets_before + (self.group.octets if self.group else 0)
+
+    def bitrate(self, now: float) -> int | None:
+        """The browser's newest estimate within the limits, bit/s; None if there is none that still counts."""
+        if now - self.remb_time > _REMB_LIFE:
+            return None
+        least, greatest = self.viewer.send_limits
+        return max(least, min(self.remb, greatest)) if greatest else max(least, self.remb)
+
+    def stats(self, ssrc: int) -> SendingStats:
+        return SendingStats(
+            self.codec.name if self.codec else "",
+            ssrc,
+            self.packets,
+            self.octets,
+            self.retransmitted,
+            self.nacks,
+            self.keyframe_requests,
+            self.remb,
+        )
+
+
+class Group:
+    """The sinks of a track that get byte for byte the same packets before protection."""
+
+    __slots__ = (
+        "abs_send_time",
+        "octets",
+        "packets",
+        "payload_type",
+        "pending",
+        "sequence_offset",
+        "sinks",
+        "ssrc",
+        "start",
+        "timestamp_offset",
+    )
+
+    def __init__(
+        self, payload_type: int, sequence_offset: int, timestamp_offset: int, abs_send_time: int, ssrc: int
+    ) -> None:
+        self.payload_type = payload_type
+        self.sequence_offset = sequence_offset
+        self.timestamp_offset = timestamp_offset
+        self.abs_send_time = abs_send_time
+        self.ssrc = ssrc
+        self.start = 0
+        """Packets before this extended number are not passed on: their numbers may have been used."""
+        self.sinks: list[Sink] = []
+        self.pending: list[bytes] = []
+        self.packets = 0
+        self.octets = 0
+
+    @property
+    def key(self) -> tuple[int, int, int, int]:
+        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.abs_send_time
+
+    def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes) -> bytes:
+        rewritten = (
+            _FIXED.pack(
+                packet[0],
+                (packet[1] & 0x80) | self.payload_type,
+                (extended + self.sequence_offset) & 0xFFFF,
+                (timestamp + self.timestamp_offset) & 0xFFFFFFFF,
+                self.ssrc,
+            )
+            + packet[12:]
+        )
+        return with_abs_send_time(rewritten, self.abs_send_time, time) if self.abs_send_time else rewritten

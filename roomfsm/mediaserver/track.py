@@ -1,0 +1,385 @@
+"""One kind of media that comes from a browser, and its way to the sinks: numbering, repair, keyframes, reports.
+
+A received packet is numbered once (:class:`~roomfsm.mediaserver.reception.Reception`), kept once in a ring, and
+rewritten once for each *group* of sinks: those with the same payload type and the same offsets of sequence number
+and timestamp. All that is left to do for each sink is to protect and to send. A sink that moves to another track
+gets offsets that continue what it had: without that browsers stop decoding, and with the same sequence number for
+another packet SRTP would no longer be safe.
+"""
+
+import struct
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.keyframes import KeyframeRequests
+from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats, Refusal
+from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.ring import KeptPacket, PacketRing
+from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, payload_offset, without_extension
+from roomfsm.mediaserver.sdp import Codec
+from roomfsm.mediaserver.sink import Continuation, Group, Sink
+
+_NUMBERS = struct.Struct("!HII")
+_FIRST_CYCLE = 0x10000
+"""Extended numbers begin here, so that late packets before the first are not negative."""
+_HANDOVER_SILENCE = 0.3
+"""A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
+_REMB_PERCENTILE = 10
+
+
+class Outlet(Protocol):
+    """What tracks need of the engine."""
+
+    settings: EngineSettings
+    ssrcs: dict[MediaKind, int]
+    cname: str
+    pending: list[Group]
+    """Groups with packets that the current drain brought."""
+    attention: "set[Track]"
+    """Tracks whose :meth:`Track.attend` is to be called soon and again."""
+
+    def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
+
+    def flush(self) -> None:
+        """Send what is pending."""
+
+
+class Publisher(Protocol):
+    """The peer whose browser a track comes from."""
+
+    @property
+    def receive_limits(self) -> tuple[int, int]:
+        """Least and greatest bitrate to ask of the browser, bit/s; 0 is none."""
+
+    def send_rtcp(self, compound: bytes) -> None: ...
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+
+class Track:
+    """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
+
+    __slots__ = (
+        "_floor",
+        "_groups",
+        "_is_keyframe_start",
+        "_joining",
+        "_keyframe_start",
+        "_keyframe_time",
+        "_outlet",
+        "_publisher",
+        "_ring",
+        "_timestamp_shift",
+        "codec",
+        "flowing",
+        "keyframes",
+        "keyframes_seen",
+        "kind",
+        "reception",
+        "remb",
+        "sinks",
+    )
+
+    def __init__(self, kind: MediaKind, outlet: Outlet, publisher: Publisher) -> None:
+        self.kind = kind
+        self._outlet = outlet
+        self._publisher = publisher
+        self.codec: Codec | None = None
+        """Negotiated for receiving; None before the answer, or if the browser does not send this kind."""
+        self.reception: Reception | None = None
+        """Of the SSRC that is received now; None before the first packet."""
+        self.sinks: set[Sink] = set()
+        self._groups: dict[tuple[int, int, int, int], Group] = {}
+        self._joining: set[Sink] = set()
+        """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        self._ring: PacketRing | None = None
+        """Of video."""
+        self._floor = 0
+        """The first extended number of the stream received now; those before it belong to an earlier stream."""
+        self._timestamp_shift = 0
+        self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
+        self._keyframe_start = 0
+        self._keyframe_time = float("-inf")
+        self.keyframes = KeyframeRequests(outlet.settings.keyframe_interval)
+        self.keyframes_seen = 0
+        self.flowing = False
+        self.remb = 0
+
+    def negotiated(self, codec: Codec) -> None:
+        """The browser will send this codec."""
+        self.codec = codec
+        self._is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
+        if self._is_keyframe_start:
+            self._ring = PacketRing(self._outlet.settings.nack_ring)
+        for sink in list(self.sinks):
+            sink.refresh()
+
+    def receive(self, packet: bytes, now: float) -> Refusal | None:
+        """Take a decrypted packet of this track's payload type and queue it for the sinks."""
+        try:
+            payload = payload_offset(packet)
+        except RtpError:
+            return Refusal.RTP_MALFORMED
+        sequence_number, timestamp, ssrc = _NUMBERS.unpack_from(packet, 2)
+        reception = self.reception
+        if reception is None or ssrc != reception.ssrc:
+            if reception is not None and now - reception.last_time < _HANDOVER_SILENCE:
+                return Refusal.RTP_SECOND_STREAM
+            reception = self._begin(ssrc, sequence_number, timestamp, now)
+        extended = reception.extend(sequence_number)
+        if reception.is_restart(extended):
+            reception = self._begin(ssrc, sequence_number, timestamp, now)
+            extended = reception.highest + 1
+        if extended < self._floor:
+            return Refusal.RTP_TOO_OLD
+        timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
+        newest = reception.received(extended, timestamp, len(packet), now)
+        if reception.missing or reception.keyframe_wanted:
+            self._outlet.attention.add(self)
+        if not self.flowing:
+            self._set_flowing(True)
+        if packet[0] & 0x10:
+            packet = without_extension(packet, payload)
+            payload = 12 + 4 * (packet[0] & 0x0F)
+        if self._ring is None or self._is_keyframe_start is None:
+            if self._joining:
+                self._start_joining(extended, timestamp, now)
+        else:
+            if extended <= reception.highest - self._ring.size:
+                return Refusal.RTP_TOO_OLD
+            keyframe = self._is_keyframe_start(packet, payload) and self._is_new_frame(extended, timestamp)
+            self._ring.keep(KeptPacket(extended, timestamp, now, packet))
+            if keyframe:
+                self._keyframe_began(extended, timestamp, now)
+        pending = self._outlet.pending
+        for group in self._groups.values():
+            if newest or extended >= group.start:
+                if not group.pending:
+                    pending.append(group)
+                group.pending.append(group.rewrite(extended, timestamp, now, packet))
+        return None
+
+    def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
+        """A stream's first packet: number it on from the stream before, if there was one."""
+        assert self.codec is not None
+        settings, old = self._outlet.settings, self.reception
+        if old is None:
+            first = _FIRST_CYCLE + sequence_number
+        else:
+            self._floor = first = old.highest + 1
+            follows = _following_timestamp(old.last_timestamp, now - old.last_time, self.codec.clock_rate)
+            self._timestamp_shift = follows - timestamp
+            self.request_keyframe()
+        self.reception = Reception(settings, ssrc, self.codec, sequence_number, first)
+        return self.reception
+
+    def _keyframe_began(self, extended: int, timestamp: int, now: float) -> None:
+        self._keyframe_start = extended
+        self._keyframe_time = now
+        self.keyframes_seen += 1
+        self.keyframes.seen()
+        if self._joining:
+            self._start_joining(extended, timestamp, now)
+
+    def _is_new_frame(self, extended: int, timestamp: int) -> bool:
+        """Not so for the later of several packets that look like a beginning (parameter sets, then a slice)."""
+        begun = self._ring.get(self._keyframe_start) if self._ring else None
+        return extended > self._keyframe_start and (begun is None or begun.timestamp != timestamp)
+
+    # Sinks
+
+    def admit(self, sink: Sink) -> None:
+        """Let a sink that is ready start: with the keyframe just past if that is recent, else with the next."""
+        if sink in self._joining:
+            return
+        self._outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
+        recent = self._recent_frames()
+        if not recent:
+            self._joining.add(sink)
+            self.request_keyframe()
+            return
+        first = recent[0]
+        group = self._place(sink, first.extended, first.timestamp, self._keyframe_time)
+        packets = [group.rewrite(*kept) for kept in recent]
+        sink.replayed(packets)
+        self._outlet.send_packets(packets, (sink,))
+
+    def _recent_frames(self) -> list[KeptPacket]:
+        """All packets since a keyframe that just began, without a gap; none if there is no such keyframe."""
+        reception = self.reception
+        if reception is None or self._ring is None or not self.flowing:
+            return []
+        if reception.last_time - self._keyframe_time > self._outlet.settings.keyframe_replay:
+            return []
+        return self._ring.span(self._keyframe_start, reception.highest)
+
+    def _start_joining(self, extended: int, timestamp: int, now: float) -> None:
+        joining, self._joining = self._joining, set()
+        for sink in joining:
+            self._place(sink, extended, timestamp, now)
+
+    def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
+        """Put a sink into the group that continues what it had, from this packet on."""
+        assert sink.codec is not None
+        sequence_offset = timestamp_offset = 0
+        before = sink.continuation
+        if before is not None:
+            follows = _following_timestamp(before.timestamp, now - before.time, sink.codec.clock_rate)
+            sequence_offset = (before.sequence_number + 1 - extended) & 0xFFFF
+            timestamp_offset = (follows - timestamp) & 0xFFFFFFFF
+        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.abs_send_time)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(*key, self._outlet.ssrcs[self.kind])
+        if group.pending:
+            self._outlet.flush()  # Packets before `extended` are not for this sink.
+        if before is not None:
+            group.start = max(group.start, extended)
+        group.sinks.append(sink)
+        sink.joined(group, extended)
+        sink.set_flowing(self.flowing)
+        return group
+
+    def leave(self, sink: Sink) -> None:
+        """Stop sending to a sink; it stays connected."""
+        self._joining.discard(sink)
+        group = sink.group
+        if group is None:
+            return
+        group.sinks.remove(sink)
+        if not group.sinks:
+            del self._groups[group.key]
+        sink.left(group)
+        reception = self.reception
+        assert reception is not None
+        sink.continuation = Continuation(
+            (reception.highest + group.sequence_offset) & 0xFFFF,
+            (reception.last_timestamp + group.timestamp_offset) & 0xFFFFFFFF,
+            reception.last_time,
+        )
+        sink.set_flowing(False)
+
+    def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...]) -> None:
+        """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost."""
+        group, reception = sink.group, self.reception
+        sink.nacks += len(sequence_numbers)
+        if group is None or reception is None or self._ring is None:
+            return
+        packets = []
+        for number in sequence_numbers:
+            extended = reception.highest - ((reception.highest + group.sequence_offset - number) & 0xFFFF)
+            kept = self._ring.get(extended)
+            if kept is not None and extended >= sink.start:
+                packets.append(group.rewrite(*kept))
+        if packets:
+            sink.retransmitted += len(packets)
+            self._outlet.send_packets(packets, (sink,))
+
+    def request_keyframe(self) -> None:
+        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
+        if self._is_keyframe_start:
+            self.keyframes.want()
+            self._outlet.attention.add(self)
+
+    def attend(self, now: float) -> bool:
+        """Send the NACKs and the keyframe request that are due; whether there is more to come."""
+        reception = self.reception
+        if reception is None or self.codec is None or not self.flowing:
+            return False
+        ours = self._outlet.ssrcs[self.kind]
+        feedback = b""
+        if reception.missing and (numbers := reception.nacks_due(now)):
+            feedback += rtcp.nack(ours, reception.ssrc, numbers)
+        if reception.keyframe_wanted:
+            reception.keyframe_wanted = False
+            self.keyframes.want()
+        if self.keyframes.due(now):
+            if "nack pli" in self.codec.feedback:
+                feedback += rtcp.pli(ours, reception.ssrc)
+            elif "ccm fir" in self.codec.feedback:
+                feedback += rtcp.fir(ours, reception.ssrc, self.keyframes.count)
+        if feedback:
+            self._publisher.send_rtcp(rtcp.receiver_report(ours, ()) + feedback)
+        return bool(reception.missing) or self.keyframes.wanted
+
+    # Reports and time
+
+    def sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        """Pass the publisher's clock on to every sink (lip sync), as of our own streams."""
+        reception = self.reception
+        if reception is None or report.ssrc != reception.ssrc:
+            return
+        reception.sender_report(report, now)
+        for group in self._groups.values():
+            timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
+            description = rtcp.source_description(group.ssrc, self._outlet.cname)
+            for sink in group.sinks:
+                ours = rtcp.SenderReport(group.ssrc, report.ntp, timestamp, sink.packets, sink.octets)
+                sink.viewer.send_rtcp(rtcp.sender_report(group.ssrc, ours) + description)
+
+    def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
+        """The report block and, where negotiated, the REMB for the browser; None while it sends nothing."""
+        reception = self.reception
+        if reception is None or self.codec is None or not self.flowing:
+            return None
+        estimate = b""
+        if "goog-remb" in self.codec.feedback:
+            self.remb = self.target_bitrate(now)
+            estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, (reception.ssrc,))
+        return reception.report(now), estimate
+
+    def target_bitrate(self, now: float) -> int:
+        """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
+        settings = self._outlet.settings
+        estimates = sorted(
+            bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None
+        )
+        bitrate = settings.max_receive_bitrate
+        if estimates:
+            poor = estimates[len(estimates) * _REMB_PERCENTILE // 100]
+            bitrate = min(bitrate, max(poor, settings.min_receive_bitrate))
+        least, greatest = self._publisher.receive_limits
+        bitrate = max(bitrate, least)
+        return min(bitrate, greatest) if greatest else bitrate
+
+    def check_flow(self, now: float) -> None:
+        reception = self.reception
+        if self.flowing and reception and now - reception.last_time >= self._outlet.settings.flow_timeout:
+            self._set_flowing(False)
+
+    def _set_flowing(self, flowing: bool) -> None:
+        self.flowing = flowing
+        self._publisher.receiving_changed(self.kind, flowing)
+        if flowing and self.keyframes.wanted:
+            self._outlet.attention.add(self)
+        for group in list(self._groups.values()):
+            for sink in list(group.sinks):
+                sink.set_flowing(flowing)
+
+    def close(self) -> None:
+        """Let all sinks go; they keep what the next source needs."""
+        for sink in list(self.sinks):
+            sink.follow(None)
+
+    def stats(self) -> ReceivingStats | None:
+        reception = self.reception
+        if reception is None or self.codec is None:
+            return None
+        return ReceivingStats(
+            self.codec.name,
+            reception.ssrc,
+            reception.packets,
+            reception.octets,
+            reception.lost,
+            reception.jitter / self.codec.clock_rate,
+            reception.nacks,
+            self.keyframes_seen,
+            self.keyframes.count,
+            self.remb,
+        )
+
+
+def _following_timestamp(last: int, elapsed: float, clock_rate: int) -> int:
+    """The timestamp of a packet `elapsed` seconds after one with `last`; never the same one."""
+    return (last + max(1, round(elapsed * clock_rate))) & 0xFFFFFFFF

@@ -1,0 +1,237 @@
+"""One peer's transport: ICE-lite, then DTLS, then SRTP, and the state that its owner is told."""
+
+from typing import Protocol
+
+from roomfsm.mediaserver import stun
+from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.ice import Address, IceLite, plain_address
+from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, Refusal
+from roomfsm.mediaserver.srtp import SrtpError, SrtpReceiver, SrtpSender
+
+
+class Network(Protocol):
+    """What a transport needs of the engine."""
+
+    settings: EngineSettings
+    identity: DtlsIdentity
+    candidates: tuple[str, ...]
+    by_ufrag: dict[bytes, "Transport"]
+    by_address: dict[Address, "Transport"]
+    handshaking: "set[Transport]"
+
+    def send(self, datagram: bytes, address: Address) -> None: ...
+
+    def refuse(self, reason: Refusal) -> None: ...
+
+
+class TransportOwner(Protocol):
+    """Who is told; see :class:`~roomfsm.mediaserver.media.PeerObserver` for the first three."""
+
+    def ice_state_changed(self, state: IceState) -> None: ...
+
+    def candidate_pair_selected(self, local: str, remote: str) -> None: ...
+
+    def dtls_state_changed(self, state: DtlsState) -> None: ...
+
+    def path_changed(self) -> None:
+        """Media can be sent now, or no longer, or goes to another address."""
+
+    def rtp_received(self, packet: bytes, now: float) -> None: ...
+
+    def rtcp_received(self, compound: bytes, now: float) -> None: ...
+
+
+class Transport:
+    """From the answer until :meth:`close`. Media can be sent while `usable`."""
+
+    __slots__ = (
+        "_dtls",
+        "_last_heard",
+        "_network",
+        "_owner",
+        "_receiver",
+        "_started",
+        "dtls_state",
+        "ice",
+        "ice_state",
+        "sender",
+        "silent",
+    )
+
+    def __init__(self, network: Network, owner: TransportOwner) -> None:
+        self._network = network
+        self._owner = owner
+        self.ice = IceLite(network.settings)
+        self.ice_state = IceState.DISCONNECTED
+        self.dtls_state = DtlsState.NEW
+        self._dtls: DtlsSession | None = None
+        self._receiver: SrtpReceiver | None = None
+        self.sender: SrtpSender | None = None
+        self.silent = False
+        self._started = 0.0
+        self._last_heard: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
+
+    def start(self, fingerprint: tuple[str, bytes], now: float) -> None:
+        """The offer was answered: take checks and the handshake of who has this certificate."""
+        self._dtls = DtlsSession(self._network.identity, fingerprint)
+        self._started = now
+        self._network.by_ufrag[self.ice.ufrag.encode()] = self
+
+    def gathering(self) -> None:
+        """The candidates are told to the peer."""
+        if self.ice_state is IceState.DISCONNECTED:
+            self._set_ice_state(IceState.GATHERING)
+
+    # Received datagrams
+
+    def receive_stun(self, request: stun.StunMessage, data: bytes, address: Address, now: float) -> None:
+        """Answer a Binding request for our ufrag (RFC 8445 section 7.3)."""
+        refusal = self.ice.check(request, data)
+        if refusal is not None:
+            if refusal is Refusal.STUN_ROLE_CONFLICT:
+                self._network.send(self.ice.role_conflict(request), address)
+            self._network.refuse(refusal)
+            return
+        network = self._network
+        network.send(self.ice.success(request, address), address)
+        changed, forgotten = self.ice.heard(address, stun.USE_CANDIDATE in request.attributes, now)
+        if forgotten is not None and network.by_address.get(forgotten) is self:
+            del network.by_address[forgotten]
+        network.by_address[address] = self
+        self._last_heard = now
+        if self.ice_state not in (IceState.CONNECTED, IceState.READY):
+            self._set_ice_state(IceState.CONNECTING)
+            self._set_ice_state(IceState.CONNECTED)
+        if changed or self.silent:
+            self.silent = False
+            self._owner.path_changed()
+        if self.ice.nominated:
+            if changed:
+                local = network.candidates[0] if network.candidates else ""
+                self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
+            self._set_ice_state(IceState.READY)
+
+    def receive_dtls(self, datagram: bytes) -> None:
+        dtls, address = self._dtls, self.ice.selected
+        if dtls is None or address is None:
+            self._network.refuse(Refusal.DTLS_UNEXPECTED)
+            return
+        try:
+            answer = dtls.receive(datagram)
+        except DtlsError:
+            answer = dtls.alert()
+            self._network.refuse(Refusal.DTLS_ERROR)
+        self._send_all(answer)
+        self._follow_dtls(dtls)
+
+    def receive_rtp(self, packet: bytes, now: float) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._network.refuse(Refusal.SRTP_NOT_READY)
+            return
+        try:
+            plain = receiver.unprotect(packet)
+        except SrtpError:
+            self._network.refuse(Refusal.SRTP_UNAUTHENTICATED)
+            return
+        self._last_heard = now
+        self._owner.rtp_received(plain, now)
+
+    def receive_rtcp(self, packet: bytes, now: float) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._network.refuse(Refusal.SRTP_NOT_READY)
+            return
+        try:
+            plain = receiver.unprotect_rtcp(packet)
+        except SrtpError:
+            self._network.refuse(Refusal.SRTP_UNAUTHENTICATED)
+            return
+        self._last_heard = now
+        self._owner.rtcp_received(plain, now)
+
+    # Sending
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and send, if that is possible now."""
+        if self.sender is None or self.ice.selected is None or not self.usable:
+            return
+        self._network.send(self.sender.protect_rtcp(compound), self.ice.selected)
+
+    def _send_all(self, datagrams: list[bytes]) -> None:
+        if self.ice.selected is not None:
+            for datagram in datagrams:
+                self._network.send(datagram, self.ice.selected)
+
+    # Time
+
+    def drive_handshake(self) -> bool:
+        """Retransmit if that is due; whether the handshake still goes on."""
+        dtls = self._dtls
+        if dtls is None:
+            return False
+        timeout = dtls.timeout()
+        if timeout is not None and timeout <= 0:
+            try:
+                answer = dtls.handle_timeout()
+            except DtlsError:
+                answer = dtls.alert()
+            self._send_all(answer)
+            self._follow_dtls(dtls)
+        return dtls.timeout() is not None
+
+    def check_silence(self, now: float) -> None:
+        """Note a peer that has gone without a word, or never came."""
+        if self._dtls is None or self.silent:
+            return
+        settings = self._network.settings
+        if self._last_heard is None:
+            if now - self._started > settings.connect_timeout:
+                self._set_ice_state(IceState.FAILED)
+        elif now - self._last_heard > settings.peer_silence:
+            self.silent = True
+            self._set_ice_state(IceState.DISCONNECTED)
+            self._owner.path_changed()
+
+    # State
+
+    def _follow_dtls(self, dtls: DtlsSession) -> None:
+        """Take over what the session has become."""
+        if dtls.state is DtlsState.CONNECTING:
+            self._network.handshaking.add(self)
+        if dtls.state is self.dtls_state:
+            return
+        if dtls.keys is not None and self._receiver is None and dtls.state is DtlsState.CONNECTED:
+            self._receiver = SrtpReceiver(dtls.keys.profile, dtls.keys.client)
+            self.sender = SrtpSender(dtls.keys.profile, dtls.keys.server)
+        self.dtls_state = dtls.state
+        if dtls.state in (DtlsState.CLOSED, DtlsState.FAILED):
+            self._receiver = None
+        self._owner.dtls_state_changed(dtls.state)
+        self._owner.path_changed()
+
+    def _set_ice_state(self, state: IceState) -> None:
+        if state is not self.ice_state:
+            self.ice_state = state
+            self._owner.ice_state_changed(state)
+
+    @property
+    def remote_address(self) -> tuple[str, int] | None:
+        return plain_address(self.ice.selected) if self.ice.selected else None
+
+    def close(self) -> None:
+        """Say goodbye (close_notify) and be unknown to the network."""
+        if self._dtls is not None:
+            self._send_all(self._dtls.close())
+            self._dtls = None
+        network = self._network
+        network.by_ufrag.pop(self.ice.ufrag.encode(), None)
+        for address in self.ice.addresses:
+            if network.by_address.get(address) is self:
+                del network.by_address[address]
+        network.handshaking.discard(self)
+        self._receiver = self.sender = None

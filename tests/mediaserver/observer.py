@@ -1,0 +1,41 @@
+"""An observer that keeps what it is told, and lets a test wait for it."""
+
+import trio
+
+from roomfsm.mediaserver.engine import DtlsState, IceState, MediaKind
+
+
+class RecordingObserver:
+    """`told` holds tuples: what, and with which arguments; in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self._news = trio.Event()
+
+    def _tell(self, *news: object) -> None:
+        self.told.append(news)
+        self._news.set()
+        self._news = trio.Event()
+
+    def ice_state_changed(self, state: IceState) -> None:
+        self._tell("ice", state)
+
+    def candidate_pair_selected(self, local: str, remote: str) -> None:
+        self._tell("pair", local, remote)
+
+    def dtls_state_changed(self, state: DtlsState) -> None:
+        self._tell("dtls", state)
+
+    def media_connection_changed(self, connected: bool) -> None:
+        self._tell("media", connected)
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
+        self._tell("receiving", kind, flowing)
+
+    def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
+        self._tell("sending", kind, flowing)
+
+    async def wait_for(self, *news: object) -> None:
+        """Until exactly this was told, counting from the beginning."""
+        while news not in self.told:
+            await self._news.wait()

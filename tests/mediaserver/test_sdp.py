@@ -1,0 +1,234 @@
+"""Offers as browsers write them, the answers to them, and offers as nobody should write them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
+from roomfsm.mediaserver.media import MediaKind, SdpError
+from roomfsm.mediaserver.sdp import Codec, Direction, matching_codec, parse_offer, pinned_codec
+
+OFFERS = Path(__file__).parent / "offers"
+TRANSPORT = LocalTransport(
+    "ufrag",
+    "password",
+    "sha-256 AA:BB",
+    ("candidate:1 1 UDP 1 192.0.2.1 5000 typ host",),
+    {MediaKind.AUDIO: 10, MediaKind.VIDEO: 20},
+    "cname",
+    "stream",
+    0,
+)
+
+
+def offer(name: str) -> str:
+    return (OFFERS / f"{name}.sdp").read_text()
+
+
+def answer(text: str, sources: dict[MediaKind, Codec] | None = None, transport: LocalTransport = TRANSPORT) -> str:
+    parsed = parse_offer(text)
+    return write_answer(parsed, accept(parsed, sources or {}), transport)
+
+
+def section(text: str, media: str) -> list[str]:
+    """The lines of the answer's first m-line of this media."""
+    _, _, rest = text.partition(f"m={media} ")
+    return f"m={media} {rest.partition('m=')[0]}".split("\r\n")
+
+
+def h264(payload_type: int, profile: str, mode: str = "1") -> Codec:
+    parameters = f"level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={profile}"
+    return Codec(payload_type, "H264", 90000, "", parameters, ())
+
+
+VP8 = Codec(96, "VP8", 90000, "", "", ())
+
+
+# Publishers
+
+
+def test_a_chromium_publisher_is_asked_for_opus_and_its_first_video_codec_alone() -> None:
+    text = answer(offer("chromium_publisher"))
+    assert section(text, "audio")[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 111"
+    video = section(text, "video")
+    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 96"
+    assert {"a=recvonly", "a=mid:1", "a=rtcp-mux", "a=rtcp-rsize", "a=setup:passive"} <= set(video)
+    assert [line for line in video if line.startswith("a=rtcp-fb")] == [
+        "a=rtcp-fb:96 nack",
+        "a=rtcp-fb:96 nack pli",
+        "a=rtcp-fb:96 ccm fir",
+        "a=rtcp-fb:96 goog-remb",
+    ]
+    assert not [line for line in video if line.startswith(("a=ssrc", "a=msid", "a=extmap"))]
+
+
+def test_the_session_part_says_bundle_and_ice_lite() -> None:
+    lines = answer(offer("chromium_publisher")).split("\r\n")
+    assert lines[0] == "v=0"
+    assert "a=group:BUNDLE 0 1" in lines
+    assert "a=ice-lite" in lines
+    assert lines.count("a=candidate:1 1 UDP 1 192.0.2.1 5000 typ host") == 2
+
+
+def test_a_firefox_offer_has_its_fingerprint_at_the_session_level() -> None:
+    parsed = parse_offer(offer("firefox_publisher"))
+    assert [item.fingerprints[0][0] for item in parsed.sections] == ["sha-256", "sha-256"]
+    assert [item.ufrag for item in parsed.sections] == ["c8b3f1d2", "c8b3f1d2"]
+    text = answer(offer("firefox_publisher"))
+    assert section(text, "audio")[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 109"
+    assert section(text, "video")[0] == "m=video 9 UDP/TLS/RTP/SAVPF 120"
+    assert "a=sendrecv" in section(text, "video")
+    assert "a=extmap:4 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time" in section(text, "video")
+
+
+def test_a_publisher_that_prefers_h264_is_asked_for_the_variant_most_can_decode() -> None:
+    codecs = [h264(102, "42001f"), h264(104, "42001f", "0"), h264(108, "42e01f"), VP8]
+    assert pinned_codec(codecs).payload_type == 108
+
+
+def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
+    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800)
+    text = answer(offer("chromium_publisher"), transport=limited)
+    assert "b=AS:800" in section(text, "video")
+    assert "b=AS:800" not in section(text, "audio")
+
+
+# Viewers
+
+
+def test_a_viewer_without_a_source_may_get_any_codec() -> None:
+    video = section(answer(offer("chromium_viewer")), "video")
+    assert video[0].split()[3:] == ["96", "102", "104", "108", "114", "116", "39", "41", "43"]
+    assert {
+        "a=sendonly",
+        "a=ssrc:20 cname:cname",
+        "a=ssrc:20 msid:stream stream-video",
+        "a=msid:stream stream-video",
+        "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    } <= set(video)
+
+
+def test_a_viewer_of_a_known_source_is_told_that_codec_alone() -> None:
+    source = h264(126, "42e01f")
+    video = section(answer(offer("chromium_viewer"), {MediaKind.VIDEO: source}), "video")
+    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 108"
+    assert "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f" in video
+
+
+@pytest.mark.parametrize(
+    ("source", "offered", "chosen"),
+    [
+        (VP8, [h264(1, "42e01f"), VP8], 96),
+        (h264(9, "42e01f"), [h264(1, "42001f"), h264(2, "42e01f")], 2),
+        (h264(9, "42e034"), [h264(1, "42e01f")], 1),
+        (h264(9, "42001f"), [h264(1, "42e01f")], 1),
+        (h264(9, "42e01f"), [h264(1, "4d001f")], 1),
+        (h264(9, "42e01f", "0"), [h264(1, "42e01f", "1")], 1),
+        (h264(9, "42e01f", "1"), [h264(1, "42e01f", "0")], None),
+        (h264(9, "64001f"), [h264(1, "42e01f")], None),
+        (VP8, [h264(1, "42e01f")], None),
+    ],
+)
+def test_the_payload_type_for_a_viewer_fits_the_source(
+    source: Codec, offered: list[Codec], chosen: int | None
+) -> None:
+    match = matching_codec(offered, source)
+    assert (match.payload_type if match else None) == chosen
+
+
+# What is not served
+
+
+def test_a_data_channel_is_refused_and_the_media_beside_it_is_not() -> None:
+    data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000\r\n"
+    text = answer(offer("chromium_publisher").replace("BUNDLE 0 1", "BUNDLE 0 1 2") + data)
+    assert section(text, "application")[0] == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
+    assert "a=group:BUNDLE 0 1\r\n" in text
+    assert section(text, "video")[0].startswith("m=video 9 ")
+
+
+def test_a_second_video_is_refused() -> None:
+    text = offer("chromium_publisher")
+    video = "m=video" + text.partition("m=video")[2].replace("a=mid:1", "a=mid:2")
+    lines = answer(text.replace("BUNDLE 0 1", "BUNDLE 0 1 2") + video).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9", "0"]
+
+
+def test_without_bundle_only_the_first_media_is_served() -> None:
+    lines = answer(offer("chromium_publisher").replace("a=group:BUNDLE 0 1\n", "")).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
+    assert not [line for line in lines if line.startswith("a=group")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a=rtcp-mux\n", ""),
+        ("VP8/90000", "VP8/1000"),
+        ("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
+        ("opus/48000/2", "speex/48000/2"),
+    ],
+)
+def test_media_that_cannot_be_served_is_refused(old: str, new: str) -> None:
+    text = offer("chromium_publisher").replace(old, new)
+    text = "\n".join(line for line in text.split("\n") if "H264" not in line)
+    assert "m=audio 0" in answer(text) or "m=video 0" in answer(text)
+
+
+def test_v_0_alone_gets_an_answer_without_media() -> None:
+    assert answer("v=0").split("\r\n")[0] == "v=0"
+    assert "m=" not in answer("v=0")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "v=0"),
+        ("hello", "v=0"),
+        ("v=1", "v=0"),
+        ("v=0\nrubbish", "line 2"),
+        ("v=0\nm=audio", "line 2"),
+        ("v=0\nm=audio port UDP/TLS/RTP/SAVPF 111", "port"),
+        ("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 111\na=rtpmap:111", "line 3"),
+        ("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 300\na=rtpmap:300 opus/48000/2", "payload type"),
+        ("v=0\nm=audio 9 X 1\na=mid:0\nm=video 9 X 1\na=mid:0", "same mid"),
+        ("v=0\na=fingerprint:sha-256 XYZ", "hexadecimal"),
+        (offer("chromium_publisher").replace("a=ice-ufrag", "a=x-ufrag"), "ICE credentials"),
+        (offer("chromium_publisher").replace("a=fingerprint:sha-256", "a=fingerprint:md5"), "fingerprint"),
+        (offer("chromium_publisher").replace("setup:actpass", "setup:passive"), "passive"),
+    ],
+)
+def test_a_bad_offer_is_an_error_that_says_why(text: str, reason: str) -> None:
+    with pytest.raises(SdpError, match=reason):
+        answer(text)
+
+
+def test_a_very_long_number_is_not_a_payload_type() -> None:
+    number = "1" * 5000
+    text = f"v=0\nm=audio 9 UDP/TLS/RTP/SAVPF {number}\na=rtpmap:{number} opus/48000/2"
+    with pytest.raises(SdpError, match="payload type"):
+        parse_offer(text)
+
+
+def test_directions_are_the_other_sides_reversed() -> None:
+    assert Direction.SENDONLY.reversed() is Direction.RECVONLY
+    assert Direction.SENDRECV.reversed() is Direction.SENDRECV
+    assert not Direction.INACTIVE.reversed().sends
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
+    lines = offer(data.draw(st.sampled_from(["chromium_publisher", "firefox_publisher"]))).split("\n")
+    for _ in range(data.draw(st.integers(1, 5))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        line = lines[index]
+        cut = data.draw(st.integers(0, len(line)))
+        lines[index] = line[:cut] + data.draw(st.text(max_size=8)) + line[cut + data.draw(st.integers(0, 4)) :]
+    try:
+        text = answer("\n".join(lines))
+    except SdpError:
+        return
+    assert text.startswith("v=0\r\n")

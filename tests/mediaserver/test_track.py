@@ -1,0 +1,70 @@
+"""What a track sends to which sink, where the order within one drain of the socket matters."""
+
+import struct
+from collections.abc import Collection
+
+from roomfsm.mediaserver.media import EngineSettings, MediaKind
+from roomfsm.mediaserver.sdp import Codec
+from roomfsm.mediaserver.sink import Continuation, Group, Sink
+from roomfsm.mediaserver.track import Track
+from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
+
+VP8 = Codec(96, "VP8", 90000, "", "", ())
+
+
+class Recorder:
+    """The engine and the peers of a track: keeps what was sent, and says nothing."""
+
+    receive_limits = send_limits = (0, 0)
+
+    def __init__(self) -> None:
+        self.settings = EngineSettings()
+        self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
+        self.cname = "cname"
+        self.pending: list[Group] = []
+        self.attention: set[Track] = set()
+        self.sent: dict[Sink, list[int]] = {}
+        """Sequence numbers."""
+
+    def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
+        for sink in sinks:
+            numbers = [int.from_bytes(packet[2:4]) for packet in packets]
+            self.sent.setdefault(sink, []).extend(numbers)
+
+    def flush(self) -> None:
+        for group in self.pending:
+            packets, group.pending = group.pending, []
+            self.send_packets(packets, group.sinks)
+        self.pending.clear()
+
+    def send_rtcp(self, compound: bytes) -> None: ...
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+    def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+
+def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_there() -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8)
+    first, second = Sink(MediaKind.VIDEO, recorder), Sink(MediaKind.VIDEO, recorder)
+    # What both had from another source is such that the same offsets continue it; the second had more of it.
+    first.continuation = Continuation(10, 0, 0.0)
+    second.continuation = Continuation(13, (3 * 3000 - 90000) & 0xFFFFFFFF, 0.0)
+    for sink in (first, second):
+        sink.codecs, sink.open = (VP8,), True
+
+    def receive(number: int, payload: bytes, now: float) -> None:
+        header = struct.pack("!BBHII", 0x80, 96, 100 + number, 3000 * number, 7)
+        assert track.receive(header + payload, now) is None
+
+    first.follow(track)
+    receive(0, VP8_KEYFRAME, 1.0)
+    receive(1, VP8_DELTA, 2.0)
+    second.follow(track)
+    receive(2, VP8_DELTA, 2.0)
+    receive(3, VP8_KEYFRAME, 2.0)
+    recorder.flush()
+    assert first.group is second.group
+    assert recorder.sent == {first: [11, 12, 13, 14], second: [14]}
