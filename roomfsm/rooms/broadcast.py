@@ -1,0 +1,84 @@
+"""A broadcast: the scope of a room's media pipeline, from the first stream to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from roomfsm.kurento.errors import MediaServerError, MediaServerLost, MediaServerUnavailable
+from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.protocol.errors import Refusal
+from roomfsm.rooms.legs import Stream, View, run_leg
+from roomfsm.rooms.scope import ChildScope
+from roomfsm.rooms.settings import RoomSettings
+
+
+class Broadcast:
+    """One pipeline at a media server, the streams published into it and the views out of it.
+
+    The scopes are nested as the resources are: a view in its stream, the stream in the broadcast, the
+    broadcast in the room. What ends an outer one releases all that is inside.
+    """
+
+    def __init__(self, pool: MediaPool, tags: dict[str, str], settings: RoomSettings) -> None:
+        self._pool = pool
+        self._tags = tags
+        self._scope = ChildScope()
+        self._pipeline: MediaPipeline | None = None
+        self._ready = trio.Event()
+        # Kurento sends at most 500 kbit/s unless told otherwise.
+        self._limits = BandwidthLimits(
+            max_video_recv=settings.video_kbps, min_video_send=100, max_video_send=settings.video_kbps
+        )
+
+    def end(self) -> None:
+        """Release everything."""
+        self._scope.cancel()
+
+    def open_stream(self, stream: Stream, on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
+        """Start a stream in this broadcast."""
+
+        async def work() -> None:
+            await run_leg(lambda: stream.run(self._open_endpoint), on_failure)
+
+        self._scope.start_soon(self._when_ready(work))
+
+    def open_view(self, view: View, on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
+        """Start a view of a stream of this broadcast."""
+
+        async def work() -> None:
+            await run_leg(lambda: view.run(self._open_endpoint), on_failure)
+
+        view.stream.scope.start_soon(work)
+
+    async def run(self) -> str | None:
+        """Hold the pipeline until `end`; the reason for `streamEnded` if the media server failed it, else None."""
+        reason: str | None = None
+        try:
+            await self._scope.run(self._hold_pipeline)
+        except* MediaServerUnavailable:
+            reason = "media_unavailable"
+        except* MediaServerError:
+            reason = "media_lost"
+        return reason
+
+    async def _hold_pipeline(self) -> None:
+        async with self._pool.pipeline(self._tags) as pipeline:
+            self._pipeline = pipeline
+            self._ready.set()
+            await pipeline.lost.wait()
+            raise MediaServerLost(pipeline.server_url, "its session ended")
+
+    def _when_ready(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def wait_and_work() -> None:
+            await self._ready.wait()
+            await work()
+
+        return wait_and_work
+
+    def _open_endpoint(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        assert self._pipeline is not None
+        return self._pipeline.endpoint(self._limits)

@@ -1,0 +1,117 @@
+"""The directory: the nursery of rooms, found by their folded names, opened by the first who joins."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import fold_room_name
+from roomfsm.rooms.events import Close, Enter
+from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.settings import RoomSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSummary:
+    """A room as the lobby shows it."""
+
+    name: str
+    state: str
+    participants: int
+    streams: int
+
+
+class Directory:
+    """All rooms. A room that fails ends alone; the next who joins opens it anew."""
+
+    def __init__(self, nursery: trio.Nursery, pool: MediaPool, settings: RoomSettings) -> None:
+        self._nursery = nursery
+        self._pool = pool
+        self._settings = settings
+        self._rooms: dict[str, Room] = {}
+        self._tags = {"roomfsm": secrets.token_hex(4)}
+        self._changed = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def summaries(self) -> list[RoomSummary]:
+        """The rooms that somebody is in, the fullest first."""
+        return sorted(
+            (
+                RoomSummary(room.name, room.state, len(room.people), len(room.streams))
+                for room in self._rooms.values()
+                if room.people
+            ),
+            key=lambda summary: (-summary.participants, summary.name),
+        )
+
+    async def enter(self, name: str, event: Enter) -> Room:
+        """Bring a session into the room of that name, opening it if need be.
+
+        Raises `Refusal`: the room's, or `SERVER_FULL`.
+        """
+        while True:
+            room = self._find_or_open(name)
+            try:
+                await room.request(event)
+            except RoomOver:
+                # It ended just now. Its entry goes before its waiters are told, so the next one is another room.
+                event = Enter(event.link, event.name, event.ref, event.asked)
+                continue
+            return room
+
+    async def close(self, reason: str) -> None:
+        """Close every room, and return when all have released what they had."""
+        for room in tuple(self._rooms.values()):
+            self._nursery.start_soon(self._close, room, reason)
+        while self._rooms:
+            self._changed = trio.Event()
+            await self._changed.wait()
+
+    def _find_or_open(self, name: str) -> Room:
+        key = fold_room_name(name)
+        room = self._rooms.get(key)
+        if room is None:
+            if len(self._rooms) >= self._settings.max_rooms:
+                raise Refusal(ErrorCode.SERVER_FULL)
+            room = self._rooms[key] = Room(name, self._pool, self._tags, self._settings)
+            self._nursery.start_soon(self._run, key, room)
+        return room
+
+    async def _run(self, key: str, room: Room) -> None:
+        log = structlog.get_logger().bind(room=room.name)
+        log.info("room opened")
+        reason = "closed"
+        try:
+            await room.run()
+        except Exception:  # a fault in one room must not end the others: this is the boundary
+            reason = "room_failed"
+            log.exception("room failed")
+        finally:
+            del self._rooms[key]
+            room.evacuate(reason)
+            self._changed.set()
+            log.info("room ended", reason=reason)
+
+    async def _close(self, room: Room, reason: str) -> None:
+        try:
+            await room.post(Close(reason))
+        except RoomOver:
+            return
+
+
+@asynccontextmanager
+async def open_directory(pool: MediaPool, settings: RoomSettings) -> AsyncIterator[Directory]:
+    """The nursery in which the rooms live; leaving it ends them."""
+    async with trio.open_nursery() as nursery:
+        directory = Directory(nursery, pool, settings)
+        yield directory
+        nursery.cancel_scope.cancel()

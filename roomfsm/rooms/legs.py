@@ -1,0 +1,318 @@
+"""Legs: a browser's connection with one media endpoint, which is a stream (it sends) or a view (it receives)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import ClassVar
+
+import trio
+
+from roomfsm.kurento.candidates import IceCandidate, is_mdns
+from roomfsm.kurento.errors import MediaServerError, MediaServerLost, SdpInvalid
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    DtlsConnectionStateChange,
+    EndpointEvent,
+    IceCandidateFound,
+    IceComponentState,
+    IceComponentStateChanged,
+    MediaFlowInStateChanged,
+    MediaFlowOutStateChanged,
+    MediaFlowState,
+    MediaState,
+    MediaStateChanged,
+    MediaType,
+)
+from roomfsm.kurento.objects import WebRtcEndpoint
+from roomfsm.lifecycle.stream import STREAM, VIEW
+from roomfsm.lifecycle.stream import EndpointEffect as Do
+from roomfsm.lifecycle.table import Model, Table
+from roomfsm.protocol.client import Candidate, Publish, message_type
+from roomfsm.protocol.client import View as ViewMessage
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import Ref, stream_id
+from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
+from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.scope import ChildScope
+from roomfsm.rooms.settings import RoomSettings
+
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+
+type OpenEndpoint = Callable[[], AbstractAsyncContextManager[WebRtcEndpoint]]
+
+
+class LegFailed(Exception):
+    """The endpoint is of no more use; `refusal` is what its browser is told."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.refusal = Refusal(code, detail)
+
+
+class Leg(Model):
+    """One browser's endpoint: negotiated once, fed with candidates, watched until it ends.
+
+    `ref` is that of the message that asked for it, until the answer has gone out.
+    """
+
+    table: ClassVar[Table[None]]
+    asked: ClassVar[str]
+    """The client's message that asks for such a leg."""
+
+    def __init__(
+        self,
+        stream_id: str,
+        participant: Participant,
+        offer: str,
+        ref: Ref | None,
+        settings: RoomSettings,
+        on_change: Callable[[], None],
+    ) -> None:
+        super().__init__(self.table.initial)
+        self.id = stream_id
+        self.participant = participant
+        self.generation = participant.next_generation(stream_id)
+        self.scope = ChildScope()
+        self.answered = False
+        self.ref = ref
+        self._offer = offer
+        self._ufrags = frozenset(_UFRAG.findall(offer))
+        self._settings = settings
+        self._on_change = on_change
+        self._flowing: set[MediaType] = set()
+        self._connected = trio.Event()
+        self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
+
+    def fire(self, trigger: str) -> tuple[str, ...]:
+        """Move the leg's machine; the effects to carry out."""
+        return self.table.fire(self, trigger, None).effects
+
+    def end(self) -> None:
+        """End the leg: its tasks are cancelled, which releases its endpoint."""
+        self.fire("end")
+        self.scope.cancel()
+
+    def take(self, message: Candidate) -> None:
+        """Keep a candidate of the browser until the endpoint can take it; a stale one is dropped.
+
+        Raises `Refusal` with `TOO_MANY_CANDIDATES`.
+        """
+        if Do.KEEP_CANDIDATE not in self.fire("candidate"):
+            return
+        if message.username_fragment is not None and message.username_fragment not in self._ufrags:
+            return
+        # Kurento needs both, a browser may give only one.
+        index = message.sdp_m_line_index or 0
+        candidate = IceCandidate(
+            candidate=message.candidate, sdp_mid=message.sdp_mid or str(index), sdp_m_line_index=index
+        )
+        if not candidate.candidate or is_mdns(candidate):
+            return
+        try:
+            self._keep.send_nowait(candidate)
+        except trio.WouldBlock:
+            raise Refusal(ErrorCode.TOO_MANY_CANDIDATES) from None
+
+    async def _negotiate(self, endpoint: WebRtcEndpoint) -> None:
+        """Answer the offer, then pass candidates both ways and watch the endpoint, until it ends.
+
+        Raises `LegFailed` when the media connection is over, or `MediaServerError`.
+        """
+        answer = await endpoint.process_offer(self._offer)
+        if Do.SEND_ANSWER in self.fire("answered"):
+            self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
+            self.answered = True
+            self.ref = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, endpoint)
+            nursery.start_soon(self._expect_connection)
+            await endpoint.gather_candidates()
+            async for candidate in self._kept:
+                await endpoint.add_ice_candidate(candidate)
+
+    async def _expect_connection(self) -> None:
+        with trio.move_on_after(self._settings.connect_timeout):
+            await self._connected.wait()
+            return
+        raise LegFailed(ErrorCode.MEDIA_FAILED, "no media connection came up between browser and media server")
+
+    async def _watch(self, endpoint: WebRtcEndpoint) -> None:
+        async for event in endpoint.events:
+            match event:
+                case IceCandidateFound(candidate=found):
+                    self.participant.send(
+                        CandidateFound(
+                            stream=self.id,
+                            candidate=found.candidate,
+                            sdp_mid=found.sdp_mid or "0",
+                            sdp_m_line_index=found.sdp_m_line_index or 0,
+                        )
+                    )
+                case DtlsConnectionStateChange(state=DtlsConnectionState.CONNECTED) if (
+                    not self._connected.is_set()
+                ):
+                    self._connected.set()
+                    await self._media_connected(endpoint)
+                case DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED):
+                    raise LegFailed(ErrorCode.MEDIA_FAILED, "the browser closed its media connection")
+                case (
+                    DtlsConnectionStateChange(state=DtlsConnectionState.FAILED)
+                    | IceComponentStateChanged(state=IceComponentState.FAILED)
+                    | MediaStateChanged(new_state=MediaState.DISCONNECTED)
+                ):
+                    raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
+                case _:
+                    self._follow_flow(event)
+
+    async def _media_connected(self, endpoint: WebRtcEndpoint) -> None:
+        """What to do once media can flow."""
+
+    def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
+        """The media type and state if the event tells of the flow that makes this leg live."""
+        raise NotImplementedError
+
+    def _follow_flow(self, event: EndpointEvent) -> None:
+        match self._flow_of(event):
+            case (media_type, MediaFlowState.FLOWING):
+                self._flowing.add(media_type)
+            case (media_type, _):
+                self._flowing.discard(media_type)
+            case None:
+                return
+        if Do.TELL_STATE in self.fire("flowing" if self._flowing else "silent"):
+            self._on_change()
+
+
+class Stream(Leg):
+    """What a presenter publishes. Its views are children of its scope."""
+
+    table = STREAM
+    asked = message_type(Publish)
+
+    def __init__(
+        self,
+        message: Publish,
+        participant: Participant,
+        settings: RoomSettings,
+        on_change: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            stream_id(participant.id, message.source),
+            participant,
+            message.sdp,
+            message.ref,
+            settings,
+            on_change,
+        )
+        self.source = message.source
+        self.views: dict[str, View] = {}
+        self._endpoint: WebRtcEndpoint | None = None
+        self._has_endpoint = trio.Event()
+
+    def info(self) -> StreamInfo:
+        """What everybody in the room sees."""
+        return StreamInfo(
+            id=self.id,
+            participant=self.participant.id,
+            source=self.source,
+            state=self.state,
+            generation=self.generation,
+            viewers=len(self.views),
+        )
+
+    async def endpoint(self) -> WebRtcEndpoint:
+        """The stream's endpoint, as soon as there is one."""
+        await self._has_endpoint.wait()
+        assert self._endpoint is not None
+        return self._endpoint
+
+    async def run(self, open_endpoint: OpenEndpoint) -> None:
+        """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""
+
+        async def body() -> None:
+            async with open_endpoint() as endpoint:
+                self._endpoint = endpoint
+                self._has_endpoint.set()
+                await self._negotiate(endpoint)
+
+        await self.scope.run(body)
+
+    def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
+        # Kurento tells of a publisher's media as what flows *out* of its endpoint into the pipeline.
+        match event:
+            case MediaFlowOutStateChanged(media_type=media_type, state=state):
+                return media_type, state
+        return None
+
+
+class View(Leg):
+    """One viewer's reception of a stream."""
+
+    table = VIEW
+    asked = message_type(ViewMessage)
+
+    def __init__(
+        self,
+        message: ViewMessage,
+        stream: Stream,
+        participant: Participant,
+        settings: RoomSettings,
+        on_change: Callable[[], None],
+    ) -> None:
+        super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change)
+        self.stream = stream
+
+    async def run(self, open_endpoint: OpenEndpoint) -> None:
+        """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""
+
+        async def body() -> None:
+            source = await self.stream.endpoint()
+            async with open_endpoint() as endpoint:
+                await source.connect(endpoint)
+                await self._negotiate(endpoint)
+
+        await self.scope.run(body)
+
+    async def _media_connected(self, endpoint: WebRtcEndpoint) -> None:
+        # A viewer sees nothing before the next keyframe, which may be far off.
+        await endpoint.request_keyframe()
+
+    def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
+        match event:
+            case MediaFlowInStateChanged(media_type=media_type, state=state):
+                return media_type, state
+        return None
+
+
+def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refusal | None:
+    """What the browser is told of a leg's failure; None if the media server was lost, which its room handles."""
+    for error in leaves(group):
+        match error:
+            case MediaServerLost():
+                return None
+            case LegFailed():
+                return error.refusal
+            case SdpInvalid():
+                return Refusal(ErrorCode.SDP_INVALID, error.message)
+    return Refusal(ErrorCode.MEDIA_FAILED, str(next(iter(leaves(group)))))
+
+
+def leaves[E: BaseException](group: BaseExceptionGroup[E]) -> list[E]:
+    """The errors of a group and its groups, flat."""
+    flat: list[E] = []
+    for error in group.exceptions:
+        flat += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return flat
+
+
+async def run_leg(work: Callable[[], Awaitable[None]], on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
+    """Run a leg; if it fails on its own account call `on_failure` with what its browser is told."""
+    refusal: Refusal | None = None
+    try:
+        await work()
+    except* (MediaServerError, LegFailed) as group:
+        refusal = refusal_of(group)
+    if refusal is not None:
+        await on_failure(refusal)

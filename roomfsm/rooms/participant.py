@@ -1,0 +1,65 @@
+"""A participant: one person's presence in one room, and what the room knows of that person's session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.server import ParticipantInfo, ServerMessage
+
+if TYPE_CHECKING:
+    from roomfsm.rooms.legs import Stream, View
+    from roomfsm.rooms.room import Room
+
+
+class Link(Protocol):
+    """The session behind a participant, as rooms see it. Nothing here waits or raises."""
+
+    @property
+    def participant_id(self) -> str:
+        """Unguessable, the same in every room."""
+
+    @property
+    def state(self) -> str:
+        """The state of the session's machine."""
+
+    @property
+    def room(self) -> Room | None:
+        """The room that the session sits in."""
+
+    def deliver(self, outgoing: Outgoing, room: Room) -> None:
+        """Send a message on behalf of `room`; dropped if the session no longer sits there."""
+
+    def seated(self, room: Room) -> None:
+        """The session sits in `room` from now on."""
+
+    def unseated(self, room: Room, trigger: str) -> None:
+        """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
+
+
+class Participant:
+    """One person in one room, with the streams presented and the views had."""
+
+    def __init__(self, room: Room, link: Link, name: str) -> None:
+        self.room = room
+        self.link = link
+        self.id = link.participant_id
+        self.name = name
+        self.away = False
+        self.streams: dict[str, Stream] = {}
+        self.views: dict[str, View] = {}
+        self._generations: dict[str, int] = {}
+
+    def info(self) -> ParticipantInfo:
+        """What the others see."""
+        return ParticipantInfo(id=self.id, name=self.name, away=self.away)
+
+    def send(self, message: ServerMessage) -> None:
+        """Deliver a message to this one."""
+        self.link.deliver(Outgoing(message), self.room)
+
+    def next_generation(self, stream_id: str) -> int:
+        """Count the endpoints that this participant has had for a stream: 1, 2, …"""
+        generation = self._generations.get(stream_id, 0) + 1
+        self._generations[stream_id] = generation
+        return generation

@@ -1,0 +1,515 @@
+"""A room: one task with an inbox, which asks the lifecycle table about each event and carries out its effects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.lifecycle.legality import allowed, judge
+from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.room import RoomEffect as Do
+from roomfsm.lifecycle.table import Step
+from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, message_type
+from roomfsm.protocol.client import View as ViewMessage
+from roomfsm.protocol.codec import Outgoing, error_of
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.protocol.fields import Ref, stream_id
+from roomfsm.protocol.server import (
+    ChatSaid,
+    Closing,
+    Joined,
+    ParticipantChanged,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomState,
+    ServerMessage,
+    StreamChanged,
+    StreamEnded,
+    StreamStarted,
+)
+from roomfsm.rooms.broadcast import Broadcast
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.events import (
+    Ask,
+    Away,
+    Back,
+    Close,
+    Depart,
+    Enter,
+    Event,
+    Expire,
+    MediaLost,
+    RoomMessage,
+    StreamFailed,
+    ViewFailed,
+)
+from roomfsm.rooms.legs import Leg, Stream, View
+from roomfsm.rooms.participant import Link, Participant
+from roomfsm.rooms.settings import RoomSettings
+
+
+class RoomOver(Exception):
+    """The room has ended; a room of that name can be opened anew."""
+
+
+class Room:
+    """One room. `handle` decides without waiting; whatever waits is a task in the room's nursery."""
+
+    def __init__(self, name: str, pool: MediaPool, tags: Mapping[str, str], settings: RoomSettings) -> None:
+        self.name = name
+        self._tags = {"room": name, **tags}
+        self.people: dict[str, Participant] = {}
+        self.streams: dict[str, Stream] = {}
+        self._model = ROOM.new()
+        self._pool = pool
+        self._settings = settings
+        self._log = structlog.get_logger().bind(room=name)
+        self._chat = ChatHistory(settings.chat_history)
+        self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
+        self._nursery: trio.Nursery | None = None
+        self._linger = trio.CancelScope()
+        self._broadcast: Broadcast | None = None
+        self._broadcasts: set[Broadcast] = set()
+        self._released = trio.Event()
+        self._leave_state: dict[str | None, Callable[[], None]] = {
+            "linger": lambda: self._linger.cancel(),
+            "broadcast": self._end_broadcast,
+        }
+        self._enter_state: dict[str | None, Callable[[], None]] = {
+            "linger": self._start_linger,
+            "broadcast": self._start_broadcast,
+            "drain": self._start_drain,
+        }
+        self._effects: dict[str, Callable[[Any], None]] = {
+            Do.ADMIT: self._admit,
+            Do.DISMISS: self._dismiss,
+            Do.MARK_AWAY: self._mark_away,
+            Do.WELCOME_BACK: self._welcome_back,
+            Do.RENAME: self._rename,
+            Do.SAY: self._say,
+            Do.OPEN_STREAM: self._open_stream,
+            Do.END_STREAM: self._end_stream,
+            Do.OPEN_VIEW: self._open_view,
+            Do.END_VIEW: self._end_view,
+            Do.PASS_CANDIDATE: self._pass_candidate,
+            Do.LOSE_MEDIA: self._lose_media,
+            Do.TELL_CLOSING: self._tell_closing,
+            Do.END_STREAMS: self._end_streams,
+        }
+
+    @property
+    def state(self) -> str:
+        """The state of the room's machine."""
+        return self._model.state
+
+    async def post(self, event: Event) -> None:
+        """Put an event into the inbox, waiting while it is full. Raises `RoomOver`."""
+        try:
+            await self._to_inbox.send(event)
+        except trio.BrokenResourceError:
+            raise RoomOver(self.name) from None
+
+    async def request(self, event: Enter | Depart) -> None:
+        """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
+        await self.post(event)
+        await event.done.wait()
+        if event.refusal is not None:
+            raise event.refusal
+        if not event.handled:
+            raise RoomOver(self.name)
+
+    async def run(self) -> None:
+        """Be the room, until it expires or was closed and has released everything."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._start_linger()
+            async for event in self._inbox:
+                self._handle(event)
+                if ROOM.state(self.state).final and not self._broadcasts:
+                    break
+            nursery.cancel_scope.cancel()
+
+    def evacuate(self, reason: str) -> None:
+        """After `run`: put out whoever is still in, and refuse what still waits. Nobody waits for ever."""
+        with suppress(trio.WouldBlock):
+            while True:
+                with _settling(self._inbox.receive_nowait(), handled=False) as event:
+                    self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
+        self._inbox.close()
+        for participant in tuple(self.people.values()):
+            if not ROOM.state(self.state).final:
+                participant.send(Closing(scope="room", reason=reason))
+            participant.link.unseated(self, "dismissed")
+        self.people.clear()
+
+    def _handle(self, event: Event) -> None:
+        with _settling(event, handled=True):
+            if self._is_stale(event):
+                return
+            try:
+                if isinstance(event, Enter):
+                    judge(event.asked, event.link.state, None)
+                step = ROOM.fire(self._model, event.trigger, self._facts(event))
+            except Refusal as refusal:
+                self._refuse(event, refusal)
+                return
+            before, after = ROOM.state(step.source), ROOM.state(step.dest)
+            if step.moved:
+                self._enter_state.get(after.owns, _nothing)()
+            try:
+                for effect in step.effects:
+                    self._effects[effect](event)
+            except Refusal as refusal:
+                self._refuse(event, refusal)
+            if step.moved:
+                self._leave_state.get(before.owns, _nothing)()
+                self._tell_state(step)
+
+    def _is_stale(self, event: Event) -> bool:
+        """Whether the event speaks of something that has ended since it was posted."""
+        match event:
+            case StreamFailed(stream=stream):
+                return self.streams.get(stream.id) is not stream
+            case ViewFailed(view=view):
+                return view.participant.views.get(view.id) is not view
+            case MediaLost(broadcast=broadcast):
+                return self._broadcast is not broadcast
+            case Expire():
+                return bool(self.people)
+            case Ask(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
+                return link.participant_id not in self.people
+        return False
+
+    def _facts(self, event: Event) -> RoomFacts:
+        """What the guards may look at: counts as they would be after the event."""
+        people, streams, views = len(self.people), len(self.streams), 0
+        presenters = {stream.participant.id for stream in self.streams.values()}
+        member = exists = own = viewing = publishing = False
+        match event:
+            case Enter(link=link):
+                people += 1
+                member = link.participant_id in self.people
+            case Depart(link=link):
+                people -= 1
+                streams -= len(self.people[link.participant_id].streams)
+            case StreamFailed():
+                streams -= 1
+            case Ask(link=link, message=message):
+                asker = self.people[link.participant_id]
+                match message:
+                    case Publish(source=source):
+                        publishing = stream_id(asker.id, source) in asker.streams
+                        presenters.add(asker.id)
+                    case Unpublish() | ViewMessage() | Unview() | Candidate():
+                        exists = message.stream in self.streams
+                        own = message.stream in asker.streams
+                        viewing = message.stream in asker.views
+                        views = len(asker.views) + isinstance(message, ViewMessage)
+                        streams -= exists and isinstance(message, Unpublish)
+        return RoomFacts(
+            people=people,
+            streams=streams,
+            presenters=len(presenters),
+            views=views,
+            max_people=self._settings.max_people,
+            max_presenters=self._settings.max_presenters,
+            max_views=self._settings.max_views,
+            member=member,
+            stream_exists=exists,
+            own_stream=own,
+            viewing=viewing,
+            publishing=publishing,
+        )
+
+    def _refuse(self, event: Event, refusal: Refusal) -> None:
+        match event:
+            case Ask(link=link, message=message):
+                asked = message_type(message)
+                error = error_of(_for_client(refusal, asked, link), message.ref, asked, stream=_stream_of(message))
+                link.deliver(Outgoing(error), self)
+            case Enter(link=link, asked=asked):
+                event.refusal = _for_client(refusal, asked, link)
+            case _:
+                self._log.debug("event out of date", trigger=event.trigger, state=self.state)
+
+    # Who is there
+
+    def _admit(self, event: Enter) -> None:
+        participant = Participant(self, event.link, event.name)
+        self._tell_all(ParticipantJoined(participant=participant.info()))
+        self.people[participant.id] = participant
+        event.link.seated(self)
+        self._send_snapshot(participant, event.ref)
+        self._log.info("joined", participant=participant.id, people=len(self.people))
+
+    def _dismiss(self, event: Depart) -> None:
+        participant = self.people[event.link.participant_id]
+        for view in tuple(participant.views.values()):
+            self._drop_view(view)
+        for stream in tuple(participant.streams.values()):
+            self._drop_stream(stream, "left")
+        self._tell_all(
+            ParticipantLeft(participant=participant.id, reason=event.reason), participant, ref=event.ref
+        )
+        del self.people[participant.id]
+        participant.link.unseated(self, event.trigger)
+        self._log.info("left", participant=participant.id, reason=event.reason, people=len(self.people))
+
+    def _mark_away(self, event: Away) -> None:
+        participant = self.people[event.link.participant_id]
+        participant.away = True
+        self._tell_all(ParticipantChanged(participant=participant.info()), merge=participant.id)
+
+    def _welcome_back(self, event: Back) -> None:
+        participant = self.people[event.link.participant_id]
+        participant.away = False
+        self._send_snapshot(participant, event.ref, resumed=True)
+        self._tell_all(ParticipantChanged(participant=participant.info()), merge=participant.id)
+
+    def _rename(self, event: Ask) -> None:
+        assert isinstance(event.message, Rename)
+        participant = self.people[event.link.participant_id]
+        participant.name = event.message.name
+        self._tell_all(
+            ParticipantChanged(participant=participant.info()),
+            participant,
+            ref=event.message.ref,
+            merge=participant.id,
+        )
+
+    def _say(self, event: Ask) -> None:
+        assert isinstance(event.message, Chat)
+        speaker = self.people[event.link.participant_id]
+        now = time.time_ns() // 1_000_000
+        line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
+        self._tell_all(ChatSaid(line=line), speaker, ref=event.message.ref)
+
+    def _send_snapshot(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
+        participant.send(
+            Joined(
+                room=self.name,
+                you=participant.id,
+                state=self.state,
+                participants=tuple(person.info() for person in self.people.values()),
+                streams=tuple(stream.info() for stream in self.streams.values()),
+                chat=self._chat.lines(),
+                resumed=resumed,
+                ref=ref,
+            )
+        )
+
+    # Streams and views
+
+    def _open_stream(self, event: Ask) -> None:
+        assert isinstance(event.message, Publish)
+        assert self._broadcast is not None
+        presenter = self.people[event.link.participant_id]
+        stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream))
+        self.streams[stream.id] = presenter.streams[stream.id] = stream
+
+        async def on_failure(refusal: Refusal) -> None:
+            await self.post(StreamFailed(stream, refusal))
+
+        self._broadcast.open_stream(stream, on_failure)
+        self._tell_all(StreamStarted(stream=stream.info()))
+        self._log.info("stream started", stream=stream.id, generation=stream.generation)
+
+    def _end_stream(self, event: Ask | StreamFailed) -> None:
+        match event:
+            case Ask(message=Unpublish(stream=name, ref=ref)):
+                self._drop_stream(self.streams[name], "unpublished", ref)
+            case StreamFailed(stream=stream, refusal=refusal):
+                self._log.info("stream failed", stream=stream.id, why=str(refusal))
+                self._tell_unanswered(stream, refusal)
+                self._drop_stream(stream, "failed")
+
+    def _open_view(self, event: Ask) -> None:
+        assert isinstance(event.message, ViewMessage)
+        assert self._broadcast is not None
+        viewer = self.people[event.link.participant_id]
+        stream = self.streams[event.message.stream]
+        stream.fire("view")
+        view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view))
+        stream.views[viewer.id] = viewer.views[view.id] = view
+
+        async def on_failure(refusal: Refusal) -> None:
+            await self.post(ViewFailed(view, refusal))
+
+        self._broadcast.open_view(view, on_failure)
+        self._tell_stream(stream)
+
+    def _end_view(self, event: Ask | ViewFailed) -> None:
+        match event:
+            case Ask(link=link, message=Unview(stream=name, ref=ref)):
+                view = self.people[link.participant_id].views[name]
+                self._drop_view(view)
+                self._tell_view(view, ref=ref)
+            case ViewFailed(view=view, refusal=refusal):
+                answered = view.answered
+                self._tell_unanswered(view, refusal)
+                self._drop_view(view)
+                if answered:
+                    self._tell_view(view, reason=str(refusal))
+
+    def _pass_candidate(self, event: Ask) -> None:
+        assert isinstance(event.message, Candidate)
+        participant = self.people[event.link.participant_id]
+        name = event.message.stream
+        leg = participant.streams.get(name) or participant.views[name]
+        leg.take(event.message)
+
+    def _lose_media(self, event: MediaLost) -> None:
+        self._log.warning("media lost", reason=event.reason, streams=len(self.streams))
+        for stream in tuple(self.streams.values()):
+            for leg in (stream, *stream.views.values()):
+                self._tell_unanswered(leg, Refusal(ErrorCode.MEDIA_UNAVAILABLE))
+            self._drop_stream(stream, event.reason)
+
+    def _end_streams(self, event: Close) -> None:
+        for stream in tuple(self.streams.values()):
+            self._drop_stream(stream, event.reason)
+
+    def _drop_stream(self, stream: Stream, reason: str, ref: Ref | None = None) -> None:
+        for view in tuple(stream.views.values()):
+            self._drop_view(view)
+        stream.end()
+        del self.streams[stream.id], stream.participant.streams[stream.id]
+        self._tell_all(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
+        self._log.info("stream ended", stream=stream.id, reason=reason)
+
+    def _drop_view(self, view: View) -> None:
+        view.end()
+        del view.stream.views[view.participant.id], view.participant.views[view.id]
+
+    # Telling
+
+    def _tell_all(
+        self,
+        message: ServerMessage,
+        replied: Participant | None = None,
+        *,
+        ref: Ref | None = None,
+        merge: str | None = None,
+    ) -> None:
+        """Tell everybody, encoded once; the one whose message this replies to gets its `ref` back."""
+        key = None if merge is None else f"{message_type(message)} {merge}"
+        outgoing = Outgoing(message, key)
+        for participant in self.people.values():
+            if participant is replied and ref is not None:
+                participant.send(msgspec.structs.replace(message, ref=ref))
+            else:
+                participant.link.deliver(outgoing, self)
+
+    def _tell_state(self, step: Step) -> None:
+        self._log.info("state", trigger=step.trigger, source=step.source, dest=step.dest)
+        self._tell_all(
+            RoomState(state=step.dest, participants=len(self.people), streams=len(self.streams)), merge=""
+        )
+
+    def _tell_stream(self, stream: Stream) -> None:
+        self._tell_all(StreamChanged(stream=stream.info()), merge=stream.id)
+
+    def _tell_view(self, view: View, *, reason: str | None = None, ref: Ref | None = None) -> None:
+        view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
+
+    def _tell_unanswered(self, leg: Leg, refusal: Refusal) -> None:
+        if not leg.answered:
+            leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
+
+    def _tell_closing(self, event: Close) -> None:
+        self._tell_all(Closing(scope="room", reason=event.reason))
+
+    # What states own
+
+    def _start_linger(self) -> None:
+        assert self._nursery is not None
+        self._linger = scope = trio.CancelScope()
+
+        async def linger() -> None:
+            with scope:
+                await trio.sleep(self._settings.linger)
+                await self.post(Expire())
+
+        self._nursery.start_soon(linger)
+
+    def _start_broadcast(self) -> None:
+        assert self._nursery is not None
+        broadcast = Broadcast(self._pool, self._tags, self._settings)
+        self._broadcast = broadcast
+        self._broadcasts.add(broadcast)
+
+        async def hold() -> None:
+            try:
+                reason = await broadcast.run()
+            finally:
+                self._broadcasts.discard(broadcast)
+                self._released.set()
+            if reason is not None:
+                await self.post(MediaLost(broadcast, reason))
+
+        self._nursery.start_soon(hold)
+
+    def _end_broadcast(self) -> None:
+        assert self._broadcast is not None
+        self._broadcast.end()
+        self._broadcast = None
+
+    def _start_drain(self) -> None:
+        assert self._nursery is not None
+        nursery = self._nursery
+
+        async def drain() -> None:
+            with trio.move_on_after(self._settings.closing_deadline):
+                while self._broadcasts:
+                    self._released = trio.Event()
+                    await self._released.wait()
+            if self._broadcasts:
+                self._log.error("endpoints not released in time", broadcasts=len(self._broadcasts))
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(drain)
+
+
+@contextmanager
+def _settling(event: Event, handled: bool) -> Iterator[Event]:
+    """Whoever waits for the event stops waiting, whatever becomes of it."""
+    try:
+        yield event
+        if isinstance(event, Enter | Depart):
+            event.handled = handled
+    finally:
+        if isinstance(event, Enter | Depart):
+            event.done.set()
+
+
+def _for_client(refusal: Refusal, message: str, link: Link) -> Refusal:
+    """The room's refusal in the client's words: its message, and what of the protocol is allowed."""
+    if not isinstance(refusal, IllegalInState):
+        return refusal
+    room = link.room
+    return IllegalInState(
+        message, refusal.machine, refusal.state, allowed(link.state, None if room is None else room.state)
+    )
+
+
+def _stream_of(message: RoomMessage) -> str | None:
+    match message:
+        case (
+            Unpublish(stream=stream)
+            | ViewMessage(stream=stream)
+            | Unview(stream=stream)
+            | Candidate(stream=stream)
+        ):
+            return stream
+    return None
+
+
+def _nothing() -> None:
+    """A state that owns nothing."""

@@ -1,0 +1,80 @@
+"""A person in tests: a session without a connection, whose room's messages are kept to be looked at."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.protocol.codec import Outgoing, encode
+from roomfsm.protocol.fields import Ref
+from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter, RoomMessage
+from roomfsm.rooms.room import Room
+
+_numbers = itertools.count(1)
+
+
+class Person:
+    """Implements `roomfsm.rooms.participant.Link`."""
+
+    def __init__(self, directory: Directory, name: str = "Ada") -> None:
+        self.name = name
+        self.participant_id = f"p{next(_numbers)}"
+        self.messages: list[dict[str, Any]] = []
+        self._directory = directory
+        self._model = SESSION.new()
+        self._room: Room | None = None
+
+    @property
+    def state(self) -> str:
+        return self._model.state
+
+    @property
+    def room(self) -> Room | None:
+        return self._room
+
+    @property
+    def sits_in(self) -> Room:
+        assert self._room is not None
+        return self._room
+
+    def deliver(self, outgoing: Outgoing, room: Room) -> None:
+        if room is self._room:
+            self.messages.append(json.loads(encode(outgoing.message)))
+
+    def seated(self, room: Room) -> None:
+        SESSION.fire(self._model, "join" if self._room is None else "switch", SessionFacts())
+        self._room = room
+
+    def unseated(self, room: Room, trigger: str) -> None:
+        if room is self._room:
+            self._room = None
+            SESSION.fire(self._model, trigger, SessionFacts())
+
+    async def join(self, room: str, ref: Ref | None = None) -> None:
+        await self._directory.enter(room, Enter(self, self.name, ref))
+
+    async def leave(self, reason: str = "left", ref: Ref | None = None) -> None:
+        await self.sits_in.request(Depart(self, reason, ref))
+
+    async def say(self, message: RoomMessage) -> None:
+        await self.sits_in.post(Ask(self, message))
+
+    async def vanish(self) -> None:
+        await self.sits_in.post(Away(self))
+
+    async def come_back(self) -> None:
+        await self.sits_in.post(Back(self, None))
+
+    def last(self, type: str) -> dict[str, Any]:  # noqa: A002 (the protocol's word)
+        """The newest message of that type."""
+        return self.all(type)[-1]
+
+    def all(self, type: str) -> list[dict[str, Any]]:  # noqa: A002 (the protocol's word)
+        """Every message of that type, oldest first."""
+        return [message for message in self.messages if message["type"] == type]
+
+    def stream(self, source: str = "camera") -> str:
+        return f"{self.participant_id}.{source}"
