@@ -1,0 +1,196 @@
+"""One browser's websocket: handshake, Origin, heartbeat, rate and size limits, and how it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import structlog
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+
+from roomfsm.protocol import SUBPROTOCOL
+from roomfsm.protocol.codec import Outgoing, error_of
+from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
+from roomfsm.signaling.frames import text_frame
+from roomfsm.signaling.settings import SignalingSettings
+
+_QUEUED_MESSAGES = 16
+"""Messages read ahead of the session; with more unread, TCP holds the sender back."""
+
+_NO_STATUS = 1005
+_GOODBYES = frozenset({int(CloseCode.NORMAL), int(CloseCode.GOING_AWAY), _NO_STATUS})
+"""Close codes of a browser that leaves; with any other, or none, it may want to come back."""
+
+_EXPELLED = frozenset({CloseCode.UNSUPPORTED_DATA, CloseCode.POLICY_VIOLATION})
+"""Our close codes for a client that did what no page of ours does; its session is not kept."""
+
+
+class Connection:
+    """An open websocket. `send` and `close_soon` never wait."""
+
+    def __init__(self, websocket: WebSocketConnection, stream: FrameStream, settings: SignalingSettings) -> None:
+        self._websocket = websocket
+        self._stream = stream
+        self._settings = settings
+        self._close = trio.Event()
+        self._close_code = CloseCode.NORMAL
+
+    @property
+    def outbox_depth(self) -> int:
+        """How many messages wait because the browser reads slowly."""
+        return self._stream.waiting[0]
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody will come back for the session: the browser said goodbye, or it was expelled."""
+        if self._close.is_set():
+            return self._close_code in _EXPELLED
+        reason = self._websocket.closed
+        return reason is not None and reason.code in _GOODBYES
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send a message as soon as the browser takes it; one that never does is cut with `SLOW_CONSUMER`."""
+        if self._close.is_set():
+            return
+        if outgoing.wire is None:
+            outgoing.wire = text_frame(outgoing.payload)
+        try:
+            self._stream.put(outgoing.wire, outgoing.merge_key)
+        except OutboxFull:
+            self._stream.discard()
+            self.close_soon(CloseCode.SLOW_CONSUMER)
+
+    def close_soon(self, code: CloseCode) -> None:
+        """Close the websocket after what was sent so far; the first code counts."""
+        if not self._close.is_set():
+            self._close_code = code
+            self._close.set()
+
+    async def run(self, handle: Callable[[str], Awaitable[None]]) -> None:
+        """Call `handle` with each message, until either side closes. Heartbeat and limits are kept meanwhile."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._closer, nursery)
+            nursery.start_soon(self._heartbeat)
+            await self._read(handle)
+            if not self._close.is_set():
+                nursery.cancel_scope.cancel()
+
+    async def _read(self, handle: Callable[[str], Awaitable[None]]) -> None:
+        budget, refilled = float(self._settings.message_burst), trio.current_time()
+        while True:
+            try:
+                message = await self._websocket.get_message()
+            except ConnectionClosed:
+                return
+            if self._close.is_set():
+                return
+            if isinstance(message, bytes):
+                self.close_soon(CloseCode.UNSUPPORTED_DATA)
+                return
+            now = trio.current_time()
+            budget += (now - refilled) * self._settings.message_rate
+            budget = min(budget, float(self._settings.message_burst)) - 1.0
+            refilled = now
+            if budget < 0:
+                self.send(Outgoing(error_of(Refusal(ErrorCode.RATE_LIMITED), None)))
+                self.close_soon(CloseCode.POLICY_VIOLATION)
+                return
+            await handle(message)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await trio.sleep(self._settings.heartbeat)
+            with trio.move_on_after(self._settings.heartbeat_timeout) as patience:
+                try:
+                    await self._websocket.ping()
+                except ConnectionClosed:
+                    return
+            if patience.cancelled_caught:
+                self.close_soon(CloseCode.HEARTBEAT_TIMEOUT)
+                return
+
+    async def _closer(self, nursery: trio.Nursery) -> None:
+        await self._close.wait()
+        with trio.move_on_after(self._settings.close_timeout):
+            with suppress(ConnectionClosed):
+                await self._websocket.aclose(int(self._close_code), self._close_code.name.lower())
+        nursery.cancel_scope.cancel()
+
+
+async def serve_websocket(
+    stream: FrameStream,
+    settings: SignalingSettings,
+    *,
+    headers: Mapping[str, str],
+    secure: bool,
+    is_full: Callable[[], bool],
+    on_open: Callable[[Connection], Awaitable[None]],
+) -> None:
+    """Shake hands and hand the open connection to `on_open`; refuse what may not connect with an HTTP status."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.pump)
+        with trio.move_on_after(settings.head_timeout):
+            request = await wrap_server_stream(
+                nursery,
+                stream,
+                message_queue_size=_QUEUED_MESSAGES,
+                max_message_size=settings.max_message_bytes,
+            )
+            refusal = _refuse(request, headers, settings, secure=secure, full=is_full())
+            if refusal is None:
+                websocket = await request.accept(subprotocol=SUBPROTOCOL)
+            else:
+                status, why = refusal
+                structlog.get_logger().info("websocket refused", status=status, why=why)
+                await request.reject(status, body=f"{why}\n".encode())
+        try:
+            if refusal is None:
+                await on_open(Connection(websocket, stream, settings))
+        finally:
+            with trio.move_on_after(settings.close_timeout, shield=True):
+                await stream.linger()
+            await stream.shut()
+            nursery.cancel_scope.cancel()
+
+
+def _refuse(
+    request: WebSocketRequest,
+    headers: Mapping[str, str],
+    settings: SignalingSettings,
+    *,
+    secure: bool,
+    full: bool,
+) -> tuple[int, str] | None:
+    """HTTP status and reason if the handshake is to be refused (RFC 6455 section 4.2.2)."""
+    origin, host = headers.get("origin"), headers.get("host", "")
+    if not origin_allowed(origin, host, settings.allow_origin, secure=secure):
+        return 403, "this page's origin may not connect (see --allow-origin)"
+    if SUBPROTOCOL not in request.proposed_subprotocols:
+        return 400, f"the websocket subprotocol {SUBPROTOCOL} is needed"
+    if full:
+        return 503, "the server is full"
+    return None
+
+
+def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], *, secure: bool) -> bool:
+    """Whether a page of `origin` may connect to us as `host` (RFC 6454, RFC 6455 section 10.2).
+
+    No origin: not a browser, which is the only one that the check protects. The scheme is not compared with
+    our own, because a proxy may have taken off the TLS; a page without TLS may not connect over TLS, though.
+    """
+    if origin is None:
+        return True
+    if "*" in allowed or origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    if secure and parts.scheme != "https":
+        return False
+    return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
+
+
+def _with_port(netloc: str, scheme: str) -> str:
+    default = ":443" if scheme == "https" else ":80"
+    return netloc.lower().removesuffix(default)

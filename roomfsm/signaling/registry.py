@@ -1,0 +1,114 @@
+"""The registry: every session, by its resume tokens; it opens them for connections and watches resume windows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.errors import CloseCode
+from roomfsm.protocol.server import Closing, Limits
+from roomfsm.rooms.directory import Directory
+from roomfsm.signaling.connection import Connection, serve_websocket
+from roomfsm.signaling.frame_stream import FrameStream
+from roomfsm.signaling.front_door import RequestHead, Transport
+from roomfsm.signaling.session import Session
+from roomfsm.signaling.settings import SignalingSettings
+
+
+class Registry:
+    """All sessions of the server."""
+
+    def __init__(
+        self, nursery: trio.Nursery, directory: Directory, settings: SignalingSettings, limits: Limits
+    ) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.limits = limits
+        self._nursery = nursery
+        self._by_token: dict[str, Session] = {}
+        self._serving: dict[Connection, Session] = {}
+        self._handshaking = 0
+        self._idle = trio.Event()
+        self._closing = False
+
+    def __len__(self) -> int:
+        return len(set(self._by_token.values()))
+
+    async def serve(self, transport: Transport, head: RequestHead) -> None:
+        """Serve one websocket, from its handshake on."""
+        stream = FrameStream(
+            transport,
+            head.read,
+            outbox_messages=self.settings.outbox_messages,
+            outbox_bytes=self.settings.outbox_bytes,
+        )
+        await serve_websocket(
+            stream,
+            self.settings,
+            headers=head.headers,
+            secure=isinstance(transport, trio.SSLStream),
+            is_full=lambda: self._closing or len(self._serving) >= self.settings.max_sessions,
+            on_open=self._serve_open,
+        )
+
+    def resumable(self, token: str) -> Session | None:
+        """The session that this token may resume."""
+        return self._by_token.get(token)
+
+    def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
+        """From now on the connection's messages are those of another session, whose token it knew."""
+        self._serving[connection] = after
+        for token in before.tokens:
+            self._by_token[token] = after
+        for token in after.tokens[1:]:
+            del self._by_token[token]
+
+    def start_soon[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
+        """Run what must be done for a session even when its connection has ended."""
+        self._nursery.start_soon(work, *args)
+
+    def forget_if_gone(self, session: Session) -> None:
+        """Drop a session that has ended."""
+        if session.connection is None and session.room is None:
+            for token in session.tokens:
+                self._by_token.pop(token, None)
+
+    def close(self) -> None:
+        """Tell every browser that the server closes; new ones are refused from now on."""
+        self._closing = True
+        outgoing = Outgoing(Closing(scope="server", reason="shutdown"))
+        for connection in tuple(self._serving):
+            connection.send(outgoing)
+
+    async def disconnect(self) -> None:
+        """Close every websocket, and return when all are closed."""
+        for connection in tuple(self._serving):
+            connection.close_soon(CloseCode.GOING_AWAY)
+        while self._serving:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _serve_open(self, connection: Connection) -> None:
+        session = Session(self, connection)
+        self._by_token[session.tokens[0]] = session
+        self._serving[connection] = session
+        try:
+            session.welcome()
+            await connection.run(lambda text: self._serving[connection].handle(text))
+            await self._serving[connection].lost(connection)
+        finally:
+            del self._serving[connection]
+            self._idle.set()
+
+
+@asynccontextmanager
+async def open_registry(
+    directory: Directory, settings: SignalingSettings, limits: Limits
+) -> AsyncIterator[Registry]:
+    """The nursery of the sessions' windows; leaving it ends the sessions."""
+    async with trio.open_nursery() as nursery:
+        yield Registry(nursery, directory, settings, limits)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,222 @@
+"""A session: one browser's presence, which decodes its messages, asks the tables, and outlives its connection."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from roomfsm import __version__
+from roomfsm.lifecycle.legality import judge
+from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.protocol import SUBPROTOCOL, fields
+from roomfsm.protocol.client import (
+    ClientMessage,
+    Join,
+    Leave,
+    Ping,
+    Resume,
+    Switch,
+    message_type,
+)
+from roomfsm.protocol.codec import Outgoing, decode_client, error_of
+from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.protocol.server import Limits, Pong, ServerMessage, Welcome
+from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
+from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.signaling.connection import Connection
+
+if TYPE_CHECKING:
+    from roomfsm.signaling.registry import Registry
+
+
+_NO_FACTS = SessionFacts()
+
+
+class Session:
+    """One browser. Implements `roomfsm.rooms.participant.Link`."""
+
+    def __init__(self, registry: Registry, connection: Connection) -> None:
+        self.participant_id = f"p{secrets.token_hex(8)}"
+        self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
+        self.connection: Connection | None = connection
+        self._model = SESSION.new()
+        self._registry = registry
+        self._room: Room | None = None
+        self._window = trio.CancelScope()
+        self._departure: Depart | None = None
+
+    @property
+    def state(self) -> str:
+        """The state of the session's machine."""
+        return self._model.state
+
+    @property
+    def room(self) -> Room | None:
+        """The room that the session sits in."""
+        return self._room
+
+    # What rooms call
+
+    def deliver(self, outgoing: Outgoing, room: Room) -> None:
+        """Send on behalf of `room`. While away nothing is kept: `joined` tells all to one who comes back."""
+        if room is self._room and self.connection is not None:
+            self.connection.send(outgoing)
+
+    def seated(self, room: Room) -> None:
+        """The session sits in `room` from now on."""
+        before, self._room = self._room, room
+        self._fire("join" if before is None else "switch")
+        if before is not None:
+            # As a task of its own: whatever becomes of the connection meanwhile, the seat there is given up.
+            self._departure = Depart(self, "switched")
+            self._registry.start_soon(self._leave, before, self._departure)
+
+    def unseated(self, room: Room, trigger: str) -> None:
+        """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
+        if room is self._room:
+            self._room = None
+            self._fire(trigger)
+            self._window.cancel()
+            self._registry.forget_if_gone(self)
+
+    # What its connection calls
+
+    def welcome(self) -> None:
+        """Greet a new connection."""
+        settings, limits = self._registry.settings, self._registry.limits
+        self._send(
+            Welcome(
+                protocol=SUBPROTOCOL,
+                server=f"roomfsm/{__version__}",
+                session=self.participant_id,
+                resume_token=self.tokens[0],
+                resume_window=settings.resume_window,
+                heartbeat=settings.heartbeat,
+                ice_servers=settings.ice_servers,
+                limits=limits,
+            )
+        )
+
+    async def handle(self, text: str) -> None:
+        """Answer one message of the browser. Every refusal is answered here."""
+        try:
+            message = decode_client(text)
+        except Refusal as refusal:
+            self._send(error_of(refusal, None))
+            return
+        try:
+            await self._handle(message)
+        except Refusal as refusal:
+            stream = getattr(message, "stream", None)
+            self._send(error_of(refusal, message.ref, message_type(message), stream=stream))
+
+    async def lost(self, connection: Connection) -> None:
+        """A connection has ended. If it was this session's, the session is over, or away for a while."""
+        if connection is not self.connection:
+            return
+        self.connection = None
+        room = self._room
+        self._fire("bye" if connection.left else "lost")
+        if SESSION.state(self.state).final:
+            await self._depart("left")
+        elif room is not None:
+            try:
+                await room.post(Away(self))
+            except RoomOver:
+                return
+            self._window = trio.CancelScope()
+            self._registry.start_soon(self._wait_window)
+
+    async def reattach(self, connection: Connection, token: str, message: Resume) -> None:
+        """Go on over another connection; the one before, if it still seems alive, is closed."""
+        self._fire("reattach")
+        self._window.cancel()
+        if self.connection is not None:
+            self.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
+        self.connection = connection
+        self.tokens = (token, self.tokens[0])
+        if self._room is not None:
+            try:
+                await self._room.post(Back(self, message.ref))
+            except RoomOver:
+                self._send(error_of(Refusal(ErrorCode.ROOM_CLOSED), message.ref, message_type(message)))
+
+    async def _handle(self, message: ClientMessage) -> None:
+        room = self._room
+        judge(message_type(message), self.state, None if room is None else room.state)
+        match message:
+            case Ping(ref=ref):
+                self._send(Pong(ref=ref))
+            case Join(room=name, name=person, ref=ref):
+                await self._registry.directory.enter(name, Enter(self, person, ref))
+            case Resume():
+                await self._resume(message)
+            case Switch(room=name, ref=ref):
+                assert room is not None
+                person = room.people[self.participant_id].name
+                await self._registry.directory.enter(name, Enter(self, person, ref, asked="switch"))
+                # One who goes back at once must find the seat there empty.
+                if self._departure is not None:
+                    await self._departure.done.wait()
+            case Leave(ref=ref):
+                assert room is not None
+                await self._leave(room, Depart(self, "left", ref))
+            case _:
+                assert room is not None
+                try:
+                    await room.post(Ask(self, message))
+                except RoomOver:
+                    raise Refusal(ErrorCode.ROOM_CLOSED) from None
+
+    async def _resume(self, message: Resume) -> None:
+        other = self._registry.resumable(message.token)
+        self._fire("resume", SessionFacts(token_known=other is not None and other is not self))
+        assert other is not None
+        connection, self.connection = self.connection, None
+        assert connection is not None
+        self._registry.hand_over(connection, self, other)
+        await other.reattach(connection, self.tokens[0], message)
+
+    async def _wait_window(self) -> None:
+        with self._window as window:
+            await trio.sleep(self._registry.settings.resume_window)
+        if not window.cancel_called:
+            self._fire("expire")
+            await self._depart("disconnected")
+
+    async def _depart(self, reason: str) -> None:
+        room, self._room = self._room, None
+        self._registry.forget_if_gone(self)
+        if room is not None:
+            await self._leave(room, Depart(self, reason))
+
+    async def _leave(self, room: Room, event: Depart) -> None:
+        try:
+            await room.request(event)
+        except RoomOver:
+            # It ended first, and put everybody out.
+            return
+
+    def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> None:
+        step = SESSION.fire(self._model, trigger, facts)
+        if step.moved:
+            structlog.get_logger().debug(
+                "session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest
+            )
+
+    def _send(self, message: ServerMessage) -> None:
+        if self.connection is not None:
+            self.connection.send(Outgoing(message))
+
+
+def limits_of(max_message_bytes: int, max_views: int) -> Limits:
+    """The bounds that `welcome` tells."""
+    return Limits(
+        message_bytes=max_message_bytes,
+        chat_text=fields.MAX_CHAT_TEXT,
+        display_name=fields.MAX_DISPLAY_NAME,
+        views=max_views,
+    )

@@ -1,0 +1,46 @@
+"""Limits and times of the front door, websockets and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from roomfsm.protocol.server import IceServer
+
+
+@dataclass(frozen=True, slots=True)
+class SignalingSettings:
+    """What one browser may send and how long it may be silent; times in seconds."""
+
+    allow_origin: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "origin of pages, beside our own, that may connect, as https://host; '*' is any"},
+    )
+    ice_servers: tuple[IceServer, ...] = field(
+        default=(),
+        metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential"},
+    )
+    max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
+    max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
+    message_rate: float = field(
+        default=100.0, metadata={"help": "messages a second that a browser may send, on average"}
+    )
+    message_burst: int = field(default=500, metadata={"help": "messages that a browser may send at once"})
+    outbox_messages: int = field(
+        default=2000, metadata={"help": "messages waiting for a browser that reads slowly, before it is cut"}
+    )
+    outbox_bytes: int = field(
+        default=4_194_304, metadata={"help": "bytes waiting for a browser that reads slowly, before it is cut"}
+    )
+    heartbeat: float = field(default=20.0, metadata={"help": "seconds between pings to a browser"})
+    heartbeat_timeout: float = field(
+        default=10.0, metadata={"help": "seconds that a browser may take to answer a ping"}
+    )
+    resume_window: float = field(
+        default=30.0, metadata={"help": "seconds in which a lost connection may be resumed"}
+    )
+    head_timeout: float = field(
+        default=10.0, metadata={"help": "seconds that a client may take for a request head, or a TLS handshake"}
+    )
+    close_timeout: float = field(
+        default=1.0, metadata={"help": "seconds that a browser may take to close its side of a websocket"}
+    )
