@@ -1,0 +1,124 @@
+"""The command `roomfsm`: serve (also without a word), mediaserver, settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+import trio
+
+from roomfsm import __version__
+from roomfsm.mediaserver.child import ChildStartError
+from roomfsm.mediaserver.command import mediaserver
+from roomfsm.server import Running, serve_until_signal
+from roomfsm.settings import Settings, SettingsError, all_settings, load, markdown_table
+
+_EXIT_USAGE = 2
+
+
+class _ServeByDefault(click.Group):
+    """`roomfsm --port 9000` is `roomfsm serve --port 9000`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ServeByDefault)
+@click.version_option(__version__, prog_name="roomfsm")
+def main() -> None:
+    """Browser conferences and broadcasts: rooms are state machines, resources are scopes.
+
+    Without a command the server is started, as by `roomfsm serve`.
+    """
+
+
+def _setting_options[F: Callable[..., Any]](command: F) -> F:
+    for setting in reversed(list(all_settings())):
+        kind = "TEXT" if setting.default is None else type(setting.default).__name__.upper()
+        shown = "" if setting.default in (None, ()) else f"  [default: {setting.default}]"
+        option = click.option(
+            setting.flag,
+            setting.name,
+            default=None,
+            multiple=setting.repeatable,
+            metavar="TEXT" if setting.repeatable else kind,
+            help=setting.help + shown,
+        )
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file of settings")
+@_setting_options
+def serve(config: Path | None, **flags: Any) -> None:
+    """Run the room server, with an embedded media server unless --kurento names another."""
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    try:
+        file = config or _path(os.environ.get("ROOMFSM_CONFIG"))
+        settings = load(given, os.environ, file)
+        configure_logging(settings.server.log_level, settings.server.log_format)
+        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
+    except SettingsError as error:
+        _fail(str(error), _EXIT_USAGE)
+    except (OSError, ChildStartError) as error:
+        _fail(str(error), 1)
+
+
+@main.command(name="settings")
+def show_settings() -> None:
+    """Print the table of all settings (Markdown)."""
+    click.echo(markdown_table(), nl=False)
+
+
+main.add_command(mediaserver)
+
+
+def configure_logging(level: str, style: str) -> None:
+    """Log to the standard error, as lines for a person or as JSON. Raises `SettingsError`."""
+    numeric = logging.getLevelNamesMapping().get(level.upper())
+    if numeric is None:
+        raise SettingsError(f"log_level: there is no level {level!r}")
+    if style not in ("console", "json"):
+        raise SettingsError(f"log_format: {style!r} is neither console nor json")
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _announce(settings: Settings, running: Running) -> None:
+    server = settings.server
+    scheme = "http" if server.certfile is None else "https"
+    host = "localhost" if server.host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else server.host
+    click.echo(f"roomfsm is at {scheme}://{host}:{running.port}/  (Ctrl-C ends it)")
+    sys.stdout.flush()
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"roomfsm: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,63 @@
+"""Client of Kurento media servers: a pool of them, and their pipelines and WebRTC endpoints as scopes."""
+
+from roomfsm.kurento.candidates import CandidateBuffer, Disposition, IceCandidate
+from roomfsm.kurento.errors import (
+    AlreadyNegotiated,
+    BadArgument,
+    CandidateBufferFull,
+    CandidateRefused,
+    ConnectRefused,
+    EventOverflow,
+    EventUnsupported,
+    KurentoError,
+    MediaServerError,
+    MediaServerLost,
+    MediaServerUnavailable,
+    ObjectGone,
+    RequestTimedOut,
+    ResourcesExhausted,
+    SdpInvalid,
+    SessionInvalid,
+    TagUnknown,
+    TypeUnknown,
+    UnknownOperation,
+)
+from roomfsm.kurento.events import EndpointEvent, EventChannel, MediaType
+from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
+from roomfsm.kurento.pool import MediaPool, MediaServerStatus, open_media_pool
+from roomfsm.kurento.settings import KurentoSettings
+
+__all__ = [
+    "AlreadyNegotiated",
+    "BadArgument",
+    "BandwidthLimits",
+    "CandidateBuffer",
+    "CandidateBufferFull",
+    "CandidateRefused",
+    "ConnectRefused",
+    "Disposition",
+    "EndpointEvent",
+    "EventChannel",
+    "EventOverflow",
+    "EventUnsupported",
+    "IceCandidate",
+    "KurentoError",
+    "KurentoSettings",
+    "MediaPipeline",
+    "MediaPool",
+    "MediaServerError",
+    "MediaServerLost",
+    "MediaServerStatus",
+    "MediaServerUnavailable",
+    "MediaType",
+    "ObjectGone",
+    "RequestTimedOut",
+    "ResourcesExhausted",
+    "SdpInvalid",
+    "SessionInvalid",
+    "TagUnknown",
+    "TypeUnknown",
+    "UnknownOperation",
+    "WebRtcEndpoint",
+    "open_media_pool",
+]

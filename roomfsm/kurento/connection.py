@@ -1,0 +1,179 @@
+"""One websocket to a media server: whole JSON-RPC messages out and in, and the calls that end with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import structlog
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import LocalProtocolError
+
+from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
+from roomfsm.kurento.errors import ConnectionLost, KurentoError
+from roomfsm.kurento.requests import Call, PendingCalls
+from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.kurento.stream import HandshakeGuard, open_stream
+
+_log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """An open websocket. Made by `open_connection`."""
+
+    def __init__(self, websocket: WebSocketConnection, settings: KurentoSettings, ids: Iterator[int]) -> None:
+        self._websocket = websocket
+        self._settings = settings
+        self._ids = ids
+        self._calls = PendingCalls()
+        self._outbox, self._unsent = trio.open_memory_channel[str](math.inf)
+        self._last_reply = trio.current_time()
+        self._closed: trio.Event | None = None
+
+    def post(self, request: Request) -> None:
+        """Send a request after those posted before.
+
+        Never waits: a cancelled caller cannot leave half a frame behind.
+        """
+        self._outbox.send_nowait(encode(request))
+
+    async def call(self, method: str, params: Params) -> Any:
+        """A request that belongs to this websocket: not repeated on another one.
+
+        Raises `KurentoError`, or `ConnectionLost` when the websocket ends or is silent for `ping_timeout`.
+        """
+        call = self._calls.add(next(self._ids), method, params)
+        self.post(call.request)
+        try:
+            await self._answered(call)
+        finally:
+            self._calls.discard(call)
+        return call.unwrap()
+
+    async def keep_alive(self, session_id: str) -> None:
+        """Ping for ever.
+
+        Raises `ConnectionLost` when the media server answers nothing for `ping_timeout` while a ping waits.
+        """
+        interval = self._settings.ping_interval
+        while True:
+            await trio.sleep(interval)
+            with suppress(KurentoError):  # an answer all the same
+                await self.call("ping", {"interval": int(interval * 1000), "sessionId": session_id})
+
+    async def close(self) -> None:
+        """Close the websocket with its closing handshake, within `release_timeout`."""
+        self._closed = trio.Event()
+        try:
+            with trio.move_on_after(self._settings.release_timeout):
+                await self._websocket.aclose()
+        finally:
+            self._closed.set()
+
+    async def _answered(self, call: Call) -> None:
+        # Kurento serves the requests of one websocket one after another: while others are answered,
+        # this one is on its way.
+        silent_since = trio.current_time()
+        while not call.answered.is_set():
+            silent_since = max(silent_since, self._last_reply)
+            deadline = silent_since + self._settings.ping_timeout
+            if trio.current_time() >= deadline:
+                raise ConnectionLost(f"no answer to {call.request.method} in {self._settings.ping_timeout:g} s")
+            with trio.move_on_at(deadline):
+                await call.answered.wait()
+
+    async def _write(self) -> None:
+        async for text in self._unsent:
+            await self._websocket.send_message(text)
+
+    async def _read(self, dispatch: Callable[[Message], None]) -> None:
+        while True:
+            try:
+                text = await self._websocket.get_message()
+            except ConnectionClosed:
+                if self._closed is not None:
+                    # Ours to close: the task that reads the closing handshake lives in the same nursery.
+                    await self._closed.wait()
+                raise
+            try:
+                message = decode(text)
+            except FramingError as error:
+                _log.warning("kurento.unreadable_message", code=error.code, error=str(error))
+                continue
+            if isinstance(message, Response):
+                self._last_reply = trio.current_time()
+                if self._calls.settle(message):
+                    continue
+            dispatch(message)
+
+
+@asynccontextmanager
+async def open_connection(
+    url: str, settings: KurentoSettings, ids: Iterator[int], dispatch: Callable[[Message], None]
+) -> AsyncIterator[Connection]:
+    """Open a websocket to `url`; `dispatch` gets every message that is not the reply to a `Connection.call`.
+
+    The body is cancelled when the websocket ends. Raises `ConnectionLost` then, also when it cannot be
+    opened within `ping_timeout`. The socket is closed at the end without a handshake; see `Connection.close`.
+    """
+    try:
+        with trio.fail_after(settings.ping_timeout):
+            stream = HandshakeGuard(await open_stream(url))
+    except trio.TooSlowError:
+        raise ConnectionLost(f"no connection in {settings.ping_timeout:g} s") from None
+    except OSError as error:
+        raise ConnectionLost(f"cannot connect: {error}") from error
+    try:
+        async with trio.open_nursery() as nursery:
+            websocket = await _shake_hands(nursery, stream, url, settings)
+            connection = Connection(websocket, settings, ids)
+            nursery.start_soon(connection._write)
+            nursery.start_soon(connection._read, dispatch)
+            try:
+                yield connection
+            finally:
+                connection._calls.fail_all(lambda: ConnectionLost("the connection has ended"))
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # LocalProtocolError: trio-websocket's reader raises it when a ping arrives while we close
+        # (its issue 184).
+        ended, others = group.split((ConnectionLost, ConnectionClosed, HandshakeError, LocalProtocolError))
+        if others is not None:
+            raise others from None
+        raise ConnectionLost(_reason(ended)) from group
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def _reason(ended: BaseException | None) -> str:
+    while isinstance(ended, BaseExceptionGroup):
+        ended = ended.exceptions[0]
+    match ended:
+        case ConnectionClosed(reason=reason) if reason is not None:
+            return f"closed with {reason.code} {reason.name}{': ' + reason.reason if reason.reason else ''}"
+        case _:
+            return str(ended) or repr(ended)
+
+
+async def _shake_hands(
+    nursery: trio.Nursery, stream: HandshakeGuard, url: str, settings: KurentoSettings
+) -> WebSocketConnection:
+    parts = urlsplit(url)
+    try:
+        with trio.fail_after(settings.ping_timeout):
+            websocket = await wrap_client_stream(
+                nursery,
+                # The library is content with any stream; only its annotation asks for a socket.
+                cast("trio.SocketStream", stream),
+                parts.netloc,
+                f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}",
+                max_message_size=settings.max_message_bytes,
+            )
+    except trio.TooSlowError:
+        raise ConnectionLost(f"no websocket handshake in {settings.ping_timeout:g} s") from None
+    stream.shaking_hands = False
+    return websocket

@@ -1,0 +1,303 @@
+"""The events of Kurento's objects as typed structs, and the bounded channel that carries them to their reader."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+import trio
+
+from roomfsm.kurento.candidates import IceCandidate
+from roomfsm.kurento.errors import EventOverflow, MediaServerError, UnknownEvent
+
+
+class MediaType(enum.StrEnum):
+    AUDIO = "AUDIO"
+    DATA = "DATA"
+    VIDEO = "VIDEO"
+
+
+class IceComponentState(enum.StrEnum):
+    DISCONNECTED = "DISCONNECTED"
+    GATHERING = "GATHERING"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class DtlsConnectionState(enum.StrEnum):
+    NEW = "NEW"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    CLOSED = "CLOSED"
+    FAILED = "FAILED"
+
+
+class ConnectionState(enum.StrEnum):
+    DISCONNECTED = "DISCONNECTED"
+    CONNECTED = "CONNECTED"
+
+
+class MediaState(enum.StrEnum):
+    DISCONNECTED = "DISCONNECTED"
+    CONNECTED = "CONNECTED"
+
+
+class MediaFlowState(enum.StrEnum):
+    FLOWING = "FLOWING"
+    NOT_FLOWING = "NOT_FLOWING"
+
+
+class MediaTranscodingState(enum.StrEnum):
+    TRANSCODING = "TRANSCODING"
+    NOT_TRANSCODING = "NOT_TRANSCODING"
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What every event of Kurento carries: its object and the media server's clock in milliseconds."""
+
+    MERGE_BY: ClassVar[tuple[str, ...] | None] = None
+    """The fields that name the state which the event reports: a later event of the same state replaces it.
+
+    None: every event counts.
+    """
+
+    source: str = ""
+    timestamp_millis: int = 0
+
+
+class IceCandidateFound(Event, frozen=True):
+    candidate: IceCandidate
+
+
+class IceGatheringDone(Event, frozen=True):
+    """Gathering ended; a candidate may still come after it."""
+
+    MERGE_BY = ()
+
+
+class IceComponentStateChanged(Event, frozen=True):
+    """Component 2 (RTCP) stays GATHERING for ever where RTCP is multiplexed."""
+
+    MERGE_BY = ("stream_id", "component_id")
+
+    stream_id: int
+    component_id: int
+    state: IceComponentState
+
+
+class DtlsConnectionStateChange(Event, frozen=True):
+    """CLOSED: the peer ended its connection cleanly."""
+
+    MERGE_BY = ("stream_id", "component_id")
+
+    stream_id: str
+    component_id: str
+    state: DtlsConnectionState
+
+
+class ConnectionStateChanged(Event, frozen=True):
+    MERGE_BY = ()
+
+    old_state: ConnectionState
+    new_state: ConnectionState
+
+
+class MediaStateChanged(Event, frozen=True):
+    """Follows RTCP: DISCONNECTED comes 10 to 30 s after the peer vanished."""
+
+    MERGE_BY = ()
+
+    old_state: MediaState
+    new_state: MediaState
+
+
+class MediaFlowInStateChanged(Event, frozen=True):
+    """Media flows into the element, from its sources in the pipeline: a viewer's sign of life."""
+
+    MERGE_BY = ("media_type", "pad_name")
+
+    media_type: MediaType
+    state: MediaFlowState
+    pad_name: str = "default"
+
+
+class MediaFlowOutStateChanged(Event, frozen=True):
+    """Media flows out of the element, to its sinks in the pipeline: a publisher's sign of life."""
+
+    MERGE_BY = ("media_type", "pad_name")
+
+    media_type: MediaType
+    state: MediaFlowState
+    pad_name: str = "default"
+
+
+class MediaTranscodingStateChanged(Event, frozen=True):
+    MERGE_BY = ("media_type", "bin_name")
+
+    media_type: MediaType
+    state: MediaTranscodingState
+    bin_name: str = ""
+
+
+class CandidatePair(msgspec.Struct, frozen=True, rename="camel"):
+    local_candidate: str
+    remote_candidate: str
+    stream_id: str
+    component_id: int
+
+
+class NewCandidatePairSelected(Event, frozen=True):
+    MERGE_BY = ()
+
+    candidate_pair: CandidatePair
+
+
+class Error(Event, frozen=True):
+    """Something failed inside the object; `type` is Kurento's name of it, such as RESOURCE_ERROR_WRITE."""
+
+    error_code: int
+    description: str = ""
+    type: str = ""
+
+
+class SessionResumed(Event, frozen=True):
+    """Made by this client: the connection was cut and the session resumed; events between may be missing."""
+
+    MERGE_BY = ()
+
+
+type EndpointEvent = (
+    IceCandidateFound
+    | IceGatheringDone
+    | IceComponentStateChanged
+    | DtlsConnectionStateChange
+    | ConnectionStateChanged
+    | MediaStateChanged
+    | MediaFlowInStateChanged
+    | MediaFlowOutStateChanged
+    | MediaTranscodingStateChanged
+    | NewCandidatePairSelected
+    | Error
+    | SessionResumed
+)
+
+SUBSCRIBED: dict[str, type[EndpointEvent]] = {
+    struct.__name__: struct
+    for struct in (
+        IceCandidateFound,
+        IceGatheringDone,
+        IceComponentStateChanged,
+        DtlsConnectionStateChange,
+        ConnectionStateChanged,
+        MediaStateChanged,
+        MediaFlowInStateChanged,
+        MediaFlowOutStateChanged,
+        MediaTranscodingStateChanged,
+        NewCandidatePairSelected,
+        Error,
+    )
+}
+"""The events that every WebRtcEndpoint subscribes to, by Kurento's names."""
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+    object: str
+    data: Mapping[str, Any]
+
+
+def decode(params: Mapping[str, Any] | None) -> tuple[str, EndpointEvent]:
+    """The object's id and the event, from the `params` of an `onEvent` notification.
+
+    Raises `UnknownEvent`.
+    """
+    try:
+        envelope = msgspec.convert((params or {}).get("value"), _Envelope)
+        # Not data.type: in an Error that is the error's own type.
+        struct = SUBSCRIBED.get(envelope.type)
+        if struct is None:
+            raise UnknownEvent(f"{envelope.type} of {envelope.object}")
+        # Not strict: timestampMillis is a number in a string.
+        return envelope.object, msgspec.convert(envelope.data, struct, strict=False)
+    except msgspec.ValidationError as error:
+        raise UnknownEvent(str(error)) from error
+
+
+class EventChannel(trio.abc.ReceiveChannel[EndpointEvent]):
+    """The events of one endpoint, in the order they came, for one reader.
+
+    Putting never waits, so a reader that is slow never holds up the socket that all endpoints share. When
+    `bound` events are unread, those that report a state which a later unread one reports again are merged
+    into the later: the reader misses that a state was passed, never where it ended. Candidates and errors
+    are never merged. Where merging makes no room the channel breaks: the reader gets `EventOverflow`,
+    because an endpoint whose candidates were dropped in silence would be worse than one that is made anew.
+
+    `receive` raises what the channel was broken with, at once; after `close` it gives what is left, then
+    `trio.EndOfChannel`.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._events: deque[EndpointEvent] = deque()
+        self._lot = trio.lowlevel.ParkingLot()
+        self._closed = False
+        self._error: MediaServerError | None = None
+
+    def put(self, event: EndpointEvent) -> None:
+        """Append an event; ignored once the channel is closed or broken."""
+        if self._closed:
+            return
+        if len(self._events) >= self._bound:
+            self._events = _merged(self._events)
+            if len(self._events) >= self._bound:
+                self.break_off(EventOverflow(f"more than {self._bound} events are unread"))
+                return
+        self._events.append(event)
+        self._lot.unpark()
+
+    def break_off(self, error: MediaServerError) -> None:
+        """Drop what is unread; the reader gets `error`."""
+        if not self._closed:
+            self._closed = True
+            self._error = error
+            self._events.clear()
+            self._lot.unpark_all()
+
+    def close(self) -> None:
+        """No more events come."""
+        self._closed = True
+        self._lot.unpark_all()
+
+    async def receive(self) -> EndpointEvent:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._events:
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise trio.EndOfChannel
+            await self._lot.park()
+        event = self._events.popleft()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return event
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+def _merged(events: deque[EndpointEvent]) -> deque[EndpointEvent]:
+    kept: deque[EndpointEvent] = deque()
+    seen: set[tuple[object, ...]] = set()
+    for event in reversed(events):
+        if event.MERGE_BY is not None:
+            state = (type(event), *(getattr(event, field) for field in event.MERGE_BY))
+            if state in seen:
+                continue
+            seen.add(state)
+        kept.appendleft(event)
+    return kept

@@ -1,0 +1,149 @@
+"""The link to one media server: connects, resumes the session after a cut, starts a new one when it is lost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+import trio
+
+from roomfsm.jsonrpc import Message, Notification, Response
+from roomfsm.kurento.connection import Connection, open_connection
+from roomfsm.kurento.errors import ConnectionLost, KurentoError, SessionInvalid
+from roomfsm.kurento.session import Session
+from roomfsm.kurento.settings import KurentoSettings
+
+_log = structlog.get_logger(__name__)
+
+
+class Link:
+    """One media server. `session` answers while `connected`; `changed` is called when `connected` changes."""
+
+    def __init__(self, url: str, settings: KurentoSettings, changed: Callable[[], None]) -> None:
+        self.url = url
+        self.session: Session | None = None
+        self.connected = False
+        self._settings = settings
+        self._changed = changed
+        # One sequence for the link's life: Kurento answers an id that a session used before from its cache.
+        self._ids = itertools.count(1)
+        self._connection: Connection | None = None
+        self._unclosed: str | None = None
+        self._closing = False
+        self._scope = trio.CancelScope(shield=True)
+
+    async def run(self) -> None:
+        """Work until `close`. Cancellation from outside does not reach it: releases still need the connection."""
+        with self._scope:
+            delay = self._settings.reconnect_first
+            while True:
+                with trio.CancelScope(deadline=self._grace_ends()) as grace:
+                    while True:
+                        try:
+                            await self._carry(grace)
+                        except ConnectionLost as error:
+                            if self._closing:
+                                return
+                            if self.connected:
+                                delay = self._settings.reconnect_first
+                            self._cut(str(error))
+                        grace.deadline = min(grace.deadline, self._grace_ends())
+                        await trio.sleep(delay * random.uniform(0.5, 1))
+                        delay = min(2 * delay, self._settings.reconnect_max)
+                if self.session is not None:
+                    self._unclosed = self.session.session_id
+                    self._lose(f"not resumed in {self._settings.reconnect_grace:g} s")
+
+    async def close(self) -> None:
+        """Close the session, which releases what is left in it, and the connection, within `release_timeout`."""
+        self._closing = True
+        with trio.move_on_after(self._settings.release_timeout, shield=True):
+            if self._connection is not None and self.session is not None:
+                try:
+                    await self._connection.call("closeSession", {"sessionId": self.session.session_id})
+                except (ConnectionLost, KurentoError) as error:
+                    _log.warning("kurento.session_not_closed", url=self.url, error=str(error))
+                else:
+                    await self._connection.close()
+        if self.session is not None:
+            self.session.lose("the client has been closed")
+        self.connected = False
+        self._scope.cancel()
+
+    def _grace_ends(self) -> float:
+        return math.inf if self.session is None else trio.current_time() + self._settings.reconnect_grace
+
+    async def _carry(self, grace: trio.CancelScope) -> None:
+        """One connection, from its opening until it is lost."""
+        async with open_connection(self.url, self._settings, self._ids, self._dispatch) as connection:
+            try:
+                session = await self._establish(connection)
+            except KurentoError as error:
+                raise ConnectionLost(f"no session: {error}") from error
+            grace.deadline = math.inf
+            self._connection = connection
+            self.connected = True
+            session.attach(connection)
+            self._changed()
+            await connection.keep_alive(session.session_id)
+
+    async def _establish(self, connection: Connection) -> Session:
+        """Resume the session or, where the media server does not know it, start a new one."""
+        old = self.session
+        if old is not None:
+            try:
+                found = await connection.call("connect", {"sessionId": old.session_id})
+            except SessionInvalid:
+                self._lose("the media server does not know the session any more")
+            else:
+                if _member(found, "serverId") == old.server_id and _member(found, "sessionId") == old.session_id:
+                    _log.info("kurento.session_resumed", url=self.url, session=old.session_id)
+                    return old
+                self._lose("the media server has been restarted")
+        if self._unclosed is not None:
+            # Its objects would otherwise live on for one or two periods of Kurento's garbage collector.
+            with suppress(KurentoError):
+                await connection.call("closeSession", {"sessionId": self._unclosed})
+            self._unclosed = None
+        opened = await connection.call("connect", {})
+        session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
+        self.session = Session(self.url, session_id, server_id, self._settings, self._ids)
+        _log.info("kurento.session_opened", url=self.url, session=session_id, server=server_id)
+        return self.session
+
+    def _dispatch(self, message: Message) -> None:
+        session = self.session
+        match message:
+            case Response() if session is not None:
+                session.handle_response(message)
+            case Notification() if session is not None:
+                session.handle_notification(message)
+            case _:
+                _log.debug("kurento.unexpected_message", url=self.url, message=message)
+
+    def _cut(self, reason: str) -> None:
+        _log.warning("kurento.connection_lost", url=self.url, reason=reason)
+        self._connection = None
+        if self.session is not None:
+            self.session.detach()
+        if self.connected:
+            self.connected = False
+            self._changed()
+
+    def _lose(self, reason: str) -> None:
+        if self.session is not None:
+            _log.warning("kurento.session_lost", url=self.url, session=self.session.session_id, reason=reason)
+            self.session.lose(reason)
+            self.session = None
+
+
+def _member(result: Any, name: str) -> str:
+    value = result.get(name) if isinstance(result, dict) else None
+    if not isinstance(value, str):
+        raise ConnectionLost(f"the reply to connect has no {name}")
+    return value

@@ -1,0 +1,183 @@
+"""Kurento's objects as scopes: created on entry, released on exit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import trio
+
+from roomfsm.jsonrpc import Params
+from roomfsm.kurento.candidates import IceCandidate, is_mdns
+from roomfsm.kurento.errors import ConnectRefused
+from roomfsm.kurento.events import SUBSCRIBED, EventChannel, MediaType
+from roomfsm.kurento.session import Session, invocation
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthLimits:
+    """Limits of an endpoint's video in kbit/s; None keeps the media server's default, 0 is no limit.
+
+    Kurento's defaults are 500 for `max_video_send` and 100 for `min_video_send`. They cannot change once
+    the endpoint is negotiated.
+    """
+
+    max_video_recv: int | None = None
+    min_video_send: int | None = None
+    max_video_send: int | None = None
+
+    def operations(self) -> Iterator[tuple[str, Params]]:
+        """The operations of WebRtcEndpoint that set them."""
+        for name, value in (
+            ("MaxVideoRecvBandwidth", self.max_video_recv),
+            ("MaxVideoSendBandwidth", self.max_video_send),
+            ("MinVideoSendBandwidth", self.min_video_send),
+        ):
+            if value is not None:
+                yield f"set{name}", {f"m{name[1:]}": value}
+
+
+class MediaPipeline:
+    """A pipeline: endpoints can be connected within one. Made by `MediaPool.pipeline`.
+
+    `lost` is set when the session that owns it is lost: nothing of it is left, and every call raises
+    `MediaServerLost`.
+    """
+
+    def __init__(self, session: Session, object_id: str) -> None:
+        self._session = session
+        self.id = object_id
+
+    @property
+    def server_url(self) -> str:
+        return self._session.url
+
+    @property
+    def lost(self) -> trio.Event:
+        return self._session.lost
+
+    @asynccontextmanager
+    async def endpoint(self, limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
+        """A new WebRtcEndpoint, subscribed to its events and limited; released at the end of the scope.
+
+        Raises `KurentoError` (`ResourcesExhausted` where the media server is full), `RequestTimedOut`,
+        `MediaServerLost`.
+        """
+        session = self._session
+        async with session.object("WebRtcEndpoint", {"mediaPipeline": self.id}) as object_id:
+            with session.subscription(object_id) as channel:
+                await session.request_all(
+                    [
+                        *(("subscribe", {"object": object_id, "type": name}) for name in SUBSCRIBED),
+                        *(
+                            ("invoke", invocation(object_id, operation, params))
+                            for operation, params in limits.operations()
+                        ),
+                    ]
+                )
+                yield WebRtcEndpoint(session, self.id, object_id, channel)
+
+
+@asynccontextmanager
+async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
+    """A new pipeline, released at the end of the scope; by its tags a restarted program can find what it left.
+
+    Raises as `MediaPipeline.endpoint`.
+    """
+    async with session.object("MediaPipeline", {}) as object_id:
+        await session.request_all(
+            [
+                ("subscribe", {"object": object_id, "type": "Error"}),
+                *(
+                    ("invoke", invocation(object_id, "addTag", {"key": key, "value": value}))
+                    for key, value in tags.items()
+                ),
+            ]
+        )
+        yield MediaPipeline(session, object_id)
+
+
+class WebRtcEndpoint:
+    """One peer connection of the media server. Made by `MediaPipeline.endpoint`.
+
+    `events` is for one reader. It raises `MediaServerLost` when the session is lost and `EventOverflow`
+    when events are left unread, and ends when the endpoint is released. Every method raises `KurentoError`
+    (`ObjectGone` after the release), `RequestTimedOut` and `MediaServerLost`.
+    """
+
+    def __init__(self, session: Session, pipeline_id: str, object_id: str, channel: EventChannel) -> None:
+        self._session = session
+        self._pipeline_id = pipeline_id
+        self.id = object_id
+        self.events = channel
+
+    async def process_offer(self, sdp: str) -> str:
+        """The answer to a browser's offer. Raises `SdpInvalid`, and `AlreadyNegotiated` for a second offer."""
+        return str(await self._invoke("processOffer", {"offer": sdp}))
+
+    async def gather_candidates(self) -> None:
+        """Start gathering: `IceCandidateFound` events follow. To be called after the answer is on its way."""
+        await self._invoke("gatherCandidates")
+
+    async def add_ice_candidate(self, candidate: IceCandidate) -> None:
+        """Hand over a candidate of the browser; `.local` ones are dropped. Raises `CandidateRefused`."""
+        if is_mdns(candidate):
+            _log.debug("kurento.mdns_candidate_dropped", endpoint=self.id)
+            return
+        await self._invoke(
+            "addIceCandidate",
+            {
+                "candidate": {
+                    "candidate": candidate.candidate,
+                    "sdpMid": candidate.sdp_mid,
+                    "sdpMLineIndex": candidate.sdp_m_line_index,
+                }
+            },
+        )
+
+    async def connect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
+        """Let the media of this endpoint flow to `sink`: all of it, or one type.
+
+        Raises TypeError, and `ConnectRefused` for a sink of another pipeline.
+        """
+        await self._invoke("connect", self._sink(sink, media_type))
+
+    async def disconnect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
+        """Undo `connect`; succeeds also where nothing was connected. Raises as `connect`."""
+        await self._invoke("disconnect", self._sink(sink, media_type))
+
+    async def is_flowing_in(self, media_type: MediaType) -> bool:
+        """Whether media flows from the pipeline to this endpoint's browser: to be asked after `SessionResumed`."""
+        return bool(await self._invoke("isMediaFlowingIn", {"mediaType": media_type}))
+
+    async def is_flowing_out(self, media_type: MediaType) -> bool:
+        """Whether media flows from this endpoint's browser into the pipeline; else as `is_flowing_in`."""
+        return bool(await self._invoke("isMediaFlowingOut", {"mediaType": media_type}))
+
+    async def request_keyframe(self) -> None:
+        """Ask the source of this endpoint's video for a keyframe."""
+        await self._invoke("requestKeyframe")
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Kurento's statistics (`getStats`) by their ids."""
+        value = await self._invoke("getStats")
+        return value if isinstance(value, dict) else {}
+
+    def _sink(self, sink: WebRtcEndpoint, media_type: MediaType | None) -> Params:
+        # Kurento crashes, with all its sessions, on a sink that is not a media element.
+        if not isinstance(sink, WebRtcEndpoint):
+            raise TypeError(f"a sink must be a WebRtcEndpoint, not {type(sink).__name__}")
+        if sink._pipeline_id != self._pipeline_id:
+            raise ConnectRefused(ConnectRefused.CODE, "the endpoints are not of one pipeline")
+        params: dict[str, Any] = {"sink": sink.id}
+        if media_type is not None:
+            params["mediaType"] = MediaType(media_type)
+        return params
+
+    async def _invoke(self, operation: str, params: Params | None = None) -> Any:
+        return await self._session.invoke(self.id, operation, params)

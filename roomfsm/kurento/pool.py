@@ -1,0 +1,126 @@
+"""The pool of media servers: which are ready, and which one a new pipeline goes to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import trio
+
+from roomfsm.kurento.errors import MediaServerLost, MediaServerUnavailable
+from roomfsm.kurento.link import Link
+from roomfsm.kurento.objects import MediaPipeline, open_pipeline
+from roomfsm.kurento.session import Session
+from roomfsm.kurento.settings import KurentoSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MediaServerStatus:
+    """One media server at this moment; the ids are None and the counts 0 while it has no session."""
+
+    url: str
+    connected: bool
+    session_id: str | None
+    server_id: str | None
+    pipelines: int
+    endpoints: int
+
+
+class MediaPool:
+    """Several media servers as one. Made by `open_media_pool`."""
+
+    def __init__(self, urls: Sequence[str], settings: KurentoSettings) -> None:
+        self._settings = settings
+        self._changed = trio.Event()
+        self._links = [Link(url, settings, self._announce) for url in urls]
+
+    def ready(self) -> bool:
+        """Whether a new pipeline would find a media server at once."""
+        return any(link.connected for link in self._links)
+
+    async def wait_ready(self) -> None:
+        """Return as soon as a media server is ready."""
+        while not self.ready():
+            await self._changed.wait()
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def servers(self) -> Sequence[MediaServerStatus]:
+        return [_status(link) for link in self._links]
+
+    @asynccontextmanager
+    async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
+        """A new pipeline on the ready media server with the fewest endpoints; released at the end of the scope.
+
+        Raises `MediaServerUnavailable` when none is ready within `ready_timeout`, and as
+        `MediaPipeline.endpoint`.
+        """
+        deadline = trio.current_time() + self._settings.ready_timeout
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    pipeline = await stack.enter_async_context(
+                        open_pipeline(await self._least_loaded(deadline), tags)
+                    )
+                except MediaServerLost:
+                    # Nothing was handed out yet: another session is as good.
+                    if trio.current_time() >= deadline:
+                        raise
+                else:
+                    break
+            yield pipeline
+
+    async def _least_loaded(self, deadline: float) -> Session:
+        with trio.move_on_at(deadline):
+            await self.wait_ready()
+        ready = [link.session for link in self._links if link.connected and link.session is not None]
+        if not ready:
+            seconds = self._settings.ready_timeout
+            raise MediaServerUnavailable(f"no media server is ready within {seconds:g} s")
+        return min(
+            ready, key=lambda session: (session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"])
+        )
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@asynccontextmanager
+async def open_media_pool(
+    urls: Sequence[str], settings: KurentoSettings | None = None
+) -> AsyncIterator[MediaPool]:
+    """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`); does not wait for them.
+
+    At the end the sessions are closed, which releases whatever is left in them, within `release_timeout`.
+    Raises ValueError for an address that is not a `ws:` or `wss:` URL.
+    """
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(f"not a ws: or wss: URL: {url}")
+    pool = MediaPool(urls, settings or KurentoSettings())
+    async with trio.open_nursery() as nursery:
+        for link in pool._links:
+            nursery.start_soon(link.run)
+        try:
+            yield pool
+        finally:
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as closing:
+                    for link in pool._links:
+                        closing.start_soon(link.close)
+
+
+def _status(link: Link) -> MediaServerStatus:
+    session = link.session
+    return MediaServerStatus(
+        url=link.url,
+        connected=link.connected,
+        session_id=session.session_id if session else None,
+        server_id=session.server_id if session else None,
+        pipelines=session.objects["MediaPipeline"] if session else 0,
+        endpoints=session.objects["WebRtcEndpoint"] if session else 0,
+    )

@@ -1,0 +1,95 @@
+"""The byte streams under a websocket: TCP or TLS to a media server."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from urllib.parse import urlsplit
+
+import trio
+
+from roomfsm.kurento.errors import ConnectionLost
+
+
+async def open_stream(url: str) -> trio.abc.Stream:
+    """A TCP or, for `wss:`, a TLS stream to the host of `url`.
+
+    Raises OSError.
+    """
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    stream = _QuickAckStream(await trio.open_tcp_stream(host, parts.port or (443 if secure else 80)))
+    if not secure:
+        return stream
+    secured = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+    async with AsyncExitStack() as unfinished:
+        unfinished.push_async_callback(trio.aclose_forcefully, stream)
+        try:
+            await secured.do_handshake()
+        except trio.BrokenResourceError as error:
+            raise OSError(f"no TLS: {error.__cause__}") from error
+        unfinished.pop_all()
+    return secured
+
+
+class HandshakeGuard(trio.abc.Stream):
+    """Ends the websocket's handshake when the peer closes in the middle: trio-websocket would wait on."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.shaking_hands = True
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        with self._reset_is_the_end():
+            data = await self._stream.receive_some(max_bytes)
+        if not data and self.shaking_hands:
+            raise ConnectionLost("closed during the websocket handshake")
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        with self._reset_is_the_end():
+            await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    @contextmanager
+    def _reset_is_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        except trio.BrokenResourceError:
+            if self.shaking_hands:
+                raise ConnectionLost("reset during the websocket handshake") from None
+            raise
+
+
+class _QuickAckStream(trio.abc.Stream):
+    """A TCP stream that acknowledges at once, where the platform can.
+
+    Kurento does not disable Nagle's algorithm: with delayed acknowledgements its events come 40 ms late.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._option: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        if self._option is not None:
+            # Linux forgets the option now and then (tcp(7)): set before every wait.
+            with suppress(OSError):  # closed meanwhile: the read tells it
+                self._stream.setsockopt(socket.IPPROTO_TCP, self._option, 1)
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -1,0 +1,117 @@
+"""The composition root: who starts whom, and the graceful end."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from roomfsm.jsonrpc.websocket import mend_pings
+from roomfsm.kurento.pool import open_media_pool
+from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.settings import ServerSettings, Settings
+from roomfsm.signaling.front_door import MAX_HEAD, FrontDoor
+from roomfsm.signaling.registry import Registry, open_registry
+from roomfsm.signaling.session import limits_of
+from roomfsm.web.app import create_app
+from roomfsm.web.http import open_http_server
+
+DRAIN_DEADLINE = 3.5
+"""Seconds for the rooms and connections to end; with the media server's end the whole stays below 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts connections."""
+
+    port: int
+    directory: Directory
+    registry: Registry
+
+
+async def serve_until_signal(settings: Settings, announce: Callable[[Running], None]) -> None:
+    """Run the server until SIGTERM or Ctrl-C, then end it gracefully. Raises `OSError` if the port is taken."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with open_server(settings) as running:
+            announce(running)
+            async for number in signals:
+                structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
+                break
+
+
+@asynccontextmanager
+async def open_server(settings: Settings) -> AsyncIterator[Running]:
+    """The whole room server. On leaving, everybody is told, every endpoint released, every socket closed."""
+    mend_pings()
+    # First what a wrong setting can make fail, before anything is started.
+    tls = _tls_context(settings.server)
+    async with (
+        _open_listeners(settings.server) as listeners,
+        _open_media_servers(settings.server) as urls,
+        open_media_pool(urls) as pool,
+        open_directory(pool, settings.rooms) as directory,
+        open_registry(
+            directory,
+            settings.signaling,
+            limits_of(settings.signaling.max_message_bytes, settings.rooms.max_views),
+        ) as registry,
+        open_http_server(create_app(directory, pool, lambda: len(registry)), max_head=MAX_HEAD) as serve_http,
+    ):
+        door = FrontDoor(settings.signaling, registry.serve, serve_http, tls)
+        port: int = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as connections:
+            try:
+                async with trio.open_nursery() as acceptor:
+                    await acceptor.start(door.serve, listeners, connections)
+                    yield Running(port, directory, registry)
+                    acceptor.cancel_scope.cancel()
+            finally:
+                with trio.move_on_after(DRAIN_DEADLINE, shield=True):
+                    await _drain(directory, registry)
+                    await door.shut()
+                connections.cancel_scope.cancel()
+
+
+async def _drain(directory: Directory, registry: Registry) -> None:
+    registry.close()
+    await directory.close("shutdown")
+    await registry.disconnect()
+
+
+@asynccontextmanager
+async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.SocketListener]]:
+    listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener)
+        yield listeners
+
+
+@asynccontextmanager
+async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[Sequence[str]]:
+    """The addresses of the media servers: those of the settings, else that of an embedded one of our own."""
+    if settings.kurento:
+        yield settings.kurento
+        return
+    child_settings = ChildSettings(
+        media_host=settings.media_host,
+        media_port=settings.media_port,
+        announced_addresses=settings.announced_address,
+    )
+    async with open_media_server_child(child_settings, structlog.get_logger()) as child:
+        yield (child.url,)
+
+
+def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.certfile is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.certfile, settings.keyfile)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,175 @@
+"""The settings: one frozen object, read from a TOML file, the environment and the command line, in that order."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from roomfsm.protocol.server import IceServer
+from roomfsm.rooms.settings import RoomSettings
+from roomfsm.signaling.settings import SignalingSettings
+
+_MAX_PORT = 65_535
+ENVIRONMENT_PREFIX = "ROOMFSM_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown, or its value is not of its type or range; the message names it and its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the server listens, and its media servers."""
+
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0 is every interface"})
+    port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one"})
+    certfile: str | None = field(default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS"})
+    keyfile: str | None = field(default=None, metadata={"help": "private key (PEM) of the certificate"})
+    kurento: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Kurento media server, as ws://host:8888/kurento; without one the embedded one is started"
+        },
+    )
+    media_host: str = field(default="0.0.0.0", metadata={"help": "UDP address of the embedded media server"})
+    media_port: int = field(
+        default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one"}
+    )
+    announced_address: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "IP address at which browsers reach the embedded media server, if not this machine's own"
+        },
+    )
+    log_level: str = field(default="info", metadata={"help": "debug, info, warning or error"})
+    log_format: str = field(default="console", metadata={"help": "console or json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the room server."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    signaling: SignalingSettings = field(default_factory=SignalingSettings)
+    rooms: RoomSettings = field(default_factory=RoomSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name in TOML, from which its flag and environment variable follow."""
+
+    name: str
+    part: str
+    type: Any
+    default: Any
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """On the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """In the environment."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it holds several values: a list in TOML, separated by commas in the environment."""
+        return isinstance(self.default, tuple)
+
+
+def all_settings() -> Iterator[Setting]:
+    """Every setting, in the order of the documentation."""
+    for part in dataclasses.fields(Settings):
+        part_type = get_type_hints(Settings)[part.name]
+        types = get_type_hints(part_type)
+        for item in dataclasses.fields(part_type):
+            yield Setting(item.name, part.name, types[item.name], item.default, item.metadata["help"])
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:
+    """The settings of the TOML `file`, overridden by the environment, overridden by `flags` (by name).
+
+    Raises `SettingsError`.
+    """
+    known = {setting.name: setting for setting in all_settings()}
+    values: dict[str, Any] = {}
+    if file is not None:
+        for name, value in _read_toml(file).items():
+            if name not in known:
+                raise SettingsError(f"{file}: there is no setting {name!r}")
+            values[name] = _convert(known[name], value, f"{file}: {name}")
+    for setting in known.values():
+        text = environment.get(setting.variable)
+        if text:
+            raw: Any = [part.strip() for part in text.split(",")] if setting.repeatable else text
+            values[setting.name] = _convert(setting, raw, setting.variable)
+    for name, value in flags.items():
+        values[name] = _convert(known[name], value, known[name].flag)
+    parts: dict[str, Any] = {}
+    hints = get_type_hints(Settings)
+    for part in dataclasses.fields(Settings):
+        own = {name: value for name, value in values.items() if known[name].part == part.name}
+        parts[part.name] = hints[part.name](**own)
+    settings = Settings(**parts)
+    if (settings.server.certfile is None) != (settings.server.keyfile is None):
+        raise SettingsError("TLS needs both --certfile and --keyfile")
+    for pem in (settings.server.certfile, settings.server.keyfile):
+        if pem is not None and not Path(pem).is_file():
+            raise SettingsError(f"there is no file {pem}")
+    if settings.server.port > _MAX_PORT or settings.server.media_port > _MAX_PORT:
+        raise SettingsError(f"--port and --media-port are at most {_MAX_PORT}")
+    for url in settings.server.kurento:
+        if not re.match(r"wss?://[^/]", url):
+            raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
+    return settings
+
+
+def markdown_table() -> str:
+    """The settings as a table for `docs/settings.md`."""
+    rows = ["| flag | environment | TOML | default | what |", "|---|---|---|---|---|"]
+    for setting in all_settings():
+        default = _show(setting.default)
+        repeat = " May be repeated." if setting.repeatable else ""
+        what = setting.help[0].upper() + setting.help[1:] + "." + repeat
+        what = what.replace("|", "\\|")
+        rows.append(f"| `{setting.flag}` | `{setting.variable}` | `{setting.name}` | {default} | {what} |")
+    return "\n".join(rows) + "\n"
+
+
+def _show(default: Any) -> str:
+    return f"`{default}`" if default not in (None, ()) else "–"
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+
+
+def _convert(setting: Setting, value: Any, where: str) -> Any:
+    if setting.name == "ice_servers" and isinstance(value, list | tuple):
+        value = [_ice_server(item) if isinstance(item, str) else item for item in value]
+    try:
+        converted = msgspec.convert(value, setting.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {error}") from error
+    if isinstance(converted, int | float) and not isinstance(converted, bool) and converted < 0:
+        raise SettingsError(f"{where}: must not be negative")
+    return converted
+
+
+def _ice_server(text: str) -> IceServer:
+    url, _, rest = text.partition("|")
+    username, _, credential = rest.partition("|")
+    return IceServer(urls=(url,), username=username or None, credential=credential or None)

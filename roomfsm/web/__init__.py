@@ -1,0 +1,1 @@
+"""HTTP beside signalling: the page, the list of rooms, health."""

@@ -1,0 +1,91 @@
+"""The Quart application: the page's files, the list of rooms for the lobby, and health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from quart import Response, abort, jsonify, send_from_directory
+from quart_trio import QuartTrio
+
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.protocol.fields import is_room_name
+from roomfsm.rooms.directory import Directory
+
+_SERVED = frozenset({".html", ".js", ".css", ".svg", ".png", ".ico"})
+_HEADERS = {
+    # No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run.
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def client_folder() -> Path:
+    """Where the page's files are: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_client"
+    return installed if installed.is_dir() else package.parent / "client"
+
+
+def create_app(directory: Directory, pool: MediaPool, session_count: Callable[[], int]) -> QuartTrio:
+    """The application over the running parts."""
+    app = QuartTrio(__name__, static_folder=None)
+    folder = client_folder()
+
+    @app.after_request
+    async def secure(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        return response
+
+    async def page() -> Response:
+        response = await send_from_directory(folder, "index.html")
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    @app.get("/")
+    async def lobby() -> Response:
+        return await page()
+
+    @app.get("/r/<name>")
+    async def room(name: str) -> Response:
+        if not is_room_name(name):
+            abort(404)
+        return await page()
+
+    @app.get("/client/<name>")
+    async def client_file(name: str) -> Response:
+        if Path(name).suffix not in _SERVED:
+            abort(404)
+        response = await send_from_directory(folder, name)
+        # Always asked for again, answered 304 while unchanged: a page never mixes versions.
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    @app.get("/api/rooms")
+    async def rooms() -> Response:
+        response = jsonify(rooms=[asdict(summary) for summary in directory.summaries()])
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.get("/health/live")
+    async def live() -> Response:
+        return jsonify(live=True)
+
+    @app.get("/health/ready")
+    async def ready() -> tuple[Response, int]:
+        is_ready = pool.ready()
+        servers = [
+            {
+                "connected": server.connected,
+                "pipelines": server.pipelines,
+                "endpoints": server.endpoints,
+            }
+            for server in pool.servers
+        ]
+        body = jsonify(ready=is_ready, rooms=len(directory), sessions=session_count(), mediaServers=servers)
+        return body, 200 if is_ready else 503
+
+    return app

@@ -1,0 +1,151 @@
+"""The program from outside: it starts with one command, ends on a signal, and names a wrong setting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import trio
+
+from roomfsm.protocol.errors import CloseCode
+from tests.mediaserver.peer import open_test_peer
+from tests.protocol_client import open_client
+from tests.system.program import Program, running
+
+
+def roomfsm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "roomfsm", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_0_within_5_seconds_even_while_clients_do_not_read(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with running(tmp_path) as program:
+        children = psutil.Process(program.process.pid).children()
+        deaf = socket.create_connection(("127.0.0.1", program.port))
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # A browser that asks for the page's files again and again, and reads none of them.
+        with deaf:
+            deaf.settimeout(0.2)
+            request = b"GET /client/style.css HTTP/1.1\r\nHost: x\r\n\r\n"
+            try:
+                for _ in range(100_000):
+                    deaf.sendall(request)
+            except TimeoutError:
+                pass
+
+            async def main() -> float:
+                async with open_client(program.url) as ada, open_test_peer("sendonly") as peer:
+                    await ada.join("blue")
+                    assert (await ada.ask("publish", source="camera", sdp=peer.offer))["type"] == "answer"
+                    began = time.monotonic()
+                    program.process.send_signal(number)
+                    assert (await ada.expect("closing", scope="server"))["reason"] == "shutdown"
+                    assert await ada.closed() == CloseCode.GOING_AWAY
+                    return began
+
+            began = trio.run(main)
+            assert program.process.wait(10) == 0
+            assert time.monotonic() - began < 5
+        assert not [child for child in children if child.is_running() and child.status() != "zombie"]
+        assert "Traceback" not in program.log.read_text()
+
+
+def test_the_wire_to_the_media_server_is_kurentos(tmp_path: Path, media_server: str) -> None:
+    """`roomfsm mediaserver` alone, and `roomfsm serve --kurento ws://…` against it."""
+
+    async def main(program: Program) -> None:
+        async with open_client(program.url) as ada, open_test_peer("sendonly") as peer:
+            await ada.join("blue")
+            answer = await ada.ask("publish", source="camera", sdp=peer.offer)
+            with trio.fail_after(20):
+                await peer.accept(answer["sdp"])
+                peer.send_rtp(b"\x10\x00\x00\x9d\x01\x2a" + bytes(20))
+                assert (await ada.expect("streamChanged"))["stream"]["state"] == "live"
+
+    with running(tmp_path, f"--kurento={media_server}") as program:
+        assert psutil.Process(program.process.pid).children() == []
+        trio.run(main, program)
+
+
+def test_a_media_server_that_dies_is_started_again_and_the_presenter_is_asked_again(tmp_path: Path) -> None:
+    async def main(program: Program) -> None:
+        (child,) = psutil.Process(program.process.pid).children()
+        async with (
+            open_client(program.url) as ada,
+            open_client(program.url) as bob,
+            open_test_peer("sendonly") as first,
+            open_test_peer("sendonly") as second,
+        ):
+            await ada.join("blue")
+            await bob.join("blue")
+            await ada.ask("publish", source="camera", sdp=first.offer)
+            child.kill()
+            assert (await bob.expect("streamEnded"))["reason"] in ("media_lost", "media_unavailable")
+            assert (await bob.expect("roomState", state="waiting"))["streams"] == 0
+            answer = await ada.ask("publish", source="camera", sdp=second.offer)
+            while answer["type"] != "answer":
+                # Refused as long as no media server is ready, never left without an answer.
+                assert answer["code"] == "media_unavailable"
+                answer = await ada.ask("publish", source="camera", sdp=second.offer)
+            with trio.fail_after(20):
+                await second.accept(answer["sdp"])
+
+    with running(tmp_path) as program:
+        trio.run(main, program)
+        assert "Traceback" not in program.log.read_text()
+
+
+def test_a_taken_port_is_said_in_a_line(tmp_path: Path) -> None:
+    with running(tmp_path) as program:
+        second = roomfsm("serve", f"--port={program.port}")
+        assert second.returncode == 1
+        assert "Address already in use" in second.stderr
+        assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--port", "many"], {}, "--port"),
+        (["--port", "70000"], {}, "--port"),
+        (["--max-people", "-1"], {}, "--max-people"),
+        (["--kurento", "http://x"], {}, "--kurento"),
+        (["--certfile", "x.pem"], {}, "--keyfile"),
+        (["--certfile", "x.pem", "--keyfile", "y.pem"], {}, "x.pem"),
+        (["--config", "/nowhere.toml"], {}, "/nowhere.toml"),
+        ([], {"ROOMFSM_LINGER": "soon"}, "ROOMFSM_LINGER"),
+        ([], {"ROOMFSM_LOG_FORMAT": "xml"}, "log_format"),
+        (["--log-level", "loud"], {}, "log_level"),
+        (["--unheard-of"], {}, "--unheard-of"),
+    ],
+)
+def test_a_bad_setting_is_named_without_a_traceback(
+    arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    done = roomfsm("serve", *arguments, **environment)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_word_it_serves_and_helps() -> None:
+    assert "mediaserver" in roomfsm("--help").stdout
+    assert roomfsm("--version").stdout.startswith("roomfsm")
+    assert roomfsm("--port", "many").returncode == 2
+    assert roomfsm("dance").returncode == 2

@@ -1,0 +1,60 @@
+"""Given a file, an environment and flags, the last of them wins; and the documentation is fresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roomfsm.protocol.server import IceServer
+from roomfsm.settings import Settings, SettingsError, all_settings, load, markdown_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert load({}, {}) == Settings()
+
+
+def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "roomfsm.toml"
+    file.write_text('port = 1\nlinger = 2\nmax_people = 3\nkurento = ["ws://a:1/kurento"]\n')
+    settings = load({"port": "11"}, {"ROOMFSM_PORT": "10", "ROOMFSM_LINGER": "9.5"}, file)
+    assert (settings.server.port, settings.rooms.linger, settings.rooms.max_people) == (11, 9.5, 3)
+    assert settings.server.kurento == ("ws://a:1/kurento",)
+
+
+def test_stun_and_turn_servers_in_every_way(tmp_path: Path) -> None:
+    turn = IceServer(urls=("turn:t.example:3478",), username="ada", credential="s3cret")
+    stun = IceServer(urls=("stun:s.example:3478",))
+    as_text = ("stun:s.example:3478", "turn:t.example:3478|ada|s3cret")
+    file = tmp_path / "roomfsm.toml"
+    file.write_text(
+        'ice_servers = ["stun:s.example:3478",'
+        ' {urls = ["turn:t.example:3478"], username = "ada", credential = "s3cret"}]'
+    )
+    for settings in (
+        load({"ice_servers": as_text}, {}),
+        load({}, {"ROOMFSM_ICE_SERVERS": ", ".join(as_text)}),
+        load({}, {}, file),
+    ):
+        assert settings.signaling.ice_servers == (stun, turn)
+
+
+@pytest.mark.parametrize("text", ["colour = 1", "port = 'x'", "port = [", "port = -1", "kurento = 'ws://a'"])
+def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "roomfsm.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"roomfsm\.toml"):
+        load({}, {}, file)
+
+
+def test_every_setting_has_a_name_of_its_own_and_a_word_of_help() -> None:
+    names = [setting.name for setting in all_settings()]
+    assert len(set(names)) == len(names)
+    assert all(setting.help for setting in all_settings())
+
+
+def test_the_documentation_shows_the_settings_as_they_are() -> None:
+    """If this fails: `uv run roomfsm settings`, and put its table into docs/settings.md."""
+    assert markdown_table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

@@ -1,0 +1,148 @@
+"""Given the front door's HTTP, then the page, its files, the list of rooms and health; and what is no request."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+
+import h11
+import pytest
+import trio
+
+from tests.protocol_client import open_client
+from tests.serving import Served, serving
+
+
+class Reply:
+    """What the server answered."""
+
+    def __init__(self, response: h11.Response, body: bytes) -> None:
+        self.status = response.status_code
+        self.headers = {name.decode(): value.decode() for name, value in response.headers}
+        self.body = body
+
+
+async def get(server: Served, target: str, method: str = "GET", **headers: str) -> Reply:
+    """One request on a connection of its own."""
+    connection = h11.Connection(h11.CLIENT)
+    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        fields = {"Host": f"127.0.0.1:{server.port}", "Connection": "close", **headers}
+        request = h11.Request(method=method, target=target, headers=list(fields.items()))
+        await stream.send_all((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+        response, body = None, b""
+        with trio.fail_after(10):
+            while True:
+                event = connection.next_event()
+                if event is h11.NEED_DATA:
+                    connection.receive_data(await stream.receive_some(65536))
+                elif isinstance(event, h11.Response):
+                    response = event
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+                else:
+                    assert isinstance(event, h11.EndOfMessage)
+                    assert response is not None
+                    return Reply(response, body)
+
+
+@pytest.mark.parametrize("target", ["/", "/r/blue", "/r/Z%C3%BCrich", "/r/..."])
+async def test_the_page(media_server: str, target: str) -> None:
+    async with serving(media_server) as server:
+        reply = await get(server, target)
+        assert reply.status == 200
+        assert b"<!doctype html>" in reply.body.lower()
+        assert "default-src 'self'" in reply.headers["content-security-policy"]
+        assert reply.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/r/a%20b",
+        "/r/" + "x" * 65,
+        "/nothing",
+        "/client/package.json",
+        "/client/tsconfig.json",
+        "/client/node_modules/typescript/lib/typescript.js",
+        "/client/../pyproject.toml",
+        "/client/%2e%2e/roomfsm/cli.py",
+        "/client/nothing.js",
+    ],
+)
+async def test_what_is_not_there(media_server: str, target: str) -> None:
+    async with serving(media_server) as server:
+        assert (await get(server, target)).status == 404
+
+
+async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) -> None:
+    async with serving(media_server) as server:
+        script = await get(server, "/client/app.js")
+        assert (script.status, script.headers["content-type"].split(";")[0]) == (200, "text/javascript")
+        assert script.headers["x-content-type-options"] == "nosniff"
+        again = await get(server, "/client/app.js", **{"If-None-Match": script.headers["etag"]})
+        assert (again.status, again.body) == (304, b"")
+
+
+async def test_the_rooms_that_somebody_is_in(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
+        assert json.loads((await get(server, "/api/rooms")).body) == {"rooms": []}
+        await ada.join("blue")
+        await bob.join("Blue", "Bob")
+        rooms = json.loads((await get(server, "/api/rooms")).body)["rooms"]
+        assert rooms == [{"name": "blue", "participants": 2, "state": "waiting", "streams": 0}]
+        await ada.ask("leave")
+        await bob.ask("leave")
+        assert json.loads((await get(server, "/api/rooms")).body) == {"rooms": []}
+
+
+async def test_health(media_server: str) -> None:
+    async with serving(media_server) as server:
+        assert (await get(server, "/health/live")).status == 200
+        with trio.fail_after(10):
+            while (await get(server, "/health/ready")).status != 200:
+                pass
+        ready = json.loads((await get(server, "/health/ready")).body)
+        assert ready["mediaServers"] == [{"connected": True, "endpoints": 0, "pipelines": 0}]
+    async with serving("ws://127.0.0.1:9/kurento") as server:
+        assert (await get(server, "/health/live")).status == 200
+        assert (await get(server, "/health/ready")).status == 503
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nBroken header\r\n\r\n", b"400"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"4"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", b"405"),
+        (b"GET /other HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n", b"4"),
+    ],
+)
+async def test_what_is_no_good_request(media_server: str, sent: bytes, status: bytes) -> None:
+    async with serving(media_server) as server:
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(sent)
+            with trio.fail_after(10):
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 " + status)
+        assert (await get(server, "/")).status == 200
+
+
+async def test_one_who_says_nothing_is_let_go(media_server: str) -> None:
+    async with serving(media_server, head_timeout=0.05) as server:
+        for sent in (b"", b"GET / HTT"):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+                await stream.send_all(sent)
+                with trio.fail_after(10):
+                    assert await stream.receive_some(4096) == b""
+
+
+async def test_a_connection_is_kept_for_the_next_request(media_server: str) -> None:
+    async with serving(media_server) as server, await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        for _ in range(3):
+            await stream.send_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            with trio.fail_after(10):
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
+
+
+def test_the_canary_of_hypercorns_inside() -> None:
+    """hypercorn 0.18.0: `open_http_server` builds on its TCPServer, WorkerContext and Lifespan."""
+    assert version("hypercorn") == "0.18.0"
