@@ -1,0 +1,91 @@
+// The page's start: which address shows what, going from one to another without a reload.
+
+import { LobbyView } from './lobby-view.js';
+import { roomNameFault, roomOfPath, roomPath } from './names.js';
+import { find } from './dom.js';
+import { Notices } from './notices.js';
+import { Connection } from './protocol.js';
+import { Room } from './room.js';
+import { RoomView } from './room-view.js';
+import { rememberedName } from './settings.js';
+
+const page = find(document, '#page', HTMLElement);
+const notices = new Notices(find(document, '#notices', HTMLElement));
+const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
+const room = new Room(connection);
+
+/** @type {LobbyView | RoomView | null} */
+let view = null;
+
+/** Show what the address names. */
+function route() {
+  const name = roomOfPath(location.pathname);
+  if (name === null) {
+    if (room.status !== 'outside') room.leave();
+    show(new LobbyView(go));
+    document.title = 'roomfsm';
+    return;
+  }
+  if (roomNameFault(name)) {
+    history.replaceState(null, '', '/');
+    route();
+    notices.show({ text: `“${name}” cannot be a room. ${roomNameFault(name)}`, kind: 'error' });
+    return;
+  }
+  document.title = `${name} · roomfsm`;
+  room.enter(name, rememberedName());
+  if (!(view instanceof RoomView)) show(new RoomView(room, { leave: () => goTo('/'), again: route }));
+}
+
+/** @param {LobbyView | RoomView} next */
+function show(next) {
+  const first = view === null;
+  view?.destroy();
+  view = next;
+  page.replaceChildren(next.root);
+  // What had the focus is gone; who uses the keyboard or a screen reader goes on from the head of the new view.
+  if (!first) find(next.root, 'h1', HTMLElement).focus();
+}
+
+/** @param {string} name of a room */
+function go(name) {
+  goTo(roomPath(name));
+}
+
+/** @param {string} path */
+function goTo(path) {
+  if (path !== location.pathname) history.pushState(null, '', path);
+  route();
+}
+
+room.on('notice', (notice) => notices.show(notice));
+// The room's own spelling of its name; or, where another could not be entered, the room where one still is.
+room.on('entered', ({ name }) => {
+  const asked = roomOfPath(location.pathname);
+  if (asked !== null && asked !== name) history.replaceState(null, '', roomPath(name));
+  document.title = `${name} · roomfsm`;
+});
+
+document.addEventListener('click', (event) => {
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a[data-room]') : null;
+  if (!(link instanceof HTMLAnchorElement)) return;
+  event.preventDefault();
+  goTo(link.pathname);
+});
+addEventListener('popstate', route);
+addEventListener('online', () => connection.retryNow());
+// Who closes the page is gone at once, instead of "away" until the resume window is over.
+addEventListener('pagehide', () => {
+  if (room.status !== 'outside') room.leave();
+});
+addEventListener('pageshow', (event) => {
+  if (event.persisted) route();
+});
+
+// For curious developers at the browser's console, and for tests that read statistics of the peer connections.
+Object.assign(window, {
+  roomfsm: { room, connection, peerConnections: () => room.peerConnections() },
+});
+
+route();

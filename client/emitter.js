@@ -1,0 +1,34 @@
+// A small typed event emitter: the models tell the views, and know nothing of them.
+
+/**
+ * @template {object} Events the detail's type by event name
+ */
+export class Emitter {
+  /** @type {Map<keyof Events, Set<(detail: any) => void>>} */
+  #listeners = new Map();
+
+  /**
+   * Call `listener` at each event of this type; the returned function ends it.
+   * @template {keyof Events} K
+   * @param {K} type
+   * @param {(detail: Events[K]) => void} listener
+   * @returns {() => void}
+   */
+  on(type, listener) {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners);
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+    };
+  }
+
+  /**
+   * @template {keyof Events} K
+   * @param {K} type
+   * @param {Events[K]} detail
+   */
+  emit(type, detail) {
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) listener(detail);
+  }
+}

@@ -1,0 +1,91 @@
+// The roster: who is there, who is away, who presents; and the field to change one's own name.
+
+import { element, find, icon, part, setText, updateList } from './dom.js';
+import { displayNameFault } from './names.js';
+import { rememberName } from './settings.js';
+import { explain } from './words.js';
+
+/** @import {ParticipantInfo, StreamInfo} from './messages.d.ts' */
+/** @import {Room} from './room.js' */
+
+export class PeopleView {
+  /**
+   * @param {HTMLElement} root of the room's page
+   * @param {Room} room
+   */
+  constructor(root, room) {
+    this.#room = room;
+    this.#list = part(root, 'roster');
+    this.#count = part(root, 'people-count');
+    this.#input = find(root, '[data-testid="rename-input"]', HTMLInputElement);
+    find(root, 'form.rename', HTMLFormElement).addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#rename();
+    });
+    // Left without a change of name: the field shows the name as it is.
+    this.#input.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape') this.#input.value = this.#shownName;
+    });
+  }
+  #room;
+  #list;
+  #count;
+  #input;
+  #shownName = '';
+
+  update() {
+    const { state } = this.#room;
+    if (!state) return;
+    const streams = [...state.streams.values()];
+    updateList(
+      this.#list,
+      [...state.participants.values()],
+      (participant) => participant.id,
+      () => element('li', { class: 'roster-entry', testid: 'roster-entry' }),
+      (entry, participant) => showEntry(entry, participant, state.you, streams),
+    );
+    setText(this.#count, ` ${state.participants.size}`);
+    const own = state.nameOf(state.you);
+    if (this.#input.value === this.#shownName) this.#input.value = own;
+    this.#shownName = own;
+  }
+
+  async #rename() {
+    const name = this.#input.value.trim();
+    const wrong = displayNameFault(name);
+    if (wrong) {
+      this.#room.emit('notice', { text: wrong, kind: 'error' });
+      return;
+    }
+    if (name === this.#shownName) return;
+    try {
+      await this.#room.rename(name);
+      rememberName(name);
+      this.#input.value = name;
+      this.#shownName = name;
+    } catch (error) {
+      this.#room.emit('notice', { text: `Your name was not changed. ${explain(error)}`, kind: 'error' });
+    }
+  }
+}
+
+/**
+ * @param {HTMLElement} entry
+ * @param {ParticipantInfo} participant
+ * @param {string} you
+ * @param {StreamInfo[]} streams
+ */
+function showEntry(entry, { id, name, away = false }, you, streams) {
+  const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
+  const shown = JSON.stringify([name, away, sources]);
+  if (entry.dataset['shown'] === shown) return;
+  entry.dataset['shown'] = shown;
+  entry.dataset['participant'] = id;
+  entry.dataset['away'] = String(away);
+  entry.replaceChildren(
+    element('span', { class: 'roster-name', text: name }),
+    ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
+    ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
+    ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
+  );
+}

@@ -1,0 +1,176 @@
+// What one presents oneself: starts and stops camera and screen, and tells in words when one fails.
+
+import { capture } from './devices.js';
+import { Emitter } from './emitter.js';
+import { Publication } from './publication.js';
+import { explain } from './words.js';
+
+/** @import {CandidateFound, Source, StreamInfo} from './messages.d.ts' */
+/** @import {Capture} from './devices.js' */
+/** @import {Connection} from './protocol.js' */
+
+/** @typedef {{ change: void, notice: { text: string, kind: 'info' | 'error' } }} PresentingEvents */
+
+/** @extends {Emitter<PresentingEvents>} */
+export class Presenting extends Emitter {
+  /** @type {Map<Source, Publication>} */
+  publications = new Map();
+  /** Sources being started or stopped. @type {Set<Source>} */
+  busy = new Set();
+
+  /**
+   * @param {Connection} connection
+   * @param {() => string} ownId
+   */
+  constructor(connection, ownId) {
+    super();
+    this.#connection = connection;
+    this.#ownId = ownId;
+  }
+  #connection;
+  #ownId;
+  /** Counts the rooms: a device that is granted after one left is let go. */
+  #visit = 0;
+
+  /**
+   * @param {Capture} what
+   * @returns {Promise<void>} rejects with `DeviceError`
+   */
+  async start(what) {
+    /** @type {Source} */
+    const source = what === 'screen' ? 'screen' : 'camera';
+    if (this.busy.has(source) || this.publications.has(source)) return;
+    const visit = this.#visit;
+    await this.#busyWith(source, async () => {
+      const { stream, remark } = await capture(what);
+      const publication = new Publication(this.#connection, this.#ownId, source, stream);
+      if (visit !== this.#visit) {
+        publication.releaseDevices();
+        return;
+      }
+      if (remark) this.emit('notice', { text: remark, kind: 'info' });
+      this.#watch(publication);
+      this.publications.set(source, publication);
+      publication.start();
+    });
+  }
+
+  /** @param {Source} source */
+  async stop(source) {
+    const publication = this.publications.get(source);
+    if (!publication || this.busy.has(source)) return;
+    await this.#busyWith(source, async () => {
+      publication.releaseDevices();
+      await publication.stop();
+      this.publications.delete(source);
+    });
+  }
+
+  /** The room is left: everything is over here; the server ends it by itself. */
+  leave() {
+    this.#visit += 1;
+    for (const publication of this.publications.values()) {
+      publication.releaseDevices();
+      publication.drop();
+    }
+    this.publications.clear();
+    this.emit('change', undefined);
+  }
+
+  /** The room closed, and is entered again as soon as it can be. */
+  suspend() {
+    for (const publication of this.publications.values()) publication.suspend();
+  }
+
+  /** Back in the room by a new session: publish everything again. */
+  startAnew() {
+    for (const publication of this.publications.values()) publication.startAnew();
+  }
+
+  /**
+   * Back in the room by the same session.
+   * @param {Map<string, StreamInfo>} streams of the room
+   */
+  resume(streams) {
+    for (const source of /** @type {Source[]} */ (['camera', 'screen'])) {
+      const id = `${this.#ownId()}.${source}`;
+      const publication = this.publications.get(source);
+      if (publication) publication.resume(streams.has(id));
+      else if (streams.has(id)) this.#end(id);
+    }
+  }
+
+  /**
+   * @param {string} streamId
+   * @param {string} reason
+   */
+  ended(streamId, reason) {
+    this.#find(streamId)?.endedByServer(reason);
+  }
+
+  /** @param {CandidateFound} message */
+  candidateFound(message) {
+    this.#find(message.stream)?.candidateFound(message);
+  }
+
+  /**
+   * The server still has what was stopped here while the connection was lost.
+   * @param {string} stream
+   */
+  #end(stream) {
+    this.#connection
+      .request({ type: 'unpublish', stream })
+      .catch((error) => this.emit('notice', { text: explain(error), kind: 'error' }));
+  }
+
+  /** @param {string} streamId */
+  #find(streamId) {
+    return [...this.publications.values()].find((publication) => publication.streamId() === streamId);
+  }
+
+  /** @param {Publication} publication */
+  #watch(publication) {
+    const name = publication.label();
+    publication.on('change', () => this.emit('change', undefined));
+    publication.on('failed', ({ error, tries, givenUp }) => {
+      const what = `Your ${name} does not reach the room. ${explain(error)}`;
+      this.emit('notice', {
+        text: givenUp
+          ? `${what} It was tried ${tries} times; start it again when you like.`
+          : `${what} Trying again (${tries}).`,
+        kind: 'error',
+      });
+      if (givenUp) void this.stop(publication.source);
+    });
+    for (const track of publication.stream.getTracks()) {
+      track.addEventListener('ended', () => {
+        if (this.publications.get(publication.source) !== publication) return;
+        if (
+          publication.stream
+            .getTracks()
+            .some((other) => other.readyState === 'live' && other.kind === 'video')
+        ) {
+          this.emit('notice', { text: 'The microphone stopped; the picture goes on.', kind: 'error' });
+          return;
+        }
+        this.emit('notice', { text: `Your ${name} was stopped by the browser or unplugged.`, kind: 'info' });
+        void this.stop(publication.source);
+      });
+    }
+  }
+
+  /**
+   * @param {Source} source
+   * @param {() => Promise<void>} work
+   */
+  async #busyWith(source, work) {
+    this.busy.add(source);
+    this.emit('change', undefined);
+    try {
+      await work();
+    } finally {
+      this.busy.delete(source);
+      this.emit('change', undefined);
+    }
+  }
+}

@@ -1,0 +1,285 @@
+// A client's connection of roomfsm.v1: requests, replies, heartbeat, reconnect, resume. Knows nothing of the page.
+
+import { backoff } from './backoff.js';
+import { Emitter } from './emitter.js';
+
+/**
+ * @import {ClientMessage, ErrorCode, ErrorMessage, Joined, Replies, ServerMessage, Welcome} from './messages.d.ts'
+ */
+
+export const SUBPROTOCOL = 'roomfsm.v1';
+
+/** The server refused a request, or what it asked for failed. */
+export class ProtocolError extends Error {
+  /** @param {ErrorMessage} message */
+  constructor(message) {
+    super(message.detail);
+    this.name = 'ProtocolError';
+    /** @type {ErrorCode} */
+    this.code = message.code;
+    this.answer = message;
+  }
+}
+
+/** There is no connection, or it was lost before the reply came: nobody knows whether the request was heard. */
+export class ConnectionLost extends Error {
+  constructor() {
+    super('The connection to the server is lost.');
+    this.name = 'ConnectionLost';
+  }
+}
+
+/** Close codes after which coming back would be refused, or would throw out somebody else. */
+const FINAL_CLOSE_CODES = new Set([1008, 4001]);
+
+/**
+ * `closed`: not wanted, or ended for good. `waiting`: lost; the next try is at `retryAt`.
+ * @typedef {{
+ *   phase: 'closed' | 'connecting' | 'open' | 'waiting',
+ *   code?: number,
+ *   reason?: string,
+ *   retryAt?: number,
+ * }} ConnectionState
+ */
+
+/**
+ * `ready`: requests may be made; `joined` is the resumed room, null on a fresh session (which is in no room).
+ * `lost`: requests under way have failed, and so will new ones until `ready`.
+ * @typedef {{
+ *   state: ConnectionState,
+ *   ready: { joined: Joined | null },
+ *   lost: { code: number, final: boolean },
+ *   message: ServerMessage,
+ *   unasked: ErrorMessage,
+ * }} ConnectionEvents
+ */
+
+/**
+ * Milliseconds.
+ * @typedef {{ pingEvery: number, pongWithin: number, welcomeWithin: number, stableAfter: number }} Timing
+ */
+
+/** @type {Timing} */
+const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, stableAfter: 5_000 };
+
+/**
+ * @typedef {{
+ *   resolve: (message: any) => void,
+ *   reject: (error: ProtocolError | ConnectionLost) => void,
+ * }} Pending
+ */
+
+/** @extends {Emitter<ConnectionEvents>} */
+export class Connection extends Emitter {
+  /** @type {ConnectionState} */
+  state = { phase: 'closed' };
+  /** Whether requests may be made now. */
+  ready = false;
+  /** The newest `welcome`. @type {Welcome | null} */
+  welcome = null;
+
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {string | null} the token of the session that is in a room, and may be resumed */
+  #token = null;
+  /** @type {Map<import('./messages.d.ts').Ref, Pending>} */
+  #pending = new Map();
+  #lastRef = 0;
+  #lostTries = 0;
+  #readySince = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {string} url
+   * @param {{WebSocket?: typeof WebSocket, timing?: Partial<Timing>}} [options]
+   */
+  constructor(url, { WebSocket: Socket = globalThis.WebSocket, timing = {} } = {}) {
+    super();
+    this.url = url;
+    this.#Socket = Socket;
+    this.#timing = { ...TIMING, ...timing };
+  }
+  #Socket;
+  #timing;
+
+  /** Connect, and stay connected until `close`. Does nothing where that is so already. */
+  open() {
+    if (this.state.phase === 'closed') this.#connect();
+  }
+
+  /** While waiting for the next try: try now. */
+  retryNow() {
+    if (this.state.phase === 'waiting') this.#connect();
+  }
+
+  /** End the connection; the session is not kept. */
+  close() {
+    this.#token = null;
+    this.#lostTries = 0;
+    this.#drop(1000);
+    this.#setState({ phase: 'closed' });
+  }
+
+  /** The session is in no room any more, so there is nothing to resume. */
+  forgetRoom() {
+    this.#token = null;
+  }
+
+  /**
+   * Send a message and wait for its reply.
+   * @template {keyof Replies} T
+   * @param {Extract<ClientMessage, {type: T}>} message without `ref`
+   * @returns {Promise<Replies[T]>} rejects with `ProtocolError` or `ConnectionLost`
+   */
+  request(message) {
+    if (!this.ready) return Promise.reject(new ConnectionLost());
+    return this.#request(message);
+  }
+
+  /**
+   * Send a message that has no reply; one that cannot be sent is lost.
+   * @param {Extract<ClientMessage, {type: 'candidate' | 'leave'}>} message
+   */
+  send(message) {
+    if (this.ready) this.#socket?.send(JSON.stringify(message));
+  }
+
+  /**
+   * @param {ClientMessage} message
+   * @returns {Promise<any>}
+   */
+  #request(message) {
+    const socket = this.#socket;
+    if (!socket || socket.readyState !== this.#Socket.OPEN) return Promise.reject(new ConnectionLost());
+    const ref = ++this.#lastRef;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(ref, { resolve, reject });
+      socket.send(JSON.stringify({ ...message, ref }));
+    });
+  }
+
+  #connect() {
+    clearTimeout(this.#timer);
+    this.#setState({ phase: 'connecting' });
+    const socket = new this.#Socket(this.url, SUBPROTOCOL);
+    this.#socket = socket;
+    // The listeners look whether the socket is still ours: events of a given-up one may yet come.
+    socket.addEventListener('message', (event) => {
+      if (socket === this.#socket) this.#received(String(event.data));
+    });
+    socket.addEventListener('close', (event) => {
+      if (socket === this.#socket) this.#lost(event.code, event.reason);
+    });
+    this.#timer = setTimeout(
+      () => this.#lost(1006, 'the server does not answer'),
+      this.#timing.welcomeWithin,
+    );
+  }
+
+  /** @param {string} text */
+  #received(text) {
+    /** @type {ServerMessage} */
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch (error) {
+      console.error('the server sent what is not JSON', text, error);
+      return;
+    }
+    if (message.type === 'welcome') {
+      clearTimeout(this.#timer);
+      void this.#welcomed(message);
+      return;
+    }
+    // A resumed session goes by the newest connection's token, and for once more by the one before.
+    if (message.type === 'joined') this.#token = this.welcome?.resumeToken ?? null;
+    const pending =
+      'ref' in message && message.ref !== undefined ? this.#pending.get(message.ref) : undefined;
+    if (pending && 'ref' in message && message.ref !== undefined) this.#pending.delete(message.ref);
+    if (message.type === 'error') {
+      if (pending) pending.reject(new ProtocolError(message));
+      else this.emit('unasked', message);
+      return;
+    }
+    // News first: who awaits the reply finds the state that the reply speaks of.
+    this.emit('message', message);
+    pending?.resolve(message);
+  }
+
+  /** @param {Welcome} welcome */
+  async #welcomed(welcome) {
+    this.welcome = welcome;
+    const socket = this.#socket;
+    /** @type {Joined | null} */
+    let joined = null;
+    if (this.#token !== null) {
+      try {
+        joined = await this.#request({ type: 'resume', token: this.#token });
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) return; // lost again: #lost has seen to it
+        this.#token = null;
+      }
+    }
+    if (socket !== this.#socket) return;
+    this.ready = true;
+    this.#readySince = Date.now();
+    this.#setState({ phase: 'open' });
+    this.#beat();
+    this.emit('ready', { joined });
+  }
+
+  /** A browser cannot see the websocket's own pings, and would believe in a dead connection for minutes. */
+  #beat() {
+    const socket = this.#socket;
+    this.#timer = setTimeout(() => {
+      const overdue = setTimeout(() => {
+        if (socket === this.#socket) this.#lost(1006, 'the server does not answer');
+      }, this.#timing.pongWithin);
+      this.#request({ type: 'ping' }).then(
+        () => {
+          clearTimeout(overdue);
+          if (socket === this.#socket) this.#beat();
+        },
+        () => clearTimeout(overdue),
+      );
+    }, this.#timing.pingEvery);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #lost(code, reason) {
+    const stable = this.ready && Date.now() - this.#readySince >= this.#timing.stableAfter;
+    this.#lostTries = stable ? 1 : this.#lostTries + 1;
+    const final = FINAL_CLOSE_CODES.has(code);
+    if (final) this.#token = null;
+    this.#drop(1000);
+    if (final) {
+      this.#setState({ phase: 'closed', code, reason });
+    } else {
+      const delay = backoff(this.#lostTries);
+      this.#setState({ phase: 'waiting', code, reason, retryAt: Date.now() + delay });
+      this.#timer = setTimeout(() => this.#connect(), delay);
+    }
+    this.emit('lost', { code, final });
+  }
+
+  /** @param {number} code */
+  #drop(code) {
+    clearTimeout(this.#timer);
+    this.ready = false;
+    this.#socket?.close(code);
+    this.#socket = null;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(new ConnectionLost());
+  }
+
+  /** @param {ConnectionState} state */
+  #setState(state) {
+    this.state = state;
+    this.emit('state', state);
+  }
+}

@@ -1,0 +1,335 @@
+// Being in a room: enters it, comes back to it, keeps its state, hands media messages to whom they concern.
+
+import { backoff } from './backoff.js';
+import { Emitter } from './emitter.js';
+import { foldRoomName } from './names.js';
+import { Presenting } from './presenting.js';
+import { ConnectionLost, ProtocolError } from './protocol.js';
+import { RoomState } from './room-state.js';
+import { Watching } from './watching.js';
+import { explain, explainClosing } from './words.js';
+
+/** @import {Closing, ErrorCode, Joined, ServerMessage} from './messages.d.ts' */
+/** @import {Connection} from './protocol.js' */
+/** @import {Part} from './room-state.js' */
+
+/**
+ * `entering`: asked for, or waiting to ask again. `interrupted`: was inside, the connection is lost.
+ * `refused`: not to be tried again by itself.
+ * @typedef {'outside' | 'entering' | 'inside' | 'interrupted' | 'refused'} RoomStatus
+ */
+
+/** @typedef {{ text: string, kind: 'info' | 'error' }} Notice */
+
+/**
+ * `media`: what is presented or watched by oneself.
+ * @typedef {{ change: Part | 'status' | 'media', notice: Notice, entered: RoomState }} RoomEvents
+ */
+
+/** Refusals of a `join` that a later try meets again. @type {Set<ErrorCode>} */
+const HOPELESS = new Set(['malformed', 'unknown_message']);
+
+/** @extends {Emitter<RoomEvents>} */
+export class Room extends Emitter {
+  /** @type {RoomStatus} */
+  status = 'outside';
+  /** As last known; while not inside it may be outdated. @type {RoomState | null} */
+  state = null;
+
+  /** The room in which the user wants to be. @type {string | null} */
+  #wanted = null;
+  #displayName = '';
+  #serverCloses = false;
+  /** A join or switch is under way. */
+  #moving = false;
+  #joinTries = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {Connection} connection */
+  constructor(connection) {
+    super();
+    this.connection = connection;
+    this.presenting = new Presenting(connection, () => this.state?.you ?? '');
+    this.watching = new Watching(connection);
+    this.presenting.on('change', () => this.emit('change', 'media'));
+    this.presenting.on('notice', (notice) => this.emit('notice', notice));
+    this.watching.on('change', () => this.emit('change', 'media'));
+    this.watching.on('failed', ({ stream, error, tries }) => this.#viewFailed(stream, error, tries));
+    connection.on('ready', ({ joined }) => (joined ? this.#resumed(joined) : this.#freshSession()));
+    connection.on('lost', ({ code, final }) => this.#lost(code, final));
+    connection.on('message', (message) => this.#received(message));
+    connection.on('unasked', (error) => {
+      // A candidate that comes too late speaks of a stream or view that is over: nobody misses it.
+      if (error.message === 'candidate') console.debug('candidate refused', error);
+      else this.#tell(explain(new ProtocolError(error)), 'error');
+    });
+  }
+
+  /** The streams that one may view. */
+  othersStreams() {
+    const { state } = this;
+    return state ? [...state.streams.values()].filter((stream) => stream.participant !== state.you) : [];
+  }
+
+  /**
+   * Be in this room: join it, or go there from the room where one is.
+   * @param {string} name
+   * @param {string} displayName empty: the server's default
+   */
+  enter(name, displayName) {
+    this.#displayName = displayName;
+    this.#wanted = name;
+    this.#joinTries = 0;
+    if (this.status === 'inside') {
+      void this.#goOn();
+      return;
+    }
+    if (this.status !== 'interrupted') this.#setStatus('entering');
+    if (this.connection.ready) void this.#join();
+    else this.connection.open();
+  }
+
+  /** To no room at all. */
+  leave() {
+    this.#wanted = null;
+    clearTimeout(this.#timer);
+    this.presenting.leave();
+    this.watching.leave();
+    this.connection.send({ type: 'leave' });
+    this.connection.close();
+    this.state = null;
+    this.#setStatus('outside');
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
+   */
+  async rename(name) {
+    await this.connection.request({ type: 'rename', name });
+    this.#displayName = name;
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
+   */
+  async say(text) {
+    await this.connection.request({ type: 'chat', text });
+  }
+
+  /** All peer connections by stream id. */
+  peerConnections() {
+    /** @type {Map<string, RTCPeerConnection>} */
+    const found = new Map();
+    for (const link of [...this.presenting.publications.values(), ...this.watching.views.values()]) {
+      if (link.peer) found.set(link.streamId(), link.peer.pc);
+    }
+    return found;
+  }
+
+  #freshSession() {
+    if (this.#wanted !== null) void this.#join();
+  }
+
+  async #join() {
+    clearTimeout(this.#timer);
+    const room = this.#wanted;
+    // The reply to what is under way decides how to go on to what is wanted by then.
+    if (room === null || this.#moving) return;
+    this.#moving = true;
+    try {
+      await this.connection.request({
+        type: 'join',
+        room,
+        ...(this.#displayName ? { name: this.#displayName } : {}),
+      });
+    } catch (error) {
+      this.#joinRefused(error, room);
+    } finally {
+      this.#moving = false;
+    }
+    void this.#goOn();
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {string} room
+   */
+  #joinRefused(error, room) {
+    if (error instanceof ConnectionLost || this.#wanted === null) return;
+    if (error instanceof ProtocolError && HOPELESS.has(error.code)) {
+      this.#setStatus('refused');
+      this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error');
+      return;
+    }
+    this.#joinTries += 1;
+    if (this.#joinTries === 1)
+      this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error');
+    this.#timer = setTimeout(() => void this.#join(), backoff(this.#joinTries));
+  }
+
+  /**
+   * @param {Joined} joined by join or switch
+   */
+  #entered(joined) {
+    const back = this.state !== null && sameRoom(this.state.name, joined.room);
+    this.watching.leave();
+    if (!back) this.presenting.leave();
+    this.state = new RoomState(joined);
+    this.#inside();
+    if (back) this.presenting.startAnew();
+  }
+
+  /** @param {Joined} joined */
+  #resumed(joined) {
+    if (!this.state || !sameRoom(this.state.name, joined.room)) {
+      this.#entered(joined);
+      return;
+    }
+    this.state = this.state.resumed(joined);
+    this.presenting.resume(this.state.streams);
+    this.watching.resume();
+    this.#inside();
+  }
+
+  #inside() {
+    const { state } = this;
+    if (!state) return;
+    this.#joinTries = 0;
+    this.#setStatus('inside');
+    this.emit('entered', state);
+    this.watching.follow(this.othersStreams());
+    void this.#goOn();
+  }
+
+  /** From the room where one is to the one that is wanted, if that is another. */
+  async #goOn() {
+    const { state } = this;
+    const wanted = this.#wanted;
+    if (this.status !== 'inside' || !state || wanted === null || this.#moving) return;
+    if (sameRoom(state.name, wanted)) return;
+    this.#moving = true;
+    try {
+      await this.connection.request({ type: 'switch', room: wanted });
+    } catch (error) {
+      this.#switchRefused(error, wanted);
+    } finally {
+      this.#moving = false;
+    }
+    void this.#goOn();
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {string} room
+   */
+  #switchRefused(error, room) {
+    // With the connection lost, the wish is kept: `ready` goes on from there.
+    if (error instanceof ConnectionLost || this.#wanted !== room || !this.state) return;
+    this.#wanted = this.state.name;
+    this.#tell(`You cannot go to “${room}”. ${explain(error)}`, 'error');
+    this.emit('entered', this.state);
+  }
+
+  /** @param {ServerMessage} message */
+  #received(message) {
+    if (message.type === 'joined' && !message.resumed) this.#entered(message);
+    if (message.type === 'closing') this.#closing(message);
+    if (!this.state) return;
+    const part = this.state.apply(message);
+    switch (message.type) {
+      case 'streamStarted':
+        this.watching.follow(this.othersStreams());
+        break;
+      case 'streamChanged':
+        this.watching.changed(message);
+        break;
+      case 'streamEnded':
+        this.watching.follow(this.othersStreams());
+        this.presenting.ended(message.stream, message.reason);
+        break;
+      case 'candidate':
+        this.presenting.candidateFound(message);
+        this.watching.candidateFound(message);
+        break;
+    }
+    if (part) this.emit('change', part);
+  }
+
+  /** @param {Closing} closing */
+  #closing({ scope, reason }) {
+    const why = reason ? ` (${reason})` : '';
+    if (scope === 'server') {
+      this.#serverCloses = true;
+      this.#tell(`The server is going down${why}. The page comes back by itself when it can.`, 'info');
+      return;
+    }
+    this.connection.forgetRoom();
+    this.presenting.suspend();
+    this.watching.leave();
+    this.#setStatus('entering');
+    // The rooms of a server that closes are closed with it; `ready` of the next one goes on from there.
+    if (this.#serverCloses) return;
+    this.#tell(`The room is being closed${why}. You enter it again as soon as that is possible.`, 'info');
+    this.#joinTries = 1;
+    this.#timer = setTimeout(() => void this.#join(), backoff(1));
+  }
+
+  /**
+   * @param {number} code
+   * @param {boolean} final
+   */
+  #lost(code, final) {
+    clearTimeout(this.#timer);
+    this.#serverCloses = false;
+    if (this.#wanted === null) return;
+    if (!final) {
+      if (this.status === 'inside') this.#setStatus('interrupted');
+      return;
+    }
+    this.presenting.leave();
+    this.watching.leave();
+    this.#setStatus('refused');
+    this.#tell(explainClosing(code), 'error');
+  }
+
+  /**
+   * @param {string} id
+   * @param {Error} error
+   * @param {number} tries
+   */
+  #viewFailed(id, error, tries) {
+    const stream = this.state?.streams.get(id);
+    // Its tile goes on saying that it is tried again; one notice is enough.
+    if (!stream || tries > 1) return;
+    const name = this.state?.nameOf(stream.participant);
+    this.#tell(
+      `${name}’s ${stream.source} cannot be received. ${explain(error)} It is tried again.`,
+      'error',
+    );
+  }
+
+  /**
+   * @param {string} text
+   * @param {Notice['kind']} kind
+   */
+  #tell(text, kind) {
+    this.emit('notice', { text, kind });
+  }
+
+  /** @param {RoomStatus} status */
+  #setStatus(status) {
+    this.status = status;
+    this.emit('change', 'status');
+  }
+}
+
+/**
+ * @param {string} one
+ * @param {string} other
+ */
+function sameRoom(one, other) {
+  return foldRoomName(one) === foldRoomName(other);
+}

@@ -1,0 +1,49 @@
+// Which rooms are open: asked again and again while somebody looks.
+
+/** @import {RoomSummary} from './messages.d.ts' */
+
+const EVERY = 2_000;
+
+/**
+ * Ask now and every two seconds while the page is visible.
+ * @param {(rooms: RoomSummary[]) => void} show
+ * @param {() => void} failed the list could not be had
+ * @returns {() => void} ends it
+ */
+export function followRooms(show, failed) {
+  const ended = new AbortController();
+  const { signal } = ended;
+
+  async function ask() {
+    if (document.visibilityState === 'hidden') return;
+    try {
+      const response = await fetch('/api/rooms', { signal, cache: 'no-store' });
+      if (!response.ok) throw new TypeError(`the server answered ${response.status}`);
+      /** @type {{rooms: RoomSummary[]}} */
+      const { rooms } = await response.json();
+      if (!signal.aborted) show(rooms);
+    } catch (error) {
+      if (signal.aborted) return;
+      console.debug('no list of rooms', error);
+      failed();
+    }
+  }
+
+  const timer = setInterval(ask, EVERY);
+  document.addEventListener('visibilitychange', ask, { signal });
+  void ask();
+  return () => {
+    clearInterval(timer);
+    ended.abort();
+  };
+}
+
+/**
+ * @param {RoomSummary} room
+ * @returns {string} as in "3 people, 1 stream"
+ */
+export function inWords({ participants, streams }) {
+  const people = participants === 1 ? '1 person' : `${participants} people`;
+  if (streams === 0) return `${people}, nothing on air`;
+  return `${people}, ${streams === 1 ? '1 stream' : `${streams} streams`}`;
+}

@@ -1,0 +1,247 @@
+// The stage: a tile for each stream, one's own first, laid out to fill the place; sees to sound and autoplay.
+
+import { button, part, setText, updateList } from './dom.js';
+import { tileWidth } from './grid.js';
+import { Tile } from './tile.js';
+
+/** @import {StreamInfo} from './messages.d.ts' */
+/** @import {Publication} from './publication.js' */
+/** @import {Room} from './room.js' */
+/** @import {TileInfo, TileState} from './tile.js' */
+/** @import {Viewing} from './viewing.js' */
+
+const GAP = 12;
+const LEAST_WIDTH = 160;
+
+/** @type {Record<TileState, string>} */
+const LABELS = {
+  waiting: 'Waiting',
+  live: 'Live',
+  stalled: 'Stalled',
+  retrying: 'Trying again',
+  hidden: 'Hidden',
+};
+
+/** @type {Record<TileState, string>} */
+const WORDS = {
+  waiting: 'Waiting for media…',
+  live: '',
+  stalled: 'Stalled: no media arrive just now.',
+  retrying: 'No way to the media server. Trying again…',
+  hidden: 'Hidden: you receive nothing of it.',
+};
+
+export class StageView {
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map();
+  /** The browser refused sound until the user does something here. */
+  #soundRefused = false;
+  #ratio = 4 / 3;
+
+  /**
+   * @param {HTMLElement} root of the room's page
+   * @param {Room} room
+   */
+  constructor(root, room) {
+    this.#room = room;
+    this.#list = part(root, 'stage');
+    this.#empty = part(root, 'stage-empty');
+    this.#sound = button(root, 'enable-sound');
+    this.#sound.addEventListener('click', () => this.#soundOn());
+    this.#sizes = new ResizeObserver(() => this.#layOut());
+    this.#sizes.observe(this.#list);
+  }
+  #room;
+  #list;
+  #empty;
+  #sound;
+  #sizes;
+
+  destroy() {
+    this.#sizes.disconnect();
+    for (const { video } of this.#tiles.values()) video.srcObject = null;
+  }
+
+  update() {
+    const infos = this.#infos();
+    updateList(
+      this.#list,
+      infos,
+      (info) => info.key,
+      (info) => this.#make(info),
+      (_, info) => this.#show(info),
+    );
+    const keys = new Set(infos.map((info) => info.key));
+    for (const [key, { video }] of this.#tiles) {
+      if (keys.has(key)) continue;
+      video.srcObject = null;
+      this.#tiles.delete(key);
+    }
+    setText(this.#empty, infos.length > 0 ? '' : this.#emptyWords());
+    this.#sound.hidden = !this.#soundRefused || !infos.some((info) => !info.own);
+    this.#ratio = infos.some((info) => info.key.endsWith('.screen')) ? 16 / 9 : 4 / 3;
+    this.#layOut();
+  }
+
+  #emptyWords() {
+    if (this.#room.status !== 'inside') return '';
+    return 'Nobody is on air. Start your camera, or wait for somebody to start theirs.';
+  }
+
+  /** @returns {TileInfo[]} */
+  #infos() {
+    const { state, presenting, watching } = this.#room;
+    if (!state) return [];
+    const own = [...presenting.publications.values()].map((publication) =>
+      ownInfo(publication, state.streams.get(publication.streamId())),
+    );
+    const others = this.#room.othersStreams().flatMap((stream) => {
+      const view = watching.views.get(stream.id);
+      const name = nameOf(state.nameOf(stream.participant), stream.source);
+      return view ? [othersInfo(name, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false)] : [];
+    });
+    return [...own, ...others];
+  }
+
+  /** @param {TileInfo} info */
+  #make(info) {
+    const { watching } = this.#room;
+    const tile = new Tile(info, {
+      toggle: () =>
+        watching.views.get(info.key)?.state === 'idle' ? watching.show(info.key) : watching.hide(info.key),
+      picture: () => this.update(),
+      fullScreenFailed: (error) =>
+        this.#room.emit('notice', { text: `Full screen is not possible (${String(error)}).`, kind: 'error' }),
+    });
+    if (!info.own) tile.video.muted = this.#soundRefused;
+    this.#tiles.set(info.key, tile);
+    return tile.root;
+  }
+
+  /** @param {TileInfo} info */
+  #show(info) {
+    const tile = this.#tiles.get(info.key);
+    if (!tile) return;
+    tile.update(info);
+    if (tile.attach(info.media)) void this.#play(tile.video);
+  }
+
+  /** @param {HTMLVideoElement} video */
+  async #play(video) {
+    try {
+      await video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      if (error.name === 'NotAllowedError' && !video.muted) {
+        this.#soundRefused = true;
+        video.muted = true;
+        this.update();
+        await this.#play(video);
+      } else {
+        // A newer stream took this one's place in the player, or the tile is gone.
+        console.debug('not played', error);
+      }
+    }
+  }
+
+  #soundOn() {
+    this.#soundRefused = false;
+    for (const tile of this.#tiles.values()) {
+      if (tile.root.dataset['testid'] === 'own-tile') continue;
+      tile.video.muted = false;
+      void this.#play(tile.video);
+    }
+    this.update();
+  }
+
+  #layOut() {
+    const area = { width: this.#list.clientWidth, height: this.#list.clientHeight };
+    const tile = { ratio: this.#ratio, gap: GAP, least: LEAST_WIDTH };
+    const width = tileWidth(area, this.#list.children.length, tile);
+    this.#list.style.setProperty('--tile-width', `${width}px`);
+    this.#list.style.setProperty('--tile-ratio', String(this.#ratio));
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {import('./messages.d.ts').Source} source
+ */
+function nameOf(name, source) {
+  return source === 'screen' ? `${name}’s screen` : name;
+}
+
+/**
+ * @param {Publication} publication
+ * @param {StreamInfo | undefined} stream as the room knows it
+ * @returns {TileInfo}
+ */
+function ownInfo(publication, stream) {
+  const state = ownState(publication, stream);
+  const video = publication.has('video');
+  const watching = stream ? ` · ${stream.viewers} watching` : '';
+  const off = [
+    publication.has('audio') && !publication.isOn('audio') ? ' · muted' : '',
+    video && !publication.isOn('video') ? ' · picture paused' : '',
+  ].join('');
+  return {
+    key: `own.${publication.source}`,
+    own: true,
+    mirrored: publication.source === 'camera',
+    name: publication.source === 'screen' ? 'Your screen' : 'You',
+    state,
+    words: video ? '' : 'Sound only',
+    label: (state === 'waiting' ? 'Connecting' : LABELS[state]) + watching + off,
+    stream: publication.streamId(),
+    media: publication.stream,
+  };
+}
+
+/**
+ * @param {Publication} publication
+ * @param {StreamInfo | undefined} stream
+ * @returns {TileState}
+ */
+function ownState(publication, stream) {
+  if (publication.state === 'waiting' || publication.state === 'offline') return 'retrying';
+  if (stream?.state === 'live') return 'live';
+  return stream?.state === 'stalled' ? 'stalled' : 'waiting';
+}
+
+/**
+ * @param {string} name
+ * @param {StreamInfo} stream
+ * @param {Viewing} view
+ * @param {boolean} hasPicture
+ * @returns {TileInfo}
+ */
+function othersInfo(name, stream, view, hasPicture) {
+  const state = viewState(stream, view, hasPicture);
+  const soundOnly = state === 'live' && view.stream.getVideoTracks().length === 0;
+  return {
+    key: stream.id,
+    own: false,
+    mirrored: false,
+    name,
+    state,
+    words: soundOnly ? 'Sound only' : WORDS[state],
+    label: LABELS[state],
+    stream: stream.id,
+    media: view.state === 'idle' ? new MediaStream() : view.stream,
+  };
+}
+
+/**
+ * @param {StreamInfo} stream
+ * @param {Viewing} view
+ * @param {boolean} hasPicture
+ * @returns {TileState}
+ */
+function viewState(stream, view, hasPicture) {
+  if (view.state === 'idle') return 'hidden';
+  if (view.state === 'waiting' || view.state === 'offline') return 'retrying';
+  if (stream.state === 'stalled' || view.serverState === 'stalled') return 'stalled';
+  if (view.state !== 'connected' || view.stream.getTracks().length === 0) return 'waiting';
+  const complete = view.stream.getVideoTracks().length > 0 ? hasPicture : view.settled;
+  return complete ? 'live' : 'waiting';
+}
