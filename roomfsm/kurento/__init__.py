@@ -1,10 +1,9 @@
 """Client of Kurento media servers: a pool of them, and their pipelines and WebRTC endpoints as scopes."""
 
-from roomfsm.kurento.candidates import CandidateBuffer, Disposition, IceCandidate
+from roomfsm.kurento.candidates import IceCandidate
 from roomfsm.kurento.errors import (
     AlreadyNegotiated,
     BadArgument,
-    CandidateBufferFull,
     CandidateRefused,
     ConnectRefused,
     EventOverflow,
@@ -31,11 +30,8 @@ __all__ = [
     "AlreadyNegotiated",
     "BadArgument",
     "BandwidthLimits",
-    "CandidateBuffer",
-    "CandidateBufferFull",
     "CandidateRefused",
     "ConnectRefused",
-    "Disposition",
     "EndpointEvent",
     "EventChannel",
     "EventOverflow",

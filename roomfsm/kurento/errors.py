@@ -44,10 +44,6 @@ class UnknownEvent(Exception):
     """An event of a type that this client does not know, or of an unexpected shape."""
 
 
-class CandidateBufferFull(Exception):
-    """More candidates wait for their endpoint than the bound allows; this one was not kept."""
-
-
 class EventOverflow(MediaServerError):
     """Events of one endpoint came faster than they were read, and what is unread cannot be merged."""
 

@@ -26,8 +26,6 @@ class KurentoSettings:
     """Bound of every clean-up: releasing one object, closing the session, closing the connection."""
     event_buffer: int = 256
     """Unread events of one endpoint."""
-    candidate_buffer: int = 64
-    """Candidates of one browser that wait for their endpoint."""
     ready_timeout: float = 5.0
     """How long a new pipeline waits for a media server that is ready."""
     max_message_bytes: int = 4 * 1024 * 1024
@@ -37,5 +35,5 @@ class KurentoSettings:
         if not self.request_timeout < REPLY_CACHE_SECONDS:
             # A request resent after a reconnect must find its reply still cached, or it is carried out twice.
             raise ValueError(f"request_timeout must be below {REPLY_CACHE_SECONDS:g} s")
-        if min(self.event_buffer, self.candidate_buffer, self.max_message_bytes) < 1:
+        if min(self.event_buffer, self.max_message_bytes) < 1:
             raise ValueError("buffers and message sizes must be at least 1")

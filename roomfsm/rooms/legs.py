@@ -24,6 +24,7 @@ from roomfsm.kurento.events import (
     MediaState,
     MediaStateChanged,
     MediaType,
+    SessionResumed,
 )
 from roomfsm.kurento.objects import WebRtcEndpoint
 from roomfsm.lifecycle.stream import STREAM, VIEW
@@ -163,6 +164,8 @@ class Leg(Model):
                     | MediaStateChanged(new_state=MediaState.DISCONNECTED)
                 ):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
+                case SessionResumed():
+                    await self._ask_flow(endpoint)
                 case _:
                     self._follow_flow(event)
 
@@ -173,6 +176,18 @@ class Leg(Model):
         """The media type and state if the event tells of the flow that makes this leg live."""
         raise NotImplementedError
 
+    async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
+        """Ask for what `_flow_of` reads from events."""
+        raise NotImplementedError
+
+    async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
+        for media_type in (MediaType.AUDIO, MediaType.VIDEO):
+            if await self._is_flowing(endpoint, media_type):
+                self._flowing.add(media_type)
+            else:
+                self._flowing.discard(media_type)
+        self._tell_flow()
+
     def _follow_flow(self, event: EndpointEvent) -> None:
         match self._flow_of(event):
             case (media_type, MediaFlowState.FLOWING):
@@ -181,6 +196,9 @@ class Leg(Model):
                 self._flowing.discard(media_type)
             case None:
                 return
+        self._tell_flow()
+
+    def _tell_flow(self) -> None:
         if Do.TELL_STATE in self.fire("flowing" if self._flowing else "silent"):
             self._on_change()
 
@@ -246,6 +264,9 @@ class Stream(Leg):
                 return media_type, state
         return None
 
+    async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
+        return await endpoint.is_flowing_out(media_type)
+
 
 class View(Leg):
     """One viewer's reception of a stream."""
@@ -284,6 +305,9 @@ class View(Leg):
             case MediaFlowInStateChanged(media_type=media_type, state=state):
                 return media_type, state
         return None
+
+    async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
+        return await endpoint.is_flowing_in(media_type)
 
 
 def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refusal | None:

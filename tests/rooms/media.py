@@ -10,7 +10,7 @@ import trio
 
 from roomfsm.kurento.candidates import IceCandidate
 from roomfsm.kurento.errors import MediaServerError
-from roomfsm.kurento.events import EndpointEvent, EventChannel
+from roomfsm.kurento.events import EndpointEvent, EventChannel, MediaType
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 
@@ -40,6 +40,7 @@ class Endpoint:
         self.number = number
         self.events = EventChannel(64)
         self.calls: list[str] = []
+        self.flowing: set[MediaType] = set()
         self._media = media
 
     async def process_offer(self, sdp: str) -> str:
@@ -62,6 +63,12 @@ class Endpoint:
     async def request_keyframe(self) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append("keyframe")
+
+    async def is_flowing_out(self, media_type: MediaType) -> bool:
+        await trio.lowlevel.checkpoint()
+        return media_type in self.flowing
+
+    is_flowing_in = is_flowing_out
 
     def happens(self, event: EndpointEvent) -> None:
         self.events.put(event)

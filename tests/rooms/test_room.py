@@ -22,6 +22,7 @@ from roomfsm.kurento.events import (
     MediaState,
     MediaStateChanged,
     MediaType,
+    SessionResumed,
 )
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
@@ -250,6 +251,26 @@ async def test_a_stream_is_live_when_media_flow_and_stalls_when_they_stop(autoju
             endpoint.happens(flow_out(state))
         await settle()
         assert [news["stream"]["state"] for news in bob.all("streamChanged")] == ["live", "stalled", "live"]
+
+
+async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        for endpoint in media.open:
+            endpoint.flowing = {MediaType.AUDIO}
+            endpoint.happens(SessionResumed())
+        await settle()
+        assert (ada.last("streamChanged")["stream"]["state"], bob.last("streamChanged")["view"]) == (
+            "live",
+            "live",
+        )
+        media.open[1].flowing.clear()
+        media.open[1].happens(SessionResumed())
+        await settle()
+        assert bob.last("streamChanged")["view"] == "stalled"
 
 
 async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:

@@ -1,0 +1,239 @@
+"""The client against the embedded media server: a process of its own, behind a TCP proxy that can be cut."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+
+from roomfsm.kurento import (
+    AlreadyNegotiated,
+    BandwidthLimits,
+    CandidateRefused,
+    IceCandidate,
+    KurentoSettings,
+    MediaServerLost,
+    MediaType,
+    SdpInvalid,
+    WebRtcEndpoint,
+    events,
+    open_media_pool,
+)
+from tests.kurento.links import open_link
+
+OFFERS = Path(__file__).parent / "transcripts"
+PUBLISH = (OFFERS / "chromium_offer_pub.sdp").read_text()
+VIEW = (OFFERS / "chromium_offer_view.sdp").read_text()
+LIMITS = BandwidthLimits(max_video_recv=2500, min_video_send=300, max_video_send=2000)
+SETTINGS = KurentoSettings(reconnect_first=0.01, reconnect_max=0.1)
+DEADLINE = 30
+
+
+@asynccontextmanager
+async def media_server() -> AsyncIterator[str]:
+    """The address of a new server process."""
+    command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--port", "0"]
+    command += ["--media-host", "127.0.0.1", "--media-port", "0"]
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False)
+        process: trio.Process = await nursery.start(start)
+        assert process.stdout is not None
+        line = b""
+        with trio.fail_after(DEADLINE):
+            while not line.endswith(b"\n"):
+                line += await process.stdout.receive_some(1)
+        yield json.loads(line)["url"]
+        nursery.cancel_scope.cancel()
+
+
+class Proxy:
+    """Passes TCP connections on to `target`, until they are cut."""
+
+    def __init__(self, target: str, listener: trio.SocketListener) -> None:
+        self.target = target
+        self.connections = 0
+        self.url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/kurento"
+        self._scopes: set[trio.CancelScope] = set()
+
+    def cut(self) -> None:
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def serve(self, client: trio.SocketStream) -> None:
+        self.connections += 1
+        parts = urlsplit(self.target)
+        async with client, await trio.open_tcp_stream("127.0.0.1", parts.port or 0) as server:
+            async with trio.open_nursery() as nursery:
+                self._scopes.add(nursery.cancel_scope)
+                nursery.start_soon(_pump, client, server, nursery.cancel_scope)
+                nursery.start_soon(_pump, server, client, nursery.cancel_scope)
+            self._scopes.discard(nursery.cancel_scope)
+
+
+async def _pump(source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    with suppress(trio.BrokenResourceError):
+        async for data in source:
+            await sink.send_all(data)
+    scope.cancel()
+
+
+@pytest.fixture
+async def proxy(nursery: trio.Nursery) -> AsyncIterator[Proxy]:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with media_server() as url:
+        proxy = Proxy(url, listener)
+        nursery.start_soon(trio.serve_listeners, proxy.serve, [listener])
+        yield proxy
+
+
+async def pipelines_at(url: str) -> list[str]:
+    """What a second client sees at the media server."""
+    async with open_link(url, SETTINGS) as (link, _):
+        assert link.session is not None
+        return list(await link.session.invoke("manager_ServerManager", "getPipelines"))
+
+
+async def gathered(endpoint: WebRtcEndpoint) -> list[events.IceCandidateFound]:
+    found: list[events.IceCandidateFound] = []
+    async for event in endpoint.events:
+        match event:
+            case events.IceCandidateFound():
+                found.append(event)
+            case events.IceGatheringDone():
+                break
+    return found
+
+
+async def test_a_publisher_and_a_viewer_are_negotiated_connected_and_released(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with open_media_pool([proxy.url], SETTINGS) as pool:
+            async with pool.pipeline({"room": "lobby"}) as pipeline:
+                assert await pipelines_at(proxy.target) == [pipeline.id]
+                async with pipeline.endpoint(LIMITS) as publisher, pipeline.endpoint(LIMITS) as viewer:
+                    assert "m=video" in await publisher.process_offer(PUBLISH)
+                    assert "m=video" in await viewer.process_offer(VIEW)
+                    await publisher.connect(viewer)
+                    await publisher.disconnect(viewer, MediaType.AUDIO)
+                    for endpoint in (publisher, viewer):
+                        await endpoint.gather_candidates()
+                        candidates = await gathered(endpoint)
+                        assert "127.0.0.1" in candidates[0].candidate.candidate
+                        await endpoint.add_ice_candidate(
+                            IceCandidate("candidate:1 1 udp 2122260223 127.0.0.1 50000 typ host", "0", 0)
+                        )
+                        await endpoint.add_ice_candidate(IceCandidate("", "0", 0))
+                    await viewer.request_keyframe()
+                    assert isinstance(await viewer.stats(), dict)
+            assert await pipelines_at(proxy.target) == []
+
+
+async def test_bad_input_is_raised_typed_and_harms_nobody(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with (
+            open_media_pool([proxy.url], SETTINGS) as pool,
+            pool.pipeline({}) as pipeline,
+            pipeline.endpoint(LIMITS) as endpoint,
+        ):
+            for garbage in ("", "this is not SDP"):
+                with pytest.raises(SdpInvalid):
+                    await endpoint.process_offer(garbage)
+            await endpoint.process_offer(PUBLISH)
+            with pytest.raises(AlreadyNegotiated):
+                await endpoint.process_offer(PUBLISH)
+            with pytest.raises(CandidateRefused):
+                await endpoint.add_ice_candidate(
+                    IceCandidate("candidate:1 1 udp 2122260223 127.0.0.1 50000 typ host", "9", 9)
+                )
+            await endpoint.gather_candidates()
+            assert await gathered(endpoint)
+
+
+async def test_a_cut_connection_loses_no_object_and_no_subscription(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with (
+            open_media_pool([proxy.url], SETTINGS) as pool,
+            pool.pipeline({}) as pipeline,
+            pipeline.endpoint(LIMITS) as endpoint,
+        ):
+            before = pool.servers
+            for cuts in range(1, 4):
+                proxy.cut()
+                assert isinstance(await endpoint.events.receive(), events.SessionResumed)
+                assert proxy.connections == 1 + cuts
+                assert pool.servers == before
+            assert "m=video" in await endpoint.process_offer(PUBLISH)
+            await endpoint.gather_candidates()
+            assert await gathered(endpoint)
+            assert not pipeline.lost.is_set()
+
+
+async def test_requests_under_way_survive_cuts_and_are_carried_out_once(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with open_media_pool([proxy.url], SETTINGS) as pool, pool.pipeline({}) as pipeline:
+            ids: set[str] = set()
+
+            async def use() -> None:
+                async with pipeline.endpoint(LIMITS) as endpoint:
+                    assert "m=video" in await endpoint.process_offer(PUBLISH)
+                    ids.add(endpoint.id)
+
+            for _ in range(10):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(use)
+                    await trio.lowlevel.checkpoint()
+                    proxy.cut()
+            assert len(ids) == 30
+            async with open_link(proxy.target, SETTINGS) as (link, _):
+                assert link.session is not None
+                assert await link.session.invoke(pipeline.id, "getChildren") == []
+
+
+async def test_creations_cancelled_at_any_point_leave_nothing(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with open_media_pool([proxy.url], SETTINGS) as pool:
+            await pool.wait_ready()
+            for step in range(60):
+                with trio.move_on_after(step / 5000):
+                    async with pool.pipeline({"room": "lobby"}) as pipeline, pipeline.endpoint(LIMITS):
+                        await trio.sleep_forever()
+            async with pool.pipeline({}) as last, last.endpoint(LIMITS):
+                # Replies come in their order: the orphans were named before `last` was, and released before
+                # its endpoint was made.
+                assert await pipelines_at(proxy.target) == [last.id]
+            assert [(s.pipelines, s.endpoints) for s in pool.servers] == [(0, 0)]
+
+
+async def test_another_process_behind_the_same_address_is_a_new_session(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with media_server() as successor, open_media_pool([proxy.url], SETTINGS) as pool:
+            async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+                before = pool.servers[0]
+                proxy.target = successor
+                proxy.cut()
+                with pytest.raises(MediaServerLost):
+                    await endpoint.events.receive()
+                assert pipeline.lost.is_set()
+            async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+                after = pool.servers[0]
+                assert (after.server_id, after.session_id) != (before.server_id, before.session_id)
+                assert "m=video" in await endpoint.process_offer(PUBLISH)
+
+
+async def test_closing_the_pool_leaves_nothing_at_the_media_server(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with open_media_pool([proxy.url], SETTINGS) as pool:
+            await pool.wait_ready()
+            async with open_link(proxy.url, SETTINGS) as (link, _):
+                assert link.session is not None
+                await link.session.create("MediaPipeline", {})
+                assert len(await pipelines_at(proxy.target)) == 1
+            assert await pipelines_at(proxy.target) == []

@@ -1,0 +1,276 @@
+"""Pipelines and endpoints are scopes: whatever ends them, nothing of theirs is left at the media server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from roomfsm.jsonrpc import ErrorObject
+from roomfsm.kurento import (
+    BandwidthLimits,
+    ConnectRefused,
+    EventUnsupported,
+    IceCandidate,
+    MediaPool,
+    ObjectGone,
+    RequestTimedOut,
+    ResourcesExhausted,
+    open_media_pool,
+)
+from roomfsm.kurento.events import SUBSCRIBED
+from tests.kurento.fake import URL, FakeServer, fake_server
+
+LIMITS = BandwidthLimits(max_video_recv=2500, min_video_send=300, max_video_send=2000)
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
+    async with fake_server(monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+async def pool(server: FakeServer) -> AsyncIterator[MediaPool]:
+    async with open_media_pool([URL]) as pool:
+        yield pool
+
+
+async def test_a_new_pipeline_gets_its_tags(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({"room": "lobby", "instance": "a"}) as pipeline:
+            assert pipeline.id in server.objects
+            assert pipeline.server_url == URL
+    tags = [
+        r.params["operationParams"] for r in server.requests if r.params and r.params.get("operation") == "addTag"
+    ]
+    assert tags == [{"key": "room", "value": "lobby"}, {"key": "instance", "value": "a"}]
+    assert server.objects == set()
+
+
+async def test_a_new_endpoint_is_subscribed_and_limited_before_its_offer(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            assert await endpoint.process_offer("v=0 offer") == "v=0 answer"
+    names = server.methods()
+    made = [i for i, name in enumerate(names) if name == "create"][1]
+    wanted = ["setMaxVideoRecvBandwidth", "setMaxVideoSendBandwidth", "setMinVideoSendBandwidth", "processOffer"]
+    assert names[made + 1 :][: len(SUBSCRIBED) + 4] == ["subscribe"] * len(SUBSCRIBED) + wanted
+
+
+async def test_the_set_up_of_an_endpoint_does_not_wait_for_each_reply(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    server.hold("subscribe")
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+
+            async def use() -> None:
+                async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS):
+                    pass
+
+            nursery.start_soon(use)
+            await server.arrived("subscribe")
+            await server.let_go("subscribe")
+            server.hold("subscribe")
+            await server.arrived("setMinVideoSendBandwidth")
+            assert server.methods().count("subscribe") == 1 + len(SUBSCRIBED)
+            await server.let_go("subscribe", backwards=True)
+
+
+async def test_replies_out_of_order_reach_their_requests(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    results: dict[str, str] = {}
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            server.hold("getStats")
+            server.hold("processOffer")
+            async with trio.open_nursery() as nursery:
+
+                async def offer() -> None:
+                    results["offer"] = await endpoint.process_offer("v=0")
+
+                async def stats() -> None:
+                    results["stats"] = str(await endpoint.stats())
+
+                nursery.start_soon(offer)
+                await server.arrived("processOffer")
+                nursery.start_soon(stats)
+                await server.arrived("getStats")
+                await server.let_go("getStats")
+                await server.let_go("processOffer")
+    assert results == {"offer": "v=0 answer", "stats": "{}"}
+
+
+async def test_no_request_id_is_used_twice(server: FakeServer, pool: MediaPool, autojump_clock: MockClock) -> None:
+    with trio.fail_after(60):
+        for _ in range(3):
+            async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS):
+                pass
+    ids = [request.id for request in server.requests]
+    assert len(ids) == len(set(ids))
+
+
+async def test_an_error_reply_is_raised_typed_and_the_endpoint_is_released(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    server.fail["setMaxVideoSendBandwidth"] = ErrorObject(40106, "Event not supported")
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            with pytest.raises(EventUnsupported):
+                async with pipeline.endpoint(LIMITS):
+                    pytest.fail("entered")
+            assert server.objects == {pipeline.id}
+
+
+async def test_a_full_media_server_refuses_a_pipeline(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    server.fail["create"] = ErrorObject(40009, "Not enough resources", {"type": "NOT_ENOUGH_RESOURCES"})
+    with trio.fail_after(60), pytest.raises(ResourcesExhausted) as caught:
+        async with pool.pipeline({}):
+            pytest.fail("entered")
+    assert (caught.value.code, caught.value.type) == (40009, "NOT_ENOUGH_RESOURCES")
+
+
+async def test_a_request_without_an_answer_times_out(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            server.hold("processOffer")
+            before = trio.current_time()
+            with pytest.raises(RequestTimedOut, match="invoke"):
+                await endpoint.process_offer("v=0")
+            assert trio.current_time() - before == pytest.approx(10)
+
+
+async def test_an_endpoint_is_released_when_its_scope_is_cancelled(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            with trio.CancelScope() as scope:
+                async with pipeline.endpoint(LIMITS):
+                    scope.cancel()
+                    await trio.sleep_forever()
+            assert server.objects == {pipeline.id}
+
+
+async def test_a_release_without_an_answer_holds_a_cancelled_scope_for_its_bound_only(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            server.hold("release")
+            before = trio.current_time()
+            with trio.CancelScope() as scope:
+                async with pipeline.endpoint(LIMITS):
+                    scope.cancel()
+            assert trio.current_time() - before == pytest.approx(2)
+            await server.let_go("release")
+
+
+async def test_releasing_what_is_gone_succeeds(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    gone = ErrorObject(40101, "Object not found", {"type": "MEDIA_OBJECT_NOT_FOUND"})
+    with trio.fail_after(60), capture_logs() as logs:
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            server.objects.discard(endpoint.id)
+            server.fail["release"] = gone
+            with pytest.raises(ObjectGone):
+                await endpoint.gather_candidates()
+    assert [entry for entry in logs if entry["log_level"] == "warning"] == []
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "endpoint"])
+async def test_what_was_created_for_a_cancelled_caller_is_released(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock, kind: str
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            await server.arrived("create")
+            async with trio.open_nursery() as nursery:
+                server.hold("create")
+
+                async def create() -> None:
+                    async with pool.pipeline({}) if kind == "pipeline" else pipeline.endpoint(LIMITS):
+                        pytest.fail("entered")
+
+                nursery.start_soon(create)
+                await server.arrived("create")
+                nursery.cancel_scope.cancel()
+            (orphan,) = server.objects - {pipeline.id}
+            await server.let_go("create")
+            released = await server.arrived("release")
+            assert released.params is not None
+            assert released.params["object"] == orphan
+
+
+async def test_what_was_created_after_the_timeout_is_released(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            server.hold("create")
+            with pytest.raises(RequestTimedOut):
+                async with pipeline.endpoint(LIMITS):
+                    pytest.fail("entered")
+            await server.let_go("create")
+            await server.arrived("release")
+            assert server.objects == {pipeline.id}
+
+
+async def test_a_sink_that_is_no_endpoint_is_refused_before_it_is_sent(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            for sink in (pipeline, pipeline.id, None):
+                with pytest.raises(TypeError):
+                    await endpoint.connect(sink)  # type: ignore[arg-type]  # what the check is for
+                with pytest.raises(TypeError):
+                    await endpoint.disconnect(sink)  # type: ignore[arg-type]  # what the check is for
+    assert "connect" not in server.methods()[1:]
+
+
+async def test_a_sink_of_another_pipeline_is_refused_before_it_is_sent(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with (
+            pool.pipeline({}) as one,
+            pool.pipeline({}) as other,
+            one.endpoint(LIMITS) as source,
+            other.endpoint(LIMITS) as sink,
+        ):
+            with pytest.raises(ConnectRefused) as caught:
+                await source.connect(sink)
+    assert caught.value.code == 40004
+    assert "connect" not in server.methods()[1:]
+
+
+async def test_an_mdns_candidate_is_not_sent(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    hidden = IceCandidate("candidate:1 1 udp 2113937151 0b6c5a3e-1d5f.local 50000 typ host", "0", 0)
+    plain = IceCandidate("candidate:2 1 udp 2113937151 192.0.2.2 50001 typ host", "0", 0)
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            await endpoint.add_ice_candidate(hidden)
+            await endpoint.add_ice_candidate(plain)
+    sent = [
+        r.params["operationParams"]["candidate"]
+        for r in server.requests
+        if r.params and r.params.get("operation") == "addIceCandidate"
+    ]
+    assert sent == [{"candidate": plain.candidate, "sdpMid": "0", "sdpMLineIndex": 0}]
