@@ -1,0 +1,77 @@
+"""Real Chromium with a fake camera, against the real program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+
+from tests.system.program import Program, running
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+
+type OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, of the system or of `ROOMFSM_CHROMIUM`."""
+    chromium = os.environ.get("ROOMFSM_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Chromium: apt-get install chromium")
+        pytest.skip("no Chromium (set ROOMFSM_CHROMIUM to its path)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The program, for all tests of a module: each has rooms of its own."""
+    with running(tmp_path_factory.mktemp("server")) as program:
+        yield program
+        assert program.end() == 0
+    assert "Traceback" not in program.log.read_text()
+
+
+@pytest.fixture
+def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
+    """Opens pages of the program, each a person of its own; what a page logs as an error fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_page(path: str, name: str = "Guest", viewport: ViewportSize = DESKTOP, **options: Any) -> Page:
+        context = browser.new_context(viewport=viewport, permissions=["camera", "microphone"], **options)
+        contexts.append(context)
+        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
+        page = context.new_page()
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(program.address.rstrip("/") + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []

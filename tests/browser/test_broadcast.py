@@ -1,0 +1,176 @@
+"""Given browsers in rooms, when one broadcasts, then the others decode its frames; chat, roster and jumps work."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, SCREENSHOTS, OpenPage
+from tests.system.program import Program
+
+pytestmark = pytest.mark.browser
+
+UNTIL = """async (condition) => {
+  const holds = new Function('videos', `return ${condition}`);
+  const deadline = performance.now() + 20000;
+  for (;;) {
+    const videos = [];
+    for (const [stream, peer] of window.roomfsm.peerConnections())
+      for (const report of (await peer.getStats()).values())
+        if (report.type === 'inbound-rtp' && report.kind === 'video')
+          videos.push({stream, frames: report.framesDecoded ?? 0, width: report.frameWidth ?? 0,
+                       height: report.frameHeight ?? 0});
+    if (holds(videos)) return videos;
+    if (performance.now() > deadline) throw new Error(`not ${condition}: ${JSON.stringify(videos)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}"""
+"""Polls what the page decodes: `wait_for_function` would take the promise of an async condition for its truth."""
+
+
+@pytest.fixture
+def room() -> str:
+    """A room that no other test is in."""
+    return f"/r/room-{uuid.uuid4().hex[:8]}"
+
+
+def until(page: Page, condition: str) -> list[dict[str, Any]]:
+    """Wait until `videos`, the video streams that the page receives, fulfil a condition; then what they are."""
+    videos: list[dict[str, Any]] = page.evaluate(UNTIL, condition)
+    return videos
+
+
+def decodes(page: Page, streams: int = 1) -> None:
+    """The page decodes that many streams of 640×480, and goes on doing so."""
+    full = f"videos.filter(v => v.width === 640 && v.height === 480 && v.frames > 0).length === {streams}"
+    seen = {video["stream"]: video["frames"] for video in until(page, full)}
+    until(
+        page, " && ".join(f"videos.some(v => v.stream === '{s}' && v.frames > {n} + 5)" for s, n in seen.items())
+    )
+
+
+def broadcasts(page: Page) -> None:
+    page.get_by_test_id("start-camera").click()
+    expect(page.get_by_test_id("stop-camera")).to_be_visible()
+
+
+def photograph(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_one_broadcasts_two_watch_and_a_late_joiner_too(open_page: OpenPage, room: str) -> None:
+    ada = open_page(room, "Ada")
+    bob, eve = open_page(room, "Bob"), open_page(room, "Eve")
+    broadcasts(ada)
+    for viewer in (bob, eve):
+        decodes(viewer)
+    late = open_page(room, "Zoe", PHONE)
+    decodes(late)
+    expect(late.get_by_test_id("tile")).to_have_attribute("data-state", "live")
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(4)
+    photograph(ada, "presenter-desktop")
+    photograph(bob, "viewer-desktop")
+    photograph(late, "viewer-phone")
+    ada.get_by_test_id("stop-camera").click()
+    for viewer in (bob, eve, late):
+        expect(viewer.get_by_test_id("tile")).to_have_count(0)
+    broadcasts(ada)
+    for viewer in (bob, eve, late):
+        decodes(viewer)
+
+
+def test_two_presenters_with_camera_and_screen(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    viewer = open_page(room, "Eve")
+    broadcasts(ada)
+    broadcasts(bob)
+    ada.get_by_test_id("start-screen").click()
+    expect(viewer.get_by_test_id("tile")).to_have_count(3)
+    until(viewer, "videos.length === 3 && videos.every(v => v.frames > 0)")
+    until(bob, "videos.length === 2 && videos.every(v => v.frames > 0)")
+    photograph(viewer, "three-streams-desktop")
+    toggle = viewer.get_by_test_id("toggle-view").first
+    toggle.click()
+    until(viewer, "videos.length === 2")
+    toggle.click()
+    until(viewer, "videos.length === 3 && videos.every(v => v.frames > 0)")
+
+
+def test_chat_roster_and_rename(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    ada.get_by_test_id("chat-input").fill("<b>hello</b> & welcome")
+    ada.get_by_test_id("chat-send").click()
+    expect(bob.get_by_test_id("chat-line")).to_contain_text("<b>hello</b> & welcome")
+    late = open_page(room, "Zoe")
+    expect(late.get_by_test_id("chat-line")).to_contain_text("hello")
+    expect(ada.get_by_test_id("roster-entry")).to_contain_text(["Ada", "Bob", "Zoe"])
+    bob.get_by_test_id("rename-input").fill("Robert")
+    bob.get_by_test_id("rename-save").click()
+    expect(ada.get_by_test_id("roster-entry").nth(1)).to_contain_text("Robert")
+    late.close()
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(2)
+
+
+def test_a_jump_to_another_room_needs_no_reload(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(f"{room}-other", "Bob")
+    broadcasts(bob)
+    ada.evaluate("window.notReloaded = true")
+    ada.locator(f"[data-testid=jump-link][data-room='{room.removeprefix('/r/')}-other']").click()
+    decodes(ada)
+    assert ada.url.endswith(f"{room}-other")
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(2)
+    ada.go_back()
+    expect(ada.get_by_test_id("room-title")).to_have_text(room.removeprefix("/r/"))
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(1)
+    assert ada.evaluate("window.notReloaded")
+    ada.get_by_test_id("leave-room").click()
+    expect(ada.get_by_test_id("lobby-room-input")).to_be_visible()
+
+
+def test_the_lobby_shows_the_rooms_and_opens_new_ones(open_page: OpenPage, room: str) -> None:
+    name = room.removeprefix("/r/")
+    bob = open_page(room, "Bob")
+    broadcasts(bob)
+    lobby, phone = open_page("/", "Ada"), open_page("/", "Eve", PHONE, color_scheme="dark")
+    link = lobby.get_by_test_id("room-link").filter(has_text=name)
+    expect(link).to_contain_text("1")
+    photograph(lobby, "lobby-desktop")
+    photograph(phone, "lobby-phone-dark")
+    lobby.get_by_test_id("lobby-room-input").fill("not a name")
+    lobby.get_by_test_id("lobby-enter").click()
+    expect(lobby.get_by_test_id("lobby-fault")).not_to_be_empty()
+    link.click()
+    decodes(lobby)
+    phone.get_by_test_id("lobby-room-input").fill(f"{name}-new")
+    phone.get_by_test_id("lobby-enter").click()
+    expect(phone.get_by_test_id("room-title")).to_have_text(f"{name}-new")
+    photograph(phone, "room-phone-dark")
+    dark = open_page(room, "Guy", color_scheme="dark")
+    decodes(dark)
+    photograph(dark, "viewer-desktop-dark")
+
+
+def test_a_media_server_that_dies_is_healed_without_a_hand(
+    open_page: OpenPage, room: str, program: Program
+) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    broadcasts(ada)
+    decodes(bob)
+    for child in psutil.Process(program.process.pid).children():
+        child.kill()
+    expect(bob.get_by_test_id("tile")).to_have_count(0)
+    decodes(bob)
+
+
+def test_a_presenter_who_closes_the_tab_is_gone_at_once(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    broadcasts(ada)
+    decodes(bob)
+    ada.close()
+    expect(bob.get_by_test_id("tile")).to_have_count(0)
+    expect(bob.get_by_test_id("roster-entry")).to_have_count(1)
