@@ -1,0 +1,13 @@
+# The room server, with the embedded media server in it (used unless ROOMFSM_KURENTO names another).
+FROM python:3.13-slim
+WORKDIR /opt/roomfsm
+COPY --from=ghcr.io/astral-sh/uv:latest /uv /usr/local/bin/uv
+COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY roomfsm ./roomfsm
+COPY client ./client
+RUN uv sync --locked --no-dev --no-editable && useradd --system roomfsm
+ENV PATH=/opt/roomfsm/.venv/bin:$PATH ROOMFSM_HOST=0.0.0.0 ROOMFSM_LOG_FORMAT=json
+USER roomfsm
+EXPOSE 8080
+# The server drains on SIGTERM, which is what `docker stop` sends.
+CMD ["roomfsm", "serve"]
