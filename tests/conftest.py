@@ -8,8 +8,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from roomfsm.jsonrpc.websocket import mend_pings
+
+# What fails shows what it expected; the log of ten thousand rooms would hide it.
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 # Without it a test whose websocket is pinged while it closes can end half-way and pass.
 mend_pings()

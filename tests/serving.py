@@ -8,15 +8,12 @@ from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 import trio
 
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
-
-structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 def settings(kurento: str, **changes: Any) -> Settings:

@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     SDP_INVALID = "sdp_invalid", "The offer is not a usable session description."
     MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
     MEDIA_FAILED = "media_failed", "The media server could not do this."
+    ENDED = "ended", "The stream or view ended before it was answered."
     SESSION_UNKNOWN = (
         "session_unknown",
         "There is no session to resume: it ended, or its resume window is over.",

@@ -89,17 +89,17 @@ class Directory:
     async def _run(self, key: str, room: Room) -> None:
         log = structlog.get_logger().bind(room=room.name)
         log.info("room opened")
-        reason = "closed"
-        try:
-            await room.run()
-        except Exception:  # a fault in one room must not end the others: this is the boundary
-            reason = "room_failed"
-            log.exception("room failed")
-        finally:
+
+        def on_over() -> None:
             del self._rooms[key]
-            room.evacuate(reason)
             self._changed.set()
-            log.info("room ended", reason=reason)
+            log.info("room ended")
+
+        try:
+            await room.run(on_over)
+        except Exception:
+            # A fault in one room must not end the others: this is the boundary.
+            log.exception("room failed")
 
     async def _close(self, room: Room, reason: str) -> None:
         try:

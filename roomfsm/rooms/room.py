@@ -125,19 +125,27 @@ class Room:
         if not event.handled:
             raise RoomOver(self.name)
 
-    async def run(self) -> None:
-        """Be the room, until it expires or was closed and has released everything."""
+    async def run(self, on_over: Callable[[], None]) -> None:
+        """Be the room, until it expires, or was closed and has released everything, or its deadline is over.
+
+        `on_over` is called when it takes nothing more; a release that hangs may outlast that. Raises what a
+        fault of ours raised.
+        """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._start_linger()
-            async for event in self._inbox:
-                self._handle(event)
-                if ROOM.state(self.state).final and not self._broadcasts:
-                    break
+            try:
+                async for event in self._inbox:
+                    self._handle(event)
+                    if ROOM.state(self.state).final and not self._broadcasts:
+                        break
+            finally:
+                on_over()
+                self._evacuate()
             nursery.cancel_scope.cancel()
 
-    def evacuate(self, reason: str) -> None:
-        """After `run`: put out whoever is still in, and refuse what still waits. Nobody waits for ever."""
+    def _evacuate(self) -> None:
+        """Put out whoever is still in, and refuse what still waits: nobody waits for ever."""
         with suppress(trio.WouldBlock):
             while True:
                 with _settling(self._inbox.receive_nowait(), handled=False) as event:
@@ -145,7 +153,7 @@ class Room:
         self._inbox.close()
         for participant in tuple(self.people.values()):
             if not ROOM.state(self.state).final:
-                participant.send(Closing(scope="room", reason=reason))
+                participant.send(Closing(scope="room", reason="room_failed"))
             participant.link.unseated(self, "dismissed")
         self.people.clear()
 
@@ -379,12 +387,14 @@ class Room:
     def _drop_stream(self, stream: Stream, reason: str, ref: Ref | None = None) -> None:
         for view in tuple(stream.views.values()):
             self._drop_view(view)
+        self._tell_unanswered(stream, Refusal(ErrorCode.ENDED))
         stream.end()
         del self.streams[stream.id], stream.participant.streams[stream.id]
         self._tell_all(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
     def _drop_view(self, view: View) -> None:
+        self._tell_unanswered(view, Refusal(ErrorCode.ENDED))
         view.end()
         del view.stream.views[view.participant.id], view.participant.views[view.id]
 
@@ -420,7 +430,9 @@ class Room:
         view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
 
     def _tell_unanswered(self, leg: Leg, refusal: Refusal) -> None:
+        """Answer the message that asked for a leg, if nothing has answered it yet."""
         if not leg.answered:
+            leg.answered = True
             leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
 
     def _tell_closing(self, event: Close) -> None:

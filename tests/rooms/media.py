@@ -24,7 +24,8 @@ class Gate:
         self.error: MediaServerError | None = None
 
     def shut(self) -> None:
-        self._open = trio.Event()
+        if self._open.is_set():
+            self._open = trio.Event()
 
     def open(self) -> None:
         self._open.set()

@@ -76,5 +76,9 @@ class Person:
         """Every message of that type, oldest first."""
         return [message for message in self.messages if message["type"] == type]
 
+    def views(self) -> list[str]:
+        """What this one was told of its own views, oldest first."""
+        return [message["view"] for message in self.all("streamChanged") if "view" in message]
+
     def stream(self, source: str = "camera") -> str:
         return f"{self.participant_id}.{source}"

@@ -218,7 +218,7 @@ async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock)
         sink.happens(flow_in(MediaFlowState.FLOWING))
         await settle()
         assert "keyframe" in sink.calls
-        assert bob.last("streamChanged")["view"] == "live"
+        assert bob.views() == ["live"]
         await bob.say(Unview(stream=ada.stream(), ref=3))
         await settle()
         assert (bob.last("streamChanged")["view"], bob.last("streamChanged")["ref"]) == ("ended", 3)
@@ -263,14 +263,12 @@ async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: Mo
             endpoint.flowing = {MediaType.AUDIO}
             endpoint.happens(SessionResumed())
         await settle()
-        assert (ada.last("streamChanged")["stream"]["state"], bob.last("streamChanged")["view"]) == (
-            "live",
-            "live",
-        )
+        assert ada.last("streamChanged")["stream"]["state"] == "live"
+        assert bob.views()[-1] == "live"
         media.open[1].flowing.clear()
         media.open[1].happens(SessionResumed())
         await settle()
-        assert bob.last("streamChanged")["view"] == "stalled"
+        assert bob.views()[-1] == "stalled"
 
 
 async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:
@@ -376,7 +374,7 @@ async def test_a_viewer_whose_media_end_is_told_and_the_stream_goes_on(autojump_
         await settle()
         media.open[1].happens(dtls(DtlsConnectionState.CLOSED))
         await settle()
-        assert (len(media.open), bob.last("streamChanged")["view"]) == (1, "ended")
+        assert (len(media.open), bob.views()) == (1, ["ended"])
         await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=5))
         await settle()
         assert bob.last("answer")["ref"] == 5
@@ -506,11 +504,12 @@ async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) ->
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(directory.close, "drain")
-            await trio.sleep(SMALL.closing_deadline + 0.1)
-            # The release itself is shielded, and bounded by the Kurento client.
-            media.releasing.open()
-        assert trio.current_time() - began < SMALL.closing_deadline + 0.2
+        assert trio.current_time() - began <= SMALL.closing_deadline
         assert ada.state == "connected"
+        # Whoever comes next gets a new room, even while the old one's release hangs.
+        await ada.join("blue")
+        assert (ada.sits_in.state, len(media.open)) == ("waiting", 1)
+        media.releasing.open()
 
 
 async def test_a_room_that_fails_ends_alone_and_can_be_opened_again(
@@ -527,7 +526,6 @@ async def test_a_room_that_fails_ends_alone_and_can_be_opened_again(
 
         monkeypatch.setattr("roomfsm.rooms.chat.ChatHistory.add", fault)
         await ada.say(Chat(text="boom"))
-        await ada.say(Chat(text="after it", ref=9))
         await settle()
         monkeypatch.undo()
         assert bob.last("closing")["reason"] == "room_failed"

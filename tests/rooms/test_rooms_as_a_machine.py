@@ -1,0 +1,188 @@
+"""Whatever people and media servers do, in any order: rooms keep their invariants and leave nothing behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from roomfsm.kurento.errors import MediaServerUnavailable, SdpInvalid
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    DtlsConnectionStateChange,
+    MediaFlowInStateChanged,
+    MediaFlowOutStateChanged,
+    MediaFlowState,
+    MediaType,
+)
+from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
+from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.fields import Source
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.events import RoomMessage
+from roomfsm.rooms.room import Room
+from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.media import Gate, Media
+from tests.rooms.person import Person
+
+PEOPLE = 3
+LIMITS = RoomSettings(max_people=2, max_presenters=1, max_views=1, candidate_buffer=2, linger=5.0)
+OFFER = "v=0\r\na=ice-ufrag:u1\r\n"
+
+person = st.integers(0, PEOPLE - 1)
+gate = st.sampled_from(["creating", "answering", "gathering", "releasing"])
+# Few people, one room, one source: so that one action often meets what another has left under way.
+actions = st.one_of(
+    st.tuples(st.sampled_from(["publish", "unpublish"]), person),
+    st.tuples(st.sampled_from(["view", "unview", "candidate"]), person, person),
+    st.tuples(st.sampled_from(["join", "leave", "vanish", "come back", "chat", "rename"]), person),
+    st.tuples(st.sampled_from(["shut", "open"]), gate),
+    st.tuples(st.sampled_from(["connected", "closed", "flowing", "silent"]), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["lose media", "settle", "fail", "mend"])),
+    st.tuples(st.just("time"), st.sampled_from([6.0, 31.0])),
+)
+
+
+class House:
+    """The rooms under test, and what was asked of them."""
+
+    def __init__(self, directory: Directory, media: Media) -> None:
+        self.directory = directory
+        self.media = media
+        self.people = [Person(directory, f"person {number}") for number in range(PEOPLE)]
+        self.rooms: set[Room] = set()
+        self.asked: Counter[tuple[str, int]] = Counter()
+
+    async def act(self, action: tuple[Any, ...]) -> None:
+        match action:
+            case ("shut" | "open" as how, str(name)):
+                chosen: Gate = getattr(self.media, name)
+                (chosen.open if how == "open" else chosen.shut)()
+            case ("fail",):
+                self.media.creating.error = MediaServerUnavailable("none")
+                self.media.answering.error = SdpInvalid(40201, "bad", "SDP_PARSE_ERROR")
+            case ("mend",):
+                self.media.creating.error = self.media.answering.error = None
+            case ("lose media",):
+                for pipeline in self.media.pipelines:
+                    pipeline.lost.set()
+            case ("settle",):
+                await self.check()
+            case ("time", float(seconds)):
+                await trio.sleep(seconds)
+            case ("connected" | "closed" | "flowing" | "silent" as what, int(number)):
+                self._happen(what, number)
+            case ("join", int(number)):
+                await self._join(self.people[number])
+            case (str(what), int(number), *others):
+                if self.people[number].room is not None:
+                    await self._by(self.people[number], what, [self.people[other].stream() for other in others])
+
+    async def _join(self, person: Person) -> None:
+        if person.room is None:
+            with suppress(Refusal):
+                await person.join("blue")
+                self.rooms.add(person.sits_in)
+
+    def _happen(self, what: str, number: int) -> None:
+        if not self.media.open:
+            return
+        endpoint = self.media.open[number % len(self.media.open)]
+        if what in ("connected", "closed"):
+            state = DtlsConnectionState[what.upper()]
+            endpoint.happens(DtlsConnectionStateChange(stream_id="0", component_id="1", state=state))
+            return
+        flow = MediaFlowState.FLOWING if what == "flowing" else MediaFlowState.NOT_FLOWING
+        endpoint.happens(MediaFlowOutStateChanged(media_type=MediaType.VIDEO, state=flow))
+        endpoint.happens(MediaFlowInStateChanged(media_type=MediaType.VIDEO, state=flow))
+
+    async def _by(self, person: Person, what: str, streams: list[str]) -> None:
+        ref = self.asked.total() + 1
+        message: RoomMessage
+        match what, streams:
+            case "leave", _:
+                return await person.leave()
+            case "vanish", _:
+                return await person.vanish()
+            case "come back", _:
+                return await person.come_back()
+            case "chat", _:
+                message = Chat(text="hello", ref=ref)
+            case "rename", _:
+                message = Rename(name="another", ref=ref)
+            case "publish", _:
+                message = Publish(source=Source.CAMERA, sdp=OFFER, ref=ref)
+            case "unpublish", _:
+                message = Unpublish(stream=person.stream(), ref=ref)
+            case "view", [stream]:
+                message = View(stream=stream, sdp=OFFER, ref=ref)
+            case "unview", [stream]:
+                message = Unview(stream=stream, ref=ref)
+            case _:
+                message = Candidate(stream=streams[0], candidate="c")
+        if message.ref is not None:
+            self.asked[person.participant_id, ref] += 1
+        return await person.say(message)
+
+    async def check(self) -> None:
+        """What must hold whenever nothing is under way."""
+        await wait_all_tasks_blocked()
+        for room in self.rooms:
+            if room.state == "closing":
+                assert not room.people
+                continue
+            expected = "broadcasting" if room.streams else "waiting" if room.people else "empty"
+            assert room.state == expected
+            assert len(room.people) <= LIMITS.max_people
+            assert len({stream.participant.id for stream in room.streams.values()}) <= LIMITS.max_presenters
+            for participant in room.people.values():
+                assert participant.link.room is room
+                assert len(participant.views) <= LIMITS.max_views
+                for view in participant.views.values():
+                    assert view.stream is room.streams[view.id]
+                    assert view.stream.views[participant.id] is view
+
+    async def end(self) -> None:
+        """Let everything through, and look what is left."""
+        for gate in (self.media.creating, self.media.answering, self.media.gathering, self.media.releasing):
+            gate.open()
+            gate.error = None
+        await self.check()
+        legs = sum(1 + len(stream.views) for room in self.rooms for stream in room.streams.values())
+        assert len(self.media.open) == legs
+        assert len(self.media.pipelines) == sum(bool(room.streams) for room in self.rooms)
+        replies = Counter(
+            (person.participant_id, message["ref"])
+            for person in self.people
+            for message in person.messages
+            if "ref" in message
+        )
+        assert replies == self.asked
+        for person in self.people:
+            if person.room is not None:
+                await person.leave()
+        await wait_all_tasks_blocked()
+        assert (self.media.open, self.media.pipelines) == ([], [])
+        await trio.sleep(LIMITS.linger + 1)
+        assert len(self.directory) == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(actions, min_size=20, max_size=60))
+def test_any_course_of_events(course: list[tuple[Any, ...]]) -> None:
+    async def main() -> None:
+        media = Media()
+        async with open_directory(media.pool, LIMITS) as directory:
+            house = House(directory, media)
+            for number in range(PEOPLE):
+                await house.act(("join", number))
+            for action in course:
+                await house.act(action)
+            await house.end()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
