@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import trio
 
@@ -19,11 +19,10 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Ref
+from roomfsm.rooms.broadcast import Broadcast
+from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.legs import View as StreamView
 from roomfsm.rooms.participant import Link
-
-if TYPE_CHECKING:
-    from roomfsm.rooms import legs
-    from roomfsm.rooms.broadcast import Broadcast
 
 type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candidate
 
@@ -32,7 +31,7 @@ type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candida
 class Ask:
     """A participant's message."""
 
-    link: Link
+    link: Link[Any]
     message: RoomMessage
 
     @property
@@ -54,7 +53,7 @@ class Enter(_Awaited):
     """A session wants in. `asked` is the client's word for it: join or switch."""
 
     trigger: ClassVar[str] = "join"
-    link: Link
+    link: Link[Any]
     name: str
     ref: Ref | None
     asked: str = "join"
@@ -65,7 +64,7 @@ class Depart(_Awaited):
     """A session is out: left, switched, or disconnected for longer than its resume window."""
 
     trigger: ClassVar[str] = "leave"
-    link: Link
+    link: Link[Any]
     reason: str
     ref: Ref | None = None
 
@@ -75,7 +74,7 @@ class Away:
     """A session's connection is lost; it may come back."""
 
     trigger: ClassVar[str] = "away"
-    link: Link
+    link: Link[Any]
 
 
 @dataclass(slots=True)
@@ -83,7 +82,7 @@ class Back:
     """A session has a connection again, and needs the room as it is."""
 
     trigger: ClassVar[str] = "back"
-    link: Link
+    link: Link[Any]
     ref: Ref | None
 
 
@@ -92,7 +91,7 @@ class StreamFailed:
     """A stream's endpoint failed, or its presenter's media connection ended."""
 
     trigger: ClassVar[str] = "stream_failed"
-    stream: legs.Stream
+    stream: Stream
     refusal: Refusal
 
 
@@ -101,7 +100,7 @@ class ViewFailed:
     """A view's endpoint failed, or its viewer's media connection ended."""
 
     trigger: ClassVar[str] = "view_failed"
-    view: legs.View
+    view: StreamView
     refusal: Refusal
 
 

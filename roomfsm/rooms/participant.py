@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.server import ParticipantInfo, ServerMessage
 
-if TYPE_CHECKING:
-    from roomfsm.rooms.legs import Stream, View
-    from roomfsm.rooms.room import Room
 
-
-class Link(Protocol):
+class Link[Room](Protocol):
     """The session behind a participant, as rooms see it. Nothing here waits or raises."""
 
     @property
@@ -38,16 +35,16 @@ class Link(Protocol):
 
 
 class Participant:
-    """One person in one room, with the streams presented and the views had."""
+    """One person in one room: `streams` are the ids of what is presented, `views` of what is watched."""
 
-    def __init__(self, room: Room, link: Link, name: str) -> None:
-        self.room = room
+    def __init__(self, link: Link[Any], name: str, deliver: Callable[[Outgoing], None]) -> None:
         self.link = link
         self.id = link.participant_id
         self.name = name
+        self.deliver = deliver
         self.away = False
-        self.streams: dict[str, Stream] = {}
-        self.views: dict[str, View] = {}
+        self.streams: set[str] = set()
+        self.views: set[str] = set()
         self._generations: dict[str, int] = {}
 
     def info(self) -> ParticipantInfo:
@@ -55,8 +52,8 @@ class Participant:
         return ParticipantInfo(id=self.id, name=self.name, away=self.away)
 
     def send(self, message: ServerMessage) -> None:
-        """Deliver a message to this one."""
-        self.link.deliver(Outgoing(message), self.room)
+        """Deliver a message to this one alone."""
+        self.deliver(Outgoing(message))
 
     def next_generation(self, stream_id: str) -> int:
         """Count the endpoints that this participant has had for a stream: 1, 2, …"""

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import msgspec
 import structlog
 import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import allowed, judge
-from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
-from roomfsm.protocol.fields import Ref, stream_id
+from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import (
     ChatSaid,
     Closing,
@@ -29,7 +28,6 @@ from roomfsm.protocol.server import (
     ParticipantJoined,
     ParticipantLeft,
     RoomState,
-    ServerMessage,
     StreamChanged,
     StreamEnded,
     StreamStarted,
@@ -50,7 +48,9 @@ from roomfsm.rooms.events import (
     StreamFailed,
     ViewFailed,
 )
+from roomfsm.rooms.facts import facts_of
 from roomfsm.rooms.legs import Leg, Stream, View
+from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Link, Participant
 from roomfsm.rooms.settings import RoomSettings
 
@@ -164,7 +164,9 @@ class Room:
             try:
                 if isinstance(event, Enter):
                     judge(event.asked, event.link.state, None)
-                step = ROOM.fire(self._model, event.trigger, self._facts(event))
+                step = ROOM.fire(
+                    self._model, event.trigger, facts_of(event, self.people, self.streams, self._settings)
+                )
             except Refusal as refusal:
                 self._refuse(event, refusal)
                 return
@@ -186,7 +188,7 @@ class Room:
             case StreamFailed(stream=stream):
                 return self.streams.get(stream.id) is not stream
             case ViewFailed(view=view):
-                return view.participant.views.get(view.id) is not view
+                return self._view_of(view.participant, view.id) is not view
             case MediaLost(broadcast=broadcast):
                 return self._broadcast is not broadcast
             case Expire():
@@ -194,47 +196,6 @@ class Room:
             case Ask(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
                 return link.participant_id not in self.people
         return False
-
-    def _facts(self, event: Event) -> RoomFacts:
-        """What the guards may look at: counts as they would be after the event."""
-        people, streams, views = len(self.people), len(self.streams), 0
-        presenters = {stream.participant.id for stream in self.streams.values()}
-        member = exists = own = viewing = publishing = False
-        match event:
-            case Enter(link=link):
-                people += 1
-                member = link.participant_id in self.people
-            case Depart(link=link):
-                people -= 1
-                streams -= len(self.people[link.participant_id].streams)
-            case StreamFailed():
-                streams -= 1
-            case Ask(link=link, message=message):
-                asker = self.people[link.participant_id]
-                match message:
-                    case Publish(source=source):
-                        publishing = stream_id(asker.id, source) in asker.streams
-                        presenters.add(asker.id)
-                    case Unpublish() | ViewMessage() | Unview() | Candidate():
-                        exists = message.stream in self.streams
-                        own = message.stream in asker.streams
-                        viewing = message.stream in asker.views
-                        views = len(asker.views) + isinstance(message, ViewMessage)
-                        streams -= exists and isinstance(message, Unpublish)
-        return RoomFacts(
-            people=people,
-            streams=streams,
-            presenters=len(presenters),
-            views=views,
-            max_people=self._settings.max_people,
-            max_presenters=self._settings.max_presenters,
-            max_views=self._settings.max_views,
-            member=member,
-            stream_exists=exists,
-            own_stream=own,
-            viewing=viewing,
-            publishing=publishing,
-        )
 
     def _refuse(self, event: Event, refusal: Refusal) -> None:
         match event:
@@ -250,8 +211,9 @@ class Room:
     # Who is there
 
     def _admit(self, event: Enter) -> None:
-        participant = Participant(self, event.link, event.name)
-        self._tell_all(ParticipantJoined(participant=participant.info()))
+        link = event.link
+        participant = Participant(link, event.name, lambda outgoing: link.deliver(outgoing, self))
+        tell(self.people.values(), ParticipantJoined(participant=participant.info()))
         self.people[participant.id] = participant
         event.link.seated(self)
         self._send_snapshot(participant, event.ref)
@@ -259,12 +221,15 @@ class Room:
 
     def _dismiss(self, event: Depart) -> None:
         participant = self.people[event.link.participant_id]
-        for view in tuple(participant.views.values()):
-            self._drop_view(view)
-        for stream in tuple(participant.streams.values()):
-            self._drop_stream(stream, "left")
-        self._tell_all(
-            ParticipantLeft(participant=participant.id, reason=event.reason), participant, ref=event.ref
+        for name in tuple(participant.views):
+            self._drop_view(self.streams[name].views[participant.id])
+        for name in tuple(participant.streams):
+            self._drop_stream(self.streams[name], "left")
+        tell(
+            self.people.values(),
+            ParticipantLeft(participant=participant.id, reason=event.reason),
+            participant,
+            ref=event.ref,
         )
         del self.people[participant.id]
         participant.link.unseated(self, event.trigger)
@@ -273,19 +238,20 @@ class Room:
     def _mark_away(self, event: Away) -> None:
         participant = self.people[event.link.participant_id]
         participant.away = True
-        self._tell_all(ParticipantChanged(participant=participant.info()), merge=participant.id)
+        tell(self.people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
 
     def _welcome_back(self, event: Back) -> None:
         participant = self.people[event.link.participant_id]
         participant.away = False
         self._send_snapshot(participant, event.ref, resumed=True)
-        self._tell_all(ParticipantChanged(participant=participant.info()), merge=participant.id)
+        tell(self.people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
 
     def _rename(self, event: Ask) -> None:
         assert isinstance(event.message, Rename)
         participant = self.people[event.link.participant_id]
         participant.name = event.message.name
-        self._tell_all(
+        tell(
+            self.people.values(),
             ParticipantChanged(participant=participant.info()),
             participant,
             ref=event.message.ref,
@@ -297,7 +263,7 @@ class Room:
         speaker = self.people[event.link.participant_id]
         now = time.time_ns() // 1_000_000
         line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
-        self._tell_all(ChatSaid(line=line), speaker, ref=event.message.ref)
+        tell(self.people.values(), ChatSaid(line=line), speaker, ref=event.message.ref)
 
     def _send_snapshot(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         participant.send(
@@ -320,13 +286,14 @@ class Room:
         assert self._broadcast is not None
         presenter = self.people[event.link.participant_id]
         stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream))
-        self.streams[stream.id] = presenter.streams[stream.id] = stream
+        self.streams[stream.id] = stream
+        presenter.streams.add(stream.id)
 
         async def on_failure(refusal: Refusal) -> None:
             await self.post(StreamFailed(stream, refusal))
 
         self._broadcast.open_stream(stream, on_failure)
-        self._tell_all(StreamStarted(stream=stream.info()))
+        tell(self.people.values(), StreamStarted(stream=stream.info()))
         self._log.info("stream started", stream=stream.id, generation=stream.generation)
 
     def _end_stream(self, event: Ask | StreamFailed) -> None:
@@ -345,7 +312,8 @@ class Room:
         stream = self.streams[event.message.stream]
         stream.fire("view")
         view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view))
-        stream.views[viewer.id] = viewer.views[view.id] = view
+        stream.views[viewer.id] = view
+        viewer.views.add(view.id)
 
         async def on_failure(refusal: Refusal) -> None:
             await self.post(ViewFailed(view, refusal))
@@ -356,7 +324,7 @@ class Room:
     def _end_view(self, event: Ask | ViewFailed) -> None:
         match event:
             case Ask(link=link, message=Unview(stream=name, ref=ref)):
-                view = self.people[link.participant_id].views[name]
+                view = self.streams[name].views[link.participant_id]
                 self._drop_view(view)
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
@@ -369,8 +337,8 @@ class Room:
     def _pass_candidate(self, event: Ask) -> None:
         assert isinstance(event.message, Candidate)
         participant = self.people[event.link.participant_id]
-        name = event.message.stream
-        leg = participant.streams.get(name) or participant.views[name]
+        stream = self.streams[event.message.stream]
+        leg = stream if stream.participant is participant else stream.views[participant.id]
         leg.take(event.message)
 
     def _lose_media(self, event: MediaLost) -> None:
@@ -389,42 +357,33 @@ class Room:
             self._drop_view(view)
         self._tell_unanswered(stream, Refusal(ErrorCode.ENDED))
         stream.end()
-        del self.streams[stream.id], stream.participant.streams[stream.id]
-        self._tell_all(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
+        del self.streams[stream.id]
+        stream.participant.streams.discard(stream.id)
+        tell(self.people.values(), StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
     def _drop_view(self, view: View) -> None:
         self._tell_unanswered(view, Refusal(ErrorCode.ENDED))
         view.end()
-        del view.stream.views[view.participant.id], view.participant.views[view.id]
+        del view.stream.views[view.participant.id]
+        view.participant.views.discard(view.id)
+
+    def _view_of(self, viewer: Participant, name: str) -> View | None:
+        stream = self.streams.get(name)
+        return None if stream is None else stream.views.get(viewer.id)
 
     # Telling
 
-    def _tell_all(
-        self,
-        message: ServerMessage,
-        replied: Participant | None = None,
-        *,
-        ref: Ref | None = None,
-        merge: str | None = None,
-    ) -> None:
-        """Tell everybody, encoded once; the one whose message this replies to gets its `ref` back."""
-        key = None if merge is None else f"{message_type(message)} {merge}"
-        outgoing = Outgoing(message, key)
-        for participant in self.people.values():
-            if participant is replied and ref is not None:
-                participant.send(msgspec.structs.replace(message, ref=ref))
-            else:
-                participant.link.deliver(outgoing, self)
-
     def _tell_state(self, step: Step) -> None:
         self._log.info("state", trigger=step.trigger, source=step.source, dest=step.dest)
-        self._tell_all(
-            RoomState(state=step.dest, participants=len(self.people), streams=len(self.streams)), merge=""
+        tell(
+            self.people.values(),
+            RoomState(state=step.dest, participants=len(self.people), streams=len(self.streams)),
+            merge="",
         )
 
     def _tell_stream(self, stream: Stream) -> None:
-        self._tell_all(StreamChanged(stream=stream.info()), merge=stream.id)
+        tell(self.people.values(), StreamChanged(stream=stream.info()), merge=stream.id)
 
     def _tell_view(self, view: View, *, reason: str | None = None, ref: Ref | None = None) -> None:
         view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
@@ -436,7 +395,7 @@ class Room:
             leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
 
     def _tell_closing(self, event: Close) -> None:
-        self._tell_all(Closing(scope="room", reason=event.reason))
+        tell(self.people.values(), Closing(scope="room", reason=event.reason))
 
     # What states own
 
@@ -501,7 +460,7 @@ def _settling(event: Event, handled: bool) -> Iterator[Event]:
             event.done.set()
 
 
-def _for_client(refusal: Refusal, message: str, link: Link) -> Refusal:
+def _for_client(refusal: Refusal, message: str, link: Link[Room]) -> Refusal:
     """The room's refusal in the client's words: its message, and what of the protocol is allowed."""
     if not isinstance(refusal, IllegalInState):
         return refusal

@@ -143,9 +143,8 @@ class House:
             for participant in room.people.values():
                 assert participant.link.room is room
                 assert len(participant.views) <= LIMITS.max_views
-                for view in participant.views.values():
-                    assert view.stream is room.streams[view.id]
-                    assert view.stream.views[participant.id] is view
+                assert participant.streams == {s.id for s in room.streams.values() if s.participant is participant}
+                assert participant.views == {s.id for s in room.streams.values() if participant.id in s.views}
 
     async def end(self) -> None:
         """Let everything through, and look what is left."""
