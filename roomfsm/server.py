@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from roomfsm.jsonrpc.websocket import mend_pings
+from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import open_media_pool
 from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
 from roomfsm.rooms.directory import Directory, open_directory
@@ -39,6 +40,10 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
     """Run the server until SIGTERM or Ctrl-C, then end it gracefully. Raises `OSError` if the port is taken."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_server(settings) as running:
+            # What was imported lives as long as the program. A full collection that passes it by takes an idle
+            # server 0.2 ms instead of 20, and looks at 200,000 objects instead of 272,000 with 1000 people.
+            gc.collect()
+            gc.freeze()
             announce(running)
             async for number in signals:
                 structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
@@ -48,7 +53,7 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
 @asynccontextmanager
 async def open_server(settings: Settings) -> AsyncIterator[Running]:
     """The whole room server. On leaving, everybody is told, every endpoint released, every socket closed."""
-    mend_pings()
+    mend_websockets()
     # First what a wrong setting can make fail, before anything is started.
     tls = _tls_context(settings.server)
     async with (
@@ -74,13 +79,13 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     await _drain(directory, registry)
-                    await door.shut()
+                await door.shut()
                 connections.cancel_scope.cancel()
 
 
 async def _drain(directory: Directory, registry: Registry) -> None:
     registry.close()
-    await directory.close("shutdown")
+    await directory.close()
     await registry.disconnect()
 
 

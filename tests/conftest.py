@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from roomfsm.jsonrpc.websocket import mend_pings
+from roomfsm.jsonrpc.websocket import mend_websockets
 
 # What fails shows what it expected; the log of ten thousand rooms would hide it.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 # Without it a test whose websocket is pinged while it closes can end half-way and pass.
-mend_pings()
+mend_websockets()
 
 
 @pytest.fixture(scope="session")

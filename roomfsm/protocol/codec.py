@@ -82,6 +82,11 @@ class Outgoing:
         self.payload = _encoder.encode(message)
         self.wire: bytes | None = None
 
+    @property
+    def is_reply(self) -> bool:
+        """Whether it answers a message of its recipient, and is no news of the room."""
+        return isinstance(self.message, Error) or getattr(self.message, "ref", None) is not None
+
 
 def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, stream: str | None = None) -> Error:
     """The `error` that answers a refusal of the message of that type."""
@@ -108,5 +113,5 @@ def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, s
 def _ref_of(text: str) -> Ref | None:
     try:
         return _ref_decoder.decode(text).ref
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None

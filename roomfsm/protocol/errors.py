@@ -24,6 +24,7 @@ class ErrorCode(StrEnum):
     ILLEGAL_IN_STATE = "illegal_in_state", "The message is not legal in the present state."
     RATE_LIMITED = "rate_limited", "Too many messages in a short time."
     SERVER_FULL = "server_full", "The server has as many rooms or sessions as it may have."
+    SERVER_CLOSING = "server_closing", "The server is closing; another, or this one again, may be there soon."
     ROOM_FULL = "room_full", "The room has as many people as it may have."
     ALREADY_IN_ROOM = "already_in_room", "You are in this room."
     TOO_MANY_PRESENTERS = "too_many_presenters", "The room has as many presenters as it may have."

@@ -17,6 +17,9 @@ from roomfsm.rooms.events import Close, Enter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 
+_TRIES = 3
+"""Rooms that one join tries, if each ends just then."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoomSummary:
@@ -36,6 +39,7 @@ class Directory:
         self._pool = pool
         self._settings = settings
         self._rooms: dict[str, Room] = {}
+        self._closing = False
         self._tags = {"roomfsm": secrets.token_hex(4)}
         self._changed = trio.Event()
 
@@ -56,9 +60,10 @@ class Directory:
     async def enter(self, name: str, event: Enter) -> Room:
         """Bring a session into the room of that name, opening it if need be.
 
-        Raises `Refusal`: the room's, or `SERVER_FULL`.
+        Raises `Refusal`: the room's, `SERVER_FULL`, `SERVER_CLOSING`, or `ROOM_CLOSED` where rooms end as fast as
+        they are opened.
         """
-        while True:
+        for _ in range(_TRIES):
             room = self._find_or_open(name)
             try:
                 await room.request(event)
@@ -67,9 +72,15 @@ class Directory:
                 event = Enter(event.link, event.name, event.ref, event.asked)
                 continue
             return room
+        raise Refusal(ErrorCode.ROOM_CLOSED)
 
-    async def close(self, reason: str) -> None:
-        """Close every room, and return when all have released what they had."""
+    async def close(self) -> None:
+        """Close every room, and open no more."""
+        self._closing = True
+        await self.close_rooms("shutdown")
+
+    async def close_rooms(self, reason: str) -> None:
+        """Close every room, and return when all have released what they had, or are over their deadline."""
         for room in tuple(self._rooms.values()):
             self._nursery.start_soon(self._close, room, reason)
         while self._rooms:
@@ -80,6 +91,8 @@ class Directory:
         key = fold_room_name(name)
         room = self._rooms.get(key)
         if room is None:
+            if self._closing:
+                raise Refusal(ErrorCode.SERVER_CLOSING)
             if len(self._rooms) >= self._settings.max_rooms:
                 raise Refusal(ErrorCode.SERVER_FULL)
             room = self._rooms[key] = Room(name, self._pool, self._tags, self._settings)
@@ -91,15 +104,18 @@ class Directory:
         log.info("room opened")
 
         def on_over() -> None:
-            del self._rooms[key]
-            self._changed.set()
-            log.info("room ended")
+            if self._rooms.get(key) is room:
+                del self._rooms[key]
+                self._changed.set()
+                log.info("room ended")
 
         try:
             await room.run(on_over)
         except Exception:
             # A fault in one room must not end the others: this is the boundary.
             log.exception("room failed")
+        finally:
+            on_over()
 
     async def _close(self, room: Room, reason: str) -> None:
         try:

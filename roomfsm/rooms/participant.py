@@ -25,7 +25,7 @@ class Link[Room](Protocol):
         """The room that the session sits in."""
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Send a message on behalf of `room`; dropped if the session no longer sits there."""
+        """Send a message of `room`; news are dropped if the session no longer sits there."""
 
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""

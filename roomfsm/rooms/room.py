@@ -15,7 +15,7 @@ from roomfsm.lifecycle.legality import allowed, judge
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.table import Step
-from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, message_type
+from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Resume, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
@@ -118,7 +118,11 @@ class Room:
 
     async def request(self, event: Enter | Depart) -> None:
         """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
-        await self.post(event)
+        try:
+            await self.post(event)
+        except RoomOver:
+            event.done.set()
+            raise
         await event.done.wait()
         if event.refusal is not None:
             raise event.refusal
@@ -145,11 +149,13 @@ class Room:
             nursery.cancel_scope.cancel()
 
     def _evacuate(self) -> None:
-        """Put out whoever is still in, and refuse what still waits: nobody waits for ever."""
+        """Put out whoever is still in, and answer what still waits: nobody waits for ever."""
         with suppress(trio.WouldBlock):
             while True:
                 with _settling(self._inbox.receive_nowait(), handled=False) as event:
-                    self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
+                    # One who wants in is not refused: the directory opens the room anew.
+                    if not isinstance(event, Enter):
+                        self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
         self._inbox.close()
         for participant in tuple(self.people.values()):
             if not ROOM.state(self.state).final:
@@ -160,6 +166,7 @@ class Room:
     def _handle(self, event: Event) -> None:
         with _settling(event, handled=True):
             if self._is_stale(event):
+                self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
             try:
                 if isinstance(event, Enter):
@@ -173,11 +180,8 @@ class Room:
             before, after = ROOM.state(step.source), ROOM.state(step.dest)
             if step.moved:
                 self._enter_state.get(after.owns, _nothing)()
-            try:
-                for effect in step.effects:
-                    self._effects[effect](event)
-            except Refusal as refusal:
-                self._refuse(event, refusal)
+            for effect in step.effects:
+                self._effects[effect](event)
             if step.moved:
                 self._leave_state.get(before.owns, _nothing)()
                 self._tell_state(step)
@@ -205,6 +209,8 @@ class Room:
                 link.deliver(Outgoing(error), self)
             case Enter(link=link, asked=asked):
                 event.refusal = _for_client(refusal, asked, link)
+            case Back(link=link, ref=ref):
+                link.deliver(Outgoing(error_of(refusal, ref, message_type(Resume))), self)
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)
 
@@ -339,7 +345,10 @@ class Room:
         participant = self.people[event.link.participant_id]
         stream = self.streams[event.message.stream]
         leg = stream if stream.participant is participant else stream.views[participant.id]
-        leg.take(event.message)
+        try:
+            leg.take(event.message)
+        except Refusal as refusal:
+            self._refuse(event, refusal)
 
     def _lose_media(self, event: MediaLost) -> None:
         self._log.warning("media lost", reason=event.reason, streams=len(self.streams))

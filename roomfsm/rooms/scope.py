@@ -18,9 +18,12 @@ class ChildScope:
         self._cancel_scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._early: list[Callable[[], Awaitable[None]]] = []
+        self._ended = False
 
     def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` as a child of this scope."""
+        """Run `work` as a child of this scope; not at all if the scope has ended."""
+        if self._ended:
+            return
         if self._nursery is None:
             self._early.append(work)
         else:
@@ -41,5 +44,9 @@ class ChildScope:
                 for work in self._early:
                     nursery.start_soon(work)
                 self._early.clear()
-                await body()
+                try:
+                    await body()
+                finally:
+                    # A closed nursery takes no child, and somebody may not have heard yet that it is closed.
+                    self._ended = True
                 nursery.cancel_scope.cancel()

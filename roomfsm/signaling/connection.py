@@ -17,6 +17,8 @@ from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
 from roomfsm.signaling.settings import SignalingSettings
 
+_log = structlog.get_logger()
+
 _QUEUED_MESSAGES = 16
 """Messages read ahead of the session; with more unread, TCP holds the sender back."""
 
@@ -98,7 +100,13 @@ class Connection:
                 self.send(Outgoing(error_of(Refusal(ErrorCode.RATE_LIMITED), None)))
                 self.close_soon(CloseCode.POLICY_VIOLATION)
                 return
-            await handle(message)
+            try:
+                await handle(message)
+            except Exception:  # noqa: BLE001 (a boundary)
+                # A fault in handling one browser's message must not end the others: this is the boundary.
+                _log.exception("message not handled")
+                self.close_soon(CloseCode.INTERNAL_ERROR)
+                return
 
     async def _heartbeat(self) -> None:
         while True:
@@ -132,28 +140,37 @@ async def serve_websocket(
     """Shake hands and hand the open connection to `on_open`; refuse what may not connect with an HTTP status."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.pump)
-        with trio.move_on_after(settings.head_timeout):
-            request = await wrap_server_stream(
-                nursery,
-                stream,
-                message_queue_size=_QUEUED_MESSAGES,
-                max_message_size=settings.max_message_bytes,
-            )
-            refusal = _refuse(request, headers, settings, secure=secure, full=is_full())
-            if refusal is None:
-                websocket = await request.accept(subprotocol=SUBPROTOCOL)
-            else:
-                status, why = refusal
-                structlog.get_logger().info("websocket refused", status=status, why=why)
-                await request.reject(status, body=f"{why}\n".encode())
         try:
-            if refusal is None:
+            websocket = None
+            with trio.move_on_after(settings.head_timeout):
+                request = await wrap_server_stream(
+                    nursery,
+                    stream,
+                    message_queue_size=_QUEUED_MESSAGES,
+                    max_message_size=settings.max_message_bytes,
+                )
+                websocket = await _accept(
+                    request, _refuse(request, headers, settings, secure=secure, full=is_full())
+                )
+            if websocket is not None:
                 await on_open(Connection(websocket, stream, settings))
         finally:
             with trio.move_on_after(settings.close_timeout, shield=True):
+                await stream.aclose()
                 await stream.linger()
             await stream.shut()
             nursery.cancel_scope.cancel()
+
+
+async def _accept(request: WebSocketRequest, refusal: tuple[int, str] | None) -> WebSocketConnection | None:
+    """Answer the handshake; None if it was refused, or came to nothing."""
+    with suppress(ConnectionClosed):
+        if refusal is None:
+            return await request.accept(subprotocol=SUBPROTOCOL)
+        status, why = refusal
+        _log.info("websocket refused", status=status, why=why)
+        await request.reject(status, body=f"{why}\n".encode())
+    return None
 
 
 def _refuse(
@@ -185,7 +202,10 @@ def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], *, s
         return True
     if "*" in allowed or origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     if secure and parts.scheme != "https":
         return False
     return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)

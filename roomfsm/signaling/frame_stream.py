@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import trio
@@ -22,7 +22,6 @@ class _Waiting:
     merge_key: str | None = None
     rest: bool = False
     """The rest of a frame whose beginning was sent: it must follow, whatever else is dropped."""
-    merged: bool = False
 
 
 class FrameStream(trio.abc.Stream):
@@ -45,9 +44,9 @@ class FrameStream(trio.abc.Stream):
         self._head = head
         self._outbox_messages = outbox_messages
         self._outbox_bytes = outbox_bytes
-        self._outbox: deque[_Waiting] = deque()
-        self._by_key: dict[str, _Waiting] = {}
-        self._waiting = 0
+        self._outbox: OrderedDict[int, _Waiting] = OrderedDict()
+        self._number = 0
+        self._by_key: dict[str, int] = {}
         self._waiting_bytes = 0
         self._pumping = False
         self._work = trio.Event()
@@ -63,16 +62,16 @@ class FrameStream(trio.abc.Stream):
     @property
     def waiting(self) -> tuple[int, int]:
         """How many frames and bytes are in the outbox."""
-        return self._waiting, self._waiting_bytes
+        return len(self._outbox), self._waiting_bytes
 
     def put(self, frame: bytes, merge_key: str | None = None) -> None:
         """Send a whole frame as soon as the peer takes it; nothing is sent any more once the stream is closed.
 
         A waiting frame of the same `merge_key` is dropped for this one. Raises `OutboxFull`.
         """
-        if self._closed:
+        if self._closed or self._broken:
             return
-        if self._raw is not None and not self._waiting and not self._pumping:
+        if self._raw is not None and not self._outbox and not self._pumping:
             try:
                 sent = self._raw.send(frame)
             except BlockingIOError:
@@ -86,21 +85,21 @@ class FrameStream(trio.abc.Stream):
                 self._append(_Waiting(frame[sent:], rest=True))
                 return
         if merge_key is not None:
-            older = self._by_key.get(merge_key)
+            older = self._by_key.pop(merge_key, None)
             if older is not None:
-                self._take_out(older)
-        if self._waiting >= self._outbox_messages or self._waiting_bytes + len(frame) > self._outbox_bytes:
+                self._waiting_bytes -= len(self._outbox.pop(older).data)
+        if len(self._outbox) >= self._outbox_messages or self._waiting_bytes + len(frame) > self._outbox_bytes:
             raise OutboxFull
         self._append(_Waiting(frame, merge_key))
 
     def discard(self) -> None:
         """Drop what waits, so that a last frame may follow."""
-        rest = self._outbox[0] if self._outbox and self._outbox[0].rest else None
+        rest = [waiting for waiting in self._outbox.values() if waiting.rest]
         self._outbox.clear()
         self._by_key.clear()
-        self._waiting = self._waiting_bytes = 0
-        if rest is not None:
-            self._append(rest)
+        self._waiting_bytes = 0
+        for waiting in rest:
+            self._append(waiting)
 
     async def pump(self) -> None:
         """Empty the outbox for as long as the connection lives. A dead peer is the reader's news, not ours."""
@@ -115,6 +114,7 @@ class FrameStream(trio.abc.Stream):
                 await self._work.wait()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._broken = True
+            self._pumping = False
             self._emptied.set()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -163,7 +163,7 @@ class FrameStream(trio.abc.Stream):
         A socket closed with unread bytes resets the connection, which would take our close frame with it.
         To be bounded by the caller: a peer need not close.
         """
-        while (self._waiting or self._pumping) and not self._broken:
+        while (self._outbox or self._pumping) and not self._broken:
             self._emptied = trio.Event()
             await self._emptied.wait()
         try:
@@ -178,27 +178,18 @@ class FrameStream(trio.abc.Stream):
         parts: list[bytes] = []
         size = 0
         while self._outbox and size < _JOINED:
-            waiting = self._outbox.popleft()
-            if waiting.merged:
-                continue
+            _, waiting = self._outbox.popitem(last=False)
             if waiting.merge_key is not None:
-                self._by_key.pop(waiting.merge_key, None)
+                del self._by_key[waiting.merge_key]
             parts.append(waiting.data)
             size += len(waiting.data)
-        self._waiting -= len(parts)
         self._waiting_bytes -= size
         return b"".join(parts)
 
     def _append(self, waiting: _Waiting) -> None:
+        self._number += 1
         if waiting.merge_key is not None:
-            self._by_key[waiting.merge_key] = waiting
-        self._outbox.append(waiting)
-        self._waiting += 1
+            self._by_key[waiting.merge_key] = self._number
+        self._outbox[self._number] = waiting
         self._waiting_bytes += len(waiting.data)
         self._work.set()
-
-    def _take_out(self, waiting: _Waiting) -> None:
-        waiting.merged = True
-        self._waiting -= 1
-        self._waiting_bytes -= len(waiting.data)
-        waiting.data = b""

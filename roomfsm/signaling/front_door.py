@@ -12,6 +12,8 @@ import trio
 
 from roomfsm.signaling.settings import SignalingSettings
 
+_log = structlog.get_logger()
+
 MAX_HEAD = 16_384
 """Bytes of a request head; hypercorn, which answers an overlong one, has the same bound."""
 
@@ -28,14 +30,25 @@ class RequestHead:
     """What was read from a connection so far, and the request head in it. `headers` by lower-case names."""
 
     read: bytes
+    method: str
     target: str
     headers: Mapping[str, str]
 
     @property
     def asks_for_websocket(self) -> bool:
-        """Whether it is an upgrade on `/ws` (RFC 6455 section 4.2.1)."""
-        path = self.target.split("?", 1)[0]
-        return path == WEBSOCKET_PATH and self.headers.get("upgrade", "").lower() == "websocket"
+        """Whether it wants to become a websocket, rightly or not."""
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
+    def fault(self) -> str | None:
+        """The status line and headers that refuse an upgrade that is none of ours (RFC 6455 section 4.2)."""
+        if self.target.split("?", 1)[0] != WEBSOCKET_PATH:
+            return "404 Not Found"
+        if self.headers.get("sec-websocket-version") != "13":
+            return "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
+        tokens = [token.strip() for token in self.headers.get("connection", "").lower().split(",")]
+        if self.method != "GET" or "upgrade" not in tokens or not self.headers.get("sec-websocket-key"):
+            return "400 Bad Request"
+        return None
 
 
 class ReplayedStream(trio.abc.HalfCloseableStream):
@@ -109,9 +122,12 @@ class FrontDoor:
             self._open.add(transport)
             if serve is not None:
                 await serve()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except* (trio.BrokenResourceError, trio.ClosedResourceError) as group:
             # A client that went away, or spoke plain HTTP to the TLS port: nobody is left to be told.
-            structlog.get_logger().debug("connection ended early", why=repr(error))
+            _log.debug("connection ended early", why=repr(group.exceptions))
+        except* Exception:  # noqa: BLE001 (a boundary)
+            # A fault in serving one connection must not end the others: this is the boundary.
+            _log.exception("connection failed")
         finally:
             self._open.discard(transport)
             await trio.aclose_forcefully(transport)
@@ -129,8 +145,16 @@ class FrontDoor:
             return None
         head = parse_head(read)
         if head is not None and head.asks_for_websocket:
+            fault = head.fault()
+            if fault is not None:
+                # hypercorn would take any upgrade for a websocket of its own.
+                return lambda: _refuse(transport, fault)
             return lambda: self.serve_websocket(transport, head)
         return lambda: self.serve_http(ReplayedStream(transport, read))
+
+
+async def _refuse(transport: Transport, status: str) -> None:
+    await transport.send_all(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 async def _read_head(transport: Transport) -> bytes:
@@ -155,4 +179,4 @@ def parse_head(read: bytes) -> RequestHead | None:
     if not isinstance(request, h11.Request):
         return None
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
-    return RequestHead(read, request.target.decode("latin-1"), headers)
+    return RequestHead(read, request.method.decode("ascii"), request.target.decode("latin-1"), headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 import trio
 
 from roomfsm.protocol.codec import Outgoing
@@ -16,6 +17,8 @@ from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.front_door import RequestHead, Transport
 from roomfsm.signaling.session import Session
 from roomfsm.signaling.settings import SignalingSettings
+
+_log = structlog.get_logger()
 
 
 class Registry:
@@ -30,7 +33,6 @@ class Registry:
         self._nursery = nursery
         self._by_token: dict[str, Session] = {}
         self._serving: dict[Connection, Session] = {}
-        self._handshaking = 0
         self._idle = trio.Event()
         self._closing = False
 
@@ -61,14 +63,13 @@ class Registry:
     def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
         """From now on the connection's messages are those of another session, whose token it knew."""
         self._serving[connection] = after
-        for token in before.tokens:
-            self._by_token[token] = after
-        for token in after.tokens[1:]:
+        for token in (*before.tokens[1:], *after.tokens[1:]):
             del self._by_token[token]
+        self._by_token[before.tokens[0]] = after
 
     def start_soon[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
         """Run what must be done for a session even when its connection has ended."""
-        self._nursery.start_soon(work, *args)
+        self._nursery.start_soon(self._guarded, work, *args)
 
     def forget_if_gone(self, session: Session) -> None:
         """Drop a session that has ended."""
@@ -84,12 +85,19 @@ class Registry:
             connection.send(outgoing)
 
     async def disconnect(self) -> None:
-        """Close every websocket, and return when all are closed."""
+        """Close every websocket, and return when all have had their closing handshake, or the time for it."""
         for connection in tuple(self._serving):
             connection.close_soon(CloseCode.GOING_AWAY)
         while self._serving:
             self._idle = trio.Event()
             await self._idle.wait()
+
+    async def _guarded[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
+        try:
+            await work(*args)
+        except Exception:  # noqa: BLE001 (a boundary)
+            # A fault in what one session still has to do must not end the others: this is the boundary.
+            _log.exception("session failed")
 
     async def _serve_open(self, connection: Connection) -> None:
         session = Session(self, connection)

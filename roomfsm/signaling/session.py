@@ -23,7 +23,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
-from roomfsm.protocol.server import Limits, Pong, ServerMessage, Welcome
+from roomfsm.protocol.server import Joined, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.signaling.connection import Connection
@@ -47,6 +47,7 @@ class Session:
         self._room: Room | None = None
         self._window = trio.CancelScope()
         self._departure: Depart | None = None
+        self._behind = False
 
     @property
     def state(self) -> str:
@@ -61,8 +62,13 @@ class Session:
     # What rooms call
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Send on behalf of `room`. While away nothing is kept: `joined` tells all to one who comes back."""
-        if room is self._room and self.connection is not None:
+        """Send a message of `room`; its news are dropped once one no longer sits there.
+
+        While away nothing is kept: `joined` tells all to one who comes back, and news from before it, none.
+        """
+        if isinstance(outgoing.message, Joined):
+            self._behind = False
+        if self.connection is not None and (outgoing.is_reply or (room is self._room and not self._behind)):
             self.connection.send(outgoing)
 
     def seated(self, room: Room) -> None:
@@ -78,7 +84,8 @@ class Session:
         """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
         if room is self._room:
             self._room = None
-            self._fire(trigger)
+            # While the room had a leave to handle the connection may have been lost.
+            self._fire(trigger if trigger in SESSION.legal(self.state) else "dismissed")
             self._window.cancel()
             self._registry.forget_if_gone(self)
 
@@ -123,12 +130,13 @@ class Session:
         if SESSION.state(self.state).final:
             await self._depart("left")
         elif room is not None:
+            # Before the room is told: one who comes back meanwhile, or is put out, must find it to cancel.
+            window = self._window = trio.CancelScope()
             try:
                 await room.post(Away(self))
             except RoomOver:
                 return
-            self._window = trio.CancelScope()
-            self._registry.start_soon(self._wait_window)
+            self._registry.start_soon(self._wait_window, window)
 
     async def reattach(self, connection: Connection, token: str, message: Resume) -> None:
         """Go on over another connection; the one before, if it still seems alive, is closed."""
@@ -137,6 +145,7 @@ class Session:
         if self.connection is not None:
             self.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
         self.connection = connection
+        self._behind = True
         self.tokens = (token, self.tokens[0])
         if self._room is not None:
             try:
@@ -173,15 +182,16 @@ class Session:
 
     async def _resume(self, message: Resume) -> None:
         other = self._registry.resumable(message.token)
-        self._fire("resume", SessionFacts(token_known=other is not None and other is not self))
+        known = other is not None and other is not self and "reattach" in SESSION.legal(other.state)
+        self._fire("resume", SessionFacts(token_known=known))
         assert other is not None
         connection, self.connection = self.connection, None
         assert connection is not None
         self._registry.hand_over(connection, self, other)
         await other.reattach(connection, self.tokens[0], message)
 
-    async def _wait_window(self) -> None:
-        with self._window as window:
+    async def _wait_window(self, window: trio.CancelScope) -> None:
+        with window:
             await trio.sleep(self._registry.settings.resume_window)
         if not window.cancel_called:
             self._fire("expire")

@@ -75,7 +75,7 @@ async def in_state(state: str, media_server: str) -> AsyncIterator[Client]:
         async with trio.open_nursery() as nursery:
             if state == "closing":
                 proxy.hold()
-                nursery.start_soon(server.running.directory.close, "drain")
+                nursery.start_soon(server.running.directory.close_rooms, "drain")
                 await ada.expect("closing")
             yield ada
             proxy.let_go()
@@ -139,7 +139,7 @@ async def test_join_is_refused_while_the_room_closes_and_works_again_after(
             await ada.ask("publish", source="camera", sdp=OFFERS["publish"])
             async with trio.open_nursery() as nursery:
                 proxy.hold()
-                nursery.start_soon(server.running.directory.close, "drain")
+                nursery.start_soon(server.running.directory.close_rooms, "drain")
                 await ada.expect("closing")
                 refused = await bob.ask("join", room="blue")
                 assert (refused["machine"], refused["state"]) == ("room", "closing")
@@ -153,7 +153,7 @@ async def test_a_message_to_a_room_that_is_gone_is_answered(media_server: str) -
     with trio.fail_after(60):
         async with serving(media_server) as server, open_client(server.url) as ada:
             await ada.join("blue")
-            await server.running.directory.close("drain")
+            await server.running.directory.close_rooms("drain")
             assert (await ada.expect("closing"))["reason"] == "drain"
             refused = await ada.ask("chat", text="anyone?")
             assert (refused["machine"], refused["state"]) == ("session", "connected")

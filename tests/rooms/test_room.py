@@ -28,6 +28,7 @@ from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish,
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.protocol.fields import Source
 from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.events import Expire
 from roomfsm.rooms.room import Room
 from roomfsm.rooms.settings import RoomSettings
 from tests.rooms.media import Media
@@ -469,7 +470,7 @@ async def closing_room(directory: Directory, media: Media, ada: Person) -> Room:
     media.releasing.shut()
     room = ada.sits_in
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(directory.close, "drain")
+        nursery.start_soon(directory.close_rooms, "drain")
         await settle()
         nursery.cancel_scope.cancel()
     return room
@@ -503,7 +504,7 @@ async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) ->
         await closing_room(directory, media, ada)
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(directory.close, "drain")
+            nursery.start_soon(directory.close_rooms, "drain")
         assert trio.current_time() - began <= SMALL.closing_deadline
         assert ada.state == "connected"
         # Whoever comes next gets a new room, even while the old one's release hangs.
@@ -561,9 +562,22 @@ async def test_nobody_waits_for_ever_on_a_room_that_ended(autojump_clock: MockCl
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(directory.close, "drain")
+            nursery.start_soon(directory.close_rooms, "drain")
             with trio.fail_after(5):
                 zoe = Person(directory, "Zoe")
                 await zoe.join("blue")
         assert ada.state == "connected"
         assert zoe.state == "joined" or zoe.room is None
+
+
+async def test_one_who_comes_as_an_empty_room_ends_gets_it_anew(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        before = ada.sits_in
+        await ada.leave()
+        zoe = Person(directory, "Zoe")
+        # Side by side in the inbox: the room ends before it comes to the second.
+        before._to_inbox.send_nowait(Expire())
+        await zoe.join("blue")
+        assert zoe.sits_in is not before
+        assert zoe.last("joined")["state"] == "waiting"

@@ -1,0 +1,154 @@
+"""Whatever one client sends, the others go on: bad handshakes, bad frames, faults of ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.protocol.errors import CloseCode
+from tests.protocol_client import Client, open_client
+from tests.serving import Served, serving
+
+GOOD = {
+    "Host": "x",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol": "roomfsm.v1",
+}
+
+
+def head(start: str = "GET /ws HTTP/1.1", **changes: str | None) -> bytes:
+    """A request head like a browser's, with some headers changed, or left out (None)."""
+    headers = {**GOOD, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    lines = [start, *(f"{name}: {value}" for name, value in headers.items() if value is not None)]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@asynccontextmanager
+async def bystander(media_server: str, **changes: Any) -> AsyncIterator[tuple[Served, Client]]:
+    """A server, and somebody in a room who must notice nothing."""
+    async with serving(media_server, **changes) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        yield server, ada
+        assert (await ada.ask("chat", text="still here"))["type"] == "chat"
+        async with open_client(server.url) as bob:
+            await bob.join("blue", "Bob")
+
+
+async def exchange(server: Served, *parts: bytes) -> bytes:
+    """Send each part after an answer to the one before; all that comes until the server closes."""
+    reply = b""
+    with trio.fail_after(20), suppress(trio.BrokenResourceError):
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            for part in parts:
+                await stream.send_all(part)
+                reply += await stream.receive_some(65536)
+            await stream.send_eof()
+            while data := await stream.receive_some(65536):
+                reply += data
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (head(Sec_WebSocket_Key=None), b"400"),
+        (head(Sec_WebSocket_Version="8"), b"426"),
+        (head(Sec_WebSocket_Version=None), b"426"),
+        (head(Connection="close"), b"400"),
+        (head("POST /ws HTTP/1.1"), b"400"),
+        (head("GET /other HTTP/1.1"), b"404"),
+        (head("GET / HTTP/1.1"), b"404"),
+        (head(Sec_WebSocket_Protocol=None), b"400"),
+        (head(Origin="http://["), b"403"),
+        (head(Origin="http://evil.example"), b"403"),
+    ],
+)
+async def test_a_handshake_that_is_refused(media_server: str, request_head: bytes, status: bytes) -> None:
+    async with bystander(media_server, head_timeout=0.3) as (server, _):
+        for junk in (b"", b"\x81\x85junk behind the head"):
+            reply = await exchange(server, request_head + junk)
+            assert reply.startswith(b"HTTP/1.1 " + status), reply
+
+
+@pytest.mark.parametrize("junk", [b"\x81\x01x", b"\xff" * 100, b"\x88\x80\x00\x00\x00\x00", b"GET / HTTP/1.1\r\n"])
+async def test_bytes_behind_the_head_are_the_clients_own_harm(media_server: str, junk: bytes) -> None:
+    async with bystander(media_server, close_timeout=0.3) as (server, _):
+        assert (await exchange(server, head() + junk)).startswith(b"HTTP/1.1 ")
+
+
+async def test_a_deep_unknown_field_is_malformed(media_server: str) -> None:
+    async with bystander(media_server) as (server, _), open_client(server.url) as deep:
+        await deep.send_text('{"type":"ping","zzz":' + "[" * 100_000)
+        assert (await deep.expect("error"))["code"] == "malformed"
+        assert (await deep.ask("ping"))["type"] == "pong"
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """A client's frame with a mask of zeros."""
+    length = len(payload)
+    size = bytes([0x80 | length]) if length < 126 else bytes([0x80 | 127]) + length.to_bytes(8)
+    return bytes([0x80 | opcode]) + size + b"\0\0\0\0" + payload
+
+
+async def test_an_oversized_message_while_we_close_is_dropped(media_server: str) -> None:
+    async with bystander(media_server, max_message_bytes=1000) as (server, _):
+        # A binary message, which is answered by a close, and then too much.
+        late = masked(1, b"y" * 5000) + masked(9, b"late ping")
+        reply = await exchange(server, head(), masked(2, b"x"), late)
+        assert b"101 Switching Protocols" in reply
+        assert CloseCode.UNSUPPORTED_DATA.to_bytes(2) in reply
+
+
+async def test_a_fault_of_ours_closes_one_connection_with_1011(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bystander(media_server) as (server, _), open_client(server.url) as victim:
+        await victim.join("red", "Victim")
+
+        def fault(*args: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr("roomfsm.signaling.session.decode_client", fault)
+        await victim.send("ping")
+        assert await victim.closed() == CloseCode.INTERNAL_ERROR
+        monkeypatch.undo()
+        async with open_client(server.url) as again:
+            assert (await again.ask("resume", token=victim.welcome["resumeToken"]))["resumed"] is True
+
+
+async def test_a_reply_follows_one_who_has_switched(media_server: str) -> None:
+    async with bystander(media_server) as (server, _), open_client(server.url) as quick:
+        await quick.join("blue", "Quick")
+        said = [await quick.send("chat", text=str(number)) for number in range(50)]
+        await quick.ask("switch", room="red")
+        for ref in said:
+            assert (await quick.expect("chat", ref=ref))["line"]["name"] == "Quick"
+
+
+async def test_one_token_after_the_other_never_resumes_somebody_else(media_server: str) -> None:
+    async with bystander(media_server) as (server, ada), open_client(server.url) as first:
+        await first.join("blue", "First")
+        async with open_client(server.url) as second:
+            resumed = await second.ask("resume", token=first.welcome["resumeToken"])
+            assert resumed["you"] == first.me
+            # The one that was taken over lost the token it came with, and the other way round is refused.
+            refused = await second.ask("resume", token=second.welcome["resumeToken"])
+            assert refused["code"] in ("session_unknown", "illegal_in_state")
+            third_token = ada.welcome["resumeToken"]
+            refused = await second.ask("resume", token=third_token)
+            assert refused["code"] == "illegal_in_state"
+
+
+async def test_nobody_gets_in_while_the_server_closes(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        await server.running.directory.close()
+        await ada.expect("closing")
+        assert (await ada.ask("join", room="blue"))["code"] == "server_closing"

@@ -1,0 +1,69 @@
+"""Given a session and its token, who may take it over, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from roomfsm.rooms.events import Away, Event
+from roomfsm.rooms.room import Room
+from tests.protocol_client import open_client
+from tests.serving import Served, serving
+
+
+async def until_nobody_is_left(server: Served) -> None:
+    with trio.fail_after(10):
+        while True:
+            if len(server.running.registry) == 0:
+                return
+            await trio.sleep(0.01)
+
+
+async def test_a_session_in_no_room_is_not_taken_over(media_server: str) -> None:
+    async with serving(media_server) as server:
+        async with open_client(server.url) as ada, open_client(server.url) as bob:
+            refused = await bob.ask("resume", token=ada.welcome["resumeToken"])
+            assert refused["code"] == "session_unknown"
+            for client in (ada, bob):
+                assert (await client.ask("ping"))["type"] == "pong"
+        await until_nobody_is_left(server)
+
+
+async def test_a_connection_may_take_over_one_session_after_the_other(media_server: str) -> None:
+    async with serving(media_server) as server:
+        async with open_client(server.url) as ada, open_client(server.url) as bob, open_client(server.url) as zoe:
+            for client in (ada, bob):
+                await client.join("blue")
+            for client in (ada, bob):
+                resumed = await zoe.ask("resume", token=client.welcome["resumeToken"])
+                assert resumed["you"] == client.me
+                await zoe.ask("leave")
+        await until_nobody_is_left(server)
+
+
+async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, held = trio.Event(), trio.Event()
+    post = Room.post
+
+    async def held_back(room: Room, event: Event) -> None:
+        await post(room, event)
+        if isinstance(event, Away):
+            told.set()
+            await held.wait()
+
+    monkeypatch.setattr(Room, "post", held_back)
+    with trio.fail_after(20):
+        async with serving(media_server, resume_window=0.05) as server, open_client(server.url) as bob:
+            await bob.join("blue", "Bob")
+            async with open_client(server.url) as ada:
+                await ada.join("blue")
+                await ada.websocket._stream.aclose()
+            await told.wait()
+            async with open_client(server.url) as back:
+                assert (await back.ask("resume", token=ada.welcome["resumeToken"]))["you"] == ada.me
+                held.set()
+                # Longer than the window: were it still running, it would end now.
+                await trio.sleep(0.2)
+                assert (await back.ask("chat", text="still here"))["line"]["participant"] == ada.me
