@@ -22,6 +22,7 @@ import trio
 from pylibsrtp import Policy, Session
 
 from roomfsm.mediaserver.engine import EngineSettings, Peer, open_engine
+from tests.bench.processes import pin
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import AUDIO_SSRC, VIDEO_SSRC, VP8_DELTA, VP8_KEYFRAME, TestPeer, open_test_peer
 
@@ -90,8 +91,7 @@ class Server:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_server_process, args=(theirs,))
         self._process.start()
-        if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-            os.sched_setaffinity(self._process.pid or 0, {0})
+        pin(0, self._process.pid or 0)
 
     def offer(self, role: str, offer: str) -> str:
         self._pipe.send(json.dumps(["offer", role, offer]))
@@ -242,8 +242,7 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(0, {1})
+    pin(1)
     bare = reference()
     print(f"reference: protect + sendto {bare:.2f} µs a packet")
     print("viewers  µs/packet  x reference  CPU s/s  p50 ms  p99 ms  kB/viewer  lost of")
