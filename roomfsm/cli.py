@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import structlog
@@ -16,8 +16,8 @@ import trio
 from roomfsm import __version__
 from roomfsm.mediaserver.child import ChildStartError
 from roomfsm.mediaserver.command import mediaserver
-from roomfsm.server import Running, serve_until_signal
-from roomfsm.settings import Settings, SettingsError, all_settings, load, markdown_table
+from roomfsm.server import Running, StartError, serve_until_signal
+from roomfsm.settings import CONFIG_VARIABLE, Settings, SettingsError, all_settings, load, markdown_table
 
 _EXIT_USAGE = 2
 
@@ -36,7 +36,8 @@ class _ServeByDefault(click.Group):
 def main() -> None:
     """Browser conferences and broadcasts: rooms are state machines, resources are scopes.
 
-    Without a command the server is started, as by `roomfsm serve`.
+    Without a command the server is started, as by `roomfsm serve`, whose options (`roomfsm serve --help`) can be
+    given without its name, too.
     """
 
 
@@ -61,16 +62,20 @@ def _setting_options[F: Callable[..., Any]](command: F) -> F:
 @_setting_options
 def serve(config: Path | None, **flags: Any) -> None:
     """Run the room server, with an embedded media server unless --kurento names another."""
+    failure = ""
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     try:
-        file = config or _path(os.environ.get("ROOMFSM_CONFIG"))
+        file = config or _path(os.environ.get(CONFIG_VARIABLE))
         settings = load(given, os.environ, file)
         configure_logging(settings.server.log_level, settings.server.log_format)
-        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
     except SettingsError as error:
         _fail(str(error), _EXIT_USAGE)
-    except (OSError, ChildStartError) as error:
-        _fail(str(error), 1)
+    try:
+        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
+    except* (StartError, ChildStartError) as group:
+        failure = str(group.exceptions[0])
+    if failure:
+        _fail(failure, 1)
 
 
 @main.command(name="settings")
@@ -119,6 +124,6 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"roomfsm: {message}", err=True)
     sys.exit(code)

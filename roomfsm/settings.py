@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,10 @@ _MAX_PORT = 65_535
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
+CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
+"""Names the TOML file, as `--config` does."""
+
+
 class SettingsError(Exception):
     """A setting is unknown, or its value is not of its type or range; the message names it and its place."""
 
@@ -29,7 +35,7 @@ class ServerSettings:
     """Where the server listens, and its media servers."""
 
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0 is every interface"})
-    port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one"})
+    port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one", "zero": True})
     certfile: str | None = field(default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS"})
     keyfile: str | None = field(default=None, metadata={"help": "private key (PEM) of the certificate"})
     kurento: tuple[str, ...] = field(
@@ -40,7 +46,7 @@ class ServerSettings:
     )
     media_host: str = field(default="0.0.0.0", metadata={"help": "UDP address of the embedded media server"})
     media_port: int = field(
-        default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one"}
+        default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one", "zero": True}
     )
     announced_address: tuple[str, ...] = field(
         default=(),
@@ -70,6 +76,8 @@ class Setting:
     type: Any
     default: Any
     help: str
+    zero: bool
+    """Whether a number may be 0."""
 
     @property
     def flag(self) -> str:
@@ -93,7 +101,14 @@ def all_settings() -> Iterator[Setting]:
         part_type = get_type_hints(Settings)[part.name]
         types = get_type_hints(part_type)
         for item in dataclasses.fields(part_type):
-            yield Setting(item.name, part.name, types[item.name], item.default, item.metadata["help"])
+            yield Setting(
+                item.name,
+                part.name,
+                types[item.name],
+                item.default,
+                item.metadata["help"],
+                item.metadata.get("zero", False),
+            )
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:
@@ -102,6 +117,10 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
     Raises `SettingsError`.
     """
     known = {setting.name: setting for setting in all_settings()}
+    variables = {setting.variable for setting in known.values()} | {CONFIG_VARIABLE}
+    for variable in environment:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in variables:
+            raise SettingsError(f"{variable}: there is no such setting")
     values: dict[str, Any] = {}
     if file is not None:
         for name, value in _read_toml(file).items():
@@ -121,17 +140,39 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
         own = {name: value for name, value in values.items() if known[name].part == part.name}
         parts[part.name] = hints[part.name](**own)
     settings = Settings(**parts)
-    if (settings.server.certfile is None) != (settings.server.keyfile is None):
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """What one value's type does not say. Raises `SettingsError`."""
+    server, signaling = settings.server, settings.signaling
+    if (server.certfile is None) != (server.keyfile is None):
         raise SettingsError("TLS needs both --certfile and --keyfile")
-    for pem in (settings.server.certfile, settings.server.keyfile):
+    for pem in (server.certfile, server.keyfile):
         if pem is not None and not Path(pem).is_file():
             raise SettingsError(f"there is no file {pem}")
-    if settings.server.port > _MAX_PORT or settings.server.media_port > _MAX_PORT:
+    if max(server.port, server.media_port) > _MAX_PORT:
         raise SettingsError(f"--port and --media-port are at most {_MAX_PORT}")
-    for url in settings.server.kurento:
+    for address in (server.media_host, *server.announced_address):
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise SettingsError(
+                f"--media-host and --announced-address take IP addresses, not {address!r}"
+            ) from None
+    for url in server.kurento:
         if not re.match(r"wss?://[^/]", url):
             raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
-    return settings
+    for origin in signaling.allow_origin:
+        if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
+            raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
+    for ice_server in signaling.ice_servers:
+        for url in ice_server.urls:
+            if not re.match(r"(stun|turn)s?:[^:/]", url):
+                raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
+            if url.startswith("turn") and not (ice_server.username and ice_server.credential):
+                raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
 
 
 def markdown_table() -> str:
@@ -153,7 +194,9 @@ def _show(default: Any) -> str:
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{file}: {error}") from error
 
 
@@ -163,9 +206,13 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
     try:
         converted = msgspec.convert(value, setting.type, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {error}") from error
-    if isinstance(converted, int | float) and not isinstance(converted, bool) and converted < 0:
-        raise SettingsError(f"{where}: must not be negative")
+        wanted = {int: "a whole number", float: "a number"}.get(setting.type)
+        raise SettingsError(f"{where}: {f'{value!r} is not {wanted}' if wanted else error}") from error
+    if isinstance(converted, int | float):
+        if not math.isfinite(converted) or converted < 0:
+            raise SettingsError(f"{where}: must be a number, and not negative: {value}")
+        if converted == 0 and not setting.zero:
+            raise SettingsError(f"{where}: must be above 0")
     return converted
 
 

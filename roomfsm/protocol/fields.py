@@ -20,8 +20,10 @@ MAX_REF = 64
 # `(?![\s\S])` is the end of the text; `$` would let a trailing newline through.
 _ROOM_NAME = rf"^(?!\.{{1,2}}$)[\w.\-]{{1,{MAX_ROOM_NAME}}}(?![\s\S])"
 _ROOM_NAME_ECMA = rf"^(?!\.{{1,2}}$)[\p{{L}}\p{{N}}._\-]{{1,{MAX_ROOM_NAME}}}$"
-# Something to read, and no control characters (they forge lines in logs and break lists on screen).
-_DISPLAY_NAME = rf"^(?=[\s\S]*\S)[^\x00-\x1f\x7f-\x9f]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
+# Something to read, and nothing that forges lines in logs or turns the text around it: no control characters,
+# no direction marks, no zero-width spaces; joiners (U+200C, U+200D) are parts of words and emoji, but none alone.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+_DISPLAY_NAME = rf"^(?=[\s\S]*[^\s\u200c\u200d])[^{_UNSEEN}]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
 
 PATTERN_MEANINGS = {
     _ROOM_NAME: f"a room name is 1 to {MAX_ROOM_NAME} letters and digits of any script, '.', '_' or '-'",

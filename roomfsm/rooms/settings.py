@@ -13,9 +13,9 @@ class RoomSettings:
     max_people: int = field(default=500, metadata={"help": "people in a room"})
     max_presenters: int = field(default=16, metadata={"help": "people presenting in a room at a time"})
     max_views: int = field(default=32, metadata={"help": "streams that one participant views at a time"})
-    chat_history: int = field(default=100, metadata={"help": "lines of chat that a newcomer gets"})
+    chat_history: int = field(default=100, metadata={"help": "lines of chat that a newcomer gets", "zero": True})
     room_inbox: int = field(default=256, metadata={"help": "messages waiting at a room before senders wait"})
-    linger: float = field(default=30.0, metadata={"help": "seconds that an empty room stays open"})
+    linger: float = field(default=30.0, metadata={"help": "seconds that an empty room stays open", "zero": True})
     closing_deadline: float = field(
         default=2.0, metadata={"help": "seconds that a closing room waits for its endpoints' release"}
     )

@@ -36,7 +36,7 @@ class SignalingSettings:
         default=10.0, metadata={"help": "seconds that a browser may take to answer a ping"}
     )
     resume_window: float = field(
-        default=30.0, metadata={"help": "seconds in which a lost connection may be resumed"}
+        default=30.0, metadata={"help": "seconds in which a lost connection may be resumed", "zero": True}
     )
     head_timeout: float = field(
         default=10.0, metadata={"help": "seconds that a client may take for a request head, or a TLS handshake"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from quart import Response, abort, jsonify, send_from_directory
+from quart import Response, abort, jsonify, request, send_from_directory
 from quart_trio import QuartTrio
 
 from roomfsm.kurento.pool import MediaPool
@@ -44,6 +44,13 @@ def create_app(directory: Directory, pool: MediaPool, session_count: Callable[[]
         response = await send_from_directory(folder, "index.html")
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+    @app.errorhandler(404)
+    async def not_found(_: Exception) -> tuple[Response, int]:
+        # A mistyped address of a room is met by people: the page says so in words.
+        if request.path.startswith(("/client/", "/api/", "/health/")):
+            return Response("not found\n", content_type="text/plain"), 404
+        return await page(), 404
 
     @app.get("/")
     async def lobby() -> Response:

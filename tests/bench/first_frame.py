@@ -71,9 +71,9 @@ def row(what: str, figures: list[float]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    chromium = os.environ.get("ROOMFSM_CHROMIUM") or shutil.which("chromium")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
-        sys.exit("no Chromium: set ROOMFSM_CHROMIUM to its path")
+        sys.exit("no Chromium: set CHROMIUM to its path")
     with (
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder)) as program,

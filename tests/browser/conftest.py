@@ -34,12 +34,12 @@ type OpenPage = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, of the system or of `ROOMFSM_CHROMIUM`."""
-    chromium = os.environ.get("ROOMFSM_CHROMIUM") or shutil.which("chromium")
+    """Chromium, of the system or of `CHROMIUM`."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium (set ROOMFSM_CHROMIUM to its path)")
+        pytest.skip("no Chromium (set CHROMIUM to its path)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

@@ -21,6 +21,11 @@ def wire(**members: Any) -> str:
     return json.dumps(members)
 
 
+@pytest.mark.parametrize("name", ["Ada", "Björn Ö.", "علی\u200cرضا", "👩\u200d🚀", "x" * fields.MAX_DISPLAY_NAME])
+def test_display_names(name: str) -> None:
+    assert decode_client(wire(type="rename", name=name)) is not None
+
+
 def test_a_message_is_read_with_its_ref() -> None:
     assert decode_client(wire(type="join", room="blue", name="Ada", ref=7)) == Join(room="blue", name="Ada", ref=7)
 
@@ -48,6 +53,9 @@ def test_a_ref_is_a_number_or_a_short_text(ref: int | str) -> None:
         (wire(type="join", room="blue", name="   "), "$.name"),
         (wire(type="join", room="blue", name="a\nb"), "$.name"),
         (wire(type="rename", name="x" * 10_000), "$.name"),
+        (wire(type="rename", name="\u200b"), "$.name"),
+        (wire(type="rename", name="\u200d"), "$.name"),
+        (wire(type="rename", name="Ada\u202egnp.exe"), "$.name"),
         (wire(type="chat", text=""), "$.text"),
         (wire(type="chat", text="x" * (fields.MAX_CHAT_TEXT + 1)), "$.text"),
         (wire(type="publish", source="microphone", sdp="v=0"), "$.source"),

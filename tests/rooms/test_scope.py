@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import RaisesGroup, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.rooms.scope import ChildScope
 
@@ -52,7 +52,7 @@ async def test_work_for_a_scope_that_has_ended_is_not_begun(fails: bool) -> None
             raise RuntimeError("the end")
 
     if fails:
-        with RaisesGroup(RuntimeError):
+        with pytest.RaisesGroup(RuntimeError):
             await scope.run(body)
     else:
         await scope.run(body)

@@ -66,6 +66,14 @@ def test_it_ends_with_0_within_5_seconds_even_while_clients_do_not_read(
         assert "Traceback" not in program.log.read_text()
 
 
+def test_a_second_ctrl_c_does_not_break_off_the_end(tmp_path: Path) -> None:
+    with running(tmp_path) as program:
+        for _ in range(3):
+            program.process.send_signal(signal.SIGINT)
+        assert program.process.wait(10) == 0
+        assert "Traceback" not in program.log.read_text()
+
+
 def test_the_wire_to_the_media_server_is_kurentos(tmp_path: Path, media_server: str) -> None:
     """`roomfsm mediaserver` alone, and `roomfsm serve --kurento ws://…` against it."""
 
@@ -115,7 +123,7 @@ def test_a_taken_port_is_said_in_a_line(tmp_path: Path) -> None:
     with running(tmp_path) as program:
         second = roomfsm("serve", f"--port={program.port}")
         assert second.returncode == 1
-        assert "Address already in use" in second.stderr
+        assert f"port {program.port}: Address already in use" in second.stderr
         assert "Traceback" not in second.stderr
 
 
@@ -126,6 +134,13 @@ def test_a_taken_port_is_said_in_a_line(tmp_path: Path) -> None:
         (["--port", "70000"], {}, "--port"),
         (["--max-people", "-1"], {}, "--max-people"),
         (["--kurento", "http://x"], {}, "--kurento"),
+        (["--heartbeat", "nan"], {}, "--heartbeat"),
+        (["--heartbeat", "0"], {}, "--heartbeat"),
+        (["--announced-address", "foo.example"], {}, "--announced-address"),
+        (["--allow-origin", "rooms.example.org"], {}, "--allow-origin"),
+        (["--ice-servers", "garbage"], {}, "--ice-servers"),
+        (["--ice-servers", "turn:x"], {}, "--ice-servers"),
+        ([], {"ROOMFSM_PROT": "1"}, "ROOMFSM_PROT"),
         (["--certfile", "x.pem"], {}, "--keyfile"),
         (["--certfile", "x.pem", "--keyfile", "y.pem"], {}, "x.pem"),
         (["--config", "/nowhere.toml"], {}, "/nowhere.toml"),

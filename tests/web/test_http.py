@@ -71,7 +71,10 @@ async def test_the_page(media_server: str, target: str) -> None:
 )
 async def test_what_is_not_there(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
-        assert (await get(server, target)).status == 404
+        reply = await get(server, target)
+        assert reply.status == 404
+        # People get the page, which says in words what is wrong with the address.
+        assert (b"<!doctype html>" in reply.body.lower()) != target.startswith("/client/")
 
 
 async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) -> None:
