@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 import trio
@@ -24,26 +25,44 @@ from roomfsm.protocol.client import (
 from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.server import Joined, Limits, Pong, ServerMessage, Welcome
+from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.signaling.connection import Connection
-
-if TYPE_CHECKING:
-    from roomfsm.signaling.registry import Registry
-
+from roomfsm.signaling.settings import SignalingSettings
 
 _NO_FACTS = SessionFacts()
+
+
+class Home(Protocol):
+    """What a session needs of the registry that keeps it."""
+
+    directory: Directory
+    settings: SignalingSettings
+    limits: Limits
+
+    def resumable(self, token: str) -> Session | None:
+        """The session that this token may resume."""
+
+    def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
+        """From now on the connection's messages are those of another session."""
+
+    def forget_if_gone(self, session: Session) -> None:
+        """Drop a session that has ended."""
+
+    def start_soon[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
+        """Run what must be done for a session even when its connection has ended."""
 
 
 class Session:
     """One browser. Implements `roomfsm.rooms.participant.Link`."""
 
-    def __init__(self, registry: Registry, connection: Connection) -> None:
+    def __init__(self, home: Home, connection: Connection) -> None:
         self.participant_id = f"p{secrets.token_hex(8)}"
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
         self.connection: Connection | None = connection
         self._model = SESSION.new()
-        self._registry = registry
+        self._home = home
         self._room: Room | None = None
         self._window = trio.CancelScope()
         self._departure: Depart | None = None
@@ -78,7 +97,7 @@ class Session:
         if before is not None:
             # As a task of its own: whatever becomes of the connection meanwhile, the seat there is given up.
             self._departure = Depart(self, "switched")
-            self._registry.start_soon(self._leave, before, self._departure)
+            self._home.start_soon(self._leave, before, self._departure)
 
     def unseated(self, room: Room, trigger: str) -> None:
         """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
@@ -87,13 +106,13 @@ class Session:
             # While the room had a leave to handle the connection may have been lost.
             self._fire(trigger if trigger in SESSION.legal(self.state) else "dismissed")
             self._window.cancel()
-            self._registry.forget_if_gone(self)
+            self._home.forget_if_gone(self)
 
     # What its connection calls
 
     def welcome(self) -> None:
         """Greet a new connection."""
-        settings, limits = self._registry.settings, self._registry.limits
+        settings, limits = self._home.settings, self._home.limits
         self._send(
             Welcome(
                 protocol=SUBPROTOCOL,
@@ -136,7 +155,7 @@ class Session:
                 await room.post(Away(self))
             except RoomOver:
                 return
-            self._registry.start_soon(self._wait_window, window)
+            self._home.start_soon(self._wait_window, window)
 
     async def reattach(self, connection: Connection, token: str, message: Resume) -> None:
         """Go on over another connection; the one before, if it still seems alive, is closed."""
@@ -160,13 +179,13 @@ class Session:
             case Ping(ref=ref):
                 self._send(Pong(ref=ref))
             case Join(room=name, name=person, ref=ref):
-                await self._registry.directory.enter(name, Enter(self, person, ref))
+                await self._home.directory.enter(name, Enter(self, person, ref))
             case Resume():
                 await self._resume(message)
             case Switch(room=name, ref=ref):
                 assert room is not None
                 person = room.people[self.participant_id].name
-                await self._registry.directory.enter(name, Enter(self, person, ref, asked="switch"))
+                await self._home.directory.enter(name, Enter(self, person, ref, asked="switch"))
                 # One who goes back at once must find the seat there empty.
                 if self._departure is not None:
                     await self._departure.done.wait()
@@ -181,25 +200,25 @@ class Session:
                     raise Refusal(ErrorCode.ROOM_CLOSED) from None
 
     async def _resume(self, message: Resume) -> None:
-        other = self._registry.resumable(message.token)
+        other = self._home.resumable(message.token)
         known = other is not None and other is not self and "reattach" in SESSION.legal(other.state)
         self._fire("resume", SessionFacts(token_known=known))
         assert other is not None
         connection, self.connection = self.connection, None
         assert connection is not None
-        self._registry.hand_over(connection, self, other)
+        self._home.hand_over(connection, self, other)
         await other.reattach(connection, self.tokens[0], message)
 
     async def _wait_window(self, window: trio.CancelScope) -> None:
         with window:
-            await trio.sleep(self._registry.settings.resume_window)
+            await trio.sleep(self._home.settings.resume_window)
         if not window.cancel_called:
             self._fire("expire")
             await self._depart("disconnected")
 
     async def _depart(self, reason: str) -> None:
         room, self._room = self._room, None
-        self._registry.forget_if_gone(self)
+        self._home.forget_if_gone(self)
         if room is not None:
             await self._leave(room, Depart(self, reason))
 
