@@ -22,7 +22,7 @@ UNTIL = """async (condition) => {
     for (const [stream, peer] of window.roomfsm.peerConnections())
       for (const report of (await peer.getStats()).values())
         if (report.type === 'inbound-rtp' && report.kind === 'video')
-          videos.push({stream, frames: report.framesDecoded ?? 0, width: report.frameWidth ?? 0,
+          videos.push({stream, old: Boolean(peer.isOld), frames: report.framesDecoded ?? 0, width: report.frameWidth ?? 0,
                        height: report.frameHeight ?? 0});
     if (holds(videos)) return videos;
     if (performance.now() > deadline) throw new Error(`not ${condition}: ${JSON.stringify(videos)}`);
@@ -161,10 +161,11 @@ def test_a_media_server_that_dies_is_healed_without_a_hand(
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     broadcasts(ada)
     decodes(bob)
+    # The tile may be gone for a moment only: what tells is that another connection brings the picture.
+    bob.evaluate("() => { for (const peer of window.roomfsm.peerConnections().values()) peer.isOld = true; }")
     for child in psutil.Process(program.process.pid).children():
         child.kill()
-    expect(bob.get_by_test_id("tile")).to_have_count(0)
-    decodes(bob)
+    until(bob, "videos.some(v => !v.old && v.frames > 5)")
 
 
 def test_a_presenter_who_closes_the_tab_is_gone_at_once(open_page: OpenPage, room: str) -> None:
