@@ -1,8 +1,10 @@
 // The page's start: which address shows what, going from one to another without a reload.
 
 import { LobbyView } from './lobby-view.js';
-import { roomNameFault, roomOfPath, roomPath } from './names.js';
+import { addressFault, foldRoomName, roomOfPath, roomPath } from './names.js';
 import { find } from './dom.js';
+import { LeaveGuard } from './leave-guard.js';
+import { Navigation } from './navigation.js';
 import { Notices } from './notices.js';
 import { Connection } from './protocol.js';
 import { Room } from './room.js';
@@ -13,28 +15,34 @@ const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
 const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
 const room = new Room(connection);
+const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
+const navigation = new Navigation({
+  route,
+  ends: (path) =>
+    guard.onAir && foldRoomName(roomOfPath(path) ?? '') !== foldRoomName(room.state?.name ?? ''),
+  ask: () => guard.ask(),
+});
 
 /** @type {LobbyView | RoomView | null} */
 let view = null;
 
 /** Show what the address names. */
 function route() {
+  const fault = addressFault(location.pathname);
+  if (fault !== null) navigation.replace('/');
   const name = roomOfPath(location.pathname);
   if (name === null) {
     if (room.status !== 'outside') room.leave();
-    show(new LobbyView(go));
+    show(new LobbyView((entered) => void navigation.goTo(roomPath(entered))));
     document.title = 'roomfsm';
-    return;
-  }
-  if (roomNameFault(name)) {
-    history.replaceState(null, '', '/');
-    route();
-    notices.show({ text: `“${name}” cannot be a room. ${roomNameFault(name)}`, kind: 'error' });
+    if (fault !== null) notices.show({ text: fault, kind: 'error', topic: 'address' });
     return;
   }
   document.title = `${name} · roomfsm`;
   room.enter(name, rememberedName());
-  if (!(view instanceof RoomView)) show(new RoomView(room, { leave: () => goTo('/'), again: route }));
+  if (!(view instanceof RoomView)) {
+    show(new RoomView(room, { leave: () => void navigation.goTo('/'), again: route }));
+  }
 }
 
 /** @param {LobbyView | RoomView} next */
@@ -47,22 +55,13 @@ function show(next) {
   if (!first) find(next.root, 'h1', HTMLElement).focus();
 }
 
-/** @param {string} name of a room */
-function go(name) {
-  goTo(roomPath(name));
-}
-
-/** @param {string} path */
-function goTo(path) {
-  if (path !== location.pathname) history.pushState(null, '', path);
-  route();
-}
-
 room.on('notice', (notice) => notices.show(notice));
+room.on('solved', (topic) => notices.takeBack(topic));
+room.on('moved', () => notices.clear());
 // The room's own spelling of its name; or, where another could not be entered, the room where one still is.
 room.on('entered', ({ name }) => {
   const asked = roomOfPath(location.pathname);
-  if (asked !== null && asked !== name) history.replaceState(null, '', roomPath(name));
+  if (asked !== null && asked !== name) navigation.replace(roomPath(name));
   document.title = `${name} · roomfsm`;
 });
 
@@ -71,9 +70,8 @@ document.addEventListener('click', (event) => {
   const link = event.target instanceof Element ? event.target.closest('a[data-room]') : null;
   if (!(link instanceof HTMLAnchorElement)) return;
   event.preventDefault();
-  goTo(link.pathname);
+  void navigation.goTo(link.pathname);
 });
-addEventListener('popstate', route);
 addEventListener('online', () => connection.retryNow());
 // Who closes the page is gone at once, instead of "away" until the resume window is over.
 addEventListener('pagehide', () => {

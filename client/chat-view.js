@@ -1,12 +1,12 @@
 // The chat: lines as they come, and the field to say something.
 
 import { button, element, find, part } from './dom.js';
-import { explain } from './words.js';
+import { FollowEnd } from './follow-end.js';
+import { splitLinks } from './links.js';
 
 /** @import {ChatLine} from './messages.d.ts' */
 /** @import {Room} from './room.js' */
 
-const NEAR_END = 60;
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 export class ChatView {
@@ -20,6 +20,7 @@ export class ChatView {
   constructor(root, room) {
     this.#room = room;
     this.#list = part(root, 'chat');
+    this.#follow = new FollowEnd(this.#list);
     this.#input = find(root, '[data-testid="chat-input"]', HTMLTextAreaElement);
     this.#sendButton = button(root, 'chat-send');
     find(root, 'form.say', HTMLFormElement).addEventListener('submit', (event) => {
@@ -34,6 +35,7 @@ export class ChatView {
   }
   #room;
   #list;
+  #follow;
   #input;
   #sendButton;
 
@@ -43,8 +45,7 @@ export class ChatView {
     this.#list.replaceChildren();
     this.#last = -1;
     this.update();
-    const limit = this.#room.connection.welcome?.limits.chatText;
-    if (limit) this.#input.maxLength = limit;
+    this.scrollToEnd();
     requestAnimationFrame(() => this.#list.setAttribute('aria-live', 'polite'));
   }
 
@@ -52,16 +53,19 @@ export class ChatView {
   update() {
     const lines = this.#room.state?.chat.filter((line) => line.seq > this.#last) ?? [];
     if (lines.length === 0) return 0;
-    const { scrollTop, scrollHeight, clientHeight } = this.#list;
-    const follow = scrollHeight - scrollTop - clientHeight < NEAR_END;
     this.#list.append(...lines.map((line) => this.#line(line)));
     this.#last = lines.at(-1)?.seq ?? this.#last;
-    if (follow) this.scrollToEnd();
+    if (lines.some((line) => line.participant === this.#room.state?.you)) this.scrollToEnd();
+    else this.#follow.grown();
     return lines.length;
   }
 
   scrollToEnd() {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#follow.toEnd();
+  }
+
+  destroy() {
+    this.#follow.destroy();
   }
 
   /** @param {ChatLine} line */
@@ -74,7 +78,7 @@ export class ChatView {
       { class: 'chat-line', testid: 'chat-line' },
       element('span', { class: 'chat-name', text: name }),
       time,
-      element('p', { class: 'chat-text', text }),
+      element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown)),
     );
     line.dataset['seq'] = String(seq);
     line.classList.toggle('mine', participant === this.#room.state?.you);
@@ -84,15 +88,33 @@ export class ChatView {
   async #send() {
     const text = this.#input.value.trim();
     if (text === '' || this.#sendButton.disabled) return;
+    const most = this.#room.connection.welcome?.limits.chatText ?? Infinity;
+    const length = [...text].length;
+    if (length > most) {
+      const told = `Your message has ${length} characters; at most ${most} can be sent at once.`;
+      this.#room.emit('notice', { text: told, kind: 'error', topic: 'chat' });
+      return;
+    }
     this.#sendButton.disabled = true;
     try {
       await this.#room.say(text);
+      this.#room.emit('solved', 'chat');
       // What was typed meanwhile stays.
       if (this.#input.value.trim() === text) this.#input.value = '';
     } catch (error) {
-      this.#room.emit('notice', { text: `Your message was not sent. ${explain(error)}`, kind: 'error' });
+      this.#room.tellFailure('Your message was not sent.', error, 'chat');
     } finally {
       this.#sendButton.disabled = false;
     }
   }
+}
+
+/** @param {import('./links.js').Piece} piece */
+function shown({ text, href }) {
+  if (href === undefined) return text;
+  const link = /** @type {HTMLAnchorElement} */ (element('a', { text }));
+  link.href = href;
+  link.target = '_blank';
+  link.rel = 'noopener noreferrer';
+  return link;
 }

@@ -1,7 +1,6 @@
 // The controls of one's own camera, microphone and screen.
 
 import { button, find, part, setIcon, setText } from './dom.js';
-import { explain } from './words.js';
 
 /** @import {Capture} from './devices.js' */
 /** @import {Source} from './messages.d.ts' */
@@ -73,12 +72,13 @@ export class ControlsView {
 
   /** @param {Capture} what */
   #start(what) {
-    this.#room.presenting.start(what).catch((error) => this.#tell(error));
+    const source = what === 'screen' ? 'screen' : 'camera';
+    this.#room.presenting.start(what).catch((error) => this.#tell(error, source));
   }
 
   /** @param {Source} source */
   #stop(source) {
-    this.#room.presenting.stop(source).catch((error) => this.#tell(error));
+    this.#room.presenting.stop(source).catch((error) => this.#tell(error, source));
   }
 
   /** @param {'audio' | 'video'} kind */
@@ -87,8 +87,11 @@ export class ControlsView {
     camera?.turn(kind, !camera.isOn(kind));
   }
 
-  /** @param {unknown} error */
-  #tell(error) {
-    this.#room.emit('notice', { text: explain(error), kind: 'error' });
+  /**
+   * @param {unknown} error
+   * @param {Source} source
+   */
+  #tell(error, source) {
+    this.#room.tellFailure('', error, `publish:${source}`);
   }
 }

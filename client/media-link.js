@@ -130,9 +130,8 @@ export class MediaLink extends Emitter {
 
   async #attempt() {
     this.#end();
-    const peer = new Peer(this.connection.welcome?.iceServers ?? [], (candidate) =>
-      this.#sendCandidate(candidate),
-    );
+    const peer = this.#newPeer();
+    if (!peer) return;
     this.peer = peer;
     this.#set('negotiating');
     // A peer that is not the newest any more has nothing to say: its replies and failures are dropped.
@@ -157,6 +156,19 @@ export class MediaLink extends Emitter {
       if (outdated()) return;
       if (error instanceof ProtocolError) this.#atServer = error.code.startsWith('already_');
       this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** @returns {Peer | null} null: the browser makes none of the server's settings, and will not at another try */
+  #newPeer() {
+    try {
+      return new Peer(this.connection.welcome?.iceServers ?? [], (candidate) => this.#sendCandidate(candidate));
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      console.warn('the browser does not take the ICE servers', error);
+      this.#set('given-up');
+      this.emit('failed', { error: new LinkFailure('ice_servers'), tries: 1, givenUp: true });
+      return null;
     }
   }
 

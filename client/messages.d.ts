@@ -167,6 +167,7 @@ export type ErrorCode =
   | 'illegal_in_state'
   | 'rate_limited'
   | 'server_full'
+  | 'server_closing'
   | 'room_full'
   | 'already_in_room'
   | 'too_many_presenters'
@@ -181,6 +182,7 @@ export type ErrorCode =
   | 'sdp_invalid'
   | 'media_unavailable'
   | 'media_failed'
+  | 'ended'
   | 'session_unknown'
   | 'room_closed';
 

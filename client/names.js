@@ -49,15 +49,31 @@ export function roomPath(name) {
 
 /**
  * @param {string} path a location's pathname
- * @returns {string | null} the room that it names; null: the lobby
+ * @returns {string | null} what it gives as the name of a room, good or not; null: it is no room's address
  */
 export function roomOfPath(path) {
-  const match = /^\/r\/([^/]+)\/?$/.exec(path);
-  if (!match?.[1]) return null;
+  const name = /^\/r\/(.*)$/s.exec(path)?.[1];
+  if (name === undefined) return null;
   try {
-    return decodeURIComponent(match[1]);
+    return decodeURIComponent(name);
   } catch (error) {
-    if (error instanceof URIError) return match[1];
+    if (error instanceof URIError) return name;
     throw error;
   }
+}
+
+/**
+ * @param {string} path a location's pathname
+ * @returns {string | null} why there is no page, in words; null: it is the lobby's or a room's
+ */
+export function addressFault(path) {
+  if (path === '/') return null;
+  const name = roomOfPath(path);
+  if (name === null) return 'There is no page at this address.';
+  const fault = roomNameFault(name);
+  if (fault === null) return null;
+  if (name === '') return `An empty name cannot be a room. ${fault}`;
+  const characters = [...name];
+  const shown = characters.length > 64 ? `${characters.slice(0, 64).join('')}…` : name;
+  return `“${shown}” cannot be a room. ${fault}`;
 }

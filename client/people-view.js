@@ -3,7 +3,6 @@
 import { element, find, icon, part, setText, updateList } from './dom.js';
 import { displayNameFault } from './names.js';
 import { rememberName } from './settings.js';
-import { explain } from './words.js';
 
 /** @import {ParticipantInfo, StreamInfo} from './messages.d.ts' */
 /** @import {Room} from './room.js' */
@@ -54,9 +53,10 @@ export class PeopleView {
     const name = this.#input.value.trim();
     const wrong = displayNameFault(name);
     if (wrong) {
-      this.#room.emit('notice', { text: wrong, kind: 'error' });
+      this.#room.emit('notice', { text: wrong, kind: 'error', topic: 'rename' });
       return;
     }
+    this.#room.emit('solved', 'rename');
     if (name === this.#shownName) return;
     try {
       await this.#room.rename(name);
@@ -64,7 +64,7 @@ export class PeopleView {
       this.#input.value = name;
       this.#shownName = name;
     } catch (error) {
-      this.#room.emit('notice', { text: `Your name was not changed. ${explain(error)}`, kind: 'error' });
+      this.#room.tellFailure('Your name was not changed.', error, 'rename');
     }
   }
 }

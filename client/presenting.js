@@ -9,7 +9,9 @@ import { explain } from './words.js';
 /** @import {Capture} from './devices.js' */
 /** @import {Connection} from './protocol.js' */
 
-/** @typedef {{ change: void, notice: { text: string, kind: 'info' | 'error' } }} PresentingEvents */
+/** @import {Notice} from './notices.js' */
+
+/** @typedef {{ change: void, notice: Notice, solved: string }} PresentingEvents */
 
 /** @extends {Emitter<PresentingEvents>} */
 export class Presenting extends Emitter {
@@ -48,17 +50,19 @@ export class Presenting extends Emitter {
         publication.releaseDevices();
         return;
       }
-      if (remark) this.emit('notice', { text: remark, kind: 'info' });
+      this.emit('solved', topicOf(source));
+      if (remark) this.emit('notice', { text: remark, kind: 'info', topic: topicOf(source) });
       this.#watch(publication);
       this.publications.set(source, publication);
-      publication.start();
     });
+    this.publications.get(source)?.start();
   }
 
   /** @param {Source} source */
   async stop(source) {
     const publication = this.publications.get(source);
     if (!publication || this.busy.has(source)) return;
+    this.emit('solved', topicOf(source));
     await this.#busyWith(source, async () => {
       publication.releaseDevices();
       await publication.stop();
@@ -120,7 +124,7 @@ export class Presenting extends Emitter {
   #end(stream) {
     this.#connection
       .request({ type: 'unpublish', stream })
-      .catch((error) => this.emit('notice', { text: explain(error), kind: 'error' }));
+      .catch((error) => this.emit('notice', { text: explain(error), kind: 'error', topic: 'unpublish' }));
   }
 
   /** @param {string} streamId */
@@ -131,16 +135,21 @@ export class Presenting extends Emitter {
   /** @param {Publication} publication */
   #watch(publication) {
     const name = publication.label();
-    publication.on('change', () => this.emit('change', undefined));
-    publication.on('failed', ({ error, tries, givenUp }) => {
-      const what = `Your ${name} does not reach the room. ${explain(error)}`;
-      this.emit('notice', {
-        text: givenUp
-          ? `${what} It was tried ${tries} times; start it again when you like.`
-          : `${what} Trying again (${tries}).`,
-        kind: 'error',
-      });
+    const topic = topicOf(publication.source);
+    let failing = false;
+    publication.on('change', () => {
+      if (failing && publication.state === 'connected') {
+        failing = false;
+        this.emit('solved', topic);
+      }
+      this.emit('change', undefined);
+    });
+    publication.on('failed', ({ error, givenUp }) => {
+      failing = true;
       if (givenUp) void this.stop(publication.source);
+      const next = givenUp ? 'It is not tried again by itself.' : 'It is tried again.';
+      const text = `Your ${name} does not reach the room. ${explain(error)} ${next}`;
+      this.emit('notice', { text, kind: 'error', topic });
     });
     for (const track of publication.stream.getTracks()) {
       track.addEventListener('ended', () => {
@@ -150,11 +159,12 @@ export class Presenting extends Emitter {
             .getTracks()
             .some((other) => other.readyState === 'live' && other.kind === 'video')
         ) {
-          this.emit('notice', { text: 'The microphone stopped; the picture goes on.', kind: 'error' });
+          this.emit('notice', { text: 'The microphone stopped; the picture goes on.', kind: 'error', topic });
           return;
         }
-        this.emit('notice', { text: `Your ${name} was stopped by the browser or unplugged.`, kind: 'info' });
         void this.stop(publication.source);
+        const text = `Your ${name} was stopped by the browser or unplugged.`;
+        this.emit('notice', { text, kind: 'info', topic });
       });
     }
   }
@@ -173,4 +183,12 @@ export class Presenting extends Emitter {
       this.emit('change', undefined);
     }
   }
+}
+
+/**
+ * Of the notices that tell how a source fares.
+ * @param {Source} source
+ */
+function topicOf(source) {
+  return `publish:${source}`;
 }

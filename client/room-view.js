@@ -44,6 +44,7 @@ export class RoomView {
       room.on('entered', () => this.#entered()),
       room.connection.on('state', () => this.#showConnection()),
       () => this.#stage.destroy(),
+      () => this.#chat.destroy(),
       () => this.#jump.destroy(),
     );
     this.#entered();
@@ -104,7 +105,9 @@ export class RoomView {
 
   #showHead() {
     const { state } = this.#room;
-    setText(part(this.root, 'title'), state?.name ?? '');
+    const title = part(this.root, 'title');
+    setText(title, state?.name ?? '');
+    title.title = state?.name ?? '';
     const badge = part(this.root, 'room-state');
     setText(badge, state ? (ROOM_STATES[state.state] ?? state.state) : '');
     badge.dataset['state'] = state?.state ?? '';
@@ -125,6 +128,7 @@ export class RoomView {
               ? ['connected', 'Connected']
               : ['entering', 'Entering the room…'];
     shown.dataset['state'] = state;
+    shown.title = words;
     setText(shown, words);
     this.#retry.hidden = !(status === 'refused' || phase === 'waiting');
     setText(this.#retry, status === 'refused' ? 'Connect again' : 'Try now');

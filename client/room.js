@@ -11,6 +11,7 @@ import { explain, explainClosing } from './words.js';
 
 /** @import {Closing, ErrorCode, Joined, ServerMessage} from './messages.d.ts' */
 /** @import {Connection} from './protocol.js' */
+/** @import {Notice} from './notices.js' */
 /** @import {Part} from './room-state.js' */
 
 /**
@@ -19,11 +20,16 @@ import { explain, explainClosing } from './words.js';
  * @typedef {'outside' | 'entering' | 'inside' | 'interrupted' | 'refused'} RoomStatus
  */
 
-/** @typedef {{ text: string, kind: 'info' | 'error' }} Notice */
-
 /**
- * `media`: what is presented or watched by oneself.
- * @typedef {{ change: Part | 'status' | 'media', notice: Notice, entered: RoomState }} RoomEvents
+ * `change`: `media` is what is presented or watched by oneself. `solved`: what the notice of this topic told is over.
+ * `moved`: to another room or to none, so that no notice of the one before holds any more.
+ * @typedef {{
+ *   change: Part | 'status' | 'media',
+ *   notice: Notice,
+ *   solved: string,
+ *   moved: void,
+ *   entered: RoomState,
+ * }} RoomEvents
  */
 
 /** Refusals of a `join` that a later try meets again. @type {Set<ErrorCode>} */
@@ -54,15 +60,17 @@ export class Room extends Emitter {
     this.watching = new Watching(connection);
     this.presenting.on('change', () => this.emit('change', 'media'));
     this.presenting.on('notice', (notice) => this.emit('notice', notice));
+    this.presenting.on('solved', (topic) => this.emit('solved', topic));
     this.watching.on('change', () => this.emit('change', 'media'));
-    this.watching.on('failed', ({ stream, error, tries }) => this.#viewFailed(stream, error, tries));
+    this.watching.on('failed', (failure) => this.#viewFailed(failure));
+    this.watching.on('solved', (stream) => this.emit('solved', `view:${stream}`));
     connection.on('ready', ({ joined }) => (joined ? this.#resumed(joined) : this.#freshSession()));
     connection.on('lost', ({ code, final }) => this.#lost(code, final));
     connection.on('message', (message) => this.#received(message));
     connection.on('unasked', (error) => {
       // A candidate that comes too late speaks of a stream or view that is over: nobody misses it.
       if (error.message === 'candidate') console.debug('candidate refused', error);
-      else this.#tell(explain(new ProtocolError(error)), 'error');
+      else this.#tell(explain(new ProtocolError(error)), 'error', `refusal:${error.code}`);
     });
   }
 
@@ -100,6 +108,7 @@ export class Room extends Emitter {
     this.connection.close();
     this.state = null;
     this.#setStatus('outside');
+    this.emit('moved', undefined);
   }
 
   /**
@@ -117,6 +126,17 @@ export class Room extends Emitter {
    */
   async say(text) {
     await this.connection.request({ type: 'chat', text });
+  }
+
+  /**
+   * Tell that something was not done.
+   * @param {string} what in a sentence; empty: the error says it
+   * @param {unknown} error
+   * @param {string} topic of the notice, where not the lost connection is at fault
+   */
+  tellFailure(what, error, topic) {
+    const text = `${what} ${explain(error)}`.trim();
+    this.#tell(text, 'error', error instanceof ConnectionLost ? 'presence' : topic);
   }
 
   /** All peer connections by stream id. */
@@ -161,12 +181,12 @@ export class Room extends Emitter {
     if (error instanceof ConnectionLost || this.#wanted === null) return;
     if (error instanceof ProtocolError && HOPELESS.has(error.code)) {
       this.#setStatus('refused');
-      this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error');
+      this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error', 'presence');
       return;
     }
     this.#joinTries += 1;
     if (this.#joinTries === 1)
-      this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error');
+      this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error', 'presence');
     this.#timer = setTimeout(() => void this.#join(), backoff(this.#joinTries));
   }
 
@@ -176,7 +196,10 @@ export class Room extends Emitter {
   #entered(joined) {
     const back = this.state !== null && sameRoom(this.state.name, joined.room);
     this.watching.leave();
-    if (!back) this.presenting.leave();
+    if (!back) {
+      this.presenting.leave();
+      this.emit('moved', undefined);
+    }
     this.state = new RoomState(joined);
     this.#inside();
     if (back) this.presenting.startAnew();
@@ -199,6 +222,7 @@ export class Room extends Emitter {
     if (!state) return;
     this.#joinTries = 0;
     this.#setStatus('inside');
+    this.emit('solved', 'presence');
     this.emit('entered', state);
     this.watching.follow(this.othersStreams());
     void this.#goOn();
@@ -229,7 +253,7 @@ export class Room extends Emitter {
     // With the connection lost, the wish is kept: `ready` goes on from there.
     if (error instanceof ConnectionLost || this.#wanted !== room || !this.state) return;
     this.#wanted = this.state.name;
-    this.#tell(`You cannot go to “${room}”. ${explain(error)}`, 'error');
+    this.#tell(`You cannot go to “${room}”. ${explain(error)}`, 'error', 'switch');
     this.emit('entered', this.state);
   }
 
@@ -260,10 +284,9 @@ export class Room extends Emitter {
 
   /** @param {Closing} closing */
   #closing({ scope, reason }) {
-    const why = reason ? ` (${reason})` : '';
     if (scope === 'server') {
       this.#serverCloses = true;
-      this.#tell(`The server is going down${why}. The page comes back by itself when it can.`, 'info');
+      this.#tell('The server is going down. The page comes back by itself when it can.', 'info', 'presence');
       return;
     }
     this.connection.forgetRoom();
@@ -272,7 +295,12 @@ export class Room extends Emitter {
     this.#setStatus('entering');
     // The rooms of a server that closes are closed with it; `ready` of the next one goes on from there.
     if (this.#serverCloses) return;
-    this.#tell(`The room is being closed${why}. You enter it again as soon as that is possible.`, 'info');
+    const why = reason ? ` (${reason})` : '';
+    this.#tell(
+      `The room is being closed${why}. You enter it again as soon as that is possible.`,
+      'info',
+      'presence',
+    );
     this.#joinTries = 1;
     this.#timer = setTimeout(() => void this.#join(), backoff(1));
   }
@@ -292,31 +320,31 @@ export class Room extends Emitter {
     this.presenting.leave();
     this.watching.leave();
     this.#setStatus('refused');
-    this.#tell(explainClosing(code), 'error');
+    this.#tell(explainClosing(code), 'error', 'presence');
   }
 
-  /**
-   * @param {string} id
-   * @param {Error} error
-   * @param {number} tries
-   */
-  #viewFailed(id, error, tries) {
+  /** @param {import('./watching.js').WatchingEvents['failed']} failure */
+  #viewFailed({ stream: id, error, tries, givenUp }) {
     const stream = this.state?.streams.get(id);
     // Its tile goes on saying that it is tried again; one notice is enough.
     if (!stream || tries > 1) return;
     const name = this.state?.nameOf(stream.participant);
+    const next = givenUp ? 'It is not tried again by itself.' : 'It is tried again.';
     this.#tell(
-      `${name}’s ${stream.source} cannot be received. ${explain(error)} It is tried again.`,
+      `${name}’s ${stream.source} cannot be received. ${explain(error)} ${next}`,
       'error',
+      // What makes it give up is the same for every view.
+      givenUp ? 'view' : `view:${id}`,
     );
   }
 
   /**
    * @param {string} text
    * @param {Notice['kind']} kind
+   * @param {string} topic
    */
-  #tell(text, kind) {
-    this.emit('notice', { text, kind });
+  #tell(text, kind, topic) {
+    this.emit('notice', { text, kind, topic });
   }
 
   /** @param {RoomStatus} status */

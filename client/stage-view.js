@@ -2,6 +2,7 @@
 
 import { button, part, setText, updateList } from './dom.js';
 import { tileWidth } from './grid.js';
+import { Sound } from './sound.js';
 import { Tile } from './tile.js';
 
 /** @import {StreamInfo} from './messages.d.ts' */
@@ -12,6 +13,8 @@ import { Tile } from './tile.js';
 
 const GAP = 12;
 const LEAST_WIDTH = 160;
+/** A page narrower than this shows few large tiles rather than many small ones: none below this part of it. */
+const NARROW = { below: 480, leastPart: 0.66 };
 
 /** @type {Record<TileState, string>} */
 const LABELS = {
@@ -19,6 +22,7 @@ const LABELS = {
   live: 'Live',
   stalled: 'Stalled',
   retrying: 'Trying again',
+  failed: 'Failed',
   hidden: 'Hidden',
 };
 
@@ -28,14 +32,14 @@ const WORDS = {
   live: '',
   stalled: 'Stalled: no media arrive just now.',
   retrying: 'No way to the media server. Trying again…',
+  failed: 'This cannot be received.',
   hidden: 'Hidden: you receive nothing of it.',
 };
 
 export class StageView {
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
-  /** The browser refused sound until the user does something here. */
-  #soundRefused = false;
+  #sound = new Sound(() => this.update());
   #ratio = 4 / 3;
 
   /**
@@ -46,19 +50,20 @@ export class StageView {
     this.#room = room;
     this.#list = part(root, 'stage');
     this.#empty = part(root, 'stage-empty');
-    this.#sound = button(root, 'enable-sound');
-    this.#sound.addEventListener('click', () => this.#soundOn());
+    this.#soundButton = button(root, 'enable-sound');
+    this.#soundButton.addEventListener('click', () => this.#sound.turnOn());
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);
   }
   #room;
   #list;
   #empty;
-  #sound;
+  #soundButton;
   #sizes;
 
   destroy() {
     this.#sizes.disconnect();
+    this.#sound.destroy();
     for (const { video } of this.#tiles.values()) video.srcObject = null;
   }
 
@@ -75,10 +80,12 @@ export class StageView {
     for (const [key, { video }] of this.#tiles) {
       if (keys.has(key)) continue;
       video.srcObject = null;
+      this.#sound.remove(video);
       this.#tiles.delete(key);
     }
     setText(this.#empty, infos.length > 0 ? '' : this.#emptyWords());
-    this.#sound.hidden = !this.#soundRefused || !infos.some((info) => !info.own);
+    const watched = infos.some((info) => !info.own && info.state !== 'hidden');
+    this.#soundButton.hidden = !this.#sound.refused || !watched;
     this.#ratio = infos.some((info) => info.key.endsWith('.screen')) ? 16 / 9 : 4 / 3;
     this.#layOut();
   }
@@ -111,9 +118,13 @@ export class StageView {
         watching.views.get(info.key)?.state === 'idle' ? watching.show(info.key) : watching.hide(info.key),
       picture: () => this.update(),
       fullScreenFailed: (error) =>
-        this.#room.emit('notice', { text: `Full screen is not possible (${String(error)}).`, kind: 'error' }),
+        this.#room.emit('notice', {
+          text: `Full screen is not possible (${String(error)}).`,
+          kind: 'error',
+          topic: 'full-screen',
+        }),
     });
-    if (!info.own) tile.video.muted = this.#soundRefused;
+    if (!info.own) this.#sound.add(tile.video);
     this.#tiles.set(info.key, tile);
     return tile.root;
   }
@@ -123,40 +134,13 @@ export class StageView {
     const tile = this.#tiles.get(info.key);
     if (!tile) return;
     tile.update(info);
-    if (tile.attach(info.media)) void this.#play(tile.video);
-  }
-
-  /** @param {HTMLVideoElement} video */
-  async #play(video) {
-    try {
-      await video.play();
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      if (error.name === 'NotAllowedError' && !video.muted) {
-        this.#soundRefused = true;
-        video.muted = true;
-        this.update();
-        await this.#play(video);
-      } else {
-        // A newer stream took this one's place in the player, or the tile is gone.
-        console.debug('not played', error);
-      }
-    }
-  }
-
-  #soundOn() {
-    this.#soundRefused = false;
-    for (const tile of this.#tiles.values()) {
-      if (tile.root.dataset['testid'] === 'own-tile') continue;
-      tile.video.muted = false;
-      void this.#play(tile.video);
-    }
-    this.update();
+    if (tile.attach(info.media)) void this.#sound.play(tile.video);
   }
 
   #layOut() {
     const area = { width: this.#list.clientWidth, height: this.#list.clientHeight };
-    const tile = { ratio: this.#ratio, gap: GAP, least: LEAST_WIDTH };
+    const least = document.documentElement.clientWidth < NARROW.below ? area.width * NARROW.leastPart : LEAST_WIDTH;
+    const tile = { ratio: this.#ratio, gap: GAP, least };
     const width = tileWidth(area, this.#list.children.length, tile);
     this.#list.style.setProperty('--tile-width', `${width}px`);
     this.#list.style.setProperty('--tile-ratio', String(this.#ratio));
@@ -239,8 +223,9 @@ function othersInfo(name, stream, view, hasPicture) {
  */
 function viewState(stream, view, hasPicture) {
   if (view.state === 'idle') return 'hidden';
+  if (view.state === 'given-up') return 'failed';
   if (view.state === 'waiting' || view.state === 'offline') return 'retrying';
-  if (stream.state === 'stalled' || view.serverState === 'stalled') return 'stalled';
+  if (stream.state === 'stalled' || view.serverState === 'stalled' || view.stalled) return 'stalled';
   if (view.state !== 'connected' || view.stream.getTracks().length === 0) return 'waiting';
   const complete = view.stream.getVideoTracks().length > 0 ? hasPicture : view.settled;
   return complete ? 'live' : 'waiting';

@@ -1,5 +1,6 @@
 // One's view of somebody's stream: the link that receives it, and the tracks whose media have come.
 
+import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './media-link.js';
 
 /** @import {StreamState} from './messages.d.ts' */
@@ -18,6 +19,7 @@ export class Viewing extends MediaLink {
   settled = false;
   /** What the server says of this view. @type {StreamState} */
   serverState = 'negotiating';
+  #flow = new Flow();
 
   /**
    * @param {Connection} connection
@@ -43,6 +45,7 @@ export class Viewing extends MediaLink {
     this.stream = stream;
     this.settled = false;
     this.serverState = 'negotiating';
+    this.#flow = new Flow();
     pc.addTransceiver('audio', { direction: 'recvonly' });
     pc.addTransceiver('video', { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
@@ -54,6 +57,21 @@ export class Viewing extends MediaLink {
       if (track.muted) track.addEventListener('unmute', arrived, { once: true });
       else arrived();
     });
+  }
+
+  /** Whether media came, and come no more. */
+  get stalled() {
+    return this.#flow.stalled;
+  }
+
+  /** Look whether media still come. */
+  async measure() {
+    const flow = this.#flow;
+    const report = await this.peer?.pc.getStats();
+    if (!report) return;
+    const { stalled } = flow;
+    flow.measure(receivedSoFar(report.values()), performance.now());
+    if (flow.stalled !== stalled) this.emit('change', undefined);
   }
 
   /** @param {MediaStream} stream */

@@ -6,12 +6,24 @@ import { Viewing } from './viewing.js';
 /** @import {CandidateFound, StreamChanged, StreamInfo} from './messages.d.ts' */
 /** @import {Connection} from './protocol.js' */
 
-/** @typedef {{ change: void, failed: { stream: string, error: Error, tries: number } }} WatchingEvents */
+/** Milliseconds between looks at whether media still come. */
+const MEASURE_EVERY = 1_000;
+
+/**
+ * `solved`: the stream of this id is received, or need not be.
+ * @typedef {{
+ *   change: void,
+ *   failed: { stream: string, error: Error, tries: number, givenUp: boolean },
+ *   solved: string,
+ * }} WatchingEvents
+ */
 
 /** @extends {Emitter<WatchingEvents>} */
 export class Watching extends Emitter {
   /** By stream id; a stream that is hidden has a view that is idle. @type {Map<string, Viewing>} */
   views = new Map();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #measuring;
 
   /** @param {Connection} connection */
   constructor(connection) {
@@ -30,15 +42,21 @@ export class Watching extends Emitter {
       if (ids.has(id)) continue;
       this.views.delete(id);
       view.drop();
+      this.emit('solved', id);
     }
     for (const id of ids) {
       if (this.views.has(id)) continue;
       const view = new Viewing(this.#connection, id);
       this.views.set(id, view);
-      view.on('change', () => this.emit('change', undefined));
-      view.on('failed', ({ error, tries }) => this.emit('failed', { stream: id, error, tries }));
+      view.on('change', () => {
+        if (view.state === 'connected' || view.state === 'idle') this.emit('solved', id);
+        this.emit('change', undefined);
+      });
+      view.on('failed', (failure) => this.emit('failed', { stream: id, ...failure }));
       if (this.#open() < (this.#connection.welcome?.limits.views ?? Infinity)) view.start();
     }
+    clearInterval(this.#measuring);
+    if (ids.size > 0) this.#measuring = setInterval(() => this.#measure(), MEASURE_EVERY);
     this.emit('change', undefined);
   }
 
@@ -75,6 +93,10 @@ export class Watching extends Emitter {
   /** Back in the room by the same session. */
   resume() {
     for (const view of this.views.values()) view.resume(true);
+  }
+
+  #measure() {
+    for (const view of this.views.values()) void view.measure();
   }
 
   #open() {

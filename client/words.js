@@ -12,6 +12,7 @@ const REFUSALS = {
   illegal_in_state: 'That is not possible at the moment.',
   rate_limited: 'That was too much in a short time. Wait a moment.',
   server_full: 'The server is full.',
+  server_closing: 'The server is going down.',
   room_full: 'The room is full.',
   already_in_room: 'You are in this room already.',
   too_many_presenters: 'As many people present in this room as may.',
@@ -26,6 +27,7 @@ const REFUSALS = {
   sdp_invalid: 'The server cannot use what the browser offered.',
   media_unavailable: 'No media server can be reached at the moment.',
   media_failed: 'The media server could not do this.',
+  ended: 'It ended before it began.',
   session_unknown: 'The earlier session is over.',
   room_closed: 'The room was closed.',
 };
@@ -36,6 +38,7 @@ const FAILURES = {
   media_unavailable: 'no media server can be reached at the moment',
   failed: 'the media server could not keep it going',
   no_media_path: 'no network path to the media server was found',
+  ice_servers: 'the browser cannot use the STUN or TURN servers that this server names (its operator can mend that)',
 };
 
 /** @type {Record<number, string>} */

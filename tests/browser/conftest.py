@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 from tests.system.program import Program, running
 
@@ -57,16 +57,23 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture
 def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
-    """Opens pages of the program, each a person of its own; what a page logs as an error fails the test."""
+    """Opens pages, each a person of its own; an error that a page logs fails the test, unless it `expects` it."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_page(path: str, name: str = "Guest", viewport: ViewportSize = DESKTOP, **options: Any) -> Page:
+    def open_page(
+        path: str, name: str = "Guest", viewport: ViewportSize = DESKTOP, expects: str = "\0", **options: Any
+    ) -> Page:
         context = browser.new_context(viewport=viewport, permissions=["camera", "microphone"], **options)
         contexts.append(context)
         context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
         page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type == "error" and expects not in message.text:
+                errors.append(message.text)
+
+        page.on("console", on_console)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(program.address.rstrip("/") + path)
         return page

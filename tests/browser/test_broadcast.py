@@ -22,8 +22,8 @@ UNTIL = """async (condition) => {
     for (const [stream, peer] of window.roomfsm.peerConnections())
       for (const report of (await peer.getStats()).values())
         if (report.type === 'inbound-rtp' && report.kind === 'video')
-          videos.push({stream, old: Boolean(peer.isOld), frames: report.framesDecoded ?? 0, width: report.frameWidth ?? 0,
-                       height: report.frameHeight ?? 0});
+          videos.push({stream, old: Boolean(peer.isOld), frames: report.framesDecoded ?? 0,
+                       width: report.frameWidth ?? 0, height: report.frameHeight ?? 0});
     if (holds(videos)) return videos;
     if (performance.now() > deadline) throw new Error(`not ${condition}: ${JSON.stringify(videos)}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -175,3 +175,27 @@ def test_a_presenter_who_closes_the_tab_is_gone_at_once(open_page: OpenPage, roo
     ada.close()
     expect(bob.get_by_test_id("tile")).to_have_count(0)
     expect(bob.get_by_test_id("roster-entry")).to_have_count(1)
+
+
+def test_one_who_is_on_air_is_asked_before_leaving(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(f"{room}-other", "Bob")
+    broadcasts(ada)
+    jump = ada.locator(f"[data-testid=jump-link][data-room='{room.removeprefix('/r/')}-other']")
+    jump.click()
+    ada.get_by_test_id("confirm-stay").click()
+    expect(ada.get_by_test_id("stop-camera")).to_be_visible()
+    jump.click()
+    ada.keyboard.press("Escape")
+    expect(ada.get_by_test_id("room-title")).to_have_text(room.removeprefix("/r/"))
+    jump.click()
+    ada.get_by_test_id("confirm-leave").click()
+    expect(bob.get_by_test_id("roster-entry")).to_have_count(2)
+    expect(ada.get_by_test_id("start-camera")).to_be_visible()
+
+
+def test_an_address_that_cannot_be_a_room_is_told_in_words(open_page: OpenPage) -> None:
+    # The browser logs the status of the page itself as an error.
+    for path, said in (("/r/a%20b", "cannot be a room"), ("/anything", "no page")):
+        page = open_page(path, "Ada", expects="404")
+        expect(page.get_by_test_id("lobby-room-input")).to_be_visible()
+        expect(page.get_by_text(said)).to_be_visible()

@@ -1,0 +1,40 @@
+// Whether a received stream's media still come, read off the peer connection's statistics (W3C webrtc-stats).
+
+/** Milliseconds without anything new after which a stream counts as stalled. */
+const STALLED_AFTER = 3_000;
+
+export class Flow {
+  /** Nothing new for a while, though there was something before. */
+  stalled = false;
+  #count = 0;
+  #since = 0;
+
+  /**
+   * @param {number} count of frames or packets so far; another count than before is something new
+   * @param {number} now milliseconds
+   */
+  measure(count, now) {
+    if (count !== this.#count) {
+      this.#count = count;
+      this.#since = now;
+      this.stalled = false;
+    } else if (count > 0) {
+      this.stalled = now - this.#since >= STALLED_AFTER;
+    }
+  }
+}
+
+/**
+ * @param {Iterable<any>} reports of one peer connection
+ * @returns {number} decoded frames; of sound only, received packets
+ */
+export function receivedSoFar(reports) {
+  let frames = 0;
+  let packets = 0;
+  for (const report of reports) {
+    if (report.type !== 'inbound-rtp') continue;
+    if (report.kind === 'video') frames += report.framesDecoded ?? 0;
+    else packets += report.packetsReceived ?? 0;
+  }
+  return frames > 0 ? frames : packets;
+}
