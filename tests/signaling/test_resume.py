@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from roomfsm.rooms.events import Away, Event
 from roomfsm.rooms.room import Room
@@ -54,7 +55,7 @@ async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
             await held.wait()
 
     monkeypatch.setattr(Room, "post", held_back)
-    with trio.fail_after(20):
+    with trio.fail_after(20), capture_logs() as logged:
         async with serving(media_server, resume_window=0.05) as server, open_client(server.url) as bob:
             await bob.join("blue", "Bob")
             async with open_client(server.url) as ada:
@@ -67,3 +68,4 @@ async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
                 # Longer than the window: were it still running, it would end now.
                 await trio.sleep(0.2)
                 assert (await back.ask("chat", text="still here"))["line"]["participant"] == ada.me
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
