@@ -9,7 +9,7 @@ import msgspec
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import IllegalInState, Malformed, Refusal, UnknownMessage
 from roomfsm.protocol.fields import PATTERN_MEANINGS, Ref
-from roomfsm.protocol.server import Error, ServerMessage
+from roomfsm.protocol.server import Error, Joined, ServerMessage
 
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
@@ -70,22 +70,18 @@ class Outgoing:
     """A server message encoded once, to be delivered to many.
 
     `merge_key`: while an older message of the same key still waits in an outbox, this one takes its
-    place. `wire` is the transport's own encoding, made by the first connection that sends it and
-    shared by the others.
+    place. `is_reply`: it answers a message of its one recipient, and is no news of the room. `wire` is the
+    transport's own encoding, made by the first connection that sends it and shared by the others.
     """
 
-    __slots__ = ("merge_key", "message", "payload", "wire")
+    __slots__ = ("is_reply", "merge_key", "message", "payload", "wire")
 
     def __init__(self, message: ServerMessage, merge_key: str | None = None) -> None:
         self.message = message
         self.merge_key = merge_key
         self.payload = _encoder.encode(message)
         self.wire: bytes | None = None
-
-    @property
-    def is_reply(self) -> bool:
-        """Whether it answers a message of its recipient, and is no news of the room."""
-        return isinstance(self.message, Error) or getattr(self.message, "ref", None) is not None
+        self.is_reply = isinstance(message, Error | Joined) or getattr(message, "ref", None) is not None
 
 
 def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, stream: str | None = None) -> Error:

@@ -85,10 +85,13 @@ class Session:
 
         While away nothing is kept: `joined` tells all to one who comes back, and news from before it, none.
         """
-        if isinstance(outgoing.message, Joined):
-            self._behind = False
-        if self.connection is not None and (outgoing.is_reply or (room is self._room and not self._behind)):
-            self.connection.send(outgoing)
+        if self.connection is None:
+            return
+        if self._behind or room is not self._room:
+            if not outgoing.is_reply:
+                return
+            self._behind = self._behind and not isinstance(outgoing.message, Joined)
+        self.connection.send(outgoing)
 
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""
