@@ -63,8 +63,8 @@ has_endpoint = Guard[RoomFacts]("own stream or viewed", lambda f: f.own_stream o
 may_view = Guard[RoomFacts]("views below the bound", lambda f: f.views <= f.max_views, ErrorCode.TOO_MANY_VIEWS)
 people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
-streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.people > 0 and f.streams > 0)
-no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.people > 0 and f.streams == 0)
+streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
+no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams == 0)
 
 Do = RoomEffect
 _publish = (not_publishing, may_present)
@@ -82,8 +82,8 @@ ROOM: Table[RoomFacts] = Table(
         Row(("join",), ("waiting", "broadcasting"), STAYS, (not_in_yet, room_has_place), (Do.ADMIT,)),
         Row(("leave",), ("waiting",), STAYS, (people_remain,), (Do.DISMISS,)),
         Row(("leave",), ("waiting", "broadcasting"), "empty", (nobody_remains,), (Do.DISMISS,)),
-        Row(("leave",), ("broadcasting",), STAYS, (streams_remain,), (Do.DISMISS,)),
-        Row(("leave",), ("broadcasting",), "waiting", (no_stream_remains,), (Do.DISMISS,)),
+        Row(("leave",), ("broadcasting",), STAYS, (people_remain, streams_remain), (Do.DISMISS,)),
+        Row(("leave",), ("broadcasting",), "waiting", (people_remain, no_stream_remains), (Do.DISMISS,)),
         Row(("leave",), ("closing",), STAYS, (), (Do.DISMISS,)),
         # One may go if the other room admits one; that done, it is a leave.
         Row(("switch",), ("waiting", "broadcasting"), STAYS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
@@ -52,7 +53,7 @@ class LegFailed(Exception):
         self.refusal = Refusal(code, detail)
 
 
-class Leg(Model):
+class Leg(Model, ABC):
     """One browser's endpoint: negotiated once, fed with candidates, watched until it ends.
 
     `ref` is that of the message that asked for it, until the answer has gone out.
@@ -172,13 +173,13 @@ class Leg(Model):
     async def _media_connected(self, endpoint: WebRtcEndpoint) -> None:
         """What to do once media can flow."""
 
+    @abstractmethod
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         """The media type and state if the event tells of the flow that makes this leg live."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         """Ask for what `_flow_of` reads from events."""
-        raise NotImplementedError
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
         for media_type in (MediaType.AUDIO, MediaType.VIDEO):

@@ -1,0 +1,96 @@
+"""Whatever triggers come with whatever facts, in any order: a machine is where its table says, or where it was."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.stream import STREAM, VIEW
+from roomfsm.lifecycle.table import STAYS, Row, Table
+from roomfsm.protocol.errors import IllegalInState, Refusal
+
+count = st.integers(0, 3)
+ROOM_FACTS = st.builds(
+    RoomFacts,
+    people=count,
+    streams=count,
+    presenters=count,
+    views=count,
+    max_people=count,
+    max_presenters=count,
+    max_views=count,
+    member=st.booleans(),
+    stream_exists=st.booleans(),
+    own_stream=st.booleans(),
+    viewing=st.booleans(),
+    publishing=st.booleans(),
+)
+
+
+def judged(table: Table[Any], state: str, trigger: str, facts: Any) -> tuple[Row[Any], Refusal | None]:
+    """The row that `check` finds, or its refusal."""
+    try:
+        return table.check(state, trigger, facts), None
+    except Refusal as refusal:
+        return table.rows[0], refusal
+
+
+@pytest.mark.parametrize(
+    ("table", "facts"),
+    [
+        (ROOM, ROOM_FACTS),
+        (SESSION, st.builds(SessionFacts, token_known=st.booleans())),
+        (STREAM, st.none()),
+        (VIEW, st.none()),
+    ],
+    ids=lambda value: value.name if isinstance(value, Table) else "",
+)
+def test_any_course(table: Table[Any], facts: st.SearchStrategy[Any]) -> None:
+    names = {state.name for state in table.states}
+
+    class Course(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = table.new()
+            self.ended = False
+
+        @rule(trigger=st.sampled_from(table.triggers), facts=facts)
+        def fire(self, trigger: str, facts: Any) -> None:
+            before = self.model.state
+            self.ended = table.state(before).final
+            row, refusal = judged(table, before, trigger, facts)
+            if refusal is not None:
+                with pytest.raises(type(refusal), match=str(refusal)):
+                    table.fire(self.model, trigger, facts)
+                assert isinstance(refusal, IllegalInState) == (trigger not in table.legal(before))
+                assert self.model.state == before
+                return
+            step = table.fire(self.model, trigger, facts)
+            assert all(guard.holds(facts) for guard in row.guards)
+            assert (step.source, step.dest) == (before, before if row.dest == STAYS else row.dest)
+            assert (self.model.state, step.effects) == (step.dest, row.effects)
+
+        @invariant()
+        def is_somewhere(self) -> None:
+            assert self.model.state in names
+
+        @precondition(lambda self: self.ended)
+        @invariant()
+        def never_comes_back(self) -> None:
+            assert table.state(self.model.state).final
+
+    run_state_machine_as_test(Course)
+
+
+@given(st.sampled_from([state.name for state in ROOM.states]), st.sampled_from(ROOM.triggers), ROOM_FACTS)
+def test_no_facts_are_left_without_an_answer(state: str, trigger: str, facts: RoomFacts) -> None:
+    """Where rows are picked by facts one of them fits, or a guard refuses: `check` has no third way out."""
+    with suppress(Refusal):
+        assert ROOM.check(state, trigger, facts) in ROOM.rows
