@@ -30,8 +30,8 @@ class Link[Room](Protocol):
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""
 
-    def unseated(self, room: Room, trigger: str) -> None:
-        """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
+    def unseated(self, room: Room) -> None:
+        """`room` has put the session out, if that is where it sat."""
 
 
 class Participant:

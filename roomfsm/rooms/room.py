@@ -160,7 +160,7 @@ class Room:
         for participant in tuple(self.people.values()):
             if not ROOM.state(self.state).final:
                 participant.send(Closing(scope="room", reason="room_failed"))
-            participant.link.unseated(self, "dismissed")
+            participant.link.unseated(self)
         self.people.clear()
 
     def _handle(self, event: Event) -> None:
@@ -238,7 +238,6 @@ class Room:
             ref=event.ref,
         )
         del self.people[participant.id]
-        participant.link.unseated(self, event.trigger)
         self._log.info("left", participant=participant.id, reason=event.reason, people=len(self.people))
 
     def _mark_away(self, event: Away) -> None:

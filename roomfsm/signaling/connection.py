@@ -41,11 +41,6 @@ class Connection:
         self._close_code = CloseCode.NORMAL
 
     @property
-    def outbox_depth(self) -> int:
-        """How many messages wait because the browser reads slowly."""
-        return self._stream.waiting[0]
-
-    @property
     def left(self) -> bool:
         """Whether nobody will come back for the session: the browser said goodbye, or it was expelled."""
         if self._close.is_set():

@@ -24,6 +24,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import Joined, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
@@ -98,16 +99,13 @@ class Session:
         before, self._room = self._room, room
         self._fire("join" if before is None else "switch")
         if before is not None:
-            # As a task of its own: whatever becomes of the connection meanwhile, the seat there is given up.
-            self._departure = Depart(self, "switched")
-            self._home.start_soon(self._leave, before, self._departure)
+            self._departure = self._give_up(before, "switched")
 
-    def unseated(self, room: Room, trigger: str) -> None:
-        """The session is out of `room`, if that is where it sat; `trigger` moves its machine."""
+    def unseated(self, room: Room) -> None:
+        """`room` has put the session out, if that is where it sat."""
         if room is self._room:
             self._room = None
-            # While the room had a leave to handle the connection may have been lost.
-            self._fire(trigger if trigger in SESSION.legal(self.state) else "dismissed")
+            self._fire("dismissed")
             self._window.cancel()
             self._home.forget_if_gone(self)
 
@@ -193,8 +191,8 @@ class Session:
                 if self._departure is not None:
                     await self._departure.done.wait()
             case Leave(ref=ref):
-                assert room is not None
-                await self._leave(room, Depart(self, "left", ref))
+                self._fire("leave")
+                await self._depart("left", ref)
             case _:
                 assert room is not None
                 try:
@@ -219,11 +217,17 @@ class Session:
             self._fire("expire")
             await self._depart("disconnected")
 
-    async def _depart(self, reason: str) -> None:
+    async def _depart(self, reason: str, ref: Ref | None = None) -> None:
         room, self._room = self._room, None
         self._home.forget_if_gone(self)
         if room is not None:
-            await self._leave(room, Depart(self, reason))
+            await self._give_up(room, reason, ref).done.wait()
+
+    def _give_up(self, room: Room, reason: str, ref: Ref | None = None) -> Depart:
+        """Give up the seat in `room`, in a task of its own: whatever becomes of the connection meanwhile."""
+        departure = Depart(self, reason, ref)
+        self._home.start_soon(self._leave, room, departure)
+        return departure
 
     async def _leave(self, room: Room, event: Depart) -> None:
         try:

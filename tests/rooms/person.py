@@ -41,23 +41,25 @@ class Person:
         return self._room
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        if room is self._room:
+        if room is self._room or outgoing.is_reply:
             self.messages.append(json.loads(encode(outgoing.message)))
 
     def seated(self, room: Room) -> None:
         SESSION.fire(self._model, "join" if self._room is None else "switch", SessionFacts())
         self._room = room
 
-    def unseated(self, room: Room, trigger: str) -> None:
+    def unseated(self, room: Room) -> None:
         if room is self._room:
             self._room = None
-            SESSION.fire(self._model, trigger, SessionFacts())
+            SESSION.fire(self._model, "dismissed", SessionFacts())
 
     async def join(self, room: str, ref: Ref | None = None) -> None:
         await self._directory.enter(room, Enter(self, self.name, ref))
 
     async def leave(self, reason: str = "left", ref: Ref | None = None) -> None:
-        await self.sits_in.request(Depart(self, reason, ref))
+        room, self._room = self.sits_in, None
+        SESSION.fire(self._model, "leave", SessionFacts())
+        await room.request(Depart(self, reason, ref))
 
     async def say(self, message: RoomMessage) -> None:
         await self.sits_in.post(Ask(self, message))
