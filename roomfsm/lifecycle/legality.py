@@ -15,19 +15,20 @@ MESSAGE_TYPES: tuple[str, ...] = tuple(message_type(message) for message in CLIE
 @cache
 def allowed(session_state: str, room_state: str | None) -> tuple[str, ...]:
     """The message types that are legal in these states, guards aside; `room_state` is None outside rooms."""
-    return tuple(t for t in MESSAGE_TYPES if _refusing(t, session_state, room_state) is None)
+    return tuple(t for t in MESSAGE_TYPES if refusing(t, session_state, room_state) is None)
 
 
 def judge(message: str, session_state: str, room_state: str | None) -> None:
     """Return if the message is legal in these states. Raises `IllegalInState` naming the machine that refuses."""
-    refusing = _refusing(message, session_state, room_state)
-    if refusing is not None:
-        machine, state = refusing
+    by = refusing(message, session_state, room_state)
+    if by is not None:
+        machine, state = by
         raise IllegalInState(message, machine, state, allowed(session_state, room_state))
 
 
 @cache
-def _refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
+def refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
+    """The machine and its state that refuse the message in these states; None if it is legal."""
     if not SESSION.rows_of(session_state, message):
         return SESSION.name, session_state
     if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from roomfsm.lifecycle.table import STAYS, Guard, Row, State, Table
+from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
 from roomfsm.protocol.errors import ErrorCode
 
 
@@ -27,23 +26,82 @@ class RoomFacts:
     publishing: bool = False
 
 
-class RoomEffect(StrEnum):
+_ENDPOINT_FAILURES = (
+    ErrorCode.SDP_INVALID,
+    ErrorCode.MEDIA_UNAVAILABLE,
+    ErrorCode.MEDIA_FAILED,
+    ErrorCode.ENDED,
+)
+
+
+class RoomEffect(Effect):
     """What a room's transition asks the room task to do."""
 
-    ADMIT = "admit"  # snapshot to the newcomer, news to the others
-    DISMISS = "dismiss"  # end the leaver's streams and views, news to the others
-    MARK_AWAY = "mark away"  # news that the connection is lost
-    WELCOME_BACK = "welcome back"  # snapshot to the one who is back, news to the others
-    RENAME = "rename"
-    SAY = "say"  # to everybody and into the history
-    OPEN_STREAM = "open stream"  # endpoint, answer, news
-    END_STREAM = "end stream"  # its views too; release, news
-    OPEN_VIEW = "open view"  # endpoint connected to the stream's, answer
-    END_VIEW = "end view"  # release
-    PASS_CANDIDATE = "pass candidate"  # to the endpoint of one's stream or view
-    LOSE_MEDIA = "lose media"  # end all streams, ask their presenters to publish again
-    TELL_CLOSING = "tell closing"  # to everybody
-    END_STREAMS = "end streams"  # all of them, and their views
+    ADMIT = (
+        "admit",
+        "a seat for the newcomer, who gets the room as it is",
+        (Tell("participantJoined", Audience.OTHERS), Tell("joined", Audience.ASKER)),
+    )
+    DISMISS = (
+        "dismiss",
+        "the leaver's streams and views end, the seat is free",
+        (
+            Tell("streamChanged", Audience.OTHERS, "the leaver viewed it"),
+            Tell("streamEnded", Audience.OTHERS, "the leaver published it"),
+            Tell("participantLeft", Audience.ALL),
+        ),
+    )
+    MARK_AWAY = (
+        "mark away",
+        "the seat is kept while the connection is lost",
+        (Tell("participantChanged", Audience.OTHERS),),
+    )
+    WELCOME_BACK = (
+        "welcome back",
+        "the one who is back gets the room as it is",
+        (Tell("joined", Audience.ASKER), Tell("participantChanged", Audience.ALL)),
+    )
+    RENAME = "rename", "another display name", (Tell("participantChanged", Audience.ALL),)
+    SAY = "say", "a line of chat, which is kept for newcomers", (Tell("chat", Audience.ALL),)
+    OPEN_STREAM = (
+        "open stream",
+        "a media endpoint that takes the offer; its answer comes when the media server gives one",
+        (Tell("streamStarted", Audience.ALL),),
+        _ENDPOINT_FAILURES,
+    )
+    END_STREAM = (
+        "end stream",
+        "the stream's views end, too; their endpoints are released",
+        (Tell("streamEnded", Audience.ALL),),
+    )
+    OPEN_VIEW = (
+        "open view",
+        "a media endpoint connected to the stream's; its answer comes when the media server gives one",
+        (Tell("streamChanged", Audience.ALL),),
+        _ENDPOINT_FAILURES,
+    )
+    END_VIEW = (
+        "end view",
+        "the view's endpoint is released",
+        (Tell("streamChanged", Audience.ALL), Tell("streamChanged", Audience.OWNER)),
+    )
+    PASS_CANDIDATE = (
+        "pass candidate",
+        "to the endpoint of one's stream or view, as soon as it takes candidates; a stale one is dropped",
+        (),
+        (ErrorCode.TOO_MANY_CANDIDATES,),
+    )
+    LOSE_MEDIA = (
+        "lose media",
+        "every stream ends; their presenters should publish again",
+        (Tell("streamEnded", Audience.ALL, "for each stream"),),
+    )
+    TELL_CLOSING = "tell closing", "why the room closes", (Tell("closing", Audience.ALL),)
+    END_STREAMS = (
+        "end streams",
+        "every stream ends, and every view of it",
+        (Tell("streamEnded", Audience.ALL, "for each stream"),),
+    )
 
 
 room_has_place = Guard[RoomFacts]("room has a place", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL)
@@ -71,6 +129,7 @@ _publish = (not_publishing, may_present)
 
 ROOM: Table[RoomFacts] = Table(
     "room",
+    "One room, from the first who joins to the last endpoint released.",
     states=(
         State("empty", "nobody is there; the room ends when it lingered long enough", owns="linger"),
         State("waiting", "people are there, nobody presents"),
@@ -129,4 +188,14 @@ ROOM: Table[RoomFacts] = Table(
             (Do.TELL_CLOSING, Do.END_STREAMS),
         ),
     ),
+    causes={
+        "away": "a participant's connection was lost, and may be resumed",
+        "back": "the connection is back: the session was resumed",
+        "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
+        "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
+        "media_lost": "the media server lost the broadcast, or none could be had",
+        "expire": "the linger time is over",
+        "close": "an administrator closes the room, or the server ends",
+    },
+    moves_tell=(Tell("roomState", Audience.ALL),),
 )

@@ -19,6 +19,7 @@ token_known = Guard[SessionFacts]("token known", lambda f: f.token_known, ErrorC
 
 SESSION: Table[SessionFacts] = Table(
     "session",
+    "One browser's presence: its connection, and the seat that outlives it for a while.",
     states=(
         State("connected", "has a connection, is in no room", owns="connection"),
         State("joined", "has a connection, is in a room", owns="connection"),
@@ -48,4 +49,11 @@ SESSION: Table[SessionFacts] = Table(
         Row(("expire",), ("away",), "gone"),
         Row(("bye",), ("connected", "joined", "away"), "gone"),
     ),
+    causes={
+        "reattach": "another connection resumed this session with its token",
+        "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
+        "dismissed": "the room has ended and put everybody out",
+        "expire": "the resume window is over",
+        "bye": "the connection was closed with a goodbye, or was expelled for what no client may do",
+    },
 )

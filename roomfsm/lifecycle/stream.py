@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from roomfsm.lifecycle.table import STAYS, Row, State, Table
+from roomfsm.lifecycle.table import STAYS, Audience, Effect, Row, State, Table, Tell
 
 
-class EndpointEffect(StrEnum):
-    """What a stream's or a view's transition asks for."""
+class StreamEffect(Effect):
+    """What a stream's transition asks for."""
 
-    SEND_ANSWER = "send answer"
-    KEEP_CANDIDATE = "keep candidate"  # until the endpoint can take it
-    TELL_STATE = "tell state"  # streamChanged
+    SEND_ANSWER = "send answer", "the media server's answer to the offer", (Tell("answer", Audience.OWNER),)
+    KEEP_CANDIDATE = "keep candidate", "until the endpoint can take it"
+    TELL_STATE = "tell state", "the stream has another state", (Tell("streamChanged", Audience.ALL),)
+
+
+class ViewEffect(Effect):
+    """What a view's transition asks for."""
+
+    SEND_ANSWER = "send answer", "the media server's answer to the offer", (Tell("answer", Audience.OWNER),)
+    KEEP_CANDIDATE = "keep candidate", "until the endpoint can take it"
+    TELL_STATE = "tell state", "the view has another state", (Tell("streamChanged", Audience.OWNER),)
 
 
 _states = (
@@ -22,17 +28,39 @@ _states = (
     State("ended", "over; its endpoint is released", final=True),
 )
 _open = ("negotiating", "live", "stalled")
-_rows: tuple[Row[None], ...] = (
-    Row(("answered",), ("negotiating",), STAYS, (), (EndpointEffect.SEND_ANSWER,)),
-    Row(("candidate",), _open, STAYS, (), (EndpointEffect.KEEP_CANDIDATE,)),
-    Row(("flowing",), ("negotiating", "stalled"), "live", (), (EndpointEffect.TELL_STATE,)),
-    Row(("flowing",), ("live",), STAYS),
-    Row(("silent",), ("live",), "stalled", (), (EndpointEffect.TELL_STATE,)),
-    Row(("silent",), ("negotiating", "stalled"), STAYS),
-    Row(("end",), _open, "ended"),
-    # The endpoint may still have something to say while it is being released.
-    Row(("answered", "flowing", "silent"), ("ended",), STAYS),
-)
 
-STREAM: Table[None] = Table("stream", _states, (Row(("view",), _open, STAYS), *_rows))
-VIEW: Table[None] = Table("view", _states, _rows)
+
+def _rows(do: type[StreamEffect] | type[ViewEffect]) -> tuple[Row[None], ...]:
+    return (
+        Row(("answered",), ("negotiating",), STAYS, (), (do.SEND_ANSWER,)),
+        Row(("candidate",), _open, STAYS, (), (do.KEEP_CANDIDATE,)),
+        Row(("flowing",), ("negotiating", "stalled"), "live", (), (do.TELL_STATE,)),
+        Row(("flowing",), ("live",), STAYS),
+        Row(("silent",), ("live",), "stalled", (), (do.TELL_STATE,)),
+        Row(("silent",), ("negotiating", "stalled"), STAYS),
+        Row(("end",), _open, "ended"),
+        # The endpoint may still have something to say while it is being released.
+        Row(("answered", "flowing", "silent"), ("ended",), STAYS),
+    )
+
+
+_causes = {
+    "answered": "the media server answered the offer",
+    "flowing": "the media server sees media flow",
+    "silent": "the media server sees no media flow",
+}
+
+STREAM: Table[None] = Table(
+    "stream",
+    "What a presenter publishes: one endpoint at the media server that takes the media.",
+    _states,
+    (Row(("view",), _open, STAYS), *_rows(StreamEffect)),
+    _causes | {"end": "unpublished, its presenter left, its endpoint failed, or the room's media ended"},
+)
+VIEW: Table[None] = Table(
+    "view",
+    "One viewer's reception of a stream: one endpoint at the media server that passes the media on.",
+    _states,
+    _rows(ViewEffect),
+    _causes | {"end": "unviewed, the viewer left, its endpoint failed, or the stream ended"},
+)

@@ -7,8 +7,9 @@ others carry out. Guards, refusals, diagrams and documents are all read off the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -40,6 +41,53 @@ class Guard[Facts]:
     code: ErrorCode | None = None
 
 
+class Audience(StrEnum):
+    """To whom of a room's people a message goes; the word's docstring in documents."""
+
+    explanation: str
+
+    def __new__(cls, value: str, explanation: str) -> Audience:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+    ASKER = "asker", "the one whose message or connection it is, with the message's `ref` if it had one"
+    OTHERS = "others", "everybody else in the room"
+    ALL = "all", "everybody in the room; the asker's copy carries the message's `ref` if it had one"
+    OWNER = "owner", "the one whose stream or view it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A message type of the protocol that goes out, and to whom; `when` names what must be so, if not always."""
+
+    message: str
+    to: Audience
+    when: str | None = None
+
+
+class Effect(StrEnum):
+    """What a transition asks others to do: in words, whom it tells what (in order), and how it may yet fail.
+
+    `may_fail`: codes of the `error` that the asker may get later instead of what the effect was to bring.
+    """
+
+    meaning: str
+    tells: tuple[Tell, ...]
+    may_fail: tuple[ErrorCode, ...]
+
+    def __new__(
+        cls, value: str, meaning: str, tells: tuple[Tell, ...] = (), may_fail: tuple[ErrorCode, ...] = ()
+    ) -> Effect:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        member.tells = tells
+        member.may_fail = may_fail
+        return member
+
+
 @dataclass(frozen=True, slots=True)
 class Row[Facts]:
     """In any of `sources`, on any of `triggers`: if all `guards` hold go to `dest`, do `effects`."""
@@ -48,7 +96,11 @@ class Row[Facts]:
     sources: tuple[str, ...]
     dest: str
     guards: tuple[Guard[Facts], ...] = ()
-    effects: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+    def dest_from(self, source: str) -> str:
+        """The state that the row leads to from `source`."""
+        return source if self.dest == STAYS else self.dest
 
 
 class Model:
@@ -66,7 +118,7 @@ class Step:
     trigger: str
     source: str
     dest: str
-    effects: tuple[str, ...]
+    effects: tuple[Effect, ...]
 
     @property
     def moved(self) -> bool:
@@ -76,11 +128,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Table[Facts]:
-    """A machine: its states, the first being the initial one, and its rows."""
+    """A machine: its states, the first being the initial one, and its rows.
+
+    `meaning` says what lives through it; `causes` says of each trigger that is no client's message what fires it;
+    `moves_tell` is what goes out after the effects whenever the state is another.
+    """
 
     name: str
+    meaning: str
     states: tuple[State, ...]
     rows: tuple[Row[Facts], ...]
+    causes: Mapping[str, str] = field(default_factory=dict)
+    moves_tell: tuple[Tell, ...] = ()
 
     @property
     def initial(self) -> str:

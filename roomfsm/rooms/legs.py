@@ -28,9 +28,8 @@ from roomfsm.kurento.events import (
     SessionResumed,
 )
 from roomfsm.kurento.objects import WebRtcEndpoint
-from roomfsm.lifecycle.stream import STREAM, VIEW
-from roomfsm.lifecycle.stream import EndpointEffect as Do
-from roomfsm.lifecycle.table import Model, Table
+from roomfsm.lifecycle.stream import STREAM, VIEW, StreamEffect, ViewEffect
+from roomfsm.lifecycle.table import Effect, Model, Table
 from roomfsm.protocol.client import Candidate, Publish, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -60,6 +59,7 @@ class Leg(Model, ABC):
     """
 
     table: ClassVar[Table[None]]
+    do: ClassVar[type[StreamEffect] | type[ViewEffect]]
     asked: ClassVar[str]
     """The client's message that asks for such a leg."""
 
@@ -87,7 +87,7 @@ class Leg(Model, ABC):
         self._connected = trio.Event()
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
 
-    def fire(self, trigger: str) -> tuple[str, ...]:
+    def fire(self, trigger: str) -> tuple[Effect, ...]:
         """Move the leg's machine; the effects to carry out."""
         return self.table.fire(self, trigger, None).effects
 
@@ -101,7 +101,7 @@ class Leg(Model, ABC):
 
         Raises `Refusal` with `TOO_MANY_CANDIDATES`.
         """
-        if Do.KEEP_CANDIDATE not in self.fire("candidate"):
+        if self.do.KEEP_CANDIDATE not in self.fire("candidate"):
             return
         if message.username_fragment is not None and message.username_fragment not in self._ufrags:
             return
@@ -123,7 +123,7 @@ class Leg(Model, ABC):
         Raises `LegFailed` when the media connection is over, or `MediaServerError`.
         """
         answer = await endpoint.process_offer(self._offer)
-        if Do.SEND_ANSWER in self.fire("answered"):
+        if self.do.SEND_ANSWER in self.fire("answered"):
             self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
             self.answered = True
             self.ref = None
@@ -200,7 +200,7 @@ class Leg(Model, ABC):
         self._tell_flow()
 
     def _tell_flow(self) -> None:
-        if Do.TELL_STATE in self.fire("flowing" if self._flowing else "silent"):
+        if self.do.TELL_STATE in self.fire("flowing" if self._flowing else "silent"):
             self._on_change()
 
 
@@ -208,6 +208,7 @@ class Stream(Leg):
     """What a presenter publishes. Its views are children of its scope."""
 
     table = STREAM
+    do = StreamEffect
     asked = message_type(Publish)
 
     def __init__(
@@ -273,6 +274,7 @@ class View(Leg):
     """One viewer's reception of a stream."""
 
     table = VIEW
+    do = ViewEffect
     asked = message_type(ViewMessage)
 
     def __init__(

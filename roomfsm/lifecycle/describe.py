@@ -1,0 +1,101 @@
+"""The machines as plain data, of which diagrams, the specification and the documents are made."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
+from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.session import SESSION
+from roomfsm.lifecycle.stream import STREAM, VIEW
+from roomfsm.lifecycle.table import Table, Tell
+
+MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM, VIEW, SESSION)}
+
+type Json = dict[str, Any]
+
+
+def describe(table: Table[Any]) -> Json:
+    """One machine as JSON-ready data.
+
+    - `states`: name, meaning, owns (the resource whose scope the state is, or null), final, illegal (those of the
+      machine's client messages that have no row there);
+    - `triggers`: name, message (whether it is a client's), cause (of the others);
+    - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
+      guards (name, and the code of the refusal or null), effects (their names);
+    - `effects`: name, meaning, tells (message, to, when), mayFail (codes);
+    - `movesTell`: what goes out after the effects whenever the state is another.
+    """
+    effects = dict.fromkeys(effect for row in table.rows for effect in row.effects)
+    return {
+        "name": table.name,
+        "meaning": table.meaning,
+        "initial": table.initial,
+        "states": [
+            {
+                "name": state.name,
+                "meaning": state.meaning,
+                "owns": state.owns,
+                "final": state.final,
+                "illegal": [t for t in messages_of(table) if not table.rows_of(state.name, t)],
+            }
+            for state in table.states
+        ],
+        "triggers": [
+            {"name": trigger, "message": trigger in MESSAGE_TYPES, "cause": table.causes.get(trigger)}
+            for trigger in table.triggers
+        ],
+        "transitions": [
+            {
+                "trigger": trigger,
+                "from": source,
+                "to": row.dest_from(source),
+                "guards": [{"name": guard.name, "code": guard.code} for guard in row.guards],
+                "effects": list(row.effects),
+            }
+            for row in table.rows
+            for source, trigger in product(row.sources, row.triggers)
+        ],
+        "effects": [
+            {
+                "name": effect,
+                "meaning": effect.meaning,
+                "tells": [_tell(tell) for tell in effect.tells],
+                "mayFail": list(effect.may_fail),
+            }
+            for effect in effects
+        ],
+        "movesTell": [_tell(tell) for tell in table.moves_tell],
+    }
+
+
+def messages_of(table: Table[Any]) -> tuple[str, ...]:
+    """The client messages that the machine has a say in."""
+    return tuple(message for message in MESSAGE_TYPES if message in table.triggers)
+
+
+def describe_legality() -> list[Json]:
+    """What is allowed in each pair of a session's state and its room's (null: in no room), who refuses the rest.
+
+    Only pairs in which a client can send at all: the states of a session that own a connection.
+    """
+    pairs: list[tuple[str, str | None]] = [("connected", None)]
+    pairs += [("joined", state.name) for state in ROOM.states if ROOM.rows_of(state.name, "leave")]
+    return [
+        {
+            "session": session,
+            "room": room,
+            "allowed": list(allowed(session, room)),
+            "refused": {
+                message: {"machine": by[0], "state": by[1]}
+                for message in MESSAGE_TYPES
+                if (by := refusing(message, session, room)) is not None
+            },
+        }
+        for session, room in pairs
+    ]
+
+
+def _tell(tell: Tell) -> Json:
+    return {"message": tell.message, "to": tell.to, "when": tell.when}
