@@ -11,9 +11,14 @@ export interface IceServer {
 
 export interface Limits {
   messageBytes: number;
+  messageBurst: number;
+  messageRate: number;
   chatText: number;
   displayName: number;
+  people: number;
+  presenters: number;
   views: number;
+  candidates: number;
 }
 
 export interface ParticipantInfo {

@@ -82,7 +82,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         open_registry(
             directory,
             settings.signaling,
-            limits_of(settings.signaling.max_message_bytes, settings.rooms.max_views),
+            limits_of(settings.signaling, settings.rooms),
         ) as registry,
         open_http_server(create_app(directory, pool, lambda: len(registry)), max_head=MAX_HEAD) as serve_http,
     ):

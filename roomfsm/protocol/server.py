@@ -21,12 +21,22 @@ class IceServer(_Part, frozen=True):
 
 
 class Limits(_Part, frozen=True):
-    """Bounds a client should know before it meets them."""
+    """Bounds a client should know before it meets them.
+
+    `people` in a room, `presenters` among them, `views` of one participant; `candidates` kept for an endpoint that
+    is not ready yet; `messageBytes` the longest message, `messageBurst` how many at once, `messageRate` how many a
+    second on average; `chatText` and `displayName` in characters.
+    """
 
     message_bytes: int
+    message_burst: int
+    message_rate: float
     chat_text: int
     display_name: int
+    people: int
+    presenters: int
     views: int
+    candidates: int
 
 
 class ParticipantInfo(_Part, frozen=True):

@@ -141,7 +141,8 @@ class Room:
             try:
                 async for event in self._inbox:
                     self._handle(event)
-                    if ROOM.state(self.state).final and not self._broadcasts:
+                    seen_off = not self.people or not self._settings.closing_notice
+                    if ROOM.state(self.state).final and not self._broadcasts and seen_off:
                         break
             finally:
                 on_over()
@@ -228,7 +229,9 @@ class Room:
     def _dismiss(self, event: Depart) -> None:
         participant = self.people[event.link.participant_id]
         for name in tuple(participant.views):
-            self._drop_view(self.streams[name].views[participant.id])
+            stream = self.streams[name]
+            self._drop_view(stream.views[participant.id])
+            self._tell_stream(stream)
         for name in tuple(participant.streams):
             self._drop_stream(self.streams[name], "left")
         tell(
@@ -331,11 +334,13 @@ class Room:
             case Ask(link=link, message=Unview(stream=name, ref=ref)):
                 view = self.streams[name].views[link.participant_id]
                 self._drop_view(view)
+                self._tell_stream(view.stream)
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
                 answered = view.answered
                 self._tell_unanswered(view, refusal)
                 self._drop_view(view)
+                self._tell_stream(view.stream)
                 if answered:
                     self._tell_view(view, reason=str(refusal))
 
@@ -445,12 +450,14 @@ class Room:
         nursery = self._nursery
 
         async def drain() -> None:
+            over = trio.current_time() + self._settings.closing_notice
             with trio.move_on_after(self._settings.closing_deadline):
                 while self._broadcasts:
                     self._released = trio.Event()
                     await self._released.wait()
             if self._broadcasts:
                 self._log.error("endpoints not released in time", broadcasts=len(self._broadcasts))
+            await trio.sleep_until(over)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(drain)

@@ -19,6 +19,10 @@ class RoomSettings:
     closing_deadline: float = field(
         default=2.0, metadata={"help": "seconds that a closing room waits for its endpoints' release"}
     )
+    closing_notice: float = field(
+        default=0.0,
+        metadata={"help": "seconds that a closing room stays at least, its people in it", "zero": True},
+    )
     connect_timeout: float = field(
         default=30.0,
         metadata={"help": "seconds from an answer until the browser's media connection must be up"},

@@ -29,6 +29,7 @@ from roomfsm.protocol.server import Joined, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
 from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.settings import SignalingSettings
 
@@ -248,11 +249,16 @@ class Session:
             self.connection.send(Outgoing(message))
 
 
-def limits_of(max_message_bytes: int, max_views: int) -> Limits:
+def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
     """The bounds that `welcome` tells."""
     return Limits(
-        message_bytes=max_message_bytes,
+        message_bytes=signaling.max_message_bytes,
+        message_burst=signaling.message_burst,
+        message_rate=signaling.message_rate,
         chat_text=fields.MAX_CHAT_TEXT,
         display_name=fields.MAX_DISPLAY_NAME,
-        views=max_views,
+        people=rooms.max_people,
+        presenters=rooms.max_presenters,
+        views=rooms.max_views,
+        candidates=rooms.candidate_buffer,
     )

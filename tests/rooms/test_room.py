@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -224,6 +225,22 @@ async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock)
         await settle()
         assert (bob.last("streamChanged")["view"], bob.last("streamChanged")["ref"]) == ("ended", 3)
         assert media.open == [source]
+
+
+async def test_everybody_is_told_how_many_watch(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        await ada.say(publish())
+        for viewer in (bob, eve):
+            await viewer.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 2
+        await bob.say(Unview(stream=ada.stream(), ref=9))
+        await settle()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 1
+        assert [m["ref"] for m in bob.all("streamChanged") if "ref" in m] == [9]
+        await eve.leave()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 0
 
 
 async def test_a_view_may_come_before_the_stream_has_its_endpoint(autojump_clock: MockClock) -> None:
@@ -496,6 +513,15 @@ async def test_a_closing_room_refuses_all_but_leave_and_says_so(autojump_clock: 
         await settle()
         assert (ada.state, room.people, len(directory)) == ("connected", {}, 0)
         await zoe.join("blue")
+
+
+async def test_a_closing_room_stays_for_its_notice(autojump_clock: MockClock) -> None:
+    async with house(replace(SMALL, closing_notice=1.5)) as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        began = trio.current_time()
+        await directory.close_rooms("drain")
+        assert trio.current_time() - began == pytest.approx(1.5)
+        assert (ada.state, ada.room) == ("connected", None)
 
 
 async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) -> None:
