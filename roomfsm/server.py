@@ -84,7 +84,9 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             settings.signaling,
             limits_of(settings.signaling, settings.rooms),
         ) as registry,
-        open_http_server(create_app(directory, pool, lambda: len(registry)), max_head=MAX_HEAD) as serve_http,
+        open_http_server(
+            create_app(directory, pool, lambda: len(registry), settings.web), max_head=MAX_HEAD
+        ) as serve_http,
     ):
         door = FrontDoor(settings.signaling, registry.serve, serve_http, tls)
         port: int = listeners[0].socket.getsockname()[1]

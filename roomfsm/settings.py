@@ -17,6 +17,7 @@ import msgspec
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.web.settings import MIN_TOKEN, WebSettings
 
 _MAX_PORT = 65_535
 ENVIRONMENT_PREFIX = "ROOMFSM_"
@@ -65,6 +66,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     rooms: RoomSettings = field(default_factory=RoomSettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,9 @@ def _check(settings: Settings) -> None:
                 raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
             if url.startswith("turn") and not (ice_server.username and ice_server.credential):
                 raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
+    token = settings.web.inspect_token
+    if token is not None and not re.fullmatch(rf"[!-~]{{{MIN_TOKEN},}}", token):
+        raise SettingsError(f"--inspect-token: at least {MIN_TOKEN} letters, digits and signs, no spaces")
 
 
 def markdown_table() -> str:

@@ -14,6 +14,7 @@ from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.web.settings import WebSettings
 
 
 def settings(kurento: str, **changes: Any) -> Settings:
@@ -21,13 +22,16 @@ def settings(kurento: str, **changes: Any) -> Settings:
     parts: dict[type[Any], dict[str, Any]] = {ServerSettings: {"kurento": (kurento,), "port": 0}}
     for name, value in changes.items():
         (part,) = (
-            p for p in (ServerSettings, RoomSettings, SignalingSettings) if name in {f.name for f in fields(p)}
+            p
+            for p in (ServerSettings, RoomSettings, SignalingSettings, WebSettings)
+            if name in {f.name for f in fields(p)}
         )
         parts.setdefault(part, {})[name] = value
     return Settings(
         server=ServerSettings(**parts[ServerSettings]),
         rooms=RoomSettings(**parts.get(RoomSettings, {})),
         signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
+        web=WebSettings(**parts.get(WebSettings, {})),
     )
 
 

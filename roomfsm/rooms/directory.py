@@ -74,6 +74,18 @@ class Directory:
             return room
         raise Refusal(ErrorCode.ROOM_CLOSED)
 
+    def find(self, name: str) -> Room | None:
+        """The room of that name, however it is spelled."""
+        return self._rooms.get(fold_room_name(name))
+
+    async def close_room(self, name: str, reason: str) -> bool:
+        """Ask one room to close; whether there is one."""
+        room = self.find(name)
+        if room is None:
+            return False
+        await self._close(room, reason)
+        return True
+
     async def close(self) -> None:
         """Close every room, and open no more."""
         self._closing = True

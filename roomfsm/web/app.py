@@ -12,6 +12,8 @@ from quart_trio import QuartTrio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.fields import is_room_name
 from roomfsm.rooms.directory import Directory
+from roomfsm.web.inspect import create_inspector
+from roomfsm.web.settings import WebSettings
 
 _SERVED = frozenset({".html", ".js", ".css", ".svg", ".png", ".ico"})
 _HEADERS = {
@@ -30,9 +32,12 @@ def client_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "client"
 
 
-def create_app(directory: Directory, pool: MediaPool, session_count: Callable[[], int]) -> QuartTrio:
+def create_app(
+    directory: Directory, pool: MediaPool, session_count: Callable[[], int], settings: WebSettings
+) -> QuartTrio:
     """The application over the running parts."""
     app = QuartTrio(__name__, static_folder=None)
+    app.register_blueprint(create_inspector(directory, settings))
     folder = client_folder()
 
     @app.after_request
@@ -48,7 +53,7 @@ def create_app(directory: Directory, pool: MediaPool, session_count: Callable[[]
     @app.errorhandler(404)
     async def not_found(_: Exception) -> tuple[Response, int]:
         # A mistyped address of a room is met by people: the page says so in words.
-        if request.path.startswith(("/client/", "/api/", "/health/")):
+        if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/")):
             return Response("not found\n", content_type="text/plain"), 404
         return await page(), 404
 

@@ -5,44 +5,12 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
-import h11
 import pytest
 import trio
 
 from tests.protocol_client import open_client
-from tests.serving import Served, serving
-
-
-class Reply:
-    """What the server answered."""
-
-    def __init__(self, response: h11.Response, body: bytes) -> None:
-        self.status = response.status_code
-        self.headers = {name.decode(): value.decode() for name, value in response.headers}
-        self.body = body
-
-
-async def get(server: Served, target: str, method: str = "GET", **headers: str) -> Reply:
-    """One request on a connection of its own."""
-    connection = h11.Connection(h11.CLIENT)
-    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
-        fields = {"Host": f"127.0.0.1:{server.port}", "Connection": "close", **headers}
-        request = h11.Request(method=method, target=target, headers=list(fields.items()))
-        await stream.send_all((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-        response, body = None, b""
-        with trio.fail_after(10):
-            while True:
-                event = connection.next_event()
-                if event is h11.NEED_DATA:
-                    connection.receive_data(await stream.receive_some(65536))
-                elif isinstance(event, h11.Response):
-                    response = event
-                elif isinstance(event, h11.Data):
-                    body += bytes(event.data)
-                else:
-                    assert isinstance(event, h11.EndOfMessage)
-                    assert response is not None
-                    return Reply(response, body)
+from tests.serving import serving
+from tests.web.http import get
 
 
 @pytest.mark.parametrize("target", ["/", "/r/blue", "/r/Z%C3%BCrich", "/r/..."])
@@ -82,7 +50,7 @@ async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) 
         script = await get(server, "/client/app.js")
         assert (script.status, script.headers["content-type"].split(";")[0]) == (200, "text/javascript")
         assert script.headers["x-content-type-options"] == "nosniff"
-        again = await get(server, "/client/app.js", **{"If-None-Match": script.headers["etag"]})
+        again = await get(server, "/client/app.js", headers={"If-None-Match": script.headers["etag"]})
         assert (again.status, again.body) == (304, b"")
 
 

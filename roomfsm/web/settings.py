@@ -1,0 +1,23 @@
+"""Who may look into the rooms from outside, and how many may watch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MIN_TOKEN = 16
+"""Characters of an inspector's token, at least: shorter ones can be guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The inspector and the administration of rooms."""
+
+    inspect_token: str | None = field(
+        default=None,
+        metadata={
+            "help": "opens /inspect to other machines that know it; without one it is open to this machine only"
+        },
+    )
+    inspect_watchers: int = field(
+        default=32, metadata={"help": "inspector pages that are kept up to date at a time"}
+    )

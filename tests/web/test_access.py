@@ -1,0 +1,79 @@
+"""Given the inspector, who may look and who may close a room; and what the closed room's people are told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from roomfsm.settings import SettingsError, load
+from tests.protocol_client import open_client
+from tests.serving import serving
+from tests.web.http import get
+
+TOKEN = "correct-horse-battery"
+CLOSE = "/inspect/api/rooms/blue/close"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 404),
+        ({"Host": "localhost"}, 404),
+        ({"Host": "[::1]:8080"}, 404),
+        ({"Host": "rooms.example.org"}, 403),
+        ({"X-Forwarded-For": "192.0.2.1"}, 403),
+        ({"Forwarded": "for=192.0.2.1"}, 403),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Authorization": f"Bearer {TOKEN}", "Host": "rooms.example.org"}, 403),
+    ],
+)
+async def test_without_a_token_only_this_machine_may(
+    media_server: str, headers: dict[str, str], status: int
+) -> None:
+    async with serving(media_server) as server:
+        assert (await get(server, CLOSE, "POST", headers=headers)).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": f"Bearer {TOKEN}"}, 404),
+        ({"Cookie": f"roomfsm-inspect={TOKEN}"}, 404),
+        ({"Cookie": f"roomfsm-inspect={TOKEN}", "Origin": "https://elsewhere.example"}, 403),
+        ({"Authorization": f"Bearer {TOKEN}x"}, 401),
+        ({"Authorization": "Bearer"}, 401),
+        ({}, 401),
+    ],
+)
+async def test_with_a_token_others_may_who_know_it(
+    media_server: str, headers: dict[str, str], status: int
+) -> None:
+    async with serving(media_server, inspect_token=TOKEN) as server:
+        reply = await get(server, CLOSE, "POST", headers={"Host": "rooms.example.org", **headers})
+        assert reply.status == status
+        assert (await get(server, CLOSE, "POST")).status == 404
+
+
+async def test_an_administrator_closes_a_room(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("Blue")
+        reply = await get(server, CLOSE, "POST", json.dumps({"reason": "tea"}).encode())
+        assert (reply.status, json.loads(reply.body)) == (202, {"closing": True})
+        assert (await ada.expect("closing")) == {"type": "closing", "scope": "room", "reason": "tea"}
+        assert (await ada.join("blue"))["state"] == "waiting"
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 201, 7])
+async def test_a_bad_reason_closes_nothing(media_server: str, reason: object) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        assert (await get(server, CLOSE, "POST", json.dumps({"reason": reason}).encode())).status == 400
+        assert (await ada.ask("ping"))["type"] == "pong"
+        assert (await ada.ask("leave"))["type"] == "participantLeft"
+
+
+def test_a_token_that_could_be_guessed_is_refused() -> None:
+    assert load({"inspect_token": "x" * 16}, {}).web.inspect_token == "x" * 16
+    with pytest.raises(SettingsError, match="at least 16"):
+        load({"inspect_token": "x" * 15}, {})
