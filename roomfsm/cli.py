@@ -16,6 +16,7 @@ import trio
 from roomfsm import __version__
 from roomfsm.mediaserver.child import ChildStartError
 from roomfsm.mediaserver.command import mediaserver
+from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
 from roomfsm.settings import CONFIG_VARIABLE, Settings, SettingsError, all_settings, load, markdown_table
 
@@ -72,7 +73,7 @@ def serve(config: Path | None, **flags: Any) -> None:
         _fail(str(error), _EXIT_USAGE)
     try:
         trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
-    except* (StartError, ChildStartError) as group:
+    except* (StartError, ChildStartError, JournalFileError) as group:
         failure = str(group.exceptions[0])
     if failure:
         _fail(failure, 1)

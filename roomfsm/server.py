@@ -43,7 +43,7 @@ class StartError(Exception):
 async def serve_until_signal(settings: Settings, announce: Callable[[Running], None]) -> None:
     """Run the server until SIGTERM or Ctrl-C, then end it gracefully.
 
-    Raises `StartError` or `ChildStartError`, in a group.
+    Raises `StartError`, `ChildStartError` or `JournalFileError`, in a group.
     """
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
@@ -69,7 +69,7 @@ async def _ignore(signals: AsyncIterator[int]) -> None:
 async def open_server(settings: Settings) -> AsyncIterator[Running]:
     """The whole room server. On leaving, everybody is told, every endpoint released, every socket closed.
 
-    Raises `StartError` or `ChildStartError`.
+    Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
     mend_websockets()
     # First what a wrong setting can make fail, before anything is started.

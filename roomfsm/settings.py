@@ -211,9 +211,9 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
     try:
         converted = msgspec.convert(value, setting.type, strict=False)
     except msgspec.ValidationError as error:
-        wanted = {int: "a whole number", float: "a number"}.get(setting.type)
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(setting.type)
         raise SettingsError(f"{where}: {f'{value!r} is not {wanted}' if wanted else error}") from error
-    if isinstance(converted, int | float):
+    if isinstance(converted, int | float) and not isinstance(converted, bool):
         if not math.isfinite(converted) or converted < 0:
             raise SettingsError(f"{where}: must be a number, and not negative: {value}")
         if converted == 0 and not setting.zero:

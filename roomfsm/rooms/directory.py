@@ -14,6 +14,8 @@ from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import fold_room_name
 from roomfsm.rooms.events import Close, Enter
+from roomfsm.rooms.journal import Sink
+from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 
@@ -34,7 +36,10 @@ class RoomSummary:
 class Directory:
     """All rooms. A room that fails ends alone; the next who joins opens it anew."""
 
-    def __init__(self, nursery: trio.Nursery, pool: MediaPool, settings: RoomSettings) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, pool: MediaPool, settings: RoomSettings, write_journal: Sink | None
+    ) -> None:
+        self._write_journal = write_journal
         self._nursery = nursery
         self._pool = pool
         self._settings = settings
@@ -107,7 +112,7 @@ class Directory:
                 raise Refusal(ErrorCode.SERVER_CLOSING)
             if len(self._rooms) >= self._settings.max_rooms:
                 raise Refusal(ErrorCode.SERVER_FULL)
-            room = self._rooms[key] = Room(name, self._pool, self._tags, self._settings)
+            room = self._rooms[key] = Room(name, self._pool, self._tags, self._settings, self._write_journal)
             self._nursery.start_soon(self._run, key, room)
         return room
 
@@ -138,8 +143,8 @@ class Directory:
 
 @asynccontextmanager
 async def open_directory(pool: MediaPool, settings: RoomSettings) -> AsyncIterator[Directory]:
-    """The nursery in which the rooms live; leaving it ends them."""
-    async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings)
+    """The nursery in which the rooms live; leaving it ends them. Raises `JournalFileError`."""
+    async with open_journal_file(settings) as write_journal, trio.open_nursery() as nursery:
+        directory = Directory(nursery, pool, settings, write_journal)
         yield directory
         nursery.cancel_scope.cancel()

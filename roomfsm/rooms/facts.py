@@ -1,13 +1,26 @@
-"""What the room's guards may look at, gathered for one event."""
+"""What is known of one event: what the room's guards may look at, and what the journal tells of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.protocol.client import Candidate, Publish, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
-from roomfsm.rooms.events import Ask, Depart, Enter, Event, StreamFailed
+from roomfsm.rooms.events import (
+    Ask,
+    Away,
+    Back,
+    Close,
+    Depart,
+    Enter,
+    Event,
+    MediaLost,
+    StreamFailed,
+    ViewFailed,
+)
+from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
@@ -58,3 +71,27 @@ def facts_of(
         viewing=viewing,
         publishing=publishing,
     )
+
+
+def who_of(event: Event) -> str | None:
+    """The participant whose message, connection or endpoint it is."""
+    match event:
+        case Ask(link=link) | Enter(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
+            return str(link.participant_id)
+        case StreamFailed(stream=leg) | ViewFailed(view=leg):
+            return leg.participant.id
+    return None
+
+
+def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
+    """The client's message as the journal tells it, or what else is known of the cause."""
+    match event:
+        case Ask(message=message):
+            return journal.readable(message)
+        case Enter(asked=asked, name=name):
+            return {"type": asked, "name": name}
+        case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
+            return {"reason": reason}
+        case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):
+            return {"stream": leg.id, "code": refusal.code, "detail": str(refusal)}
+    return None

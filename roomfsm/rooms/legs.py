@@ -35,6 +35,7 @@ from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
+from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
@@ -71,6 +72,7 @@ class Leg(Model, ABC):
         ref: Ref | None,
         settings: RoomSettings,
         on_change: Callable[[], None],
+        journal: Journal,
     ) -> None:
         super().__init__(self.table.initial)
         self.id = stream_id
@@ -86,10 +88,20 @@ class Leg(Model, ABC):
         self._flowing: set[MediaType] = set()
         self._connected = trio.Event()
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
+        self._journal = journal
+        journal.begin(self.table.name, self.key, self.state)
 
     def fire(self, trigger: str) -> tuple[Effect, ...]:
         """Move the leg's machine; the effects to carry out."""
-        return self.table.fire(self, trigger, None).effects
+        step = self.table.fire(self, trigger, None)
+        ended = self.table.state(self.state).final
+        self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
+        return step.effects
+
+    @property
+    def key(self) -> str:
+        """What tells it from other legs of its kind in the room."""
+        return self.id
 
     def end(self) -> None:
         """End the leg: its tasks are cancelled, which releases its endpoint."""
@@ -217,6 +229,7 @@ class Stream(Leg):
         participant: Participant,
         settings: RoomSettings,
         on_change: Callable[[], None],
+        journal: Journal,
     ) -> None:
         super().__init__(
             stream_id(participant.id, message.source),
@@ -225,6 +238,7 @@ class Stream(Leg):
             message.ref,
             settings,
             on_change,
+            journal,
         )
         self.source = message.source
         self.views: dict[str, View] = {}
@@ -284,9 +298,14 @@ class View(Leg):
         participant: Participant,
         settings: RoomSettings,
         on_change: Callable[[], None],
+        journal: Journal,
     ) -> None:
-        super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change)
+        super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change, journal)
         self.stream = stream
+
+    @property
+    def key(self) -> str:
+        return f"{self.participant.id}>{self.id}"
 
     async def run(self, open_endpoint: OpenEndpoint) -> None:
         """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""

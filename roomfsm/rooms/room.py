@@ -48,7 +48,8 @@ from roomfsm.rooms.events import (
     StreamFailed,
     ViewFailed,
 )
-from roomfsm.rooms.facts import facts_of
+from roomfsm.rooms.facts import facts_of, told_of, who_of
+from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Leg, Stream, View
 from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Link, Participant
@@ -62,12 +63,21 @@ class RoomOver(Exception):
 class Room:
     """One room. `handle` decides without waiting; whatever waits is a task in the room's nursery."""
 
-    def __init__(self, name: str, pool: MediaPool, tags: Mapping[str, str], settings: RoomSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        pool: MediaPool,
+        tags: Mapping[str, str],
+        settings: RoomSettings,
+        write_journal: Sink | None = None,
+    ) -> None:
         self.name = name
+        self.journal = Journal(name, settings, write_journal)
         self._tags = {"room": name, **tags}
         self.people: dict[str, Participant] = {}
         self.streams: dict[str, Stream] = {}
         self._model = ROOM.new()
+        self.journal.begin(ROOM.name, None, self._model.state)
         self._pool = pool
         self._settings = settings
         self._log = structlog.get_logger().bind(room=name)
@@ -147,6 +157,7 @@ class Room:
             finally:
                 on_over()
                 self._evacuate()
+                self.journal.end()
             nursery.cancel_scope.cancel()
 
     def _evacuate(self) -> None:
@@ -169,15 +180,20 @@ class Room:
             if self._is_stale(event):
                 self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
+            facts = facts_of(event, self.people, self.streams, self._settings)
+            who, message = who_of(event), told_of(event, self.journal)
+            state = self.state
             try:
                 if isinstance(event, Enter):
                     judge(event.asked, event.link.state, None)
-                step = ROOM.fire(
-                    self._model, event.trigger, facts_of(event, self.people, self.streams, self._settings)
-                )
+                step = ROOM.fire(self._model, event.trigger, facts)
             except Refusal as refusal:
+                self.journal.refused(
+                    ROOM.name, None, event.trigger, state, refusal, who=who, message=message, facts=facts
+                )
                 self._refuse(event, refusal)
                 return
+            self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
             before, after = ROOM.state(step.source), ROOM.state(step.dest)
             if step.moved:
                 self._enter_state.get(after.owns, _nothing)()
@@ -241,6 +257,7 @@ class Room:
             ref=event.ref,
         )
         del self.people[participant.id]
+        self.journal.tallies["session"].forget(participant.id)
         self._log.info("left", participant=participant.id, reason=event.reason, people=len(self.people))
 
     def _mark_away(self, event: Away) -> None:
@@ -293,7 +310,7 @@ class Room:
         assert isinstance(event.message, Publish)
         assert self._broadcast is not None
         presenter = self.people[event.link.participant_id]
-        stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream))
+        stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream), self.journal)
         self.streams[stream.id] = stream
         presenter.streams.add(stream.id)
 
@@ -319,7 +336,7 @@ class Room:
         viewer = self.people[event.link.participant_id]
         stream = self.streams[event.message.stream]
         stream.fire("view")
-        view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view))
+        view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view), self.journal)
         stream.views[viewer.id] = view
         viewer.views.add(view.id)
 
@@ -352,6 +369,7 @@ class Room:
         try:
             leg.take(event.message)
         except Refusal as refusal:
+            self.journal.refused(leg.table.name, leg.key, event.trigger, leg.state, refusal, who=participant.id)
             self._refuse(event, refusal)
 
     def _lose_media(self, event: MediaLost) -> None:

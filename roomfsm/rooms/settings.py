@@ -33,3 +33,16 @@ class RoomSettings:
     video_kbps: int = field(
         default=3000, metadata={"help": "most that one video stream may take, in kbit/s, each way"}
     )
+    journal_entries: int = field(
+        default=1000, metadata={"help": "entries of its journal that a room keeps in memory, the newest"}
+    )
+    journal_bodies: bool = field(
+        default=False, metadata={"help": "keep what was said, offers and candidates in the journal"}
+    )
+    journal_file: str | None = field(
+        default=None, metadata={"help": "file to which the journals of all rooms are appended, as JSON lines"}
+    )
+    journal_file_bytes: int = field(
+        default=67_108_864,
+        metadata={"help": "bytes of the journal file before it is begun anew (kept once as FILE.1)"},
+    )

@@ -105,8 +105,8 @@ class Session:
     def unseated(self, room: Room) -> None:
         """`room` has put the session out, if that is where it sat."""
         if room is self._room:
-            self._room = None
             self._fire("dismissed")
+            self._room = None
             self._window.cancel()
             self._home.forget_if_gone(self)
 
@@ -133,6 +133,7 @@ class Session:
         try:
             message = decode_client(text)
         except Refusal as refusal:
+            self._note_refusal("?", refusal)
             self._send(error_of(refusal, None))
             return
         try:
@@ -176,7 +177,11 @@ class Session:
 
     async def _handle(self, message: ClientMessage) -> None:
         room = self._room
-        judge(message_type(message), self.state, None if room is None else room.state)
+        try:
+            judge(message_type(message), self.state, None if room is None else room.state)
+        except Refusal as refusal:
+            self._note_refusal(message_type(message), refusal)
+            raise
         match message:
             case Ping(ref=ref):
                 self._send(Pong(ref=ref))
@@ -239,10 +244,23 @@ class Session:
 
     def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> None:
         step = SESSION.fire(self._model, trigger, facts)
+        if self._room is not None:
+            self._room.journal.took(
+                SESSION.name,
+                self.participant_id,
+                step,
+                who=self.participant_id,
+                final=SESSION.state(step.dest).final,
+            )
         if step.moved:
             structlog.get_logger().debug(
                 "session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest
             )
+
+    def _note_refusal(self, asked: str, refusal: Refusal) -> None:
+        if self._room is not None:
+            me = self.participant_id
+            self._room.journal.refused(SESSION.name, me, asked, self.state, refusal, who=me)
 
     def _send(self, message: ServerMessage) -> None:
         if self.connection is not None:

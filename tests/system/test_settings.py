@@ -24,6 +24,13 @@ def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
     assert settings.server.kurento == ("ws://a:1/kurento",)
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("1", True), ("0", False)])
+def test_a_switch_is_true_or_false(text: str, value: bool) -> None:
+    assert load({"journal_bodies": text}, {}).rooms.journal_bodies is value
+    with pytest.raises(SettingsError, match="true or false"):
+        load({"journal_bodies": "perhaps"}, {})
+
+
 def test_stun_and_turn_servers_in_every_way(tmp_path: Path) -> None:
     turn = IceServer(urls=("turn:t.example:3478",), username="ada", credential="s3cret")
     stun = IceServer(urls=("stun:s.example:3478",))

@@ -1,0 +1,269 @@
+"""A room's journal: what its machines did and refused, in order; bounded, and enough to replay the room from."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import msgspec
+import trio
+
+from roomfsm import __version__
+from roomfsm.lifecycle.room import RoomFacts
+from roomfsm.lifecycle.table import Step
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.rooms.settings import RoomSettings
+
+FORMAT = "roomfsm.journal.1"
+
+_NO_FACTS = asdict(RoomFacts())
+_BODIES = frozenset({"text", "sdp", "candidate"})
+"""Fields of messages that hold what people said, or where they are."""
+
+
+class _Line(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", omit_defaults=True, kw_only=True):
+    """A line of a journal; `run` is the same for all lines of one room from its opening to its end."""
+
+    run: str
+
+
+class Opened(_Line, frozen=True, tag="opened", kw_only=True):
+    """The first line: which room, when (milliseconds since 1970, UTC), and the settings that it goes by."""
+
+    format: str
+    room: str
+    opened: int
+    server: str
+    settings: RoomSettings
+
+
+class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Why something was refused; machine and state where that is what was in the way."""
+
+    code: ErrorCode
+    detail: str
+    machine: str | None = None
+    state: str | None = None
+
+
+class Entry(_Line, frozen=True, tag="step", kw_only=True):
+    """One trigger and what came of it.
+
+    `at` in seconds since the room opened. `machine` and `id` say whose state went from `source` to `dest`: the
+    room (no id), a stream (its id), a view ('<participant>><stream>') or a session (the participant). `who` is the
+    participant whose message or connection it was. `message` is the client's, or what else is known of the cause.
+    `facts` are what the guards saw, where it is not the default.
+    """
+
+    seq: int
+    at: float
+    machine: str
+    id: str | None = None
+    who: str | None = None
+    trigger: str
+    message: dict[str, Any] | None = None
+    facts: dict[str, Any] | None = None
+    source: str
+    dest: str
+    effects: tuple[str, ...] = ()
+    refused: Refused | None = None
+
+
+class Ended(_Line, frozen=True, tag="ended", kw_only=True):
+    """The last line: everything was released."""
+
+    seq: int
+    at: float
+
+
+type Line = Opened | Entry | Ended
+type Sink = Callable[[bytes], None]
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+def decode_line(text: str | bytes) -> Line:
+    """Read one line of a journal. Raises `msgspec.DecodeError`."""
+    return _decoder.decode(text)
+
+
+class Tally:
+    """What one kind of machine did in a room: transitions, states visited, and time spent in them."""
+
+    def __init__(self) -> None:
+        self.moves: Counter[tuple[str, str, str]] = Counter()
+        """By trigger, source and destination."""
+        self.visits: Counter[str] = Counter()
+        self._dwelt: dict[str, float] = {}
+        self._since: dict[str | None, tuple[str, float]] = {}
+
+    def enter(self, id: str | None, state: str, at: float) -> None:  # noqa: A002 (the journal's word)
+        """One individual is in `state` from `at` (seconds) on."""
+        left = self._since.get(id)
+        if left is not None:
+            self._dwelt[left[0]] = self._dwelt.get(left[0], 0.0) + at - left[1]
+        self._since[id] = (state, at)
+        self.visits[state] += 1
+
+    def forget(self, id: str) -> None:  # noqa: A002 (the journal's word)
+        """An individual has ended, or is in this room no more."""
+        self._since.pop(id, None)
+
+    def since(self, id: str | None) -> float | None:  # noqa: A002 (the journal's word)
+        """When the individual entered its present state."""
+        entered = self._since.get(id)
+        return None if entered is None else entered[1]
+
+    def present(self) -> dict[str, int]:
+        """How many individuals are in each state now."""
+        return Counter(state for state, _ in self._since.values())
+
+    def dwelt(self, now: float) -> dict[str, float]:
+        """Seconds spent in each state, by all individuals together."""
+        total = dict(self._dwelt)
+        for state, since in self._since.values():
+            total[state] = total.get(state, 0.0) + now - since
+        return total
+
+
+class Journal:
+    """The last `settings.journal_entries` entries of one room; every line goes to `sink`, too, if there is one."""
+
+    def __init__(self, room: str, settings: RoomSettings, sink: Sink | None = None) -> None:
+        self.tallies: Mapping[str, Tally] = {name: Tally() for name in ("room", "stream", "view", "session")}
+        self._began = trio.current_time()
+        self._entries: deque[Entry] = deque(maxlen=settings.journal_entries)
+        self._bodies = settings.journal_bodies
+        self._sink = sink
+        self.seq = 0
+        """The number of the newest entry."""
+        self.opened = Opened(
+            run=secrets.token_hex(4),
+            format=FORMAT,
+            room=room,
+            opened=time.time_ns() // 1_000_000,
+            server=f"roomfsm/{__version__}",
+            settings=settings,
+        )
+        self._write(self.opened)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the room opened."""
+        return trio.current_time() - self._began
+
+    def begin(self, machine: str, id: str | None, state: str) -> None:  # noqa: A002 (the journal's word)
+        """An individual of this machine begins, in `state`."""
+        self.tallies[machine].enter(id, state, self.age)
+
+    def took(
+        self,
+        machine: str,
+        id: str | None,  # noqa: A002 (the journal's word)
+        step: Step,
+        *,
+        who: str | None = None,
+        message: dict[str, Any] | None = None,
+        facts: RoomFacts | None = None,
+        final: bool = False,
+    ) -> None:
+        """A machine took a step; `final` where that has ended it."""
+        at = self.age
+        tally = self.tallies[machine]
+        tally.moves[step.trigger, step.source, step.dest] += 1
+        if step.moved or tally.since(id) is None:
+            tally.enter(id, step.dest, at)
+        if final and id is not None:
+            tally.forget(id)
+        self._add(machine, id, step.trigger, step.source, step.dest, at, who, message, facts, step.effects, None)
+
+    def refused(
+        self,
+        machine: str,
+        id: str | None,  # noqa: A002 (the journal's word)
+        trigger: str,
+        state: str,
+        refusal: Refusal,
+        *,
+        who: str | None = None,
+        message: dict[str, Any] | None = None,
+        facts: RoomFacts | None = None,
+    ) -> None:
+        """A machine refused a trigger in `state`."""
+        why = (refusal.machine, refusal.state) if isinstance(refusal, IllegalInState) else (None, None)
+        refused = Refused(code=refusal.code, detail=str(refusal), machine=why[0], state=why[1])
+        self._add(machine, id, trigger, state, state, self.age, who, message, facts, (), refused)
+
+    def end(self) -> None:
+        """The room is over."""
+        self.seq += 1
+        self._write(Ended(run=self.opened.run, seq=self.seq, at=round(self.age, 6)))
+
+    def since(self, seq: int) -> list[Entry]:
+        """The entries kept whose number is above `seq`, oldest first."""
+        wanted = min(self.seq - seq, len(self._entries))
+        return [self._entries[index] for index in range(-wanted, 0)] if wanted > 0 else []
+
+    def lines(self) -> bytes:
+        """What is kept, as JSON lines: to be replayed elsewhere."""
+        return b"".join(_encoder.encode(line) + b"\n" for line in (self.opened, *self._entries))
+
+    def readable(self, message: msgspec.Struct) -> dict[str, Any]:
+        """A client's message as data; its bodies are left out unless the settings ask for them."""
+        data: dict[str, Any] = msgspec.to_builtins(message)
+        if not self._bodies:
+            for name in _BODIES & data.keys():
+                data[name] = f"<{len(data[name])} characters>" if data[name] else ""
+        return data
+
+    def _add(
+        self,
+        machine: str,
+        id: str | None,  # noqa: A002 (the journal's word)
+        trigger: str,
+        source: str,
+        dest: str,
+        at: float,
+        who: str | None,
+        message: dict[str, Any] | None,
+        facts: RoomFacts | None,
+        effects: tuple[str, ...],
+        refused: Refused | None,
+    ) -> None:
+        self.seq += 1
+        entry = Entry(
+            run=self.opened.run,
+            seq=self.seq,
+            at=round(at, 6),
+            machine=machine,
+            id=id,
+            who=who,
+            trigger=trigger,
+            message=message,
+            facts=None if facts is None else _told(facts),
+            source=source,
+            dest=dest,
+            effects=effects,
+            refused=refused,
+        )
+        self._entries.append(entry)
+        self._write(entry)
+
+    def _write(self, line: Line) -> None:
+        if self._sink is not None:
+            self._sink(_encoder.encode(line) + b"\n")
+
+
+def _told(facts: RoomFacts) -> dict[str, Any]:
+    return {name: value for name in _NO_FACTS if (value := getattr(facts, name)) != _NO_FACTS[name]}
+
+
+def facts_told(told: Mapping[str, Any]) -> RoomFacts:
+    """The facts that an entry tells. Raises `TypeError` where they are none of ours."""
+    known = {item.name for item in fields(RoomFacts)}
+    return RoomFacts(**{name: value for name, value in told.items() if name in known})
