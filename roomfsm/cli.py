@@ -1,4 +1,4 @@
-"""The command `roomfsm`: serve (also without a word), mediaserver, settings."""
+"""The command `roomfsm` and its subcommands; serve is meant where none is named."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import trio
 from roomfsm import __version__
 from roomfsm.mediaserver.child import ChildStartError
 from roomfsm.mediaserver.command import mediaserver
+from roomfsm.replay.command import replay
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
 from roomfsm.settings import CONFIG_VARIABLE, Settings, SettingsError, all_settings, load, markdown_table
@@ -86,6 +87,7 @@ def show_settings() -> None:
 
 
 main.add_command(mediaserver)
+main.add_command(replay)
 
 
 def configure_logging(level: str, style: str) -> None:

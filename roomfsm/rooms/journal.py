@@ -50,12 +50,19 @@ class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, k
     state: str | None = None
 
 
+def refused_for(refusal: Refusal) -> Refused:
+    """A refusal as the journal tells it."""
+    why = (refusal.machine, refusal.state) if isinstance(refusal, IllegalInState) else (None, None)
+    return Refused(code=refusal.code, detail=str(refusal), machine=why[0], state=why[1])
+
+
 class Entry(_Line, frozen=True, tag="step", kw_only=True):
     """One trigger and what came of it.
 
     `at` in seconds since the room opened. `machine` and `id` say whose state went from `source` to `dest`: the
-    room (no id), a stream (its id), a view ('<participant>><stream>') or a session (the participant). `who` is the
-    participant whose message or connection it was. `message` is the client's, or what else is known of the cause.
+    room (no id), a stream ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>') or a session
+    (the participant). `who` is the participant whose message or connection it was. `message` is the client's, or
+    what else is known of the cause.
     `facts` are what the guards saw, where it is not the default.
     """
 
@@ -195,14 +202,12 @@ class Journal:
         facts: RoomFacts | None = None,
     ) -> None:
         """A machine refused a trigger in `state`."""
-        why = (refusal.machine, refusal.state) if isinstance(refusal, IllegalInState) else (None, None)
-        refused = Refused(code=refusal.code, detail=str(refusal), machine=why[0], state=why[1])
+        refused = refused_for(refusal)
         self._add(machine, id, trigger, state, state, self.age, who, message, facts, (), refused)
 
     def end(self) -> None:
         """The room is over."""
-        self.seq += 1
-        self._write(Ended(run=self.opened.run, seq=self.seq, at=round(self.age, 6)))
+        self._write(Ended(run=self.opened.run, seq=self.seq + 1, at=round(self.age, 6)))
 
     def since(self, seq: int) -> list[Entry]:
         """The entries kept whose number is above `seq`, oldest first."""

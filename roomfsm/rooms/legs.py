@@ -81,7 +81,7 @@ class Leg(Model, ABC):
         self.scope = ChildScope()
         self.answered = False
         self.ref = ref
-        self._offer = offer
+        self.offer = offer
         self._ufrags = frozenset(_UFRAG.findall(offer))
         self._settings = settings
         self._on_change = on_change
@@ -100,8 +100,8 @@ class Leg(Model, ABC):
 
     @property
     def key(self) -> str:
-        """What tells it from other legs of its kind in the room."""
-        return self.id
+        """What tells it from all other legs of its kind that the room has or had: '<stream>#<generation>'."""
+        return f"{self.id}#{self.generation}"
 
     def end(self) -> None:
         """End the leg: its tasks are cancelled, which releases its endpoint."""
@@ -134,7 +134,7 @@ class Leg(Model, ABC):
 
         Raises `LegFailed` when the media connection is over, or `MediaServerError`.
         """
-        answer = await endpoint.process_offer(self._offer)
+        answer = await endpoint.process_offer(self.offer)
         if self.do.SEND_ANSWER in self.fire("answered"):
             self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
             self.answered = True
@@ -305,7 +305,7 @@ class View(Leg):
 
     @property
     def key(self) -> str:
-        return f"{self.participant.id}>{self.id}"
+        return f"{self.participant.id}>{self.id}#{self.generation}"
 
     async def run(self, open_endpoint: OpenEndpoint) -> None:
         """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""

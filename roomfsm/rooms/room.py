@@ -126,6 +126,13 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
+    def post_nowait(self, event: Event) -> None:
+        """Put an event into the inbox at once. Raises `RoomOver`, or `trio.WouldBlock` while it is full."""
+        try:
+            self._to_inbox.send_nowait(event)
+        except trio.BrokenResourceError:
+            raise RoomOver(self.name) from None
+
     async def request(self, event: Enter | Depart) -> None:
         """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
         try:

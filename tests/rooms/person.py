@@ -45,29 +45,39 @@ class Person:
             self.messages.append(json.loads(encode(outgoing.message)))
 
     def seated(self, room: Room) -> None:
-        SESSION.fire(self._model, "join" if self._room is None else "switch", SessionFacts())
-        self._room = room
+        before, self._room = self._room, room
+        self._fire("join" if before is None else "switch")
 
     def unseated(self, room: Room) -> None:
         if room is self._room:
+            self._fire("dismissed")
             self._room = None
-            SESSION.fire(self._model, "dismissed", SessionFacts())
+
+    def _fire(self, trigger: str) -> None:
+        step = SESSION.fire(self._model, trigger, SessionFacts())
+        me, ended = self.participant_id, SESSION.state(step.dest).final
+        self.sits_in.journal.took(SESSION.name, me, step, who=me, final=ended)
 
     async def join(self, room: str, ref: Ref | None = None) -> None:
+        if SESSION.state(self.state).final:
+            self._model = SESSION.new()
         await self._directory.enter(room, Enter(self, self.name, ref))
 
     async def leave(self, reason: str = "left", ref: Ref | None = None) -> None:
+        # One who is away cannot say so: the resume window ends.
+        self._fire("leave" if "leave" in SESSION.legal(self.state) else "expire")
         room, self._room = self.sits_in, None
-        SESSION.fire(self._model, "leave", SessionFacts())
         await room.request(Depart(self, reason, ref))
 
     async def say(self, message: RoomMessage) -> None:
         await self.sits_in.post(Ask(self, message))
 
     async def vanish(self) -> None:
+        self._fire("lost")
         await self.sits_in.post(Away(self))
 
     async def come_back(self) -> None:
+        self._fire("reattach")
         await self.sits_in.post(Back(self, None))
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002 (the protocol's word)

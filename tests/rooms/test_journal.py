@@ -43,7 +43,9 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
         a, b = ada.participant_id, bob.participant_id
         assert told == [
             ("room", a, "join", "empty", "waiting"),
+            ("session", a, "join", "connected", "joined"),
             ("room", b, "join", "waiting", "waiting"),
+            ("session", b, "join", "connected", "joined"),
             ("room", a, "publish", "waiting", "broadcasting"),
             ("room", b, "view", "broadcasting", "broadcasting"),
             ("stream", a, "view", "negotiating", "negotiating"),
@@ -53,10 +55,10 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
             ("view", b, "end", "negotiating", "ended"),
             ("stream", a, "end", "negotiating", "ended"),
         ]
-        last = journal.since(9)[-1]
-        assert last.id == ada.stream()
+        last = journal.since(11)[-1]
+        assert last.id == f"{ada.stream()}#1"
         assert last.at == pytest.approx(2.0)
-        assert journal.since(6)[0].id == f"{b}>{ada.stream()}"
+        assert journal.since(8)[0].id == f"{b}>{ada.stream()}#1"
         tally = journal.tallies["room"]
         assert tally.moves["publish", "waiting", "broadcasting"] == 1
         assert tally.dwelt(journal.age) == pytest.approx({"empty": 0, "waiting": 0, "broadcasting": 2})
@@ -71,7 +73,7 @@ async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojum
         await ada.say(Unpublish(stream="none", ref=4))
         with pytest.raises(Exception, match="as many people"):
             await Person(directory, "Bob").join("blue")
-        illegal, full = ada.sits_in.journal.since(1)
+        illegal, full = ada.sits_in.journal.since(2)
         assert illegal.refused is not None
         assert (illegal.refused.code, illegal.refused.machine, illegal.refused.state) == (
             "illegal_in_state",
@@ -109,9 +111,9 @@ async def test_only_the_newest_entries_are_kept(autojump_clock: MockClock) -> No
             await ada.say(Chat(text=text))
         await settle()
         journal = ada.sits_in.journal
-        assert [entry.seq for entry in journal.since(0)] == [3, 4, 5]
-        assert [entry.seq for entry in journal.since(4)] == [5]
-        assert journal.since(5) == []
+        assert [entry.seq for entry in journal.since(0)] == [4, 5, 6]
+        assert [entry.seq for entry in journal.since(5)] == [6]
+        assert journal.since(6) == []
         assert isinstance(decode_line(journal.lines().splitlines()[0]), Opened)
 
 
@@ -132,7 +134,7 @@ async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
     kinds = [type(line) for line in lines if line.run == lines[0].run]
     assert (kinds[0], kinds[-1], set(kinds[1:-1])) == (Opened, Ended, {Entry})
     assert len({line.run for line in lines}) == 2
-    assert [line.trigger for line in lines if isinstance(line, Entry)][:3] == ["join", "chat", "leave"]
+    assert [line.trigger for line in lines if isinstance(line, Entry)][:3] == ["join", "join", "chat"]
 
 
 async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ class House:
             case ("join", int(number)):
                 await self._join(self.people[number])
             case (str(what), int(number), *others):
-                if self.people[number].room is not None:
+                by_connection = self.people[number].state == ("away" if what == "come back" else "joined")
+                if self.people[number].room is not None and (by_connection or what == "leave"):
                     await self._by(self.people[number], what, [self.people[other].stream() for other in others])
 
     async def _join(self, person: Person) -> None:

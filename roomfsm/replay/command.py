@@ -1,0 +1,83 @@
+"""The command `roomfsm replay`: says where today's code would do otherwise than a journal tells."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import structlog
+
+from roomfsm.replay.engine import Difference, Outcome
+from roomfsm.replay.engine import replay as replay_run
+from roomfsm.replay.runs import JournalError, read_runs
+from roomfsm.rooms.journal import Entry
+
+_EXIT_DIFFERENT = 1
+_EXIT_USAGE = 2
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--run", "only", help="Replay this run only, as named in what is printed.")
+def replay(file: Path, only: str | None) -> None:
+    """Run the journal FILE through today's rooms again, under a mock clock.
+
+    A journal is what --journal-file wrote, or what /inspect/ROOM gives to download. Exit code 0: today's code does
+    the same; 1: it does otherwise, and the first difference of each run is printed; 2: FILE is no journal.
+    """
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    try:
+        runs = read_runs(file)
+    except JournalError as error:
+        _fail(str(error))
+    chosen = [run for run in runs if only in (None, run.id)]
+    if not chosen:
+        _fail(f"{file}: there is no run {only!r}, but {', '.join(run.id for run in runs)}")
+    outcomes = [replay_run(run) for run in chosen]
+    for outcome in outcomes:
+        click.echo(describe(outcome))
+    different = sum(outcome.difference is not None for outcome in outcomes)
+    steps = sum(outcome.steps for outcome in outcomes)
+    click.echo(f"{len(outcomes)} runs, {steps} steps alike, {different} runs differ")
+    sys.exit(_EXIT_DIFFERENT if different else 0)
+
+
+def describe(outcome: Outcome) -> str:
+    """The outcome of one run in words, with the first difference if there is one."""
+    how = "lived again" if outcome.lived else "its beginning is not here, so each step was put to the tables alone"
+    lines = [f"{outcome.run.name}: {outcome.steps} of {len(outcome.run.entries)} steps alike ({how})"]
+    if outcome.difference is not None:
+        lines += _describe(outcome.difference)
+    return "\n".join(lines)
+
+
+def _describe(difference: Difference) -> list[str]:
+    then, today = difference.then, difference.today
+    lines = []
+    if then is not None:
+        lines.append(f"  first difference at step {then.seq}, {then.at:.3f} s after the room opened")
+        lines.append(f"    then:  {in_words(then)}")
+        lines.append(f"    today: {'nothing' if today is None else in_words(today)}")
+    elif today is not None:
+        lines.append(f"  at the end today does more: {in_words(today)}")
+    if difference.why is not None:
+        lines.append(f"    {difference.why}")
+    return lines
+
+
+def in_words(entry: Entry) -> str:
+    """One entry as a line: machine, who, trigger, from → to, effects or refusal."""
+    machine = entry.machine if entry.id is None else f"{entry.machine} {entry.id}"
+    who = "" if entry.who is None or entry.who == entry.id else f" of {entry.who}"
+    if entry.refused is not None:
+        by = "" if entry.refused.machine is None else f" by {entry.refused.machine} {entry.refused.state}"
+        return f"{machine}, {entry.source}: {entry.trigger}{who} refused, {entry.refused.code}{by}"
+    effects = f" / {', '.join(entry.effects)}" if entry.effects else ""
+    return f"{machine}: {entry.trigger}{who}, {entry.source} → {entry.dest}{effects}"
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"roomfsm: {message}", err=True)
+    sys.exit(_EXIT_USAGE)

@@ -1,0 +1,324 @@
+"""One run of a room again: what came from outside is done again at its time, and what follows is compared.
+
+A run that begins in mid-life cannot be lived again. Each of its steps is then put to the tables alone.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
+from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.table import Model
+from roomfsm.protocol.client import ClientMessage
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.replay.media import ReplayedMedia
+from roomfsm.replay.people import Elsewhere, ReplayedPerson
+from roomfsm.replay.runs import Run
+from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, StreamFailed, ViewFailed
+from roomfsm.rooms.journal import Entry, facts_told, refused_for
+from roomfsm.rooms.legs import Leg
+from roomfsm.rooms.room import Room, RoomOver
+
+_LATER = 1.0
+"""Seconds after the last entry in which a room that ended must end again, beside its own deadlines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place where today's code does otherwise; `today` is None where it does nothing."""
+
+    then: Entry | None
+    today: Entry | None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a replay of one run found. `lived`: the rooms' code ran; else only the tables were asked."""
+
+    run: Run
+    steps: int
+    lived: bool
+    difference: Difference | None
+
+
+def replay(run: Run) -> Outcome:
+    """Run one room again. Must not be called inside a trio program."""
+    if not run.whole:
+        return _ask_tables(run)
+    clock = MockClock()
+    return trio.run(_Life(run, clock).run, clock=clock)
+
+
+class _Life:
+    """The room of one run, lived again."""
+
+    def __init__(self, run: Run, clock: MockClock) -> None:
+        assert run.opened is not None
+        self._run = run
+        self._clock = clock
+        self._opened = run.opened
+        self._media = ReplayedMedia()
+        self._people: dict[str, ReplayedPerson] = {}
+        self._offers = 0
+        self._legs: dict[str, Leg] = {}
+        """Every leg that there was, the newest of its key."""
+        self._failed: str | None = None
+
+    async def run(self) -> Outcome:
+        settings = replace(self._opened.settings, journal_file=None, journal_entries=len(self._run.entries) + 100)
+        self._began = trio.current_time()
+        self._room = Room(self._opened.room, self._media.pool, {}, settings)
+        over = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_room, over)
+            await wait_all_tasks_blocked()
+            done, difference = 0, None
+            for entry in self._run.entries:
+                difference = await self._compare(entry)
+                if difference is not None:
+                    break
+                done += 1
+            if difference is None:
+                difference = await self._compare_end(over)
+            nursery.cancel_scope.cancel()
+            self._media.released.set()
+        return Outcome(self._run, done, True, difference)
+
+    async def _run_room(self, over: trio.Event) -> None:
+        def on_over() -> None:
+            over.set()
+            if not ROOM.state(self._room.state).final:
+                # It fails, and would wait for the media servers of a journal that has gone on.
+                self._media.released.set()
+
+        try:
+            await self._room.run(on_over)
+        except Exception as error:  # noqa: BLE001 (a boundary)
+            # As in the directory: what fails is this room, and here that is what is asked about.
+            self._failed = (
+                f"today the room fails: {traceback.format_exception_only(_innermost(error))[-1].strip()}"
+            )
+
+    async def _compare(self, entry: Entry) -> Difference | None:
+        if self._room.journal.seq < entry.seq:
+            why = await self._again(entry) or self._failed
+            if why is not None:
+                return Difference(entry, None, why)
+        today = next((e for e in self._room.journal.since(entry.seq - 1) if e.seq == entry.seq), None)
+        return None if today is not None and _alike(entry, today) else Difference(entry, today)
+
+    async def _compare_end(self, over: trio.Event) -> Difference | None:
+        last = len(self._run.entries)
+        if self._run.ended is not None:
+            self._media.released.set()
+            settings = self._opened.settings
+            self._jump(self._run.ended.at + settings.closing_deadline + settings.closing_notice + _LATER)
+            await wait_all_tasks_blocked()
+            if not over.is_set():
+                return Difference(None, None, f"the room ended, and today goes on, {self._room.state}")
+        more = self._room.journal.since(last)
+        return Difference(None, more[0]) if more else None
+
+    def _jump(self, at: float) -> None:
+        ahead = self._began + at - trio.current_time()
+        if ahead > 0 and math.isfinite(ahead):
+            self._clock.jump(ahead)
+
+    async def _again(self, entry: Entry) -> str | None:
+        """Do again what caused the entry, unless that is the room's own doing; why it cannot be done, if so."""
+        try:
+            why = self._cause(entry)
+        except Refusal as refusal:
+            why = f"today refuses: {refusal}"
+        if why is not None:
+            return why
+        # The cause lies in the inbox before any timer that is due by then.
+        self._jump(entry.at)
+        await wait_all_tasks_blocked()
+        for stream in self._room.streams.values():
+            for leg in (stream, *stream.views.values()):
+                self._legs[leg.key] = leg
+        return None
+
+    def _cause(self, entry: Entry) -> str | None:
+        match entry:
+            case Entry(machine="session", refused=None, trigger="join" | "switch" | "dismissed"):
+                # By being seated, or put out: of a closing room's end only the journal knows when it came.
+                if entry.trigger == "dismissed":
+                    self._media.released.set()
+            case Entry(machine="session", refused=None, who=str(who)):
+                self._person(who).fire(entry.trigger)
+                if SESSION.state(self._person(who).state).final or entry.trigger == "leave":
+                    self._person(who).room = None
+            case Entry(machine="session", who=str(who)):
+                self._refused_session(entry, self._person(who))
+            case Entry(machine="room", trigger="expire"):
+                pass
+            case Entry(machine="room", trigger="media_lost"):
+                for pipeline in self._media.pipelines:
+                    pipeline.lost.set()
+            case Entry(machine="room"):
+                return self._post(entry)
+            case Entry(trigger="answered" | "flowing" | "silent"):
+                return self._media_does(entry)
+        return None
+
+    def _person(self, who: str) -> ReplayedPerson:
+        if who not in self._people:
+            self._people[who] = ReplayedPerson(who, self._room.journal)
+        return self._people[who]
+
+    def _post(self, entry: Entry) -> str | None:
+        event = self._event(entry)
+        if isinstance(event, str):
+            return event
+        try:
+            self._room.post_nowait(event)
+        except RoomOver:
+            return "the room is over"
+        return None
+
+    def _event(self, entry: Entry) -> Event | str:
+        told: dict[str, Any] = entry.message or {}
+        if entry.trigger == "close":
+            return Close(str(told.get("reason", "")))
+        if entry.who is None:
+            return f"the journal does not tell whose {entry.trigger!r} it was"
+        person = self._person(entry.who)
+        match entry.trigger:
+            case "join":
+                asked = str(told.get("type", "join"))
+                if asked == "switch":
+                    person.comes_from_elsewhere()
+                elif person.room is None or isinstance(person.room, Elsewhere):
+                    person.starts_anew()
+                return Enter(person, str(told.get("name", "")), None, asked)
+            case "leave":
+                if told.get("reason") == "switched":
+                    person.room = Elsewhere()
+                return Depart(person, str(told.get("reason", "")))
+            case "away":
+                return Away(person)
+            case "back":
+                return Back(person, None)
+            case "stream_failed" | "view_failed":
+                return self._failure(entry, told)
+        if entry.trigger not in MESSAGE_TYPES:
+            return f"today's rooms know no {entry.trigger!r}"
+        return self._message(person, told)
+
+    def _message(self, person: ReplayedPerson, told: dict[str, Any]) -> Event | str:
+        message = dict(told)
+        if "sdp" in message:
+            self._offers += 1
+            message["sdp"] = f"offer {self._offers}"
+        # A candidate's fragment would be that of the offer, which is not in the journal.
+        message.pop("usernameFragment", None)
+        try:
+            decoded: Any = msgspec.convert(message, ClientMessage)
+        except msgspec.ValidationError as error:
+            return f"today's protocol does not take the message: {error}"
+        return Ask(person, decoded)
+
+    def _failure(self, entry: Entry, told: dict[str, Any]) -> Event | str:
+        stream = self._room.streams.get(str(told.get("stream")))
+        refusal = Refusal(ErrorCode.MEDIA_FAILED, str(told.get("detail", "")))
+        if stream is None:
+            return f"today there is no stream {told.get('stream')}"
+        if entry.trigger == "stream_failed":
+            return StreamFailed(stream, refusal)
+        view = stream.views.get(str(entry.who))
+        return f"today {entry.who} has no view of {stream.id}" if view is None else ViewFailed(view, refusal)
+
+    def _media_does(self, entry: Entry) -> str | None:
+        leg = self._legs.get(entry.id or "")
+        endpoint = None if leg is None else self._media.by_offer.get(leg.offer)
+        if leg is None or endpoint is None:
+            return f"today there is no {entry.machine} {entry.id}"
+        if leg.table.state(leg.state).final:
+            # What its endpoint still had to say while it was being released: in a replay nobody listens then.
+            leg.fire(entry.trigger)
+        elif entry.trigger == "answered":
+            endpoint.answered.set()
+            endpoint.connected()
+        else:
+            endpoint.flows(entry.trigger == "flowing")
+        return None
+
+    def _refused_session(self, entry: Entry, person: ReplayedPerson) -> None:
+        """A message that never reached the room: what today's tables say of it goes into today's journal."""
+        refused = entry.refused
+        assert refused is not None
+        refusal: Refusal
+        if refused.code is not ErrorCode.ILLEGAL_IN_STATE:
+            refusal = Refusal(refused.code, refused.detail)
+        else:
+            try:
+                judge(entry.trigger, person.state, self._room.state)
+            except IllegalInState as today:
+                refusal = today
+            else:
+                raise Refusal(ErrorCode.ILLEGAL_IN_STATE, f"nothing, and {entry.trigger!r} is legal")
+        me = person.participant_id
+        self._room.journal.refused(SESSION.name, me, entry.trigger, person.state, refusal, who=me)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _alike(then: Entry, today: Entry) -> bool:
+    """Whether two entries tell the same, times aside."""
+    if (then.machine, then.id, then.who, then.trigger) != (today.machine, today.id, today.who, today.trigger):
+        return False
+    if (then.source, then.dest, then.effects) != (today.source, today.dest, today.effects):
+        return False
+    if then.refused is None or today.refused is None:
+        return then.refused is today.refused
+    return (then.refused.code, then.refused.machine, then.refused.state) == (
+        today.refused.code,
+        today.refused.machine,
+        today.refused.state,
+    )
+
+
+def _ask_tables(run: Run) -> Outcome:
+    """Put each step to today's tables, from the state in which it was taken."""
+    for number, entry in enumerate(run.entries):
+        today = _table_says(entry)
+        if today is not None and not _alike(entry, today):
+            return Outcome(run, number, False, Difference(entry, today))
+    return Outcome(run, len(run.entries), False, None)
+
+
+def _table_says(entry: Entry) -> Entry | None:
+    """The entry as today's table would have it; None for what no table decides."""
+    table = MACHINES.get(entry.machine)
+    by_table = entry.refused is None or entry.refused.code is ErrorCode.ILLEGAL_IN_STATE or entry.facts is not None
+    if table is None or not by_table or entry.trigger not in (*table.triggers, *MESSAGE_TYPES):
+        return None
+    if entry.machine == SESSION.name and entry.refused is not None:
+        # Refused by the session's state and the room's together, of which the entry has only one.
+        return None
+    facts: Any = None
+    if entry.machine == ROOM.name:
+        facts = facts_told(entry.facts or {})
+    elif entry.machine == SESSION.name:
+        facts = SessionFacts()
+    model = Model(entry.source)
+    try:
+        step = table.fire(model, entry.trigger, facts)
+    except Refusal as refusal:
+        return msgspec.structs.replace(entry, dest=entry.source, effects=(), refused=refused_for(refusal))
+    return msgspec.structs.replace(entry, dest=step.dest, effects=step.effects, refused=None)

@@ -1,0 +1,224 @@
+"""Given a journal, when it is replayed, then today's code does the same, or the first difference is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from roomfsm.cli import main
+from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.room import ROOM, RoomEffect
+from roomfsm.lifecycle.table import Row, Table
+from roomfsm.protocol.client import Chat, Publish, View
+from roomfsm.protocol.fields import Source
+from roomfsm.replay.engine import Outcome, replay
+from roomfsm.replay.runs import JournalError, read_runs
+from roomfsm.rooms import room as rooms
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.media import Media
+from tests.rooms.person import Person
+from tests.rooms.test_room import OFFER, settle
+from tests.rooms.test_rooms_as_a_machine import LIMITS, PEOPLE, House, actions
+
+
+def record(file: Path, course: Callable[[Directory, Media], Any], limits: RoomSettings = LIMITS) -> Path:
+    """Run a course of events and keep the journal."""
+
+    async def main() -> None:
+        media = Media()
+        async with open_directory(media.pool, replace(limits, journal_file=str(file))) as directory:
+            await course(directory, media)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    return file
+
+
+async def broadcast(directory: Directory, media: Media) -> None:
+    """Ada broadcasts, Bob views and leaves, Ada vanishes, comes back and leaves, the room expires."""
+    ada, bob = Person(directory, "Ada"), Person(directory, "Bob")
+    for person in (ada, bob):
+        await person.join("blue")
+    await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
+    await bob.say(View(stream=ada.stream(), sdp=OFFER))
+    await settle()
+    await trio.sleep(2)
+    await bob.leave()
+    await ada.vanish()
+    await trio.sleep(1)
+    await ada.come_back()
+    await ada.say(Chat(text="still here"))
+    await settle()
+    await ada.leave()
+    await trio.sleep(LIMITS.linger + 1)
+
+
+def outcomes(file: Path) -> list[Outcome]:
+    return [replay(run) for run in read_runs(file)]
+
+
+def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:
+    (outcome,) = outcomes(record(tmp_path / "j", broadcast))
+    assert (outcome.lived, outcome.difference) == (True, None)
+    assert outcome.steps == len(outcome.run.entries) > 15
+    assert outcome.run.ended is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(actions, min_size=20, max_size=60))
+def test_any_course_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:
+    async def play(directory: Directory, media: Media) -> None:
+        house = House(directory, media)
+        for number in range(PEOPLE):
+            await house.act(("join", number))
+        for action in course:
+            await house.act(action)
+        await house.end()
+
+    with TemporaryDirectory() as folder:
+        for outcome in outcomes(record(Path(folder) / "j", play)):
+            assert (outcome.lived, outcome.difference) == (True, None)
+
+
+@contextmanager
+def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Row[Any]], Row[Any] | None]) -> Iterator[None]:
+    """The room's table with rows changed, or taken out."""
+    rows = tuple(row for before in ROOM.rows if (row := change(before)) is not None)
+    table: Table[Any] = replace(ROOM, rows=rows)
+    with monkeypatch.context() as patch:
+        patch.setattr(rooms, "ROOM", table)
+        patch.setitem(MACHINES, "room", table)
+        yield
+
+
+def without(trigger: str, source: str) -> Callable[[Row[Any]], Row[Any] | None]:
+    def change(row: Row[Any]) -> Row[Any] | None:
+        return None if trigger in row.triggers and source in row.sources else row
+
+    return change
+
+
+def test_a_row_taken_out_is_the_first_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = record(tmp_path / "j", broadcast)
+    with changed(monkeypatch, without("view", "broadcasting")):
+        (outcome,) = outcomes(file)
+    difference = outcome.difference
+    assert difference is not None
+    assert difference.then is not None
+    assert difference.today is not None
+    assert difference.today.refused is not None
+    assert (difference.then.trigger, difference.then.refused) == ("view", None)
+    assert (difference.today.refused.code, difference.today.refused.state) == ("illegal_in_state", "broadcasting")
+    assert outcome.steps == difference.then.seq - 1
+
+
+def test_another_destination_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = record(tmp_path / "j", broadcast)
+
+    def change(row: Row[Any]) -> Row[Any]:
+        return replace(row, effects=()) if row.triggers == ("chat",) else row
+
+    with changed(monkeypatch, change):
+        (outcome,) = outcomes(file)
+    assert outcome.difference is not None
+    assert (outcome.difference.then, outcome.difference.today) != (None, None)
+    assert [entry.effects for entry in (outcome.difference.then, outcome.difference.today) if entry] == [
+        ("say",),
+        (),
+    ]
+
+
+def test_a_room_that_fails_today_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = record(tmp_path / "j", broadcast)
+
+    def change(row: Row[Any]) -> Row[Any]:
+        return replace(row, effects=(RoomEffect.RENAME,)) if row.triggers == ("view",) else row
+
+    with changed(monkeypatch, change):
+        (outcome,) = outcomes(file)
+    assert outcome.difference is not None
+    assert "today the room fails: AssertionError" in str(outcome.difference.why)
+
+
+def test_a_timer_that_runs_longer_today_is_a_difference(tmp_path: Path) -> None:
+    file = record(tmp_path / "j", broadcast)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[0]["settings"]["linger"] = LIMITS.linger * 10
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    (outcome,) = outcomes(file)
+    assert outcome.difference is not None
+    assert outcome.difference.then is not None
+    assert (outcome.difference.then.trigger, outcome.difference.today) == ("expire", None)
+
+
+def test_a_journal_without_its_beginning_is_put_to_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = record(tmp_path / "j", broadcast)
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], *lines[3:]]))
+    (outcome,) = outcomes(file)
+    assert (outcome.lived, outcome.difference) == (False, None)
+    with changed(monkeypatch, without("view", "broadcasting")):
+        (outcome,) = outcomes(file)
+    assert outcome.difference is not None
+    assert outcome.difference.then is not None
+    assert outcome.difference.then.trigger == "view"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "no journal"),
+        (b"hello\n", "line 1"),
+        (b'{"kind":"opened","run":"a"}\n', "line 1"),
+        (b"\xff\xfe\n", "line 1"),
+        (
+            b'{"kind":"opened","run":"a","format":"other","room":"b","opened":1,"server":"s","settings":{}}',
+            "other",
+        ),
+    ],
+)
+def test_what_is_no_journal_is_told_in_words(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "journal"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(JournalError, match=said):
+        read_runs(file)
+    result = CliRunner().invoke(main, ["replay", str(file)])
+    assert (result.exit_code, "Traceback" in result.output) == (2, False)
+    assert said in result.stderr
+
+
+def test_half_a_last_line_is_no_fault(tmp_path: Path) -> None:
+    file = record(tmp_path / "j", broadcast)
+    file.write_bytes(file.read_bytes()[:-10])
+    (outcome,) = outcomes(file)
+    assert outcome.difference is None
+
+
+def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = record(tmp_path / "j", broadcast)
+    result = CliRunner().invoke(main, ["replay", str(file)])
+    assert result.exit_code == 0, result.output
+    assert "1 runs" in result.output
+    with changed(monkeypatch, without("chat", "waiting")), changed(monkeypatch, without("view", "broadcasting")):
+        result = CliRunner().invoke(main, ["replay", str(file)])
+    assert result.exit_code == 1
+    assert "today: room, broadcasting: view" in result.output
+    assert "illegal_in_state by room broadcasting" in result.output
+    result = CliRunner().invoke(main, ["replay", "--run", "none", str(file)])
+    assert result.exit_code == 2
