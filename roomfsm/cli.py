@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from roomfsm import __version__
+from roomfsm.documents.command import diagram
 from roomfsm.mediaserver.child import ChildStartError
 from roomfsm.mediaserver.command import mediaserver
 from roomfsm.replay.command import replay
@@ -88,6 +89,7 @@ def show_settings() -> None:
 
 main.add_command(mediaserver)
 main.add_command(replay)
+main.add_command(diagram)
 
 
 def configure_logging(level: str, style: str) -> None:

@@ -1,0 +1,1 @@
+"""What is read off the tables and messages: diagrams, the specification, documents. Pure: text from tables."""

@@ -1,0 +1,32 @@
+"""`python -m roomfsm.documents` writes all documents that are made from the tables and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from roomfsm.documents.lifecycle_md import lifecycle_md
+from roomfsm.documents.svg import svg
+from roomfsm.lifecycle.describe import MACHINES
+
+ROOT = Path(__file__).parents[2]
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/lifecycle.md": lifecycle_md,
+    **{f"docs/lifecycle/{name}.svg": partial(svg, table) for name, table in MACHINES.items()},
+}
+"""By path below the repository's root: what makes the text. A test compares each with its file."""
+
+
+def main() -> None:
+    """Write each file and print its path."""
+    for path, make in DOCUMENTS.items():
+        file = ROOT / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(make(), encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

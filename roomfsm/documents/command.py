@@ -1,0 +1,52 @@
+"""The command `roomfsm diagram`: a lifecycle machine as a picture, as text for other tools, or as data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from roomfsm.documents.dot import dot
+from roomfsm.documents.mermaid import mermaid
+from roomfsm.documents.svg import svg
+from roomfsm.lifecycle.describe import MACHINES, describe
+
+_DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
+
+
+@click.command()
+@click.argument("machine", type=click.Choice(list(MACHINES)))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*_DRAW, "json"]),
+    default="svg",
+    show_default=True,
+    help="how it is written",
+)
+@click.option("--current", metavar="STATE", multiple=True, help="mark this state as the present one (repeatable)")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="write to this file instead of the standard output"
+)
+def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | None) -> None:
+    """Draw the diagram of a lifecycle machine, read off its table."""
+    table = MACHINES[machine]
+    names = [state.name for state in table.states]
+    for state in current:
+        if state not in names:
+            raise click.UsageError(f"the machine {machine} has no state {state!r}; there are {', '.join(names)}")
+    if form == "json":
+        if current:
+            raise click.UsageError("--current marks a state in a diagram; --format json has none")
+        text = json.dumps(describe(table), ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = _DRAW[form](table, current=current)
+    if output is None:
+        # Bytes, because the drawings say that they are UTF-8 whatever the terminal's encoding.
+        click.echo(text.encode(), nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {output}: {error.strerror}") from error

@@ -1,0 +1,181 @@
+"""The document of the lifecycle machines: docs/lifecycle.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from roomfsm.lifecycle.describe import MACHINES, describe, describe_legality
+from roomfsm.lifecycle.legality import MESSAGE_TYPES
+from roomfsm.lifecycle.table import Audience, Table
+from roomfsm.protocol.errors import ErrorCode
+
+type Json = dict[str, Any]
+
+_HEAD = """\
+# The lifecycle machines
+
+Generated from the tables in `roomfsm/lifecycle/` by `uv run python -m roomfsm.documents`: change the tables,
+not this file. The running server asks these very tables, so what stands here is what it does; a test keeps the
+file fresh.
+
+A machine is in one **state** at a time. A **trigger** may move it: a client's message (`join`), or something
+that the server notices (*expire*). A transition is taken if all its **guards** hold; then its **effects** are
+carried out, in their order. A state may **own** a resource, whose scope is entered and left with it, so that
+nothing is left behind.
+
+A message that has no transition in the present state is answered with the code `illegal_in_state`, the state,
+and what is allowed instead. One that a guard stands in the way of is answered with the guard's code. Neither
+moves anything, nor ends anything. Guards without a code only choose between transitions.
+
+In the diagrams client messages are **bold**, what the server notices is *italic*, and what a state answers
+without moving stands inside it. `roomfsm diagram MACHINE` draws them, also as Mermaid, Graphviz or JSON.
+"""
+
+_MATRIX_KEY = """\
+✓ legal · ✓ or a code: legal, but answered with that code if its guard fails · – answered with `illegal_in_state`
+"""
+
+
+def lifecycle_md() -> str:
+    """The whole document."""
+    contents = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in MACHINES.values()]
+    contents.append("- [A client's messages](#a-clients-messages): what is legal when, by the machines together")
+    parts = [_HEAD, "\n".join(contents) + "\n", *map(_machine, MACHINES.values()), _together(), _words()]
+    return "\n".join(parts)
+
+
+def _machine(table: Table[Any]) -> str:
+    machine = describe(table)
+    messages = {trigger["name"] for trigger in machine["triggers"] if trigger["message"]}
+    return "\n".join(
+        filter(
+            None,
+            [
+                f"## {table.name}\n",
+                f"{table.meaning}\n",
+                f"![The states of a {table.name} and what moves it](lifecycle/{table.name}.svg)\n",
+                "### States\n",
+                _table(("state", "meaning", "owns", ""), _states(machine)),
+                "### Transitions\n",
+                _table(("trigger", "from", "to", "guards", "effects"), _transitions(machine, messages)),
+                _effects(machine),
+                "### What the server notices\n",
+                _table(
+                    ("trigger", "when"),
+                    ([f"*{t['name']}*", t["cause"]] for t in machine["triggers"] if not t["message"]),
+                ),
+                "### Messages\n",
+                _MATRIX_KEY,
+                _table(("message", *(state["name"] for state in machine["states"])), _matrix(machine)),
+            ],
+        )
+    )
+
+
+def _states(machine: Json) -> Iterator[list[str]]:
+    for state in machine["states"]:
+        first = "initial" if state["name"] == machine["initial"] else ""
+        yield [state["name"], state["meaning"], state["owns"] or "", "final" if state["final"] else first]
+
+
+def _transitions(machine: Json, messages: set[str]) -> Iterator[list[str]]:
+    """One row for all sources from which a trigger does the same."""
+    merged: dict[tuple[str, ...], list[str]] = {}
+    for row in machine["transitions"]:
+        name = _trigger(row["trigger"], messages)
+        to = "stays" if row["to"] == row["from"] else row["to"]
+        guards = ", ".join(guard["name"] + _code(guard["code"]) for guard in row["guards"])
+        merged.setdefault((name, to, guards, ", ".join(row["effects"])), []).append(row["from"])
+    for (trigger, to, guards, effects), sources in merged.items():
+        yield [trigger, ", ".join(sources), to, guards, effects]
+
+
+def _trigger(name: str, messages: set[str]) -> str:
+    return f"`{name}`" if name in messages else f"*{name}*"
+
+
+def _code(code: str | None) -> str:
+    return f" (else `{code}`)" if code else ""
+
+
+def _effects(machine: Json) -> str:
+    if not machine["effects"]:
+        return ""
+    rows = (
+        [effect["name"], effect["meaning"], "; ".join(map(_tell, effect["tells"])), _codes(effect["mayFail"])]
+        for effect in machine["effects"]
+    )
+    always = "; ".join(map(_tell, machine["movesTell"]))
+    return "\n".join(
+        [
+            "### Effects\n",
+            _table(("effect", "what is done", "who is told, in order", "may fail later with"), rows),
+            *([f"Whenever the state has become another: {always}.\n"] if always else []),
+        ]
+    )
+
+
+def _tell(tell: Json) -> str:
+    when = f" ({tell['when']})" if tell["when"] else ""
+    to = tell["to"] if tell["to"] == Audience.ALL else f"the {tell['to']}"
+    return f"`{tell['message']}` to {to}{when}"
+
+
+def _codes(codes: Iterable[str]) -> str:
+    return " ".join(f"`{code}`" for code in codes)
+
+
+def _matrix(machine: Json) -> Iterator[list[str]]:
+    for trigger in machine["triggers"]:
+        if not trigger["message"]:
+            continue
+        cells = []
+        for state in machine["states"]:
+            rows = [
+                row
+                for row in machine["transitions"]
+                if (row["from"], row["trigger"]) == (state["name"], trigger["name"])
+            ]
+            codes = dict.fromkeys(guard["code"] for row in rows for guard in row["guards"] if guard["code"])
+            cells.append((f"✓ or {_codes(codes)}" if codes else "✓") if rows else "–")
+        yield [f"`{trigger['name']}`", *cells]
+
+
+def _together() -> str:
+    pairs = describe_legality()
+    heads = [pair["session"] + (f", room {pair['room']}" if pair["room"] else "") for pair in pairs]
+
+    def cell(message: str, pair: Json) -> str:
+        by = pair["refused"].get(message)
+        return f"– ({by['machine']})" if by else "✓"
+
+    rows = ([f"`{message}`", *(cell(message, pair) for pair in pairs)] for message in MESSAGE_TYPES)
+    return "\n".join(
+        [
+            "## A client's messages\n",
+            "A message must be legal for the session of who sends it and, in a room, for the room. The machine in"
+            " brackets is the one that refuses it. Guards aside.\n",
+            _table(("message", *heads), rows),
+        ]
+    )
+
+
+def _words() -> str:
+    codes: set[str] = set()
+    for machine in map(describe, MACHINES.values()):
+        codes |= {guard["code"] for row in machine["transitions"] for guard in row["guards"]}
+        codes |= {code for effect in machine["effects"] for code in effect["mayFail"]}
+    return "\n".join(
+        [
+            "## Words used above\n",
+            _table(("who is told", ""), ([to.value, to.explanation] for to in Audience)),
+            _table(("code", ""), ([f"`{code}`", code.explanation] for code in ErrorCode if code in codes)),
+        ]
+    )
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

@@ -1,0 +1,51 @@
+"""A machine as a Mermaid `stateDiagram-v2` (https://mermaid.js.org/syntax/stateDiagram.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from roomfsm.documents.transitions import moves, stays
+from roomfsm.lifecycle.table import Table
+
+# To Mermaid these end a statement, begin a comment, break a line, or are markup.
+_ENTITIES = str.maketrans({character: f"#{ord(character)};" for character in ';#<>":&\\'})
+
+
+def mermaid(table: Table[Any], *, current: Collection[str] = ()) -> str:
+    """The diagram of `table` with the states `current` marked.
+
+    A state's meaning and what it owns are its descriptions; the transitions that stay are a note, because as loops
+    they would hide the others.
+    """
+    return "\n".join(_lines(table, current)) + "\n"
+
+
+def _lines(table: Table[Any], current: Collection[str]) -> Iterator[str]:
+    yield "---"
+    yield f"title: {table.name}"
+    yield "---"
+    yield "stateDiagram-v2"
+    for state in table.states:
+        yield f"  {state.name} : {state.name}"
+        yield f"  {state.name} : {_escaped(state.meaning)}"
+        if state.owns:
+            yield f"  {state.name} : owns {_escaped(state.owns)}"
+    yield f"  [*] --> {table.initial}"
+    for (source, dest), rows in moves(table).items():
+        for row in rows:
+            yield f"  {source} --> {dest} : {_escaped(row.label)}"
+    for state in table.states:
+        if state.final:
+            yield f"  {state.name} --> [*]"
+        if rows := stays(table, state.name):
+            yield f"  note right of {state.name}"
+            yield from (f"    {_escaped(row.label)}" for row in rows)
+            yield "  end note"
+    if current:
+        yield "  classDef current stroke-width:4px,font-weight:bold"
+        yield f"  class {','.join(current)} current"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ENTITIES)

@@ -1,0 +1,179 @@
+"""Given a diagram in a real browser, when it is measured, then nothing overlaps and all is where it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from roomfsm.documents.svg import svg
+from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.table import Table
+from tests.documents.conftest import every_table
+
+pytestmark = pytest.mark.browser
+
+_MEASURE = """() => {
+  const box = (e) => { const b = e.getBBox(); return [b.x, b.y, b.x + b.width, b.y + b.height]; };
+  const state = (e) => e.closest("g.state")?.dataset.state ?? null;
+  const all = (s) => [...document.querySelectorAll(s)];
+  const points = (path) =>
+    Array.from({length: Math.ceil(path.getTotalLength() / 2)}, (_, i) => path.getPointAtLength(2 * i))
+      .map((p) => [p.x, p.y]);
+  return {
+    texts: all("text").filter((e) => e.textContent)
+      .map((e) => ({name: e.getAttribute("class"), text: e.textContent, state: state(e), box: box(e)})),
+    states: Object.fromEntries(all("g.state").map((g) => [g.dataset.state, box(g.querySelector(".box"))])),
+    moves: all("g.move").map((g) => ({
+      source: g.dataset.from, dest: g.dataset.to, points: points(g.querySelector(".line")),
+      tip: g.querySelector(".head").getAttribute("d").match(/^M([\\d.]+) ([\\d.]+)/).slice(1).map(Number)})),
+    drawn: all("text, path, rect, circle").map(box),
+    view: [0, 0, document.documentElement.viewBox.baseVal.width, document.documentElement.viewBox.baseVal.height],
+  };
+}"""
+_FILL = """() => {
+  for (const e of document.querySelectorAll("g.state")) e.classList.add("current");
+  for (const e of document.querySelectorAll("text.count")) e.textContent = "1234×, 56 min";
+  for (const e of document.querySelectorAll("text.dwell")) e.textContent = "1234×, 56 min 7s";
+}"""
+_CLOSE = 0.5
+
+type Rect = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a diagram was measured to be, in its own units."""
+
+    texts: list[dict[str, Any]]
+    states: dict[str, Rect]
+    moves: list[dict[str, Any]]
+    drawn: list[Rect]
+    view: Rect
+
+
+@pytest.fixture
+def page(browser: Browser) -> Any:
+    """A page of its own."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def opened(page: Page, path: Path, table: Table[Any], *, full: bool) -> Measured:
+    path.write_text(svg(table), encoding="utf-8")
+    page.goto(path.as_uri())
+    if full:
+        page.evaluate(_FILL)
+    return Measured(**page.evaluate(_MEASURE))
+
+
+def overlap(a: Rect, b: Rect) -> bool:
+    return min(a[2], b[2]) - max(a[0], b[0]) > _CLOSE and min(a[3], b[3]) - max(a[1], b[1]) > _CLOSE
+
+
+def within(inner: Rect, outer: Rect) -> bool:
+    low = inner[0] >= outer[0] - _CLOSE and inner[1] >= outer[1] - _CLOSE
+    return low and inner[2] <= outer[2] + _CLOSE and inner[3] <= outer[3] + _CLOSE
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["as drawn", "all places filled"])
+@every_table
+def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: bool) -> None:
+    it = opened(page, tmp_path / "diagram.svg", table, full=full)
+
+    for index, one in enumerate(it.texts):
+        for other in it.texts[index + 1 :]:
+            assert not overlap(one["box"], other["box"]), (one["text"], other["text"])
+    for text in it.texts:
+        if text["state"] is not None:
+            assert within(text["box"], it.states[text["state"]]), text
+        else:
+            assert not [state for state, box in it.states.items() if overlap(text["box"], box)], text
+    boxes = list(it.states.values())
+    assert not any(overlap(a, b) for index, a in enumerate(boxes) for b in boxes[index + 1 :])
+    for drawn in it.drawn:
+        assert within(drawn, it.view), drawn
+
+
+@every_table
+def test_arrows_run_free_from_box_to_box(page: Page, tmp_path: Path, table: Table[Any]) -> None:
+    it = opened(page, tmp_path / "diagram.svg", table, full=True)
+
+    assert it.moves
+    for move in it.moves:
+        source, dest = it.states[move["source"]], it.states[move["dest"]]
+        for x, y in move["points"]:
+            point = (x - 1, y - 1, x + 1, y + 1)
+            assert not [text["text"] for text in it.texts if overlap(point, text["box"])], move
+            inside = [box for box in it.states.values() if overlap((x, y - 1, x, y + 1), box)]
+            assert not inside, move
+        assert near(tuple(move["points"][0]), source), move
+        assert near(tuple(move["tip"]), dest), move
+
+
+def near(point: tuple[float, float], box: Rect) -> bool:
+    """Whether the point is on the rectangle's border, give or take its width."""
+    x, y = point
+    around = (box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2)
+    inside = (box[0] + 2, box[1] + 2, box[2] - 2, box[3] - 2)
+    return within((x, y, x, y), around) and not overlap((x - 1, y - 1, x + 1, y + 1), inside)
+
+
+def test_the_present_state_is_where_the_class_is(page: Page, tmp_path: Path) -> None:
+    """Told by word, border and bar, so without colour, too."""
+    file = tmp_path / "room.svg"
+    file.write_text(svg(MACHINES["room"], current=["waiting"]), encoding="utf-8")
+    page.goto(file.as_uri())
+    look = """(state) => {
+      const g = document.querySelector(`g.state[data-state=${state}]`);
+      const style = (s) => getComputedStyle(g.querySelector(s));
+      return [style(".now").display !== "none", style(".box").strokeWidth, style(".bar").fill];
+    }"""
+    marked, plain = page.evaluate(look, "waiting"), page.evaluate(look, "empty")
+    assert marked[0]
+    assert not plain[0]
+    assert float(marked[1].removesuffix("px")) > 2 * float(plain[1].removesuffix("px"))
+    assert marked[2] != plain[2]
+
+    page.evaluate(
+        """() => {
+      document.querySelector(".current").classList.remove("current");
+      document.querySelector("g.state[data-state=empty]").classList.add("current");
+    }"""
+    )
+    assert page.evaluate(look, "empty") == marked
+    assert page.evaluate(look, "waiting") == plain
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(browser: Browser, tmp_path: Path, scheme: Any) -> None:
+    """WCAG 2.2, 1.4.3 and 1.4.11: 4.5 for text, 3 for the marks."""
+    file = tmp_path / "room.svg"
+    file.write_text(svg(MACHINES["room"], current=["waiting"]), encoding="utf-8")
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(file.as_uri())
+
+    def colour(selector: str, of: str = "fill") -> float:
+        text = page.evaluate("([s, of]) => getComputedStyle(document.querySelector(s))[of]", [selector, of])
+        channels = [int(part) / 255 for part in text.removeprefix("rgb(").removesuffix(")").split(",")]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return sum(part * value for part, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    def contrast(a: float, b: float) -> float:
+        return (max(a, b) + 0.05) / (min(a, b) + 0.05)
+
+    paper, box = colour(".paper"), colour("[data-state=empty] .box")
+    assert contrast(colour(".current .name"), colour(".current .bar")) >= 4.5
+    assert contrast(colour("[data-state=empty] .name"), colour("[data-state=empty] .bar")) >= 4.5
+    assert contrast(colour("[data-state=empty] .dwell"), colour("[data-state=empty] .bar")) >= 4.5
+    for name in (".meaning", ".owns", ".guard", ".effect"):
+        assert contrast(colour(f".state {name}"), box) >= 4.5, name
+    for name in (".label .guard", ".count", ".legend"):
+        assert contrast(colour(name), paper) >= 4.5, name
+    assert contrast(colour(".line", "stroke"), paper) >= 3
+    assert contrast(colour(".current .box", "stroke"), paper) >= 3
+    page.close()
