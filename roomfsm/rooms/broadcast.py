@@ -34,6 +34,11 @@ class Broadcast:
             max_video_recv=settings.video_kbps, min_video_send=100, max_video_send=settings.video_kbps
         )
 
+    @property
+    def server_url(self) -> str | None:
+        """The address of the media server that holds the pipeline; None before there is one."""
+        return None if self._pipeline is None else self._pipeline.server_url
+
     def end(self) -> None:
         """Release everything."""
         self._scope.cancel()

@@ -79,6 +79,10 @@ class Directory:
             return room
         raise Refusal(ErrorCode.ROOM_CLOSED)
 
+    def rooms(self) -> list[Room]:
+        """All rooms, in the order in which they were opened."""
+        return list(self._rooms.values())
+
     def find(self, name: str) -> Room | None:
         """The room of that name, however it is spelled."""
         return self._rooms.get(fold_room_name(name))

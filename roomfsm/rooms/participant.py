@@ -24,6 +24,10 @@ class Link[Room](Protocol):
     def room(self) -> Room | None:
         """The room that the session sits in."""
 
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Messages and bytes that wait for a browser that reads slowly."""
+
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """Send a message of `room`; news are dropped if the session no longer sits there."""
 

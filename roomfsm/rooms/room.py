@@ -119,6 +119,16 @@ class Room:
         """The state of the room's machine."""
         return self._model.state
 
+    @property
+    def media_server(self) -> str | None:
+        """The address of the media server that holds the broadcast, if there is one."""
+        return None if self._broadcast is None else self._broadcast.server_url
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait in the inbox."""
+        return self._inbox.statistics().current_buffer_used
+
     async def post(self, event: Event) -> None:
         """Put an event into the inbox, waiting while it is full. Raises `RoomOver`."""
         try:

@@ -48,6 +48,11 @@ class Connection:
         reason = self._websocket.closed
         return reason is not None and reason.code in _GOODBYES
 
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Messages and bytes that the browser has not taken yet."""
+        return self._stream.waiting
+
     def send(self, outgoing: Outgoing) -> None:
         """Send a message as soon as the browser takes it; one that never does is cut with `SLOW_CONSUMER`."""
         if self._close.is_set():

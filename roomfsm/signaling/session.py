@@ -80,6 +80,11 @@ class Session:
         """The room that the session sits in."""
         return self._room
 
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Messages and bytes that wait for a browser that reads slowly."""
+        return (0, 0) if self.connection is None else self.connection.outbox
+
     # What rooms call
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:

@@ -37,7 +37,6 @@ def create_app(
 ) -> QuartTrio:
     """The application over the running parts."""
     app = QuartTrio(__name__, static_folder=None)
-    app.register_blueprint(create_inspector(directory, settings))
     folder = client_folder()
 
     @app.after_request
@@ -45,10 +44,12 @@ def create_app(
         response.headers.update(_HEADERS)
         return response
 
-    async def page() -> Response:
-        response = await send_from_directory(folder, "index.html")
+    async def page(file: str = "index.html") -> Response:
+        response = await send_from_directory(folder, file)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+    app.register_blueprint(create_inspector(directory, settings, lambda: page("inspect.html")))
 
     @app.errorhandler(404)
     async def not_found(_: Exception) -> tuple[Response, int]:

@@ -1,25 +1,82 @@
-"""The inspector's addresses: who may look, and an administrator's way to close a room."""
+"""The inspector's addresses: its pages, what feeds them, diagrams, journals, and a way to close a room."""
 
 from __future__ import annotations
 
-from quart import Blueprint, Response, jsonify, request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
 
+import msgspec
+from quart import Blueprint, Response, abort, jsonify, request
+
+from roomfsm.documents.svg import svg
+from roomfsm.documents.svg_style import css
+from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.protocol.fields import is_room_name
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.inspection import glance_at, look_at
+from roomfsm.rooms.room import Room
 from roomfsm.web.access import Access
+from roomfsm.web.feed import Feed
 from roomfsm.web.settings import WebSettings
 
 _MAX_REASON = 200
 
 
-def create_inspector(directory: Directory, settings: WebSettings) -> Blueprint:
-    """Everything below `/inspect`."""
+def create_inspector(
+    directory: Directory, settings: WebSettings, page: Callable[[], Awaitable[Response]]
+) -> Blueprint:
+    """Everything below `/inspect`; `page` answers with the inspector's page."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
+    feed = Feed(directory, settings)
     access = Access(settings.inspect_token)
 
     @inspector.before_request
     async def judge() -> Response | None:
         remembered = access.remember(request)
         return access.refusal(request) if remembered is None else remembered
+
+    @inspector.get("")
+    async def rooms_page() -> Response:
+        return await page()
+
+    @inspector.get("/<name>")
+    async def room_page(name: str) -> Response:
+        if not is_room_name(name):
+            abort(404)
+        return await page()
+
+    @inspector.get("/assets/<machine>.svg")
+    async def diagram(machine: str) -> Response:
+        if machine not in MACHINES:
+            abort(404)
+        return _fresh(svg(MACHINES[machine], standalone=False), "image/svg+xml")
+
+    @inspector.get("/assets/diagram.css")
+    async def stylesheet() -> Response:
+        return _fresh(css(), "text/css")
+
+    @inspector.get("/api/rooms")
+    async def rooms() -> Response:
+        return _json([glance_at(room) for room in directory.rooms()])
+
+    @inspector.get("/api/rooms/<name>")
+    async def room(name: str) -> Response:
+        return _json(look_at(_existing(directory, name)))
+
+    @inspector.get("/api/rooms/<name>/journal")
+    async def journal(name: str) -> Response:
+        lines = _existing(directory, name).journal.lines()
+        response = _fresh(lines, "application/jsonl")
+        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}.journal.jsonl"
+        return response
+
+    @inspector.get("/api/feed")
+    async def rooms_feed() -> Response:
+        return _stream(feed, feed.rooms())
+
+    @inspector.get("/api/rooms/<name>/feed")
+    async def room_feed(name: str) -> Response:
+        return _stream(feed, feed.room(name))
 
     @inspector.post("/api/rooms/<name>/close")
     async def close(name: str) -> tuple[Response, int]:
@@ -32,3 +89,30 @@ def create_inspector(directory: Directory, settings: WebSettings) -> Blueprint:
         return jsonify(closing=True), 202
 
     return inspector
+
+
+def _existing(directory: Directory, name: str) -> Room:
+    room = directory.find(name)
+    if room is None:
+        abort(404)
+    return room
+
+
+def _json(value: object) -> Response:
+    return _fresh(msgspec.json.encode(value), "application/json")
+
+
+def _fresh(body: str | bytes, content_type: str) -> Response:
+    return Response(body, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def _stream(feed: Feed, events: AsyncIterator[bytes]) -> Response:
+    if feed.full:
+        return Response(
+            "As many pages watch already as may (--inspect-watchers).\n", 503, content_type="text/plain"
+        )
+    response = _fresh(b"", "text/event-stream")
+    response.response = response.iterable_body_class(events)
+    # It goes on for as long as the page is open.
+    response.timeout = None
+    return response

@@ -21,3 +21,6 @@ class WebSettings:
     inspect_watchers: int = field(
         default=32, metadata={"help": "inspector pages that are kept up to date at a time"}
     )
+    inspect_interval: float = field(
+        default=0.25, metadata={"help": "seconds between two updates of an inspector page, at least"}
+    )

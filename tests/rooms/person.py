@@ -19,6 +19,8 @@ _numbers = itertools.count(1)
 class Person:
     """Implements `roomfsm.rooms.participant.Link`."""
 
+    outbox = (0, 0)
+
     def __init__(self, directory: Directory, name: str = "Ada") -> None:
         self.name = name
         self.participant_id = f"p{next(_numbers)}"

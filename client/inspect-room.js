@@ -1,0 +1,242 @@
+// One room: its machines' diagrams, its people, streams and views, and its journal, kept up to date.
+
+import { element, find, fromTemplate, part, setText, updateList } from './dom.js';
+import { Diagram } from './inspect-diagram.js';
+import { follow } from './inspect-feed.js';
+import { Journal } from './inspect-journal.js';
+import { duration, size } from './inspect-words.js';
+import { roomPath } from './names.js';
+
+/** @import {Entry, Glance, LegSeen, MachineName, Move, RoomSeen, Update} from './inspection.d.ts' */
+
+/** @type {Record<MachineName, string>} */
+const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
+
+export class RoomInspector {
+  root = fromTemplate('room-template');
+  /** @type {RoomSeen | null} */
+  #seen = null;
+  #seenAt = 0;
+  #run = '';
+  /** Names by participant, also of those who have left. @type {Map<string, string>} */
+  #names = new Map();
+  /** @type {Record<MachineName, Diagram>} */
+  #diagrams = {
+    room: new Diagram('room'),
+    stream: new Diagram('stream'),
+    view: new Diagram('view'),
+    session: new Diagram('session'),
+  };
+  /** @type {MachineName} */
+  #machine = 'room';
+
+  /** @param {string} name */
+  constructor(name) {
+    const [path, state] = [encodeURIComponent(name), part(this.root, 'feed-state')];
+    setText(part(this.root, 'name'), name);
+    part(this.root, 'enter').setAttribute('href', roomPath(name));
+    part(this.root, 'download').setAttribute('href', `/inspect/api/rooms/${path}/journal`);
+    this.#journal = new Journal(this.root, (who) => this.#names.get(who) ?? who);
+    this.#tabs = part(this.root, 'tabs');
+    this.#makeTabs();
+    this.#choose('room');
+    follow(
+      `/inspect/api/rooms/${path}/feed`,
+      /** @param {Update} update */ (update) => this.#show(update),
+      (words) => setText(state, words),
+    );
+    setInterval(() => this.#tick(), 1000);
+  }
+  #journal;
+  #tabs;
+
+  /** @param {Update} update */
+  #show({ room, journal }) {
+    const badge = part(this.root, 'state');
+    badge.dataset['state'] = room?.glance.state ?? 'none';
+    setText(badge, room?.glance.state ?? 'not open');
+    this.root.dataset['open'] = String(room !== null);
+    this.#seen = room;
+    this.#seenAt = performance.now();
+    if (room === null) return;
+    if (room.glance.run !== this.#run) {
+      this.#run = room.glance.run;
+      this.#journal.clear();
+    }
+    this.#remember(room, journal);
+    this.#journal.add(journal);
+    for (const [machine, diagram] of machines(this.#diagrams)) {
+      diagram.show(room.machines[machine]);
+      diagram.fire(journal.filter((entry) => entry.machine === machine));
+    }
+    this.#draw();
+  }
+
+  /**
+   * @param {RoomSeen} room
+   * @param {Entry[]} journal
+   */
+  #remember(room, journal) {
+    for (const { who, message } of journal) {
+      const name = message?.['name'];
+      if (who !== undefined && typeof name === 'string') this.#names.set(who, name);
+    }
+    for (const { id, name } of room.people) this.#names.set(id, name);
+  }
+
+  #tick() {
+    for (const [, diagram] of machines(this.#diagrams)) diagram.tick();
+    this.#draw();
+  }
+
+  #draw() {
+    const room = this.#seen;
+    if (!room) return;
+    const later = (performance.now() - this.#seenAt) / 1000;
+    this.#drawFacts(room.glance, later);
+    updateList(
+      part(this.root, 'people'),
+      room.people,
+      ({ id }) => id,
+      individual,
+      (item, person) => {
+        const waits = person.outboxMessages > 0 ? ` · ${size(person.outboxBytes)} wait for it` : '';
+        describe(item, person.name, person.state, `${duration(person.since + later)}${waits}`);
+      },
+    );
+    for (const kind of /** @type {const} */ (['streams', 'views']))
+      updateList(part(this.root, kind), room[kind], ({ id }) => id, individual, (item, leg) =>
+        describe(item, this.#nameLeg(leg), leg.state, this.#describeLeg(leg, later)),
+      );
+    this.#drawMoves(room.machines[this.#machine].moves);
+  }
+
+  /**
+   * @param {Glance} glance
+   * @param {number} later seconds since it was told
+   */
+  #drawFacts(glance, later) {
+    const facts = {
+      Age: duration(glance.age + later),
+      People: glance.away > 0 ? `${glance.people} (${glance.away} away)` : String(glance.people),
+      Streams: String(glance.streams),
+      Views: String(glance.views),
+      'Media server': glance.mediaServer ?? '–',
+      Inbox: String(glance.inbox),
+      Outboxes: glance.outboxMessages === 0 ? '0' : `${glance.outboxMessages} (${size(glance.outboxBytes)})`,
+      'Journal entries': String(glance.steps),
+    };
+    updateList(
+      part(this.root, 'facts'),
+      Object.entries(facts),
+      ([name]) => name,
+      ([name]) => element('div', {}, element('dt', { text: name }), element('dd')),
+      (item, [, words]) => setText(find(item, 'dd', HTMLElement), words),
+    );
+  }
+
+  /** @param {Move[]} moves */
+  #drawMoves(moves) {
+    updateList(
+      part(this.root, 'moves'),
+      moves,
+      ({ trigger, source, dest }) => `${trigger} ${source} ${dest}`,
+      ({ trigger, source, dest }) =>
+        element(
+          'tr',
+          {},
+          element('td', { text: trigger }),
+          element('td', { text: source === dest ? source : `${source} → ${dest}` }),
+          element('td'),
+        ),
+      (row, { count }) => setText(/** @type {Element} */ (row.lastElementChild), String(count)),
+    );
+  }
+
+  /** @param {LegSeen} leg */
+  #nameLeg({ participant, stream }) {
+    const [owner = '', source = ''] = stream.split('.');
+    const named = `${this.#names.get(owner) ?? owner}’s ${source}`;
+    return participant === owner ? named : `${this.#names.get(participant) ?? participant} views ${named}`;
+  }
+
+  /**
+   * @param {LegSeen} leg
+   * @param {number} later
+   */
+  #describeLeg({ id, since, viewers }, later) {
+    const watched = viewers === undefined ? '' : ` · ${viewers} watching`;
+    return `${duration(since + later)}${watched} · generation ${id.split('#')[1] ?? '1'}`;
+  }
+
+  #makeTabs() {
+    for (const [machine, label] of /** @type {[MachineName, string][]} */ (Object.entries(TABS))) {
+      const tab = element('button', { text: label, testid: `tab-${machine}` });
+      tab.setAttribute('role', 'tab');
+      tab.setAttribute('aria-controls', 'diagram');
+      tab.dataset['machine'] = machine;
+      tab.addEventListener('click', () => this.#choose(machine));
+      this.#tabs.append(tab);
+    }
+    // As the ARIA Authoring Practices have it: arrows go from tab to tab, the Tab key goes on into the panel.
+    this.#tabs.addEventListener('keydown', (event) => {
+      const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
+      if (step === 0) return;
+      const names = /** @type {MachineName[]} */ (Object.keys(TABS));
+      const next = names[(names.indexOf(this.#machine) + step + names.length) % names.length];
+      if (next) this.#choose(next, true);
+    });
+  }
+
+  /**
+   * @param {MachineName} machine
+   * @param {boolean} [focus]
+   */
+  #choose(machine, focus = false) {
+    this.#machine = machine;
+    for (const tab of this.#tabs.children) {
+      if (!(tab instanceof HTMLButtonElement)) continue;
+      const chosen = tab.dataset['machine'] === machine;
+      tab.setAttribute('aria-selected', String(chosen));
+      tab.tabIndex = chosen ? 0 : -1;
+      if (chosen && focus) tab.focus();
+    }
+    const panel = part(this.root, 'diagram');
+    panel.setAttribute('aria-label', `${TABS[machine]}: diagram`);
+    panel.replaceChildren(this.#diagrams[machine].root);
+    part(this.root, 'moves').replaceChildren();
+    this.#draw();
+  }
+}
+
+/**
+ * @param {Record<MachineName, Diagram>} diagrams
+ * @returns {[MachineName, Diagram][]}
+ */
+function machines(diagrams) {
+  return /** @type {[MachineName, Diagram][]} */ (Object.entries(diagrams));
+}
+
+function individual() {
+  return element(
+    'li',
+    {},
+    element('span', { class: 'who' }),
+    element('span', { class: 'badge' }),
+    element('small'),
+  );
+}
+
+/**
+ * @param {HTMLElement} item
+ * @param {string} who
+ * @param {string} state
+ * @param {string} more
+ */
+function describe(item, who, state, more) {
+  const badge = find(item, '.badge', HTMLElement);
+  setText(find(item, '.who', HTMLElement), who);
+  setText(badge, state);
+  badge.dataset['state'] = state;
+  setText(find(item, 'small', HTMLElement), more);
+}

@@ -1,0 +1,85 @@
+// What the inspector's feeds tell, as types for the compiler; the server's side is roomfsm/rooms/inspection.py and journal.py.
+
+export interface Glance {
+  name: string;
+  run: string;
+  state: string;
+  /** seconds */
+  age: number;
+  people: number;
+  away: number;
+  streams: number;
+  views: number;
+  mediaServer: string | null;
+  inbox: number;
+  outboxMessages: number;
+  outboxBytes: number;
+  steps: number;
+}
+
+export interface Move {
+  trigger: string;
+  source: string;
+  dest: string;
+  count: number;
+}
+
+export interface MachineSeen {
+  present: Record<string, number>;
+  visits: Record<string, number>;
+  /** seconds */
+  dwelt: Record<string, number>;
+  moves: Move[];
+}
+
+export interface PersonSeen {
+  id: string;
+  name: string;
+  state: string;
+  /** seconds */
+  since: number;
+  outboxMessages: number;
+  outboxBytes: number;
+}
+
+export interface LegSeen {
+  id: string;
+  stream: string;
+  participant: string;
+  state: string;
+  /** seconds */
+  since: number;
+  viewers?: number;
+}
+
+export type MachineName = 'room' | 'stream' | 'view' | 'session';
+
+export interface RoomSeen {
+  glance: Glance;
+  machines: Record<MachineName, MachineSeen>;
+  people: PersonSeen[];
+  streams: LegSeen[];
+  views: LegSeen[];
+}
+
+export interface Entry {
+  run: string;
+  seq: number;
+  /** seconds since the room opened */
+  at: number;
+  machine: MachineName;
+  id?: string;
+  who?: string;
+  trigger: string;
+  message?: Record<string, unknown>;
+  facts?: Record<string, unknown>;
+  source: string;
+  dest: string;
+  effects?: string[];
+  refused?: { code: string; detail: string; machine?: string; state?: string };
+}
+
+export interface Update {
+  room: RoomSeen | null;
+  journal: Entry[];
+}

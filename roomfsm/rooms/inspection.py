@@ -1,0 +1,162 @@
+"""What developers see of a room: its state, people, streams, views, queues, and what its machines did so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roomfsm.rooms.journal import Tally
+from roomfsm.rooms.legs import Leg
+
+if TYPE_CHECKING:
+    from roomfsm.rooms.room import Room
+
+
+class _Seen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """A value of the inspector's JSON."""
+
+
+class Glance(_Seen, frozen=True, kw_only=True):
+    """One room in a line. `age` in seconds; `outbox…` of all its people together; `steps` of its journal."""
+
+    name: str
+    run: str
+    state: str
+    age: float
+    people: int
+    away: int
+    streams: int
+    views: int
+    media_server: str | None
+    inbox: int
+    outbox_messages: int
+    outbox_bytes: int
+    steps: int
+
+
+class Move(_Seen, frozen=True, kw_only=True):
+    """How often a trigger led from a state to a state."""
+
+    trigger: str
+    source: str
+    dest: str
+    count: int
+
+
+class MachineSeen(_Seen, frozen=True, kw_only=True):
+    """One kind of machine: how many individuals are in each state, how often and how long (seconds) they were."""
+
+    present: Mapping[str, int]
+    visits: Mapping[str, int]
+    dwelt: Mapping[str, float]
+    moves: tuple[Move, ...]
+
+
+class PersonSeen(_Seen, frozen=True, kw_only=True):
+    """One participant; `state` is that of the session, since so many seconds."""
+
+    id: str
+    name: str
+    state: str
+    since: float
+    outbox_messages: int
+    outbox_bytes: int
+
+
+class LegSeen(_Seen, frozen=True, kw_only=True):
+    """One stream or view; `id` as in the journal, `since` seconds."""
+
+    id: str
+    stream: str
+    participant: str
+    state: str
+    since: float
+    viewers: int | None = None
+
+
+class RoomSeen(_Seen, frozen=True, kw_only=True):
+    """One room in full. Of people, streams and views the first `SHOWN` each; the glance has the counts."""
+
+    glance: Glance
+    machines: Mapping[str, MachineSeen]
+    people: tuple[PersonSeen, ...]
+    streams: tuple[LegSeen, ...]
+    views: tuple[LegSeen, ...]
+
+
+SHOWN = 200
+"""People, streams and views that are listed: more are counted only, so that a full room costs no more to watch."""
+
+
+def glance_at(room: Room) -> Glance:
+    """The room in a line."""
+    outboxes = [person.link.outbox for person in room.people.values()]
+    return Glance(
+        name=room.name,
+        run=room.journal.opened.run,
+        state=room.state,
+        age=round(room.journal.age, 3),
+        people=len(room.people),
+        away=sum(person.away for person in room.people.values()),
+        streams=len(room.streams),
+        views=sum(len(stream.views) for stream in room.streams.values()),
+        media_server=room.media_server,
+        inbox=room.waiting,
+        outbox_messages=sum(messages for messages, _ in outboxes),
+        outbox_bytes=sum(size for _, size in outboxes),
+        steps=room.journal.seq,
+    )
+
+
+def look_at(room: Room) -> RoomSeen:
+    """The room in full."""
+    now, tallies = room.journal.age, room.journal.tallies
+    streams = list(room.streams.values())
+    views = [view for stream in streams for view in stream.views.values()]
+    return RoomSeen(
+        glance=glance_at(room),
+        machines={name: _machine(tally, now) for name, tally in tallies.items()},
+        people=tuple(
+            PersonSeen(
+                id=person.id,
+                name=person.name,
+                state=person.link.state,
+                since=_since(tallies["session"], person.id, now),
+                outbox_messages=person.link.outbox[0],
+                outbox_bytes=person.link.outbox[1],
+            )
+            for person in list(room.people.values())[:SHOWN]
+        ),
+        streams=tuple(_leg(stream, tallies["stream"], now, len(stream.views)) for stream in streams[:SHOWN]),
+        views=tuple(_leg(view, tallies["view"], now, None) for view in views[:SHOWN]),
+    )
+
+
+def _machine(tally: Tally, now: float) -> MachineSeen:
+    return MachineSeen(
+        present=tally.present(),
+        visits=tally.visits,
+        dwelt={state: round(seconds, 3) for state, seconds in tally.dwelt(now).items()},
+        moves=tuple(
+            Move(trigger=trigger, source=source, dest=dest, count=count)
+            for (trigger, source, dest), count in tally.moves.items()
+        ),
+    )
+
+
+def _leg(leg: Leg, tally: Tally, now: float, viewers: int | None) -> LegSeen:
+    return LegSeen(
+        id=leg.key,
+        stream=leg.id,
+        participant=leg.participant.id,
+        state=leg.state,
+        since=_since(tally, leg.key, now),
+        viewers=viewers,
+    )
+
+
+def _since(tally: Tally, id: str, now: float) -> float:  # noqa: A002 (the journal's word)
+    since = tally.since(id)
+    return 0.0 if since is None else round(now - since, 3)

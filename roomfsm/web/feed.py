@@ -1,0 +1,126 @@
+"""What keeps inspector pages up to date: server-sent events (WHATWG HTML section 9.2), cheap for the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import msgspec
+import trio
+
+from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.inspection import Glance, RoomSeen, glance_at, look_at
+from roomfsm.rooms.journal import Entry
+from roomfsm.rooms.room import Room
+from roomfsm.web.settings import WebSettings
+
+TAIL = 200
+"""Journal entries that a page gets at its start."""
+
+_SIGN_OF_LIFE = 15.0
+"""Seconds after which a page that has no news gets a comment, so that no proxy cuts the connection."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Update(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One event of a room's feed: the room as it is (null: there is none), and its journal's new entries."""
+
+    room: RoomSeen | None
+    journal: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at: float
+    glance: Glance
+    data: bytes
+
+
+class Feed:
+    """Looks at the rooms for all watchers; a room that many watch is looked at once for all of them."""
+
+    def __init__(self, directory: Directory, settings: WebSettings) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._watchers = 0
+        self._looks: dict[str, _Look] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether as many watch as may."""
+        return self._watchers >= self._settings.inspect_watchers
+
+    def rooms(self) -> AsyncIterator[bytes]:
+        """All rooms, a line each: now, and whenever something has changed."""
+        told: list[Glance] | None = None
+
+        def look() -> bytes | None:
+            nonlocal told
+            glances = [glance_at(room) for room in self._directory.rooms()]
+            changed = [_ageless(glance) for glance in glances]
+            if changed == told:
+                return None
+            told = changed
+            return _encoder.encode(glances)
+
+        return self._follow(look)
+
+    def room(self, name: str) -> AsyncIterator[bytes]:
+        """One room in full, with its journal's tail: now, whenever something changed, and when it opens anew."""
+        told: object = _NOTHING
+        run, seq = "", 0
+
+        def look() -> bytes | None:
+            nonlocal told, run, seq
+            room = self._directory.find(name)
+            changed = None if room is None else _ageless(glance_at(room))
+            if changed == told:
+                return None
+            told = changed
+            if room is None:
+                return _NO_ROOM
+            if room.journal.opened.run != run:
+                run, seq = room.journal.opened.run, max(0, room.journal.seq - TAIL)
+            entries, seq = room.journal.since(seq), room.journal.seq
+            return b'{"room":' + self._look(room) + b',"journal":' + _encoder.encode(entries) + b"}"
+
+        return self._follow(look)
+
+    async def _follow(self, look: Callable[[], bytes | None]) -> AsyncIterator[bytes]:
+        self._watchers += 1
+        try:
+            quiet_since = trio.current_time()
+            while True:
+                data = look()
+                if data is not None:
+                    yield b"data: " + data + b"\n\n"
+                elif trio.current_time() - quiet_since >= _SIGN_OF_LIFE:
+                    yield b":\n\n"
+                else:
+                    await trio.sleep(self._settings.inspect_interval)
+                    continue
+                quiet_since = trio.current_time()
+                await trio.sleep(self._settings.inspect_interval)
+        finally:
+            self._watchers -= 1
+
+    def _look(self, room: Room) -> bytes:
+        """The room as JSON; what another watcher was given a moment ago will do if nothing has changed since."""
+        run, now, glance = room.journal.opened.run, trio.current_time(), _ageless(glance_at(room))
+        last = self._looks.get(run)
+        if last is not None and last.glance == glance and now - last.at < self._settings.inspect_interval:
+            return last.data
+        self._looks = {known: look for known, look in self._looks.items() if now - look.at < _SIGN_OF_LIFE}
+        self._looks[run] = _Look(now, glance, _encoder.encode(look_at(room)))
+        return self._looks[run].data
+
+
+_NOTHING = object()
+"""What a watcher that was told nothing yet was told."""
+_NO_ROOM = _encoder.encode(Update(room=None, journal=[]))
+
+
+def _ageless(glance: Glance) -> Glance:
+    """What tells a changed room from one that only grew older."""
+    return msgspec.structs.replace(glance, age=0.0)
