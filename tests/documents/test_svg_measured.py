@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +87,14 @@ def within(inner: Rect, outer: Rect) -> bool:
 def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: bool) -> None:
     it = opened(page, tmp_path / "diagram.svg", table, full=full)
 
-    for index, one in enumerate(it.texts):
-        for other in it.texts[index + 1 :]:
-            assert not overlap(one["box"], other["box"]), (one["text"], other["text"])
+    for one, other in combinations(it.texts, 2):
+        assert not overlap(one["box"], other["box"]), (one["text"], other["text"])
     for text in it.texts:
         if text["state"] is not None:
             assert within(text["box"], it.states[text["state"]]), text
         else:
             assert not [state for state, box in it.states.items() if overlap(text["box"], box)], text
-    boxes = list(it.states.values())
-    assert not any(overlap(a, b) for index, a in enumerate(boxes) for b in boxes[index + 1 :])
+    assert not any(overlap(a, b) for a, b in combinations(it.states.values(), 2))
     for drawn in it.drawn:
         assert within(drawn, it.view), drawn
 
@@ -113,6 +113,16 @@ def test_arrows_run_free_from_box_to_box(page: Page, tmp_path: Path, table: Tabl
             assert not inside, move
         assert near(tuple(move["points"][0]), source), move
         assert near(tuple(move["tip"]), dest), move
+
+
+@every_table
+def test_no_two_arrows_share_a_way(page: Page, tmp_path: Path, table: Table[Any]) -> None:
+    """They may cross, but not run along each other."""
+    it = opened(page, tmp_path / "diagram.svg", table, full=False)
+
+    for one, other in combinations(it.moves, 2):
+        beside = [p for p in one["points"] if any(hypot(p[0] - q[0], p[1] - q[1]) < 5 for q in other["points"])]
+        assert len(beside) < 8, (one["source"], one["dest"], other["source"], other["dest"])
 
 
 def near(point: tuple[float, float], box: Rect) -> bool:
