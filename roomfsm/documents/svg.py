@@ -97,7 +97,7 @@ def _inner(box: Box) -> str:
 
 
 def _bar(box: Box) -> str:
-    edge = box.inset + 0.75
+    edge = box.inset + 1
     radius = max(CORNER - edge, 2)
     left, right, top, r = box.x + edge, box.right - edge, box.y + edge + radius, _n(radius)
     return (
