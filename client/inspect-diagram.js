@@ -8,6 +8,9 @@ import { duration } from './inspect-words.js';
 /** How long an arrow is marked after its transition, in milliseconds. */
 const FIRED = 1200;
 
+/** Pixels above a state that was brought into sight. */
+const MARGIN = 24;
+
 export class Diagram {
   root = element('div', { class: 'machine' });
 
@@ -70,8 +73,11 @@ export class Diagram {
   #draw() {
     const [svg, seen] = [this.#svg, this.#seen];
     if (!svg || !seen) return;
-    for (const state of svg.querySelectorAll('.state'))
-      state.classList.toggle('current', (seen.present[stateOf(state)] ?? 0) > 0);
+    for (const state of svg.querySelectorAll('.state')) {
+      const lit = (seen.present[stateOf(state)] ?? 0) > 0;
+      if (lit && !state.classList.contains('current')) this.#bringIntoSight(state);
+      state.classList.toggle('current', lit);
+    }
     for (const move of svg.querySelectorAll('.move')) {
       const [from, to] = [move.getAttribute('data-from'), move.getAttribute('data-to')];
       const count = seen.moves.reduce(
@@ -81,6 +87,18 @@ export class Diagram {
       write(move.querySelector('.count'), count > 0 ? `${count}×` : '');
     }
     this.#drawDwell(svg, seen);
+  }
+
+  /**
+   * Scroll the panel, and nothing else of the page, where the state is not in sight whole.
+   * @param {Element} state
+   */
+  #bringIntoSight(state) {
+    const panel = this.root.parentElement;
+    if (!panel) return;
+    const [view, box] = [panel.getBoundingClientRect(), state.getBoundingClientRect()];
+    if (box.top < view.top || box.bottom > view.bottom)
+      panel.scrollBy({ top: box.top - view.top - MARGIN, behavior: 'smooth' });
   }
 
   /**

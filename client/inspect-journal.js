@@ -50,7 +50,7 @@ export class Journal {
     const { machine, id, who, trigger, source, dest, refused } = entry;
     const name = who === undefined ? '' : this.#nameOf(who);
     const which = id === undefined || machine === 'session' ? machine : `${machine} ${this.#short(id)}`;
-    const more = details(entry);
+    const more = this.#short(details(entry));
     const row = element(
       'tr',
       { class: refused ? 'refused' : '' },
@@ -72,11 +72,11 @@ export class Journal {
   }
 
   /**
-   * An id of a stream or view, its participants by name.
-   * @param {string} id
+   * Participants by their names.
+   * @param {string} text with ids
    */
-  #short(id) {
-    return id.replace(/p[0-9a-f]{16}/g, (who) => this.#nameOf(who));
+  #short(text) {
+    return text.replace(/p[0-9a-f]{16}/g, (who) => this.#nameOf(who));
   }
 
   /** @param {Iterable<Element>} rows */

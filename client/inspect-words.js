@@ -49,6 +49,9 @@ export function stopwatch(seconds) {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${second}` : `${minutes}:${second}`;
 }
 
+/** Parts of messages that tell a reader of the journal nothing. */
+const LEFT_OUT = new Set(['type', 'ref', 'sdpMid', 'sdpMLineIndex', 'usernameFragment']);
+
 /**
  * What an entry's message says beside its type, in one line.
  * @param {Entry} entry
@@ -57,7 +60,7 @@ export function stopwatch(seconds) {
 export function details({ message }) {
   if (!message) return '';
   return Object.entries(message)
-    .filter(([name]) => name !== 'type' && name !== 'ref')
+    .filter(([name]) => !LEFT_OUT.has(name))
     .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(', ');
 }

@@ -39,7 +39,7 @@ class Access:
         """One who came with the token in the address goes on without it there, by a cookie."""
         if self.token is None or not self._is_token(request.args.get("token")):
             return None
-        response = Response(status=303, headers={"Location": request.path})
+        response = Response("", 303, headers={"Location": request.path})
         response.set_cookie(
             COOKIE, self.token, path="/inspect", httponly=True, samesite="Strict", secure=request.scheme == "https"
         )

@@ -102,7 +102,7 @@ def _json(value: object) -> Response:
     return _fresh(msgspec.json.encode(value), "application/json")
 
 
-def _fresh(body: str | bytes, content_type: str) -> Response:
+def _fresh(body: str | bytes | AsyncIterator[bytes], content_type: str) -> Response:
     return Response(body, content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
@@ -111,8 +111,7 @@ def _stream(feed: Feed, events: AsyncIterator[bytes]) -> Response:
         return Response(
             "As many pages watch already as may (--inspect-watchers).\n", 503, content_type="text/plain"
         )
-    response = _fresh(b"", "text/event-stream")
-    response.response = response.iterable_body_class(events)
+    response = _fresh(events, "text/event-stream")
     # It goes on for as long as the page is open.
     response.timeout = None
     return response

@@ -58,9 +58,9 @@ def broadcasts(page: Page) -> None:
     expect(page.get_by_test_id("stop-camera")).to_be_visible()
 
 
-def photograph(page: Page, name: str) -> None:
+def photograph(page: Page, name: str, *, whole: bool = False) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
 
 def test_one_broadcasts_two_watch_and_a_late_joiner_too(open_page: OpenPage, room: str) -> None:

@@ -55,6 +55,18 @@ async def test_with_a_token_others_may_who_know_it(
         assert (await get(server, CLOSE, "POST")).status == 404
 
 
+async def test_the_token_in_the_address_becomes_a_cookie(media_server: str) -> None:
+    async with serving(media_server, inspect_token=TOKEN) as server:
+        reply = await get(server, f"/inspect/blue?token={TOKEN}", headers={"Host": "rooms.example.org"})
+        assert reply.status == 303, reply.body
+        assert reply.headers["location"] == "/inspect/blue"
+        cookie = reply.headers["set-cookie"]
+        assert cookie.startswith(f"roomfsm-inspect={TOKEN};")
+        assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", "Path=/inspect"))
+        # A wrong one is not taken for a right one because the one who gives it is near.
+        assert (await get(server, "/inspect/blue?token=wrong")).status == 401
+
+
 async def test_an_administrator_closes_a_room(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.join("Blue")

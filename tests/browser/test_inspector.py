@@ -1,0 +1,140 @@
+"""Given the inspector in one browser, when another broadcasts and leaves, then its machines light up in order."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from roomfsm.replay.engine import replay
+from roomfsm.replay.runs import read_runs
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.test_broadcast import broadcasts, decodes, photograph
+from tests.system.program import Program
+
+pytestmark = pytest.mark.browser
+
+WATCH_STATES = """() => {
+  window.lit = [];
+  const look = () => {
+    if (!document.querySelector('.machine[data-machine=room] svg')) return;
+    const now = [...document.querySelectorAll('.machine[data-machine=room] .state.current')]
+      .map((state) => state.dataset.state).join('+');
+    if (now !== window.lit.at(-1)) window.lit.push(now);
+  };
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
+  look();
+}"""
+"""Keeps every state of the room's diagram that was lit, in order."""
+
+
+@pytest.fixture
+def name() -> str:
+    """A room that no other test is in."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+def lit(page: Page) -> list[str]:
+    """The states of the shown diagram that are lit."""
+    states = page.locator(".diagram .state.current")
+    return [str(state.get_attribute("data-state")) for state in states.all()]
+
+
+def entry(page: Page, machine: str, trigger: str) -> str:
+    """The newest row of the journal for that trigger, once it is there."""
+    row = page.locator(f"[data-testid=entries] tr[data-machine={machine}][data-trigger={trigger}]").last
+    expect(row).to_be_visible()
+    return row.inner_text()
+
+
+def state_is(page: Page, state: str) -> None:
+    expect(page.get_by_test_id("inspected-state")).to_have_text(state)
+    expect(page.locator(".diagram .state.current")).to_have_attribute("data-state", state)
+
+
+def test_a_broadcast_is_seen_state_by_state(open_page: OpenPage, name: str, tmp_path: Path) -> None:
+    inspector = open_page(f"/inspect/{name}")
+    expect(inspector.get_by_test_id("inspected-state")).to_have_text("not open")
+    inspector.evaluate(WATCH_STATES)
+    ada = open_page(f"/r/{name}", "Ada")
+    state_is(inspector, "waiting")
+    photograph(inspector, "inspector-waiting")
+    broadcasts(ada)
+    state_is(inspector, "broadcasting")
+    bob = open_page(f"/r/{name}", "Bob")
+    decodes(bob)
+    assert "Bob" in entry(inspector, "room", "view")
+    expect(inspector.get_by_test_id("entries")).to_contain_text("negotiating → live")
+    photograph(inspector, "inspector-broadcasting")
+
+    for tab, states in (("stream", ["live"]), ("view", ["live"]), ("session", ["joined"])):
+        inspector.get_by_test_id(f"tab-{tab}").click()
+        expect(inspector.locator(f".diagram .machine[data-machine={tab}] svg")).to_be_visible()
+        assert lit(inspector) == states
+        photograph(inspector, f"inspector-{tab}")
+    # With the keyboard: round the tabs, back to the room's.
+    inspector.keyboard.press("ArrowRight")
+    expect(inspector.get_by_test_id("tab-room")).to_be_focused()
+    state_is(inspector, "broadcasting")
+
+    ada.get_by_test_id("stop-camera").click()
+    state_is(inspector, "waiting")
+    assert "Ada" in entry(inspector, "room", "unpublish")
+    bob.close()
+    ada.get_by_test_id("leave-room").click()
+    state_is(inspector, "empty")
+    assert inspector.evaluate("window.lit") == ["", "waiting", "broadcasting", "waiting", "empty"]
+    move = inspector.locator(".diagram .move[data-from=waiting][data-to=broadcasting] .count")
+    expect(move).to_have_text("1×")
+    expect(inspector.locator(".diagram .state[data-state=broadcasting] .dwell")).to_have_text(re.compile(r"1× \d"))
+    photograph(inspector, "inspector-empty")
+
+    with inspector.expect_download() as download:
+        inspector.get_by_test_id("download-journal").click()
+    file = tmp_path / "journal.jsonl"
+    download.value.save_as(file)
+    (run,) = read_runs(file)
+    outcome = replay(run)
+    assert (outcome.lived, outcome.difference, outcome.steps) == (True, None, len(run.entries))
+
+
+def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str) -> None:
+    inspector = open_page(f"/inspect/{name}", viewport=PHONE, color_scheme="dark")
+    ada = open_page(f"/r/{name}", "Ada")
+    state_is(inspector, "waiting")
+    ada.evaluate("window.roomfsm.connection.request({type: 'unpublish', stream: 'none'}).catch(() => {})")
+    ada.get_by_test_id("chat-input").fill("a secret of Ada's")
+    ada.get_by_test_id("chat-send").click()
+    said = entry(inspector, "session", "unpublish")
+    assert "refused: illegal_in_state (room is waiting)" in said
+    assert "<17 characters>" in entry(inspector, "room", "chat")
+    assert "secret" not in inspector.content()
+    inspector.get_by_test_id("only-refusals").check()
+    expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
+    photograph(inspector, "inspector-phone-dark", whole=True)
+    inspector.get_by_test_id("only-refusals").uncheck()
+    inspector.get_by_test_id("find-in-journal").fill("chat")
+    expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
+
+
+def test_all_rooms_are_listed_and_lead_to_each(open_page: OpenPage, name: str, program: Program) -> None:
+    ada = open_page(f"/r/{name}", "Ada")
+    broadcasts(ada)
+    inspector = open_page("/inspect")
+    row = inspector.locator("tr", has_text=name)
+    expect(row).to_contain_text("broadcasting")
+    expect(row).to_contain_text("ws://127.0.0.1:")
+    photograph(inspector, "inspector-rooms")
+    phone = open_page("/inspect", viewport=PHONE)
+    expect(phone.locator("tr", has_text=name)).to_be_visible()
+    photograph(phone, "inspector-rooms-phone")
+    row.get_by_role("link").click()
+    expect(inspector.get_by_test_id("inspected-room")).to_have_text(name)
+    state_is(inspector, "broadcasting")
+    inspector.get_by_test_id("enter-room").click()
+    expect(inspector.get_by_test_id("room-title")).to_have_text(name)
+    assert json.loads(ada.evaluate("fetch('/api/rooms').then((r) => r.text())"))["rooms"]
