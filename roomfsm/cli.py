@@ -15,6 +15,7 @@ import trio
 
 from roomfsm import __version__
 from roomfsm.documents.command import diagram
+from roomfsm.documents.spec_command import spec
 from roomfsm.mediaserver.child import ChildStartError
 from roomfsm.mediaserver.command import mediaserver
 from roomfsm.replay.command import replay
@@ -90,6 +91,7 @@ def show_settings() -> None:
 main.add_command(mediaserver)
 main.add_command(replay)
 main.add_command(diagram)
+main.add_command(spec)
 
 
 def configure_logging(level: str, style: str) -> None:

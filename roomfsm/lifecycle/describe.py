@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,12 @@ from roomfsm.lifecycle.table import Table, Tell
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM, VIEW, SESSION)}
 
 type Json = dict[str, Any]
+
+CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
+    "switch": (("room", "join"), ("room", "leave")),
+    "resume": (("session", "reattach"), ("room", "back")),
+}
+"""Messages that fire triggers of other names, too: a switch is a join there and a leave here, and so on."""
 
 
 def describe(table: Table[Any]) -> Json:
@@ -68,6 +75,29 @@ def describe(table: Table[Any]) -> Json:
         ],
         "movesTell": [_tell(tell) for tell in table.moves_tell],
     }
+
+
+def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list[Json]:
+    """Every transition that a client's message triggers, in any machine, as `describe` has them.
+
+    Beside that: `machine`, `effects` in full, `movesTell` where the state becomes another.
+    """
+    fires = {*((name, message) for name in machines), *CARRIED_OUT_BY.get(message, ())}
+    found: list[Json] = []
+    for name, table in machines.items():
+        described = describe(table)
+        effects = {effect["name"]: effect for effect in described["effects"]}
+        found += [
+            {
+                "machine": name,
+                **transition,
+                "effects": [effects[effect] for effect in transition["effects"]],
+                "movesTell": described["movesTell"] if transition["from"] != transition["to"] else [],
+            }
+            for transition in described["transitions"]
+            if (name, transition["trigger"]) in fires
+        ]
+    return found
 
 
 def messages_of(table: Table[Any]) -> tuple[str, ...]:

@@ -50,17 +50,24 @@ class ErrorCode(StrEnum):
 class CloseCode(IntEnum):
     """Why the server closed the websocket (RFC 6455 section 7.4; 4000 and above are ours)."""
 
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    PROTOCOL_ERROR = 1002
-    UNSUPPORTED_DATA = 1003
-    POLICY_VIOLATION = 1008
-    MESSAGE_TOO_BIG = 1009
-    INTERNAL_ERROR = 1011
-    TRY_AGAIN_LATER = 1013
-    SLOW_CONSUMER = 4000
-    RESUMED_ELSEWHERE = 4001
-    HEARTBEAT_TIMEOUT = 4002
+    explanation: str
+
+    def __new__(cls, value: int, explanation: str) -> CloseCode:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+    NORMAL = 1000, "The client closed, and the server closes, too."
+    GOING_AWAY = 1001, "The server ends; connect again in a while."
+    PROTOCOL_ERROR = 1002, "A frame that breaks the websocket protocol."
+    UNSUPPORTED_DATA = 1003, "A binary frame; every message is a text frame. The session is over."
+    POLICY_VIOLATION = 1008, "More messages than the limits allow; an `error` came first. The session is over."
+    MESSAGE_TOO_BIG = 1009, "A message longer than `limits.messageBytes`."
+    INTERNAL_ERROR = 1011, "A fault of the server; the session may be resumed."
+    SLOW_CONSUMER = 4000, "The client read so slowly that too much waited for it; the session may be resumed."
+    RESUMED_ELSEWHERE = 4001, "Another connection took up this session with its token; do not resume it."
+    HEARTBEAT_TIMEOUT = 4002, "The client did not answer a ping in time; the session may be resumed."
 
 
 class Refusal(Exception):

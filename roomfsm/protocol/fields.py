@@ -31,35 +31,67 @@ PATTERN_MEANINGS = {
 }
 """What each pattern asks for, in words."""
 
+ECMA_PATTERNS = {_ROOM_NAME: _ROOM_NAME_ECMA, _DISPLAY_NAME: _DISPLAY_NAME}
+"""The same patterns as ECMA-262 writes them, which JSON Schema does; they need its `u` flag."""
+
 RoomName = Annotated[
     str,
     Meta(
+        title="RoomName",
         pattern=_ROOM_NAME,
         description=PATTERN_MEANINGS[_ROOM_NAME] + "; case kept, compared folded",
-        extra_json_schema={"pattern": _ROOM_NAME_ECMA},
     ),
 ]
-DisplayName = Annotated[str, Meta(pattern=_DISPLAY_NAME, description=PATTERN_MEANINGS[_DISPLAY_NAME])]
-ChatText = Annotated[str, Meta(min_length=1, max_length=MAX_CHAT_TEXT)]
-Sdp = Annotated[str, Meta(min_length=1, max_length=MAX_SDP, description="a session description (RFC 8866)")]
+DisplayName = Annotated[
+    str, Meta(title="DisplayName", pattern=_DISPLAY_NAME, description=PATTERN_MEANINGS[_DISPLAY_NAME])
+]
+ChatText = Annotated[
+    str, Meta(title="ChatText", min_length=1, max_length=MAX_CHAT_TEXT, description="what is said, as plain text")
+]
+Sdp = Annotated[
+    str,
+    Meta(title="Sdp", min_length=1, max_length=MAX_SDP, description="a session description (RFC 8866)"),
+]
 CandidateLine = Annotated[
     str,
     Meta(
+        title="CandidateLine",
         max_length=MAX_CANDIDATE,
         description="candidate-attribute (RFC 8839 section 5.1); empty: the last one",
     ),
 ]
-Mid = Annotated[str, Meta(max_length=64)]
-MLineIndex = Annotated[int, Meta(ge=0, le=255)]
-Ufrag = Annotated[str, Meta(max_length=256, description="ice-ufrag (RFC 8839 section 5.4)")]
-StreamId = Annotated[
-    str, Meta(min_length=1, max_length=64, description="participant id, '.', source: 'p4k2….camera'")
+Mid = Annotated[
+    str, Meta(title="Mid", max_length=64, description="the `a=mid` of the media section (RFC 5888 section 4)")
 ]
-Token = Annotated[str, Meta(min_length=1, max_length=128)]
-Ref = (
-    Annotated[int, Meta(ge=0, le=2**53 - 1)]
-    | Annotated[str, Meta(min_length=1, max_length=MAX_REF, description="repeated by the reply")]
-)
+MLineIndex = Annotated[
+    int, Meta(title="MLineIndex", ge=0, le=255, description="the media section, counted from 0")
+]
+Ufrag = Annotated[str, Meta(title="Ufrag", max_length=256, description="ice-ufrag (RFC 8839 section 5.4)")]
+ParticipantId = Annotated[
+    str, Meta(title="ParticipantId", description="one person; unguessable, the same in every room")
+]
+StreamId = Annotated[
+    str,
+    Meta(
+        title="StreamId",
+        min_length=1,
+        max_length=64,
+        description="participant id, '.', source: 'p4k2….camera'",
+    ),
+]
+Token = Annotated[
+    str,
+    Meta(title="Token", min_length=1, max_length=128, description="a secret that `welcome` told, to resume by"),
+]
+Ref = Annotated[
+    Annotated[int, Meta(ge=0, le=2**53 - 1)] | Annotated[str, Meta(min_length=1, max_length=MAX_REF)],
+    Meta(title="Ref", description="the sender's own mark on a message; the reply repeats it"),
+]
+
+# The titles of types whose values are the states of a machine.
+RoomStateName = Annotated[str, Meta(title="RoomStateName", description="a state of the machine `room`")]
+StreamState = Annotated[str, Meta(title="StreamState", description="a state of the machine `stream`")]
+ViewState = Annotated[str, Meta(title="ViewState", description="a state of the machine `view`")]
 
 
 class Source(StrEnum):

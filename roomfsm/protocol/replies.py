@@ -54,3 +54,11 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
     ),
 }
 """Errors that no guard and no effect of the tables names: the directory's, and of a room that just ended."""
+
+UNASKED: Mapping[type[ServerMessage], str] = {
+    server.Welcome: "to every new connection, before anything else",
+    server.CandidateFound: "for each candidate that the media server finds, to the one whose stream or view it is",
+    server.Error: "to the one whose message is refused, or asked for what fails before it is answered",
+    server.Closing: "to everybody connected when the server ends, and to a room's people when the room fails",
+}
+"""When the server sends a message that no row of a table tells."""

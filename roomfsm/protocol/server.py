@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import msgspec
+from msgspec import Meta
 
 from roomfsm.protocol.errors import ErrorCode
-from roomfsm.protocol.fields import Ref, Source
+from roomfsm.protocol.fields import (
+    CandidateLine,
+    ChatText,
+    Mid,
+    MLineIndex,
+    ParticipantId,
+    Ref,
+    RoomStateName,
+    Sdp,
+    Source,
+    StreamId,
+    StreamState,
+    Token,
+    ViewState,
+)
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -21,51 +38,46 @@ class IceServer(_Part, frozen=True):
 
 
 class Limits(_Part, frozen=True):
-    """Bounds a client should know before it meets them.
+    """Bounds a client should know before it meets them."""
 
-    `people` in a room, `presenters` among them, `views` of one participant; `candidates` kept for an endpoint that
-    is not ready yet; `messageBytes` the longest message, `messageBurst` how many at once, `messageRate` how many a
-    second on average; `chatText` and `displayName` in characters.
-    """
-
-    message_bytes: int
-    message_burst: int
-    message_rate: float
-    chat_text: int
-    display_name: int
-    people: int
-    presenters: int
-    views: int
-    candidates: int
+    message_bytes: Annotated[int, Meta(description="the longest message from a client")]
+    message_burst: Annotated[int, Meta(description="how many messages at once")]
+    message_rate: Annotated[float, Meta(description="how many messages a second on average")]
+    chat_text: Annotated[int, Meta(description="characters of a line of chat")]
+    display_name: Annotated[int, Meta(description="characters of a display name")]
+    people: Annotated[int, Meta(description="people in a room")]
+    presenters: Annotated[int, Meta(description="people in a room who present at a time")]
+    views: Annotated[int, Meta(description="streams that one participant views at a time")]
+    candidates: Annotated[int, Meta(description="candidates kept for an endpoint that is not ready yet")]
 
 
 class ParticipantInfo(_Part, frozen=True):
-    """One person in the room; `away` while the connection is lost and may still be resumed."""
+    """One person in the room."""
 
-    id: str
-    name: str
-    away: bool = False
+    id: ParticipantId
+    name: Annotated[str, Meta(description="the display name")]
+    away: Annotated[bool, Meta(description="the connection is lost, and may still be resumed")] = False
 
 
 class StreamInfo(_Part, frozen=True):
-    """One stream of the room; `state` is that of the stream machine, `generation` counts its endpoints."""
+    """One stream of the room."""
 
-    id: str
-    participant: str
+    id: StreamId
+    participant: ParticipantId
     source: Source
-    state: str
-    generation: int
-    viewers: int
+    state: StreamState
+    generation: Annotated[int, Meta(description="counts the endpoints that its presenter has had for it: 1, 2, …")]
+    viewers: Annotated[int, Meta(description="how many view it")]
 
 
 class ChatLine(_Part, frozen=True):
-    """One line of chat; `seq` counts up by one in a room, `at` is milliseconds since 1970 (UTC)."""
+    """One line of chat."""
 
-    seq: int
-    participant: str
-    name: str
-    text: str
-    at: int
+    seq: Annotated[int, Meta(description="counts up by one in a room")]
+    participant: ParticipantId
+    name: Annotated[str, Meta(description="the speaker's display name then")]
+    text: ChatText
+    at: Annotated[int, Meta(description="milliseconds since 1970 (UTC)")]
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="type", omit_defaults=True):
@@ -75,26 +87,26 @@ class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="typ
 class Welcome(_ServerMessage, frozen=True, tag="welcome", kw_only=True):
     """The first message of every connection: how to go on, and how to come back."""
 
-    protocol: str
-    server: str
-    session: str
-    resume_token: str
-    resume_window: float
-    heartbeat: float
-    ice_servers: tuple[IceServer, ...]
+    protocol: Annotated[str, Meta(description="the subprotocol")]
+    server: Annotated[str, Meta(description="the server's name and version")]
+    session: Annotated[ParticipantId, Meta(description="who one is in every room, unless one resumes")]
+    resume_token: Token
+    resume_window: Annotated[float, Meta(description="seconds in which a lost connection may be resumed")]
+    heartbeat: Annotated[float, Meta(description="seconds between the server's websocket pings")]
+    ice_servers: Annotated[tuple[IceServer, ...], Meta(description="for the client's RTCPeerConnection")]
     limits: Limits
 
 
 class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     """The room as it is, for one who enters it or comes back: everything later comes as changes to this."""
 
-    room: str
-    you: str
-    state: str
-    participants: tuple[ParticipantInfo, ...]
+    room: Annotated[str, Meta(description="the room's name, written as by the one who opened it")]
+    you: Annotated[ParticipantId, Meta(description="which of the participants one is")]
+    state: RoomStateName
+    participants: Annotated[tuple[ParticipantInfo, ...], Meta(description="everybody, oneself among them")]
     streams: tuple[StreamInfo, ...]
-    chat: tuple[ChatLine, ...]
-    resumed: bool = False
+    chat: Annotated[tuple[ChatLine, ...], Meta(description="the last lines, oldest first")]
+    resumed: Annotated[bool, Meta(description="one had a seat here all along: it answers `resume`")] = False
     ref: Ref | None = None
 
 
@@ -105,10 +117,10 @@ class ParticipantJoined(_ServerMessage, frozen=True, tag="participantJoined", kw
 
 
 class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_only=True):
-    """Somebody left the room; `reason`: left, switched, disconnected (resume window over)."""
+    """Somebody left the room."""
 
-    participant: str
-    reason: str
+    participant: ParticipantId
+    reason: Annotated[str, Meta(description="left, switched, or disconnected (resume window over)")]
     ref: Ref | None = None
 
 
@@ -126,40 +138,45 @@ class StreamStarted(_ServerMessage, frozen=True, tag="streamStarted", kw_only=Tr
 
 
 class StreamChanged(_ServerMessage, frozen=True, tag="streamChanged", kw_only=True):
-    """A stream is live or stalled; `view`, if given, is the state of the recipient's own view of it."""
+    """A stream has another state or another number of viewers, or the recipient's own view of it has."""
 
     stream: StreamInfo
-    view: str | None = None
-    reason: str | None = None
+    view: Annotated[
+        ViewState | None, Meta(description="the state of the recipient's own view, if it speaks of that")
+    ] = None
+    reason: Annotated[str | None, Meta(description="why the view has failed, in words")] = None
     ref: Ref | None = None
 
 
 class StreamEnded(_ServerMessage, frozen=True, tag="streamEnded", kw_only=True):
-    """A stream is over, and so is every view of it.
+    """A stream is over, and so is every view of it."""
 
-    `reason`: unpublished, left, failed, media_lost (its presenter should publish again), media_unavailable.
-    """
-
-    stream: str
-    reason: str
+    stream: StreamId
+    reason: Annotated[
+        str,
+        Meta(
+            description="unpublished, left, failed, media_lost (its presenter should publish again), "
+            "media_unavailable, or why the room closes"
+        ),
+    ]
     ref: Ref | None = None
 
 
 class Answer(_ServerMessage, frozen=True, tag="answer", kw_only=True):
     """The media server's answer to the offer of a `publish` or `view` (RFC 3264)."""
 
-    stream: str
-    sdp: str
+    stream: StreamId
+    sdp: Sdp
     ref: Ref | None = None
 
 
 class CandidateFound(_ServerMessage, frozen=True, tag="candidate", kw_only=True):
     """One ICE candidate of the media server, for one's own stream of that id or one's view of it."""
 
-    stream: str
-    candidate: str
-    sdp_mid: str
-    sdp_m_line_index: int
+    stream: StreamId
+    candidate: CandidateLine
+    sdp_mid: Mid
+    sdp_m_line_index: MLineIndex
 
 
 class ChatSaid(_ServerMessage, frozen=True, tag="chat", kw_only=True):
@@ -172,26 +189,26 @@ class ChatSaid(_ServerMessage, frozen=True, tag="chat", kw_only=True):
 class RoomState(_ServerMessage, frozen=True, tag="roomState", kw_only=True):
     """The room's machine entered another state."""
 
-    state: str
-    participants: int
-    streams: int
+    state: RoomStateName
+    participants: Annotated[int, Meta(description="how many are in the room")]
+    streams: Annotated[int, Meta(description="how many streams the room has")]
 
 
 class Error(_ServerMessage, frozen=True, tag="error", kw_only=True):
-    """A message was refused, or what it asked for failed; the session and the room go on.
-
-    `message` is the refused message's type. With `illegal_in_state`: `machine` and `state` say why,
-    `allowed` lists what is legal instead. With `malformed`: `path` is the field at fault.
-    """
+    """A message was refused, or what it asked for failed; the session and the room go on."""
 
     code: ErrorCode
-    detail: str
-    message: str | None = None
-    machine: str | None = None
-    state: str | None = None
-    allowed: tuple[str, ...] | None = None
-    path: str | None = None
-    stream: str | None = None
+    detail: Annotated[str, Meta(description="what is wrong, in words")]
+    message: Annotated[str | None, Meta(description="the type of the message that was refused")] = None
+    machine: Annotated[str | None, Meta(description="with `illegal_in_state`: the machine that refuses")] = None
+    state: Annotated[str | None, Meta(description="with `illegal_in_state`: the state that machine is in")] = None
+    allowed: Annotated[
+        tuple[str, ...] | None, Meta(description="with `illegal_in_state`: the messages that are legal instead")
+    ] = None
+    path: Annotated[str | None, Meta(description="with `malformed`: the field at fault, '$' being the whole")] = (
+        None
+    )
+    stream: Annotated[StreamId | None, Meta(description="the stream that the message named or asked for")] = None
     ref: Ref | None = None
 
 
@@ -204,8 +221,8 @@ class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
 class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
     """The room (`scope` room: join another, or this one again) or the server (`scope` server) is closing."""
 
-    scope: str
-    reason: str
+    scope: Literal["room", "server"]
+    reason: Annotated[str, Meta(description="shutdown, room_failed, or what an administrator gave")]
 
 
 type ServerMessage = (

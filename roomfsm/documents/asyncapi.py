@@ -1,0 +1,233 @@
+"""The protocol as an AsyncAPI 3.0.0 document, read off the messages and the tables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from roomfsm.documents.schemas import Json, schemas
+from roomfsm.lifecycle.describe import CARRIED_OUT_BY, MACHINES, changes, describe, describe_legality
+from roomfsm.lifecycle.table import Audience, Table
+from roomfsm.protocol import SUBPROTOCOL
+from roomfsm.protocol.client import CLIENT_MESSAGES, ClientMessage, message_type
+from roomfsm.protocol.errors import CloseCode, ErrorCode
+from roomfsm.protocol.replies import OF_ANY_MESSAGE, OUTSIDE_THE_TABLES, REPLIES, UNASKED
+from roomfsm.protocol.server import SERVER_MESSAGES, Error, ServerMessage
+
+type Message = type[ClientMessage] | type[ServerMessage]
+
+_DESCRIPTION = """\
+Signalling of roomfsm: rooms in which people present streams, view them and chat, over one websocket.
+
+The application described is the server: it *receives* what clients send, and *sends* the rest. Every message is a
+text frame with one JSON object, whose `type` says which it is; a client's `ref` is repeated by the reply.
+Clients' messages are read strictly: an unknown field is an error. The server's may grow: pass over fields that you
+do not know. Optional fields are left out where they have their default.
+
+Which message is legal when, and what follows from it, stands in the state machines of `x-roomfsm`, of which
+the extensions of each message are read off:
+
+- `x-roomfsm` (root): `version`; `machines` (of `room`, `stream`, `view`, `session`: states, triggers, transitions
+  with guards and effects); `carriedOutBy` (messages that fire triggers of other names, too); `legality` (what is
+  allowed and who refuses the rest, by the states of session and room, null: in no room); `audiences` (to whom
+  a message goes); `closeCodes`; `control` (how an administrator closes a room).
+- on a client's message: `x-roomfsm-reply` (the `type` that answers it; null: nothing does), `x-roomfsm-legal`
+  (the states in which it is legal), `x-roomfsm-refused` (the others, with the machine and state that refuse it),
+  `x-roomfsm-changes` (the transitions that it triggers, with guards and effects, and what these tell whom),
+  `x-roomfsm-errors` (every code of the `error` that it may get).
+- on a server's message: `x-roomfsm-told-by` (the machines' effects that send it, or their moves to another
+  state, where `effect` is null, and to whom), `x-roomfsm-replies-to` (the messages that it answers),
+  `x-roomfsm-unasked` (when it comes beside that).
+- on the schema ErrorCode: `x-roomfsm-explanations`.
+
+Patterns are those of ECMA-262 with the `u` flag."""
+
+_CLOSE = """\
+Closes a room as an administrator does: its people get `closing`, its endpoints are released. From the loopback, or
+with the header `Authorization: Bearer TOKEN` of `--inspect-token`. The JSON body `{"reason": "…"}` is optional.
+Answers 202, or 404 where there is no such room."""
+
+_CHANNEL = "#/channels/signalling"
+
+
+def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
+    """The AsyncAPI document as JSON-ready data."""
+    messages: tuple[Message, ...] = (*CLIENT_MESSAGES, *SERVER_MESSAGES)
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:roomfsm:v1",
+        "info": {
+            "title": f"Signalling of roomfsm ({SUBPROTOCOL})",
+            "version": "1.0.0",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            "tags": [{"name": "rooms"}, {"name": "webrtc"}],
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "local": {
+                "host": "localhost:8080",
+                "protocol": "ws",
+                "description": "What `roomfsm` starts: signalling is at ws://localhost:8080/ws",
+            }
+        },
+        "channels": {
+            "signalling": {
+                "address": "/ws",
+                "title": "Signalling",
+                "description": f"One websocket a browser, of the subprotocol `{SUBPROTOCOL}`.",
+                "servers": [{"$ref": "#/servers/local"}],
+                "messages": {name(m): {"$ref": f"#/components/messages/{name(m)}"} for m in messages},
+                "bindings": {"ws": _websocket()},
+            }
+        },
+        "operations": {
+            **{f"receive{name(message)}": _receive(message) for message in CLIENT_MESSAGES},
+            **{f"send{name(message)}": _send(message) for message in SERVER_MESSAGES},
+        },
+        "components": {
+            "schemas": schemas(machines),
+            "messages": {
+                **{name(m): _message(m) | _client_extensions(m, machines) for m in CLIENT_MESSAGES},
+                **{name(m): _message(m) | _server_extensions(m, machines) for m in SERVER_MESSAGES},
+            },
+            "correlationIds": {
+                "ref": {
+                    "description": "The sender's own mark on a message, which the reply repeats.",
+                    "location": "$message.payload#/ref",
+                }
+            },
+        },
+        "x-roomfsm": {
+            "version": 1,
+            "machines": {machine: describe(table) for machine, table in machines.items()},
+            "carriedOutBy": {
+                message: [{"machine": machine, "trigger": trigger} for machine, trigger in triggers]
+                for message, triggers in CARRIED_OUT_BY.items()
+            },
+            "legality": describe_legality(),
+            "audiences": {audience.value: audience.explanation for audience in Audience},
+            "closeCodes": [
+                {"code": code.value, "name": code.name.lower(), "explanation": code.explanation}
+                for code in CloseCode
+            ],
+            "control": {
+                "close": {"method": "POST", "path": "/inspect/api/rooms/{room}/close", "description": _CLOSE}
+            },
+        },
+    }
+
+
+def name(message: Message) -> str:
+    """The key of a message among the components: its class's name, for `type`s may be of both directions."""
+    return message.__name__
+
+
+def errors_of(
+    message: type[ClientMessage], machines: Mapping[str, Table[Any]] = MACHINES
+) -> tuple[ErrorCode, ...]:
+    """Every code of the `error` that the message may get, in the order of `ErrorCode`."""
+    codes: set[str] = {*OF_ANY_MESSAGE, *OUTSIDE_THE_TABLES.get(message, ())}
+    for change in changes(message_type(message), machines):
+        codes |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}
+        codes |= {code for effect in change["effects"] for code in effect["mayFail"]}
+    return tuple(code for code in ErrorCode if code in codes)
+
+
+def _websocket() -> Json:
+    subprotocol = {
+        "type": "string",
+        "const": SUBPROTOCOL,
+        "description": "What the client offers and the server chooses (RFC 6455 section 1.9).",
+    }
+    return {
+        "method": "GET",
+        "headers": {
+            "type": "object",
+            "properties": {"Sec-WebSocket-Protocol": subprotocol},
+            "required": ["Sec-WebSocket-Protocol"],
+        },
+        "bindingVersion": "0.1.0",
+    }
+
+
+def _receive(message: type[ClientMessage]) -> Json:
+    reply = REPLIES[message]
+    answers: tuple[Message, ...] = (Error,) if reply is None else (reply, Error)
+    return {
+        "action": "receive",
+        "channel": {"$ref": _CHANNEL},
+        "summary": _summary(message),
+        "messages": [_in_channel(message)],
+        "reply": {"channel": {"$ref": _CHANNEL}, "messages": [_in_channel(answer) for answer in answers]},
+    }
+
+
+def _send(message: type[ServerMessage]) -> Json:
+    return {
+        "action": "send",
+        "channel": {"$ref": _CHANNEL},
+        "summary": _summary(message),
+        "messages": [_in_channel(message)],
+    }
+
+
+def _in_channel(message: Message) -> Json:
+    return {"$ref": f"{_CHANNEL}/messages/{name(message)}"}
+
+
+def _message(message: Message) -> Json:
+    described: Json = {
+        "name": message_type(message),
+        "title": name(message),
+        "summary": _summary(message),
+        "description": inspect.getdoc(message),
+        "contentType": "application/json",
+        "payload": {"$ref": f"#/components/schemas/{name(message)}"},
+    }
+    if "ref" in (field.name for field in msgspec.structs.fields(message)):
+        described["correlationId"] = {"$ref": "#/components/correlationIds/ref"}
+    return described
+
+
+def _summary(message: Message) -> str:
+    """The first sentence of the class's docstring."""
+    text = " ".join((inspect.getdoc(message) or "").partition("\n\n")[0].split())
+    return text.partition(". ")[0].rstrip(".") + "."
+
+
+def _client_extensions(message: type[ClientMessage], machines: Mapping[str, Table[Any]]) -> Json:
+    asked = message_type(message)
+    reply = REPLIES[message]
+    legality = [({"session": pair["session"], "room": pair["room"]}, pair) for pair in describe_legality()]
+    return {
+        "x-roomfsm-reply": None if reply is None else message_type(reply),
+        "x-roomfsm-legal": [states for states, pair in legality if asked in pair["allowed"]],
+        "x-roomfsm-refused": [
+            {**states, **pair["refused"][asked]} for states, pair in legality if asked in pair["refused"]
+        ],
+        "x-roomfsm-changes": changes(asked, machines),
+        "x-roomfsm-errors": [code.value for code in errors_of(message, machines)],
+    }
+
+
+def _server_extensions(message: type[ServerMessage], machines: Mapping[str, Table[Any]]) -> Json:
+    told = message_type(message)
+    tells = [
+        {"machine": machine, "effect": effect, "to": tell["to"], "when": tell["when"]}
+        for machine, table in machines.items()
+        for described in (describe(table),)
+        for effect, tell in (
+            *((effect["name"], tell) for effect in described["effects"] for tell in effect["tells"]),
+            *((None, tell) for tell in described["movesTell"]),
+        )
+        if tell["message"] == told
+    ]
+    return {
+        "x-roomfsm-told-by": tells,
+        "x-roomfsm-replies-to": [message_type(asked) for asked, reply in REPLIES.items() if reply is message],
+        "x-roomfsm-unasked": UNASKED.get(message),
+    }

@@ -1,0 +1,72 @@
+"""JSON Schemas of every message and what it is made of, as the components of the AsyncAPI document."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from roomfsm.lifecycle.table import Table
+from roomfsm.protocol import fields
+from roomfsm.protocol.client import CLIENT_MESSAGES
+from roomfsm.protocol.errors import ErrorCode
+from roomfsm.protocol.server import SERVER_MESSAGES
+
+type Json = dict[str, Any]
+
+REF = "#/components/schemas/{name}"
+STATES_OF = {"RoomStateName": "room", "StreamState": "stream", "ViewState": "view"}
+"""Schemas whose values are the states of a machine."""
+
+
+def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
+    """Every schema by its name: messages and parts by their class, constrained fields by their title.
+
+    msgspec writes the schemas; here its types that have a title become schemas of their own, patterns are
+    written as ECMA-262 does, and states and codes are listed as the tables and `ErrorCode` have them.
+    """
+    _, components = msgspec.json.schema_components([*CLIENT_MESSAGES, *SERVER_MESSAGES], ref_template=REF)
+    named: dict[str, Json] = {}
+    for name, schema in components.items():
+        for key, member in schema.get("properties", {}).items():
+            schema["properties"][key] = _without_names(member, named)
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+        if (tag := schema.get("properties", {}).get("type")) and len(tag.get("enum", ())) == 1:
+            schema["properties"]["type"] = {"const": tag["enum"][0], "description": "what message it is"}
+        named[name] = schema
+    for name, machine in STATES_OF.items():
+        named[name]["enum"] = [state.name for state in machines[machine].states]
+    named["ErrorCode"] |= {
+        "description": "Why a message was refused, or its effect failed.",
+        "type": "string",
+        "enum": [code.value for code in ErrorCode],
+        "x-roomfsm-explanations": {code.value: code.explanation for code in ErrorCode},
+    }
+    return dict(sorted(named.items()))
+
+
+def resolved(schema: Json, components: Mapping[str, Json]) -> Json:
+    """What the schema refers to, or itself."""
+    return components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def _without_names(schema: Json, named: dict[str, Json]) -> Json:
+    """The schema with every part that has a title replaced by a reference; the part goes into `named`."""
+    if "pattern" in schema:
+        schema = schema | {
+            "pattern": fields.ECMA_PATTERNS[schema["pattern"]],
+            "description": f"{schema['description']} (the pattern needs ECMA-262's `u` flag)",
+        }
+    if "items" in schema:
+        schema = schema | {"items": _without_names(schema["items"], named)}
+    if "anyOf" in schema:
+        schema = schema | {"anyOf": [_without_names(part, named) for part in schema["anyOf"]]}
+    if "title" not in schema:
+        return schema
+    named[schema["title"]] = {key: value for key, value in schema.items() if key != "default"}
+    reference = {"$ref": REF.format(name=schema["title"])}
+    # Whatever stands beside a `$ref` is passed over.
+    return {"allOf": [reference], "default": schema["default"]} if "default" in schema else reference

@@ -1,0 +1,39 @@
+"""Given the command `spec`, then it prints the protocol, or says what is wrong with its arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from roomfsm.cli import main
+from roomfsm.documents.asyncapi import document
+
+
+def test_it_prints_json() -> None:
+    result = CliRunner().invoke(main, ["spec"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == document()
+
+
+def test_it_prints_yaml() -> None:
+    result = CliRunner().invoke(main, ["spec", "--format", "yaml"])
+    assert result.exit_code == 0
+    assert yaml.safe_load(result.stdout) == document()
+
+
+def test_it_writes_a_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["spec", "--output", str(tmp_path / "spec.json")])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert json.loads((tmp_path / "spec.json").read_text()) == document()
+
+
+@pytest.mark.parametrize("arguments", [("--format", "xml"), ("--output", "/nowhere/spec.json"), ("--output", "/")])
+def test_wrong_arguments_are_named(arguments: tuple[str, str]) -> None:
+    result = CliRunner().invoke(main, ["spec", *arguments])
+    assert result.exit_code == 2
+    assert arguments[0] in result.stderr
+    assert "Traceback" not in result.output
