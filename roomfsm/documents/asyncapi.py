@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from roomfsm.documents.examples import examples_of
 from roomfsm.documents.schemas import Json, schemas
 from roomfsm.lifecycle.describe import CARRIED_OUT_BY, MACHINES, changes, describe, describe_legality
 from roomfsm.lifecycle.table import Audience, Table
@@ -187,6 +188,7 @@ def _message(message: Message) -> Json:
         "description": inspect.getdoc(message),
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{name(message)}"},
+        "examples": [{"payload": example} for example in examples_of(message)],
     }
     if "ref" in (field.name for field in msgspec.structs.fields(message)):
         described["correlationId"] = {"$ref": "#/components/correlationIds/ref"}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import jsonschema
 import pytest
 
 from roomfsm.documents.asyncapi import document
@@ -19,8 +17,8 @@ from roomfsm.lifecycle.table import STAYS, Guard, Row
 from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
 from roomfsm.protocol.codec import decode_client
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed
-from roomfsm.protocol.fields import ECMA_PATTERNS
 from roomfsm.protocol.server import SERVER_MESSAGES
+from tests.documents.schemas import is_valid
 
 type Json = dict[str, Any]
 
@@ -29,23 +27,6 @@ MESSAGES = DOCUMENT["components"]["messages"]
 SCHEMAS = DOCUMENT["components"]["schemas"]
 every_client_message = pytest.mark.parametrize("message", CLIENT_MESSAGES, ids=message_type)
 every_server_message = pytest.mark.parametrize("message", SERVER_MESSAGES, ids=message_type)
-PYTHON_PATTERNS = {ecma: python for python, ecma in ECMA_PATTERNS.items()}
-
-
-def pattern(_validator: Any, regex: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """The `pattern` of JSON Schema, for Python's expressions have no `\\p{L}`."""
-    if isinstance(instance, str) and not re.search(PYTHON_PATTERNS.get(regex, regex), instance):
-        yield jsonschema.ValidationError(f"{instance!r} does not match {regex}")
-
-
-Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft7Validator, {"pattern": pattern}
-)
-
-
-def is_valid(value: Json, schema: str) -> bool:
-    """Whether the value is what the document's schema of that name asks for."""
-    return bool(Validator({**DOCUMENT, "$ref": f"#/components/schemas/{schema}"}).is_valid(value))
 
 
 def test_it_is_plain_data() -> None:

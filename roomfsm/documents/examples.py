@@ -1,0 +1,234 @@
+"""A story that has an example of every message; a test plays it with a real server and two real clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from roomfsm.lifecycle.legality import allowed
+from roomfsm.protocol import SUBPROTOCOL, client, server
+from roomfsm.protocol.client import ClientMessage
+from roomfsm.protocol.errors import ErrorCode
+from roomfsm.protocol.fields import Source, stream_id
+from roomfsm.protocol.server import ChatLine, IceServer, Limits, ParticipantInfo, ServerMessage, StreamInfo
+
+
+class Happening(StrEnum):
+    """What happens beside messages."""
+
+    CONNECTS = "opens a websocket"
+    MEDIA_FLOW = "has a media connection, and media flow"
+    IS_CUT_OFF = "loses the connection"
+    SERVER_ENDS = "sees the server end"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the story: what `who` sends, gets or meets."""
+
+    who: str
+    what: ClientMessage | ServerMessage | Happening
+
+
+ADA, BOB = "p4c1f0e2b9a7d3568", "p9b37d05c2e81f6a4"
+ADAS_TOKEN, BOBS_TOKEN = "kB3v0cYw1mXn8sQe5uTz7rAf2hLd6pGj", "Wq9xJ4tVb2NfR7yKs0ZcM5gHd8LpE1uo"
+CAMERA = stream_id(ADA, Source.CAMERA)
+SAID_AT = 1_767_225_600_000
+
+
+def _sdp(direction: str, setup: str, ufrag: str) -> str:
+    """A session description cut down to what one sees at a glance: one video section, no codecs' parameters."""
+    lines = (
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        f"a=ice-ufrag:{ufrag}",
+        f"a=ice-pwd:{ufrag * 6}",
+        f"a=fingerprint:sha-256 {':'.join(['4F', 'A1', '0B', '9C'] * 8)}",
+        f"a=setup:{setup}",
+        "a=mid:0",
+        f"a={direction}",
+        "a=rtcp-mux",
+        "a=rtpmap:96 VP8/90000",
+    )
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+_ada, _bob, _robert = (
+    ParticipantInfo(id=ADA, name="Ada"),
+    ParticipantInfo(id=BOB, name="Bob"),
+    ParticipantInfo(id=BOB, name="Robert"),
+)
+_hello = ChatLine(seq=1, participant=BOB, name="Bob", text="Hello Ada!", at=SAID_AT)
+
+
+def _camera(state: str, viewers: int = 0) -> StreamInfo:
+    return StreamInfo(id=CAMERA, participant=ADA, source=Source.CAMERA, state=state, generation=1, viewers=viewers)
+
+
+WELCOME = server.Welcome(
+    protocol=SUBPROTOCOL,
+    server="roomfsm/0.1.0",
+    session=ADA,
+    resume_token=ADAS_TOKEN,
+    resume_window=30.0,
+    heartbeat=20.0,
+    ice_servers=(IceServer(urls=("turn:turn.example.org:3478",), username="user", credential="secret"),),
+    limits=Limits(
+        message_bytes=262_144,
+        message_burst=500,
+        message_rate=100.0,
+        chat_text=4000,
+        display_name=64,
+        people=500,
+        presenters=16,
+        views=32,
+        candidates=64,
+    ),
+)
+
+_entering = (
+    Line("Ada", Happening.CONNECTS),
+    Line("Ada", WELCOME),
+    Line("Ada", client.Join(room="blue", name="Ada", ref=1)),
+    Line(
+        "Ada",
+        server.Joined(room="blue", you=ADA, state="waiting", participants=(_ada,), streams=(), chat=(), ref=1),
+    ),
+    Line("Ada", server.RoomState(state="waiting", participants=1, streams=0)),
+)
+
+_publishing = (
+    Line("Ada", client.Publish(source=Source.CAMERA, sdp=_sdp("sendonly", "actpass", "aDa1"), ref=2)),
+    Line("Ada", server.StreamStarted(stream=_camera("negotiating"))),
+    Line("Ada", server.RoomState(state="broadcasting", participants=1, streams=1)),
+    Line("Ada", server.Answer(stream=CAMERA, sdp=_sdp("recvonly", "passive", "mEd1"), ref=2)),
+    Line(
+        "Ada",
+        server.CandidateFound(
+            stream=CAMERA,
+            candidate="candidate:1 1 UDP 2130706431 192.0.2.10 40000 typ host",
+            sdp_mid="0",
+            sdp_m_line_index=0,
+        ),
+    ),
+    Line(
+        "Ada",
+        client.Candidate(
+            stream=CAMERA,
+            candidate="candidate:1 1 udp 2122260223 192.0.2.20 51000 typ host",
+            sdp_mid="0",
+            sdp_m_line_index=0,
+            username_fragment="aDa1",
+        ),
+    ),
+    Line("Ada", Happening.MEDIA_FLOW),
+    Line("Ada", server.StreamChanged(stream=_camera("live"))),
+)
+
+_meeting = (
+    Line("Bob", Happening.CONNECTS),
+    Line("Bob", client.Join(room="blue", name="Bob", ref=1)),
+    Line("Ada", server.ParticipantJoined(participant=_bob)),
+    Line(
+        "Bob",
+        server.Joined(
+            room="blue",
+            you=BOB,
+            state="broadcasting",
+            participants=(_ada, _bob),
+            streams=(_camera("live"),),
+            chat=(),
+            ref=1,
+        ),
+    ),
+    Line("Bob", client.Chat(text="Hello Ada!", ref=2)),
+    Line("Bob", server.ChatSaid(line=_hello, ref=2)),
+    Line("Ada", server.ChatSaid(line=_hello)),
+    Line("Bob", client.Rename(name="Robert", ref=3)),
+    Line("Bob", server.ParticipantChanged(participant=_robert, ref=3)),
+    Line("Ada", server.ParticipantChanged(participant=_robert)),
+    Line("Bob", client.View(stream=CAMERA, sdp=_sdp("recvonly", "actpass", "bOb1"), ref=4)),
+    Line("Ada", server.StreamChanged(stream=_camera("live", viewers=1))),
+    Line("Bob", server.Answer(stream=CAMERA, sdp=_sdp("sendonly", "passive", "mEd2"), ref=4)),
+)
+
+_resuming = (
+    Line("Bob", Happening.IS_CUT_OFF),
+    Line("Ada", server.ParticipantChanged(participant=ParticipantInfo(id=BOB, name="Robert", away=True))),
+    Line("Bob", Happening.CONNECTS),
+    Line("Bob", client.Resume(token=BOBS_TOKEN, ref=1)),
+    Line(
+        "Bob",
+        server.Joined(
+            room="blue",
+            you=BOB,
+            state="broadcasting",
+            participants=(_ada, _robert),
+            streams=(_camera("live", viewers=1),),
+            chat=(_hello,),
+            resumed=True,
+            ref=1,
+        ),
+    ),
+    Line("Ada", server.ParticipantChanged(participant=_robert)),
+)
+
+_ending = (
+    Line("Bob", client.Unview(stream=CAMERA, ref=2)),
+    Line("Bob", server.StreamChanged(stream=_camera("live"), view="ended", ref=2)),
+    Line("Ada", client.Ping(ref=3)),
+    Line("Ada", server.Pong(ref=3)),
+    Line("Ada", client.Unpublish(stream=CAMERA, ref=4)),
+    Line("Ada", server.StreamEnded(stream=CAMERA, reason="unpublished", ref=4)),
+    Line("Ada", server.RoomState(state="waiting", participants=2, streams=0)),
+    Line("Bob", client.Unview(stream=CAMERA, ref=3)),
+    Line(
+        "Bob",
+        server.Error(
+            code=ErrorCode.ILLEGAL_IN_STATE,
+            detail="'unview' is not legal while the room is waiting",
+            message="unview",
+            machine="room",
+            state="waiting",
+            allowed=allowed("joined", "waiting"),
+            stream=CAMERA,
+            ref=3,
+        ),
+    ),
+    Line("Bob", client.Switch(room="green", ref=4)),
+    Line("Ada", server.ParticipantLeft(participant=BOB, reason="switched")),
+    Line(
+        "Bob",
+        server.Joined(room="green", you=BOB, state="waiting", participants=(_robert,), streams=(), chat=(), ref=4),
+    ),
+    Line("Ada", client.Leave(ref=5)),
+    Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=5)),
+    Line("Bob", Happening.SERVER_ENDS),
+    Line("Bob", server.Closing(scope="server", reason="shutdown")),
+)
+
+STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_ending)
+"""Ada presents in the room "blue"; Bob comes, says hello, views her stream, is cut off, comes back, goes on."""
+
+
+def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:
+    """The message as the JSON object that goes over the wire."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(message))
+    return plain
+
+
+def examples_of(message: type[ClientMessage] | type[ServerMessage]) -> list[dict[str, Any]]:
+    """The messages of that class in the story, as they go over the wire, each once."""
+    found: list[dict[str, Any]] = []
+    for line in STORY:
+        if isinstance(line.what, message) and (example := wire(line.what)) not in found:
+            found.append(example)
+    return found
