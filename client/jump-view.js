@@ -5,7 +5,7 @@ import { roomLink, updateRoomLink } from './lobby-view.js';
 import { foldRoomName } from './names.js';
 import { followRooms } from './rooms-list.js';
 
-/** @import {RoomSummary} from './messages.d.ts' */
+/** @import {RoomSummary} from './api.d.ts' */
 /** @import {Room} from './room.js' */
 
 export class JumpView {

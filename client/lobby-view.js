@@ -5,7 +5,7 @@ import { displayNameFault, roomNameFault, roomPath } from './names.js';
 import { followRooms, inWords } from './rooms-list.js';
 import { rememberedName, rememberName } from './settings.js';
 
-/** @import {RoomSummary} from './messages.d.ts' */
+/** @import {RoomSummary} from './api.d.ts' */
 
 export class LobbyView {
   root = fromTemplate('lobby-template');

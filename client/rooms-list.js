@@ -1,6 +1,6 @@
 // Which rooms are open: asked again and again while somebody looks.
 
-/** @import {RoomSummary} from './messages.d.ts' */
+/** @import {RoomSummary} from './api.d.ts' */
 
 const EVERY = 2_000;
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from roomfsm.documents.spec_command import as_json
+from roomfsm.documents.typescript import typescript
 
 SPEC_FILES: dict[str, Callable[[], str]] = {
     "docs/asyncapi.json": as_json,
+    "client/messages.d.ts": typescript,
 }
 """By path from the repository's root: what makes the file's text."""
 

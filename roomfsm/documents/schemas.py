@@ -20,6 +20,14 @@ REF = "#/components/schemas/{name}"
 STATES_OF = {"RoomStateName": "room", "StreamState": "stream", "ViewState": "view"}
 """Schemas whose values are the states of a machine."""
 
+_MEANINGS = {
+    meta.title: meta.description
+    for field in vars(fields).values()
+    for meta in getattr(field, "__metadata__", ())
+    if isinstance(meta, msgspec.Meta) and meta.title is not None
+}
+"""What the named types mean, wherever a field does not say it better."""
+
 
 def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
     """Every schema by its name: messages and parts by their class, constrained fields by their title.
@@ -49,8 +57,11 @@ def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
 
 
 def resolved(schema: Json, components: Mapping[str, Json]) -> Json:
-    """What the schema refers to, or itself."""
-    return components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    """What the schema refers to, be it beside a default or null; or itself."""
+    for part in (schema, *schema.get("allOf", ()), *schema.get("anyOf", ())):
+        if "$ref" in part:
+            return components[part["$ref"].rpartition("/")[2]]
+    return schema
 
 
 def _without_names(schema: Json, named: dict[str, Json]) -> Json:
@@ -58,7 +69,7 @@ def _without_names(schema: Json, named: dict[str, Json]) -> Json:
     if "pattern" in schema:
         schema = schema | {
             "pattern": fields.ECMA_PATTERNS[schema["pattern"]],
-            "description": f"{schema['description']} (the pattern needs ECMA-262's `u` flag)",
+            "$comment": "an expression of ECMA-262 with the flag u",
         }
     if "items" in schema:
         schema = schema | {"items": _without_names(schema["items"], named)}
@@ -66,7 +77,11 @@ def _without_names(schema: Json, named: dict[str, Json]) -> Json:
         schema = schema | {"anyOf": [_without_names(part, named) for part in schema["anyOf"]]}
     if "title" not in schema:
         return schema
-    named[schema["title"]] = {key: value for key, value in schema.items() if key != "default"}
-    reference = {"$ref": REF.format(name=schema["title"])}
+    name = schema["title"]
+    own = {"description": schema["description"]} if schema["description"] != _MEANINGS[name] else {}
+    own |= {"default": schema["default"]} if "default" in schema else {}
+    named[name] = {key: value for key, value in schema.items() if key != "default"}
+    named[name]["description"] = _MEANINGS[name]
+    reference = {"$ref": REF.format(name=name)}
     # Whatever stands beside a `$ref` is passed over.
-    return {"allOf": [reference], "default": schema["default"]} if "default" in schema else reference
+    return {"allOf": [reference], **own} if own else reference

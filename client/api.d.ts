@@ -1,0 +1,11 @@
+// What the server tells by HTTP as types, for the compiler only: no browser loads this file.
+
+import type { RoomStateName } from './messages.d.ts';
+
+/** One room as `GET /api/rooms` tells it. */
+export interface RoomSummary {
+  name: string;
+  participants: number;
+  streams: number;
+  state: RoomStateName;
+}
