@@ -31,6 +31,9 @@ do not know. Optional fields are left out where they have their default.
 Which message is legal when, and what follows from it, stands in the state machines of `x-roomfsm`, of which
 the extensions of each message are read off:
 
+"""
+
+EXTENSIONS = """\
 - `x-roomfsm` (root): `version`; `machines` (of `room`, `stream`, `view`, `session`: states, triggers, transitions
   with guards and effects); `carriedOutBy` (messages that fire triggers of other names, too); `legality` (what is
   allowed and who refuses the rest, by the states of session and room, null: in no room); `audiences` (to whom
@@ -42,9 +45,10 @@ the extensions of each message are read off:
 - on a server's message: `x-roomfsm-told-by` (the machines' effects that send it, or their moves to another
   state, where `effect` is null, and to whom), `x-roomfsm-replies-to` (the messages that it answers),
   `x-roomfsm-unasked` (when it comes beside that).
-- on the schema ErrorCode: `x-roomfsm-explanations`.
+- on the schema ErrorCode: `x-roomfsm-explanations`."""
+"""What the `x-roomfsm…` members of the document hold."""
 
-Patterns are those of ECMA-262 with the `u` flag."""
+_PATTERNS = "Patterns are those of ECMA-262 with the `u` flag."
 
 _CLOSE = """\
 Closes a room as an administrator does: its people get `closing`, its endpoints are released. From the loopback, or
@@ -63,7 +67,7 @@ def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
         "info": {
             "title": f"Signalling of roomfsm ({SUBPROTOCOL})",
             "version": "1.0.0",
-            "description": _DESCRIPTION,
+            "description": f"{_DESCRIPTION}\n{EXTENSIONS}\n\n{_PATTERNS}",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "tags": [{"name": "rooms"}, {"name": "webrtc"}],
         },

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from roomfsm.documents.protocol_md import protocol_md
 from roomfsm.documents.spec_command import as_json
 from roomfsm.documents.typescript import typescript
 
 SPEC_FILES: dict[str, Callable[[], str]] = {
     "docs/asyncapi.json": as_json,
+    "docs/protocol.md": protocol_md,
     "client/messages.d.ts": typescript,
 }
 """By path from the repository's root: what makes the file's text."""

@@ -63,7 +63,8 @@ def _declaration(name: str, components: Mapping[str, Json]) -> str:
         return f"{head} {values};\n".replace("= \n", "=\n")
     required = schema["required"]
     lines = [
-        f"{_comment(_meaning(member, components), '  ')}  {field}{'' if field in required else '?'}: {_type(member, components)};"
+        f"{_comment(_meaning(member, components), '  ')}"
+        f"  {field}{'' if field in required else '?'}: {_type(member, components)};"
         for field, member in schema["properties"].items()
     ]
     return "\n".join((f"{head} {{", *lines, "};\n"))

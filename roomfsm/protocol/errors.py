@@ -58,9 +58,8 @@ class CloseCode(IntEnum):
         member.explanation = explanation
         return member
 
-    NORMAL = 1000, "The client closed, and the server closes, too."
+    NORMAL = 1000, "The client closed with this code, and the server answers with the same."
     GOING_AWAY = 1001, "The server ends; connect again in a while."
-    PROTOCOL_ERROR = 1002, "A frame that breaks the websocket protocol."
     UNSUPPORTED_DATA = 1003, "A binary frame; every message is a text frame. The session is over."
     POLICY_VIOLATION = 1008, "More messages than the limits allow; an `error` came first. The session is over."
     MESSAGE_TOO_BIG = 1009, "A message longer than `limits.messageBytes`."
