@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from roomfsm.documents.lifecycle_md import lifecycle_md
+from roomfsm.documents.protocol_md import protocol_md
+from roomfsm.documents.spec_command import as_json
 from roomfsm.documents.svg import svg
+from roomfsm.documents.typescript import typescript
 from roomfsm.lifecycle.describe import MACHINES
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/lifecycle.md": lifecycle_md,
     **{f"docs/lifecycle/{name}.svg": partial(svg, table) for name, table in MACHINES.items()},
+    "docs/asyncapi.json": as_json,
+    "docs/protocol.md": protocol_md,
+    "client/messages.d.ts": typescript,
 }
 """By path below the repository's root: what makes the text. A test compares each with its file."""
 
