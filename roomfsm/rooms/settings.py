@@ -34,7 +34,7 @@ class RoomSettings:
         default=3000, metadata={"help": "most that one video stream may take, in kbit/s, each way"}
     )
     journal_entries: int = field(
-        default=1000, metadata={"help": "entries of its journal that a room keeps in memory, the newest"}
+        default=500, metadata={"help": "entries of its journal that a room keeps in memory, the newest"}
     )
     journal_bodies: bool = field(
         default=False, metadata={"help": "keep what was said, offers and candidates in the journal"}

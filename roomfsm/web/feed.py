@@ -9,8 +9,7 @@ import msgspec
 import trio
 
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.inspection import Glance, RoomSeen, glance_at, look_at
-from roomfsm.rooms.journal import Entry
+from roomfsm.rooms.inspection import Glance, glance_at, look_at
 from roomfsm.rooms.room import Room
 from roomfsm.web.settings import WebSettings
 
@@ -21,13 +20,6 @@ _SIGN_OF_LIFE = 15.0
 """Seconds after which a page that has no news gets a comment, so that no proxy cuts the connection."""
 
 _encoder = msgspec.json.Encoder()
-
-
-class Update(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """One event of a room's feed: the room as it is (null: there is none), and its journal's new entries."""
-
-    room: RoomSeen | None
-    journal: list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +59,10 @@ class Feed:
         return self._follow(look)
 
     def room(self, name: str) -> AsyncIterator[bytes]:
-        """One room in full, with its journal's tail: now, whenever something changed, and when it opens anew."""
+        """One room: now, whenever something has changed, and when it opens anew.
+
+        An event has the room in full (`room`; null: there is none now) and its journal's new entries (`journal`).
+        """
         told: object = _NOTHING
         run, seq = "", 0
 
@@ -82,8 +77,8 @@ class Feed:
                 return _NO_ROOM
             if room.journal.opened.run != run:
                 run, seq = room.journal.opened.run, max(0, room.journal.seq - TAIL)
-            entries, seq = room.journal.since(seq), room.journal.seq
-            return b'{"room":' + self._look(room) + b',"journal":' + _encoder.encode(entries) + b"}"
+            lines, seq = room.journal.lines_since(seq), room.journal.seq
+            return b'{"room":' + self._look(room) + b',"journal":[' + b",".join(lines) + b"]}"
 
         return self._follow(look)
 
@@ -118,7 +113,7 @@ class Feed:
 
 _NOTHING = object()
 """What a watcher that was told nothing yet was told."""
-_NO_ROOM = _encoder.encode(Update(room=None, journal=[]))
+_NO_ROOM = b'{"room":null,"journal":[]}'
 
 
 def _ageless(glance: Glance) -> Glance:

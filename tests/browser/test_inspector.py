@@ -14,6 +14,7 @@ from roomfsm.replay.engine import replay
 from roomfsm.replay.runs import read_runs
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.test_broadcast import broadcasts, decodes, photograph
+from tests.replay.test_replay import changed, without
 from tests.system.program import Program
 
 pytestmark = pytest.mark.browser
@@ -56,7 +57,9 @@ def state_is(page: Page, state: str) -> None:
     expect(page.locator(".diagram .state.current")).to_have_attribute("data-state", state)
 
 
-def test_a_broadcast_is_seen_state_by_state(open_page: OpenPage, name: str, tmp_path: Path) -> None:
+def test_a_broadcast_is_seen_state_by_state(
+    open_page: OpenPage, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inspector = open_page(f"/inspect/{name}")
     expect(inspector.get_by_test_id("inspected-state")).to_have_text("not open")
     inspector.evaluate(WATCH_STATES)
@@ -100,6 +103,13 @@ def test_a_broadcast_is_seen_state_by_state(open_page: OpenPage, name: str, tmp_
     (run,) = read_runs(file)
     outcome = replay(run)
     assert (outcome.lived, outcome.difference, outcome.steps) == (True, None, len(run.entries))
+    with changed(monkeypatch, without("view", "broadcasting")):
+        difference = replay(run).difference
+    assert difference is not None
+    assert difference.then is not None
+    assert difference.today is not None
+    assert (difference.then.trigger, difference.then.refused) == ("view", None)
+    assert difference.today.refused is not None
 
 
 def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str) -> None:

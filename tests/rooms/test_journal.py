@@ -128,6 +128,7 @@ async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
         async with open_directory(Media().pool, settings) as directory:
             (ada,) = await people(directory, "Ada")
             await ada.say(Chat(text="hello"))
+            await settle()
             await ada.leave()
             await directory.close_rooms("drain")
     lines = read(path)

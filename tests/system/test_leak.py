@@ -27,8 +27,8 @@ from tests.serving import serving
 from tests.system.cycles import PATIENCE, presenting, run_cycles
 from tests.system.program import Program, running
 
-WINDOWS = {"resume_window": 0.5, "linger": 0.1}
-"""Short, so that the end of each is part of the test."""
+WINDOWS = {"resume_window": 0.5, "linger": 0.1, "journal_entries": 20}
+"""Short: the end of each is part of the test, and so is a journal that is as long as it may be."""
 
 WARM_UP, CYCLES, ROUNDS = 45, 200, 4
 
