@@ -1,0 +1,32 @@
+"""Given the program's journal of people who came, presented and parted in every way, then it replays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+from click.testing import CliRunner
+
+from roomfsm.cli import main
+from tests.system.cycles import presenting, run_cycles
+from tests.system.program import running
+
+CYCLES = 27
+"""Three of each way to part."""
+
+
+def test_the_journal_of_real_sessions_replays_without_a_difference(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    with running(tmp_path, f"--journal-file={file}", "--resume-window=0.5", "--linger=0.1") as program:
+
+        async def people() -> None:
+            async with presenting(program.url):
+                await run_cycles(program.url, CYCLES)
+
+        trio.run(people)
+        assert program.end() == 0
+    result = CliRunner().invoke(main, ["replay", str(file)])
+    assert result.exit_code == 0, result.output
+    assert "0 runs differ" in result.output
+    assert "put to the tables alone" not in result.output
+    print(result.output)
