@@ -18,6 +18,7 @@ from typing import Any
 from roomfsm.documents.svg_style import MONO_SIZE, NAME_SIZE, SMALL_SIZE, WORDS_SIZE
 from roomfsm.documents.transitions import Transition, moves, stays
 from roomfsm.documents.typeset import MONO, Block, longest_word, sans_width, set_rows, wrap_sans
+from roomfsm.lifecycle.describe import illegal
 from roomfsm.lifecycle.table import State, Table
 
 MARGIN = 20.0
@@ -54,6 +55,8 @@ class Box:
     width: float
     height: float
     meaning: tuple[str, ...]
+    refused: tuple[str, ...]
+    """Lines that name the messages which are illegal here."""
     stays: Block
 
     @property
@@ -89,7 +92,7 @@ class Box:
     @property
     def rule_y(self) -> float:
         """The line above the transitions that stay."""
-        return self.y + _words_bottom(self.state, self.meaning)
+        return self.y + _words_bottom(self.state, (*self.meaning, *self.refused))
 
     @property
     def stays_y(self) -> float:
@@ -226,13 +229,21 @@ class Layout:
         columns = int((self.box_width - 2 * PAD) / CHARACTER)
         for index, state in enumerate(self._table.states):
             meaning = tuple(wrap_sans(state.meaning, WORDS_SIZE, self.box_width - 2 * PAD))
+            refused = self._refused(state)
             block = set_rows(stays(self._table, state.name), columns)
-            height = _words_bottom(state, meaning) + (block.rows * LINE + 14 + _inset(state) if block.rows else 0)
+            height = _words_bottom(state, (*meaning, *refused)) + (
+                block.rows * LINE + 14 + _inset(state) if block.rows else 0
+            )
             entries = max(self._entering(index, down=down) for down in (True, False))
             height = max(height, (entries + 1) * _ENTRY)
-            boxes.append(Box(state, self.x, y, self.box_width, height, meaning, block))
+            boxes.append(Box(state, self.x, y, self.box_width, height, meaning, refused, block))
             y += height + self._gap_height(index)
         return boxes
+
+    def _refused(self, state: State) -> tuple[str, ...]:
+        messages = illegal(self._table, state.name)
+        text = f"refuses: {', '.join(messages)}" if messages else ""
+        return tuple(wrap_sans(text, WORDS_SIZE, self.box_width - 2 * PAD)) if text else ()
 
     def _entering(self, index: int, *, down: bool) -> int:
         return sum(arrow.long and arrow.dest == index and arrow.down == down for arrow in self.arrows)
@@ -285,9 +296,9 @@ class Layout:
             )
 
 
-def _words_bottom(state: State, meaning: Sequence[str]) -> float:
+def _words_bottom(state: State, lines: Sequence[str]) -> float:
     """From a box's upper edge to the end of its words."""
-    return _inset(state) + BAR + (len(meaning) + bool(state.owns)) * LINE + 14
+    return _inset(state) + BAR + (len(lines) + bool(state.owns)) * LINE + 14
 
 
 def _inset(state: State) -> float:

@@ -19,6 +19,7 @@ from roomfsm.documents.layout import CHARACTER, CORNER, HEAD, LINE, MARGIN, PAD,
 from roomfsm.documents.svg_style import HEADING_SIZE, NAME_SIZE, SCOPE, WORDS_SIZE, css
 from roomfsm.documents.transitions import transitions
 from roomfsm.documents.typeset import Block, Line, sans_width, wrap_sans
+from roomfsm.lifecycle.describe import illegal
 from roomfsm.lifecycle.table import Table
 
 _SAMPLE_COLUMN = 84.0
@@ -83,6 +84,7 @@ def _state(table: Table[Any], box: Box, *, current: bool) -> str:
         _text("dwell", box.right - PAD, box.name_y, "", ' text-anchor="end"'),
         *_lines(box.meaning, box.x + PAD, box.words_y),
         *([_text("owns", box.x + PAD, owns_y, escape(f"owns: {state.owns}"))] if state.owns else []),
+        *_lines(box.refused, box.x + PAD, owns_y + LINE * bool(state.owns), "refused"),
     ]
     if box.stays.rows:
         left, right = box.x + box.inset + 2, box.right - box.inset - 2
@@ -145,9 +147,9 @@ def _arrow(arrow: Arrow, source: Box, dest: Box) -> tuple[str, str]:
     return _line(line), _head(tip, lane.entry, "left" if arrow.down else "right")
 
 
-def _lines(lines: Sequence[str], x: float, y: float) -> Iterator[str]:
+def _lines(lines: Sequence[str], x: float, y: float, name: str = "meaning") -> Iterator[str]:
     for index, line in enumerate(lines):
-        yield _text("meaning", x, y + index * LINE, escape(line))
+        yield _text(name, x, y + index * LINE, escape(line))
 
 
 def _rows(name: str, block: Block, x: float, y: float, attributes: str = "") -> Iterator[str]:
@@ -175,6 +177,13 @@ def _legend(table: Table[Any], x: float, y: float) -> Iterator[str]:
         ("code", "guard", "[guard]", "must hold for it", any(row.guards for row in rows)),
         ("code", "effect", "/ effect", "is done then", any(row.effects for row in rows)),
         ("owns", "", "owns", "a scope, entered and left with it", any(state.owns for state in table.states)),
+        (
+            "owns",
+            "",
+            "refuses",
+            "answered with illegal_in_state",
+            any(illegal(table, s.name) for s in table.states),
+        ),
     ]
     for name, kind, sample, meaning, there in entries:
         if there:

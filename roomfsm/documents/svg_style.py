@@ -63,7 +63,7 @@ svg.{SCOPE} .paper {{ fill: var(--rd-paper); }}
 svg.{SCOPE} text {{ fill: var(--rd-ink); font-size: {WORDS_SIZE}px; }}
 svg.{SCOPE} .heading {{ font-size: {HEADING_SIZE}px; font-weight: 700; }}
 svg.{SCOPE} .name {{ font-size: {NAME_SIZE}px; font-weight: 700; }}
-svg.{SCOPE} .owns, svg.{SCOPE} .legend {{ fill: var(--rd-soft); }}
+svg.{SCOPE} .owns, svg.{SCOPE} .refused, svg.{SCOPE} .legend {{ fill: var(--rd-soft); }}
 svg.{SCOPE} .stay, svg.{SCOPE} .label, svg.{SCOPE} .dwell, svg.{SCOPE} .count, svg.{SCOPE} .code {{
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace;
   font-size: {MONO_SIZE}px;

@@ -45,7 +45,7 @@ def describe(table: Table[Any]) -> Json:
                 "meaning": state.meaning,
                 "owns": state.owns,
                 "final": state.final,
-                "illegal": [t for t in messages_of(table) if not table.rows_of(state.name, t)],
+                "illegal": list(illegal(table, state.name)),
             }
             for state in table.states
         ],
@@ -103,6 +103,11 @@ def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list
 def messages_of(table: Table[Any]) -> tuple[str, ...]:
     """The client messages that the machine has a say in."""
     return tuple(message for message in MESSAGE_TYPES if message in table.triggers)
+
+
+def illegal(table: Table[Any], state: str) -> tuple[str, ...]:
+    """Those of the machine's client messages that have no row in `state`."""
+    return tuple(message for message in messages_of(table) if not table.rows_of(state, message))
 
 
 def describe_legality() -> list[Json]:

@@ -21,7 +21,7 @@ from roomfsm.documents.svg import svg
 from roomfsm.documents.svg_style import css
 from roomfsm.documents.transitions import moves, stays, transitions
 from roomfsm.documents.typeset import set_rows
-from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.describe import MACHINES, illegal
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.table import Row, Table
 from tests.documents.conftest import CROWDED, every_table
@@ -193,3 +193,10 @@ def test_graphviz_would_refuse_what_is_wrong(graphviz: str) -> None:
     assert subprocess.run(
         [graphviz, "-Tplain"], input=wrong, capture_output=True, text=True, timeout=60
     ).returncode
+
+
+@every_table
+def test_each_state_names_the_messages_that_it_refuses(table: Table[Any]) -> None:
+    for group in with_class(ElementTree.fromstring(svg(table)), "state"):
+        named = "".join(words(line) for line in with_class(group, "refused")).removeprefix("refuses:")
+        assert tuple(filter(None, named.split(","))) == illegal(table, str(group.get("data-state")))
