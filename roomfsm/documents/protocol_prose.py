@@ -123,8 +123,7 @@ that refuse it, and the messages that are `allowed` instead:
 CLOSES = """\
 ## Close codes
 
-With these codes the server closes a websocket. A frame that breaks RFC 6455, or a text that is not UTF-8, ends
-the connection without one.
+With these codes the server closes a websocket.
 """
 
 STORY = """\

@@ -60,7 +60,9 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000, "The client closed with this code, and the server answers with the same."
     GOING_AWAY = 1001, "The server ends; connect again in a while."
+    PROTOCOL_ERROR = 1002, "A frame that breaks RFC 6455; the session may be resumed."
     UNSUPPORTED_DATA = 1003, "A binary frame; every message is a text frame. The session is over."
+    INVALID_PAYLOAD = 1007, "A text that is not UTF-8; the session may be resumed."
     POLICY_VIOLATION = 1008, "More messages than the limits allow; an `error` came first. The session is over."
     MESSAGE_TOO_BIG = 1009, "A message longer than `limits.messageBytes`."
     INTERNAL_ERROR = 1011, "A fault of the server; the session may be resumed."

@@ -97,6 +97,26 @@ def masked(opcode: int, payload: bytes) -> bytes:
     return bytes([0x80 | opcode]) + size + b"\0\0\0\0" + payload
 
 
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x02hi", CloseCode.PROTOCOL_ERROR),  # not masked
+        (masked(0x71, b"hi"), CloseCode.PROTOCOL_ERROR),  # reserved bits
+        (masked(3, b"hi"), CloseCode.PROTOCOL_ERROR),  # reserved opcode
+        (masked(0, b"hi"), CloseCode.PROTOCOL_ERROR),  # continues nothing
+        (masked(9, b"x" * 126), CloseCode.PROTOCOL_ERROR),  # a long ping
+        (masked(8, (1005).to_bytes(2)), CloseCode.PROTOCOL_ERROR),  # a code that no frame may have
+        (masked(1, b"\xff\xfe"), CloseCode.INVALID_PAYLOAD),
+    ],
+)
+async def test_a_frame_that_breaks_the_websocket_is_told_why(
+    media_server: str, frame: bytes, code: CloseCode
+) -> None:
+    async with bystander(media_server) as (server, _):
+        reply = await exchange(server, head(), frame)
+        assert code.to_bytes(2) in reply.rpartition(b"\x88")[2]
+
+
 async def test_an_oversized_message_while_we_close_is_dropped(media_server: str) -> None:
     async with bystander(media_server, max_message_bytes=1000) as (server, _):
         # A binary message, which is answered by a close, and then too much.
