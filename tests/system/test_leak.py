@@ -126,7 +126,9 @@ def living() -> Counter[str]:
     """The program's own objects in this process, by their class."""
     gc.collect()
     classes = (type(item) for item in gc.get_objects())
-    return Counter(f"{c.__module__}.{c.__qualname__}" for c in classes if c.__module__.startswith("roomfsm."))
+    # Not every class that some library makes says its module as a text.
+    names = (f"{c.__module__}.{c.__qualname__}" for c in classes)
+    return Counter(name for name in names if name.startswith("roomfsm."))
 
 
 async def until_few_more_than(objects: Counter[str]) -> Counter[str]:
