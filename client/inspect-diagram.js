@@ -66,6 +66,8 @@ export class Diagram {
       return;
     }
     this.#svg = document.importNode(svg, true);
+    // The table of states says it in words, and goes on saying it.
+    this.#svg.setAttribute('aria-hidden', 'true');
     this.root.replaceChildren(this.#svg);
     this.#draw();
   }

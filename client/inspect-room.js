@@ -7,7 +7,7 @@ import { Journal } from './inspect-journal.js';
 import { duration, size } from './inspect-words.js';
 import { roomPath } from './names.js';
 
-/** @import {Entry, Glance, LegSeen, MachineName, Move, RoomSeen, Update} from './inspection.d.ts' */
+/** @import {Entry, Glance, LegSeen, MachineName, MachineSeen, Move, RoomSeen, Update} from './inspection.d.ts' */
 
 /** @type {Record<MachineName, string>} */
 const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
@@ -18,6 +18,7 @@ export class RoomInspector {
   #seen = null;
   #seenAt = 0;
   #run = '';
+  #lastSeq = 0;
   /** Names by participant, also of those who have left. @type {Map<string, string>} */
   #names = new Map();
   /** @type {Record<MachineName, Diagram>} */
@@ -61,8 +62,12 @@ export class RoomInspector {
     if (room === null) return;
     if (room.glance.run !== this.#run) {
       this.#run = room.glance.run;
+      this.#lastSeq = 0;
       this.#journal.clear();
     }
+    // A feed that was opened again begins with what was told before.
+    journal = journal.filter(({ seq }) => seq > this.#lastSeq);
+    this.#lastSeq = journal.at(-1)?.seq ?? this.#lastSeq;
     this.#remember(room, journal);
     this.#journal.add(journal);
     for (const [machine, diagram] of machines(this.#diagrams)) {
@@ -108,6 +113,7 @@ export class RoomInspector {
       updateList(part(this.root, kind), room[kind], ({ id }) => id, individual, (item, leg) =>
         describe(item, this.#nameLeg(leg), leg.state, this.#describeLeg(leg, later)),
       );
+    this.#drawStates(room.machines[this.#machine], later);
     this.#drawMoves(room.machines[this.#machine].moves);
   }
 
@@ -132,6 +138,29 @@ export class RoomInspector {
       ([name]) => name,
       ([name]) => element('div', {}, element('dt', { text: name }), element('dd')),
       (item, [, words]) => setText(find(item, 'dd', HTMLElement), words),
+    );
+  }
+
+  /**
+   * What the diagram shows, for those who do not see it.
+   * @param {MachineSeen} seen
+   * @param {number} later seconds since it was told
+   */
+  #drawStates({ present, visits, dwelt }, later) {
+    updateList(
+      part(this.root, 'states'),
+      Object.keys(visits),
+      (state) => state,
+      (state) => {
+        const head = element('th', { text: state });
+        head.setAttribute('scope', 'row');
+        return element('tr', {}, head, element('td'), element('td'), element('td'));
+      },
+      (row, state) => {
+        const now = present[state] ?? 0;
+        const cells = [now, visits[state] ?? 0, duration((dwelt[state] ?? 0) + now * later)];
+        cells.forEach((words, index) => setText(/** @type {Element} */ (row.children[index + 1]), String(words)));
+      },
     );
   }
 
@@ -204,7 +233,7 @@ export class RoomInspector {
     const panel = part(this.root, 'diagram');
     panel.setAttribute('aria-label', `${TABS[machine]}: diagram`);
     panel.replaceChildren(this.#diagrams[machine].root);
-    part(this.root, 'moves').replaceChildren();
+    for (const table of ['states', 'moves']) part(this.root, table).replaceChildren();
     this.#draw();
   }
 }

@@ -29,7 +29,7 @@ def replay(file: Path, only: str | None) -> None:
     """
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
-        runs = read_runs(file)
+        runs = read_runs(file, lambda warning: click.echo(f"roomfsm: {warning}", err=True))
     except JournalError as error:
         _fail(str(error))
     chosen = [run for run in runs if only in (None, run.id)]

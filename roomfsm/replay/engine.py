@@ -22,13 +22,15 @@ from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.replay.media import ReplayedMedia
-from roomfsm.replay.people import Elsewhere, ReplayedPerson
+from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
 from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, StreamFailed, ViewFailed
-from roomfsm.rooms.journal import Entry, facts_told, refused_for
+from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
 
+_MANY = 1_000_000
+"""More than any journal needs of a bound that a replay must not meet."""
 _LATER = 1.0
 """Seconds after the last entry in which a room that ended must end again, beside its own deadlines."""
 
@@ -76,7 +78,16 @@ class _Life:
         self._failed: str | None = None
 
     async def run(self) -> Outcome:
-        settings = replace(self._opened.settings, journal_file=None, journal_entries=len(self._run.entries) + 100)
+        settings = replace(
+            self._opened.settings,
+            journal_file=None,
+            journal_entries=len(self._run.entries) + 100,
+            # What is in the journal was told; how fast a media server takes candidates comes from outside.
+            journal_refusals=_MANY,
+            candidate_buffer=_MANY,
+            # Whatever comes is in the inbox for a moment only.
+            room_inbox=_MANY,
+        )
         self._began = trio.current_time()
         self._room = Room(self._opened.room, self._media.pool, {}, settings)
         over = trio.Event()
@@ -153,10 +164,11 @@ class _Life:
 
     def _cause(self, entry: Entry) -> str | None:
         match entry:
-            case Entry(machine="session", refused=None, trigger="join" | "switch" | "dismissed"):
-                # By being seated, or put out: of a closing room's end only the journal knows when it came.
-                if entry.trigger == "dismissed":
-                    self._media.released.set()
+            case Entry(machine="session", refused=None, trigger="dismissed"):
+                # Of a closing room's end only the journal knows when it came.
+                self._media.released.set()
+            case Entry(machine="session", refused=None, trigger="switch", who=str(who)):
+                self._person(who).moves_on()
             case Entry(machine="session", refused=None, who=str(who)):
                 self._person(who).fire(entry.trigger)
                 if SESSION.state(self._person(who).state).final or entry.trigger == "leave":
@@ -170,6 +182,8 @@ class _Life:
                     pipeline.lost.set()
             case Entry(machine="room"):
                 return self._post(entry)
+            case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
+                self._refused_candidate(entry)
             case Entry(trigger="answered" | "flowing" | "silent"):
                 return self._media_does(entry)
         return None
@@ -198,15 +212,10 @@ class _Life:
         person = self._person(entry.who)
         match entry.trigger:
             case "join":
-                asked = str(told.get("type", "join"))
-                if asked == "switch":
-                    person.comes_from_elsewhere()
-                elif person.room is None or isinstance(person.room, Elsewhere):
-                    person.starts_anew()
-                return Enter(person, str(told.get("name", "")), None, asked)
+                if person.room is not self._room:
+                    person.comes_as(str(told.get("session", SESSION.initial)))
+                return Enter(person, str(told.get("name", "")), None, str(told.get("type", "join")))
             case "leave":
-                if told.get("reason") == "switched":
-                    person.room = Elsewhere()
                 return Depart(person, str(told.get("reason", "")))
             case "away":
                 return Away(person)
@@ -255,6 +264,14 @@ class _Life:
         else:
             endpoint.flows(entry.trigger == "flowing")
         return None
+
+    def _refused_candidate(self, entry: Entry) -> None:
+        leg = self._legs.get(entry.id or "")
+        if leg is not None:
+            refusal = Refusal(ErrorCode.TOO_MANY_CANDIDATES)
+            self._room.journal.refused(
+                leg.table.name, leg.key, entry.trigger, leg.state, refusal, who=leg.participant.id
+            )
 
     def _refused_session(self, entry: Entry, person: ReplayedPerson) -> None:
         """A message that never reached the room: what today's tables say of it goes into today's journal."""

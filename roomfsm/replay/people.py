@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.room import Room
@@ -31,17 +32,15 @@ class ReplayedPerson:
     def state(self) -> str:
         return self._model.state
 
-    def comes_from_elsewhere(self) -> None:
-        """Sits in another room, whose journal tells how."""
-        if self.room is None:
-            self._model = SESSION.new()
-            SESSION.fire(self._model, "join", SessionFacts())
-            self.room = Elsewhere()
+    def comes_as(self, state: str) -> None:
+        """Is not in this room, and its session is in `state`: what led there, other journals tell."""
+        self._model = Model(state)
+        self.room = Elsewhere() if SESSION.rows_of(state, "leave") else None
 
-    def starts_anew(self) -> None:
-        """Has a session that is in no room."""
-        self._model = SESSION.new()
-        self.room = None
+    def moves_on(self) -> None:
+        """Another room has admitted this one, who will leave the seat here."""
+        self.fire("switch")
+        self.room = Elsewhere()
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """The journal does not tell what was said to whom: the table does."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import msgspec
 
-from roomfsm.rooms.journal import FORMAT, Ended, Entry, Opened, decode_line
+from roomfsm.lifecycle.room import RoomFacts
+from roomfsm.rooms.journal import FORMAT, Ended, Entry, Line, Opened, decode_line
 
 
 class JournalError(Exception):
@@ -16,7 +18,7 @@ class JournalError(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """One room from its opening to its end, or as far as the file goes."""
+    """One room from its opening to its end, or as far as the file goes. A run with a gap is not `whole`."""
 
     id: str
     opened: Opened | None = None
@@ -35,8 +37,11 @@ class Run:
         return f"room {self.opened.room!r}, run {self.id}" if self.opened else f"run {self.id}"
 
 
-def read_runs(file: Path) -> list[Run]:
-    """The runs of a file in the order in which they begin. Raises `JournalError`."""
+def read_runs(file: Path, warn: Callable[[str], None] = lambda _warning: None) -> list[Run]:
+    """The runs of a file in the order in which they begin. Raises `JournalError`.
+
+    A server that dies leaves half a line; such a one is told to `warn` and passed over, and its run has a gap.
+    """
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -47,11 +52,15 @@ def read_runs(file: Path) -> list[Run]:
             continue
         try:
             line = decode_line(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            # A server that died may have left half a line, and only as the last.
-            if number == len(lines) and isinstance(error, msgspec.DecodeError) and runs:
-                break
+            _check(line)
+        except msgspec.ValidationError as error:
+            # It is JSON, so it is whole.
             raise JournalError(f"{file}, line {number}: not a line of a journal: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if not runs:
+                raise JournalError(f"{file}, line {number}: not a line of a journal: {error}") from error
+            warn(f"{file}, line {number}: passed over, because it is no JSON: {error}")
+            continue
         run = runs.setdefault(line.run, Run(line.run))
         match line:
             case Opened():
@@ -65,3 +74,18 @@ def read_runs(file: Path) -> list[Run]:
     if not runs:
         raise JournalError(f"{file}: there is no journal in it")
     return list(runs.values())
+
+
+def _check(line: Line) -> None:
+    """What the types do not say: no number of settings and facts is negative. Raises `msgspec.ValidationError`."""
+    told: object = None
+    if isinstance(line, Opened):
+        told = line.settings
+    elif isinstance(line, Entry) and line.facts is not None:
+        told = msgspec.convert(line.facts, RoomFacts)
+    if told is None:
+        return
+    for item in fields(told):  # type: ignore[arg-type]
+        value = getattr(told, item.name)
+        if isinstance(value, int | float) and not value >= 0:
+            raise msgspec.ValidationError(f"{item.name} is {value}")

@@ -88,8 +88,8 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
     match event:
         case Ask(message=message):
             return journal.readable(message)
-        case Enter(asked=asked, name=name):
-            return {"type": asked, "name": name}
+        case Enter(link=link, asked=asked, name=name):
+            return {"type": asked, "name": name, "session": link.state}
         case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
             return {"reason": reason}
         case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):

@@ -23,6 +23,10 @@ FORMAT = "roomfsm.journal.1"
 _NO_FACTS = asdict(RoomFacts())
 _BODIES = frozenset({"text", "sdp", "candidate"})
 """Fields of messages that hold what people said, or where they are."""
+_MAX_BODY = 2000
+"""Characters of a body that are kept where bodies are asked for."""
+_BURST = 4.0
+"""Seconds' worth of refusals that one participant may have at once."""
 
 
 class _Line(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", omit_defaults=True, kw_only=True):
@@ -42,12 +46,16 @@ class Opened(_Line, frozen=True, tag="opened", kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Why something was refused; machine and state where that is what was in the way."""
+    """Why something was refused; machine and state where that is what was in the way.
+
+    `left_out`: how many refusals of the same participant came too fast since the one told before.
+    """
 
     code: ErrorCode
     detail: str
     machine: str | None = None
     state: str | None = None
+    left_out: int = 0
 
 
 def refused_for(refusal: Refusal) -> Refused:
@@ -99,6 +107,27 @@ def decode_line(text: str | bytes) -> Line:
     return _decoder.decode(text)
 
 
+class _Budget:
+    """How many refusals of each participant are told: so that one client cannot wash out what others did."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._burst = rate * _BURST
+        self._spent: dict[str | None, tuple[float, float, int]] = {}
+        """By participant: tokens left, when that was, and refusals left out since."""
+
+    def spend(self, who: str | None, now: float) -> int | None:
+        """How many were left out before this one; None if this one is left out, too."""
+        left, at, left_out = self._spent.get(who, (self._burst, now, 0))
+        left = min(self._burst, left + (now - at) * self._rate)
+        if left < 1:
+            self._spent[who] = (left, now, left_out + 1)
+            return None
+        self._spent = {known: spent for known, spent in self._spent.items() if now - spent[1] < _BURST}
+        self._spent[who] = (left - 1, now, 0)
+        return left_out
+
+
 class Tally:
     """What one kind of machine did in a room: transitions, states visited, and time spent in them."""
 
@@ -147,6 +176,7 @@ class Journal:
         # Encoded at once: a third of the memory, and nothing for the garbage collector to look at.
         self._entries: deque[bytes] = deque(maxlen=settings.journal_entries)
         self._bodies = settings.journal_bodies
+        self._budget = _Budget(settings.journal_refusals)
         self._sink = sink
         self.seq = 0
         """The number of the newest entry."""
@@ -184,7 +214,8 @@ class Journal:
         at = self.age
         tally = self.tallies[machine]
         tally.moves[step.trigger, step.source, step.dest] += 1
-        if step.moved or tally.since(id) is None:
+        # What has ended may still have something to say, and is not counted again.
+        if step.moved or (tally.since(id) is None and not final):
             tally.enter(id, step.dest, at)
         if final and id is not None:
             tally.forget(id)
@@ -202,8 +233,11 @@ class Journal:
         message: dict[str, Any] | None = None,
         facts: RoomFacts | None = None,
     ) -> None:
-        """A machine refused a trigger in `state`."""
-        refused = refused_for(refusal)
+        """A machine refused a trigger in `state`; of one who is refused too often only some are told."""
+        left_out = self._budget.spend(who, self.age)
+        if left_out is None:
+            return
+        refused = msgspec.structs.replace(refused_for(refusal), left_out=left_out)
         self._add(machine, id, trigger, state, state, self.age, who, message, facts, (), refused)
 
     def end(self) -> None:
@@ -229,6 +263,9 @@ class Journal:
         if not self._bodies:
             for name in _BODIES & data.keys():
                 data[name] = f"<{len(data[name])} characters>" if data[name] else ""
+        else:
+            for name in _BODIES & data.keys():
+                data[name] = data[name][:_MAX_BODY]
         return data
 
     def _add(
@@ -245,10 +282,9 @@ class Journal:
         effects: tuple[str, ...],
         refused: Refused | None,
     ) -> None:
-        self.seq += 1
         entry = Entry(
             run=self.opened.run,
-            seq=self.seq,
+            seq=self.seq + 1,
             at=round(at, 6),
             machine=machine,
             id=id,
@@ -262,6 +298,7 @@ class Journal:
             refused=refused,
         )
         line = _encoder.encode(entry)
+        self.seq += 1
         self._entries.append(line)
         self._write(line)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 import trio
@@ -14,8 +18,14 @@ from roomfsm.rooms.settings import RoomSettings
 
 _log = structlog.get_logger()
 
-_WAITING = 10_000
-"""Lines that wait for the disk before newer ones are dropped; the log says how many were."""
+_WAITING_BYTES = 16_777_216
+"""Bytes that wait for the disk before newer lines are dropped; the log says how many were."""
+_BATCH = 1000
+"""Lines written in one go."""
+_LAST_WRITING = 1.0
+"""Seconds that the server's end waits for the disk."""
+_MODE = 0o600
+"""For its owner only: there are people's names in it."""
 
 
 class JournalFileError(Exception):
@@ -34,44 +44,115 @@ async def open_journal_file(settings: RoomSettings) -> AsyncIterator[Sink | None
         return
     path = Path(settings.journal_file)
     try:
-        await trio.to_thread.run_sync(_append, path, b"", settings.journal_file_bytes)
+        await trio.to_thread.run_sync(_begin, path)
     except OSError as error:
         raise JournalFileError(f"{path}: {error.strerror}") from error
-    give, take = trio.open_memory_channel[bytes](_WAITING)
-    dropped = 0
-
-    def sink(line: bytes) -> None:
-        nonlocal dropped
-        try:
-            give.send_nowait(line)
-        except trio.WouldBlock:
-            dropped += 1
-
+    queue = _Queue(path, settings.journal_file_bytes)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_write_all, path, take, settings.journal_file_bytes)
+        nursery.start_soon(queue.write_all)
         try:
-            yield sink
+            yield queue.put
         finally:
-            give.close()
-            if dropped:
-                _log.error("the disk was too slow for the journal", lines_lost=dropped)
+            await queue.close()
 
 
-async def _write_all(path: Path, take: trio.MemoryReceiveChannel[bytes], bound: int) -> None:
-    # Shielded: what waits is written although the server ends; the channel's end ends it.
-    with trio.CancelScope(shield=True):
-        async for line in take:
-            lines = [line]
-            while take.statistics().current_buffer_used:
-                lines.append(take.receive_nowait())
-            try:
-                await trio.to_thread.run_sync(_append, path, b"".join(lines), bound)
-            except OSError as error:
-                _log.error("the journal cannot be written", file=str(path), why=str(error), lines_lost=len(lines))
+class _Queue:
+    """Lines on their way to the disk."""
+
+    def __init__(self, path: Path, bound: int) -> None:
+        self._path = path
+        self._bound = bound
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._lost = 0
+        self._failing = False
+        self._work = trio.Event()
+        self._closed = False
+        # What waits is written although the server ends; `close` bounds that.
+        self._scope = trio.CancelScope(shield=True)
+        self._written = trio.Event()
+
+    def put(self, line: bytes) -> None:
+        """Take one line, ended by a newline; drop it if too much waits."""
+        if self._bytes + len(line) > _WAITING_BYTES:
+            self._lost += 1
+            return
+        self._lines.append(line)
+        self._bytes += len(line)
+        self._work.set()
+
+    async def write_all(self) -> None:
+        """Write whatever comes, until `close`."""
+        with self._scope:
+            while self._lines or not self._closed:
+                await self._work.wait()
+                self._work = trio.Event()
+                await self._write()
+            self._written.set()
+
+    async def close(self) -> None:
+        """Let what waits be written, for a moment; a thread that hangs is left behind."""
+        self._closed = True
+        self._work.set()
+        with trio.move_on_after(_LAST_WRITING, shield=True):
+            await self._written.wait()
+        self._scope.cancel()
+        self._tell_losses()
+
+    async def _write(self) -> None:
+        while self._lines:
+            batch = [self._lines[index] for index in range(min(_BATCH, len(self._lines)))]
+            failed = await trio.to_thread.run_sync(
+                _append, self._path, b"".join(batch), self._bound, abandon_on_cancel=True
+            )
+            for line in batch:
+                self._lines.popleft()
+                self._bytes -= len(line)
+            self._note(failed, len(batch))
+
+    def _note(self, failed: OSError | None, lines: int) -> None:
+        if failed is not None:
+            self._lost += lines
+            if not self._failing:
+                _log.error("the journal cannot be written", file=str(self._path), why=str(failed))
+        elif self._lost:
+            self._tell_losses()
+        self._failing = failed is not None
+
+    def _tell_losses(self) -> None:
+        lost, self._lost = self._lost + len(self._lines), 0
+        if lost:
+            _log.error("lines of the journal are lost", file=str(self._path), lines=lost)
 
 
-def _append(path: Path, data: bytes, bound: int) -> None:
-    if path.exists() and path.stat().st_size + len(data) > bound:
-        path.replace(path.with_name(path.name + ".1"))
-    with path.open("ab") as file:
-        file.write(data)
+def _begin(path: Path) -> None:
+    """See that the file can be written, and that it ends with a whole line: a server may have died in one."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    with _open(path) as file:
+        if file.tell() > 0 and not _ends_with_newline(path):
+            file.write(b"\n")
+
+
+def _append(path: Path, data: bytes, bound: int) -> OSError | None:
+    """Add whole lines; what went wrong, if anything did."""
+    try:
+        if path.exists() and path.stat().st_size + len(data) > bound:
+            path.replace(path.with_name(path.name + ".1"))
+        with _open(path) as file:
+            if file.tell() > 0 and not _ends_with_newline(path):
+                file.write(b"\n")
+            file.write(data)
+    except OSError as error:
+        return error
+    return None
+
+
+def _open(path: Path) -> BinaryIO:
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, _MODE))
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

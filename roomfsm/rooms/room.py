@@ -165,19 +165,23 @@ class Room:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._start_linger()
+            failed = False
             try:
                 async for event in self._inbox:
                     self._handle(event)
                     seen_off = not self.people or not self._settings.closing_notice
                     if ROOM.state(self.state).final and not self._broadcasts and seen_off:
                         break
+            except Exception:
+                failed = True
+                raise
             finally:
                 on_over()
-                self._evacuate()
+                self._evacuate(failed)
                 self.journal.end()
             nursery.cancel_scope.cancel()
 
-    def _evacuate(self) -> None:
+    def _evacuate(self, failed: bool) -> None:
         """Put out whoever is still in, and answer what still waits: nobody waits for ever."""
         with suppress(trio.WouldBlock):
             while True:
@@ -187,7 +191,7 @@ class Room:
                         self._refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
         self._inbox.close()
         for participant in tuple(self.people.values()):
-            if not ROOM.state(self.state).final:
+            if failed or not ROOM.state(self.state).final:
                 participant.send(Closing(scope="room", reason="room_failed"))
             participant.link.unseated(self)
         self.people.clear()

@@ -39,6 +39,9 @@ class RoomSettings:
     journal_bodies: bool = field(
         default=False, metadata={"help": "keep what was said, offers and candidates in the journal"}
     )
+    journal_refusals: float = field(
+        default=5.0, metadata={"help": "refusals of one participant that a journal tells a second, on average"}
+    )
     journal_file: str | None = field(
         default=None, metadata={"help": "file to which the journals of all rooms are appended, as JSON lines"}
     )

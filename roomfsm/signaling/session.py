@@ -12,6 +12,7 @@ import trio
 from roomfsm import __version__
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.table import Step
 from roomfsm.protocol import SUBPROTOCOL, fields
 from roomfsm.protocol.client import (
     ClientMessage,
@@ -103,8 +104,9 @@ class Session:
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""
         before, self._room = self._room, room
-        self._fire("join" if before is None else "switch")
+        step = self._fire("join" if before is None else "switch")
         if before is not None:
+            before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
             self._departure = self._give_up(before, "switched")
 
     def unseated(self, room: Room) -> None:
@@ -138,7 +140,8 @@ class Session:
         try:
             message = decode_client(text)
         except Refusal as refusal:
-            self._note_refusal("?", refusal)
+            # Not its words: what is malformed may quote what the client sent.
+            self._note_refusal("?", Refusal(refusal.code))
             self._send(error_of(refusal, None))
             return
         try:
@@ -247,7 +250,7 @@ class Session:
             # It ended first, and put everybody out.
             return
 
-    def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> None:
+    def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> Step:
         step = SESSION.fire(self._model, trigger, facts)
         if self._room is not None:
             self._room.journal.took(
@@ -261,6 +264,7 @@ class Session:
             structlog.get_logger().debug(
                 "session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest
             )
+        return step
 
     def _note_refusal(self, asked: str, refusal: Refusal) -> None:
         if self._room is not None:

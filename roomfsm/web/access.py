@@ -10,19 +10,20 @@ from urllib.parse import urlsplit
 from quart import Request, Response
 
 COOKIE = "roomfsm-inspect"
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+_FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-")
+"""How the names of headers begin that proxies add."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Judges requests to the inspector. `token` is None where it is open to this machine only."""
+    """Judges requests to the inspector: without a `token` this machine's own may, with one whoever knows it."""
 
     token: str | None
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to one who may not; None for one who may."""
-        # Who gives a token, and a wrong one, is not taken for a right one because of being near.
-        allowed = self._knows_token(request) or (is_local(request) and "token" not in request.args)
+        # Where there is a token it is asked of everybody: what a proxy here passes on may look local.
+        allowed = is_local(request) if self.token is None else self._knows_token(request)
         if not allowed and self.token is None:
             return _words(
                 403, "The inspector is open to this machine only; --inspect-token TOKEN opens it to others."
@@ -46,8 +47,9 @@ class Access:
         return response
 
     def _knows_token(self, request: Request) -> bool:
-        header = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return any(self._is_token(given) for given in (header, request.cookies.get(COOKIE)))
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        bearer = credentials.strip() if scheme.lower() == "bearer" else None
+        return any(self._is_token(given) for given in (bearer, request.cookies.get(COOKIE)))
 
     def _is_token(self, given: str | None) -> bool:
         # In a time that does not tell how much of it was right.
@@ -60,7 +62,7 @@ def is_local(request: Request) -> bool:
     Not what a proxy on this machine passes on (it says so, or keeps the foreign host's name), and not a page whose
     own name was made to lead here (DNS rebinding: the Host header has that name).
     """
-    if any(name in request.headers for name in _FORWARDED):
+    if any(name.lower().startswith(_FORWARDED) for name, _ in request.headers.items()):
         return False
     host = urlsplit(f"//{request.host}").hostname or ""
     return _is_loopback(request.remote_addr or "") and (host == "localhost" or _is_loopback(host))
@@ -75,9 +77,20 @@ def _is_loopback(address: str) -> bool:
 
 
 def _same_origin(request: Request) -> bool:
-    """A browser says in `Origin` which page asks (RFC 6454); other programs say nothing."""
+    """A browser says which page asks, in `Origin` (RFC 6454) or Fetch Metadata; other programs say nothing."""
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    if origin is not None and not _names(origin, request.host):
+        return False
+    # A link from elsewhere may lead here; a picture or a script of another page may not take what is here.
+    from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    return not from_elsewhere or request.headers.get("Sec-Fetch-Mode") == "navigate"
+
+
+def _names(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _words(status: int, text: str) -> Response:

@@ -49,7 +49,8 @@ def create_app(
         response.headers["Cache-Control"] = "no-cache"
         return response
 
-    app.register_blueprint(create_inspector(directory, settings, lambda: page("inspect.html")))
+    if settings.inspect:
+        app.register_blueprint(create_inspector(directory, settings, lambda: page("inspect.html")))
 
     @app.errorhandler(404)
     async def not_found(_: Exception) -> tuple[Response, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -19,13 +20,16 @@ TAIL = 200
 _SIGN_OF_LIFE = 15.0
 """Seconds after which a page that has no news gets a comment, so that no proxy cuts the connection."""
 
+_ALL_ROOMS = 4
+"""Intervals from one look at all rooms to the next: there may be a thousand."""
+
 _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     at: float
-    glance: Glance
+    glance: object
     data: bytes
 
 
@@ -37,6 +41,7 @@ class Feed:
         self._settings = settings
         self._watchers = 0
         self._looks: dict[str, _Look] = {}
+        self._all = _Look(-math.inf, None, b"")
 
     @property
     def full(self) -> bool:
@@ -45,18 +50,17 @@ class Feed:
 
     def rooms(self) -> AsyncIterator[bytes]:
         """All rooms, a line each: now, and whenever something has changed."""
-        told: list[Glance] | None = None
+        told: object = _NOTHING
 
         def look() -> bytes | None:
             nonlocal told
-            glances = [glance_at(room) for room in self._directory.rooms()]
-            changed = [_ageless(glance) for glance in glances]
-            if changed == told:
+            looked = self._look_at_all(anew=told is _NOTHING)
+            if looked is told:
                 return None
-            told = changed
-            return _encoder.encode(glances)
+            told = looked
+            return looked
 
-        return self._follow(look)
+        return self._follow(look, self._settings.inspect_interval * _ALL_ROOMS)
 
     def room(self, name: str) -> AsyncIterator[bytes]:
         """One room: now, whenever something has changed, and when it opens anew.
@@ -80,9 +84,12 @@ class Feed:
             lines, seq = room.journal.lines_since(seq), room.journal.seq
             return b'{"room":' + self._look(room) + b',"journal":[' + b",".join(lines) + b"]}"
 
-        return self._follow(look)
+        return self._follow(look, self._settings.inspect_interval)
 
-    async def _follow(self, look: Callable[[], bytes | None]) -> AsyncIterator[bytes]:
+    async def _follow(self, look: Callable[[], bytes | None], interval: float) -> AsyncIterator[bytes]:
+        if self.full:
+            # Others came between the question and the first step: this page asks again, and is told.
+            return
         self._watchers += 1
         try:
             quiet_since = trio.current_time()
@@ -93,12 +100,26 @@ class Feed:
                 elif trio.current_time() - quiet_since >= _SIGN_OF_LIFE:
                     yield b":\n\n"
                 else:
-                    await trio.sleep(self._settings.inspect_interval)
+                    await trio.sleep(interval)
                     continue
                 quiet_since = trio.current_time()
-                await trio.sleep(self._settings.inspect_interval)
+                await trio.sleep(interval)
         finally:
             self._watchers -= 1
+
+    def _look_at_all(self, *, anew: bool) -> bytes:
+        """All rooms as JSON: the very same bytes for as long as nothing has changed, looked at once an interval.
+
+        `anew`: a page that was told nothing yet must not be told how old the rooms were then.
+        """
+        now = trio.current_time()
+        if not anew and now - self._all.at < self._settings.inspect_interval * _ALL_ROOMS:
+            return self._all.data
+        glances = [glance_at(room) for room in self._directory.rooms()]
+        ageless = [_ageless(glance) for glance in glances]
+        data = self._all.data if ageless == self._all.glance and not anew else _encoder.encode(glances)
+        self._all = _Look(now, ageless, data)
+        return data
 
     def _look(self, room: Room) -> bytes:
         """The room as JSON; what another watcher was given a moment ago will do if nothing has changed since."""

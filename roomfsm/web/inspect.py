@@ -36,6 +36,7 @@ def create_inspector(
         return access.refusal(request) if remembered is None else remembered
 
     @inspector.get("")
+    @inspector.get("/")
     async def rooms_page() -> Response:
         return await page()
 
@@ -82,8 +83,8 @@ def create_inspector(
     async def close(name: str) -> tuple[Response, int]:
         body = await request.get_json(silent=True, force=True)
         reason = body.get("reason", "administrator") if isinstance(body, dict) else "administrator"
-        if not isinstance(reason, str) or not 1 <= len(reason) <= _MAX_REASON:
-            return jsonify(error=f"the reason is a text of 1 to {_MAX_REASON} characters"), 400
+        if not isinstance(reason, str) or not 1 <= len(reason) <= _MAX_REASON or not reason.isprintable():
+            return jsonify(error=f"the reason is one line of 1 to {_MAX_REASON} characters"), 400
         if not await directory.close_room(name, reason):
             return jsonify(error="there is no such room"), 404
         return jsonify(closing=True), 202

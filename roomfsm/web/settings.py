@@ -12,11 +12,10 @@ MIN_TOKEN = 16
 class WebSettings:
     """The inspector and the administration of rooms."""
 
+    inspect: bool = field(default=True, metadata={"help": "whether there is an inspector"})
     inspect_token: str | None = field(
         default=None,
-        metadata={
-            "help": "opens /inspect to other machines that know it; without one it is open to this machine only"
-        },
+        metadata={"help": "opens /inspect to whoever knows it; without one it is open to this machine only"},
     )
     inspect_watchers: int = field(
         default=32, metadata={"help": "inspector pages that are kept up to date at a time"}

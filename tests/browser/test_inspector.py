@@ -131,6 +131,31 @@ def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str
     expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
 
 
+KEEP_FEEDS = """
+  window.feeds = [];
+  window.EventSource = class extends EventSource {
+    constructor(url) { super(url); window.feeds.push(this); }
+  };
+"""
+
+
+def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenPage, name: str) -> None:
+    ada = open_page(f"/r/{name}", "Ada")
+    inspector = open_page(f"/inspect/{name}")
+    inspector.add_init_script(KEEP_FEEDS)
+    inspector.reload()
+    rows = inspector.locator("[data-testid=entries] tr")
+    expect(rows).to_have_count(2)
+    expect(inspector.get_by_test_id("states")).to_contain_text("waiting")
+    inspector.evaluate("window.feeds[0].dispatchEvent(new Event('error'))")
+    expect(inspector.get_by_test_id("feed-state")).not_to_be_empty()
+    ada.get_by_test_id("chat-input").fill("meanwhile")
+    ada.get_by_test_id("chat-send").click()
+    expect(inspector.locator("[data-testid=entries] tr[data-trigger=chat]")).to_have_count(1)
+    expect(inspector.get_by_test_id("feed-state")).to_be_empty()
+    expect(rows).to_have_count(3)
+
+
 def test_all_rooms_are_listed_and_lead_to_each(open_page: OpenPage, name: str, program: Program) -> None:
     ada = open_page(f"/r/{name}", "Ada")
     broadcasts(ada)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from typing import Any
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.codec import Outgoing, encode
 from roomfsm.protocol.fields import Ref
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter, RoomMessage
-from roomfsm.rooms.room import Room
+from roomfsm.rooms.room import Room, RoomOver
 
 _numbers = itertools.count(1)
 
@@ -48,17 +50,22 @@ class Person:
 
     def seated(self, room: Room) -> None:
         before, self._room = self._room, room
-        self._fire("join" if before is None else "switch")
+        step = self._fire("join" if before is None else "switch")
+        if before is not None:
+            before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
+            with suppress(RoomOver):
+                before.post_nowait(Depart(self, "switched"))
 
     def unseated(self, room: Room) -> None:
         if room is self._room:
             self._fire("dismissed")
             self._room = None
 
-    def _fire(self, trigger: str) -> None:
+    def _fire(self, trigger: str) -> Step:
         step = SESSION.fire(self._model, trigger, SessionFacts())
         me, ended = self.participant_id, SESSION.state(step.dest).final
         self.sits_in.journal.took(SESSION.name, me, step, who=me, final=ended)
+        return step
 
     async def join(self, room: str, ref: Ref | None = None) -> None:
         if SESSION.state(self.state).final:
@@ -69,7 +76,11 @@ class Person:
         # One who is away cannot say so: the resume window ends.
         self._fire("leave" if "leave" in SESSION.legal(self.state) else "expire")
         room, self._room = self.sits_in, None
-        await room.request(Depart(self, reason, ref))
+        with suppress(RoomOver):
+            await room.request(Depart(self, reason, ref))
+
+    async def switch(self, room: str) -> None:
+        await self._directory.enter(room, Enter(self, self.name, None, asked="switch"))
 
     async def say(self, message: RoomMessage) -> None:
         await self.sits_in.post(Ask(self, message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojum
             "room_full",
             {"people": 2, "max_presenters": 16, "max_views": 32},
         )
-        assert full.message == {"type": "join", "name": "Bob"}
+        assert full.message == {"type": "join", "name": "Bob", "session": "connected"}
 
 
 @pytest.mark.parametrize("bodies", [False, True])
@@ -102,6 +103,46 @@ async def test_what_was_said_is_kept_only_where_asked_for(autojump_clock: MockCl
             assert (body in lines) == bodies
         if not bodies:
             assert "<8 characters>" in lines
+
+
+async def test_one_who_is_refused_again_and_again_does_not_wash_out_the_others(autojump_clock: MockClock) -> None:
+    async with open_directory(Media().pool, RoomSettings(journal_refusals=2.0)) as directory:
+        ada, bob = await people(directory, "Ada", "Bob")
+        for _ in range(30):
+            await bob.say(Unpublish(stream="none"))
+        await ada.say(Unpublish(stream="none"))
+        await settle()
+        journal = ada.sits_in.journal
+        refused = [entry.who for entry in journal.since(4)]
+        assert refused == [bob.participant_id] * 8 + [ada.participant_id]
+        await trio.sleep(0.5)
+        await bob.say(Unpublish(stream="none"))
+        await settle()
+        last = journal.since(0)[-1]
+        assert last.refused is not None
+        assert (last.who, last.refused.left_out) == (bob.participant_id, 22)
+
+
+async def test_a_kept_body_is_cut(autojump_clock: MockClock) -> None:
+    async with open_directory(Media().pool, RoomSettings(journal_bodies=True)) as directory:
+        (ada,) = await people(directory, "Ada")
+        await ada.say(Chat(text="x" * 4000))
+        await settle()
+        assert ada.sits_in.journal.since(2)[0].message == {"type": "chat", "text": "x" * 2000}
+
+
+async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
+    async with open_directory(Media().pool, RoomSettings()) as directory:
+        (ada,) = await people(directory, "Ada")
+        await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
+        await settle()
+        room = ada.sits_in
+        stream = room.streams[ada.stream()]
+        await ada.say(Unpublish(stream=stream.id))
+        await settle()
+        stream.fire("silent")
+        assert room.journal.tallies["stream"].visits == {"negotiating": 1, "ended": 1}
+        assert room.journal.tallies["stream"].present() == {}
 
 
 async def test_only_the_newest_entries_are_kept(autojump_clock: MockClock) -> None:
@@ -140,17 +181,42 @@ async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
 
 async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(b"x" * 2000)
+    path.write_bytes(b"x" * 1999 + b"\n")
     async with open_directory(
         Media().pool, RoomSettings(journal_file=str(path), journal_file_bytes=2000)
     ) as house:
         await people(house, "Ada")
-    assert (tmp_path / "journal.jsonl.1").read_bytes() == b"x" * 2000
+    assert (tmp_path / "journal.jsonl.1").read_bytes() == b"x" * 1999 + b"\n"
     assert isinstance(read(path)[0], Opened)
 
 
+async def test_half_a_line_of_a_server_that_died_stays_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind":"step","ru')
+    async with open_directory(Media().pool, RoomSettings(journal_file=str(path))) as house:
+        await people(house, "Ada")
+    first, *rest = path.read_bytes().splitlines()
+    assert first == b'{"kind":"step","ru'
+    assert isinstance(decode_line(rest[0]), Opened)
+    assert path.stat().st_mode & 0o077 == 0o044  # as it was: only a new file is made for its owner alone
+    new = tmp_path / "new.jsonl"
+    async with open_directory(Media().pool, RoomSettings(journal_file=str(new))) as house:
+        await people(house, "Ada")
+    assert new.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    monkeypatch.setattr("roomfsm.rooms.journal_file._append", lambda *_arguments: hangs.wait(20))
+    began = trio.current_time()
+    async with open_directory(Media().pool, RoomSettings(journal_file=str(tmp_path / "j"))) as house:
+        await people(house, "Ada")
+    assert trio.current_time() - began < 5
+    hangs.set()
+
+
 async def test_a_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(JournalFileError, match="Is a directory"):
+    with pytest.raises(JournalFileError, match="not a regular file"):
         async with open_directory(Media().pool, RoomSettings(journal_file=str(tmp_path))):
             pass
 
