@@ -79,11 +79,15 @@ class Away:
 
 @dataclass(slots=True)
 class Back:
-    """A session has a connection again, and needs the room as it is."""
+    """A session has a connection again, and needs the room as it is.
+
+    `overtaken`: another connection resumed it meanwhile, and the one that asked is closed.
+    """
 
     trigger: ClassVar[str] = "back"
     link: Link[Any]
     ref: Ref | None
+    overtaken: bool = False
 
 
 @dataclass(slots=True)

@@ -247,7 +247,7 @@ class Room:
                 link.deliver(Outgoing(error), self)
             case Enter(link=link, asked=asked):
                 event.refusal = _for_client(refusal, asked, link)
-            case Back(link=link, ref=ref):
+            case Back(link=link, ref=ref, overtaken=False):
                 link.deliver(Outgoing(error_of(refusal, ref, message_type(Resume))), self)
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)
@@ -287,6 +287,8 @@ class Room:
         tell(self.people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
 
     def _welcome_back(self, event: Back) -> None:
+        if event.overtaken:
+            return
         participant = self.people[event.link.participant_id]
         participant.away = False
         self._send_snapshot(participant, event.ref, resumed=True)

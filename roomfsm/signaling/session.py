@@ -69,6 +69,7 @@ class Session:
         self._room: Room | None = None
         self._window = trio.CancelScope()
         self._departure: Depart | None = None
+        self._back: Back | None = None
         self._behind = False
 
     @property
@@ -177,9 +178,12 @@ class Session:
         self.connection = connection
         self._behind = True
         self.tokens = (token, self.tokens[0])
+        if self._back is not None:
+            self._back.overtaken = True
         if self._room is not None:
+            self._back = back = Back(self, message.ref)
             try:
-                await self._room.post(Back(self, message.ref))
+                await self._room.post(back)
             except RoomOver:
                 self._send(error_of(Refusal(ErrorCode.ROOM_CLOSED), message.ref, message_type(message)))
 

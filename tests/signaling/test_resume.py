@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import capture_logs
 
-from roomfsm.rooms.events import Away, Event
+from roomfsm.protocol.errors import CloseCode
+from roomfsm.rooms.events import Away, Back, Event
 from roomfsm.rooms.room import Room
 from tests.protocol_client import open_client
 from tests.serving import Served, serving
@@ -69,3 +71,35 @@ async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
                 await trio.sleep(0.2)
                 assert (await back.ask("chat", text="still here"))["line"]["participant"] == ada.me
     assert [entry for entry in logged if entry["log_level"] == "error"] == []
+
+
+async def test_of_two_who_resume_at_once_the_later_gets_its_own_reply_only(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_asked = trio.Event()
+    asked: list[Event] = []
+    post = Room.post
+
+    async def together(room: Room, event: Event) -> None:
+        if isinstance(event, Back):
+            asked.append(event)
+            if len(asked) == 2:
+                two_asked.set()
+            await two_asked.wait()
+        await post(room, event)
+
+    monkeypatch.setattr(Room, "post", together)
+    with trio.fail_after(20):
+        async with serving(media_server) as server:
+            async with open_client(server.url) as ada:
+                await ada.join("blue")
+                await ada.websocket._stream.aclose()
+            async with open_client(server.url) as first, open_client(server.url) as second:
+                await first.send("resume", ref=1001, token=ada.welcome["resumeToken"])
+                while not asked:
+                    await trio.testing.wait_all_tasks_blocked()
+                await second.send("resume", ref=1002, token=ada.welcome["resumeToken"])
+                assert (await second.expect("joined"))["ref"] == 1002
+                assert await first.closed() == CloseCode.RESUMED_ELSEWHERE
+                await second.ask("chat", text="it is me")
+                assert [seen["ref"] for seen in second.seen if seen["type"] == "joined"] == [1002]
