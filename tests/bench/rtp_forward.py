@@ -21,10 +21,11 @@ from pathlib import Path
 import trio
 from pylibsrtp import Policy, Session
 
+from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
 from roomfsm.mediaserver.engine import EngineSettings, Peer, open_engine
 from tests.bench.processes import pin
 from tests.mediaserver.observer import RecordingObserver
-from tests.mediaserver.peer import AUDIO_SSRC, VIDEO_SSRC, VP8_DELTA, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, TestPeer, open_test_peer
 
 VIDEO_PACKETS = 120
 """A second, evenly spread."""

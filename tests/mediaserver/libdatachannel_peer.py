@@ -1,8 +1,9 @@
 """A WebRTC peer of another implementation (libdatachannel), as a program of its own.
 
-`python -m tests.mediaserver.libdatachannel_peer publish|view`: prints its offer as a JSON string, reads the answer
-as one, then sends VP8 keyframes until its input ends, or prints the first RTP packet it gets in hexadecimal. It is
-a process, and without callbacks, because the binding can deadlock on the GIL.
+`python -m tests.mediaserver.libdatachannel_peer publish|view|answer`: prints its offer as a JSON string, reads the
+answer as one, then sends VP8 keyframes until its input ends, or prints the first RTP packet it gets (hexadecimal).
+With `answer` it reads an offer to publish, prints its answer, then its candidates, and then such a packet. It is a
+process, and without callbacks, because the binding can deadlock on the GIL.
 """
 
 import json
@@ -63,15 +64,37 @@ def publish() -> None:
 
 def view() -> None:
     connection, track = negotiate(Description.Direction.RecvOnly)
+    show_first(track)
+    sys.stdin.read()
+    connection.close()
+
+
+def show_first(track: Track) -> None:
     while True:
         wait_for(track.available_amount)
         packet = track.receive()
         if isinstance(packet, bytes) and not 192 <= packet[1] <= 223:
             print(json.dumps(packet.hex()), flush=True)
-            break
+            return
+
+
+def answer() -> None:
+    configuration = Configuration()
+    configuration.bind_address = "127.0.0.1"
+    connection = PeerConnection(configuration)
+    video = Description.Video("1", Description.Direction.RecvOnly)
+    video.add_vp8_codec(96)
+    track = connection.add_track(video)
+    connection.set_remote_description(Description(json.loads(sys.stdin.readline()), Description.Type.Offer))
+    wait_for(lambda: connection.gathering_state() == PeerConnection.GatheringState.Complete)
+    lines = str(connection.local_description()).splitlines()
+    candidates = [line.removeprefix("a=") for line in lines if line.startswith("a=candidate")]
+    print(json.dumps("\r\n".join(line for line in lines if "candidate" not in line) + "\r\n"), flush=True)
+    print(json.dumps(candidates[0]), flush=True)
+    show_first(track)
     sys.stdin.read()
     connection.close()
 
 
 if __name__ == "__main__":
-    {"publish": publish, "view": view}[sys.argv[1]]()
+    {"publish": publish, "view": view, "answer": answer}[sys.argv[1]]()

@@ -6,21 +6,18 @@ import pytest
 import trio
 import trio.testing
 
+from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC, RtpPacket
+from roomfsm.conformance.sdp import VP8_TYPE, PayloadType
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.engine import MediaKind
 from roomfsm.mediaserver.peer import Peer
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import (
-    AUDIO_SSRC,
     H264_KEYFRAME,
     H264_TYPE,
     OPUS,
-    VIDEO_SSRC,
     VP8_DELTA,
     VP8_KEYFRAME,
-    VP8_TYPE,
-    PayloadType,
-    RtpPacket,
     TestPeer,
     open_test_peer,
 )

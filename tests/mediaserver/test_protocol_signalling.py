@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.arguments import Arguments
 from roomfsm.mediaserver.engine import EngineSettings, IceState, open_engine
 from roomfsm.mediaserver.limits import Limits
@@ -15,7 +16,7 @@ from roomfsm.mediaserver.registry import Objects
 from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
 from tests.mediaserver import replay
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
-from tests.mediaserver.peer import AUDIO_SSRC, OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
 
 ENDPOINT_EVENTS = (
     "ConnectionStateChanged",

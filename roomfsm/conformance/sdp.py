@@ -1,0 +1,125 @@
+"""Offers of the shape that browsers write, and what a peer takes from an answer (RFC 8866, RFC 8829)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadType:
+    """One rtpmap of the offer."""
+
+    number: int
+    rtpmap: str
+    fmtp: str = ""
+
+    @property
+    def codec(self) -> str:
+        """The codec's name in lower case."""
+        return self.rtpmap.partition("/")[0].lower()
+
+
+OPUS_TYPE = PayloadType(111, "opus/48000/2", "minptime=10;useinbandfec=1")
+VP8_TYPE = PayloadType(96, "VP8/90000")
+
+
+class AnswerInvalid(ValueError):
+    """Not an answer that a peer can connect by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer takes from an answer; `hash` is of the fingerprint, as hashlib names it.
+
+    `active`: the other side begins the DTLS handshake. `addresses` are those of its candidates: none, if
+    they come by trickle.
+    """
+
+    ufrag: str
+    password: str
+    hash: str
+    fingerprint: bytes
+    active: bool
+    addresses: tuple[tuple[str, int], ...]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The first candidate's address."""
+        return self.addresses[0]
+
+    @classmethod
+    def parse(cls, text: str) -> Answer:
+        """Read an answer. Raises `AnswerInvalid`."""
+        attributes: dict[str, str] = {}
+        addresses = []
+        for line in text.splitlines():
+            name, _, value = line.partition(":")
+            attributes.setdefault(name, value)
+            if name == "a=candidate" and (address := candidate_address(value)) is not None:
+                addresses.append(address)
+        try:
+            hash_name, digest = attributes["a=fingerprint"].split()
+            return cls(
+                attributes["a=ice-ufrag"],
+                attributes["a=ice-pwd"],
+                hash_name.lower().replace("-", ""),
+                bytes.fromhex(digest.replace(":", "")),
+                attributes.get("a=setup", "passive") == "active",
+                tuple(dict.fromkeys(addresses)),
+            )
+        except KeyError as error:
+            raise AnswerInvalid(f"the answer has no {error.args[0]}") from error
+        except ValueError as error:
+            raise AnswerInvalid("the answer's a=fingerprint cannot be read") from error
+
+
+def candidate_address(line: str) -> tuple[str, int] | None:
+    """Where a candidate (RFC 8839 section 5.1) can be reached by UDP over IPv4, component 1; else None."""
+    parts = line.removeprefix("a=").removeprefix("candidate:").split()
+    if len(parts) < 6 or parts[1] != "1" or parts[2].lower() != "udp":
+        return None
+    try:
+        return str(ipaddress.IPv4Address(parts[4])), int(parts[5])
+    except ValueError:
+        return None
+
+
+def write_offer(
+    direction: str,
+    audio: Sequence[PayloadType],
+    video: Sequence[PayloadType],
+    ufrag: str,
+    password: str,
+    digest: bytes,
+    ssrcs: Mapping[str, int] | None = None,
+) -> str:
+    """An offer of the shape that Chromium writes; `digest` is the certificate's SHA-256, `ssrcs` by media."""
+    sections = [(media, types) for media, types in (("audio", audio), ("video", video)) if types]
+    lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+    lines.append("a=group:BUNDLE " + " ".join(str(index) for index, _ in enumerate(sections)))
+    for index, (media, types) in enumerate(sections):
+        lines += [
+            f"m={media} 9 UDP/TLS/RTP/SAVPF {' '.join(str(item.number) for item in types)}",
+            "c=IN IP4 0.0.0.0",
+            f"a=ice-ufrag:{ufrag}",
+            f"a=ice-pwd:{password}",
+            f"a=fingerprint:sha-256 {digest.hex(':').upper()}",
+            "a=setup:actpass",
+            f"a=mid:{index}",
+            f"a={direction}",
+            "a=rtcp-mux",
+            "a=rtcp-rsize",
+        ]
+        for item in types:
+            lines.append(f"a=rtpmap:{item.number} {item.rtpmap}")
+            if media == "video":
+                lines += [f"a=rtcp-fb:{item.number} {value}" for value in _FEEDBACK]
+            if item.fmtp:
+                lines.append(f"a=fmtp:{item.number} {item.fmtp}")
+        if ssrcs:
+            lines.append(f"a=ssrc:{ssrcs[media]} cname:peer")
+    return "\r\n".join(lines) + "\r\n"
