@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from roomfsm import __version__
+from roomfsm.conformance.command import conformance
 from roomfsm.documents.command import diagram
 from roomfsm.documents.spec_command import spec
 from roomfsm.mediaserver.child import ChildStartError
@@ -92,6 +93,7 @@ main.add_command(mediaserver)
 main.add_command(replay)
 main.add_command(diagram)
 main.add_command(spec)
+main.add_command(conformance)
 
 
 def configure_logging(level: str, style: str) -> None:

@@ -6,9 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
-from urllib.parse import urlsplit
-
-import trio
 
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
@@ -49,54 +46,3 @@ async def serving(kurento: str, **changes: Any) -> AsyncIterator[Served]:
     """Run a server; leaving drains it."""
     async with open_server(settings(kurento, **changes)) as running:
         yield Served(running, "wss" if "certfile" in changes else "ws")
-
-
-class Proxy:
-    """Passes TCP connections on to a media server; what the server says can be held back."""
-
-    def __init__(self, target: str, port: int) -> None:
-        self.url = f"ws://127.0.0.1:{port}/kurento"
-        self._target = target
-        self._flowing = trio.Event()
-        self._flowing.set()
-
-    def hold(self) -> None:
-        self._flowing = trio.Event()
-
-    def let_go(self) -> None:
-        self._flowing.set()
-
-    async def serve(self, client: trio.SocketStream) -> None:
-        port = urlsplit(self._target).port
-        assert port is not None
-        async with (
-            client,
-            await trio.open_tcp_stream("127.0.0.1", port) as server,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(self._pass_on, client, server, nursery.cancel_scope, False)
-            nursery.start_soon(self._pass_on, server, client, nursery.cancel_scope, True)
-
-    async def _pass_on(
-        self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope, holds: bool
-    ) -> None:
-        try:
-            async for data in source:
-                if holds:
-                    await self._flowing.wait()
-                await sink.send_all(data)
-        except trio.BrokenResourceError:
-            # One side is gone: so is the other, then.
-            pass
-        scope.cancel()
-
-
-@asynccontextmanager
-async def proxied(target: str) -> AsyncIterator[Proxy]:
-    """A proxy before a media server."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    proxy = Proxy(target, listeners[0].socket.getsockname()[1])
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, proxy.serve, listeners)
-        yield proxy
-        nursery.cancel_scope.cancel()

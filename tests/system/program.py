@@ -28,12 +28,12 @@ class Program:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Program]:
-    """Run `roomfsm serve` until the block ends."""
+def running(folder: Path, *arguments: str, program: tuple[str, ...] = ("roomfsm", "serve")) -> Iterator[Program]:
+    """Run `roomfsm serve`, or another program that takes its options, until the block ends."""
     log = folder / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "roomfsm", "serve", "--port=0", "--media-host=127.0.0.1", *arguments],
+            [sys.executable, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

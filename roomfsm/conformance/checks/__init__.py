@@ -1,0 +1,12 @@
+"""The checks, by group."""
+
+from __future__ import annotations
+
+from roomfsm.conformance.checks import cells, fields, guards, legs, limits, order, races, rows, sessions, websocket
+from roomfsm.conformance.scene import Check, Plan
+
+
+def all_checks(plan: Plan) -> list[Check]:
+    """Every check that there is for this specification, in the order of a report."""
+    groups = (cells, rows, legs, sessions, guards, races, limits, fields, order, websocket)
+    return [check for group in groups for check in group.checks(plan)]

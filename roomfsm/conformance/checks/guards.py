@@ -1,0 +1,244 @@
+"""Every refusal of a guard, and what a message's effect may yet fail with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks.bounds import (
+    too_many_candidates,
+    too_many_people,
+    too_many_presenters,
+    too_many_views,
+)
+from roomfsm.conformance.checks.steps import bring
+from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.scene import Check, Plan, Scene
+from roomfsm.conformance.stage import Leg, Room, Stream
+from roomfsm.conformance.wire import Expected
+
+type Play = Callable[[Scene], Awaitable[None]]
+
+_NO_SDP = "this is no session description"
+_ANYWHERE = ("malformed", "unknown_message", "illegal_in_state", "rate_limited")
+"""Codes that any message may get; checks of their own bring them about."""
+_ELSEWHERE = {
+    "server_full": "needs as many rooms as the server may have",
+    "server_closing": "needs the server's end",
+    "room_closed": "needs the instant between a room's end and its people's dismissal",
+    "media_unavailable": "needs the media server's absence",
+    "media_failed": "needs a fault of the media server",
+}
+_ROUNDS = 20
+"""Tries at a race before it counts as never won."""
+
+
+def checks(plan: Plan) -> Iterator[Check]:
+    """A check for each code that a message may get."""
+    seen = set()
+    for row in plan.spec.rows:
+        for code in row.codes:
+            key = (row.trigger, code)
+            if key not in seen:
+                seen.add(key)
+                yield _check(plan, f"guard/{row.machine}/{row.trigger}/{code}", *key)
+    for message, codes in plan.spec.errors.items():
+        for code in codes:
+            if code not in _ANYWHERE and (message, code) not in seen:
+                yield _check(plan, f"error/{message}/{code}", message, code)
+
+
+def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
+    media = trigger in ("publish", "unpublish", "view", "unview", "candidate")
+    more = {
+        "room_full": plan.bound("people"),
+        "too_many_presenters": plan.bound("presenters"),
+        "too_many_views": plan.bound("views") // 2,
+    }
+    play = partial(_play, trigger=trigger, code=code)
+    return Check(name, play, media=media, connections=6 + more.get(code, 0))
+
+
+async def _play(scene: Scene, *, trigger: str, code: str) -> None:
+    play = _PLAYS.get((trigger, code))
+    if play is None:
+        raise NotReachable(_ELSEWHERE.get(code) or f"the kit knows no way to {code}")
+    await steps.bystander(scene)
+    await play(scene)
+
+
+async def _already_in_room(scene: Scene) -> None:
+    """One cannot switch to the room that one is in, however its name is written."""
+    place = await bring(scene, "waiting")
+    for name in (place.room.name, place.room.name.upper()):
+        steps.check_code(await place.ada.ask("switch", room=name), "already_in_room")
+    await place.room.chat(place.ada)
+
+
+async def _switch_to_full(scene: Scene) -> None:
+    """One stays where one is."""
+    full = await too_many_people(scene)
+    place = await bring(scene, "waiting")
+    steps.check_code(await place.ada.ask("switch", room=full.name), "room_full")
+    await place.room.chat(place.ada)
+
+
+async def _join_full(scene: Scene) -> None:
+    await too_many_people(scene)
+
+
+async def _presenters(scene: Scene) -> None:
+    await too_many_presenters(scene)
+
+
+async def _views(scene: Scene) -> None:
+    await too_many_views(scene)
+
+
+async def _already_publishing(scene: Scene) -> None:
+    place = await bring(scene, "broadcasting")
+    again = await scene.peer("sendonly")
+    reply = await place.bob.ask("publish", source="camera", sdp=again.offer)
+    steps.check_code(reply, "already_publishing")
+    # Another source is another stream.
+    await place.room.publish(place.bob, "screen")
+
+
+async def _no_such(scene: Scene, message: str) -> None:
+    place = await bring(scene, "broadcasting")
+    for stream in (f"{place.bob.me}.screen", "nobody.camera"):
+        fields = steps.sample(scene, place.ada, message, stream) | {"stream": stream}
+        if "sdp" in fields:
+            fields["sdp"] = (await scene.peer("recvonly")).offer
+        steps.check_code(await place.ada.ask(message, **fields), "no_such_stream")
+    await place.room.chat(place.ada)
+
+
+async def _not_your_stream(scene: Scene) -> None:
+    place = await bring(scene, "broadcasting")
+    steps.check_code(await place.ada.ask("unpublish", stream=place.stream.id), "not_your_stream")
+    await place.room.view(place.ada, place.stream)
+    steps.check_code(await place.ada.ask("unpublish", stream=place.stream.id), "not_your_stream")
+    await place.room.chat(place.ada)
+
+
+async def _own_stream(scene: Scene) -> None:
+    place = await bring(scene, "broadcasting")
+    peer = await scene.peer("recvonly")
+    reply = await place.bob.ask("view", stream=place.stream.id, sdp=peer.offer)
+    steps.check_code(reply, "own_stream")
+    await place.room.chat(place.bob)
+
+
+async def _already_viewing(scene: Scene) -> None:
+    place = await bring(scene, "broadcasting")
+    view = await place.room.view(place.ada, place.stream)
+    reply = await place.ada.ask("view", stream=place.stream.id, sdp=view.peer.offer)
+    steps.check_code(reply, "already_viewing")
+    await place.room.chat(place.ada)
+
+
+async def _not_viewing(scene: Scene, message: str) -> None:
+    place = await bring(scene, "broadcasting")
+    fields = steps.sample(scene, place.ada, message, place.stream.id)
+    steps.check_code(await place.ada.ask(message, **fields), "not_viewing")
+    if message == "unview":
+        # Nor can a presenter end a view of the own stream, having none.
+        steps.check_code(await place.bob.ask(message, **fields), "not_viewing")
+    await place.room.chat(place.ada)
+
+
+async def _session_unknown(scene: Scene) -> None:
+    ada = await scene.connect("Ada")
+    steps.check_code(await ada.ask("resume", token="nobody-has-this-token"), "session_unknown")
+    # It goes on as if it had not asked.
+    await Room(scene).join(ada)
+
+
+async def _publish_no_sdp(scene: Scene) -> None:
+    """The stream starts and fails: everybody sees both, and the presenter is told why."""
+    place = await bring(scene, "waiting")
+    room, bob = place.room, place.bob
+    ref = await bob.send("publish", source="camera", sdp=_NO_SDP)
+    stream = Stream(f"{bob.me}.camera", bob, await scene.peer("sendonly"))
+    await room.started(stream)
+    row = room.machine.row("stream_failed", "broadcasting", "waiting")
+    ended = Expected("streamEnded", {"stream": stream.id, "reason": "failed", "ref": None})
+    state = Expected("roomState", {"state": "waiting"})
+    error = Expected("error", {"code": "sdp_invalid", "message": "publish", "stream": stream.id, "ref": ref})
+    assert row is not None
+    await bob.expect_in_any_order(error, ended, state)
+    await place.ada.expect(ended, state)
+    room.state = "waiting"
+    room.streams.clear()
+    await room.publish(bob)
+
+
+async def _view_no_sdp(scene: Scene) -> None:
+    place = await bring(scene, "broadcasting")
+    ref = await place.ada.send("view", stream=place.stream.id, sdp=_NO_SDP)
+    view = Leg(place.stream.id, place.ada, await scene.peer("recvonly"))
+    await place.room.viewed(place.stream, view)
+    place.stream.views.clear()
+    changed = Expected("streamChanged", {"stream": place.stream.info(), "view": None, "ref": None})
+    error = Expected("error", {"code": "sdp_invalid", "message": "view", "stream": view.id, "ref": ref})
+    await place.ada.expect_in_any_order(error, changed)
+    await place.bob.expect(changed)
+    await place.room.view(place.ada, place.stream)
+
+
+async def _ended(scene: Scene, message: str) -> None:
+    """What asked for a stream or view is answered also when that ends first."""
+    place = await bring(scene, "broadcasting")
+    won = False
+    for _ in range(_ROUNDS):
+        peer = await scene.peer("sendonly" if message == "publish" else "recvonly")
+        own = f"{place.ada.me}.camera"
+        if message == "publish":
+            asked = place.ada.message("publish", source="camera", sdp=peer.offer)
+            after = place.ada.message("unpublish", stream=own)
+        else:
+            asked = place.ada.message("view", stream=place.stream.id, sdp=peer.offer)
+            after = place.ada.message("unview", stream=place.stream.id)
+        await place.ada.send_message(asked, after)
+        replies = await place.ada.gather(asked["ref"], after["ref"])
+        reply = replies[asked["ref"]]
+        if reply["type"] == "error":
+            steps.check_code(reply, "ended")
+            won = True
+        else:
+            steps.check_type(reply, "answer")
+        steps.check_type(replies[after["ref"]], str(scene.spec.replies[after["type"]]))
+        await place.ada.flush()
+        if won:
+            break
+    await place.bob.flush()
+    if not won:
+        raise NotReachable(f"the answer came first in {_ROUNDS} tries")
+
+
+_PLAYS: dict[tuple[str, str], Play] = {
+    ("join", "already_in_room"): _already_in_room,
+    ("switch", "already_in_room"): _already_in_room,
+    ("join", "room_full"): _join_full,
+    ("switch", "room_full"): _switch_to_full,
+    ("publish", "too_many_presenters"): _presenters,
+    ("publish", "already_publishing"): _already_publishing,
+    ("unpublish", "no_such_stream"): partial(_no_such, message="unpublish"),
+    ("view", "no_such_stream"): partial(_no_such, message="view"),
+    ("unview", "no_such_stream"): partial(_no_such, message="unview"),
+    ("candidate", "no_such_stream"): partial(_no_such, message="candidate"),
+    ("unpublish", "not_your_stream"): _not_your_stream,
+    ("view", "own_stream"): _own_stream,
+    ("view", "already_viewing"): _already_viewing,
+    ("view", "too_many_views"): _views,
+    ("unview", "not_viewing"): partial(_not_viewing, message="unview"),
+    ("candidate", "not_viewing"): partial(_not_viewing, message="candidate"),
+    ("candidate", "too_many_candidates"): too_many_candidates,
+    ("resume", "session_unknown"): _session_unknown,
+    ("publish", "sdp_invalid"): _publish_no_sdp,
+    ("view", "sdp_invalid"): _view_no_sdp,
+    ("publish", "ended"): partial(_ended, message="publish"),
+    ("view", "ended"): partial(_ended, message="view"),
+}

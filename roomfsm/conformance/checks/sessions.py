@@ -1,0 +1,213 @@
+"""Every row of the session's table: connections lost, resumed, taken over and said goodbye to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+import trio
+
+from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks.cells import accepted
+from roomfsm.conformance.checks.steps import bring
+from roomfsm.conformance.outcome import Failed, NotReachable, shown
+from roomfsm.conformance.scene import Check, Plan, Scene
+from roomfsm.conformance.spec import Row
+from roomfsm.conformance.stage import Room
+from roomfsm.conformance.wire import Client
+
+type Play = Callable[[Scene, Row], Awaitable[None]]
+
+_GOODBYES = {1000: (1000).to_bytes(2), 1001: (1001).to_bytes(2), 1005: b""}
+"""Close codes of one who will not come back, and the close frame's payload."""
+
+
+def checks(plan: Plan) -> Iterator[Check]:
+    """A check for each row of the session's machine, and for each goodbye."""
+    messages = plan.spec.machines["session"].messages
+    for row in plan.spec.rows:
+        if row.machine == "session":
+            window = plan.options.patience if row.trigger == "expire" else 0.0
+            publishing = ("publish", "unpublish", "view", "unview", "candidate")
+            yield Check(
+                f"row/{row.key}",
+                partial(_row, row=row),
+                steps.path_of_row(plan.spec, row),
+                extra=window,
+                media=row.trigger in messages and row.trigger in publishing,
+            )
+    for code in _GOODBYES:
+        yield Check(f"session/goodbye/{code}", partial(_goodbye, code=code))
+    yield Check("session/no-goodbye/1006", _no_goodbye)
+    yield Check("session/own-token", _own_token)
+    yield Check("session/token-chain", _token_chain)
+
+
+async def _row(scene: Scene, *, row: Row) -> None:
+    play = _PLAYS.get((row.trigger, row.source))
+    if play is None and row.trigger in scene.spec.machines["session"].messages:
+        play = _message
+    if play is None:
+        raise NotReachable(f"nothing that the kit can do from outside is {row.trigger} while {row.source}")
+    await steps.bystander(scene)
+    await play(scene, row)
+
+
+async def _message(scene: Scene, row: Row) -> None:
+    """The message is legal: in a room that is as little as possible, or in none."""
+    if row.source == "connected":
+        await accepted(scene, await scene.connect("Ada"), None, row.trigger)
+        return
+    pair = next(pair for pair in scene.spec.legality if pair.session == row.source and row.trigger in pair.allowed)
+    place = await bring(scene, str(pair.room))
+    await accepted(scene, place.ada, place, row.trigger)
+
+
+async def unknown(scene: Scene, token: str) -> None:
+    """Nobody can resume by this token. Raises `Failed`."""
+    late = await scene.connect("Late")
+    steps.check_code(await late.ask("resume", token=token), "session_unknown")
+    await late.quiet()
+
+
+async def _resume(scene: Scene, row: Row) -> None:
+    """The session that asked is gone: its connection is the other's, and nobody is in the room but that one."""
+    place = await bring(scene, "waiting")
+    await place.room.lose(place.bob)
+    back = await place.room.resume(place.bob)
+    await place.room.chat(back)
+
+
+async def _reattach_away(scene: Scene, row: Row) -> None:
+    place = await bring(scene, "waiting")
+    for _ in range(2):
+        await place.room.lose(place.bob)
+        await place.room.chat(place.ada, "meanwhile")
+        place.bob = await place.room.resume(place.bob)
+        await place.room.chat(place.bob)
+
+
+async def _reattach_joined(scene: Scene, row: Row) -> None:
+    """The connection before is closed, with the code that says why."""
+    place = await bring(scene, "waiting")
+    back = await place.room.resume(place.bob)
+    code = await place.bob.closed()
+    expected = scene.spec.close_codes["resumed_elsewhere"]
+    if code != expected:
+        raise Failed(f"the older connection closed with {expected}", f"closed with {code}")
+    await place.room.chat(back)
+
+
+async def _lost_joined(scene: Scene, row: Row) -> None:
+    place = await bring(scene, "waiting")
+    await place.room.lose(place.bob)
+
+
+async def _lost_connected(scene: Scene, row: Row) -> None:
+    ada = await scene.connect("Ada")
+    await ada.cut()
+    await unknown(scene, ada.welcome["resumeToken"])
+
+
+async def _dismissed_joined(scene: Scene, row: Row) -> None:
+    place = await bring(scene, "closing")
+    await until_out(scene, place.ada)
+    await Room(scene).join(place.ada)
+
+
+async def until_out(scene: Scene, client: Client) -> None:
+    """The room puts a client out; it is the check's bound that ends the waiting."""
+    while True:
+        ref = await client.send("chat", text="are we still here?")
+        reply = (await client.gather(ref))[ref]
+        if steps.out_of_closing(scene, reply):
+            return
+        steps.check_code(reply, "illegal_in_state")
+        await trio.sleep(0.05)
+
+
+async def _dismissed_away(scene: Scene, row: Row) -> None:
+    place = await bring(scene, "waiting")
+    await place.room.lose(place.bob)
+    await place.room.close()
+    await until_out(scene, place.ada)
+    await unknown(scene, place.bob.welcome["resumeToken"])
+
+
+async def _expire(scene: Scene, row: Row) -> None:
+    window = float(scene.plan.welcome.get("resumeWindow", 0))
+    if window > scene.plan.options.patience:
+        raise NotReachable(f"a resume window of {window:g} s is longer than --patience")
+    place = await bring(scene, "waiting")
+    await place.room.lose(place.bob)
+    await place.room.left(place.bob, "disconnected")
+    await unknown(scene, place.bob.welcome["resumeToken"])
+
+
+async def _bye_connected(scene: Scene, row: Row) -> None:
+    ada = await scene.connect("Ada")
+    await ada.bye()
+    await unknown(scene, ada.welcome["resumeToken"])
+
+
+async def _bye_joined(scene: Scene, row: Row) -> None:
+    place = await bring(scene, "waiting")
+    await place.bob.bye()
+    await place.room.left(place.bob, "left")
+    await unknown(scene, place.bob.welcome["resumeToken"])
+
+
+async def _bye_away(scene: Scene, row: Row) -> None:
+    raise NotReachable("one who is away has no connection to say goodbye over")
+
+
+async def _goodbye(scene: Scene, *, code: int) -> None:
+    place = await bring(scene, "waiting")
+    bob = place.bob
+    scene.record.sent(bob.label, f"closes with {code}")
+    await bob.say_goodbye(_GOODBYES[code])
+    await place.room.left(bob, "left")
+    await unknown(scene, bob.welcome["resumeToken"])
+
+
+async def _no_goodbye(scene: Scene) -> None:
+    """Any other close code is no goodbye: the seat is kept."""
+    place = await bring(scene, "waiting")
+    await place.bob.say_goodbye((4999).to_bytes(2))
+    told = await place.ada.next("participantChanged")
+    if told["type"] != "participantChanged" or not told["participant"].get("away"):
+        raise Failed("participantChanged {away: true}", shown(told))
+    await place.room.resume(place.bob)
+
+
+async def _own_token(scene: Scene) -> None:
+    """A session cannot resume itself, nor one that is in no room."""
+    ada, bob = await scene.connect("Ada"), await scene.connect("Bob")
+    for token in (ada.welcome["resumeToken"], bob.welcome["resumeToken"]):
+        steps.check_code(await ada.ask("resume", token=token), "session_unknown")
+    await Room(scene).join(ada)
+
+
+async def _token_chain(scene: Scene) -> None:
+    """The token of the connection that resumed names the session from then on."""
+    place = await bring(scene, "waiting")
+    for _ in range(3):
+        await place.room.lose(place.bob)
+        place.bob = await place.room.resume(place.bob)
+    if len({client.welcome["resumeToken"] for client in scene.clients}) != len(scene.clients):
+        raise Failed("a token of its own in each welcome", "the same token twice")
+
+
+_PLAYS: dict[tuple[str, str], Play] = {
+    ("resume", "connected"): _resume,
+    ("reattach", "away"): _reattach_away,
+    ("reattach", "joined"): _reattach_joined,
+    ("lost", "joined"): _lost_joined,
+    ("lost", "connected"): _lost_connected,
+    ("dismissed", "joined"): _dismissed_joined,
+    ("dismissed", "away"): _dismissed_away,
+    ("expire", "away"): _expire,
+    ("bye", "connected"): _bye_connected,
+    ("bye", "joined"): _bye_joined,
+    ("bye", "away"): _bye_away,
+}

@@ -1,0 +1,203 @@
+"""What checks have in common: bringing a room, a stream or a view into a state, by the shortest way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
+from roomfsm.conformance.paths import diagram, rows_to, way_to
+from roomfsm.conformance.scene import Scene
+from roomfsm.conformance.spec import Pair, Row, Spec
+from roomfsm.conformance.stage import Leg, Room, Stream
+from roomfsm.conformance.wire import Client, Expected
+
+ROOM_TRIGGERS = ("join", "publish", "close")
+"""By these a client or an administrator brings a room into each of its states."""
+LEG_TRIGGERS = ("flowing", "silent", "end")
+"""By these a peer brings its stream or view into each of its states."""
+
+TOO_SOON = "the room left closing too soon (a server may keep it there: --closing-notice)"
+
+
+@dataclass(slots=True)
+class Place:
+    """A room with Ada and Bob in it; what there is to publish, Bob publishes."""
+
+    room: Room
+    ada: Client
+    bob: Client
+
+    @property
+    def stream(self) -> Stream:
+        """Bob's."""
+        return next(stream for stream in self.room.streams.values() if stream.client is self.bob)
+
+
+async def bring(scene: Scene, state: str) -> Place:
+    """A room in that state. Raises `NotReachable` where the tables have no way there for people."""
+    pair = next((pair for pair in scene.spec.legality if pair.room == state), None)
+    way = None if pair is None else way_to(scene.spec, pair, ROOM_TRIGGERS)
+    if way is None:
+        raise NotReachable(f"no way of a client leads to a room that is {state}")
+    room = Room(scene)
+    place: Place | None = None
+    for step in way:
+        match step.trigger:
+            case "join":
+                place = Place(room, await room.enter("Ada"), await room.enter("Bob"))
+            case "publish":
+                assert place is not None
+                await room.publish(place.bob)
+            case "close":
+                await room.close()
+    assert place is not None
+    return place
+
+
+async def bystander(scene: Scene) -> None:
+    """Somebody in another room, who must hear nothing of it all: `Scene.finish` sees to that."""
+    await Room(scene).enter("Zoe")
+
+
+def path_of_pair(spec: Spec, pair: Pair) -> str:
+    """How a newcomer gets there."""
+    way = way_to(spec, pair, ROOM_TRIGGERS)
+    if way is None:
+        return ""
+    machine = "session" if pair.room is None else "room"
+    return diagram(spec.machines[machine], [row for step in way for row in step.rows if row.machine == machine])
+
+
+def path_of_row(spec: Spec, row: Row) -> str:
+    """How the row's machine gets to its source by the fewest rows, and the row."""
+    machine = spec.machines[row.machine]
+    able = {r.trigger for r in machine.rows} - {"expire", "media_lost", "end"}
+    before = rows_to(machine, row.source, able) or rows_to(machine, row.source, {r.trigger for r in machine.rows})
+    return diagram(machine, [*(before or ()), row])
+
+
+async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
+    """Bob's stream, or Ada's view of it, in a state; a second stream of Bob's keeps the room broadcasting."""
+    way = rows_to(scene.spec.machines[machine], state, LEG_TRIGGERS)
+    if way is None:
+        raise NotReachable(f"no way leads to a {machine} that is {state}")
+    place = await bring(scene, "broadcasting")
+    stream = place.stream
+    await place.room.publish(place.bob, "screen")
+    if machine == "stream":
+        await play(place, stream, None, [row.trigger for row in way])
+        return place, stream
+    if any(row.trigger == "flowing" for row in way):
+        await play(place, stream, None, ["flowing"])
+    view = await place.room.view(place.ada, stream)
+    await play(place, stream, view, [row.trigger for row in way])
+    return place, view
+
+
+async def play(place: Place, stream: Stream, view: Leg | None, triggers: list[str]) -> None:
+    """Bring triggers of the stream about, or those of a view of it."""
+    for trigger in triggers:
+        match trigger:
+            case "flowing" if view is None:
+                await flow(place, stream, None)
+            case "flowing":
+                await show(place, stream, view)
+            case "silent":
+                await fall_silent(place, stream, view)
+            case "end" if view is not None:
+                await place.room.unview(stream, view)
+            case "end":
+                await place.room.unpublish(stream)
+
+
+async def flow(place: Place, stream: Stream, view: Leg | None, *kinds: str) -> None:
+    """The presenter sends media: the stream is live, and so is a view that saw them before."""
+    if not stream.peer.connected.is_set():
+        await place.room.connect(stream)
+    stream.peer.play(*(kinds or ("audio", "video")))
+    await _changes(place, stream, view, "live")
+
+
+async def fall_silent(place: Place, stream: Stream, view: Leg | None) -> None:
+    """The presenter sends nothing any more."""
+    stream.peer.play()
+    await _changes(place, stream, view, "stalled")
+
+
+async def show(place: Place, stream: Stream, view: Leg | None) -> None:
+    """A viewer's media connection comes up, and the media of a live stream flow."""
+    assert view is not None
+    if stream.state != "live":
+        await flow(place, stream, view)
+        return
+    await place.room.connect(view)
+    view.state = "live"
+    await view.client.expect(Expected("streamChanged", {"stream": {"id": stream.id}, "view": "live", "ref": None}))
+
+
+async def _changes(place: Place, stream: Stream, view: Leg | None, state: str) -> None:
+    """Everybody is told of the stream, the viewer of his view, too: either may come first."""
+    stream.state = state
+    for client in place.room.members:
+        expected = [Expected("streamChanged", {"stream": stream.info(), "view": None, "ref": None})]
+        if view is not None and client is view.client:
+            view.state = state
+            fields: Message = {"stream": {"id": stream.id}, "view": state, "ref": None}
+            expected.append(Expected("streamChanged", fields))
+        await client.expect_in_any_order(*expected)
+
+
+def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
+    """Fields that make a message well-formed; whether it fits the state is another matter."""
+    samples: dict[str, Message] = {
+        "join": {"room": scene.room_name()},
+        "leave": {},
+        "switch": {"room": scene.room_name()},
+        "rename": {"name": "Countess"},
+        "chat": {"text": "hello"},
+        "publish": {"source": "camera", "sdp": "v=0"},
+        "unpublish": {"stream": f"{client.me}.camera"},
+        "view": {"stream": stream, "sdp": "v=0"},
+        "unview": {"stream": stream},
+        "candidate": {"stream": stream, "candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0"},
+        "ping": {},
+        "resume": {"token": "none"},
+    }
+    if message not in samples:
+        raise NotReachable(f"the kit has no sample of {message}")
+    return samples[message]
+
+
+def check_illegal(reply: Message, pair: Pair, message: str) -> None:
+    """The reply refuses the message as the table says, with what is allowed instead. Raises `Failed`."""
+    machine, state = pair.refused[message]
+    expected: dict[str, Any] = {
+        "code": "illegal_in_state",
+        "message": message,
+        "machine": machine,
+        "state": state,
+        "allowed": list(pair.allowed),
+    }
+    if reply["type"] != "error" or {key: reply.get(key) for key in expected} != expected:
+        raise Failed(shown({"type": "error", **expected}), shown(reply))
+
+
+def check_code(reply: Message, *codes: str) -> None:
+    """The reply is an error of one of these codes. Raises `Failed`."""
+    if reply["type"] != "error" or reply.get("code") not in codes:
+        raise Failed(f"error with code {' or '.join(codes)}", shown(reply))
+
+
+def check_type(reply: Message, kind: str) -> None:
+    """The reply is of this type. Raises `Failed`."""
+    if reply["type"] != kind:
+        raise Failed(kind, shown(reply))
+
+
+def out_of_closing(scene: Scene, reply: Message) -> bool:
+    """Whether a reply speaks of one whom the room has put out: it is closed by now."""
+    return reply["type"] == "error" and (
+        reply.get("code") == "room_closed"
+        or (reply.get("machine"), reply.get("state")) == ("session", scene.spec.machines["session"].initial)
+    )

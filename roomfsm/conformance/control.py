@@ -1,0 +1,64 @@
+"""The control API: closing a room as an administrator does, by HTTP."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import h11
+import trio
+
+from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.raw import Target
+
+_TIMEOUT = 5.0
+REASON = "conformance"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Where rooms are closed: `path` holds `{room}`; `token` goes as `Authorization: Bearer`."""
+
+    target: Target
+    method: str
+    path: str
+    token: str | None
+
+    async def close(self, room: str) -> None:
+        """Close a room. Raises `NotReachable` where that cannot be had."""
+        status = None
+        with trio.move_on_after(_TIMEOUT):
+            try:
+                status = await self._ask(self.path.replace("{room}", quote(room, safe="")))
+            except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError):
+                status = None
+        if status is None:
+            raise NotReachable("needs the control API, which cannot be reached (see --control)")
+        if status >= 300:
+            raise NotReachable(f"needs the control API, which answered {status} (see --control, --control-token)")
+
+    async def _ask(self, path: str) -> int:
+        body = json.dumps({"reason": REASON}).encode()
+        headers = [
+            ("host", self.target.authority),
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        if self.token is not None:
+            headers.append(("authorization", f"Bearer {self.token}"))
+        http = h11.Connection(h11.CLIENT)
+        base = "" if self.target.path == "/" else self.target.path.rstrip("/")
+        request = h11.Request(method=self.method, target=base + path, headers=headers)
+        async with await self.target.connect() as stream:
+            for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+                await stream.send_all(http.send(event) or b"")
+            while True:
+                came = http.next_event()
+                if came is h11.NEED_DATA:
+                    http.receive_data(bytes(await stream.receive_some(65536)))
+                elif isinstance(came, h11.Response):
+                    return came.status_code
+                elif not isinstance(came, h11.InformationalResponse):
+                    raise h11.RemoteProtocolError("no response")

@@ -1,0 +1,161 @@
+"""A run of the kit from its options to its exit code: greeted, run, shown, reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from roomfsm.conformance.checks import all_checks
+from roomfsm.conformance.control import Control
+from roomfsm.conformance.outcome import CannotRun
+from roomfsm.conformance.raw import Target
+from roomfsm.conformance.report import FORMATS, Report
+from roomfsm.conformance.runner import FAILED, Result, Runner, greet
+from roomfsm.conformance.scene import Check, Options, Plan
+from roomfsm.conformance.spec import Spec
+
+EXIT_PASSED, EXIT_FAILED, EXIT_CANNOT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    url: str
+    spec_file: Path | None
+    only: Sequence[str]
+    list_only: bool
+    style: str
+    reports: Sequence[tuple[str, Path]]
+    control: str | None
+    control_token: str | None
+    no_media: bool
+    insecure: bool
+    jobs: int
+    max_connections: int
+    timeout: float
+    patience: float
+
+
+def run(request: Request, default: Callable[[], dict[str, Any]]) -> int:
+    """Do what is asked for, by the document of `default` unless another is given; the exit code."""
+    try:
+        plan = _plan(request, Spec(default() if request.spec_file is None else _read(request.spec_file)))
+        if request.list_only:
+            for check in _chosen(plan, request.only):
+                click.echo(check.id)
+            return EXIT_PASSED
+        report = trio.run(_run, plan, request.only)
+        for style, file in request.reports:
+            _write(file, FORMATS[style](report))
+    except CannotRun as error:
+        click.echo(f"roomfsm conformance: {error}", err=True)
+        return EXIT_CANNOT
+    click.echo(_encoded(FORMATS[request.style](report)), nl=False)
+    return EXIT_FAILED if report.of(FAILED) else EXIT_PASSED
+
+
+def _plan(request: Request, spec: Spec) -> Plan:
+    options = Options(
+        jobs=request.jobs,
+        timeout=request.timeout,
+        patience=request.patience,
+        max_connections=request.max_connections,
+        media=not request.no_media,
+    )
+    target = Target.parse(request.url, insecure=request.insecure)
+    return Plan(spec, target, _control(spec, target, request), options, {})
+
+
+async def _run(plan: Plan, only: Sequence[str]) -> Report:
+    started = trio.current_time()
+    welcome = await greet(plan.target, plan.spec, plan.options.timeout)
+    plan = Plan(plan.spec, plan.target, plan.control, plan.options, welcome)
+    checks = _chosen(plan, only)
+    with _progress(len(checks)) as tell:
+        results = await Runner(plan, tell).run(checks)
+    server = str(welcome.get("server", "a server without a name"))
+    return Report(plan.target.url, plan.spec.protocol, server, trio.current_time() - started, results)
+
+
+def _chosen(plan: Plan, only: Sequence[str]) -> list[Check]:
+    checks = [check for check in all_checks(plan) if not only or any(fnmatchcase(check.id, glob) for glob in only)]
+    if not checks:
+        raise CannotRun(f"no check is like {' or '.join(only)} (see --list)")
+    return checks
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """Show on the standard error how far it is: as a bar on a terminal, else a line for each failure."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def line(result: Result) -> None:
+            if result.status == FAILED:
+                click.echo(f"failed: {result.check.id}", err=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("checks", total=total)
+
+        def step(result: Result) -> None:
+            if result.status == FAILED:
+                progress.console.print(f"failed: {result.check.id}", style="red", markup=False, highlight=False)
+            progress.update(task, advance=1, description=result.check.group)
+
+        yield step
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotRun(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise CannotRun(f"{file} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise CannotRun(f"{file} is no AsyncAPI document")
+    return found
+
+
+def _control(spec: Spec, target: Target, request: Request) -> Control | None:
+    if spec.close is None:
+        return None
+    base = request.control
+    if base is None:
+        base = f"{'http' if target.tls is None else 'https'}://{target.authority}/"
+    elif not base.startswith(("http://", "https://")):
+        raise CannotRun(f"--control: not like http://host:8080: {base}")
+    method, path = spec.close
+    address = Target.parse(base.replace("http", "ws", 1), insecure=request.insecure)
+    return Control(address, method, path, request.control_token)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_bytes(_encoded(text))
+    except OSError as error:
+        raise CannotRun(f"{file}: {error.strerror}") from error
+
+
+def _encoded(text: str) -> bytes:
+    """As UTF-8; half a character, which JSON can write, as JSON writes it."""
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,229 @@
+"""One websocket at the level of frames (RFC 6455): what no library would send can be sent, what comes is read."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import h11
+import trio
+from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
+from wsproto.utilities import generate_accept_token
+
+from roomfsm.conformance.outcome import CannotRun
+
+_HANDSHAKE = 8.0
+"""Seconds for TCP, TLS and the HTTP answer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the server is."""
+
+    url: str
+    host: str
+    port: int
+    path: str
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    def parse(cls, url: str, *, insecure: bool = False) -> Target:
+        """Read `ws://host[:port]/path`. `insecure`: any certificate will do. Raises `CannotRun`."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise CannotRun(f"not a websocket address: {url}: {error}") from error
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise CannotRun(f"not a websocket address like ws://host/ws: {url}")
+        tls = None
+        if parts.scheme == "wss":
+            tls = ssl.create_default_context()
+            if insecure:
+                tls.check_hostname = False
+                tls.verify_mode = ssl.CERT_NONE
+        default = 80 if tls is None else 443
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(url, parts.hostname, port or default, path, tls)
+
+    @property
+    def authority(self) -> str:
+        """As in a `Host` header."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """That of the pages that this server would serve."""
+        return f"{'http' if self.tls is None else 'https'}://{self.authority}"
+
+    async def connect(self) -> trio.abc.Stream:
+        """Open the transport. Raises `OSError` or `trio.BrokenResourceError`."""
+        stream = await trio.open_tcp_stream(self.host, self.port)
+        if self.tls is None:
+            return stream
+        secure = trio.SSLStream(stream, self.tls, server_hostname=self.host, https_compatible=True)
+        try:
+            await secure.do_handshake()
+        except trio.BrokenResourceError:
+            await trio.aclose_forcefully(stream)
+            raise
+        return secure
+
+
+class Gone(Exception):
+    """The connection is over; `code` is the server's close code, None without a closing handshake."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__("the connection was cut" if code is None else f"the connection was closed with {code}")
+        self.code = code
+
+
+class RawSocket:
+    """A websocket that was accepted. Only whole messages of text are put together; pings are not answered."""
+
+    def __init__(self, stream: trio.abc.Stream, rest: bytes) -> None:
+        self._stream = stream
+        self._frames = FrameProtocol(client=True, extensions=[])
+        self._frames.receive_bytes(rest)
+        self._ready: list[Frame] = []
+        self._sending = trio.Lock()
+
+    async def send(
+        self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True
+    ) -> None:
+        """Send one frame, right or wrong."""
+        await self.send_bytes(frame(opcode, payload, fin=fin, rsv=rsv, masked=masked))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are. A connection that is gone takes them, too: who receives finds out."""
+        async with self._sending:
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+    async def close(self, code: int = 1000) -> None:
+        """Begin the closing handshake, or answer one."""
+        await self.send(Opcode.CLOSE, code.to_bytes(2))
+
+    async def receive(self) -> Frame:
+        """The next frame or part of one; a close frame's payload is its code and reason.
+
+        Raises `Gone` at the end without one, and `ParseFailed` where it is no frame that a server may send.
+        """
+        while True:
+            if self._ready:
+                return self._ready.pop(0)
+            # One at a time, so that what came before a bad frame is not lost with it.
+            found = next(iter(self._frames.received_frames()), None)
+            if found is not None:
+                return found
+            try:
+                data = await self._stream.receive_some(65536)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if not data:
+                raise Gone(None)
+            self._frames.receive_bytes(bytes(data))
+
+    async def cut(self) -> None:
+        """Close the transport without a word."""
+        await trio.aclose_forcefully(self._stream)
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
+    """One frame (RFC 6455 section 5.2); the payload's mask is of zeros, which is as good as any."""
+    length = len(payload)
+    mask = 0x80 if masked else 0
+    if length < 126:
+        size = bytes([mask | length])
+    elif length < 1 << 16:
+        size = bytes([mask | 126]) + length.to_bytes(2)
+    else:
+        size = bytes([mask | 127]) + length.to_bytes(8)
+    return bytes([fin << 7 | rsv << 4 | opcode]) + size + (b"\0\0\0\0" if masked else b"") + payload
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What the server said to an upgrade request; `socket` only if it switched protocols."""
+
+    status: int
+    headers: Mapping[str, str]
+    socket: RawSocket | None
+    accepts: bool = True
+    """Whether `Sec-WebSocket-Accept` is what it must be (section 4.2.2)."""
+
+
+async def shake_hands(
+    target: Target,
+    protocol: str | None,
+    *,
+    path: str | None = None,
+    timeout: float = _HANDSHAKE,
+    **changes: str | None,
+) -> Handshake:
+    """Ask for a websocket, with some headers changed, or left out (None); `_` stands for `-` in their names.
+
+    Raises `OSError`, `trio.BrokenResourceError`, or `Gone` if the connection ends without an HTTP answer, and
+    `trio.TooSlowError`.
+    """
+    headers: dict[str, str | None] = {
+        "host": target.authority,
+        "upgrade": "websocket",
+        "connection": "Upgrade",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": base64.b64encode(secrets.token_bytes(16)).decode(),
+        "sec-websocket-protocol": protocol,
+        **{name.lower().replace("_", "-"): value for name, value in changes.items()},
+    }
+    with trio.fail_after(timeout):
+        stream = await target.connect()
+        try:
+            answer = await _ask(stream, path or target.path, {n: v for n, v in headers.items() if v is not None})
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+    if answer.socket is None:
+        await trio.aclose_forcefully(stream)
+    return answer
+
+
+async def _ask(stream: trio.abc.Stream, path: str, headers: Mapping[str, str]) -> Handshake:
+    http = h11.Connection(h11.CLIENT)
+    await stream.send_all(http.send(h11.Request(method="GET", target=path, headers=list(headers.items()))) or b"")
+    await stream.send_all(http.send(h11.EndOfMessage()) or b"")
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError:
+            raise Gone(None) from None
+        if event is h11.NEED_DATA:
+            http.receive_data(bytes(await stream.receive_some(65536)))
+        elif isinstance(event, h11.InformationalResponse | h11.Response):
+            said = {name.decode().lower(): value.decode("latin-1") for name, value in event.headers}
+            if event.status_code == 101:
+                proof = generate_accept_token(headers.get("sec-websocket-key", "").encode()).decode()
+                accepts = said.get("sec-websocket-accept") == proof
+                return Handshake(101, said, RawSocket(stream, http.trailing_data[0]), accepts)
+            if isinstance(event, h11.Response):
+                return Handshake(event.status_code, said, None)
+        else:
+            raise Gone(None)
+
+
+__all__ = [
+    "Frame",
+    "Gone",
+    "Handshake",
+    "Opcode",
+    "ParseFailed",
+    "RawSocket",
+    "Target",
+    "frame",
+    "shake_hands",
+]

@@ -1,0 +1,171 @@
+"""What one check plays in: the server's address and bounds, clients, peers and the record of it all."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from roomfsm.conformance.control import Control
+from roomfsm.conformance.outcome import Failed, Message, NotReachable, Record
+from roomfsm.conformance.peer import Peer, run_peer
+from roomfsm.conformance.raw import Gone, RawSocket, Target, shake_hands
+from roomfsm.conformance.spec import Spec
+from roomfsm.conformance.wire import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the kit is run; times in seconds."""
+
+    jobs: int
+    timeout: float
+    patience: float
+    max_connections: int
+    media: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run against one server; `welcome` is what it greeted the kit with, empty if it was not asked."""
+
+    spec: Spec
+    target: Target
+    control: Control | None
+    options: Options
+    welcome: Message
+
+    def limit(self, name: str) -> int:
+        """A bound that `welcome` tells. Raises `NotReachable` if it does not."""
+        value = self.bound(name)
+        if value == 0:
+            raise NotReachable(f"welcome does not tell limits.{name}")
+        return value
+
+    def bound(self, name: str) -> int:
+        """A bound that `welcome` tells, 0 if it does not."""
+        limits = self.welcome.get("limits")
+        value = limits.get(name) if isinstance(limits, dict) else None
+        return int(value) if isinstance(value, int | float) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to be checked. `path` is its way through a diagram.
+
+    `connections` is how many it holds at once; `extra` seconds are granted beyond the usual bound; one that is
+    `alone` runs when no other does; `media`: it needs endpoints.
+    """
+
+    id: str
+    run: Callable[[Scene], Awaitable[None]]
+    path: str = ""
+    connections: int = 6
+    extra: float = 0.0
+    alone: bool = False
+    media: bool = False
+
+    @property
+    def group(self) -> str:
+        """The first part of its id."""
+        return self.id.partition("/")[0]
+
+
+class Scene:
+    """One check's own clients and rooms; what it opened ends with `nursery`."""
+
+    def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
+        self.plan = plan
+        self.spec = plan.spec
+        self.nursery = nursery
+        self.record = Record()
+        self.clients: list[Client] = []
+        self.awaits = ""
+        """What the check waits for beside messages, in words."""
+        self._prefix = f"k{secrets.token_hex(4)}"
+        self._rooms = itertools.count(1)
+        self._refs = itertools.count(1)
+
+    def room_name(self) -> str:
+        """A name that no other room has."""
+        return f"{self._prefix}-{next(self._rooms)}"
+
+    def next_ref(self) -> int:
+        """Refs are unique among a check's clients, so that a reply to another is seen."""
+        return next(self._refs)
+
+    async def open(self) -> RawSocket:
+        """A websocket as the protocol wants it. Raises `Failed`."""
+        self.awaits = "a websocket"
+        try:
+            handshake = await shake_hands(self.plan.target, self.spec.protocol)
+        except (OSError, trio.BrokenResourceError, Gone, trio.TooSlowError) as error:
+            raise Failed("a websocket", str(error) or type(error).__name__) from error
+        if handshake.socket is None:
+            raise Failed("a websocket", f"HTTP {handshake.status}")
+        self.awaits = ""
+        return handshake.socket
+
+    async def connect(self, name: str) -> Client:
+        """Connect somebody and take the welcome."""
+        client = Client(name, await self.open(), self.spec, self.record, self.next_ref)
+        self.clients.append(client)
+        self.nursery.start_soon(client.run)
+        client.welcome = await client.next("welcome")
+        if client.welcome["type"] != "welcome":
+            raise Failed("welcome first", client.welcome["type"])
+        client.me = client.welcome["session"]
+        return client
+
+    async def peer(self, direction: str) -> Peer:
+        """A WebRTC peer with an offer: sendonly or recvonly."""
+        if not self.plan.options.media:
+            raise NotReachable("needs media (--no-media)")
+        peer = Peer(direction)
+        await self.nursery.start(self._hold_peer, peer)
+        return peer
+
+    async def until(self, what: str, event: Callable[[], Awaitable[Any]]) -> None:
+        """Wait for something beside messages; a timeout says what for."""
+        self.awaits = what
+        await event()
+        self.awaits = ""
+
+    async def close_room(self, name: str) -> None:
+        """Close a room by the control API. Raises `NotReachable`."""
+        if self.plan.control is None:
+            raise NotReachable("needs the control API, which the specification does not name")
+        self.record.sent("administrator", f"closes {name}")
+        await self.plan.control.close(name)
+
+    async def finish(self) -> None:
+        """Nobody who is still connected heard anything more. Raises `Failed`."""
+        for client in self.clients:
+            if not client.over.is_set() and client.left is None and not client.gone:
+                await client.quiet()
+
+    def fault(self) -> Failed | None:
+        """What a server may never send, if any came."""
+        return next((client.fault for client in self.clients if client.fault is not None), None)
+
+    def waiting(self) -> str:
+        """What is waited for, in words."""
+        waits = [f"at {client.label}: {client.awaits}" for client in self.clients if client.awaits]
+        return "; ".join(waits) or self.awaits or "an end"
+
+    def named(self, text: str) -> str:
+        """The text with names in place of the participants' ids."""
+        for client in self.clients:
+            if client.me:
+                text = re.sub(rf"\b{re.escape(client.me)}\b", client.label, text)
+        return text
+
+    async def _hold_peer(self, peer: Peer, task_status: trio.TaskStatus[None]) -> None:
+        async with run_peer(peer):
+            task_status.started()
+            await trio.sleep_forever()

@@ -1,0 +1,234 @@
+"""The specification as the kit reads it: an AsyncAPI document with the machines of `x-roomfsm`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+
+from roomfsm.conformance.outcome import CannotRun, cut
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A message that goes out, and to whom; `when` is set if not always."""
+
+    message: str
+    to: str
+    when: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One transition; `codes` are those of its guards that refuse, in order."""
+
+    machine: str
+    trigger: str
+    source: str
+    dest: str
+    codes: tuple[str, ...]
+    tells: tuple[Tell, ...]
+
+    @property
+    def key(self) -> str:
+        """As in the ids of checks."""
+        return f"{self.machine}/{self.source}/{self.trigger}/{self.dest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One state machine."""
+
+    name: str
+    initial: str
+    states: tuple[str, ...]
+    rows: tuple[Row, ...]
+    moves_tell: tuple[Tell, ...]
+    messages: frozenset[str]
+    """Its triggers that are messages of a client."""
+
+    def row(self, trigger: str, source: str, dest: str) -> Row | None:
+        """That transition."""
+        return next((r for r in self.rows if (r.trigger, r.source, r.dest) == (trigger, source, dest)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What is allowed in states of the session and its room (None: in no room), and who refuses the rest."""
+
+    session: str
+    room: str | None
+    allowed: tuple[str, ...]
+    refused: Mapping[str, tuple[str, str]]
+
+    @property
+    def key(self) -> str:
+        """As in the ids of checks."""
+        return f"{self.session}/{self.room or '-'}"
+
+
+class Spec:
+    """What the document says. Raises `CannotRun` where it is no such document."""
+
+    def __init__(self, document: Json) -> None:
+        try:
+            self._read(document)
+        except (KeyError, TypeError, AttributeError, StopIteration) as error:
+            raise CannotRun(
+                f"the specification is no AsyncAPI document of roomfsm.v1: {type(error).__name__} {error}"
+            ) from error
+
+    def _read(self, document: Json) -> None:
+        own = document["x-roomfsm"]
+        self._schemas: Json = document["components"]["schemas"]
+        headers = next(iter(document["channels"].values()))["bindings"]["ws"]["headers"]
+        self.protocol: str = headers["properties"]["Sec-WebSocket-Protocol"]["const"]
+        self.machines = {name: _machine(machine) for name, machine in own["machines"].items()}
+        for needed in ("room", "stream", "view", "session"):
+            self.machines[needed].row("", "", "")
+        self.legality = tuple(
+            Pair(
+                pair["session"],
+                pair["room"],
+                tuple(pair["allowed"]),
+                {message: (by["machine"], by["state"]) for message, by in pair["refused"].items()},
+            )
+            for pair in own["legality"]
+        )
+        self.close_codes: dict[str, int] = {item["name"]: item["code"] for item in own["closeCodes"]}
+        close = own.get("control", {}).get("close")
+        self.close: tuple[str, str] | None = None if close is None else (close["method"], close["path"])
+        self.replies: dict[str, str | None] = {}
+        self.errors: dict[str, tuple[str, ...]] = {}
+        self._received: dict[str, Json] = {}
+        self._sent: dict[str, Validator] = {}
+        for operation in document["operations"].values():
+            for reference in operation["messages"]:
+                message = _resolve(document, reference)
+                schema = message["payload"]
+                if operation["action"] == "receive":
+                    self.replies[message["name"]] = message["x-roomfsm-reply"]
+                    self.errors[message["name"]] = tuple(message["x-roomfsm-errors"])
+                    self._received[message["name"]] = _resolve(document, schema)
+                else:
+                    self._sent[message["name"]] = _Validator({**schema, "components": {"schemas": self._schemas}})
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The types of a client's messages."""
+        return tuple(self.replies)
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Every transition of every machine, each once."""
+        seen = set()
+        for machine in self.machines.values():
+            for row in machine.rows:
+                if row.key not in seen:
+                    seen.add(row.key)
+                    yield row
+
+    def pair(self, session: str, room: str | None) -> Pair:
+        """The legality in these states. Raises `KeyError`."""
+        return next(pair for pair in self.legality if (pair.session, pair.room) == (session, room))
+
+    def fault(self, message: Any) -> str | None:
+        """Why this is no message of a server, in words; None if it is one."""
+        kind = message.get("type") if isinstance(message, dict) else None
+        validator = self._sent.get(kind) if isinstance(kind, str) else None
+        if validator is None:
+            return f"there is no message of type {kind!r} from a server"
+        error = next(iter(validator.iter_errors(message)), None)
+        return None if error is None else f"{error.json_path}: {cut(error.message)}"
+
+    def fields(self, message: str) -> dict[str, Field]:
+        """The fields of a client's message, without `type`."""
+        schema = self._received[message]
+        required = schema.get("required", ())
+        return {
+            name: Field(name, name in required, tuple(self._shapes(part)))
+            for name, part in schema.get("properties", {}).items()
+            if name != "type"
+        }
+
+    def _shapes(self, schema: Json) -> Iterator[Json]:
+        """The alternatives of a field's schema, with references resolved."""
+        if "$ref" in schema:
+            yield from self._shapes(self._schemas[schema["$ref"].rpartition("/")[2]])
+        elif parts := schema.get("anyOf") or schema.get("allOf"):
+            for part in parts:
+                yield from self._shapes(part)
+        else:
+            yield schema
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a client's message; `shapes` are the schemas of which one must fit."""
+
+    name: str
+    required: bool
+    shapes: tuple[Json, ...]
+
+    def longest(self) -> int | None:
+        """The bound of a text's length, if it has one."""
+        return next((s["maxLength"] for s in self.shapes if s.get("type") == "string" and "maxLength" in s), None)
+
+
+def _machine(machine: Json) -> Machine:
+    tells = {effect["name"]: [_tell(tell) for tell in effect["tells"]] for effect in machine["effects"]}
+    return Machine(
+        machine["name"],
+        machine["initial"],
+        tuple(state["name"] for state in machine["states"]),
+        tuple(
+            Row(
+                machine["name"],
+                row["trigger"],
+                row["from"],
+                row["to"],
+                tuple(guard["code"] for guard in row["guards"] if guard["code"] is not None),
+                tuple(tell for effect in row["effects"] for tell in tells[effect]),
+            )
+            for row in machine["transitions"]
+        ),
+        tuple(_tell(tell) for tell in machine["movesTell"]),
+        frozenset(trigger["name"] for trigger in machine["triggers"] if trigger["message"]),
+    )
+
+
+def _tell(tell: Json) -> Tell:
+    return Tell(tell["message"], tell["to"], tell["when"])
+
+
+def _resolve(document: Json, value: Json) -> Json:
+    while "$ref" in value:
+        found: Any = document
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        value = found
+    return value
+
+
+def _pattern(_validator: Validator, pattern: str, instance: object, _schema: Json) -> Iterator[ValidationError]:
+    # The document's patterns are ECMA-262's; those that Python cannot read are left to the checks of names.
+    matches = _compiled(pattern)
+    if isinstance(instance, str) and matches is not None and not matches(instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _compiled(pattern: str) -> Callable[[str], object] | None:
+    try:
+        return re.compile(pattern).search
+    except re.error:
+        return None
+
+
+_Validator: type[Validator] = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]

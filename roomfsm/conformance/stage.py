@@ -1,0 +1,357 @@
+"""A room as it must be by the specification: each thing done in it, and who must be told what, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
+from roomfsm.conformance.peer import Peer
+from roomfsm.conformance.scene import Scene
+from roomfsm.conformance.sdp import AnswerInvalid
+from roomfsm.conformance.spec import Row, Tell
+from roomfsm.conformance.wire import Client, Expected, Ref, Where
+
+type Facts = Mapping[str, Message | Sequence[Message]]
+"""What the fields of a message must be, by its type, or by `type/audience`; of several messages, a list."""
+
+
+@dataclass(eq=False, slots=True)
+class Leg:
+    """A stream or a view: the peer at this end, and the server's answer."""
+
+    id: str
+    client: Client
+    peer: Peer
+    answer: str = ""
+    state: str = "negotiating"
+
+
+@dataclass(eq=False, slots=True)
+class Stream(Leg):
+    """What somebody publishes."""
+
+    source: str = "camera"
+    views: list[Leg] = field(default_factory=list)
+
+    def info(self) -> Message:
+        """As everybody must see it."""
+        return {
+            "id": self.id,
+            "participant": self.client.me,
+            "source": self.source,
+            "state": self.state,
+            "viewers": len(self.views),
+        }
+
+
+class Room:
+    """A room and the people in it, as the tables say they are."""
+
+    def __init__(self, scene: Scene, name: str | None = None) -> None:
+        self.scene = scene
+        self.name = name or scene.room_name()
+        self.machine = scene.spec.machines["room"]
+        self.state = self.machine.initial
+        self.members: list[Client] = []
+        self.streams: dict[str, Stream] = {}
+
+    # People
+
+    async def enter(self, name: str) -> Client:
+        """Somebody connects and joins."""
+        client = await self.scene.connect(name)
+        await self.join(client)
+        return client
+
+    async def join(self, client: Client) -> None:
+        """Somebody joins."""
+        ref = await client.send("join", room=self.name, name=client.name)
+        await self.admitted(client, ref, "join")
+
+    async def admitted(self, client: Client, ref: Ref, asked: str) -> None:
+        """The room has a newcomer, who asked for it by `join` or `switch`."""
+        before = list(self.members)
+        self.members.append(client)
+        dest = "waiting" if self.state == "empty" else self.state
+        facts: Facts = {"participantJoined": {"participant": person(client)}, "joined": self._snapshot(dest)}
+        await self.told("join", dest, facts, people=[*before, client], asker=client, ref=ref, asked=asked)
+
+    async def leave(self, client: Client) -> None:
+        """Somebody leaves."""
+        ref = await client.send("leave")
+        await self.left(client, "left", asker=client, ref=ref)
+
+    async def left(self, client: Client, reason: str, asker: Client | None = None, ref: Ref | None = None) -> None:
+        """Somebody is out: those who remain are told, and the leaver who asked by `leave`."""
+        people = [member for member in self.members if member is not client or asker is not None]
+        self.members.remove(client)
+        changed, ended = [], []
+        for stream in list(self.streams.values()):
+            if stream.client is client:
+                del self.streams[stream.id]
+                ended.append({"stream": stream.id, "reason": "left"})
+            elif any(view.client is client for view in stream.views):
+                stream.views = [view for view in stream.views if view.client is not client]
+                changed.append({"stream": stream.info()})
+        facts: Facts = {
+            "streamChanged": changed,
+            "streamEnded": ended,
+            "participantLeft": {"participant": client.me, "reason": reason},
+        }
+        await self.told("leave", self._rest(), facts, people=people, asker=client, ref=ref)
+
+    async def switch(self, client: Client, other: Room) -> None:
+        """Somebody goes to another room."""
+        ref = await client.send("switch", room=other.name)
+        await other.admitted(client, ref, "switch")
+        await self.left(client, "switched")
+
+    async def rename(self, client: Client, name: str) -> None:
+        """Somebody takes another name."""
+        ref = await client.send("rename", name=name)
+        client.name = name
+        facts = {"participantChanged": {"participant": person(client)}}
+        await self.told("rename", self.state, facts, asker=client, ref=ref)
+
+    async def chat(self, client: Client, text: str = "hello") -> None:
+        """Somebody says something. Everybody hears it next: nobody had anything else to hear before."""
+        ref = await client.send("chat", text=text)
+        facts = {"chat": {"line": {"participant": client.me, "name": client.name, "text": text}}}
+        await self.told("chat", self.state, facts, asker=client, ref=ref)
+
+    async def lose(self, client: Client) -> None:
+        """Somebody's connection is cut."""
+        await client.cut()
+        facts = {"participantChanged": {"participant": person(client, away=True)}}
+        await self.told("away", self.state, facts, people=self._others(client), asker=client)
+
+    async def resume(self, client: Client, back: Client | None = None) -> Client:
+        """Somebody is back over another connection, which is returned."""
+        back = back or await self.scene.connect(client.name)
+        ref = await back.send("resume", token=client.welcome["resumeToken"])
+        self.replace(client, back)
+        facts: Facts = {
+            "joined": self._snapshot(self.state, resumed=True),
+            "participantChanged": {"participant": person(back)},
+        }
+        await self.told("back", self.state, facts, asker=back, ref=ref, asked="resume")
+        return back
+
+    def replace(self, client: Client, back: Client) -> None:
+        """From now on somebody is at another connection."""
+        back.me = client.me
+        back.legs = client.legs
+        self.members[self.members.index(client)] = back
+        for stream in self.streams.values():
+            for leg in (stream, *stream.views):
+                if leg.client is client:
+                    leg.client = back
+
+    # Streams and views
+
+    async def publish(self, client: Client, source: str = "camera") -> Stream:
+        """Somebody publishes and is answered."""
+        peer = await self.scene.peer("sendonly")
+        stream = Stream(f"{client.me}.{source}", client, peer, source=source)
+        client.legs[stream.id] = peer.add_candidate
+        ref = await client.send("publish", source=source, sdp=peer.offer)
+        await self.started(stream)
+        await self.answered(stream, "stream", ref)
+        return stream
+
+    async def started(self, stream: Stream) -> None:
+        """A stream is there."""
+        self.streams[stream.id] = stream
+        info = {**stream.info(), "generation": Where("a number from 1", lambda n: isinstance(n, int) and n >= 1)}
+        await self.told("publish", "broadcasting", {"streamStarted": {"stream": info}}, asker=stream.client)
+
+    async def unpublish(self, stream: Stream) -> None:
+        """Its presenter ends a stream."""
+        ref = await stream.client.send("unpublish", stream=stream.id)
+        await self.ended(stream, "unpublish", "unpublished", ref)
+
+    async def ended(self, stream: Stream, trigger: str, reason: str, ref: Ref | None = None) -> None:
+        """A stream is over."""
+        del self.streams[stream.id]
+        stream.state = "ended"
+        dest = "broadcasting" if self.streams else "waiting"
+        facts = {"streamEnded": {"stream": stream.id, "reason": reason}}
+        await self.told(trigger, dest, facts, asker=stream.client, ref=ref)
+
+    async def view(self, client: Client, stream: Stream) -> Leg:
+        """Somebody views a stream and is answered."""
+        peer = await self.scene.peer("recvonly")
+        view = Leg(stream.id, client, peer)
+        client.legs[stream.id] = peer.add_candidate
+        ref = await client.send("view", stream=stream.id, sdp=peer.offer)
+        await self.viewed(stream, view)
+        await self.answered(view, "view", ref)
+        return view
+
+    async def viewed(self, stream: Stream, view: Leg) -> None:
+        """A stream has another view."""
+        stream.views.append(view)
+        await self.told("view", self.state, {"streamChanged": {"stream": stream.info()}}, asker=view.client)
+
+    async def unview(self, stream: Stream, view: Leg) -> None:
+        """The viewer ends a view."""
+        ref = await view.client.send("unview", stream=stream.id)
+        await self.view_ended(stream, view, "unview", ref)
+
+    async def view_ended(self, stream: Stream, view: Leg, trigger: str, ref: Ref | None = None) -> None:
+        """A view is over."""
+        stream.views.remove(view)
+        view.state = "ended"
+        facts: Facts = {
+            "streamChanged/all": {"stream": stream.info()},
+            "streamChanged/owner": {"stream": stream.info(), "view": "ended"},
+        }
+        await self.told(trigger, self.state, facts, asker=view.client, owner=view.client, ref=ref)
+
+    async def answered(self, leg: Leg, machine: str, ref: Ref) -> None:
+        """The owner of a stream or view gets the answer to its offer, and nobody else anything."""
+        row = self.scene.spec.machines[machine].row("answered", "negotiating", "negotiating")
+        if row is None:
+            raise NotReachable(f"the {machine} has no row of answered")
+        expected = [Expected(tell.message, {"stream": leg.id, "ref": ref}) for tell in row.tells]
+        for message in await leg.client.expect(*expected):
+            leg.answer = message.get("sdp", leg.answer)
+        try:
+            leg.peer.take_answer(leg.answer)
+        except AnswerInvalid as error:
+            raise Failed("an answer that a browser could take", str(error)) from error
+
+    async def pass_candidate(self, leg: Leg) -> None:
+        """The peer's candidate; nothing comes of it for anybody."""
+        await leg.client.send("candidate", **candidate_of(leg))
+
+    async def connect(self, leg: Leg) -> None:
+        """The media connection comes up."""
+        await self.pass_candidate(leg)
+        await self.scene.until("the media connection", leg.peer.connect)
+
+    # The end
+
+    async def close(self) -> None:
+        """An administrator closes the room."""
+        await self.scene.close_room(self.name)
+        ended = [{"stream": stream.id} for stream in self.streams.values()]
+        self.streams.clear()
+        await self.told("close", "closing", {"closing": {"scope": "room"}, "streamEnded": ended})
+
+    async def close_unseen(self) -> None:
+        """An administrator closes the room, which is empty."""
+        await self.scene.close_room(self.name)
+        self.state = "closing"
+
+    # Who is told
+
+    async def told(
+        self,
+        trigger: str,
+        dest: str,
+        facts: Facts,
+        *,
+        people: Sequence[Client] | None = None,
+        asker: Client | None = None,
+        owner: Client | None = None,
+        ref: Ref | None = None,
+        asked: str | None = None,
+    ) -> None:
+        """Each of `people` (the members unless given) gets what the row tells him, in order, and nothing between.
+
+        The members get what is told of the room's move, if it moved. The last of the reply's type bears `ref`.
+        """
+        row = self.machine.row(trigger, self.state, dest)
+        if row is None:
+            raise NotReachable(f"the room has no row {self.state} —{trigger}→ {dest}")
+        moved, self.state = self.state != dest, dest
+        state = {"state": dest, "participants": len(self.members), "streams": len(self.streams)}
+        for client in self.members if people is None else people:
+            if client.gone:
+                continue
+            expected = [
+                Expected(tell.message, dict(one))
+                for tell in row.tells
+                if _concerns(tell, client, asker, owner)
+                for one in _facts(facts, tell)
+            ]
+            if moved and client in self.members:
+                expected += [Expected(tell.message, state) for tell in self.machine.moves_tell]
+            _mark(expected, ref if client is asker else None, self.scene.spec.replies.get(asked or trigger))
+            await client.expect(*expected)
+
+    def _others(self, client: Client) -> list[Client]:
+        return [member for member in self.members if member is not client]
+
+    def _rest(self) -> str:
+        """Where a leave leads to."""
+        if self.state == "closing":
+            return "closing"
+        if not self.members:
+            return "empty"
+        return "broadcasting" if self.streams else "waiting"
+
+    def _snapshot(self, dest: str, *, resumed: bool = False) -> Message:
+        people, streams = {client.me for client in self.members}, set(self.streams)
+        return {
+            "room": self.name,
+            "state": dest,
+            "participants": Where(f"those of {sorted(people)}", lambda found: _ids(found) == people),
+            "streams": Where(f"those of {sorted(streams)}", lambda found: _ids(found) == streams),
+            "resumed": resumed,
+        }
+
+
+def person(client: Client, *, away: bool = False) -> Message:
+    """Somebody as everybody must see him."""
+    return {"id": client.me, "name": client.name, "away": away}
+
+
+def candidate_of(leg: Leg) -> Message:
+    """The fields of the message that passes the peer's candidate."""
+    return {
+        "stream": leg.id,
+        "candidate": leg.peer.candidate,
+        "sdpMid": "0",
+        "sdpMLineIndex": 0,
+        "usernameFragment": leg.peer.ufrag,
+    }
+
+
+def refused(row: Row | None, code: str, message: Message) -> None:
+    """The message is a refusal with this code. Raises `Failed`."""
+    if (message.get("type"), message.get("code")) != ("error", code):
+        raise Failed(f"error with code {code}" + (f" by {row.key}" if row else ""), shown(message))
+
+
+def _concerns(tell: Tell, client: Client, asker: Client | None, owner: Client | None) -> bool:
+    match tell.to:
+        case "asker":
+            return client is asker
+        case "others":
+            return client is not asker
+        case "owner":
+            return client is owner
+    return True
+
+
+def _facts(facts: Facts, tell: Tell) -> Sequence[Message]:
+    found = facts.get(f"{tell.message}/{tell.to}", facts.get(tell.message))
+    if found is None:
+        return () if tell.when else ({},)
+    return (found,) if isinstance(found, Mapping) else found
+
+
+def _mark(expected: list[Expected], ref: Ref | None, reply: str | None) -> None:
+    """The reply bears the ref, everything else none."""
+    for one in expected:
+        one.fields = {**one.fields, "ref": None}
+    replies = [one for one in expected if one.type == reply]
+    if ref is not None and replies:
+        replies[-1].fields["ref"] = ref
+
+
+def _ids(found: object) -> set[str]:
+    return {item["id"] for item in found} if isinstance(found, list) else set()

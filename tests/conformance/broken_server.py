@@ -1,0 +1,258 @@
+"""`python -m tests.conformance.broken_server FAULT [option]…`: `roomfsm serve` with one fault in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+import roomfsm.lifecycle.legality
+import roomfsm.rooms.room
+from roomfsm.cli import main
+from roomfsm.lifecycle.room import ROOM, RoomEffect
+from roomfsm.lifecycle.table import STAYS, Guard, Row
+from roomfsm.protocol.client import Candidate
+from roomfsm.protocol.errors import CloseCode, ErrorCode
+from roomfsm.protocol.server import (
+    Answer,
+    ChatSaid,
+    ParticipantChanged,
+    ParticipantLeft,
+    Pong,
+    RoomState,
+    StreamStarted,
+)
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.events import Ask
+from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.news import tell
+from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.room import Room
+from roomfsm.signaling.connection import Connection
+from roomfsm.signaling.registry import Registry
+
+FAULTS: dict[str, Callable[[], None]] = {}
+
+
+def fault(function: Callable[[], None]) -> Callable[[], None]:
+    FAULTS[function.__name__] = function
+    return function
+
+
+def put(owner: object, name: str, wrong: Callable[[Any], Any]) -> None:
+    """What `owner` has under that name is exchanged for what `wrong` makes of it."""
+    setattr(owner, name, wrong(getattr(owner, name)))
+
+
+def rows(change: Callable[[Row[Any]], Row[Any]], *more: Row[Any]) -> None:
+    """Each row of the room's table is exchanged for what `change` makes of it; more rows follow."""
+    for cached in ("_index", "_machine", "triggers"):
+        vars(ROOM).pop(cached, None)
+    object.__setattr__(ROOM, "rows", (*map(change, ROOM.rows), *more))
+
+
+def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) -> None:
+    """The guards of that code are exchanged for what `change` makes of them, or dropped."""
+
+    def changed(row: Row[Any]) -> Row[Any]:
+        found = (change(old) if old.code is code else old for old in row.guards)
+        return replace(row, guards=tuple(new for new in found if new is not None))
+
+    rows(changed)
+
+
+def telling(wrong: Callable[..., None]) -> None:
+    """The room tells its people otherwise: called as `tell` is."""
+    put(roomfsm.rooms.room, "tell", lambda _: wrong)
+
+
+@fault
+def a_row_removed() -> None:
+    rows(lambda row: replace(row, sources=("broadcasting",)) if row.triggers == ("chat",) else row)
+
+
+@fault
+def a_row_added() -> None:
+    rows(lambda row: row, Row(("chat",), ("closing",), STAYS, (), (RoomEffect.SAY,)))
+
+
+@fault
+def a_guard_removed() -> None:
+    guard(ErrorCode.OWN_STREAM, lambda old: None)
+
+
+@fault
+def a_bound_off_by_one() -> None:
+    guard(ErrorCode.ROOM_FULL, lambda old: replace(old, holds=lambda facts: facts.people <= facts.max_people + 1))
+
+
+@fault
+def another_error_code() -> None:
+    guard(ErrorCode.NOT_YOUR_STREAM, lambda old: replace(old, code=ErrorCode.OWN_STREAM))
+
+
+@fault
+def allowed_in_another_order() -> None:
+    def turned(allowed: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
+        return lambda session, room: tuple(reversed(allowed(session, room)))
+
+    put(roomfsm.rooms.room, "allowed", turned)
+    put(roomfsm.lifecycle.legality, "allowed", turned)
+
+
+@fault
+def a_message_lost() -> None:
+    def lossy(people: Iterable[Participant], message: Any, replied: Any = None, **how: Any) -> None:
+        if isinstance(message, ParticipantLeft):
+            people = [person for person in people if person is replied]
+        tell(people, message, replied, **how)
+
+    telling(lossy)
+
+
+@fault
+def room_state_before_joined() -> None:
+    def early(snapshot: Callable[..., None]) -> Callable[..., None]:
+        def wrong(room: Room, participant: Participant, ref: Any, resumed: bool = False) -> None:
+            if not resumed and len(room.people) == 1:
+                participant.send(RoomState(state=room.state, participants=1, streams=0))
+            snapshot(room, participant, ref, resumed)
+
+        return wrong
+
+    put(Room, "_send_snapshot", early)
+    put(Room, "_tell_state", lambda told: lambda room, step: step.trigger == "join" or told(room, step))
+
+
+@fault
+def room_state_before_stream_started() -> None:
+    held: list[Callable[[], None]] = []
+
+    def holding(people: Iterable[Participant], message: Any, replied: Any = None, **how: Any) -> None:
+        if isinstance(message, StreamStarted):
+            held.append(lambda: tell(people, message, replied, **how))
+        else:
+            tell(people, message, replied, **how)
+
+    def late(handle: Callable[..., None]) -> Callable[..., None]:
+        def wrong(room: Room, event: Any) -> None:
+            handle(room, event)
+            while held:
+                held.pop()()
+
+        return wrong
+
+    telling(holding)
+    put(Room, "_handle", late)
+
+
+@fault
+def the_answer_to_everybody() -> None:
+    def shouted(send: Callable[..., None]) -> Callable[..., None]:
+        def wrong(participant: Participant, message: Any) -> None:
+            if isinstance(message, Answer):
+                room: Any = participant.link.room
+                for other in room.people.values():
+                    send(other, message)
+            else:
+                send(participant, message)
+
+        return wrong
+
+    put(Participant, "send", shouted)
+
+
+@fault
+def chat_heard_in_other_rooms() -> None:
+    rooms: list[Room] = []
+
+    def known(run: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrong(room: Room, on_over: Callable[[], None]) -> None:
+            rooms.append(room)
+            await run(room, on_over)
+
+        return wrong
+
+    def leaky(people: Iterable[Participant], message: Any, replied: Any = None, **how: Any) -> None:
+        tell(people, message, replied, **how)
+        if isinstance(message, ChatSaid):
+            for room in rooms:
+                tell([person for person in room.people.values() if person not in people], message)
+
+    put(Room, "run", known)
+    telling(leaky)
+
+
+@fault
+def no_ref_in_a_reply() -> None:
+    def forgetful(people: Iterable[Participant], message: Any, replied: Any = None, **how: Any) -> None:
+        if isinstance(message, ParticipantChanged):
+            how.pop("ref", None)
+        tell(people, message, replied, **how)
+
+    telling(forgetful)
+
+
+@fault
+def a_reply_to_candidates() -> None:
+    def polite(take: Callable[..., None]) -> Callable[..., None]:
+        def wrong(room: Room, event: Ask) -> None:
+            take(room, event)
+            room.people[event.link.participant_id].send(Pong(ref=event.message.ref))
+
+        return wrong
+
+    put(Room, "_pass_candidate", polite)
+
+
+@fault
+def late_candidates_are_swallowed() -> None:
+    def silent(refuse: Callable[..., None]) -> Callable[..., None]:
+        def wrong(room: Room, event: Any, refusal: Any) -> None:
+            if not (isinstance(event, Ask) and isinstance(event.message, Candidate)):
+                refuse(room, event, refusal)
+
+        return wrong
+
+    put(Room, "_refuse", silent)
+
+
+@fault
+def resume_forgets() -> None:
+    put(Registry, "resumable", lambda right: lambda registry, token: None)
+
+
+@fault
+def another_close_code() -> None:
+    def changed(close: Callable[..., None]) -> Callable[..., None]:
+        def wrong(connection: Connection, code: CloseCode) -> None:
+            close(connection, CloseCode.NORMAL if code is CloseCode.RESUMED_ELSEWHERE else code)
+
+        return wrong
+
+    put(Connection, "close_soon", changed)
+
+
+@fault
+def a_field_of_another_type() -> None:
+    def changed(add: Callable[..., Any]) -> Callable[..., Any]:
+        def wrong(history: ChatHistory, *about: Any) -> Any:
+            line = add(history, *about)
+            return msgspec.structs.replace(line, at=str(line.at))
+
+        return wrong
+
+    put(ChatHistory, "add", changed)
+
+
+@fault
+def a_stream_is_never_live() -> None:
+    put(Stream, "_flow_of", lambda right: lambda stream, event: None)
+
+
+if __name__ == "__main__":
+    FAULTS[sys.argv[1]]()
+    main(["serve", *sys.argv[2:]])

@@ -1,0 +1,79 @@
+"""Each deliberate fault in a server is found, by the checks that are about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.broken_server import FAULTS
+from tests.conformance.kit import SMALL, Run, run_kit
+from tests.system.program import running
+
+FINDS = {
+    "a_row_removed": {"cell/joined/waiting/chat", "row/room/waiting/chat/waiting"},
+    "a_row_added": {"cell/joined/closing/chat"},
+    "a_guard_removed": {"guard/room/view/own_stream"},
+    "a_bound_off_by_one": {"guard/room/join/room_full", "error/switch/room_full"},
+    "another_error_code": {"guard/room/unpublish/not_your_stream"},
+    "allowed_in_another_order": {"cell/connected/-/chat", "cell/joined/waiting/view", "cell/joined/closing/chat"},
+    "a_message_lost": {"row/room/waiting/leave/waiting", "row/room/broadcasting/leave/waiting"},
+    "room_state_before_joined": {"row/room/empty/join/waiting", "cell/connected/-/join"},
+    "room_state_before_stream_started": {"row/room/waiting/publish/broadcasting", "cell/joined/waiting/publish"},
+    "the_answer_to_everybody": {"row/stream/negotiating/answered/negotiating", "cell/joined/waiting/publish"},
+    "chat_heard_in_other_rooms": {"row/room/waiting/chat/waiting", "row/room/broadcasting/chat/broadcasting"},
+    "no_ref_in_a_reply": {"row/room/waiting/rename/waiting", "cell/joined/broadcasting/rename"},
+    "a_reply_to_candidates": {
+        "cell/joined/broadcasting/candidate",
+        "row/room/broadcasting/candidate/broadcasting",
+        "race/candidate-before-answer",
+    },
+    "late_candidates_are_swallowed": {"race/late-candidate/unview", "guard/room/candidate/no_such_stream"},
+    "resume_forgets": {"row/session/away/reattach/joined", "row/room/waiting/back/waiting"},
+    "another_close_code": {"row/session/joined/reattach/joined"},
+    "a_field_of_another_type": {"row/room/waiting/chat/waiting", "order/chat"},
+    "a_stream_is_never_live": {"row/stream/negotiating/flowing/live", "cell/stream/live/view"},
+}
+
+
+async def run_against(fault: str, folder: Path, media_server: str, *options: str, notice: float = 1.5) -> Run:
+    arguments = ("--log-level=error", f"--kurento={media_server}", *SMALL, f"--closing-notice={notice}")
+    with running(folder, *arguments, program=("tests.conformance.broken_server", fault)) as program:
+        run = await run_kit(folder, program.url, *options)
+    print(run.out, run.err)
+    return run
+
+
+def test_every_fault_is_tried() -> None:
+    assert set(FINDS) == set(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FINDS)
+async def test_a_fault_is_found(fault: str, tmp_path: Path, media_server: str) -> None:
+    chosen = [f"--only={check}" for check in FINDS[fault]]
+    # What the fault has nothing to do with passes.
+    other = "ws/ping"
+    # Nobody waits in vain for a room that closes with notice, where none is to be seen.
+    notice = 1.5 if any("closing" in check for check in FINDS[fault]) else 0
+    options = (*chosen, f"--only={other}", "--timeout=3")
+    run = await run_against(fault, tmp_path, media_server, *options, notice=notice)
+    assert run.code == 1
+    assert run.ids("failed") == FINDS[fault]
+    assert run.ids("passed") == {other}
+
+
+async def test_a_failure_shows_how_it_came_about(tmp_path: Path, media_server: str) -> None:
+    """A whole run: what has nothing to do with the fault passes."""
+    run = await run_against("a_row_removed", tmp_path, media_server, "--timeout=5")
+    assert run.code == 1
+    failed = {check["id"]: check for check in run.report["checks"] if check["status"] == "failed"}
+    assert failed.keys() >= FINDS["a_row_removed"]
+    assert len(failed) < run.report["passed"] / 2
+    shown = failed["cell/joined/waiting/chat"]
+    assert shown["path"] == "room: empty —join→ waiting, then chat"
+    assert shown["expected"].startswith("at Ada: chat #")
+    assert 'code: "illegal_in_state"' in shown["came"]
+    said = [line for line in shown["messages"] if line.startswith("Ada →")]
+    assert [line.split()[2] for line in said] == ["join", "chat"]
+    for part in (f"FAILED {shown['id']}", shown["path"], shown["expected"], shown["came"], *shown["messages"]):
+        assert part in run.out

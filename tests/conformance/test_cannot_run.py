@@ -1,0 +1,227 @@
+"""What is no server of the protocol is told so at once, in words: exit code 2, no report, no traceback."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.conformance.outcome import CannotRun
+from roomfsm.conformance.raw import Target
+from roomfsm.conformance.runner import greet
+from roomfsm.conformance.spec import Spec
+from roomfsm.documents.asyncapi import document as our_document
+from tests.conformance.kit import Run, run_kit
+
+SPEC = Spec(our_document())
+
+type Serve = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+@asynccontextmanager
+async def fake(serve: Serve) -> AsyncIterator[str]:
+    """A server of another kind; the address at which a websocket would be."""
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/ws"
+        nursery.cancel_scope.cancel()
+
+
+async def read_head(stream: trio.SocketStream) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += await stream.receive_some(4096)
+    return head
+
+
+async def upgrade(stream: trio.SocketStream, protocol: bytes | None = b"roomfsm.v1", proof: bytes = b"") -> None:
+    """The handshake of a websocket server (RFC 6455 section 4.2.2), or one with a wrong proof."""
+    key = (await read_head(stream)).partition(b"sec-websocket-key: ")[2].partition(b"\r\n")[0]
+    guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    proof = proof or base64.b64encode(hashlib.sha1(key + guid).digest())
+    lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
+    lines.append(b"Sec-WebSocket-Accept: " + proof)
+    if protocol is not None:
+        lines.append(b"Sec-WebSocket-Protocol: " + protocol)
+    await stream.send_all(b"\r\n".join([*lines, b"", b""]))
+
+
+def text(payload: bytes) -> bytes:
+    return bytes([0x81, len(payload)]) + payload
+
+
+async def drain(stream: trio.SocketStream) -> None:
+    while await stream.receive_some(4096):
+        pass
+
+
+async def only_http(stream: trio.SocketStream) -> None:
+    await read_head(stream)
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+
+async def no_http(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"SSH-2.0-OpenSSH_9.2\r\n")
+    await drain(stream)
+
+
+async def ends_at_once(stream: trio.SocketStream) -> None:
+    await read_head(stream)
+
+
+async def never_answers(stream: trio.SocketStream) -> None:
+    await trio.sleep_forever()
+
+
+async def silent(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await trio.sleep_forever()
+
+
+async def closes(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await stream.send_all(b"\x88\x02\x03\xe8")
+    await drain(stream)
+
+
+async def cuts(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+
+
+async def another_subprotocol(stream: trio.SocketStream) -> None:
+    await upgrade(stream, b"chat.v2")
+    await trio.sleep_forever()
+
+
+async def no_subprotocol(stream: trio.SocketStream) -> None:
+    await upgrade(stream, None)
+    await trio.sleep_forever()
+
+
+async def another_language(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await stream.send_all(text(b'{"jsonrpc":"2.0","method":"hello"}'))
+    await drain(stream)
+
+
+async def no_json(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await stream.send_all(text(b"hello there"))
+    await drain(stream)
+
+
+async def another_version(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await stream.send_all(text(b'{"type":"welcome","protocol":"roomfsm.v9"}'))
+    await drain(stream)
+
+
+async def no_frames(stream: trio.SocketStream) -> None:
+    await upgrade(stream)
+    await stream.send_all(b"\xff" * 50)
+    await drain(stream)
+
+
+async def wrong_proof(stream: trio.SocketStream) -> None:
+    await upgrade(stream, proof=b"AAAA")
+    await trio.sleep_forever()
+
+
+def told(run: Run, words: str) -> None:
+    assert run.code == 2, (run.out, run.err)
+    assert words in run.err
+    assert run.err.startswith("roomfsm conformance: ")
+    assert run.err.count("\n") == 1
+    assert (run.out, run.report) == ("", {})
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        (only_http, "is no websocket: it answered HTTP 200"),
+        (no_http, "does not answer the websocket handshake"),
+        (ends_at_once, "does not answer with HTTP"),
+        (never_answers, "does not answer the websocket handshake"),
+        (silent, "says nothing: a welcome was awaited for 1 s"),
+        (closes, "closes the connection without a welcome"),
+        (cuts, "closes the connection without a welcome"),
+        (another_subprotocol, "speaks the subprotocol 'chat.v2', not roomfsm.v1"),
+        (no_subprotocol, "speaks no subprotocol, not roomfsm.v1"),
+        (another_language, 'its first message is no welcome: {"jsonrpc"'),
+        (no_json, "its first message is no welcome: hello there"),
+        (another_version, "speaks 'roomfsm.v9', not roomfsm.v1"),
+        (no_frames, "sends no websocket frames"),
+        (wrong_proof, "its Sec-WebSocket-Accept is wrong"),
+    ],
+)
+async def test_another_server(serve: Serve, words: str) -> None:
+    with trio.fail_after(10):
+        async with fake(serve) as url:
+            with pytest.raises(CannotRun) as error:
+                await greet(Target.parse(url), SPEC, 1.0)
+    assert words in str(error.value)
+
+
+async def test_the_program_says_so(tmp_path: Path) -> None:
+    async with fake(silent) as url:
+        told(
+            await run_kit(tmp_path, url, "--timeout=0.5", bound=20),
+            "says nothing: a welcome was awaited for 0.5 s",
+        )
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    with trio.socket.socket() as unused:
+        await unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        told(await run_kit(tmp_path, f"ws://127.0.0.1:{port}/ws", bound=20), "Connection refused")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/ws", "127.0.0.1:8080", "ws://", "ws://host:port/ws", "ws://[/"])
+def test_no_address(url: str) -> None:
+    with pytest.raises(CannotRun, match="not a websocket address"):
+        Target.parse(url)
+
+
+@pytest.mark.parametrize("document", [{}, {"x-roomfsm": 7}, {"x-roomfsm": {}, "components": {"schemas": {}}}])
+def test_no_specification(document: dict[str, Any]) -> None:
+    with pytest.raises(CannotRun, match=r"no AsyncAPI document of roomfsm\.v1"):
+        Spec(document)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), ("{", "is not JSON"), ("[]", "is no AsyncAPI document")]
+)
+async def test_no_file_of_a_specification(content: str | None, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    if content is not None:
+        file.write_text(content)
+    told(await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}", bound=20), words)
+
+
+async def test_a_server_that_hangs_after_the_welcome_fails_each_check_in_its_time(tmp_path: Path) -> None:
+    """It is not the kit that hangs."""
+    welcome = (
+        b'{"type":"welcome","protocol":"roomfsm.v1","server":"mute","session":"p1","resumeToken":"t",'
+        b'"resumeWindow":30,"heartbeat":20,"iceServers":[],"limits":{"messageBytes":1000,"messageBurst":9,'
+        b'"messageRate":9,"chatText":99,"displayName":64,"people":9,"presenters":9,"views":9,"candidates":9}}'
+    )
+
+    async def mute(stream: trio.SocketStream) -> None:
+        await upgrade(stream)
+        await stream.send_all(b"\x81\x7e" + len(welcome).to_bytes(2) + welcome)
+        await drain(stream)
+
+    async with fake(mute) as url:
+        run = await run_kit(tmp_path, url, "--timeout=0.5", "--only=cell/connected/*", "--no-media", bound=30)
+    assert run.code == 1
+    assert run.report["server"] == "mute"
+    assert {check["came"] for check in run.report["checks"]} == {"nothing of it within 0.5 s"}
+    assert "expected  at Zoe: joined #" in run.out

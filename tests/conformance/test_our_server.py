@@ -1,0 +1,116 @@
+"""Our own server, with everything in it, does what the specification says in every cell and transition."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import trio
+
+from tests.conformance.kit import SMALL, Run, run_kit
+from tests.serving import serving
+from tests.system.program import Program, running
+
+REASONS = {
+    "needs the media server's death",
+    "a media server speaks of silence only after media were seen; nobody is told",
+    "a media server speaks of silence once; nobody is told",
+    "of an endpoint that is being released: nobody is told",
+    "one who is away has no connection to say goodbye over",
+    "needs as many rooms as the server may have",
+    "needs the server's end",
+    "needs the instant between a room's end and its people's dismissal",
+    "needs the media server's absence",
+    "needs a fault of the media server",
+}
+"""Why some of what the document has can be seen of no server from outside."""
+
+
+ONLY_THESE = ("--only=limit/*", "--only=cell/joined/closing/*", "--only=row/session/*", "--only=guard/*")
+
+
+async def checked(folder: Path, program: Program, *options: str) -> Run:
+    run = await run_kit(folder, program.url, *options)
+    print(run.out, run.err)
+    return run
+
+
+async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> None:
+    junit = tmp_path / "report.xml"
+    with running(tmp_path, *SMALL) as program:
+        run = await checked(tmp_path, program, f"--report=junit={junit}")
+    assert run.code == 0
+    report = run.report
+    for coverage in (report["cells"], report["transitions"]):
+        assert coverage["reached"] == coverage["reachable"] > 0
+    assert report["cells"]["reachable"] == report["cells"]["all"] == 4 * 12 + 2 * 4 * 3
+    assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
+    assert report["failed"] == 0
+    assert report["seconds"] < 60
+    # The three reports tell the same.
+    assert f"passed {report['passed']}, failed 0, not reachable {report['notReachable']}" in run.out
+    cases = list(ElementTree.parse(junit).iter("testcase"))
+    assert [case.get("name") for case in cases] == [check["id"] for check in report["checks"]]
+    skipped = {case.get("name") for case in cases if case.find("skipped") is not None}
+    assert skipped == run.ids("not reachable")
+    assert "Traceback" not in program.log.read_text()
+
+
+async def test_what_is_too_large_to_be_met_is_not_reachable(tmp_path: Path, media_server: str) -> None:
+    """A server with the settings that it has by itself."""
+    with running(tmp_path, f"--kurento={media_server}") as program:
+        run = await checked(tmp_path, program, "--patience=0", "--max-connections=30", *ONLY_THESE)
+    assert run.code == 0
+    reasons = {check["id"]: check["reason"] for check in run.report["checks"] if "reason" in check}
+    assert "too soon" in reasons["cell/joined/closing/chat"]
+    assert "--max-connections 30" in reasons["limit/people"]
+    assert "--patience" in reasons["row/session/away/expire/gone"]
+
+
+async def test_without_media(tmp_path: Path, media_server: str) -> None:
+    with running(tmp_path, f"--kurento={media_server}", *SMALL) as program:
+        run = await checked(tmp_path, program, "--no-media", "--only=row/*", "--only=cell/*", "--only=limit/*")
+    assert run.code == 0
+    assert "row/room/waiting/publish/broadcasting" in run.ids("not reachable")
+    assert "row/room/waiting/chat/waiting" in run.ids("passed")
+
+
+async def test_without_the_control_api_the_rest_is_checked(tmp_path: Path, media_server: str) -> None:
+    async with serving(media_server) as server:
+        run = await run_kit(tmp_path, server.url, "--control=http://127.0.0.1:9", "--only=row/room/*/close/*")
+    assert run.code == 0
+    assert len(run.ids("not reachable")) == 3
+
+
+async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Path, Path]) -> None:
+    certfile, keyfile = certificate
+    async with serving(media_server, certfile=str(certfile), keyfile=str(keyfile)) as server:
+        refused = await run_kit(tmp_path, server.url)
+        assert refused.code == 2
+        assert "certificate" in refused.err
+        run = await run_kit(tmp_path, server.url, "--insecure", "--only=ws/*", "--only=cell/connected/*")
+    assert run.code == 0, run.out
+
+
+async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
+    listed = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", "--list", "--only=guard/room/publish/*")
+    assert listed.out.split() == [
+        "guard/room/publish/already_publishing",
+        "guard/room/publish/too_many_presenters",
+    ]
+    none = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", "--list", "--only=no-such-check")
+    assert (none.code, none.out) == (2, "")
+    assert "--list" in none.err
+
+
+async def test_another_document_is_held_against_the_server(tmp_path: Path, media_server: str) -> None:
+    written = await trio.run_process([sys.executable, "-m", "roomfsm", "spec"], capture_stdout=True)
+    text = written.stdout.decode()
+    assert '"participantLeft"' in text
+    spec = tmp_path / "spec.json"
+    spec.write_text(text.replace('"participantLeft"', '"participantGone"'))
+    async with serving(media_server) as server:
+        run = await run_kit(tmp_path, server.url, f"--spec={spec}", "--only=row/room/waiting/leave/waiting")
+    assert run.code == 1
+    assert "there is no message of type 'participantLeft' from a server" in run.out

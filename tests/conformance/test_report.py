@@ -1,0 +1,93 @@
+"""The reports of a run in which something failed, whatever strange text came with it."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+from roomfsm.conformance.outcome import Record, shown
+from roomfsm.conformance.report import Report
+from roomfsm.conformance.runner import FAILED, NOT_REACHABLE, PASSED, Result
+from roomfsm.conformance.scene import Check, Scene
+
+
+async def nothing(scene: Scene) -> None:
+    """No check at all."""
+
+
+STRANGE = 'chat {text: "<&]]>\x00\ud83e\u202e"}'
+REPORT = Report(
+    "ws://host/ws",
+    "roomfsm.v1",
+    "server/1",
+    1.5,
+    [
+        Result(Check("cell/connected/-/ping", nothing, "session: connected, then ping"), PASSED, 0.1),
+        Result(
+            Check("cell/joined/waiting/chat", nothing, "room: empty —join→ waiting"),
+            FAILED,
+            0.2,
+            "chat",
+            STRANGE,
+            messages=["Ada → chat #1", f"Ada ← {STRANGE}"],
+        ),
+        Result(Check("cell/joined/closing/chat", nothing), NOT_REACHABLE, 0.0, reason="too soon"),
+        Result(Check("row/room/waiting/chat/waiting", nothing), PASSED, 0.3),
+    ],
+)
+
+
+def test_text() -> None:
+    text = REPORT.as_text()
+    assert "cells        1 of 2 reachable (50 %), 3 in all" in text
+    assert "transitions  1 of 1 reachable (100 %), 1 in all" in text
+    assert "passed 2, failed 1, not reachable 1" in text
+    for part in ("FAILED cell/joined/waiting/chat", "room: empty —join→ waiting", "  1 Ada → chat #1", "too soon"):
+        assert part in text
+
+
+def test_json() -> None:
+    report = json.loads(REPORT.as_json())
+    assert report["cells"] == {"reached": 1, "reachable": 2, "all": 3}
+    assert (report["passed"], report["failed"], report["notReachable"]) == (2, 1, 1)
+    assert report["checks"][1]["came"] == STRANGE
+    assert report["checks"][2] == {
+        "id": "cell/joined/closing/chat",
+        "status": "not reachable",
+        "seconds": 0.0,
+        "path": None,
+        "reason": "too soon",
+    }
+
+
+def test_what_would_steer_the_terminal_is_not_printed() -> None:
+    assert shown({"type": "chat", "text": "\x1b[2J\u202ea\nb"}) == 'chat {text: "·[2J·a⏎b"}'
+    assert shown("\x1b[2J") == "·[2J"
+
+
+def test_junit() -> None:
+    root = ElementTree.fromstring(REPORT.as_junit().encode("utf-8"))
+    cells, rows = root.iter("testsuite")
+    counts = [cells.get(name) for name in ("name", "tests", "failures", "skipped", "errors")]
+    assert counts == ["cell", "3", "1", "1", "0"]
+    assert (rows.get("name"), rows.get("failures")) == ("row", "0")
+    failure = cells.find("testcase/failure")
+    assert failure is not None
+    assert '"<&]]>' in (failure.text or "")
+    assert cells.find("testcase/skipped") is not None
+
+
+def test_a_message_is_shown_short() -> None:
+    message = {"type": "answer", "ref": 3, "stream": "p.camera", "sdp": "v=0\r\n" * 100, "ok": True, "no": None}
+    line = shown(message)
+    assert line.startswith('answer #3 {stream: "p.camera", sdp: "v=0⏎')
+    assert line.endswith('(500 characters)", ok: true, no: null}')
+
+
+def test_a_long_record_is_cut_in_its_middle() -> None:
+    record = Record()
+    for number in range(1000):
+        record.sent("Ada", str(number))
+    lines = record.excerpt()
+    assert (lines[0], lines[-1], len(lines)) == ("Ada → 0", "Ada → 999", 61)
+    assert "… 940 more …" in lines

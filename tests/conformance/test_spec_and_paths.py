@@ -1,0 +1,111 @@
+"""What the kit reads off the document: which messages are none, what fields may hold, and the shortest ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roomfsm.conformance.checks import all_checks
+from roomfsm.conformance.paths import diagram, rows_to, way_to
+from roomfsm.conformance.raw import Target
+from roomfsm.conformance.scene import Options, Plan
+from roomfsm.conformance.spec import Spec
+from roomfsm.conformance.wire import Expected, Where
+from roomfsm.documents.asyncapi import document
+
+SPEC = Spec(document())
+LINE = {"seq": 1, "participant": "p1", "name": "Ada", "text": "hello", "at": 1}
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        ({"type": "pong"}, None),
+        ({"type": "pong", "ref": 7, "more": "than is known"}, None),
+        ({"type": "chat", "line": LINE}, None),
+        ({"type": "roomState", "state": "waiting", "participants": 1, "streams": 0}, None),
+        ({"type": "roomState", "state": "asleep", "participants": 1, "streams": 0}, "$.state"),
+        ({"type": "chat", "line": {**LINE, "at": "1"}}, "$.line.at"),
+        ({"type": "chat", "line": {"seq": 1}}, "$.line"),
+        ({"type": "error", "code": "no_such_code", "detail": "?"}, "$.code"),
+        ({"type": "pong", "ref": -1}, "$.ref"),
+        ({"type": "dance"}, "'dance'"),
+        ({"type": "join", "room": "blue"}, "'join'"),
+        ({"type": ["pong"]}, "['pong']"),
+        ([], "None"),
+        (None, "None"),
+    ],
+)
+def test_what_a_server_may_send(message: Any, fault: str | None) -> None:
+    found = SPEC.fault(message)
+    assert (found is None) == (fault is None), found
+    assert fault is None or fault in str(found)
+
+
+def test_fields_of_a_clients_message() -> None:
+    fields = SPEC.fields("candidate")
+    assert [name for name, field in fields.items() if field.required] == ["stream", "candidate"]
+    assert fields["candidate"].longest() == 1024
+    assert fields["sdpMLineIndex"].longest() is None
+    assert SPEC.fields("publish")["source"].shapes[0]["enum"] == ["camera", "screen"]
+
+
+@pytest.mark.parametrize(
+    ("session", "room", "triggers"),
+    [
+        ("connected", None, []),
+        ("joined", "waiting", ["join"]),
+        ("joined", "broadcasting", ["join", "publish"]),
+        ("joined", "closing", ["join", "close"]),
+    ],
+)
+def test_the_shortest_way_to_a_pair_of_states(session: str, room: str | None, triggers: list[str]) -> None:
+    way = way_to(SPEC, SPEC.pair(session, room), ("publish", "close", "join"))
+    assert way is not None
+    assert [step.trigger for step in way] == triggers
+
+
+def test_there_may_be_no_way() -> None:
+    assert way_to(SPEC, SPEC.pair("joined", "broadcasting"), ("join", "close")) is None
+    assert rows_to(SPEC.machines["stream"], "stalled", ("silent", "end")) is None
+
+
+def test_a_path_is_shown_as_in_the_diagram() -> None:
+    stream = SPEC.machines["stream"]
+    rows = rows_to(stream, "stalled", ("flowing", "silent"))
+    assert rows is not None
+    assert diagram(stream, rows) == "stream: negotiating —flowing→ live —silent→ stalled"
+    assert diagram(stream, []) == "stream: negotiating"
+
+
+def test_every_cell_and_every_row_has_a_check_and_no_two_have_one_name() -> None:
+    plan = Plan(SPEC, Target.parse("ws://localhost/ws"), None, Options(8, 10.0, 5.0, 60, True), {})
+    ids = [check.id for check in all_checks(plan)]
+    assert len(ids) == len(set(ids))
+    for pair in document()["x-roomfsm"]["legality"]:
+        for message in (*pair["allowed"], *pair["refused"]):
+            assert f"cell/{pair['session']}/{pair['room'] or '-'}/{message}" in ids
+    for name, machine in document()["x-roomfsm"]["machines"].items():
+        for row in machine["transitions"]:
+            assert f"row/{name}/{row['from']}/{row['trigger']}/{row['to']}" in ids
+            for guard in row["guards"]:
+                assert guard["code"] is None or f"guard/{name}/{row['trigger']}/{guard['code']}" in ids
+
+
+@pytest.mark.parametrize(
+    ("message", "fits"),
+    [
+        ({"type": "joined", "you": "p1", "participants": [{"id": "p1"}], "extra": 1}, True),
+        ({"type": "joined", "you": "p1", "participants": [{"id": "p1"}], "resumed": False, "ref": None}, True),
+        ({"type": "joined", "you": "p1", "participants": [{"id": "p1"}], "resumed": True}, False),
+        ({"type": "joined", "you": "p1", "participants": [{"id": "p1"}], "ref": 1}, False),
+        ({"type": "joined", "you": "p2", "participants": [{"id": "p1"}]}, False),
+        ({"type": "joined", "you": "p1", "participants": []}, False),
+        ({"type": "joined", "you": "p1"}, False),
+        ({"type": "pong", "you": "p1", "participants": [{"id": "p1"}]}, False),
+    ],
+)
+def test_which_message_is_the_expected_one(message: dict[str, Any], fits: bool) -> None:
+    fields = {"you": "p1", "resumed": False, "ref": None, "participants": Where("somebody", bool)}
+    assert Expected("joined", fields).fits(message) is fits
