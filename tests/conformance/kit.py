@@ -17,8 +17,8 @@ SMALL = (
     "--candidate-buffer=8",
     "--message-burst=200",
     "--linger=0.4",
-    "--resume-window=2",
-    "--closing-notice=1.5",
+    "--resume-window=3",
+    "--closing-notice=2",
 )
 """Options of a server with which all can be reached that can be at all, and soon."""
 

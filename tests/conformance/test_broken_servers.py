@@ -36,7 +36,7 @@ FINDS = {
 }
 
 
-async def run_against(fault: str, folder: Path, media_server: str, *options: str, notice: float = 1.5) -> Run:
+async def run_against(fault: str, folder: Path, media_server: str, *options: str, notice: float = 2) -> Run:
     arguments = ("--log-level=error", f"--kurento={media_server}", *SMALL, f"--closing-notice={notice}")
     with running(folder, *arguments, program=("tests.conformance.broken_server", fault)) as program:
         run = await run_kit(folder, program.url, *options)
@@ -54,7 +54,7 @@ async def test_a_fault_is_found(fault: str, tmp_path: Path, media_server: str) -
     # What the fault has nothing to do with passes.
     other = "ws/ping"
     # Nobody waits in vain for a room that closes with notice, where none is to be seen.
-    notice = 1.5 if any("closing" in check for check in FINDS[fault]) else 0
+    notice = 2 if any("closing" in check for check in FINDS[fault]) else 0
     options = (*chosen, f"--only={other}", "--timeout=3")
     run = await run_against(fault, tmp_path, media_server, *options, notice=notice)
     assert run.code == 1
