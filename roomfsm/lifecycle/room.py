@@ -48,7 +48,8 @@ class RoomEffect(Effect):
         (
             Tell("streamChanged", Audience.OTHERS, "the leaver viewed it"),
             Tell("streamEnded", Audience.OTHERS, "the leaver published it"),
-            Tell("participantLeft", Audience.ALL),
+            Tell("participantLeft", Audience.OTHERS),
+            Tell("participantLeft", Audience.ASKER, "by `leave`"),
         ),
     )
     MARK_AWAY = (

@@ -47,7 +47,7 @@ SESSION: Table[SessionFacts] = Table(
         Row(("dismissed",), ("joined",), "connected"),
         Row(("dismissed",), ("away",), "gone"),
         Row(("expire",), ("away",), "gone"),
-        Row(("bye",), ("connected", "joined", "away"), "gone"),
+        Row(("bye",), ("connected", "joined"), "gone"),
     ),
     causes={
         "reattach": "another connection resumed this session with its token",

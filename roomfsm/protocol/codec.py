@@ -76,12 +76,14 @@ class Outgoing:
 
     __slots__ = ("is_reply", "merge_key", "message", "payload", "wire")
 
-    def __init__(self, message: ServerMessage, merge_key: str | None = None) -> None:
+    def __init__(self, message: ServerMessage, merge_key: str | None = None, *, is_reply: bool = False) -> None:
         self.message = message
         self.merge_key = merge_key
         self.payload = _encoder.encode(message)
         self.wire: bytes | None = None
-        self.is_reply = isinstance(message, Error | Joined) or getattr(message, "ref", None) is not None
+        self.is_reply = (
+            is_reply or isinstance(message, Error | Joined) or getattr(message, "ref", None) is not None
+        )
 
 
 def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, stream: str | None = None) -> Error:

@@ -59,6 +59,10 @@ class Participant:
         """Deliver a message to this one alone."""
         self.deliver(Outgoing(message))
 
+    def reply(self, message: ServerMessage) -> None:
+        """Answer this one, with a `ref` or without, in the room or just out of it."""
+        self.deliver(Outgoing(message, is_reply=True))
+
     def next_generation(self, stream_id: str) -> int:
         """Count the endpoints that this participant has had for a stream: 1, 2, …"""
         generation = self._generations.get(stream_id, 0) + 1

@@ -271,13 +271,10 @@ class Room:
             self._tell_stream(stream)
         for name in tuple(participant.streams):
             self._drop_stream(self.streams[name], "left")
-        tell(
-            self.people.values(),
-            ParticipantLeft(participant=participant.id, reason=event.reason),
-            participant,
-            ref=event.ref,
-        )
         del self.people[participant.id]
+        tell(self.people.values(), ParticipantLeft(participant=participant.id, reason=event.reason))
+        if event.reason == "left":
+            participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
         self.journal.tallies["session"].forget(participant.id)
         self._log.info("left", participant=participant.id, reason=event.reason, people=len(self.people))
 

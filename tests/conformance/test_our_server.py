@@ -17,7 +17,6 @@ REASONS = {
     "a media server speaks of silence only after media were seen; nobody is told",
     "a media server speaks of silence once; nobody is told",
     "of an endpoint that is being released: nobody is told",
-    "one who is away has no connection to say goodbye over",
     "needs as many rooms as the server may have",
     "needs the server's end",
     "needs the instant between a room's end and its people's dismissal",

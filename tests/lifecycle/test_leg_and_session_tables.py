@@ -47,7 +47,6 @@ SESSIONS: list[Move] = [
     ("away", "reattach", "joined", []),
     ("away", "dismissed", "gone", []),
     ("away", "expire", "gone", []),
-    ("away", "bye", "gone", []),
 ]
 MACHINES: list[tuple[Table[Any], Any, list[Move]]] = [
     (STREAM, None, LEG + STREAM_ONLY),

@@ -354,6 +354,17 @@ def trusting(certfile: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certfile))
 
 
+async def test_a_leave_is_answered_with_a_ref_or_without(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        await ada.send_text('{"type":"leave"}')
+        assert await ada.expect("participantLeft") == {
+            "type": "participantLeft",
+            "participant": ada.me,
+            "reason": "left",
+        }
+
+
 async def test_the_canary_of_the_mended_ping(nursery: trio.Nursery) -> None:
     """trio-websocket 0.12.2: `mend_websockets` replaces a private method, and without it a late ping raises."""
     assert version("trio-websocket") == "0.12.2"

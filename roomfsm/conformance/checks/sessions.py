@@ -157,10 +157,6 @@ async def _bye_joined(scene: Scene, row: Row) -> None:
     await unknown(scene, place.bob.welcome["resumeToken"])
 
 
-async def _bye_away(scene: Scene, row: Row) -> None:
-    raise NotReachable("one who is away has no connection to say goodbye over")
-
-
 async def _goodbye(scene: Scene, *, code: int) -> None:
     place = await bring(scene, "waiting")
     bob = place.bob
@@ -209,5 +205,4 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("expire", "away"): _expire,
     ("bye", "connected"): _bye_connected,
     ("bye", "joined"): _bye_joined,
-    ("bye", "away"): _bye_away,
 }
