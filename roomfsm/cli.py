@@ -78,7 +78,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     try:
         trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
     except* (StartError, ChildStartError, JournalFileError) as group:
-        failure = str(group.exceptions[0])
+        failure = str(_innermost(group))
     if failure:
         _fail(failure, 1)
 
@@ -119,6 +119,11 @@ def configure_logging(level: str, style: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first of the errors that a group, and the groups in it, hold."""
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _announce(settings: Settings, running: Running) -> None:

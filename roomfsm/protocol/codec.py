@@ -16,15 +16,17 @@ _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(Serv
 _encoder = msgspec.json.Encoder()
 
 
-class _RefOnly(msgspec.Struct):
-    """The one field of a message that is worth reading when the others cannot be read."""
+class _Readable(msgspec.Struct):
+    """What of a message is worth reading when the rest cannot be read."""
 
     ref: Ref | None = None
+    type: str | None = None
 
 
-_ref_decoder = msgspec.json.Decoder(_RefOnly)
+_readable_decoder = msgspec.json.Decoder(_Readable)
 # msgspec says where by "… - at `$.name`", and an unknown tag by "Invalid value 'x' - at `$.type`".
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
+_MAX_TYPE = 64
 _MAX_DETAIL = 200
 """An unknown field's name is the client's, and may be as long as its message."""
 _FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<field>[^`]*)`$")
@@ -45,7 +47,8 @@ def decode_client(text: str) -> ClientMessage:
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
     if match := _UNKNOWN_TYPE.match(detail):
-        raise UnknownMessage(f"no message of type '{match['type'][:64]}'", _ref_of(text))
+        type_ = match["type"][:_MAX_TYPE]
+        raise UnknownMessage(f"no message of type '{type_}'", _readable(text).ref, type_)
     where = _PATH.search(detail)
     path = where["path"] if where else "$"
     detail = _PATH.sub("", detail)
@@ -53,7 +56,8 @@ def decode_client(text: str) -> ClientMessage:
         path = f"{path}.{field['field']}"
     elif pattern := _PATTERN.match(detail):
         detail = PATTERN_MEANINGS[pattern["regex"].replace("\\\\", "\\")]
-    raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], _ref_of(text))
+    known = _readable(text)
+    raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], known.ref, known.type)
 
 
 def decode_server(text: str) -> ServerMessage:
@@ -101,15 +105,19 @@ def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, s
                 stream=stream,
                 ref=ref,
             )
-        case Malformed(path=path, ref=own_ref):
-            return Error(code=refusal.code, detail=detail, path=path, ref=own_ref)
-        case UnknownMessage(ref=own_ref):
-            return Error(code=refusal.code, detail=detail, ref=own_ref)
+        case Malformed(path=path, ref=own_ref, message=own_type):
+            return Error(code=refusal.code, detail=detail, path=path, message=own_type, ref=own_ref)
+        case UnknownMessage(ref=own_ref, message=own_type):
+            return Error(code=refusal.code, detail=detail, message=own_type, ref=own_ref)
     return Error(code=refusal.code, detail=detail, message=message, stream=stream, ref=ref)
 
 
-def _ref_of(text: str) -> Ref | None:
+def _readable(text: str) -> _Readable:
+    """Nothing of a message whose ref or type is of a wrong type, or that is no object."""
     try:
-        return _ref_decoder.decode(text).ref
+        readable = _readable_decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return None
+        return _Readable()
+    if readable.type is not None:
+        readable.type = readable.type[:_MAX_TYPE]
+    return readable

@@ -91,17 +91,24 @@ class IllegalInState(Refusal):
 
 
 class Malformed(Refusal):
-    """What arrived is no message of roomfsm.v1; `path` is the field at fault ('$' is the whole message)."""
+    """What arrived is no message of roomfsm.v1; `path` is the field at fault ('$' is the whole message).
 
-    def __init__(self, detail: str, path: str = "$", ref: int | str | None = None) -> None:
+    `ref` and `message` (its type) where they could be read.
+    """
+
+    def __init__(
+        self, detail: str, path: str = "$", ref: int | str | None = None, message: str | None = None
+    ) -> None:
         super().__init__(ErrorCode.MALFORMED, detail)
         self.path = path
         self.ref = ref
+        self.message = message
 
 
 class UnknownMessage(Refusal):
-    """The message's type is none of roomfsm.v1."""
+    """The message's type, `message`, is none of roomfsm.v1."""
 
-    def __init__(self, detail: str, ref: int | str | None = None) -> None:
+    def __init__(self, detail: str, ref: int | str | None = None, message: str | None = None) -> None:
         super().__init__(ErrorCode.UNKNOWN_MESSAGE, detail)
         self.ref = ref
+        self.message = message

@@ -46,7 +46,9 @@ async def open_journal_file(settings: RoomSettings) -> AsyncIterator[Sink | None
     try:
         await trio.to_thread.run_sync(_begin, path)
     except OSError as error:
-        raise JournalFileError(f"{path}: {error.strerror}") from error
+        raise JournalFileError(
+            f"cannot write the journal file {path}: {error.strerror} (see --journal-file)"
+        ) from error
     queue = _Queue(path, settings.journal_file_bytes)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(queue.write_all)

@@ -47,8 +47,9 @@ class Participant:
         self.name = name
         self.deliver = deliver
         self.away = False
-        self.streams: set[str] = set()
-        self.views: set[str] = set()
+        # In order, so that what ends together ends in the order in which it began.
+        self.streams: dict[str, None] = {}
+        self.views: dict[str, None] = {}
         self._generations: dict[str, int] = {}
 
     def info(self) -> ParticipantInfo:

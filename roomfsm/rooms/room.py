@@ -332,7 +332,7 @@ class Room:
         presenter = self.people[event.link.participant_id]
         stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream), self.journal)
         self.streams[stream.id] = stream
-        presenter.streams.add(stream.id)
+        presenter.streams[stream.id] = None
 
         async def on_failure(refusal: Refusal) -> None:
             await self.post(StreamFailed(stream, refusal))
@@ -358,7 +358,7 @@ class Room:
         stream.fire("view")
         view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view), self.journal)
         stream.views[viewer.id] = view
-        viewer.views.add(view.id)
+        viewer.views[view.id] = None
 
         async def on_failure(refusal: Refusal) -> None:
             await self.post(ViewFailed(view, refusal))
@@ -409,7 +409,7 @@ class Room:
         self._tell_unanswered(stream, Refusal(ErrorCode.ENDED))
         stream.end()
         del self.streams[stream.id]
-        stream.participant.streams.discard(stream.id)
+        stream.participant.streams.pop(stream.id, None)
         tell(self.people.values(), StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
@@ -417,7 +417,7 @@ class Room:
         self._tell_unanswered(view, Refusal(ErrorCode.ENDED))
         view.end()
         del view.stream.views[view.participant.id]
-        view.participant.views.discard(view.id)
+        view.participant.views.pop(view.id, None)
 
     def _view_of(self, viewer: Participant, name: str) -> View | None:
         stream = self.streams.get(name)

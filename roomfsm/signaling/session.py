@@ -141,8 +141,7 @@ class Session:
         try:
             message = decode_client(text)
         except Refusal as refusal:
-            # Not its words: what is malformed may quote what the client sent.
-            self._note_refusal("?", Refusal(refusal.code))
+            self._note_refusal(getattr(refusal, "message", None) or "?", refusal)
             self._send(error_of(refusal, None))
             return
         try:

@@ -126,7 +126,9 @@ class House:
             case "rename", _:
                 message = Rename(name="another", ref=ref)
             case "publish", _:
-                message = Publish(source=Source.CAMERA, sdp=OFFER, ref=ref)
+                message = Publish(
+                    source=Source.SCREEN if len(self.asked) % 3 else Source.CAMERA, sdp=OFFER, ref=ref
+                )
             case "unpublish", _:
                 message = Unpublish(stream=person.stream(), ref=ref)
             case "view", [stream]:
@@ -153,8 +155,12 @@ class House:
             for participant in room.people.values():
                 assert participant.link.room is room
                 assert len(participant.views) <= LIMITS.max_views
-                assert participant.streams == {s.id for s in room.streams.values() if s.participant is participant}
-                assert participant.views == {s.id for s in room.streams.values() if participant.id in s.views}
+                assert participant.streams.keys() == {
+                    s.id for s in room.streams.values() if s.participant is participant
+                }
+                assert participant.views.keys() == {
+                    s.id for s in room.streams.values() if participant.id in s.views
+                }
 
     async def end(self) -> None:
         """Let everything through, and look what is left."""
