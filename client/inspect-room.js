@@ -7,7 +7,7 @@ import { Journal } from './inspect-journal.js';
 import { duration, size } from './inspect-words.js';
 import { roomPath } from './names.js';
 
-/** @import {Entry, Glance, LegSeen, MachineName, MachineSeen, Move, RoomSeen, Update} from './inspection.d.ts' */
+/** @import {Entry, LegSeen, MachineName, MachineSeen, Move, RoomSeen, Update} from './inspection.d.ts' */
 
 /** @type {Record<MachineName, string>} */
 const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
@@ -19,6 +19,7 @@ export class RoomInspector {
   #seenAt = 0;
   #run = '';
   #lastSeq = 0;
+  #over = false;
   /** Names by participant, also of those who have left. @type {Map<string, string>} */
   #names = new Map();
   /** @type {Record<MachineName, Diagram>} */
@@ -52,13 +53,16 @@ export class RoomInspector {
   #tabs;
 
   /** @param {Update} update */
-  #show({ room, journal }) {
+  #show({ room, over, journal }) {
     const badge = part(this.root, 'state');
-    badge.dataset['state'] = room?.glance.state ?? 'none';
-    setText(badge, room?.glance.state ?? 'not open');
-    this.root.dataset['open'] = String(room !== null);
+    const state = room === null ? 'not open' : over ? 'ended' : room.glance.state;
+    badge.dataset['state'] = state;
+    setText(badge, state);
+    this.root.dataset['open'] = String(!over);
+    part(this.root, 'download').hidden = over;
     this.#seen = room;
     this.#seenAt = performance.now();
+    this.#over = over;
     if (room === null) return;
     if (room.glance.run !== this.#run) {
       this.#run = room.glance.run;
@@ -71,7 +75,7 @@ export class RoomInspector {
     this.#remember(room, journal);
     this.#journal.add(journal);
     for (const [machine, diagram] of machines(this.#diagrams)) {
-      diagram.show(room.machines[machine]);
+      diagram.show(over ? ended(room.machines[machine]) : room.machines[machine]);
       diagram.fire(journal.filter((entry) => entry.machine === machine));
     }
     this.#draw();
@@ -90,6 +94,7 @@ export class RoomInspector {
   }
 
   #tick() {
+    if (this.#over) return;
     for (const [, diagram] of machines(this.#diagrams)) diagram.tick();
     this.#draw();
   }
@@ -97,8 +102,8 @@ export class RoomInspector {
   #draw() {
     const room = this.#seen;
     if (!room) return;
-    const later = (performance.now() - this.#seenAt) / 1000;
-    this.#drawFacts(room.glance, later);
+    const later = this.#over ? 0 : (performance.now() - this.#seenAt) / 1000;
+    this.#drawFacts(room, later);
     updateList(
       part(this.root, 'people'),
       room.people,
@@ -113,15 +118,18 @@ export class RoomInspector {
       updateList(part(this.root, kind), room[kind], ({ id }) => id, individual, (item, leg) =>
         describe(item, this.#nameLeg(leg), leg.state, this.#describeLeg(leg, later)),
       );
-    this.#drawStates(room.machines[this.#machine], later);
+    this.#drawStates(this.#over ? ended(room.machines[this.#machine]) : room.machines[this.#machine], later);
     this.#drawMoves(room.machines[this.#machine].moves);
   }
 
   /**
-   * @param {Glance} glance
+   * @param {RoomSeen} room
    * @param {number} later seconds since it was told
    */
-  #drawFacts(glance, later) {
+  #drawFacts({ glance, legalInside, legalOutside }, later) {
+    const [inside, outside] = this.#over ? [[], []] : [legalInside, legalOutside];
+    setText(part(this.root, 'legal-inside'), inside.join(' ') || 'nothing: nobody is in the room');
+    setText(part(this.root, 'legal-outside'), outside.join(' ') || 'nothing');
     const facts = {
       Age: duration(glance.age + later),
       People: glance.away > 0 ? `${glance.people} (${glance.away} away)` : String(glance.people),
@@ -209,11 +217,13 @@ export class RoomInspector {
     }
     // As the ARIA Authoring Practices have it: arrows go from tab to tab, the Tab key goes on into the panel.
     this.#tabs.addEventListener('keydown', (event) => {
-      const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
-      if (step === 0) return;
       const names = /** @type {MachineName[]} */ (Object.keys(TABS));
-      const next = names[(names.indexOf(this.#machine) + step + names.length) % names.length];
-      if (next) this.#choose(next, true);
+      const at = names.indexOf(this.#machine);
+      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+      const next = to === undefined ? undefined : names.at(to % names.length);
+      if (!next) return;
+      event.preventDefault();
+      this.#choose(next, true);
     });
   }
 
@@ -244,6 +254,15 @@ export class RoomInspector {
  */
 function machines(diagrams) {
   return /** @type {[MachineName, Diagram][]} */ (Object.entries(diagrams));
+}
+
+/**
+ * A machine of which nothing is left.
+ * @param {MachineSeen} seen
+ * @returns {MachineSeen}
+ */
+function ended(seen) {
+  return { ...seen, present: {} };
 }
 
 function individual() {

@@ -56,6 +56,8 @@ export type MachineName = 'room' | 'stream' | 'view' | 'session';
 
 export interface RoomSeen {
   glance: Glance;
+  legalInside: string[];
+  legalOutside: string[];
   machines: Record<MachineName, MachineSeen>;
   people: PersonSeen[];
   streams: LegSeen[];
@@ -80,6 +82,8 @@ export interface Entry {
 }
 
 export interface Update {
+  /** How it is, or was at its end; null: there is none, and the page has seen none. */
   room: RoomSeen | null;
+  over: boolean;
   journal: Entry[];
 }

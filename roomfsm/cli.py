@@ -39,7 +39,7 @@ class _ServeByDefault(click.Group):
 @click.group(cls=_ServeByDefault)
 @click.version_option(__version__, prog_name="roomfsm")
 def main() -> None:
-    """Browser conferences and broadcasts: rooms are state machines, resources are scopes.
+    """Browser conferences and broadcasts: a server of rooms with camera, microphone, screen and chat.
 
     Without a command the server is started, as by `roomfsm serve`, whose options (`roomfsm serve --help`) can be
     given without its name, too.
@@ -130,7 +130,9 @@ def _announce(settings: Settings, running: Running) -> None:
     server = settings.server
     scheme = "http" if server.certfile is None else "https"
     host = "localhost" if server.host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else server.host
-    click.echo(f"roomfsm is at {scheme}://{host}:{running.port}/  (Ctrl-C ends it)")
+    address = f"{scheme}://{host}:{running.port}/"
+    inspector = f"inspector: {address}inspect ; " if settings.web.inspect else ""
+    click.echo(f"roomfsm is at {address}  ({inspector}Ctrl-C ends it)")
     sys.stdout.flush()
 
 

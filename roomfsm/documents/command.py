@@ -9,6 +9,7 @@ import click
 
 from roomfsm.documents.dot import dot
 from roomfsm.documents.mermaid import mermaid
+from roomfsm.documents.output import output_option, write
 from roomfsm.documents.svg import svg
 from roomfsm.lifecycle.describe import MACHINES, describe
 
@@ -23,12 +24,10 @@ _DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
     type=click.Choice([*_DRAW, "json"]),
     default="svg",
     show_default=True,
-    help="how it is written",
+    help="How it is written.",
 )
-@click.option("--current", metavar="STATE", multiple=True, help="mark this state as the present one (repeatable)")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="write to this file instead of the standard output"
-)
+@click.option("--current", metavar="STATE", multiple=True, help="Mark this state as present; may be repeated.")
+@output_option
 def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | None) -> None:
     """Draw the diagram of a lifecycle machine, read off its table."""
     table = MACHINES[machine]
@@ -42,11 +41,4 @@ def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | No
         text = json.dumps(describe(table), ensure_ascii=False, indent=2) + "\n"
     else:
         text = _DRAW[form](table, current=current)
-    if output is None:
-        # Bytes, because the drawings say that they are UTF-8 whatever the terminal's encoding.
-        click.echo(text.encode(), nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {output}: {error.strerror}") from error
+    write(text, output)

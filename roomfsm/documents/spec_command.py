@@ -10,6 +10,7 @@ import click
 import yaml
 
 from roomfsm.documents.asyncapi import document
+from roomfsm.documents.output import output_option, write
 
 
 def as_json() -> str:
@@ -38,14 +39,7 @@ FORMATS: dict[str, Callable[[], str]] = {"json": as_json, "yaml": as_yaml}
 
 @click.command()
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="json", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), help="File to write instead of the standard output.")
+@output_option
 def spec(style: str, output: Path | None) -> None:
     """Print the protocol as an AsyncAPI 3 document: the messages, when each is legal, and what follows from it."""
-    text = FORMATS[style]()
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.BadParameter(f"cannot write {output}: {error.strerror}", param_hint="--output") from error
+    write(FORMATS[style](), output)

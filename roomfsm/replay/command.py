@@ -21,7 +21,8 @@ _EXIT_USAGE = 2
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run", "only", help="Replay this run only, as named in what is printed.")
-def replay(file: Path, only: str | None) -> None:
+@click.option("--verbose", is_flag=True, help="Tell of the runs that do not differ, too.")
+def replay(file: Path, only: str | None, verbose: bool) -> None:
     """Run the journal FILE through today's rooms again, under a mock clock.
 
     A journal is what --journal-file wrote, or what /inspect/ROOM gives to download. Exit code 0: today's code does
@@ -37,10 +38,15 @@ def replay(file: Path, only: str | None) -> None:
         _fail(f"{file}: there is no run {only!r}, but {', '.join(run.id for run in runs)}")
     outcomes = [replay_run(run) for run in chosen]
     for outcome in outcomes:
-        click.echo(describe(outcome))
-    different = sum(outcome.difference is not None for outcome in outcomes)
+        if verbose or outcome.difference is not None:
+            click.echo(describe(outcome))
+    different = [outcome.run.id for outcome in outcomes if outcome.difference is not None]
     steps = sum(outcome.steps for outcome in outcomes)
-    click.echo(f"{len(outcomes)} runs, {steps} steps alike, {different} runs differ")
+    only_tables = sum(not outcome.lived for outcome in outcomes)
+    click.echo(
+        f"runs: {len(outcomes)}, of which put to the tables alone: {only_tables}; steps alike: {steps};"
+        f" runs that differ: {', '.join(different) or 'none'}"
+    )
     sys.exit(_EXIT_DIFFERENT if different else 0)
 
 

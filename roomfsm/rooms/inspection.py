@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from roomfsm.lifecycle.legality import allowed
+from roomfsm.lifecycle.room import ROOM
 from roomfsm.rooms.journal import Tally
 from roomfsm.rooms.legs import Leg
 
@@ -77,9 +79,14 @@ class LegSeen(_Seen, frozen=True, kw_only=True):
 
 
 class RoomSeen(_Seen, frozen=True, kw_only=True):
-    """One room in full. Of people, streams and views the first `SHOWN` each; the glance has the counts."""
+    """One room in full. Of people, streams and views the first `SHOWN` each; the glance has the counts.
+
+    `legal_inside` are the messages that its people may send now, `legal_outside` those that bring others in.
+    """
 
     glance: Glance
+    legal_inside: tuple[str, ...]
+    legal_outside: tuple[str, ...]
     machines: Mapping[str, MachineSeen]
     people: tuple[PersonSeen, ...]
     streams: tuple[LegSeen, ...]
@@ -117,6 +124,8 @@ def look_at(room: Room) -> RoomSeen:
     views = [view for stream in streams for view in stream.views.values()]
     return RoomSeen(
         glance=glance_at(room),
+        legal_inside=allowed("joined", room.state) if room.people else (),
+        legal_outside=tuple(message for message in ("join", "switch") if ROOM.rows_of(room.state, "join")),
         machines={name: _machine(tally, now) for name, tally in tallies.items()},
         people=tuple(
             PersonSeen(

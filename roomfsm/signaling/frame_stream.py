@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import trio
 
+_CLOSE_FRAME = b"\x88"
+"""How an unfragmented close frame begins: no frame may follow it (RFC 6455 section 5.5.1)."""
 _JOINED = 65_536
 _DISCARD = 65_536
 
@@ -53,6 +55,7 @@ class FrameStream(trio.abc.Stream):
         self._emptied = trio.Event()
         self._closed = False
         self._broken = False
+        self._said_close = False
         self._reading = trio.CancelScope()
         # A second object on the same descriptor: trio's own send cannot be tried without waiting.
         self._raw: socket.socket | None = None
@@ -69,7 +72,7 @@ class FrameStream(trio.abc.Stream):
 
         A waiting frame of the same `merge_key` is dropped for this one. Raises `OutboxFull`.
         """
-        if self._closed or self._broken:
+        if self._closed or self._broken or self._said_close:
             return
         if self._raw is not None and not self._outbox and not self._pumping:
             try:
@@ -127,6 +130,8 @@ class FrameStream(trio.abc.Stream):
             self.put(bytes(data))
         except OutboxFull:
             raise trio.BrokenResourceError("the peer does not read") from None
+        # The websocket may still be closing for a moment, and the room does not know it yet.
+        self._said_close = self._said_close or data[:1] == _CLOSE_FRAME
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -65,24 +65,28 @@ class Feed:
     def room(self, name: str) -> AsyncIterator[bytes]:
         """One room: now, whenever something has changed, and when it opens anew.
 
-        An event has the room in full (`room`; null: there is none now) and its journal's new entries (`journal`).
+        An event has the room in full (`room`; null: there is none), whether it has ended (`over`), and the new
+        entries of its journal (`journal`).
         """
         told: object = _NOTHING
-        run, seq = "", 0
+        room: Room | None = None
+        seq = 0
 
         def look() -> bytes | None:
-            nonlocal told, run, seq
-            room = self._directory.find(name)
-            changed = None if room is None else _ageless(glance_at(room))
+            nonlocal told, room, seq
+            found = self._directory.find(name)
+            if found is not None and found is not room and (room is None or told == _OVER):
+                room, seq = found, max(0, found.journal.seq - TAIL)
+            # Of a room that has ended the last steps are told before another is looked at.
+            changed = _ageless(glance_at(room)) if room is not None and room is found else _OVER
             if changed == told:
                 return None
             told = changed
             if room is None:
                 return _NO_ROOM
-            if room.journal.opened.run != run:
-                run, seq = room.journal.opened.run, max(0, room.journal.seq - TAIL)
             lines, seq = room.journal.lines_since(seq), room.journal.seq
-            return b'{"room":' + self._look(room) + b',"journal":[' + b",".join(lines) + b"]}"
+            over = b"true" if changed == _OVER else b"false"
+            return b'{"room":' + self._look(room) + b',"over":' + over + b',"journal":[' + b",".join(lines) + b"]}"
 
         return self._follow(look, self._settings.inspect_interval)
 
@@ -134,7 +138,8 @@ class Feed:
 
 _NOTHING = object()
 """What a watcher that was told nothing yet was told."""
-_NO_ROOM = b'{"room":null,"journal":[]}'
+_OVER = "over"
+_NO_ROOM = b'{"room":null,"over":true,"journal":[]}'
 
 
 def _ageless(glance: Glance) -> Glance:

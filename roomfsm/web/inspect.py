@@ -81,10 +81,11 @@ def create_inspector(
 
     @inspector.post("/api/rooms/<name>/close")
     async def close(name: str) -> tuple[Response, int]:
-        body = await request.get_json(silent=True, force=True)
-        reason = body.get("reason", "administrator") if isinstance(body, dict) else "administrator"
+        body = await request.get_json(silent=True, force=True) if await request.get_data() else {}
+        reason = body.get("reason", "administrator") if isinstance(body, dict) else None
         if not isinstance(reason, str) or not 1 <= len(reason) <= _MAX_REASON or not reason.isprintable():
-            return jsonify(error=f"the reason is one line of 1 to {_MAX_REASON} characters"), 400
+            wanted = f'{{"reason": "…"}} with one line of 1 to {_MAX_REASON} characters, or nothing'
+            return jsonify(error=f"the body must be {wanted}"), 400
         if not await directory.close_room(name, reason):
             return jsonify(error="there is no such room"), 404
         return jsonify(closing=True), 202

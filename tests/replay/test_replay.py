@@ -225,7 +225,10 @@ def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.Monk
     file = record(tmp_path / "j", broadcast)
     result = CliRunner().invoke(main, ["replay", str(file)])
     assert result.exit_code == 0, result.output
-    assert "1 runs" in result.output
+    assert "runs that differ: none" in result.output
+    assert "lived again" not in result.output
+    result = CliRunner().invoke(main, ["replay", "--verbose", str(file)])
+    assert "lived again" in result.output
     with changed(monkeypatch, without("chat", "waiting")), changed(monkeypatch, without("view", "broadcasting")):
         result = CliRunner().invoke(main, ["replay", str(file)])
     assert result.exit_code == 1

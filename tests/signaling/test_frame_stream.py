@@ -48,6 +48,17 @@ async def test_a_frame_goes_out_at_once() -> None:
         assert await read(peer, 6) == b"onetwo"
 
 
+async def test_nothing_follows_a_close_frame() -> None:
+    async with streams() as (stream, peer):
+        stream.put(b"one")
+        await stream.send_all(b"\x88\x02\x03\xe8")
+        stream.put(b"news of a room that does not know yet")
+        await stream.aclose()
+        await stream.shut()
+        assert await read(peer, 7) == b"one\x88\x02\x03\xe8"
+        assert await peer.receive_some() == b""
+
+
 async def test_what_does_not_fit_follows_in_order(nursery: trio.Nursery) -> None:
     async with streams() as (stream, peer):
         nursery.start_soon(stream.pump)

@@ -27,6 +27,6 @@ def test_the_journal_of_real_sessions_replays_without_a_difference(tmp_path: Pat
         assert program.end() == 0
     result = CliRunner().invoke(main, ["replay", str(file)])
     assert result.exit_code == 0, result.output
-    assert "0 runs differ" in result.output
-    assert "put to the tables alone" not in result.output
+    assert "put to the tables alone: 0" in result.output
+    assert "runs that differ: none" in result.output
     print(result.output)

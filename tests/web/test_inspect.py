@@ -96,6 +96,9 @@ async def test_a_room_in_full(media_server: str) -> None:
         assert moves["join", "empty", "waiting"] == 1
         assert moves["publish", "waiting", "broadcasting"] == 1
         assert room["machines"]["session"]["present"] == {"joined": 2}
+        assert {"publish", "leave"} <= set(room["legalInside"])
+        assert "join" not in room["legalInside"]
+        assert room["legalOutside"] == ["join", "switch"]
 
 
 async def test_the_journal_can_be_taken_along(media_server: str) -> None:
@@ -117,7 +120,7 @@ async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
         feed(server, "/rooms/blue/feed") as watcher,
         open_client(server.url) as ada,
     ):
-        assert await watcher.next() == {"room": None, "journal": []}
+        assert await watcher.next() == {"room": None, "over": True, "journal": []}
         await ada.join("blue")
         event = await watcher.next()
         assert event["room"]["glance"]["state"] == "waiting"
@@ -128,9 +131,11 @@ async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
         assert event["room"]["people"][0]["name"] == "Countess"
         run = event["room"]["glance"]["run"]
         await ada.ask("leave")
-        await watcher.until(lambda event: event["room"] is None)
+        event = await watcher.until(lambda event: event["over"])
+        assert (event["room"]["glance"]["run"], event["room"]["glance"]["state"]) == (run, "closing")
+        assert event["journal"][-1]["trigger"] == "expire"
         await ada.join("blue")
-        event = await watcher.until(lambda event: event["room"] is not None)
+        event = await watcher.until(lambda event: not event["over"])
         assert event["room"]["glance"]["run"] != run
         assert event["journal"][0]["seq"] == 1
 
@@ -170,7 +175,7 @@ async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
 async def test_only_so_many_watch_and_a_place_is_free_again(media_server: str) -> None:
     async with serving(media_server, inspect_watchers=2, inspect_interval=0.01) as server:
         async with feed(server, "/feed") as one, feed(server, "/rooms/blue/feed") as two:
-            assert (await one.next(), await two.next()) == ([], {"room": None, "journal": []})
+            assert (await one.next(), await two.next()) == ([], {"room": None, "over": True, "journal": []})
             refused = await get(server, "/inspect/api/feed")
             assert (refused.status, b"--inspect-watchers" in refused.body) == (503, True)
         with trio.fail_after(PATIENCE):
