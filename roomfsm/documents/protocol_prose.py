@@ -110,9 +110,13 @@ its answer is told by `streamChanged` with `view` and `reason`.
 ERRORS = """\
 ## Errors
 
-An [Error](#error) answers a message that was refused, or that asked for what then failed. Nothing else follows
-from it: the session and the room go on. `message` is the type of the message, `stream` the stream it named. A
-code is for programs, `detail` for people who debug.
+An [Error](#error) answers a message that was refused, or that asked for what then failed. The session and the
+room go on. `message` is the type of the message, as far as it could be read, `stream` the stream it named. A code
+is for programs, `detail` for people who debug.
+
+A message that is refused changes nothing. One that was taken and then fails has been told of: a
+[Publish](#publish) with a bad offer gets `streamStarted` (as all do, and perhaps `roomState`), then the `error`
+with its `ref`, then `streamEnded` with the reason `failed` (as all do).
 """
 
 ILLEGAL = """\
