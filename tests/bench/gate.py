@@ -1,4 +1,4 @@
-"""What one message costs at the gate: decoding, the legality table, the room's table, encoding, framing.
+"""What one message costs at the gate: decoding, the legality table, the room's table, journal, encoding, framing.
 
 `uv run python -m tests.bench.gate [--count 20000]`. In this process, no I/O; the reference is measured in this
 same run: `json.loads` of the same message and `json.dumps` of the same reply.
@@ -12,12 +12,16 @@ import statistics
 import time
 from collections.abc import Callable
 
+import trio
+
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.room import ROOM, RoomFacts
 from roomfsm.protocol.client import message_type
 from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.server import ChatLine, ChatSaid, ParticipantChanged, ParticipantInfo, Pong, ServerMessage
+from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.frames import text_frame
 from tests.bench.processes import pin
 
@@ -57,16 +61,18 @@ CASES: dict[str, tuple[dict[str, object], str, ServerMessage]] = {
 
 def _gate(message: dict[str, object], state: str, reply: ServerMessage) -> Callable[[], Outgoing]:
     """The way of one message through the program, without its tasks and sockets."""
-    text, model = json.dumps(message), ROOM.new()
+    text, model, journal = json.dumps(message), ROOM.new(), Journal("blue", RoomSettings(journal_refusals=1e9))
     model.state = state
 
     def gate() -> Outgoing:
         asked = decode_client(text)
         try:
             judge(message_type(asked), "joined", model.state)
-            ROOM.fire(model, message_type(asked), _LEGAL)
+            step = ROOM.fire(model, message_type(asked), _LEGAL)
+            journal.took(ROOM.name, None, step, who=_SPEAKER, message=journal.readable(asked), facts=_LEGAL)
             outgoing = Outgoing(reply)
         except Refusal as refusal:
+            journal.refused("session", _SPEAKER, message_type(asked), "joined", refusal, who=_SPEAKER)
             outgoing = Outgoing(error_of(refusal, asked.ref, message_type(asked)))
         outgoing.wire = text_frame(outgoing.payload)
         return outgoing
@@ -100,6 +106,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     count: int = parser.parse_args().count
     pin(0)
+    trio.run(_print, count)
+
+
+async def _print(count: int) -> None:
+    """In a trio program, because the journal looks at its clock. Nothing here waits."""
     print("message              µs  x reference (json.loads + json.dumps)")
     for name, (message, state, reply) in CASES.items():
         gate = _gate(message, state, reply)
