@@ -50,7 +50,7 @@ class Request:
 def run(request: Request, default: Callable[[], dict[str, Any]]) -> int:
     """Do what is asked for, by the document of `default` unless another is given; the exit code."""
     try:
-        plan = _plan(request, Spec(default() if request.spec_file is None else _read(request.spec_file)))
+        plan = _plan(request, _spec(request.spec_file, default))
         if request.list_only:
             for check in _chosen(plan, request.only):
                 click.echo(check.id)
@@ -124,16 +124,20 @@ def _progress(total: int) -> Iterator[Any]:
         yield step
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _spec(file: Path | None, default: Callable[[], dict[str, Any]]) -> Spec:
+    if file is None:
+        return Spec(default())
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CannotRun(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise CannotRun(f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise CannotRun(f"{file} is no AsyncAPI document")
-    return found
+    except json.JSONDecodeError as error:
+        raise CannotRun(f"{file}: not JSON (line {error.lineno}, column {error.colno})") from error
+    except UnicodeDecodeError as error:
+        raise CannotRun(f"{file}: not JSON (no UTF-8 at byte {error.start})") from error
+    except RecursionError as error:
+        raise CannotRun(f"{file}: nested too deeply") from error
+    return Spec(found, str(file))
 
 
 def _control(spec: Spec, target: Target, request: Request) -> Control | None:

@@ -11,9 +11,14 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from roomfsm.conformance.consistency import contradictions, of_replies
 from roomfsm.conformance.outcome import CannotRun, cut
+from roomfsm.conformance.shape import CHANNEL, DOCUMENT, MESSAGE, dangling, misshapen, no_schema
 
 type Json = dict[str, Any]
+
+_TOLD = 10
+"""Contradictions that are told, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +80,26 @@ class Pair:
 
 
 class Spec:
-    """What the document says. Raises `CannotRun` where it is no such document."""
+    """What the document says. Raises `CannotRun` where that, called `name`, is none or contradicts itself."""
 
-    def __init__(self, document: Json) -> None:
-        try:
-            self._read(document)
-        except (KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise CannotRun(
-                f"the specification is no AsyncAPI document of roomfsm.v1: {type(error).__name__} {error}"
-            ) from error
+    def __init__(self, document: Json, name: str = "the specification") -> None:
+        wrong = _misshapen(document)
+        if wrong is not None:
+            raise CannotRun(f"{name}: {wrong}")
+        self._read_messages(document)
+        found = [
+            *contradictions(document["x-roomfsm"], self.messages, self._sent),
+            *of_replies(self.replies, self._sent),
+        ]
+        if found:
+            more = [f"… {len(found) - _TOLD} more"] if len(found) > _TOLD else []
+            raise CannotRun("\n  ".join([f"{name} contradicts itself:", *found[:_TOLD], *more]))
+        self._read_tables(document["x-roomfsm"])
 
-    def _read(self, document: Json) -> None:
-        own = document["x-roomfsm"]
+    def _read_messages(self, document: Json) -> None:
         self._schemas: Json = document["components"]["schemas"]
         headers = next(iter(document["channels"].values()))["bindings"]["ws"]["headers"]
         self.protocol: str = headers["properties"]["Sec-WebSocket-Protocol"]["const"]
-        self.machines = {name: _machine(machine) for name, machine in own["machines"].items()}
-        for needed in ("room", "stream", "view", "session"):
-            self.machines[needed].row("", "", "")
-        self.legality = tuple(
-            Pair(
-                pair["session"],
-                pair["room"],
-                tuple(pair["allowed"]),
-                {message: (by["machine"], by["state"]) for message, by in pair["refused"].items()},
-            )
-            for pair in own["legality"]
-        )
-        self.close_codes: dict[str, int] = {item["name"]: item["code"] for item in own["closeCodes"]}
-        close = own.get("control", {}).get("close")
-        self.close: tuple[str, str] | None = None if close is None else (close["method"], close["path"])
         self.replies: dict[str, str | None] = {}
         self.errors: dict[str, tuple[str, ...]] = {}
         self._received: dict[str, Json] = {}
@@ -119,6 +114,21 @@ class Spec:
                     self._received[message["name"]] = _resolve(document, schema)
                 else:
                     self._sent[message["name"]] = _Validator({**schema, "components": {"schemas": self._schemas}})
+
+    def _read_tables(self, own: Json) -> None:
+        self.machines = {name: _machine(machine) for name, machine in own["machines"].items()}
+        self.legality = tuple(
+            Pair(
+                pair["session"],
+                pair["room"],
+                tuple(pair["allowed"]),
+                {message: (by["machine"], by["state"]) for message, by in pair["refused"].items()},
+            )
+            for pair in own["legality"]
+        )
+        self.close_codes: dict[str, int] = {item["name"]: item["code"] for item in own["closeCodes"]}
+        close = own.get("control", {}).get("close")
+        self.close: tuple[str, str] | None = None if close is None else (close["method"], close["path"])
 
     @property
     def messages(self) -> tuple[str, ...]:
@@ -182,6 +192,24 @@ class Field:
         return next((s["maxLength"] for s in self.shapes if s.get("type") == "string" and "maxLength" in s), None)
 
 
+def _misshapen(document: Json) -> str | None:
+    """What of what the kit reads is missing, in words."""
+    wrong = (
+        misshapen(DOCUMENT, document)
+        or next(dangling(document, document), None)
+        or no_schema(document["components"]["schemas"])
+    )
+    if wrong is not None:
+        return wrong
+    name, channel = next(iter(document["channels"].items()))
+    wrong = misshapen(CHANNEL, channel, ("channels", name))
+    for operation in document["operations"].values():
+        for reference in operation["messages"]:
+            place, message = _follow(document, reference)
+            wrong = wrong or misshapen(MESSAGE[operation["action"]], message, place)
+    return wrong
+
+
 def _machine(machine: Json) -> Machine:
     tells = {effect["name"]: [_tell(tell) for tell in effect["tells"]] for effect in machine["effects"]}
     return Machine(
@@ -209,12 +237,19 @@ def _tell(tell: Json) -> Tell:
 
 
 def _resolve(document: Json, value: Json) -> Json:
-    while "$ref" in value:
+    return _follow(document, value)[1]
+
+
+def _follow(document: Json, value: Json) -> tuple[list[str], Json]:
+    """What a reference refers to in the end, and where that stands."""
+    place: list[str] = []
+    while isinstance(value, dict) and "$ref" in value:
         found: Any = document
-        for part in value["$ref"].removeprefix("#/").split("/"):
+        place = value["$ref"].removeprefix("#/").split("/")
+        for part in place:
             found = found[part]
         value = found
-    return value
+    return place, value
 
 
 def _pattern(_validator: Validator, pattern: str, instance: object, _schema: Json) -> Iterator[ValidationError]:

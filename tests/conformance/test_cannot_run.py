@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -188,22 +187,6 @@ async def test_nobody_there(tmp_path: Path) -> None:
 def test_no_address(url: str) -> None:
     with pytest.raises(CannotRun, match="not a websocket address"):
         Target.parse(url)
-
-
-@pytest.mark.parametrize("document", [{}, {"x-roomfsm": 7}, {"x-roomfsm": {}, "components": {"schemas": {}}}])
-def test_no_specification(document: dict[str, Any]) -> None:
-    with pytest.raises(CannotRun, match=r"no AsyncAPI document of roomfsm\.v1"):
-        Spec(document)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file"), ("{", "is not JSON"), ("[]", "is no AsyncAPI document")]
-)
-async def test_no_file_of_a_specification(content: str | None, words: str, tmp_path: Path) -> None:
-    file = tmp_path / "spec.json"
-    if content is not None:
-        file.write_text(content)
-    told(await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}", bound=20), words)
 
 
 async def test_a_server_that_hangs_after_the_welcome_fails_each_check_in_its_time(tmp_path: Path) -> None:
