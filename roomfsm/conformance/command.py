@@ -24,12 +24,13 @@ class _ReportParam(click.ParamType[tuple[str, Path]]):
 
 
 @click.command()
-@click.argument("url", metavar="ws://HOST/ws")
+@click.argument("url", metavar="ws://HOST/ws", required=False)
 @click.option(
     "--spec", "spec_file", type=click.Path(dir_okay=False, path_type=Path), help="AsyncAPI document (JSON)"
 )
 @click.option("--only", multiple=True, metavar="GLOB", help="run these checks only; may be repeated")
 @click.option("--list", "list_only", is_flag=True, help="list the checks and run none")
+@click.option("--strict", is_flag=True, help="what this server or these options leave unreachable has failed")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="text", help="of the report on stdout")
 @click.option(
     "--report", "reports", type=_ReportParam(), multiple=True, help="json=FILE, junit=FILE; may be repeated"
@@ -64,10 +65,13 @@ def conformance(**given: Any) -> None:
     """Check whether a server speaks roomfsm.v1 as the specification says.
 
     Drives it through every state, message and transition that can be brought about from outside. Exit code 0:
-    all passed; 1: something failed; 2: it cannot be run.
+    all passed that can be reached; 1: something failed, or with --strict could not be reached here; 2: it cannot
+    be run.
     """
     # Not at the top: the server is the same program, and need not load what only the kit uses.
     from roomfsm.conformance.program import Request, run
     from roomfsm.documents.asyncapi import document
 
+    if given["url"] is None and not given["list_only"]:
+        raise click.UsageError("which server? Give its address like ws://localhost:8080/ws.")
     sys.exit(run(Request(**given), document))

@@ -9,10 +9,11 @@ from urllib.parse import quote
 import h11
 import trio
 
-from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.outcome import CannotRun, NotReachable
 from roomfsm.conformance.raw import Target
 
 _TIMEOUT = 5.0
+_REFUSED = (401, 403)
 REASON = "conformance"
 
 
@@ -26,7 +27,7 @@ class Control:
     token: str | None
 
     async def close(self, room: str) -> None:
-        """Close a room. Raises `NotReachable` where that cannot be had."""
+        """Close a room. Raises `NotReachable` where that cannot be had, `CannotRun` if the token is refused."""
         status = None
         with trio.move_on_after(_TIMEOUT):
             try:
@@ -35,6 +36,8 @@ class Control:
                 status = None
         if status is None:
             raise NotReachable("needs the control API, which cannot be reached (see --control)")
+        if status in _REFUSED and self.token is not None:
+            raise CannotRun(f"the control API refused the token (HTTP {status})")
         if status >= 300:
             raise NotReachable(f"needs the control API, which answered {status} (see --control, --control-token)")
 

@@ -18,12 +18,13 @@ _SHOWN = 60
 
 
 class Failed(Exception):
-    """The server did not do what the specification says."""
+    """The server did not do what the specification says; `like` is what other failures of one fault share."""
 
-    def __init__(self, expected: str, came: str) -> None:
+    def __init__(self, expected: str, came: str, like: str = "") -> None:
         super().__init__(f"expected {expected}, came {came}")
         self.expected = expected
         self.came = came
+        self.like = like
 
 
 class Over(Failed):
@@ -31,7 +32,11 @@ class Over(Failed):
 
 
 class NotReachable(Exception):
-    """What is to be checked cannot be brought about from outside, here, with these options."""
+    """What is to be checked cannot be brought about here: with this server, its settings, these options."""
+
+
+class NeverReachable(NotReachable):
+    """What is to be checked cannot be brought about from outside, by the kit, whatever server it is."""
 
 
 class CannotRun(Exception):

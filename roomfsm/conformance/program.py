@@ -17,24 +17,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from roomfsm.conformance.checks import all_checks
 from roomfsm.conformance.control import Control
+from roomfsm.conformance.greeting import greet
 from roomfsm.conformance.outcome import CannotRun
 from roomfsm.conformance.raw import Target
 from roomfsm.conformance.report import FORMATS, Report
-from roomfsm.conformance.runner import FAILED, Result, Runner, greet
+from roomfsm.conformance.runner import FAILED, Result, Runner
 from roomfsm.conformance.scene import Check, Options, Plan
 from roomfsm.conformance.spec import Spec
 
 EXIT_PASSED, EXIT_FAILED, EXIT_CANNOT = 0, 1, 2
+_NOWHERE = "ws://localhost/ws"
+"""Whose checks are listed without an address: nobody is connected to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the command line asks for."""
+    """What the command line asks for; without a `url` no more than the list of checks."""
 
-    url: str
+    url: str | None
     spec_file: Path | None
     only: Sequence[str]
     list_only: bool
+    strict: bool
     style: str
     reports: Sequence[tuple[str, Path]]
     control: str | None
@@ -55,14 +59,14 @@ def run(request: Request, default: Callable[[], dict[str, Any]]) -> int:
             for check in _chosen(plan, request.only):
                 click.echo(check.id)
             return EXIT_PASSED
-        report = trio.run(_run, plan, request.only)
+        report = trio.run(_run, plan, request)
         for style, file in request.reports:
             _write(file, FORMATS[style](report))
     except CannotRun as error:
         click.echo(f"roomfsm conformance: {error}", err=True)
         return EXIT_CANNOT
     click.echo(_encoded(FORMATS[request.style](report)), nl=False)
-    return EXIT_FAILED if report.of(FAILED) else EXIT_PASSED
+    return EXIT_PASSED if report.ok else EXIT_FAILED
 
 
 def _plan(request: Request, spec: Spec) -> Plan:
@@ -73,19 +77,20 @@ def _plan(request: Request, spec: Spec) -> Plan:
         max_connections=request.max_connections,
         media=not request.no_media,
     )
-    target = Target.parse(request.url, insecure=request.insecure)
+    target = Target.parse(request.url or _NOWHERE, insecure=request.insecure)
     return Plan(spec, target, _control(spec, target, request), options, {})
 
 
-async def _run(plan: Plan, only: Sequence[str]) -> Report:
+async def _run(plan: Plan, request: Request) -> Report:
     started = trio.current_time()
     welcome = await greet(plan.target, plan.spec, plan.options.timeout)
     plan = Plan(plan.spec, plan.target, plan.control, plan.options, welcome)
-    checks = _chosen(plan, only)
+    checks = _chosen(plan, request.only)
     with _progress(len(checks)) as tell:
         results = await Runner(plan, tell).run(checks)
     server = str(welcome.get("server", "a server without a name"))
-    return Report(plan.target.url, plan.spec.protocol, server, trio.current_time() - started, results)
+    seconds = trio.current_time() - started
+    return Report(plan.target.url, plan.spec.protocol, server, seconds, results, request.strict)
 
 
 def _chosen(plan: Plan, only: Sequence[str]) -> list[Check]:

@@ -6,7 +6,7 @@ import base64
 import secrets
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import h11
@@ -18,6 +18,8 @@ from roomfsm.conformance.outcome import CannotRun
 
 _HANDSHAKE = 8.0
 """Seconds for TCP, TLS and the HTTP answer together."""
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls an answer that is not of TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +62,44 @@ class Target:
         """That of the pages that this server would serve."""
         return f"{'http' if self.tls is None else 'https'}://{self.authority}"
 
-    async def connect(self) -> trio.abc.Stream:
-        """Open the transport. Raises `OSError` or `trio.BrokenResourceError`."""
+    async def connect(self, patience: float = _HANDSHAKE) -> trio.abc.Stream:
+        """Open the transport; `patience`: seconds for TLS.
+
+        Raises `OSError` or `trio.BrokenResourceError`, of which `NoTls` is one.
+        """
         stream = await trio.open_tcp_stream(self.host, self.port)
         if self.tls is None:
             return stream
         secure = trio.SSLStream(stream, self.tls, server_hostname=self.host, https_compatible=True)
         try:
-            await secure.do_handshake()
-        except trio.BrokenResourceError:
+            with trio.move_on_after(patience) as bound:
+                await secure.do_handshake()
+            if bound.cancelled_caught:
+                raise NoTls("nothing answers its handshake")
+        except trio.BrokenResourceError as error:
             await trio.aclose_forcefully(stream)
+            match error.__cause__:
+                case ssl.SSLEOFError():
+                    raise NoTls("the connection ends in its handshake") from error
+                case ssl.SSLError(reason=reason) if reason in _NOT_TLS:
+                    raise NoTls("what answers is something else") from error
             raise
         return secure
+
+    async def takes_tls(self) -> bool:
+        """Whether it speaks TLS, of which certificate ever."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            await trio.aclose_forcefully(await replace(self, tls=context).connect())
+        except (OSError, trio.BrokenResourceError):
+            return False
+        return True
+
+
+class NoTls(trio.BrokenResourceError):
+    """What is there seems not to speak TLS."""
 
 
 class Gone(Exception):
@@ -169,8 +197,8 @@ async def shake_hands(
 ) -> Handshake:
     """Ask for a websocket, with some headers changed, or left out (None); `_` stands for `-` in their names.
 
-    Raises `OSError`, `trio.BrokenResourceError`, or `Gone` if the connection ends without an HTTP answer, and
-    `trio.TooSlowError`.
+    Raises `OSError`, `trio.BrokenResourceError` (`NoTls` is one), or `Gone` if the connection ends without an
+    HTTP answer, and `trio.TooSlowError`.
     """
     headers: dict[str, str | None] = {
         "host": target.authority,
@@ -182,7 +210,8 @@ async def shake_hands(
         **{name.lower().replace("_", "-"): value for name, value in changes.items()},
     }
     with trio.fail_after(timeout):
-        stream = await target.connect()
+        # Half of the time at most is for TLS, so that it can be told which of the two is not answered.
+        stream = await target.connect(timeout / 2)
         try:
             answer = await _ask(stream, path or target.path, {n: v for n, v in headers.items() if v is not None})
         except BaseException:
@@ -220,6 +249,7 @@ __all__ = [
     "Frame",
     "Gone",
     "Handshake",
+    "NoTls",
     "Opcode",
     "ParseFailed",
     "RawSocket",

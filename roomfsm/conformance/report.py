@@ -12,6 +12,10 @@ from xml.etree import ElementTree
 from roomfsm.conformance.runner import FAILED, NOT_REACHABLE, PASSED, Result
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_VARYING = re.compile(r"#\d+|\bk[0-9a-f]{8}-\d+|^at \w+:")
+_NEVER = "Not reachable with any server"
+_NOT_HERE = "Not reachable here: it depends on this server, its settings or these options"
+_AS_FAILED = " (counts as failed: --strict)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,14 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished run."""
+    """A finished run; `strict`: what is not reachable here counts as failed."""
 
     url: str
     protocol: str
     server: str
     seconds: float
     results: Sequence[Result]
+    strict: bool = False
 
     @property
     def cells(self) -> Coverage:
@@ -54,29 +59,48 @@ class Report:
         """Rows of the tables."""
         return Coverage.of(result for result in self.results if result.check.group == "row")
 
+    @property
+    def _coverage(self) -> dict[str, Coverage]:
+        return {"cells": self.cells, "transitions": self.transitions}
+
     def of(self, status: str) -> list[Result]:
         """The results of that status."""
         return [result for result in self.results if result.status == status]
 
+    @property
+    def never(self) -> list[Result]:
+        """What is reachable with no server."""
+        return [result for result in self.of(NOT_REACHABLE) if result.never]
+
+    @property
+    def not_here(self) -> list[Result]:
+        """What is not reachable by reason of this server, its settings or the options."""
+        return [result for result in self.of(NOT_REACHABLE) if not result.never]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing counts as failed."""
+        return not any(map(self._counts_as_failed, self.results))
+
     def as_text(self) -> str:
-        """For people."""
+        """For people: failures of one fault together, the first of them in full."""
         lines = [
             f"{self.protocol} at {self.url} ({self.server}): {len(self.results)} checks in {self.seconds:.1f} s",
-            f"cells        {self.cells}",
-            f"transitions  {self.transitions}",
-            f"passed {len(self.of(PASSED))}, failed {len(self.of(FAILED))}, "
-            f"not reachable {len(self.of(NOT_REACHABLE))}",
+            *(f"{name:11}  {of}" for name, of in self._coverage.items() if of.all),
+            self._sums(),
         ]
-        reasons: dict[str, list[str]] = {}
-        for result in self.of(NOT_REACHABLE):
-            reasons.setdefault(result.reason, []).append(result.check.id)
-        if reasons:
-            lines += ["", "Not reachable"]
-            for reason, ids in reasons.items():
-                lines += [f"  {reason}", *(f"    {name}" for name in ids)]
-        for result in self.of(FAILED):
-            lines += ["", f"FAILED {result.check.id}", *_failure(result)]
+        lines += _reasons(_NEVER, self.never)
+        lines += _reasons(f"{_NOT_HERE}{_AS_FAILED if self.strict else ''}", self.not_here)
+        for first, *others in _alike(self.of(FAILED)):
+            lines += ["", f"FAILED {first.check.id}", *_failure(first)]
+            if others:
+                lines += [f"  the same in {len(others)} more", *(f"    {other.check.id}" for other in others)]
         return "\n".join(lines) + "\n"
+
+    def _sums(self) -> str:
+        never, here = len(self.never), len(self.not_here)
+        kinds = f" ({never} with any server, {here} here)" if never or here else ""
+        return f"passed {len(self.of(PASSED))}, failed {len(self.of(FAILED))}, not reachable {never + here}{kinds}"
 
     def as_json(self) -> str:
         """For programs."""
@@ -89,17 +113,18 @@ class Report:
             "protocol": self.protocol,
             "server": self.server,
             "seconds": round(self.seconds, 3),
-            "cells": coverage(self.cells),
-            "transitions": coverage(self.transitions),
+            **{name: coverage(of) for name, of in self._coverage.items()},
             "passed": len(self.of(PASSED)),
             "failed": len(self.of(FAILED)),
             "notReachable": len(self.of(NOT_REACHABLE)),
+            "notReachableHere": len(self.not_here),
+            "strict": self.strict,
             "checks": [_as_json(result) for result in self.results],
         }
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
     def as_junit(self) -> str:
-        """For CI: a test suite a group, what is not reachable is skipped."""
+        """For CI: a test suite a group, what is not reachable is skipped, or failed where that counts as such."""
         suites = ElementTree.Element("testsuites", name=f"{self.protocol} conformance", time=f"{self.seconds:.3f}")
         groups: dict[str, list[Result]] = {}
         for result in self.results:
@@ -110,8 +135,8 @@ class Report:
                 "testsuite",
                 name=group,
                 tests=str(len(results)),
-                failures=str(sum(result.status == FAILED for result in results)),
-                skipped=str(sum(result.status == NOT_REACHABLE for result in results)),
+                failures=str(sum(map(self._counts_as_failed, results))),
+                skipped=str(sum(map(self._is_skipped, results))),
                 errors="0",
                 time=f"{sum(result.seconds for result in results):.3f}",
             )
@@ -127,10 +152,18 @@ class Report:
                     message = _clean(f"expected {result.expected}, came {result.came}")
                     failure = ElementTree.SubElement(case, "failure", message=message)
                     failure.text = _clean("\n".join(_failure(result)))
-                elif result.status == NOT_REACHABLE:
+                elif self._is_skipped(result):
                     ElementTree.SubElement(case, "skipped", message=_clean(result.reason))
+                elif self._counts_as_failed(result):
+                    ElementTree.SubElement(case, "failure", message=_clean(f"not reachable: {result.reason}"))
         ElementTree.indent(suites)
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+    def _counts_as_failed(self, result: Result) -> bool:
+        return result.status == FAILED or (self.strict and result.status == NOT_REACHABLE and not result.never)
+
+    def _is_skipped(self, result: Result) -> bool:
+        return result.status == NOT_REACHABLE and not self._counts_as_failed(result)
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {
@@ -138,6 +171,23 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "json": Report.as_json,
     "junit": Report.as_junit,
 }
+
+
+def _reasons(title: str, results: Sequence[Result]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        reasons.setdefault(result.reason, []).append(f"    {result.check.id}")
+    lines = [line for reason, ids in reasons.items() for line in (f"  {reason}", *ids)]
+    return ["", title, *lines] if lines else []
+
+
+def _alike(results: Iterable[Result]) -> list[list[Result]]:
+    """Failures by what they are of, whatever refs and names of rooms, and whoever it came to."""
+    found: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        key = (result.like,) if result.like else tuple(_VARYING.sub("", s) for s in (result.expected, result.came))
+        found.setdefault(key, []).append(result)
+    return list(found.values())
 
 
 def _failure(result: Result) -> list[str]:
@@ -156,7 +206,7 @@ def _as_json(result: Result) -> dict[str, Any]:
         "path": result.check.path or None,
     }
     if result.status == NOT_REACHABLE:
-        described["reason"] = result.reason
+        described |= {"reason": result.reason, "never": result.never}
     if result.status == FAILED:
         described |= {"expected": result.expected, "came": result.came, "messages": result.messages}
     return described

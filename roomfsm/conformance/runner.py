@@ -1,27 +1,26 @@
-"""Running the checks: a greeting first, then all of them concurrently within bounds, each ended by its time."""
+"""Running the checks concurrently within bounds, each ended by its time."""
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
-from roomfsm.conformance.outcome import CannotRun, Failed, Message, NotReachable
-from roomfsm.conformance.raw import Frame, Gone, Opcode, ParseFailed, Target, shake_hands
+from roomfsm.conformance.outcome import CannotRun, Failed, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
-from roomfsm.conformance.spec import Spec
 
 PASSED, FAILED, NOT_REACHABLE = "passed", "failed", "not reachable"
-_GREETING = 5.0
-"""Seconds at most for the handshake, and for the welcome."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of a check; `expected` and `came` only of a failed one, `reason` of one that is not reachable."""
+    """What came of a check.
+
+    `expected`, `came` and what failures of one fault share, `like`, only of a failed one; of one that is not
+    reachable the `reason`, and whether it is so with any server: `never`.
+    """
 
     check: Check
     status: str
@@ -30,68 +29,8 @@ class Result:
     came: str = ""
     reason: str = ""
     messages: list[str] = field(default_factory=list)
-
-
-async def greet(target: Target, spec: Spec, timeout: float) -> Message:
-    """Connect once; the `welcome`. Raises `CannotRun` if this is no server of the protocol, or is silent."""
-    protocol, timeout = spec.protocol, min(timeout, _GREETING)
-    try:
-        handshake = await shake_hands(target, protocol, timeout=timeout)
-    except trio.TooSlowError:
-        raise CannotRun(f"{target.url} does not answer the websocket handshake") from None
-    except (OSError, trio.BrokenResourceError) as error:
-        why = error.__cause__ or error
-        raise CannotRun(f"{target.url} cannot be reached: {_in_words(why)}") from error
-    except Gone:
-        raise CannotRun(f"{target.url} is no websocket server: it does not answer with HTTP") from None
-    if handshake.socket is None:
-        raise CannotRun(f"{target.url} is no websocket: it answered HTTP {handshake.status}")
-    try:
-        if not handshake.accepts:
-            raise CannotRun(f"{target.url} is no websocket: its Sec-WebSocket-Accept is wrong")
-        chosen = handshake.headers.get("sec-websocket-protocol")
-        if chosen != protocol:
-            said = "no subprotocol" if chosen is None else f"the subprotocol {chosen!r}"
-            raise CannotRun(f"{target.url} speaks {said}, not {protocol}")
-        text = ""
-        with trio.move_on_after(timeout) as patience:
-            received: Frame | None = None
-            while received is None or not (received.opcode is Opcode.TEXT and received.message_finished):
-                received = await handshake.socket.receive()
-                if received.opcode is Opcode.CLOSE:
-                    raise CannotRun(f"{target.url} closes the connection without a welcome")
-                if received.opcode is Opcode.TEXT:
-                    text += str(received.payload)
-        if patience.cancelled_caught:
-            raise CannotRun(f"{target.url} says nothing: a welcome was awaited for {timeout:g} s")
-        await handshake.socket.close()
-    except Gone:
-        raise CannotRun(f"{target.url} closes the connection without a welcome") from None
-    except ParseFailed as error:
-        raise CannotRun(f"{target.url} sends no websocket frames: {error}") from None
-    finally:
-        await handshake.socket.cut()
-    return _welcome(text, target, spec)
-
-
-def _welcome(text: str, target: Target, spec: Spec) -> Message:
-    try:
-        message = json.loads(text)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or message.get("type") != "welcome":
-        raise CannotRun(f"{target.url} speaks another protocol: its first message is no welcome: {text[:80]}")
-    if message.get("protocol") != spec.protocol:
-        raise CannotRun(f"{target.url} speaks {message.get('protocol')!r}, not {spec.protocol}")
-    return message
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, BaseExceptionGroup):
-        return _in_words(error.exceptions[0])
-    return str(error) or type(error).__name__
+    like: str = ""
+    never: bool = False
 
 
 def _first(error: Exception) -> Exception:
@@ -108,12 +47,15 @@ class Runner:
         self._running = 0
         self._connections = 0
         self._changed = trio.Event()
+        self._cannot: CannotRun | None = None
+        self._scope = trio.CancelScope()
 
     async def run(self, checks: Sequence[Check]) -> list[Result]:
-        """Run them all; the results, in the order of the checks."""
+        """Run them all; the results, in the order of the checks. Raises `CannotRun` where a check does."""
         results: dict[str, Result] = {}
         most = self._plan.options.max_connections
         async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
             for check in sorted(checks, key=lambda check: (check.alone, -check.extra)):
                 jobs = 1 if check.alone else self._plan.options.jobs
                 held = min(check.connections, most)
@@ -123,6 +65,8 @@ class Runner:
                 self._running += 1
                 self._connections += held
                 nursery.start_soon(self._run_one, check, held, results)
+        if self._cannot is not None:
+            raise self._cannot
         return [results[check.id] for check in checks]
 
     async def _run_one(self, check: Check, held: int, results: dict[str, Result]) -> None:
@@ -154,7 +98,7 @@ class Runner:
             nursery.cancel_scope.cancel()
         fault = scene.fault()
         if fault is not None and result.status != FAILED:
-            self._fail(result, fault.expected, fault.came)
+            self._fail(result, fault.expected, fault.came, fault.like)
         if result.status == FAILED:
             result.expected, result.came = scene.named(result.expected), scene.named(result.came)
             result.messages = [scene.named(line) for line in scene.record.excerpt()]
@@ -169,14 +113,19 @@ class Runner:
             # What a server said that no check foresaw must not end the others: this is the boundary.
             match _first(error):
                 case Failed() as failed:
-                    self._fail(result, failed.expected, failed.came)
+                    self._fail(result, failed.expected, failed.came, failed.like)
                 case NotReachable() as why:
                     result.status, result.reason = NOT_REACHABLE, str(why)
+                    result.never = isinstance(why, NeverReachable)
+                case CannotRun() as why:
+                    # Of all the checks that find it out the first says so.
+                    self._cannot = self._cannot or why
+                    self._scope.cancel()
                 case other:
                     place = traceback.extract_tb(other.__traceback__)[-1]
                     came = f"something else: {type(other).__name__} {other} at {place.name}, line {place.lineno}"
                     self._fail(result, "what this check can read", came)
 
     @staticmethod
-    def _fail(result: Result, expected: str, came: str) -> None:
-        result.status, result.expected, result.came = FAILED, expected, came
+    def _fail(result: Result, expected: str, came: str, like: str = "") -> None:
+        result.status, result.expected, result.came, result.like = FAILED, expected, came, like

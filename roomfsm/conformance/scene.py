@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from roomfsm.conformance.control import Control
-from roomfsm.conformance.outcome import Failed, Message, NotReachable, Record
+from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable, Record
 from roomfsm.conformance.peer import Peer, run_peer
 from roomfsm.conformance.raw import Gone, RawSocket, Target, shake_hands
 from roomfsm.conformance.spec import Spec
@@ -139,7 +139,7 @@ class Scene:
     async def close_room(self, name: str) -> None:
         """Close a room by the control API. Raises `NotReachable`."""
         if self.plan.control is None:
-            raise NotReachable("needs the control API, which the specification does not name")
+            raise NeverReachable("needs the control API, which the specification does not name")
         self.record.sent("administrator", f"closes {name}")
         await self.plan.control.close(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -264,7 +265,7 @@ class Client:
         self._record.received(self.label, message if isinstance(message, dict) else text)
         fault = self._spec.fault(message)
         if fault is not None:
-            self._bad("a message that fits its schema", f"{shown(message)}: {fault}")
+            self._bad("a message that fits its schema", f"{shown(message)}: {fault}", like=_like(message, fault))
             return
         take = self.legs.get(message.get("stream", "")) if message["type"] == "candidate" else None
         if take is not None:
@@ -273,8 +274,8 @@ class Client:
         self._inbox.append(message)
         self._wake()
 
-    def _bad(self, expected: str, came: str) -> None:
-        self._fault = self._fault or Failed(f"at {self.label}: {expected}", came)
+    def _bad(self, expected: str, came: str, like: str = "") -> None:
+        self._fault = self._fault or Failed(f"at {self.label}: {expected}", came, like)
         self._wake()
 
     @property
@@ -290,6 +291,12 @@ class Client:
     def _wake(self) -> None:
         self._news.set()
         self._news = trio.Event()
+
+
+def _like(message: Any, fault: str) -> str:
+    """What a fault has in common with those of other messages of its type: all but the numbers."""
+    kind = message.get("type") if isinstance(message, dict) else None
+    return f"{kind}: {re.sub(r'[0-9]+', 'N', fault)}"
 
 
 def _pass_over(_candidate: str) -> None:

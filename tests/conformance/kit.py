@@ -36,11 +36,11 @@ class Run:
         return {check["id"] for check in self.report["checks"] if check["status"] == status}
 
 
-async def run_kit(folder: Path, url: str, *options: str, bound: float = 100.0) -> Run:
-    """`roomfsm conformance URL`."""
+async def run_kit(folder: Path, *arguments: str, bound: float = 100.0) -> Run:
+    """`roomfsm conformance URL [option]…`."""
     file = folder / "report.json"
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "roomfsm", "conformance", url, f"--report=json={file}", *options]
+    command = [sys.executable, "-m", "roomfsm", "conformance", f"--report=json={file}", *arguments]
     with trio.fail_after(bound):
         done = await trio.run_process(command, check=False, capture_stdout=True, capture_stderr=True)
     report = json.loads(file.read_text()) if file.exists() else {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +13,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from roomfsm.conformance.greeting import greet
 from roomfsm.conformance.outcome import CannotRun
 from roomfsm.conformance.raw import Target
-from roomfsm.conformance.runner import greet
 from roomfsm.conformance.spec import Spec
 from roomfsm.documents.asyncapi import document as our_document
 from tests.conformance.kit import Run, run_kit
@@ -166,6 +168,51 @@ async def test_another_server(serve: Serve, words: str) -> None:
             with pytest.raises(CannotRun) as error:
                 await greet(Target.parse(url), SPEC, 1.0)
     assert words in str(error.value)
+
+
+async def cuts_at_once(stream: trio.SocketStream) -> None:
+    await stream.receive_some(4096)
+
+
+@pytest.mark.parametrize(
+    ("serve", "why"),
+    [
+        (never_answers, "nothing answers its handshake"),
+        (no_http, "what answers is something else"),
+        (cuts_at_once, "the connection ends in its handshake"),
+    ],
+)
+async def test_tls_where_there_is_none(serve: Serve, why: str) -> None:
+    with trio.fail_after(10):
+        async with fake(serve) as url:
+            with pytest.raises(CannotRun) as error:
+                await greet(Target.parse(url.replace("ws:", "wss:")), SPEC, 1.0)
+    assert str(error.value).endswith(f": there seems to be no TLS ({why}; try ws://)")
+
+
+async def says_bad_request(stream: trio.SocketStream) -> None:
+    """As nginx does, if it is no handshake of TLS."""
+    await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    await drain(stream)
+
+
+@pytest.mark.parametrize("without", [says_bad_request, ends_at_once])
+async def test_no_tls_where_there_is_some(without: Serve, certificate: tuple[Path, Path]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    connections = itertools.count()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        # The first speaks no TLS, and then it is tried.
+        if next(connections) == 0:
+            await without(stream)
+            return
+        await trio.SSLStream(stream, context, server_side=True).do_handshake()
+
+    with trio.fail_after(10):
+        async with fake(serve) as url:
+            with pytest.raises(CannotRun, match=r"there is TLS \(try wss://\)"):
+                await greet(Target.parse(url), SPEC, 1.0)
 
 
 async def test_the_program_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from roomfsm.conformance.control import Control
-from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.outcome import CannotRun, NotReachable
 from roomfsm.conformance.raw import Target
 from tests.conformance.test_cannot_run import fake, read_head
 
@@ -51,3 +51,10 @@ async def test_without_it_what_needs_it_is_not_reachable(answer: bytes, why: str
         pytest.RaisesGroup(pytest.RaisesExc(NotReachable, match=why), flatten_subgroups=True),
     ):
         await asked(answer, "blue", None)
+
+
+@pytest.mark.parametrize("status", [b"401 Unauthorized", b"403 Forbidden"])
+async def test_a_token_that_is_refused_is_no_matter_of_reach(status: bytes) -> None:
+    refused = pytest.RaisesExc(CannotRun, match=f"the control API refused the token .HTTP {status.decode()[:3]}")
+    with trio.fail_after(10), pytest.RaisesGroup(refused, flatten_subgroups=True):
+        await asked(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n", "blue", "wrong")

@@ -38,13 +38,14 @@ async def checked(folder: Path, program: Program, *options: str) -> Run:
 async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> None:
     junit = tmp_path / "report.xml"
     with running(tmp_path, *SMALL) as program:
-        run = await checked(tmp_path, program, f"--report=junit={junit}")
+        run = await checked(tmp_path, program, f"--report=junit={junit}", "--strict")
     assert run.code == 0
     report = run.report
     for coverage in (report["cells"], report["transitions"]):
         assert coverage["reached"] == coverage["reachable"] > 0
     assert report["cells"]["reachable"] == report["cells"]["all"] == 4 * 12 + 2 * 4 * 3
     assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
+    assert report["notReachableHere"] == 0
     assert report["failed"] == 0
     assert report["seconds"] < 60
     # The three reports tell the same.
@@ -78,8 +79,28 @@ async def test_without_media(tmp_path: Path, media_server: str) -> None:
 async def test_without_the_control_api_the_rest_is_checked(tmp_path: Path, media_server: str) -> None:
     async with serving(media_server) as server:
         run = await run_kit(tmp_path, server.url, "--control=http://127.0.0.1:9", "--only=row/room/*/close/*")
+        strict = await run_kit(
+            tmp_path, server.url, "--control=http://127.0.0.1:9", "--only=row/room/*/close/*", "--strict"
+        )
     assert run.code == 0
     assert len(run.ids("not reachable")) == 3
+    assert strict.code == 1
+    assert strict.report["notReachableHere"] == 3
+
+
+async def test_a_token_that_the_control_api_refuses_ends_the_run(tmp_path: Path, media_server: str) -> None:
+    chosen = ("--only=row/room/*/close/*", "--only=cell/joined/closing/*")
+    async with serving(media_server, inspect_token="right") as server:
+        refused = await run_kit(tmp_path, server.url, *chosen, "--control-token=wrong", bound=30)
+        without = await run_kit(tmp_path, server.url, "--only=row/room/waiting/close/*", bound=30)
+        taken = await run_kit(
+            tmp_path, server.url, "--only=row/room/waiting/close/*", "--control-token=right", bound=30
+        )
+    assert (refused.code, refused.out, refused.report) == (2, "", {})
+    assert refused.err == "roomfsm conformance: the control API refused the token (HTTP 401)\n"
+    assert without.code == 0
+    assert "answered 401 (see --control, --control-token)" in without.out
+    assert taken.ids("passed") == {"row/room/waiting/close/closing"}
 
 
 async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Path, Path]) -> None:
@@ -93,7 +114,7 @@ async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Pa
 
 
 async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
-    listed = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", "--list", "--only=guard/room/publish/*")
+    listed = await run_kit(tmp_path, "--list", "--only=guard/room/publish/*")
     assert listed.out.split() == [
         "guard/room/publish/already_publishing",
         "guard/room/publish/too_many_presenters",
@@ -101,6 +122,9 @@ async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
     none = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", "--list", "--only=no-such-check")
     assert (none.code, none.out) == (2, "")
     assert "--list" in none.err
+    nowhere = await run_kit(tmp_path, "--only=ws/*")
+    assert (nowhere.code, nowhere.out) == (2, "")
+    assert "which server?" in nowhere.err
 
 
 async def test_another_document_is_held_against_the_server(tmp_path: Path, media_server: str) -> None:

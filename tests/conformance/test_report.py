@@ -41,9 +41,85 @@ def test_text() -> None:
     text = REPORT.as_text()
     assert "cells        1 of 2 reachable (50 %), 3 in all" in text
     assert "transitions  1 of 1 reachable (100 %), 1 in all" in text
-    assert "passed 2, failed 1, not reachable 1" in text
+    assert "passed 2, failed 1, not reachable 1 (0 with any server, 1 here)" in text
     for part in ("FAILED cell/joined/waiting/chat", "room: empty —join→ waiting", "  1 Ada → chat #1", "too soon"):
         assert part in text
+
+
+def test_coverage_is_told_only_of_what_was_chosen() -> None:
+    text = Report("ws://host/ws", "p", "s", 1.0, [Result(Check("race/late", nothing), PASSED, 0.1)]).as_text()
+    assert text.splitlines()[1:] == ["passed 1, failed 0, not reachable 0"]
+
+
+def failed(name: str, expected: str, came: str, like: str = "") -> Result:
+    check = Check(f"cell/joined/waiting/{name}", nothing)
+    return Result(check, FAILED, 0.1, expected, came, messages=[f"Ada → {name}"], like=like)
+
+
+SHAPE = "at Bob: a message that fits its schema"
+ALIKE = [
+    failed("chat", "at Ada: chat #4", "error #4 {room: k0123abcd-1}"),
+    failed("view", SHAPE, "chat {at: 12}: $.at", "chat: $.at"),
+    failed("leave", "at Bob: chat #17", "error #17 {room: kffffffff-2}"),
+    failed("publish", SHAPE, "chat {at: 13}: $.at", "chat: $.at"),
+    failed("rename", "at Ada: chat #4", 'error #4 {code: "room_full"}'),
+    failed("switch", SHAPE, "joined {}: $", "joined: $"),
+]
+
+
+def test_failures_of_one_fault_are_told_together_and_the_first_in_full() -> None:
+    report = Report("ws://host/ws", "p", "s", 1.0, ALIKE)
+    parts = report.as_text().split("\n\n")[1:]
+    assert [part.splitlines()[0] for part in parts] == [
+        f"FAILED cell/joined/waiting/{name}" for name in ("chat", "view", "rename", "switch")
+    ]
+    assert parts[0].splitlines()[1:] == [
+        "  expected  at Ada: chat #4",
+        "  came      error #4 {room: k0123abcd-1}",
+        "  messages",
+        "      1 Ada → chat",
+        "  the same in 1 more",
+        "    cell/joined/waiting/leave",
+    ]
+    assert parts[1].splitlines()[-2:] == ["  the same in 1 more", "    cell/joined/waiting/publish"]
+    # Programs get each of them in full.
+    assert [check["messages"] for check in json.loads(report.as_json())["checks"]] == [r.messages for r in ALIKE]
+    failures = list(ElementTree.fromstring(report.as_junit().encode()).iter("failure"))
+    for result, failure in zip(ALIKE, failures, strict=True):
+        assert result.messages[0] in str(failure.text)
+
+
+UNREACHED = [
+    Result(
+        Check("row/room/waiting/media_lost/waiting", nothing), NOT_REACHABLE, 0.0, reason="a death", never=True
+    ),
+    Result(Check("row/room/waiting/close/closing", nothing), NOT_REACHABLE, 0.0, reason="too soon"),
+]
+
+
+def test_what_no_server_lets_one_reach_is_told_apart() -> None:
+    report = Report("ws://host/ws", "p", "s", 1.0, UNREACHED)
+    assert report.ok
+    text = report.as_text()
+    assert "not reachable 2 (1 with any server, 1 here)" in text
+    never, here = text.split("\n\n")[1:]
+    assert never.splitlines()[0] == "Not reachable with any server"
+    assert "a death" in never
+    assert here.splitlines()[0] == "Not reachable here: it depends on this server, its settings or these options"
+    assert "too soon" in here
+
+
+def test_strictly_what_is_not_reachable_here_has_failed() -> None:
+    report = Report("ws://host/ws", "p", "s", 1.0, UNREACHED, strict=True)
+    assert not report.ok
+    assert "options (counts as failed: --strict)" in report.as_text()
+    assert json.loads(report.as_json())["notReachableHere"] == 1
+    (suite,) = ElementTree.fromstring(report.as_junit().encode()).iter("testsuite")
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["2", "1", "1"]
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "not reachable: too soon"
+    assert Report("ws://host/ws", "p", "s", 1.0, UNREACHED[:1], strict=True).ok
 
 
 def test_json() -> None:
@@ -57,6 +133,7 @@ def test_json() -> None:
         "seconds": 0.0,
         "path": None,
         "reason": "too soon",
+        "never": False,
     }
 
 

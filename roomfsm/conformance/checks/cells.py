@@ -7,7 +7,7 @@ from functools import partial
 
 from roomfsm.conformance.checks import steps
 from roomfsm.conformance.checks.steps import LEG_TRIGGERS, Place
-from roomfsm.conformance.outcome import Failed, NotReachable, shown
+from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.paths import diagram, rows_to
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Pair
@@ -98,7 +98,7 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
             ):
                 raise NotReachable(steps.TOO_SOON)
         case _:
-            raise NotReachable(f"the kit does not know {message}")
+            raise NeverReachable(f"the kit does not know {message}")
 
 
 async def leave_closing(scene: Scene, place: Place, client: Client) -> None:
@@ -126,7 +126,7 @@ async def _accepted_outside(scene: Scene, client: Client, message: str) -> None:
         case "ping":
             steps.check_type(await client.ask("ping"), "pong")
         case _:
-            raise NotReachable(f"the kit does not know {message}")
+            raise NeverReachable(f"the kit does not know {message}")
 
 
 async def _leg_cell(scene: Scene, *, machine: str, state: str, message: str) -> None:

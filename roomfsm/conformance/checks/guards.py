@@ -13,7 +13,7 @@ from roomfsm.conformance.checks.bounds import (
     too_many_views,
 )
 from roomfsm.conformance.checks.steps import bring
-from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.outcome import NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.stage import Leg, Room, Stream
 from roomfsm.conformance.wire import Expected
@@ -63,7 +63,7 @@ def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
 async def _play(scene: Scene, *, trigger: str, code: str) -> None:
     play = _PLAYS.get((trigger, code))
     if play is None:
-        raise NotReachable(_ELSEWHERE.get(code) or f"the kit knows no way to {code}")
+        raise NeverReachable(_ELSEWHERE.get(code) or f"the kit knows no way to {code}")
     await steps.bystander(scene)
     await play(scene)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from roomfsm.conformance.checks import steps
 from roomfsm.conformance.checks.steps import Place
-from roomfsm.conformance.outcome import NotReachable
+from roomfsm.conformance.outcome import NeverReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Row
 from roomfsm.conformance.stage import Leg, Stream
@@ -29,7 +29,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 async def _row(scene: Scene, *, row: Row) -> None:
     reason = _UNSEEN.get((row.source, row.trigger)) or _UNSEEN.get((row.source, None))
     if reason is not None:
-        raise NotReachable(reason)
+        raise NeverReachable(reason)
     await steps.bystander(scene)
     if row.trigger == "flowing" and row.source == row.dest:
         await _more_flows(scene)
@@ -66,7 +66,7 @@ async def _bring_about(scene: Scene, row: Row, place: Place, stream: Stream, vie
         case "end":
             await room.unpublish(stream)
         case _:
-            raise NotReachable(f"nothing that the kit can do from outside is {row.trigger}")
+            raise NeverReachable(f"nothing that the kit can do from outside is {row.trigger}")
 
 
 async def _more_flows(scene: Scene) -> None:

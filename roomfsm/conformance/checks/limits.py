@@ -9,7 +9,7 @@ from typing import Any
 
 from roomfsm.conformance.checks import bounds, steps
 from roomfsm.conformance.checks.steps import bring
-from roomfsm.conformance.outcome import Failed, NotReachable, shown
+from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Field
 from roomfsm.conformance.stage import Room
@@ -160,7 +160,7 @@ async def _sdp(scene: Scene) -> None:
     """As long as it may be it is read, and answered or refused as a description; one longer is malformed."""
     most = scene.spec.fields("publish")["sdp"].longest()
     if most is None:
-        raise NotReachable("the schema of publish sets no bound of sdp")
+        raise NeverReachable("the schema of publish sets no bound of sdp")
     if most + 1000 > scene.plan.limit("messageBytes") or 2 * most > scene.plan.limit("messageBytes"):
         raise NotReachable(f"an offer of {most} characters is no message of limits.messageBytes")
     place = await bring(scene, "waiting")

@@ -10,7 +10,7 @@ import trio
 from roomfsm.conformance.checks import steps
 from roomfsm.conformance.checks.cells import leave_closing
 from roomfsm.conformance.checks.steps import Place, bring
-from roomfsm.conformance.outcome import Failed, Message, NotReachable
+from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Row
 from roomfsm.conformance.stage import Room, person
@@ -39,7 +39,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 async def _row(scene: Scene, *, row: Row) -> None:
     play = _PLAYS.get(row.trigger)
     if play is None:
-        raise NotReachable(f"nothing that the kit can do from outside is {row.trigger}")
+        raise NeverReachable(f"nothing that the kit can do from outside is {row.trigger}")
     await steps.bystander(scene)
     await play(scene, row)
 
@@ -196,7 +196,7 @@ async def _view_failed(scene: Scene, row: Row) -> None:
 
 
 async def _media_lost(scene: Scene, row: Row) -> None:
-    raise NotReachable("needs the media server's death")
+    raise NeverReachable("needs the media server's death")
 
 
 async def _expire(scene: Scene, row: Row) -> None:

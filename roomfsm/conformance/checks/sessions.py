@@ -10,7 +10,7 @@ import trio
 from roomfsm.conformance.checks import steps
 from roomfsm.conformance.checks.cells import accepted
 from roomfsm.conformance.checks.steps import bring
-from roomfsm.conformance.outcome import Failed, NotReachable, shown
+from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Row
 from roomfsm.conformance.stage import Room
@@ -48,7 +48,7 @@ async def _row(scene: Scene, *, row: Row) -> None:
     if play is None and row.trigger in scene.spec.machines["session"].messages:
         play = _message
     if play is None:
-        raise NotReachable(f"nothing that the kit can do from outside is {row.trigger} while {row.source}")
+        raise NeverReachable(f"nothing that the kit can do from outside is {row.trigger} while {row.source}")
     await steps.bystander(scene)
     await play(scene, row)
 

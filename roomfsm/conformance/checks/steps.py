@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
+from roomfsm.conformance.outcome import Failed, Message, NeverReachable, shown
 from roomfsm.conformance.paths import diagram, rows_to, way_to
 from roomfsm.conformance.scene import Scene
 from roomfsm.conformance.spec import Pair, Row, Spec
@@ -39,7 +39,7 @@ async def bring(scene: Scene, state: str) -> Place:
     pair = next((pair for pair in scene.spec.legality if pair.room == state), None)
     way = None if pair is None else way_to(scene.spec, pair, ROOM_TRIGGERS)
     if way is None:
-        raise NotReachable(f"no way of a client leads to a room that is {state}")
+        raise NeverReachable(f"no way of a client leads to a room that is {state}")
     room = Room(scene)
     place: Place | None = None
     for step in way:
@@ -81,7 +81,7 @@ async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
     """Bob's stream, or Ada's view of it, in a state; a second stream of Bob's keeps the room broadcasting."""
     way = rows_to(scene.spec.machines[machine], state, LEG_TRIGGERS)
     if way is None:
-        raise NotReachable(f"no way leads to a {machine} that is {state}")
+        raise NeverReachable(f"no way leads to a {machine} that is {state}")
     place = await bring(scene, "broadcasting")
     stream = place.stream
     await place.room.publish(place.bob, "screen")
@@ -165,7 +165,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "resume": {"token": "none"},
     }
     if message not in samples:
-        raise NotReachable(f"the kit has no sample of {message}")
+        raise NeverReachable(f"the kit has no sample of {message}")
     return samples[message]
 
 
