@@ -6,8 +6,14 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
+import pytest
 import trio
 
+from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.errors import ErrorCode
+from roomfsm.protocol.server import Error
+from roomfsm.signaling.connection import Connection
 from tests.conformance.kit import SMALL, Run, run_kit
 from tests.serving import serving
 from tests.system.program import Program, running
@@ -101,6 +107,23 @@ async def test_a_token_that_the_control_api_refuses_ends_the_run(tmp_path: Path,
     assert without.code == 0
     assert "answered 401 (see --control, --control-token)" in without.out
     assert taken.ids("passed") == {"row/room/waiting/close/closing"}
+
+
+@pytest.mark.parametrize(("named", "passes"), [(None, True), ("join", True), ("chat", False)])
+async def test_an_error_may_name_the_message_that_was_malformed(
+    named: str | None, passes: bool, tmp_path: Path, media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Connection.send
+
+    def naming(connection: Connection, outgoing: Outgoing) -> None:
+        if isinstance(outgoing.message, Error) and outgoing.message.code is ErrorCode.MALFORMED:
+            outgoing = Outgoing(msgspec.structs.replace(outgoing.message, message=named))
+        send(connection, outgoing)
+
+    monkeypatch.setattr(Connection, "send", naming)
+    async with serving(media_server) as server:
+        run = await run_kit(tmp_path, server.url, "--only=field/join", bound=30)
+    assert run.ids("passed" if passes else "failed") == {"field/join"}, run.out
 
 
 async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Path, Path]) -> None:

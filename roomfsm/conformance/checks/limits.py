@@ -39,10 +39,12 @@ def checks(plan: Plan) -> Iterator[Check]:
                 yield Check(f"limit/field/{message}.{field.name}", partial(_longest, message=message, field=field))
 
 
-def check_malformed(reply: dict[str, object], path: str) -> None:
-    """The reply says that this field is at fault. Raises `Failed`."""
+def check_malformed(reply: dict[str, object], path: str, message: str | None = None) -> None:
+    """The reply says that this field is at fault, and of no other message, if of any. Raises `Failed`."""
     if (reply["type"], reply.get("code"), reply.get("path")) != ("error", "malformed", path):
         raise Failed(f"error {{code: malformed, path: {path}}}", shown(reply))
+    if message is not None and reply.get("message") not in (None, message):
+        raise Failed(f"error {{code: malformed, path: {path}}} with no message or {message}", shown(reply))
 
 
 async def _chat_text(scene: Scene) -> None:
