@@ -77,3 +77,13 @@ async def test_a_failure_shows_how_it_came_about(tmp_path: Path, media_server: s
     assert [line.split()[2] for line in said] == ["join", "chat"]
     for part in (f"FAILED {shown['id']}", shown["path"], shown["expected"], shown["came"], *shown["messages"]):
         assert part in run.out
+
+
+async def test_what_one_fault_fails_is_told_together(tmp_path: Path, media_server: str) -> None:
+    """Lines of chat are at other times, with other refs and in other rooms: the fault is the same."""
+    chosen = [f"--only={check}" for check in FINDS["a_field_of_another_type"]]
+    run = await run_against("a_field_of_another_type", tmp_path, media_server, *chosen)
+    assert run.code == 1
+    lines = run.out.splitlines()
+    assert [line for line in lines if line.startswith("FAILED")] == ["FAILED row/room/waiting/chat/waiting"]
+    assert lines[-2:] == ["  the same in 1 more", "    order/chat"]
