@@ -6,6 +6,7 @@ import base64
 import secrets
 import ssl
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -211,14 +212,12 @@ async def shake_hands(
     }
     with trio.fail_after(timeout):
         # Half of the time at most is for TLS, so that it can be told which of the two is not answered.
-        stream = await target.connect(timeout / 2)
-        try:
+        async with AsyncExitStack() as unless_accepted:
+            stream = await target.connect(timeout / 2)
+            unless_accepted.push_async_callback(trio.aclose_forcefully, stream)
             answer = await _ask(stream, path or target.path, {n: v for n, v in headers.items() if v is not None})
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
-    if answer.socket is None:
-        await trio.aclose_forcefully(stream)
+            if answer.socket is not None:
+                unless_accepted.pop_all()
     return answer
 
 
