@@ -145,7 +145,7 @@ class Peer:
         address: tuple[str, int] | None = None,
     ) -> None:
         """Send one connectivity check (RFC 8445 section 7.2)."""
-        answer = self._require_answer()
+        answer = self.require_answer()
         attributes: dict[str, Any] = {
             "USERNAME": username or f"{answer.ufrag}:{self.ufrag}",
             "PRIORITY": 1853824767,
@@ -162,7 +162,7 @@ class Peer:
         """Begin the handshake, or wait for the other side's first message, as the answer says."""
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(1200)
-        if self._require_answer().active:
+        if self.require_answer().active:
             connection.set_accept_state()
         else:
             connection.set_connect_state()
@@ -179,7 +179,7 @@ class Peer:
         """Fall silent: no more STUN."""
         self._cancel_checks.cancel()
 
-    def _require_answer(self) -> Answer:
+    def require_answer(self) -> Answer:
         assert self.answer is not None, "accept an answer first"
         return self.answer
 
@@ -209,7 +209,7 @@ class Peer:
 
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
         """Send raw bytes, to the address that answered our checks if to no other."""
-        to = address or self._selected or self._require_answer().address
+        to = address or self._selected or self.require_answer().address
         # A full buffer loses it, as the network does; so does an address that cannot be reached from here.
         with suppress(OSError):
             self.socket.sendto(datagram, to)
@@ -345,7 +345,7 @@ class Peer:
         self._flush_dtls(connection)
 
     def _secured(self, connection: SSL.Connection) -> None:
-        answer = self._require_answer()
+        answer = self.require_answer()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert certificate is not None
         der = certificate.public_bytes(serialization.Encoding.DER)

@@ -46,6 +46,10 @@ class LocalTransport:
     """Of the MediaStream that the viewer's browser makes."""
     receive_bandwidth: int
     """kbit/s for the video that we receive; 0 says nothing."""
+    receive_audio_bandwidth: int = 0
+    """The same for audio."""
+    setup: str = "passive"
+    """Our DTLS role (RFC 5763 section 5): actpass in an offer."""
 
 
 def accept(offer: Offer, sources: Mapping[MediaKind, Codec]) -> list[AcceptedMedia]:
@@ -117,14 +121,16 @@ def _accepted(media: AcceptedMedia, transport: LocalTransport) -> list[str]:
         f"m={section.media} {_DISCARD_PORT} {_PROTOCOL} {payload_types}",
         "c=IN IP4 0.0.0.0",
     ]
-    if media.kind is MediaKind.VIDEO and media.direction.receives and transport.receive_bandwidth:
-        lines.append(f"b=AS:{transport.receive_bandwidth}")
+    video = media.kind is MediaKind.VIDEO
+    bandwidth = transport.receive_bandwidth if video else transport.receive_audio_bandwidth
+    if media.direction.receives and bandwidth:
+        lines.append(f"b=AS:{bandwidth}")
     lines += [
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=ice-ufrag:{transport.ufrag}",
         f"a=ice-pwd:{transport.password}",
         f"a=fingerprint:{transport.fingerprint}",
-        "a=setup:passive",
+        f"a=setup:{transport.setup}",
         *([f"a=mid:{section.mid}"] if section.mid else []),
         f"a={media.direction}",
         "a=rtcp-mux",

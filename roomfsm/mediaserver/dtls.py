@@ -1,8 +1,9 @@
-"""DTLS-SRTP, passive side (RFC 5763, RFC 5764), on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
+"""DTLS-SRTP (RFC 5763, RFC 5764), in either role, on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
 
 import hashlib
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -52,7 +53,7 @@ class DtlsIdentity:
             .not_valid_after(now + _CERTIFICATE_LIFE)
             .sign(key, hashes.SHA256())
         )
-        context = SSL.Context(SSL.DTLS_SERVER_METHOD)
+        context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(_DTLS_1_2)
         context.use_certificate(certificate)
         context.use_privatekey(key)
@@ -67,10 +68,13 @@ class DtlsIdentity:
         self.fingerprint = "sha-256 " + digest.hex(":").upper()
         """As the `a=fingerprint` attribute has it."""
 
-    def connection(self) -> SSL.Connection:
+    def connection(self, *, client: bool) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(_MTU)
-        connection.set_accept_state()
+        if client:
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
         return connection
 
 
@@ -80,15 +84,26 @@ class DtlsSession:
     Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
     """
 
-    __slots__ = ("_connection", "_digest", "_hash", "keys", "state")
+    __slots__ = ("_connection", "_digest", "_hash", "client", "keys", "state")
 
-    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes]) -> None:
-        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the offer."""
-        self._connection = identity.connection()
+    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes], *, client: bool = False) -> None:
+        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the peer's description.
+        `client`: whether we begin the handshake, with :meth:`begin`."""
+        self._connection = identity.connection(client=client)
+        self.client = client
         self._hash, self._digest = fingerprint
         self.state = DtlsState.NEW
         self.keys: SrtpKeys | None = None
         """Of the SRTP session, once `state` is CONNECTED."""
+
+    def begin(self) -> list[bytes]:
+        """The client's first message; nothing after the first call."""
+        if not self.client or self.state is not DtlsState.NEW:
+            return []
+        self.state = DtlsState.CONNECTING
+        with suppress(SSL.WantReadError):
+            self._connection.do_handshake()
+        return self._outgoing()
 
     def receive(self, datagram: bytes) -> list[bytes]:
         """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""

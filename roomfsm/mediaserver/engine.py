@@ -13,6 +13,7 @@ from roomfsm.mediaserver.dtls import DtlsIdentity
 from roomfsm.mediaserver.ice import Address, host_candidates
 from roomfsm.mediaserver.media import (
     AlreadyNegotiated,
+    AnswerAlreadyProcessed,
     DtlsState,
     EngineError,
     EngineFull,
@@ -21,6 +22,7 @@ from roomfsm.mediaserver.media import (
     IceState,
     LocalCandidate,
     MediaKind,
+    OfferNotGenerated,
     PeerClosed,
     PeerObserver,
     PeerStats,
@@ -34,6 +36,7 @@ from roomfsm.mediaserver.transport import Transport
 
 __all__ = [
     "AlreadyNegotiated",
+    "AnswerAlreadyProcessed",
     "DtlsState",
     "Engine",
     "EngineError",
@@ -43,6 +46,7 @@ __all__ = [
     "IceState",
     "LocalCandidate",
     "MediaKind",
+    "OfferNotGenerated",
     "Peer",
     "PeerClosed",
     "PeerObserver",
@@ -54,6 +58,9 @@ __all__ = [
 _MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+
+_LATENCY_WEIGHT = 0.05
+"""Of the newest drain in the average."""
 
 
 class Engine:
@@ -74,6 +81,8 @@ class Engine:
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
         self.attention: set[Track] = set()
+        self.latency = 0.0
+        """Seconds from reading packets to having sent them to all, a moving average over the newest drains."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._received = 0
@@ -155,7 +164,9 @@ class Engine:
             self._received += 1
             if datagram:
                 self._dispatch(datagram, address, now)
-        self.flush()
+        if self.pending:
+            self.flush()
+            self.latency += (trio.current_time() - now - self.latency) * _LATENCY_WEIGHT
         if self.attention:
             self._attend(now)
 

@@ -188,6 +188,14 @@ class OfferNotGeneratedError(ProtocolError):
         super().__init__("Offer not generated. It is not possible to process an answer.")
 
 
+class AnswerAlreadyProcessedError(ProtocolError):
+    code = 40210
+    type = "SDP_END_POINT_ANSWER_ALREADY_PROCCESED"
+
+    def __init__(self) -> None:
+        super().__init__("Sdp Answer already processed")
+
+
 class AddCandidateError(ProtocolError):
     code = 40401
     type = "ICE_ADD_CANDIDATE_ERROR"

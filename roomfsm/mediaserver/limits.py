@@ -16,6 +16,8 @@ class Limits:
     """Characters of a session id that a client chose."""
     max_objects_per_session: int = 20_000
     """Objects that one session has created or touched and that still exist."""
+    max_objects: int = 100_000
+    """Objects of all sessions."""
     max_subscriptions_per_object: int = 1000
     max_tags_per_object: int = 100
     outbox: int = 4096

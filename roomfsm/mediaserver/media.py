@@ -213,9 +213,21 @@ class SdpError(EngineError):
 
 
 class AlreadyNegotiated(EngineError):
-    """The peer has answered an offer; a second one needs a new peer."""
+    """The peer has answered or made an offer; another one needs a new peer."""
 
     code = "already_negotiated"
+
+
+class OfferNotGenerated(EngineError):
+    """An answer came to a peer that has made no offer."""
+
+    code = "offer_not_generated"
+
+
+class AnswerAlreadyProcessed(EngineError):
+    """A second answer came to one offer."""
+
+    code = "answer_already_processed"
 
 
 class PeerClosed(EngineError):

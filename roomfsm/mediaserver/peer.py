@@ -9,17 +9,20 @@ from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, wr
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     AlreadyNegotiated,
+    AnswerAlreadyProcessed,
     DtlsState,
     IceState,
     LocalCandidate,
     MediaKind,
+    OfferNotGenerated,
     PeerClosed,
     PeerObserver,
     PeerStats,
     Refusal,
     SdpError,
 )
-from roomfsm.mediaserver.sdp import parse_offer
+from roomfsm.mediaserver.offer import propose, read_answer
+from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
@@ -51,11 +54,15 @@ class Peer:
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._by_payload_type: dict[int, Track] = {}
         self._media_lines: list[tuple[str, int]] = []
-        """mid and index of each accepted m-line."""
+        """mid and index of each m-line that was accepted, or that we offered."""
+        self._offered: Offer | None = None
         self._connected = False
         self._report_time = 0.0
         self.local_description: str | None = None
         self.remote_description: str | None = None
+        self.direction = Direction.SENDRECV
+        """What this peer does at most, whatever is offered to it."""
+        self.max_audio_receive_bandwidth = 0
         self.max_video_send_bandwidth = 0
         self.min_video_send_bandwidth = 0
         self.max_video_receive_bandwidth = 0
@@ -65,45 +72,82 @@ class Peer:
 
     def process_offer(self, offer: str) -> str:
         """Answer an SDP offer. Raises :class:`SdpError`, or :class:`AlreadyNegotiated` after a success."""
+        self._check_unnegotiated()
+        self._check_length(offer)
+        parsed = parse_offer(offer)
+        for section in parsed.sections:
+            section.direction = section.direction.limited_to(self.direction.reversed())
+        accepted = accept(parsed, self._source_codecs())
+        answer = write_answer(parsed, accepted, self._local_transport("passive"))
+        self.remote_description, self.local_description = offer, answer
+        self._name_media_lines(accepted)
+        self._start(accepted, dtls_client=False)
+        return answer
+
+    def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
+        """Make an SDP offer of these kinds. Raises :class:`AlreadyNegotiated` after a success."""
+        self._check_unnegotiated()
+        offered, proposed = propose(kinds, self.direction, self._source_codecs())
+        offer = write_answer(offered, proposed, self._local_transport("actpass"))
+        self._offered, self.local_description = offered, offer
+        self._name_media_lines(proposed)
+        return offer
+
+    def process_answer(self, answer: str) -> None:
+        """Take the answer to our offer. Raises :class:`SdpError`, and then another answer may come,
+        :class:`OfferNotGenerated`, or :class:`AnswerAlreadyProcessed` after a success."""
+        self._check_open()
+        if self._offered is None:
+            raise OfferNotGenerated("the peer has made no offer")
+        if self.remote_description is not None:
+            raise AnswerAlreadyProcessed("the peer has taken an answer already")
+        self._check_length(answer)
+        answered = read_answer(answer, self._offered, self._source_codecs())
+        self.remote_description = answer
+        self._start(answered.accepted, dtls_client=answered.dtls_client)
+
+    def _check_unnegotiated(self) -> None:
         self._check_open()
         if self.local_description is not None:
-            raise AlreadyNegotiated("the peer has already answered an offer")
-        settings = self._context.settings
-        if len(offer) > settings.max_sdp:
-            raise SdpError(f"the offer is longer than {settings.max_sdp} characters")
-        parsed = parse_offer(offer)
-        sources = {
+            raise AlreadyNegotiated("the peer has already answered or made an offer")
+
+    def _check_length(self, description: str) -> None:
+        limit = self._context.settings.max_sdp
+        if len(description) > limit:
+            raise SdpError(f"the description is longer than {limit} characters")
+
+    def _source_codecs(self) -> dict[MediaKind, Codec]:
+        """The codecs of the streams that this peer is connected to, where they are known."""
+        return {
             kind: sink.source.codec
             for kind, sink in self._sinks.items()
             if sink.source is not None and sink.source.codec is not None
         }
-        accepted = accept(parsed, sources)
-        ice = self._transport.ice
-        answer = write_answer(
-            parsed,
-            accepted,
-            LocalTransport(
-                ice.ufrag,
-                ice.password,
-                self._context.identity.fingerprint,
-                self._context.candidates,
-                self._context.ssrcs,
-                self._context.cname,
-                secrets.token_hex(8),
-                self.max_video_receive_bandwidth,
-            ),
-        )
-        self.remote_description, self.local_description = offer, answer
-        self._start(accepted)
-        return answer
 
-    def _start(self, accepted: Sequence[AcceptedMedia]) -> None:
-        self._media_lines = [(media.mid, media.index) for media in accepted]
+    def _local_transport(self, setup: str) -> LocalTransport:
+        ice, context = self._transport.ice, self._context
+        return LocalTransport(
+            ice.ufrag,
+            ice.password,
+            context.identity.fingerprint,
+            context.candidates,
+            context.ssrcs,
+            context.cname,
+            secrets.token_hex(8),
+            self.max_video_receive_bandwidth,
+            self.max_audio_receive_bandwidth,
+            setup,
+        )
+
+    def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
+        self._media_lines = [(one.mid, one.index) for one in media]
+
+    def _start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
         if accepted:
             section = accepted[0].section
             for candidate in section.candidates:
                 self._transport.ice.add_remote_candidate(candidate)
-            self._transport.start(section.fingerprints[0], self._context.now())
+            self._transport.start(section.fingerprints[0], self._context.now(), dtls_client=dtls_client)
         for media in accepted:
             if media.direction.receives:
                 track = self._tracks[media.kind]

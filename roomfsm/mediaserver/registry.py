@@ -15,6 +15,7 @@ from roomfsm.mediaserver.errors import (
     UnexpectedError,
 )
 from roomfsm.mediaserver.objects import MediaObject, MediaPipeline
+from roomfsm.mediaserver.pass_through import PassThrough
 from roomfsm.mediaserver.server_manager import ServerManager
 from roomfsm.mediaserver.sessions import Session, Sessions
 from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FACTORIES: Mapping[str, Callable[[Objects, Arguments], MediaObject]] = {
     "MediaPipeline": MediaPipeline,
+    "PassThrough": PassThrough,
     "WebRtcEndpoint": WebRtcEndpoint,
 }
 """What `create` can make, by the type's name; `kurento.` may stand before it."""
@@ -73,13 +75,16 @@ class Objects:
         """Make an object that `session` holds.
 
         Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where the
-        session holds `max_objects_per_session`, or there is no room for the session or in the engine.
+        session holds `max_objects_per_session`, or all sessions `max_objects`, or there is no room for the session
+        or in the engine.
         """
         factory = FACTORIES.get(type_.removeprefix("kurento."))
         if factory is None:
             raise FactoryNotFoundError(type_)
         if len(session.objects) >= self.limits.max_objects_per_session:
             raise NotEnoughResourcesError(f"Too many objects: {self.limits.max_objects_per_session}")
+        if len(self) >= self.limits.max_objects:
+            raise NotEnoughResourcesError(f"Too many objects on this server: {self.limits.max_objects}")
         self.sessions.require_room(session)
         created = factory(self, arguments)
         self._by_id[created.id] = created

@@ -42,6 +42,12 @@ class Direction(StrEnum):
         """The same as the other side says it."""
         return {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}.get(self, self)
 
+    def limited_to(self, allowed: "Direction") -> "Direction":
+        """What is left of it where only `allowed` may be, seen from the same side."""
+        if self is allowed or allowed is Direction.SENDRECV:
+            return self
+        return allowed if self is Direction.SENDRECV else Direction.INACTIVE
+
 
 @dataclass(frozen=True, slots=True)
 class Codec:

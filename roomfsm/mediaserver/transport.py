@@ -75,9 +75,10 @@ class Transport:
     def usable(self) -> bool:
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
-    def start(self, fingerprint: tuple[str, bytes], now: float) -> None:
-        """The offer was answered: take checks and the handshake of who has this certificate."""
-        self._dtls = DtlsSession(self._network.identity, fingerprint)
+    def start(self, fingerprint: tuple[str, bytes], now: float, *, dtls_client: bool = False) -> None:
+        """Both descriptions are known: take checks, and the handshake of who has this certificate or, as the DTLS
+        client, begin it once checked."""
+        self._dtls = DtlsSession(self._network.identity, fingerprint, client=dtls_client)
         self._started = now
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
 
@@ -109,6 +110,9 @@ class Transport:
         if changed or self.silent:
             self.silent = False
             self._owner.path_changed()
+        if self._dtls is not None and (greeting := self._dtls.begin()):
+            self._send_all(greeting)
+            self._follow_dtls(self._dtls)
         if self.ice.nominated:
             if changed:
                 local = network.candidates[0] if network.candidates else ""
@@ -206,8 +210,10 @@ class Transport:
         if dtls.state is self.dtls_state:
             return
         if dtls.keys is not None and self._receiver is None and dtls.state is DtlsState.CONNECTED:
-            self._receiver = SrtpReceiver(dtls.keys.profile, dtls.keys.client)
-            self.sender = SrtpSender(dtls.keys.profile, dtls.keys.server)
+            keys = dtls.keys
+            theirs, ours = (keys.server, keys.client) if dtls.client else (keys.client, keys.server)
+            self._receiver = SrtpReceiver(keys.profile, theirs)
+            self.sender = SrtpSender(keys.profile, ours)
         self.dtls_state = dtls.state
         if dtls.state in (DtlsState.CLOSED, DtlsState.FAILED):
             self._receiver = None

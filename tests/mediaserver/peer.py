@@ -85,7 +85,7 @@ class TestPeer(Peer):
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
         """Send raw bytes to the server, unless they are lost."""
         if not self.lose(datagram):
-            super().send(datagram, address or self._require_answer().address)
+            super().send(datagram, address or self.require_answer().address)
 
     def received(self, datagram: bytes, source: tuple[str, int]) -> None:
         if self.lose(datagram):
