@@ -1,4 +1,4 @@
-"""The server as the offerer: what it offers, the answers it takes and refuses, media either way (recordings 03, 15)."""
+"""The server as the offerer: what it offers, which answers it takes, media either way (recordings 03, 15)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
