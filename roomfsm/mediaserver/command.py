@@ -10,6 +10,7 @@ import msgspec
 import structlog
 import trio
 
+from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
 
 _DEFAULTS = MediaServerSettings()
@@ -38,6 +39,13 @@ _DEFAULTS = MediaServerSettings()
     multiple=True,
     help="Address told to browsers instead of the bound ones; may be repeated.",
 )
+@click.option(
+    "--collector-period",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.limits.collector_period,
+    show_default=True,
+    help="Seconds; the objects of a client that is gone live one to two of these.",
+)
 @click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def mediaserver(
@@ -46,6 +54,7 @@ def mediaserver(
     media_host: str,
     media_port: int,
     announced_addresses: tuple[str, ...],
+    collector_period: float,
     exit_with_parent: bool,
     log_format: str,
 ) -> None:
@@ -58,6 +67,7 @@ def mediaserver(
         media_port=media_port,
         announced_addresses=announced_addresses,
         exit_with_parent=exit_with_parent,
+        limits=Limits(collector_period=collector_period),
     )
     try:
         trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)
