@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -27,17 +28,18 @@ type Operation = Callable[[Any, Arguments], Any]
 """Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`."""
 
 
-def unavailable(reason: str) -> Operation:
+@dataclass(frozen=True)
+class Unavailable:
     """An operation that Kurento has and this server has not: it is answered with 40006 and the reason."""
 
-    def refuse(_object: MediaObject, _arguments: Arguments) -> None:
-        raise NotImplementedByServerError(reason)
+    reason: str
 
-    return refuse
+    def __call__(self, _object: MediaObject, _arguments: Arguments) -> None:
+        raise NotImplementedByServerError(self.reason)
 
 
-_NO_GSTREAMER = unavailable("There is no GStreamer pipeline to draw: media are passed on as they come")
-_NO_ENCODER = unavailable("This server never encodes: media are passed on as they come")
+_NO_GSTREAMER = Unavailable("There is no GStreamer pipeline to draw: media are passed on as they come")
+_NO_ENCODER = Unavailable("This server never encodes: media are passed on as they come")
 
 
 class MediaType(StrEnum):

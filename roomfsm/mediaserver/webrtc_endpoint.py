@@ -30,7 +30,7 @@ from roomfsm.mediaserver.errors import (
     OfferNotGeneratedError,
     SdpParseError,
 )
-from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation, unavailable
+from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation, Unavailable
 from roomfsm.mediaserver.sdp import Direction
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ MAX_BANDWIDTH = 10_000_000
 """kbit/s that can be set."""
 
 
-_NO_DATA_CHANNELS = unavailable("This server has no data channels")
-_NO_REMB_PARAMETERS = unavailable("This server estimates bandwidths its own way: it has no such parameters")
-_NO_MTU = unavailable("Packets are passed on as long as they came")
-_ANNOUNCED = unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
+_NO_DATA_CHANNELS = Unavailable("This server has no data channels")
+_NO_REMB_PARAMETERS = Unavailable("This server estimates bandwidths its own way: it has no such parameters")
+_NO_MTU = Unavailable("Packets are passed on as long as they came")
+_ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
 
 
 class ConnectionState(StrEnum):

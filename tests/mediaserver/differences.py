@@ -1,7 +1,4 @@
-"""Where the embedded media server answers otherwise than the recorded Kurento, and why.
-
-`python -m tests.mediaserver.differences` prints the table of docs/mediaserver.md.
-"""
+"""Where the embedded media server answers otherwise than the recorded Kurento, and why."""
 
 from __future__ import annotations
 
@@ -70,17 +67,3 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("08", "a ElementConnected", Kind.EVENTS, _NEWEST),
     Difference("08", "b ElementConnected", Kind.EVENTS, _NEWEST),
 )
-
-
-def table() -> str:
-    """The differences in Markdown, those of one reason in one row."""
-    rows: dict[tuple[str, Kind], list[str]] = {}
-    for one in DIFFERENCES:
-        rows.setdefault((one.reason, one.kind), []).append(f"{one.transcript}: {one.where}")
-    lines = ["| recording: where | difference | why |", "|---|---|---|"]
-    lines += [f"| {'; '.join(where)} | {kind} | {reason} |" for (reason, kind), where in rows.items()]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(table(), end="")

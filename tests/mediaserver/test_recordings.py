@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import trio
@@ -14,7 +13,6 @@ from roomfsm.mediaserver.limits import Limits
 from tests.mediaserver.differences import DIFFERENCES, Kind
 from tests.mediaserver.recorded import Replayer, open_replayer
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "mediaserver.md"
 PATIENCE = 30.0
 """Seconds that one replay may take."""
 
