@@ -15,9 +15,11 @@ def test_limits_of_the_page_are_those_of_the_code() -> None:
     limits, engine = Limits(), EngineSettings()
     rows = (
         f"| sockets; sessions | {limits.max_sockets} (more are not shaken hands with); {limits.max_sessions} |",
-        f"| objects of all sessions; held by one session | {limits.max_objects}; {limits.max_objects_per_session} |",
+        "| objects of all sessions; held by one session |"
+        f" {limits.max_objects}; {limits.max_objects_per_session} |",
         f"| endpoints | {engine.max_peers} |",
-        f"| subscriptions, tags of one object | {limits.max_subscriptions_per_object}, {limits.max_tags_per_object} |",
+        "| subscriptions, tags of one object |"
+        f" {limits.max_subscriptions_per_object}, {limits.max_tags_per_object} |",
         f"| one message | {limits.max_message // 1024} KiB (close code 1009) |",
         f"| messages that wait for one socket | {limits.outbox} (the socket is cut) |",
         f"| session description | {engine.max_sdp // 1024} Ki characters (error 40201) |",
