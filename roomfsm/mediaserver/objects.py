@@ -187,24 +187,39 @@ class MediaElement(MediaObject):
 
     HIERARCHY = ("kurento.MediaElement", *MediaObject.HIERARCHY)
     EVENTS = events.MEDIA_ELEMENT_EVENTS
+    passes_on: ClassVar[bool] = False
+    """Whether it is a joint, which hands on to its sinks what it gets."""
 
     def __init__(self, objects: Objects, pipeline: MediaPipeline) -> None:
         super().__init__(objects, f"{pipeline.id}/{uuid4()}_kurento.{self.TYPE}", pipeline)
         self.sources: dict[MediaType, MediaElement] = {}
         self.sinks: dict[MediaType, dict[str, MediaElement]] = {kind: {} for kind in MediaType}
 
-    def receivers(self, kind: MediaType, seen: set[str] | None = None) -> Iterable[MediaElement]:
-        """The elements that end the ways of media that enters this one: itself, unless it passes media on.
+    def origin(self, kind: MediaType) -> MediaElement | None:
+        """Where media that leaves this element comes from: itself, or what is before the joints."""
+        element, seen = self, {self.id}
+        while element.passes_on:
+            source = element.sources.get(kind)
+            if source is None or source.id in seen:
+                return None
+            seen.add(source.id)
+            element = source
+        return element
 
-        `seen`: ids of the elements on the way so far; a way that comes back to one of them ends.
-        """
-        del kind, seen
-        return (self,)
-
-    def origin(self, kind: MediaType, seen: set[str] | None = None) -> MediaElement | None:
-        """Where media that leaves this element comes from: itself, unless it passes media on."""
-        del kind, seen
-        return self
+    def receivers(self, kind: MediaType) -> list[MediaElement]:
+        """Where media that enters this element ends: itself, or all that is behind the joints."""
+        found: list[MediaElement] = []
+        ahead, seen = [self], {self.id}
+        while ahead:
+            element = ahead.pop()
+            if not element.passes_on:
+                found.append(element)
+                continue
+            for sink in element.sinks[kind].values():
+                if sink.id not in seen:
+                    seen.add(sink.id)
+                    ahead.append(sink)
+        return found
 
     def feed(self, kind: MediaType, origin: MediaElement | None) -> None:
         """Take media of that type from `origin`, or none: where the subclass has a transport, it does so here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation
@@ -19,20 +19,10 @@ class PassThrough(MediaElement):
     """
 
     TYPE = "PassThrough"
+    passes_on = True
 
     def __init__(self, objects: Objects, arguments: Arguments) -> None:
         super().__init__(objects, objects.find_pipeline(arguments.text("mediaPipeline")))
-
-    def receivers(self, kind: MediaType, seen: set[str] | None = None) -> Iterable[MediaElement]:
-        seen = {self.id} if seen is None else seen | {self.id}
-        for sink in list(self.sinks[kind].values()):
-            if sink.id not in seen:
-                yield from sink.receivers(kind, seen)
-
-    def origin(self, kind: MediaType, seen: set[str] | None = None) -> MediaElement | None:
-        seen = {self.id} if seen is None else seen | {self.id}
-        source = self.sources.get(kind)
-        return None if source is None or source.id in seen else source.origin(kind, seen)
 
     def is_media_flowing_in(self, kind: MediaType) -> bool:
         origin = self.origin(kind)

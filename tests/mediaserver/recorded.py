@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +38,8 @@ FORGOTTEN = 19.9
 """Seconds of recorded silence that are there for the request cache, which forgets after 20."""
 FRAME = 0.02
 """Seconds between two packets of a browser."""
+CHECKS = 0.2
+"""Seconds between two checks of a browser: often, so that on a busy machine it does not seem silent."""
 CPU_INTERVAL = 20
 """Milliseconds of `getUsedCpu` in place of the recorded second and more."""
 
@@ -81,6 +82,10 @@ def reply_essence(reply: dict[str, Any], operation: str) -> Any:
     return essence(reply)
 
 
+def event_essence(message: dict[str, Any]) -> str:
+    return json.dumps(essence(message["params"]["value"]), sort_keys=True)
+
+
 def distance(recorded: dict[str, Any], ours: dict[str, Any]) -> Kind | None:
     """How far one reply's essence is from another's; None if they are alike."""
     if recorded == ours:
@@ -112,6 +117,7 @@ class Browser:
         with self._scope:
             async with open_test_peer(self._direction) as peer:
                 self._peer = peer
+                peer.keepalive = CHECKS
                 task_status.started()
                 await self._answered.wait()
                 await peer.accept(self._answer)
@@ -145,8 +151,18 @@ class Connection:
         self.stream = stream
         self.unanswered: list[tuple[str, dict[str, Any]]] = []
         """Label and recorded request, in order."""
-        self.recorded_events: list[dict[str, Any]] = []
+        self.recorded_events: list[str] = []
+        """The essence of each, with the recording's ids."""
         self._replies = 0
+        self._events: list[str] = []
+        self._events_read = 0
+
+    def events(self) -> list[str]:
+        """The essence of each event that has come."""
+        news = self.client.received[self._events_read :]
+        self._events_read += len(news)
+        self._events += [event_essence(message) for message in news if "method" in message]
+        return self._events
 
     async def next_reply(self) -> dict[str, Any]:
         self._replies += 1
@@ -199,7 +215,7 @@ class Replayer:
                     await self._send(self._connections[line.connection], line.message, label)
                     label = ""
                 case "recv" if "method" in line.message:
-                    self._connections[line.connection].recorded_events.append(line.message["params"]["value"])
+                    self._connections[line.connection].recorded_events.append(event_essence(line.message))
                 case "recv":
                     await self._receive_reply(self._connections[line.connection], line.message)
                 case "closed":
@@ -266,12 +282,8 @@ class Replayer:
 
         How many candidates there are depends on the machine: of each m-line they count as one.
         """
-        recorded = Counter(
-            _event_key(value)
-            for value in connection.recorded_events
-            if self._ids.knows(_source_and_subject(value))
-        )
-        ours = Counter(_event_key(self._ids.to_recorded(value)) for value in connection.client.events())
+        recorded = Counter(event for event in connection.recorded_events if self._ids.knows(event))
+        ours = Counter(map(self._ids.text_to_recorded, connection.events()))
         for counter in (recorded, ours):
             for key in counter:
                 if "IceCandidateFound" in key:
@@ -281,13 +293,19 @@ class Replayer:
     async def _settle(self) -> None:
         """Wait until all events that were recorded so far have come."""
         for connection in self._connections.values():
-            if connection.recorded_events:
-                await connection.client.wait_for(partial(self._have_come, connection))
+            while missing := self._missing(connection):
+                try:
+                    await connection.client.wait_for(lambda _: True, since=len(connection.client.received))
+                except trio.TooSlowError:
+                    raise AssertionError(f"recorded, and did not come: {missing}") from None
 
-    def _have_come(self, connection: Connection, _newest: dict[str, Any]) -> bool:
+    def _missing(self, connection: Connection) -> list[str]:
         recorded, ours = self._counted(connection)
-        missing = {f"{connection.name} {_event_type(key)}" for key in recorded - ours}
-        return missing <= self._ignored_events
+        return [
+            event
+            for event in recorded - ours
+            if f"{connection.name} {_event_type(event)}" not in self._ignored_events
+        ]
 
     def _compare_events(self, connection: Connection) -> None:
         recorded, ours = self._counted(connection)
@@ -297,16 +315,8 @@ class Replayer:
             (missing if recorded[key] > ours[key] else extra).append(key)
 
 
-def _source_and_subject(event: dict[str, Any]) -> list[Any]:
-    return [event["object"], *(event["data"].get(name) for name in ("object", "objectId", "sink"))]
-
-
-def _event_key(event: dict[str, Any]) -> str:
-    return json.dumps(essence(event), sort_keys=True)
-
-
-def _event_type(key: str) -> str:
-    type_: str = json.loads(key)["type"]
+def _event_type(event: str) -> str:
+    type_: str = json.loads(event)["type"]
     return type_
 
 

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from roomfsm.mediaserver.engine import (
     AlreadyNegotiated,
@@ -15,8 +17,10 @@ from roomfsm.mediaserver.engine import (
     Peer,
     SdpError,
 )
+from roomfsm.mediaserver.media import ALL_KINDS
+from roomfsm.mediaserver.offer import propose, read_answer
 from roomfsm.mediaserver.sdp import Direction, parse_offer
-from tests.mediaserver import answering
+from tests.mediaserver import answering, replay
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import H264_KEYFRAME, H264_TYPE, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import Joined, join, open_stage
@@ -167,3 +171,27 @@ async def test_answer_that_does_not_fit_is_refused_and_the_next_may_fit(spoil: A
         with pytest.raises(SdpError):
             peer.process_answer(spoil(answer))
         peer.process_answer(answer)
+
+
+ANSWER: str = next(
+    line.message["params"]["operationParams"]["answer"]
+    for line in replay.read("15_no_session.jsonl")
+    if line.direction == "send" and line.message.get("params", {}).get("operation") == "processAnswer"
+)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_no_damage_to_an_answer_breaks_the_reader(data: st.DataObject) -> None:
+    offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {})
+    lines = ANSWER.split("\n")
+    for _ in range(data.draw(st.integers(1, 5))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        line = lines[index]
+        cut = data.draw(st.integers(0, len(line)))
+        lines[index] = line[:cut] + data.draw(st.text(max_size=8)) + line[cut + data.draw(st.integers(0, 4)) :]
+    try:
+        answered = read_answer("\n".join(lines), offered, {})
+    except SdpError:
+        return
+    assert len(answered.accepted) <= 2

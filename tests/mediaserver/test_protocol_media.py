@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import trio
 
+from roomfsm.mediaserver.arguments import Arguments
+from roomfsm.mediaserver.engine import EngineSettings, open_engine
+from roomfsm.mediaserver.limits import Limits
+from roomfsm.mediaserver.objects import MediaElement, MediaType
+from roomfsm.mediaserver.registry import Objects
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
 from tests.mediaserver.peer import (
@@ -145,6 +152,24 @@ async def test_joints_in_a_circle_pass_nothing_on_and_do_no_harm() -> None:
         assert await client.invoke(one, "isMediaFlowingIn", mediaType="VIDEO") is False
         await client.call("release", object=one)
         assert await client.invoke(viewer.endpoint, "getName") == viewer.endpoint
+
+
+async def test_chain_of_more_joints_than_the_stack_is_deep_does_no_harm() -> None:
+    async with open_engine(EngineSettings(host="127.0.0.1")) as engine:
+        objects = Objects(engine, Limits())
+        session = objects.sessions.get_or_new("s")
+        pipeline = objects.create("MediaPipeline", Arguments({}, ""), session)
+        types = ["WebRtcEndpoint", *["PassThrough"] * (sys.getrecursionlimit() + 100), "WebRtcEndpoint"]
+        chain = [objects.create(type_, Arguments({"mediaPipeline": pipeline.id}, ""), session) for type_ in types]
+        for source, sink in pairwise(chain):
+            assert isinstance(source, MediaElement)
+            source.connect(Arguments({"sink": sink.id, "mediaType": "VIDEO"}, ""))
+        first, last = chain[1], chain[-2]
+        assert isinstance(first, MediaElement)
+        assert isinstance(last, MediaElement)
+        assert last.origin(MediaType.VIDEO) is chain[0]
+        assert first.receivers(MediaType.VIDEO) == [chain[-1]]
+        objects.close()
 
 
 # Connections

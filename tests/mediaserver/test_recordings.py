@@ -46,11 +46,11 @@ RECORDINGS = (
         actions={"peer of the late viewer closes (browser tab closed): pc3.close()": browser(2, "leave")},
     ),
     Recording("03_errors", 175),
-    Recording("05_drop_and_gc_period240", 49, limits=Limits(collector_period=1.5)),
+    Recording("05_drop_and_gc_period240", 49, limits=Limits(collector_period=2.0)),
     Recording(
         "06_peer_vanishes",
         46,
-        engine=EngineSettings(host="127.0.0.1", peer_silence=1.5, flow_timeout=0.5),
+        engine=EngineSettings(host="127.0.0.1", peer_silence=2.5, flow_timeout=1.0),
         browsers=True,
         actions={"SIGKILL publisher": browser(0, "vanish"), "SIGKILL viewer": browser(1, "vanish")},
     ),
