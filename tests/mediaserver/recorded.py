@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import trio
 from trio_websocket import wrap_client_stream
 
+from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.engine import EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.registry import Objects
@@ -26,7 +27,7 @@ from roomfsm.mediaserver.server import open_websocket_server
 from tests.mediaserver import replay
 from tests.mediaserver.differences import Kind
 from tests.mediaserver.kurento_client import Client, tcp
-from tests.mediaserver.peer import AUDIO_SSRC, OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
 
 CUT = "code=1006"
 MACHINE = {"getCpuCount", "getCreationTime", "getUsedCpu", "getUsedMemory"}

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.conformance.peer import AUDIO_SSRC
 from tests.mediaserver.kurento_client import open_server
-from tests.mediaserver.peer import AUDIO_SSRC, OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.mediaserver.relay import open_relay
 
 FOLDER = Path(__file__).parent / "npm"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.arguments import Arguments
 from roomfsm.mediaserver.engine import EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
@@ -20,7 +21,6 @@ from roomfsm.mediaserver.registry import Objects
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
 from tests.mediaserver.peer import (
-    AUDIO_SSRC,
     OPUS,
     VP8_KEYFRAME,
     TestPeer,
