@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from roomfsm.mediaserver.media import DtlsState
 from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
@@ -114,10 +114,11 @@ class DtlsSession:
         return self._outgoing()
 
     def _verified_keys(self) -> SrtpKeys:
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        certificate = self._connection.get_peer_certificate()
         if certificate is None:
             self._fail("the peer sent no certificate")
-        der = certificate.public_bytes(serialization.Encoding.DER)
+        # By OpenSSL, which took it: cryptography's reader raises for some that OpenSSL accepts (X.509 version 2).
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if not secrets.compare_digest(hashlib.new(HASHES[self._hash], der).digest(), self._digest):
             self._fail("the certificate is not the one of the offer's fingerprint")
         profile = PROFILES.get(self._connection.get_selected_srtp_profile())
@@ -149,6 +150,11 @@ class DtlsSession:
         except SSL.Error as error:
             self.state = DtlsState.FAILED
             raise DtlsError("the handshake timed out") from error
+        return self._outgoing()
+
+    def give_up(self) -> list[bytes]:
+        """End a handshake that takes too long."""
+        self.state = DtlsState.FAILED
         return self._outgoing()
 
     def close(self) -> list[bytes]:

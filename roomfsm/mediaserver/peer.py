@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
@@ -53,7 +54,8 @@ class Peer:
         self._media_lines: list[tuple[str, int]] = []
         """mid and index of each accepted m-line."""
         self._connected = False
-        self._report_time = 0.0
+        most = context.settings.max_retransmissions
+        self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
         self.remote_description: str | None = None
         self.max_video_send_bandwidth = 0
@@ -225,23 +227,28 @@ class Peer:
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
+        # Of many of one SSRC the last will do: each goes to every viewer.
+        reports: dict[int, rtcp.SenderReport] = {}
         for packet in packets:
             match packet:
                 case rtcp.SenderReport():
-                    for track in self._tracks.values():
-                        track.sender_report(packet, now)
+                    reports[packet.ssrc] = packet
                 case rtcp.Nack():
-                    self._retransmit(packet)
+                    self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     self._pass_on_keyframe_request()
                 case rtcp.Remb():
                     video = self._sinks[MediaKind.VIDEO]
                     video.remb, video.remb_time = packet.bitrate, now
+        for report in reports.values():
+            for track in self._tracks.values():
+                track.sender_report(report, now)
 
-    def _retransmit(self, nack: rtcp.Nack) -> None:
+    def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
         for kind, sink in self._sinks.items():
             if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
-                sink.source.retransmit(sink, nack.sequence_numbers)
+                numbers = tuple(dict.fromkeys(nack.sequence_numbers))
+                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)])
 
     def _pass_on_keyframe_request(self) -> None:
         sink = self._sinks[MediaKind.VIDEO]

@@ -172,9 +172,10 @@ class TestPeer:
         video: Sequence[PayloadType],
         profiles: Sequence[bytes],
         certificate: bool,
+        identity: tuple[SSL.Context, bytes] | None,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self._context, digest = _identity(b":".join(profiles), certificate)
+        self._context, digest = identity or _identity(b":".join(profiles), certificate)
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -431,12 +432,14 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(_PROFILES),
     certificate: bool = True,
+    identity: tuple[SSL.Context, bytes] | None = None,
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
+    `identity`: another DTLS context, and the SHA-256 that the offer tells.
     """
-    peer = TestPeer(direction, audio, video, profiles, certificate)
+    peer = TestPeer(direction, audio, video, profiles, certificate, identity)
     with peer.socket:
         peer.socket.bind(("127.0.0.1", 0))
         async with trio.open_nursery() as nursery:
