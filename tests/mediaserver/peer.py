@@ -100,7 +100,7 @@ class Answer:
 
 
 @cache
-def _identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
+def dtls_identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
     """The DTLS context and the certificate's SHA-256, shared by all peers: making one takes longer than a join."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test peer")])
@@ -175,7 +175,7 @@ class TestPeer:
         identity: tuple[SSL.Context, bytes] | None,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self._context, digest = identity or _identity(b":".join(profiles), certificate)
+        self._context, digest = identity or dtls_identity(b":".join(profiles), certificate)
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
