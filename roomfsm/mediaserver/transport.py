@@ -174,7 +174,12 @@ class Transport:
         """Protect and send, if that is possible now."""
         if self.sender is None or self.ice.selected is None or not self.usable:
             return
-        self._network.send(self.sender.protect_rtcp(compound), self.ice.selected)
+        try:
+            protected = self.sender.protect_rtcp(compound)
+        except SrtpError:
+            self._network.refuse(Refusal.SEND_FAILED)
+        else:
+            self._network.send(protected, self.ice.selected)
 
     def _send_all(self, datagrams: list[bytes]) -> None:
         if self.ice.selected is not None:

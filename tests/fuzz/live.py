@@ -101,7 +101,7 @@ class _Browser:
         assert self.outbound is not None
         try:
             return self.outbound.protect_rtcp(packet) if rtcp else self.outbound.protect(packet)
-        except (pylibsrtp.Error, TypeError):
+        except (pylibsrtp.Error, ValueError):
             return packet
 
 

@@ -287,6 +287,13 @@ async def test_a_viewer_is_repeated_only_so_many_packets_a_second() -> None:
         viewer.client.refused = 0  # It had them all, and SRTP takes none twice.
 
 
+async def test_feedback_too_long_for_a_datagram_is_lost_and_nothing_else() -> None:
+    async with open_stage() as engine, join(engine, "sendonly") as publisher:
+        publisher.peer.send_rtcp(rtcp.receiver_report(1, ()) + bytes(srtp.MAX_PACKET))
+        assert engine.stats().refused == {"send_failed": 1}
+        await settled(publisher)
+
+
 async def test_many_sender_reports_in_one_datagram_are_passed_on_once() -> None:
     async with (
         open_stage() as engine,
