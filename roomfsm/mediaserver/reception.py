@@ -107,7 +107,7 @@ class Reception:
             self.missing.update((number, (0, now)) for number in range(start, end))
 
     def nacks_due(self, now: float) -> list[int]:
-        """The sequence numbers, as the sender counts, to ask for now; each try is counted. At most 256 at a time."""
+        """The sequence numbers, as the sender counts, to ask for now; each try is counted; 256 at most."""
         due = []
         for number, (tries, when) in list(self.missing.items()):
             if now < when:

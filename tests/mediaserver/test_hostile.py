@@ -1,8 +1,10 @@
 """What a participant with a valid session, or a stranger with forged addresses, cannot do to the media server."""
 
+import gc
 import hashlib
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -166,6 +168,34 @@ async def test_floods_of_unknown_names_leave_nothing() -> None:
         await settled(publisher)
         assert engine.stats().refused == {"stun_unknown_user": 300}
         assert len(engine.by_ufrag) == len(engine.by_address) == engine.peers == 1
+
+
+async def test_thousands_of_useless_datagrams_leave_no_memory_and_no_line_in_the_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with open_stage() as engine, join(engine, "sendonly") as publisher:
+        client = publisher.client
+        packet = b"\x80\x60\0\1" + bytes(100)
+        hello = b"\x16\xfe\xfd" + bytes(8) + b"\x00\x64" + bytes(100)
+
+        async def flood(rounds: int) -> None:
+            with stranger(engine) as sock:
+                for _ in range(rounds):
+                    for datagram in (packet, hello, b"\xff", bytes(100)):
+                        sock.send(datagram)
+                        client.send(datagram)
+                    client.check(password="a guess")
+                    client.check(username="nobody:here")
+                    await settled(publisher)
+
+        await flood(20)
+        gc.collect()
+        blocks = sys.getallocatedblocks()
+        await flood(300)
+        gc.collect()
+        assert sys.getallocatedblocks() - blocks < 300
+        assert sum(engine.stats().refused.values()) > 300 * 8
+    assert capfd.readouterr() == ("", "")
 
 
 # Addresses
