@@ -40,8 +40,8 @@ class Peer:
     """Made by :meth:`~roomfsm.mediaserver.engine.Engine.open_peer`; ends with :meth:`close`.
 
     All methods are synchronous, for the engine's thread; all but `close` raise :class:`PeerClosed` after it.
-    The bandwidths are kbit/s, 0 is unlimited: `send` bounds what this viewer's estimate can ask of its source,
-    `receive` what is asked of this publisher.
+    The bandwidths are kbit/s, 0 or less is unlimited: `send` bounds what this viewer's estimate can ask of its
+    source, `receive` what is asked of this publisher.
     """
 
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
@@ -92,7 +92,7 @@ class Peer:
                 self._context.ssrcs,
                 self._context.cname,
                 secrets.token_hex(8),
-                self.max_video_receive_bandwidth,
+                max(0, self.max_video_receive_bandwidth),
             ),
         )
         self.remote_description, self.local_description = offer, answer
@@ -260,11 +260,11 @@ class Peer:
 
     @property
     def receive_limits(self) -> tuple[int, int]:
-        return self.min_video_receive_bandwidth * _KILOBIT, self.max_video_receive_bandwidth * _KILOBIT
+        return _limits(self.min_video_receive_bandwidth, self.max_video_receive_bandwidth)
 
     @property
     def send_limits(self) -> tuple[int, int]:
-        return self.min_video_send_bandwidth * _KILOBIT, self.max_video_send_bandwidth * _KILOBIT
+        return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._transport.send_rtcp(compound)
@@ -295,3 +295,8 @@ class Peer:
                 + rtcp.source_description(ours, self._context.cname)
                 + b"".join(estimate for _, estimate in reports)
             )
+
+
+def _limits(least: int, greatest: int) -> tuple[int, int]:
+    """Two bandwidths in bit/s."""
+    return max(0, least) * _KILOBIT, max(0, greatest) * _KILOBIT

@@ -369,6 +369,20 @@ async def test_v_0_alone_locks_the_peer() -> None:
             peer.process_offer("v=0")
 
 
+@pytest.mark.parametrize("limit", ["min_video_receive_bandwidth", "max_video_receive_bandwidth"])
+async def test_a_bandwidth_below_0_is_no_limit(limit: str) -> None:
+    """It would not fit into a REMB, and what cannot be written would end everybody's media."""
+    async with open_stage(report_interval=0.1) as engine, open_test_peer("sendonly") as client:
+        peer = engine.open_peer(RecordingObserver())
+        setattr(peer, limit, -1)
+        answer = peer.process_offer(client.offer)
+        assert "b=AS" not in answer
+        await client.accept(answer)
+        for _ in range(3):
+            client.send_rtp(VP8_KEYFRAME)
+        assert (await client.receive_feedback(rtcp.Remb)).bitrate == engine.settings.max_receive_bitrate
+
+
 async def test_reports_come_while_media_flows() -> None:
     async with open_stage(report_interval=0.1) as engine, join(engine, "sendonly") as publisher:
         publisher.peer.max_video_receive_bandwidth = 900
