@@ -147,8 +147,9 @@ class Peer:
         """Undo :meth:`connect`; what is not connected is passed over."""
         self._check_open()
         for kind in kinds:
-            if sink._sinks[kind].source is self._tracks[kind]:
-                sink._sinks[kind].follow(None)
+            followed = sink._sinks.get(kind)
+            if followed is not None and followed.source is self._tracks[kind]:
+                followed.follow(None)
 
     def request_keyframe(self) -> None:
         """Ask this peer's browser, if it sends video, else the source of the video that it gets."""
@@ -179,6 +180,8 @@ class Peer:
             self._context.attention.discard(track)
         for sink in self._sinks.values():
             sink.follow(None)
+        # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
+        self._tracks, self._sinks, self._by_payload_type = {}, {}, {}
         self._transport.close()
         self._context.forget(self)
 

@@ -38,9 +38,9 @@ LANES = 16
 JOINS_A_SOCKET = 20
 """Then a lane's application connects anew, with a new session."""
 SAMPLES = 200
-WARM_UP = 0.3
+WARM_UP = 0.5
 """The part of the joins before which growth is not counted: pools and caches fill."""
-MAX_GROWTH = 0.5
+MAX_GROWTH = 1.0
 """kB a join."""
 PATIENCE = 30.0
 SHORT = {"collector_period": 2.0, "request_cache_time": 2.0}

@@ -1,5 +1,6 @@
 """One peer's transport over real UDP: checks, handshake, goodbye, silence, and datagrams that do not belong."""
 
+import gc
 import socket
 
 import pytest
@@ -21,6 +22,9 @@ from roomfsm.mediaserver.engine import (
     SdpError,
     open_engine,
 )
+from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.ring import PacketRing
+from roomfsm.mediaserver.track import Track
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import PATIENCE, join, open_stage
@@ -271,6 +275,27 @@ async def test_close_says_goodbye_and_forgets_the_peer() -> None:
         assert (engine.by_address, engine.by_ufrag) == ({}, {})
         with pytest.raises(PeerClosed):
             publisher.peer.stats()
+
+
+async def test_what_a_closed_peer_received_is_freed_at_once() -> None:
+    """It would else wait for the garbage collector, and with many joins memory would creep."""
+
+    def living() -> int:
+        return sum(isinstance(item, Reception | PacketRing | Track) for item in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with open_stage() as engine, join(engine, "sendonly") as publisher:
+            before = living()
+            async with join(engine, "sendrecv", publisher.peer) as viewer:
+                viewer.client.send_rtp(VP8_KEYFRAME)
+                await viewer.observer.wait_for("receiving", MediaKind.VIDEO, True)
+                assert living() == before + 4
+                viewer.peer.close()
+            assert living() == before
+    finally:
+        gc.enable()
 
 
 async def test_leaving_the_engine_says_goodbye_to_all() -> None:
