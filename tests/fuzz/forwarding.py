@@ -91,8 +91,8 @@ def forward(data: bytes) -> None:
             moving.follow(track)
         elif action < 230:
             moving.follow(None)
-        elif action < 250:
-            track.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])))
+        elif action < 250 and moving.source is not None:
+            moving.source.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])))
         else:
             track.check_flow(now)
             track.report(now)
