@@ -18,6 +18,8 @@ from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
 _DTLS_1_2 = 0xFEFD
 _MTU = 1200
 _RECORD_HEADER = 13
+MAX_HANDSHAKE = 64 * 1024
+"""Bytes that a peer may send before it is connected, repetitions included: OpenSSL keeps what is not whole yet."""
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 _CERTIFICATE_LIFE = timedelta(days=3650)
 HASHES = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
@@ -80,12 +82,13 @@ class DtlsSession:
     Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
     """
 
-    __slots__ = ("_connection", "_digest", "_hash", "keys", "state")
+    __slots__ = ("_connection", "_digest", "_handshake", "_hash", "keys", "state")
 
     def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes]) -> None:
         """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the offer."""
         self._connection = identity.connection()
         self._hash, self._digest = fingerprint
+        self._handshake = 0
         self.state = DtlsState.NEW
         self.keys: SrtpKeys | None = None
         """Of the SRTP session, once `state` is CONNECTED."""
@@ -94,6 +97,10 @@ class DtlsSession:
         """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return []
+        if self.keys is None:
+            self._handshake += len(datagram)
+            if self._handshake > MAX_HANDSHAKE:
+                self._fail("the handshake is too long")
         self._connection.bio_write(datagram)
         try:
             if self.keys is None:

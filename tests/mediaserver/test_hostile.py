@@ -14,6 +14,7 @@ from aioice import stun as reference
 from OpenSSL import SSL, crypto
 
 from roomfsm.mediaserver import rtcp, srtp
+from roomfsm.mediaserver.dtls import MAX_HANDSHAKE
 from roomfsm.mediaserver.engine import DtlsState, Engine, IceState, MediaKind
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, TestPeer, open_test_peer
@@ -92,6 +93,30 @@ async def test_a_handshake_that_does_not_end_is_given_up() -> None:
         await check_until_answered(client)
         assert engine.stats().refused == {"dtls_unexpected": 1}
         assert not engine.handshaking
+
+
+async def test_a_handshake_of_too_many_bytes_is_given_up() -> None:
+    """Pieces of messages that never become whole are kept by OpenSSL for each peer."""
+
+    def piece(number: int) -> bytes:
+        """1000 bytes of a Certificate of 100 kB, behind a ClientHello that does not come."""
+        message = b"\x0b" + (100_000).to_bytes(3) + b"\0\1" + (number * 1000).to_bytes(3) + (1000).to_bytes(3)
+        record = message + bytes(1000)
+        return b"\x16\xfe\xfd" + number.to_bytes(8) + len(record).to_bytes(2) + record
+
+    async with open_stage() as engine, open_test_peer("sendonly") as client:
+        observer = RecordingObserver()
+        client.take_answer(engine.open_peer(observer).process_offer(client.offer))
+        await check_until_answered(client)
+        pieces = [piece(number) for number in range(70)]
+        fitting = MAX_HANDSHAKE // len(pieces[0])
+        for number, sent in enumerate(pieces):
+            client.send(sent)
+            if number == fitting - 1:
+                client.stun_answered = trio.Event()
+                await check_until_answered(client)
+                assert ("dtls", DtlsState.FAILED) not in observer.told
+        await observer.wait_for("dtls", DtlsState.FAILED)
 
 
 # Amplification: nobody can make the server send more to an address than came from there
