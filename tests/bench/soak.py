@@ -43,6 +43,7 @@ WARM_UP = 0.5
 MAX_GROWTH = 1.0
 """kB a join."""
 PATIENCE = 30.0
+CHECK_INTERVAL = 0.5
 SHORT = {"collector_period": 2.0, "request_cache_time": 2.0}
 """Kurento's 240 and 20 s would only make the plateau come later."""
 SILENCE = 2.5
@@ -136,7 +137,7 @@ class Soak:
             answer = await client.invoke(endpoint, "processOffer", offer=browser.offer)
             await client.invoke(endpoint, "gatherCandidates")
             await client.invoke(self.presenter, "connect", sink=endpoint)
-            await browser.accept(answer)
+            await connect(browser, answer)
             for index in range(3):
                 browser.send_rtp(VP8_KEYFRAME, timestamp=index * 3000)
             await browser.receive_rtp()
@@ -181,6 +182,18 @@ class Soak:
         middle_y = sum(y for _, y in steady) / len(steady)
         spread = sum((x - middle_x) ** 2 for x, _ in steady)
         return sum((x - middle_x) * (y - middle_y) for x, y in steady) / spread
+
+
+async def connect(browser: TestPeer, answer: str) -> None:
+    """As :meth:`TestPeer.accept`, but the check is repeated: the system may give a browser the port of one that
+    just vanished, and for two seconds that is still the other's."""
+    browser.take_answer(answer)
+    while not browser.stun_answered.is_set():
+        browser.check()
+        with trio.move_on_after(CHECK_INTERVAL):
+            await browser.stun_answered.wait()
+    browser.start_dtls()
+    await browser.connected.wait()
 
 
 @asynccontextmanager

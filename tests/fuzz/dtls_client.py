@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from tests.mediaserver.peer import dtls_identity
 
-_PROFILES = (b"SRTP_AEAD_AES_128_GCM",)
+def make_certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fuzz")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    return key, builder.sign(key, hashes.SHA256())
+
+
+def make_context() -> SSL.Context:
+    """Of a client, yet without a certificate."""
+    context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
+    context.set_options(SSL.OP_NO_QUERY_MTU)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_tlsext_use_srtp(b"SRTP_AEAD_AES_128_GCM")
+    return context
+
+
+@cache
+def identity() -> tuple[SSL.Context, bytes]:
+    """The context of all clients, and the certificate's SHA-256."""
+    key, certificate = make_certificate()
+    context = make_context()
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
+    return context, certificate.fingerprint(hashes.SHA256())
 
 
 class DtlsClient:
     """Begins the handshake when it is made."""
 
     def __init__(self) -> None:
-        context, self.digest = dtls_identity(b":".join(_PROFILES), True)
+        context, self.digest = identity()
         self.connection = SSL.Connection(context, None)
         self.connection.set_ciphertext_mtu(1200)
         self.connection.set_connect_state()

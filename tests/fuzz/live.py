@@ -7,8 +7,10 @@ some are made authentic first, so that the fuzzer reaches what lies behind the c
 from __future__ import annotations
 
 import hmac
+import re
 import socket
 import struct
+from pathlib import Path
 from typing import ClassVar
 
 import pylibsrtp
@@ -20,11 +22,12 @@ from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.stun import MESSAGE_INTEGRITY, USE_CANDIDATE, USERNAME
 from tests.fuzz.dtls_client import DtlsClient
 from tests.mediaserver.observer import RecordingObserver
-from tests.mediaserver.peer import OPUS_TYPE, VP8_KEYFRAME, VP8_TYPE, write_offer
+from tests.mediaserver.peer import VP8_KEYFRAME
 
 _RUNS = 1000
 """After so many inputs the engine and its peers are made anew."""
 _COOKIE = 0x2112A442
+_OFFERS = Path(__file__).parent.parent / "mediaserver" / "offers"
 _SETTINGS = EngineSettings(host="127.0.0.1", max_addresses=4, nack_ring=64)
 
 
@@ -52,15 +55,17 @@ class _Engine(Engine):
 class _Browser:
     """One peer's other end: an address, and the keys once it is connected."""
 
-    def __init__(self, engine: _Engine, direction: str) -> None:
+    def __init__(self, engine: _Engine, role: str) -> None:
+        """`role`: publisher or viewer."""
         self.engine = engine
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.address: Address = self.socket.getsockname()
         self.dtls = DtlsClient()
         self.peer: Peer = engine.open_peer(RecordingObserver())
-        offer = write_offer(direction, (OPUS_TYPE,), (VP8_TYPE,), "them", "their password", self.dtls.digest)
-        self.answer = self.peer.process_offer(offer)
+        offer = (_OFFERS / f"chromium_{role}.sdp").read_text()
+        ours = self.dtls.digest.hex(":").upper()
+        self.answer = self.peer.process_offer(re.sub("(?<=a=fingerprint:sha-256 )[0-9A-F:]+", ours, offer))
         self.outbound: Session | None = None
         attributes = dict(line.split(":", 1) for line in self.answer.splitlines() if ":" in line)
         self.ufrag, self.password = attributes["a=ice-ufrag"].encode(), attributes["a=ice-pwd"].encode()
@@ -124,10 +129,10 @@ class Live:
         self._number = 0
         self._socket = udp.bind(_SETTINGS)
         self.engine = _Engine(self._socket)
-        self.publisher = _Browser(self.engine, "sendonly")
-        self.viewer = _Browser(self.engine, "recvonly")
-        self.half_open = _Browser(self.engine, "recvonly")
-        self.silent = _Browser(self.engine, "recvonly")
+        self.publisher = _Browser(self.engine, "publisher")
+        self.viewer = _Browser(self.engine, "viewer")
+        self.half_open = _Browser(self.engine, "viewer")
+        self.silent = _Browser(self.engine, "viewer")
         self.browsers = [self.publisher, self.viewer, self.half_open, self.silent]
         self.publisher.connect()
         self.viewer.connect()

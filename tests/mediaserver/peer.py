@@ -35,8 +35,6 @@ _PROFILES = {
     b"SRTP_AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
 }
 _DRAIN = 64
-_CHECK_INTERVAL = 0.5
-"""Seconds until a check that is not answered is sent again."""
 _FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
 
 
@@ -102,7 +100,7 @@ class Answer:
 
 
 @cache
-def dtls_identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
+def _identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
     """The DTLS context and the certificate's SHA-256, shared by all peers: making one takes longer than a join."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test peer")])
@@ -174,10 +172,9 @@ class TestPeer:
         video: Sequence[PayloadType],
         profiles: Sequence[bytes],
         certificate: bool,
-        identity: tuple[SSL.Context, bytes] | None,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self._context, digest = identity or dtls_identity(b":".join(profiles), certificate)
+        self._context, digest = _identity(b":".join(profiles), certificate)
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -216,10 +213,8 @@ class TestPeer:
     async def accept(self, answer: str) -> None:
         """Take the answer and connect; returns when DTLS-SRTP is up."""
         self.take_answer(answer)
-        while not self.stun_answered.is_set():
-            self.check()
-            with trio.move_on_after(_CHECK_INTERVAL):
-                await self.stun_answered.wait()
+        self.check()
+        await self.stun_answered.wait()
         self.start_dtls()
         await self.connected.wait()
 
@@ -436,14 +431,12 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(_PROFILES),
     certificate: bool = True,
-    identity: tuple[SSL.Context, bytes] | None = None,
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
-    `identity`: another DTLS context, and the SHA-256 that the offer tells.
     """
-    peer = TestPeer(direction, audio, video, profiles, certificate, identity)
+    peer = TestPeer(direction, audio, video, profiles, certificate)
     with peer.socket:
         peer.socket.bind(("127.0.0.1", 0))
         async with trio.open_nursery() as nursery:
