@@ -208,10 +208,14 @@ class Engine:
         """What cannot wait for the reports."""
         while True:
             await trio.sleep(_ATTENTION_INTERVAL)
-            self._attend(trio.current_time())
-            for transport in list(self.handshaking):
-                if not transport.drive_handshake():
-                    self.handshaking.discard(transport)
+            now = trio.current_time()
+            self._attend(now)
+            self._drive_handshakes(now)
+
+    def _drive_handshakes(self, now: float) -> None:
+        for transport in list(self.handshaking):
+            if not transport.drive_handshake(now):
+                self.handshaking.discard(transport)
 
     def _attend(self, now: float) -> None:
         for track in list(self.attention):
@@ -222,9 +226,12 @@ class Engine:
         """Reports, flow, silence."""
         while True:
             await trio.sleep(self.settings.report_interval)
-            now = trio.current_time()
-            for peer in list(self._peers):
-                peer.tick(now)
+            self._tick_peers(trio.current_time())
+
+    def _tick_peers(self, now: float) -> None:
+        # Not in the task itself, whose frame would keep the last peer until the next round.
+        for peer in list(self._peers):
+            peer.tick(now)
 
     def close(self) -> None:
         for peer in list(self._peers):

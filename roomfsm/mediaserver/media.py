@@ -59,6 +59,8 @@ class EngineSettings:
     """Without an authenticated packet for so long, a peer counts as gone."""
     connect_timeout: float = 30.0
     """From the answer to the first authenticated check; then ICE counts as failed."""
+    handshake_timeout: float = 20.0
+    """From the first DTLS message to the keys; then the handshake counts as failed and its memory is freed."""
     flow_timeout: float = 2.0
     """Without RTP for so long, media counts as no longer flowing."""
     max_peers: int = 2000
@@ -70,6 +72,8 @@ class EngineSettings:
     """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
     nack_ring: int = 1024
     """Video packets of a source kept for retransmission; a power of two."""
+    max_retransmissions: int = 1000
+    """Packets a second repeated to one viewer; after a pause, so many at once."""
     nack_tries: int = 5
     nack_retry: float = 0.1
     keyframe_interval: float = 0.3
@@ -90,6 +94,8 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.nack_ring <= 0 or self.nack_ring & (self.nack_ring - 1) or self.nack_ring > 0x8000:
             raise ValueError("nack_ring must be a power of two up to 32768")
+        if self.max_addresses < 2:
+            raise ValueError("max_addresses must be at least 2: the selected one is never forgotten")
 
 
 class PeerObserver(Protocol):
@@ -182,6 +188,10 @@ class Refusal(Enum):
     STUN_UNKNOWN_USER = "stun_unknown_user"
     STUN_UNAUTHENTICATED = "stun_unauthenticated"
     STUN_ROLE_CONFLICT = "stun_role_conflict"
+    STUN_TOO_SHORT = "stun_too_short"
+    """An answer would be longer than the request."""
+    STUN_ADDRESS_TAKEN = "stun_address_taken"
+    """Another peer's media comes from that address."""
     DTLS_ERROR = "dtls_error"
     DTLS_UNEXPECTED = "dtls_unexpected"
     SRTP_NOT_READY = "srtp_not_ready"

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
@@ -42,8 +43,8 @@ class Peer:
     """Made by :meth:`~roomfsm.mediaserver.engine.Engine.open_peer`; ends with :meth:`close`.
 
     All methods are synchronous, for the engine's thread; all but `close` raise :class:`PeerClosed` after it.
-    The bandwidths are kbit/s, 0 is unlimited: `send` bounds what this viewer's estimate can ask of its source,
-    `receive` what is asked of this publisher.
+    The bandwidths are kbit/s, 0 or less is unlimited: `send` bounds what this viewer's estimate can ask of its
+    source, `receive` what is asked of this publisher.
     """
 
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
@@ -57,7 +58,8 @@ class Peer:
         """mid and index of each m-line that was accepted, or that we offered."""
         self._offered: Offer | None = None
         self._connected = False
-        self._report_time = 0.0
+        most = context.settings.max_retransmissions
+        self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
         self.remote_description: str | None = None
         self.direction = Direction.SENDRECV
@@ -134,8 +136,8 @@ class Peer:
             context.ssrcs,
             context.cname,
             secrets.token_hex(8),
-            self.max_video_receive_bandwidth,
-            self.max_audio_receive_bandwidth,
+            max(0, self.max_video_receive_bandwidth),
+            max(0, self.max_audio_receive_bandwidth),
             setup,
         )
 
@@ -189,8 +191,9 @@ class Peer:
         """Undo :meth:`connect`; what is not connected is passed over."""
         self._check_open()
         for kind in kinds:
-            if sink._sinks[kind].source is self._tracks[kind]:
-                sink._sinks[kind].follow(None)
+            followed = sink._sinks.get(kind)
+            if followed is not None and followed.source is self._tracks[kind]:
+                followed.follow(None)
 
     def request_keyframe(self) -> None:
         """Ask this peer's browser, if it sends video, else the source of the video that it gets."""
@@ -221,6 +224,8 @@ class Peer:
             self._context.attention.discard(track)
         for sink in self._sinks.values():
             sink.follow(None)
+        # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
+        self._tracks, self._sinks, self._by_payload_type = {}, {}, {}
         self._transport.close()
         self._context.forget(self)
 
@@ -269,23 +274,28 @@ class Peer:
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
+        # Of many of one SSRC the last will do: each goes to every viewer.
+        reports: dict[int, rtcp.SenderReport] = {}
         for packet in packets:
             match packet:
                 case rtcp.SenderReport():
-                    for track in self._tracks.values():
-                        track.sender_report(packet, now)
+                    reports[packet.ssrc] = packet
                 case rtcp.Nack():
-                    self._retransmit(packet)
+                    self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     self._pass_on_keyframe_request()
                 case rtcp.Remb():
                     video = self._sinks[MediaKind.VIDEO]
                     video.remb, video.remb_time = packet.bitrate, now
+        for report in reports.values():
+            for track in self._tracks.values():
+                track.sender_report(report, now)
 
-    def _retransmit(self, nack: rtcp.Nack) -> None:
+    def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
         for kind, sink in self._sinks.items():
             if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
-                sink.source.retransmit(sink, nack.sequence_numbers)
+                numbers = tuple(dict.fromkeys(nack.sequence_numbers))
+                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)])
 
     def _pass_on_keyframe_request(self) -> None:
         sink = self._sinks[MediaKind.VIDEO]
@@ -297,11 +307,11 @@ class Peer:
 
     @property
     def receive_limits(self) -> tuple[int, int]:
-        return self.min_video_receive_bandwidth * _KILOBIT, self.max_video_receive_bandwidth * _KILOBIT
+        return _limits(self.min_video_receive_bandwidth, self.max_video_receive_bandwidth)
 
     @property
     def send_limits(self) -> tuple[int, int]:
-        return self.min_video_send_bandwidth * _KILOBIT, self.max_video_send_bandwidth * _KILOBIT
+        return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._transport.send_rtcp(compound)
@@ -332,3 +342,8 @@ class Peer:
                 + rtcp.source_description(ours, self._context.cname)
                 + b"".join(estimate for _, estimate in reports)
             )
+
+
+def _limits(least: int, greatest: int) -> tuple[int, int]:
+    """Two bandwidths in bit/s."""
+    return max(0, least) * _KILOBIT, max(0, greatest) * _KILOBIT

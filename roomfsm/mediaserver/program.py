@@ -36,7 +36,10 @@ class MediaServerSettings:
     @property
     def engine(self) -> EngineSettings:
         return EngineSettings(
-            host=self.media_host, port=self.media_port, announced_addresses=self.announced_addresses
+            host=self.media_host,
+            port=self.media_port,
+            announced_addresses=self.announced_addresses,
+            max_peers=self.limits.max_endpoints,
         )
 
 

@@ -8,6 +8,8 @@ _MAX_DROPOUT = 3000
 """A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""
 _MAX_MISSING = 512
 """More missing packets than this are not asked for: a keyframe is cheaper."""
+_MAX_NACKS = 256
+"""At a time: each takes four bytes at worst, and the whole must fit into a datagram."""
 
 
 class Reception:
@@ -105,7 +107,7 @@ class Reception:
             self.missing.update((number, (0, now)) for number in range(start, end))
 
     def nacks_due(self, now: float) -> list[int]:
-        """The sequence numbers, as the sender counts, to ask for now; each try is counted."""
+        """The sequence numbers, as the sender counts, to ask for now; each try is counted; 256 at most."""
         due = []
         for number, (tries, when) in list(self.missing.items()):
             if now < when:
@@ -116,6 +118,8 @@ class Reception:
                 continue
             self.missing[number] = (tries + 1, now + self._settings.nack_retry)
             due.append((number - self._shift) & 0xFFFF)
+            if len(due) == _MAX_NACKS:
+                break
         self.nacks += len(due)
         return due
 

@@ -74,17 +74,17 @@ class Objects:
     def create(self, type_: str, arguments: Arguments, session: Session) -> MediaObject:
         """Make an object that `session` holds.
 
-        Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where the
-        session holds `max_objects_per_session`, or all sessions `max_objects`, or there is no room for the session
+        Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where
+        there are `max_objects`, the session holds `max_objects_per_session`, or there is no room for the session
         or in the engine.
         """
         factory = FACTORIES.get(type_.removeprefix("kurento."))
         if factory is None:
             raise FactoryNotFoundError(type_)
+        if len(self._by_id) >= self.limits.max_objects:
+            raise NotEnoughResourcesError(f"Too many objects: {self.limits.max_objects}")
         if len(session.objects) >= self.limits.max_objects_per_session:
-            raise NotEnoughResourcesError(f"Too many objects: {self.limits.max_objects_per_session}")
-        if len(self) >= self.limits.max_objects:
-            raise NotEnoughResourcesError(f"Too many objects on this server: {self.limits.max_objects}")
+            raise NotEnoughResourcesError(f"Too many objects of a session: {self.limits.max_objects_per_session}")
         self.sessions.require_room(session)
         created = factory(self, arguments)
         self._by_id[created.id] = created

@@ -17,6 +17,9 @@ _CODECS = {
     MediaKind.VIDEO: {"VP8": ("VP8", 90000), "H264": ("H264", 90000)},
 }
 _MAX_PAYLOAD_TYPE = 127
+_MAX_SECTIONS = 64
+_MAX_FINGERPRINTS = 8
+"""Of one m-line; more are passed over."""
 _MAX_EXTENSION_ID = 14
 _CONSTRAINED_BASELINE = "constrained baseline"
 _H264_PROFILES = {0x42: "baseline", 0x4D: "main", 0x58: "extended", 0x64: "high", 0xF4: "high 4:4:4"}
@@ -151,7 +154,7 @@ class _PayloadTypes:
 
     maps: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
-    feedback: dict[str, list[str]] = field(default_factory=dict)
+    feedback: dict[str, set[str]] = field(default_factory=dict)
 
 
 def parse_offer(text: str) -> Offer:
@@ -162,12 +165,14 @@ def parse_offer(text: str) -> Offer:
     bundle: tuple[str, ...] = ()
     for number, kind, value in _lines(text):
         if kind == "m":
+            if len(sections) >= _MAX_SECTIONS:
+                raise SdpError(f"more than {_MAX_SECTIONS} m-lines")
             sections.append(_media_section(number, value, session))
             payload_types.append(_PayloadTypes())
         elif kind == "a":
             name, _, content = value.partition(":")
             if name == "group" and content.startswith("BUNDLE") and not sections and not bundle:
-                bundle = tuple(content.split()[1:])
+                bundle = tuple(content.split()[1 : 1 + _MAX_SECTIONS])
             elif sections:
                 _read_attribute(number, sections[-1], name, content)
                 _read_payload_attribute(number, payload_types[-1], name, content)
@@ -202,7 +207,7 @@ def _media_section(number: int, value: str, session: MediaSection) -> MediaSecti
         fields[0],
         fields[1],
         fields[2],
-        tuple(fields[3:]),
+        tuple(dict.fromkeys(fields[3:])),
         direction=session.direction,
         ufrag=session.ufrag,
         password=session.password,
@@ -233,7 +238,7 @@ def _read_attribute(number: int, section: MediaSection, name: str, content: str)
             section.candidates.append(f"candidate:{content}")
         case "fingerprint":
             fingerprint = _fingerprint(number, content)
-            if fingerprint is not None:
+            if fingerprint is not None and len(section.fingerprints) < _MAX_FINGERPRINTS:
                 section.fingerprints.append(fingerprint)
 
 
@@ -272,8 +277,8 @@ def _read_payload_attribute(number: int, types: _PayloadTypes, name: str, conten
         types.maps[payload_type] = value.strip()
     elif name == "fmtp":
         types.parameters[payload_type] = value.strip()
-    else:
-        types.feedback.setdefault(payload_type, []).append(value.strip())
+    elif value.strip() in FEEDBACK:
+        types.feedback.setdefault(payload_type, set()).add(value.strip())
 
 
 def _codecs(section: MediaSection, types: _PayloadTypes) -> Iterator[Codec]:

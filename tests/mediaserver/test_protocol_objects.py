@@ -335,18 +335,3 @@ async def test_endpoint_for_which_the_engine_has_no_room_is_refused() -> None:
         objects.create("WebRtcEndpoint", arguments, session)
         objects.close()
         assert engine.peers == 0
-
-
-async def test_one_object_more_than_max_objects_of_all_sessions_is_refused() -> None:
-    async with (
-        open_server(Limits(max_objects=3)) as server,
-        open_client(server.url) as one,
-        open_client(server.url) as other,
-    ):
-        pipeline = await one.pipeline()
-        await one.endpoint(pipeline)
-        await other.pipeline()
-        for client in (one, other):
-            assert (await client.error("create", type="MediaPipeline"))[0] == 40009
-        await one.call("release", object=pipeline)
-        await other.pipeline()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.reception import Reception
@@ -52,6 +53,15 @@ def test_numbers_are_asked_for_as_the_sender_counts() -> None:
     receive(stream, 65535, 1)
     assert stream.highest == FIRST + 502
     assert stream.nacks_due(0.0) == [0]
+
+
+def test_no_more_is_asked_for_at_a_time_than_a_datagram_holds() -> None:
+    stream = reception()
+    lost = set(range(1017, 1017 + 18 * 300, 18))
+    receive(stream, *(number for number in range(1000, 7000) if number not in lost))
+    first, then = stream.nacks_due(0.0), stream.nacks_due(0.0)
+    assert sorted(first + then) == sorted(lost)
+    assert len(rtcp.nack(1, 2, first)) < 1200
 
 
 @pytest.mark.parametrize(("gap", "keyframe"), [(512, False), (513, True)])

@@ -232,3 +232,25 @@ def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
     except SdpError:
         return
     assert text.startswith("v=0\r\n")
+
+
+# What one offer can cost
+
+
+def test_one_m_line_more_than_64_is_an_error() -> None:
+    line = "m=audio 9 UDP/TLS/RTP/SAVPF 111\n"
+    assert len(parse_offer("v=0\n" + line * 64).sections) == 64
+    with pytest.raises(SdpError, match="more than 64 m-lines"):
+        parse_offer("v=0\n" + line * 65)
+
+
+def test_fingerprints_for_all_m_lines_are_not_copied_by_the_thousand() -> None:
+    fingerprints = "a=fingerprint:sha-256 AA\n" * 5000
+    (section,) = parse_offer(f"v=0\n{fingerprints}m=audio 9 UDP/TLS/RTP/SAVPF 111\n{fingerprints}").sections
+    assert len(section.fingerprints) == 8
+
+
+def test_a_payload_type_said_twice_is_one() -> None:
+    text = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF " + "96 " * 5000 + "\na=rtpmap:96 VP8/90000\n"
+    assert len(parse_offer(text).sections[0].codecs) == 1
+    assert len(answer(text)) < 200

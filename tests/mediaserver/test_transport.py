@@ -1,5 +1,6 @@
 """One peer's transport over real UDP: checks, handshake, goodbye, silence, and datagrams that do not belong."""
 
+import gc
 import socket
 
 import pytest
@@ -21,6 +22,9 @@ from roomfsm.mediaserver.engine import (
     SdpError,
     open_engine,
 )
+from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.ring import PacketRing
+from roomfsm.mediaserver.track import Track
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import PATIENCE, join, open_stage
@@ -99,11 +103,11 @@ async def test_the_handshake_survives_lost_datagrams() -> None:
     seen = 0
 
     def lose(datagram: bytes) -> bool:
-        """Every first of three DTLS datagrams."""
+        """Every first of three DTLS datagrams of the first dozen: for ever it could be the same one each time."""
         nonlocal seen
         if 20 <= datagram[0] <= 63:
             seen += 1
-            return seen % 3 == 1
+            return seen % 3 == 1 and seen <= 12
         return False
 
     async with open_stage() as engine, open_test_peer("sendonly") as client:
@@ -273,6 +277,27 @@ async def test_close_says_goodbye_and_forgets_the_peer() -> None:
             publisher.peer.stats()
 
 
+async def test_what_a_closed_peer_received_is_freed_at_once() -> None:
+    """It would else wait for the garbage collector, and with many joins memory would creep."""
+
+    def living() -> int:
+        return sum(isinstance(item, Reception | PacketRing | Track) for item in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with open_stage() as engine, join(engine, "sendonly") as publisher:
+            before = living()
+            async with join(engine, "sendrecv", publisher.peer) as viewer:
+                viewer.client.send_rtp(VP8_KEYFRAME)
+                await viewer.observer.wait_for("receiving", MediaKind.VIDEO, True)
+                assert living() == before + 4
+                viewer.peer.close()
+            assert living() == before
+    finally:
+        gc.enable()
+
+
 async def test_leaving_the_engine_says_goodbye_to_all() -> None:
     async with open_test_peer("sendonly") as client:
         async with open_stage() as engine:
@@ -367,6 +392,20 @@ async def test_v_0_alone_locks_the_peer() -> None:
         assert "m=" not in peer.process_offer("v=0")
         with pytest.raises(AlreadyNegotiated):
             peer.process_offer("v=0")
+
+
+@pytest.mark.parametrize("limit", ["min_video_receive_bandwidth", "max_video_receive_bandwidth"])
+async def test_a_bandwidth_below_0_is_no_limit(limit: str) -> None:
+    """It would not fit into a REMB, and what cannot be written would end everybody's media."""
+    async with open_stage(report_interval=0.1) as engine, open_test_peer("sendonly") as client:
+        peer = engine.open_peer(RecordingObserver())
+        setattr(peer, limit, -1)
+        answer = peer.process_offer(client.offer)
+        assert "b=AS" not in answer
+        await client.accept(answer)
+        for _ in range(3):
+            client.send_rtp(VP8_KEYFRAME)
+        assert (await client.receive_feedback(rtcp.Remb)).bitrate == engine.settings.max_receive_bitrate
 
 
 async def test_reports_come_while_media_flows() -> None:
