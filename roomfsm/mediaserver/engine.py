@@ -21,6 +21,7 @@ from roomfsm.mediaserver.media import (
     IceState,
     LocalCandidate,
     MediaKind,
+    NoCommonCodec,
     PeerClosed,
     PeerObserver,
     PeerStats,
@@ -29,7 +30,7 @@ from roomfsm.mediaserver.media import (
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended
 from roomfsm.mediaserver.transport import Transport
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "IceState",
     "LocalCandidate",
     "MediaKind",
+    "NoCommonCodec",
     "Peer",
     "PeerClosed",
     "PeerObserver",
@@ -69,11 +71,12 @@ class Engine:
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
         """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        self.repair_ssrc = audio + 2
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
+        self.attention: set[Attended] = set()
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._received = 0
@@ -203,9 +206,9 @@ class Engine:
                     self.handshaking.discard(transport)
 
     def _attend(self, now: float) -> None:
-        for track in list(self.attention):
-            if not track.attend(now):
-                self.attention.discard(track)
+        for attended in list(self.attention):
+            if not attended.attend(now):
+                self.attention.discard(attended)
 
     async def tick(self) -> None:
         """Reports, flow, silence."""

@@ -172,6 +172,13 @@ class NoRemoteSdpError(ProtocolError):
         super().__init__("No remote SDP")
 
 
+class ProcessOfferError(ProtocolError):
+    """An offer that is well-formed, but cannot be served."""
+
+    code = 40205
+    type = "SDP_END_POINT_PROCESS_OFFER_ERROR"
+
+
 class AlreadyNegotiatedError(ProtocolError):
     code = 40208
     type = "SDP_END_POINT_ALREADY_NEGOTIATED"

@@ -114,6 +114,9 @@ class PeerObserver(Protocol):
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         """RTP to this peer's browser flows, or no longer."""
 
+    def codec_mismatched(self, reason: str) -> None:
+        """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivingStats:
@@ -210,6 +213,12 @@ class SdpError(EngineError):
     """The offer cannot be parsed, or cannot be answered."""
 
     code = "sdp_error"
+
+
+class NoCommonCodec(EngineError):
+    """What a viewer would be sent is in none of the codecs that it offers; it is never transcoded."""
+
+    code = "no_common_codec"
 
 
 class AlreadyNegotiated(EngineError):

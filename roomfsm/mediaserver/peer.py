@@ -6,6 +6,7 @@ from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
+from roomfsm.mediaserver.extensions import AUDIO_LEVEL, TRANSPORT_CC, OutgoingExtensions
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     AlreadyNegotiated,
@@ -23,6 +24,7 @@ from roomfsm.mediaserver.sdp import parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
+from roomfsm.mediaserver.transport_cc import Feedback
 
 _KILOBIT = 1000
 
@@ -50,6 +52,9 @@ class Peer:
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._by_payload_type: dict[int, Track] = {}
+        self._by_repair_payload_type: dict[int, Track] = {}
+        self._feedback: Feedback | None = None
+        """About every packet from the browser, where transport-cc was agreed on."""
         self._media_lines: list[tuple[str, int]] = []
         """mid and index of each accepted m-line."""
         self._connected = False
@@ -64,7 +69,11 @@ class Peer:
     # Negotiation
 
     def process_offer(self, offer: str) -> str:
-        """Answer an SDP offer. Raises :class:`SdpError`, or :class:`AlreadyNegotiated` after a success."""
+        """Answer an SDP offer.
+
+        Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
+        :class:`AlreadyNegotiated` after a success.
+        """
         self._check_open()
         if self.local_description is not None:
             raise AlreadyNegotiated("the peer has already answered an offer")
@@ -77,7 +86,10 @@ class Peer:
             for kind, sink in self._sinks.items()
             if sink.source is not None and sink.source.codec is not None
         }
-        accepted = accept(parsed, sources)
+        viewers = {
+            kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()
+        }
+        accepted = accept(parsed, sources, viewers)
         ice = self._transport.ice
         answer = write_answer(
             parsed,
@@ -91,6 +103,7 @@ class Peer:
                 self._context.cname,
                 secrets.token_hex(8),
                 self.max_video_receive_bandwidth,
+                self._context.repair_ssrc,
             ),
         )
         self.remote_description, self.local_description = offer, answer
@@ -106,14 +119,26 @@ class Peer:
             self._transport.start(section.fingerprints[0], self._context.now())
         for media in accepted:
             if media.direction.receives:
-                track = self._tracks[media.kind]
-                self._by_payload_type[media.codecs[0].payload_type] = track
-                track.negotiated(media.codecs[0])
+                self._start_receiving(media)
             if media.direction.sends:
                 sink = self._sinks[media.kind]
                 sink.codecs = media.codecs
-                sink.abs_send_time = media.abs_send_time
+                sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                 sink.refresh()
+
+    def _start_receiving(self, media: AcceptedMedia) -> None:
+        track, codec = self._tracks[media.kind], media.codecs[0]
+        self._by_payload_type[codec.payload_type] = track
+        if codec.rtx is not None:
+            self._by_repair_payload_type[codec.rtx] = track
+        numbered = media.extensions.get(TRANSPORT_CC, 0)
+        if numbered:
+            if self._feedback is None:
+                self._feedback = Feedback(self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp)
+            for payload_type in (codec.payload_type, codec.rtx):
+                if payload_type is not None:
+                    self._feedback.extensions[payload_type] = numbered
+        track.negotiated(codec, media.extensions.get(AUDIO_LEVEL, 0))
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
         """Our candidates for each m-line that was accepted; the answer has them too."""
@@ -175,6 +200,8 @@ class Peer:
         for track in self._tracks.values():
             track.close()
             self._context.attention.discard(track)
+        if self._feedback is not None:
+            self._context.attention.discard(self._feedback)
         for sink in self._sinks.values():
             sink.follow(None)
         self._transport.close()
@@ -214,10 +241,19 @@ class Peer:
                 self._observer.media_connection_changed(usable)
 
     def rtp_received(self, packet: bytes, now: float) -> None:
-        track = self._by_payload_type.get(packet[1] & 0x7F)
-        refusal = Refusal.RTP_UNKNOWN_PAYLOAD if track is None else track.receive(packet, now)
+        payload_type = packet[1] & 0x7F
+        track = self._by_payload_type.get(payload_type)
+        if track is not None:
+            refusal = track.receive(packet, now)
+        elif (track := self._by_repair_payload_type.get(payload_type)) is not None:
+            refusal = track.receive_repair(packet, now)
+        else:
+            refusal = Refusal.RTP_UNKNOWN_PAYLOAD
         if refusal is not None:
             self._context.refuse(refusal)
+        feedback = self._feedback
+        if feedback is not None and packet[0] & 0x10 and feedback.received(packet, now):
+            self._context.attention.add(feedback)
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
@@ -231,17 +267,17 @@ class Peer:
                     for track in self._tracks.values():
                         track.sender_report(packet, now)
                 case rtcp.Nack():
-                    self._retransmit(packet)
+                    self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     self._pass_on_keyframe_request()
                 case rtcp.Remb():
                     video = self._sinks[MediaKind.VIDEO]
                     video.remb, video.remb_time = packet.bitrate, now
 
-    def _retransmit(self, nack: rtcp.Nack) -> None:
+    def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
         for kind, sink in self._sinks.items():
             if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
-                sink.source.retransmit(sink, nack.sequence_numbers)
+                sink.source.retransmit(sink, nack.sequence_numbers, now)
 
     def _pass_on_keyframe_request(self) -> None:
         sink = self._sinks[MediaKind.VIDEO]
@@ -269,6 +305,10 @@ class Peer:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         if self._observer is not None:
             self._observer.sending_changed(kind, flowing)
+
+    def codec_mismatched(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.codec_mismatched(reason)
 
     # Called by the engine's clock
 

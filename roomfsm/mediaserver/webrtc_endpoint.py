@@ -15,6 +15,7 @@ from roomfsm.mediaserver.engine import (
     EngineFull,
     IceState,
     MediaKind,
+    NoCommonCodec,
     SdpError,
 )
 from roomfsm.mediaserver.errors import (
@@ -25,6 +26,7 @@ from roomfsm.mediaserver.errors import (
     NotEnoughResourcesError,
     NotImplementedByServerError,
     OfferNotGeneratedError,
+    ProcessOfferError,
     SdpParseError,
 )
 from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
 """The two halves of a transport that Kurento reports DTLS states of."""
+
+CODEC_NOT_FOUND = 6
+"""Number of that stream error of GStreamer's, as an Error event has it."""
 
 RTP_COMPONENT, RTCP_COMPONENT = 1, 2
 """RFC 8445 section 3; with rtcp-mux the second is never used: Kurento leaves it GATHERING for ever."""
@@ -150,6 +155,8 @@ class WebRtcEndpoint(MediaElement):
             answer = self.peer.process_offer(offer)
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
+        except NoCommonCodec as error:
+            raise ProcessOfferError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -244,6 +251,9 @@ class WebRtcEndpoint(MediaElement):
         source = self.sources.get(MediaType(kind))
         if flowing and isinstance(source, WebRtcEndpoint):
             source.tell_passed_through(kind)
+
+    def codec_mismatched(self, reason: str) -> None:
+        self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
 
     def tell_passed_through(self, kind: MediaKind) -> None:
         """Media of that kind reaches a first sink, and is not transcoded: it never is here."""

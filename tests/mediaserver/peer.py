@@ -5,7 +5,7 @@ import itertools
 import secrets
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,10 @@ _PROFILES = {
     b"SRTP_AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
 }
 _DRAIN = 64
-_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
+_FEEDBACK = {"audio": ("transport-cc",), "video": ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")}
+
+type Extensions = Mapping[str, Mapping[str, int]]
+"""The header extensions of an offer: their ids by URI, for audio and video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class PayloadType:
 
 OPUS_TYPE = PayloadType(111, "opus/48000/2", "minptime=10;useinbandfec=1")
 VP8_TYPE = PayloadType(96, "VP8/90000")
+VP8_RTX_TYPE = PayloadType(97, "rtx/90000", "apt=96")
 H264_TYPE = PayloadType(
     102, "H264/90000", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 )
@@ -64,14 +68,14 @@ class RtpPacket:
     timestamp: int
     ssrc: int
     payload: bytes
-    extension: bool
+    extension: bytes = b""
+    """With its header; empty if there is none."""
 
     @classmethod
     def parse(cls, data: bytes) -> "RtpPacket":
         first, second, sequence_number, timestamp, ssrc = struct.unpack_from("!BBHII", data)
-        return cls(
-            second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[12:], bool(first & 0x10)
-        )
+        end = 16 + 4 * int.from_bytes(data[14:16]) if first & 0x10 else 12
+        return cls(second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[end:], data[12:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ def write_offer(
     ufrag: str,
     password: str,
     digest: bytes,
+    extensions: Extensions,
 ) -> str:
     """An offer of the shape that Chromium writes; `digest` is the certificate's SHA-256."""
     sections = [(media, types) for media, types in (("audio", audio), ("video", video)) if types]
@@ -150,11 +155,12 @@ def write_offer(
             f"a={direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
+            *(f"a=extmap:{number} {uri}" for uri, number in extensions.get(media, {}).items()),
         ]
         for item in types:
             lines.append(f"a=rtpmap:{item.number} {item.rtpmap}")
-            if media == "video":
-                lines += [f"a=rtcp-fb:{item.number} {value}" for value in _FEEDBACK]
+            if not item.rtpmap.startswith("rtx"):
+                lines += [f"a=rtcp-fb:{item.number} {value}" for value in _FEEDBACK[media]]
             if item.fmtp:
                 lines.append(f"a=fmtp:{item.number} {item.fmtp}")
     return "\r\n".join(lines) + "\r\n"
@@ -172,10 +178,11 @@ class TestPeer:
         video: Sequence[PayloadType],
         profiles: Sequence[bytes],
         certificate: bool,
+        extensions: Extensions,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = _identity(b":".join(profiles), certificate)
-        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest)
+        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, extensions)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
@@ -431,12 +438,13 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(_PROFILES),
     certificate: bool = True,
+    extensions: Extensions | None = None,
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
     """
-    peer = TestPeer(direction, audio, video, profiles, certificate)
+    peer = TestPeer(direction, audio, video, profiles, certificate, extensions or {})
     with peer.socket:
         peer.socket.bind(("127.0.0.1", 0))
         async with trio.open_nursery() as nursery:

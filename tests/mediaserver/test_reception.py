@@ -2,6 +2,7 @@
 
 import pytest
 
+from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.reception import Reception
@@ -27,6 +28,24 @@ def test_numbers_go_on_across_the_wrap() -> None:
     assert stream.highest == FIRST + 0x10001
     assert stream.extend(0xFFFF) == FIRST + 0xFFFF
     assert stream.lost == 0
+
+
+def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
+    stream = reception()
+    receive(stream, 1000, 1401)
+    assert stream.nacks_due(0.0) == list(range(1001, 1257))
+    assert stream.nacks_due(0.0) == list(range(1257, 1401))
+    widest = rtcp.nack(1, 2, range(0, 256 * 17, 17))
+    assert len(widest) < 1200
+
+
+def test_what_comes_in_another_stream_is_still_lost_to_the_sender() -> None:
+    stream = reception()
+    receive(stream, 1000, 1002)
+    stream.repaired += 1
+    receive(stream, 1001)
+    assert (stream.packets, stream.lost, stream.missing) == (3, 1, {})
+    assert stream.report(0.0).lost == 1
 
 
 def test_a_gap_is_asked_for_until_it_is_filled() -> None:

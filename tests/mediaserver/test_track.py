@@ -6,7 +6,7 @@ from collections.abc import Collection
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended, Track
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 
 VP8 = Codec(96, "VP8", 90000, "", "", ())
@@ -20,9 +20,10 @@ class Recorder:
     def __init__(self) -> None:
         self.settings = EngineSettings()
         self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
+        self.repair_ssrc = 3
         self.cname = "cname"
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
+        self.attention: set[Attended] = set()
         self.sent: dict[Sink, list[int]] = {}
         """Sequence numbers."""
 
@@ -43,11 +44,13 @@ class Recorder:
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def codec_mismatched(self, reason: str) -> None: ...
+
 
 def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_there() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
-    track.negotiated(VP8)
+    track.negotiated(VP8, 0)
     first, second = Sink(MediaKind.VIDEO, recorder), Sink(MediaKind.VIDEO, recorder)
     # What both had from another source is such that the same offsets continue it; the second had more of it.
     first.continuation = Continuation(10, 0, 0.0)
