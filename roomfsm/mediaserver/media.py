@@ -49,14 +49,15 @@ class LocalCandidate(NamedTuple):
 class EngineSettings:
     """Everything that can be set about the engine. Times are seconds, rates bit/s, sizes bytes."""
 
-    host: str = "0.0.0.0"
-    """The UDP address to bind; a wildcard means every interface."""
+    host: str = "::"
+    """The UDP address to bind; a wildcard means every interface. `::` is IPv4 and IPv6 on the one port, or IPv4
+    alone where the system has no IPv6."""
     port: int = 0
     """The UDP port to bind; 0 lets the system choose."""
     announced_addresses: tuple[str, ...] = ()
     """Addresses for the candidates instead of the bound ones (behind a 1:1 NAT)."""
-    peer_silence: float = 10.0
-    """Without an authenticated packet for so long, a peer counts as gone."""
+    peer_silence: float = 9.0
+    """Without an authenticated packet for so long, a peer counts as gone: at the next report, so within 10 s."""
     connect_timeout: float = 30.0
     """From the answer to the first authenticated check; then ICE counts as failed."""
     flow_timeout: float = 2.0

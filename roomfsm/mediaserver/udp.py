@@ -20,6 +20,8 @@ _UDP_SEGMENT = 103
 _MAX_SEGMENTS = 64
 _MAX_BURST = 65000
 """Bytes of one GSO send, below what an IP packet holds."""
+_DUAL_STACK = "::"
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
 
 
 class Destination(Protocol):
@@ -45,11 +47,20 @@ class _Run(NamedTuple):
 
 def bind(settings: EngineSettings) -> socket.socket:
     """Open the non-blocking socket. Raises OSError."""
-    infos = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+    try:
+        return _bind(settings, settings.host)
+    except OSError as error:
+        if settings.host != _DUAL_STACK or error.errno not in _NO_IPV6:
+            raise
+    return _bind(settings, "0.0.0.0")
+
+
+def _bind(settings: EngineSettings, host: str) -> socket.socket:
+    infos = socket.getaddrinfo(host, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = infos[0]
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        if family == socket.AF_INET6 and address[0] == "::":
+        if family == socket.AF_INET6 and address[0] == _DUAL_STACK:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, settings.socket_buffer)

@@ -179,12 +179,13 @@ class TestPeer:
         profiles: Sequence[bytes],
         certificate: bool,
         extensions: Extensions,
+        family: socket.AddressFamily,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = _identity(b":".join(profiles), certificate)
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, extensions)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.answer: Answer | None = None
         self.connected = trio.Event()
@@ -439,14 +440,16 @@ async def open_test_peer(
     profiles: Sequence[bytes] = tuple(_PROFILES),
     certificate: bool = True,
     extensions: Extensions | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
     """
-    peer = TestPeer(direction, audio, video, profiles, certificate, extensions or {})
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    peer = TestPeer(direction, audio, video, profiles, certificate, extensions or {}, family)
     with peer.socket:
-        peer.socket.bind(("127.0.0.1", 0))
+        peer.socket.bind((host, 0))
         async with trio.open_nursery() as nursery:
             for task in (peer.run, peer.keep_alive, peer.retransmit):
                 nursery.start_soon(task)
