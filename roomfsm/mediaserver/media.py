@@ -72,6 +72,8 @@ class EngineSettings:
     nack_ring: int = 1024
     """Video packets of a source kept for retransmission; a power of two."""
     nack_tries: int = 5
+    nack_delay: float = 0.01
+    """From a gap to the first request: what only came in another order needs none."""
     nack_retry: float = 0.1
     keyframe_interval: float = 0.3
     """Between two keyframe requests to one publisher."""

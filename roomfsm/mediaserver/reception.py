@@ -108,7 +108,8 @@ class Reception:
             self.missing.clear()
             self.keyframe_wanted = True
         else:
-            self.missing.update((number, (0, now)) for number in range(start, end))
+            due = now + self._settings.nack_delay
+            self.missing.update((number, (0, due)) for number in range(start, end))
 
     def nacks_due(self, now: float) -> list[int]:
         """The sequence numbers, as the sender counts, to ask for now; each try is counted."""

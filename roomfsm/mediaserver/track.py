@@ -139,7 +139,7 @@ class Track:
         """
         reception, ring = self.reception, self._ring
         if reception is None or self.codec is None or ring is None:
-            return Refusal.RTP_UNKNOWN_PAYLOAD
+            return None
         try:
             restored = original(packet, reception.ssrc, self.codec.payload_type)
         except RtpError:

@@ -15,7 +15,7 @@ FIRST = 0x10000
 
 
 def reception(start: int = 1000, codec: Codec = VP8) -> Reception:
-    return Reception(EngineSettings(nack_tries=2, nack_retry=0.1), 5, codec, start, FIRST + start)
+    return Reception(EngineSettings(nack_tries=2, nack_delay=0, nack_retry=0.1), 5, codec, start, FIRST + start)
 
 
 def receive(stream: Reception, *numbers: int, now: float = 0.0) -> list[bool]:
@@ -28,6 +28,14 @@ def test_numbers_go_on_across_the_wrap() -> None:
     assert stream.highest == FIRST + 0x10001
     assert stream.extend(0xFFFF) == FIRST + 0xFFFF
     assert stream.lost == 0
+
+
+def test_what_came_in_another_order_is_not_asked_for() -> None:
+    stream = Reception(EngineSettings(nack_delay=0.01), 5, VP8, 1000, FIRST + 1000)
+    receive(stream, 1000, 1002, 1004)
+    assert stream.nacks_due(0.009) == []
+    receive(stream, 1001, now=0.009)
+    assert stream.nacks_due(0.01) == [1003]
 
 
 def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
