@@ -135,16 +135,16 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
     in_private_network(body)
 
 
-@pytest.mark.parametrize("codec", ["VP9", "AV1"])
-def test_newer_codecs_pass_too(codec: str) -> None:
+def test_newer_codecs_pass_too() -> None:
     viewers = available("chromium", "firefox")
 
     async def body() -> None:
         async with open_stage(Path(), "chromium", *viewers) as stage:
-            _, source = await stage.join("chromium", f"publish('{codec}')")
-            for viewer in [*viewers, *viewers]:
-                page, _ = await stage.join(viewer, "view()", source)
-                await received(page, "it.framesDecoded > 10")
-            assert source.stats().receiving[MediaKind.VIDEO].codec == codec
+            for codec in ("VP9", "AV1"):
+                _, source = await stage.join("chromium", f"publish('{codec}')")
+                for viewer in [*viewers, *viewers]:
+                    page, peer = await stage.join(viewer, "view()", source)
+                    await received(page, "it.framesDecoded > 5")
+                    assert peer.stats().sending[MediaKind.VIDEO].codec == codec
 
     in_private_network(body)
