@@ -78,7 +78,7 @@ def accept(
     refused: dict[MediaKind, str] = {}
     for index, section in enumerate(offer.sections):
         kind = section.kind
-        if kind is None or section.protocol != _PROTOCOL or section.port == "0" or not section.rtcp_mux:
+        if kind is None or section.protocol != _PROTOCOL or section.disabled or not section.rtcp_mux:
             continue
         if any(media.kind is kind for media in accepted):
             continue

@@ -132,6 +132,8 @@ class MediaSection:
     formats: tuple[str, ...]
     mid: str = ""
     direction: Direction = Direction.SENDRECV
+    bundle_only: bool = False
+    """Offered on the transport of its BUNDLE group alone, with port 0 (RFC 9143 section 6)."""
     rtcp_mux: bool = False
     rtcp_rsize: bool = False
     ufrag: str = ""
@@ -148,6 +150,11 @@ class MediaSection:
     @property
     def kind(self) -> MediaKind | None:
         return _KINDS.get(self.media)
+
+    @property
+    def disabled(self) -> bool:
+        """Stopped, or never started, by the offerer (RFC 8829 section 5.2.2)."""
+        return self.port == "0" and not self.bundle_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +236,8 @@ def _read_attribute(number: int, section: MediaSection, name: str, content: str)
             section.mid = content.strip()
         case "sendrecv" | "sendonly" | "recvonly" | "inactive":
             section.direction = Direction(name)
+        case "bundle-only":
+            section.bundle_only = True
         case "rtcp-mux":
             section.rtcp_mux = True
         case "rtcp-rsize":

@@ -230,6 +230,16 @@ def test_a_second_video_is_refused() -> None:
     assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9", "0"]
 
 
+def test_media_offered_on_the_bundles_transport_alone_is_served() -> None:
+    text = (
+        offer("chromium_publisher").replace("m=video 9", "m=video 0").replace("a=mid:1", "a=mid:1\na=bundle-only")
+    )
+    lines = answer(text).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9"]
+    lines = answer(text.replace("a=bundle-only\n", "")).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
+
+
 def test_without_bundle_only_the_first_media_is_served() -> None:
     lines = answer(offer("chromium_publisher").replace("a=group:BUNDLE 0 1\n", "")).split("\r\n")
     assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
