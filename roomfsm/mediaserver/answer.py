@@ -19,6 +19,9 @@ from roomfsm.mediaserver.sdp import (
 
 _PROTOCOL = "UDP/TLS/RTP/SAVPF"
 _DISCARD_PORT = 9
+_START_BITRATE = 1000
+"""kbit/s at which Chromium is to start; others pass it over. By itself it starts at 300, which makes it scale the
+picture down, and it may take half a minute to find out that there is room for more."""
 _RECEIVED = {MediaKind.AUDIO: (AUDIO_LEVEL, TRANSPORT_CC), MediaKind.VIDEO: (TRANSPORT_CC,)}
 _SENT = {MediaKind.AUDIO: (AUDIO_LEVEL, MID), MediaKind.VIDEO: (ABS_SEND_TIME, MID)}
 """The header extensions of what we send. A number for the whole transport is not among them: it would make the
@@ -185,8 +188,12 @@ def _accepted(media: AcceptedMedia, transport: LocalTransport) -> list[str]:
     for codec in media.codecs:
         lines.append(f"a=rtpmap:{codec.payload_type} {codec.rtpmap}")
         lines += [f"a=rtcp-fb:{codec.payload_type} {value}" for value in codec.feedback]
-        if codec.parameters:
-            lines.append(f"a=fmtp:{codec.payload_type} {codec.parameters}")
+        parameters = [codec.parameters] if codec.parameters else []
+        if media.kind is MediaKind.VIDEO and media.direction.receives:
+            start = min(_START_BITRATE, transport.receive_bandwidth or _START_BITRATE)
+            parameters.append(f"x-google-start-bitrate={start}")
+        if parameters:
+            lines.append(f"a=fmtp:{codec.payload_type} {';'.join(parameters)}")
         if codec.rtx is not None:
             lines.append(f"a=rtpmap:{codec.rtx} rtx/{codec.clock_rate}")
             lines.append(f"a=fmtp:{codec.rtx} apt={codec.payload_type}")

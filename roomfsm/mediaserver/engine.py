@@ -111,6 +111,11 @@ class Engine:
     def now(self) -> float:
         return trio.current_time()
 
+    def arrival_time(self) -> float:
+        """When the datagram that is being dispatched came, seconds of a clock that only this method shows."""
+        time = udp.arrival_time(self._socket)
+        return trio.current_time() if time is None else time
+
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)
 

@@ -34,6 +34,8 @@ class PeerContext(Outlet, Network, Protocol):
 
     def now(self) -> float: ...
 
+    def arrival_time(self) -> float: ...
+
     def forget(self, peer: "Peer") -> None: ...
 
 
@@ -134,7 +136,9 @@ class Peer:
         numbered = media.extensions.get(TRANSPORT_CC, 0)
         if numbered:
             if self._feedback is None:
-                self._feedback = Feedback(self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp)
+                self._feedback = Feedback(
+                    self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp, self._context.arrival_time
+                )
             for payload_type in (codec.payload_type, codec.rtx):
                 if payload_type is not None:
                     self._feedback.extensions[payload_type] = numbered

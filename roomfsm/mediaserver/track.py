@@ -27,6 +27,11 @@ _FIRST_CYCLE = 0x10000
 _HANDOVER_SILENCE = 0.3
 """A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
 _REMB_PERCENTILE = 10
+_IDLE_ESTIMATE = (1.2, 2.0)
+"""An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
+_HEADROOM = 1.5
+"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other."""
+_RATE_WEIGHT = 0.5
 _FEW_VIEWERS = 2
 """Up to so many, the poorest viewer counts."""
 
@@ -82,6 +87,8 @@ class Track:
         "_keyframe_time",
         "_outlet",
         "_publisher",
+        "_rate",
+        "_reported",
         "_ring",
         "_timestamp_shift",
         "codec",
@@ -120,6 +127,10 @@ class Track:
         self.keyframes_seen = 0
         self.flowing = False
         self.remb = 0
+        self._rate = 0.0
+        """What comes from the browser, bit/s, smoothed."""
+        self._reported = (0, 0.0)
+        """Octets and time at the last report."""
 
     def negotiated(self, codec: Codec, audio_level: int) -> None:
         """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
@@ -369,11 +380,18 @@ class Track:
         reception = self.reception
         if reception is None or self.codec is None or not self.flowing:
             return None
+        self._measure(reception.octets, now)
         estimate = b""
         if "goog-remb" in self.codec.feedback:
             self.remb = self.target_bitrate(now)
             estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, (reception.ssrc,))
         return reception.report(now), estimate
+
+    def _measure(self, octets: int, now: float) -> None:
+        before, then = self._reported
+        self._reported = (octets, now)
+        if octets >= before and now > then > 0:
+            self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
 
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
@@ -384,6 +402,9 @@ class Track:
         bitrate = settings.max_receive_bitrate
         if estimates:
             poor = estimates[_poor_rank(len(estimates))]
+            low, high = _IDLE_ESTIMATE
+            if low * self._rate < poor < high * self._rate:
+                poor = round(poor * _HEADROOM)
             bitrate = min(bitrate, max(poor, settings.min_receive_bitrate))
         least, greatest = self._publisher.receive_limits
         bitrate = max(bitrate, least)

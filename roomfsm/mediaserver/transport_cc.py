@@ -34,10 +34,14 @@ class Feedback:
     `extensions`: the extension's id for each payload type that carries it.
     """
 
-    def __init__(self, ssrc: int, send: Callable[[bytes], None]) -> None:
-        """`ssrc`: ours, in the feedback; `send`: takes it as an RTCP packet."""
+    def __init__(self, ssrc: int, send: Callable[[bytes], None], arrival_time: Callable[[], float]) -> None:
+        """`ssrc`: ours, in the feedback; `send`: takes it as an RTCP packet.
+
+        `arrival_time`: of the packet that is being received, seconds of any clock.
+        """
         self._ssrc = ssrc
         self._send = send
+        self._arrival_time = arrival_time
         self.extensions: dict[int, int] = {}
         self._media_ssrc = 0
         self._highest: int | None = None
@@ -59,7 +63,7 @@ class Feedback:
         self._media_ssrc = int.from_bytes(packet[8:12])
         if not self._arrivals:
             self._due = max(self._due, now)
-        self._arrivals.setdefault(self._extend(int.from_bytes(value[:2])), now)
+        self._arrivals.setdefault(self._extend(int.from_bytes(value[:2])), self._arrival_time())
         return True
 
     def _extend(self, number: int) -> int:

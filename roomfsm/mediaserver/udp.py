@@ -11,12 +11,18 @@ from typing import Any, NamedTuple, Protocol
 
 import ifaddr
 
+if sys.platform == "linux":
+    import fcntl
+
 from roomfsm.mediaserver import srtp
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import EngineSettings
 
 _UDP_SEGMENT = 103
 """The socket option and control message of Linux's UDP GSO (linux/udp.h)."""
+_SIOCGSTAMPNS = 0x8907
+"""Linux's request for the time of the packet that the last read returned (socket(7), linux/sockios.h)."""
+_TIMESPEC = struct.Struct("@ll")
 _MAX_SEGMENTS = 64
 _MAX_BURST = 65000
 """Bytes of one GSO send, below what an IP packet holds."""
@@ -87,6 +93,20 @@ def candidate_addresses(settings: EngineSettings, sock: socket.socket) -> tuple[
     ]
     usable = [ip for ip in found if (both or ip.version == 4) and not ip.is_link_local and not ip.is_loopback]
     return tuple(str(ip) for ip in sorted(usable, key=lambda ip: ip.version)) or ("127.0.0.1",)
+
+
+def arrival_time(sock: socket.socket) -> float | None:
+    """When the datagram read last came to the socket, seconds of the system's clock; None where it does not tell.
+
+    Datagrams that are read together came one after the other, which a bandwidth estimate lives on.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+    except OSError:
+        return None
+    return float(seconds + nanoseconds / 1e9)
 
 
 class BurstSender:

@@ -75,7 +75,7 @@ def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> Non
 
 
 def test_numbers_are_asked_for_as_the_sender_counts() -> None:
-    stream = Reception(EngineSettings(), 5, VP8, 65535, FIRST + 500)
+    stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 65535, FIRST + 500)
     receive(stream, 65535, 1)
     assert stream.highest == FIRST + 502
     assert stream.nacks_due(0.0) == [0]

@@ -107,6 +107,18 @@ def test_a_publisher_that_prefers_h264_is_asked_for_the_variant_most_can_decode(
     assert pinned_codec(codecs).payload_type == 108
 
 
+def test_a_publisher_is_asked_to_start_with_a_rate_for_the_whole_picture() -> None:
+    video = section(answer(offer("chromium_publisher")), "video")
+    assert "a=fmtp:96 x-google-start-bitrate=1000" in video
+    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
+    h264_first = offer("chromium_publisher").replace("96 VP8/", "96 H264/")
+    video = section(answer(h264_first, transport=limited), "video")
+    assert [line.partition(" ")[2] for line in video if "start-bitrate" in line] == [
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;x-google-start-bitrate=800"
+    ]
+    assert "start-bitrate" not in answer(offer("chromium_viewer"))
+
+
 def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
     limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
     text = answer(offer("chromium_publisher"), transport=limited)

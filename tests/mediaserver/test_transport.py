@@ -2,6 +2,8 @@
 
 import errno
 import socket
+import sys
+import time
 
 import pytest
 import trio
@@ -112,6 +114,22 @@ async def test_ipv4_and_ipv6_browsers_share_the_one_port_and_media_passes_betwee
                     publisher.client.send_rtp(VP8_KEYFRAME, timestamp=number)
                 for receiver in (viewer.client, client):
                     assert [(await receiver.receive_rtp()).timestamp for _ in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_datagrams_read_together_tell_when_each_came() -> None:
+    with udp.bind(EngineSettings(host="127.0.0.1")) as sock:
+        udp.arrival_time(sock)  # From the first question on the times are kept.
+        sent = []
+        for _ in range(3):
+            sock.sendto(b"x", sock.getsockname())
+            sent.append(time.time())
+            time.sleep(0.02)
+        came = []
+        for _ in sent:
+            sock.recvfrom(10)
+            came.append(udp.arrival_time(sock))
+        assert came == pytest.approx(sent, abs=0.01)
 
 
 async def test_without_ipv6_the_default_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
