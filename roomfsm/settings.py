@@ -45,7 +45,10 @@ class ServerSettings:
             "help": "Kurento media server, as ws://host:8888/kurento; without one the embedded one is started"
         },
     )
-    media_host: str = field(default="0.0.0.0", metadata={"help": "UDP address of the embedded media server"})
+    media_host: str = field(
+        default="::",
+        metadata={"help": "UDP address of the embedded media server; `::` is every interface, IPv4 and IPv6"},
+    )
     media_port: int = field(
         default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one", "zero": True}
     )

@@ -20,7 +20,15 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from roomfsm.conformance.certificate import identity
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Answer, PayloadType, candidate_address, write_offer
+from roomfsm.conformance.sdp import (
+    OPUS_TYPE,
+    VP8_TYPE,
+    Answer,
+    Extensions,
+    PayloadType,
+    candidate_address,
+    write_offer,
+)
 
 AUDIO_SSRC, VIDEO_SSRC = 1111, 2222
 SRTP_PROFILES = {
@@ -49,15 +57,15 @@ class RtpPacket:
     timestamp: int
     ssrc: int
     payload: bytes
-    extension: bool
+    extension: bytes = b""
+    """With its header; empty if there is none."""
 
     @classmethod
     def parse(cls, data: bytes) -> RtpPacket:
         """Read a packet (RFC 3550 section 5.1)."""
         first, second, sequence_number, timestamp, ssrc = struct.unpack_from("!BBHII", data)
-        return cls(
-            second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[12:], bool(first & 0x10)
-        )
+        end = 16 + 4 * int.from_bytes(data[14:16]) if first & 0x10 else 12
+        return cls(second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[end:], data[12:end])
 
 
 class Peer:
@@ -70,13 +78,16 @@ class Peer:
         video: Sequence[PayloadType] = (VP8_TYPE,),
         profiles: Sequence[bytes] = tuple(SRTP_PROFILES),
         certificate: bool = True,
+        extensions: Extensions | None = None,
+        ip_version: int = 4,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = identity(b":".join(profiles), certificate)
         ssrcs = None if direction == "recvonly" else {"audio": AUDIO_SSRC, "video": VIDEO_SSRC}
-        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs)
+        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs, extensions)
         self.payload_types = {item.codec: item.number for item in (*audio, *video)}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._ip_version = ip_version
+        self.socket = socket.socket(socket.AF_INET6 if ip_version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.answer: Answer | None = None
         self.connected = trio.Event()
@@ -110,18 +121,18 @@ class Peer:
     @property
     def candidate(self) -> str:
         """Our one candidate, as in RTCIceCandidateInit."""
-        host, port = self.socket.getsockname()
+        host, port = self.socket.getsockname()[:2]
         return f"candidate:1 1 udp 2130706431 {_local_address(self._addresses) if host == '0.0.0.0' else host} \
 {port} typ host"
 
     def take_answer(self, answer: str) -> None:
         """Know the other side. Raises `AnswerInvalid`."""
-        self.answer = Answer.parse(answer)
+        self.answer = Answer.parse(answer, self._ip_version)
         self._addresses = [*self.answer.addresses, *self._addresses]
 
     def add_candidate(self, line: str) -> None:
-        """A candidate of the other side, by trickle; what is not UDP over IPv4 is passed over."""
-        address = candidate_address(line)
+        """A candidate of the other side, by trickle; what is not UDP over our IP is passed over."""
+        address = candidate_address(line, self._ip_version)
         if address is not None and address not in self._addresses:
             self._addresses.append(address)
 

@@ -30,7 +30,7 @@ class ChildSettings:
     host: str = "127.0.0.1"
     port: int = 0
     """0: the system chooses at the first start; every later start uses that port again."""
-    media_host: str = "0.0.0.0"
+    media_host: str = "::"
     media_port: int = 0
     announced_addresses: tuple[str, ...] = ()
     ready_timeout: float = 15.0

@@ -22,6 +22,7 @@ from roomfsm.mediaserver.media import (
     IceState,
     LocalCandidate,
     MediaKind,
+    NoCommonCodec,
     OfferNotGenerated,
     PeerClosed,
     PeerObserver,
@@ -31,7 +32,7 @@ from roomfsm.mediaserver.media import (
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended
 from roomfsm.mediaserver.transport import Transport
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "IceState",
     "LocalCandidate",
     "MediaKind",
+    "NoCommonCodec",
     "OfferNotGenerated",
     "Peer",
     "PeerClosed",
@@ -76,13 +78,14 @@ class Engine:
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
         """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        self.repair_ssrc = audio + 2
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
         self.latency = 0.0
         """Seconds from reading packets to having sent them to all, a moving average over the newest drains."""
+        self.attention: set[Attended] = set()
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._received = 0
@@ -116,6 +119,11 @@ class Engine:
 
     def now(self) -> float:
         return trio.current_time()
+
+    def arrival_time(self) -> float:
+        """When the datagram that is being dispatched came, seconds of a clock that only this method shows."""
+        time = udp.arrival_time(self._socket)
+        return trio.current_time() if time is None else time
 
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)
@@ -218,9 +226,9 @@ class Engine:
                 self.handshaking.discard(transport)
 
     def _attend(self, now: float) -> None:
-        for track in list(self.attention):
-            if not track.attend(now):
-                self.attention.discard(track)
+        for attended in list(self.attention):
+            if not attended.attend(now):
+                self.attention.discard(attended)
 
     async def tick(self) -> None:
         """Reports, flow, silence."""

@@ -172,6 +172,27 @@ class NoRemoteSdpError(ProtocolError):
         super().__init__("No remote SDP")
 
 
+class GenerateOfferError(ProtocolError):
+    """An offer that cannot be made of what the endpoint is to send."""
+
+    code = 40204
+    type = "SDP_END_POINT_GENERATE_OFFER_ERROR"
+
+
+class ProcessOfferError(ProtocolError):
+    """An offer that is well-formed, but cannot be served."""
+
+    code = 40205
+    type = "SDP_END_POINT_PROCESS_OFFER_ERROR"
+
+
+class ProcessAnswerError(ProtocolError):
+    """An answer that is well-formed, but cannot be served."""
+
+    code = 40206
+    type = "SDP_END_POINT_PROCESS_ANSWER_ERROR"
+
+
 class AlreadyNegotiatedError(ProtocolError):
     code = 40208
     type = "SDP_END_POINT_ALREADY_NEGOTIATED"

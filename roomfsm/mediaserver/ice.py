@@ -37,6 +37,13 @@ def plain_address(address: Address) -> tuple[str, int]:
     return (host.removeprefix("::ffff:") if "." in host else host, address[1])
 
 
+def local_candidate(candidates: Sequence[str], remote: Address) -> str:
+    """The first of our candidates in the peer's address family: of several addresses, which one the peer used is
+    not to be seen at the socket. Empty if there is none."""
+    version = ipaddress.ip_address(plain_address(remote)[0].partition("%")[0]).version
+    return next((line for line in candidates if ipaddress.ip_address(line.split()[4]).version == version), "")
+
+
 def _priority(type_preference: int, local_preference: int) -> int:
     return (type_preference << 24) | (local_preference << 8) | 255
 

@@ -49,14 +49,15 @@ class LocalCandidate(NamedTuple):
 class EngineSettings:
     """Everything that can be set about the engine. Times are seconds, rates bit/s, sizes bytes."""
 
-    host: str = "0.0.0.0"
-    """The UDP address to bind; a wildcard means every interface."""
+    host: str = "::"
+    """The UDP address to bind; a wildcard means every interface. `::` is IPv4 and IPv6 on the one port, or IPv4
+    alone where the system has no IPv6."""
     port: int = 0
     """The UDP port to bind; 0 lets the system choose."""
     announced_addresses: tuple[str, ...] = ()
     """Addresses for the candidates instead of the bound ones (behind a 1:1 NAT)."""
-    peer_silence: float = 10.0
-    """Without an authenticated packet for so long, a peer counts as gone."""
+    peer_silence: float = 9.0
+    """Without an authenticated packet for so long, a peer counts as gone: at the next report, so within 10 s."""
     connect_timeout: float = 30.0
     """From the answer to the first authenticated check; then ICE counts as failed."""
     handshake_timeout: float = 20.0
@@ -75,6 +76,8 @@ class EngineSettings:
     max_retransmissions: int = 1000
     """Packets a second repeated to one viewer; after a pause, so many at once."""
     nack_tries: int = 5
+    nack_delay: float = 0.01
+    """From a gap to the first request: what only came in another order needs none."""
     nack_retry: float = 0.1
     keyframe_interval: float = 0.3
     """Between two keyframe requests to one publisher."""
@@ -119,6 +122,9 @@ class PeerObserver(Protocol):
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         """RTP to this peer's browser flows, or no longer."""
+
+    def codec_mismatched(self, reason: str) -> None:
+        """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,12 @@ class SdpError(EngineError):
     """The offer cannot be parsed, or cannot be answered."""
 
     code = "sdp_error"
+
+
+class NoCommonCodec(EngineError):
+    """What a viewer would be sent is in none of the codecs that it offers; it is never transcoded."""
+
+    code = "no_common_codec"
 
 
 class AlreadyNegotiated(EngineError):

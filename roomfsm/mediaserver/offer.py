@@ -5,7 +5,7 @@ code. The browser stays the controlling ICE agent (RFC 8445 section 6.1.1), for 
 DTLS role (RFC 8842 section 5.3).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -65,11 +65,15 @@ class Answered(NamedTuple):
 
 
 def propose(
-    kinds: Collection[MediaKind], direction: Direction, sources: Mapping[MediaKind, Codec]
+    kinds: Collection[MediaKind],
+    direction: Direction,
+    sources: Mapping[MediaKind, Codec],
+    viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
 ) -> tuple[Offer, list[AcceptedMedia]]:
     """What to offer: an m-line each of `kinds`, and for a kind whose source is known only what it can be sent as.
 
-    `direction` is ours. The pair is what `write_answer` takes.
+    `direction` is ours; what most of `viewers` can decode comes first. The pair is what `write_answer` takes.
+    Raises :class:`NoCommonCodec` for a source that we cannot offer.
     """
     chosen = [kind for kind in ALL_KINDS if kind in kinds]
     text = _SESSION.format(mids=" ".join(_MEDIA[kind][0] for kind in chosen))
@@ -77,13 +81,16 @@ def propose(
     for section in described.sections:
         section.direction = direction.reversed()
     return described, [
-        media if direction.sends and media.kind in sources else replace(media, codecs=tuple(media.section.codecs))
-        for media in accept(described, sources if direction.sends else {})
+        media
+        if direction.sends and media.kind in sources
+        else replace(media, codecs=tuple(dict.fromkeys((*media.codecs, *media.section.codecs))))
+        for media in accept(described, sources if direction.sends else {}, viewers)
     ]
 
 
 def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -> Answered:
-    """Read the answer to `offered`. Raises :class:`SdpError` where it is none."""
+    """Read the answer to `offered`. Raises :class:`SdpError` where it is none, :class:`NoCommonCodec` where it has
+    not the source's codec. What it has first is what the browser will send."""
     answer = parse_offer(text)
     if len(answer.sections) != len(offered.sections):
         raise SdpError(f"the offer has {len(offered.sections)} m-lines, the answer {len(answer.sections)}")
@@ -98,4 +105,4 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
             if section.setup == "active" and section.port != "0":
                 raise SdpError("the answer's m-lines differ in their DTLS role")
             section.setup = "active"
-    return Answered(accept(answer, sources), dtls_client)
+    return Answered(accept(answer, sources, {}), dtls_client)

@@ -7,6 +7,7 @@ from typing import Protocol
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
+from roomfsm.mediaserver.extensions import AUDIO_LEVEL, TRANSPORT_CC, OutgoingExtensions
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     AlreadyNegotiated,
@@ -27,6 +28,7 @@ from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
+from roomfsm.mediaserver.transport_cc import Feedback
 
 _KILOBIT = 1000
 
@@ -35,6 +37,8 @@ class PeerContext(Outlet, Network, Protocol):
     """What a peer needs of the engine."""
 
     def now(self) -> float: ...
+
+    def arrival_time(self) -> float: ...
 
     def forget(self, peer: "Peer") -> None: ...
 
@@ -54,6 +58,9 @@ class Peer:
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._by_payload_type: dict[int, Track] = {}
+        self._by_repair_payload_type: dict[int, Track] = {}
+        self._feedback: Feedback | None = None
+        """About every packet from the browser, where transport-cc was agreed on."""
         self._media_lines: list[tuple[str, int]] = []
         """mid and index of each m-line that was accepted, or that we offered."""
         self._offered: Offer | None = None
@@ -73,13 +80,17 @@ class Peer:
     # Negotiation
 
     def process_offer(self, offer: str) -> str:
-        """Answer an SDP offer. Raises :class:`SdpError`, or :class:`AlreadyNegotiated` after a success."""
+        """Answer an SDP offer.
+
+        Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
+        :class:`AlreadyNegotiated` after a success.
+        """
         self._check_unnegotiated()
         self._check_length(offer)
         parsed = parse_offer(offer)
         for section in parsed.sections:
             section.direction = section.direction.limited_to(self.direction.reversed())
-        accepted = accept(parsed, self._source_codecs())
+        accepted = accept(parsed, self._source_codecs(), self._viewer_codecs())
         answer = write_answer(parsed, accepted, self._local_transport("passive"))
         self.remote_description, self.local_description = offer, answer
         self._name_media_lines(accepted)
@@ -87,17 +98,19 @@ class Peer:
         return answer
 
     def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
-        """Make an SDP offer of these kinds. Raises :class:`AlreadyNegotiated` after a success."""
+        """Make an SDP offer of these kinds. Raises :class:`NoCommonCodec` if what this viewer's source sends is
+        not to be offered, or :class:`AlreadyNegotiated` after a success."""
         self._check_unnegotiated()
-        offered, proposed = propose(kinds, self.direction, self._source_codecs())
+        offered, proposed = propose(kinds, self.direction, self._source_codecs(), self._viewer_codecs())
         offer = write_answer(offered, proposed, self._local_transport("actpass"))
         self._offered, self.local_description = offered, offer
         self._name_media_lines(proposed)
         return offer
 
     def process_answer(self, answer: str) -> None:
-        """Take the answer to our offer. Raises :class:`SdpError`, and then another answer may come,
-        :class:`OfferNotGenerated`, or :class:`AnswerAlreadyProcessed` after a success."""
+        """Take the answer to our offer. Raises :class:`SdpError` or, if this is a viewer that cannot decode its
+        source, :class:`NoCommonCodec`, and then another answer may come; :class:`OfferNotGenerated`, or
+        :class:`AnswerAlreadyProcessed` after a success."""
         self._check_open()
         if self._offered is None:
             raise OfferNotGenerated("the peer has made no offer")
@@ -126,6 +139,10 @@ class Peer:
             if sink.source is not None and sink.source.codec is not None
         }
 
+    def _viewer_codecs(self) -> dict[MediaKind, list[tuple[Codec, ...]]]:
+        """What each viewer that is connected already can decode."""
+        return {kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()}
+
     def _local_transport(self, setup: str) -> LocalTransport:
         ice, context = self._transport.ice, self._context
         return LocalTransport(
@@ -137,6 +154,7 @@ class Peer:
             context.cname,
             secrets.token_hex(8),
             max(0, self.max_video_receive_bandwidth),
+            context.repair_ssrc,
             max(0, self.max_audio_receive_bandwidth),
             setup,
         )
@@ -152,14 +170,28 @@ class Peer:
             self._transport.start(section.fingerprints[0], self._context.now(), dtls_client=dtls_client)
         for media in accepted:
             if media.direction.receives:
-                track = self._tracks[media.kind]
-                self._by_payload_type[media.codecs[0].payload_type] = track
-                track.negotiated(media.codecs[0])
+                self._start_receiving(media)
             if media.direction.sends:
                 sink = self._sinks[media.kind]
                 sink.codecs = media.codecs
-                sink.abs_send_time = media.abs_send_time
+                sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                 sink.refresh()
+
+    def _start_receiving(self, media: AcceptedMedia) -> None:
+        track, codec = self._tracks[media.kind], media.codecs[0]
+        self._by_payload_type[codec.payload_type] = track
+        if codec.rtx is not None:
+            self._by_repair_payload_type[codec.rtx] = track
+        numbered = media.extensions.get(TRANSPORT_CC, 0)
+        if numbered:
+            if self._feedback is None:
+                self._feedback = Feedback(
+                    self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp, self._context.arrival_time
+                )
+            for payload_type in (codec.payload_type, codec.rtx):
+                if payload_type is not None:
+                    self._feedback.extensions[payload_type] = numbered
+        track.negotiated(codec, media.extensions.get(AUDIO_LEVEL, 0))
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
         """Our candidates for each m-line that was accepted; the answer has them too."""
@@ -222,10 +254,13 @@ class Peer:
         for track in self._tracks.values():
             track.close()
             self._context.attention.discard(track)
+        if self._feedback is not None:
+            self._context.attention.discard(self._feedback)
         for sink in self._sinks.values():
             sink.follow(None)
         # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
-        self._tracks, self._sinks, self._by_payload_type = {}, {}, {}
+        self._tracks, self._sinks, self._by_payload_type, self._by_repair_payload_type = {}, {}, {}, {}
+        self._feedback = None
         self._transport.close()
         self._context.forget(self)
 
@@ -263,10 +298,19 @@ class Peer:
                 self._observer.media_connection_changed(usable)
 
     def rtp_received(self, packet: bytes, now: float) -> None:
-        track = self._by_payload_type.get(packet[1] & 0x7F)
-        refusal = Refusal.RTP_UNKNOWN_PAYLOAD if track is None else track.receive(packet, now)
+        payload_type = packet[1] & 0x7F
+        track = self._by_payload_type.get(payload_type)
+        if track is not None:
+            refusal = track.receive(packet, now)
+        elif (track := self._by_repair_payload_type.get(payload_type)) is not None:
+            refusal = track.receive_repair(packet, now)
+        else:
+            refusal = Refusal.RTP_UNKNOWN_PAYLOAD
         if refusal is not None:
             self._context.refuse(refusal)
+        feedback = self._feedback
+        if feedback is not None and packet[0] & 0x10 and feedback.received(packet, now):
+            self._context.attention.add(feedback)
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
@@ -295,7 +339,7 @@ class Peer:
         for kind, sink in self._sinks.items():
             if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
                 numbers = tuple(dict.fromkeys(nack.sequence_numbers))
-                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)])
+                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
 
     def _pass_on_keyframe_request(self) -> None:
         sink = self._sinks[MediaKind.VIDEO]
@@ -323,6 +367,10 @@ class Peer:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         if self._observer is not None:
             self._observer.sending_changed(kind, flowing)
+
+    def codec_mismatched(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.codec_mismatched(reason)
 
     # Called by the engine's clock
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from roomfsm.mediaserver import stun
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.ice import Address, IceLite, plain_address
+from roomfsm.mediaserver.ice import Address, IceLite, local_candidate, plain_address
 from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, Refusal
 from roomfsm.mediaserver.srtp import SrtpError, SrtpReceiver, SrtpSender
 
@@ -129,7 +129,7 @@ class Transport:
             self._follow_dtls(self._dtls)
         if self.ice.nominated:
             if changed:
-                local = network.candidates[0] if network.candidates else ""
+                local = local_candidate(network.candidates, address)
                 self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
             self._set_ice_state(IceState.READY)
 

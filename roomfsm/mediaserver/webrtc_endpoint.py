@@ -15,6 +15,7 @@ from roomfsm.mediaserver.engine import (
     EngineFull,
     IceState,
     MediaKind,
+    NoCommonCodec,
     OfferNotGenerated,
     SdpError,
 )
@@ -22,12 +23,15 @@ from roomfsm.mediaserver.errors import (
     AddCandidateError,
     AlreadyNegotiatedError,
     AnswerAlreadyProcessedError,
+    GenerateOfferError,
     MarshallError,
     NoLocalSdpError,
     NoRemoteSdpError,
     NotEnoughResourcesError,
     NotImplementedByServerError,
     OfferNotGeneratedError,
+    ProcessAnswerError,
+    ProcessOfferError,
     SdpParseError,
 )
 from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation, Unavailable
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
 """The two halves of a transport that Kurento reports DTLS states of."""
+
+CODEC_NOT_FOUND = 6
+"""Number of that stream error of GStreamer's, as an Error event has it."""
 
 RTP_COMPONENT, RTCP_COMPONENT = 1, 2
 """RFC 8445 section 3; with rtcp-mux the second is never used: Kurento leaves it GATHERING for ever."""
@@ -176,6 +183,8 @@ class WebRtcEndpoint(MediaElement):
             answer = self.peer.process_offer(offer)
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
+        except NoCommonCodec as error:
+            raise ProcessOfferError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -193,6 +202,8 @@ class WebRtcEndpoint(MediaElement):
             offer = self.peer.generate_offer(kinds)
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
+        except NoCommonCodec as error:
+            raise GenerateOfferError(str(error)) from error
         if self._gather_wanted:
             self._gather()
         return offer
@@ -206,6 +217,8 @@ class WebRtcEndpoint(MediaElement):
             raise OfferNotGeneratedError from error
         except AnswerAlreadyProcessed as error:
             raise AnswerAlreadyProcessedError from error
+        except NoCommonCodec as error:
+            raise ProcessAnswerError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -288,6 +301,9 @@ class WebRtcEndpoint(MediaElement):
         self._change_flow("MediaFlowInStateChanged", self._flowing_in, kind, flowing)
         if flowing and (source := self._fed_by.get(MediaType(kind))) is not None:
             source.tell_passed_through(kind)
+
+    def codec_mismatched(self, reason: str) -> None:
+        self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
 
     def tell_passed_through(self, kind: MediaKind) -> None:
         """Media of that kind reaches a first sink, and is not transcoded: it never is here."""

@@ -7,14 +7,19 @@ name of what it found.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 from aioice import stun as reference
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.answer import write_answer
 from roomfsm.mediaserver.dtls import DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.media import ALL_KINDS
+from roomfsm.mediaserver.offer import propose
+from roomfsm.mediaserver.sdp import Direction
 from tests.fuzz.dtls_client import DtlsClient
-from tests.fuzz.parsers import joined
+from tests.fuzz.parsers import TRANSPORT, joined
 from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -177,8 +182,31 @@ def _forwarding() -> dict[str, bytes]:
     }
 
 
+def _answers() -> dict[str, bytes]:
+    offer, proposed = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
+    return {
+        setup: write_answer(offer, proposed, replace(TRANSPORT, setup=setup)).encode()
+        for setup in ("active", "passive")
+    }
+
+
+def _transport_cc() -> dict[str, bytes]:
+    def packet(number: int, milliseconds: int, pause: int = 0) -> bytes:
+        return struct.pack("!HiH", number & 0xFFFF, milliseconds, pause)
+
+    run = [packet(65530 + number, 5 * number) for number in range(20)]
+    return {
+        "run": b"".join(run),
+        "gap": b"".join(run[:3] + run[9:] + [packet(4000, 300, 0x8000)]),
+        "late": b"".join((*run[:3], *run[6:9], packet(20, 60, 0x4000), run[4], run[3])),
+        "jump": b"".join((*run, packet(30000, 200), packet(30001, 190))),
+        "slow": b"".join(packet(number, 20_000 * number) for number in range(5)),
+    }
+
+
 def write() -> None:
     made = {
+        "answer": _answers(),
         "candidate": _candidates(),
         "datagrams": _datagrams(),
         "dtls": _dtls(),
@@ -187,6 +215,7 @@ def write() -> None:
         "rtp": _rtp(),
         "sdp": _sdp(),
         "stun": _stun(),
+        "transport_cc": _transport_cc(),
     }
     for parser, inputs in made.items():
         folder = FOLDER / parser

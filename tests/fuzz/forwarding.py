@@ -10,7 +10,7 @@ from collections.abc import Collection
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended, Track
 
 _VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"))
 _MAX_PACKETS = 20
@@ -23,9 +23,10 @@ class _Outlet:
     def __init__(self) -> None:
         self.settings = EngineSettings()
         self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
+        self.repair_ssrc = 3
         self.cname = "cname"
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
+        self.attention: set[Attended] = set()
         self.sent: dict[tuple[Sink, bytes], bytes] = {}
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
@@ -56,6 +57,8 @@ class _Browser:
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def codec_mismatched(self, reason: str) -> None: ...
+
 
 def _sink(browser: _Browser) -> Sink:
     sink = Sink(MediaKind.VIDEO, browser)
@@ -69,7 +72,7 @@ def forward(data: bytes) -> None:
     outlet, browser = _Outlet(), _Browser()
     tracks = [Track(MediaKind.VIDEO, outlet, browser) for _ in range(2)]
     for track in tracks:
-        track.negotiated(_VP8)
+        track.negotiated(_VP8, 0)
     moving, staying = _sink(browser), _sink(browser)
     moving.follow(tracks[0])
     staying.follow(tracks[0])
@@ -92,7 +95,7 @@ def forward(data: bytes) -> None:
         elif action < 230:
             moving.follow(None)
         elif action < 250 and moving.source is not None:
-            moving.source.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])))
+            moving.source.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])), now)
         else:
             track.check_flow(now)
             track.report(now)

@@ -6,19 +6,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from roomfsm.mediaserver import rtcp, rtp, stun
 from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.ice import IceLite
-from roomfsm.mediaserver.media import DtlsState, EngineSettings, MediaKind, SdpError
-from roomfsm.mediaserver.sdp import parse_offer
+from roomfsm.mediaserver.media import ALL_KINDS, DtlsState, EngineSettings, MediaKind, SdpError
+from roomfsm.mediaserver.offer import propose, read_answer
+from roomfsm.mediaserver.ring import KeptPacket
+from roomfsm.mediaserver.sdp import Direction, parse_offer
+from roomfsm.mediaserver.sink import Group
+from roomfsm.mediaserver.transport_cc import Feedback
 from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.forwarding import forward
 from tests.fuzz.live import Live
+from tests.mediaserver.transport_cc_reader import read_feedback
 
 _PASSWORD = b"a password"
-_TRANSPORT = LocalTransport(
+TRANSPORT = LocalTransport(
     "ufrag",
     "password",
     "sha-256 AA:BB",
@@ -27,7 +34,9 @@ _TRANSPORT = LocalTransport(
     "cname",
     "stream",
     0,
+    30,
 )
+_GROUP = Group(96, 1, 2, OutgoingExtensions(abs_send_time=3, mid=4, mid_value=b"video"), 20)
 MAX_DATAGRAM = 1200
 
 
@@ -60,7 +69,7 @@ def fuzz_stun(data: bytes) -> None:
 
 
 def fuzz_rtp(data: bytes) -> None:
-    """A packet: its payload is the same with its extension, without, and with ours."""
+    """A packet: its payload is the same with its extension, without, with ours, and as a retransmission."""
     try:
         offset = rtp.payload_offset(data)
     except rtp.RtpError:
@@ -69,8 +78,19 @@ def fuzz_rtp(data: bytes) -> None:
         begins_keyframe(data, offset)
     bare = rtp.without_extension(data, offset)
     assert bare[rtp.payload_offset(bare) :] == data[offset:]
-    stamped = rtp.with_abs_send_time(bare, 3, 1234.5)
+    if data[0] & 0x10:
+        for extension_id in range(1, 256):
+            assert len(read_extension(data, offset, extension_id)) < 256
+    stamped = _GROUP.rewrite(5, 6, 1234.5, bare)
     assert stamped[rtp.payload_offset(stamped) :] == data[offset:]
+    with suppress(rtp.RtpError):
+        rtp.original(data, 1, 96)
+    repair = _GROUP.repair(KeptPacket(5, 6, 1234.5, bare), 1235.5, 97, 7, 30)
+    if not data[0] & 0x20:
+        restored = rtp.original(repair, 20, 96)
+        assert restored is not None
+        assert restored[1:12] == stamped[1:12]
+        assert restored[rtp.payload_offset(restored) :] == data[offset:]
 
 
 def fuzz_rtcp(data: bytes) -> None:
@@ -99,13 +119,43 @@ def fuzz_sdp(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         offer = parse_offer(text)
-        accepted = accept(offer, {})
-        answer = write_answer(offer, accepted, _TRANSPORT)
+        accepted = accept(offer, {}, {})
+        answer = write_answer(offer, accepted, TRANSPORT)
     except SdpError:
         return
     again = parse_offer(answer)
     assert [section.media for section in again.sections] == [section.media for section in offer.sections]
     assert len(answer) < 3 * len(text) + 2000
+
+
+def fuzz_answer(data: bytes) -> None:
+    """An answer to our offer: refused, or of what was offered alone."""
+    offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
+    try:
+        answered = read_answer(data.decode(errors="replace"), offered, {})
+    except SdpError:
+        return
+    assert [media.index for media in answered.accepted] == sorted({media.index for media in answered.accepted})
+    assert all(media.codecs for media in answered.accepted)
+
+
+def fuzz_transport_cc(data: bytes) -> None:
+    """Packets of eight bytes, a number and two times: what is told is within a datagram, and reads well."""
+    told: list[bytes] = []
+    arrival = 0.0
+    feedback = Feedback(1, told.append, lambda: arrival)
+    feedback.extensions[96] = 3
+    now = 0.0
+    for start in range(0, len(data) - 7, 8):
+        number, late, pause = data[start : start + 2], data[start + 2 : start + 6], data[start + 6 : start + 8]
+        arrival = int.from_bytes(late, signed=True) / 1000
+        now += int.from_bytes(pause) / 0x10000
+        feedback.received(b"\x90\x60" + bytes(10) + b"\xbe\xde\0\1\x31" + number + b"\0", now)
+        feedback.attend(now)
+    feedback.attend(now + 1)
+    for sent in told:
+        assert len(sent) <= MAX_DATAGRAM
+        assert any(time is not None for time in read_feedback(sent)[2])
 
 
 def fuzz_candidate(data: bytes) -> None:
@@ -147,6 +197,7 @@ def fuzz_datagrams(data: bytes) -> None:
 
 
 PARSERS: Mapping[str, Callable[[bytes], None]] = {
+    "answer": fuzz_answer,
     "candidate": fuzz_candidate,
     "datagrams": fuzz_datagrams,
     "dtls": fuzz_dtls,
@@ -155,4 +206,5 @@ PARSERS: Mapping[str, Callable[[bytes], None]] = {
     "rtp": fuzz_rtp,
     "sdp": fuzz_sdp,
     "stun": fuzz_stun,
+    "transport_cc": fuzz_transport_cc,
 }

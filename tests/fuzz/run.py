@@ -13,9 +13,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-MAX_INPUT = {"sdp": 8192, "datagrams": 4096, "dtls": 4096}
+MAX_INPUT = {"answer": 8192, "sdp": 8192, "datagrams": 4096, "dtls": 4096}
 """Bytes; of the others 1500, a datagram."""
-NAMES = ("candidate", "datagrams", "dtls", "forwarding", "rtcp", "rtp", "sdp", "stun")
+NAMES = (
+    "answer",
+    "candidate",
+    "datagrams",
+    "dtls",
+    "forwarding",
+    "rtcp",
+    "rtp",
+    "sdp",
+    "stun",
+    "transport_cc",
+)
 
 
 def fuzz(parser: str, minutes: float, keep: Path) -> None:

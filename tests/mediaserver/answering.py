@@ -24,6 +24,7 @@ def write_answer(peer: TestPeer, offer: str, *, direction: str, setup: str, code
             f"a={direction}",
             "a=rtcp-mux",
             f"a=rtpmap:{chosen.payload_type} {chosen.rtpmap}",
+            *([f"a=fmtp:{chosen.payload_type} {chosen.parameters}"] if chosen.parameters else []),
             *(f"a=rtcp-fb:{chosen.payload_type} {value}" for value in chosen.feedback),
         ]
     return "\r\n".join(lines) + "\r\n"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from roomfsm.conformance.peer import AUDIO_SSRC, SRTP_PROFILES, VIDEO_SSRC, Peer, run_peer
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, PayloadType
+from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Extensions, PayloadType
 from roomfsm.mediaserver import rtcp
 
 VP8_KEYFRAME = bytes((0x10, 0x00)) + bytes(20)
@@ -16,6 +17,7 @@ VP8_DELTA = bytes((0x10, 0x01)) + bytes(20)
 H264_KEYFRAME = bytes((0x65,)) + bytes(20)
 OPUS = bytes((0xFC,)) + bytes(40)
 
+VP8_RTX_TYPE = PayloadType(97, "rtx/90000", "apt=96")
 H264_TYPE = PayloadType(
     102, "H264/90000", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 )
@@ -33,8 +35,10 @@ class TestPeer(Peer):
         video: Sequence[PayloadType],
         profiles: Sequence[bytes],
         certificate: bool,
+        extensions: Extensions | None = None,
+        ip_version: int = 4,
     ) -> None:
-        super().__init__(direction, audio, video, profiles, certificate)
+        super().__init__(direction, audio, video, profiles, certificate, extensions, ip_version)
         self.sent: dict[tuple[int, int], bytes] = {}
         """The last 2000 RTP packets by SSRC and sequence number, before protection: for resending."""
         self.tap: Callable[[bytes], None] | None = None
@@ -111,10 +115,14 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(SRTP_PROFILES),
     certificate: bool = True,
+    extensions: Extensions | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
     """
-    async with run_peer(TestPeer(direction, audio, video, profiles, certificate), "127.0.0.1") as peer:
+    ip_version = ipaddress.ip_address(host).version
+    peer = TestPeer(direction, audio, video, profiles, certificate, extensions, ip_version)
+    async with run_peer(peer, host):
         yield peer

@@ -18,7 +18,7 @@ import trio
 from roomfsm.conformance.peer import AUDIO_SSRC
 from tests.mediaserver.kurento_client import open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
-from tests.mediaserver.relay import open_relay
+from tests.mediaserver.tcp_relay import open_relay
 
 FOLDER = Path(__file__).parent / "npm"
 PATIENCE = 60.0

@@ -149,6 +149,15 @@ async def test_answer_without_an_offer_and_a_second_offer_and_answer_are_refused
             peer.process_answer(answer)
 
 
+async def test_an_offer_has_first_what_the_viewers_who_wait_can_decode() -> None:
+    async with open_stage() as engine, open_test_peer("recvonly", video=[H264_TYPE]) as waiting:
+        source, viewer = engine.open_peer(RecordingObserver()), engine.open_peer(RecordingObserver())
+        source.connect(viewer)
+        viewer.process_offer(waiting.offer)
+        _, video = parse_offer(source.generate_offer()).sections
+        assert [codec.name for codec in video.codecs] == ["H264", "VP8", "VP9", "AV1"]
+
+
 def without_video(answer: str) -> str:
     return answer.partition("m=video")[0]
 
@@ -183,7 +192,7 @@ ANSWER: str = next(
 @settings(max_examples=200)
 @given(st.data())
 def test_no_damage_to_an_answer_breaks_the_reader(data: st.DataObject) -> None:
-    offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {})
+    offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
     lines = ANSWER.split("\n")
     for _ in range(data.draw(st.integers(1, 5))):
         index = data.draw(st.integers(0, len(lines) - 1))
