@@ -10,6 +10,7 @@ import trio
 
 from roomfsm.mediaserver import stun, udp
 from roomfsm.mediaserver.dtls import DtlsIdentity
+from roomfsm.mediaserver.fanout import Fanout
 from roomfsm.mediaserver.ice import Address, host_candidates
 from roomfsm.mediaserver.media import (
     AlreadyNegotiated,
@@ -76,6 +77,7 @@ class Engine:
         self.attention: set[Track] = set()
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
+        self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
 
@@ -122,14 +124,14 @@ class Engine:
             self._refused[Refusal.SEND_FAILED] += 1
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
-        self._sender.send(packets, sinks)
+        self._sender.send(udp.Burst(packets), sinks)
 
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
             group.packets += len(packets)
             group.octets += sum(map(len, packets))
-            self._sender.send(packets, group.sinks)
+            self._fanout.add(group, packets)
         self.pending.clear()
 
     # Tasks
@@ -137,11 +139,16 @@ class Engine:
     async def receive(self) -> None:
         """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
 
-        They have it at `wait_readable` even while more datagrams are waiting.
+        They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
+        there is to send.
         """
         while True:
             await trio.lowlevel.wait_readable(self._socket)
             self._drain()
+            while self._fanout.work():
+                await trio.lowlevel.checkpoint()
+                if not self._fanout.overfull:
+                    self._drain()
 
     def _drain(self) -> None:
         now = trio.current_time()
