@@ -100,7 +100,7 @@ class Answer:
 
 
 @cache
-def _identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
+def client_identity(profiles: bytes, certified: bool) -> tuple[SSL.Context, bytes]:
     """The DTLS context and the certificate's SHA-256, shared by all peers: making one takes longer than a join."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test peer")])
@@ -174,7 +174,7 @@ class TestPeer:
         certificate: bool,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self._context, digest = _identity(b":".join(profiles), certificate)
+        self._context, digest = client_identity(b":".join(profiles), certificate)
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest)
         self.payload_types = {item.rtpmap.partition("/")[0].lower(): item.number for item in (*audio, *video)}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -207,6 +207,7 @@ class TestPeer:
         self.keepalive = 1.0
         """Seconds between checks."""
         self._cancel_checks = trio.CancelScope()
+        self._cancel_reading = trio.CancelScope()
 
     # Connecting
 
@@ -233,6 +234,7 @@ class TestPeer:
             attributes["USE-CANDIDATE"] = None
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=attributes)
         request.add_message_integrity((password or answer.password).encode())
+        request.add_fingerprint()
         self.send(bytes(request))
 
     def start_dtls(self) -> None:
@@ -250,6 +252,10 @@ class TestPeer:
     def stop_checks(self) -> None:
         """Fall silent: no more STUN."""
         self._cancel_checks.cancel()
+
+    def stop_reading(self) -> None:
+        """Leave the socket to the caller."""
+        self._cancel_reading.cancel()
 
     def _require_answer(self) -> Answer:
         assert self.answer is not None, "accept an answer first"
@@ -327,11 +333,12 @@ class TestPeer:
     # Tasks
 
     async def run(self) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(self.socket)
-            with suppress(BlockingIOError):
-                for _ in range(_DRAIN):
-                    self._received(self.socket.recv(2048))
+        with self._cancel_reading:
+            while True:
+                await trio.lowlevel.wait_readable(self.socket)
+                with suppress(BlockingIOError):
+                    for _ in range(_DRAIN):
+                        self._received(self.socket.recv(2048))
 
     async def keep_alive(self) -> None:
         with self._cancel_checks:
@@ -356,9 +363,7 @@ class TestPeer:
             return
         first = datagram[0]
         if first < 4:
-            self.stun_answers.append(stun.parse_message(datagram))
-            del self.stun_answers[:-10]
-            self.stun_answered.set()
+            self._received_stun(stun.parse_message(datagram))
         elif first < 64:
             self._drive_dtls(datagram)
         elif self.tap is not None:
@@ -373,6 +378,28 @@ class TestPeer:
                 pass  # Nobody reads: like a full socket buffer.
             except pylibsrtp.Error:
                 self.refused += 1
+
+    def _received_stun(self, message: stun.Message) -> None:
+        if message.message_class is stun.Class.REQUEST:
+            self._answer_check(message)
+            return
+        self.stun_answers.append(message)
+        del self.stun_answers[:-10]
+        self.stun_answered.set()
+
+    def _answer_check(self, request: stun.Message) -> None:
+        """For servers that are full ICE agents, and check back."""
+        if self.answer is None:
+            return  # They repeat it.
+        answer = stun.Message(
+            stun.Method.BINDING,
+            stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+            attributes={"XOR-MAPPED-ADDRESS": self.answer.address},
+        )
+        answer.add_message_integrity(self.password.encode())
+        answer.add_fingerprint()
+        self.send(bytes(answer))
 
     def _drive_dtls(self, datagram: bytes) -> None:
         connection = self._dtls
@@ -431,14 +458,16 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(_PROFILES),
     certificate: bool = True,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
-    `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
+    `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake. `host`: its
+    own address.
     """
     peer = TestPeer(direction, audio, video, profiles, certificate)
     with peer.socket:
-        peer.socket.bind(("127.0.0.1", 0))
+        peer.socket.bind((host, 0))
         async with trio.open_nursery() as nursery:
             for task in (peer.run, peer.keep_alive, peer.retransmit):
                 nursery.start_soon(task)
