@@ -10,6 +10,7 @@ import msgspec
 import structlog
 import trio
 
+from roomfsm.mediaserver.limits import MAX_WORKERS
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
 
 _DEFAULTS = MediaServerSettings()
@@ -38,6 +39,13 @@ _DEFAULTS = MediaServerSettings()
     multiple=True,
     help="Address told to browsers instead of the bound ones; may be repeated.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=_DEFAULTS.workers,
+    show_default=True,
+    help="Processes that move media, each on a UDP port of its own, from --media-port on.",
+)
 @click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def mediaserver(
@@ -46,6 +54,7 @@ def mediaserver(
     media_host: str,
     media_port: int,
     announced_addresses: tuple[str, ...],
+    workers: int,
     exit_with_parent: bool,
     log_format: str,
 ) -> None:
@@ -57,6 +66,7 @@ def mediaserver(
         media_host=media_host,
         media_port=media_port,
         announced_addresses=announced_addresses,
+        workers=workers,
         exit_with_parent=exit_with_parent,
     )
     try:

@@ -1,10 +1,12 @@
 """The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
 
+import gc
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import trio
 
@@ -49,12 +51,19 @@ __all__ = [
     "PeerObserver",
     "PeerStats",
     "SdpError",
+    "freeze_garbage",
     "open_engine",
 ]
 
 _MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+
+
+class Ticked(Protocol):
+    """What is told the time each `report_interval`."""
+
+    def tick(self, now: float) -> None: ...
 
 
 class Engine:
@@ -75,6 +84,10 @@ class Engine:
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
         self.attention: set[Track] = set()
+        self.mirrors: set[Ticked] = set()
+        """Sources on other workers."""
+        self.end_turn: Callable[[], None] = lambda: None
+        """Called when what was received at once has been dealt with."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._fanout = Fanout(self._sender)
@@ -142,16 +155,27 @@ class Engine:
         They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
         there is to send.
         """
+        await self.pump(self._socket, self._drain)
+
+    async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
+        """Call `drain` with the time whenever the socket is readable, and send what that brings."""
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            self._drain()
+            await trio.lowlevel.wait_readable(sock)
+            self._turn(drain)
             while self._fanout.work():
                 await trio.lowlevel.checkpoint()
                 if not self._fanout.overfull:
-                    self._drain()
+                    self._turn(drain)
 
-    def _drain(self) -> None:
+    def _turn(self, drain: Callable[[float], None]) -> None:
         now = trio.current_time()
+        drain(now)
+        self.flush()
+        if self.attention:
+            self._attend(now)
+        self.end_turn()
+
+    def _drain(self, now: float) -> None:
         for _ in range(self.settings.drain):
             try:
                 datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
@@ -162,9 +186,6 @@ class Engine:
             self._received += 1
             if datagram:
                 self._dispatch(datagram, address, now)
-        self.flush()
-        if self.attention:
-            self._attend(now)
 
     def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
         """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
@@ -208,6 +229,7 @@ class Engine:
             for transport in list(self.handshaking):
                 if not transport.drive_handshake():
                     self.handshaking.discard(transport)
+            self.end_turn()
 
     def _attend(self, now: float) -> None:
         for track in list(self.attention):
@@ -221,10 +243,19 @@ class Engine:
             now = trio.current_time()
             for peer in list(self._peers):
                 peer.tick(now)
+            for mirror in list(self.mirrors):
+                mirror.tick(now)
+            self.end_turn()
 
     def close(self) -> None:
         for peer in list(self._peers):
             peer.close()
+
+
+def freeze_garbage() -> None:
+    """Let full collections, which stop all media, pass by what the start-up has made: it stays anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

@@ -148,6 +148,29 @@ class Peer:
             if sink._sinks[kind].source is self._tracks[kind]:
                 sink._sinks[kind].follow(None)
 
+    def track(self, kind: MediaKind) -> Track:
+        """What this peer's browser sends."""
+        return self._tracks[kind]
+
+    def source(self, kind: MediaKind) -> object:
+        """The track that this peer's browser gets; None without one."""
+        return self._sinks[kind].source
+
+    def follow(self, kind: MediaKind, source: Track | None) -> None:
+        """Send this peer's browser a track, of whatever peer, in place of its earlier source; or none."""
+        self._check_open()
+        self._sinks[kind].follow(source)
+
+    @property
+    def ice_credentials(self) -> tuple[str, str]:
+        """ufrag and password of our end."""
+        ice = self._transport.ice
+        return ice.ufrag, ice.password
+
+    def use_ice_credentials(self, ufrag: str, password: str) -> None:
+        """Before negotiation: those that another process has told the browser."""
+        self._transport.ice.use_credentials(ufrag, password)
+
     def request_keyframe(self) -> None:
         """Ask this peer's browser, if it sends video, else the source of the video that it gets."""
         self._check_open()

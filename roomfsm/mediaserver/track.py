@@ -8,7 +8,7 @@ another packet SRTP would no longer be safe.
 """
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
@@ -57,6 +57,18 @@ class Publisher(Protocol):
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
 
+class Relay(Protocol):
+    """Where a track goes beside its own sinks: another worker's mirror of it."""
+
+    def packet(self, packet: bytes) -> None:
+        """A packet as the publisher numbered it, each once."""
+
+    def sender_report(self, report: rtcp.SenderReport) -> None: ...
+
+    def bitrate(self, now: float) -> int | None:
+        """What its viewers can take, bit/s; None where that is not known."""
+
+
 class Track:
     """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
 
@@ -77,6 +89,7 @@ class Track:
         "keyframes_seen",
         "kind",
         "reception",
+        "relays",
         "remb",
         "sinks",
     )
@@ -90,6 +103,7 @@ class Track:
         self.reception: Reception | None = None
         """Of the SSRC that is received now; None before the first packet."""
         self.sinks: set[Sink] = set()
+        self.relays: list[Relay] = []
         self._groups: dict[tuple[int, int, int, int], Group] = {}
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
@@ -158,6 +172,8 @@ class Track:
                 if not group.pending:
                     pending.append(group)
                 group.pending.append(group.rewrite(extended, timestamp, now, packet))
+        for relay in self.relays:
+            relay.packet(packet)
         return None
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
@@ -276,6 +292,20 @@ class Track:
             sink.retransmitted += len(packets)
             self._outlet.send_packets(packets, (sink,))
 
+    # Relays
+
+    def recent_packets(self) -> list[bytes]:
+        """All packets since a keyframe that just began, as they came; none if there is no such keyframe."""
+        return [kept.packet for kept in self._recent_frames()]
+
+    def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
+        """The packets with these numbers, as they came, that the ring still has."""
+        reception, ring = self.reception, self._ring
+        if reception is None or ring is None:
+            return []
+        found = (ring.get(reception.extend(number)) for number in sequence_numbers)
+        return [kept.packet for kept in found if kept is not None]
+
     def request_keyframe(self) -> None:
         """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
         if self._is_keyframe_start:
@@ -311,6 +341,8 @@ class Track:
         if reception is None or report.ssrc != reception.ssrc:
             return
         reception.sender_report(report, now)
+        for relay in self.relays:
+            relay.sender_report(report)
         for group in self._groups.values():
             timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
             description = rtcp.source_description(group.ssrc, self._outlet.cname)
@@ -332,9 +364,9 @@ class Track:
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
         settings = self._outlet.settings
-        estimates = sorted(
-            bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None
-        )
+        estimates = [bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None]
+        estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
+        estimates.sort()
         bitrate = settings.max_receive_bitrate
         if estimates:
             poor = estimates[len(estimates) * _REMB_PERCENTILE // 100]

@@ -74,11 +74,12 @@ async def _join(server: MediaServer, result: Result, leave: trio.Event | None) -
             await server.leave(name)
 
 
-async def measure(open_server: OpenServer, joins: int, seconds: float, *, stay: bool) -> Result:
+async def measure(open_server: OpenServer, joins: int, seconds: float, *, stay: bool, pinned: bool) -> Result:
     result = Result(joins)
     async with open_server() as server, open_test_peer("sendonly", host=HOST) as publisher:
         await server.publish(publisher)
-        server.pin()
+        if pinned:
+            server.pin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_answer_keyframe_requests, publisher)
             nursery.start_soon(publish, publisher, Load(keyframe_interval=math.inf), 120.0, {})
@@ -122,17 +123,19 @@ def reference(count: int = 100) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--no-janus", action="store_true")
     arguments = parser.parse_args()
     allow_sockets()
     pin(1)
     bare = reference()
     print(f"reference: a DTLS handshake, both ends, {bare:.2f} ms")
-    measured = servers(janus=not arguments.no_janus)
+    measured = servers(arguments.workers, janus=not arguments.no_janus)
     print("server              joins in s  then    p50 ms  p95 ms  failed  CPU ms/join  x ref.")
     for joins, seconds, stay in ((100, 2.0, True), (400, 2.0, False)):
         for name, open_server in measured.items():
-            result = trio.run(partial(measure, open_server, joins, seconds, stay=stay))
+            pinned = "workers" not in name
+            result = trio.run(partial(measure, open_server, joins, seconds, stay=stay, pinned=pinned))
             times, cpu = result.seconds, result.cpu / joins * 1e3
             print(
                 f"{name:18}  {joins:5} {seconds:4.0f}  {'stay' if stay else 'leave':5}"

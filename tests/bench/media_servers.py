@@ -217,7 +217,7 @@ class Janus(MediaServer):
             jsep={"type": "offer", "sdp": _for_janus(publisher)},
         )
         self._feed = joined["plugindata"]["data"]["id"]
-        await _accept(publisher, joined["jsep"]["sdp"])
+        await publisher.accept(joined["jsep"]["sdp"])
         with trio.fail_after(_PATIENCE):
             await up.receive()
 
@@ -235,22 +235,11 @@ class Janus(MediaServer):
             body={"request": "start"},
             jsep={"type": "answer", "sdp": _for_janus(viewer)},
         )
-        await _accept(viewer, attached["jsep"]["sdp"])
+        await viewer.accept(attached["jsep"]["sdp"])
         return str(handle)
 
     async def leave(self, viewer: str) -> None:
         await self._ask(janus="detach", handle_id=int(viewer))
-
-
-async def _accept(peer: TestPeer, description: str) -> None:
-    """Connect, repeating the check: Janus may not be ready for the first when it has answered."""
-    peer.take_answer(description)
-    while not peer.stun_answered.is_set():
-        peer.check()
-        with trio.move_on_after(0.02):
-            await peer.stun_answered.wait()
-    peer.start_dtls()
-    await peer.connected.wait()
 
 
 def _for_janus(peer: TestPeer) -> str:

@@ -1,8 +1,9 @@
 """What forwarding an RTP packet costs: CPU, latency, memory and losses, by viewers; ours, and Janus beside it.
 
-`uv run python -m tests.bench.rtp_forward [--viewers 10 100] [--seconds 10] [--no-janus]`. Each server is a program
-of its own, pinned to the first core; the publisher and all viewers are in this process, on the second. The
-reference is measured in this same run: protect and sendto, one packet at a time, straight from Python.
+`uv run python -m tests.bench.rtp_forward [--viewers 10 100] [--seconds 10] [--workers 1 2] [--no-janus]`. Each
+server is a program of its own, pinned to the first core unless it has several workers; the publisher and all
+viewers are in this process, on the second. The reference is measured in this same run: protect and sendto, one
+packet at a time, straight from Python.
 """
 
 from __future__ import annotations
@@ -112,17 +113,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--no-janus", action="store_true")
     arguments = parser.parse_args()
     allow_sockets()
     pin(1)
     bare = reference()
     print(f"reference: protect + sendto {bare:.2f} µs a packet")
-    measured = servers(janus=not arguments.no_janus)
+    measured = servers(arguments.workers, janus=not arguments.no_janus)
     print("server              viewers  µs/packet  x ref.  CPU s/s  p50 ms  p99 ms  kB/viewer  threads  lost of")
     for viewers in arguments.viewers:
         for name, open_server in measured.items():
-            result = trio.run(partial(measure, open_server, viewers, arguments.seconds, pinned=True))
+            pinned = "workers" not in name
+            result = trio.run(partial(measure, open_server, viewers, arguments.seconds, pinned=pinned))
             print(
                 f"{name:18}  {viewers:7}  {result.cpu_per_packet:9.2f}  {result.cpu_per_packet / bare:6.2f}"
                 f"  {result.cpu:7.3f}  {result.p50:6.2f}  {result.p99:6.2f}  {result.kilobytes_per_viewer:9.1f}"

@@ -35,6 +35,8 @@ _PROFILES = {
     b"SRTP_AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
 }
 _DRAIN = 64
+_CHECK_INTERVAL = 0.05
+"""Seconds after which a check without an answer is repeated."""
 _FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
 
 
@@ -214,8 +216,10 @@ class TestPeer:
     async def accept(self, answer: str) -> None:
         """Take the answer and connect; returns when DTLS-SRTP is up."""
         self.take_answer(answer)
-        self.check()
-        await self.stun_answered.wait()
+        while not self.stun_answered.is_set():
+            self.check()
+            with trio.move_on_after(_CHECK_INTERVAL):
+                await self.stun_answered.wait()
         self.start_dtls()
         await self.connected.wait()
 
