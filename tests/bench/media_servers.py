@@ -217,7 +217,7 @@ class Janus(MediaServer):
             jsep={"type": "offer", "sdp": _for_janus(publisher)},
         )
         self._feed = joined["plugindata"]["data"]["id"]
-        await publisher.accept(joined["jsep"]["sdp"])
+        await publisher.accept(joined["jsep"]["sdp"], full_agent=True)
         with trio.fail_after(_PATIENCE):
             await up.receive()
 
@@ -235,7 +235,7 @@ class Janus(MediaServer):
             body={"request": "start"},
             jsep={"type": "answer", "sdp": _for_janus(viewer)},
         )
-        await viewer.accept(attached["jsep"]["sdp"])
+        await viewer.accept(attached["jsep"]["sdp"], full_agent=True)
         return str(handle)
 
     async def leave(self, viewer: str) -> None:

@@ -190,6 +190,8 @@ class TestPeer:
         """The other side refused the handshake."""
         self.stun_answers: list[stun.Message] = []
         self.stun_answered = trio.Event()
+        self.checked = trio.Event()
+        """A check of the other side was answered."""
         self._dtls: SSL.Connection | None = None
         self._outbound: Session | None = None
         self._inbound: Session | None = None
@@ -213,13 +215,18 @@ class TestPeer:
 
     # Connecting
 
-    async def accept(self, answer: str) -> None:
-        """Take the answer and connect; returns when DTLS-SRTP is up."""
+    async def accept(self, answer: str, *, full_agent: bool = False) -> None:
+        """Take the answer and connect; returns when DTLS-SRTP is up.
+
+        A server that is a full ICE agent takes no DTLS before it has checked back.
+        """
         self.take_answer(answer)
         while not self.stun_answered.is_set():
             self.check()
             with trio.move_on_after(_CHECK_INTERVAL):
                 await self.stun_answered.wait()
+        if full_agent:
+            await self.checked.wait()
         self.start_dtls()
         await self.connected.wait()
 
@@ -404,6 +411,7 @@ class TestPeer:
         answer.add_message_integrity(self.password.encode())
         answer.add_fingerprint()
         self.send(bytes(answer))
+        self.checked.set()
 
     def _drive_dtls(self, datagram: bytes) -> None:
         connection = self._dtls
