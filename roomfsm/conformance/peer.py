@@ -138,14 +138,18 @@ class Peer:
 
     async def connect(self) -> None:
         """Check every address until one answers, then shake hands; returns when DTLS-SRTP is up."""
+        await self.reach()
+        if self._dtls is None:
+            self.start_dtls()
+        await self.connected.wait()
+
+    async def reach(self) -> None:
+        """Check every address until one answers."""
         while not self.stun_answered.is_set():
             for address in self._addresses:
                 self.check(address=address)
             with trio.move_on_after(_PACE):
                 await self.stun_answered.wait()
-        if self._dtls is None:
-            self.start_dtls()
-        await self.connected.wait()
 
     def check(
         self,

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 import trio
 
+from roomfsm.mediaserver.limits import MAX_WORKERS
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
 
 _DEFAULTS = MediaServerSettings()
@@ -56,6 +57,13 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 @_bound("sessions", "Sessions of clients.")
 @_bound("objects", "Pipelines and endpoints of all sessions.")
 @_bound("endpoints", "Endpoints of all sessions; each is a browser's connection.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=_DEFAULTS.workers,
+    show_default=True,
+    help="Processes that move media, each on a UDP port of its own, from --media-port on.",
+)
 @click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def mediaserver(
@@ -68,6 +76,7 @@ def mediaserver(
     max_sessions: int,
     max_objects: int,
     max_endpoints: int,
+    workers: int,
     exit_with_parent: bool,
     log_format: str,
 ) -> None:
@@ -82,6 +91,7 @@ def mediaserver(
         media_host=media_host,
         media_port=media_port,
         announced_addresses=announced_addresses,
+        workers=workers,
         exit_with_parent=exit_with_parent,
         limits=replace(
             _DEFAULTS.limits,

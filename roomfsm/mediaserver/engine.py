@@ -1,15 +1,18 @@
 """The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
 
+import gc
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import trio
 
 from roomfsm.mediaserver import stun, udp
 from roomfsm.mediaserver.dtls import DtlsIdentity
+from roomfsm.mediaserver.fanout import Fanout
 from roomfsm.mediaserver.ice import Address, host_candidates
 from roomfsm.mediaserver.media import (
     AlreadyNegotiated,
@@ -54,6 +57,7 @@ __all__ = [
     "PeerObserver",
     "PeerStats",
     "SdpError",
+    "freeze_garbage",
     "open_engine",
 ]
 
@@ -62,7 +66,13 @@ _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
 
 _LATENCY_WEIGHT = 0.05
-"""Of the newest drain in the average."""
+"""Of the newest in the average."""
+
+
+class Ticked(Protocol):
+    """What is told the time each `report_interval`."""
+
+    def tick(self, now: float) -> None: ...
 
 
 class Engine:
@@ -84,10 +94,15 @@ class Engine:
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
         self.latency = 0.0
-        """Seconds from reading packets to having sent them to all, a moving average over the newest drains."""
+        """Seconds from reading packets to having sent them to all, a moving average over the newest."""
         self.attention: set[Attended] = set()
+        self.mirrors: set[Ticked] = set()
+        """Sources on other workers."""
+        self.end_turn: Callable[[], None] = lambda: None
+        """Called when what was received at once has been dealt with."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
+        self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
 
@@ -139,14 +154,14 @@ class Engine:
             self._refused[Refusal.SEND_FAILED] += 1
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
-        self._sender.send(packets, sinks)
+        self._sender.send(udp.Burst(packets), sinks)
 
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
             group.packets += len(packets)
             group.octets += sum(map(len, packets))
-            self._sender.send(packets, group.sinks)
+            self._fanout.add(group, packets)
         self.pending.clear()
 
     # Tasks
@@ -154,14 +169,34 @@ class Engine:
     async def receive(self) -> None:
         """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
 
-        They have it at `wait_readable` even while more datagrams are waiting.
+        They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
+        there is to send.
         """
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            self._drain()
+        await self.pump(self._socket, self._drain)
 
-    def _drain(self) -> None:
+    async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
+        """Call `drain` with the time whenever the socket is readable, and send what that brings."""
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            began = trio.current_time()
+            self._turn(drain)
+            if self._fanout.empty:
+                continue
+            while self._fanout.work():
+                await trio.lowlevel.checkpoint()
+                if not self._fanout.overfull:
+                    self._turn(drain)
+            self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
+
+    def _turn(self, drain: Callable[[float], None]) -> None:
         now = trio.current_time()
+        drain(now)
+        self.flush()
+        if self.attention:
+            self._attend(now)
+        self.end_turn()
+
+    def _drain(self, now: float) -> None:
         for _ in range(self.settings.drain):
             try:
                 datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
@@ -172,11 +207,6 @@ class Engine:
             self._received += 1
             if datagram:
                 self._dispatch(datagram, address, now)
-        if self.pending:
-            self.flush()
-            self.latency += (trio.current_time() - now - self.latency) * _LATENCY_WEIGHT
-        if self.attention:
-            self._attend(now)
 
     def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
         """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
@@ -219,6 +249,7 @@ class Engine:
             now = trio.current_time()
             self._attend(now)
             self._drive_handshakes(now)
+            self.end_turn()
 
     def _drive_handshakes(self, now: float) -> None:
         for transport in list(self.handshaking):
@@ -234,16 +265,25 @@ class Engine:
         """Reports, flow, silence."""
         while True:
             await trio.sleep(self.settings.report_interval)
-            self._tick_peers(trio.current_time())
+            self._tick(trio.current_time())
+            self.end_turn()
 
-    def _tick_peers(self, now: float) -> None:
+    def _tick(self, now: float) -> None:
         # Not in the task itself, whose frame would keep the last peer until the next round.
         for peer in list(self._peers):
             peer.tick(now)
+        for mirror in list(self.mirrors):
+            mirror.tick(now)
 
     def close(self) -> None:
         for peer in list(self._peers):
             peer.close()
+
+
+def freeze_garbage() -> None:
+    """Let full collections, which stop all media, pass by what the start-up has made: it stays anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

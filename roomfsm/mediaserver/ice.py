@@ -83,6 +83,10 @@ class IceLite:
         self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
 
+    def use_credentials(self, ufrag: str, password: str) -> None:
+        """Before any check: those that another process has told the peer."""
+        self.ufrag, self.password, self._password = ufrag, password, password.encode()
+
     def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
         """Whether the request is authentic and from a controlling agent; None if so."""
         if not stun.is_authentic(request, data, self._password):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MAX_WORKERS = 64
+"""Processes that move media."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

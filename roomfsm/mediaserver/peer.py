@@ -94,7 +94,7 @@ class Peer:
         answer = write_answer(parsed, accepted, self._local_transport("passive"))
         self.remote_description, self.local_description = offer, answer
         self._name_media_lines(accepted)
-        self._start(accepted, dtls_client=False)
+        self.start(accepted, dtls_client=False)
         return answer
 
     def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
@@ -119,7 +119,7 @@ class Peer:
         self._check_length(answer)
         answered = read_answer(answer, self._offered, self._source_codecs())
         self.remote_description = answer
-        self._start(answered.accepted, dtls_client=answered.dtls_client)
+        self.start(answered.accepted, dtls_client=answered.dtls_client)
 
     def _check_unnegotiated(self) -> None:
         self._check_open()
@@ -162,7 +162,8 @@ class Peer:
     def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
         self._media_lines = [(one.mid, one.index) for one in media]
 
-    def _start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
+    def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
+        """Do what was agreed on, here or by another process that speaks for us."""
         if accepted:
             section = accepted[0].section
             for candidate in section.candidates:
@@ -226,6 +227,30 @@ class Peer:
             followed = sink._sinks.get(kind)
             if followed is not None and followed.source is self._tracks[kind]:
                 followed.follow(None)
+
+    def track(self, kind: MediaKind) -> Track:
+        """What this peer's browser sends."""
+        return self._tracks[kind]
+
+    def source(self, kind: MediaKind) -> object:
+        """The track that this peer's browser gets; None without one."""
+        sink = self._sinks.get(kind)
+        return None if sink is None else sink.source
+
+    def follow(self, kind: MediaKind, source: Track | None) -> None:
+        """Send this peer's browser a track, of whatever peer, in place of its earlier source; or none."""
+        self._check_open()
+        self._sinks[kind].follow(source)
+
+    @property
+    def ice_credentials(self) -> tuple[str, str]:
+        """ufrag and password of our end."""
+        ice = self._transport.ice
+        return ice.ufrag, ice.password
+
+    def use_ice_credentials(self, ufrag: str, password: str) -> None:
+        """Before negotiation: those that another process has told the browser."""
+        self._transport.ice.use_credentials(ufrag, password)
 
     def request_keyframe(self) -> None:
         """Ask this peer's browser, if it sends video, else the source of the video that it gets."""

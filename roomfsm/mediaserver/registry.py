@@ -23,6 +23,7 @@ from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
 if TYPE_CHECKING:
     from roomfsm.mediaserver.engine import Engine
     from roomfsm.mediaserver.limits import Limits
+    from roomfsm.mediaserver.workers import Workers
 
 FACTORIES: Mapping[str, Callable[[Objects, Arguments], MediaObject]] = {
     "MediaPipeline": MediaPipeline,
@@ -38,7 +39,7 @@ NEWREF = "newref:"
 class Objects:
     """Every object by id; an object lives until it is released, or the last session that touched it ends."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine | Workers, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self.sessions = Sessions(limits)

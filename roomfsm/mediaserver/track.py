@@ -8,7 +8,7 @@ another packet SRTP would no longer be safe.
 """
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
@@ -74,11 +74,22 @@ class Publisher(Protocol):
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
 
+class Relay(Protocol):
+    """Where a track goes beside its own sinks: another worker's mirror of it."""
+
+    def packet(self, packet: bytes) -> None:
+        """A packet as the publisher numbered it, each once."""
+
+    def sender_report(self, report: rtcp.SenderReport) -> None: ...
+
+    def bitrate(self, now: float) -> int | None:
+        """What its viewers can take, bit/s; None where that is not known."""
+
+
 class Track:
     """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
 
     __slots__ = (
-        "_audio_level",
         "_floor",
         "_groups",
         "_is_keyframe_start",
@@ -91,12 +102,14 @@ class Track:
         "_reported",
         "_ring",
         "_timestamp_shift",
+        "audio_level",
         "codec",
         "flowing",
         "keyframes",
         "keyframes_seen",
         "kind",
         "reception",
+        "relays",
         "remb",
         "sinks",
     )
@@ -110,6 +123,7 @@ class Track:
         self.reception: Reception | None = None
         """Of the SSRC that is received now; None before the first packet."""
         self.sinks: set[Sink] = set()
+        self.relays: list[Relay] = []
         self._groups: dict[tuple[int, int, int, OutgoingExtensions], Group] = {}
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
@@ -118,7 +132,7 @@ class Track:
         self._floor = 0
         """The first extended number of the stream received now; those before it belong to an earlier stream."""
         self._timestamp_shift = 0
-        self._audio_level = 0
+        self.audio_level = 0
         """The id of this header extension in what the browser sends; 0 is none."""
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
         self._keyframe_start = 0
@@ -135,7 +149,7 @@ class Track:
     def negotiated(self, codec: Codec, audio_level: int) -> None:
         """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
         self.codec = codec
-        self._audio_level = audio_level
+        self.audio_level = audio_level
         self._is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
         if self._is_keyframe_start:
             self._ring = PacketRing(self._outlet.settings.nack_ring)
@@ -165,6 +179,7 @@ class Track:
 
     def receive(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted packet of this track's payload type and queue it for the sinks."""
+        received = packet
         try:
             payload = payload_offset(packet)
         except RtpError:
@@ -189,8 +204,8 @@ class Track:
             self._set_flowing(True)
         level = b""
         if packet[0] & 0x10:
-            if self._audio_level:
-                level = read_extension(packet, payload, self._audio_level)[:1]
+            if self.audio_level:
+                level = read_extension(packet, payload, self.audio_level)[:1]
             packet = without_extension(packet, payload)
             payload = 12 + 4 * (packet[0] & 0x0F)
         if self._ring is None or self._is_keyframe_start is None:
@@ -209,6 +224,8 @@ class Track:
                 if not group.pending:
                     pending.append(group)
                 group.pending.append(group.rewrite(extended, timestamp, now, packet, level))
+        for relay in self.relays:
+            relay.packet(received)
         return None
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
@@ -332,6 +349,20 @@ class Track:
             sink.retransmitted += len(packets)
             self._outlet.send_packets(packets, (sink,))
 
+    # Relays
+
+    def recent_packets(self) -> list[bytes]:
+        """All packets since a keyframe that just began, as they came; none if there is no such keyframe."""
+        return [kept.packet for kept in self._recent_frames()]
+
+    def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
+        """The packets with these numbers, as they came, that the ring still has."""
+        reception, ring = self.reception, self._ring
+        if reception is None or ring is None:
+            return []
+        found = (ring.get(reception.extend(number)) for number in sequence_numbers)
+        return [kept.packet for kept in found if kept is not None]
+
     def request_keyframe(self) -> None:
         """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
         if self._is_keyframe_start:
@@ -367,6 +398,8 @@ class Track:
         if reception is None or report.ssrc != reception.ssrc:
             return
         reception.sender_report(report, now)
+        for relay in self.relays:
+            relay.sender_report(report)
         for group in self._groups.values():
             timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
             description = rtcp.source_description(group.ssrc, self._outlet.cname)
@@ -395,9 +428,9 @@ class Track:
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
         settings = self._outlet.settings
-        estimates = sorted(
-            bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None
-        )
+        estimates = [bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None]
+        estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
+        estimates.sort()
         bitrate = settings.max_receive_bitrate
         if estimates:
             poor = estimates[_poor_rank(len(estimates))]

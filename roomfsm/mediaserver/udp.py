@@ -109,6 +109,17 @@ def arrival_time(sock: socket.socket) -> float | None:
     return float(seconds + nanoseconds / 1e9)
 
 
+class Burst:
+    """Packets (RTP, not protected) that go to any number of destinations, in order."""
+
+    __slots__ = ("packets", "runs")
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self.packets = packets
+        self.runs: dict[int, list[_Run]] = {}
+        """By tag length, laid out by the sender when the first destination needs them."""
+
+
 class BurstSender:
     """Protects and sends the same packets to many destinations, with few system calls.
 
@@ -123,16 +134,16 @@ class BurstSender:
         self.packets_sent = 0
         self.packets_dropped = 0
 
-    def send(self, packets: Sequence[bytes], destinations: Collection[Destination]) -> None:
-        """Send `packets` (RTP, not protected) to each destination, in order."""
-        runs: dict[int, list[_Run]] = {}
+    def send(self, burst: Burst, destinations: Collection[Destination]) -> None:
+        """Send a burst to each destination."""
+        runs = burst.runs
         protect, copy, memory, length = srtp.protect, srtp.copy, self._buffer.memory, self._buffer.length
         sendto = self._socket.sendto
         sent = dropped = 0
         for destination in destinations:
             tag = destination.tag_length
             if tag not in runs:
-                runs[tag] = self._layout(packets, tag)
+                runs[tag] = self._layout(burst.packets, tag)
             handle, address = destination.handle, destination.address
             for template, slots, view, stride in runs[tag]:
                 copy(memory, template, len(template))

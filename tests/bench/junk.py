@@ -86,16 +86,20 @@ def _kinds(client: TestPeer) -> dict[str, tuple[bool, bytes]]:
 async def _measure(engine: Engine, count: int) -> None:
     async with join(engine, "sendonly") as publisher:
         client = publisher.client
+
+        def drain() -> None:
+            engine._drain(trio.current_time())
+
         assert client.answer is not None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.connect(client.answer.address)
             for name, (known, datagram) in _kinds(client).items():
                 if known:
-                    cost = _cost(count, lambda datagram=datagram: client.send(datagram), engine._drain)  # type: ignore[misc]
+                    cost = _cost(count, lambda datagram=datagram: client.send(datagram), drain)  # type: ignore[misc]
                 else:
-                    cost = _cost(count, lambda datagram=datagram: stranger.send(datagram), engine._drain)  # type: ignore[misc]
+                    cost = _cost(count, lambda datagram=datagram: stranger.send(datagram), drain)  # type: ignore[misc]
                 print(f"{name:36} {cost:6.1f}")
-        cost = _cost(count, lambda: client.send_rtp(VP8_DELTA + bytes(980)), engine._drain)
+        cost = _cost(count, lambda: client.send_rtp(VP8_DELTA + bytes(980)), drain)
         print(f"{'a packet of the peer, no viewer':36} {cost:6.1f}")
         print(engine.stats().refused)
 

@@ -46,8 +46,14 @@ class _Engine(Engine):
     def send(self, datagram: bytes, address: Address) -> None:
         self.sent.append((datagram, address))
 
-    def attend_to_all(self) -> None:
+    def send_all(self) -> None:
+        """What waits to leave."""
         self.flush()
+        while self._fanout.work():
+            pass
+
+    def attend_to_all(self) -> None:
+        self.send_all()
         self._attend(self.time)
         self._drive_handshakes(self.time)
 
@@ -176,7 +182,7 @@ class Live:
                 browser.send(browser.protected(content, rtcp=True))
             case 7:
                 engine.time += action / 512
-                engine._tick_peers(engine.time)
+                engine._tick(engine.time)
         engine.attend_to_all()
         engine.sent.clear()
 
@@ -193,6 +199,6 @@ class Live:
         self._number += 1
         head = struct.pack("!BBHII", 0x80, 96, self._number & 0xFFFF, self._number * 3000 & 0xFFFFFFFF, 0x5EED)
         self.publisher.send(self.publisher.protected(head + VP8_KEYFRAME, rtcp=False))
-        engine.flush()
+        engine.send_all()
         assert engine.stats().refused == refused
         engine.sent.clear()

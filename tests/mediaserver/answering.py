@@ -37,8 +37,7 @@ async def connect(peer: TestPeer, offer: str, *, setup: str) -> None:
         # The offer leaves it to us who begins the handshake.
         peer.answer = replace(peer.require_answer(), active=True)
         peer.start_dtls()
-    peer.check()
-    await peer.stun_answered.wait()
+    await peer.reach()
     if setup == "active":
         peer.start_dtls()
     await peer.connected.wait()

@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import trio
+
 from roomfsm.conformance.peer import AUDIO_SSRC, SRTP_PROFILES, VIDEO_SSRC, Peer, run_peer
 from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Extensions, PayloadType
 from roomfsm.mediaserver import rtcp
@@ -21,6 +23,9 @@ VP8_RTX_TYPE = PayloadType(97, "rtx/90000", "apt=96")
 H264_TYPE = PayloadType(
     102, "H264/90000", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 )
+
+
+_BINDING_REQUEST = b"\0\1"
 
 
 class TestPeer(Peer):
@@ -45,14 +50,29 @@ class TestPeer(Peer):
         """Instead of decryption: gets each RTP or RTCP datagram as it came. For load runs."""
         self.lose: Callable[[bytes], bool] = lambda _datagram: False
         """Which datagrams are lost, of both directions."""
+        self.checked = trio.Event()
+        """A check of the other side came, and was answered."""
+        self._cancel_reading = trio.CancelScope()
 
-    async def accept(self, answer: str) -> None:
-        """Take the answer and connect; returns when DTLS-SRTP is up."""
+    async def accept(self, answer: str, *, full_agent: bool = False) -> None:
+        """Take the answer and connect; returns when DTLS-SRTP is up.
+
+        A server that is a full ICE agent takes no DTLS before it has checked back.
+        """
         self.take_answer(answer)
-        self.check()
-        await self.stun_answered.wait()
+        await self.reach()
+        if full_agent:
+            await self.checked.wait()
         self.start_dtls()
         await self.connected.wait()
+
+    async def run(self) -> None:
+        with self._cancel_reading:
+            await super().run()
+
+    def stop_reading(self) -> None:
+        """Leave the socket to the caller."""
+        self._cancel_reading.cancel()
 
     def send_rtp(
         self,
@@ -98,6 +118,8 @@ class TestPeer(Peer):
             self.tap(datagram)
         else:
             super().received(datagram, source)
+            if datagram[:2] == _BINDING_REQUEST:
+                self.checked.set()
 
     async def receive_feedback[T: rtcp.RtcpPacket](self, kind: type[T]) -> T:
         """The next RTCP packet of a kind; others are passed over."""
