@@ -1,9 +1,8 @@
 """The main process's side of the workers: peers like the engine's own, whose media other processes move.
 
 A peer is negotiated here, where all sources and viewers are known and an answer can be given at once; its worker
-is told what was agreed on. A new peer goes to the worker that has the
-fewest. Where a source and a sink are on different workers, the source's hands each packet to the sink's, once
-(`relay.py`).
+is told what was agreed on. A new peer goes to the worker that has the fewest. Where a source and a sink are on
+different workers, the source's hands each packet to the sink's, once (`relay.py`).
 """
 
 from __future__ import annotations
