@@ -47,6 +47,9 @@ const CLOSINGS = {
   4001: 'This session goes on in another window, so it ended here.',
 };
 
+/** What is at fault, these say better in their detail than by their code. */
+const DETAILED = new Set(['illegal_in_state', 'malformed', 'media_failed']);
+
 /**
  * @param {unknown} error
  * @returns {string} a sentence, or more
@@ -54,10 +57,7 @@ const CLOSINGS = {
 export function explain(error) {
   if (error instanceof ProtocolError) {
     const words = REFUSALS[error.code] ?? error.message;
-    // These say what is at fault better than their code does.
-    return error.code === 'malformed' || error.code === 'illegal_in_state'
-      ? `${words} (${error.message})`
-      : words;
+    return DETAILED.has(error.code) ? `${words} (${error.message})` : words;
   }
   if (error instanceof ConnectionLost) return 'There is no connection to the server just now.';
   if (error instanceof LinkFailure)

@@ -132,6 +132,7 @@ async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[Sequenc
         media_host=settings.media_host,
         media_port=settings.media_port,
         announced_addresses=settings.announced_address,
+        workers=settings.media_workers,
     )
     async with open_media_server_child(child_settings, structlog.get_logger()) as child:
         yield (child.url,)

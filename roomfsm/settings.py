@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from roomfsm.mediaserver.limits import MAX_WORKERS
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
@@ -45,9 +46,16 @@ class ServerSettings:
             "help": "Kurento media server, as ws://host:8888/kurento; without one the embedded one is started"
         },
     )
-    media_host: str = field(default="0.0.0.0", metadata={"help": "UDP address of the embedded media server"})
+    media_host: str = field(
+        default="::",
+        metadata={"help": "UDP address of the embedded media server; `::` is every interface, IPv4 and IPv6"},
+    )
     media_port: int = field(
         default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one", "zero": True}
+    )
+    media_workers: int = field(
+        default=1,
+        metadata={"help": "processes that move the embedded media server's media; they use as many UDP ports"},
     )
     announced_address: tuple[str, ...] = field(
         default=(),
@@ -156,6 +164,10 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"there is no file {pem}")
     if max(server.port, server.media_port) > _MAX_PORT:
         raise SettingsError(f"--port and --media-port are at most {_MAX_PORT}")
+    if server.media_workers > MAX_WORKERS or server.media_port + server.media_workers > _MAX_PORT + 1:
+        raise SettingsError(
+            f"--media-workers is at most {MAX_WORKERS}, and needs as many ports from --media-port on"
+        )
     for address in (server.media_host, *server.announced_address):
         try:
             ipaddress.ip_address(address)

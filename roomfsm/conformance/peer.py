@@ -20,7 +20,15 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from roomfsm.conformance.certificate import identity
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Answer, PayloadType, candidate_address, write_offer
+from roomfsm.conformance.sdp import (
+    OPUS_TYPE,
+    VP8_TYPE,
+    Answer,
+    Extensions,
+    PayloadType,
+    candidate_address,
+    write_offer,
+)
 
 AUDIO_SSRC, VIDEO_SSRC = 1111, 2222
 SRTP_PROFILES = {
@@ -49,15 +57,15 @@ class RtpPacket:
     timestamp: int
     ssrc: int
     payload: bytes
-    extension: bool
+    extension: bytes = b""
+    """With its header; empty if there is none."""
 
     @classmethod
     def parse(cls, data: bytes) -> RtpPacket:
         """Read a packet (RFC 3550 section 5.1)."""
         first, second, sequence_number, timestamp, ssrc = struct.unpack_from("!BBHII", data)
-        return cls(
-            second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[12:], bool(first & 0x10)
-        )
+        end = 16 + 4 * int.from_bytes(data[14:16]) if first & 0x10 else 12
+        return cls(second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[end:], data[12:end])
 
 
 class Peer:
@@ -70,13 +78,16 @@ class Peer:
         video: Sequence[PayloadType] = (VP8_TYPE,),
         profiles: Sequence[bytes] = tuple(SRTP_PROFILES),
         certificate: bool = True,
+        extensions: Extensions | None = None,
+        ip_version: int = 4,
     ) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = identity(b":".join(profiles), certificate)
         ssrcs = None if direction == "recvonly" else {"audio": AUDIO_SSRC, "video": VIDEO_SSRC}
-        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs)
+        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs, extensions)
         self.payload_types = {item.codec: item.number for item in (*audio, *video)}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._ip_version = ip_version
+        self.socket = socket.socket(socket.AF_INET6 if ip_version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.answer: Answer | None = None
         self.connected = trio.Event()
@@ -110,31 +121,35 @@ class Peer:
     @property
     def candidate(self) -> str:
         """Our one candidate, as in RTCIceCandidateInit."""
-        host, port = self.socket.getsockname()
+        host, port = self.socket.getsockname()[:2]
         return f"candidate:1 1 udp 2130706431 {_local_address(self._addresses) if host == '0.0.0.0' else host} \
 {port} typ host"
 
     def take_answer(self, answer: str) -> None:
         """Know the other side. Raises `AnswerInvalid`."""
-        self.answer = Answer.parse(answer)
+        self.answer = Answer.parse(answer, self._ip_version)
         self._addresses = [*self.answer.addresses, *self._addresses]
 
     def add_candidate(self, line: str) -> None:
-        """A candidate of the other side, by trickle; what is not UDP over IPv4 is passed over."""
-        address = candidate_address(line)
+        """A candidate of the other side, by trickle; what is not UDP over our IP is passed over."""
+        address = candidate_address(line, self._ip_version)
         if address is not None and address not in self._addresses:
             self._addresses.append(address)
 
     async def connect(self) -> None:
         """Check every address until one answers, then shake hands; returns when DTLS-SRTP is up."""
+        await self.reach()
+        if self._dtls is None:
+            self.start_dtls()
+        await self.connected.wait()
+
+    async def reach(self) -> None:
+        """Check every address until one answers."""
         while not self.stun_answered.is_set():
             for address in self._addresses:
                 self.check(address=address)
             with trio.move_on_after(_PACE):
                 await self.stun_answered.wait()
-        if self._dtls is None:
-            self.start_dtls()
-        await self.connected.wait()
 
     def check(
         self,
@@ -145,7 +160,7 @@ class Peer:
         address: tuple[str, int] | None = None,
     ) -> None:
         """Send one connectivity check (RFC 8445 section 7.2)."""
-        answer = self._require_answer()
+        answer = self.require_answer()
         attributes: dict[str, Any] = {
             "USERNAME": username or f"{answer.ufrag}:{self.ufrag}",
             "PRIORITY": 1853824767,
@@ -162,7 +177,7 @@ class Peer:
         """Begin the handshake, or wait for the other side's first message, as the answer says."""
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(1200)
-        if self._require_answer().active:
+        if self.require_answer().active:
             connection.set_accept_state()
         else:
             connection.set_connect_state()
@@ -179,7 +194,7 @@ class Peer:
         """Fall silent: no more STUN."""
         self._cancel_checks.cancel()
 
-    def _require_answer(self) -> Answer:
+    def require_answer(self) -> Answer:
         assert self.answer is not None, "accept an answer first"
         return self.answer
 
@@ -209,7 +224,7 @@ class Peer:
 
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
         """Send raw bytes, to the address that answered our checks if to no other."""
-        to = address or self._selected or self._require_answer().address
+        to = address or self._selected or self.require_answer().address
         # A full buffer loses it, as the network does; so does an address that cannot be reached from here.
         with suppress(OSError):
             self.socket.sendto(datagram, to)
@@ -345,7 +360,7 @@ class Peer:
         self._flush_dtls(connection)
 
     def _secured(self, connection: SSL.Connection) -> None:
-        answer = self._require_answer()
+        answer = self.require_answer()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert certificate is not None
         der = certificate.public_bytes(serialization.Encoding.DER)

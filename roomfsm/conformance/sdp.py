@@ -6,7 +6,11 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
+_FEEDBACK = {"audio": (), "video": ("goog-remb", "ccm fir", "nack", "nack pli")}
+_TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+type Extensions = Mapping[str, Mapping[str, int]]
+"""The header extensions of an offer: their ids by URI, for audio and video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Answer:
     """What a peer takes from an answer; `hash` is of the fingerprint, as hashlib names it.
 
     `active`: the other side begins the DTLS handshake. `addresses` are those of its candidates: none, if
-    they come by trickle.
+    they come by trickle, or are of another version of IP.
     """
 
     ufrag: str
@@ -52,14 +56,14 @@ class Answer:
         return self.addresses[0]
 
     @classmethod
-    def parse(cls, text: str) -> Answer:
+    def parse(cls, text: str, ip_version: int = 4) -> Answer:
         """Read an answer. Raises `AnswerInvalid`."""
         attributes: dict[str, str] = {}
         addresses = []
         for line in text.splitlines():
             name, _, value = line.partition(":")
             attributes.setdefault(name, value)
-            if name == "a=candidate" and (address := candidate_address(value)) is not None:
+            if name == "a=candidate" and (address := candidate_address(value, ip_version)) is not None:
                 addresses.append(address)
         try:
             hash_name, digest = attributes["a=fingerprint"].split()
@@ -77,15 +81,16 @@ class Answer:
             raise AnswerInvalid("the answer's a=fingerprint cannot be read") from error
 
 
-def candidate_address(line: str) -> tuple[str, int] | None:
-    """Where a candidate (RFC 8839 section 5.1) can be reached by UDP over IPv4, component 1; else None."""
+def candidate_address(line: str, ip_version: int = 4) -> tuple[str, int] | None:
+    """Where a candidate (RFC 8839 section 5.1) can be reached by UDP, component 1; else None."""
     parts = line.removeprefix("a=").removeprefix("candidate:").split()
     if len(parts) < 6 or parts[1] != "1" or parts[2].lower() != "udp":
         return None
     try:
-        return str(ipaddress.IPv4Address(parts[4])), int(parts[5])
+        address, port = ipaddress.ip_address(parts[4]), int(parts[5])
     except ValueError:
         return None
+    return (str(address), port) if address.version == ip_version else None
 
 
 def write_offer(
@@ -96,12 +101,15 @@ def write_offer(
     password: str,
     digest: bytes,
     ssrcs: Mapping[str, int] | None = None,
+    extensions: Extensions | None = None,
 ) -> str:
     """An offer of the shape that Chromium writes; `digest` is the certificate's SHA-256, `ssrcs` by media."""
     sections = [(media, types) for media, types in (("audio", audio), ("video", video)) if types]
     lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     lines.append("a=group:BUNDLE " + " ".join(str(index) for index, _ in enumerate(sections)))
     for index, (media, types) in enumerate(sections):
+        ids = (extensions or {}).get(media, {})
+        feedback = (*_FEEDBACK[media], "transport-cc") if _TRANSPORT_CC in ids else _FEEDBACK[media]
         lines += [
             f"m={media} 9 UDP/TLS/RTP/SAVPF {' '.join(str(item.number) for item in types)}",
             "c=IN IP4 0.0.0.0",
@@ -113,11 +121,12 @@ def write_offer(
             f"a={direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
+            *(f"a=extmap:{number} {uri}" for uri, number in ids.items()),
         ]
         for item in types:
             lines.append(f"a=rtpmap:{item.number} {item.rtpmap}")
-            if media == "video":
-                lines += [f"a=rtcp-fb:{item.number} {value}" for value in _FEEDBACK]
+            if item.codec != "rtx":
+                lines += [f"a=rtcp-fb:{item.number} {value}" for value in feedback]
             if item.fmtp:
                 lines.append(f"a=fmtp:{item.number} {item.fmtp}")
         if ssrcs:

@@ -125,6 +125,12 @@ class SdpInvalid(KurentoError):
     CODE = 40201
 
 
+class OfferRefused(KurentoError):
+    """The session description can be read and not served: for want of a codec in common, as a rule."""
+
+    CODE = 40205
+
+
 class AlreadyNegotiated(KurentoError):
     """The endpoint has had its offer: a new negotiation needs a new endpoint."""
 

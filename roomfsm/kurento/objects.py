@@ -117,7 +117,10 @@ class WebRtcEndpoint:
         self.events = channel
 
     async def process_offer(self, sdp: str) -> str:
-        """The answer to a browser's offer. Raises `SdpInvalid`, and `AlreadyNegotiated` for a second offer."""
+        """The answer to a browser's offer.
+
+        Raises `SdpInvalid`, `OfferRefused` if it cannot be served, and `AlreadyNegotiated` for a second offer.
+        """
         return str(await self._invoke("processOffer", {"offer": sdp}))
 
     async def gather_candidates(self) -> None:

@@ -129,6 +129,9 @@ class Structure:
     def integer(self, name: str) -> int:
         return self._checked(as_integer(self._members.get(name, _MISSING)), name, "integer")
 
+    def boolean(self, name: str, default: bool) -> bool:
+        return self._checked(as_boolean(self._members.get(name, default)), name, "boolean")
+
     @staticmethod
     def _checked[T](value: T | None, name: str, type_: str) -> T:
         if value is None:

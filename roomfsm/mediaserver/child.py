@@ -30,9 +30,11 @@ class ChildSettings:
     host: str = "127.0.0.1"
     port: int = 0
     """0: the system chooses at the first start; every later start uses that port again."""
-    media_host: str = "0.0.0.0"
+    media_host: str = "::"
     media_port: int = 0
     announced_addresses: tuple[str, ...] = ()
+    workers: int = 1
+    """Processes that move media. Of several, chosen ports do not survive a restart of the whole."""
     ready_timeout: float = 15.0
     stop_timeout: float = 3.0
     """From SIGTERM to SIGKILL."""
@@ -124,10 +126,16 @@ class MediaServerChild:
         settings = self._settings
         port, media_port = settings.port, settings.media_port
         if self._ready is not None:
-            port, media_port = urlsplit(self._ready.url).port or port, self._ready.media_port
+            port = urlsplit(self._ready.url).port or port
+            if settings.workers == 1:
+                media_port = self._ready.media_port
         command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--log-format=json"]
         command += [f"--host={settings.host}", f"--port={port}"]
-        command += [f"--media-host={settings.media_host}", f"--media-port={media_port}"]
+        command += [
+            f"--media-host={settings.media_host}",
+            f"--media-port={media_port}",
+            f"--workers={settings.workers}",
+        ]
         return command + [f"--announced-address={address}" for address in settings.announced_addresses]
 
     async def _wait_until_ready(self, process: trio.Process) -> _Ready | ChildStartError:

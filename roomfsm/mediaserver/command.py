@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import click
 import msgspec
 import structlog
 import trio
 
+from roomfsm.mediaserver.limits import MAX_WORKERS
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
 
 _DEFAULTS = MediaServerSettings()
+
+
+def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
+    """The option for a bound of :class:`~roomfsm.mediaserver.limits.Limits`."""
+    default = getattr(_DEFAULTS.limits, f"max_{name}")
+    return click.option(f"--max-{name}", type=click.IntRange(1), default=default, show_default=True, help=what)
 
 
 @click.command()
@@ -38,6 +47,23 @@ _DEFAULTS = MediaServerSettings()
     multiple=True,
     help="Address told to browsers instead of the bound ones; may be repeated.",
 )
+@click.option(
+    "--collector-period",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.limits.collector_period,
+    show_default=True,
+    help="Seconds; the objects of a client that is gone live one to two of these.",
+)
+@_bound("sessions", "Sessions of clients.")
+@_bound("objects", "Pipelines and endpoints of all sessions.")
+@_bound("endpoints", "Endpoints of all sessions; each is a browser's connection.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=_DEFAULTS.workers,
+    show_default=True,
+    help="Processes that move media, each on a UDP port of its own, from --media-port on.",
+)
 @click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def mediaserver(
@@ -46,10 +72,18 @@ def mediaserver(
     media_host: str,
     media_port: int,
     announced_addresses: tuple[str, ...],
+    collector_period: float,
+    max_sessions: int,
+    max_objects: int,
+    max_endpoints: int,
+    workers: int,
     exit_with_parent: bool,
     log_format: str,
 ) -> None:
-    """Run the embedded media server alone: Kurento's protocol at ws://HOST:PORT/kurento."""
+    """Run the embedded media server alone: Kurento's protocol at ws://HOST:PORT/kurento.
+
+    What would go beyond a bound is answered with the error 40009, NOT_ENOUGH_RESOURCES.
+    """
     _configure_logging(log_format)
     settings = MediaServerSettings(
         host=host,
@@ -57,7 +91,15 @@ def mediaserver(
         media_host=media_host,
         media_port=media_port,
         announced_addresses=announced_addresses,
+        workers=workers,
         exit_with_parent=exit_with_parent,
+        limits=replace(
+            _DEFAULTS.limits,
+            collector_period=collector_period,
+            max_sessions=max_sessions,
+            max_objects=max_objects,
+            max_endpoints=max_endpoints,
+        ),
     )
     try:
         trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)

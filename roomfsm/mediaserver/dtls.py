@@ -1,8 +1,9 @@
-"""DTLS-SRTP, passive side (RFC 5763, RFC 5764), on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
+"""DTLS-SRTP (RFC 5763, RFC 5764), in either role, on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
 
 import hashlib
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -10,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from roomfsm.mediaserver.media import DtlsState
 from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
@@ -18,6 +19,8 @@ from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
 _DTLS_1_2 = 0xFEFD
 _MTU = 1200
 _RECORD_HEADER = 13
+MAX_HANDSHAKE = 64 * 1024
+"""Bytes that a peer may send before it is connected, repetitions included: OpenSSL keeps what is not whole yet."""
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 _CERTIFICATE_LIFE = timedelta(days=3650)
 HASHES = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
@@ -52,7 +55,7 @@ class DtlsIdentity:
             .not_valid_after(now + _CERTIFICATE_LIFE)
             .sign(key, hashes.SHA256())
         )
-        context = SSL.Context(SSL.DTLS_SERVER_METHOD)
+        context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(_DTLS_1_2)
         context.use_certificate(certificate)
         context.use_privatekey(key)
@@ -67,10 +70,13 @@ class DtlsIdentity:
         self.fingerprint = "sha-256 " + digest.hex(":").upper()
         """As the `a=fingerprint` attribute has it."""
 
-    def connection(self) -> SSL.Connection:
+    def connection(self, *, client: bool) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(_MTU)
-        connection.set_accept_state()
+        if client:
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
         return connection
 
 
@@ -80,20 +86,36 @@ class DtlsSession:
     Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
     """
 
-    __slots__ = ("_connection", "_digest", "_hash", "keys", "state")
+    __slots__ = ("_connection", "_digest", "_handshake", "_hash", "client", "keys", "state")
 
-    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes]) -> None:
-        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the offer."""
-        self._connection = identity.connection()
+    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes], *, client: bool = False) -> None:
+        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the peer's description.
+        `client`: whether we begin the handshake, with :meth:`begin`."""
+        self._connection = identity.connection(client=client)
+        self.client = client
         self._hash, self._digest = fingerprint
+        self._handshake = 0
         self.state = DtlsState.NEW
         self.keys: SrtpKeys | None = None
         """Of the SRTP session, once `state` is CONNECTED."""
+
+    def begin(self) -> list[bytes]:
+        """The client's first message; nothing after the first call."""
+        if not self.client or self.state is not DtlsState.NEW:
+            return []
+        self.state = DtlsState.CONNECTING
+        with suppress(SSL.WantReadError):
+            self._connection.do_handshake()
+        return self._outgoing()
 
     def receive(self, datagram: bytes) -> list[bytes]:
         """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return []
+        if self.keys is None:
+            self._handshake += len(datagram)
+            if self._handshake > MAX_HANDSHAKE:
+                self._fail("the handshake is too long")
         self._connection.bio_write(datagram)
         try:
             if self.keys is None:
@@ -114,10 +136,11 @@ class DtlsSession:
         return self._outgoing()
 
     def _verified_keys(self) -> SrtpKeys:
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        certificate = self._connection.get_peer_certificate()
         if certificate is None:
             self._fail("the peer sent no certificate")
-        der = certificate.public_bytes(serialization.Encoding.DER)
+        # By OpenSSL, which took it: cryptography's reader raises for some that OpenSSL accepts (X.509 version 2).
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if not secrets.compare_digest(hashlib.new(HASHES[self._hash], der).digest(), self._digest):
             self._fail("the certificate is not the one of the offer's fingerprint")
         profile = PROFILES.get(self._connection.get_selected_srtp_profile())
@@ -149,6 +172,11 @@ class DtlsSession:
         except SSL.Error as error:
             self.state = DtlsState.FAILED
             raise DtlsError("the handshake timed out") from error
+        return self._outgoing()
+
+    def give_up(self) -> list[bytes]:
+        """End a handshake that takes too long."""
+        self.state = DtlsState.FAILED
         return self._outgoing()
 
     def close(self) -> list[bytes]:

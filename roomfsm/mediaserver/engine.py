@@ -1,18 +1,22 @@
 """The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
 
+import gc
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import trio
 
 from roomfsm.mediaserver import stun, udp
 from roomfsm.mediaserver.dtls import DtlsIdentity
+from roomfsm.mediaserver.fanout import Fanout
 from roomfsm.mediaserver.ice import Address, host_candidates
 from roomfsm.mediaserver.media import (
     AlreadyNegotiated,
+    AnswerAlreadyProcessed,
     DtlsState,
     EngineError,
     EngineFull,
@@ -21,6 +25,8 @@ from roomfsm.mediaserver.media import (
     IceState,
     LocalCandidate,
     MediaKind,
+    NoCommonCodec,
+    OfferNotGenerated,
     PeerClosed,
     PeerObserver,
     PeerStats,
@@ -29,11 +35,12 @@ from roomfsm.mediaserver.media import (
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended
 from roomfsm.mediaserver.transport import Transport
 
 __all__ = [
     "AlreadyNegotiated",
+    "AnswerAlreadyProcessed",
     "DtlsState",
     "Engine",
     "EngineError",
@@ -43,17 +50,29 @@ __all__ = [
     "IceState",
     "LocalCandidate",
     "MediaKind",
+    "NoCommonCodec",
+    "OfferNotGenerated",
     "Peer",
     "PeerClosed",
     "PeerObserver",
     "PeerStats",
     "SdpError",
+    "freeze_garbage",
     "open_engine",
 ]
 
 _MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+
+_LATENCY_WEIGHT = 0.05
+"""Of the newest in the average."""
+
+
+class Ticked(Protocol):
+    """What is told the time each `report_interval`."""
+
+    def tick(self, now: float) -> None: ...
 
 
 class Engine:
@@ -69,13 +88,21 @@ class Engine:
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
         """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        self.repair_ssrc = audio + 2
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self.handshaking: set[Transport] = set()
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
+        self.latency = 0.0
+        """Seconds from reading packets to having sent them to all, a moving average over the newest."""
+        self.attention: set[Attended] = set()
+        self.mirrors: set[Ticked] = set()
+        """Sources on other workers."""
+        self.end_turn: Callable[[], None] = lambda: None
+        """Called when what was received at once has been dealt with."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
+        self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
 
@@ -108,6 +135,11 @@ class Engine:
     def now(self) -> float:
         return trio.current_time()
 
+    def arrival_time(self) -> float:
+        """When the datagram that is being dispatched came, seconds of a clock that only this method shows."""
+        time = udp.arrival_time(self._socket)
+        return trio.current_time() if time is None else time
+
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)
 
@@ -122,14 +154,14 @@ class Engine:
             self._refused[Refusal.SEND_FAILED] += 1
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
-        self._sender.send(packets, sinks)
+        self._sender.send(udp.Burst(packets), sinks)
 
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
             group.packets += len(packets)
             group.octets += sum(map(len, packets))
-            self._sender.send(packets, group.sinks)
+            self._fanout.add(group, packets)
         self.pending.clear()
 
     # Tasks
@@ -137,14 +169,34 @@ class Engine:
     async def receive(self) -> None:
         """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
 
-        They have it at `wait_readable` even while more datagrams are waiting.
+        They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
+        there is to send.
         """
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            self._drain()
+        await self.pump(self._socket, self._drain)
 
-    def _drain(self) -> None:
+    async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
+        """Call `drain` with the time whenever the socket is readable, and send what that brings."""
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            began = trio.current_time()
+            self._turn(drain)
+            if self._fanout.empty:
+                continue
+            while self._fanout.work():
+                await trio.lowlevel.checkpoint()
+                if not self._fanout.overfull:
+                    self._turn(drain)
+            self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
+
+    def _turn(self, drain: Callable[[float], None]) -> None:
         now = trio.current_time()
+        drain(now)
+        self.flush()
+        if self.attention:
+            self._attend(now)
+        self.end_turn()
+
+    def _drain(self, now: float) -> None:
         for _ in range(self.settings.drain):
             try:
                 datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
@@ -155,9 +207,6 @@ class Engine:
             self._received += 1
             if datagram:
                 self._dispatch(datagram, address, now)
-        self.flush()
-        if self.attention:
-            self._attend(now)
 
     def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
         """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
@@ -197,27 +246,44 @@ class Engine:
         """What cannot wait for the reports."""
         while True:
             await trio.sleep(_ATTENTION_INTERVAL)
-            self._attend(trio.current_time())
-            for transport in list(self.handshaking):
-                if not transport.drive_handshake():
-                    self.handshaking.discard(transport)
+            now = trio.current_time()
+            self._attend(now)
+            self._drive_handshakes(now)
+            self.end_turn()
+
+    def _drive_handshakes(self, now: float) -> None:
+        for transport in list(self.handshaking):
+            if not transport.drive_handshake(now):
+                self.handshaking.discard(transport)
 
     def _attend(self, now: float) -> None:
-        for track in list(self.attention):
-            if not track.attend(now):
-                self.attention.discard(track)
+        for attended in list(self.attention):
+            if not attended.attend(now):
+                self.attention.discard(attended)
 
     async def tick(self) -> None:
         """Reports, flow, silence."""
         while True:
             await trio.sleep(self.settings.report_interval)
-            now = trio.current_time()
-            for peer in list(self._peers):
-                peer.tick(now)
+            self._tick(trio.current_time())
+            self.end_turn()
+
+    def _tick(self, now: float) -> None:
+        # Not in the task itself, whose frame would keep the last peer until the next round.
+        for peer in list(self._peers):
+            peer.tick(now)
+        for mirror in list(self.mirrors):
+            mirror.tick(now)
 
     def close(self) -> None:
         for peer in list(self._peers):
             peer.close()
+
+
+def freeze_garbage() -> None:
+    """Let full collections, which stop all media, pass by what the start-up has made: it stays anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

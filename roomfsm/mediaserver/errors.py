@@ -172,6 +172,27 @@ class NoRemoteSdpError(ProtocolError):
         super().__init__("No remote SDP")
 
 
+class GenerateOfferError(ProtocolError):
+    """An offer that cannot be made of what the endpoint is to send."""
+
+    code = 40204
+    type = "SDP_END_POINT_GENERATE_OFFER_ERROR"
+
+
+class ProcessOfferError(ProtocolError):
+    """An offer that is well-formed, but cannot be served."""
+
+    code = 40205
+    type = "SDP_END_POINT_PROCESS_OFFER_ERROR"
+
+
+class ProcessAnswerError(ProtocolError):
+    """An answer that is well-formed, but cannot be served."""
+
+    code = 40206
+    type = "SDP_END_POINT_PROCESS_ANSWER_ERROR"
+
+
 class AlreadyNegotiatedError(ProtocolError):
     code = 40208
     type = "SDP_END_POINT_ALREADY_NEGOTIATED"
@@ -186,6 +207,14 @@ class OfferNotGeneratedError(ProtocolError):
 
     def __init__(self) -> None:
         super().__init__("Offer not generated. It is not possible to process an answer.")
+
+
+class AnswerAlreadyProcessedError(ProtocolError):
+    code = 40210
+    type = "SDP_END_POINT_ANSWER_ALREADY_PROCCESED"
+
+    def __init__(self) -> None:
+        super().__init__("Sdp Answer already processed")
 
 
 class AddCandidateError(ProtocolError):

@@ -44,7 +44,8 @@ def encode_event(
         "timestampMillis": str(timestamp_millis),
     }
     if type_ not in UNTYPED_EVENTS:
-        body["type"] = type_
+        # An Error says in its own data of which type it is.
+        body.setdefault("type", type_)
     value = {"data": body, "object": source, "type": type_}
     return jsonrpc.encode(jsonrpc.Notification("onEvent", {"value": value}))
 

@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 
 from roomfsm.mediaserver import stun
+from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.media import EngineSettings, Refusal
 
 type Address = tuple[str, int] | tuple[str, int, int, int]
@@ -14,6 +15,10 @@ type Address = tuple[str, int] | tuple[str, int, int, int]
 _ICE_CHARACTERS = string.ascii_letters + string.digits
 _REBINDING_SILENCE = 2.0
 """Seconds of silence after which a check from a new address moves media there, though it does not nominate."""
+_MAX_MOVES, _MOVES_A_SECOND = 16, 1.0
+"""How often media goes to another address: each is told to the owner, and a peer could nominate two in turn."""
+_MAX_CANDIDATE = 1024
+"""Characters of a candidate line."""
 _HOST_PREFERENCE = 126
 _PEER_REFLEXIVE_PREFERENCE = 110
 
@@ -32,6 +37,13 @@ def plain_address(address: Address) -> tuple[str, int]:
     return (host.removeprefix("::ffff:") if "." in host else host, address[1])
 
 
+def local_candidate(candidates: Sequence[str], remote: Address) -> str:
+    """The first of our candidates in the peer's address family: of several addresses, which one the peer used is
+    not to be seen at the socket. Empty if there is none."""
+    version = ipaddress.ip_address(plain_address(remote)[0].partition("%")[0]).version
+    return next((line for line in candidates if ipaddress.ip_address(line.split()[4]).version == version), "")
+
+
 def _priority(type_preference: int, local_preference: int) -> int:
     return (type_preference << 24) | (local_preference << 8) | 255
 
@@ -48,6 +60,7 @@ class IceLite:
     """
 
     __slots__ = (
+        "_moves",
         "_password",
         "_remote_candidates",
         "_settings",
@@ -67,7 +80,12 @@ class IceLite:
         """When each was last heard with a valid check, the oldest acquaintance first."""
         self.selected: Address | None = None
         self.nominated = False
+        self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
+
+    def use_credentials(self, ufrag: str, password: str) -> None:
+        """Before any check: those that another process has told the peer."""
+        self.ufrag, self.password, self._password = ufrag, password, password.encode()
 
     def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
         """Whether the request is authentic and from a controlling agent; None if so."""
@@ -89,6 +107,7 @@ class IceLite:
 
         The newest nominated address is selected; before any nomination the newest checked one; a check that does
         not nominate also moves media once the selected address is silent (a NAT that gave the peer a new port).
+        It moves only so often.
         """
         forgotten = None
         if address not in self.addresses and len(self.addresses) >= self._settings.max_addresses:
@@ -99,7 +118,7 @@ class IceLite:
             newly = nominated and not self.nominated
             self.nominated |= nominated
             return newly, forgotten
-        if nominated or not self.nominated or self._is_silent(now):
+        if (nominated or not self.nominated or self._is_silent(now)) and self._moves.take(1, now):
             self.selected = address
             self.nominated |= nominated
             return True, forgotten
@@ -111,6 +130,8 @@ class IceLite:
     def add_remote_candidate(self, candidate: str) -> None:
         """Remember a candidate for naming the selected pair. Checks come from the peer, so garbage, names (mDNS),
         TCP and late ones do no harm and are passed over."""
+        if len(candidate) > _MAX_CANDIDATE:
+            return
         fields = candidate.strip().removeprefix("a=").split()
         if len(fields) < 8 or not fields[0].startswith("candidate:") or fields[2].upper() != "UDP":
             return

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MAX_WORKERS = 64
+"""Processes that move media."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -14,6 +17,10 @@ class Limits:
     max_sessions: int = 1000
     max_session_id: int = 256
     """Characters of a session id that a client chose."""
+    max_objects: int = 50_000
+    """Pipelines and elements of all sessions."""
+    max_endpoints: int = 2000
+    """WebRtcEndpoints of all sessions, each a peer of the engine."""
     max_objects_per_session: int = 20_000
     """Objects that one session has created or touched and that still exist."""
     max_subscriptions_per_object: int = 1000

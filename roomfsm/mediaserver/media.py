@@ -49,16 +49,19 @@ class LocalCandidate(NamedTuple):
 class EngineSettings:
     """Everything that can be set about the engine. Times are seconds, rates bit/s, sizes bytes."""
 
-    host: str = "0.0.0.0"
-    """The UDP address to bind; a wildcard means every interface."""
+    host: str = "::"
+    """The UDP address to bind; a wildcard means every interface. `::` is IPv4 and IPv6 on the one port, or IPv4
+    alone where the system has no IPv6."""
     port: int = 0
     """The UDP port to bind; 0 lets the system choose."""
     announced_addresses: tuple[str, ...] = ()
     """Addresses for the candidates instead of the bound ones (behind a 1:1 NAT)."""
-    peer_silence: float = 10.0
-    """Without an authenticated packet for so long, a peer counts as gone."""
+    peer_silence: float = 9.0
+    """Without an authenticated packet for so long, a peer counts as gone: at the next report, so within 10 s."""
     connect_timeout: float = 30.0
     """From the answer to the first authenticated check; then ICE counts as failed."""
+    handshake_timeout: float = 20.0
+    """From the first DTLS message to the keys; then the handshake counts as failed and its memory is freed."""
     flow_timeout: float = 2.0
     """Without RTP for so long, media counts as no longer flowing."""
     max_peers: int = 2000
@@ -70,7 +73,11 @@ class EngineSettings:
     """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
     nack_ring: int = 1024
     """Video packets of a source kept for retransmission; a power of two."""
+    max_retransmissions: int = 1000
+    """Packets a second repeated to one viewer; after a pause, so many at once."""
     nack_tries: int = 5
+    nack_delay: float = 0.01
+    """From a gap to the first request: what only came in another order needs none."""
     nack_retry: float = 0.1
     keyframe_interval: float = 0.3
     """Between two keyframe requests to one publisher."""
@@ -90,6 +97,8 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.nack_ring <= 0 or self.nack_ring & (self.nack_ring - 1) or self.nack_ring > 0x8000:
             raise ValueError("nack_ring must be a power of two up to 32768")
+        if self.max_addresses < 2:
+            raise ValueError("max_addresses must be at least 2: the selected one is never forgotten")
 
 
 class PeerObserver(Protocol):
@@ -113,6 +122,9 @@ class PeerObserver(Protocol):
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         """RTP to this peer's browser flows, or no longer."""
+
+    def codec_mismatched(self, reason: str) -> None:
+        """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,10 @@ class Refusal(Enum):
     STUN_UNKNOWN_USER = "stun_unknown_user"
     STUN_UNAUTHENTICATED = "stun_unauthenticated"
     STUN_ROLE_CONFLICT = "stun_role_conflict"
+    STUN_TOO_SHORT = "stun_too_short"
+    """An answer would be longer than the request."""
+    STUN_ADDRESS_TAKEN = "stun_address_taken"
+    """Another peer's media comes from that address."""
     DTLS_ERROR = "dtls_error"
     DTLS_UNEXPECTED = "dtls_unexpected"
     SRTP_NOT_READY = "srtp_not_ready"
@@ -212,10 +228,28 @@ class SdpError(EngineError):
     code = "sdp_error"
 
 
+class NoCommonCodec(EngineError):
+    """What a viewer would be sent is in none of the codecs that it offers; it is never transcoded."""
+
+    code = "no_common_codec"
+
+
 class AlreadyNegotiated(EngineError):
-    """The peer has answered an offer; a second one needs a new peer."""
+    """The peer has answered or made an offer; another one needs a new peer."""
 
     code = "already_negotiated"
+
+
+class OfferNotGenerated(EngineError):
+    """An answer came to a peer that has made no offer."""
+
+    code = "offer_not_generated"
+
+
+class AnswerAlreadyProcessed(EngineError):
+    """A second answer came to one offer."""
+
+    code = "answer_already_processed"
 
 
 class PeerClosed(EngineError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -14,6 +15,7 @@ from roomfsm.mediaserver.errors import (
     EventNotSupportedError,
     MarshallError,
     NotEnoughResourcesError,
+    NotImplementedByServerError,
     TagNotFoundError,
 )
 from roomfsm.mediaserver.events import Subscriptions, encode_event
@@ -24,6 +26,20 @@ if TYPE_CHECKING:
 
 type Operation = Callable[[Any, Arguments], Any]
 """Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`."""
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """An operation that Kurento has and this server has not: it is answered with 40006 and the reason."""
+
+    reason: str
+
+    def __call__(self, _object: MediaObject, _arguments: Arguments) -> None:
+        raise NotImplementedByServerError(self.reason)
+
+
+_NO_GSTREAMER = Unavailable("There is no GStreamer pipeline to draw: media are passed on as they come")
+_NO_ENCODER = Unavailable("This server never encodes: media are passed on as they come")
 
 
 class MediaType(StrEnum):
@@ -57,7 +73,7 @@ class MediaObject:
         """Ids of the sessions that created or touched it; it goes when the last of them goes."""
 
     @property
-    def pipeline(self) -> MediaObject | None:
+    def pipeline(self) -> MediaPipeline | None:
         return None if self.parent is None else self.parent.pipeline
 
     def subscribe(self, type_: str, session_id: str) -> str:
@@ -147,10 +163,23 @@ class MediaPipeline(MediaObject):
 
     def __init__(self, objects: Objects, _arguments: Arguments) -> None:
         super().__init__(objects, f"{uuid4()}_kurento.{self.TYPE}")
+        self.latency_stats = False
+        """Whether `getStats` of its endpoints tells how long media take through the server."""
 
     @property
-    def pipeline(self) -> MediaObject:
+    def pipeline(self) -> MediaPipeline:
         return self
+
+    def set_latency_stats(self, arguments: Arguments) -> None:
+        self.latency_stats = arguments.boolean("latencyStats")
+
+    OPERATIONS: ClassVar[Mapping[str, Operation]] = {
+        **MediaObject.OPERATIONS,
+        "dumpGstreamerDot": _NO_GSTREAMER,
+        "getGstreamerDot": _NO_GSTREAMER,
+        "getLatencyStats": lambda self, _: self.latency_stats,
+        "setLatencyStats": set_latency_stats,
+    }
 
 
 class MediaElement(MediaObject):
@@ -158,31 +187,61 @@ class MediaElement(MediaObject):
 
     HIERARCHY = ("kurento.MediaElement", *MediaObject.HIERARCHY)
     EVENTS = events.MEDIA_ELEMENT_EVENTS
+    passes_on: ClassVar[bool] = False
+    """Whether it is a joint, which hands on to its sinks what it gets."""
 
     def __init__(self, objects: Objects, pipeline: MediaPipeline) -> None:
         super().__init__(objects, f"{pipeline.id}/{uuid4()}_kurento.{self.TYPE}", pipeline)
         self.sources: dict[MediaType, MediaElement] = {}
         self.sinks: dict[MediaType, dict[str, MediaElement]] = {kind: {} for kind in MediaType}
 
-    def link(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
-        """Let media of these types flow to `sink`: where the subclass has a transport, it does so here."""
+    def origin(self, kind: MediaType) -> MediaElement | None:
+        """Where media that leaves this element comes from: itself, or what is before the joints."""
+        element, seen = self, {self.id}
+        while element.passes_on:
+            source = element.sources.get(kind)
+            if source is None or source.id in seen:
+                return None
+            seen.add(source.id)
+            element = source
+        return element
 
-    def unlink(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
-        """End what `link` began."""
+    def receivers(self, kind: MediaType) -> list[MediaElement]:
+        """Where media that enters this element ends: itself, or all that is behind the joints."""
+        found: list[MediaElement] = []
+        ahead, seen = [self], {self.id}
+        while ahead:
+            element = ahead.pop()
+            if not element.passes_on:
+                found.append(element)
+                continue
+            for sink in element.sinks[kind].values():
+                if sink.id not in seen:
+                    seen.add(sink.id)
+                    ahead.append(sink)
+        return found
+
+    def feed(self, kind: MediaType, origin: MediaElement | None) -> None:
+        """Take media of that type from `origin`, or none: where the subclass has a transport, it does so here."""
+
+    def _route(self, sink: MediaElement, kind: MediaType) -> None:
+        """After a connection came or went: let all that `sink` reaches take media from where it comes now."""
+        source = sink.sources.get(kind)
+        origin = None if source is None else source.origin(kind)
+        for receiver in sink.receivers(kind):
+            receiver.feed(kind, origin)
 
     def connect(self, arguments: Arguments) -> None:
         """Connect to a sink; a source that the sink had for a type is disconnected from it first."""
         sink, kinds = self._sink_and_kinds(arguments)
         if sink.pipeline is not self.pipeline:
             raise ConnectError
-        kinds = [kind for kind in kinds if sink.sources.get(kind) is not self]
-        for kind in kinds:
+        for kind in [kind for kind in kinds if sink.sources.get(kind) is not self]:
             if (previous := sink.sources.get(kind)) is not None:
                 previous.disconnect_from(sink, [kind])
-        self.link(sink, kinds)
-        for kind in kinds:
             sink.sources[kind] = self
             self.sinks[kind][sink.id] = sink
+            self._route(sink, kind)
             self._emit_connection("ElementConnected", sink, kind)
 
     def disconnect(self, arguments: Arguments) -> None:
@@ -190,11 +249,10 @@ class MediaElement(MediaObject):
 
     def disconnect_from(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
         """Disconnect a sink; types that are not connected are passed over, as in Kurento."""
-        kinds = [kind for kind in kinds if sink.sources.get(kind) is self]
-        self.unlink(sink, kinds)
-        for kind in kinds:
+        for kind in [kind for kind in kinds if sink.sources.get(kind) is self]:
             del sink.sources[kind]
             del self.sinks[kind][sink.id]
+            self._route(sink, kind)
             self._emit_connection("ElementDisconnected", sink, kind)
 
     def dispose(self) -> None:
@@ -230,12 +288,41 @@ class MediaElement(MediaObject):
         kinds = _wanted_kinds(arguments)
         return [_connection(self, sink, kind) for kind in kinds for sink in self.sinks[kind].values()]
 
+    def is_media_flowing_in(self, kind: MediaType) -> bool:
+        """Whether media of that type comes in from a source."""
+        raise NotImplementedError
+
+    def is_media_flowing_out(self, kind: MediaType) -> bool:
+        """Whether there is media of that type for sinks."""
+        raise NotImplementedError
+
+    def is_media_transcoding(self, arguments: Arguments) -> bool:
+        arguments.enumeration("mediaType", MediaType)
+        return False
+
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **MediaObject.OPERATIONS,
         "connect": connect,
         "disconnect": disconnect,
+        "dumpGstreamerDot": _NO_GSTREAMER,
+        "getEncoderBitrate": _NO_ENCODER,
+        "getGstreamerDot": _NO_GSTREAMER,
+        "getMaxEncoderBitrate": _NO_ENCODER,
+        "getMinEncoderBitrate": _NO_ENCODER,
         "getSinkConnections": get_sink_connections,
         "getSourceConnections": get_source_connections,
+        "isMediaFlowingIn": lambda self, given: self.is_media_flowing_in(
+            given.enumeration("mediaType", MediaType)
+        ),
+        "isMediaFlowingOut": lambda self, given: self.is_media_flowing_out(
+            given.enumeration("mediaType", MediaType)
+        ),
+        "isMediaTranscoding": is_media_transcoding,
+        "setAudioFormat": _NO_ENCODER,
+        "setEncoderBitrate": _NO_ENCODER,
+        "setMaxEncoderBitrate": _NO_ENCODER,
+        "setMinEncoderBitrate": _NO_ENCODER,
+        "setVideoFormat": _NO_ENCODER,
     }
 
 

@@ -5,24 +5,30 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
+from roomfsm.mediaserver.extensions import AUDIO_LEVEL, TRANSPORT_CC, OutgoingExtensions
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     AlreadyNegotiated,
+    AnswerAlreadyProcessed,
     DtlsState,
     IceState,
     LocalCandidate,
     MediaKind,
+    OfferNotGenerated,
     PeerClosed,
     PeerObserver,
     PeerStats,
     Refusal,
     SdpError,
 )
-from roomfsm.mediaserver.sdp import parse_offer
+from roomfsm.mediaserver.offer import propose, read_answer
+from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
+from roomfsm.mediaserver.transport_cc import Feedback
 
 _KILOBIT = 1000
 
@@ -32,6 +38,8 @@ class PeerContext(Outlet, Network, Protocol):
 
     def now(self) -> float: ...
 
+    def arrival_time(self) -> float: ...
+
     def forget(self, peer: "Peer") -> None: ...
 
 
@@ -39,8 +47,8 @@ class Peer:
     """Made by :meth:`~roomfsm.mediaserver.engine.Engine.open_peer`; ends with :meth:`close`.
 
     All methods are synchronous, for the engine's thread; all but `close` raise :class:`PeerClosed` after it.
-    The bandwidths are kbit/s, 0 is unlimited: `send` bounds what this viewer's estimate can ask of its source,
-    `receive` what is asked of this publisher.
+    The bandwidths are kbit/s, 0 or less is unlimited: `send` bounds what this viewer's estimate can ask of its
+    source, `receive` what is asked of this publisher.
     """
 
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
@@ -50,12 +58,20 @@ class Peer:
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._by_payload_type: dict[int, Track] = {}
+        self._by_repair_payload_type: dict[int, Track] = {}
+        self._feedback: Feedback | None = None
+        """About every packet from the browser, where transport-cc was agreed on."""
         self._media_lines: list[tuple[str, int]] = []
-        """mid and index of each accepted m-line."""
+        """mid and index of each m-line that was accepted, or that we offered."""
+        self._offered: Offer | None = None
         self._connected = False
-        self._report_time = 0.0
+        most = context.settings.max_retransmissions
+        self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
         self.remote_description: str | None = None
+        self.direction = Direction.SENDRECV
+        """What this peer does at most, whatever is offered to it."""
+        self.max_audio_receive_bandwidth = 0
         self.max_video_send_bandwidth = 0
         self.min_video_send_bandwidth = 0
         self.max_video_receive_bandwidth = 0
@@ -64,56 +80,119 @@ class Peer:
     # Negotiation
 
     def process_offer(self, offer: str) -> str:
-        """Answer an SDP offer. Raises :class:`SdpError`, or :class:`AlreadyNegotiated` after a success."""
+        """Answer an SDP offer.
+
+        Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
+        :class:`AlreadyNegotiated` after a success.
+        """
+        self._check_unnegotiated()
+        self._check_length(offer)
+        parsed = parse_offer(offer)
+        for section in parsed.sections:
+            section.direction = section.direction.limited_to(self.direction.reversed())
+        accepted = accept(parsed, self._source_codecs(), self._viewer_codecs())
+        answer = write_answer(parsed, accepted, self._local_transport("passive"))
+        self.remote_description, self.local_description = offer, answer
+        self._name_media_lines(accepted)
+        self.start(accepted, dtls_client=False)
+        return answer
+
+    def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
+        """Make an SDP offer of these kinds. Raises :class:`NoCommonCodec` if what this viewer's source sends is
+        not to be offered, or :class:`AlreadyNegotiated` after a success."""
+        self._check_unnegotiated()
+        offered, proposed = propose(kinds, self.direction, self._source_codecs(), self._viewer_codecs())
+        offer = write_answer(offered, proposed, self._local_transport("actpass"))
+        self._offered, self.local_description = offered, offer
+        self._name_media_lines(proposed)
+        return offer
+
+    def process_answer(self, answer: str) -> None:
+        """Take the answer to our offer. Raises :class:`SdpError` or, if this is a viewer that cannot decode its
+        source, :class:`NoCommonCodec`, and then another answer may come; :class:`OfferNotGenerated`, or
+        :class:`AnswerAlreadyProcessed` after a success."""
+        self._check_open()
+        if self._offered is None:
+            raise OfferNotGenerated("the peer has made no offer")
+        if self.remote_description is not None:
+            raise AnswerAlreadyProcessed("the peer has taken an answer already")
+        self._check_length(answer)
+        answered = read_answer(answer, self._offered, self._source_codecs())
+        self.remote_description = answer
+        self.start(answered.accepted, dtls_client=answered.dtls_client)
+
+    def _check_unnegotiated(self) -> None:
         self._check_open()
         if self.local_description is not None:
-            raise AlreadyNegotiated("the peer has already answered an offer")
-        settings = self._context.settings
-        if len(offer) > settings.max_sdp:
-            raise SdpError(f"the offer is longer than {settings.max_sdp} characters")
-        parsed = parse_offer(offer)
-        sources = {
+            raise AlreadyNegotiated("the peer has already answered or made an offer")
+
+    def _check_length(self, description: str) -> None:
+        limit = self._context.settings.max_sdp
+        if len(description) > limit:
+            raise SdpError(f"the description is longer than {limit} characters")
+
+    def _source_codecs(self) -> dict[MediaKind, Codec]:
+        """The codecs of the streams that this peer is connected to, where they are known."""
+        return {
             kind: sink.source.codec
             for kind, sink in self._sinks.items()
             if sink.source is not None and sink.source.codec is not None
         }
-        accepted = accept(parsed, sources)
-        ice = self._transport.ice
-        answer = write_answer(
-            parsed,
-            accepted,
-            LocalTransport(
-                ice.ufrag,
-                ice.password,
-                self._context.identity.fingerprint,
-                self._context.candidates,
-                self._context.ssrcs,
-                self._context.cname,
-                secrets.token_hex(8),
-                self.max_video_receive_bandwidth,
-            ),
-        )
-        self.remote_description, self.local_description = offer, answer
-        self._start(accepted)
-        return answer
 
-    def _start(self, accepted: Sequence[AcceptedMedia]) -> None:
-        self._media_lines = [(media.mid, media.index) for media in accepted]
+    def _viewer_codecs(self) -> dict[MediaKind, list[tuple[Codec, ...]]]:
+        """What each viewer that is connected already can decode."""
+        return {kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()}
+
+    def _local_transport(self, setup: str) -> LocalTransport:
+        ice, context = self._transport.ice, self._context
+        return LocalTransport(
+            ice.ufrag,
+            ice.password,
+            context.identity.fingerprint,
+            context.candidates,
+            context.ssrcs,
+            context.cname,
+            secrets.token_hex(8),
+            max(0, self.max_video_receive_bandwidth),
+            context.repair_ssrc,
+            max(0, self.max_audio_receive_bandwidth),
+            setup,
+        )
+
+    def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
+        self._media_lines = [(one.mid, one.index) for one in media]
+
+    def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
+        """Do what was agreed on, here or by another process that speaks for us."""
         if accepted:
             section = accepted[0].section
             for candidate in section.candidates:
                 self._transport.ice.add_remote_candidate(candidate)
-            self._transport.start(section.fingerprints[0], self._context.now())
+            self._transport.start(section.fingerprints[0], self._context.now(), dtls_client=dtls_client)
         for media in accepted:
             if media.direction.receives:
-                track = self._tracks[media.kind]
-                self._by_payload_type[media.codecs[0].payload_type] = track
-                track.negotiated(media.codecs[0])
+                self._start_receiving(media)
             if media.direction.sends:
                 sink = self._sinks[media.kind]
                 sink.codecs = media.codecs
-                sink.abs_send_time = media.abs_send_time
+                sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                 sink.refresh()
+
+    def _start_receiving(self, media: AcceptedMedia) -> None:
+        track, codec = self._tracks[media.kind], media.codecs[0]
+        self._by_payload_type[codec.payload_type] = track
+        if codec.rtx is not None:
+            self._by_repair_payload_type[codec.rtx] = track
+        numbered = media.extensions.get(TRANSPORT_CC, 0)
+        if numbered:
+            if self._feedback is None:
+                self._feedback = Feedback(
+                    self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp, self._context.arrival_time
+                )
+            for payload_type in (codec.payload_type, codec.rtx):
+                if payload_type is not None:
+                    self._feedback.extensions[payload_type] = numbered
+        track.negotiated(codec, media.extensions.get(AUDIO_LEVEL, 0))
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
         """Our candidates for each m-line that was accepted; the answer has them too."""
@@ -145,8 +224,33 @@ class Peer:
         """Undo :meth:`connect`; what is not connected is passed over."""
         self._check_open()
         for kind in kinds:
-            if sink._sinks[kind].source is self._tracks[kind]:
-                sink._sinks[kind].follow(None)
+            followed = sink._sinks.get(kind)
+            if followed is not None and followed.source is self._tracks[kind]:
+                followed.follow(None)
+
+    def track(self, kind: MediaKind) -> Track:
+        """What this peer's browser sends."""
+        return self._tracks[kind]
+
+    def source(self, kind: MediaKind) -> object:
+        """The track that this peer's browser gets; None without one."""
+        sink = self._sinks.get(kind)
+        return None if sink is None else sink.source
+
+    def follow(self, kind: MediaKind, source: Track | None) -> None:
+        """Send this peer's browser a track, of whatever peer, in place of its earlier source; or none."""
+        self._check_open()
+        self._sinks[kind].follow(source)
+
+    @property
+    def ice_credentials(self) -> tuple[str, str]:
+        """ufrag and password of our end."""
+        ice = self._transport.ice
+        return ice.ufrag, ice.password
+
+    def use_ice_credentials(self, ufrag: str, password: str) -> None:
+        """Before negotiation: those that another process has told the browser."""
+        self._transport.ice.use_credentials(ufrag, password)
 
     def request_keyframe(self) -> None:
         """Ask this peer's browser, if it sends video, else the source of the video that it gets."""
@@ -175,8 +279,13 @@ class Peer:
         for track in self._tracks.values():
             track.close()
             self._context.attention.discard(track)
+        if self._feedback is not None:
+            self._context.attention.discard(self._feedback)
         for sink in self._sinks.values():
             sink.follow(None)
+        # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
+        self._tracks, self._sinks, self._by_payload_type, self._by_repair_payload_type = {}, {}, {}, {}
+        self._feedback = None
         self._transport.close()
         self._context.forget(self)
 
@@ -214,10 +323,19 @@ class Peer:
                 self._observer.media_connection_changed(usable)
 
     def rtp_received(self, packet: bytes, now: float) -> None:
-        track = self._by_payload_type.get(packet[1] & 0x7F)
-        refusal = Refusal.RTP_UNKNOWN_PAYLOAD if track is None else track.receive(packet, now)
+        payload_type = packet[1] & 0x7F
+        track = self._by_payload_type.get(payload_type)
+        if track is not None:
+            refusal = track.receive(packet, now)
+        elif (track := self._by_repair_payload_type.get(payload_type)) is not None:
+            refusal = track.receive_repair(packet, now)
+        else:
+            refusal = Refusal.RTP_UNKNOWN_PAYLOAD
         if refusal is not None:
             self._context.refuse(refusal)
+        feedback = self._feedback
+        if feedback is not None and packet[0] & 0x10 and feedback.received(packet, now):
+            self._context.attention.add(feedback)
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
@@ -225,23 +343,28 @@ class Peer:
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
+        # Of many of one SSRC the last will do: each goes to every viewer.
+        reports: dict[int, rtcp.SenderReport] = {}
         for packet in packets:
             match packet:
                 case rtcp.SenderReport():
-                    for track in self._tracks.values():
-                        track.sender_report(packet, now)
+                    reports[packet.ssrc] = packet
                 case rtcp.Nack():
-                    self._retransmit(packet)
+                    self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     self._pass_on_keyframe_request()
                 case rtcp.Remb():
                     video = self._sinks[MediaKind.VIDEO]
                     video.remb, video.remb_time = packet.bitrate, now
+        for report in reports.values():
+            for track in self._tracks.values():
+                track.sender_report(report, now)
 
-    def _retransmit(self, nack: rtcp.Nack) -> None:
+    def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
         for kind, sink in self._sinks.items():
             if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
-                sink.source.retransmit(sink, nack.sequence_numbers)
+                numbers = tuple(dict.fromkeys(nack.sequence_numbers))
+                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
 
     def _pass_on_keyframe_request(self) -> None:
         sink = self._sinks[MediaKind.VIDEO]
@@ -253,11 +376,11 @@ class Peer:
 
     @property
     def receive_limits(self) -> tuple[int, int]:
-        return self.min_video_receive_bandwidth * _KILOBIT, self.max_video_receive_bandwidth * _KILOBIT
+        return _limits(self.min_video_receive_bandwidth, self.max_video_receive_bandwidth)
 
     @property
     def send_limits(self) -> tuple[int, int]:
-        return self.min_video_send_bandwidth * _KILOBIT, self.max_video_send_bandwidth * _KILOBIT
+        return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._transport.send_rtcp(compound)
@@ -269,6 +392,10 @@ class Peer:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         if self._observer is not None:
             self._observer.sending_changed(kind, flowing)
+
+    def codec_mismatched(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.codec_mismatched(reason)
 
     # Called by the engine's clock
 
@@ -288,3 +415,8 @@ class Peer:
                 + rtcp.source_description(ours, self._context.cname)
                 + b"".join(estimate for _, estimate in reports)
             )
+
+
+def _limits(least: int, greatest: int) -> tuple[int, int]:
+    """Two bandwidths in bit/s."""
+    return max(0, least) * _KILOBIT, max(0, greatest) * _KILOBIT

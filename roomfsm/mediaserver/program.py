@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import structlog
 import trio
 
-from roomfsm.mediaserver.engine import EngineSettings, open_engine
+from roomfsm.mediaserver.engine import Engine, EngineSettings, freeze_garbage, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.registry import Objects
 from roomfsm.mediaserver.server import open_websocket_server
+from roomfsm.mediaserver.workers import Workers, open_workers
 
 log = structlog.get_logger()
 
@@ -28,7 +30,10 @@ class MediaServerSettings:
     """0: the system chooses."""
     media_host: str = EngineSettings().host
     media_port: int = EngineSettings().port
+    """The UDP port, or the first of as many as there are workers; 0: the system chooses each."""
     announced_addresses: tuple[str, ...] = ()
+    workers: int = 1
+    """Processes that move media; of one, the process that serves the protocol does it itself."""
     exit_with_parent: bool = False
     """End when the standard input does."""
     limits: Limits = field(default_factory=Limits)
@@ -36,7 +41,10 @@ class MediaServerSettings:
     @property
     def engine(self) -> EngineSettings:
         return EngineSettings(
-            host=self.media_host, port=self.media_port, announced_addresses=self.announced_addresses
+            host=self.media_host,
+            port=self.media_port,
+            announced_addresses=self.announced_addresses,
+            max_peers=self.limits.max_endpoints,
         )
 
 
@@ -55,7 +63,10 @@ async def run(
 
     Raises `OSError` where an address cannot be bound.
     """
-    async with open_engine(settings.engine) as engine:
+    opening: AbstractAsyncContextManager[Engine | Workers] = open_engine(settings.engine)
+    if settings.workers > 1:
+        opening = open_workers(settings.engine, settings.workers)
+    async with opening as engine:
         objects = Objects(engine, settings.limits)
         try:
             async with open_websocket_server(objects, settings.limits, settings.host, settings.port) as server:
@@ -71,6 +82,7 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(run, settings)
+            freeze_garbage()
             announce(ready)
             if settings.exit_with_parent:
                 nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)

@@ -8,6 +8,8 @@ _MAX_DROPOUT = 3000
 """A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""
 _MAX_MISSING = 512
 """More missing packets than this are not asked for: a keyframe is cheaper."""
+_MAX_ASKED = 256
+"""Of one NACK, so that it stays within a datagram whatever the numbers."""
 
 
 class Reception:
@@ -37,6 +39,7 @@ class Reception:
         "nacks",
         "octets",
         "packets",
+        "repaired",
         "ssrc",
     )
 
@@ -53,6 +56,8 @@ class Reception:
         self._shift = first - sequence_number
         self.packets = 0
         self.octets = 0
+        self.repaired = 0
+        """Of `packets`, those that came as retransmissions in another stream: to the sender they are lost."""
         self.jitter = 0.0
         """In timestamp units."""
         self._transit: float | None = None
@@ -102,14 +107,17 @@ class Reception:
             self.missing.clear()
             self.keyframe_wanted = True
         else:
-            self.missing.update((number, (0, now)) for number in range(start, end))
+            due = now + self._settings.nack_delay
+            self.missing.update((number, (0, due)) for number in range(start, end))
 
     def nacks_due(self, now: float) -> list[int]:
         """The sequence numbers, as the sender counts, to ask for now; each try is counted."""
-        due = []
+        due: list[int] = []
         for number, (tries, when) in list(self.missing.items()):
             if now < when:
                 continue
+            if len(due) >= _MAX_ASKED:
+                break
             if tries >= self._settings.nack_tries:
                 del self.missing[number]
                 self.keyframe_wanted = True
@@ -126,14 +134,19 @@ class Reception:
     @property
     def lost(self) -> int:
         """Cumulative, negative with duplicates (RFC 3550 section 6.4.1)."""
-        return self.highest - self._first + 1 - self.packets
+        return self.highest - self._first + 1 - self._came_themselves
+
+    @property
+    def _came_themselves(self) -> int:
+        return self.packets - self.repaired
 
     def report(self, now: float) -> ReportBlock:
         """The block of the next receiver report; starts a new interval for the fraction lost."""
         expected = self.highest - self._first + 1
         interval = expected - self._expected_prior
-        lost = interval - (self.packets - self._received_prior)
-        self._expected_prior, self._received_prior = expected, self.packets
+        received = self._came_themselves
+        lost = interval - (received - self._received_prior)
+        self._expected_prior, self._received_prior = expected, received
         delay = int((now - self._last_report_time) * 65536) if self._last_report else 0
         return ReportBlock(
             self.ssrc,

@@ -15,6 +15,7 @@ from roomfsm.mediaserver.errors import (
     UnexpectedError,
 )
 from roomfsm.mediaserver.objects import MediaObject, MediaPipeline
+from roomfsm.mediaserver.pass_through import PassThrough
 from roomfsm.mediaserver.server_manager import ServerManager
 from roomfsm.mediaserver.sessions import Session, Sessions
 from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
@@ -22,9 +23,11 @@ from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
 if TYPE_CHECKING:
     from roomfsm.mediaserver.engine import Engine
     from roomfsm.mediaserver.limits import Limits
+    from roomfsm.mediaserver.workers import Workers
 
 FACTORIES: Mapping[str, Callable[[Objects, Arguments], MediaObject]] = {
     "MediaPipeline": MediaPipeline,
+    "PassThrough": PassThrough,
     "WebRtcEndpoint": WebRtcEndpoint,
 }
 """What `create` can make, by the type's name; `kurento.` may stand before it."""
@@ -36,7 +39,7 @@ NEWREF = "newref:"
 class Objects:
     """Every object by id; an object lives until it is released, or the last session that touched it ends."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine | Workers, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self.sessions = Sessions(limits)
@@ -72,14 +75,17 @@ class Objects:
     def create(self, type_: str, arguments: Arguments, session: Session) -> MediaObject:
         """Make an object that `session` holds.
 
-        Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where the
-        session holds `max_objects_per_session`, or there is no room for the session or in the engine.
+        Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where
+        there are `max_objects`, the session holds `max_objects_per_session`, or there is no room for the session
+        or in the engine.
         """
         factory = FACTORIES.get(type_.removeprefix("kurento."))
         if factory is None:
             raise FactoryNotFoundError(type_)
+        if len(self._by_id) >= self.limits.max_objects:
+            raise NotEnoughResourcesError(f"Too many objects: {self.limits.max_objects}")
         if len(session.objects) >= self.limits.max_objects_per_session:
-            raise NotEnoughResourcesError(f"Too many objects: {self.limits.max_objects_per_session}")
+            raise NotEnoughResourcesError(f"Too many objects of a session: {self.limits.max_objects_per_session}")
         self.sessions.require_room(session)
         created = factory(self, arguments)
         self._by_id[created.id] = created

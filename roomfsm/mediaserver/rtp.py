@@ -1,14 +1,15 @@
-"""RTP packets (RFC 3550 section 5.1): where the payload begins, and whether a keyframe begins there."""
+"""RTP packets (RFC 3550 section 5.1): where the payload begins, and whether with a keyframe; retransmissions."""
 
 from collections.abc import Callable
 
 HEADER_LENGTH = 12
-ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-_ABS_SEND_TIME_RATE = 1 << 18
 _H264_IDR = 5
 _H264_SPS = 7
 _H264_STAP_A = 24
 _H264_FU_A = 28
+_VP9_PICTURE_ID, _VP9_INTER_PREDICTED, _VP9_LAYERS, _VP9_BEGINNING = 0x80, 0x40, 0x20, 0x08
+_VP9_SPATIAL_ID = 0x0E
+_AV1_CONTINUES, _AV1_NEW_SEQUENCE = 0x80, 0x08
 
 
 class RtpError(ValueError):
@@ -32,21 +33,33 @@ def payload_offset(packet: bytes) -> int:
 
 
 def without_extension(packet: bytes, payload: int) -> bytes:
-    """The packet without its header extension: none is negotiated, so nobody would understand it."""
+    """The packet without its header extension, whose ids no viewer would understand."""
     csrc_end = HEADER_LENGTH + 4 * (packet[0] & 0x0F)
     return bytes((packet[0] & 0xEF,)) + packet[1:csrc_end] + packet[payload:]
 
 
-def with_abs_send_time(packet: bytes, extension_id: int, time: float) -> bytes:
-    """Insert the header extension abs-send-time, in the one-byte form of RFC 8285, into a packet that has none.
+def original(packet: bytes, ssrc: int, payload_type: int) -> bytes | None:
+    """The packet that a retransmission (RFC 4588 section 4) repeats, None if that is nothing but padding.
 
-    `time`: seconds of any clock. The same packet must always get the same time: SRTP is not safe for two packets
-    of one number that differ.
+    `ssrc`, `payload_type`: of the original stream. Raises :class:`RtpError`.
     """
-    csrc_end = HEADER_LENGTH + 4 * (packet[0] & 0x0F)
-    stamp = int(time * _ABS_SEND_TIME_RATE) & 0xFFFFFF
-    extension = (0xBEDE0001 << 32 | (extension_id << 4 | 2) << 24 | stamp).to_bytes(8)
-    return bytes((packet[0] | 0x10,)) + packet[1:csrc_end] + extension + packet[csrc_end:]
+    payload, end = payload_offset(packet), len(packet)
+    if packet[0] & 0x20:
+        end -= packet[-1]
+    if end == payload:
+        return None
+    if end < payload + 2:
+        raise RtpError("no original sequence number")
+    return b"".join(
+        (
+            bytes((packet[0] & 0xDF, packet[1] & 0x80 | payload_type)),
+            packet[payload : payload + 2],
+            packet[4:8],
+            ssrc.to_bytes(4),
+            packet[HEADER_LENGTH:payload],
+            packet[payload + 2 : end],
+        )
+    )
 
 
 def vp8_keyframe_start(packet: bytes, offset: int) -> bool:
@@ -88,12 +101,41 @@ def h264_keyframe_start(packet: bytes, offset: int) -> bool:
             offset += 2 + int.from_bytes(packet[offset : offset + 2])
         return False
     if kind == _H264_FU_A:
-        return offset + 1 < size and bool(packet[offset + 1] & 0x80) and packet[offset + 1] & 0x1F == _H264_IDR
+        if offset + 1 >= size or not packet[offset + 1] & 0x80:
+            return False
+        kind = packet[offset + 1] & 0x1F
     return kind in (_H264_IDR, _H264_SPS)
+
+
+def vp9_keyframe_start(packet: bytes, offset: int) -> bool:
+    """Whether the VP9 payload at `offset` begins a keyframe (RFC 9628 section 4.2): of layers, the lowest."""
+    size = len(packet)
+    if offset >= size:
+        return False
+    first = packet[offset]
+    if first & _VP9_INTER_PREDICTED or not first & _VP9_BEGINNING:
+        return False
+    if not first & _VP9_LAYERS:
+        return True
+    offset += 1
+    if first & _VP9_PICTURE_ID:
+        if offset >= size:
+            return False
+        offset += 2 if packet[offset] & 0x80 else 1
+    return offset < size and not packet[offset] & _VP9_SPATIAL_ID
+
+
+def av1_keyframe_start(packet: bytes, offset: int) -> bool:
+    """Whether the AV1 payload at `offset` begins a coded video sequence (RTP Payload Format For AV1, 4.4)."""
+    if offset >= len(packet):
+        return False
+    return packet[offset] & (_AV1_CONTINUES | _AV1_NEW_SEQUENCE) == _AV1_NEW_SEQUENCE
 
 
 KEYFRAME_STARTS: dict[str, Callable[[bytes, int], bool]] = {
     "VP8": vp8_keyframe_start,
+    "VP9": vp9_keyframe_start,
     "H264": h264_keyframe_start,
+    "AV1": av1_keyframe_start,
 }
 """By the codec's name, in capitals."""

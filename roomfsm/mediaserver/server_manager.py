@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 MANAGER_ID = "manager_ServerManager"
 
-MODULES = {"core": ("MediaPipeline",), "elements": ("WebRtcEndpoint",)}
-"""Kurento's modules, with the types of theirs that can be created here."""
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "core": ("MediaPipeline", "PassThrough"),
+    "elements": ("WebRtcEndpoint",),
+    "filters": (),
+}
+"""Kurento's modules, with the types of theirs that can be created here. Its own clients insist on all three."""
 
 MAX_CPU_INTERVAL = 10_000
 """Milliseconds: the socket that asks `getUsedCpu` is not served meanwhile."""

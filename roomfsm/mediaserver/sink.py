@@ -3,10 +3,11 @@
 import struct
 from typing import Any, NamedTuple, Protocol
 
+from roomfsm.mediaserver.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import MediaKind, SendingStats
-from roomfsm.mediaserver.rtp import with_abs_send_time
-from roomfsm.mediaserver.sdp import Codec, matching_codec
+from roomfsm.mediaserver.ring import KeptPacket
+from roomfsm.mediaserver.sdp import Codec, matching_codec, mismatch
 
 _FIXED = struct.Struct("!BBHII")
 _REMB_LIFE = 5.0
@@ -24,6 +25,8 @@ class Viewer(Protocol):
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def codec_mismatched(self, reason: str) -> None: ...
+
 
 class Source(Protocol):
     """What a sink takes its media from: a :class:`~roomfsm.mediaserver.track.Track`."""
@@ -35,7 +38,7 @@ class Source(Protocol):
 
     def leave(self, sink: "Sink") -> None: ...
 
-    def retransmit(self, sink: "Sink", sequence_numbers: tuple[int, ...]) -> None: ...
+    def retransmit(self, sink: "Sink", sequence_numbers: tuple[int, ...], now: float) -> None: ...
 
     def request_keyframe(self) -> None: ...
 
@@ -52,13 +55,15 @@ class Sink:
     """One kind of media that goes to one peer's browser."""
 
     __slots__ = (
+        "_mismatched",
         "_octets_before",
         "_packets_before",
-        "abs_send_time",
+        "_repair_sequence_number",
         "address",
         "codec",
         "codecs",
         "continuation",
+        "extensions",
         "flowing",
         "group",
         "handle",
@@ -80,8 +85,7 @@ class Sink:
         self.viewer = viewer
         self.codecs: tuple[Codec, ...] = ()
         """Negotiated for sending; empty before the answer, or if the browser does not receive this kind."""
-        self.abs_send_time = 0
-        """The negotiated header extension's id; 0 is none."""
+        self.extensions = OutgoingExtensions()
         self.codec: Codec | None = None
         """Of `codecs`, the one that fits `source`."""
         self.source: Source | None = None
@@ -100,6 +104,9 @@ class Sink:
         self.nacks = 0
         self.keyframe_requests = 0
         self.retransmitted = 0
+        self._mismatched = False
+        """That `source` does not fit was told."""
+        self._repair_sequence_number = 0
         self._packets_before = 0
         self._octets_before = 0
 
@@ -111,6 +118,7 @@ class Sink:
             self.source.leave(self)
             self.source.sinks.discard(self)
         self.source = source
+        self._mismatched = False
         if source is not None:
             source.sinks.add(self)
         self.refresh()
@@ -120,11 +128,15 @@ class Sink:
         source = self.source
         if source is None:
             return
-        self.codec = matching_codec(list(self.codecs), source.codec) if source.codec and self.codecs else None
+        wanted = source.codec if self.codecs else None
+        self.codec = matching_codec(self.codecs, wanted) if wanted else None
         if self.codec is None or not self.open:
             source.leave(self)
         elif self.group is None:
             source.admit(self)
+        if wanted is not None and self.codec is None and not self._mismatched:
+            self._mismatched = True
+            self.viewer.codec_mismatched(mismatch(self.kind, wanted, self.codecs))
 
     def set_flowing(self, flowing: bool) -> None:
         if flowing != self.flowing:
@@ -141,6 +153,11 @@ class Sink:
         self.group = None
         self._packets_before += group.packets
         self._octets_before += group.octets
+
+    def next_repair_sequence_number(self) -> int:
+        """Of retransmissions, which are a stream of their own for each viewer (RFC 4588 section 5)."""
+        self._repair_sequence_number = (self._repair_sequence_number + 1) & 0xFFFF
+        return self._repair_sequence_number
 
     def replayed(self, packets: list[bytes]) -> None:
         """Count packets that went to this sink alone before it shared its group's."""
@@ -179,7 +196,8 @@ class Group:
     """The sinks of a track that get byte for byte the same packets before protection."""
 
     __slots__ = (
-        "abs_send_time",
+        "_writer",
+        "extensions",
         "octets",
         "packets",
         "payload_type",
@@ -192,12 +210,18 @@ class Group:
     )
 
     def __init__(
-        self, payload_type: int, sequence_offset: int, timestamp_offset: int, abs_send_time: int, ssrc: int
+        self,
+        payload_type: int,
+        sequence_offset: int,
+        timestamp_offset: int,
+        extensions: OutgoingExtensions,
+        ssrc: int,
     ) -> None:
         self.payload_type = payload_type
         self.sequence_offset = sequence_offset
         self.timestamp_offset = timestamp_offset
-        self.abs_send_time = abs_send_time
+        self.extensions = extensions
+        self._writer = ExtensionWriter(extensions)
         self.ssrc = ssrc
         self.start = 0
         """Packets before this extended number are not passed on: their numbers may have been used."""
@@ -207,18 +231,38 @@ class Group:
         self.octets = 0
 
     @property
-    def key(self) -> tuple[int, int, int, int]:
-        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.abs_send_time
+    def key(self) -> tuple[int, int, int, OutgoingExtensions]:
+        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.extensions
 
-    def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes) -> bytes:
-        rewritten = (
-            _FIXED.pack(
-                packet[0],
-                (packet[1] & 0x80) | self.payload_type,
-                (extended + self.sequence_offset) & 0xFFFF,
-                (timestamp + self.timestamp_offset) & 0xFFFFFFFF,
-                self.ssrc,
-            )
-            + packet[12:]
+    def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes, level: bytes = b"") -> bytes:
+        """The packet as this group gets it; `level` is the audio level's byte, if known."""
+        extension = self._writer.write(time, level)
+        first = packet[0]
+        head = _FIXED.pack(
+            first | 0x10 if extension else first,
+            (packet[1] & 0x80) | self.payload_type,
+            (extended + self.sequence_offset) & 0xFFFF,
+            (timestamp + self.timestamp_offset) & 0xFFFFFFFF,
+            self.ssrc,
         )
-        return with_abs_send_time(rewritten, self.abs_send_time, time) if self.abs_send_time else rewritten
+        if not extension:
+            return head + packet[12:]
+        payload = 12 + 4 * (first & 0x0F)
+        return head + packet[12:payload] + extension + packet[payload:]
+
+    def repair(self, kept: KeptPacket, time: float, payload_type: int, sequence_number: int, ssrc: int) -> bytes:
+        """The packet as a retransmission in a stream of its own: its number stands before the payload (RFC 4588
+        section 4)."""
+        extended, timestamp, _, packet = kept
+        extension = self._writer.write(time, b"")
+        first = packet[0]
+        payload = 12 + 4 * (first & 0x0F)
+        head = _FIXED.pack(
+            first | 0x10 if extension else first,
+            (packet[1] & 0x80) | payload_type,
+            sequence_number,
+            (timestamp + self.timestamp_offset) & 0xFFFFFFFF,
+            ssrc,
+        )
+        original = ((extended + self.sequence_offset) & 0xFFFF).to_bytes(2)
+        return head + packet[12:payload] + extension + original + packet[payload:]

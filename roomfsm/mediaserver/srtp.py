@@ -1,5 +1,6 @@
 """SRTP sessions (RFC 3711, RFC 7714) on libsrtp, and protection in place for the sender's hot path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,12 +12,14 @@ from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi, lib
 
 _REPLAY_WINDOW = 1024
+MAX_SSRCS = 32
+"""Of one peer: libsrtp keeps a state for each, and looks through all of them for each packet."""
 MAX_PACKET = 1500
 """Bytes of an SRTP packet that libsrtp's binding takes."""
 
 
 class SrtpError(Exception):
-    """A packet that libsrtp refuses: not authentic, replayed, malformed or too long."""
+    """A packet that is refused: not authentic, replayed, malformed, too long, or of one SSRC too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +58,30 @@ def _session(profile: SrtpProfile, key: bytes, direction: int) -> Session:
 class SrtpReceiver:
     """Unprotects what one peer sends. Each method raises :class:`SrtpError`."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "_ssrcs")
 
     def __init__(self, profile: SrtpProfile, key: bytes) -> None:
         self._session = _session(profile, key, Policy.SSRC_ANY_INBOUND)
+        self._ssrcs: set[bytes] = set()
+        """Of the packets that were authentic: those that libsrtp keeps a state for."""
 
     def unprotect(self, packet: bytes) -> bytes:
-        try:
-            return self._session.unprotect(packet)
-        except (pylibsrtp.Error, ValueError) as error:
-            raise SrtpError(str(error)) from error
+        return self._unprotect(self._session.unprotect, packet, packet[8:12])
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
+        return self._unprotect(self._session.unprotect_rtcp, packet, packet[4:8])
+
+    def _unprotect(self, unprotect: Callable[[bytes], bytes], packet: bytes, ssrc: bytes) -> bytes:
+        known = ssrc in self._ssrcs
+        if not known and len(self._ssrcs) >= MAX_SSRCS:
+            raise SrtpError(f"more than {MAX_SSRCS} SSRCs")
         try:
-            return self._session.unprotect_rtcp(packet)
+            plain = unprotect(packet)
         except (pylibsrtp.Error, ValueError) as error:
             raise SrtpError(str(error)) from error
+        if not known:
+            self._ssrcs.add(ssrc)
+        return plain
 
 
 class SrtpSender:

@@ -26,6 +26,8 @@ _COOKIE = 0x2112A442
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
 _FINGERPRINT_XOR = 0x5354554E
+_MAX_ATTRIBUTES = 32
+"""Before MESSAGE-INTEGRITY; a browser's check has about seven. Nothing is authenticated while they are read."""
 
 
 class StunError(ValueError):
@@ -53,7 +55,11 @@ def parse(data: bytes) -> StunMessage:
         raise StunError("bad header")
     attributes: dict[int, bytes] = {}
     offset = 20
+    count = 0
     while offset < size:
+        count += 1
+        if count > _MAX_ATTRIBUTES:
+            raise StunError("too many attributes")
         kind, length = _ATTRIBUTE.unpack_from(data, offset)
         end = offset + 4 + length
         if end > size:

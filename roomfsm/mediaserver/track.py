@@ -8,15 +8,16 @@ another packet SRTP would no longer be safe.
 """
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats, Refusal
 from roomfsm.mediaserver.reception import Reception
 from roomfsm.mediaserver.ring import KeptPacket, PacketRing
-from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, payload_offset, without_extension
+from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, original, payload_offset, without_extension
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 
@@ -26,6 +27,20 @@ _FIRST_CYCLE = 0x10000
 _HANDOVER_SILENCE = 0.3
 """A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
 _REMB_PERCENTILE = 10
+_IDLE_ESTIMATE = (1.2, 2.0)
+"""An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
+_HEADROOM = 1.5
+"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other."""
+_RATE_WEIGHT = 0.5
+_FEW_VIEWERS = 2
+"""Up to so many, the poorest viewer counts."""
+
+
+class Attended(Protocol):
+    """What has something to do for its browser that cannot wait for the reports."""
+
+    def attend(self, now: float) -> bool:
+        """Do what is due; whether there is more to come."""
 
 
 class Outlet(Protocol):
@@ -33,11 +48,13 @@ class Outlet(Protocol):
 
     settings: EngineSettings
     ssrcs: dict[MediaKind, int]
+    repair_ssrc: int
+    """Of retransmissions of video in streams of their own."""
     cname: str
     pending: list[Group]
     """Groups with packets that the current drain brought."""
-    attention: "set[Track]"
-    """Tracks whose :meth:`Track.attend` is to be called soon and again."""
+    attention: set[Attended]
+    """Those to be called soon and again."""
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
 
@@ -57,6 +74,18 @@ class Publisher(Protocol):
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
 
+class Relay(Protocol):
+    """Where a track goes beside its own sinks: another worker's mirror of it."""
+
+    def packet(self, packet: bytes) -> None:
+        """A packet as the publisher numbered it, each once."""
+
+    def sender_report(self, report: rtcp.SenderReport) -> None: ...
+
+    def bitrate(self, now: float) -> int | None:
+        """What its viewers can take, bit/s; None where that is not known."""
+
+
 class Track:
     """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
 
@@ -69,14 +98,18 @@ class Track:
         "_keyframe_time",
         "_outlet",
         "_publisher",
+        "_rate",
+        "_reported",
         "_ring",
         "_timestamp_shift",
+        "audio_level",
         "codec",
         "flowing",
         "keyframes",
         "keyframes_seen",
         "kind",
         "reception",
+        "relays",
         "remb",
         "sinks",
     )
@@ -90,7 +123,8 @@ class Track:
         self.reception: Reception | None = None
         """Of the SSRC that is received now; None before the first packet."""
         self.sinks: set[Sink] = set()
-        self._groups: dict[tuple[int, int, int, int], Group] = {}
+        self.relays: list[Relay] = []
+        self._groups: dict[tuple[int, int, int, OutgoingExtensions], Group] = {}
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
         self._ring: PacketRing | None = None
@@ -98,6 +132,8 @@ class Track:
         self._floor = 0
         """The first extended number of the stream received now; those before it belong to an earlier stream."""
         self._timestamp_shift = 0
+        self.audio_level = 0
+        """The id of this header extension in what the browser sends; 0 is none."""
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
         self._keyframe_start = 0
         self._keyframe_time = float("-inf")
@@ -105,18 +141,45 @@ class Track:
         self.keyframes_seen = 0
         self.flowing = False
         self.remb = 0
+        self._rate = 0.0
+        """What comes from the browser, bit/s, smoothed."""
+        self._reported = (0, 0.0)
+        """Octets and time at the last report."""
 
-    def negotiated(self, codec: Codec) -> None:
-        """The browser will send this codec."""
+    def negotiated(self, codec: Codec, audio_level: int) -> None:
+        """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
         self.codec = codec
+        self.audio_level = audio_level
         self._is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
         if self._is_keyframe_start:
             self._ring = PacketRing(self._outlet.settings.nack_ring)
         for sink in list(self.sinks):
             sink.refresh()
 
+    def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
+        """Take a decrypted packet of the payload type of this track's retransmissions (RFC 4588).
+
+        Browsers also send such that nobody asked for, or that are nothing but padding, to probe the bandwidth:
+        they are passed over.
+        """
+        reception, ring = self.reception, self._ring
+        if reception is None or self.codec is None or ring is None:
+            return None
+        try:
+            restored = original(packet, reception.ssrc, self.codec.payload_type)
+        except RtpError:
+            return Refusal.RTP_MALFORMED
+        if restored is None:
+            return None
+        extended = reception.extend(int.from_bytes(restored[2:4]))
+        if extended > reception.highest or ring.get(extended) is not None:
+            return None
+        reception.repaired += 1
+        return self.receive(restored, now)
+
     def receive(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted packet of this track's payload type and queue it for the sinks."""
+        received = packet
         try:
             payload = payload_offset(packet)
         except RtpError:
@@ -139,7 +202,10 @@ class Track:
             self._outlet.attention.add(self)
         if not self.flowing:
             self._set_flowing(True)
+        level = b""
         if packet[0] & 0x10:
+            if self.audio_level:
+                level = read_extension(packet, payload, self.audio_level)[:1]
             packet = without_extension(packet, payload)
             payload = 12 + 4 * (packet[0] & 0x0F)
         if self._ring is None or self._is_keyframe_start is None:
@@ -157,7 +223,9 @@ class Track:
             if newest or extended >= group.start:
                 if not group.pending:
                     pending.append(group)
-                group.pending.append(group.rewrite(extended, timestamp, now, packet))
+                group.pending.append(group.rewrite(extended, timestamp, now, packet, level))
+        for relay in self.relays:
+            relay.packet(received)
         return None
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
@@ -228,7 +296,7 @@ class Track:
             follows = _following_timestamp(before.timestamp, now - before.time, sink.codec.clock_rate)
             sequence_offset = (before.sequence_number + 1 - extended) & 0xFFFF
             timestamp_offset = (follows - timestamp) & 0xFFFFFFFF
-        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.abs_send_time)
+        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(*key, self._outlet.ssrcs[self.kind])
@@ -260,21 +328,40 @@ class Track:
         )
         sink.set_flowing(False)
 
-    def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...]) -> None:
+    def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...], now: float) -> None:
         """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost."""
         group, reception = sink.group, self.reception
         sink.nacks += len(sequence_numbers)
-        if group is None or reception is None or self._ring is None:
+        if group is None or reception is None or self._ring is None or sink.codec is None:
             return
-        packets = []
+        packets, repair = [], sink.codec.rtx
         for number in sequence_numbers:
             extended = reception.highest - ((reception.highest + group.sequence_offset - number) & 0xFFFF)
             kept = self._ring.get(extended)
-            if kept is not None and extended >= sink.start:
+            if kept is None or extended < sink.start:
+                continue
+            if repair is None:
                 packets.append(group.rewrite(*kept))
+            else:
+                number = sink.next_repair_sequence_number()
+                packets.append(group.repair(kept, now, repair, number, self._outlet.repair_ssrc))
         if packets:
             sink.retransmitted += len(packets)
             self._outlet.send_packets(packets, (sink,))
+
+    # Relays
+
+    def recent_packets(self) -> list[bytes]:
+        """All packets since a keyframe that just began, as they came; none if there is no such keyframe."""
+        return [kept.packet for kept in self._recent_frames()]
+
+    def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
+        """The packets with these numbers, as they came, that the ring still has."""
+        reception, ring = self.reception, self._ring
+        if reception is None or ring is None:
+            return []
+        found = (ring.get(reception.extend(number)) for number in sequence_numbers)
+        return [kept.packet for kept in found if kept is not None]
 
     def request_keyframe(self) -> None:
         """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
@@ -311,6 +398,8 @@ class Track:
         if reception is None or report.ssrc != reception.ssrc:
             return
         reception.sender_report(report, now)
+        for relay in self.relays:
+            relay.sender_report(report)
         for group in self._groups.values():
             timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
             description = rtcp.source_description(group.ssrc, self._outlet.cname)
@@ -323,21 +412,31 @@ class Track:
         reception = self.reception
         if reception is None or self.codec is None or not self.flowing:
             return None
+        self._measure(reception.octets, now)
         estimate = b""
         if "goog-remb" in self.codec.feedback:
             self.remb = self.target_bitrate(now)
             estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, (reception.ssrc,))
         return reception.report(now), estimate
 
+    def _measure(self, octets: int, now: float) -> None:
+        before, then = self._reported
+        self._reported = (octets, now)
+        if octets >= before and now > then > 0:
+            self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
+
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
         settings = self._outlet.settings
-        estimates = sorted(
-            bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None
-        )
+        estimates = [bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None]
+        estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
+        estimates.sort()
         bitrate = settings.max_receive_bitrate
         if estimates:
-            poor = estimates[len(estimates) * _REMB_PERCENTILE // 100]
+            poor = estimates[_poor_rank(len(estimates))]
+            low, high = _IDLE_ESTIMATE
+            if low * self._rate < poor < high * self._rate:
+                poor = round(poor * _HEADROOM)
             bitrate = min(bitrate, max(poor, settings.min_receive_bitrate))
         least, greatest = self._publisher.receive_limits
         bitrate = max(bitrate, least)
@@ -378,6 +477,11 @@ class Track:
             self.keyframes.count,
             self.remb,
         )
+
+
+def _poor_rank(viewers: int) -> int:
+    """Which of the rising estimates counts: a low percentile, but of several viewers never the poorest's alone."""
+    return max(int(viewers > _FEW_VIEWERS), viewers * _REMB_PERCENTILE // 100)
 
 
 def _following_timestamp(last: int, elapsed: float, clock_rate: int) -> int:

@@ -4,9 +4,12 @@ from typing import Protocol
 
 from roomfsm.mediaserver import stun
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.ice import Address, IceLite, plain_address
+from roomfsm.mediaserver.ice import Address, IceLite, local_candidate, plain_address
 from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, Refusal
 from roomfsm.mediaserver.srtp import SrtpError, SrtpReceiver, SrtpSender
+
+_JUST_HEARD = 2.0
+"""Seconds: a peer heard since then keeps its address, whoever else sends checks in that address's name."""
 
 
 class Network(Protocol):
@@ -46,6 +49,7 @@ class Transport:
 
     __slots__ = (
         "_dtls",
+        "_handshake_end",
         "_last_heard",
         "_network",
         "_owner",
@@ -68,16 +72,18 @@ class Transport:
         self._receiver: SrtpReceiver | None = None
         self.sender: SrtpSender | None = None
         self.silent = False
-        self._started = 0.0
+        self._started: float | None = None
+        self._handshake_end: float | None = None
         self._last_heard: float | None = None
 
     @property
     def usable(self) -> bool:
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
-    def start(self, fingerprint: tuple[str, bytes], now: float) -> None:
-        """The offer was answered: take checks and the handshake of who has this certificate."""
-        self._dtls = DtlsSession(self._network.identity, fingerprint)
+    def start(self, fingerprint: tuple[str, bytes], now: float, *, dtls_client: bool = False) -> None:
+        """Both descriptions are known: take checks, and the handshake of who has this certificate or, as the DTLS
+        client, begin it once checked."""
+        self._dtls = DtlsSession(self._network.identity, fingerprint, client=dtls_client)
         self._started = now
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
 
@@ -90,14 +96,23 @@ class Transport:
 
     def receive_stun(self, request: stun.StunMessage, data: bytes, address: Address, now: float) -> None:
         """Answer a Binding request for our ufrag (RFC 8445 section 7.3)."""
+        network, holder = self._network, self._network.by_address.get(address)
         refusal = self.ice.check(request, data)
+        if refusal is None and holder is not None and holder is not self and holder.is_heard(now):
+            refusal = Refusal.STUN_ADDRESS_TAKEN
+        answer = b""
+        if refusal is None:
+            answer = self.ice.success(request, address)
+        elif refusal is Refusal.STUN_ROLE_CONFLICT:
+            answer = self.ice.role_conflict(request)
+        if len(answer) > len(data):
+            # The sender's address may be forged. A check with all that RFC 8445 section 7.1 wants is longer.
+            refusal, answer = Refusal.STUN_TOO_SHORT, b""
+        if answer:
+            network.send(answer, address)
         if refusal is not None:
-            if refusal is Refusal.STUN_ROLE_CONFLICT:
-                self._network.send(self.ice.role_conflict(request), address)
-            self._network.refuse(refusal)
+            network.refuse(refusal)
             return
-        network = self._network
-        network.send(self.ice.success(request, address), address)
         changed, forgotten = self.ice.heard(address, stun.USE_CANDIDATE in request.attributes, now)
         if forgotten is not None and network.by_address.get(forgotten) is self:
             del network.by_address[forgotten]
@@ -109,9 +124,12 @@ class Transport:
         if changed or self.silent:
             self.silent = False
             self._owner.path_changed()
+        if self._dtls is not None and (greeting := self._dtls.begin()):
+            self._send_all(greeting)
+            self._follow_dtls(self._dtls)
         if self.ice.nominated:
             if changed:
-                local = network.candidates[0] if network.candidates else ""
+                local = local_candidate(network.candidates, address)
                 self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
             self._set_ice_state(IceState.READY)
 
@@ -160,7 +178,12 @@ class Transport:
         """Protect and send, if that is possible now."""
         if self.sender is None or self.ice.selected is None or not self.usable:
             return
-        self._network.send(self.sender.protect_rtcp(compound), self.ice.selected)
+        try:
+            protected = self.sender.protect_rtcp(compound)
+        except SrtpError:
+            self._network.refuse(Refusal.SEND_FAILED)
+        else:
+            self._network.send(protected, self.ice.selected)
 
     def _send_all(self, datagrams: list[bytes]) -> None:
         if self.ice.selected is not None:
@@ -169,13 +192,22 @@ class Transport:
 
     # Time
 
-    def drive_handshake(self) -> bool:
+    def is_heard(self, now: float) -> bool:
+        """Whether the peer is connected and was heard just now."""
+        return self.usable and self._last_heard is not None and now - self._last_heard < _JUST_HEARD
+
+    def drive_handshake(self, now: float) -> bool:
         """Retransmit if that is due; whether the handshake still goes on."""
         dtls = self._dtls
         if dtls is None:
             return False
+        if self._handshake_end is None:
+            self._handshake_end = now + self._network.settings.handshake_timeout
         timeout = dtls.timeout()
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and now >= self._handshake_end:
+            self._send_all(dtls.give_up())
+            self._follow_dtls(dtls)
+        elif timeout is not None and timeout <= 0:
             try:
                 answer = dtls.handle_timeout()
             except DtlsError:
@@ -186,7 +218,7 @@ class Transport:
 
     def check_silence(self, now: float) -> None:
         """Note a peer that has gone without a word, or never came."""
-        if self._dtls is None or self.silent:
+        if self._started is None or self.silent:
             return
         settings = self._network.settings
         if self._last_heard is None:
@@ -206,11 +238,13 @@ class Transport:
         if dtls.state is self.dtls_state:
             return
         if dtls.keys is not None and self._receiver is None and dtls.state is DtlsState.CONNECTED:
-            self._receiver = SrtpReceiver(dtls.keys.profile, dtls.keys.client)
-            self.sender = SrtpSender(dtls.keys.profile, dtls.keys.server)
+            keys = dtls.keys
+            theirs, ours = (keys.server, keys.client) if dtls.client else (keys.client, keys.server)
+            self._receiver = SrtpReceiver(keys.profile, theirs)
+            self.sender = SrtpSender(keys.profile, ours)
         self.dtls_state = dtls.state
         if dtls.state in (DtlsState.CLOSED, DtlsState.FAILED):
-            self._receiver = None
+            self._receiver = self._dtls = None
         self._owner.dtls_state_changed(dtls.state)
         self._owner.path_changed()
 

@@ -11,15 +11,23 @@ from typing import Any, NamedTuple, Protocol
 
 import ifaddr
 
+if sys.platform == "linux":
+    import fcntl
+
 from roomfsm.mediaserver import srtp
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import EngineSettings
 
 _UDP_SEGMENT = 103
 """The socket option and control message of Linux's UDP GSO (linux/udp.h)."""
+_SIOCGSTAMPNS = 0x8907
+"""Linux's request for the time of the packet that the last read returned (socket(7), linux/sockios.h)."""
+_TIMESPEC = struct.Struct("@ll")
 _MAX_SEGMENTS = 64
 _MAX_BURST = 65000
 """Bytes of one GSO send, below what an IP packet holds."""
+_DUAL_STACK = "::"
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
 
 
 class Destination(Protocol):
@@ -45,11 +53,20 @@ class _Run(NamedTuple):
 
 def bind(settings: EngineSettings) -> socket.socket:
     """Open the non-blocking socket. Raises OSError."""
-    infos = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+    try:
+        return _bind(settings, settings.host)
+    except OSError as error:
+        if settings.host != _DUAL_STACK or error.errno not in _NO_IPV6:
+            raise
+    return _bind(settings, "0.0.0.0")
+
+
+def _bind(settings: EngineSettings, host: str) -> socket.socket:
+    infos = socket.getaddrinfo(host, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = infos[0]
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        if family == socket.AF_INET6 and address[0] == "::":
+        if family == socket.AF_INET6 and address[0] == _DUAL_STACK:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, settings.socket_buffer)
@@ -78,6 +95,31 @@ def candidate_addresses(settings: EngineSettings, sock: socket.socket) -> tuple[
     return tuple(str(ip) for ip in sorted(usable, key=lambda ip: ip.version)) or ("127.0.0.1",)
 
 
+def arrival_time(sock: socket.socket) -> float | None:
+    """When the datagram read last came to the socket, seconds of the system's clock; None where it does not tell.
+
+    Datagrams that are read together came one after the other, which a bandwidth estimate lives on.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+    except OSError:
+        return None
+    return float(seconds + nanoseconds / 1e9)
+
+
+class Burst:
+    """Packets (RTP, not protected) that go to any number of destinations, in order."""
+
+    __slots__ = ("packets", "runs")
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self.packets = packets
+        self.runs: dict[int, list[_Run]] = {}
+        """By tag length, laid out by the sender when the first destination needs them."""
+
+
 class BurstSender:
     """Protects and sends the same packets to many destinations, with few system calls.
 
@@ -92,16 +134,16 @@ class BurstSender:
         self.packets_sent = 0
         self.packets_dropped = 0
 
-    def send(self, packets: Sequence[bytes], destinations: Collection[Destination]) -> None:
-        """Send `packets` (RTP, not protected) to each destination, in order."""
-        runs: dict[int, list[_Run]] = {}
+    def send(self, burst: Burst, destinations: Collection[Destination]) -> None:
+        """Send a burst to each destination."""
+        runs = burst.runs
         protect, copy, memory, length = srtp.protect, srtp.copy, self._buffer.memory, self._buffer.length
         sendto = self._socket.sendto
         sent = dropped = 0
         for destination in destinations:
             tag = destination.tag_length
             if tag not in runs:
-                runs[tag] = self._layout(packets, tag)
+                runs[tag] = self._layout(burst.packets, tag)
             handle, address = destination.handle, destination.address
             for template, slots, view, stride in runs[tag]:
                 copy(memory, template, len(template))

@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import uuid4
 
 from roomfsm.mediaserver import events
+from roomfsm.mediaserver.endpoint_stats import EndpointStats
 from roomfsm.mediaserver.engine import (
     AlreadyNegotiated,
+    AnswerAlreadyProcessed,
     DtlsState,
     EngineFull,
     IceState,
     MediaKind,
+    NoCommonCodec,
+    OfferNotGenerated,
     SdpError,
 )
 from roomfsm.mediaserver.errors import (
     AddCandidateError,
     AlreadyNegotiatedError,
+    AnswerAlreadyProcessedError,
+    GenerateOfferError,
+    MarshallError,
     NoLocalSdpError,
     NoRemoteSdpError,
     NotEnoughResourcesError,
     NotImplementedByServerError,
     OfferNotGeneratedError,
+    ProcessAnswerError,
+    ProcessOfferError,
     SdpParseError,
 )
-from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation
+from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation, Unavailable
+from roomfsm.mediaserver.sdp import Direction
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.arguments import Arguments
-    from roomfsm.mediaserver.media import ReceivingStats, SendingStats
     from roomfsm.mediaserver.registry import Objects
 
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
 """The two halves of a transport that Kurento reports DTLS states of."""
 
+CODEC_NOT_FOUND = 6
+"""Number of that stream error of GStreamer's, as an Error event has it."""
+
 RTP_COMPONENT, RTCP_COMPONENT = 1, 2
 """RFC 8445 section 3; with rtcp-mux the second is never used: Kurento leaves it GATHERING for ever."""
 
 
+_MTU = 1200
+"""Bytes of RTP packets: what browsers make of it on their own."""
+
 BANDWIDTHS = {
+    "MaxAudioRecvBandwidth": ("max_audio_receive_bandwidth", 0),
     "MaxVideoRecvBandwidth": ("max_video_receive_bandwidth", 0),
     "MaxVideoSendBandwidth": ("max_video_send_bandwidth", 500),
     "MinVideoRecvBandwidth": ("min_video_receive_bandwidth", 0),
     "MinVideoSendBandwidth": ("min_video_send_bandwidth", 100),
 }
 """Kurento's property → the peer's attribute, and Kurento's default in kbit/s; 0 is without limit."""
+
+MAX_BANDWIDTH = 10_000_000
+"""kbit/s that can be set."""
+
+
+_NO_DATA_CHANNELS = Unavailable("This server has no data channels")
+_NO_REMB_PARAMETERS = Unavailable("This server estimates bandwidths its own way: it has no such parameters")
+_NO_MTU = Unavailable("Packets are passed on as long as they came")
+_ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
 
 
 class ConnectionState(StrEnum):
@@ -74,7 +97,11 @@ def _bandwidth_operations() -> dict[str, Operation]:
         def write(
             endpoint: WebRtcEndpoint, arguments: Arguments, name: str = name, attribute: str = attribute
         ) -> None:
-            setattr(endpoint.peer, attribute, arguments.integer(name[0].lower() + name[1:]))
+            argument = name[0].lower() + name[1:]
+            value = arguments.integer(argument)
+            if not 0 <= value <= MAX_BANDWIDTH:
+                raise MarshallError(f"'{argument}' must be 0 to {MAX_BANDWIDTH} kbit/s")
+            setattr(endpoint.peer, attribute, value)
 
         operations[f"get{name}"] = read
         operations[f"set{name}"] = write
@@ -82,7 +109,7 @@ def _bandwidth_operations() -> dict[str, Operation]:
 
 
 class WebRtcEndpoint(MediaElement):
-    """An endpoint that answers one browser's offer; it observes its peer (`media.PeerObserver`).
+    """An endpoint that answers one browser's offer, or offers itself; it observes its peer (`media.PeerObserver`).
 
     What comes from the browser goes out to the sinks (MediaFlowOut), what goes to the browser comes in from the
     source (MediaFlowIn).
@@ -100,9 +127,9 @@ class WebRtcEndpoint(MediaElement):
 
     def __init__(self, objects: Objects, arguments: Arguments) -> None:
         pipeline = objects.find_pipeline(arguments.text("mediaPipeline"))
-        for flag in ("recvonly", "sendonly", "useDataChannels"):
-            if flag in arguments:
-                arguments.boolean(flag)
+        recvonly, sendonly, _ = (
+            flag in arguments and arguments.boolean(flag) for flag in ("recvonly", "sendonly", "useDataChannels")
+        )
         if "certificateKeyType" in arguments:
             arguments.enumeration("certificateKeyType", CertificateKeyType)
         super().__init__(objects, pipeline)
@@ -117,7 +144,9 @@ class WebRtcEndpoint(MediaElement):
         self._flowing_in: set[str] = set()
         self._flowing_out: set[str] = set()
         self._passed_through: list[MediaKind] = []
-        self._stats_ids: dict[tuple[str, MediaKind], str] = {}
+        self._fed_by: dict[MediaType, WebRtcEndpoint] = {}
+        """The endpoint whose media of each type this one's browser gets."""
+        self._stats = EndpointStats(self.id)
         self.stun_server_address = ""
         self.stun_server_port = 0
         self.turn_url = ""
@@ -125,6 +154,8 @@ class WebRtcEndpoint(MediaElement):
             self.peer = objects.engine.open_peer(self)
         except EngineFull as error:
             raise NotEnoughResourcesError(str(error)) from error
+        if recvonly is not sendonly:
+            self.peer.direction = Direction.RECVONLY if recvonly else Direction.SENDONLY
         for attribute, default in BANDWIDTHS.values():
             setattr(self.peer, attribute, default)
 
@@ -132,13 +163,15 @@ class WebRtcEndpoint(MediaElement):
         super().dispose()
         self.peer.close()
 
-    def link(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
-        if isinstance(sink, WebRtcEndpoint) and (carried := _carried(kinds)):
-            self.peer.connect(sink.peer, carried)
-
-    def unlink(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
-        if isinstance(sink, WebRtcEndpoint) and (carried := _carried(kinds)):
-            self.peer.disconnect(sink.peer, carried)
+    def feed(self, kind: MediaType, origin: MediaElement | None) -> None:
+        if kind is MediaType.DATA:
+            return
+        before, media_kind = self._fed_by.pop(kind, None), MediaKind(kind)
+        if isinstance(origin, WebRtcEndpoint):
+            self._fed_by[kind] = origin
+            origin.peer.connect(self.peer, [media_kind])
+        elif before is not None:
+            before.peer.disconnect(self.peer, [media_kind])
 
     # Negotiation
 
@@ -150,6 +183,8 @@ class WebRtcEndpoint(MediaElement):
             answer = self.peer.process_offer(offer)
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
+        except NoCommonCodec as error:
+            raise ProcessOfferError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -157,14 +192,37 @@ class WebRtcEndpoint(MediaElement):
             self._gather()
         return answer
 
-    def generate_offer(self, _arguments: Arguments) -> str:
-        if self.peer.local_description is not None:
-            raise AlreadyNegotiatedError
-        raise NotImplementedByServerError("This server answers offers and makes none")
+    def generate_offer(self, arguments: Arguments) -> str:
+        """Our offer; `options` can leave audio or video out of it."""
+        kinds = list(MediaKind)
+        if "options" in arguments:
+            options = arguments.structure("options")
+            kinds = [kind for kind in kinds if options.boolean(f"offerToReceive{kind.title()}", default=True)]
+        try:
+            offer = self.peer.generate_offer(kinds)
+        except AlreadyNegotiated as error:
+            raise AlreadyNegotiatedError from error
+        except NoCommonCodec as error:
+            raise GenerateOfferError(str(error)) from error
+        if self._gather_wanted:
+            self._gather()
+        return offer
 
     def process_answer(self, arguments: Arguments) -> str:
-        arguments.text("answer")
-        raise OfferNotGeneratedError
+        """Take the answer to our offer; returns the offer, as Kurento does."""
+        answer = arguments.text("answer")
+        try:
+            self.peer.process_answer(answer)
+        except OfferNotGenerated as error:
+            raise OfferNotGeneratedError from error
+        except AnswerAlreadyProcessed as error:
+            raise AnswerAlreadyProcessedError from error
+        except NoCommonCodec as error:
+            raise ProcessAnswerError(str(error)) from error
+        except SdpError as error:
+            raise SdpParseError("Invalid SDP") from error
+        self.emit("MediaSessionStarted")
+        return self.get_local_session_descriptor(arguments)
 
     def get_local_session_descriptor(self, _arguments: Arguments) -> str:
         if self.peer.local_description is None:
@@ -241,9 +299,11 @@ class WebRtcEndpoint(MediaElement):
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         self._change_flow("MediaFlowInStateChanged", self._flowing_in, kind, flowing)
-        source = self.sources.get(MediaType(kind))
-        if flowing and isinstance(source, WebRtcEndpoint):
+        if flowing and (source := self._fed_by.get(MediaType(kind))) is not None:
             source.tell_passed_through(kind)
+
+    def codec_mismatched(self, reason: str) -> None:
+        self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
 
     def tell_passed_through(self, kind: MediaKind) -> None:
         """Media of that kind reaches a first sink, and is not transcoded: it never is here."""
@@ -295,48 +355,24 @@ class WebRtcEndpoint(MediaElement):
     def get_ice_candidate_pairs(self, _arguments: Arguments) -> list[dict[str, Any]]:
         return [] if self._candidate_pair is None else [_candidate_pair(*self._candidate_pair)]
 
-    def is_media_flowing_in(self, arguments: Arguments) -> bool:
-        return arguments.enumeration("mediaType", MediaType) in self._flowing_in
+    def is_media_flowing_in(self, kind: MediaType) -> bool:
+        return kind in self._flowing_in
 
-    def is_media_flowing_out(self, arguments: Arguments) -> bool:
-        return arguments.enumeration("mediaType", MediaType) in self._flowing_out
-
-    def is_media_transcoding(self, arguments: Arguments) -> bool:
-        arguments.enumeration("mediaType", MediaType)
-        return False
+    def is_media_flowing_out(self, kind: MediaType) -> bool:
+        return kind in self._flowing_out
 
     def get_stats(self, arguments: Arguments) -> dict[str, Any] | None:
-        """Statistics by id (W3C's 2016 names, as Kurento has them); null before the transport is connected."""
+        """Statistics by id; null before the transport is connected."""
         wanted: tuple[str, ...] = tuple(MediaType)
         if "mediaType" in arguments:
             wanted = (arguments.enumeration("mediaType", MediaType),)
         if self._connection_state is ConnectionState.DISCONNECTED:
             return None
-        peer = self.peer.stats()
-        found: list[dict[str, Any]] = []
-        for kind, received in peer.receiving.items():
-            if kind in wanted:
-                found.append(self._stats_head("inboundrtp", kind) | _inbound(received))
-        for kind, sent in peer.sending.items():
-            if kind in wanted:
-                found.append(self._stats_head("outboundrtp", kind) | _outbound(sent))
-        return {stats["id"]: stats for stats in found}
-
-    def _stats_head(self, type_: str, kind: MediaKind) -> dict[str, Any]:
-        return {
-            "__module__": "kurento",
-            "associateStatsId": "",
-            "codecId": "",
-            "firCount": 0,
-            "fractionLost": 0.0,
-            "id": self._stats_ids.setdefault((type_, kind), str(uuid4())),
-            "isRemote": False,
-            "mediaTrackId": "",
-            "sliCount": 0,
-            "timestampMillis": time.time_ns() // 1_000_000,
-            "transportId": "",
-            "type": type_,
-        }
+        stats = self._stats.streams(self.peer.stats(), wanted)
+        if self.pipeline is not None and self.pipeline.latency_stats:
+            kinds = [kind for kind in MediaKind if kind in self._flowing_in and kind in wanted]
+            stats |= self._stats.latencies(kinds, self.objects.engine.latency)
+        return stats
 
     # Setting
 
@@ -350,37 +386,47 @@ class WebRtcEndpoint(MediaElement):
     def set_turn_url(self, arguments: Arguments) -> None:
         self.turn_url = arguments.text("turnUrl")
 
+    def set_ice_tcp(self, arguments: Arguments) -> None:
+        if arguments.boolean("iceTcp"):
+            raise NotImplementedByServerError("This server takes media by UDP only")
+
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **MediaElement.OPERATIONS,
         "addIceCandidate": add_ice_candidate,
+        "closeDataChannel": _NO_DATA_CHANNELS,
+        "createDataChannel": _NO_DATA_CHANNELS,
         "gatherCandidates": gather_candidates,
         "generateOffer": generate_offer,
         "getConnectionState": lambda self, _: self._connection_state,
         "getICECandidatePairs": get_ice_candidate_pairs,
+        "getExternalIPv4": lambda _, __: "",
+        "getExternalIPv6": lambda _, __: "",
         "getIceConnectionState": get_ice_connection_state,
+        "getIceTcp": lambda _, __: False,
         "getLocalSessionDescriptor": get_local_session_descriptor,
         "getMediaState": lambda self, _: self._media_state,
+        "getMtu": lambda _, __: _MTU,
+        "getNetworkInterfaces": lambda _, __: "",
+        "getRembParams": _NO_REMB_PARAMETERS,
         "getRemoteSessionDescriptor": get_remote_session_descriptor,
         "getStats": get_stats,
         "getStunServerAddress": lambda self, _: self.stun_server_address,
         "getStunServerPort": lambda self, _: self.stun_server_port,
         "getTurnUrl": lambda self, _: self.turn_url,
-        "isMediaFlowingIn": is_media_flowing_in,
-        "isMediaFlowingOut": is_media_flowing_out,
-        "isMediaTranscoding": is_media_transcoding,
         "processAnswer": process_answer,
         "processOffer": process_offer,
         "requestKeyframe": lambda self, _: self.peer.request_keyframe(),
+        "setExternalIPv4": _ANNOUNCED,
+        "setExternalIPv6": _ANNOUNCED,
+        "setIceTcp": set_ice_tcp,
+        "setMtu": _NO_MTU,
+        "setNetworkInterfaces": _ANNOUNCED,
+        "setRembParams": _NO_REMB_PARAMETERS,
         "setStunServerAddress": set_stun_server_address,
         "setStunServerPort": set_stun_server_port,
         "setTurnUrl": set_turn_url,
         **_bandwidth_operations(),
     }
-
-
-def _carried(kinds: Iterable[MediaType]) -> list[MediaKind]:
-    """The types that the engine carries: all but DATA."""
-    return [MediaKind(kind) for kind in kinds if kind is not MediaType.DATA]
 
 
 def _candidate_pair(local: str, remote: str) -> dict[str, Any]:
@@ -391,33 +437,4 @@ def _candidate_pair(local: str, remote: str) -> dict[str, Any]:
         "localCandidate": local,
         "remoteCandidate": remote,
         "streamId": "1",
-    }
-
-
-def _inbound(stats: ReceivingStats) -> dict[str, Any]:
-    return {
-        "__type__": "RTCInboundRTPStreamStats",
-        "bytesReceived": stats.bytes,
-        "jitter": stats.jitter,
-        "nackCount": stats.nacks,
-        "packetsLost": stats.lost,
-        "packetsReceived": stats.packets,
-        "pliCount": stats.keyframe_requests,
-        "remb": stats.remb,
-        "ssrc": str(stats.ssrc),
-    }
-
-
-def _outbound(stats: SendingStats) -> dict[str, Any]:
-    return {
-        "__type__": "RTCOutboundRTPStreamStats",
-        "bytesSent": stats.bytes,
-        "nackCount": stats.nacks,
-        "packetsLost": 0,
-        "packetsSent": stats.packets,
-        "pliCount": stats.keyframe_requests,
-        "remb": stats.remb,
-        "roundTripTime": 0.0,
-        "ssrc": str(stats.ssrc),
-        "targetBitrate": 0.0,
     }

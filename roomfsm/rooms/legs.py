@@ -11,11 +11,12 @@ from typing import ClassVar
 import trio
 
 from roomfsm.kurento.candidates import IceCandidate, is_mdns
-from roomfsm.kurento.errors import MediaServerError, MediaServerLost, SdpInvalid
+from roomfsm.kurento.errors import MediaServerError, MediaServerLost, OfferRefused, SdpInvalid
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     DtlsConnectionStateChange,
     EndpointEvent,
+    Error,
     IceCandidateFound,
     IceComponentState,
     IceComponentStateChanged,
@@ -177,6 +178,8 @@ class Leg(Model, ABC):
                     | MediaStateChanged(new_state=MediaState.DISCONNECTED)
                 ):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
+                case Error(type="STREAM_ERROR_CODEC_NOT_FOUND", description=description):
+                    raise LegFailed(ErrorCode.MEDIA_FAILED, description)
                 case SessionResumed():
                     await self._ask_flow(endpoint)
                 case _:
@@ -342,6 +345,8 @@ def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refus
                 return error.refusal
             case SdpInvalid():
                 return Refusal(ErrorCode.SDP_INVALID, error.message)
+            case OfferRefused():
+                return Refusal(ErrorCode.MEDIA_FAILED, error.message)
     return Refusal(ErrorCode.MEDIA_FAILED, str(next(iter(leaves(group)))))
 
 

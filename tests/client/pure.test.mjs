@@ -14,6 +14,8 @@ import {
   roomPath,
 } from '../../client/names.js';
 import { splitLinks } from '../../client/links.js';
+import { ProtocolError } from '../../client/protocol.js';
+import { explain } from '../../client/words.js';
 
 test('room names that the server takes have no fault', () => {
   for (const name of ['blue', 'Räume_3.b-2', '会議', 'a'.repeat(64), '...'])
@@ -113,4 +115,12 @@ test('too many tiles scroll at a readable width', () => {
   const tile = { ratio: 4 / 3, gap: 10, least: 160 };
   assert.equal(tileWidth({ width: 340, height: 300 }, 40, tile), 165);
   assert.equal(tileWidth({ width: 120, height: 300 }, 40, tile), 120);
+});
+
+test('of a failure at the media server a person reads the reason', () => {
+  const detail = 'no common video codec: the source sends H264, the viewer takes VP8';
+  const failed = new ProtocolError({ type: 'error', code: 'media_failed', detail });
+  assert.equal(explain(failed), `The media server could not do this. (${detail})`);
+  const full = new ProtocolError({ type: 'error', code: 'room_full', detail: 'the room is full' });
+  assert.ok(!explain(full).includes('('));
 });

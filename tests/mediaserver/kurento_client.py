@@ -138,9 +138,9 @@ async def open_client(url: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def open_server(limits: Limits | None = None) -> AsyncIterator[Ready]:
+async def open_server(limits: Limits | None = None, *, workers: int = 1) -> AsyncIterator[Ready]:
     """The real media server on free ports of the loopback."""
-    settings = MediaServerSettings(port=0, media_host="127.0.0.1", limits=limits or Limits())
+    settings = MediaServerSettings(port=0, media_host="127.0.0.1", limits=limits or Limits(), workers=workers)
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(run, settings)
         yield ready

@@ -35,6 +35,9 @@ class RecordingObserver:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         self._tell("sending", kind, flowing)
 
+    def codec_mismatched(self, reason: str) -> None:
+        self._tell("mismatch", reason)
+
     async def wait_for(self, *news: object) -> None:
         """Until exactly this was told, counting from the beginning."""
         while news not in self.told:

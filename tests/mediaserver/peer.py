@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import trio
+
 from roomfsm.conformance.peer import AUDIO_SSRC, SRTP_PROFILES, VIDEO_SSRC, Peer, run_peer
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, PayloadType
+from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Extensions, PayloadType
 from roomfsm.mediaserver import rtcp
 
 VP8_KEYFRAME = bytes((0x10, 0x00)) + bytes(20)
@@ -16,9 +19,13 @@ VP8_DELTA = bytes((0x10, 0x01)) + bytes(20)
 H264_KEYFRAME = bytes((0x65,)) + bytes(20)
 OPUS = bytes((0xFC,)) + bytes(40)
 
+VP8_RTX_TYPE = PayloadType(97, "rtx/90000", "apt=96")
 H264_TYPE = PayloadType(
     102, "H264/90000", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 )
+
+
+_BINDING_REQUEST = b"\0\1"
 
 
 class TestPeer(Peer):
@@ -33,22 +40,39 @@ class TestPeer(Peer):
         video: Sequence[PayloadType],
         profiles: Sequence[bytes],
         certificate: bool,
+        extensions: Extensions | None = None,
+        ip_version: int = 4,
     ) -> None:
-        super().__init__(direction, audio, video, profiles, certificate)
+        super().__init__(direction, audio, video, profiles, certificate, extensions, ip_version)
         self.sent: dict[tuple[int, int], bytes] = {}
         """The last 2000 RTP packets by SSRC and sequence number, before protection: for resending."""
         self.tap: Callable[[bytes], None] | None = None
         """Instead of decryption: gets each RTP or RTCP datagram as it came. For load runs."""
         self.lose: Callable[[bytes], bool] = lambda _datagram: False
         """Which datagrams are lost, of both directions."""
+        self.checked = trio.Event()
+        """A check of the other side came, and was answered."""
+        self._cancel_reading = trio.CancelScope()
 
-    async def accept(self, answer: str) -> None:
-        """Take the answer and connect; returns when DTLS-SRTP is up."""
+    async def accept(self, answer: str, *, full_agent: bool = False) -> None:
+        """Take the answer and connect; returns when DTLS-SRTP is up.
+
+        A server that is a full ICE agent takes no DTLS before it has checked back.
+        """
         self.take_answer(answer)
-        self.check()
-        await self.stun_answered.wait()
+        await self.reach()
+        if full_agent:
+            await self.checked.wait()
         self.start_dtls()
         await self.connected.wait()
+
+    async def run(self) -> None:
+        with self._cancel_reading:
+            await super().run()
+
+    def stop_reading(self) -> None:
+        """Leave the socket to the caller."""
+        self._cancel_reading.cancel()
 
     def send_rtp(
         self,
@@ -85,7 +109,7 @@ class TestPeer(Peer):
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
         """Send raw bytes to the server, unless they are lost."""
         if not self.lose(datagram):
-            super().send(datagram, address or self._require_answer().address)
+            super().send(datagram, address or self.require_answer().address)
 
     def received(self, datagram: bytes, source: tuple[str, int]) -> None:
         if self.lose(datagram):
@@ -94,6 +118,8 @@ class TestPeer(Peer):
             self.tap(datagram)
         else:
             super().received(datagram, source)
+            if datagram[:2] == _BINDING_REQUEST:
+                self.checked.set()
 
     async def receive_feedback[T: rtcp.RtcpPacket](self, kind: type[T]) -> T:
         """The next RTCP packet of a kind; others are passed over."""
@@ -111,10 +137,14 @@ async def open_test_peer(
     video: Sequence[PayloadType] = (VP8_TYPE,),
     profiles: Sequence[bytes] = tuple(SRTP_PROFILES),
     certificate: bool = True,
+    extensions: Extensions | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[TestPeer]:
     """A peer that offers `direction`: sendonly (a publisher), recvonly (a viewer) or sendrecv.
 
     `profiles`: of SRTP, as OpenSSL names them. Without `certificate` it shows none in the handshake.
     """
-    async with run_peer(TestPeer(direction, audio, video, profiles, certificate), "127.0.0.1") as peer:
+    ip_version = ipaddress.ip_address(host).version
+    peer = TestPeer(direction, audio, video, profiles, certificate, extensions, ip_version)
+    async with run_peer(peer, host):
         yield peer

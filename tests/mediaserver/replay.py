@@ -16,8 +16,9 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a transcript."""
+    """One line of a transcript; `time` is seconds since its beginning."""
 
+    time: float
     direction: str
     connection: str
     message: Any
@@ -29,6 +30,7 @@ def read(name: str) -> Iterator[Line]:
         for line in lines:
             members = json.loads(line)
             yield Line(
+                members.get("t", 0.0),
                 members.get("dir", ""),
                 members.get("conn") or "",
                 members.get("msg"),
@@ -62,7 +64,17 @@ class Ids:
     def to_recorded(self, message: Any) -> Any:
         return _replace(message, self._recorded)
 
+    def text_to_recorded(self, text: str) -> str:
+        return _replace_in_text(text, self._recorded)
+
+    def knows(self, text: str) -> bool:
+        """Whether every id in a recorded text has come up in an answer of ours."""
+        return all(id_ in self._ours for id_ in UUID.findall(text))
+
 
 def _replace(message: Any, ids: dict[str, str]) -> Any:
-    text = UUID.sub(lambda match: ids.get(match.group(), match.group()), json.dumps(message))
-    return json.loads(text)
+    return json.loads(_replace_in_text(json.dumps(message), ids))
+
+
+def _replace_in_text(text: str, ids: dict[str, str]) -> str:
+    return UUID.sub(lambda match: ids.get(match.group(), match.group()), text)

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from roomfsm.mediaserver.engine import Engine, EngineSettings, Peer, open_engine
+from roomfsm.mediaserver.workers import Workers
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 
@@ -34,7 +35,7 @@ async def open_stage(**settings: Any) -> AsyncIterator[Engine]:
 
 @asynccontextmanager
 async def join(
-    engine: Engine, direction: str, source: Peer | None = None, **options: Any
+    engine: Engine | Workers, direction: str, source: Peer | None = None, **options: Any
 ) -> AsyncIterator[Joined]:
     """A test peer, connected; with `source` it gets that one's media."""
     observer = RecordingObserver()

@@ -121,6 +121,14 @@ async def test_ping_into_the_closing_handshake_breaks_no_other_client() -> None:
             assert (await other.request("ping"))["result"] == {"value": "pong"}
 
 
+async def test_collector_period_is_an_option() -> None:
+    async with started("--collector-period=0.1") as (_, line), open_client(address(line)) as watch:
+        await watch.call("subscribe", object="manager_ServerManager", type="ObjectDestroyed")
+        async with open_client(address(line)) as leaver:
+            pipeline = await leaver.pipeline()
+        await watch.event("ObjectDestroyed", objectId=pipeline)
+
+
 async def test_address_in_use_is_an_error_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -9,7 +9,8 @@ import trio.testing
 from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC, RtpPacket
 from roomfsm.conformance.sdp import VP8_TYPE, PayloadType
 from roomfsm.mediaserver import rtcp
-from roomfsm.mediaserver.engine import MediaKind
+from roomfsm.mediaserver.engine import MediaKind, NoCommonCodec
+from roomfsm.mediaserver.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
 from roomfsm.mediaserver.peer import Peer
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import (
@@ -18,10 +19,12 @@ from tests.mediaserver.peer import (
     OPUS,
     VP8_DELTA,
     VP8_KEYFRAME,
+    VP8_RTX_TYPE,
     TestPeer,
     open_test_peer,
 )
 from tests.mediaserver.stage import Joined, join, open_stage
+from tests.mediaserver.transport_cc_reader import read_feedback
 
 OTHER_VP8 = PayloadType(120, "VP8/90000")
 EXTENSION = b"\xbe\xde\0\1\x22\1\2\3"
@@ -52,9 +55,7 @@ async def test_a_viewer_gets_its_own_payload_type_our_ssrc_and_the_publishers_nu
     ):
         number = publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000, marker=True, extension=EXTENSION)
         packet = await viewer.client.receive_rtp()
-        assert packet == RtpPacket(
-            120, True, number, 9000, engine.ssrcs[MediaKind.VIDEO], VP8_KEYFRAME, extension=False
-        )
+        assert packet == RtpPacket(120, True, number, 9000, engine.ssrcs[MediaKind.VIDEO], VP8_KEYFRAME)
         assert f"a=ssrc:{packet.ssrc} cname:{engine.cname}" in str(viewer.peer.local_description)
 
 
@@ -90,15 +91,105 @@ async def test_h264_goes_to_the_payload_type_that_fits() -> None:
         assert (await viewer.client.receive_rtp()).payload_type == 126
 
 
-async def test_a_viewer_without_the_codec_gets_the_rest() -> None:
+async def test_a_viewer_that_cannot_decode_its_source_is_refused() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly", video=[H264_TYPE]) as publisher,
-        join(engine, "recvonly", publisher.peer, video=[VP8_TYPE]) as viewer,
+        open_test_peer("recvonly", video=[VP8_TYPE]) as client,
     ):
+        viewer = engine.open_peer(RecordingObserver())
+        publisher.peer.connect(viewer)
+        with pytest.raises(NoCommonCodec, match=r"the source sends H264 .*, the viewer takes VP8"):
+            viewer.process_offer(client.offer)
+
+
+async def test_a_viewer_connected_to_what_it_cannot_decode_is_told_once_and_gets_the_rest() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", video=[H264_TYPE]) as publisher,
+        join(engine, "recvonly", video=[VP8_TYPE]) as viewer,
+    ):
+        publisher.peer.connect(viewer.peer)
         publisher.client.send_rtp(H264_KEYFRAME, payload_type=102)
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC)
         assert (await viewer.client.receive_rtp()).payload == OPUS
+        viewer.peer.path_changed()
+        await until_received(publisher.peer, MediaKind.VIDEO, 1)
+        assert [news[1] for news in viewer.observer.told if news[0] == "mismatch"] == [
+            "no common video codec: the source sends H264 (constrained baseline, packetization mode 1), "
+            "the viewer takes VP8"
+        ]
+
+
+async def test_a_publisher_is_asked_for_what_its_waiting_viewer_can_decode() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "recvonly", video=[H264_TYPE]) as viewer,
+        open_test_peer("sendonly", video=[VP8_TYPE, H264_TYPE]) as client,
+    ):
+        publisher = engine.open_peer(RecordingObserver())
+        publisher.connect(viewer.peer)
+        await client.accept(publisher.process_offer(client.offer))
+        client.send_rtp(H264_KEYFRAME, payload_type=102)
+        assert (await viewer.client.receive_rtp()).payload == H264_KEYFRAME
+
+
+@pytest.mark.parametrize(
+    ("codec", "keyframe", "delta"),
+    [
+        ("VP9", b"\x08\x83" + bytes(20), b"\x48\x83" + bytes(20)),
+        ("AV1", b"\x18\x0a" + bytes(20), b"\x10\x32" + bytes(20)),
+    ],
+)
+async def test_newer_codecs_start_with_a_keyframe_too(codec: str, keyframe: bytes, delta: bytes) -> None:
+    types = [VP8_TYPE, PayloadType(45, f"{codec}/90000")]
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", video=types[1:]) as publisher,
+        join(engine, "recvonly", publisher.peer, video=types) as viewer,
+    ):
+        publisher.client.send_rtp(delta, payload_type=45)
+        publisher.client.send_rtp(keyframe, payload_type=45, timestamp=3000)
+        publisher.client.send_rtp(delta, payload_type=45, timestamp=6000)
+        assert [packet.payload for packet in await packets(viewer.client, 2)] == [keyframe, delta]
+
+
+async def test_header_extensions_are_renumbered_for_each_viewer() -> None:
+    sent = {"audio": {AUDIO_LEVEL: 1, MID: 4}, "video": {ABS_SEND_TIME: 2, MID: 4}}
+    taken = {"audio": {AUDIO_LEVEL: 9, MID: 8}, "video": {ABS_SEND_TIME: 7, MID: 8}}
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", extensions=sent) as publisher,
+        join(engine, "recvonly", publisher.peer, extensions=taken) as viewer,
+        join(engine, "recvonly", publisher.peer) as plain,
+    ):
+        level = b"\xbe\xde\0\1\x10\x95\x400"
+        publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, extension=level)
+        packet = await viewer.client.receive_rtp()
+        assert (packet.payload, packet.extension) == (OPUS, b"\xbe\xde\0\1\x90\x95\x800")
+        publisher.client.send_rtp(VP8_KEYFRAME, extension=EXTENSION)
+        packet = await viewer.client.receive_rtp()
+        assert packet.payload == VP8_KEYFRAME
+        assert (packet.extension[:5], packet.extension[8:]) == (b"\xbe\xde\0\2\x72", b"\x801\0\0")
+        assert [(packet.payload, packet.extension) for packet in await packets(plain.client, 2)] == [
+            (OPUS, b""),
+            (VP8_KEYFRAME, b""),
+        ]
+
+
+async def test_several_publishers_and_viewers_do_not_mix() -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_stage())
+        publishers = await join_many(stack, 3, engine, "sendonly")
+        viewers = [await join_many(stack, 2, engine, "recvonly", publisher.peer) for publisher in publishers]
+        for index, publisher in enumerate(publishers):
+            publisher.client.send_rtp(VP8_KEYFRAME + bytes((index,)))
+            publisher.client.send_rtp(VP8_DELTA + bytes((index,)), timestamp=3000)
+        for index, group in enumerate(viewers):
+            for viewer in group:
+                seen = [packet.payload[-1] for packet in await packets(viewer.client, 2)]
+                assert seen == [index, index]
+        assert all(viewer.client.received_rtp() == [] for group in viewers for viewer in group)
 
 
 async def test_peers_may_be_connected_before_either_is_negotiated() -> None:
@@ -175,6 +266,56 @@ async def test_what_a_viewer_lost_comes_from_the_ring_and_is_not_asked_of_the_pu
         stats = viewer.peer.stats().sending[MediaKind.VIDEO]
         assert (stats.nacks, stats.retransmitted, stats.packets) == (3, 1, 4)
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].nacks == 0
+
+
+async def test_a_retransmission_goes_in_a_stream_of_its_own_where_the_viewer_can_take_that() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer,
+    ):
+        number = publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000, marker=True)
+        packet = await viewer.client.receive_rtp()
+        assert f"a=ssrc-group:FID {packet.ssrc} {engine.repair_ssrc}\r\n" in str(viewer.peer.local_description)
+        for _ in range(2):
+            viewer.client.send_rtcp(rtcp.nack(1, packet.ssrc, [number]))
+        repairs = await packets(viewer.client, 2)
+        original = number.to_bytes(2) + VP8_KEYFRAME
+        assert [repair.payload for repair in repairs] == [original, original]
+        assert {(repair.payload_type, repair.ssrc, repair.timestamp, repair.marker) for repair in repairs} == {
+            (97, engine.repair_ssrc, 9000, True)
+        }
+        assert repairs[1].sequence_number == repairs[0].sequence_number + 1
+        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 2
+
+
+async def test_a_publisher_may_repair_in_a_stream_of_its_own() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", video=[VP8_TYPE, VP8_RTX_TYPE]) as publisher,
+        join(engine, "recvonly", publisher.peer) as viewer,
+    ):
+        client = publisher.client
+        client.send_rtp(VP8_KEYFRAME)
+        lost = client.send_rtp(VP8_DELTA + b"lost", timestamp=3000, lose=True)
+        client.send_rtp(VP8_DELTA, timestamp=6000)
+        assert await client.receive_feedback(rtcp.Nack) == rtcp.Nack(VIDEO_SSRC, (lost,))
+
+        def repair(payload: bytes) -> None:
+            client.send_rtp(payload, ssrc=3333, payload_type=97, timestamp=3000)
+
+        repair(lost.to_bytes(2) + VP8_DELTA + b"lost")
+        repair(lost.to_bytes(2) + VP8_DELTA + b"lost")  # Nobody asked: only to probe the bandwidth.
+        repair((lost + 1).to_bytes(2) + VP8_DELTA)
+        repair(b"")
+        repair(b"\0")
+        client.send_rtp(VP8_DELTA, timestamp=9000)
+        received = await packets(viewer.client, 4)
+        assert [packet.sequence_number for packet in received] == [lost - 1, lost + 1, lost, lost + 2]
+        assert received[2].payload == VP8_DELTA + b"lost"
+        stats = publisher.peer.stats().receiving[MediaKind.VIDEO]
+        assert (stats.ssrc, stats.packets, stats.lost) == (VIDEO_SSRC, 4, 1)
+        assert engine.stats().refused == {"rtp_malformed": 1}
 
 
 async def test_what_the_publisher_lost_is_asked_for_and_passed_on_when_it_comes() -> None:
@@ -406,6 +547,42 @@ async def test_a_sender_report_is_passed_on_with_our_ssrc_and_counts() -> None:
         size = 12 + len(VP8_KEYFRAME)
         ssrc = engine.ssrcs[MediaKind.VIDEO]
         assert passed_on == rtcp.SenderReport(ssrc, 0x0102030405060708, 9000, 1, size)
+
+
+async def test_the_publisher_is_told_when_each_packet_came() -> None:
+    numbered = {"audio": {TRANSPORT_CC: 3}, "video": {TRANSPORT_CC: 3}}
+    async with open_stage() as engine, join(engine, "sendonly", extensions=numbered) as publisher:
+        client = publisher.client
+        assert str(publisher.peer.local_description).count("transport-cc\r\n") == 2
+        for number, ssrc, payload in (
+            (7, VIDEO_SSRC, VP8_KEYFRAME),
+            (8, AUDIO_SSRC, OPUS),
+            (10, AUDIO_SSRC, OPUS),
+        ):
+            client.send_rtp(payload, ssrc=ssrc, extension=b"\xbe\xde\0\1\x31" + number.to_bytes(2) + b"\0")
+        told: set[int] = set()
+        while told < {7, 8, 10}:
+            compound = await client.receive_rtcp()
+            if compound[:2] == b"\x8f\xcd" or compound[:2] == b"\xaf\xcd":
+                base, times = read_feedback(compound)[1:]
+                told |= {base + index for index, time in enumerate(times) if time is not None}
+        assert told == {7, 8, 10}
+
+
+@pytest.mark.parametrize(("viewers", "poor"), [(1, 1), (3, 1), (4, 1)])
+async def test_one_poor_viewer_of_several_does_not_bring_all_down(viewers: int, poor: int) -> None:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_stage(report_interval=0.05))
+        publisher = await stack.enter_async_context(join(engine, "sendonly"))
+        joined = await join_many(stack, viewers, engine, "recvonly", publisher.peer)
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        for index, viewer in enumerate(joined):
+            await viewer.client.receive_rtp()
+            told = 200_000 if index < poor else 2_000_000
+            viewer.client.send_rtcp(rtcp.remb(1, told, (engine.ssrcs[MediaKind.VIDEO],)))
+        asked = 2_000_000 if viewers > 2 else 200_000
+        while (await publisher.client.receive_feedback(rtcp.Remb)).bitrate != pytest.approx(asked, rel=1e-4):
+            pass
 
 
 async def test_a_poor_viewer_brings_the_publisher_down_no_lower_than_the_floor() -> None:

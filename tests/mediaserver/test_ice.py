@@ -61,6 +61,7 @@ def test_of_one_address_too_many_the_oldest_is_forgotten_but_never_the_selected(
         "candidate:1 1 UDP 1 0d8a1b3c-5d5e-4f4a-9a9b-000000000000.local 5000 typ host",
         "candidate:1 1 UDP 1 192.0.2.9 port typ host",
         "candidate:1 1 UDP 1 192.0.2.9 " + "9" * 5000 + " typ host",
+        "candidate:1 1 UDP 1 192.0.2.9 9 typ host " + "x" * 1000,
     ],
 )
 def test_a_candidate_that_is_of_no_use_is_passed_over(ice: IceLite, garbage: str) -> None:

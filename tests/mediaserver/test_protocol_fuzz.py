@@ -25,6 +25,10 @@ from tests.mediaserver.kurento_client import HANDSHAKE, PATIENCE, frame, open_cl
 OPERATIONS = sorted({*MediaPipeline.OPERATIONS, *ServerManager.OPERATIONS, *WebRtcEndpoint.OPERATIONS})
 ARGUMENTS = [
     "answer",
+    "iceTcp",
+    "latencyStats",
+    "offerToReceiveAudio",
+    "options",
     "candidate",
     "interval",
     "key",
@@ -50,6 +54,11 @@ OFFERS = [
     and isinstance(line.message["params"].get("operationParams"), dict)
     and isinstance(line.message["params"]["operationParams"].get("offer"), str)
 ]
+ANSWER = next(
+    line.message["params"]["operationParams"]["answer"]
+    for line in replay.read("15_no_session.jsonl")
+    if line.direction == "send" and line.message.get("params", {}).get("operation") == "processAnswer"
+)
 
 # The numbers stay small, so that no getUsedCpu takes long.
 scalars = (
@@ -58,9 +67,13 @@ scalars = (
     | st.integers(-3, 20)
     | st.floats(-3, 20)
     | st.sampled_from([2**31, -(2**63), 1e300])
-    | st.sampled_from(["", "AUDIO", "VIDEO", "DATA", "PIPELINE", "SOURCE", "SINK", "manager_ServerManager"])
-    | st.sampled_from(["newref:0", "newref:9", "Error", "ElementConnected", "MediaPipeline", "WebRtcEndpoint"])
-    | st.sampled_from(OFFERS)
+    | st.sampled_from(
+        ["", "AUDIO", "VIDEO", "DATA", "PIPELINE", "SOURCE", "JOINT", "SINK", "manager_ServerManager"]
+    )
+    | st.sampled_from(
+        ["newref:0", "newref:9", "Error", "ElementConnected", "MediaPipeline", "PassThrough", "WebRtcEndpoint"]
+    )
+    | st.sampled_from([*OFFERS, ANSWER])
     | st.text(max_size=5)
 )
 arguments = st.recursive(
@@ -136,6 +149,7 @@ async def test_every_request_is_answered_and_no_object_is_left(messages: list[di
         names |= {
             name: await create("WebRtcEndpoint", mediaPipeline=names["PIPELINE"]) for name in ("SOURCE", "SINK")
         }
+        names["JOINT"] = await create("PassThrough", mediaPipeline=names["PIPELINE"])
         for message in messages:
             await answer(with_objects(message, names))
         objects.close()

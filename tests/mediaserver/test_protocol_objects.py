@@ -66,7 +66,7 @@ async def test_manager_tells_about_the_server() -> None:
         info = await client.invoke(MANAGER, "getInfo")
         assert (info["__type__"], info["type"], info["capabilities"]) == ("ServerInfo", "KMS", ["transactions"])
         modules = {module["name"]: module["factories"] for module in info["modules"]}
-        assert modules == {"core": ["MediaPipeline"], "elements": ["WebRtcEndpoint"]}
+        assert modules == {"core": ["MediaPipeline", "PassThrough"], "elements": ["WebRtcEndpoint"], "filters": []}
         assert await client.invoke(MANAGER, "getSessions") == [session]
         assert await client.invoke(MANAGER, "getPipelines") == []
         assert await client.invoke(MANAGER, "getMetadata") == ""

@@ -1,4 +1,4 @@
-"""Media sessions over the protocol: recorded offers replayed, real peers connected, events shaped as recorded."""
+"""Media sessions over the protocol: real peers connected, events shaped as recorded."""
 
 import json
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
 from tests.mediaserver import replay
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.mediaserver.recorded import shape
 
 ENDPOINT_EVENTS = (
     "ConnectionStateChanged",
@@ -38,21 +39,6 @@ ENDPOINT_EVENTS = (
 
 SESSION = "02_session_webrtc_media.jsonl"
 
-NEEDS_MEDIA = {"getStats", "getConnectionState", "getMediaState", "getICECandidatePairs"}
-"""Operations of the recording whose value depends on the peer, which is not replayed."""
-
-MACHINE = {"getUsedMemory", "getUsedCpu"}
-"""Operations whose value depends on the machine."""
-
-
-def shape(value: Any) -> Any:
-    """Names and types without the values."""
-    if isinstance(value, dict):
-        return {key: shape(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [shape(member) for member in value]
-    return type(value).__name__
-
 
 def recorded_shapes() -> dict[str, list[Any]]:
     """The shapes of each type of event in the recordings."""
@@ -65,40 +51,6 @@ def recorded_shapes() -> dict[str, list[Any]]:
                 if shape(line.message) not in known:
                     known.append(shape(line.message))
     return shapes
-
-
-async def test_recorded_session_is_answered_as_recorded() -> None:
-    """The signalling of a publisher and two viewers, with aiortc's offers; media is not replayed."""
-    ids, requests = replay.Ids(), 0
-    recorded_requests: dict[int, dict[str, Any]] = {}
-    async with open_server() as server, open_client(server.url) as client:
-        for line in replay.read(SESSION):
-            if line.direction == "send":
-                recorded_requests[line.message["id"]] = line.message
-                if line.message["params"].get("operation") == "getUsedCpu":
-                    line.message["params"]["operationParams"]["interval"] = 10
-                await client.send(ids.to_ours(line.message))
-            elif line.direction == "recv" and "id" in line.message:
-                id_ = line.message["id"]
-                ours = await client.reply(id_)
-                ids.learn(line.message, ours)
-                requests += 1
-                operation = recorded_requests[id_]["params"].get("operation")
-                if operation in MACHINE | {"processOffer"}:
-                    assert shape(ours) == shape(line.message)
-                elif operation in NEEDS_MEDIA:
-                    assert "result" in ours
-                else:
-                    assert ids.to_recorded(ours) == line.message
-        assert requests == 85
-        events = client.events()
-    shapes = recorded_shapes()
-    for event in events:
-        message = {"jsonrpc": "2.0", "method": "onEvent", "params": {"value": event}}
-        assert shape(message) in shapes[event["type"]]
-    counts = {type_: sum(event["type"] == type_ for event in events) for type_ in ENDPOINT_EVENTS}
-    assert (counts["MediaSessionStarted"], counts["IceGatheringDone"]) == (3, 3)
-    assert (counts["ElementConnected"], counts["ElementDisconnected"]) == (6, 3)
 
 
 async def test_events_of_a_request_come_before_its_reply() -> None:

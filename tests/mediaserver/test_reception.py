@@ -2,6 +2,7 @@
 
 import pytest
 
+from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.reception import Reception
@@ -14,7 +15,7 @@ FIRST = 0x10000
 
 
 def reception(start: int = 1000, codec: Codec = VP8) -> Reception:
-    return Reception(EngineSettings(nack_tries=2, nack_retry=0.1), 5, codec, start, FIRST + start)
+    return Reception(EngineSettings(nack_tries=2, nack_delay=0, nack_retry=0.1), 5, codec, start, FIRST + start)
 
 
 def receive(stream: Reception, *numbers: int, now: float = 0.0) -> list[bool]:
@@ -27,6 +28,32 @@ def test_numbers_go_on_across_the_wrap() -> None:
     assert stream.highest == FIRST + 0x10001
     assert stream.extend(0xFFFF) == FIRST + 0xFFFF
     assert stream.lost == 0
+
+
+def test_what_came_in_another_order_is_not_asked_for() -> None:
+    stream = Reception(EngineSettings(nack_delay=0.01), 5, VP8, 1000, FIRST + 1000)
+    receive(stream, 1000, 1002, 1004)
+    assert stream.nacks_due(0.009) == []
+    receive(stream, 1001, now=0.009)
+    assert stream.nacks_due(0.01) == [1003]
+
+
+def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
+    stream = reception()
+    receive(stream, 1000, 1401)
+    assert stream.nacks_due(0.0) == list(range(1001, 1257))
+    assert stream.nacks_due(0.0) == list(range(1257, 1401))
+    widest = rtcp.nack(1, 2, range(0, 256 * 17, 17))
+    assert len(widest) < 1200
+
+
+def test_what_comes_in_another_stream_is_still_lost_to_the_sender() -> None:
+    stream = reception()
+    receive(stream, 1000, 1002)
+    stream.repaired += 1
+    receive(stream, 1001)
+    assert (stream.packets, stream.lost, stream.missing) == (3, 1, {})
+    assert stream.report(0.0).lost == 1
 
 
 def test_a_gap_is_asked_for_until_it_is_filled() -> None:
@@ -48,10 +75,19 @@ def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> Non
 
 
 def test_numbers_are_asked_for_as_the_sender_counts() -> None:
-    stream = Reception(EngineSettings(), 5, VP8, 65535, FIRST + 500)
+    stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 65535, FIRST + 500)
     receive(stream, 65535, 1)
     assert stream.highest == FIRST + 502
     assert stream.nacks_due(0.0) == [0]
+
+
+def test_no_more_is_asked_for_at_a_time_than_a_datagram_holds() -> None:
+    stream = reception()
+    lost = set(range(1017, 1017 + 18 * 300, 18))
+    receive(stream, *(number for number in range(1000, 7000) if number not in lost))
+    first, then = stream.nacks_due(0.0), stream.nacks_due(0.0)
+    assert sorted(first + then) == sorted(lost)
+    assert len(rtcp.nack(1, 2, first)) < 1200
 
 
 @pytest.mark.parametrize(("gap", "keyframe"), [(512, False), (513, True)])

@@ -1,10 +1,13 @@
 """RTP headers and the payloads that begin a keyframe."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver import rtp
+from roomfsm.mediaserver.extensions import read_extension
 
 HEADER = bytes((0x80, 96)) + bytes(10)
 
@@ -39,11 +42,29 @@ def test_an_extension_is_taken_out_and_csrcs_stay() -> None:
     assert rtp.without_extension(packet, 24) == bytes((0xA1, 96)) + bytes(10) + b"csrcpayload"
 
 
-def test_abs_send_time_is_put_in_as_seconds_of_6_18_bits() -> None:
-    packet = rtp.with_abs_send_time(HEADER + b"payload", 3, 64 + 1.5)
-    assert packet[0] == 0x90
-    assert packet[12:20] == b"\xbe\xde\0\1" + bytes((0x32,)) + (3 << 17).to_bytes(3)
-    assert packet[rtp.payload_offset(packet) :] == b"payload"
+def test_a_retransmission_is_the_original_with_its_number_before_the_payload() -> None:
+    header = bytes((0x91, 0x80 | 97, 0, 1, 0, 0, 0x0B, 0xB8, 0, 0, 0, 9)) + b"csrc" + b"\xbe\xde\0\1\x22\1\2\3"
+    restored = rtp.original(header + b"\x12\x34payload", 0xAABBCCDD, 96)
+    assert restored == (
+        bytes((0x91, 0x80 | 96, 0x12, 0x34, 0, 0, 0x0B, 0xB8, 0xAA, 0xBB, 0xCC, 0xDD))
+        + b"csrc"
+        + b"\xbe\xde\0\1\x22\1\2\3"
+        + b"payload"
+    )
+
+
+@pytest.mark.parametrize(("size", "padding"), [(0, 0), (200, 200), (4, 4)])
+def test_a_retransmission_of_nothing_but_padding_has_no_original(size: int, padding: int) -> None:
+    first = 0xA0 if padding else 0x80
+    packet = bytes((first, 97)) + bytes(10) + bytes(max(0, size - 1)) + (bytes((padding,)) if padding else b"")
+    assert rtp.original(packet, 1, 96) is None
+
+
+@pytest.mark.parametrize("rest", [b"\x01", b"\x00\x05"])
+def test_a_retransmission_without_a_number_is_an_error(rest: bytes) -> None:
+    first = 0xA0 if len(rest) > 1 else 0x80
+    with pytest.raises(rtp.RtpError):
+        rtp.original(bytes((first, 97)) + bytes(10) + rest, 1, 96)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +98,7 @@ def test_vp8_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -
         (b"\x7c\x85\x88", True),  # FU-A: IDR, first fragment
         (b"\x7c\x05\x88", False),  # FU-A: IDR, a later fragment
         (b"\x7c\x81\x88", False),  # FU-A: non-IDR
+        (b"\x7c\x87\x42", True),  # FU-A: SPS, first fragment
         (b"", False),
         (b"\x7c", False),
         (b"\x78\xff\xff", False),
@@ -84,6 +106,41 @@ def test_vp8_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -
 )
 def test_h264_keyframes_by_the_nal_unit_type(payload: bytes, begins: bool) -> None:
     assert rtp.h264_keyframe_start(HEADER + payload, 12) is begins
+
+
+@pytest.mark.parametrize(
+    ("payload", "begins"),
+    [
+        (b"\x08\x83", True),  # the beginning of a frame that is predicted from none
+        (b"\x0c\x83", True),  # and its end
+        (b"\x48\x83", False),  # predicted from another
+        (b"\x00\x83", False),  # not the beginning
+        (b"\xa8\x05\x00\x83", True),  # picture id of 7 bits, layers: the lowest
+        (b"\xa8\x85\x12\x20\x83", True),  # picture id of 15 bits, temporal layer 1
+        (b"\xa8\x85\x12\x02\x83", False),  # spatial layer 1
+        (b"\x28\x02\x83", False),  # spatial layer 1 without a picture id
+        (b"", False),
+        (b"\x28", False),
+        (b"\xa8", False),
+        (b"\xa8\x85\x12", False),
+    ],
+)
+def test_vp9_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -> None:
+    assert rtp.vp9_keyframe_start(HEADER + payload, 12) is begins
+
+
+@pytest.mark.parametrize(
+    ("payload", "begins"),
+    [
+        (b"\x18\x0a", True),  # N: the first packet of a coded video sequence
+        (b"\x28\x0a", True),
+        (b"\x10\x32", False),  # another frame
+        (b"\x98\x0a", False),  # Z: goes on from the packet before
+        (b"", False),
+    ],
+)
+def test_av1_keyframes_by_the_aggregation_header(payload: bytes, begins: bool) -> None:
+    assert rtp.av1_keyframe_start(HEADER + payload, 12) is begins
 
 
 @settings(max_examples=200)
@@ -95,5 +152,8 @@ def test_no_packet_breaks_the_parsers(packet: bytes) -> None:
         return
     for begins in rtp.KEYFRAME_STARTS.values():
         begins(packet, offset)
+    with suppress(rtp.RtpError):
+        rtp.original(packet, 1, 96)
     if packet[0] & 0x10:
+        read_extension(packet, offset, 3)
         assert not rtp.without_extension(packet, offset)[0] & 0x10

@@ -1,5 +1,6 @@
 """Offers as browsers write them, the answers to them, and offers as nobody should write them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
-from roomfsm.mediaserver.media import MediaKind, SdpError
+from roomfsm.mediaserver.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
+from roomfsm.mediaserver.media import MediaKind, NoCommonCodec, SdpError
 from roomfsm.mediaserver.sdp import Codec, Direction, matching_codec, parse_offer, pinned_codec
 
 OFFERS = Path(__file__).parent / "offers"
@@ -20,6 +22,7 @@ TRANSPORT = LocalTransport(
     "cname",
     "stream",
     0,
+    30,
 )
 
 
@@ -29,7 +32,7 @@ def offer(name: str) -> str:
 
 def answer(text: str, sources: dict[MediaKind, Codec] | None = None, transport: LocalTransport = TRANSPORT) -> str:
     parsed = parse_offer(text)
-    return write_answer(parsed, accept(parsed, sources or {}), transport)
+    return write_answer(parsed, accept(parsed, sources or {}, {}), transport)
 
 
 def section(text: str, media: str) -> list[str]:
@@ -43,6 +46,14 @@ def h264(payload_type: int, profile: str, mode: str = "1") -> Codec:
     return Codec(payload_type, "H264", 90000, "", parameters, ())
 
 
+def vp9(payload_type: int, parameters: str = "") -> Codec:
+    return Codec(payload_type, "VP9", 90000, "", parameters, ())
+
+
+def av1(payload_type: int, parameters: str = "") -> Codec:
+    return Codec(payload_type, "AV1", 90000, "", parameters, ())
+
+
 VP8 = Codec(96, "VP8", 90000, "", "", ())
 
 
@@ -53,15 +64,23 @@ def test_a_chromium_publisher_is_asked_for_opus_and_its_first_video_codec_alone(
     text = answer(offer("chromium_publisher"))
     assert section(text, "audio")[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 111"
     video = section(text, "video")
-    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 96"
+    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 96 97"
     assert {"a=recvonly", "a=mid:1", "a=rtcp-mux", "a=rtcp-rsize", "a=setup:passive"} <= set(video)
     assert [line for line in video if line.startswith("a=rtcp-fb")] == [
         "a=rtcp-fb:96 nack",
         "a=rtcp-fb:96 nack pli",
         "a=rtcp-fb:96 ccm fir",
         "a=rtcp-fb:96 goog-remb",
+        "a=rtcp-fb:96 transport-cc",
     ]
-    assert not [line for line in video if line.startswith(("a=ssrc", "a=msid", "a=extmap"))]
+    assert {"a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96"} <= set(video)
+    assert [line for line in video if line.startswith(("a=ssrc", "a=msid", "a=extmap"))] == [
+        f"a=extmap:3 {TRANSPORT_CC}"
+    ]
+    assert [line for line in section(text, "audio") if line.startswith("a=extmap")] == [
+        f"a=extmap:1 {AUDIO_LEVEL}",
+        f"a=extmap:3 {TRANSPORT_CC}",
+    ]
 
 
 def test_the_session_part_says_bundle_and_ice_lite() -> None:
@@ -78,7 +97,7 @@ def test_a_firefox_offer_has_its_fingerprint_at_the_session_level() -> None:
     assert [item.ufrag for item in parsed.sections] == ["c8b3f1d2", "c8b3f1d2"]
     text = answer(offer("firefox_publisher"))
     assert section(text, "audio")[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 109"
-    assert section(text, "video")[0] == "m=video 9 UDP/TLS/RTP/SAVPF 120"
+    assert section(text, "video")[0] == "m=video 9 UDP/TLS/RTP/SAVPF 120 124"
     assert "a=sendrecv" in section(text, "video")
     assert "a=extmap:4 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time" in section(text, "video")
 
@@ -88,11 +107,32 @@ def test_a_publisher_that_prefers_h264_is_asked_for_the_variant_most_can_decode(
     assert pinned_codec(codecs).payload_type == 108
 
 
+def test_a_publisher_is_asked_to_start_with_a_rate_for_the_whole_picture() -> None:
+    video = section(answer(offer("chromium_publisher")), "video")
+    assert "a=fmtp:96 x-google-start-bitrate=1000" in video
+    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
+    h264_first = offer("chromium_publisher").replace("96 VP8/", "96 H264/")
+    video = section(answer(h264_first, transport=limited), "video")
+    assert [line.partition(" ")[2] for line in video if "start-bitrate" in line] == [
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;x-google-start-bitrate=800"
+    ]
+    assert "start-bitrate" not in answer(offer("chromium_viewer"))
+
+
 def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
-    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800)
+    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
     text = answer(offer("chromium_publisher"), transport=limited)
     assert "b=AS:800" in section(text, "video")
     assert "b=AS:800" not in section(text, "audio")
+
+
+def test_a_publisher_is_asked_for_what_the_viewers_that_wait_can_decode() -> None:
+    codecs = [av1(45), vp9(98), VP8, h264(108, "42e01f")]
+    waiting = [[VP8, h264(102, "42e01f")], [h264(126, "42e01f"), VP8], [vp9(121), VP8]]
+    assert pinned_codec(codecs).name == "AV1"
+    assert pinned_codec(codecs, waiting[:2]).name == "VP8"
+    assert pinned_codec(codecs, waiting).name == "VP8"
+    assert pinned_codec(codecs, [[h264(126, "42e01f")]]).name == "H264"
 
 
 # Viewers
@@ -100,20 +140,29 @@ def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
 
 def test_a_viewer_without_a_source_may_get_any_codec() -> None:
     video = section(answer(offer("chromium_viewer")), "video")
-    assert video[0].split()[3:] == ["96", "102", "104", "108", "114", "116", "39", "41", "43"]
+    codecs = ["96", "98", "100", "35", "37", "102", "104", "108", "114", "116", "39", "41", "43", "45", "47"]
+    repairs = ["97", "99", "101", "36", "38", "103", "107", "109", "115", "117", "40", "42", "44", "46", "48"]
+    assert video[0].split()[3:] == codecs + repairs
     assert {
+        "a=ssrc-group:FID 20 30",
+        "a=ssrc:30 cname:cname",
         "a=sendonly",
         "a=ssrc:20 cname:cname",
         "a=ssrc:20 msid:stream stream-video",
         "a=msid:stream stream-video",
-        "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+        f"a=extmap:2 {ABS_SEND_TIME}",
+        f"a=extmap:4 {MID}",
     } <= set(video)
+    assert not [line for line in video if "transport" in line], "the packets are the same for all viewers"
+    audio = section(answer(offer("chromium_viewer")), "audio")
+    assert {f"a=extmap:1 {AUDIO_LEVEL}", f"a=extmap:4 {MID}", "a=ssrc:10 cname:cname"} <= set(audio)
+    assert not [line for line in audio if "rtx" in line or "FID" in line]
 
 
 def test_a_viewer_of_a_known_source_is_told_that_codec_alone() -> None:
     source = h264(126, "42e01f")
     video = section(answer(offer("chromium_viewer"), {MediaKind.VIDEO: source}), "video")
-    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 108"
+    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 108 109"
     assert "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f" in video
 
 
@@ -129,6 +178,10 @@ def test_a_viewer_of_a_known_source_is_told_that_codec_alone() -> None:
         (h264(9, "42e01f", "1"), [h264(1, "42e01f", "0")], None),
         (h264(9, "64001f"), [h264(1, "42e01f")], None),
         (VP8, [h264(1, "42e01f")], None),
+        (vp9(9), [VP8, vp9(1, "profile-id=2"), vp9(2, "profile-id=0")], 2),
+        (vp9(9, "profile-id=2"), [vp9(2)], None),
+        (av1(9, "level-idx=5;profile=0;tier=0"), [av1(1, "profile=1"), av1(2)], 2),
+        (av1(9), [vp9(1)], None),
     ],
 )
 def test_the_payload_type_for_a_viewer_fits_the_source(
@@ -136,6 +189,39 @@ def test_the_payload_type_for_a_viewer_fits_the_source(
 ) -> None:
     match = matching_codec(offered, source)
     assert (match.payload_type if match else None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            h264(9, "64001f"),
+            "no common video codec: the source sends H264 (high, packetization mode 1), the viewer takes VP8, "
+            "VP9, VP9 (profile 1), AV1",
+        ),
+        (vp9(9, "profile-id=2"), "the source sends VP9 (profile 2)"),
+    ],
+)
+def test_a_viewer_that_cannot_decode_its_source_is_told_so(source: Codec, reason: str) -> None:
+    text = offer("chromium_viewer").replace("H264", "H263").replace("profile-id=2", "profile-id=1")
+    text = text.replace("profile-id=3", "profile-id=1").replace("profile=1", "profile=0")
+    with pytest.raises(NoCommonCodec, match=re.escape(reason)):
+        answer(text, {MediaKind.VIDEO: source})
+
+
+def test_a_viewer_that_offers_no_video_misses_none() -> None:
+    text = offer("chromium_viewer")
+    audio = text.partition("m=video")[0].replace("BUNDLE 0 1", "BUNDLE 0")
+    assert "m=video" not in answer(audio, {MediaKind.VIDEO: VP8})
+    inactive = text.replace("a=recvonly", "a=inactive")
+    assert "a=inactive" in section(answer(inactive, {MediaKind.VIDEO: h264(9, "64001f")}), "video")
+
+
+def test_without_nack_there_is_no_retransmission_stream() -> None:
+    text = offer("chromium_viewer").replace("a=rtcp-fb:96 nack\n", "")
+    video = section(answer(text, {MediaKind.VIDEO: VP8}), "video")
+    assert video[0] == "m=video 9 UDP/TLS/RTP/SAVPF 96"
+    assert not [line for line in video if "FID" in line]
 
 
 # What is not served
@@ -156,6 +242,16 @@ def test_a_second_video_is_refused() -> None:
     assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9", "0"]
 
 
+def test_media_offered_on_the_bundles_transport_alone_is_served() -> None:
+    text = (
+        offer("chromium_publisher").replace("m=video 9", "m=video 0").replace("a=mid:1", "a=mid:1\na=bundle-only")
+    )
+    lines = answer(text).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9"]
+    lines = answer(text.replace("a=bundle-only\n", "")).split("\r\n")
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
+
+
 def test_without_bundle_only_the_first_media_is_served() -> None:
     lines = answer(offer("chromium_publisher").replace("a=group:BUNDLE 0 1\n", "")).split("\r\n")
     assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
@@ -173,7 +269,7 @@ def test_without_bundle_only_the_first_media_is_served() -> None:
 )
 def test_media_that_cannot_be_served_is_refused(old: str, new: str) -> None:
     text = offer("chromium_publisher").replace(old, new)
-    text = "\n".join(line for line in text.split("\n") if "H264" not in line)
+    text = "\n".join(line for line in text.split("\n") if not re.search("H264|VP9|AV1", line))
     assert "m=audio 0" in answer(text) or "m=video 0" in answer(text)
 
 
@@ -232,3 +328,25 @@ def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
     except SdpError:
         return
     assert text.startswith("v=0\r\n")
+
+
+# What one offer can cost
+
+
+def test_one_m_line_more_than_64_is_an_error() -> None:
+    line = "m=audio 9 UDP/TLS/RTP/SAVPF 111\n"
+    assert len(parse_offer("v=0\n" + line * 64).sections) == 64
+    with pytest.raises(SdpError, match="more than 64 m-lines"):
+        parse_offer("v=0\n" + line * 65)
+
+
+def test_fingerprints_for_all_m_lines_are_not_copied_by_the_thousand() -> None:
+    fingerprints = "a=fingerprint:sha-256 AA\n" * 5000
+    (section,) = parse_offer(f"v=0\n{fingerprints}m=audio 9 UDP/TLS/RTP/SAVPF 111\n{fingerprints}").sections
+    assert len(section.fingerprints) == 8
+
+
+def test_a_payload_type_said_twice_is_one() -> None:
+    text = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF " + "96 " * 5000 + "\na=rtpmap:96 VP8/90000\n"
+    assert len(parse_offer(text).sections[0].codecs) == 1
+    assert len(answer(text)) < 200

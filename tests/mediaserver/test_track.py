@@ -6,10 +6,11 @@ from collections.abc import Collection
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
-from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.track import Attended, Track
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 
 VP8 = Codec(96, "VP8", 90000, "", "", ())
+REMB_VP8 = Codec(96, "VP8", 90000, "", "", ("goog-remb",))
 
 
 class Recorder:
@@ -20,9 +21,10 @@ class Recorder:
     def __init__(self) -> None:
         self.settings = EngineSettings()
         self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
+        self.repair_ssrc = 3
         self.cname = "cname"
         self.pending: list[Group] = []
-        self.attention: set[Track] = set()
+        self.attention: set[Attended] = set()
         self.sent: dict[Sink, list[int]] = {}
         """Sequence numbers."""
 
@@ -43,11 +45,32 @@ class Recorder:
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def codec_mismatched(self, reason: str) -> None: ...
+
+
+def test_an_estimate_that_only_the_rate_holds_down_leaves_room_to_grow() -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(REMB_VP8, 0)
+    sink = Sink(MediaKind.VIDEO, recorder)
+    sink.codecs, sink.open = (REMB_VP8,), True
+    sink.follow(track)
+    payload = VP8_KEYFRAME + bytes(1000 - 12 - len(VP8_KEYFRAME))
+    for number in range(500):  # 400 kbit/s for ten seconds
+        now = 1 + number / 50
+        header = struct.pack("!BBHII", 0x80, 96, number, 3000 * number, 7)
+        assert track.receive(header + payload, now) is None
+        if number % 25 == 0:
+            track.report(now)
+    for told, asked in ((300_000, 300_000), (450_000, 450_000), (600_000, 900_000), (900_000, 900_000)):
+        sink.remb, sink.remb_time = told, 11.0
+        assert track.target_bitrate(11.0) == asked
+
 
 def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_there() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
-    track.negotiated(VP8)
+    track.negotiated(VP8, 0)
     first, second = Sink(MediaKind.VIDEO, recorder), Sink(MediaKind.VIDEO, recorder)
     # What both had from another source is such that the same offsets continue it; the second had more of it.
     first.continuation = Continuation(10, 0, 0.0)

@@ -1,6 +1,10 @@
 """One peer's transport over real UDP: checks, handshake, goodbye, silence, and datagrams that do not belong."""
 
+import errno
+import gc
 import socket
+import sys
+import time
 
 import pytest
 import trio
@@ -9,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver import rtcp, udp
 from roomfsm.mediaserver.engine import (
     AlreadyNegotiated,
     DtlsState,
@@ -21,6 +25,9 @@ from roomfsm.mediaserver.engine import (
     SdpError,
     open_engine,
 )
+from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.ring import PacketRing
+from roomfsm.mediaserver.track import Track
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import PATIENCE, join, open_stage
@@ -80,6 +87,70 @@ async def test_an_ipv4_browser_reaches_a_dual_stack_socket() -> None:
             )
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+async def test_ipv4_and_ipv6_browsers_share_the_one_port_and_media_passes_between_them() -> None:
+    settings = EngineSettings(announced_addresses=("::1", "127.0.0.1"))
+    with trio.fail_after(PATIENCE):
+        async with (
+            open_engine(settings) as engine,
+            join(engine, "sendonly", host="::1") as publisher,
+            join(engine, "recvonly", publisher.peer, host="::1") as viewer,
+        ):
+            pair = next(news for news in publisher.observer.told if news[0] == "pair")
+            assert [str(line).split()[4] for line in pair[1:]] == ["::1", "::1"]
+            assert (
+                publisher.client.stun_answers[0].attributes["XOR-MAPPED-ADDRESS"]
+                == (publisher.client.socket.getsockname()[:2])
+            )
+            observer, address = RecordingObserver(), ("127.0.0.1", engine.port)
+            async with open_test_peer("recvonly") as client:
+                peer = engine.open_peer(observer)
+                publisher.peer.connect(peer)
+                answer = peer.process_offer(client.offer)
+                lines = [line for line in answer.splitlines() if " ::1 " not in line]
+                await client.accept("\r\n".join(lines))
+                assert client.answer is not None
+                assert client.answer.address == address
+                await observer.wait_for("media", True)
+                pair = next(news for news in observer.told if news[0] == "pair")
+                assert [str(line).split()[4] for line in pair[1:]] == ["127.0.0.1", "127.0.0.1"]
+                for number in range(4):  # A burst, which goes out in one system call.
+                    publisher.client.send_rtp(VP8_KEYFRAME, timestamp=number)
+                for receiver in (viewer.client, client):
+                    assert [(await receiver.receive_rtp()).timestamp for _ in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_datagrams_read_together_tell_when_each_came() -> None:
+    with udp.bind(EngineSettings(host="127.0.0.1")) as sock:
+        udp.arrival_time(sock)  # From the first question on the times are kept.
+        sent = []
+        for _ in range(3):
+            sock.sendto(b"x", sock.getsockname())
+            sent.append(time.time())
+            time.sleep(0.02)
+        came = []
+        for _ in sent:
+            sock.recvfrom(10)
+            came.append(udp.arrival_time(sock))
+        assert came == pytest.approx(sent, abs=0.01)
+
+
+async def test_without_ipv6_the_default_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket
+
+    def without_ipv6(family: int, *arguments: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *arguments)
+
+    monkeypatch.setattr(socket, "socket", without_ipv6)
+    with udp.bind(EngineSettings()) as sock:
+        assert sock.getsockname()[0] == "0.0.0.0"
+    with pytest.raises(OSError, match="not supported"):
+        udp.bind(EngineSettings(host="::1"))
+
+
 async def test_a_browser_candidate_names_the_pair_and_garbage_does_no_harm() -> None:
     async with open_stage() as engine, open_test_peer("sendonly") as client:
         observer = RecordingObserver()
@@ -99,11 +170,11 @@ async def test_the_handshake_survives_lost_datagrams() -> None:
     seen = 0
 
     def lose(datagram: bytes) -> bool:
-        """Every first of three DTLS datagrams."""
+        """Every first of three DTLS datagrams of the first dozen: for ever it could be the same one each time."""
         nonlocal seen
         if 20 <= datagram[0] <= 63:
             seen += 1
-            return seen % 3 == 1
+            return seen % 3 == 1 and seen <= 12
         return False
 
     async with open_stage() as engine, open_test_peer("sendonly") as client:
@@ -111,7 +182,7 @@ async def test_the_handshake_survives_lost_datagrams() -> None:
         observer = RecordingObserver()
         await client.accept(engine.open_peer(observer).process_offer(client.offer))
         await observer.wait_for("media", True)
-        assert seen > 3
+        assert seen > 7
 
 
 async def test_the_handshake_is_retransmitted_by_us_too() -> None:
@@ -273,6 +344,27 @@ async def test_close_says_goodbye_and_forgets_the_peer() -> None:
             publisher.peer.stats()
 
 
+async def test_what_a_closed_peer_received_is_freed_at_once() -> None:
+    """It would else wait for the garbage collector, and with many joins memory would creep."""
+
+    def living() -> int:
+        return sum(isinstance(item, Reception | PacketRing | Track) for item in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with open_stage() as engine, join(engine, "sendonly") as publisher:
+            before = living()
+            async with join(engine, "sendrecv", publisher.peer) as viewer:
+                viewer.client.send_rtp(VP8_KEYFRAME)
+                await viewer.observer.wait_for("receiving", MediaKind.VIDEO, True)
+                assert living() == before + 4
+                viewer.peer.close()
+            assert living() == before
+    finally:
+        gc.enable()
+
+
 async def test_leaving_the_engine_says_goodbye_to_all() -> None:
     async with open_test_peer("sendonly") as client:
         async with open_stage() as engine:
@@ -367,6 +459,20 @@ async def test_v_0_alone_locks_the_peer() -> None:
         assert "m=" not in peer.process_offer("v=0")
         with pytest.raises(AlreadyNegotiated):
             peer.process_offer("v=0")
+
+
+@pytest.mark.parametrize("limit", ["min_video_receive_bandwidth", "max_video_receive_bandwidth"])
+async def test_a_bandwidth_below_0_is_no_limit(limit: str) -> None:
+    """It would not fit into a REMB, and what cannot be written would end everybody's media."""
+    async with open_stage(report_interval=0.1) as engine, open_test_peer("sendonly") as client:
+        peer = engine.open_peer(RecordingObserver())
+        setattr(peer, limit, -1)
+        answer = peer.process_offer(client.offer)
+        assert "b=AS" not in answer
+        await client.accept(answer)
+        for _ in range(3):
+            client.send_rtp(VP8_KEYFRAME)
+        assert (await client.receive_feedback(rtcp.Remb)).bitrate == engine.settings.max_receive_bitrate
 
 
 async def test_reports_come_while_media_flows() -> None:

@@ -12,10 +12,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.kurento.candidates import IceCandidate
-from roomfsm.kurento.errors import KurentoError, MediaServerUnavailable, SdpInvalid
+from roomfsm.kurento.errors import KurentoError, MediaServerUnavailable, OfferRefused, SdpInvalid
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     DtlsConnectionStateChange,
+    Error,
     IceCandidateFound,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
@@ -361,6 +362,33 @@ async def test_a_bad_offer_is_answered_and_harms_nobody(autojump_clock: MockCloc
         assert bob.last("error")["ref"] == 8
         assert len(media.open) == 1
         assert ada.sits_in.state == "broadcasting"
+
+
+async def test_a_viewer_that_cannot_decode_the_stream_is_told_so_in_words(autojump_clock: MockClock) -> None:
+    words = "no common video codec: the source sends H264, the viewer takes VP8"
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        media.answering.error = OfferRefused(40205, words, "SDP_END_POINT_PROCESS_OFFER_ERROR")
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=8))
+        await settle()
+        error = bob.last("error")
+        assert (error["code"], error["ref"], error["detail"]) == ("media_failed", 8, words)
+        media.answering.error = None
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=9))
+        await settle()
+        assert bob.last("answer")["ref"] == 9
+        media.endpoints[-1].happens(
+            Error(error_code=1, description="of no interest here", type="STREAM_ERROR_FAILED")
+        )
+        await settle()
+        assert len(media.open) == 2
+        media.endpoints[-1].happens(Error(error_code=6, description=words, type="STREAM_ERROR_CODEC_NOT_FOUND"))
+        await settle()
+        error = bob.last("error")
+        assert (error["code"], error["stream"], error["detail"]) == ("media_failed", ada.stream(), words)
+        assert len(media.open) == 1
 
 
 @pytest.mark.parametrize(

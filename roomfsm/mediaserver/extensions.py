@@ -1,0 +1,113 @@
+"""RTP header extensions (RFC 8285): which are agreed on, reading the publisher's, writing a viewer's own.
+
+Publisher and viewers number the same extensions differently, and some hold for one transport only. So a received
+extension is read and removed, and each group of viewers gets one written anew.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+"""The send time, by which a viewer's browser estimates its bandwidth (draft-alvestrand-rmcat-remb-03)."""
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+"""RFC 6464."""
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+"""The m-line's name (RFC 9143 section 15)."""
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+"""A number that counts the packets of a whole transport."""
+KNOWN = (ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC)
+
+MAX_ID = 14
+"""Of the one-byte form."""
+_MAX_MID = 16
+_ABS_SEND_TIME_RATE = 1 << 18
+_ONE_BYTE_FORM = b"\xbe\xde"
+_HEADER_LENGTH = 12
+
+
+class OutgoingExtensions(NamedTuple):
+    """What a viewer's browser understands: the ids, 0 is none."""
+
+    abs_send_time: int = 0
+    audio_level: int = 0
+    mid: int = 0
+    mid_value: bytes = b""
+
+    @classmethod
+    def negotiated(cls, ids: Mapping[str, int], mid: str) -> "OutgoingExtensions":
+        value = mid.encode()
+        named = ids.get(MID, 0) if 0 < len(value) <= _MAX_MID else 0
+        return cls(ids.get(ABS_SEND_TIME, 0), ids.get(AUDIO_LEVEL, 0), named, value if named else b"")
+
+
+class ExtensionWriter:
+    """Makes the header extension for each packet of one group.
+
+    The one element that changes comes first, so that all others are made once: of video the send time, of audio
+    the level.
+    """
+
+    __slots__ = ("_after_level", "_after_time", "_before_level", "_before_time", "_constant")
+
+    def __init__(self, extensions: OutgoingExtensions) -> None:
+        constant = _element(extensions.mid, extensions.mid_value) if extensions.mid else b""
+        self._constant = _block(constant) if constant else b""
+        self._before_time = self._after_time = self._before_level = self._after_level = b""
+        if extensions.abs_send_time:
+            timed = _block(_element(extensions.abs_send_time, bytes(3)) + constant)
+            self._before_time, self._after_time = timed[:5], timed[8:]
+        if extensions.audio_level:
+            heard = _block(_element(extensions.audio_level, bytes(1)) + constant)
+            self._before_level, self._after_level = heard[:5], heard[6:]
+
+    def write(self, time: float, level: bytes) -> bytes:
+        """The extension, of whole 32-bit words; empty if there is none.
+
+        `time`: seconds of any clock. `level`: the audio level's byte, or empty. The same packet must always get
+        the same: SRTP is not safe for two packets of one number that differ.
+        """
+        if self._before_time:
+            stamp = (int(time * _ABS_SEND_TIME_RATE) & 0xFFFFFF).to_bytes(3)
+            return self._before_time + stamp + self._after_time
+        if level and self._before_level:
+            return self._before_level + level + self._after_level
+        return self._constant
+
+
+def _element(extension_id: int, value: bytes) -> bytes:
+    return bytes((extension_id << 4 | len(value) - 1,)) + value
+
+
+def _block(elements: bytes) -> bytes:
+    padded = elements + bytes(-len(elements) % 4)
+    return _ONE_BYTE_FORM + (len(padded) // 4).to_bytes(2) + padded
+
+
+def read_extension(packet: bytes, payload: int, extension_id: int) -> bytes:
+    """The value of one extension of a packet that has any, in either form; empty if it is not there.
+
+    `payload`: where the payload begins.
+    """
+    offset = _HEADER_LENGTH + 4 * (packet[0] & 0x0F)
+    one_byte = packet[offset : offset + 2] == _ONE_BYTE_FORM
+    if not one_byte and (packet[offset] != 0x10 or packet[offset + 1] >> 4):
+        return b""
+    offset += 4
+    while offset < payload:
+        head = packet[offset]
+        offset += 1
+        if head == 0:  # Padding.
+            continue
+        if one_byte:
+            found, size = head >> 4, (head & 0x0F) + 1
+            if found > MAX_ID:
+                break
+        elif offset < payload:
+            found, size = head, packet[offset]
+            offset += 1
+        else:
+            break
+        if found == extension_id:
+            return packet[offset : offset + size] if offset + size <= payload else b""
+        offset += size
+    return b""

@@ -1,0 +1,195 @@
+"""A track's way to the viewers of other workers: handed over once a worker, and mirrored there.
+
+The publisher's worker (the *origin*) has a `Relay` a worker with viewers; that worker has a `Mirror`, whose track
+is fed with the decrypted packets as if they came from a browser. Its feedback goes back as the RTCP that a browser
+would get: what was lost on the way is repaired from the origin's ring, keyframe requests are gathered there. Both
+ways go over Unix datagram sockets in a folder that only this user can read.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from enum import IntEnum
+from pathlib import Path
+
+from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.media import MediaKind
+from roomfsm.mediaserver.track import Outlet, Track
+
+_HEADER = struct.Struct("!BBIBH")
+"""What it is, the worker that it comes from, the source, its kind, the payload's length."""
+_MAX_DATAGRAM = 60_000
+_BUFFER = 4 * 1024 * 1024
+_DRAIN = 64
+"""Datagrams read without giving other tasks their turn."""
+_REMB_LIFE = 5.0
+_KINDS = (MediaKind.AUDIO, MediaKind.VIDEO)
+
+
+class _What(IntEnum):
+    RTP = 0
+    SENDER_REPORT = 1
+    FEEDBACK = 2
+
+
+class Links:
+    """A worker's datagram socket to all others. What does not fit is dropped, and repaired like any loss."""
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self._folder = folder
+        self._index = index
+        path = folder / str(index)
+        path.unlink(missing_ok=True)  # Of the worker before this one, which died.
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self.socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        self.socket.bind(str(path))
+        self._pending: dict[int, list[bytes]] = {}
+        self._sizes: dict[int, int] = {}
+        self.relays: dict[tuple[int, MediaKind, int], Relay] = {}
+        """By source, kind and target."""
+        self.mirrors: dict[tuple[int, MediaKind], Mirror] = {}
+        self.dropped = 0
+        """Datagrams."""
+
+    def put(self, what: _What, target: int, source: int, kind: MediaKind, payload: bytes) -> None:
+        """Queue for the target; :meth:`flush` sends what one drain brought in one datagram."""
+        size = self._sizes.get(target, 0) + _HEADER.size + len(payload)
+        if size > _MAX_DATAGRAM:
+            self._send(target)
+            size = _HEADER.size + len(payload)
+        header = _HEADER.pack(what, self._index, source, _KINDS.index(kind), len(payload))
+        self._pending.setdefault(target, []).append(header + payload)
+        self._sizes[target] = size
+
+    def flush(self) -> None:
+        for target in list(self._pending):
+            self._send(target)
+
+    def _send(self, target: int) -> None:
+        datagram = b"".join(self._pending.pop(target))
+        self._sizes.pop(target)
+        try:
+            self.socket.sendto(datagram, str(self._folder / str(target)))
+        except OSError:  # Its buffer is full, or it has died.
+            self.dropped += 1
+
+    def drain(self, now: float) -> None:
+        """Take what other workers sent."""
+        for _ in range(_DRAIN):
+            try:
+                datagram = self.socket.recv(_MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            offset = 0
+            while offset < len(datagram):
+                what, sender, source, kind, size = _HEADER.unpack_from(datagram, offset)
+                offset += _HEADER.size
+                payload = datagram[offset : offset + size]
+                offset += size
+                self._take(what, sender, source, _KINDS[kind], payload, now)
+
+    def _take(self, what: int, sender: int, source: int, kind: MediaKind, payload: bytes, now: float) -> None:
+        if what == _What.FEEDBACK:
+            relay = self.relays.get((source, kind, sender))
+            if relay is not None:
+                relay.feedback(payload, now)
+            return
+        mirror = self.mirrors.get((source, kind))
+        if mirror is None:
+            return  # It has just been closed.
+        if what == _What.RTP:
+            mirror.receive(payload, now)
+        else:
+            mirror.sender_report(payload, now)
+
+    def close(self) -> None:
+        self.socket.close()
+        (self._folder / str(self._index)).unlink(missing_ok=True)
+
+
+class Relay:
+    """At the origin: hands one track to one other worker."""
+
+    def __init__(self, links: Links, track: Track, source: int, target: int) -> None:
+        self._links = links
+        self._track = track
+        self._source = source
+        self._target = target
+        self._remb = 0
+        self._remb_time = float("-inf")
+
+    def open(self) -> None:
+        """Begin with the keyframe just past, if there is one, else ask for one: viewers wait there."""
+        recent = self._track.recent_packets()
+        for packet in recent:
+            self.packet(packet)
+        if not recent:
+            self._track.request_keyframe()
+        self._track.relays.append(self)
+
+    def close(self) -> None:
+        self._track.relays.remove(self)
+
+    def packet(self, packet: bytes) -> None:
+        self._links.put(_What.RTP, self._target, self._source, self._track.kind, packet)
+
+    def sender_report(self, report: rtcp.SenderReport) -> None:
+        compound = rtcp.sender_report(report.ssrc, report)
+        self._links.put(_What.SENDER_REPORT, self._target, self._source, self._track.kind, compound)
+
+    def bitrate(self, now: float) -> int | None:
+        """What the viewers there can take, bit/s; None while they have told nothing."""
+        return self._remb if now - self._remb_time <= _REMB_LIFE else None
+
+    def feedback(self, compound: bytes, now: float) -> None:
+        """What the mirror would tell a browser."""
+        for packet in rtcp.parse(compound):
+            match packet:
+                case rtcp.Nack():
+                    for kept in self._track.kept(packet.sequence_numbers):
+                        self.packet(kept)
+                case rtcp.KeyframeRequest():
+                    self._track.request_keyframe()
+                case rtcp.Remb():
+                    self._remb, self._remb_time = packet.bitrate, now
+
+
+class Mirror:
+    """At a worker with viewers: the track of a source that is elsewhere. It is the track's publisher."""
+
+    receive_limits = (0, 0)
+
+    def __init__(self, links: Links, outlet: Outlet, source: int, kind: MediaKind, origin: int) -> None:
+        self._links = links
+        self._source = source
+        self._kind = kind
+        self._origin = origin
+        self.track = Track(kind, outlet, self)
+
+    def receive(self, packet: bytes, now: float) -> None:
+        if self.track.codec is not None:
+            self.track.receive(packet, now)
+
+    def sender_report(self, compound: bytes, now: float) -> None:
+        for packet in rtcp.parse(compound):
+            if isinstance(packet, rtcp.SenderReport):
+                self.track.sender_report(packet, now)
+
+    def send_rtcp(self, compound: bytes) -> None:
+        self._links.put(_What.FEEDBACK, self._origin, self._source, self._kind, compound)
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+    def tick(self, now: float) -> None:
+        """Flow, and what the viewers here can take."""
+        self.track.check_flow(now)
+        if any(sink.group and sink.bitrate(now) is not None for sink in self.track.sinks):
+            report = self.track.report(now)
+            if report is not None and report[1]:
+                self.send_rtcp(report[1])
+
+    def close(self) -> None:
+        self.track.close()

@@ -1,0 +1,450 @@
+"""The main process's side of the workers: peers like the engine's own, whose media other processes move.
+
+A peer is negotiated here, where all sources and viewers are known and an answer can be given at once; its worker
+is told what was agreed on. A new peer goes to the worker that has the fewest. Where a source and a sink are on
+different workers, the source's hands each packet to the sink's, once (`relay.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from roomfsm.mediaserver.answer import AcceptedMedia
+from roomfsm.mediaserver.dtls import DtlsIdentity
+from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.media import (
+    ALL_KINDS,
+    DtlsState,
+    EngineFull,
+    EngineSettings,
+    IceState,
+    MediaKind,
+    PeerObserver,
+    PeerStats,
+    Refusal,
+)
+from roomfsm.mediaserver.peer import Peer
+from roomfsm.mediaserver.sink import Group, Sink
+from roomfsm.mediaserver.track import Attended
+from roomfsm.mediaserver.transport import Transport
+from roomfsm.mediaserver.worker_channel import Channel
+from roomfsm.mediaserver.worker_messages import (
+    AddCandidate,
+    AnyReport,
+    CloseMirror,
+    ClosePeer,
+    CloseRelay,
+    Command,
+    Follow,
+    NegotiateMirror,
+    Observed,
+    OpenMirror,
+    OpenPeer,
+    OpenRelay,
+    RequestKeyframe,
+    SetBandwidth,
+    Start,
+    Statistics,
+    WorkerFailed,
+    WorkerReady,
+)
+
+_RESTART_DELAY = 0.2
+"""Seconds before a worker that died is started again; twice as long each time that it does not become ready."""
+_MAX_RESTART_DELAY = 10.0
+_END_TIMEOUT = 2.0
+"""Seconds that a worker has to say goodbye to its peers."""
+
+_BANDWIDTHS = frozenset(
+    {
+        "max_video_receive_bandwidth",
+        "max_video_send_bandwidth",
+        "min_video_receive_bandwidth",
+        "min_video_send_bandwidth",
+    }
+)
+_OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
+    "ice_state_changed": (IceState,),
+    "candidate_pair_selected": (str, str),
+    "dtls_state_changed": (DtlsState,),
+    "media_connection_changed": (bool,),
+    "receiving_changed": (MediaKind, bool),
+    "sending_changed": (MediaKind, bool),
+}
+"""The observer's methods, with their arguments' types."""
+
+log = structlog.get_logger()
+
+
+class _Fingerprint(DtlsIdentity):
+    """A worker's certificate, as far as answers need it."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+
+class _Elsewhere(Transport):
+    """The transport of a peer whose datagrams another process gets: it only has the ICE credentials."""
+
+    def start(self, fingerprint: tuple[str, bytes], now: float, *, dtls_client: bool = False) -> None: ...
+
+
+class _Context:
+    """What peers of one worker need for their negotiation (`peer.PeerContext`); nothing is sent from here."""
+
+    def __init__(self, settings: EngineSettings, ready: WorkerReady) -> None:
+        self.settings = settings
+        self.identity: DtlsIdentity = _Fingerprint(ready.fingerprint)
+        self.candidates = ready.candidates
+        self.ssrcs = dict(ready.ssrcs)
+        self.repair_ssrc = ready.repair_ssrc
+        self.cname = ready.cname
+        self.by_ufrag: dict[bytes, Transport] = {}
+        self.by_address: dict[Address, Transport] = {}
+        self.handshaking: set[Transport] = set()
+        self.pending: list[Group] = []
+        self.attention: set[Attended] = set()
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def arrival_time(self) -> float:
+        return trio.current_time()
+
+    def forget(self, peer: Peer) -> None: ...
+
+    def send(self, datagram: bytes, address: Address) -> None: ...
+
+    def refuse(self, reason: Refusal) -> None: ...
+
+    def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class WorkerPeer(Peer):
+    """A peer whose media another process moves. After its worker's death it can only be closed."""
+
+    def __init__(self, workers: Workers, worker: _Worker, number: int, observer: PeerObserver) -> None:
+        assert worker.context is not None  # chosen for being ready
+        super().__init__(worker.context, observer)
+        self._transport = _Elsewhere(worker.context, self)
+        self._workers = workers
+        self._pushed: PeerStats | None = None
+        self.number = number
+        self.worker: _Worker | None = worker
+        """None once it has died, or the peer was closed."""
+        self.tell(OpenPeer(number))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _BANDWIDTHS and "number" in self.__dict__:
+            self.tell(SetBandwidth(self.number, name, value))
+
+    def tell(self, command: Command) -> None:
+        """Send the worker a command, while there is one that knows this peer."""
+        if self.worker is not None:
+            self.worker.send(command)
+
+    def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
+        super().start(accepted, dtls_client=dtls_client)
+        self.tell(Start(self.number, tuple(accepted), dtls_client, *self.ice_credentials))
+        self._workers.negotiated(self)
+
+    def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
+        super().add_candidate(candidate, sdp_mid, sdp_m_line_index)
+        self.tell(AddCandidate(self.number, candidate, sdp_mid, sdp_m_line_index))
+
+    def connect(self, sink: Peer, kinds: Collection[MediaKind] = ALL_KINDS) -> None:
+        super().connect(sink, kinds)
+        assert isinstance(sink, WorkerPeer)
+        for kind in kinds:
+            self._workers.follow(sink, kind, self)
+
+    def disconnect(self, sink: Peer, kinds: Collection[MediaKind] = ALL_KINDS) -> None:
+        assert isinstance(sink, WorkerPeer)
+        connected = [kind for kind in kinds if sink.source(kind) is self.track(kind)]
+        super().disconnect(sink, kinds)
+        for kind in connected:
+            self._workers.follow(sink, kind, None)
+
+    def request_keyframe(self) -> None:
+        self._check_open()
+        self.tell(RequestKeyframe(self.number))
+
+    def stats(self) -> PeerStats:
+        """At most a second old."""
+        self._check_open()
+        return self._pushed or super().stats()
+
+    def close(self) -> None:
+        if self._observer is not None:
+            super().close()
+            self._workers.closed(self)
+
+    # From the worker
+
+    def observed(self, report: Observed) -> None:
+        if self._observer is not None:
+            arguments = zip(_OBSERVED[report.event], report.arguments, strict=True)
+            getattr(self._observer, report.event)(*(type_(value) for type_, value in arguments))
+
+    def update(self, stats: PeerStats) -> None:
+        self._pushed = stats
+
+    def died(self) -> None:
+        """The worker is gone, and the connection to the browser with it."""
+        self.worker = None
+        if self._observer is not None:
+            self._observer.ice_state_changed(IceState.FAILED)
+            self._observer.media_connection_changed(False)
+
+
+class _Worker:
+    """One worker's process, started again whenever it dies."""
+
+    def __init__(self, index: int, settings: EngineSettings, folder: str) -> None:
+        self.index = index
+        self.peers: dict[int, WorkerPeer] = {}
+        self.context: _Context | None = None
+        """None while it is not ready."""
+        self.pid: int | None = None
+        self.latency = 0.0
+        self._settings = settings
+        self._folder = folder
+        self._channel: Channel[AnyReport] | None = None
+
+    @property
+    def port(self) -> int:
+        """The UDP port, the same after every start."""
+        return self._settings.port
+
+    def send(self, command: Command) -> None:
+        if self._channel is not None:
+            self._channel.send(command)
+
+    async def supervise(
+        self,
+        died: Callable[[_Worker], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Keep it running until cancelled. Raises `OSError` where the first start fails."""
+        delay, first = _RESTART_DELAY, True
+        while True:
+            failure = await self._run_once(task_status if first else trio.TASK_STATUS_IGNORED)
+            if failure is not None and first:
+                raise OSError(failure)
+            first = False
+            died(self)
+            log.error("media worker died", worker=self.index, error=failure)
+            delay = _RESTART_DELAY if failure is None else min(2 * delay, _MAX_RESTART_DELAY)
+            await trio.sleep(delay)
+
+    async def _run_once(self, task_status: trio.TaskStatus[None]) -> str | None:
+        """Run it until it dies; returns why it did not become ready, None where it did."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            settings = msgspec.json.encode(self._settings).decode()
+            process = await trio.lowlevel.open_process(
+                [
+                    *(sys.executable, "-m", "roomfsm.mediaserver.worker"),
+                    *(str(theirs.fileno()), str(self.index), self._folder, settings),
+                ],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                # The terminal's Ctrl-C is for the main process.
+                start_new_session=True,
+            )
+        channel = Channel[AnyReport](ours, AnyReport.__value__)
+        self.pid = process.pid
+        failure: str | None = "it ended before it was ready"
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.write)
+                async with aclosing(channel.read()) as reports:
+                    async for report in reports:
+                        match report:
+                            case WorkerReady():
+                                failure = None
+                                self._settings = replace(self._settings, port=report.port)
+                                self.context = _Context(self._settings, report)
+                                self._channel = channel
+                                task_status.started()
+                            case WorkerFailed(error):
+                                failure = error
+                            case Observed():
+                                if (peer := self.peers.get(report.peer)) is not None:
+                                    peer.observed(report)
+                            case Statistics(peers, latency):
+                                self.latency = latency
+                                for number, stats in peers.items():
+                                    if (peer := self.peers.get(number)) is not None:
+                                        peer.update(stats)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.context = self._channel = self.pid = None
+            with trio.CancelScope(shield=True):
+                channel.close()  # Which tells it to end.
+                with trio.move_on_after(_END_TIMEOUT):
+                    await process.wait()
+                process.kill()
+                await process.wait()
+        return failure
+
+
+class Workers:
+    """In the place of an :class:`~roomfsm.mediaserver.engine.Engine`. Made by :func:`open_workers`."""
+
+    def __init__(self, settings: EngineSettings, number: int, folder: str) -> None:
+        self.settings = settings
+        self.workers = [
+            _Worker(index, replace(settings, port=settings.port and settings.port + index), folder)
+            for index in range(number)
+        ]
+        self._numbers = itertools.count(1)
+        self._mirrors: dict[WorkerPeer, dict[tuple[MediaKind, _Worker], set[WorkerPeer]]] = {}
+        """The sinks of each source that are on other workers."""
+        self._mirrored: dict[tuple[WorkerPeer, MediaKind], WorkerPeer] = {}
+        """The source of each of them."""
+
+    @property
+    def port(self) -> int:
+        """The first worker's."""
+        return self.workers[0].port
+
+    @property
+    def peers(self) -> int:
+        return sum(len(worker.peers) for worker in self.workers)
+
+    @property
+    def mirrors(self) -> int:
+        """How many tracks are handed from one worker to another."""
+        return sum(map(len, self._mirrors.values()))
+
+    @property
+    def latency(self) -> float:
+        """Of the worker that has the longest (:attr:`~roomfsm.mediaserver.engine.Engine.latency`)."""
+        return max(worker.latency for worker in self.workers)
+
+    def open_peer(self, observer: PeerObserver) -> WorkerPeer:
+        """Raises :class:`EngineFull`, also while no worker is ready."""
+        ready = [worker for worker in self.workers if worker.context is not None]
+        if not ready or self.peers >= self.settings.max_peers:
+            raise EngineFull(f"{self.peers} peers are open, {len(ready)} workers are ready")
+        worker = min(ready, key=lambda one: len(one.peers))
+        peer = WorkerPeer(self, worker, next(self._numbers), observer)
+        worker.peers[peer.number] = peer
+        return peer
+
+    # For its peers
+
+    def negotiated(self, source: WorkerPeer) -> None:
+        """Its codecs are known: those who mirror it must know them too."""
+        for kind, worker in self._mirrors.get(source, ()):
+            self._tell_codec(source, kind, worker)
+
+    def _tell_codec(self, source: WorkerPeer, kind: MediaKind, worker: _Worker) -> None:
+        track = source.track(kind)
+        if track.codec is not None:
+            worker.send(NegotiateMirror(source.number, kind, track.codec, track.audio_level))
+
+    def follow(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer | None) -> None:
+        """Let a sink's worker send it that source's media."""
+        previous = self._mirrored.pop((sink, kind), None)
+        if source is not None and source.worker is None:
+            source = None
+        if source is not None and sink.worker is not None and source.worker is not sink.worker:
+            self._mirror(sink, kind, source, sink.worker)
+        sink.tell(Follow(sink.number, kind, None if source is None else source.number))
+        if previous is not None and previous is not source:
+            self._leave(sink, kind, previous)
+
+    def _mirror(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer, target: _Worker) -> None:
+        assert source.worker is not None
+        mirrors = self._mirrors.setdefault(source, {})
+        if (kind, target) not in mirrors:
+            mirrors[kind, target] = set()
+            target.send(OpenMirror(source.number, kind, source.worker.index))
+            self._tell_codec(source, kind, target)
+            source.tell(OpenRelay(source.number, kind, target.index))
+        mirrors[kind, target].add(sink)
+        self._mirrored[sink, kind] = source
+
+    def _leave(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer) -> None:
+        """One sink fewer elsewhere; without any the mirror ends."""
+        for (mirrored, target), sinks in list(self._mirrors.get(source, {}).items()):
+            if mirrored is kind and sink in sinks:
+                sinks.remove(sink)
+                if not sinks:
+                    self._end_mirror(source, kind, target)
+
+    def _end_mirror(self, source: WorkerPeer, kind: MediaKind, target: _Worker) -> None:
+        mirrors = self._mirrors[source]
+        for sink in mirrors.pop((kind, target)):
+            self._mirrored.pop((sink, kind), None)
+        if not mirrors:
+            del self._mirrors[source]
+        source.tell(CloseRelay(source.number, kind, target.index))
+        target.send(CloseMirror(source.number, kind))
+
+    def closed(self, peer: WorkerPeer) -> None:
+        self._detach(peer)
+        peer.tell(ClosePeer(peer.number))
+        if peer.worker is not None:
+            del peer.worker.peers[peer.number]
+            peer.worker = None
+
+    def _detach(self, peer: WorkerPeer) -> None:
+        """End what crosses workers because of this peer."""
+        for kind, target in list(self._mirrors.get(peer, ())):
+            self._end_mirror(peer, kind, target)
+        for kind in ALL_KINDS:
+            source = self._mirrored.pop((peer, kind), None)
+            if source is not None:
+                self._leave(peer, kind, source)
+
+    def died(self, worker: _Worker) -> None:
+        """Its peers are gone for good; the others do not notice but for the media that came from there."""
+        peers, worker.peers = list(worker.peers.values()), {}
+        for peer in peers:
+            peer.worker = None
+        for peer in peers:
+            self._detach(peer)
+            peer.died()
+
+    def close(self) -> None:
+        for worker in self.workers:
+            for peer in list(worker.peers.values()):
+                peer.close()
+
+
+@asynccontextmanager
+async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[Workers]:
+    """Start `number` workers, on the UDP ports from `settings.port` on; leaving closes every peer and ends them.
+
+    Raises OSError, in a group, if one cannot bind its port.
+    """
+    with tempfile.TemporaryDirectory(prefix="roomfsm-") as folder:
+        workers = Workers(settings, number, folder)
+        async with trio.open_nursery() as nursery:
+            for worker in workers.workers:
+                await nursery.start(worker.supervise, workers.died)
+            try:
+                yield workers
+            finally:
+                workers.close()
+                nursery.cancel_scope.cancel()

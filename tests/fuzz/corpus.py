@@ -1,0 +1,228 @@
+"""The inputs that fuzzing starts from: `python -m tests.fuzz.corpus` writes them anew.
+
+They are what browsers and peers say. Each is a file `corpus/PARSER/NAME`. A finding is kept beside them, under the
+name of what it found.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+from aioice import stun as reference
+
+from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.answer import write_answer
+from roomfsm.mediaserver.dtls import DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.media import ALL_KINDS
+from roomfsm.mediaserver.offer import propose
+from roomfsm.mediaserver.sdp import Direction
+from tests.fuzz.dtls_client import DtlsClient
+from tests.fuzz.parsers import TRANSPORT, joined
+from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME
+
+FOLDER = Path(__file__).parent / "corpus"
+_TESTS = Path(__file__).parent.parent
+
+
+def seeds(parser: str) -> dict[str, bytes]:
+    """The inputs of one parser, by name."""
+    return {path.name: path.read_bytes() for path in sorted((FOLDER / parser).iterdir())}
+
+
+def _stun() -> dict[str, bytes]:
+    def message(message_class: reference.Class, **attributes: object) -> bytes:
+        made = reference.Message(reference.Method.BINDING, message_class, bytes(12), attributes)
+        made.add_message_integrity(b"a password")
+        return bytes(made)
+
+    check = {"USERNAME": "ours:theirs", "PRIORITY": 1853824767, "ICE-CONTROLLING": 1}
+    return {
+        "check": message(reference.Class.REQUEST, **check),
+        "nomination": message(reference.Class.REQUEST, **check, **{"USE-CANDIDATE": None}),
+        "controlled": message(reference.Class.REQUEST, USERNAME="ours:theirs", **{"ICE-CONTROLLED": 1}),
+        "indication": message(reference.Class.INDICATION),
+        "success": message(reference.Class.RESPONSE, **{"XOR-MAPPED-ADDRESS": ("192.0.2.7", 50001)}),
+        "error": message(reference.Class.ERROR, **{"ERROR-CODE": (487, "Role Conflict")}),
+    }
+
+
+def _packet(payload: bytes, *, first: int = 0x80, kind: int = 96, number: int = 1, between: bytes = b"") -> bytes:
+    return struct.pack("!BBHII", first, kind, number, number * 3000, 0x1234) + between + payload
+
+
+def _rtp() -> dict[str, bytes]:
+    one_byte = struct.pack("!HHI", 0xBEDE, 1, 0x32ABCDEF)
+    return {
+        "vp8-keyframe": _packet(VP8_KEYFRAME),
+        "vp8-delta": _packet(VP8_DELTA),
+        "vp8-extended": _packet(b"\x90\xf0\x80\x01\x02\x03" + bytes(10)),
+        "h264-idr": _packet(H264_KEYFRAME),
+        "h264-stap-a": _packet(b"\x18\x00\x02\x67\x42\x00\x02\x68\x01"),
+        "h264-fu-a": _packet(b"\x7c\x85" + bytes(10)),
+        "opus": _packet(OPUS, kind=111),
+        "extension": _packet(VP8_KEYFRAME, first=0x90, between=one_byte),
+        "csrc": _packet(VP8_KEYFRAME, first=0x92, between=bytes(8) + one_byte),
+        "empty": _packet(b""),
+    }
+
+
+def _rtcp() -> dict[str, bytes]:
+    head = rtcp.receiver_report(1, (rtcp.ReportBlock(2, 3, -1, 70000, 5, 6, 7),)) + rtcp.source_description(
+        1, "cname"
+    )
+    report = rtcp.SenderReport(7, 0x0123456789ABCDEF, 90000, 10, 1000)
+    return {
+        "sender-report": rtcp.sender_report(7, report) + rtcp.source_description(7, "cname"),
+        "nack": head + rtcp.nack(1, 2, [1, 2, 18, 0xFFFF]),
+        "pli": head + rtcp.pli(1, 2),
+        "fir": head + rtcp.fir(1, 2, 3),
+        "remb": head + rtcp.remb(1, 2_500_000, (2, 3)),
+        "bye": head + b"\x81\xcb\x00\x01" + bytes(4),
+        "transport-cc": b"\x8f\xcd\x00\x05" + bytes(8) + b"\x00\x01\x00\x03\x00\x00\x00\x00\x20\x03\x04\x04",
+    }
+
+
+def _sdp() -> dict[str, bytes]:
+    files = [
+        *(_TESTS / "mediaserver" / "offers").glob("*.sdp"),
+        *(_TESTS / "kurento" / "transcripts").glob("*.sdp"),
+    ]
+    short = """v=0
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+a=ice-ufrag:u
+a=ice-pwd:p
+a=fingerprint:sha-256 AA
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+"""
+    return {"short": short.encode()} | {path.stem: path.read_bytes() for path in files}
+
+
+def _candidates() -> dict[str, bytes]:
+    lines = """candidate:1 1 UDP 1 192.0.2.1 1 typ host
+a=candidate:842163049 1 udp 1677729535 192.0.2.1 1 typ srflx raddr 0.0.0.0 rport 0 generation 0
+candidate:1 1 TCP 1 192.0.2.9 9 typ host tcptype active
+candidate:1 1 UDP 1 0d8a1b3c-5d5e-4f4a-9a9b-000000000000.local 5000 typ host
+candidate:1 1 udp 1 fe80::1%eth0 5000 typ host
+"""
+    return {"several": lines.encode()}
+
+
+def _dtls() -> dict[str, bytes]:
+    client = DtlsClient()
+    session = DtlsSession(DtlsIdentity(), ("sha-256", client.digest))
+    flights = []
+    while not client.connected:
+        flights.append(client.take())
+        client.receive_all([piece for sent in flights[-1] for piece in session.receive(sent)])
+    hello, rest = flights[0], flights[1]
+    session.close()
+    client.connection.shutdown()
+    return {
+        "hello": b"\0" + joined(*hello),
+        "hello-twice": b"\0" + joined(*hello, *hello),
+        "old-version": b"\0" + joined(hello[0][:1] + b"\xfe\xff" + hello[0][3:25] + b"\xfe\xff" + hello[0][27:]),
+        "flight-of-another": b"\1" + joined(*rest),
+        "without-hello": b"\0" + joined(*rest),
+        "fragment": b"\1" + joined(rest[0][:60], rest[0][60:]),
+        "alert": b"\1" + joined(b"\x15\xfe\xfd" + bytes(8) + b"\0\2\2\x28"),
+        "close-notify-of-another": b"\2" + joined(*client.take()),
+    }
+
+
+def _step(action: int, content: bytes) -> bytes:
+    return bytes((action,)) + len(content).to_bytes(2) + content
+
+
+def _datagrams() -> dict[str, bytes]:
+    """The low two bits of a step say whose: publisher, viewer, half open, silent; the next three what is done."""
+    plain, strange, check, rtp_, rtcp_, wait = 0, 2 << 2, 3 << 2, 4 << 2, 6 << 2, 7 << 2
+    hello = DtlsClient().take()[0]
+    stream = b"".join(
+        _step(rtp_, _packet(VP8_DELTA if number else VP8_KEYFRAME, number=number)) for number in range(1, 6)
+    )
+    return {
+        "stream": stream,
+        "lost": _step(rtp_, _packet(VP8_KEYFRAME)) + _step(rtp_, _packet(VP8_DELTA, number=40)) + _step(wait, b""),
+        "opus": _step(rtp_, _packet(OPUS, kind=111)),
+        "nack": stream + _step(rtcp_ | 1, rtcp.receiver_report(1, ()) + rtcp.nack(1, 2, [1, 2, 3])),
+        "pli": stream + _step(rtcp_ | 1, rtcp.receiver_report(1, ()) + rtcp.pli(1, 2)),
+        "remb": _step(rtcp_ | 1, rtcp.receiver_report(1, ()) + rtcp.remb(1, 300_000, (2,)))
+        + _step(wait | 224, b""),
+        "sender-report": _step(rtcp_, rtcp.sender_report(0x1234, rtcp.SenderReport(0x1234, 1 << 40, 1, 2, 3))),
+        "checks": _step(check | 32, b"\0\1" + b"\x80\x2a\0\x08" + bytes(8))
+        + _step(check | 2, b"\0\1\x80\x29\0\x08"),
+        "half-open-hello": _step(plain | 2, hello) + _step(wait, b"") + _step(plain | 2, hello),
+        "silent-check": _step(check | 3 | 32, b"\0\1") + _step(plain | 3, hello),
+        "stranger": b"".join(_step(strange, sent) for sent in (*_stun().values(), hello, _packet(OPUS))),
+        "forged": _step(plain, _packet(VP8_KEYFRAME + bytes(16))) + _step(plain | 1, b"\x80\xc9\0\1" + bytes(20)),
+        "silence": _step(wait | 224, b"") * 30 + _step(plain, b"\xff"),
+    }
+
+
+def _forwarding() -> dict[str, bytes]:
+    def packet(number: int, *, track: int = 0, later: int = 1, ssrc: int = 1, delta: int = 0) -> bytes:
+        return struct.pack("!BBHIBBH", track, later, number, number * 3000, ssrc, delta, 0)
+
+    def act(action: int, *numbers: int) -> bytes:
+        return struct.pack("!BBHHIH", action, 1, *(numbers or (0, 0)), 0, 0)
+
+    run = [packet(number, delta=int(number != 10)) for number in range(10, 14)]
+    return {
+        "run": b"".join(run),
+        "reordered": run[0] + run[2] + run[1] + run[3],
+        "wrap": packet(0xFFFE) + packet(0xFFFF) + packet(0) + packet(1),
+        "moves": b"".join(run) + packet(500, track=1) + act(201) + packet(501, track=1) + act(200) + packet(14),
+        "stops": b"".join(run) + act(220) + packet(14) + act(200) + packet(15),
+        "nack": b"".join(run) + act(230, 11, 12) + act(230, 9, 13),
+        "restart": b"".join(run) + packet(9000) + packet(9001, ssrc=0, later=64) + packet(1),
+        "reports": b"".join(run) + act(250) + packet(20) + act(250),
+    }
+
+
+def _answers() -> dict[str, bytes]:
+    offer, proposed = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
+    return {
+        setup: write_answer(offer, proposed, replace(TRANSPORT, setup=setup)).encode()
+        for setup in ("active", "passive")
+    }
+
+
+def _transport_cc() -> dict[str, bytes]:
+    def packet(number: int, milliseconds: int, pause: int = 0) -> bytes:
+        return struct.pack("!HiH", number & 0xFFFF, milliseconds, pause)
+
+    run = [packet(65530 + number, 5 * number) for number in range(20)]
+    return {
+        "run": b"".join(run),
+        "gap": b"".join(run[:3] + run[9:] + [packet(4000, 300, 0x8000)]),
+        "late": b"".join((*run[:3], *run[6:9], packet(20, 60, 0x4000), run[4], run[3])),
+        "jump": b"".join((*run, packet(30000, 200), packet(30001, 190))),
+        "slow": b"".join(packet(number, 20_000 * number) for number in range(5)),
+    }
+
+
+def write() -> None:
+    made = {
+        "answer": _answers(),
+        "candidate": _candidates(),
+        "datagrams": _datagrams(),
+        "dtls": _dtls(),
+        "forwarding": _forwarding(),
+        "rtcp": _rtcp(),
+        "rtp": _rtp(),
+        "sdp": _sdp(),
+        "stun": _stun(),
+        "transport_cc": _transport_cc(),
+    }
+    for parser, inputs in made.items():
+        folder = FOLDER / parser
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in inputs.items():
+            (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,210 @@
+"""One function a parser, which takes any bytes and fails only where the parser has a defect: for every fuzzer.
+
+`PARSERS` has them by name. Each may raise nothing: an exception or a failed assertion is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+from roomfsm.mediaserver import rtcp, rtp, stun
+from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
+from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
+from roomfsm.mediaserver.ice import IceLite
+from roomfsm.mediaserver.media import ALL_KINDS, DtlsState, EngineSettings, MediaKind, SdpError
+from roomfsm.mediaserver.offer import propose, read_answer
+from roomfsm.mediaserver.ring import KeptPacket
+from roomfsm.mediaserver.sdp import Direction, parse_offer
+from roomfsm.mediaserver.sink import Group
+from roomfsm.mediaserver.transport_cc import Feedback
+from tests.fuzz.dtls_client import DtlsClient
+from tests.fuzz.forwarding import forward
+from tests.fuzz.live import Live
+from tests.mediaserver.transport_cc_reader import read_feedback
+
+_PASSWORD = b"a password"
+TRANSPORT = LocalTransport(
+    "ufrag",
+    "password",
+    "sha-256 AA:BB",
+    ("candidate:1 1 UDP 1 192.0.2.1 5000 typ host",),
+    {MediaKind.AUDIO: 10, MediaKind.VIDEO: 20},
+    "cname",
+    "stream",
+    0,
+    30,
+)
+_GROUP = Group(96, 1, 2, OutgoingExtensions(abs_send_time=3, mid=4, mid_value=b"video"), 20)
+MAX_DATAGRAM = 1200
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """The byte strings in `data`, none empty, the length of each in two bytes before it; the last may be cut."""
+    while len(data) > 2:
+        end = 2 + int.from_bytes(data[:2])
+        if end > 2:
+            yield data[2:end]
+        data = data[end:]
+
+
+def joined(*parts: bytes) -> bytes:
+    """The opposite of :func:`pieces`."""
+    return b"".join(len(part).to_bytes(2) + part for part in parts)
+
+
+def fuzz_stun(data: bytes) -> None:
+    """A datagram: it is read, and whatever is read can be answered."""
+    try:
+        message = stun.parse(data)
+    except stun.StunError:
+        return
+    stun.is_authentic(message, data, _PASSWORD)
+    for address in (("192.0.2.7", 50001), ("2001:db8::7", 50001)):
+        answer = stun.success(message, address, _PASSWORD)
+        again = stun.parse(answer)
+        assert again.transaction_id == message.transaction_id
+        assert stun.is_authentic(again, answer, _PASSWORD)
+
+
+def fuzz_rtp(data: bytes) -> None:
+    """A packet: its payload is the same with its extension, without, with ours, and as a retransmission."""
+    try:
+        offset = rtp.payload_offset(data)
+    except rtp.RtpError:
+        return
+    for begins_keyframe in rtp.KEYFRAME_STARTS.values():
+        begins_keyframe(data, offset)
+    bare = rtp.without_extension(data, offset)
+    assert bare[rtp.payload_offset(bare) :] == data[offset:]
+    if data[0] & 0x10:
+        for extension_id in range(1, 256):
+            assert len(read_extension(data, offset, extension_id)) < 256
+    stamped = _GROUP.rewrite(5, 6, 1234.5, bare)
+    assert stamped[rtp.payload_offset(stamped) :] == data[offset:]
+    with suppress(rtp.RtpError):
+        rtp.original(data, 1, 96)
+    repair = _GROUP.repair(KeptPacket(5, 6, 1234.5, bare), 1235.5, 97, 7, 30)
+    if not data[0] & 0x20:
+        restored = rtp.original(repair, 20, 96)
+        assert restored is not None
+        assert restored[1:12] == stamped[1:12]
+        assert restored[rtp.payload_offset(restored) :] == data[offset:]
+
+
+def fuzz_rtcp(data: bytes) -> None:
+    """A compound: what is read is what is written again."""
+    try:
+        packets = rtcp.parse(data)
+    except rtcp.RtcpError:
+        return
+    for packet in packets:
+        match packet:
+            case rtcp.SenderReport():
+                assert rtcp.parse(rtcp.sender_report(packet.ssrc, packet)) == [packet]
+            case rtcp.Nack() if packet.sequence_numbers:
+                numbers = sorted(set(packet.sequence_numbers))
+                (again,) = rtcp.parse(rtcp.nack(1, packet.media_ssrc, numbers))
+                assert isinstance(again, rtcp.Nack)
+                assert sorted(again.sequence_numbers) == numbers
+            case rtcp.KeyframeRequest():
+                assert rtcp.parse(rtcp.pli(1, packet.media_ssrc)) == [packet]
+            case rtcp.Remb():
+                assert packet.bitrate < 1 << 82
+
+
+def fuzz_sdp(data: bytes) -> None:
+    """An offer: refused, or answered m-line by m-line with a text that reads well and is not much longer."""
+    text = data.decode(errors="replace")
+    try:
+        offer = parse_offer(text)
+        accepted = accept(offer, {}, {})
+        answer = write_answer(offer, accepted, TRANSPORT)
+    except SdpError:
+        return
+    again = parse_offer(answer)
+    assert [section.media for section in again.sections] == [section.media for section in offer.sections]
+    assert len(answer) < 3 * len(text) + 2000
+
+
+def fuzz_answer(data: bytes) -> None:
+    """An answer to our offer: refused, or of what was offered alone."""
+    offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
+    try:
+        answered = read_answer(data.decode(errors="replace"), offered, {})
+    except SdpError:
+        return
+    assert [media.index for media in answered.accepted] == sorted({media.index for media in answered.accepted})
+    assert all(media.codecs for media in answered.accepted)
+
+
+def fuzz_transport_cc(data: bytes) -> None:
+    """Packets of eight bytes, a number and two times: what is told is within a datagram, and reads well."""
+    told: list[bytes] = []
+    arrival = 0.0
+    feedback = Feedback(1, told.append, lambda: arrival)
+    feedback.extensions[96] = 3
+    now = 0.0
+    for start in range(0, len(data) - 7, 8):
+        number, late, pause = data[start : start + 2], data[start + 2 : start + 6], data[start + 6 : start + 8]
+        arrival = int.from_bytes(late, signed=True) / 1000
+        now += int.from_bytes(pause) / 0x10000
+        feedback.received(b"\x90\x60" + bytes(10) + b"\xbe\xde\0\1\x31" + number + b"\0", now)
+        feedback.attend(now)
+    feedback.attend(now + 1)
+    for sent in told:
+        assert len(sent) <= MAX_DATAGRAM
+        assert any(time is not None for time in read_feedback(sent)[2])
+
+
+def fuzz_candidate(data: bytes) -> None:
+    """Candidate lines, one a line: what is no UDP candidate is passed over."""
+    ice = IceLite(EngineSettings())
+    for line in data.decode(errors="replace").split("\n"):
+        ice.add_remote_candidate(line)
+    for address in (("192.0.2.1", 1), ("::1", 2, 0, 0), ("::ffff:192.0.2.1", 1, 0, 0)):
+        ice.remote_candidate(address)
+
+
+_identity = DtlsIdentity()
+
+
+def fuzz_dtls(data: bytes) -> None:
+    """Datagrams into a session, after so many true ones as the first byte says: no keys for who has none."""
+    if not data:
+        return
+    client = DtlsClient()
+    session = DtlsSession(_identity, ("sha-256", client.digest))
+    for _ in range(data[0] % 4):
+        client.receive_all([piece for sent in client.take() for piece in session.receive(sent)])
+    connected = session.keys is not None
+    for datagram in pieces(data[1:]):
+        try:
+            answer = session.receive(datagram)
+        except DtlsError:
+            answer = session.alert()
+            assert session.state is DtlsState.FAILED
+        assert all(0 < len(piece) <= MAX_DATAGRAM for piece in answer)
+        session.timeout()
+    assert (session.keys is not None) is connected
+    session.close()
+
+
+def fuzz_datagrams(data: bytes) -> None:
+    """Datagrams of strangers and of peers, authentic ones among them, to an engine with live peers: see `live`."""
+    Live.current().run(data)
+
+
+PARSERS: Mapping[str, Callable[[bytes], None]] = {
+    "answer": fuzz_answer,
+    "candidate": fuzz_candidate,
+    "datagrams": fuzz_datagrams,
+    "dtls": fuzz_dtls,
+    "forwarding": forward,
+    "rtcp": fuzz_rtcp,
+    "rtp": fuzz_rtp,
+    "sdp": fuzz_sdp,
+    "stun": fuzz_stun,
+    "transport_cc": fuzz_transport_cc,
+}

@@ -1,0 +1,150 @@
+"""Real browsers publish and view through the media server, over a path that loses, delays and reorders."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.mediaserver.engine import Engine, EngineSettings, MediaKind, Peer, open_engine
+from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page
+from tests.mediaserver.observer import RecordingObserver
+from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
+from tests.mediaserver.udp_relay import Path, Relay, open_relay
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 60.0
+"""Seconds for a whole case, browsers started and ended."""
+WATCHED = 6.0
+"""Seconds of media that the first viewers are watched for; the late ones come after half of them."""
+LOSSY = Path(loss=0.05, delay=0.01, jitter=0.02)
+LONGEST_FREEZE = 1000.0
+"""Milliseconds."""
+PAGE = (FilePath(__file__).parent / "browser_page.html").read_bytes()
+
+
+@asynccontextmanager
+async def page_server() -> AsyncIterator[str]:
+    """The page's address, at the loopback: other addresses are not trusted with a camera."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            head = ("HTTP/1.1 200 OK", "Content-Type: text/html", f"Content-Length: {len(PAGE)}", "", "")
+            await stream.send_all("\r\n".join(head).encode() + PAGE)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
+        nursery.cancel_scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A media server behind a relay, and the browsers."""
+
+    engine: Engine
+    relay: Relay
+    browsers: dict[str, Browser]
+    url: str
+
+    async def join(self, browser: str, offer: str, source: Peer | None = None) -> tuple[Page, Peer]:
+        """A page of a browser, connected by the offer that the expression makes."""
+        page = await self.browsers[browser].open_page(self.url)
+        peer = self.engine.open_peer(RecordingObserver())
+        if source is not None:
+            source.connect(peer)
+        answer = peer.process_offer(await page.run(offer))
+        redirected = self.relay.redirect(answer, self.engine.port)
+        await page.run(f"accept({json.dumps(redirected)})")
+        return page, peer
+
+
+@asynccontextmanager
+async def open_stage(path: Path, *browsers: str) -> AsyncIterator[Stage]:
+    with trio.fail_after(PATIENCE):
+        async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(open_engine(EngineSettings(host=ADDRESS)))
+            relay = await stack.enter_async_context(open_relay(ADDRESS, engine.port, path))
+            url = await stack.enter_async_context(page_server())
+            opened = {name: await stack.enter_async_context(OPENERS[name]()) for name in dict.fromkeys(browsers)}
+            yield Stage(engine, relay, opened, url)
+
+
+async def received(page: Page, condition: str = "true") -> dict[str, Any]:
+    """What the page's statistics say, as soon as a condition on them, `it`, holds."""
+    while True:
+        report: dict[str, Any] | None = await page.run(f"received().then((it) => ({condition}) ? it : null)")
+        if report is not None:
+            return report
+        await trio.sleep(0.05)
+
+
+def available(*names: str) -> list[str]:
+    """Those of the browsers that are here; skips without any. In CI Chromium must be."""
+    found = [name for name in names if PATHS[name]() is not None]
+    if "chromium" in names and "chromium" not in found and os.environ.get("CI") == "true":
+        pytest.fail("no Chromium: apt-get install chromium")
+    if not found:
+        pytest.skip(f"no {' or '.join(names)}")
+    return found
+
+
+def in_private_network(body: Callable[[], Awaitable[None]]) -> None:
+    try:
+        run_in_private_network(body)
+    except NoPrivateNetwork as error:
+        pytest.skip(f"no network namespace for the test: {error}")
+
+
+@pytest.mark.parametrize(("presenter", "codec"), [("chromium", "VP8"), ("chromium", "H264"), ("firefox", "VP8")])
+def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(presenter: str, codec: str) -> None:
+    """Firefox presents no H264 here: its encoder is a plugin that it downloads from Mozilla."""
+    available(presenter)
+    viewers = available("chromium", "firefox")
+
+    async def body() -> None:
+        async with open_stage(LOSSY, presenter, *viewers) as stage:
+            _, source = await stage.join(presenter, f"publish('{codec}')")
+            first = [await stage.join(viewer, "view()", source) for viewer in viewers]
+            for page, _ in first:
+                await received(page, "it.framesDecoded > 0")
+            await trio.sleep(WATCHED / 2)
+            late = [await stage.join(viewer, "view()", source) for viewer in viewers]
+            for page, _ in late:
+                await received(page, "it.framesDecoded > 0")
+            await trio.sleep(WATCHED / 2)
+            for page, peer in first + late:
+                report = await received(page)
+                told = f"{codec} from {presenter} to {page.name}: {report}"
+                assert report["seen"]["gap"] < LONGEST_FREEZE, told
+                assert report["now"] - report["seen"]["last"] < LONGEST_FREEZE, told
+                assert report["framesDecoded"] > WATCHED / 2 * 10, told
+                # A packet that does not come after all its requests makes a browser ask for a keyframe.
+                assert report["pliCount"] == report["seen"]["plis"], told
+                assert report["packetsLost"] <= peer.stats().sending[MediaKind.VIDEO].retransmitted, told
+            assert stage.relay.lost > stage.relay.passed / 30
+
+    in_private_network(body)
+
+
+def test_newer_codecs_pass_too() -> None:
+    viewers = available("chromium", "firefox")
+
+    async def body() -> None:
+        async with open_stage(Path(), "chromium", *viewers) as stage:
+            for codec in ("VP9", "AV1"):
+                _, source = await stage.join("chromium", f"publish('{codec}')")
+                for viewer in [*viewers, *viewers]:
+                    page, peer = await stage.join(viewer, "view()", source)
+                    await received(page, "it.framesDecoded > 5")
+                    assert peer.stats().sending[MediaKind.VIDEO].codec == codec
+
+    in_private_network(body)
