@@ -21,6 +21,7 @@ import trio
 from trio_websocket import WebSocketConnection, open_websocket_url
 
 _START_TIMEOUT = 30.0
+_END_TIMEOUT = 5.0
 _MAX_MESSAGE = 16 * 1024 * 1024
 _CHROMIUM_FLAGS = (
     "--headless=new",
@@ -154,7 +155,8 @@ def chromium_path() -> str | None:
 
 
 def firefox_path() -> str | None:
-    return os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+    """Only where `FIREFOX` names it: its part takes a minute, and a machine that is not busy otherwise."""
+    return os.environ.get("FIREFOX")
 
 
 @asynccontextmanager
@@ -183,7 +185,45 @@ async def open_firefox() -> AsyncIterator[_Firefox]:
 @asynccontextmanager
 async def _running(command: list[str], announcement: str) -> AsyncIterator[str]:
     """Run a browser until the block ends; yields the address that it writes on its standard error."""
-    process = await trio.lowlevel.open_process(
+    process, stderr = _start(command)
+    try:
+        async with stderr, trio.open_nursery() as nursery:
+            with trio.fail_after(_START_TIMEOUT):
+                text = ""
+                while (found := re.search(announcement, text)) is None:
+                    received = await stderr.receive_some()
+                    if not received:
+                        raise BrowserError(f"{command[0]} does not start: {text}")
+                    text += received.decode(errors="replace")
+            nursery.start_soon(_discard, stderr)
+            yield found[1]
+            nursery.cancel_scope.cancel()
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(_END_TIMEOUT) as patience:
+                await _ended(process)
+            if patience.cancelled_caught:
+                process.kill()
+                await _ended(process)
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    handle = os.pidfd_open(process.pid)
+    try:
+        await trio.lowlevel.wait_readable(handle)
+    finally:
+        os.close(handle)
+    process.wait()
+
+
+def _start(command: list[str]) -> tuple[subprocess.Popen[bytes], trio.lowlevel.FdStream]:
+    """A browser, and its standard error.
+
+    Not by trio's `open_process`, which starts it from a thread of a pool: one that was made before this test is in
+    another network namespace, and the browser would be, too; and one made now would stay there for later tests.
+    """
+    process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -191,26 +231,8 @@ async def _running(command: list[str], announcement: str) -> AsyncIterator[str]:
         start_new_session=True,
     )
     assert process.stderr is not None  # asked for a pipe
-    try:
-        async with process.stderr, trio.open_nursery() as nursery:
-            with trio.fail_after(_START_TIMEOUT):
-                text = ""
-                while (found := re.search(announcement, text)) is None:
-                    received = await process.stderr.receive_some()
-                    if not received:
-                        raise BrowserError(f"{command[0]} does not start: {text}")
-                    text += received.decode(errors="replace")
-            nursery.start_soon(_discard, process.stderr)
-            yield found[1]
-            nursery.cancel_scope.cancel()
-    finally:
-        process.terminate()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-            await process.wait()
-        if process.returncode is None:
-            process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
+    with process.stderr:
+        return process, trio.lowlevel.FdStream(os.dup(process.stderr.fileno()))
 
 
 async def _discard(stream: trio.abc.ReceiveStream) -> None:
