@@ -242,7 +242,7 @@ class Client:
         """Handle what is no text; whether the connection goes on."""
         payload = received.payload
         if received.opcode is Opcode.PING:
-            await self.socket.send(Opcode.PONG, bytes(payload))  # type: ignore[arg-type]
+            await self.socket.send(Opcode.PONG, bytes(payload))  # type: ignore[arg-type]  # a ping's is bytes
         elif received.opcode is Opcode.CLOSE:
             code = payload[0] if isinstance(payload, tuple) else 1005
             self.left = int(code)

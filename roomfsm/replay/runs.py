@@ -10,6 +10,7 @@ import msgspec
 
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.rooms.journal import FORMAT, Ended, Entry, Line, Opened, decode_line
+from roomfsm.rooms.settings import RoomSettings
 
 
 class JournalError(Exception):
@@ -78,14 +79,14 @@ def read_runs(file: Path, warn: Callable[[str], None] = lambda _warning: None) -
 
 def _check(line: Line) -> None:
     """What the types do not say: no number of settings and facts is negative. Raises `msgspec.ValidationError`."""
-    told: object = None
+    told: RoomSettings | RoomFacts | None = None
     if isinstance(line, Opened):
         told = line.settings
     elif isinstance(line, Entry) and line.facts is not None:
         told = msgspec.convert(line.facts, RoomFacts)
     if told is None:
         return
-    for item in fields(told):  # type: ignore[arg-type]
+    for item in fields(told):
         value = getattr(told, item.name)
         if isinstance(value, int | float) and not value >= 0:
             raise msgspec.ValidationError(f"{item.name} is {value}")
