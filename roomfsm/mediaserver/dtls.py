@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
+from roomfsm.mediaserver.dtls_alerts import CLOSE_NOTIFY, FATAL, WARNING, AlertChannel
 from roomfsm.mediaserver.media import DtlsState
 from roomfsm.mediaserver.srtp import PROFILES, SrtpKeys, SrtpProfile
 
@@ -86,12 +87,14 @@ class DtlsSession:
     Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
     """
 
-    __slots__ = ("_connection", "_digest", "_handshake", "_hash", "client", "keys", "state")
+    __slots__ = ("_alerts", "_connection", "_digest", "_handshake", "_hash", "client", "keys", "state")
 
     def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes], *, client: bool = False) -> None:
         """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the peer's description.
         `client`: whether we begin the handshake, with :meth:`begin`."""
-        self._connection = identity.connection(client=client)
+        self._connection: SSL.Connection | None = identity.connection(client=client)
+        self._alerts: AlertChannel | None = None
+        """In place of the connection, once settled."""
         self.client = client
         self._hash, self._digest = fingerprint
         self._handshake = 0
@@ -101,31 +104,36 @@ class DtlsSession:
 
     def begin(self) -> list[bytes]:
         """The client's first message; nothing after the first call."""
-        if not self.client or self.state is not DtlsState.NEW:
+        connection = self._connection
+        if not self.client or connection is None or self.state is not DtlsState.NEW:
             return []
         self.state = DtlsState.CONNECTING
         with suppress(SSL.WantReadError):
-            self._connection.do_handshake()
+            connection.do_handshake()
         return self._outgoing()
 
     def receive(self, datagram: bytes) -> list[bytes]:
         """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return []
+        connection = self._connection
+        if connection is None:
+            self._receive_alerts(datagram)
+            return []
         if self.keys is None:
             self._handshake += len(datagram)
             if self._handshake > MAX_HANDSHAKE:
                 self._fail("the handshake is too long")
-        self._connection.bio_write(datagram)
+        connection.bio_write(datagram)
         try:
             if self.keys is None:
                 self.state = DtlsState.CONNECTING
-                self._connection.do_handshake()
-                self.keys = self._verified_keys()
+                connection.do_handshake()
+                self.keys = self._verified_keys(connection)
                 self.state = DtlsState.CONNECTED
             while True:
                 # Application data has no use here; reading also answers retransmitted handshakes.
-                self._connection.recv(2048)
+                connection.recv(2048)
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:
@@ -135,25 +143,42 @@ class DtlsSession:
             raise DtlsError(str(error)) from error
         return self._outgoing()
 
-    def _verified_keys(self) -> SrtpKeys:
-        certificate = self._connection.get_peer_certificate()
+    def _receive_alerts(self, datagram: bytes) -> None:
+        assert self._alerts is not None
+        for level, description in self._alerts.hear(datagram):
+            if description == CLOSE_NOTIFY:
+                self.state = DtlsState.CLOSED
+                return
+            if level == FATAL:
+                self._fail(f"the peer ended the association by alert {description}")
+
+    @property
+    def settled(self) -> bool:
+        return self._alerts is not None
+
+    def settle(self) -> None:
+        """Let go of all that the handshake needed, most of what a peer costs in memory.
+
+        For when the peer certainly has our last flight: repeated handshake messages are passed over from now on.
+        Does nothing unless connected, or if the cipher is not one that :class:`AlertChannel` knows.
+        """
+        if self._connection is not None and self.state is DtlsState.CONNECTED:
+            self._alerts = AlertChannel.of(self._connection, client=self.client)
+            if self._alerts is not None:
+                self._connection = None
+
+    def _verified_keys(self, connection: SSL.Connection) -> SrtpKeys:
+        certificate = connection.get_peer_certificate()
         if certificate is None:
             self._fail("the peer sent no certificate")
         # By OpenSSL, which took it: cryptography's reader raises for some that OpenSSL accepts (X.509 version 2).
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         if not secrets.compare_digest(hashlib.new(HASHES[self._hash], der).digest(), self._digest):
             self._fail("the certificate is not the one of the offer's fingerprint")
-        profile = PROFILES.get(self._connection.get_selected_srtp_profile())
+        profile = PROFILES.get(connection.get_selected_srtp_profile())
         if profile is None:
             self._fail("no common SRTP profile")
-        return self._export(profile)
-
-    def _export(self, profile: SrtpProfile) -> SrtpKeys:
-        """Client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
-        key, salt = profile.key_length, profile.salt_length
-        material = self._connection.export_keying_material(_EXPORTER_LABEL, 2 * (key + salt), None)
-        client_salt, server_salt = material[2 * key : 2 * key + salt], material[2 * key + salt :]
-        return SrtpKeys(profile, material[:key] + client_salt, material[key : 2 * key] + server_salt)
+        return _exported(connection, profile)
 
     def _fail(self, reason: str) -> NoReturn:
         self.state = DtlsState.FAILED
@@ -161,12 +186,14 @@ class DtlsSession:
 
     def timeout(self) -> float | None:
         """Seconds until :meth:`handle_timeout` wants to be called; None if it does not."""
-        if self.state is not DtlsState.CONNECTING:
+        if self._connection is None or self.state is not DtlsState.CONNECTING:
             return None
         return self._connection.DTLSv1_get_timeout()
 
     def handle_timeout(self) -> list[bytes]:
         """Retransmit what the peer has not answered. Raises :class:`DtlsError` when it has been too often."""
+        if self._connection is None:
+            return []
         try:
             self._connection.DTLSv1_handle_timeout()
         except SSL.Error as error:
@@ -184,6 +211,8 @@ class DtlsSession:
         if self.state is not DtlsState.CONNECTED:
             return []
         self.state = DtlsState.CLOSED
+        if self._connection is None:
+            return [] if self._alerts is None else [self._alerts.tell(WARNING, CLOSE_NOTIFY)]
         try:
             self._connection.shutdown()
         except SSL.Error:
@@ -195,10 +224,12 @@ class DtlsSession:
         return self._outgoing()
 
     def _outgoing(self) -> list[bytes]:
-        chunks = []
+        connection, chunks = self._connection, list[bytes]()
+        if connection is None:
+            return []
         while True:
             try:
-                chunks.append(self._connection.bio_read(65536))
+                chunks.append(connection.bio_read(65536))
             except SSL.WantReadError:
                 return list(_datagrams(b"".join(chunks)))
 
@@ -214,3 +245,11 @@ def _datagrams(records: bytes) -> Iterator[bytes]:
         end = following
     if end > start:
         yield records[start:end]
+
+
+def _exported(connection: SSL.Connection, profile: SrtpProfile) -> SrtpKeys:
+    """Client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
+    key, salt = profile.key_length, profile.salt_length
+    material = connection.export_keying_material(_EXPORTER_LABEL, 2 * (key + salt), None)
+    client_salt, server_salt = material[2 * key : 2 * key + salt], material[2 * key + salt :]
+    return SrtpKeys(profile, material[:key] + client_salt, material[key : 2 * key] + server_salt)

@@ -1,6 +1,5 @@
 """The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
 
-import gc
 import secrets
 import socket
 from collections import Counter
@@ -10,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from roomfsm.mediaserver import stun, udp
+from roomfsm.mediaserver import memory, stun, udp
 from roomfsm.mediaserver.dtls import DtlsIdentity
 from roomfsm.mediaserver.fanout import Fanout
 from roomfsm.mediaserver.ice import Address, host_candidates
@@ -57,7 +56,6 @@ __all__ = [
     "PeerObserver",
     "PeerStats",
     "SdpError",
-    "freeze_garbage",
     "open_engine",
 ]
 
@@ -105,6 +103,8 @@ class Engine:
         self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
+        self._memory_freed = False
+        self._memory_given_back = float("-inf")
 
     # For its owner
 
@@ -145,6 +145,9 @@ class Engine:
 
     def refuse(self, reason: Refusal) -> None:
         self._refused[reason] += 1
+
+    def settled(self) -> None:
+        self._memory_freed = True
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send, or lose it if the system does not take it: every protocol on top repeats."""
@@ -223,7 +226,7 @@ class Engine:
             else:
                 transport.receive_rtp(datagram, now)
         elif 20 <= first <= 63:
-            transport.receive_dtls(datagram)
+            transport.receive_dtls(datagram, now)
         else:
             self._refused[Refusal.UNKNOWN_KIND] += 1
 
@@ -274,16 +277,14 @@ class Engine:
             peer.tick(now)
         for mirror in list(self.mirrors):
             mirror.tick(now)
+        # Not for each peer: others that joined with it settle soon after.
+        if self._memory_freed and now - self._memory_given_back >= self.settings.handshake_linger:
+            self._memory_freed, self._memory_given_back = False, now
+            memory.give_back()
 
     def close(self) -> None:
         for peer in list(self._peers):
             peer.close()
-
-
-def freeze_garbage() -> None:
-    """Let full collections, which stop all media, pass by what the start-up has made: it stays anyway."""
-    gc.collect()
-    gc.freeze()
 
 
 @asynccontextmanager

@@ -402,6 +402,7 @@ class Peer:
     def tick(self, now: float) -> None:
         """Reports, flow and silence; each `report_interval`."""
         self._transport.check_silence(now)
+        self._transport.settle(now)
         reports = []
         for track in self._by_payload_type.values():
             track.check_flow(now)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
-from roomfsm.mediaserver.engine import Engine, EngineSettings, freeze_garbage, open_engine
+from roomfsm.mediaserver import memory
+from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.registry import Objects
 from roomfsm.mediaserver.server import open_websocket_server
@@ -82,7 +83,7 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(run, settings)
-            freeze_garbage()
+            memory.settle_start_up()
             announce(ready)
             if settings.exit_with_parent:
                 nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)

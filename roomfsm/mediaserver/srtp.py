@@ -65,6 +65,11 @@ class SrtpReceiver:
         self._ssrcs: set[bytes] = set()
         """Of the packets that were authentic: those that libsrtp keeps a state for."""
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything authentic has come."""
+        return bool(self._ssrcs)
+
     def unprotect(self, packet: bytes) -> bytes:
         return self._unprotect(self._session.unprotect, packet, packet[8:12])
 

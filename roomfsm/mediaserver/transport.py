@@ -26,6 +26,9 @@ class Network(Protocol):
 
     def refuse(self, reason: Refusal) -> None: ...
 
+    def settled(self) -> None:
+        """A transport has freed what its handshake needed."""
+
 
 class TransportOwner(Protocol):
     """Who is told; see :class:`~roomfsm.mediaserver.media.PeerObserver` for the first three."""
@@ -50,10 +53,12 @@ class Transport:
     __slots__ = (
         "_dtls",
         "_handshake_end",
+        "_last_dtls",
         "_last_heard",
         "_network",
         "_owner",
         "_receiver",
+        "_settled",
         "_started",
         "dtls_state",
         "ice",
@@ -75,6 +80,9 @@ class Transport:
         self._started: float | None = None
         self._handshake_end: float | None = None
         self._last_heard: float | None = None
+        self._last_dtls = 0.0
+        self._settled = False
+        """What the handshake needed was let go, as far as that can be."""
 
     @property
     def usable(self) -> bool:
@@ -133,11 +141,12 @@ class Transport:
                 self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
             self._set_ice_state(IceState.READY)
 
-    def receive_dtls(self, datagram: bytes) -> None:
+    def receive_dtls(self, datagram: bytes, now: float) -> None:
         dtls, address = self._dtls, self.ice.selected
         if dtls is None or address is None:
             self._network.refuse(Refusal.DTLS_UNEXPECTED)
             return
+        self._last_dtls = now
         try:
             answer = dtls.receive(datagram)
         except DtlsError:
@@ -215,6 +224,16 @@ class Transport:
             self._send_all(answer)
             self._follow_dtls(dtls)
         return dtls.timeout() is not None
+
+    def settle(self, now: float) -> None:
+        """Free the handshake's memory once nothing of it can be asked for again: the peer sends SRTP."""
+        dtls, receiver = self._dtls, self._receiver
+        if self._settled or dtls is None or receiver is None or not receiver.heard:
+            return
+        if now - self._last_dtls >= self._network.settings.handshake_linger:
+            self._settled = True
+            dtls.settle()
+            self._network.settled()
 
     def check_silence(self, now: float) -> None:
         """Note a peer that has gone without a word, or never came."""

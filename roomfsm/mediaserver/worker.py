@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from roomfsm.mediaserver.engine import Engine, freeze_garbage, open_engine
+from roomfsm.mediaserver import memory
+from roomfsm.mediaserver.engine import Engine, open_engine
 from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.relay import Links, Mirror, Relay
@@ -154,7 +155,7 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
         engine.end_turn = links.flush
         worker = Worker(engine, links, channel)
         fingerprint = engine.identity.fingerprint
-        freeze_garbage()
+        memory.settle_start_up()
         channel.send(
             WorkerReady(
                 engine.port, fingerprint, engine.candidates, engine.ssrcs, engine.repair_ssrc, engine.cname

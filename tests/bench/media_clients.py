@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import trio
 
 from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
+from roomfsm.mediaserver import rtcp
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, TestPeer
 
 VIDEO_PACKETS = 120
@@ -35,6 +36,8 @@ _READ_INTERVAL = 0.02
 """Seconds between two rounds of reading: far less than the sockets' buffers hold."""
 _CHECK_INTERVAL = 2.5
 _SOCKETS_A_TURN = 16
+_REPORT = rtcp.receiver_report(3333, ()) + rtcp.source_description(3333, "viewer")
+"""With every check: browsers report more often still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Audience:
                     checked = trio.current_time()
                     for viewer in list(self._viewers.values()):
                         viewer.peer.check()
+                        viewer.peer.send_rtcp(_REPORT)
                         await trio.lowlevel.checkpoint()
 
     def _drain(self, viewer: _Viewer) -> None:

@@ -132,6 +132,20 @@ def _dtls() -> dict[str, bytes]:
     }
 
 
+def _alerts() -> dict[str, bytes]:
+    hello = DtlsClient().take()[0]
+    header = b"\x15\xfe\xfd\0\1" + (1 << 40).to_bytes(6)
+    sealed = header + b"\0\x1a" + bytes(26)
+    return {
+        "forged": joined(sealed),
+        "two-records": joined(sealed + sealed),
+        "after-a-hello": joined(hello + sealed, hello),
+        "clear": joined(b"\x15\xfe\xfd" + bytes(8) + b"\0\2\1\0"),
+        "cut": joined(sealed[:-1], header, sealed[:1]),
+        "long": joined(header + b"\0\x30" + bytes(48), header + b"\xff\xff" + bytes(40)),
+    }
+
+
 def _step(action: int, content: bytes) -> bytes:
     return bytes((action,)) + len(content).to_bytes(2) + content
 
@@ -206,6 +220,7 @@ def _transport_cc() -> dict[str, bytes]:
 
 def write() -> None:
     made = {
+        "alerts": _alerts(),
         "answer": _answers(),
         "candidate": _candidates(),
         "datagrams": _datagrams(),

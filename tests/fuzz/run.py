@@ -16,6 +16,7 @@ from pathlib import Path
 MAX_INPUT = {"answer": 8192, "sdp": 8192, "datagrams": 4096, "dtls": 4096}
 """Bytes; of the others 1500, a datagram."""
 NAMES = (
+    "alerts",
     "answer",
     "candidate",
     "datagrams",
