@@ -21,8 +21,9 @@ _ALERT = 21
 _DTLS_1_2 = 0xFEFD
 _EPOCH = 1
 """Of all that follows a first handshake; there is no second."""
-_FIRST_NUMBER = 1 << 40
-"""Of our records: above all that OpenSSL can have sent, as a receiver wants it."""
+_FIRST_NUMBER = 1 << 24
+"""Of our records: above all that OpenSSL has sent, as a receiver wants it, and far below the 2**34 or so at which
+Firefox's NSS finds an AES-GCM key worn out."""
 _HEADER = struct.Struct("!BHQH")
 """Content type, version, epoch and sequence number together, length."""
 _TAG = 16

@@ -58,12 +58,12 @@ class Transport:
         "_network",
         "_owner",
         "_receiver",
-        "_settled",
         "_started",
         "dtls_state",
         "ice",
         "ice_state",
         "sender",
+        "settled",
         "silent",
     )
 
@@ -81,7 +81,7 @@ class Transport:
         self._handshake_end: float | None = None
         self._last_heard: float | None = None
         self._last_dtls = 0.0
-        self._settled = False
+        self.settled = False
         """What the handshake needed was let go, as far as that can be."""
 
     @property
@@ -228,10 +228,10 @@ class Transport:
     def settle(self, now: float) -> None:
         """Free the handshake's memory once nothing of it can be asked for again: the peer sends SRTP."""
         dtls, receiver = self._dtls, self._receiver
-        if self._settled or dtls is None or receiver is None or not receiver.heard:
+        if self.settled or dtls is None or receiver is None or not receiver.heard:
             return
         if now - self._last_dtls >= self._network.settings.handshake_linger:
-            self._settled = True
+            self.settled = True
             dtls.settle()
             self._network.settled()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.mediaserver.engine import Engine, EngineSettings, MediaKind, Peer, open_engine
+from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer, open_engine
 from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page, firefox_path
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
@@ -68,10 +68,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(path: Path, *browsers: str) -> AsyncIterator[Stage]:
+async def open_stage(path: Path, *browsers: str, **settings: Any) -> AsyncIterator[Stage]:
     with trio.fail_after(PATIENCE):
         async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(open_engine(EngineSettings(host=ADDRESS)))
+            engine = await stack.enter_async_context(open_engine(EngineSettings(host=ADDRESS, **settings)))
             relay = await stack.enter_async_context(open_relay(ADDRESS, engine.port, path))
             url = await stack.enter_async_context(page_server())
             opened = {name: await stack.enter_async_context(OPENERS[name]()) for name in dict.fromkeys(browsers)}
@@ -150,5 +150,27 @@ def test_newer_codecs_pass_too() -> None:
                     page, peer = await stage.join(viewer, "view()", source)
                     await received(page, "it.framesDecoded > 5")
                     assert peer.stats().sending[MediaKind.VIDEO].codec == codec
+
+    in_private_network(body)
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(browser: str) -> None:
+    available(browser)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+    async def body() -> None:
+        async with open_stage(Path(), browser, handshake_linger=0.5, peer_silence=PATIENCE) as stage:
+            publisher, source = await stage.join(browser, "publish('VP8')")
+            viewer, sink = await stage.join(browser, "view()", source)
+            await until(lambda: source._transport.settled and sink._transport.settled)
+            await received(viewer, "it.framesDecoded > 5")
+            await viewer.run("leave()")
+            await until(lambda: sink.stats().dtls_state is DtlsState.CLOSED)
+            source.close()
+            assert await publisher.run("ended()") == "closed"
 
     in_private_network(body)
