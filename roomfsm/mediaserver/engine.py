@@ -94,6 +94,8 @@ class Engine:
         self.latency = 0.0
         """Seconds from reading packets to having sent them to all, a moving average over the newest."""
         self.attention: set[Attended] = set()
+        self._attending = trio.Event()
+        """Something wants attention, which mostly comes with what was received, or by the next report."""
         self.mirrors: set[Ticked] = set()
         """Sources on other workers."""
         self.end_turn: Callable[[], None] = lambda: None
@@ -197,6 +199,7 @@ class Engine:
         self.flush()
         if self.attention:
             self._attend(now)
+        self._wake_attending()
         self.end_turn()
 
     def _drain(self, now: float) -> None:
@@ -246,13 +249,20 @@ class Engine:
             transport.receive_stun(message, datagram, address, now)
 
     async def attend(self) -> None:
-        """What cannot wait for the reports."""
+        """What cannot wait for the reports; without anything of the kind, sleep."""
         while True:
+            if not self.attention and not self.handshaking:
+                self._attending = trio.Event()
+                await self._attending.wait()
             await trio.sleep(_ATTENTION_INTERVAL)
             now = trio.current_time()
             self._attend(now)
             self._drive_handshakes(now)
             self.end_turn()
+
+    def _wake_attending(self) -> None:
+        if self.attention or self.handshaking:
+            self._attending.set()
 
     def _drive_handshakes(self, now: float) -> None:
         for transport in list(self.handshaking):
@@ -269,6 +279,7 @@ class Engine:
         while True:
             await trio.sleep(self.settings.report_interval)
             self._tick(trio.current_time())
+            self._wake_attending()
             self.end_turn()
 
     def _tick(self, now: float) -> None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import trio
+import trio.testing
 from aioice import stun as reference
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -558,3 +559,22 @@ async def test_reports_come_while_media_flows() -> None:
         remb = await publisher.client.receive_feedback(rtcp.Remb)
         assert remb.ssrcs == (2222,)
         assert 890_000 < remb.bitrate <= 900_000
+
+
+# Nothing to do
+
+
+async def test_an_idle_engine_wakes_for_its_reports_only(autojump_clock: trio.testing.MockClock) -> None:
+    steps = 0
+
+    class Counted(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            nonlocal steps
+            steps += 1
+
+    async with open_engine(EngineSettings(host="127.0.0.1", report_interval=1.0)):
+        await trio.testing.wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(counted := Counted())
+        await trio.sleep(10.5)
+        trio.lowlevel.remove_instrument(counted)
+    assert 10 <= steps <= 12
