@@ -32,6 +32,7 @@ from roomfsm.mediaserver.media import (
     PeerStats,
     Refusal,
     SdpError,
+    WorkerDied,
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
@@ -57,6 +58,7 @@ __all__ = [
     "PeerObserver",
     "PeerStats",
     "SdpError",
+    "WorkerDied",
     "freeze_garbage",
     "open_engine",
 ]

@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from roomfsm.mediaserver.engine import Engine, freeze_garbage, open_engine
-from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind
+from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind, WorkerDied
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.relay import Links, Mirror, Relay
 from roomfsm.mediaserver.track import Track
@@ -74,6 +74,9 @@ class _Observer:
 
     def codec_mismatched(self, reason: str) -> None:
         """The main process, which negotiates, finds it by itself."""
+
+    def worker_died(self, error: WorkerDied) -> None:
+        """It is the main process that sees it."""
 
 
 class Worker:
