@@ -119,6 +119,11 @@ class Engine:
         return peer
 
     @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of other processes that work for this one: none."""
+        return ()
+
+    @property
     def peers(self) -> int:
         """How many are open."""
         return len(self._peers)

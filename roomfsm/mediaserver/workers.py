@@ -363,6 +363,11 @@ class Workers:
         return self.workers[0].port
 
     @property
+    def processes(self) -> tuple[int, ...]:
+        """The workers' process ids, of those that run."""
+        return tuple(worker.pid for worker in self.workers if worker.pid is not None)
+
+    @property
     def peers(self) -> int:
         return sum(len(worker.peers) for worker in self.workers)
 
