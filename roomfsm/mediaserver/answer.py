@@ -108,6 +108,19 @@ def accept(
     return accepted
 
 
+def undecodable(description: Offer, accepted: Sequence[AcceptedMedia]) -> frozenset[MediaKind]:
+    """The kinds that the other side would receive, but in no codec of ours: no source will fit."""
+    served = {media.kind for media in accepted}
+    return frozenset(
+        section.kind
+        for section in description.sections
+        if section.kind is not None
+        and section.kind not in served
+        and section.direction.receives
+        and not (section.disabled or section.codecs)
+    )
+
+
 def _check_transport(section: MediaSection) -> None:
     if not section.ufrag or not section.password:
         raise SdpError(f"the {section.media} m-line has no ICE credentials")

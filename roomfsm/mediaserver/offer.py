@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from roomfsm.mediaserver.answer import AcceptedMedia, accept
+from roomfsm.mediaserver.answer import AcceptedMedia, accept, undecodable
 from roomfsm.mediaserver.media import ALL_KINDS, MediaKind, SdpError
 from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
 
@@ -62,6 +62,8 @@ class Answered(NamedTuple):
     accepted: list[AcceptedMedia]
     dtls_client: bool
     """Whether the other side wants us to begin the handshake."""
+    undecodable: frozenset[MediaKind]
+    """The kinds that it would receive, but in no codec of ours."""
 
 
 def propose(
@@ -105,4 +107,5 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
             if section.setup == "active" and section.port != "0":
                 raise SdpError("the answer's m-lines differ in their DTLS role")
             section.setup = "active"
-    return Answered(accept(answer, sources, {}), dtls_client)
+    accepted = accept(answer, sources, {})
+    return Answered(accepted, dtls_client, undecodable(answer, accepted))
