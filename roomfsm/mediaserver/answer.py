@@ -100,7 +100,7 @@ def accept(
             continue
         _check_transport(section)
         extensions = _agree_on_extensions(section, kind, direction)
-        codecs = tuple(_with_feedback(codec, extensions) for codec in codecs)
+        codecs = tuple(with_feedback(codec, extensions) for codec in codecs)
         accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs))
         refused.pop(kind, None)
     for reason in refused.values():
@@ -150,7 +150,7 @@ def _agree_on_extensions(section: MediaSection, kind: MediaKind, direction: Dire
     return agreed
 
 
-def _with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
+def with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
     """Without transport-cc where the packets are not numbered for it."""
     if TRANSPORT_CC in extensions:
         return codec
