@@ -109,7 +109,7 @@ class Worker:
             case OpenMirror(source, kind, origin):
                 self._open_mirror(source, kind, origin)
             case NegotiateMirror(source, kind, codec, audio_level):
-                self._links.mirrors[source, kind].track.negotiated(codec, audio_level)
+                self._links.mirrors[source, kind].negotiated(codec, audio_level)
             case CloseMirror(source, kind):
                 mirror = self._links.mirrors.pop((source, kind))
                 self._engine.mirrors.discard(mirror)
