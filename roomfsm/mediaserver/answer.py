@@ -100,12 +100,25 @@ def accept(
             continue
         _check_transport(section)
         extensions = _agree_on_extensions(section, kind, direction)
-        codecs = tuple(_with_feedback(codec, extensions) for codec in codecs)
+        codecs = tuple(with_feedback(codec, extensions) for codec in codecs)
         accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs))
         refused.pop(kind, None)
     for reason in refused.values():
         raise NoCommonCodec(reason)
     return accepted
+
+
+def undecodable(description: Offer, accepted: Sequence[AcceptedMedia]) -> frozenset[MediaKind]:
+    """The kinds that the other side would receive, but in no codec of ours: no source will fit."""
+    served = {media.kind for media in accepted}
+    return frozenset(
+        section.kind
+        for section in description.sections
+        if section.kind is not None
+        and section.kind not in served
+        and section.direction.receives
+        and not (section.disabled or section.codecs)
+    )
 
 
 def _check_transport(section: MediaSection) -> None:
@@ -137,7 +150,7 @@ def _agree_on_extensions(section: MediaSection, kind: MediaKind, direction: Dire
     return agreed
 
 
-def _with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
+def with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
     """Without transport-cc where the packets are not numbered for it."""
     if TRANSPORT_CC in extensions:
         return codec

@@ -31,6 +31,7 @@ from roomfsm.mediaserver.media import (
     PeerStats,
     Refusal,
     SdpError,
+    WorkerDied,
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
@@ -56,6 +57,7 @@ __all__ = [
     "PeerObserver",
     "PeerStats",
     "SdpError",
+    "WorkerDied",
     "open_engine",
 ]
 
@@ -117,6 +119,11 @@ class Engine:
         peer = Peer(self, observer)
         self._peers.add(peer)
         return peer
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of other processes that work for this one: none."""
+        return ()
 
     @property
     def peers(self) -> int:

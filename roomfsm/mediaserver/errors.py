@@ -71,6 +71,14 @@ class MarshallError(ProtocolError):
     type = "MARSHALL_ERROR"
 
 
+class WorkerDiedError(ProtocolError):
+    """Negotiation of an endpoint whose media worker died. Kurento's code for what it did not expect of itself:
+    nothing is wrong with the request, and none of the other codes blames the server."""
+
+    code = 40003
+    type = "UNEXPECTED_ERROR"
+
+
 class ConnectError(ProtocolError):
     code = 40004
     type = "CONNECT_ERROR"

@@ -129,6 +129,9 @@ class PeerObserver(Protocol):
     def codec_mismatched(self, reason: str) -> None:
         """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""
 
+    def worker_died(self, error: "WorkerDied") -> None:
+        """The last word about a peer whose worker died: it can only be closed. All are told the same error."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivingStats:
@@ -259,3 +262,9 @@ class PeerClosed(EngineError):
     """The peer was closed."""
 
     code = "peer_closed"
+
+
+class WorkerDied(EngineError):
+    """The process that moved the peer's media has died, and with it the connection to the browser."""
+
+    code = "worker_died"

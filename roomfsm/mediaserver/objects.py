@@ -17,11 +17,13 @@ from roomfsm.mediaserver.errors import (
     NotEnoughResourcesError,
     NotImplementedByServerError,
     TagNotFoundError,
+    WorkerDiedError,
 )
 from roomfsm.mediaserver.events import Subscriptions, encode_event
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.arguments import Arguments
+    from roomfsm.mediaserver.media import WorkerDied
     from roomfsm.mediaserver.registry import Objects
 
 type Operation = Callable[[Any, Arguments], Any]
@@ -165,10 +167,20 @@ class MediaPipeline(MediaObject):
         super().__init__(objects, f"{uuid4()}_kurento.{self.TYPE}")
         self.latency_stats = False
         """Whether `getStats` of its endpoints tells how long media take through the server."""
+        self._told: WorkerDied | None = None
+        """The last death of a worker that was told."""
 
     @property
     def pipeline(self) -> MediaPipeline:
         return self
+
+    def worker_died(self, error: WorkerDied) -> None:
+        """Endpoints of the pipeline were on that worker: told once a death, not once an endpoint."""
+        if error is self._told:
+            return
+        self._told = error
+        description = f"{error}: endpoints of the pipeline have no connection any more"
+        self.emit("Error", errorCode=WorkerDiedError.code, type=WorkerDiedError.type, description=description)
 
     def set_latency_stats(self, arguments: Arguments) -> None:
         self.latency_stats = arguments.boolean("latencyStats")

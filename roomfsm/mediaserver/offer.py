@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from roomfsm.mediaserver.answer import AcceptedMedia, accept
+from roomfsm.mediaserver.answer import AcceptedMedia, accept, undecodable, with_feedback
 from roomfsm.mediaserver.media import ALL_KINDS, MediaKind, SdpError
 from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
 
@@ -17,7 +17,9 @@ _AUDIO = """\
 m=audio 9 UDP/TLS/RTP/SAVPF 111
 a=mid:audio0
 a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
+a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
 a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid
+a=rtcp-fb:* transport-cc
 a=rtpmap:111 opus/48000/2
 a=fmtp:111 minptime=10;useinbandfec=1
 """
@@ -25,11 +27,13 @@ _VIDEO = """\
 m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100 101 102 103
 a=mid:video0
 a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
 a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid
 a=rtcp-fb:* nack
 a=rtcp-fb:* nack pli
 a=rtcp-fb:* ccm fir
 a=rtcp-fb:* goog-remb
+a=rtcp-fb:* transport-cc
 a=rtpmap:96 VP8/90000
 a=rtpmap:97 rtx/90000
 a=fmtp:97 apt=96
@@ -62,6 +66,8 @@ class Answered(NamedTuple):
     accepted: list[AcceptedMedia]
     dtls_client: bool
     """Whether the other side wants us to begin the handshake."""
+    undecodable: frozenset[MediaKind]
+    """The kinds that it would receive, but in no codec of ours."""
 
 
 def propose(
@@ -81,11 +87,15 @@ def propose(
     for section in described.sections:
         section.direction = direction.reversed()
     return described, [
-        media
-        if direction.sends and media.kind in sources
-        else replace(media, codecs=tuple(dict.fromkeys((*media.codecs, *media.section.codecs))))
+        media if direction.sends and media.kind in sources else replace(media, codecs=_all_codecs(media))
         for media in accept(described, sources if direction.sends else {}, viewers)
     ]
+
+
+def _all_codecs(media: AcceptedMedia) -> tuple[Codec, ...]:
+    """What was chosen, and behind it all others that we pass on."""
+    others = (with_feedback(codec, media.extensions) for codec in media.section.codecs)
+    return tuple(dict.fromkeys((*media.codecs, *others)))
 
 
 def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -> Answered:
@@ -105,4 +115,5 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
             if section.setup == "active" and section.port != "0":
                 raise SdpError("the answer's m-lines differ in their DTLS role")
             section.setup = "active"
-    return Answered(accept(answer, sources, {}), dtls_client)
+    accepted = accept(answer, sources, {})
+    return Answered(accepted, dtls_client, undecodable(answer, accepted))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.allowance import Allowance
-from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, write_answer
+from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, undecodable, write_answer
 from roomfsm.mediaserver.extensions import AUDIO_LEVEL, TRANSPORT_CC, OutgoingExtensions
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
@@ -94,6 +94,7 @@ class Peer:
         answer = write_answer(parsed, accepted, self._local_transport("passive"))
         self.remote_description, self.local_description = offer, answer
         self._name_media_lines(accepted)
+        self._note_undecodable(undecodable(parsed, accepted))
         self.start(accepted, dtls_client=False)
         return answer
 
@@ -119,6 +120,7 @@ class Peer:
         self._check_length(answer)
         answered = read_answer(answer, self._offered, self._source_codecs())
         self.remote_description = answer
+        self._note_undecodable(answered.undecodable)
         self.start(answered.accepted, dtls_client=answered.dtls_client)
 
     def _check_unnegotiated(self) -> None:
@@ -161,6 +163,10 @@ class Peer:
 
     def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
         self._media_lines = [(one.mid, one.index) for one in media]
+
+    def _note_undecodable(self, kinds: Collection[MediaKind]) -> None:
+        for kind in kinds:
+            self._sinks[kind].undecodable = True
 
     def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
         """Do what was agreed on, here or by another process that speaks for us."""

@@ -2,19 +2,24 @@
 
 The publisher's worker (the *origin*) has a `Relay` a worker with viewers; that worker has a `Mirror`, whose track
 is fed with the decrypted packets as if they came from a browser. Its feedback goes back as the RTCP that a browser
-would get: what was lost on the way is repaired from the origin's ring, keyframe requests are gathered there. Both
-ways go over Unix datagram sockets in a folder that only this user can read.
+would get: what was lost on the way is repaired from the origin's ring (audio, which has none, from the relay's own
+last packets), keyframe requests are gathered there. Both ways go over Unix datagram sockets in a folder that only
+this user can read.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.media import MediaKind
+from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.track import Outlet, Track
 
 _HEADER = struct.Struct("!BBIBH")
@@ -24,6 +29,8 @@ _BUFFER = 4 * 1024 * 1024
 _DRAIN = 64
 """Datagrams read without giving other tasks their turn."""
 _REMB_LIFE = 5.0
+_KEPT_AUDIO = 64
+"""Packets: about a second."""
 _KINDS = (MediaKind.AUDIO, MediaKind.VIDEO)
 
 
@@ -120,6 +127,8 @@ class Relay:
         self._target = target
         self._remb = 0
         self._remb_time = float("-inf")
+        self._audio: deque[bytes] = deque(maxlen=_KEPT_AUDIO)
+        """The last packets of audio."""
 
     def open(self) -> None:
         """Begin with the keyframe just past, if there is one, else ask for one: viewers wait there."""
@@ -134,6 +143,11 @@ class Relay:
         self._track.relays.remove(self)
 
     def packet(self, packet: bytes) -> None:
+        if self._track.kind is MediaKind.AUDIO:
+            self._audio.append(packet)
+        self._put(packet)
+
+    def _put(self, packet: bytes) -> None:
         self._links.put(_What.RTP, self._target, self._source, self._track.kind, packet)
 
     def sender_report(self, report: rtcp.SenderReport) -> None:
@@ -149,12 +163,18 @@ class Relay:
         for packet in rtcp.parse(compound):
             match packet:
                 case rtcp.Nack():
-                    for kept in self._track.kept(packet.sequence_numbers):
-                        self.packet(kept)
+                    for kept in self._kept(packet.sequence_numbers):
+                        self._put(kept)
                 case rtcp.KeyframeRequest():
                     self._track.request_keyframe()
                 case rtcp.Remb():
                     self._remb, self._remb_time = packet.bitrate, now
+
+    def _kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
+        if self._track.kind is MediaKind.VIDEO:
+            return self._track.kept(sequence_numbers)
+        wanted = {number.to_bytes(2) for number in sequence_numbers}
+        return [packet for packet in self._audio if packet[2:4] in wanted]
 
 
 class Mirror:
@@ -168,6 +188,11 @@ class Mirror:
         self._kind = kind
         self._origin = origin
         self.track = Track(kind, outlet, self)
+
+    def negotiated(self, codec: Codec, audio_level: int) -> None:
+        """As of the source's track; but what is lost on the way here is asked for again, of audio, too."""
+        feedback = tuple(dict.fromkeys((*codec.feedback, "nack")))
+        self.track.negotiated(replace(codec, feedback=feedback), audio_level)
 
     def receive(self, packet: bytes, now: float) -> None:
         if self.track.codec is not None:

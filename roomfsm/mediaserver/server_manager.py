@@ -17,6 +17,7 @@ from roomfsm.mediaserver.errors import (
     NotImplementedByServerError,
 )
 from roomfsm.mediaserver.objects import MediaObject, MediaPipeline, Operation
+from roomfsm.mediaserver.usage import cpu_times, memory
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.arguments import Arguments
@@ -78,14 +79,26 @@ class ServerManager(MediaObject):
         return [session.id for session in self.objects.sessions if session.registered]
 
     async def get_used_cpu(self, arguments: Arguments) -> float:
-        """Percent of one core that this process uses during `interval` milliseconds."""
+        """Percent of one core that this process and the workers use during `interval` milliseconds."""
         interval = arguments.integer("interval")
         if not 0 < interval <= MAX_CPU_INTERVAL:
             raise MarshallError(f"'interval' must be 1 to {MAX_CPU_INTERVAL} ms")
-        used, since = time.process_time(), trio.current_time()
+        workers = cpu_times(self.objects.engine.processes)
+        own, since = time.process_time(), trio.current_time()
         await trio.sleep(interval / 1000)
         elapsed = trio.current_time() - since
-        return 100 * (time.process_time() - used) / elapsed
+        used = time.process_time() - own
+        # A worker that was started meanwhile has used all its time since; that of one that died is lost.
+        for pid, time_now in cpu_times(self.objects.engine.processes).items():
+            used += time_now - workers.get(pid, 0.0)
+        return 100 * used / elapsed
+
+    def get_used_memory(self, _arguments: Arguments) -> int:
+        """KiB that this process and the workers have resident."""
+        try:
+            return memory(self.objects.engine.processes)
+        except OSError as error:
+            raise NotImplementedByServerError("This system does not tell the memory in use") from error
 
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **MediaObject.OPERATIONS,
@@ -96,15 +109,5 @@ class ServerManager(MediaObject):
         "getPipelines": lambda self, _: self.pipeline_ids(),
         "getSessions": lambda self, _: self.session_ids(),
         "getUsedCpu": get_used_cpu,
-        "getUsedMemory": lambda _, __: _used_memory(),
+        "getUsedMemory": get_used_memory,
     }
-
-
-def _used_memory() -> int:
-    """KiB of memory that this process has resident."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            pages = int(statm.read().split()[1])
-    except OSError as error:
-        raise NotImplementedByServerError("This system does not tell the memory in use") from error
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024

@@ -77,6 +77,7 @@ class Sink:
         "source",
         "start",
         "tag_length",
+        "undecodable",
         "viewer",
     )
 
@@ -85,6 +86,8 @@ class Sink:
         self.viewer = viewer
         self.codecs: tuple[Codec, ...] = ()
         """Negotiated for sending; empty before the answer, or if the browser does not receive this kind."""
+        self.undecodable = False
+        """The browser would receive this kind, but in no codec of ours: `codecs` stays empty, no source fits."""
         self.extensions = OutgoingExtensions()
         self.codec: Codec | None = None
         """Of `codecs`, the one that fits `source`."""
@@ -128,7 +131,7 @@ class Sink:
         source = self.source
         if source is None:
             return
-        wanted = source.codec if self.codecs else None
+        wanted = source.codec if self.codecs or self.undecodable else None
         self.codec = matching_codec(self.codecs, wanted) if wanted else None
         if self.codec is None or not self.open:
             source.leave(self)

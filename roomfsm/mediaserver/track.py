@@ -380,7 +380,7 @@ class Track:
             feedback += rtcp.nack(ours, reception.ssrc, numbers)
         if reception.keyframe_wanted:
             reception.keyframe_wanted = False
-            self.keyframes.want()
+            self.request_keyframe()
         if self.keyframes.due(now):
             if "nack pli" in self.codec.feedback:
                 feedback += rtcp.pli(ours, reception.ssrc)

@@ -18,6 +18,7 @@ from roomfsm.mediaserver.engine import (
     NoCommonCodec,
     OfferNotGenerated,
     SdpError,
+    WorkerDied,
 )
 from roomfsm.mediaserver.errors import (
     AddCandidateError,
@@ -33,6 +34,7 @@ from roomfsm.mediaserver.errors import (
     ProcessAnswerError,
     ProcessOfferError,
     SdpParseError,
+    WorkerDiedError,
 )
 from roomfsm.mediaserver.objects import MediaElement, MediaType, Operation, Unavailable
 from roomfsm.mediaserver.sdp import Direction
@@ -185,6 +187,8 @@ class WebRtcEndpoint(MediaElement):
             raise AlreadyNegotiatedError from error
         except NoCommonCodec as error:
             raise ProcessOfferError(str(error)) from error
+        except WorkerDied as error:
+            raise WorkerDiedError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -204,6 +208,8 @@ class WebRtcEndpoint(MediaElement):
             raise AlreadyNegotiatedError from error
         except NoCommonCodec as error:
             raise GenerateOfferError(str(error)) from error
+        except WorkerDied as error:
+            raise WorkerDiedError(str(error)) from error
         if self._gather_wanted:
             self._gather()
         return offer
@@ -219,6 +225,8 @@ class WebRtcEndpoint(MediaElement):
             raise AnswerAlreadyProcessedError from error
         except NoCommonCodec as error:
             raise ProcessAnswerError(str(error)) from error
+        except WorkerDied as error:
+            raise WorkerDiedError(str(error)) from error
         except SdpError as error:
             raise SdpParseError("Invalid SDP") from error
         self.emit("MediaSessionStarted")
@@ -304,6 +312,12 @@ class WebRtcEndpoint(MediaElement):
 
     def codec_mismatched(self, reason: str) -> None:
         self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
+
+    def worker_died(self, error: WorkerDied) -> None:
+        description = f"{error}: the endpoint has no connection any more and can only be released"
+        self.emit("Error", errorCode=WorkerDiedError.code, type=WorkerDiedError.type, description=description)
+        if self.pipeline is not None:
+            self.pipeline.worker_died(error)
 
     def tell_passed_through(self, kind: MediaKind) -> None:
         """Media of that kind reaches a first sink, and is not transcoded: it never is here."""

@@ -17,7 +17,7 @@ import trio
 
 from roomfsm.mediaserver import memory
 from roomfsm.mediaserver.engine import Engine, open_engine
-from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind
+from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind, WorkerDied
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.relay import Links, Mirror, Relay
 from roomfsm.mediaserver.track import Track
@@ -76,6 +76,9 @@ class _Observer:
     def codec_mismatched(self, reason: str) -> None:
         """The main process, which negotiates, finds it by itself."""
 
+    def worker_died(self, error: WorkerDied) -> None:
+        """It is the main process that sees it."""
+
 
 class Worker:
     """Carries out the main process's commands."""
@@ -107,7 +110,7 @@ class Worker:
             case OpenMirror(source, kind, origin):
                 self._open_mirror(source, kind, origin)
             case NegotiateMirror(source, kind, codec, audio_level):
-                self._links.mirrors[source, kind].track.negotiated(codec, audio_level)
+                self._links.mirrors[source, kind].negotiated(codec, audio_level)
             case CloseMirror(source, kind):
                 mirror = self._links.mirrors.pop((source, kind))
                 self._engine.mirrors.discard(mirror)

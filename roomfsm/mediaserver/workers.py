@@ -34,6 +34,7 @@ from roomfsm.mediaserver.media import (
     PeerObserver,
     PeerStats,
     Refusal,
+    WorkerDied,
 )
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
@@ -84,6 +85,7 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
     "sending_changed": (MediaKind, bool),
 }
 """The observer's methods, with their arguments' types."""
+_FLOWS = frozenset({"receiving_changed", "sending_changed"})
 
 log = structlog.get_logger()
 
@@ -137,7 +139,8 @@ class _Context:
 
 
 class WorkerPeer(Peer):
-    """A peer whose media another process moves. After its worker's death it can only be closed."""
+    """A peer whose media another process moves. After its worker's death it can only be closed: what would
+    negotiate it raises :class:`WorkerDied`, all else does nothing."""
 
     def __init__(self, workers: Workers, worker: _Worker, number: int, observer: PeerObserver) -> None:
         assert worker.context is not None  # chosen for being ready
@@ -145,6 +148,9 @@ class WorkerPeer(Peer):
         self._transport = _Elsewhere(worker.context, self)
         self._workers = workers
         self._pushed: PeerStats | None = None
+        self._flowing: dict[tuple[str, MediaKind], None] = {}
+        """What was told to flow, as the observer's method and the kind."""
+        self._death: WorkerDied | None = None
         self.number = number
         self.worker: _Worker | None = worker
         """None once it has died, or the peer was closed."""
@@ -159,6 +165,22 @@ class WorkerPeer(Peer):
         """Send the worker a command, while there is one that knows this peer."""
         if self.worker is not None:
             self.worker.send(command)
+
+    def process_offer(self, offer: str) -> str:
+        self._check_worker()
+        return super().process_offer(offer)
+
+    def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
+        self._check_worker()
+        return super().generate_offer(kinds)
+
+    def process_answer(self, answer: str) -> None:
+        self._check_worker()
+        super().process_answer(answer)
+
+    def _check_worker(self) -> None:
+        if self._death is not None:
+            raise WorkerDied(str(self._death))
 
     def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
         super().start(accepted, dtls_client=dtls_client)
@@ -199,19 +221,33 @@ class WorkerPeer(Peer):
     # From the worker
 
     def observed(self, report: Observed) -> None:
-        if self._observer is not None:
-            arguments = zip(_OBSERVED[report.event], report.arguments, strict=True)
-            getattr(self._observer, report.event)(*(type_(value) for type_, value in arguments))
+        if self._observer is None:
+            return
+        types = zip(_OBSERVED[report.event], report.arguments, strict=True)
+        arguments = [type_(value) for type_, value in types]
+        if report.event in _FLOWS:
+            kind, flowing = arguments
+            if flowing:
+                self._flowing[report.event, kind] = None
+            else:
+                self._flowing.pop((report.event, kind), None)
+        getattr(self._observer, report.event)(*arguments)
 
     def update(self, stats: PeerStats) -> None:
         self._pushed = stats
 
-    def died(self) -> None:
+    def died(self, error: WorkerDied) -> None:
         """The worker is gone, and the connection to the browser with it."""
         self.worker = None
-        if self._observer is not None:
-            self._observer.ice_state_changed(IceState.FAILED)
-            self._observer.media_connection_changed(False)
+        self._death = error
+        if self._observer is None:
+            return
+        self._observer.ice_state_changed(IceState.FAILED)
+        self._observer.media_connection_changed(False)
+        for event, kind in self._flowing:
+            getattr(self._observer, event)(kind, False)
+        self._flowing.clear()
+        self._observer.worker_died(error)
 
 
 class _Worker:
@@ -329,6 +365,11 @@ class Workers:
         return self.workers[0].port
 
     @property
+    def processes(self) -> tuple[int, ...]:
+        """The workers' process ids, of those that run."""
+        return tuple(worker.pid for worker in self.workers if worker.pid is not None)
+
+    @property
     def peers(self) -> int:
         return sum(len(worker.peers) for worker in self.workers)
 
@@ -421,12 +462,13 @@ class Workers:
 
     def died(self, worker: _Worker) -> None:
         """Its peers are gone for good; the others do not notice but for the media that came from there."""
+        error = WorkerDied(f"media worker {worker.index} died")
         peers, worker.peers = list(worker.peers.values()), {}
         for peer in peers:
             peer.worker = None
         for peer in peers:
             self._detach(peer)
-            peer.died()
+            peer.died(error)
 
     def close(self) -> None:
         for worker in self.workers:

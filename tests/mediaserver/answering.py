@@ -1,13 +1,23 @@
 """A test peer that answers an offer of the server's instead of making its own."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from roomfsm.mediaserver.sdp import parse_offer
 from tests.mediaserver.peer import TestPeer
 
 
-def write_answer(peer: TestPeer, offer: str, *, direction: str, setup: str, codec: str | None = None) -> str:
-    """The answer to `offer`: its first codec of each m-line, or of video the one named `codec`."""
+def write_answer(
+    peer: TestPeer,
+    offer: str,
+    *,
+    direction: str,
+    setup: str,
+    codec: str | None = None,
+    extensions: Collection[str] = (),
+) -> str:
+    """The answer to `offer`: its first codec of each m-line, or of video the one named `codec`; of what it offers
+    those header extensions."""
     transport = [line for line in peer.offer.split("\r\n") if line.startswith(("a=ice-", "a=fingerprint"))][:3]
     offered = parse_offer(offer)
     lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(offered.bundle)}"]
@@ -26,6 +36,7 @@ def write_answer(peer: TestPeer, offer: str, *, direction: str, setup: str, code
             f"a=rtpmap:{chosen.payload_type} {chosen.rtpmap}",
             *([f"a=fmtp:{chosen.payload_type} {chosen.parameters}"] if chosen.parameters else []),
             *(f"a=rtcp-fb:{chosen.payload_type} {value}" for value in chosen.feedback),
+            *(f"a=extmap:{number} {uri}" for uri, number in section.extensions.items() if uri in extensions),
         ]
     return "\r\n".join(lines) + "\r\n"
 

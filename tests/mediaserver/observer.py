@@ -2,7 +2,7 @@
 
 import trio
 
-from roomfsm.mediaserver.engine import DtlsState, IceState, MediaKind
+from roomfsm.mediaserver.engine import DtlsState, IceState, MediaKind, WorkerDied
 
 
 class RecordingObserver:
@@ -37,6 +37,9 @@ class RecordingObserver:
 
     def codec_mismatched(self, reason: str) -> None:
         self._tell("mismatch", reason)
+
+    def worker_died(self, error: WorkerDied) -> None:
+        self._tell("died", str(error))
 
     async def wait_for(self, *news: object) -> None:
         """Until exactly this was told, counting from the beginning."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer, open_engine
 from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page, firefox_path
 from tests.mediaserver.observer import RecordingObserver
@@ -27,6 +29,8 @@ WATCHED = 6.0
 LOSSY = Path(loss=0.05, delay=0.01, jitter=0.02)
 LONGEST_FREEZE = 1000.0
 """Milliseconds."""
+TRANSPORT_CC_FORMAT = 15
+"""Of the RTCP packet (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1)."""
 PAGE = (FilePath(__file__).parent / "browser_page.html").read_bytes()
 
 
@@ -64,6 +68,14 @@ class Stage:
         answer = peer.process_offer(await page.run(offer))
         redirected = self.relay.redirect(answer, self.engine.port)
         await page.run(f"accept({json.dumps(redirected)})")
+        return page, peer
+
+    async def answer(self, browser: str, function: str) -> tuple[Page, Peer]:
+        """A page of a browser, connected by the answer that the function makes to the server's offer."""
+        page = await self.browsers[browser].open_page(self.url)
+        peer = self.engine.open_peer(RecordingObserver())
+        redirected = self.relay.redirect(peer.generate_offer(), self.engine.port)
+        peer.process_answer(await page.run(f"{function}({json.dumps(redirected)})"))
         return page, peer
 
 
@@ -172,5 +184,29 @@ def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(browser: str)
             await until(lambda: sink.stats().dtls_state is DtlsState.CLOSED)
             source.close()
             assert await publisher.run("ended()") == "closed"
+
+    in_private_network(body)
+
+
+def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    browsers = available(*BROWSERS)
+    feedbacks: Counter[Peer] = Counter()
+    send_rtcp = Peer.send_rtcp
+
+    def spy(peer: Peer, compound: bytes) -> None:
+        feedbacks[peer] += compound[0] & 0x1F == TRANSPORT_CC_FORMAT and compound[1] == rtcp.RTPFB
+        send_rtcp(peer, compound)
+
+    monkeypatch.setattr(Peer, "send_rtcp", spy)
+
+    async def body() -> None:
+        async with open_stage(Path(), *browsers) as stage:
+            for browser in browsers:
+                page, source = await stage.answer(browser, "publishByAnswer")
+                viewer, _ = await stage.join(browser, "view()", source)
+                await received(viewer, "it.framesDecoded > 5")
+                assert feedbacks[source] > 0, page.name
 
     in_private_network(body)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
 from roomfsm.mediaserver.engine import (
     AlreadyNegotiated,
     AnswerAlreadyProcessed,
@@ -17,13 +18,15 @@ from roomfsm.mediaserver.engine import (
     Peer,
     SdpError,
 )
+from roomfsm.mediaserver.extensions import TRANSPORT_CC
 from roomfsm.mediaserver.media import ALL_KINDS
 from roomfsm.mediaserver.offer import propose, read_answer
 from roomfsm.mediaserver.sdp import Direction, parse_offer
 from tests.mediaserver import answering, replay
 from tests.mediaserver.observer import RecordingObserver
-from tests.mediaserver.peer import H264_KEYFRAME, H264_TYPE, VP8_KEYFRAME, open_test_peer
+from tests.mediaserver.peer import H264_KEYFRAME, H264_TYPE, OPUS, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import Joined, join, open_stage
+from tests.mediaserver.transport_cc_reader import read_feedback
 
 
 @asynccontextmanager
@@ -67,6 +70,36 @@ async def test_offer_has_the_peers_direction(direction: Direction) -> None:
         peer = engine.open_peer(RecordingObserver())
         peer.direction = direction
         assert {section.direction for section in parse_offer(peer.generate_offer()).sections} == {direction}
+
+
+@pytest.mark.parametrize(
+    ("direction", "offered"), [(Direction.SENDRECV, True), (Direction.RECVONLY, True), (Direction.SENDONLY, False)]
+)
+async def test_offer_has_transport_cc_where_it_asks_for_media(direction: Direction, offered: bool) -> None:
+    async with open_stage() as engine:
+        peer = engine.open_peer(RecordingObserver())
+        peer.direction = direction
+        for section in parse_offer(peer.generate_offer()).sections:
+            assert (TRANSPORT_CC in section.extensions) is offered
+            for codec in section.codecs:
+                assert ("transport-cc" in codec.feedback) is offered
+
+
+async def test_publisher_that_takes_transport_cc_is_told_when_each_packet_came() -> None:
+    async with open_stage() as engine, answering_peer(engine, "sendonly", extensions=[TRANSPORT_CC]) as publisher:
+        client = publisher.client
+        offered = parse_offer(str(publisher.peer.local_description))
+        for number, (ssrc, payload) in enumerate(((VIDEO_SSRC, VP8_KEYFRAME), (AUDIO_SSRC, OPUS)), 7):
+            section = offered.sections[0 if payload is OPUS else 1]
+            element = bytes((section.extensions[TRANSPORT_CC] << 4 | 1,)) + number.to_bytes(2)
+            client.send_rtp(payload, ssrc=ssrc, extension=b"\xbe\xde\0\1" + element + b"\0")
+        told: set[int] = set()
+        while told < {7, 8}:
+            compound = await client.receive_rtcp()
+            if compound[:2] in (b"\x8f\xcd", b"\xaf\xcd"):
+                _, base, times = read_feedback(compound)
+                told |= {base + index for index, time in enumerate(times) if time is not None}
+        assert told == {7, 8}
 
 
 async def test_offer_can_leave_a_kind_out() -> None:

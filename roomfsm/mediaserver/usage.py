@@ -1,0 +1,43 @@
+"""What processes use of the machine, as Linux tells it (proc(5))."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+_PROC = Path("/proc")
+_USER_TIME, _SYSTEM_TIME = 11, 12
+"""Fields of `stat` after the command's name, which is in brackets and may have spaces."""
+
+
+def memory(pids: Collection[int]) -> int:
+    """KiB that this process and those of `pids` that still run have resident; what they share counts for each.
+
+    Raises OSError where the system does not tell.
+    """
+    pages = _resident_pages(os.getpid())
+    for pid in pids:
+        try:
+            pages += _resident_pages(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _resident_pages(pid: int) -> int:
+    return int((_PROC / str(pid) / "statm").read_text("ascii").split()[1])
+
+
+def cpu_times(pids: Collection[int]) -> dict[int, float]:
+    """CPU seconds that each of `pids` that still runs has used so far, in steps of 10 ms."""
+    tick = os.sysconf("SC_CLK_TCK")
+    times = {}
+    for pid in pids:
+        try:
+            text = (_PROC / str(pid) / "stat").read_text("utf-8", "replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        fields = text.rpartition(")")[2].split()
+        times[pid] = (int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])) / tick
+    return times
