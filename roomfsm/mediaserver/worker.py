@@ -29,6 +29,7 @@ from roomfsm.mediaserver.worker_messages import (
     ClosePeer,
     CloseRelay,
     Follow,
+    MirrorOpened,
     NegotiateMirror,
     Observed,
     OpenMirror,
@@ -117,11 +118,14 @@ class Worker:
                 mirror.close()
                 self._engine.attention.discard(mirror.track)
             case OpenRelay(source, kind, target):
-                relay = Relay(self._links, self._peers[source].track(kind), source, target)
-                self._links.relays[source, kind, target] = relay
-                relay.open()
+                if (source, kind, target) not in self._links.relays:
+                    relay = Relay(self._links, self._peers[source].track(kind), source, target)
+                    self._links.relays[source, kind, target] = relay
+                    relay.open()
             case CloseRelay(source, kind, target):
-                self._links.relays.pop((source, kind, target)).close()
+                # Its mirror may have been closed before it was open.
+                if (opened := self._links.relays.pop((source, kind, target), None)) is not None:
+                    opened.close()
 
     def _track(self, source: int, kind: MediaKind) -> Track:
         peer = self._peers.get(source)
@@ -131,6 +135,7 @@ class Worker:
         mirror = Mirror(self._links, self._engine, source, kind, origin)
         self._links.mirrors[source, kind] = mirror
         self._engine.mirrors.add(mirror)
+        self._channel.send(MirrorOpened(source, kind, origin))
 
     async def report(self) -> None:
         """Send the peers' statistics, for ever."""

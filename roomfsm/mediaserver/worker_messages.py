@@ -129,6 +129,14 @@ class Observed(Report, frozen=True):
     arguments: tuple[Any, ...]
 
 
+class MirrorOpened(Report, frozen=True):
+    """What the origin hands over is taken from now on: of what came sooner, the first keyframe would be missed."""
+
+    source: int
+    kind: MediaKind
+    origin: int
+
+
 class Statistics(Report, frozen=True):
     """Of all connected peers, and the engine's latency, once a second."""
 
@@ -150,4 +158,4 @@ type AnyCommand = (
     | OpenRelay
     | CloseRelay
 )
-type AnyReport = WorkerReady | WorkerFailed | Observed | Statistics
+type AnyReport = WorkerReady | WorkerFailed | Observed | MirrorOpened | Statistics

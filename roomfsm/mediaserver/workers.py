@@ -49,6 +49,7 @@ from roomfsm.mediaserver.worker_messages import (
     CloseRelay,
     Command,
     Follow,
+    MirrorOpened,
     NegotiateMirror,
     Observed,
     OpenMirror,
@@ -275,23 +276,23 @@ class _Worker:
 
     async def supervise(
         self,
-        died: Callable[[_Worker], None],
+        workers: Workers,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Keep it running until cancelled. Raises `OSError` where the first start fails."""
         delay, first = _RESTART_DELAY, True
         while True:
-            failure = await self._run_once(task_status if first else trio.TASK_STATUS_IGNORED)
+            failure = await self._run_once(workers, task_status if first else trio.TASK_STATUS_IGNORED)
             if failure is not None and first:
                 raise OSError(failure)
             first = False
-            died(self)
+            workers.died(self)
             log.error("media worker died", worker=self.index, error=failure)
             delay = _RESTART_DELAY if failure is None else min(2 * delay, _MAX_RESTART_DELAY)
             await trio.sleep(delay)
 
-    async def _run_once(self, task_status: trio.TaskStatus[None]) -> str | None:
+    async def _run_once(self, workers: Workers, task_status: trio.TaskStatus[None]) -> str | None:
         """Run it until it dies; returns why it did not become ready, None where it did."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
@@ -327,6 +328,8 @@ class _Worker:
                             case Observed():
                                 if (peer := self.peers.get(report.peer)) is not None:
                                     peer.observed(report)
+                            case MirrorOpened(source, kind, origin):
+                                workers.mirror_opened(self, source, kind, origin)
                             case Statistics(peers, latency):
                                 self.latency = latency
                                 for number, stats in peers.items():
@@ -423,9 +426,14 @@ class Workers:
             mirrors[kind, target] = set()
             target.send(OpenMirror(source.number, kind, source.worker.index))
             self._tell_codec(source, kind, target)
-            source.tell(OpenRelay(source.number, kind, target.index))
         mirrors[kind, target].add(sink)
         self._mirrored[sink, kind] = source
+
+    def mirror_opened(self, target: _Worker, source: int, kind: MediaKind, origin: int) -> None:
+        """Let the source's worker hand it over, if that is still wanted."""
+        peer = self.workers[origin].peers.get(source)
+        if peer is not None and (kind, target) in self._mirrors.get(peer, ()):
+            peer.tell(OpenRelay(source, kind, target.index))
 
     def _leave(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer) -> None:
         """One sink fewer elsewhere; without any the mirror ends."""
@@ -486,7 +494,7 @@ async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[W
         workers = Workers(settings, number, folder)
         async with trio.open_nursery() as nursery:
             for worker in workers.workers:
-                await nursery.start(worker.supervise, workers.died)
+                await nursery.start(worker.supervise, workers)
             try:
                 yield workers
             finally:
