@@ -156,6 +156,14 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(3)
 
 
+@pytest.mark.parametrize(("path", "name"), [("a%20b", "a b"), ("100%25", "100%"), ("%ff", "%ff")])
+def test_a_name_that_can_be_no_rooms_is_told_in_words(open_page: OpenPage, path: str, name: str) -> None:
+    page = open_page(f"/inspect/{path}", expects="404")
+    expect(page.get_by_test_id("no-room")).to_contain_text(f"“{name}” cannot be a room. A room name ")
+    page.get_by_role("link", name="All rooms").click()
+    expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
+
+
 def test_all_rooms_are_listed_and_lead_to_each(open_page: OpenPage, name: str, program: Program) -> None:
     ada = open_page(f"/r/{name}", "Ada")
     broadcasts(ada)
