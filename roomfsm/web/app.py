@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.fields import is_room_name
 from roomfsm.rooms.directory import Directory
+from roomfsm.web.access import Access
 from roomfsm.web.inspect import create_inspector
 from roomfsm.web.settings import WebSettings
 
@@ -50,6 +51,15 @@ def create_app(
         response.headers["Cache-Control"] = "no-cache"
         if not found:
             response.status_code = 404
+        return response
+
+    access = Access(settings.inspect_token) if settings.inspect else None
+
+    @app.get("/inspect/api/access")
+    async def inspector_access() -> Response:
+        # Below /inspect, where browsers send the token's cookie; told to everybody, so that the lobby can ask.
+        response = jsonify(open=access is not None and access.refusal(request) is None)
+        response.headers["Cache-Control"] = "no-store"
         return response
 
     if settings.inspect:

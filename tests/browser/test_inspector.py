@@ -156,6 +156,15 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(3)
 
 
+def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage) -> None:
+    stranger = open_page("/", extra_http_headers={"X-Forwarded-For": "192.0.2.1"})
+    expect(stranger.get_by_role("heading", name="Open now")).to_be_visible()
+    page = open_page("/")
+    page.get_by_test_id("open-inspector").click()
+    expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
+    expect(stranger.get_by_test_id("open-inspector")).to_be_hidden()
+
+
 @pytest.mark.parametrize(("path", "name"), [("a%20b", "a b"), ("100%25", "100%"), ("%ff", "%ff")])
 def test_a_name_that_can_be_no_rooms_is_told_in_words(open_page: OpenPage, path: str, name: str) -> None:
     page = open_page(f"/inspect/{path}", expects="404")
