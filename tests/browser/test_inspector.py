@@ -121,6 +121,8 @@ def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str
     ada.get_by_test_id("chat-send").click()
     said = entry(inspector, "session", "unpublish")
     assert "refused: illegal_in_state (room is waiting)" in said
+    # Whose session, as of a stream or a view which one.
+    assert "session Ada" in said
     assert "<17 characters>" in entry(inspector, "room", "chat")
     assert "secret" not in inspector.content()
     inspector.get_by_test_id("only-refusals").check()
