@@ -9,3 +9,8 @@ export interface RoomSummary {
   streams: number;
   state: RoomStateName;
 }
+
+/** What `GET /inspect/api/access` tells: whether there is an inspector, and for the one who asks. */
+export interface InspectorAccess {
+  open: boolean;
+}

@@ -49,7 +49,7 @@ export class Journal {
   #row(entry) {
     const { machine, id, who, trigger, source, dest, refused } = entry;
     const name = who === undefined ? '' : this.#nameOf(who);
-    const which = id === undefined || machine === 'session' ? machine : `${machine} ${this.#short(id)}`;
+    const which = id === undefined ? machine : `${machine} ${this.#short(id)}`;
     const more = this.#short(details(entry));
     const row = element(
       'tr',

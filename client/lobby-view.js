@@ -1,6 +1,7 @@
 // The lobby: rooms that are open, one's name, and the way into a room.
 
 import { button, element, find, fromTemplate, icon, part, setText, updateList } from './dom.js';
+import { mayInspect } from './inspector-access.js';
 import { displayNameFault, roomNameFault, roomPath } from './names.js';
 import { followRooms, inWords } from './rooms-list.js';
 import { rememberedName, rememberName } from './settings.js';
@@ -48,6 +49,10 @@ export class LobbyView {
       else roomInput.focus();
     });
     button(this.root, 'lobby-enter').type = 'submit';
+    const inspector = part(this.root, 'inspector');
+    void mayInspect().then((may) => {
+      inspector.hidden = !may;
+    });
     this.#end = followRooms(
       (rooms) => this.#show(rooms),
       () => setText(this.#empty, 'The list of rooms cannot be had just now. It is asked for again.'),

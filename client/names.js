@@ -49,11 +49,12 @@ export function roomPath(name) {
 
 /**
  * @param {string} path a location's pathname
+ * @param {string} [root] what stands before the name
  * @returns {string | null} what it gives as the name of a room, good or not; null: it is no room's address
  */
-export function roomOfPath(path) {
-  const name = /^\/r\/(.*)$/s.exec(path)?.[1];
-  if (name === undefined) return null;
+export function roomOfPath(path, root = '/r/') {
+  if (!path.startsWith(root)) return null;
+  const name = path.slice(root.length);
   try {
     return decodeURIComponent(name);
   } catch (error) {
@@ -69,7 +70,14 @@ export function roomOfPath(path) {
 export function addressFault(path) {
   if (path === '/') return null;
   const name = roomOfPath(path);
-  if (name === null) return 'There is no page at this address.';
+  return name === null ? 'There is no page at this address.' : roomFault(name);
+}
+
+/**
+ * @param {string} name
+ * @returns {string | null} that there can be no such room, and why; null: there can
+ */
+export function roomFault(name) {
   const fault = roomNameFault(name);
   if (fault === null) return null;
   if (name === '') return `An empty name cannot be a room. ${fault}`;

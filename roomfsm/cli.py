@@ -17,7 +17,7 @@ from roomfsm import __version__
 from roomfsm.conformance.command import conformance
 from roomfsm.documents.command import diagram
 from roomfsm.documents.spec_command import spec
-from roomfsm.mediaserver.child import ChildStartError
+from roomfsm.mediaserver.child import ChildSettingsError, ChildStartError
 from roomfsm.mediaserver.command import mediaserver
 from roomfsm.replay.command import replay
 from roomfsm.rooms.journal_file import JournalFileError
@@ -67,7 +67,7 @@ def _setting_options[F: Callable[..., Any]](command: F) -> F:
 @_setting_options
 def serve(config: Path | None, **flags: Any) -> None:
     """Run the room server, with an embedded media server unless --kurento names another."""
-    failure = ""
+    failure, code = "", 1
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     try:
         file = config or _path(os.environ.get(CONFIG_VARIABLE))
@@ -77,10 +77,12 @@ def serve(config: Path | None, **flags: Any) -> None:
         _fail(str(error), _EXIT_USAGE)
     try:
         trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
-    except* (StartError, ChildStartError, JournalFileError) as group:
+    except* (StartError, ChildSettingsError, JournalFileError) as group:
+        failure, code = str(_innermost(group)), _EXIT_USAGE
+    except* ChildStartError as group:
         failure = str(_innermost(group))
     if failure:
-        _fail(failure, 1)
+        _fail(failure, code)
 
 
 @main.command(name="settings")

@@ -30,7 +30,7 @@ class _ReportParam(click.ParamType[tuple[str, Path]]):
 )
 @click.option("--only", multiple=True, metavar="GLOB", help="run these checks only; may be repeated")
 @click.option("--list", "list_only", is_flag=True, help="list the checks and run none")
-@click.option("--strict", is_flag=True, help="what this server or these options leave unreachable has failed")
+@click.option("--strict", is_flag=True, help="what cannot be reached here has failed, unless it was left out")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="text", help="of the report on stdout")
 @click.option(
     "--report", "reports", type=_ReportParam(), multiple=True, help="json=FILE, junit=FILE; may be repeated"

@@ -39,6 +39,10 @@ class NeverReachable(NotReachable):
     """What is to be checked cannot be brought about from outside, by the kit, whatever server it is."""
 
 
+class LeftOut(NotReachable):
+    """What is to be checked was left out by whoever runs the kit."""
+
+
 class CannotRun(Exception):
     """There is nothing to be checked: no server, none of this protocol, or no specification."""
 

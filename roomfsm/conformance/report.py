@@ -15,6 +15,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _VARYING = re.compile(r"#\d+|\bk[0-9a-f]{8}-\d+|^at \w+:")
 _NEVER = "Not reachable with any server"
 _NOT_HERE = "Not reachable here: it depends on this server, its settings or these options"
+_LEFT_OUT = "Left out, as asked for"
 _AS_FAILED = " (counts as failed: --strict)"
 
 
@@ -75,7 +76,12 @@ class Report:
     @property
     def not_here(self) -> list[Result]:
         """What is not reachable by reason of this server, its settings or the options."""
-        return [result for result in self.of(NOT_REACHABLE) if not result.never]
+        return [result for result in self.results if _is_not_here(result)]
+
+    @property
+    def left_out(self) -> list[Result]:
+        """What was not to be reached: an option says so."""
+        return [result for result in self.of(NOT_REACHABLE) if result.left_out]
 
     @property
     def ok(self) -> bool:
@@ -91,6 +97,7 @@ class Report:
         ]
         lines += _reasons(_NEVER, self.never)
         lines += _reasons(f"{_NOT_HERE}{_AS_FAILED if self.strict else ''}", self.not_here)
+        lines += _reasons(_LEFT_OUT, self.left_out)
         for first, *others in _alike(self.of(FAILED)):
             lines += ["", f"FAILED {first.check.id}", *_failure(first)]
             if others:
@@ -98,9 +105,10 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def _sums(self) -> str:
-        never, here = len(self.never), len(self.not_here)
-        kinds = f" ({never} with any server, {here} here)" if never or here else ""
-        return f"passed {len(self.of(PASSED))}, failed {len(self.of(FAILED))}, not reachable {never + here}{kinds}"
+        unreached, left_out = len(self.of(NOT_REACHABLE)), len(self.left_out)
+        more = f", {left_out} left out" if left_out else ""
+        kinds = f" ({len(self.never)} with any server, {len(self.not_here)} here{more})" if unreached else ""
+        return f"passed {len(self.of(PASSED))}, failed {len(self.of(FAILED))}, not reachable {unreached}{kinds}"
 
     def as_json(self) -> str:
         """For programs."""
@@ -118,6 +126,7 @@ class Report:
             "failed": len(self.of(FAILED)),
             "notReachable": len(self.of(NOT_REACHABLE)),
             "notReachableHere": len(self.not_here),
+            "leftOut": len(self.left_out),
             "strict": self.strict,
             "checks": [_as_json(result) for result in self.results],
         }
@@ -160,7 +169,7 @@ class Report:
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
     def _counts_as_failed(self, result: Result) -> bool:
-        return result.status == FAILED or (self.strict and result.status == NOT_REACHABLE and not result.never)
+        return result.status == FAILED or (self.strict and _is_not_here(result))
 
     def _is_skipped(self, result: Result) -> bool:
         return result.status == NOT_REACHABLE and not self._counts_as_failed(result)
@@ -171,6 +180,10 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "json": Report.as_json,
     "junit": Report.as_junit,
 }
+
+
+def _is_not_here(result: Result) -> bool:
+    return result.status == NOT_REACHABLE and not result.never and not result.left_out
 
 
 def _reasons(title: str, results: Sequence[Result]) -> list[str]:
@@ -206,7 +219,7 @@ def _as_json(result: Result) -> dict[str, Any]:
         "path": result.check.path or None,
     }
     if result.status == NOT_REACHABLE:
-        described |= {"reason": result.reason, "never": result.never}
+        described |= {"reason": result.reason, "never": result.never, "leftOut": result.left_out}
     if result.status == FAILED:
         described |= {"expected": result.expected, "came": result.came, "messages": result.messages}
     return described

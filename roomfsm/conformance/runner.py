@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import trio
 
-from roomfsm.conformance.outcome import CannotRun, Failed, NeverReachable, NotReachable
-from roomfsm.conformance.scene import Check, Plan, Scene
+from roomfsm.conformance.outcome import CannotRun, Failed, LeftOut, NeverReachable, NotReachable
+from roomfsm.conformance.scene import NO_MEDIA, Check, Plan, Scene
 
 PASSED, FAILED, NOT_REACHABLE = "passed", "failed", "not reachable"
 
@@ -19,7 +19,7 @@ class Result:
     """What came of a check.
 
     `expected`, `came` and what failures of one fault share, `like`, only of a failed one; of one that is not
-    reachable the `reason`, and whether it is so with any server: `never`.
+    reachable the `reason`, and whether it is so with any server: `never`, or was not asked for: `left_out`.
     """
 
     check: Check
@@ -31,6 +31,7 @@ class Result:
     messages: list[str] = field(default_factory=list)
     like: str = ""
     never: bool = False
+    left_out: bool = False
 
 
 def _first(error: Exception) -> Exception:
@@ -83,7 +84,7 @@ class Runner:
         started = trio.current_time()
         result = Result(check, PASSED, 0.0)
         if check.media and not options.media:
-            return Result(check, NOT_REACHABLE, 0.0, reason="needs media (--no-media)")
+            return Result(check, NOT_REACHABLE, 0.0, reason=NO_MEDIA, left_out=True)
         if check.connections > options.max_connections:
             reason = f"needs {check.connections} connections at once (--max-connections {options.max_connections})"
             return Result(check, NOT_REACHABLE, 0.0, reason=reason)
@@ -117,6 +118,7 @@ class Runner:
                 case NotReachable() as why:
                     result.status, result.reason = NOT_REACHABLE, str(why)
                     result.never = isinstance(why, NeverReachable)
+                    result.left_out = isinstance(why, LeftOut)
                 case CannotRun() as why:
                     # Of all the checks that find it out the first says so.
                     self._cannot = self._cannot or why

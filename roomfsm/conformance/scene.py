@@ -12,11 +12,14 @@ from typing import Any
 import trio
 
 from roomfsm.conformance.control import Control
-from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable, Record
+from roomfsm.conformance.outcome import Failed, LeftOut, Message, NeverReachable, NotReachable, Record
 from roomfsm.conformance.peer import Peer, run_peer
 from roomfsm.conformance.raw import Gone, RawSocket, Target, shake_hands
 from roomfsm.conformance.spec import Spec
 from roomfsm.conformance.wire import Client
+
+NO_MEDIA = "needs media (--no-media)"
+"""Why a check that needs media endpoints is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +126,9 @@ class Scene:
         return client
 
     async def peer(self, direction: str) -> Peer:
-        """A WebRTC peer with an offer: sendonly or recvonly."""
+        """A WebRTC peer with an offer: sendonly or recvonly. Raises `LeftOut`."""
         if not self.plan.options.media:
-            raise NotReachable("needs media (--no-media)")
+            raise LeftOut(NO_MEDIA)
         peer = Peer(direction)
         await self.nursery.start(self._hold_peer, peer)
         return peer

@@ -19,8 +19,16 @@ MAX_LINE = 64 * 1024
 """Bytes of a line that the child writes; a longer one is passed on in pieces."""
 
 
+_EXIT_SETTINGS = 2
+"""The program's exit code where it cannot be run as it is set."""
+
+
 class ChildStartError(Exception):
     """The media server did not say in time that it is ready."""
+
+
+class ChildSettingsError(ChildStartError):
+    """The media server cannot be run as it is set; the message is what it said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,8 @@ class MediaServerChild:
         self._log = logger
         self._process: trio.Process | None = None
         self._ready: _Ready | None = None
+        self._last_words = ""
+        """The newest line of its log."""
         self.starts = 0
         """How often it became ready."""
 
@@ -94,6 +104,7 @@ class MediaServerChild:
 
     async def _run_once(self, task_status: trio.TaskStatus[ChildStartError | None]) -> ChildStartError | None:
         """Run the child until it dies; returns why it did not become ready, None where it did."""
+        failure: ChildStartError | None = None
         process = await trio.lowlevel.open_process(
             self._command(),
             stdin=subprocess.PIPE,
@@ -107,20 +118,24 @@ class MediaServerChild:
             try:
                 ready = await self._wait_until_ready(process)
                 if isinstance(ready, ChildStartError):
-                    return ready
-                self._ready = ready
-                self._process = process
-                self.starts += 1
-                if self.starts == 1:
-                    task_status.started(None)
-                self._log.info("media server runs", url=self.url, pid=process.pid, start=self.starts)
-                status = await process.wait()
-                self._log.error("media server died", pid=process.pid, status=status)
-                return None
+                    failure = ready
+                else:
+                    self._ready = ready
+                    self._process = process
+                    self.starts += 1
+                    if self.starts == 1:
+                        task_status.started(None)
+                    self._log.info("media server runs", url=self.url, pid=process.pid, start=self.starts)
+                    status = await process.wait()
+                    self._log.error("media server died", pid=process.pid, status=status)
             finally:
                 self._process = None
                 with trio.CancelScope(shield=True):
                     await self._end(process)
+        # All that it said has been read by now.
+        if failure is not None and process.returncode == _EXIT_SETTINGS:
+            return ChildSettingsError(f"media server: {self._last_words}")
+        return failure
 
     def _command(self) -> list[str]:
         settings = self._settings
@@ -145,8 +160,8 @@ class MediaServerChild:
             try:
                 return msgspec.json.decode(line, type=_Ready)
             except msgspec.DecodeError:
-                return ChildStartError(f"not ready, but: {line!r}")
-        return ChildStartError(f"not ready after {self._settings.ready_timeout} s")
+                return ChildStartError(f"media server not ready, but: {line!r}")
+        return ChildStartError(f"media server not ready after {self._settings.ready_timeout} s")
 
     async def _forward_log(self, process: trio.Process) -> None:
         """Until the child's death ends its log, so that nothing that it says at the end is lost."""
@@ -155,6 +170,7 @@ class MediaServerChild:
         with trio.CancelScope(shield=True):
             while line := await reader.read():
                 level, event, fields = _parse_log_line(line)
+                self._last_words = event
                 self._log.log(level, event, **fields)
 
     async def _end(self, process: trio.Process) -> None:

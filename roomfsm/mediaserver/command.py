@@ -13,9 +13,11 @@ import structlog
 import trio
 
 from roomfsm.mediaserver.limits import MAX_WORKERS
-from roomfsm.mediaserver.program import MediaServerSettings, Ready, run_until_told
+from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, run_until_told
 
 _DEFAULTS = MediaServerSettings()
+_EXIT_SETTINGS = 2
+"""What the settings ask for cannot be had: a room server tells this from a fault of its child."""
 
 
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
@@ -101,13 +103,17 @@ def mediaserver(
             max_endpoints=max_endpoints,
         ),
     )
+    failure = ""
     try:
         trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)
-    except BaseExceptionGroup as group:
-        refused, others = group.split(OSError)
-        if refused is None or others is not None:
-            raise
-        raise click.ClickException(str(_first(refused))) from group
+    except* AddressError as group:
+        failure = str(_first(group))
+    if failure:
+        if exit_with_parent:
+            structlog.get_logger().error(failure)
+        else:
+            click.echo(f"roomfsm mediaserver: {failure}", err=True)
+        sys.exit(_EXIT_SETTINGS)
 
 
 def _announce(ready: Ready) -> None:
@@ -135,6 +141,6 @@ def _configure_logging(log_format: str) -> None:
     )
 
 
-def _first(group: BaseExceptionGroup[OSError]) -> BaseException:
+def _first(group: BaseExceptionGroup[AddressError]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

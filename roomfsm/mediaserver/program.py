@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -57,28 +57,52 @@ class Ready:
     media_port: int
 
 
+class AddressError(Exception):
+    """An address of the settings cannot be had; the message says which, and why."""
+
+
 async def run(
     settings: MediaServerSettings, *, task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve until cancelled; every object is released and every peer closed before it returns.
 
-    Raises `OSError` where an address cannot be bound.
+    Raises `AddressError`, in groups.
     """
     opening: AbstractAsyncContextManager[Engine | Workers] = open_engine(settings.engine)
     if settings.workers > 1:
         opening = open_workers(settings.engine, settings.workers)
-    async with opening as engine:
+    async with AsyncExitStack() as stack:
+        media = f"serve media on {settings.media_host}, UDP port {settings.media_port}"
+        with _saying_what(media, "--media-host and --media-port"):
+            engine = await stack.enter_async_context(opening)
         objects = Objects(engine, settings.limits)
-        try:
-            async with open_websocket_server(objects, settings.limits, settings.host, settings.port) as server:
-                task_status.started(Ready(server.url, engine.port))
-                await trio.sleep_forever()
-        finally:
-            objects.close()
+        stack.callback(objects.close)
+        serving = open_websocket_server(objects, settings.limits, settings.host, settings.port)
+        with _saying_what(f"listen on {settings.host}, port {settings.port}", "--host and --port"):
+            server = await stack.enter_async_context(serving)
+        task_status.started(Ready(server.url, engine.port))
+        await trio.sleep_forever()
+
+
+@contextmanager
+def _saying_what(attempt: str, options: str) -> Iterator[None]:
+    try:
+        yield
+    except* OSError as group:
+        error = _first(group)
+        raise AddressError(f"cannot {attempt}: {error.strerror or error} (see {options})") from group
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def run_until_told(settings: MediaServerSettings, announce: Callable[[Ready], None]) -> None:
-    """`run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends."""
+    """`run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends.
+
+    Raises `AddressError`, in groups.
+    """
     # Open before the server says that it is ready: who reads that may signal at once.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:

@@ -16,6 +16,7 @@ from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats, Refusal
 from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.remb_target import RembTarget
 from roomfsm.mediaserver.ring import KeptPacket, PacketRing
 from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, original, payload_offset, without_extension
 from roomfsm.mediaserver.sdp import Codec
@@ -26,14 +27,6 @@ _FIRST_CYCLE = 0x10000
 """Extended numbers begin here, so that late packets before the first are not negative."""
 _HANDOVER_SILENCE = 0.3
 """A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
-_REMB_PERCENTILE = 10
-_IDLE_ESTIMATE = (1.2, 2.0)
-"""An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
-_HEADROOM = 1.5
-"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other."""
-_RATE_WEIGHT = 0.5
-_FEW_VIEWERS = 2
-"""Up to so many, the poorest viewer counts."""
 
 
 class Attended(Protocol):
@@ -98,8 +91,7 @@ class Track:
         "_keyframe_time",
         "_outlet",
         "_publisher",
-        "_rate",
-        "_reported",
+        "_remb_target",
         "_ring",
         "_timestamp_shift",
         "audio_level",
@@ -141,10 +133,7 @@ class Track:
         self.keyframes_seen = 0
         self.flowing = False
         self.remb = 0
-        self._rate = 0.0
-        """What comes from the browser, bit/s, smoothed."""
-        self._reported = (0, 0.0)
-        """Octets and time at the last report."""
+        self._remb_target = RembTarget()
 
     def negotiated(self, codec: Codec, audio_level: int) -> None:
         """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
@@ -412,35 +401,18 @@ class Track:
         reception = self.reception
         if reception is None or self.codec is None or not self.flowing:
             return None
-        self._measure(reception.octets, now)
+        self._remb_target.measure(reception.octets, now)
         estimate = b""
         if "goog-remb" in self.codec.feedback:
             self.remb = self.target_bitrate(now)
             estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, (reception.ssrc,))
         return reception.report(now), estimate
 
-    def _measure(self, octets: int, now: float) -> None:
-        before, then = self._reported
-        self._reported = (octets, now)
-        if octets >= before and now > then > 0:
-            self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
-
     def target_bitrate(self, now: float) -> int:
-        """What to tell the browser by REMB, bit/s: a low percentile of what viewers can take, within limits."""
-        settings = self._outlet.settings
+        """What to tell the browser by REMB, bit/s."""
         estimates = [bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None]
         estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
-        estimates.sort()
-        bitrate = settings.max_receive_bitrate
-        if estimates:
-            poor = estimates[_poor_rank(len(estimates))]
-            low, high = _IDLE_ESTIMATE
-            if low * self._rate < poor < high * self._rate:
-                poor = round(poor * _HEADROOM)
-            bitrate = min(bitrate, max(poor, settings.min_receive_bitrate))
-        least, greatest = self._publisher.receive_limits
-        bitrate = max(bitrate, least)
-        return min(bitrate, greatest) if greatest else bitrate
+        return self._remb_target.bitrate(estimates, self._outlet.settings, self._publisher.receive_limits)
 
     def check_flow(self, now: float) -> None:
         reception = self.reception
@@ -477,11 +449,6 @@ class Track:
             self.keyframes.count,
             self.remb,
         )
-
-
-def _poor_rank(viewers: int) -> int:
-    """Which of the rising estimates counts: a low percentile, but of several viewers never the poorest's alone."""
-    return max(int(viewers > _FEW_VIEWERS), viewers * _REMB_PERCENTILE // 100)
 
 
 def _following_timestamp(last: int, elapsed: float, clock_rate: int) -> int:

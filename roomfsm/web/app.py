@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.fields import is_room_name
 from roomfsm.rooms.directory import Directory
+from roomfsm.web.access import Access
 from roomfsm.web.inspect import create_inspector
 from roomfsm.web.settings import WebSettings
 
@@ -44,20 +45,34 @@ def create_app(
         response.headers.update(_HEADERS)
         return response
 
-    async def page(file: str = "index.html") -> Response:
-        response = await send_from_directory(folder, file)
+    async def page(file: str = "index.html", *, found: bool = True) -> Response:
+        # A page that is not found has its words sent again each time: without them 404 would show nothing.
+        response = await send_from_directory(folder, file, conditional=found)
         response.headers["Cache-Control"] = "no-cache"
+        if not found:
+            response.status_code = 404
+        return response
+
+    access = Access(settings.inspect_token) if settings.inspect else None
+
+    @app.get("/inspect/api/access")
+    async def inspector_access() -> Response:
+        # Below /inspect, where browsers send the token's cookie; told to everybody, so that the lobby can ask.
+        response = jsonify(open=access is not None and access.refusal(request) is None)
+        response.headers["Cache-Control"] = "no-store"
         return response
 
     if settings.inspect:
-        app.register_blueprint(create_inspector(directory, settings, lambda: page("inspect.html")))
+        app.register_blueprint(
+            create_inspector(directory, settings, lambda found: page("inspect.html", found=found))
+        )
 
     @app.errorhandler(404)
-    async def not_found(_: Exception) -> tuple[Response, int]:
+    async def not_found(_: Exception) -> Response:
         # A mistyped address of a room is met by people: the page says so in words.
         if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/")):
-            return Response("not found\n", content_type="text/plain"), 404
-        return await page(), 404
+            return Response("not found\n", 404, content_type="text/plain")
+        return await page(found=False)
 
     @app.get("/")
     async def lobby() -> Response:

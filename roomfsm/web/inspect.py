@@ -23,9 +23,9 @@ _MAX_REASON = 200
 
 
 def create_inspector(
-    directory: Directory, settings: WebSettings, page: Callable[[], Awaitable[Response]]
+    directory: Directory, settings: WebSettings, page: Callable[[bool], Awaitable[Response]]
 ) -> Blueprint:
-    """Everything below `/inspect`; `page` answers with the inspector's page."""
+    """Everything below `/inspect`; `page` answers with the inspector's page, found or not."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
     access = Access(settings.inspect_token)
@@ -38,13 +38,12 @@ def create_inspector(
     @inspector.get("")
     @inspector.get("/")
     async def rooms_page() -> Response:
-        return await page()
+        return await page(True)
 
     @inspector.get("/<name>")
     async def room_page(name: str) -> Response:
-        if not is_room_name(name):
-            abort(404)
-        return await page()
+        # The page says in words why there can be no such room.
+        return await page(is_room_name(name))
 
     @inspector.get("/assets/<machine>.svg")
     async def diagram(machine: str) -> Response:

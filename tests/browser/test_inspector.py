@@ -121,6 +121,8 @@ def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str
     ada.get_by_test_id("chat-send").click()
     said = entry(inspector, "session", "unpublish")
     assert "refused: illegal_in_state (room is waiting)" in said
+    # Whose session, as of a stream or a view which one.
+    assert "session Ada" in said
     assert "<17 characters>" in entry(inspector, "room", "chat")
     assert "secret" not in inspector.content()
     inspector.get_by_test_id("only-refusals").check()
@@ -154,6 +156,23 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(inspector.locator("[data-testid=entries] tr[data-trigger=chat]")).to_have_count(1)
     expect(inspector.get_by_test_id("feed-state")).to_be_empty()
     expect(rows).to_have_count(3)
+
+
+def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage) -> None:
+    stranger = open_page("/", extra_http_headers={"X-Forwarded-For": "192.0.2.1"})
+    expect(stranger.get_by_role("heading", name="Open now")).to_be_visible()
+    page = open_page("/")
+    page.get_by_test_id("open-inspector").click()
+    expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
+    expect(stranger.get_by_test_id("open-inspector")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("path", "name"), [("a%20b", "a b"), ("100%25", "100%"), ("%ff", "%ff")])
+def test_a_name_that_can_be_no_rooms_is_told_in_words(open_page: OpenPage, path: str, name: str) -> None:
+    page = open_page(f"/inspect/{path}", expects="404")
+    expect(page.get_by_test_id("no-room")).to_contain_text(f"“{name}” cannot be a room. A room name ")
+    page.get_by_role("link", name="All rooms").click()
+    expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
 
 
 def test_all_rooms_are_listed_and_lead_to_each(open_page: OpenPage, name: str, program: Program) -> None:

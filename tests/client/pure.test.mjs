@@ -47,6 +47,8 @@ test('a path names a room, or the lobby', () => {
   assert.equal(roomOfPath('/r/blue'), 'blue');
   assert.equal(roomOfPath('/r/100%'), '100%');
   assert.equal(roomOfPath(roomPath('Räume')), 'Räume');
+  assert.equal(roomOfPath('/inspect/a%20b', '/inspect/'), 'a b');
+  assert.equal(roomOfPath('/inspect', '/inspect/'), null);
 });
 
 test('an address without a page is told why', () => {

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 import roomfsm.lifecycle.legality
+import roomfsm.rooms.effects
 import roomfsm.rooms.room
 from roomfsm.cli import main
 from roomfsm.lifecycle.room import ROOM, RoomEffect
@@ -26,6 +27,7 @@ from roomfsm.protocol.server import (
     StreamStarted,
 )
 from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import Ask
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.news import tell
@@ -66,7 +68,7 @@ def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) ->
 
 def telling(wrong: Callable[..., None]) -> None:
     """The room tells its people otherwise: called as `tell` is."""
-    put(roomfsm.rooms.room, "tell", lambda _: wrong)
+    put(roomfsm.rooms.effects, "tell", lambda _: wrong)
 
 
 @fault
@@ -116,15 +118,16 @@ def a_message_lost() -> None:
 @fault
 def room_state_before_joined() -> None:
     def early(snapshot: Callable[..., None]) -> Callable[..., None]:
-        def wrong(room: Room, participant: Participant, ref: Any, resumed: bool = False) -> None:
+        def wrong(effects: Effects, participant: Participant, ref: Any, resumed: bool = False) -> None:
+            room: Any = participant.link.room
             if not resumed and len(room.people) == 1:
                 participant.send(RoomState(state=room.state, participants=1, streams=0))
-            snapshot(room, participant, ref, resumed)
+            snapshot(effects, participant, ref, resumed)
 
         return wrong
 
-    put(Room, "_send_snapshot", early)
-    put(Room, "_tell_state", lambda told: lambda room, step: step.trigger == "join" or told(room, step))
+    put(Effects, "_send_snapshot", early)
+    put(Effects, "tell_state", lambda told: lambda effects, step: step.trigger == "join" or told(effects, step))
 
 
 @fault
@@ -199,13 +202,14 @@ def no_ref_in_a_reply() -> None:
 @fault
 def a_reply_to_candidates() -> None:
     def polite(take: Callable[..., None]) -> Callable[..., None]:
-        def wrong(room: Room, event: Ask) -> None:
-            take(room, event)
+        def wrong(effects: Effects, event: Ask) -> None:
+            take(effects, event)
+            room: Any = event.link.room
             room.people[event.link.participant_id].send(Pong(ref=event.message.ref))
 
         return wrong
 
-    put(Room, "_pass_candidate", polite)
+    put(Effects, "_pass_candidate", polite)
 
 
 @fault
@@ -217,7 +221,7 @@ def late_candidates_are_swallowed() -> None:
 
         return wrong
 
-    put(Room, "_refuse", silent)
+    put(Room, "refuse", silent)
 
 
 @fault

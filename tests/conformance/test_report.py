@@ -122,6 +122,18 @@ def test_strictly_what_is_not_reachable_here_has_failed() -> None:
     assert Report("ws://host/ws", "p", "s", 1.0, UNREACHED[:1], strict=True).ok
 
 
+def test_what_was_left_out_has_not_failed_strictly() -> None:
+    left_out = Result(Check("cell/joined/waiting/view", nothing), NOT_REACHABLE, 0.0, reason="-no-", left_out=True)
+    report = Report("ws://host/ws", "p", "s", 1.0, [UNREACHED[0], left_out], strict=True)
+    assert report.ok
+    text = report.as_text()
+    assert "not reachable 2 (1 with any server, 0 here, 1 left out)" in text
+    assert "\n\nLeft out, as asked for\n  -no-\n    cell/joined/waiting/view\n" in text
+    figures = json.loads(report.as_json())
+    assert (figures["notReachableHere"], figures["leftOut"], figures["checks"][1]["leftOut"]) == (0, 1, True)
+    assert [suite.get("failures") for suite in ElementTree.fromstring(report.as_junit().encode())] == ["0", "0"]
+
+
 def test_json() -> None:
     report = json.loads(REPORT.as_json())
     assert report["cells"] == {"reached": 1, "reachable": 2, "all": 3}
@@ -134,6 +146,7 @@ def test_json() -> None:
         "path": None,
         "reason": "too soon",
         "never": False,
+        "leftOut": False,
     }
 
 

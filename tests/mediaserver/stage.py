@@ -1,13 +1,14 @@
-"""An engine on loopback with test peers joined to it."""
+"""An engine on loopback with test peers joined to it, and what comes to either of them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from roomfsm.mediaserver.engine import Engine, EngineSettings, Peer, open_engine
+from roomfsm.conformance.peer import RtpPacket
+from roomfsm.mediaserver.engine import Engine, EngineSettings, MediaKind, Peer, open_engine
 from roomfsm.mediaserver.workers import Workers
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
@@ -47,3 +48,19 @@ async def join(
         await observer.wait_for("media", True)
         yield Joined(client, peer, observer)
         assert client.refused == 0, "the server sent what SRTP refuses"
+
+
+async def join_many(stack: AsyncExitStack, count: int, *arguments: object) -> list[Joined]:
+    """So many test peers, joined alike, for as long as `stack` is open."""
+    return [await stack.enter_async_context(join(*arguments)) for _ in range(count)]  # type: ignore[arg-type]  # as join
+
+
+async def packets(client: TestPeer, count: int) -> list[RtpPacket]:
+    """The next so many RTP packets, in the order in which they come."""
+    return [await client.receive_rtp() for _ in range(count)]
+
+
+async def until_received(peer: Peer, kind: MediaKind, count: int) -> None:
+    """Until the engine has so many packets of a kind."""
+    while (stats := peer.stats().receiving.get(kind)) is None or stats.packets < count:
+        await trio.lowlevel.checkpoint()

@@ -28,9 +28,9 @@ from roomfsm.replay.runs import JournalError, read_runs
 from roomfsm.rooms import room as rooms
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.house import OFFER, settle
 from tests.rooms.media import Media
 from tests.rooms.person import Person
-from tests.rooms.test_room import OFFER, settle
 from tests.rooms.test_rooms_as_a_machine import LIMITS, PEOPLE, House, actions
 
 

@@ -18,9 +18,9 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal import Ended, Entry, Opened, decode_line
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.house import OFFER, settle
 from tests.rooms.media import Media
 from tests.rooms.person import Person
-from tests.rooms.test_room import OFFER, settle
 
 
 async def people(directory: Directory, *names: str) -> list[Person]:

@@ -119,12 +119,34 @@ def test_a_media_server_that_dies_is_started_again_and_the_presenter_is_asked_ag
         assert "Traceback" not in program.log.read_text()
 
 
-def test_a_taken_port_is_said_in_a_line(tmp_path: Path) -> None:
-    with running(tmp_path) as program:
-        second = roomfsm("serve", f"--port={program.port}")
-        assert second.returncode == 1
-        assert f"port {program.port}: Address already in use" in second.stderr
-        assert "Traceback" not in second.stderr
+def test_a_taken_port_is_said_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = roomfsm("serve", f"--port={port}")
+    assert done.returncode == 2
+    why = f"cannot listen on 127.0.0.1, port {port}: Address already in use (see --host and --port)"
+    assert done.stderr == f"roomfsm: {why}\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_taken_port_for_media_is_said_in_a_line(workers: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        options = ("--media-host=127.0.0.1", f"--media-port={port}", f"--media-workers={workers}")
+        done = roomfsm("serve", "--port=0", *options)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"roomfsm: media server: cannot serve media on 127.0.0.1, UDP port {port}: ")
+    assert last.endswith("Address already in use (see --media-host and --media-port)")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_journal_file_that_cannot_be_written_is_said_in_a_line(media_server: str) -> None:
+    done = roomfsm("serve", "--port=0", f"--kurento={media_server}", "--journal-file=/nowhere/rooms.jsonl")
+    assert done.returncode == 2
+    assert "cannot write the journal file /nowhere/rooms.jsonl: No such file" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

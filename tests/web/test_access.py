@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,26 @@ async def test_the_token_in_the_address_becomes_a_cookie(media_server: str) -> N
         assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", "Path=/inspect"))
         # A wrong one is not taken for a right one because the one who gives it is near.
         assert (await get(server, "/inspect/blue?token=wrong")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "may"),
+    [
+        ({}, {}, True),
+        ({}, {"Host": "rooms.example.org"}, False),
+        ({}, {"Sec-Fetch-Site": "cross-site"}, False),
+        ({"inspect": False}, {}, False),
+        ({"inspect_token": TOKEN}, {}, False),
+        ({"inspect_token": TOKEN}, {"Cookie": f"roomfsm-inspect={TOKEN}"}, True),
+    ],
+)
+async def test_everybody_is_told_who_may(
+    media_server: str, settings: dict[str, Any], headers: dict[str, str], may: bool
+) -> None:
+    async with serving(media_server, **settings) as server:
+        reply = await get(server, "/inspect/api/access", headers=headers)
+        assert (reply.status, json.loads(reply.body)) == (200, {"open": may})
+        assert reply.headers["cache-control"] == "no-store"
 
 
 async def test_an_administrator_closes_a_room(media_server: str) -> None:

@@ -45,6 +45,18 @@ async def test_what_is_not_there(media_server: str, target: str) -> None:
         assert (b"<!doctype html>" in reply.body.lower()) != target.startswith("/client/")
 
 
+@pytest.mark.parametrize(
+    ("target", "again"),
+    [("/", 304), ("/r/blue", 304), ("/inspect/blue", 304), ("/r/a%20b", 404), ("/inspect/a%20b", 404)],
+)
+async def test_a_page_that_is_asked_for_again(media_server: str, target: str, again: int) -> None:
+    async with serving(media_server) as server:
+        first = await get(server, target)
+        reply = await get(server, target, headers={"If-None-Match": first.headers["etag"]})
+        # Not found, it is sent anew: its words are all that says what is wrong.
+        assert (reply.status, reply.body) == (again, b"" if again == 304 else first.body)
+
+
 async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) -> None:
     async with serving(media_server) as server:
         script = await get(server, "/client/app.js")

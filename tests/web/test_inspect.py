@@ -60,9 +60,14 @@ async def test_the_pages(media_server: str, target: str) -> None:
         assert "default-src 'self'" in reply.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize(
-    "target", ["/inspect/a%20b", "/inspect/assets/other.svg", "/inspect/api/rooms/none", "/inspect/x/y"]
-)
+@pytest.mark.parametrize("target", ["/inspect/a%20b", "/inspect/%ff", "/inspect/" + "x" * 65])
+async def test_what_can_be_no_room_is_told_by_the_inspectors_own_page(media_server: str, target: str) -> None:
+    async with serving(media_server) as server:
+        reply = await get(server, target)
+        assert (reply.status, b"inspect.js" in reply.body) == (404, True)
+
+
+@pytest.mark.parametrize("target", ["/inspect/assets/other.svg", "/inspect/api/rooms/none", "/inspect/x/y"])
 async def test_what_is_not_there(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
         assert (await get(server, target)).status == 404

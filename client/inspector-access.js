@@ -1,0 +1,17 @@
+// Whether this visitor may open the inspector: asked of the server, which alone knows.
+
+/** @import {InspectorAccess} from './api.d.ts' */
+
+/** @returns {Promise<boolean>} false, too, where it cannot be asked just now */
+export async function mayInspect() {
+  try {
+    const response = await fetch('/inspect/api/access', { cache: 'no-store' });
+    if (!response.ok) return false;
+    /** @type {InspectorAccess} */
+    const { open } = await response.json();
+    return open;
+  } catch (error) {
+    console.debug('not told whether the inspector is open', error);
+    return false;
+  }
+}

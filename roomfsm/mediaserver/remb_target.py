@@ -1,0 +1,54 @@
+"""The bitrate to ask of a browser by REMB: what nearly all of its viewers can take, within limits."""
+
+from collections.abc import Collection
+
+from roomfsm.mediaserver.media import EngineSettings
+
+_PERCENTILE = 10
+_FEW_VIEWERS = 2
+"""Up to so many, the poorest viewer counts."""
+_IDLE_ESTIMATE = (1.2, 2.0)
+"""An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
+_HEADROOM = 1.5
+"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other."""
+_RATE_WEIGHT = 0.5
+
+
+class RembTarget:
+    """What to ask for, by what the viewers tell and what the browser sends."""
+
+    __slots__ = ("_rate", "_reported")
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        """What comes from the browser, bit/s, smoothed."""
+        self._reported = (0, 0.0)
+        """Octets and time at the last report."""
+
+    def measure(self, octets: int, now: float) -> None:
+        """So many octets have come from the browser until `now`, in seconds."""
+        before, then = self._reported
+        self._reported = (octets, now)
+        if octets >= before and now > then > 0:
+            self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
+
+    def bitrate(self, estimates: Collection[int], settings: EngineSettings, limits: tuple[int, int]) -> int:
+        """Bit/s: a low percentile of what viewers can take, within the settings' and the publisher's limits.
+
+        `limits`: the least and the greatest to ask for, bit/s; 0 is none.
+        """
+        bitrate = settings.max_receive_bitrate
+        if estimates:
+            poor = sorted(estimates)[_poor_rank(len(estimates))]
+            low, high = _IDLE_ESTIMATE
+            if low * self._rate < poor < high * self._rate:
+                poor = round(poor * _HEADROOM)
+            bitrate = min(bitrate, max(poor, settings.min_receive_bitrate))
+        least, greatest = limits
+        bitrate = max(bitrate, least)
+        return min(bitrate, greatest) if greatest else bitrate
+
+
+def _poor_rank(viewers: int) -> int:
+    """Which of the rising estimates counts: a low percentile, but of several viewers never the poorest's alone."""
+    return max(int(viewers > _FEW_VIEWERS), viewers * _PERCENTILE // 100)

@@ -1,0 +1,264 @@
+"""What the effects of the room's table do: to the people, the streams and the views, and who is told what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from roomfsm.lifecycle.room import RoomEffect as Do
+from roomfsm.lifecycle.table import Effect, Step
+from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview
+from roomfsm.protocol.client import View as ViewMessage
+from roomfsm.protocol.codec import error_of
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import Ref
+from roomfsm.protocol.server import (
+    ChatSaid,
+    Closing,
+    Joined,
+    ParticipantChanged,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomState,
+    StreamChanged,
+    StreamEnded,
+    StreamStarted,
+)
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
+from roomfsm.rooms.legs import Leg, Stream, View
+from roomfsm.rooms.news import tell
+from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.settings import RoomSettings
+
+if TYPE_CHECKING:
+    from roomfsm.rooms.room import Room
+
+
+class Effects:
+    """Carries out effects on what is in one room. Nothing here waits, and nothing here asks whether it may."""
+
+    def __init__(self, room: Room, settings: RoomSettings) -> None:
+        self._room = room
+        self._people = room.people
+        self._streams = room.streams
+        self._journal = room.journal
+        self._settings = settings
+        self._log = structlog.get_logger().bind(room=room.name)
+        self._chat = ChatHistory(settings.chat_history)
+        self._doing: dict[str, Callable[[Any], None]] = {
+            Do.ADMIT: self._admit,
+            Do.DISMISS: self._dismiss,
+            Do.MARK_AWAY: self._mark_away,
+            Do.WELCOME_BACK: self._welcome_back,
+            Do.RENAME: self._rename,
+            Do.SAY: self._say,
+            Do.OPEN_STREAM: self._open_stream,
+            Do.END_STREAM: self._end_stream,
+            Do.OPEN_VIEW: self._open_view,
+            Do.END_VIEW: self._end_view,
+            Do.PASS_CANDIDATE: self._pass_candidate,
+            Do.LOSE_MEDIA: self._lose_media,
+            Do.TELL_CLOSING: self._tell_closing,
+            Do.END_STREAMS: self._end_streams,
+        }
+
+    def carry_out(self, effect: Effect, event: Event) -> None:
+        """Do what a row of the table names, for the event that took it."""
+        self._doing[effect](event)
+
+    # Who is there
+
+    def _admit(self, event: Enter) -> None:
+        link, room = event.link, self._room
+        participant = Participant(link, event.name, lambda outgoing: link.deliver(outgoing, room))
+        tell(self._people.values(), ParticipantJoined(participant=participant.info()))
+        self._people[participant.id] = participant
+        link.seated(room)
+        self._send_snapshot(participant, event.ref)
+        self._log.info("joined", participant=participant.id, people=len(self._people))
+
+    def _dismiss(self, event: Depart) -> None:
+        participant = self._people[event.link.participant_id]
+        for name in tuple(participant.views):
+            stream = self._streams[name]
+            self._drop_view(stream.views[participant.id])
+            self._tell_stream(stream)
+        for name in tuple(participant.streams):
+            self._drop_stream(self._streams[name], "left")
+        del self._people[participant.id]
+        tell(self._people.values(), ParticipantLeft(participant=participant.id, reason=event.reason))
+        if event.reason == "left":
+            participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
+        self._journal.tallies["session"].forget(participant.id)
+        self._log.info("left", participant=participant.id, reason=event.reason, people=len(self._people))
+
+    def _mark_away(self, event: Away) -> None:
+        participant = self._people[event.link.participant_id]
+        participant.away = True
+        tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
+
+    def _welcome_back(self, event: Back) -> None:
+        if event.overtaken:
+            return
+        participant = self._people[event.link.participant_id]
+        participant.away = False
+        self._send_snapshot(participant, event.ref, resumed=True)
+        tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
+
+    def _rename(self, event: Ask) -> None:
+        assert isinstance(event.message, Rename)
+        participant = self._people[event.link.participant_id]
+        participant.name = event.message.name
+        tell(
+            self._people.values(),
+            ParticipantChanged(participant=participant.info()),
+            participant,
+            ref=event.message.ref,
+            merge=participant.id,
+        )
+
+    def _say(self, event: Ask) -> None:
+        assert isinstance(event.message, Chat)
+        speaker = self._people[event.link.participant_id]
+        now = time.time_ns() // 1_000_000
+        line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
+        tell(self._people.values(), ChatSaid(line=line), speaker, ref=event.message.ref)
+
+    def _send_snapshot(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
+        participant.send(
+            Joined(
+                room=self._room.name,
+                you=participant.id,
+                state=self._room.state,
+                participants=tuple(person.info() for person in self._people.values()),
+                streams=tuple(stream.info() for stream in self._streams.values()),
+                chat=self._chat.lines(),
+                resumed=resumed,
+                ref=ref,
+            )
+        )
+
+    # Streams and views
+
+    def _open_stream(self, event: Ask) -> None:
+        assert isinstance(event.message, Publish)
+        assert self._room.broadcast is not None
+        presenter = self._people[event.link.participant_id]
+        stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream), self._journal)
+        self._streams[stream.id] = stream
+        presenter.streams[stream.id] = None
+
+        async def on_failure(refusal: Refusal) -> None:
+            await self._room.post(StreamFailed(stream, refusal))
+
+        self._room.broadcast.open_stream(stream, on_failure)
+        tell(self._people.values(), StreamStarted(stream=stream.info()))
+        self._log.info("stream started", stream=stream.id, generation=stream.generation)
+
+    def _end_stream(self, event: Ask | StreamFailed) -> None:
+        match event:
+            case Ask(message=Unpublish(stream=name, ref=ref)):
+                self._drop_stream(self._streams[name], "unpublished", ref)
+            case StreamFailed(stream=stream, refusal=refusal):
+                self._log.info("stream failed", stream=stream.id, why=str(refusal))
+                self._tell_unanswered(stream, refusal)
+                self._drop_stream(stream, "failed")
+
+    def _open_view(self, event: Ask) -> None:
+        assert isinstance(event.message, ViewMessage)
+        assert self._room.broadcast is not None
+        viewer = self._people[event.link.participant_id]
+        stream = self._streams[event.message.stream]
+        stream.fire("view")
+        view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view), self._journal)
+        stream.views[viewer.id] = view
+        viewer.views[view.id] = None
+
+        async def on_failure(refusal: Refusal) -> None:
+            await self._room.post(ViewFailed(view, refusal))
+
+        self._room.broadcast.open_view(view, on_failure)
+        self._tell_stream(stream)
+
+    def _end_view(self, event: Ask | ViewFailed) -> None:
+        match event:
+            case Ask(link=link, message=Unview(stream=name, ref=ref)):
+                view = self._streams[name].views[link.participant_id]
+                self._drop_view(view)
+                self._tell_stream(view.stream)
+                self._tell_view(view, ref=ref)
+            case ViewFailed(view=view, refusal=refusal):
+                answered = view.answered
+                self._tell_unanswered(view, refusal)
+                self._drop_view(view)
+                self._tell_stream(view.stream)
+                if answered:
+                    self._tell_view(view, reason=str(refusal))
+
+    def _pass_candidate(self, event: Ask) -> None:
+        assert isinstance(event.message, Candidate)
+        participant = self._people[event.link.participant_id]
+        stream = self._streams[event.message.stream]
+        leg = stream if stream.participant is participant else stream.views[participant.id]
+        try:
+            leg.take(event.message)
+        except Refusal as refusal:
+            self._journal.refused(leg.table.name, leg.key, event.trigger, leg.state, refusal, who=participant.id)
+            self._room.refuse(event, refusal)
+
+    def _lose_media(self, event: MediaLost) -> None:
+        self._log.warning("media lost", reason=event.reason, streams=len(self._streams))
+        for stream in tuple(self._streams.values()):
+            for leg in (stream, *stream.views.values()):
+                self._tell_unanswered(leg, Refusal(ErrorCode.MEDIA_UNAVAILABLE))
+            self._drop_stream(stream, event.reason)
+
+    def _end_streams(self, event: Close) -> None:
+        for stream in tuple(self._streams.values()):
+            self._drop_stream(stream, event.reason)
+
+    def _drop_stream(self, stream: Stream, reason: str, ref: Ref | None = None) -> None:
+        for view in tuple(stream.views.values()):
+            self._drop_view(view)
+        self._tell_unanswered(stream, Refusal(ErrorCode.ENDED))
+        stream.end()
+        del self._streams[stream.id]
+        stream.participant.streams.pop(stream.id, None)
+        tell(self._people.values(), StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
+        self._log.info("stream ended", stream=stream.id, reason=reason)
+
+    def _drop_view(self, view: View) -> None:
+        self._tell_unanswered(view, Refusal(ErrorCode.ENDED))
+        view.end()
+        del view.stream.views[view.participant.id]
+        view.participant.views.pop(view.id, None)
+
+    # Telling
+
+    def tell_state(self, step: Step) -> None:
+        """Tell all that the room's state is another; the news that go out after the effects."""
+        self._log.info("state", trigger=step.trigger, source=step.source, dest=step.dest)
+        tell(
+            self._people.values(),
+            RoomState(state=step.dest, participants=len(self._people), streams=len(self._streams)),
+            merge="",
+        )
+
+    def _tell_stream(self, stream: Stream) -> None:
+        tell(self._people.values(), StreamChanged(stream=stream.info()), merge=stream.id)
+
+    def _tell_view(self, view: View, *, reason: str | None = None, ref: Ref | None = None) -> None:
+        view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
+
+    def _tell_unanswered(self, leg: Leg, refusal: Refusal) -> None:
+        """Answer the message that asked for a leg, if nothing has answered it yet."""
+        if not leg.answered:
+            leg.answered = True
+            leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
+
+    def _tell_closing(self, event: Close) -> None:
+        tell(self._people.values(), Closing(scope="room", reason=event.reason))

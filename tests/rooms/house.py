@@ -1,0 +1,61 @@
+"""Rooms over a media pool in memory, and what tests of them say again and again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from trio.testing import wait_all_tasks_blocked
+
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    DtlsConnectionStateChange,
+    MediaFlowInStateChanged,
+    MediaFlowOutStateChanged,
+    MediaFlowState,
+    MediaType,
+)
+from roomfsm.protocol.client import Publish
+from roomfsm.protocol.fields import Source
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.media import Media
+from tests.rooms.person import Person
+
+settle = wait_all_tasks_blocked
+SMALL = RoomSettings(
+    max_rooms=3, max_people=3, max_presenters=2, max_views=2, chat_history=3, candidate_buffer=3, linger=30
+)
+OFFER = "v=0\r\na=ice-ufrag:u1\r\n"
+
+
+@asynccontextmanager
+async def house(settings: RoomSettings = SMALL) -> AsyncIterator[tuple[Directory, Media]]:
+    media = Media()
+    async with open_directory(media.pool, settings) as directory:
+        yield directory, media
+    assert media.open == []
+    assert media.pipelines == []
+
+
+async def people(directory: Directory, *names: str, room: str = "blue") -> list[Person]:
+    persons = [Person(directory, name) for name in names]
+    for person in persons:
+        await person.join(room)
+    return persons
+
+
+def publish(source: Source = Source.CAMERA, ref: int = 1, sdp: str = OFFER) -> Publish:
+    return Publish(source=source, sdp=sdp, ref=ref)
+
+
+def flow_out(state: MediaFlowState) -> MediaFlowOutStateChanged:
+    return MediaFlowOutStateChanged(media_type=MediaType.VIDEO, state=state)
+
+
+def flow_in(state: MediaFlowState) -> MediaFlowInStateChanged:
+    return MediaFlowInStateChanged(media_type=MediaType.VIDEO, state=state)
+
+
+def dtls(state: DtlsConnectionState) -> DtlsConnectionStateChange:
+    return DtlsConnectionStateChange(stream_id="0", component_id="1", state=state)

@@ -1,0 +1,162 @@
+"""Given streams and views, when a browser or the media server fails, then who is told what, and what is held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from roomfsm.kurento.errors import KurentoError, MediaServerUnavailable, OfferRefused, SdpInvalid
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    Error,
+    MediaState,
+    MediaStateChanged,
+)
+from roomfsm.protocol.client import View
+from tests.rooms.house import OFFER, SMALL, dtls, house, people, publish, settle
+
+
+async def test_who_leaves_during_an_answer_gets_none_and_holds_nothing(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        media.answering.shut()
+        await ada.say(publish())
+        await settle()
+        assert len(media.open) == 1
+        await ada.leave()
+        media.answering.open()
+        await settle()
+        assert ada.all("answer") == []
+        assert media.open == []
+        assert bob.last("streamEnded")["reason"] == "left"
+
+
+async def test_a_bad_offer_is_answered_and_harms_nobody(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        media.answering.error = SdpInvalid(40201, "not SDP", "SDP_PARSE_ERROR")
+        await bob.say(publish(ref=7))
+        await settle()
+        error = bob.last("error")
+        assert (error["code"], error["ref"], error["message"]) == ("sdp_invalid", 7, "publish")
+        assert ada.last("streamEnded") == {"type": "streamEnded", "stream": bob.stream(), "reason": "failed"}
+        await bob.say(View(stream=ada.stream(), sdp="bad", ref=8))
+        await settle()
+        assert bob.last("error")["ref"] == 8
+        assert len(media.open) == 1
+        assert ada.sits_in.state == "broadcasting"
+
+
+async def test_a_viewer_that_cannot_decode_the_stream_is_told_so_in_words(autojump_clock: MockClock) -> None:
+    words = "no common video codec: the source sends H264, the viewer takes VP8"
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        media.answering.error = OfferRefused(40205, words, "SDP_END_POINT_PROCESS_OFFER_ERROR")
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=8))
+        await settle()
+        error = bob.last("error")
+        assert (error["code"], error["ref"], error["detail"]) == ("media_failed", 8, words)
+        media.answering.error = None
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=9))
+        await settle()
+        assert bob.last("answer")["ref"] == 9
+        media.endpoints[-1].happens(
+            Error(error_code=1, description="of no interest here", type="STREAM_ERROR_FAILED")
+        )
+        await settle()
+        assert len(media.open) == 2
+        media.endpoints[-1].happens(Error(error_code=6, description=words, type="STREAM_ERROR_CODEC_NOT_FOUND"))
+        await settle()
+        error = bob.last("error")
+        assert (error["code"], error["stream"], error["detail"]) == ("media_failed", ada.stream(), words)
+        assert len(media.open) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        dtls(DtlsConnectionState.CLOSED),
+        dtls(DtlsConnectionState.FAILED),
+        MediaStateChanged(old_state=MediaState.CONNECTED, new_state=MediaState.DISCONNECTED),
+    ],
+)
+async def test_a_presenter_whose_media_end_takes_the_views_along(autojump_clock: MockClock, event: Any) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        media.open[0].happens(event)
+        await settle()
+        assert media.open == []
+        assert bob.last("streamEnded")["reason"] == "failed"
+        assert ada.sits_in.state == "waiting"
+
+
+async def test_a_viewer_whose_media_end_is_told_and_the_stream_goes_on(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        media.open[1].happens(dtls(DtlsConnectionState.CLOSED))
+        await settle()
+        assert (len(media.open), bob.views()) == (1, ["ended"])
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=5))
+        await settle()
+        assert bob.last("answer")["ref"] == 5
+
+
+async def test_a_browser_that_never_connects_is_given_up(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        (ada,) = await people(directory, "Ada")
+        await ada.say(publish())
+        await trio.sleep(SMALL.connect_timeout - 1)
+        assert len(media.open) == 1
+        await trio.sleep(2)
+        assert media.open == []
+        assert ada.last("streamEnded")["reason"] == "failed"
+
+
+async def test_a_lost_media_server_ends_the_broadcast_and_the_next_one_works(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        media.pipelines[0].lost.set()
+        await settle()
+        assert bob.last("streamEnded")["reason"] == "media_lost"
+        assert ada.last("roomState")["state"] == "waiting"
+        assert (media.open, media.pipelines) == ([], [])
+        await ada.say(publish(ref=6))
+        await settle()
+        assert ada.last("answer")["ref"] == 6
+
+
+async def test_without_a_media_server_who_publishes_is_told(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        (ada,) = await people(directory, "Ada")
+        media.creating.error = MediaServerUnavailable("none is ready")
+        await ada.say(publish(ref=6))
+        await settle()
+        assert (ada.last("error")["code"], ada.last("error")["ref"]) == ("media_unavailable", 6)
+        assert ada.last("streamEnded")["reason"] == "media_unavailable"
+        assert ada.sits_in.state == "waiting"
+
+
+async def test_a_pipeline_that_cannot_be_made_is_told_too(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        (ada,) = await people(directory, "Ada")
+        media.creating.error = KurentoError(40009, "too many threads", "NOT_ENOUGH_RESOURCES")
+        await ada.say(publish(ref=6))
+        await settle()
+        assert ada.last("error")["ref"] == 6
+        assert ada.sits_in.state == "waiting"

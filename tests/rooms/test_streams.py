@@ -1,0 +1,216 @@
+"""Given people in a room, when they publish and view, then who is told what, and what the media server holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from trio.testing import MockClock
+
+from roomfsm.kurento.candidates import IceCandidate
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    IceCandidateFound,
+    MediaFlowState,
+    MediaType,
+    SessionResumed,
+)
+from roomfsm.protocol.client import Candidate, Unpublish, Unview, View
+from roomfsm.protocol.fields import Source
+from tests.rooms.house import OFFER, SMALL, dtls, flow_in, flow_out, house, people, publish, settle
+from tests.rooms.person import Person
+
+
+async def test_the_pipeline_lives_from_the_first_stream_to_the_last(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        assert media.pipelines == []
+        await ada.say(publish(ref=11))
+        await bob.say(publish(Source.SCREEN))
+        await settle()
+        (pipeline,) = media.pipelines
+        assert pipeline.tags["room"] == "blue"
+        assert ada.last("answer") == {
+            "type": "answer",
+            "stream": ada.stream(),
+            "sdp": f"answer to {OFFER}",
+            "ref": 11,
+        }
+        assert bob.all("streamStarted")[0]["stream"]["state"] == "negotiating"
+        await ada.say(Unpublish(stream=ada.stream(), ref=12))
+        await settle()
+        assert ada.last("streamEnded") == {
+            "type": "streamEnded",
+            "stream": ada.stream(),
+            "reason": "unpublished",
+            "ref": 12,
+        }
+        assert (len(media.open), media.pipelines) == (1, [pipeline])
+        await bob.leave()
+        await settle()
+        assert (media.open, media.pipelines) == ([], [])
+        assert ada.last("streamEnded")["reason"] == "left"
+        assert ada.sits_in.state == "waiting"
+        await ada.say(publish())
+        await settle()
+        assert media.pipelines != [pipeline]
+        assert ada.last("streamStarted")["stream"]["generation"] == 2
+
+
+async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=2))
+        await settle()
+        source, sink = media.open
+        assert "connect 1" in source.calls
+        assert bob.last("answer")["ref"] == 2
+        assert ada.last("streamChanged")["stream"]["viewers"] == 1
+        sink.happens(dtls(DtlsConnectionState.CONNECTED))
+        sink.happens(flow_in(MediaFlowState.FLOWING))
+        await settle()
+        assert "keyframe" in sink.calls
+        assert bob.views() == ["live"]
+        await bob.say(Unview(stream=ada.stream(), ref=3))
+        await settle()
+        assert (bob.last("streamChanged")["view"], bob.last("streamChanged")["ref"]) == ("ended", 3)
+        assert media.open == [source]
+
+
+async def test_everybody_is_told_how_many_watch(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        await ada.say(publish())
+        for viewer in (bob, eve):
+            await viewer.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 2
+        await bob.say(Unview(stream=ada.stream(), ref=9))
+        await settle()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 1
+        assert [m["ref"] for m in bob.all("streamChanged") if "ref" in m] == [9]
+        await eve.leave()
+        assert ada.last("streamChanged")["stream"]["viewers"] == 0
+
+
+async def test_a_view_may_come_before_the_stream_has_its_endpoint(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        media.creating.shut()
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=2))
+        await settle()
+        assert media.open == []
+        media.creating.open()
+        await settle()
+        assert bob.last("answer")["ref"] == 2
+
+
+async def test_a_stream_is_live_when_media_flow_and_stalls_when_they_stop(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        (endpoint,) = media.open
+        endpoint.happens(dtls(DtlsConnectionState.CONNECTED))
+        await settle()
+        assert bob.all("streamChanged") == []
+        for state in (MediaFlowState.FLOWING, MediaFlowState.NOT_FLOWING, MediaFlowState.FLOWING):
+            endpoint.happens(flow_out(state))
+        await settle()
+        assert [news["stream"]["state"] for news in bob.all("streamChanged")] == ["live", "stalled", "live"]
+
+
+async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        for endpoint in media.open:
+            endpoint.flowing = {MediaType.AUDIO}
+            endpoint.happens(SessionResumed())
+        await settle()
+        assert ada.last("streamChanged")["stream"]["state"] == "live"
+        assert bob.views()[-1] == "live"
+        media.open[1].flowing.clear()
+        media.open[1].happens(SessionResumed())
+        await settle()
+        assert bob.views()[-1] == "stalled"
+
+
+async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        (ada,) = await people(directory, "Ada")
+        media.gathering.shut()
+        await ada.say(publish())
+        for number in range(SMALL.candidate_buffer + 1):
+            await ada.say(
+                Candidate(stream=ada.stream(), candidate=f"c{number}", username_fragment="u1", ref=number)
+            )
+        await ada.say(Candidate(stream=ada.stream(), candidate="stale", username_fragment="u0"))
+        await ada.say(Candidate(stream=ada.stream(), candidate="1 1 udp 1 x.local 9 typ host"))
+        await ada.say(Candidate(stream=ada.stream(), candidate=""))
+        await settle()
+        assert (ada.last("error")["code"], ada.last("error")["ref"]) == ("too_many_candidates", 3)
+        assert len(ada.all("error")) == 1
+        media.gathering.open()
+        await settle()
+        await ada.say(Candidate(stream=ada.stream(), candidate="late"))
+        await settle()
+        assert media.open[0].calls == [
+            f"offer {OFFER}",
+            "gather",
+            "candidate c0",
+            "candidate c1",
+            "candidate c2",
+            "candidate late",
+        ]
+
+
+async def test_the_media_servers_candidates_reach_the_browser_they_are_for(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        found = IceCandidate(candidate="candidate:1", sdp_mid="0", sdp_m_line_index=0)
+        media.open[0].happens(IceCandidateFound(candidate=found))
+        await settle()
+        assert ada.last("candidate")["stream"] == ada.stream()
+        assert bob.all("candidate") == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda ada: publish(ref=1), "already_publishing"),
+        (lambda ada: View(stream=ada.stream(), sdp=OFFER, ref=1), "own_stream"),
+        (lambda ada: View(stream="p0.camera", sdp=OFFER, ref=1), "no_such_stream"),
+        (lambda ada: Unview(stream=ada.stream(), ref=1), "not_viewing"),
+        (lambda ada: Unpublish(stream="p0.camera", ref=1), "no_such_stream"),
+        (lambda ada: Candidate(stream="p0.camera", candidate="c", ref=1), "no_such_stream"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_its_code(
+    autojump_clock: MockClock, ask: Callable[[Person], Any], code: str
+) -> None:
+    async with house() as (directory, media):
+        (ada,) = await people(directory, "Ada")
+        await ada.say(publish(ref=0))
+        await settle()
+        await ada.say(ask(ada))
+        await settle()
+        assert (ada.last("error")["code"], ada.last("error")["ref"]) == (code, 1)
+        assert len(media.open) == 1
+
+
+async def test_only_its_presenter_ends_a_stream(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(Unpublish(stream=ada.stream(), ref=4))
+        await settle()
+        assert bob.last("error")["code"] == "not_your_stream"
+        assert len(media.open) == 1
