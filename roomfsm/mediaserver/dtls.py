@@ -152,20 +152,19 @@ class DtlsSession:
             if level == FATAL:
                 self._fail(f"the peer ended the association by alert {description}")
 
-    @property
-    def settled(self) -> bool:
-        return self._alerts is not None
-
-    def settle(self) -> None:
-        """Let go of all that the handshake needed, most of what a peer costs in memory.
+    def settle(self) -> bool:
+        """Let go of all that the handshake needed, most of what a peer costs in memory; whether that was done.
 
         For when the peer certainly has our last flight: repeated handshake messages are passed over from now on.
-        Does nothing unless connected, or if the cipher is not one that :class:`AlertChannel` knows.
+        Not done unless connected, nor if the cipher is none that :class:`AlertChannel` knows.
         """
-        if self._connection is not None and self.state is DtlsState.CONNECTED:
-            self._alerts = AlertChannel.of(self._connection, client=self.client)
-            if self._alerts is not None:
-                self._connection = None
+        if self._connection is None or self.state is not DtlsState.CONNECTED:
+            return False
+        self._alerts = AlertChannel.of(self._connection, client=self.client)
+        if self._alerts is None:
+            return False
+        self._connection = None
+        return True
 
     def _verified_keys(self, connection: SSL.Connection) -> SrtpKeys:
         certificate = connection.get_peer_certificate()

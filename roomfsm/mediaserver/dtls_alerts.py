@@ -52,7 +52,7 @@ class _Suite:
     @property
     def explicit(self) -> int:
         """Bytes of the nonce that are sent along."""
-        return _NONCE - self.salt if self.salt < _NONCE else 0
+        return _NONCE - self.salt
 
 
 _SUITES = {
@@ -71,6 +71,7 @@ class _Direction:
 
     def protect(self, number: int, plain: bytes) -> bytes:
         """A record."""
+        # OpenSSL counts its own from a random one on, which is not known here: theirs and this one never meet.
         explicit = secrets.token_bytes(self.suite.explicit)
         aead = self.suite.aead(self.key)
         sealed = aead.encrypt(self._nonce(number, explicit), plain, _associated(number, len(plain)))
@@ -105,15 +106,18 @@ class AlertChannel:
         version than are known here."""
         name = connection.get_cipher_name() or ""
         suite = next((suite for ending, suite in _SUITES.items() if name.endswith(ending)), None)
-        master, theirs, ours = connection.master_key(), connection.client_random(), connection.server_random()
-        if suite is None or connection.get_protocol_version() != _DTLS_1_2 or not (master and theirs and ours):
+        master = connection.master_key()
+        of_client, of_server = connection.client_random(), connection.server_random()
+        if suite is None or connection.get_protocol_version() != _DTLS_1_2:
+            return None
+        if not master or not of_client or not of_server:
             return None
         # Key block (RFC 5246 section 6.3): the client's and the server's key, then their salts.
-        block = _pseudorandom(suite.hash, master, b"key expansion" + ours + theirs, 2 * (suite.key + suite.salt))
         key, salt = suite.key, suite.salt
-        of_client = _Direction(suite, block[:key], block[2 * key : 2 * key + salt])
-        of_server = _Direction(suite, block[key : 2 * key], block[2 * key + salt :])
-        return cls(of_client, of_server) if client else cls(of_server, of_client)
+        block = _pseudorandom(suite.hash, master, b"key expansion" + of_server + of_client, 2 * (key + salt))
+        from_client = _Direction(suite, block[:key], block[2 * key : 2 * key + salt])
+        from_server = _Direction(suite, block[key : 2 * key], block[2 * key + salt :])
+        return cls(from_client, from_server) if client else cls(from_server, from_client)
 
     def tell(self, level: int, description: int) -> bytes:
         """The datagram with an alert."""
@@ -121,26 +125,31 @@ class AlertChannel:
         return self._ours.protect(_EPOCH << 48 | number, bytes((level, description)))
 
     def hear(self, datagram: bytes) -> Iterator[tuple[int, int]]:
-        """Level and description (RFC 5246 section 7.2) of each authentic alert; all else is passed over."""
+        """Level and description (RFC 5246 section 7.2) of each authentic alert.
+
+        Handshake records are passed over. The first alert that is not authentic is the last that is looked at, for
+        each costs a decryption.
+        """
         length = self._theirs.suite.explicit + _BODY + _TAG
         for kind, version, number, fragment in _records(datagram):
             if kind == _ALERT and version == _DTLS_1_2 and number >> 48 == _EPOCH and len(fragment) == length:
                 try:
                     level, description = self._theirs.unprotect(number, fragment)
                 except InvalidTag:
-                    continue
+                    return
                 yield level, description
 
 
 def _records(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Content type, version, number and fragment of each whole record (RFC 6347 section 4.1)."""
-    while len(datagram) >= _HEADER.size:
-        kind, version, number, length = _HEADER.unpack_from(datagram)
-        end = _HEADER.size + length
-        if end > len(datagram):
+    begin = 0
+    while begin + _HEADER.size <= len(datagram):
+        kind, version, number, length = _HEADER.unpack_from(datagram, begin)
+        begin += _HEADER.size
+        if begin + length > len(datagram):
             return
-        yield kind, version, number, datagram[_HEADER.size : end]
-        datagram = datagram[end:]
+        yield kind, version, number, datagram[begin : begin + length]
+        begin += length
 
 
 def _associated(number: int, length: int) -> bytes:

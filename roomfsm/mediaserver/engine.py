@@ -65,6 +65,8 @@ _MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
 
+_FREED_SHARE = 0.1
+"""Of the peers, those that must have freed memory before it is given back."""
 _LATENCY_WEIGHT = 0.05
 """Of the newest in the average."""
 
@@ -73,6 +75,18 @@ class Ticked(Protocol):
     """What is told the time each `report_interval`."""
 
     def tick(self, now: float) -> None: ...
+
+
+class _WakingSet[Item](set[Item]):
+    """A set that calls `wake` whenever something is put in."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def add(self, item: Item) -> None:
+        super().add(item)
+        self._wake()
 
 
 class Engine:
@@ -91,13 +105,13 @@ class Engine:
         self.repair_ssrc = audio + 2
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
-        self.handshaking: set[Transport] = set()
+        self._due = trio.Event()
+        """There is something in one of the next two."""
+        self.handshaking: set[Transport] = _WakingSet(self._wake)
+        self.attention: set[Attended] = _WakingSet(self._wake)
         self.pending: list[Group] = []
         self.latency = 0.0
         """Seconds from reading packets to having sent them to all, a moving average over the newest."""
-        self.attention: set[Attended] = set()
-        self._attending = trio.Event()
-        """Something wants attention, which mostly comes with what was received, or by the next report."""
         self.mirrors: set[Ticked] = set()
         """Sources on other workers."""
         self.end_turn: Callable[[], None] = lambda: None
@@ -107,7 +121,8 @@ class Engine:
         self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
-        self._memory_freed = False
+        self._memory_freed = 0
+        """Peers whose handshakes' memory was freed since that was given back."""
         self._memory_given_back = float("-inf")
 
     # For its owner
@@ -155,8 +170,8 @@ class Engine:
     def refuse(self, reason: Refusal) -> None:
         self._refused[reason] += 1
 
-    def settled(self) -> None:
-        self._memory_freed = True
+    def memory_freed(self) -> None:
+        self._memory_freed += 1
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send, or lose it if the system does not take it: every protocol on top repeats."""
@@ -206,7 +221,6 @@ class Engine:
         self.flush()
         if self.attention:
             self._attend(now)
-        self._wake_attending()
         self.end_turn()
 
     def _drain(self, now: float) -> None:
@@ -259,17 +273,16 @@ class Engine:
         """What cannot wait for the reports; without anything of the kind, sleep."""
         while True:
             if not self.attention and not self.handshaking:
-                self._attending = trio.Event()
-                await self._attending.wait()
-            await trio.sleep(_ATTENTION_INTERVAL)
+                self._due = trio.Event()
+                await self._due.wait()
             now = trio.current_time()
             self._attend(now)
             self._drive_handshakes(now)
             self.end_turn()
+            await trio.sleep(_ATTENTION_INTERVAL)
 
-    def _wake_attending(self) -> None:
-        if self.attention or self.handshaking:
-            self._attending.set()
+    def _wake(self) -> None:
+        self._due.set()
 
     def _drive_handshakes(self, now: float) -> None:
         for transport in list(self.handshaking):
@@ -286,7 +299,6 @@ class Engine:
         while True:
             await trio.sleep(self.settings.report_interval)
             self._tick(trio.current_time())
-            self._wake_attending()
             self.end_turn()
 
     def _tick(self, now: float) -> None:
@@ -295,9 +307,10 @@ class Engine:
             peer.tick(now)
         for mirror in list(self.mirrors):
             mirror.tick(now)
-        # Not for each peer: others that joined with it settle soon after.
-        if self._memory_freed and now - self._memory_given_back >= self.settings.handshake_linger:
-            self._memory_freed, self._memory_given_back = False, now
+        # Seldom: it takes longer the more peers there are, and others that joined with these settle soon after.
+        enough = self._memory_freed > len(self._peers) * _FREED_SHARE
+        if enough and now - self._memory_given_back >= self.settings.handshake_linger:
+            self._memory_freed, self._memory_given_back = 0, now
             memory.give_back()
 
     def close(self) -> None:

@@ -20,12 +20,13 @@ from pathlib import Path
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.media import MediaKind
 from roomfsm.mediaserver.sdp import Codec
-from roomfsm.mediaserver.track import Outlet, Track
+from roomfsm.mediaserver.track import Attended, Outlet, Track
 
 _HEADER = struct.Struct("!BBIBH")
 """What it is, the worker that it comes from, the source, its kind, the payload's length."""
 _MAX_DATAGRAM = 60_000
 _BUFFER = 4 * 1024 * 1024
+"""Bytes, of the socket, and of what waits for one other worker."""
 _DRAIN = 64
 """Datagrams read without giving other tasks their turn."""
 _REMB_LIFE = 5.0
@@ -41,9 +42,15 @@ class _What(IntEnum):
 
 
 class Links:
-    """A worker's datagram socket to all others. What does not fit is dropped, and repaired like any loss."""
+    """A worker's datagram socket to all others.
 
-    def __init__(self, folder: Path, index: int) -> None:
+    Linux lets no more than 10 datagrams wait at a socket (net.unix.max_dgram_qlen), whatever its buffer. So what a
+    busy worker does not take is kept here for a while; beyond that it is dropped, and repaired like any loss.
+    """
+
+    def __init__(self, folder: Path, index: int, attention: set[Attended]) -> None:
+        """`attention`: the engine's."""
+        self._attention = attention
         self._folder = folder
         self._index = index
         path = folder / str(index)
@@ -55,6 +62,8 @@ class Links:
         self.socket.bind(str(path))
         self._pending: dict[int, list[bytes]] = {}
         self._sizes: dict[int, int] = {}
+        self._waiting: dict[int, deque[bytes]] = {}
+        """Datagrams that a target has no room for."""
         self.relays: dict[tuple[int, MediaKind, int], Relay] = {}
         """By source, kind and target."""
         self.mirrors: dict[tuple[int, MediaKind], Mirror] = {}
@@ -78,10 +87,36 @@ class Links:
     def _send(self, target: int) -> None:
         datagram = b"".join(self._pending.pop(target))
         self._sizes.pop(target)
+        waiting = self._waiting.get(target)
+        if waiting is None:
+            if self._taken(target, datagram):
+                return
+            waiting = self._waiting[target] = deque()
+            self._attention.add(self)
+        if sum(map(len, waiting)) + len(datagram) > _BUFFER:
+            self.dropped += 1
+        else:
+            waiting.append(datagram)
+
+    def attend(self, now: float) -> bool:
+        """Try what waits once more; whether some of it still has to."""
+        del now
+        for target, waiting in list(self._waiting.items()):
+            while waiting and self._taken(target, waiting[0]):
+                waiting.popleft()
+            if not waiting:
+                del self._waiting[target]
+        return bool(self._waiting)
+
+    def _taken(self, target: int, datagram: bytes) -> bool:
+        """Whether the datagram need be tried no more: it was sent, or there is nobody to send it to."""
         try:
             self.socket.sendto(datagram, str(self._folder / str(target)))
-        except OSError:  # Its buffer is full, or it has died.
+        except BlockingIOError:
+            return False
+        except OSError:  # It has died.
             self.dropped += 1
+        return True
 
     def drain(self, now: float) -> None:
         """Take what other workers sent."""
@@ -195,8 +230,19 @@ class Mirror:
         self.track.negotiated(replace(codec, feedback=feedback), audio_level)
 
     def receive(self, packet: bytes, now: float) -> None:
-        if self.track.codec is not None:
+        if self.track.codec is not None and not self._is_known(packet):
             self.track.receive(packet, now)
+
+    def _is_known(self, packet: bytes) -> bool:
+        """Whether it came before: asked for twice, and sent twice. From a browser SRTP lets nothing through twice,
+        and must not be given the same number twice with another send time in the packet (RFC 7714 section 8.1)."""
+        reception = self.track.reception
+        if reception is None or packet[8:12] != reception.ssrc.to_bytes(4):
+            return False
+        extended = reception.extend(int.from_bytes(packet[2:4]))
+        if extended > reception.highest or reception.is_restart(extended):
+            return False
+        return extended not in reception.missing
 
     def sender_report(self, compound: bytes, now: float) -> None:
         for packet in rtcp.parse(compound):

@@ -17,7 +17,7 @@ from roomfsm.mediaserver.errors import (
     NotImplementedByServerError,
 )
 from roomfsm.mediaserver.objects import MediaObject, MediaPipeline, Operation
-from roomfsm.mediaserver.usage import cpu_times, memory
+from roomfsm.mediaserver.usage import cpu_times, resident_memory
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.arguments import Arguments
@@ -96,7 +96,7 @@ class ServerManager(MediaObject):
     def get_used_memory(self, _arguments: Arguments) -> int:
         """KiB that this process and the workers have resident."""
         try:
-            return memory(self.objects.engine.processes)
+            return resident_memory(self.objects.engine.processes)
         except OSError as error:
             raise NotImplementedByServerError("This system does not tell the memory in use") from error
 

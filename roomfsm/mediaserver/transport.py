@@ -26,8 +26,8 @@ class Network(Protocol):
 
     def refuse(self, reason: Refusal) -> None: ...
 
-    def settled(self) -> None:
-        """A transport has freed what its handshake needed."""
+    def memory_freed(self) -> None:
+        """A transport has let go of what its handshake needed."""
 
 
 class TransportOwner(Protocol):
@@ -55,6 +55,7 @@ class Transport:
         "_handshake_end",
         "_last_dtls",
         "_last_heard",
+        "_lingers",
         "_network",
         "_owner",
         "_receiver",
@@ -63,7 +64,6 @@ class Transport:
         "ice",
         "ice_state",
         "sender",
-        "settled",
         "silent",
     )
 
@@ -81,8 +81,8 @@ class Transport:
         self._handshake_end: float | None = None
         self._last_heard: float | None = None
         self._last_dtls = 0.0
-        self.settled = False
-        """What the handshake needed was let go, as far as that can be."""
+        self._lingers = True
+        """It was not yet tried to let go of what the handshake needed."""
 
     @property
     def usable(self) -> bool:
@@ -228,12 +228,12 @@ class Transport:
     def settle(self, now: float) -> None:
         """Free the handshake's memory once nothing of it can be asked for again: the peer sends SRTP."""
         dtls, receiver = self._dtls, self._receiver
-        if self.settled or dtls is None or receiver is None or not receiver.heard:
+        if not self._lingers or dtls is None or receiver is None or not receiver.heard:
             return
         if now - self._last_dtls >= self._network.settings.handshake_linger:
-            self.settled = True
-            dtls.settle()
-            self._network.settled()
+            self._lingers = False
+            if dtls.settle():
+                self._network.memory_freed()
 
     def check_silence(self, now: float) -> None:
         """Note a peer that has gone without a word, or never came."""

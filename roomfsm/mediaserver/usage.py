@@ -11,7 +11,7 @@ _USER_TIME, _SYSTEM_TIME = 11, 12
 """Fields of `stat` after the command's name, which is in brackets and may have spaces."""
 
 
-def memory(pids: Collection[int]) -> int:
+def resident_memory(pids: Collection[int]) -> int:
     """KiB that this process and those of `pids` that still run have resident; what they share counts for each.
 
     Raises OSError where the system does not tell.

@@ -252,7 +252,11 @@ class WebRtcEndpoint(MediaElement):
         if self._gathered:
             return
         self._gathered = True
-        for candidate, sdp_mid, sdp_m_line_index in self.peer.gather_candidates():
+        try:
+            candidates = self.peer.gather_candidates()
+        except WorkerDied as error:
+            raise WorkerDiedError(str(error)) from error
+        for candidate, sdp_mid, sdp_m_line_index in candidates:
             self.emit(
                 "IceCandidateFound",
                 candidate={

@@ -108,8 +108,9 @@ class Worker:
                 self._peers[peer].request_keyframe()
             case ClosePeer(peer):
                 self._peers.pop(peer).close()
-            case OpenMirror(source, kind, origin):
+            case OpenMirror(source, kind, origin, opening):
                 self._open_mirror(source, kind, origin)
+                self._channel.send(MirrorOpened(source, kind, opening))
             case NegotiateMirror(source, kind, codec, audio_level):
                 self._links.mirrors[source, kind].negotiated(codec, audio_level)
             case CloseMirror(source, kind):
@@ -118,12 +119,11 @@ class Worker:
                 mirror.close()
                 self._engine.attention.discard(mirror.track)
             case OpenRelay(source, kind, target):
-                if (source, kind, target) not in self._links.relays:
-                    relay = Relay(self._links, self._peers[source].track(kind), source, target)
-                    self._links.relays[source, kind, target] = relay
-                    relay.open()
+                relay = Relay(self._links, self._peers[source].track(kind), source, target)
+                self._links.relays[source, kind, target] = relay
+                relay.open()
             case CloseRelay(source, kind, target):
-                # Its mirror may have been closed before it was open.
+                # It may have ended before its mirror was open.
                 if (opened := self._links.relays.pop((source, kind, target), None)) is not None:
                     opened.close()
 
@@ -135,7 +135,6 @@ class Worker:
         mirror = Mirror(self._links, self._engine, source, kind, origin)
         self._links.mirrors[source, kind] = mirror
         self._engine.mirrors.add(mirror)
-        self._channel.send(MirrorOpened(source, kind, origin))
 
     async def report(self) -> None:
         """Send the peers' statistics, for ever."""
@@ -159,7 +158,7 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
         except OSError as error:
             channel.send(WorkerFailed(str(error)))
             return
-        links = stack.enter_context(closing(Links(folder, index)))
+        links = stack.enter_context(closing(Links(folder, index, engine.attention)))
         engine.end_turn = links.flush
         worker = Worker(engine, links, channel)
         fingerprint = engine.identity.fingerprint
@@ -173,16 +172,12 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
             nursery.start_soon(channel.write)
             nursery.start_soon(engine.pump, links.socket, links.drain)
             nursery.start_soon(worker.report)
-            nursery.start_soon(_end_when_broken, channel, nursery.cancel_scope)
+            nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
             async with aclosing(channel.read()) as commands:
                 async for command in commands:
                     worker.execute(command)
+                    engine.end_turn()
             nursery.cancel_scope.cancel()
-
-
-async def _end_when_broken(channel: Channel[AnyCommand], scope: trio.CancelScope) -> None:
-    await channel.broken.wait()
-    scope.cancel()
 
 
 def main() -> None:

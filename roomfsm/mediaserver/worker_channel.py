@@ -78,5 +78,9 @@ class Channel[Received]:
             for line in lines:
                 yield self._decoder.decode(line)
 
+    async def cancel_when_broken(self, scope: trio.CancelScope) -> None:
+        await self.broken.wait()
+        scope.cancel()
+
     def close(self) -> None:
         self._socket.close()

@@ -70,6 +70,8 @@ class OpenMirror(Command, frozen=True):
     source: int
     kind: MediaKind
     origin: int
+    opening: int
+    """Which it is of all that are opened: said again by :class:`MirrorOpened`."""
 
 
 class NegotiateMirror(Command, frozen=True):
@@ -134,7 +136,7 @@ class MirrorOpened(Report, frozen=True):
 
     source: int
     kind: MediaKind
-    origin: int
+    opening: int
 
 
 class Statistics(Report, frozen=True):

@@ -30,6 +30,7 @@ from roomfsm.mediaserver.media import (
     EngineFull,
     EngineSettings,
     IceState,
+    LocalCandidate,
     MediaKind,
     PeerObserver,
     PeerStats,
@@ -66,6 +67,8 @@ from roomfsm.mediaserver.worker_messages import (
 _RESTART_DELAY = 0.2
 """Seconds before a worker that died is started again; twice as long each time that it does not become ready."""
 _MAX_RESTART_DELAY = 10.0
+_SILENCE = 15.0
+"""Seconds after which a worker that reports nothing, as it does each second, counts as dead."""
 _END_TIMEOUT = 2.0
 """Seconds that a worker has to say goodbye to its peers."""
 
@@ -132,7 +135,7 @@ class _Context:
 
     def refuse(self, reason: Refusal) -> None: ...
 
-    def settled(self) -> None: ...
+    def memory_freed(self) -> None: ...
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
 
@@ -187,6 +190,14 @@ class WorkerPeer(Peer):
         super().start(accepted, dtls_client=dtls_client)
         self.tell(Start(self.number, tuple(accepted), dtls_client, *self.ice_credentials))
         self._workers.negotiated(self)
+
+    def gather_candidates(self) -> Sequence[LocalCandidate]:
+        self._check_worker()
+        return super().gather_candidates()
+
+    def codec_mismatched(self, reason: str) -> None:
+        if self._death is None:
+            super().codec_mismatched(reason)
 
     def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
         super().add_candidate(candidate, sdp_mid, sdp_m_line_index)
@@ -287,7 +298,6 @@ class _Worker:
             if failure is not None and first:
                 raise OSError(failure)
             first = False
-            workers.died(self)
             log.error("media worker died", worker=self.index, error=failure)
             delay = _RESTART_DELAY if failure is None else min(2 * delay, _MAX_RESTART_DELAY)
             await trio.sleep(delay)
@@ -314,8 +324,10 @@ class _Worker:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.write)
+                nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
                 async with aclosing(channel.read()) as reports:
                     async for report in reports:
+                        nursery.cancel_scope.deadline = trio.current_time() + _SILENCE
                         match report:
                             case WorkerReady():
                                 failure = None
@@ -328,8 +340,8 @@ class _Worker:
                             case Observed():
                                 if (peer := self.peers.get(report.peer)) is not None:
                                     peer.observed(report)
-                            case MirrorOpened(source, kind, origin):
-                                workers.mirror_opened(self, source, kind, origin)
+                            case MirrorOpened(source, kind, opening):
+                                workers.mirror_opened(self, source, kind, opening)
                             case Statistics(peers, latency):
                                 self.latency = latency
                                 for number, stats in peers.items():
@@ -338,6 +350,8 @@ class _Worker:
                 nursery.cancel_scope.cancel()
         finally:
             self.context = self._channel = self.pid = None
+            # At once: what is asked of its peers from now on is refused.
+            workers.died(self)
             with trio.CancelScope(shield=True):
                 channel.close()  # Which tells it to end.
                 with trio.move_on_after(_END_TIMEOUT):
@@ -361,6 +375,9 @@ class Workers:
         """The sinks of each source that are on other workers."""
         self._mirrored: dict[tuple[WorkerPeer, MediaKind], WorkerPeer] = {}
         """The source of each of them."""
+        self._openings = itertools.count(1)
+        self._opening: dict[tuple[int, MediaKind, _Worker], int] = {}
+        """Of each mirror, by its source's number."""
 
     @property
     def port(self) -> int:
@@ -424,15 +441,16 @@ class Workers:
         mirrors = self._mirrors.setdefault(source, {})
         if (kind, target) not in mirrors:
             mirrors[kind, target] = set()
-            target.send(OpenMirror(source.number, kind, source.worker.index))
+            opening = self._opening[source.number, kind, target] = next(self._openings)
+            target.send(OpenMirror(source.number, kind, source.worker.index, opening))
             self._tell_codec(source, kind, target)
         mirrors[kind, target].add(sink)
         self._mirrored[sink, kind] = source
 
-    def mirror_opened(self, target: _Worker, source: int, kind: MediaKind, origin: int) -> None:
-        """Let the source's worker hand it over, if that is still wanted."""
-        peer = self.workers[origin].peers.get(source)
-        if peer is not None and (kind, target) in self._mirrors.get(peer, ()):
+    def mirror_opened(self, target: _Worker, source: int, kind: MediaKind, opening: int) -> None:
+        """Let the source's worker hand it over, unless the mirror has been closed since."""
+        if self._opening.get((source, kind, target)) == opening:
+            peer = next(peer for peer in self._mirrors if peer.number == source)
             peer.tell(OpenRelay(source, kind, target.index))
 
     def _leave(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer) -> None:
@@ -445,6 +463,7 @@ class Workers:
 
     def _end_mirror(self, source: WorkerPeer, kind: MediaKind, target: _Worker) -> None:
         mirrors = self._mirrors[source]
+        del self._opening[source.number, kind, target]
         for sink in mirrors.pop((kind, target)):
             self._mirrored.pop((sink, kind), None)
         if not mirrors:

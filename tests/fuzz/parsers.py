@@ -199,8 +199,7 @@ def _settled() -> DtlsSession:
     session = DtlsSession(_identity, ("sha-256", client.digest))
     while session.keys is None:
         client.receive_all([piece for sent in client.take() for piece in session.receive(sent)])
-    session.settle()
-    assert session.settled
+    assert session.settle()
     return session
 
 

@@ -167,8 +167,12 @@ def test_newer_codecs_pass_too() -> None:
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
-def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(browser: str) -> None:
+def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(
+    browser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     available(browser)
+    let_go: list[Engine] = []
+    monkeypatch.setattr(Engine, "memory_freed", let_go.append)
 
     async def until(condition: Callable[[], bool]) -> None:
         while not condition():
@@ -178,7 +182,7 @@ def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(browser: str)
         async with open_stage(Path(), browser, handshake_linger=0.5, peer_silence=PATIENCE) as stage:
             publisher, source = await stage.join(browser, "publish('VP8')")
             viewer, sink = await stage.join(browser, "view()", source)
-            await until(lambda: source._transport.settled and sink._transport.settled)
+            await until(lambda: len(let_go) == 2)
             await received(viewer, "it.framesDecoded > 5")
             await viewer.run("leave()")
             await until(lambda: sink.stats().dtls_state is DtlsState.CLOSED)

@@ -53,8 +53,7 @@ def fingerprint(identity: DtlsIdentity) -> tuple[str, bytes]:
 def test_a_settled_end_hears_the_others_goodbye(cipher: bytes, settled: str) -> None:
     client, server = connected(cipher)
     end, other = (client, server) if settled == "client" else (server, client)
-    end.settle()
-    assert end.settled
+    assert end.settle()
     assert deliver(other.close(), end) == []
     assert end.state is DtlsState.CLOSED
 
@@ -64,8 +63,7 @@ def test_a_settled_end_hears_the_others_goodbye(cipher: bytes, settled: str) -> 
 def test_openssl_hears_the_goodbye_of_a_settled_end(cipher: bytes, settled: str) -> None:
     client, server = connected(cipher)
     end, other = (client, server) if settled == "client" else (server, client)
-    end.settle()
-    assert end.settled
+    assert end.settle()
     (goodbye,) = end.close()
     assert end.close() == []
     deliver([goodbye], other)
@@ -106,13 +104,11 @@ def test_a_warning_and_all_that_is_not_authentic_are_passed_over_by_a_settled_en
 
 def test_a_session_with_another_cipher_stays_with_openssl() -> None:
     client, server = connected(UNKNOWN_CIPHER)
-    server.settle()
-    assert not server.settled
+    assert not server.settle()
     deliver(client.close(), server)
     assert server.state is DtlsState.CLOSED
 
 
 def test_nothing_is_let_go_before_the_handshake_is_done() -> None:
     server = DtlsSession(DtlsIdentity(), fingerprint(DtlsIdentity()))
-    server.settle()
-    assert not server.settled
+    assert not server.settle()

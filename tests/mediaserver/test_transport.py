@@ -339,11 +339,11 @@ async def until_settled(engine: Engine, monkeypatch: pytest.MonkeyPatch, *joined
     """Let these peers send SRTP, and wait until what their handshakes needed is let go."""
     freed, done = itertools.count(1), trio.Event()
 
-    def settled() -> None:
+    def memory_freed() -> None:
         if next(freed) == len(joined):
             done.set()
 
-    monkeypatch.setattr(engine, "settled", settled)
+    monkeypatch.setattr(engine, "memory_freed", memory_freed)
     for one in joined:
         one.client.send_rtcp(rtcp.receiver_report(1, ()))
     await done.wait()
@@ -401,7 +401,7 @@ async def test_freed_memory_goes_back_to_the_system_once_for_all_who_settle_toge
         begin = engine.now()
         for settled, after in ((2, 0.0), (0, 0.5), (1, 4.5), (2, 5.0), (0, 10.0)):
             for _ in range(settled):
-                engine.settled()
+                engine.memory_freed()
             now = begin + after
             engine._tick(now)
         assert given_back == [begin, begin + 5.0]
@@ -561,7 +561,22 @@ async def test_reports_come_while_media_flows() -> None:
         assert 890_000 < remb.bitrate <= 900_000
 
 
-# Nothing to do
+# Nothing to do, or not much
+
+
+async def test_a_keyframe_is_asked_for_at_once_though_nothing_is_received() -> None:
+    async with (
+        open_stage(report_interval=PATIENCE) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly") as viewer,
+    ):
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        await publisher.observer.wait_for("receiving", MediaKind.VIDEO, True)
+        for joined in (publisher, viewer):
+            joined.client.stop_checks()
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        publisher.peer.request_keyframe()
+        await publisher.client.receive_feedback(rtcp.KeyframeRequest)
 
 
 async def test_an_idle_engine_wakes_for_its_reports_only(autojump_clock: trio.testing.MockClock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +13,11 @@ import psutil
 import pytest
 import trio
 
+from roomfsm.mediaserver import workers
+from roomfsm.mediaserver.engine import EngineSettings, WorkerDied
+from roomfsm.mediaserver.workers import open_workers
 from tests.mediaserver.kurento_client import Client, open_client, open_server, silence
+from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 
 PATIENCE = 20.0
@@ -172,3 +178,22 @@ async def test_the_worker_comes_again_on_its_port_and_serves_new_endpoints() -> 
                     assert (await viewer.receive_rtp()).payload == VP8_KEYFRAME
                     return
             await room.client.call("release", object=endpoint)
+
+
+async def test_a_worker_that_hangs_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_SILENCE", 2.5)
+    with trio.fail_after(PATIENCE):
+        async with open_workers(EngineSettings(host="127.0.0.1"), 2) as two:
+            observer = RecordingObserver()
+            peer = two.open_peer(observer)
+            hung = peer.worker
+            assert hung is not None
+            pid = hung.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await observer.wait_for("died", f"media worker {hung.index} died")
+            with pytest.raises(WorkerDied):
+                peer.gather_candidates()
+            while hung.context is None:
+                await trio.lowlevel.checkpoint()
+            assert hung.pid != pid

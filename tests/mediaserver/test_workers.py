@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -35,9 +36,9 @@ PATIENCE = 15.0
 
 
 @asynccontextmanager
-async def open_two(max_peers: int = 100) -> AsyncIterator[Workers]:
+async def open_two(**settings: Any) -> AsyncIterator[Workers]:
     with trio.fail_after(PATIENCE):
-        async with open_workers(EngineSettings(host="127.0.0.1", max_peers=max_peers), 2) as workers:
+        async with open_workers(EngineSettings(host="127.0.0.1", **settings), 2) as workers:
             yield workers
 
 
@@ -88,13 +89,16 @@ async def test_a_burst_crosses_whole_and_in_order() -> None:
 
 
 async def test_who_comes_just_after_a_keyframe_gets_it_on_the_other_worker_too() -> None:
-    async with open_two() as workers, join(workers, "sendonly") as publisher:
+    """At once: nothing else need be received, nor a report be due."""
+    async with open_two(report_interval=PATIENCE) as workers, join(workers, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA)
         async with join(workers, "recvonly") as viewer:
             publisher.client.send_rtp(VP8_KEYFRAME, timestamp=3000)
             publisher.client.send_rtp(VP8_DELTA, timestamp=3000)
             await publisher.observer.wait_for("receiving", MediaKind.VIDEO, True)
+            for joined in (publisher, viewer):
+                joined.client.stop_checks()
             publisher.peer.connect(viewer.peer)
             assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
             assert (await viewer.client.receive_rtp()).payload == VP8_DELTA
