@@ -8,7 +8,7 @@ another packet SRTP would no longer be safe.
 """
 
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
@@ -27,6 +27,14 @@ _FIRST_CYCLE = 0x10000
 """Extended numbers begin here, so that late packets before the first are not negative."""
 _HANDOVER_SILENCE = 0.3
 """A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
+_START_REPEATS = 2
+"""How often a viewer is given what it starts with once more."""
+_START_REPEAT = 0.05
+"""Seconds before each of these times."""
+_MAX_START = 64
+"""Of those packets, so many are repeated."""
+_REPEATED_AT_ONCE = 256
+"""Packets, about: of many who start with one keyframe, the others wait for the next turn."""
 
 
 class Attended(Protocol):
@@ -93,6 +101,7 @@ class Track:
         "_publisher",
         "_remb_target",
         "_ring",
+        "_starting",
         "_timestamp_shift",
         "audio_level",
         "codec",
@@ -119,6 +128,8 @@ class Track:
         self._groups: dict[tuple[int, int, int, OutgoingExtensions], Group] = {}
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        self._starting: dict[Sink, tuple[int, float]] = {}
+        """How often the start of sinks is still to be repeated, and when next; infinity until that is set."""
         self._ring: PacketRing | None = None
         """Of video."""
         self._floor = 0
@@ -296,11 +307,15 @@ class Track:
         group.sinks.append(sink)
         sink.joined(group, extended)
         sink.set_flowing(self.flowing)
+        if before is None and sink.codec.rtx is not None:
+            self._starting[sink] = _START_REPEATS, float("inf")
+            self._outlet.attention.add(self)
         return group
 
     def leave(self, sink: Sink) -> None:
         """Stop sending to a sink; it stays connected."""
         self._joining.discard(sink)
+        self._starting.pop(sink, None)
         group = sink.group
         if group is None:
             return
@@ -321,12 +336,19 @@ class Track:
         """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost."""
         group, reception = sink.group, self.reception
         sink.nacks += len(sequence_numbers)
-        if group is None or reception is None or self._ring is None or sink.codec is None:
+        if group is None or reception is None:
+            return
+        newest = reception.highest + group.sequence_offset
+        self._repeat(sink, [reception.highest - ((newest - number) & 0xFFFF) for number in sequence_numbers], now)
+
+    def _repeat(self, sink: Sink, numbers: Iterable[int], now: float) -> None:
+        """Send again those packets with these extended numbers that the sink was given and the ring has."""
+        group, ring = sink.group, self._ring
+        if group is None or ring is None or sink.codec is None:
             return
         packets, repair = [], sink.codec.rtx
-        for number in sequence_numbers:
-            extended = reception.highest - ((reception.highest + group.sequence_offset - number) & 0xFFFF)
-            kept = self._ring.get(extended)
+        for extended in numbers:
+            kept = ring.get(extended)
             if kept is None or extended < sink.start:
                 continue
             if repair is None:
@@ -337,6 +359,25 @@ class Track:
         if packets:
             sink.retransmitted += len(packets)
             self._outlet.send_packets(packets, (sink,))
+
+    def _repeat_starts(self, newest: int, now: float) -> None:
+        """Repeat what sinks started with when that is due.
+
+        A browser asks for nothing that is older than the first packet that reaches it. If the network changes the
+        order of a start and loses some of it, it would show the keyframe and wait 3 s before it asks for another.
+        """
+        budget = _REPEATED_AT_ONCE
+        for sink, (times, due) in list(self._starting.items()):
+            due = min(due, now + _START_REPEAT)
+            if due <= now and budget > 0:
+                start = range(sink.start, min(newest + 1, sink.start + _MAX_START))
+                self._repeat(sink, start, now)
+                budget -= len(start)
+                times, due = times - 1, now + _START_REPEAT
+            if times:
+                self._starting[sink] = times, due
+            else:
+                del self._starting[sink]
 
     # Relays
 
@@ -359,7 +400,7 @@ class Track:
             self._outlet.attention.add(self)
 
     def attend(self, now: float) -> bool:
-        """Send the NACKs and the keyframe request that are due; whether there is more to come."""
+        """Send the NACKs, the keyframe request and the repetitions that are due; whether there is more to come."""
         reception = self.reception
         if reception is None or self.codec is None or not self.flowing:
             return False
@@ -377,7 +418,8 @@ class Track:
                 feedback += rtcp.fir(ours, reception.ssrc, self.keyframes.count)
         if feedback:
             self._publisher.send_rtcp(rtcp.receiver_report(ours, ()) + feedback)
-        return bool(reception.missing) or self.keyframes.wanted
+        self._repeat_starts(reception.highest, now)
+        return bool(reception.missing or self._starting) or self.keyframes.wanted
 
     # Reports and time
 

@@ -54,16 +54,17 @@ async def test_a_retransmission_goes_in_a_stream_of_its_own_where_the_viewer_can
         number = publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000, marker=True)
         packet = await viewer.client.receive_rtp()
         assert f"a=ssrc-group:FID {packet.ssrc} {engine.repair_ssrc}\r\n" in str(viewer.peer.local_description)
+        start = await packets(viewer.client, 2)
         for _ in range(2):
             viewer.client.send_rtcp(rtcp.nack(1, packet.ssrc, [number]))
-        repairs = await packets(viewer.client, 2)
+        repairs = [*start, *await packets(viewer.client, 2)]
         original = number.to_bytes(2) + VP8_KEYFRAME
-        assert [repair.payload for repair in repairs] == [original, original]
+        assert [repair.payload for repair in repairs] == [original] * 4
         assert {(repair.payload_type, repair.ssrc, repair.timestamp, repair.marker) for repair in repairs} == {
             (97, engine.repair_ssrc, 9000, True)
         }
-        assert repairs[1].sequence_number == repairs[0].sequence_number + 1
-        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 2
+        assert [repair.sequence_number - start[0].sequence_number for repair in repairs] == [0, 1, 2, 3]
+        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 4
 
 
 async def test_a_publisher_may_repair_in_a_stream_of_its_own() -> None:
@@ -184,3 +185,20 @@ async def test_a_viewer_after_a_keyframe_with_a_gap_waits_for_the_next() -> None
             await publisher.client.receive_feedback(rtcp.KeyframeRequest)
             publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000)
             assert (await viewer.client.receive_rtp()).timestamp == 9000
+
+
+async def test_the_start_comes_thrice_as_a_viewer_cannot_ask_for_what_was_before_the_first_it_got() -> None:
+    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+        first = publisher.client.send_rtp(VP8_KEYFRAME)
+        publisher.client.send_rtp(VP8_DELTA, timestamp=3000)
+        await until_received(publisher.peer, MediaKind.VIDEO, 2)
+        async with join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer:
+            keyframe, delta, *again = await packets(viewer.client, 6)
+            assert [packet.payload for packet in (keyframe, delta)] == [VP8_KEYFRAME, VP8_DELTA]
+            assert {packet.payload_type for packet in again} == {VP8_RTX_TYPE.number}
+            originals = [first.to_bytes(2) + VP8_KEYFRAME, (first + 1).to_bytes(2) + VP8_DELTA]
+            assert [packet.payload for packet in again] == 2 * originals
+            publisher.client.send_rtp(VP8_DELTA, timestamp=6000)
+            assert (await viewer.client.receive_rtp()).sequence_number == first + 2
+            sent = viewer.peer.stats().sending[MediaKind.VIDEO]
+            assert (sent.nacks, sent.retransmitted) == (0, 4)
