@@ -31,6 +31,8 @@ LONGEST_FREEZE = 1000.0
 """Milliseconds."""
 TRANSPORT_CC_FORMAT = 15
 """Of the RTCP packet (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1)."""
+SHOWN = 0.8
+"""Of the frames sent since a viewer's first; the rest is on its way: of three seconds, the last 0.6 at most."""
 PAGE = (FilePath(__file__).parent / "browser_page.html").read_bytes()
 
 
@@ -128,21 +130,22 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
 
     async def body() -> None:
         async with open_stage(LOSSY, presenter, *viewers) as stage:
-            _, source = await stage.join(presenter, f"publish('{codec}')")
-            first = [await stage.join(viewer, "view()", source) for viewer in viewers]
-            for page, _ in first:
-                await received(page, "it.framesDecoded > 0")
-            await trio.sleep(WATCHED / 2)
-            late = [await stage.join(viewer, "view()", source) for viewer in viewers]
-            for page, _ in late:
-                await received(page, "it.framesDecoded > 0")
-            await trio.sleep(WATCHED / 2)
-            for page, peer in first + late:
+            stand, source = await stage.join(presenter, f"publish('{codec}')")
+            watching: list[tuple[Page, Peer, int]] = []
+            for _ in range(2):
+                joined = [await stage.join(viewer, "view()", source) for viewer in viewers]
+                for page, peer in joined:
+                    await received(page, "it.framesDecoded > 0")
+                    watching.append((page, peer, await stand.run("sent()")))
+                await trio.sleep(WATCHED / 2)
+            for page, peer, sent_before in watching:
+                sent = await stand.run("sent()") - sent_before
                 report = await received(page)
-                told = f"{codec} from {presenter} to {page.name}: {report}"
+                told = f"{codec} from {presenter} to {page.name}, {sent} frames sent: {report}"
                 assert report["seen"]["gap"] < LONGEST_FREEZE, told
                 assert report["now"] - report["seen"]["last"] < LONGEST_FREEZE, told
-                assert report["framesDecoded"] > WATCHED / 2 * 10, told
+                # How many there are is the presenter's affair, who has little time on a busy machine.
+                assert report["framesDecoded"] >= SHOWN * sent > 0, told
                 # A packet that does not come after all its requests makes a browser ask for a keyframe.
                 assert report["pliCount"] == report["seen"]["plis"], told
                 assert report["packetsLost"] <= peer.stats().sending[MediaKind.VIDEO].retransmitted, told
