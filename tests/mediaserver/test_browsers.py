@@ -179,7 +179,7 @@ def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(
 ) -> None:
     available(browser)
     let_go: list[Engine] = []
-    monkeypatch.setattr(Engine, "memory_freed", let_go.append)
+    monkeypatch.setattr(Engine, "memory_freed", lambda engine: let_go.append(engine))
 
     async def until(condition: Callable[[], bool]) -> None:
         while not condition():
