@@ -119,6 +119,8 @@ class Audience:
             while True:
                 await trio.sleep(_READ_INTERVAL)
                 for index, (descriptor, _) in enumerate(self._poll.poll(0)):
+                    if self._scope.cancel_called:
+                        return  # The sockets may be closed already.
                     self._drain(self._viewers[descriptor])
                     if index % _SOCKETS_A_TURN == 0:
                         await trio.lowlevel.checkpoint()
