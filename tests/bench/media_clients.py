@@ -139,7 +139,7 @@ class Audience:
         while True:
             try:
                 header, ancillary, _, _ = receive(4, 64)
-            except BlockingIOError:
+            except OSError:  # Nothing more; or it is closed, because something else has failed.
                 return
             if header[0] < 128 or 192 <= header[1] <= 223:
                 continue
