@@ -208,7 +208,8 @@ class Janus(MediaServer):
         return handle
 
     async def publish(self, publisher: TestPeer) -> None:
-        self._session = (await self._ask(janus="create"))["data"]["id"]
+        if not self._session:
+            self._session = (await self._ask(janus="create"))["data"]["id"]
         handle = await self._attach()
         up = self._requests.expect(("webrtcup", handle))
         joined = await self._ask(
