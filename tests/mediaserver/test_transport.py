@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import itertools
 import socket
 import sys
 import time
@@ -14,13 +13,11 @@ from aioice import stun as reference
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from OpenSSL import SSL
 
-from roomfsm.mediaserver import memory, rtcp, udp
+from roomfsm.mediaserver import rtcp, udp
 from roomfsm.mediaserver.engine import (
     AlreadyNegotiated,
     DtlsState,
-    Engine,
     EngineFull,
     EngineSettings,
     IceState,
@@ -34,7 +31,7 @@ from roomfsm.mediaserver.ring import PacketRing
 from roomfsm.mediaserver.track import Track
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
-from tests.mediaserver.stage import PATIENCE, Joined, join, open_stage
+from tests.mediaserver.stage import PATIENCE, join, open_stage
 
 # Connecting
 
@@ -335,78 +332,6 @@ async def test_close_notify_from_the_browser_ends_its_media_at_once() -> None:
         assert engine.stats().packets_sent == sent
 
 
-async def until_settled(engine: Engine, monkeypatch: pytest.MonkeyPatch, *joined: Joined) -> None:
-    """Let these peers send SRTP, and wait until what their handshakes needed is let go."""
-    freed, done = itertools.count(1), trio.Event()
-
-    def memory_freed() -> None:
-        if next(freed) == len(joined):
-            done.set()
-
-    monkeypatch.setattr(engine, "memory_freed", memory_freed)
-    for one in joined:
-        one.client.send_rtcp(rtcp.receiver_report(1, ()))
-    await done.wait()
-
-
-def openssl_objects() -> int:
-    gc.collect()
-    return sum(isinstance(item, SSL.Connection) for item in gc.get_objects())
-
-
-async def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with (
-        open_stage(handshake_linger=0.1, report_interval=0.05) as engine,
-        join(engine, "sendonly") as publisher,
-        join(engine, "recvonly", publisher.peer) as viewer,
-    ):
-        before = openssl_objects()
-        await until_settled(engine, monkeypatch, publisher, viewer)
-        assert openssl_objects() == before - 2
-        publisher.client.send_rtp(VP8_KEYFRAME)
-        await viewer.client.receive_rtp()
-        viewer.client.close_notify()
-        await viewer.observer.wait_for("media", False)
-        assert ("dtls", DtlsState.CLOSED) in viewer.observer.told
-        publisher.peer.close()
-        await publisher.client.closed.wait()
-
-
-async def test_openssl_is_kept_for_who_sends_no_srtp_or_is_still_shaking_hands() -> None:
-    """Who has not all of our last messages repeats its own, and only OpenSSL can repeat ours."""
-    async with (
-        open_stage(handshake_linger=0.1, report_interval=PATIENCE) as engine,
-        join(engine, "sendonly") as silent,
-    ):
-        before, now = openssl_objects(), engine.now()
-        transport = silent.peer._transport
-        transport.settle(now + 1)
-        assert openssl_objects() == before
-        silent.client.send_rtp(VP8_KEYFRAME)
-        await silent.observer.wait_for("receiving", MediaKind.VIDEO, True)
-        transport.receive_dtls(b"\x16", now + 10)
-        transport.settle(now + 10.09)
-        assert openssl_objects() == before
-        transport.settle(now + 10.11)
-        assert openssl_objects() == before - 1
-
-
-async def test_freed_memory_goes_back_to_the_system_once_for_all_who_settle_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    given_back: list[float] = []
-    now = 0.0
-    monkeypatch.setattr(memory, "give_back", lambda: given_back.append(now))
-    async with open_stage(handshake_linger=5.0, report_interval=PATIENCE) as engine:
-        begin = engine.now()
-        for settled, after in ((2, 0.0), (0, 0.5), (1, 4.5), (2, 5.0), (0, 10.0)):
-            for _ in range(settled):
-                engine.memory_freed()
-            now = begin + after
-            engine._tick(now)
-        assert given_back == [begin, begin + 5.0]
-
-
 async def test_close_says_goodbye_and_forgets_the_peer() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         told = list(publisher.observer.told)
@@ -559,37 +484,3 @@ async def test_reports_come_while_media_flows() -> None:
         remb = await publisher.client.receive_feedback(rtcp.Remb)
         assert remb.ssrcs == (2222,)
         assert 890_000 < remb.bitrate <= 900_000
-
-
-# Nothing to do, or not much
-
-
-async def test_a_keyframe_is_asked_for_at_once_though_nothing_is_received() -> None:
-    async with (
-        open_stage(report_interval=PATIENCE) as engine,
-        join(engine, "sendonly") as publisher,
-        join(engine, "recvonly") as viewer,
-    ):
-        publisher.client.send_rtp(VP8_KEYFRAME)
-        await publisher.observer.wait_for("receiving", MediaKind.VIDEO, True)
-        for joined in (publisher, viewer):
-            joined.client.stop_checks()
-        await trio.testing.wait_all_tasks_blocked(0.1)
-        publisher.peer.request_keyframe()
-        await publisher.client.receive_feedback(rtcp.KeyframeRequest)
-
-
-async def test_an_idle_engine_wakes_for_its_reports_only(autojump_clock: trio.testing.MockClock) -> None:
-    steps = 0
-
-    class Counted(trio.abc.Instrument):
-        def before_task_step(self, task: trio.lowlevel.Task) -> None:
-            nonlocal steps
-            steps += 1
-
-    async with open_engine(EngineSettings(host="127.0.0.1", report_interval=1.0)):
-        await trio.testing.wait_all_tasks_blocked()
-        trio.lowlevel.add_instrument(counted := Counted())
-        await trio.sleep(10.5)
-        trio.lowlevel.remove_instrument(counted)
-    assert 10 <= steps <= 12
