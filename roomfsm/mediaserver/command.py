@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from roomfsm.mediaserver.limits import MAX_WORKERS
-from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, run_until_told
+from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
 
 _DEFAULTS = MediaServerSettings()
 _EXIT_SETTINGS = 2
@@ -107,7 +107,7 @@ def mediaserver(
     try:
         trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)
     except* AddressError as group:
-        failure = str(_first(group))
+        failure = str(first_error(group))
     if failure:
         if exit_with_parent:
             structlog.get_logger().error(failure)
@@ -139,8 +139,3 @@ def _configure_logging(log_format: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-
-
-def _first(group: BaseExceptionGroup[AddressError]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -72,7 +72,7 @@ async def run(
     if settings.workers > 1:
         opening = open_workers(settings.engine, settings.workers)
     async with AsyncExitStack() as stack:
-        media = f"serve media on {settings.media_host}, UDP port {settings.media_port}"
+        media = f"serve media on {settings.media_host}, {_media_ports(settings)}"
         with _saying_what(media, "--media-host and --media-port"):
             engine = await stack.enter_async_context(opening)
         objects = Objects(engine, settings.limits)
@@ -84,18 +84,24 @@ async def run(
         await trio.sleep_forever()
 
 
+def _media_ports(settings: MediaServerSettings) -> str:
+    first, last = settings.media_port, settings.media_port + settings.workers - 1
+    return f"UDP port {first}" if first in (0, last) else f"UDP ports {first} to {last}"
+
+
 @contextmanager
 def _saying_what(attempt: str, options: str) -> Iterator[None]:
     try:
         yield
     except* OSError as group:
-        error = _first(group)
+        error = first_error(group)
         raise AddressError(f"cannot {attempt}: {error.strerror or error} (see {options})") from group
 
 
-def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+def first_error[Error: BaseException](group: BaseExceptionGroup[Error]) -> Error:
+    """The first in a group, however deep."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def run_until_told(settings: MediaServerSettings, announce: Callable[[Ready], None]) -> None:

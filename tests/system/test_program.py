@@ -137,7 +137,8 @@ def test_a_taken_port_for_media_is_said_in_a_line(workers: int) -> None:
         done = roomfsm("serve", "--port=0", *options)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"roomfsm: media server: cannot serve media on 127.0.0.1, UDP port {port}: ")
+    ports = f"UDP port {port}" if workers == 1 else f"UDP ports {port} to {port + 1}"
+    assert last.startswith(f"roomfsm: media server: cannot serve media on 127.0.0.1, {ports}: ")
     assert last.endswith("Address already in use (see --media-host and --media-port)")
     assert "Traceback" not in done.stderr
 
