@@ -29,6 +29,7 @@ from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
 from roomfsm.mediaserver.transport_cc import Feedback
+from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _KILOBIT = 1000
 
@@ -56,6 +57,8 @@ class Peer:
         self._observer: PeerObserver | None = observer
         self._transport = Transport(context, self)
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
+        self.path = ViewerPath()
+        """To this peer's browser, for what is sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._by_payload_type: dict[int, Track] = {}
         self._by_repair_payload_type: dict[int, Track] = {}
@@ -360,11 +363,18 @@ class Peer:
                 case rtcp.KeyframeRequest():
                     self._pass_on_keyframe_request()
                 case rtcp.Remb():
-                    video = self._sinks[MediaKind.VIDEO]
-                    video.remb, video.remb_time = packet.bitrate, now
+                    self.path.estimated(packet.bitrate, now)
+                case rtcp.ReceiverReport():
+                    self._note_reports(packet.blocks, now)
         for report in reports.values():
             for track in self._tracks.values():
                 track.sender_report(report, now)
+
+    def _note_reports(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
+        for block in blocks:
+            for kind, ssrc in self._context.ssrcs.items():
+                if block.ssrc == ssrc:
+                    self.path.reported(kind, block, now)
 
     def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
         for kind, sink in self._sinks.items():
@@ -409,6 +419,7 @@ class Peer:
         """Reports, flow and silence; each `report_interval`."""
         self._transport.check_silence(now)
         self._transport.settle(now)
+        self.path.measure(sum(sink.octets for sink in self._sinks.values()), now)
         reports = []
         for track in self._by_payload_type.values():
             track.check_flow(now)

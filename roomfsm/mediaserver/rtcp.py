@@ -64,7 +64,14 @@ class ReportBlock:
     delay: int
 
 
-type RtcpPacket = SenderReport | Nack | KeyframeRequest | Remb
+@dataclass(frozen=True, slots=True)
+class ReceiverReport:
+    """The report blocks of a receiver report, or of a sender report that has any (RFC 3550 section 6.4)."""
+
+    blocks: tuple[ReportBlock, ...]
+
+
+type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb
 
 
 def parse(compound: bytes) -> list[RtcpPacket]:
@@ -82,10 +89,24 @@ def parse(compound: bytes) -> list[RtcpPacket]:
             if end - offset < 28:
                 raise RtcpError("short sender report")
             packets.append(SenderReport(*_SENDER.unpack_from(compound, offset + 4)))
+        if kind in (SR, RR):
+            begin = offset + (28 if kind == SR else 8)
+            count = first & 0x1F
+            if begin + count * _REPORT.size > end:
+                raise RtcpError("fewer report blocks than announced")
+            if count:
+                packets.append(ReceiverReport(tuple(_parse_blocks(compound, begin, count))))
         elif kind in (RTPFB, PSFB):
             packets.extend(_parse_feedback(kind, first & 0x1F, compound[offset:end]))
         offset = end
     return packets
+
+
+def _parse_blocks(compound: bytes, begin: int, count: int) -> Iterator[ReportBlock]:
+    for index in range(count):
+        ssrc, fraction, high, low, *rest = _REPORT.unpack_from(compound, begin + index * _REPORT.size)
+        lost = high << 16 | low
+        yield ReportBlock(ssrc, fraction, lost - (lost >> 23 << 24), *rest)
 
 
 def _parse_feedback(kind: int, fmt: int, packet: bytes) -> Iterator[RtcpPacket]:

@@ -8,14 +8,15 @@ from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import MediaKind, SendingStats
 from roomfsm.mediaserver.ring import KeptPacket
 from roomfsm.mediaserver.sdp import Codec, matching_codec, mismatch
+from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _FIXED = struct.Struct("!BBHII")
-_REMB_LIFE = 5.0
-"""Seconds for which a browser's bitrate estimate counts."""
 
 
 class Viewer(Protocol):
     """The peer whose browser a sink goes to."""
+
+    path: ViewerPath
 
     @property
     def send_limits(self) -> tuple[int, int]:
@@ -71,8 +72,6 @@ class Sink:
         "kind",
         "nacks",
         "open",
-        "remb",
-        "remb_time",
         "retransmitted",
         "source",
         "start",
@@ -102,8 +101,6 @@ class Sink:
         """The first extended number of `source` that this sink was given."""
         self.continuation: Continuation | None = None
         self.flowing = False
-        self.remb = 0
-        self.remb_time = float("-inf")
         self.nacks = 0
         self.keyframe_requests = 0
         self.retransmitted = 0
@@ -177,10 +174,11 @@ class Sink:
 
     def bitrate(self, now: float) -> int | None:
         """The browser's newest estimate within the limits, bit/s; None if there is none that still counts."""
-        if now - self.remb_time > _REMB_LIFE:
+        estimate = self.viewer.path.estimate(now)
+        if estimate is None:
             return None
         least, greatest = self.viewer.send_limits
-        return max(least, min(self.remb, greatest)) if greatest else max(least, self.remb)
+        return max(least, min(estimate, greatest)) if greatest else max(least, estimate)
 
     def stats(self, ssrc: int) -> SendingStats:
         return SendingStats(
@@ -191,7 +189,7 @@ class Sink:
             self.retransmitted,
             self.nacks,
             self.keyframe_requests,
-            self.remb,
+            self.viewer.path.remb,
         )
 
 

@@ -436,6 +436,7 @@ class Track:
             description = rtcp.source_description(group.ssrc, self._outlet.cname)
             for sink in group.sinks:
                 ours = rtcp.SenderReport(group.ssrc, report.ntp, timestamp, sink.packets, sink.octets)
+                sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
                 sink.viewer.send_rtcp(rtcp.sender_report(group.ssrc, ours) + description)
 
     def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:

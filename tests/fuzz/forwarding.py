@@ -11,6 +11,7 @@ from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Group, Sink
 from roomfsm.mediaserver.track import Attended, Track
+from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"))
 _MAX_PACKETS = 20
@@ -48,6 +49,7 @@ class _Browser:
 
     def __init__(self) -> None:
         self.rtcp = 0
+        self.path = ViewerPath()
 
     def send_rtcp(self, compound: bytes) -> None:
         assert len(compound) % 4 == 0

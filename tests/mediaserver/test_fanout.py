@@ -8,9 +8,11 @@ from roomfsm.mediaserver.fanout import PORTION, Fanout
 from roomfsm.mediaserver.media import MediaKind
 from roomfsm.mediaserver.sink import Group, Sink
 from roomfsm.mediaserver.udp import Burst
+from roomfsm.mediaserver.viewer_path import ViewerPath
 
 
 class Viewer:
+    path = ViewerPath()
     send_limits = (0, 0)
 
     def send_rtcp(self, compound: bytes) -> None: ...

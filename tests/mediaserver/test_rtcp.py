@@ -48,6 +48,20 @@ def test_a_receiver_report_has_the_loss_in_24_bits_signed() -> None:
     assert struct.unpack("!BBHIIB3sIIII", compound) == (0x81, 201, 7, 1, 2, 3, b"\xff\xff\xff", 70000, 5, 6, 7)
 
 
+BLOCKS = (rtcp.ReportBlock(2, 3, -1, 70000, 5, 6, 7), rtcp.ReportBlock(8, 255, 0x7FFFFF, 1, 2, 3, 0xFFFFFFFF))
+
+
+def test_report_blocks_are_read_of_receiver_and_of_sender_reports() -> None:
+    assert rtcp.parse(rtcp.receiver_report(1, BLOCKS)) == [rtcp.ReceiverReport(BLOCKS)]
+    sender = bytearray(rtcp.sender_report(9, REPORT) + rtcp.receiver_report(1, BLOCKS)[8:])
+    sender[0] |= len(BLOCKS)
+    sender[2:4] = (len(sender) // 4 - 1).to_bytes(2)
+    assert rtcp.parse(bytes(sender)) == [
+        rtcp.SenderReport(9, REPORT.ntp, REPORT.rtp, REPORT.packets, REPORT.octets),
+        rtcp.ReceiverReport(BLOCKS),
+    ]
+
+
 def test_a_source_description_is_padded_to_words() -> None:
     for cname in ("a", "ab", "abc", "abcd", "abcdefgh"):
         compound = rtcp.source_description(1, cname)
@@ -72,11 +86,21 @@ def test_all_packets_of_a_compound_are_read() -> None:
         rtcp.pli(1, 2)[:-1],
         b"\x40" + rtcp.pli(1, 2)[1:],
         b"\x80\xc8\x00\x01" + bytes(4),
+        b"\x82" + rtcp.receiver_report(1, BLOCKS[:1])[1:],
         b"\x81\xcd\x00\x01" + bytes(4),
         b"\x8f\xce\x00\x03" + bytes(8) + b"REMB",
         b"\x8f\xce\x00\x04" + bytes(8) + b"REMB\xff\0\0\0",
     ],
-    ids=["byte", "cut", "version", "short SR", "short feedback", "short REMB", "REMB without its SSRCs"],
+    ids=[
+        "byte",
+        "cut",
+        "version",
+        "short SR",
+        "RR of too few blocks",
+        "short feedback",
+        "short REMB",
+        "REMB without its SSRCs",
+    ],
 )
 def test_a_damaged_compound_is_an_error(compound: bytes) -> None:
     with pytest.raises(rtcp.RtcpError):

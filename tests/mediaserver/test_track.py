@@ -7,6 +7,7 @@ from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 from roomfsm.mediaserver.track import Attended, Track
+from roomfsm.mediaserver.viewer_path import ViewerPath
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 
 VP8 = Codec(96, "VP8", 90000, "", "", ())
@@ -23,6 +24,7 @@ class Recorder:
         self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
         self.repair_ssrc = 3
         self.cname = "cname"
+        self.path = ViewerPath()
         self.pending: list[Group] = []
         self.attention: set[Attended] = set()
         self.sent: dict[Sink, list[int]] = {}
@@ -63,7 +65,7 @@ def test_an_estimate_that_only_the_rate_holds_down_leaves_room_to_grow() -> None
         if number % 25 == 0:
             track.report(now)
     for told, asked in ((300_000, 300_000), (450_000, 450_000), (600_000, 900_000), (900_000, 900_000)):
-        sink.remb, sink.remb_time = told, 11.0
+        recorder.path.estimated(told, 11.0)
         assert track.target_bitrate(11.0) == asked
 
 

@@ -1,0 +1,111 @@
+"""The path to one viewer's browser: its round trip, its losses and its bandwidth, as the browser reports them.
+
+The round trip is measured as RFC 3550 section 6.4.1 has it. A receiver report names the newest sender report that
+the browser has (LSR: the middle 32 bits of its NTP timestamp) and how long it has had it (DLSR).
+The sender reports that we pass on carry the publisher's clock, which we do not know. So we note when each was
+sent, and the round trip is the time since then less DLSR. What waits in a queue of the path is part of it.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from roomfsm.mediaserver.media import MediaKind
+from roomfsm.mediaserver.rtcp import ReportBlock
+
+_REPORTS = 16
+"""Sender reports whose sending is remembered: of two kinds of media, several seconds of them."""
+_WEIGHT = 1 / 8
+"""Of the newest round trip in the smoothed one (RFC 6298 section 2)."""
+_MAX_ROUND_TRIP = 5.0
+"""Seconds. A longer one is no measurement: its sender report was stuck somewhere, or DLSR is wrong."""
+_LIFE = 5.0
+"""Seconds for which a report of the browser counts. Browsers report about once a second."""
+_RATE_WEIGHT = 0.5
+
+
+class Loss(NamedTuple):
+    """What a report block says about one stream."""
+
+    fraction: float
+    """Of the packets since the report before, 0 to 1. Packets that were sent again in a stream of their own (RTX)
+    still count as lost."""
+    time: float
+
+
+class ViewerPath:
+    """What is known of the path to one viewer. Its peer keeps it up to date, its sinks read it; seconds, bit/s."""
+
+    __slots__ = (
+        "_losses",
+        "_octets",
+        "_remb",
+        "_sent",
+        "_time",
+        "newest_round_trip",
+        "rate",
+        "remb",
+        "round_trip",
+    )
+
+    def __init__(self) -> None:
+        self.round_trip: float | None = None
+        """Smoothed; None until it was measured."""
+        self.newest_round_trip: float | None = None
+        """As measured last: longer than the smoothed one while a queue builds up."""
+        self.remb = 0
+        """The newest estimate of the browser, bit/s; 0 while it told none."""
+        self._remb = float("-inf")
+        """When that came."""
+        self.rate = 0.0
+        """Bit/s of RTP sent to this viewer, repairs included, smoothed over about a second."""
+        self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REPORTS)
+        """SSRC, middle of the NTP timestamp and time of each sender report that went to the viewer."""
+        self._losses: dict[MediaKind, Loss] = {}
+        self._octets = 0
+        self._time: float | None = None
+
+    def estimated(self, bitrate: int, now: float) -> None:
+        """The browser told what it can take."""
+        self.remb, self._remb = bitrate, now
+
+    def estimate(self, now: float) -> int | None:
+        """What the browser can take by its own estimate, bit/s; None if it told none lately."""
+        return self.remb if now - self._remb <= _LIFE else None
+
+    def report_sent(self, ssrc: int, ntp: int, now: float) -> None:
+        """A sender report with this NTP timestamp goes to the viewer."""
+        self._sent.append((ssrc, _middle(ntp), now))
+
+    def reported(self, kind: MediaKind, block: ReportBlock, now: float) -> None:
+        """A report block about our stream of a kind came."""
+        self._losses[kind] = Loss(block.fraction_lost / 256, now)
+        if not block.last_report:
+            return  # It has no sender report yet.
+        for ssrc, middle, time in reversed(self._sent):
+            if ssrc == block.ssrc and middle == block.last_report:
+                self._measured(now - time - block.delay / 65536)
+                return
+
+    def _measured(self, round_trip: float) -> None:
+        if not 0 <= round_trip <= _MAX_ROUND_TRIP:
+            return
+        self.newest_round_trip = round_trip
+        if self.round_trip is None:
+            self.round_trip = round_trip
+        else:
+            self.round_trip += (round_trip - self.round_trip) * _WEIGHT
+
+    def loss(self, kind: MediaKind, now: float) -> float | None:
+        """The fraction lost of a kind by the newest report, 0 to 1; None if there was none lately."""
+        loss = self._losses.get(kind)
+        return loss.fraction if loss is not None and now - loss.time <= _LIFE else None
+
+    def measure(self, octets: int, now: float) -> None:
+        """So many octets of RTP have gone to the viewer until `now`."""
+        if self._time is not None and now > self._time:
+            self.rate += _RATE_WEIGHT * (8 * (octets - self._octets) / (now - self._time) - self.rate)
+        self._octets, self._time = octets, now
+
+
+def _middle(ntp: int) -> int:
+    return (ntp >> 16) & 0xFFFFFFFF
