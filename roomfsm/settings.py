@@ -17,6 +17,7 @@ import msgspec
 from roomfsm.mediaserver.limits import MAX_WORKERS
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.signaling.client_address import networks_of
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import MIN_TOKEN, WebSettings
 
@@ -187,6 +188,10 @@ def _check(settings: Settings) -> None:
                 raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
             if url.startswith("turn") and not (ice_server.username and ice_server.credential):
                 raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
+    try:
+        networks_of(signaling.trusted_proxy)
+    except ValueError as error:
+        raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
     token = settings.web.inspect_token
     if token is not None and not re.fullmatch(rf"[!-~]{{{MIN_TOKEN},}}", token):
         raise SettingsError(f"--inspect-token: at least {MIN_TOKEN} letters, digits and signs, no spaces")

@@ -19,6 +19,10 @@ class SignalingSettings:
         default=(),
         metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential"},
     )
+    trusted_proxy: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8"},
+    )
     max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
     max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
     message_rate: float = field(

@@ -56,6 +56,14 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
         load({}, {}, file)
 
 
+def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
+    given = ("10.0.0.0/8", "2001:db8::/32", "127.0.0.1")
+    assert load({"trusted_proxy": given}, {}).signaling.trusted_proxy == given
+    for wrong in ("proxy.example", "10.0.0.0/33", ""):
+        with pytest.raises(SettingsError, match="--trusted-proxy"):
+            load({"trusted_proxy": (wrong,)}, {})
+
+
 def test_every_setting_has_a_name_of_its_own_and_a_word_of_help() -> None:
     names = [setting.name for setting in all_settings()]
     assert len(set(names)) == len(names)
