@@ -14,6 +14,7 @@ import trio
 
 from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import open_media_pool
+from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
@@ -76,8 +77,8 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     tls = _tls_context(settings.server)
     async with (
         _open_listeners(settings.server) as listeners,
-        _open_media_servers(settings.server) as urls,
-        open_media_pool(urls) as pool,
+        _open_media_servers(settings.server) as (urls, secret),
+        open_media_pool(urls, KurentoSettings(secret=secret)) as pool,
         open_directory(pool, settings.rooms) as directory,
         open_registry(
             directory,
@@ -123,10 +124,10 @@ async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.S
 
 
 @asynccontextmanager
-async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[Sequence[str]]:
-    """The addresses of the media servers: those of the settings, else that of an embedded one of our own."""
+async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[tuple[Sequence[str], str | None]]:
+    """The media servers' addresses and secret: those of the settings, else those of an embedded one of our own."""
     if settings.kurento:
-        yield settings.kurento
+        yield settings.kurento, settings.kurento_secret
         return
     child_settings = ChildSettings(
         media_host=settings.media_host,
@@ -135,7 +136,7 @@ async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[Sequenc
         workers=settings.media_workers,
     )
     async with open_media_server_child(child_settings, structlog.get_logger()) as child:
-        yield (child.url,)
+        yield (child.url,), child.secret
 
 
 def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:

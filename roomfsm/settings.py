@@ -14,16 +14,19 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from roomfsm.mediaserver.limits import MAX_WORKERS
+from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.client_address import networks_of
 from roomfsm.signaling.settings import SignalingSettings
-from roomfsm.web.settings import MIN_TOKEN, WebSettings
+from roomfsm.web.settings import WebSettings
 
 _MAX_PORT = 65_535
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
+
+_SECRET_FILE = "file:"
+"""What a secret begins with that stands in a file."""
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """Names the TOML file, as `--config` does."""
@@ -45,6 +48,13 @@ class ServerSettings:
         default=(),
         metadata={
             "help": "Kurento media server, as ws://host:8888/kurento; without one the embedded one is started"
+        },
+    )
+    kurento_secret: str | None = field(
+        default=None,
+        metadata={
+            "help": "what the media servers of --kurento ask for (see `roomfsm mediaserver --secret-file`)",
+            "secret": True,
         },
     )
     media_host: str = field(
@@ -89,6 +99,8 @@ class Setting:
     help: str
     zero: bool
     """Whether a number may be 0."""
+    secret: bool
+    """Whether it is kept from logs; `file:PATH` reads it from a file."""
 
     @property
     def flag(self) -> str:
@@ -119,6 +131,7 @@ def all_settings() -> Iterator[Setting]:
                 item.default,
                 item.metadata["help"],
                 item.metadata.get("zero", False),
+                item.metadata.get("secret", False),
             )
 
 
@@ -179,6 +192,14 @@ def _check(settings: Settings) -> None:
     for url in server.kurento:
         if not re.match(r"wss?://[^/]", url):
             raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
+        if "@" in url.split("/")[2]:
+            raise SettingsError("--kurento: no name or password in the address: --kurento-secret takes the secret")
+    for flag, secret in (
+        ("--kurento-secret", server.kurento_secret),
+        ("--inspect-token", settings.web.inspect_token),
+    ):
+        if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
+            raise SettingsError(f"{flag}: at least {MIN_SECRET} letters, digits and signs, no spaces")
     for origin in signaling.allow_origin:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
             raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
@@ -192,9 +213,6 @@ def _check(settings: Settings) -> None:
         networks_of(signaling.trusted_proxy)
     except ValueError as error:
         raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
-    token = settings.web.inspect_token
-    if token is not None and not re.fullmatch(rf"[!-~]{{{MIN_TOKEN},}}", token):
-        raise SettingsError(f"--inspect-token: at least {MIN_TOKEN} letters, digits and signs, no spaces")
 
 
 def markdown_table() -> str:
@@ -203,7 +221,8 @@ def markdown_table() -> str:
     for setting in all_settings():
         default = _show(setting.default)
         repeat = " May be repeated." if setting.repeatable else ""
-        what = setting.help[0].upper() + setting.help[1:] + "." + repeat
+        in_file = f" `{_SECRET_FILE}PATH` reads it from a file." if setting.secret else ""
+        what = setting.help[0].upper() + setting.help[1:] + "." + repeat + in_file
         what = what.replace("|", "\\|")
         rows.append(f"| `{setting.flag}` | `{setting.variable}` | `{setting.name}` | {default} | {what} |")
     return "\n".join(rows) + "\n"
@@ -222,9 +241,20 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: {error}") from error
 
 
+def _read_secret(file: Path, where: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{where}: {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{where}: {file}: {error}") from error
+
+
 def _convert(setting: Setting, value: Any, where: str) -> Any:
     if setting.name == "ice_servers" and isinstance(value, list | tuple):
         value = [_ice_server(item) if isinstance(item, str) else item for item in value]
+    if setting.secret and isinstance(value, str) and value.startswith(_SECRET_FILE):
+        value = _read_secret(Path(value.removeprefix(_SECRET_FILE)), where)
     try:
         converted = msgspec.convert(value, setting.type, strict=False)
     except msgspec.ValidationError as error:

@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
@@ -20,6 +26,9 @@ from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.stream import HandshakeGuard, open_stream
 
 _log = structlog.get_logger(__name__)
+
+_MAX_REASON = 200
+"""Characters of a media server's words that are passed on."""
 
 
 class Connection:
@@ -155,6 +164,9 @@ def _reason(ended: BaseException | None) -> str:
     match ended:
         case ConnectionClosed(reason=reason) if reason is not None:
             return f"closed with {reason.code} {reason.name}{': ' + reason.reason if reason.reason else ''}"
+        case ConnectionRejected(status_code=status, body=body):
+            why = (body or b"").decode(errors="replace").strip()[:_MAX_REASON]
+            return f"the media server refused the connection with {status}{': ' + why if why else ''}"
         case _:
             return str(ended) or repr(ended)
 
@@ -163,6 +175,8 @@ async def _shake_hands(
     nursery: trio.Nursery, stream: HandshakeGuard, url: str, settings: KurentoSettings
 ) -> WebSocketConnection:
     parts = urlsplit(url)
+    # In a header, because addresses are logged.
+    secret = [] if settings.secret is None else [(b"Authorization", f"Bearer {settings.secret}".encode())]
     try:
         with trio.fail_after(settings.ping_timeout):
             websocket = await wrap_client_stream(
@@ -171,6 +185,7 @@ async def _shake_hands(
                 cast("trio.SocketStream", stream),
                 parts.netloc,
                 f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}",
+                extra_headers=secret,
                 max_message_size=settings.max_message_bytes,
             )
     except trio.TooSlowError:

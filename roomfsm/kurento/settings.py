@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REPLY_CACHE_SECONDS = 20.0
 """How long Kurento answers a repeated request id from its cache instead of carrying the request out again."""
@@ -30,6 +30,9 @@ class KurentoSettings:
     """How long a new pipeline waits for a media server that is ready."""
     max_message_bytes: int = 4 * 1024 * 1024
     """A longer message cuts the connection (close code 1009); the longest recorded reply has 80 kB."""
+
+    secret: str | None = field(default=None, repr=False)
+    """Sent to the media servers as a bearer's token; None: they ask for none."""
 
     def __post_init__(self) -> None:
         if not self.request_timeout < REPLY_CACHE_SECONDS:

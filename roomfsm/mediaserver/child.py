@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 import trio
+
+from roomfsm.mediaserver.limits import SECRET_VARIABLE
 
 MAX_LINE = 64 * 1024
 """Bytes of a line that the child writes; a longer one is passed on in pieces."""
@@ -68,6 +72,8 @@ class MediaServerChild:
         self._log = logger
         self._process: trio.Process | None = None
         self._ready: _Ready | None = None
+        self.secret = secrets.token_urlsafe(32)
+        """What its clients must know; the same after every start."""
         self._last_words = ""
         """The newest line of its log."""
         self.starts = 0
@@ -110,6 +116,8 @@ class MediaServerChild:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Not on the command line, which every user of the machine can read.
+            env={**os.environ, SECRET_VARIABLE: self.secret},
             # The terminal's Ctrl-C is for the parent, which ends its child in its own order.
             start_new_session=True,
         )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import msgspec
 import structlog
 import trio
 
-from roomfsm.mediaserver.limits import MAX_WORKERS
+from roomfsm.hosts import host_setting
+from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
 
 _DEFAULTS = MediaServerSettings()
@@ -36,6 +41,12 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     help="TCP port of Kurento's protocol.",
 )
 @click.option("--media-host", default=_DEFAULTS.media_host, show_default=True, help="UDP address.")
+@click.option("--host-name", "host_names", multiple=True, help="Name by which clients call it; may be repeated.")
+@click.option(
+    "--secret-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"File with a secret that clients must know; or ${SECRET_VARIABLE} is the secret.",
+)
 @click.option(
     "--media-port",
     type=click.IntRange(0, 65535),
@@ -71,6 +82,8 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 def mediaserver(
     host: str,
     port: int,
+    host_names: tuple[str, ...],
+    secret_file: Path | None,
     media_host: str,
     media_port: int,
     announced_addresses: tuple[str, ...],
@@ -87,9 +100,13 @@ def mediaserver(
     What would go beyond a bound is answered with the error 40009, NOT_ENOUGH_RESOURCES.
     """
     _configure_logging(log_format)
+    # Until the server listens for it: a closed terminal's signal ends nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = MediaServerSettings(
         host=host,
         port=port,
+        host_names=_names(host_names),
+        secret=_secret(secret_file),
         media_host=media_host,
         media_port=media_port,
         announced_addresses=announced_addresses,
@@ -114,6 +131,28 @@ def mediaserver(
         else:
             click.echo(f"roomfsm mediaserver: {failure}", err=True)
         sys.exit(_EXIT_SETTINGS)
+
+
+def _names(given: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(host_setting(name) for name in given)
+    for name, text in zip(names, given, strict=True):
+        if name is None:
+            raise click.BadParameter(f"not a host's name: {text!r}", param_hint="--host-name")
+    return tuple(name for name in names if name is not None)
+
+
+def _secret(file: Path | None) -> str | None:
+    # Taken out of the environment, which the workers inherit.
+    secret = os.environ.pop(SECRET_VARIABLE, "") or None
+    if file is not None:
+        try:
+            secret = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{file}: {error}", param_hint="--secret-file") from error
+    if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
+        where = f"${SECRET_VARIABLE}" if file is None else str(file)
+        raise click.UsageError(f"{where}: a secret has at least {MIN_SECRET} letters, digits and signs, no spaces")
+    return secret
 
 
 def _announce(ready: Ready) -> None:

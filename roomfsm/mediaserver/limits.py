@@ -5,6 +5,11 @@ from dataclasses import dataclass
 MAX_WORKERS = 64
 """Processes that move media."""
 
+SECRET_VARIABLE = "ROOMFSM_KURENTO_SECRET"
+"""In the environment: the secret that the media server asks for, and that the room server sends."""
+MIN_SECRET = 16
+"""Characters; fewer can be guessed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

@@ -15,7 +15,7 @@ from roomfsm.mediaserver import memory
 from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.registry import Objects
-from roomfsm.mediaserver.server import open_websocket_server
+from roomfsm.mediaserver.server import Clients, open_websocket_server
 from roomfsm.mediaserver.workers import Workers, open_workers
 
 log = structlog.get_logger()
@@ -26,9 +26,13 @@ class MediaServerSettings:
     """What can be set about the media server."""
 
     host: str = "127.0.0.1"
-    """The TCP address of the websocket server. The protocol has no passwords: keep it from strangers."""
+    """The TCP address of the websocket server."""
     port: int = 8888
     """0: the system chooses."""
+    host_names: tuple[str, ...] = ()
+    """Names by which clients may call the server, beside `host`, addresses and the loopback names."""
+    secret: str | None = field(default=None, repr=False)
+    """What a client must know. Without one every program that reaches `host` may connect."""
     media_host: str = EngineSettings().host
     media_port: int = EngineSettings().port
     """The UDP port, or the first of as many as there are workers; 0: the system chooses each."""
@@ -77,7 +81,8 @@ async def run(
             engine = await stack.enter_async_context(opening)
         objects = Objects(engine, settings.limits)
         stack.callback(objects.close)
-        serving = open_websocket_server(objects, settings.limits, settings.host, settings.port)
+        clients = Clients((*settings.host_names, settings.host.lower()), settings.secret)
+        serving = open_websocket_server(objects, settings.limits, settings.host, settings.port, clients)
         with _saying_what(f"listen on {settings.host}, port {settings.port}", "--host and --port"):
             server = await stack.enter_async_context(serving)
         task_status.started(Ready(server.url, engine.port))
@@ -110,7 +115,7 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
     Raises `AddressError`, in groups.
     """
     # Open before the server says that it is ready: who reads that may signal at once.
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(run, settings)
             memory.settle_start_up()
@@ -118,6 +123,10 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
             if settings.exit_with_parent:
                 nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
             async for number in signals:
+                if number == signal.SIGHUP:
+                    # A terminal that is closed sends it, too: no reason to end.
+                    log.info("media server goes on", signal="SIGHUP")
+                    continue
                 log.info("media server ends", signal=signal.Signals(number).name)
                 nursery.cancel_scope.cancel()
                 break

@@ -1,15 +1,26 @@
-"""The websocket server at `/kurento`: sockets with bounded outboxes, requests served in order."""
+"""The websocket server at `/kurento`: who may connect, sockets with bounded outboxes, requests served in order.
+
+Kurento's protocol has no passwords, and whoever speaks it owns every call. Three kinds of strangers can reach a
+port on the loopback interface: pages in a browser on the machine, whose handshake always has an `Origin`; pages
+whose name was rebound to us, whose `Host` has that name; and other users' programs, who do not know the secret.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
+from roomfsm.hosts import answers_to
 from roomfsm.jsonrpc import FramingError
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.methods import Methods
@@ -21,6 +32,51 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA = 1000, 1001, 1002, 1007
 """Close codes (RFC 6455 section 7.4.1)."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Clients:
+    """Who may connect."""
+
+    host_names: tuple[str, ...] = ()
+    """Our own names, beside addresses and the loopback names."""
+    secret: str | None = None
+    """What a client must know; None: nothing."""
+
+    def refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
+        """The HTTP status and the reason why this handshake is refused; None where it is not."""
+        headers = [(name.lower(), value) for name, value in request.headers]
+        if any(name == b"origin" for name, _ in headers):
+            return 403, "a web page may not drive a media server"
+        if self.secret is not None:
+            given = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
+            if not any(self._is_secret(text) for text in _secrets_in(given, request.path)):
+                return 401, "the secret is missing or wrong (see --secret-file)"
+        elif not answers_to(request._event.host, self.host_names):  # the one header that it does not hand out
+            return 421, "not a name of this media server (see --host-name)"
+        return None
+
+    def _is_secret(self, given: str) -> bool:
+        # In a time that does not tell how much of it was right.
+        return self.secret is not None and hmac.compare_digest(given.encode(), self.secret.encode())
+
+
+def _secrets_in(authorizations: list[str], target: str) -> list[str]:
+    """What a client offers as the secret.
+
+    A bearer's token or a password (RFC 6750, RFC 7617), or `?secret=`, for clients that can only be given a URL.
+    """
+    found = parse_qs(target.partition("?")[2]).get("secret", [])
+    for authorization in authorizations:
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            found.append(credentials.strip())
+        elif scheme.lower() == "basic":
+            try:
+                found.append(base64.b64decode(credentials, validate=True).decode().partition(":")[2])
+            except (binascii.Error, UnicodeDecodeError):
+                continue
+    return found
 
 
 class ClientSocket:
@@ -87,8 +143,11 @@ class ClientSocket:
 class WebSocketServer:
     """Accepts clients until cancelled; `url` is where."""
 
-    def __init__(self, objects: Objects, limits: Limits, listeners: list[trio.SocketListener]) -> None:
+    def __init__(
+        self, objects: Objects, limits: Limits, listeners: list[trio.SocketListener], clients: Clients
+    ) -> None:
         self._objects = objects
+        self._clients = clients
         self._limits = limits
         self._methods = Methods(objects)
         self._listeners = listeners
@@ -117,6 +176,9 @@ class WebSocketServer:
             except* LocalProtocolError as group:
                 # trio-websocket sends a pong, or what was under way, into a closing handshake: wsproto refuses.
                 log.debug("websocket ended in the middle", error=str(group.exceptions[0]))
+            except* UnicodeError as group:
+                # wsproto decodes the Host header by IDNA, and lets out what that cannot read.
+                log.debug("a Host header that is no name", error=str(group.exceptions[0]))
             finally:
                 self._sockets -= 1
 
@@ -127,6 +189,13 @@ class WebSocketServer:
                 request = await wrap_server_stream(
                     nursery, stream, message_queue_size=1, max_message_size=self._limits.max_message
                 )
+                refusal = self._clients.refusal(request)
+                if refusal is not None:
+                    status, why = refusal
+                    log.warning("client refused", status=status, why=why)
+                    await request.reject(status, body=f"{why}\n".encode())
+                    nursery.cancel_scope.cancel()
+                    return
                 websocket = await request.accept()
             if handshake.cancelled_caught:
                 nursery.cancel_scope.cancel()
@@ -153,14 +222,16 @@ class WebSocketServer:
 
 @asynccontextmanager
 async def open_websocket_server(
-    objects: Objects, limits: Limits, host: str, port: int
+    objects: Objects, limits: Limits, host: str, port: int, clients: Clients | None = None
 ) -> AsyncIterator[WebSocketServer]:
     """Serve Kurento's protocol on `host` and `port` (0: the system chooses) until the block ends.
+
+    Without `clients` no secret is asked for, and the server has no names beside its addresses.
 
     Raises `OSError` where the address cannot be bound.
     """
     listeners = await trio.open_tcp_listeners(port, host=host)
-    server = WebSocketServer(objects, limits, listeners)
+    server = WebSocketServer(objects, limits, listeners, clients or Clients())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         yield server

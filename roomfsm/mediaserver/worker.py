@@ -182,7 +182,9 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
 
 def main() -> None:
     descriptor, index, folder, settings = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The main process ends this one.
+    # The main process ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with socket.socket(fileno=int(descriptor)) as sock:
         decoded = msgspec.json.decode(settings, type=EngineSettings)
         trio.run(serve, sock, int(index), Path(folder), decoded)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MIN_TOKEN = 16
-"""Characters of an inspector's token, at least: shorter ones can be guessed."""
-
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
@@ -15,7 +12,10 @@ class WebSettings:
     inspect: bool = field(default=True, metadata={"help": "whether there is an inspector"})
     inspect_token: str | None = field(
         default=None,
-        metadata={"help": "opens /inspect to whoever knows it; without one it is open to this machine only"},
+        metadata={
+            "help": "opens /inspect to whoever knows it; without one it is open to this machine only",
+            "secret": True,
+        },
     )
     inspect_watchers: int = field(
         default=32, metadata={"help": "inspector pages that are kept up to date at a time"}

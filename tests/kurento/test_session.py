@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trio
@@ -415,6 +416,7 @@ def test_a_request_may_not_outlive_the_media_servers_cache_of_replies() -> None:
 
 @pytest.mark.parametrize("limit", ["event_buffer", "max_message_bytes"])
 def test_a_limit_is_at_least_one(limit: str) -> None:
-    KurentoSettings(**{limit: 1})
+    least: dict[str, Any] = {limit: 1}
+    KurentoSettings(**least)
     with pytest.raises(ValueError, match="at least 1"):
-        KurentoSettings(**{limit: 0})
+        KurentoSettings(**(least | {limit: 0}))

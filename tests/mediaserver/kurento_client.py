@@ -15,12 +15,12 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run
 
-PATIENCE = 10.0
+PATIENCE = 40.0
 """Seconds that any single wait of a test may take."""
 
 
 HANDSHAKE = (
-    b"GET /kurento HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /kurento HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
@@ -128,8 +128,9 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(url: str) -> AsyncIterator[Client]:
-    async with open_websocket_url(url, max_message_size=64 * 1024 * 1024) as websocket:
+async def open_client(url: str, secret: str | None = None) -> AsyncIterator[Client]:
+    headers = [] if secret is None else [(b"Authorization", f"Bearer {secret}".encode())]
+    async with open_websocket_url(url, extra_headers=headers, max_message_size=64 * 1024 * 1024) as websocket:
         client = Client(websocket)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.read)

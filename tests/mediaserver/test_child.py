@@ -162,7 +162,10 @@ async def test_as_a_child_it_says_ready_in_json_and_ends_with_its_parent() -> No
 
 async def test_child_is_ready_and_its_log_is_forwarded() -> None:
     log = Log()
-    async with open_media_server_child(SETTINGS, log.logger) as child, open_client(child.url) as client:
+    async with (
+        open_media_server_child(SETTINGS, log.logger) as child,
+        open_client(child.url, child.secret) as client,
+    ):
         assert child.starts == 1
         await client.send("not json")
         await client.closed()
@@ -180,7 +183,7 @@ async def test_killed_child_is_started_again_at_the_same_address() -> None:
         for starts in (2, 3):
             await dies(child)
             assert (child.starts, child.url) == (starts, url)
-            async with open_client(url) as client:
+            async with open_client(url, child.secret) as client:
                 assert (await client.request("ping"))["result"] == {"value": "pong"}
     died = [entry["status"] for entry in log.entries if entry["event"] == "media server died"]
     assert died == [-signal.SIGKILL, -signal.SIGKILL]
@@ -189,12 +192,12 @@ async def test_killed_child_is_started_again_at_the_same_address() -> None:
 async def test_successor_knows_nothing_of_its_predecessor() -> None:
     """As a Kurento that was restarted (recording 11)."""
     async with open_media_server_child(SETTINGS, Log().logger) as child:
-        async with open_client(child.url) as client:
+        async with open_client(child.url, child.secret) as client:
             before = (await client.request("connect", {}))["result"]
             pipeline = await client.pipeline()
             await dies(child)
             assert (await client.closed())[0] == 1006
-        async with open_client(child.url) as client:
+        async with open_client(child.url, child.secret) as client:
             assert await client.error("connect", sessionId=before["sessionId"]) == (40007, "Invalid session")
             assert (await client.request("connect", {}))["result"]["serverId"] != before["serverId"]
             assert await client.error("describe", object=pipeline) == (40101, f"Object '{pipeline}' not found")

@@ -1,0 +1,86 @@
+"""The names that a server answers to, so that no page can rebind its own name to us.
+
+A browser's same-origin policy compares names. Whoever owns `evil.example` can let that name lead to 127.0.0.1,
+or to an address of somebody's network, after the page has been loaded: the page then talks to the server there
+as to its own origin, and `Origin` equals `Host` (DNS rebinding). Only the name in `Host` gives it away. So a
+server answers to names that it was told are its own, and to what can never be rebound: IP addresses, which no
+DNS is asked for, and the names below `localhost`, which always mean the browser's own machine (RFC 6761 section
+6.3).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+
+_AUTHORITY = re.compile(r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:/?#@\\]+))(?::[0-9]{0,5})?")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_MAX_NAME = 253
+ANY = "*"
+"""In place of a name: whatever the client calls us."""
+
+
+def host_of(authority: str) -> str | None:
+    """The host of `HOST[:PORT]` (RFC 9110 section 7.2): an address, or a name in lower case and ASCII.
+
+    None where it is neither. An IPv6 address is without its brackets, a name without the dot at its end.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return None
+    literal = match["literal"]
+    if literal is not None:
+        return str(ipaddress.IPv6Address(literal)) if is_address(literal) and ":" in literal else None
+    return normal_name(match["name"])
+
+
+def normal_name(name: str) -> str | None:
+    """A host's name as browsers send it: lower case, ASCII (RFC 5890), no dot at the end.
+
+    None where it is no name.
+    """
+    try:
+        ascii_name = name.removesuffix(".").encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return None
+    if len(ascii_name) > _MAX_NAME or not all(map(_LABEL.fullmatch, ascii_name.split("."))):
+        return None
+    return ascii_name
+
+
+def host_setting(text: str) -> str | None:
+    """A setting's name of the server as `answers_to` takes it; None where it is none."""
+    if text == ANY:
+        return text
+    wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
+    normal = normal_name(name)
+    return None if normal is None or is_address(normal) else wildcard + normal
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address as it stands in a URL, IPv6 without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether the host (see `host_of`) is a name that means the machine on which the browser runs."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def answers_to(authority: str, names: Collection[str]) -> bool:
+    """Whether a request for `authority` (a `Host` header, `:authority`, or that of an absolute target) is for us.
+
+    `names`: our own, as `normal_name` gives them; `*.example.org` is every name one label below, `*` every name.
+    """
+    host = host_of(authority)
+    if host is None:
+        return False
+    if is_address(host) or is_loopback_name(host) or ANY in names or host in names:
+        return True
+    _, dot, parent = host.partition(".")
+    return bool(dot) and f"*.{parent}" in names
