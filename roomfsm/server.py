@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import signal
 import ssl
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from roomfsm.door.front_door import FrontDoor
+from roomfsm.door.open_files import connections_possible
 from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
-from roomfsm.signaling.front_door import MAX_HEAD, FrontDoor
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.web.app import create_app
@@ -85,11 +87,15 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             settings.signaling,
             limits_of(settings.signaling, settings.rooms),
         ) as registry,
-        open_http_server(
-            create_app(directory, pool, lambda: len(registry), settings.web), max_head=MAX_HEAD
-        ) as serve_http,
+        open_http_server(create_app(directory, pool, lambda: len(registry), settings.web)) as serve_http,
     ):
-        door = FrontDoor(settings.signaling, registry.serve, serve_http, tls)
+        door = FrontDoor(
+            dataclasses.replace(settings.door, max_connections=_connections(settings)),
+            registry.serve,
+            serve_http,
+            lambda: registry.full,
+            tls,
+        )
         port: int = listeners[0].socket.getsockname()[1]
         async with trio.open_nursery() as connections:
             try:
@@ -100,8 +106,19 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     await _drain(directory, registry)
-                await door.shut()
                 connections.cancel_scope.cancel()
+
+
+def _connections(settings: Settings) -> int:
+    """How many connections there may be, by the settings and by what the system allows."""
+    possible = connections_possible()
+    if possible < settings.signaling.max_sessions:
+        structlog.get_logger().warning(
+            "the limit of open files (ulimit -n) allows fewer connections than --max-sessions",
+            connections=possible,
+            sessions=settings.signaling.max_sessions,
+        )
+    return min(possible, settings.door.max_connections)
 
 
 async def _drain(directory: Directory, registry: Registry) -> None:

@@ -14,10 +14,11 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from roomfsm.door.client_address import networks_of
+from roomfsm.door.settings import DoorSettings
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.signaling.client_address import networks_of
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
 
@@ -83,6 +84,7 @@ class Settings:
     """All settings of the room server."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    door: DoorSettings = field(default_factory=DoorSettings)
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     rooms: RoomSettings = field(default_factory=RoomSettings)
     web: WebSettings = field(default_factory=WebSettings)
@@ -200,7 +202,7 @@ def _check(settings: Settings) -> None:
     ):
         if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
             raise SettingsError(f"{flag}: at least {MIN_SECRET} letters, digits and signs, no spaces")
-    for origin in signaling.allow_origin:
+    for origin in settings.door.allow_origin:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
             raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
     for ice_server in signaling.ice_servers:
@@ -210,7 +212,7 @@ def _check(settings: Settings) -> None:
             if url.startswith("turn") and not (ice_server.username and ice_server.credential):
                 raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
     try:
-        networks_of(signaling.trusted_proxy)
+        networks_of(settings.door.trusted_proxy)
     except ValueError as error:
         raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
 
+from roomfsm.door.settings import DoorSettings
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
@@ -20,12 +21,13 @@ def settings(kurento: str, **changes: Any) -> Settings:
     for name, value in changes.items():
         (part,) = (
             p
-            for p in (ServerSettings, RoomSettings, SignalingSettings, WebSettings)
+            for p in (ServerSettings, DoorSettings, RoomSettings, SignalingSettings, WebSettings)
             if name in {f.name for f in fields(p)}
         )
         parts.setdefault(part, {})[name] = value
     return Settings(
         server=ServerSettings(**parts[ServerSettings]),
+        door=DoorSettings(**parts.get(DoorSettings, {})),
         rooms=RoomSettings(**parts.get(RoomSettings, {})),
         signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
         web=WebSettings(**parts.get(WebSettings, {})),

@@ -1,14 +1,13 @@
-"""One browser's websocket: handshake, Origin, heartbeat, rate and size limits, and how it is closed."""
+"""One browser's websocket: handshake, heartbeat, rate and size limits, and how it is closed."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.codec import Outgoing, error_of
@@ -129,29 +128,21 @@ class Connection:
 
 
 async def serve_websocket(
-    stream: FrameStream,
-    settings: SignalingSettings,
-    *,
-    headers: Mapping[str, str],
-    secure: bool,
-    is_full: Callable[[], bool],
-    on_open: Callable[[Connection], Awaitable[None]],
+    stream: FrameStream, settings: SignalingSettings, on_open: Callable[[Connection], Awaitable[None]]
 ) -> None:
-    """Shake hands and hand the open connection to `on_open`; refuse what may not connect with an HTTP status."""
+    """Answer the handshake that `stream` begins with, and hand the open connection to `on_open`."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.pump)
         try:
             websocket = None
-            with trio.move_on_after(settings.head_timeout):
+            with trio.move_on_after(settings.close_timeout), suppress(ConnectionClosed):
                 request = await wrap_server_stream(
                     nursery,
                     stream,
                     message_queue_size=_QUEUED_MESSAGES,
                     max_message_size=settings.max_message_bytes,
                 )
-                websocket = await _accept(
-                    request, _refuse(request, headers, settings, secure=secure, full=is_full())
-                )
+                websocket = await request.accept(subprotocol=SUBPROTOCOL)
             if websocket is not None:
                 await on_open(Connection(websocket, stream, settings))
         finally:
@@ -160,57 +151,3 @@ async def serve_websocket(
                 await stream.linger()
             await stream.shut()
             nursery.cancel_scope.cancel()
-
-
-async def _accept(request: WebSocketRequest, refusal: tuple[int, str] | None) -> WebSocketConnection | None:
-    """Answer the handshake; None if it was refused, or came to nothing."""
-    with suppress(ConnectionClosed):
-        if refusal is None:
-            return await request.accept(subprotocol=SUBPROTOCOL)
-        status, why = refusal
-        _log.info("websocket refused", status=status, why=why)
-        await request.reject(status, body=f"{why}\n".encode())
-    return None
-
-
-def _refuse(
-    request: WebSocketRequest,
-    headers: Mapping[str, str],
-    settings: SignalingSettings,
-    *,
-    secure: bool,
-    full: bool,
-) -> tuple[int, str] | None:
-    """HTTP status and reason if the handshake is to be refused (RFC 6455 section 4.2.2)."""
-    origin, host = headers.get("origin"), headers.get("host", "")
-    if not origin_allowed(origin, host, settings.allow_origin, secure=secure):
-        return 403, "this page's origin may not connect (see --allow-origin)"
-    if SUBPROTOCOL not in request.proposed_subprotocols:
-        return 400, f"the websocket subprotocol {SUBPROTOCOL} is needed"
-    if full:
-        return 503, "the server is full"
-    return None
-
-
-def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], *, secure: bool) -> bool:
-    """Whether a page of `origin` may connect to us as `host` (RFC 6454, RFC 6455 section 10.2).
-
-    No origin: not a browser, which is the only one that the check protects. The scheme is not compared with
-    our own, because a proxy may have taken off the TLS; a page without TLS may not connect over TLS, though.
-    """
-    if origin is None:
-        return True
-    if "*" in allowed or origin in allowed:
-        return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    if secure and parts.scheme != "https":
-        return False
-    return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
-
-
-def _with_port(netloc: str, scheme: str) -> str:
-    default = ":443" if scheme == "https" else ":80"
-    return netloc.lower().removesuffix(default)

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import structlog
 import trio
 
+from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
 from roomfsm.rooms.directory import Directory
 from roomfsm.signaling.connection import Connection, serve_websocket
 from roomfsm.signaling.frame_stream import FrameStream
-from roomfsm.signaling.front_door import RequestHead, Transport
 from roomfsm.signaling.session import Session
 from roomfsm.signaling.settings import SignalingSettings
 
@@ -39,22 +39,20 @@ class Registry:
     def __len__(self) -> int:
         return len(set(self._by_token.values()))
 
-    async def serve(self, transport: Transport, head: RequestHead) -> None:
+    @property
+    def full(self) -> bool:
+        """Whether nobody more may connect."""
+        return self._closing or len(self._serving) >= self.settings.max_sessions
+
+    async def serve(self, transport: Transport, upgrade: Upgrade) -> None:
         """Serve one websocket, from its handshake on."""
         stream = FrameStream(
             transport,
-            head.read,
+            upgrade.read,
             outbox_messages=self.settings.outbox_messages,
             outbox_bytes=self.settings.outbox_bytes,
         )
-        await serve_websocket(
-            stream,
-            self.settings,
-            headers=head.headers,
-            secure=isinstance(transport, trio.SSLStream),
-            is_full=lambda: self._closing or len(self._serving) >= self.settings.max_sessions,
-            on_open=self._serve_open,
-        )
+        await serve_websocket(stream, self.settings, self._serve_open)
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token may resume."""

@@ -1,4 +1,4 @@
-"""Limits and times of the front door, websockets and sessions."""
+"""Limits and times of websockets and sessions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ from roomfsm.protocol.server import IceServer
 class SignalingSettings:
     """What one browser may send and how long it may be silent; times in seconds."""
 
-    allow_origin: tuple[str, ...] = field(
-        default=(),
-        metadata={"help": "origin of pages, beside our own, that may connect, as https://host; '*' is any"},
-    )
     ice_servers: tuple[IceServer, ...] = field(
         default=(),
         metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential"},
-    )
-    trusted_proxy: tuple[str, ...] = field(
-        default=(),
-        metadata={"help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8"},
     )
     max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
     max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
@@ -41,9 +33,6 @@ class SignalingSettings:
     )
     resume_window: float = field(
         default=30.0, metadata={"help": "seconds in which a lost connection may be resumed", "zero": True}
-    )
-    head_timeout: float = field(
-        default=10.0, metadata={"help": "seconds that a client may take for a request head, or a TLS handshake"}
     )
     close_timeout: float = field(
         default=1.0, metadata={"help": "seconds that a browser may take to close its side of a websocket"}

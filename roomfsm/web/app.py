@@ -17,13 +17,6 @@ from roomfsm.web.inspect import create_inspector
 from roomfsm.web.settings import WebSettings
 
 _SERVED = frozenset({".html", ".js", ".css", ".svg", ".png", ".ico"})
-_HEADERS = {
-    # No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run.
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def client_folder() -> Path:
@@ -39,11 +32,6 @@ def create_app(
     """The application over the running parts."""
     app = QuartTrio(__name__, static_folder=None)
     folder = client_folder()
-
-    @app.after_request
-    async def secure(response: Response) -> Response:
-        response.headers.update(_HEADERS)
-        return response
 
     async def page(file: str = "index.html", *, found: bool = True) -> Response:
         # A page that is not found has its words sent again each time: without them 404 would show nothing.

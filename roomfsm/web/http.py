@@ -1,42 +1,84 @@
-"""HTTP over streams that the front door accepted: hypercorn's server for one connection, and its lifespan."""
+"""The application behind the front door: hypercorn speaks ASGI to it, for one request at a time.
+
+The front door frames requests and answers, judges and bounds them (`roomfsm.door.conversation`); hypercorn's
+`HTTPStream` makes of one request what ASGI wants to see, starts the application's task, and checks what it
+answers. hypercorn's own protocol of a connection is not used: it closes a connection in the task of the
+application, which quart-trio cancels as soon as it hears that the request has ended; so nothing was ever closed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.protocol.events import Body, EndBody, Event, Request, Response, StreamClosed
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState, LifespanState
 from quart_trio import QuartTrio
 
+from roomfsm.door.conversation import Exchange, ServeHttp
+
+_STREAM = 1
+"""hypercorn numbers the streams of a connection; ours has one at a time."""
+
 
 @asynccontextmanager
-async def open_http_server(
-    app: QuartTrio, *, max_head: int
-) -> AsyncIterator[Callable[[trio.abc.Stream], Awaitable[None]]]:
-    """Start the application; gives what serves HTTP/1.1 on one stream until it closes.
-
-    `max_head` is the longest request head in bytes; a longer one is answered 400.
-    """
+async def open_http_server(app: QuartTrio) -> AsyncIterator[ServeHttp]:
+    """Start the application; gives what has one request answered by it."""
     config = Config()
-    config.h11_max_incomplete_size = max_head
-    config.include_server_header = False
     config.accesslog = None
     wrapper = ASGIWrapper(app)
     state: LifespanState = {}
     context = WorkerContext(None)
     lifespan = Lifespan(wrapper, config, state)
 
-    async def serve(stream: trio.abc.Stream) -> None:
-        # What it asks of a stream beyond trio's interface, the front door's stream has.
-        transport: Any = stream
-        await TCPServer(wrapper, config, context, ConnectionState(state.copy()), transport).run()
+    async def serve(exchange: Exchange) -> None:
+        over = trio.Event()
+
+        async def answer(event: Event) -> None:
+            match event:
+                case Response():
+                    await exchange.send(h11.Response(status_code=event.status_code, headers=event.headers))
+                case Body():
+                    await exchange.send(h11.Data(event.data))
+                case EndBody():
+                    await exchange.send(h11.EndOfMessage())
+                case StreamClosed():
+                    over.set()
+
+        async def feed() -> None:
+            while (data := await exchange.receive()) is not None:
+                await stream.handle(Body(_STREAM, data) if data else EndBody(_STREAM))
+            await stream.handle(StreamClosed(_STREAM))
+            over.set()
+
+        head = exchange.head
+        async with TaskGroup() as group:
+            stream = HTTPStream(
+                wrapper, config, context, group, exchange.secure, exchange.client, exchange.server, answer, _STREAM
+            )
+            await stream.handle(
+                Request(
+                    stream_id=_STREAM,
+                    headers=list(head.fields),
+                    http_version=head.version,
+                    method=head.method,
+                    raw_path=head.target.encode("ascii"),
+                    state=ConnectionState(state.copy()),
+                )
+            )
+            # The application's task is the group's; it ends by itself once the stream is closed.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(feed)
+                await over.wait()
+                nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         await nursery.start(lifespan.handle_lifespan)

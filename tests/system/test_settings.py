@@ -58,7 +58,7 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
 
 def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
     given = ("10.0.0.0/8", "2001:db8::/32", "127.0.0.1")
-    assert load({"trusted_proxy": given}, {}).signaling.trusted_proxy == given
+    assert load({"trusted_proxy": given}, {}).door.trusted_proxy == given
     for wrong in ("proxy.example", "10.0.0.0/33", ""):
         with pytest.raises(SettingsError, match="--trusted-proxy"):
             load({"trusted_proxy": (wrong,)}, {})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
+from inspect import signature
 
 import pytest
 import trio
+from hypercorn.protocol.http_stream import HTTPStream
 
 from tests.protocol_client import open_client
 from tests.serving import serving
@@ -130,5 +132,8 @@ async def test_a_connection_is_kept_for_the_next_request(media_server: str) -> N
 
 
 def test_the_canary_of_hypercorns_inside() -> None:
-    """hypercorn 0.18.0: `open_http_server` builds on its TCPServer, WorkerContext and Lifespan."""
+    """hypercorn 0.18.0: `open_http_server` builds on its HTTPStream, TaskGroup, WorkerContext and Lifespan."""
     assert version("hypercorn") == "0.18.0"
+    assert list(signature(HTTPStream).parameters) == [
+        "app", "config", "context", "task_group", "ssl", "client", "server", "send", "stream_id",
+    ]  # fmt: skip

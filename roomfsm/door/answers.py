@@ -1,0 +1,66 @@
+"""What the front door answers by itself, and the headers that all answers have, whoever gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+
+import h11
+
+type Fields = tuple[tuple[str, str], ...]
+
+_ALL_ANSWERS: Fields = (
+    # No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run.
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+RETRY: Fields = (("Retry-After", "5"),)
+"""What belongs to 503: seconds after which to ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the front door's own: a status, a sentence that says why, and headers that belong to it."""
+
+    status: int
+    why: str = ""
+    fields: Fields = ()
+
+    def events(self, *, with_body: bool = True) -> tuple[h11.Response | h11.Data | h11.EndOfMessage, ...]:
+        """As HTTP, without the body if HEAD asked; the connection is closed after it."""
+        fields: list[tuple[str, str]] = [*self.fields, ("Connection", "close")]
+        parts: list[h11.Data] = []
+        if self.why:
+            body = f"{self.why}\n".encode()
+            fields += [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+            if with_body:
+                parts.append(h11.Data(body))
+        return h11.Response(status_code=self.status, headers=fields), *parts, h11.EndOfMessage()
+
+
+def dressed(response: h11.Response, *, last: bool = False) -> h11.Response:
+    """The response with what all have: the date, and how browsers are to treat what comes from us.
+
+    `last`: it is the last of its connection.
+    """
+    there = {name for name, _ in response.headers}
+    more: Fields = (("Date", formatdate(usegmt=True)), *_ALL_ANSWERS)
+    fields = [*response.headers.raw_items()]
+    if last:
+        fields.append((b"Connection", b"close"))
+    fields += [(name.encode(), value.encode()) for name, value in more if name.lower().encode() not in there]
+    return h11.Response(status_code=response.status_code, headers=fields, reason=_reason(response.status_code))
+
+
+def _reason(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""

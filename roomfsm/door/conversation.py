@@ -1,0 +1,375 @@
+"""One connection's conversation in HTTP/1.1: request after request, each judged alike, until one side ends it.
+
+One task reads the heads and has each request answered before it looks at the next one; so requests that were sent
+ahead ("pipelined") wait, and are answered in their order. h11 keeps the state of the protocol; what is ours is
+who waits how long for what. A connection goes on after an answer only if both sides are done with the request; a
+body that nobody read, an answer that broke off or that we gave at the door ends it.
+
+While an answer is given, the reader goes on: it feeds the body to whoever answers, and afterwards notices that
+the client has gone, without which an answer that never ends by itself (server-sent events) would never be ended.
+
+We close in such an order that the answer arrives: a socket closed with unread bytes in it resets the connection,
+and the reset may overtake what was sent. So we say that we are done, read and drop what still comes for a moment,
+and close then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import h11
+import structlog
+import trio
+
+from roomfsm.door.answers import RETRY, Answer, dressed
+from roomfsm.door.client_address import Network, bound_key, client_address
+from roomfsm.door.judge import Circumstances, Course, RequestHead, body_too_long, judge
+from roomfsm.door.settings import DoorSettings
+from roomfsm.door.tally import Tally
+from roomfsm.protocol import SUBPROTOCOL
+
+_log = structlog.get_logger()
+
+_READ = 16_384
+_WRITTEN_AT_ONCE = 65_536
+_LINGER = 1.0
+"""Seconds that a client has to close its side, or to read the answer to a request whose body nobody read."""
+
+_REFUSALS = 400
+_HEAD_TOO_LONG = 431
+_NOT_IMPLEMENTED = 501
+
+type Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+type Address = tuple[str, int]
+
+
+type Waiting = dict[trio.CancelScope, None]
+"""Connections that wait for a client to say something, the oldest first: they make room for others if need be."""
+
+
+@contextmanager
+def patience(waiting: Waiting, seconds: float) -> Iterator[trio.CancelScope]:
+    """Wait so long at most for a client, and no longer once the place is needed for others."""
+    with trio.move_on_after(seconds) as scope:
+        waiting[scope] = None
+        try:
+            yield scope
+        finally:
+            waiting.pop(scope, None)
+
+
+class Exchange(Protocol):
+    """One request, and its answer to come, as whoever answers it sees it."""
+
+    @property
+    def head(self) -> RequestHead:
+        """The head of the request."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether it came over TLS."""
+
+    @property
+    def client(self) -> Address:
+        """Address of the client, and the port at the other end of the connection."""
+
+    @property
+    def server(self) -> Address:
+        """Our own address and port of this connection."""
+
+    async def receive(self) -> bytes | None:
+        """Some of the body, or `b""` once at its end. After that it waits until the client has gone: None."""
+
+    async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        """Send the next part of the answer. A client that has gone is no error: `receive` tells of it."""
+
+
+type ServeHttp = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A connection as it was accepted, and the addresses of its two ends."""
+
+    transport: Transport
+    peer: Address
+    here: Address
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS ends here."""
+        return isinstance(self.transport, trio.SSLStream)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request for a websocket, which ended a conversation."""
+
+    head: RequestHead
+    client: str
+    """The client's address."""
+    read: bytes
+    """What was read: the request, in the form that the websocket's own parser takes it, and what came after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all conversations have in common."""
+
+    settings: DoorSettings
+    trusted: Sequence[Network]
+    """Where proxies are whose word about their clients is believed."""
+    serve_http: ServeHttp
+    is_full: Callable[[], bool]
+    """Whether there are as many websockets as may be."""
+    bodies: Tally
+    """Bytes of bodies, by addresses."""
+    waiting: Waiting = field(default_factory=dict)
+
+
+class Conversation:
+    """Reads the requests of one visitor and has them answered."""
+
+    def __init__(self, visitor: Visitor, shared: Shared) -> None:
+        self.visitor = visitor
+        self.shared = shared
+        self._settings = shared.settings
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.settings.max_head_bytes)
+        self._requests = 0
+        self._ended = False
+        """Whether the client says no more: it closed its side."""
+        self._gone = False
+        """Whether the client hears no more: the connection is broken, or was given up."""
+
+    async def run(self) -> Upgrade | None:
+        """Until the connection is to be closed (None), or becomes a websocket."""
+        while True:
+            request = await self._next_request()
+            if request is None:
+                return None
+            if isinstance(request, Answer):
+                await self._answer(request, None, self.visitor.peer[0])
+                return None
+            self._requests += 1
+            head = RequestHead.of(request)
+            client = client_address(self.visitor.peer[0], head.headers, self.shared.trusted)
+            verdict = judge(
+                head, Circumstances(self.visitor.secure, client, self.shared.is_full()), self._settings
+            )
+            if isinstance(verdict, Answer):
+                await self._answer(verdict, head, client)
+                return None
+            if verdict is Course.WEBSOCKET:
+                return Upgrade(head, client, _handshake(head) + self._http.trailing_data[0])
+            await self._serve(head, client)
+            if self._gone or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                return None
+            self._http.start_next_cycle()
+
+    async def close(self) -> None:
+        """Say that there will be no more, and give what was said the time to arrive."""
+        transport = self.visitor.transport
+        with trio.move_on_after(_LINGER):
+            try:
+                if isinstance(transport, trio.SocketStream):
+                    await transport.send_eof()
+                # TLS cannot be closed on our side alone; there the length of the answer tells that it is whole.
+                if isinstance(transport, trio.SocketStream) or self._http.their_state is not h11.DONE:
+                    while not self._gone and await transport.receive_some(_READ):
+                        pass
+                await transport.aclose()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+
+    async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage | h11.InformationalResponse) -> None:
+        """Send the next part of an answer, unless the client has gone."""
+        if self._gone:
+            return
+        if isinstance(event, h11.Response):
+            event = dressed(event, last=self._requests >= self._settings.max_connection_requests)
+        try:
+            data = self._http.send(event)
+        except h11.LocalProtocolError as error:
+            _log.warning("answer broken off", why=str(error))
+            await self._give_up()
+            return
+        await self._write(data or b"")
+
+    async def next_of_body(self) -> h11.Data | h11.EndOfMessage | None:
+        """The next part of the request's body; None if the client has gone. Raises `h11.RemoteProtocolError`."""
+        if self._http.they_are_waiting_for_100_continue:
+            await self.send(h11.InformationalResponse(status_code=100, headers=[]))
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            await self._read()
+            if self._gone:
+                return None
+        return event if isinstance(event, h11.Data | h11.EndOfMessage) else None
+
+    async def wait_until_gone(self) -> None:
+        """Until the client has gone. It may send its next requests meanwhile, as long as a head may be."""
+        while not self._gone and not self._ended:
+            if len(self._http.trailing_data[0]) > self._settings.max_head_bytes:
+                await trio.sleep_forever()
+            await self._read()
+        if not self._gone:
+            # It may have closed its own side only, and still read an answer that is under way.
+            await trio.sleep(_LINGER)
+
+    async def _serve(self, head: RequestHead, client: str) -> None:
+        exchange = _Exchange(self, head, client)
+        try:
+            await self.shared.serve_http(exchange)
+        finally:
+            exchange.release()
+        if exchange.objection is not None and self._http.our_state is h11.SEND_RESPONSE:
+            await self._answer(exchange.objection, head, client)
+
+    async def _answer(self, answer: Answer, head: RequestHead | None, client: str) -> None:
+        if answer.status >= _REFUSALS:
+            _log.info("request refused", status=answer.status, why=answer.why, client=client)
+        for event in answer.events(with_body=head is None or head.method != "HEAD"):
+            await self.send(event)
+
+    async def _next_request(self) -> h11.Request | Answer | None:
+        """The next request, or the answer to what is none; None if nothing comes."""
+        settings = self._settings
+        if not self._http.trailing_data[0]:
+            with patience(
+                self.shared.waiting, settings.keep_alive_timeout if self._requests else settings.head_timeout
+            ):
+                await self._read()
+            if not self._ended and not self._http.trailing_data[0]:
+                return None
+        # Out of patience, it gives None.
+        with patience(self.shared.waiting, settings.head_timeout):
+            return await self._read_head()
+
+    async def _read_head(self) -> h11.Request | Answer | None:
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                await self._read()
+                if self._gone:
+                    return None
+        except h11.RemoteProtocolError as error:
+            return _malformed(error)
+        if not isinstance(event, h11.Request):
+            return None
+        too_long = _length(event) > self._settings.max_head_bytes
+        return Answer(431, "The head of the request is too long.") if too_long else event
+
+    async def _read(self) -> None:
+        try:
+            data = await self.visitor.transport.receive_some(_READ)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._gone = True
+            return
+        self._ended = not data
+        self._http.receive_data(bytes(data))
+
+    async def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        for start in range(0, len(view), _WRITTEN_AT_ONCE):
+            with trio.move_on_after(self._settings.send_timeout) as scope:
+                try:
+                    await self.visitor.transport.send_all(view[start : start + _WRITTEN_AT_ONCE])
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self._gone = True
+                    return
+            if scope.cancelled_caught:
+                await self._give_up()
+                return
+
+    async def _give_up(self) -> None:
+        self._gone = True
+        await trio.aclose_forcefully(self.visitor.transport)
+
+
+class _Exchange:
+    """The bounds of one request's body, over the conversation that it is part of."""
+
+    def __init__(self, conversation: Conversation, head: RequestHead, client: str) -> None:
+        visitor = conversation.visitor
+        self.head = head
+        self.secure = visitor.secure
+        self.client: Address = (client, visitor.peer[1])
+        self.server = visitor.here
+        self.objection: Answer | None = None
+        """What the request is answered at the door, after all, if no other answer has begun."""
+        self._conversation = conversation
+        self._settings = conversation.shared.settings
+        self._bodies = conversation.shared.bodies
+        self._key = bound_key(client)
+        self._size = 0
+        self._whole = False
+        self._deadline = trio.current_time() + self._settings.body_timeout
+
+    async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        await self._conversation.send(event)
+
+    async def receive(self) -> bytes | None:
+        if self._whole:
+            await self._conversation.wait_until_gone()
+            return None
+        try:
+            with trio.move_on_at(self._deadline) as scope:
+                event = await self._conversation.next_of_body()
+        except h11.RemoteProtocolError as error:
+            self.objection = _malformed(error)
+            return None
+        if scope.cancelled_caught:
+            self.objection = Answer(408, "The body of the request took too long.")
+            return None
+        if isinstance(event, h11.Data):
+            return self._take(bytes(event.data))
+        self._whole = event is not None
+        return b"" if self._whole else None
+
+    def release(self) -> None:
+        """The body is not held any more."""
+        self._bodies.give_back(self._key, self._size)
+        self._size = 0
+
+    def _take(self, data: bytes) -> bytes | None:
+        if self._size + len(data) > self._settings.max_body_bytes:
+            self.objection = body_too_long(self._settings)
+        elif not self._bodies.take(self._key, len(data)):
+            self.objection = Answer(503, "Too much is being sent to the server.", RETRY)
+        else:
+            self._size += len(data)
+            return data
+        return None
+
+
+def _malformed(error: h11.RemoteProtocolError) -> Answer:
+    """h11's own words are not passed on: they repeat what was sent."""
+    if error.error_status_hint == _HEAD_TOO_LONG:
+        return Answer(_HEAD_TOO_LONG, "The head of the request is too long.")
+    if error.error_status_hint == _NOT_IMPLEMENTED:
+        return Answer(_NOT_IMPLEMENTED, "The only transfer coding is chunked.")
+    return Answer(400, "This is not HTTP/1.1.")
+
+
+def _length(request: h11.Request) -> int:
+    """Bytes of a head as it was sent, but for optional spaces."""
+    line = len(request.method) + len(request.target) + len("  HTTP/1.1\r\n")
+    return line + sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers) + len("\r\n")
+
+
+def _handshake(head: RequestHead) -> bytes:
+    """A request for a websocket that the judge let pass, with what RFC 6455 section 4.2.1 needs and no more.
+
+    Extensions are left out, so that none is agreed to.
+    """
+    lines = (
+        f"GET {head.target} HTTP/1.1",
+        f"Host: {head.headers.get('host') or 'localhost'}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        f"Sec-WebSocket-Key: {head.headers['sec-websocket-key']}",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
+    )
+    return "\r\n".join((*lines, "", "")).encode("ascii")

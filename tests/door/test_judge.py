@@ -1,0 +1,125 @@
+"""Given the head of a request, whatever its place in a connection, then one course or one answer."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+
+from roomfsm.door.answers import Answer
+from roomfsm.door.judge import Circumstances, Course, RequestHead, judge
+from roomfsm.door.settings import DoorSettings
+
+_HERE = Circumstances(secure=False, client="192.0.2.1", full=False)
+_UPGRADE = {
+    "Host": "rooms.example",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol": "roomfsm.v1",
+}
+
+
+def head(start: str, *fields: tuple[str, str]) -> RequestHead:
+    """A head as h11 reads it."""
+    method, target, version = start.split(" ")
+    lines = (f"{method} {target} HTTP/{version}", *(f"{name}: {value}" for name, value in fields), "", "")
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data("\r\n".join(lines).encode("latin-1"))
+    event = connection.next_event()
+    assert isinstance(event, h11.Request)
+    return RequestHead.of(event)
+
+
+def verdict(start: str, *fields: tuple[str, str], circumstances: Circumstances = _HERE) -> Course | int:
+    """What the judge says, of an answer its status."""
+    found = judge(head(start, *fields), circumstances, DoorSettings())
+    return found.status if isinstance(found, Answer) else found
+
+
+HOST = ("Host", "rooms.example")
+
+
+@pytest.mark.parametrize(
+    ("start", "fields", "expected"),
+    [
+        ("GET / 1.1", [HOST], Course.APPLICATION),
+        ("GET / 1.0", [], Course.APPLICATION),
+        ("BREW /r/blue?x=1 1.1", [HOST], Course.APPLICATION),
+        ("GET http://rooms.example/r/blue 1.1", [HOST], Course.APPLICATION),
+        ("GET http://rooms.example 1.1", [HOST], Course.APPLICATION),
+        ("GET / 1.1", [("Host", "")], Course.APPLICATION),
+        ("GET / 1.1", [("Host", "[2001:db8::1]:8080")], Course.APPLICATION),
+        ("GET / 1.1", [HOST, ("Upgrade", "TLS/1.0"), ("Connection", "Upgrade")], Course.APPLICATION),
+        # Without "Connection: upgrade" the header is not meant for us (RFC 9110 section 7.8).
+        ("GET / 1.1", [HOST, ("Upgrade", "websocket")], Course.APPLICATION),
+        ("GET / 1.1", [HOST, ("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")], 404),
+        ("PRI * 2.0", [], 505),
+        ("GET / 1.1", [HOST, ("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings")], 505),
+        ("GET /ws 1.1", [HOST, ("Upgrade", "h2c, websocket"), ("Connection", "Upgrade")], 505),
+        ("GET / 0.9", [HOST], 505),
+        ("POST / 1.1", [HOST, ("Content-Length", "1"), ("Transfer-Encoding", "chunked")], 400),
+        ("POST / 1.0", [HOST, ("Transfer-Encoding", "chunked")], 400),
+        ("POST / 1.1", [HOST, ("Content-Length", "1048576")], Course.APPLICATION),
+        ("POST / 1.1", [HOST, ("Content-Length", "1048577")], 413),
+        ("POST / 1.1", [HOST, ("Content-Length", "9" * 20)], 413),
+        ("GET / 1.1", [HOST, ("Origin", "http://rooms.example"), ("Origin", "http://rooms.example")], 400),
+        ("OPTIONS * 1.1", [HOST], 204),
+        ("GET * 1.1", [HOST], 400),
+        ("GET rooms.example/ 1.1", [HOST], 400),
+        ("GET http:/// 1.1", [HOST], 400),
+        ("GET ftp://rooms.example/ 1.1", [HOST], 400),
+        ("CONNECT rooms.example:443 1.1", [HOST], 405),
+        ("TRACE / 1.1", [HOST], 405),
+        ("GET / 1.1", [("Host", "rooms.example/ws")], 400),
+        ("GET / 1.1", [("Host", "user@rooms.example")], 400),
+        ("GET / 1.1", [("Host", "r\xf6oms.example")], 400),
+        ("GET http://user@rooms.example/ 1.1", [HOST], 400),
+        ("GET / 1.1", [("Host", "[::1")], 400),
+        ("POST / 1.1", [HOST, ("Expect", "100-continue")], Course.APPLICATION),
+        ("POST / 1.1", [HOST, ("Expect", "tea")], 417),
+        ("GET /ws 1.1", [HOST], 426),
+        ("HEAD /ws 1.1", [HOST], 426),
+    ],
+)
+def test_the_course_of_a_request(start: str, fields: list[tuple[str, str]], expected: Course | int) -> None:
+    assert verdict(start, *fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "changes", "expected"),
+    [
+        ("GET /ws 1.1", {}, Course.WEBSOCKET),
+        ("GET /ws?x=1 1.1", {}, Course.WEBSOCKET),
+        ("GET ws://rooms.example/ws 1.1", {}, 400),
+        ("GET http://rooms.example/ws 1.1", {"Origin": "http://rooms.example"}, Course.WEBSOCKET),
+        ("GET /ws 1.1", {"Connection": "keep-alive, upgrade"}, Course.WEBSOCKET),
+        ("GET /ws 1.1", {"Upgrade": "WebSocket"}, Course.WEBSOCKET),
+        ("GET /ws 1.1", {"Sec-WebSocket-Protocol": "other, roomfsm.v1"}, Course.WEBSOCKET),
+        ("GET /ws 1.1", {"Origin": "http://rooms.example"}, Course.WEBSOCKET),
+        ("GET /ws 1.1", {"Origin": "https://rooms.example"}, Course.WEBSOCKET),
+        ("GET /other 1.1", {}, 404),
+        ("GET /ws/ 1.1", {}, 404),
+        ("GET /ws 1.1", {"Sec-WebSocket-Version": "8"}, 426),
+        ("POST /ws 1.1", {}, 400),
+        ("GET /ws 1.0", {}, 400),
+        ("GET /ws 1.1", {"Content-Length": "1"}, 400),
+        ("GET /ws 1.1", {"Connection": "close"}, 400),
+        ("GET /ws 1.1", {"Sec-WebSocket-Key": "short"}, 400),
+        ("GET /ws 1.1", {"Origin": "http://evil.example"}, 403),
+        ("GET /ws 1.1", {"Origin": "null"}, 403),
+        ("GET /ws 1.1", {"Origin": "http://["}, 403),
+        ("GET /ws 1.1", {"Sec-WebSocket-Protocol": "roomfsm.v2"}, 400),
+    ],
+)
+def test_the_course_of_a_handshake(start: str, changes: dict[str, str], expected: Course | int) -> None:
+    assert verdict(start, *{**_UPGRADE, **changes}.items()) == expected
+
+
+def test_a_full_server_and_a_page_without_tls_are_circumstances() -> None:
+    fields = {**_UPGRADE, "Origin": "http://rooms.example"}.items()
+    full = Circumstances(secure=False, client="192.0.2.1", full=True)
+    secure = Circumstances(secure=True, client="192.0.2.1", full=False)
+    assert verdict("GET /ws 1.1", *fields, circumstances=full) == 503
+    assert verdict("GET / 1.1", HOST, circumstances=full) is Course.APPLICATION
+    assert verdict("GET /ws 1.1", *fields, circumstances=secure) == 403
