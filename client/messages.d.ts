@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'too_many_candidates'
   | 'sdp_invalid'
   | 'media_unavailable'
+  | 'media_full'
   | 'media_failed'
   | 'ended'
   | 'session_unknown'
@@ -320,7 +321,7 @@ export type StreamEnded = {
   type: 'streamEnded';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** unpublished, left, failed, media_lost (its presenter should publish again), media_unavailable, or why the room closes */
+  /** unpublished, left, failed, media_lost (its presenter should publish again), media_unavailable, media_full, or why the room closes */
   reason: string;
   ref?: Ref;
 };

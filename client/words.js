@@ -26,6 +26,7 @@ const REFUSALS = {
   too_many_candidates: 'The browser offered more network paths than the server takes.',
   sdp_invalid: 'The server cannot use what the browser offered.',
   media_unavailable: 'No media server can be reached at the moment.',
+  media_full: 'The media servers carry as many streams as they can. Try again later.',
   media_failed: 'The media server could not do this.',
   ended: 'It ended before it began.',
   session_unknown: 'The earlier session is over.',
@@ -36,6 +37,7 @@ const REFUSALS = {
 const FAILURES = {
   media_lost: 'the media server lost it',
   media_unavailable: 'no media server can be reached at the moment',
+  media_full: 'the media servers carry as many streams as they can',
   failed: 'the media server could not keep it going',
   no_media_path: 'no network path to the media server was found',
   ice_servers: 'the browser cannot use the STUN or TURN servers that this server names (its operator can mend that)',

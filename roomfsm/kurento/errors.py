@@ -27,6 +27,10 @@ class MediaServerUnavailable(MediaServerError):
     """No media server became ready in time."""
 
 
+class MediaServersFull(MediaServerUnavailable):
+    """Every media server that is ready refused for want of threads or file descriptors."""
+
+
 class RequestTimedOut(MediaServerError):
     """The media server did not answer in time; whether it carried the request out is unknown."""
 
@@ -117,6 +121,12 @@ class TagUnknown(KurentoError):
     """The object has no tag of that key."""
 
     CODE = 40110
+
+
+class KeyframeRefused(KurentoError):
+    """No keyframe can be asked for at this endpoint: no video has reached it yet."""
+
+    CODE = 40111
 
 
 class SdpInvalid(KurentoError):

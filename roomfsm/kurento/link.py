@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import trio
 
-from roomfsm.jsonrpc import Message, Notification, Response
+from roomfsm.jsonrpc import Message, Notification, Params, Response
 from roomfsm.kurento.connection import Connection, open_connection
 from roomfsm.kurento.errors import ConnectionLost, KurentoError, SessionInvalid
 from roomfsm.kurento.session import Session
@@ -65,7 +65,7 @@ class Link:
         with trio.move_on_after(self._settings.release_timeout, shield=True):
             if self._connection is not None and self.session is not None:
                 try:
-                    await self._connection.call("closeSession", {"sessionId": self.session.session_id})
+                    await self._connection.call("closeSession", closing(self.session.session_id))
                 except (ConnectionLost, KurentoError) as error:
                     _log.warning("kurento.session_not_closed", url=self.url, error=str(error))
                 else:
@@ -108,7 +108,7 @@ class Link:
         if self._unclosed is not None:
             # Its objects would otherwise live on for one or two periods of Kurento's garbage collector.
             with suppress(KurentoError):
-                await connection.call("closeSession", {"sessionId": self._unclosed})
+                await connection.call("closeSession", closing(self._unclosed))
             self._unclosed = None
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
@@ -140,6 +140,16 @@ class Link:
             _log.warning("kurento.session_lost", url=self.url, session=self.session.session_id, reason=reason)
             self.session.lose(reason)
             self.session = None
+
+
+def closing(session_id: str) -> Params:
+    """The params of a `closeSession` that releases all that was made in the session.
+
+    Without `release` Kurento keeps whatever another session holds too, and a session holds all that it ever looked
+    at: one monitor that asks for `getPipelines` would keep the pipelines of every room server that ended. For the
+    same reason a session closed like this must never have looked at what others made.
+    """
+    return {"sessionId": session_id, "release": True}
 
 
 def _member(result: Any, name: str) -> str:

@@ -23,13 +23,15 @@ _log = structlog.get_logger(__name__)
 class BandwidthLimits:
     """Limits of an endpoint's video in kbit/s; None keeps the media server's default, 0 is no limit.
 
-    Kurento's defaults are 500 for `max_video_send` and 100 for `min_video_send`. They cannot change once
-    the endpoint is negotiated.
+    Kurento's defaults are 500 for `max_video_send` and 100 for `min_video_send`. `remb_on_connect` is what the
+    browser is told at first that it may send, in bit/s; Kurento's default of 300000 keeps a camera small and
+    blurred for its first ten seconds. None of them can change once the endpoint is negotiated.
     """
 
     max_video_recv: int | None = None
     min_video_send: int | None = None
     max_video_send: int | None = None
+    remb_on_connect: int | None = None
 
     def operations(self) -> Iterator[tuple[str, Params]]:
         """The operations of WebRtcEndpoint that set them."""
@@ -40,6 +42,8 @@ class BandwidthLimits:
         ):
             if value is not None:
                 yield f"set{name}", {f"m{name[1:]}": value}
+        if self.remb_on_connect is not None:
+            yield "setRembParams", {"rembParams": {"rembOnConnect": self.remb_on_connect}}
 
 
 class MediaPipeline:
@@ -163,7 +167,10 @@ class WebRtcEndpoint:
         return bool(await self._invoke("isMediaFlowingOut", {"mediaType": media_type}))
 
     async def request_keyframe(self) -> None:
-        """Ask the source of this endpoint's video for a keyframe."""
+        """Ask the source of this endpoint's video for a keyframe.
+
+        Raises `KeyframeRefused` where no video has reached this endpoint yet (`MediaFlowInStateChanged`).
+        """
         await self._invoke("requestKeyframe")
 
     async def stats(self) -> Mapping[str, Any]:

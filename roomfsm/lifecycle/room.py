@@ -29,6 +29,7 @@ class RoomFacts:
 _ENDPOINT_FAILURES = (
     ErrorCode.SDP_INVALID,
     ErrorCode.MEDIA_UNAVAILABLE,
+    ErrorCode.MEDIA_FULL,
     ErrorCode.MEDIA_FAILED,
     ErrorCode.ENDED,
 )
@@ -194,7 +195,7 @@ ROOM: Table[RoomFacts] = Table(
         "back": "the connection is back: the session was resumed",
         "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
-        "media_lost": "the media server lost the broadcast, or none could be had",
+        "media_lost": "the media server lost the broadcast, or none could be had, or all are full",
         "expire": "the linger time is over",
         "close": "an administrator closes the room, or the server ends",
     },

@@ -39,6 +39,13 @@ def as_integer(value: Any) -> int | None:
     return None
 
 
+def as_number(value: Any) -> float | None:
+    """The double that jsoncpp makes of a scalar; None where it makes none."""
+    if value is None:
+        return 0.0
+    return float(value) if isinstance(value, int | float) else None
+
+
 def as_boolean(value: Any) -> bool | None:
     return bool(value) if value is None or isinstance(value, bool | int | float) else None
 
@@ -123,11 +130,17 @@ class Structure:
     def __init__(self, members: Mapping[str, Any]) -> None:
         self._members = members
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
     def text(self, name: str) -> str:
         return self._checked(as_text(self._members.get(name, _MISSING)), name, "string")
 
     def integer(self, name: str) -> int:
         return self._checked(as_integer(self._members.get(name, _MISSING)), name, "integer")
+
+    def number(self, name: str) -> float:
+        return self._checked(as_number(self._members.get(name, _MISSING)), name, "double")
 
     def boolean(self, name: str, default: bool) -> bool:
         return self._checked(as_boolean(self._members.get(name, default)), name, "boolean")

@@ -159,6 +159,16 @@ class TagNotFoundError(ProtocolError):
         super().__init__("Tag key not found")
 
 
+class KeyframeNotSupportedError(ProtocolError):
+    """A keyframe is asked for at an endpoint that no video has reached: nobody is there to be asked."""
+
+    code = 40111
+    type = "MEDIA_OBJECT_OPERATION_NOT_SUPPORTED"
+
+    def __init__(self) -> None:
+        super().__init__("Keyframe request failed (must be requested from a subscriber element)")
+
+
 class SdpParseError(ProtocolError):
     code = 40201
     type = "SDP_PARSE_ERROR"

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from roomfsm import jsonrpc
 from roomfsm.jsonrpc import ErrorObject, FramingError, Message, MessageId, Notification, Request, Response
-from roomfsm.mediaserver.arguments import Arguments, Params
+from roomfsm.mediaserver.arguments import Arguments, Params, as_boolean
 from roomfsm.mediaserver.errors import (
     InvalidRequestError,
     InvalidSessionError,
@@ -20,6 +20,7 @@ from roomfsm.mediaserver.errors import (
     ProtocolError,
     UnexpectedError,
 )
+from roomfsm.mediaserver.objects import MediaObject
 from roomfsm.mediaserver.registry import NEWREF, Objects
 from roomfsm.mediaserver.sessions import Session, Socket
 
@@ -119,7 +120,11 @@ class Methods:
         return {"sessionId": session.id}
 
     async def close_session(self, params: Params, session: Session) -> Result:
+        """End a session. What others hold too stays for them, unless `release` is true: then everything that the
+        session made or touched goes, whoever holds it."""
         params.text("sessionId")
+        if as_boolean(params.members.get("release")):
+            self.objects.release_all(session)
         self.objects.end_session(session)
         return None
 
@@ -146,6 +151,10 @@ class Methods:
         value = operation(target, arguments)
         if inspect.isawaitable(value):
             value = await value
+        if isinstance(value, list) and value and isinstance(value[0], MediaObject):
+            for found in value:
+                self.objects.hold(session, found)
+            value = [found.id for found in value]
         return {"sessionId": session.id, "value": value}
 
     async def subscribe(self, params: Params, session: Session) -> Result:

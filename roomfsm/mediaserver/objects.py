@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from roomfsm.mediaserver.registry import Objects
 
 type Operation = Callable[[Any, Arguments], Any]
-"""Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`."""
+"""Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`.
+
+A list of objects is told as their ids, and the session that asked holds them all from then on, as in Kurento.
+"""
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,9 @@ class MediaObject:
             for key, value in self.tags.items()
         ]
 
-    def child_ids(self) -> list[str]:
-        """The children's ids, the newest first, as Kurento lists them."""
-        return [child.id for child in reversed(self.children)]
+    def children_listed(self) -> list[MediaObject]:
+        """The children, the newest first, as Kurento lists them."""
+        return list(reversed(self.children))
 
     def set_name(self, arguments: Arguments) -> None:
         self.name = arguments.text("name")
@@ -142,7 +145,7 @@ class MediaObject:
 
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         "addTag": add_tag,
-        "getChildren": lambda self, _: self.child_ids(),
+        "getChildren": lambda self, _: self.children_listed(),
         "getCreationTime": lambda self, _: self.creation_time,
         "getId": lambda self, _: self.id,
         "getMediaPipeline": lambda self, _: None if self.pipeline is None else self.pipeline.id,

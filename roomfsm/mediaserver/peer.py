@@ -262,13 +262,12 @@ class Peer:
         self._transport.ice.use_credentials(ufrag, password)
 
     def request_keyframe(self) -> None:
-        """Ask this peer's browser, if it sends video, else the source of the video that it gets."""
+        """Ask the source of the video that this peer gets; without one its own browser, if it sends video."""
         self._check_open()
-        track = self._tracks[MediaKind.VIDEO]
         source = self._sinks[MediaKind.VIDEO].source
-        if track.codec is not None:
-            track.request_keyframe()
-        elif source is not None:
+        if source is None and self._tracks[MediaKind.VIDEO].codec is not None:
+            source = self._tracks[MediaKind.VIDEO]
+        if source is not None:
             source.request_keyframe()
 
     def stats(self) -> PeerStats:

@@ -137,6 +137,12 @@ class Objects:
             released.parent.children.remove(released)
         self.manager.emit("ObjectDestroyed", objectId=released.id)
 
+    def release_all(self, session: Session) -> None:
+        """Release all that a session made or touched, whoever else holds it."""
+        for held in list(session.objects.values()):
+            if held.id in self._by_id:  # not released with its parent
+                self.release(held)
+
     def end_session(self, session: Session) -> None:
         """Let go of all that a session holds and forget it."""
         for held in list(session.objects.values()):

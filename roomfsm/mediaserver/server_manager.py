@@ -32,6 +32,10 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 }
 """Kurento's modules, with the types of theirs that can be created here. Its own clients insist on all three."""
 
+KURENTO_VERSION = "7.3.0"
+"""The release of Kurento whose protocol this server speaks: clients ask for it, to learn what they can use.
+The modules carry this server's own version."""
+
 MAX_CPU_INTERVAL = 10_000
 """Milliseconds: the socket that asks `getUsedCpu` is not served meanwhile."""
 
@@ -63,7 +67,7 @@ class ServerManager(MediaObject):
             "capabilities": ["transactions"],
             "modules": modules,
             "type": "KMS",
-            "version": self._version,
+            "version": KURENTO_VERSION,
         }
 
     def get_kmd(self, arguments: Arguments) -> str:
@@ -71,9 +75,9 @@ class ServerManager(MediaObject):
         arguments.text("moduleName")
         raise ModuleNotFoundInServerError
 
-    def pipeline_ids(self) -> list[str]:
-        """Ids of all pipelines, the newest first."""
-        return [object_.id for object_ in reversed(list(self.objects)) if isinstance(object_, MediaPipeline)]
+    def pipelines(self) -> list[MediaPipeline]:
+        """All pipelines, the newest first."""
+        return [object_ for object_ in reversed(list(self.objects)) if isinstance(object_, MediaPipeline)]
 
     def session_ids(self) -> list[str]:
         return [session.id for session in self.objects.sessions if session.registered]
@@ -106,7 +110,7 @@ class ServerManager(MediaObject):
         "getInfo": get_info,
         "getKmd": get_kmd,
         "getMetadata": lambda _, __: "",
-        "getPipelines": lambda self, _: self.pipeline_ids(),
+        "getPipelines": lambda self, _: self.pipelines(),
         "getSessions": lambda self, _: self.session_ids(),
         "getUsedCpu": get_used_cpu,
         "getUsedMemory": get_used_memory,

@@ -25,6 +25,7 @@ from roomfsm.mediaserver.errors import (
     AlreadyNegotiatedError,
     AnswerAlreadyProcessedError,
     GenerateOfferError,
+    KeyframeNotSupportedError,
     MarshallError,
     NoLocalSdpError,
     NoRemoteSdpError,
@@ -60,17 +61,28 @@ BANDWIDTHS = {
     "MaxAudioRecvBandwidth": ("max_audio_receive_bandwidth", 0),
     "MaxVideoRecvBandwidth": ("max_video_receive_bandwidth", 0),
     "MaxVideoSendBandwidth": ("max_video_send_bandwidth", 500),
-    "MinVideoRecvBandwidth": ("min_video_receive_bandwidth", 0),
+    "MinVideoRecvBandwidth": ("min_video_receive_bandwidth", 100),
     "MinVideoSendBandwidth": ("min_video_send_bandwidth", 100),
 }
 """Kurento's property → the peer's attribute, and Kurento's default in kbit/s; 0 is without limit."""
+
+REMB_PARAMETERS: Mapping[str, float] = {
+    "decrementFactor": 0.5,
+    "exponentialFactor": 0.03999999910593033,
+    "linealFactorGrade": 30.0,
+    "linealFactorMin": 100,
+    "packetsRecvIntervalTop": 100,
+    "rembOnConnect": 300_000,
+    "thresholdFactor": 0.800000011920929,
+    "upLosses": 12,
+}
+"""Kurento's RembParams with its defaults (`rembOnConnect` is bit/s); their types are those of the values."""
 
 MAX_BANDWIDTH = 10_000_000
 """kbit/s that can be set."""
 
 
 _NO_DATA_CHANNELS = Unavailable("This server has no data channels")
-_NO_REMB_PARAMETERS = Unavailable("This server estimates bandwidths its own way: it has no such parameters")
 _NO_MTU = Unavailable("Packets are passed on as long as they came")
 _ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
 
@@ -148,6 +160,9 @@ class WebRtcEndpoint(MediaElement):
         self._passed_through: list[MediaKind] = []
         self._fed_by: dict[MediaType, WebRtcEndpoint] = {}
         """The endpoint whose media of each type this one's browser gets."""
+        self._video_came = False
+        """Video has reached the endpoint from its present source."""
+        self._remb_parameters: dict[str, float] | None = None
         self._stats = EndpointStats(self.id)
         self.stun_server_address = ""
         self.stun_server_port = 0
@@ -169,6 +184,8 @@ class WebRtcEndpoint(MediaElement):
         if kind is MediaType.DATA:
             return
         before, media_kind = self._fed_by.pop(kind, None), MediaKind(kind)
+        if kind is MediaType.VIDEO and origin is None:
+            self._video_came = False
         if isinstance(origin, WebRtcEndpoint):
             self._fed_by[kind] = origin
             origin.peer.connect(self.peer, [media_kind])
@@ -310,6 +327,7 @@ class WebRtcEndpoint(MediaElement):
         self._change_flow("MediaFlowOutStateChanged", self._flowing_out, kind, flowing)
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
+        self._video_came |= flowing and kind is MediaKind.VIDEO
         self._change_flow("MediaFlowInStateChanged", self._flowing_in, kind, flowing)
         if flowing and (source := self._fed_by.get(MediaType(kind))) is not None:
             source.tell_passed_through(kind)
@@ -392,7 +410,29 @@ class WebRtcEndpoint(MediaElement):
             stats |= self._stats.latencies(kinds, self.objects.engine.latency)
         return stats
 
+    def get_remb_parameters(self, _arguments: Arguments) -> dict[str, Any]:
+        """Empty until they are set, as in Kurento."""
+        return {"__module__": "kurento", "__type__": "RembParams", **(self._remb_parameters or {})}
+
     # Setting
+
+    def set_remb_parameters(self, arguments: Arguments) -> None:
+        """Kept to be read again: this server estimates bandwidths its own way, and begins without a limit."""
+        given = arguments.structure("rembParams")
+        parameters = self._remb_parameters or REMB_PARAMETERS
+        self._remb_parameters = {
+            name: default
+            if name not in given
+            else given.integer(name)
+            if isinstance(default, int)
+            else given.number(name)
+            for name, default in parameters.items()
+        }
+
+    def request_keyframe(self, _arguments: Arguments) -> None:
+        if not self._video_came:
+            raise KeyframeNotSupportedError
+        self.peer.request_keyframe()
 
     def set_stun_server_address(self, arguments: Arguments) -> None:
         """Kept to be read again: an ICE-lite agent has no use for STUN and TURN servers (RFC 8445 section 2.5)."""
@@ -425,7 +465,7 @@ class WebRtcEndpoint(MediaElement):
         "getMediaState": lambda self, _: self._media_state,
         "getMtu": lambda _, __: _MTU,
         "getNetworkInterfaces": lambda _, __: "",
-        "getRembParams": _NO_REMB_PARAMETERS,
+        "getRembParams": get_remb_parameters,
         "getRemoteSessionDescriptor": get_remote_session_descriptor,
         "getStats": get_stats,
         "getStunServerAddress": lambda self, _: self.stun_server_address,
@@ -433,13 +473,13 @@ class WebRtcEndpoint(MediaElement):
         "getTurnUrl": lambda self, _: self.turn_url,
         "processAnswer": process_answer,
         "processOffer": process_offer,
-        "requestKeyframe": lambda self, _: self.peer.request_keyframe(),
+        "requestKeyframe": request_keyframe,
         "setExternalIPv4": _ANNOUNCED,
         "setExternalIPv6": _ANNOUNCED,
         "setIceTcp": set_ice_tcp,
         "setMtu": _NO_MTU,
         "setNetworkInterfaces": _ANNOUNCED,
-        "setRembParams": _NO_REMB_PARAMETERS,
+        "setRembParams": set_remb_parameters,
         "setStunServerAddress": set_stun_server_address,
         "setStunServerPort": set_stun_server_port,
         "setTurnUrl": set_turn_url,

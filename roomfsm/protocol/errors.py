@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     TOO_MANY_CANDIDATES = "too_many_candidates", "More candidates than are kept for one endpoint."
     SDP_INVALID = "sdp_invalid", "The offer is not a usable session description."
     MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
+    MEDIA_FULL = "media_full", "The media servers have as many streams and views as they can carry."
     MEDIA_FAILED = "media_failed", "The media server could not do this."
     ENDED = "ended", "The stream or view ended before it was answered."
     SESSION_UNKNOWN = (

@@ -156,7 +156,7 @@ class StreamEnded(_ServerMessage, frozen=True, tag="streamEnded", kw_only=True):
         str,
         Meta(
             description="unpublished, left, failed, media_lost (its presenter should publish again), "
-            "media_unavailable, or why the room closes"
+            "media_unavailable, media_full, or why the room closes"
         ),
     ]
     ref: Ref | None = None

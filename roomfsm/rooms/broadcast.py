@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
+import structlog
 import trio
 
-from roomfsm.kurento.errors import MediaServerError, MediaServerLost, MediaServerUnavailable
+from roomfsm.kurento.errors import MediaServerError, MediaServerLost, MediaServersFull, MediaServerUnavailable
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.errors import Refusal
-from roomfsm.rooms.legs import Stream, View, run_leg
+from roomfsm.rooms.legs import Stream, View, leaves, run_leg
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
+
+_log = structlog.get_logger(__name__)
+
+REMB_ON_CONNECT = 2_000_000
+"""bit/s that a presenter's browser may send from the first second on: a camera of 640×480 is sharp with it.
+What the path cannot carry, the estimates that follow within a second take back."""
 
 
 class Broadcast:
@@ -31,7 +38,10 @@ class Broadcast:
         self._ready = trio.Event()
         # Kurento sends at most 500 kbit/s unless told otherwise.
         self._limits = BandwidthLimits(
-            max_video_recv=settings.video_kbps, min_video_send=100, max_video_send=settings.video_kbps
+            max_video_recv=settings.video_kbps,
+            min_video_send=100,
+            max_video_send=settings.video_kbps,
+            remb_on_connect=min(REMB_ON_CONNECT, 1000 * settings.video_kbps),
         )
 
     @property
@@ -62,12 +72,17 @@ class Broadcast:
     async def run(self) -> str | None:
         """Hold the pipeline until `end`; the reason for `streamEnded` if the media server failed it, else None."""
         reason: str | None = None
+        errors: list[MediaServerError] = []
         try:
             await self._scope.run(self._hold_pipeline)
-        except* MediaServerUnavailable:
-            reason = "media_unavailable"
-        except* MediaServerError:
-            reason = "media_lost"
+        except* MediaServersFull as group:
+            reason, errors = "media_full", [*leaves(group)]
+        except* MediaServerUnavailable as group:
+            reason, errors = "media_unavailable", [*leaves(group)]
+        except* MediaServerError as group:
+            reason, errors = "media_lost", leaves(group)
+        if reason is not None:
+            _log.warning("broadcast failed", reason=reason, tags=self._tags, errors=[str(e) for e in errors])
         return reason
 
     async def _hold_pipeline(self) -> None:

@@ -164,7 +164,7 @@ class Effects:
             case Ask(message=Unpublish(stream=name, ref=ref)):
                 self._drop_stream(self._streams[name], "unpublished", ref)
             case StreamFailed(stream=stream, refusal=refusal):
-                self._log.info("stream failed", stream=stream.id, why=str(refusal))
+                self._log.warning("stream failed", stream=stream.id, why=str(refusal), cause=_cause(refusal))
                 self._tell_unanswered(stream, refusal)
                 self._drop_stream(stream, "failed")
 
@@ -192,6 +192,10 @@ class Effects:
                 self._tell_stream(view.stream)
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
+                viewer = view.participant.id
+                self._log.warning(
+                    "view failed", view=view.id, viewer=viewer, why=str(refusal), cause=_cause(refusal)
+                )
                 answered = view.answered
                 self._tell_unanswered(view, refusal)
                 self._drop_view(view)
@@ -212,9 +216,11 @@ class Effects:
 
     def _lose_media(self, event: MediaLost) -> None:
         self._log.warning("media lost", reason=event.reason, streams=len(self._streams))
+        full = event.reason == ErrorCode.MEDIA_FULL
+        code = ErrorCode.MEDIA_FULL if full else ErrorCode.MEDIA_UNAVAILABLE
         for stream in tuple(self._streams.values()):
             for leg in (stream, *stream.views.values()):
-                self._tell_unanswered(leg, Refusal(ErrorCode.MEDIA_UNAVAILABLE))
+                self._tell_unanswered(leg, Refusal(code))
             self._drop_stream(stream, event.reason)
 
     def _end_streams(self, event: Close) -> None:
@@ -262,3 +268,8 @@ class Effects:
 
     def _tell_closing(self, event: Close) -> None:
         tell(self._people.values(), Closing(scope="room", reason=event.reason))
+
+
+def _cause(refusal: Refusal) -> str | None:
+    """What went wrong inside, in words that are for the log alone."""
+    return None if refusal.__cause__ is None else str(refusal.__cause__)

@@ -8,10 +8,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
 
+import structlog
 import trio
 
-from roomfsm.kurento.candidates import IceCandidate, is_mdns
-from roomfsm.kurento.errors import MediaServerError, MediaServerLost, OfferRefused, SdpInvalid
+from roomfsm.kurento.candidates import BundledCandidates, IceCandidate, is_mdns
+from roomfsm.kurento.errors import (
+    KurentoError,
+    MediaServerError,
+    MediaServerLost,
+    OfferRefused,
+    RequestTimedOut,
+    ResourcesExhausted,
+    SdpInvalid,
+)
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     DtlsConnectionStateChange,
@@ -42,6 +51,8 @@ from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
 
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+
+_log = structlog.get_logger(__name__)
 
 type OpenEndpoint = Callable[[], AbstractAsyncContextManager[WebRtcEndpoint]]
 
@@ -141,7 +152,7 @@ class Leg(Model, ABC):
             self.answered = True
             self.ref = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, endpoint)
+            nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
             nursery.start_soon(self._expect_connection)
             await endpoint.gather_candidates()
             async for candidate in self._kept:
@@ -153,23 +164,14 @@ class Leg(Model, ABC):
             return
         raise LegFailed(ErrorCode.MEDIA_FAILED, "no media connection came up between browser and media server")
 
-    async def _watch(self, endpoint: WebRtcEndpoint) -> None:
+    async def _watch(self, endpoint: WebRtcEndpoint, candidates: BundledCandidates) -> None:
         async for event in endpoint.events:
             match event:
-                case IceCandidateFound(candidate=found):
-                    self.participant.send(
-                        CandidateFound(
-                            stream=self.id,
-                            candidate=found.candidate,
-                            sdp_mid=found.sdp_mid or "0",
-                            sdp_m_line_index=found.sdp_m_line_index or 0,
-                        )
-                    )
-                case DtlsConnectionStateChange(state=DtlsConnectionState.CONNECTED) if (
-                    not self._connected.is_set()
-                ):
+                case IceCandidateFound():
+                    if (found := candidates.pick(event.candidate)) is not None:
+                        self._send_candidate(found)
+                case DtlsConnectionStateChange(state=DtlsConnectionState.CONNECTED):
                     self._connected.set()
-                    await self._media_connected(endpoint)
                 case DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the browser closed its media connection")
                 case (
@@ -184,9 +186,20 @@ class Leg(Model, ABC):
                     await self._ask_flow(endpoint)
                 case _:
                     self._follow_flow(event)
+            await self._heard(endpoint)
 
-    async def _media_connected(self, endpoint: WebRtcEndpoint) -> None:
-        """What to do once media can flow."""
+    def _send_candidate(self, found: IceCandidate) -> None:
+        self.participant.send(
+            CandidateFound(
+                stream=self.id,
+                candidate=found.candidate,
+                sdp_mid=found.sdp_mid or "0",
+                sdp_m_line_index=found.sdp_m_line_index or 0,
+            )
+        )
+
+    async def _heard(self, endpoint: WebRtcEndpoint) -> None:
+        """Called after each event: what to do now that the endpoint is as it is."""
 
     @abstractmethod
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
@@ -305,6 +318,8 @@ class View(Leg):
     ) -> None:
         super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change, journal)
         self.stream = stream
+        self._keyframe_asked = False
+        """Since video began to flow."""
 
     @property
     def key(self) -> str:
@@ -321,9 +336,20 @@ class View(Leg):
 
         await self.scope.run(body)
 
-    async def _media_connected(self, endpoint: WebRtcEndpoint) -> None:
-        # A viewer sees nothing before the next keyframe, which may be far off.
-        await endpoint.request_keyframe()
+    async def _heard(self, endpoint: WebRtcEndpoint) -> None:
+        """Ask for a keyframe when video begins to flow to the browser, which shows nothing before one.
+
+        Not sooner: Kurento refuses it (40111) until video has reached the endpoint, which is never where a
+        presenter sends audio alone. That none can be asked for is no failure of the view: one comes by itself.
+        """
+        if MediaType.VIDEO not in self._flowing:
+            self._keyframe_asked = False
+        elif self._connected.is_set() and not self._keyframe_asked:
+            self._keyframe_asked = True
+            try:
+                await endpoint.request_keyframe()
+            except (KurentoError, RequestTimedOut) as error:
+                _log.debug("no keyframe can be asked for", view=self.key, error=str(error))
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:
@@ -336,18 +362,31 @@ class View(Leg):
 
 
 def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refusal | None:
-    """What the browser is told of a leg's failure; None if the media server was lost, which its room handles."""
-    for error in leaves(group):
+    """What the browser is told of a leg's failure; None if the media server was lost, which its room handles.
+
+    Only what is said about its own offer goes to a browser in the media server's words. All else may name
+    addresses and objects inside, and stays in the log: it is the refusal's `__cause__`.
+    """
+    errors = leaves(group)
+    refusal = Refusal(ErrorCode.MEDIA_FAILED)
+    for error in errors:
         match error:
             case MediaServerLost():
                 return None
             case LegFailed():
-                return error.refusal
+                refusal = error.refusal
             case SdpInvalid():
-                return Refusal(ErrorCode.SDP_INVALID, error.message)
+                refusal = Refusal(ErrorCode.SDP_INVALID, error.message)
             case OfferRefused():
-                return Refusal(ErrorCode.MEDIA_FAILED, error.message)
-    return Refusal(ErrorCode.MEDIA_FAILED, str(next(iter(leaves(group)))))
+                refusal = Refusal(ErrorCode.MEDIA_FAILED, error.message)
+            case ResourcesExhausted():
+                refusal = Refusal(ErrorCode.MEDIA_FULL)
+            case _:
+                continue
+        refusal.__cause__ = error
+        return refusal
+    refusal.__cause__ = errors[0]
+    return refusal
 
 
 def leaves[E: BaseException](group: BaseExceptionGroup[E]) -> list[E]:

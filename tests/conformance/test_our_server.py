@@ -27,6 +27,7 @@ REASONS = {
     "needs the server's end",
     "needs the instant between a room's end and its people's dismissal",
     "needs the media server's absence",
+    "needs media servers that can carry no more",
     "needs a fault of the media server",
 }
 """Why some of what the document has can be seen of no server from outside."""

@@ -46,6 +46,19 @@ class Script:
         values = [r["msg"]["params"]["value"] for r in self.records if r["msg"].get("method") == "onEvent"]
         return [value for value in values if value["object"] == object_id]
 
+    def events_of(self, type_: str) -> list[dict[str, Any]]:
+        """The recorded events of one type."""
+        values = [r["msg"]["params"]["value"] for r in self.records if r["msg"].get("method") == "onEvent"]
+        return [value for value in values if value["type"] == type_]
+
+    def values(self, operation: str, object_id: str) -> list[Any]:
+        """What the operation returned each time that the recorded client called it on the object."""
+        return [
+            self.replies()[message["id"]]["result"]["value"]
+            for message in self.sent()
+            if name_of(message) == operation and message["params"]["object"] == object_id
+        ]
+
     def params(self, operation: str, object_id: str) -> list[dict[str, Any]]:
         """The operation's parameters, as often as the recorded client called it on the object."""
         return [

@@ -19,6 +19,7 @@ from roomfsm.kurento import (
     BandwidthLimits,
     CandidateRefused,
     IceCandidate,
+    KeyframeRefused,
     KurentoSettings,
     MediaServerLost,
     MediaType,
@@ -27,7 +28,9 @@ from roomfsm.kurento import (
     events,
     open_media_pool,
 )
+from roomfsm.mediaserver.server_manager import MANAGER_ID
 from tests.kurento.links import open_link
+from tests.mediaserver import kurento_client
 
 OFFERS = Path(__file__).parent / "transcripts"
 PUBLISH = (OFFERS / "chromium_offer_pub.sdp").read_text()
@@ -95,10 +98,12 @@ async def proxy(nursery: trio.Nursery) -> AsyncIterator[Proxy]:
 
 
 async def pipelines_at(url: str) -> list[str]:
-    """What a second client sees at the media server."""
-    async with open_link(url, SETTINGS) as (link, _):
-        assert link.session is not None
-        return list(await link.session.invoke("manager_ServerManager", "getPipelines"))
+    """What a second client sees at the media server.
+
+    Not over a link: that would release, when it is closed, all that it had looked at.
+    """
+    async with kurento_client.open_client(url) as client:
+        return list(await client.invoke(MANAGER_ID, "getPipelines"))
 
 
 async def gathered(endpoint: WebRtcEndpoint) -> list[events.IceCandidateFound]:
@@ -130,7 +135,8 @@ async def test_a_publisher_and_a_viewer_are_negotiated_connected_and_released(pr
                             IceCandidate("candidate:1 1 udp 2122260223 127.0.0.1 50000 typ host", "0", 0)
                         )
                         await endpoint.add_ice_candidate(IceCandidate("", "0", 0))
-                    await viewer.request_keyframe()
+                    with pytest.raises(KeyframeRefused):
+                        await viewer.request_keyframe()
                     assert isinstance(await viewer.stats(), dict)
             assert await pipelines_at(proxy.target) == []
 
@@ -237,3 +243,15 @@ async def test_closing_the_pool_leaves_nothing_at_the_media_server(proxy: Proxy)
                 await link.session.create("MediaPipeline", {})
                 assert len(await pipelines_at(proxy.target)) == 1
             assert await pipelines_at(proxy.target) == []
+
+
+async def test_a_monitor_that_looked_keeps_nothing_of_a_pool_that_is_closed(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        async with kurento_client.open_client(proxy.target) as monitor:
+            async with open_link(proxy.url, SETTINGS) as (link, _):
+                assert link.session is not None
+                pipeline = await link.session.create("MediaPipeline", {})
+                endpoint = await link.session.create("WebRtcEndpoint", {"mediaPipeline": pipeline})
+                assert await monitor.invoke(MANAGER_ID, "getPipelines") == [pipeline]
+                assert await monitor.invoke(pipeline, "getChildren") == [endpoint]
+            assert await monitor.invoke(MANAGER_ID, "getPipelines") == []

@@ -240,7 +240,7 @@ async def test_a_session_that_is_not_resumed_in_its_grace_is_lost_and_closed_lat
             assert trio.current_time() - before == pytest.approx(SETTINGS.reconnect_grace)
             server.refuse_connections = False
             closed = await server.arrived("closeSession")
-            assert closed.params == {"sessionId": old}
+            assert closed.params == {"sessionId": old, "release": True}
             await pool.wait_ready()
             assert server.objects == set()
 

@@ -36,6 +36,7 @@ _SILENT = "a silent peer's ICE state is told; Kurento leaves it READY for ever"
 
 _NO_MODULES = "this server names the types that it has, and its own version"
 _SDP = "an offer without what a secure connection needs is refused, and the endpoint stays free"
+_ORDER = "pipelines are listed newest first; Kurento's order is that of a hash table"
 _NEWEST = "events go to the session's newest socket; Kurento sent one to the displaced"
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -66,4 +67,5 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("06", "c1 IceComponentStateChanged", Kind.EVENTS, _SILENT),
     Difference("08", "a ElementConnected", Kind.EVENTS, _NEWEST),
     Difference("08", "b ElementConnected", Kind.EVENTS, _NEWEST),
+    Difference("17", "o 200 getPipelines", Kind.VALUE, _ORDER),
 )

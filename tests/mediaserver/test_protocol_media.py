@@ -329,7 +329,6 @@ UNAVAILABLE = [
     ("endpoint", "setExternalIPv4", {"externalIPv4": "192.0.2.1"}),
     ("endpoint", "setIceTcp", {"iceTcp": True}),
     ("endpoint", "setMtu", {"mtu": 1000}),
-    ("endpoint", "getRembParams", {}),
     ("pipeline", "getGstreamerDot", {"details": "SHOW_ALL"}),
     ("pipeline", "dumpGstreamerDot", {}),
 ]

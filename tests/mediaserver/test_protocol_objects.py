@@ -207,8 +207,22 @@ BANDWIDTHS = {
     "MaxVideoSendBandwidth": 500,
     "MinVideoSendBandwidth": 100,
     "MaxVideoRecvBandwidth": 0,
-    "MinVideoRecvBandwidth": 0,
+    "MinVideoRecvBandwidth": 100,
 }
+
+
+async def test_remb_parameters_are_kept_and_those_not_given_stay() -> None:
+    async with open_server() as server, open_client(server.url) as client:
+        _, endpoint = await endpoints(client, 1)
+        await client.invoke(endpoint, "setRembParams", rembParams={"rembOnConnect": 2_000_000, "upLosses": None})
+        await client.invoke(endpoint, "setRembParams", rembParams={"thresholdFactor": 1})
+        found = await client.invoke(endpoint, "getRembParams")
+        assert (found["rembOnConnect"], found["upLosses"], found["thresholdFactor"]) == (2_000_000, 0, 1.0)
+        wrongs: list[Any] = [{"rembOnConnect": "x"}, {"thresholdFactor": []}, 7]
+        for wrong in wrongs:
+            code, _ = await client.invoke_error(endpoint, "setRembParams", rembParams=wrong)
+            assert code == 40001
+        assert await client.invoke(endpoint, "getRembParams") == found
 
 
 @pytest.mark.parametrize(("name", "default"), BANDWIDTHS.items())

@@ -9,6 +9,7 @@ from roomfsm.mediaserver.engine import EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.methods import Methods
 from roomfsm.mediaserver.registry import Objects
+from roomfsm.mediaserver.server_manager import MANAGER_ID
 from tests.mediaserver.kurento_client import Client, open_client, open_server, silence
 
 INVALID_SESSION = (40007, "Invalid session")
@@ -209,6 +210,20 @@ async def test_pipeline_lives_as_long_as_a_session_that_touched_a_child() -> Non
         await owner.call("closeSession", sessionId=session)
         assert await stranger.invoke(pipeline, "getChildren") == [endpoint]
         assert (await stranger.error("describe", object=other))[0] == 40101
+
+
+@pytest.mark.parametrize("release", [True, False])
+async def test_who_looked_keeps_what_a_session_leaves_but_not_what_it_releases(release: bool) -> None:
+    async with open_server() as server, open_client(server.url) as owner, open_client(server.url) as monitor:
+        session = await connect(owner)
+        pipeline = await owner.pipeline()
+        endpoint = await owner.endpoint(pipeline)
+        assert await monitor.invoke(MANAGER_ID, "getPipelines") == [pipeline]
+        assert await monitor.invoke(pipeline, "getChildren") == [endpoint]
+        await owner.call("closeSession", sessionId=session, release=release)
+        left = await monitor.invoke(MANAGER_ID, "getPipelines")
+        assert left == ([] if release else [pipeline])
+        assert ("error" in await monitor.request("describe", {"object": endpoint})) is release
 
 
 async def test_unref_by_its_only_session_destroys_an_object() -> None:

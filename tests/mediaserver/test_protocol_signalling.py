@@ -260,6 +260,13 @@ async def test_keyframe_is_asked_of_the_publisher() -> None:
                     return
 
 
+async def test_keyframe_cannot_be_asked_of_a_publisher_nor_where_no_video_comes() -> None:
+    async with open_stage() as stage:
+        assert (await stage.client.invoke_error(stage.publisher, "requestKeyframe"))[0] == 40111
+        await stage.client.invoke(stage.publisher, "disconnect", sink=stage.viewer, mediaType="VIDEO")
+        assert (await stage.client.invoke_error(stage.viewer, "requestKeyframe"))[0] == 40111
+
+
 @pytest.mark.parametrize("released", ["publisher", "viewer"])
 async def test_released_endpoint_is_gone_and_the_other_stays(released: str) -> None:
     async with open_stage() as stage:

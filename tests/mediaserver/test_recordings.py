@@ -56,6 +56,7 @@ RECORDINGS = (
     ),
     Recording("08_request_cache_and_session_binding", 68, limits=Limits(request_cache_time=1.0), cache_time=1.0),
     Recording("15_no_session", 24),
+    Recording("17_keyframes_remb_close", 35),
 )
 
 

@@ -40,6 +40,7 @@ class Endpoint:
     def __init__(self, media: Media, number: int) -> None:
         self.number = number
         self.events = EventChannel(64)
+        self.keyframes = Gate()
         self.calls: list[str] = []
         self.flowing: set[MediaType] = set()
         self._media = media
@@ -64,6 +65,7 @@ class Endpoint:
     async def request_keyframe(self) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append("keyframe")
+        await self.keyframes()
 
     async def is_flowing_out(self, media_type: MediaType) -> bool:
         await trio.lowlevel.checkpoint()

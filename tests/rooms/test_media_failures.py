@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from roomfsm.kurento.errors import KurentoError, MediaServerUnavailable, OfferRefused, SdpInvalid
+from roomfsm.kurento.errors import (
+    EventOverflow,
+    KurentoError,
+    MediaServerError,
+    MediaServersFull,
+    MediaServerUnavailable,
+    OfferRefused,
+    RequestTimedOut,
+    ResourcesExhausted,
+    SdpInvalid,
+)
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     Error,
@@ -155,8 +166,55 @@ async def test_without_a_media_server_who_publishes_is_told(autojump_clock: Mock
 async def test_a_pipeline_that_cannot_be_made_is_told_too(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
-        media.creating.error = KurentoError(40009, "too many threads", "NOT_ENOUGH_RESOURCES")
+        media.creating.error = KurentoError(40003, "ws://inside is at a loss", "UNEXPECTED_ERROR")
         await ada.say(publish(ref=6))
         await settle()
         assert ada.last("error")["ref"] == 6
         assert ada.sits_in.state == "waiting"
+
+
+async def test_full_media_servers_have_a_code_of_their_own(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        media.creating.error = MediaServersFull("all")
+        await ada.say(publish(ref=6))
+        await settle()
+        assert (ada.last("error")["code"], ada.last("error")["ref"]) == ("media_full", 6)
+        assert bob.last("streamEnded")["reason"] == "media_full"
+        media.creating.error = None
+        await ada.say(publish(ref=7))
+        await settle()
+        # The pipeline is there, and its media server has no room for one more endpoint.
+        media.creating.error = ResourcesExhausted(40009, "Too many threads", "NOT_ENOUGH_RESOURCES")
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=8))
+        await settle()
+        assert (bob.last("error")["code"], bob.last("error")["ref"]) == ("media_full", 8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestTimedOut("ws://10.0.0.7:8888/kurento", "invoke", 10),
+        KurentoError(40101, "Object 'at ws://10.0.0.7' not found", "MEDIA_OBJECT_NOT_FOUND"),
+        EventOverflow("of ws://10.0.0.7"),
+    ],
+    ids=["late", "gone", "overflow"],
+)
+@pytest.mark.parametrize("gate", ["creating", "answering", "gathering"])
+async def test_what_goes_wrong_inside_is_told_to_the_log_and_to_no_browser(
+    autojump_clock: MockClock, error: MediaServerError, gate: str
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        getattr(media, gate).error = error
+        with capture_logs() as logs:
+            await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=8))
+            await settle()
+            await bob.say(publish(ref=9))
+            await settle()
+        for message in (*bob.messages, *ada.messages):
+            assert "10.0.0.7" not in str(message)
+        told = {entry["event"]: entry["cause"] for entry in logs if "cause" in entry}
+        assert told == {"view failed": str(error), "stream failed": str(error)}

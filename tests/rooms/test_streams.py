@@ -9,9 +9,12 @@ import pytest
 from trio.testing import MockClock
 
 from roomfsm.kurento.candidates import IceCandidate
+from roomfsm.kurento.errors import KeyframeRefused, KurentoError, MediaServerError, RequestTimedOut
 from roomfsm.kurento.events import (
     DtlsConnectionState,
+    EndpointEvent,
     IceCandidateFound,
+    MediaFlowInStateChanged,
     MediaFlowState,
     MediaType,
     SessionResumed,
@@ -69,6 +72,8 @@ async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock)
         assert bob.last("answer")["ref"] == 2
         assert ada.last("streamChanged")["stream"]["viewers"] == 1
         sink.happens(dtls(DtlsConnectionState.CONNECTED))
+        await settle()
+        assert "keyframe" not in sink.calls
         sink.happens(flow_in(MediaFlowState.FLOWING))
         await settle()
         assert "keyframe" in sink.calls
@@ -77,6 +82,71 @@ async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock)
         await settle()
         assert (bob.last("streamChanged")["view"], bob.last("streamChanged")["ref"]) == ("ended", 3)
         assert media.open == [source]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyframeRefused(40111, "must be requested from a subscriber element", "…_OPERATION_NOT_SUPPORTED"),
+        KurentoError(40101, "Object 'ws://inside' not found", "MEDIA_OBJECT_NOT_FOUND"),
+        RequestTimedOut("ws://inside", "invoke", 10),
+    ],
+    ids=["refused", "gone", "late"],
+)
+async def test_a_keyframe_that_cannot_be_had_ends_no_view(
+    autojump_clock: MockClock, error: MediaServerError
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        sink = media.open[1]
+        sink.keyframes.error = error
+        sink.happens(dtls(DtlsConnectionState.CONNECTED))
+        sink.happens(flow_in(MediaFlowState.FLOWING))
+        await settle()
+        assert sink.calls.count("keyframe") == 1
+        assert bob.views() == ["live"]
+        assert bob.all("error") == []
+
+
+async def test_a_keyframe_is_asked_for_once_each_time_that_video_begins_to_flow(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        sink = media.open[1]
+
+        async def keyframes(*events: EndpointEvent) -> int:
+            for event in events:
+                sink.happens(event)
+            await settle()
+            return sink.calls.count("keyframe")
+
+        # Video is there before the browser is connected: it is asked for when the browser can receive it.
+        assert await keyframes(flow_in(MediaFlowState.FLOWING)) == 0
+        connected = dtls(DtlsConnectionState.CONNECTED)
+        assert await keyframes(connected, connected, flow_in(MediaFlowState.FLOWING)) == 1
+        assert await keyframes(flow_in(MediaFlowState.NOT_FLOWING)) == 1
+        assert await keyframes(flow_in(MediaFlowState.FLOWING)) == 2
+        sink.flowing.add(MediaType.VIDEO)
+        assert await keyframes(SessionResumed()) == 2
+
+
+async def test_audio_alone_needs_no_keyframe(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        sink = media.open[1]
+        sink.happens(dtls(DtlsConnectionState.CONNECTED))
+        sink.happens(MediaFlowInStateChanged(media_type=MediaType.AUDIO, state=MediaFlowState.FLOWING))
+        await settle()
+        assert "keyframe" not in sink.calls
+        assert bob.views() == ["live"]
 
 
 async def test_everybody_is_told_how_many_watch(autojump_clock: MockClock) -> None:
@@ -178,7 +248,9 @@ async def test_the_media_servers_candidates_reach_the_browser_they_are_for(autoj
         found = IceCandidate(candidate="candidate:1", sdp_mid="0", sdp_m_line_index=0)
         media.open[0].happens(IceCandidateFound(candidate=found))
         await settle()
-        assert ada.last("candidate")["stream"] == ada.stream()
+        media.open[0].happens(IceCandidateFound(candidate=found))
+        await settle()
+        assert [message["stream"] for message in ada.all("candidate")] == [ada.stream()]
         assert bob.all("candidate") == []
 
 

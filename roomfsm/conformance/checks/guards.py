@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "server_closing": "needs the server's end",
     "room_closed": "needs the instant between a room's end and its people's dismissal",
     "media_unavailable": "needs the media server's absence",
+    "media_full": "needs media servers that can carry no more",
     "media_failed": "needs a fault of the media server",
 }
 _ROUNDS = 20
