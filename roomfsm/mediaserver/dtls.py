@@ -1,14 +1,13 @@
 """DTLS-SRTP (RFC 5763, RFC 5764), in either role, on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
 
-import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
@@ -24,8 +23,13 @@ MAX_HANDSHAKE = 64 * 1024
 """Bytes that a peer may send before it is connected, repetitions included: OpenSSL keeps what is not whole yet."""
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 _CERTIFICATE_LIFE = timedelta(days=3650)
-HASHES = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
-"""Fingerprint hash functions (RFC 8122 section 5) that we accept, with hashlib's names."""
+HASHES: Mapping[str, hashes.HashAlgorithm] = {
+    "sha-224": hashes.SHA224(),
+    "sha-256": hashes.SHA256(),
+    "sha-384": hashes.SHA384(),
+    "sha-512": hashes.SHA512(),
+}
+"""Fingerprint hash functions (RFC 8122 section 5) that we accept: not SHA-1 and MD5, which are broken."""
 
 
 class DtlsError(Exception):
@@ -67,7 +71,7 @@ class DtlsIdentity:
         context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES")
         context.set_tlsext_use_srtp(b":".join(PROFILES))
         self._context = context
-        digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+        digest = certificate.fingerprint(hashes.SHA256())
         self.fingerprint = "sha-256 " + digest.hex(":").upper()
         """As the `a=fingerprint` attribute has it."""
 
@@ -87,16 +91,18 @@ class DtlsSession:
     Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
     """
 
-    __slots__ = ("_alerts", "_connection", "_digest", "_handshake", "_hash", "client", "keys", "state")
+    __slots__ = ("_alerts", "_connection", "_fingerprints", "_handshake", "client", "keys", "state")
 
-    def __init__(self, identity: DtlsIdentity, fingerprint: tuple[str, bytes], *, client: bool = False) -> None:
-        """`fingerprint`: the hash function's name of :data:`HASHES` and the digest, from the peer's description.
-        `client`: whether we begin the handshake, with :meth:`begin`."""
+    def __init__(
+        self, identity: DtlsIdentity, fingerprints: Sequence[tuple[str, bytes]], *, client: bool = False
+    ) -> None:
+        """`fingerprints`: from the peer's description, each the hash function's name of :data:`HASHES` and the
+        digest. `client`: whether we begin the handshake, with :meth:`begin`."""
         self._connection: SSL.Connection | None = identity.connection(client=client)
         self._alerts: AlertChannel | None = None
         """In place of the connection, once settled."""
         self.client = client
-        self._hash, self._digest = fingerprint
+        self._fingerprints = fingerprints
         self._handshake = 0
         self.state = DtlsState.NEW
         self.keys: SrtpKeys | None = None
@@ -172,8 +178,11 @@ class DtlsSession:
             self._fail("the peer sent no certificate")
         # By OpenSSL, which took it: cryptography's reader raises for some that OpenSSL accepts (X.509 version 2).
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-        if not secrets.compare_digest(hashlib.new(HASHES[self._hash], der).digest(), self._digest):
-            self._fail("the certificate is not the one of the offer's fingerprint")
+        # A peer may have several certificates and name each by several functions (RFC 8122 section 5).
+        digests = {function: _digest(HASHES[function], der) for function, _ in self._fingerprints}
+        if not any(digests[function] == digest for function, digest in self._fingerprints):
+            shown = ", ".join(f"{function} {digest.hex(':').upper()}" for function, digest in digests.items())
+            self._fail(f"the peer's certificate ({shown}) has none of the fingerprints in its description")
         profile = PROFILES.get(connection.get_selected_srtp_profile())
         if profile is None:
             self._fail("no common SRTP profile")
@@ -231,6 +240,12 @@ class DtlsSession:
                 chunks.append(connection.bio_read(65536))
             except SSL.WantReadError:
                 return list(_datagrams(b"".join(chunks)))
+
+
+def _digest(function: hashes.HashAlgorithm, data: bytes) -> bytes:
+    digest = hashes.Hash(function)
+    digest.update(data)
+    return digest.finalize()
 
 
 def _datagrams(records: bytes) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import ipaddress
 import secrets
 import string
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from roomfsm.mediaserver import stun
 from roomfsm.mediaserver.allowance import Allowance
@@ -52,6 +53,17 @@ def _token(length: int) -> str:
     return "".join(secrets.choice(_ICE_CHARACTERS) for _ in range(length))
 
 
+class Credentials(NamedTuple):
+    """ufrag and password of our end of one transport (RFC 8839 section 5.4)."""
+
+    ufrag: str
+    password: str
+
+    @classmethod
+    def new(cls) -> "Credentials":
+        return cls(_token(8), _token(24))
+
+
 class IceLite:
     """The ICE agent of one peer, component 1 only (rtcp-mux).
 
@@ -71,9 +83,9 @@ class IceLite:
         "ufrag",
     )
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self.ufrag = _token(8)
-        self.password = _token(24)
+    def __init__(self, settings: EngineSettings, credentials: Credentials | None = None) -> None:
+        """`credentials`: those that the peer has been told, if it has."""
+        self.ufrag, self.password = credentials or Credentials.new()
         self._password = self.password.encode()
         self._settings = settings
         self.addresses: dict[Address, float] = {}
@@ -82,10 +94,6 @@ class IceLite:
         self.nominated = False
         self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
-
-    def use_credentials(self, ufrag: str, password: str) -> None:
-        """Before any check: those that another process has told the peer."""
-        self.ufrag, self.password, self._password = ufrag, password, password.encode()
 
     def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
         """Whether the request is authentic and from a controlling agent; None if so."""

@@ -117,6 +117,9 @@ class PeerObserver(Protocol):
 
     def dtls_state_changed(self, state: DtlsState) -> None: ...
 
+    def connection_failed(self, reason: str) -> None:
+        """DTLS failed, in words; the state FAILED follows."""
+
     def media_connection_changed(self, connected: bool) -> None:
         """True once DTLS-SRTP is up; False at close_notify or silence; True again when a silent peer is heard."""
 
@@ -235,7 +238,8 @@ class SdpError(EngineError):
 
 
 class NoCommonCodec(EngineError):
-    """What a viewer would be sent is in none of the codecs that it offers; it is never transcoded."""
+    """There is no codec in common, and nothing is transcoded: an offer has none of ours, or a viewer's offer not
+    the one in which its source sends."""
 
     code = "no_common_codec"
 

@@ -9,9 +9,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from roomfsm.mediaserver.answer import AcceptedMedia, accept, undecodable, with_feedback
+from roomfsm.mediaserver.answer import (
+    AcceptedMedia,
+    AcceptedTransport,
+    Agreement,
+    accept,
+    undecodable,
+    with_feedback,
+)
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import ALL_KINDS, MediaKind, SdpError
-from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
+from roomfsm.mediaserver.sdp import Direction, Offer, parse_offer
 
 _AUDIO = """\
 m=audio 9 UDP/TLS/RTP/SAVPF 111
@@ -56,16 +64,14 @@ v=0
 a=group:BUNDLE {mids}
 a=ice-ufrag:none
 a=ice-pwd:none
-a=fingerprint:sha-256 00
+a=fingerprint:sha-256 {fingerprint}
 """
 
 
 class Answered(NamedTuple):
     """What the answer to our offer agrees on."""
 
-    accepted: list[AcceptedMedia]
-    dtls_client: bool
-    """Whether the other side wants us to begin the handshake."""
+    transports: tuple[AcceptedTransport, ...]
     undecodable: frozenset[MediaKind]
     """The kinds that it would receive, but in no codec of ours."""
 
@@ -75,21 +81,31 @@ def propose(
     direction: Direction,
     sources: Mapping[MediaKind, Codec],
     viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
-) -> tuple[Offer, list[AcceptedMedia]]:
+) -> tuple[Offer, Agreement]:
     """What to offer: an m-line each of `kinds`, and for a kind whose source is known only what it can be sent as.
 
     `direction` is ours; what most of `viewers` can decode comes first. The pair is what `write_answer` takes.
     Raises :class:`NoCommonCodec` for a source that we cannot offer.
     """
     chosen = [kind for kind in ALL_KINDS if kind in kinds]
-    text = _SESSION.format(mids=" ".join(_MEDIA[kind][0] for kind in chosen))
+    text = _SESSION.format(mids=" ".join(_MEDIA[kind][0] for kind in chosen), fingerprint="00" * 32)
     described = parse_offer(text + "".join(_MEDIA[kind][1] + "a=rtcp-mux\na=rtcp-rsize\n" for kind in chosen))
     for section in described.sections:
         section.direction = direction.reversed()
-    return described, [
-        media if direction.sends and media.kind in sources else replace(media, codecs=_all_codecs(media))
-        for media in accept(described, sources if direction.sends else {}, viewers)
-    ]
+    agreement = accept(described, sources if direction.sends else {}, viewers)
+
+    def offered(media: AcceptedMedia) -> AcceptedMedia:
+        pinned = direction.sends and media.kind in sources
+        return media if pinned else replace(media, codecs=_all_codecs(media))
+
+    # A transport each, of which the other side that bundles uses the tagged one alone (RFC 9143 section 7.2).
+    return described, Agreement(
+        tuple(
+            replace(transport, media=(offered(media),))
+            for transport in agreement.transports
+            for media in transport.media
+        )
+    )
 
 
 def _all_codecs(media: AcceptedMedia) -> tuple[Codec, ...]:
@@ -109,11 +125,16 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
             raise SdpError(f"the answer has {theirs.media[:20]} where the offer has {ours.media}")
         # What we did not offer to do is not done, whatever the answer says (RFC 3264 section 6.1).
         theirs.direction = theirs.direction.limited_to(ours.direction)
-    dtls_client = any(section.setup == "passive" for section in answer.sections if section.port != "0")
-    if dtls_client:
-        for section in answer.sections:
-            if section.setup == "active" and section.port != "0":
-                raise SdpError("the answer's m-lines differ in their DTLS role")
-            section.setup = "active"
-    accepted = accept(answer, sources, {})
-    return Answered(accepted, dtls_client, undecodable(answer, accepted))
+    _check_roles(answer)
+    if all(section.disabled for section in answer.sections):
+        return Answered((), undecodable(answer, ()))
+    agreement = accept(answer, sources, {})
+    return Answered(agreement.transports, undecodable(answer, agreement.media))
+
+
+def _check_roles(answer: Offer) -> None:
+    """Raises :class:`SdpError` where one transport would have both DTLS roles."""
+    for mids in answer.bundles:
+        roles = {section.setup for section in answer.sections if section.mid in mids and section.port != "0"}
+        if roles >= {"active", "passive"}:
+            raise SdpError("the answer's m-lines differ in their DTLS role")

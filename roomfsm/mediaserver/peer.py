@@ -6,8 +6,17 @@ from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.allowance import Allowance
-from roomfsm.mediaserver.answer import AcceptedMedia, LocalTransport, accept, undecodable, write_answer
-from roomfsm.mediaserver.extensions import AUDIO_LEVEL, TRANSPORT_CC, OutgoingExtensions
+from roomfsm.mediaserver.answer import (
+    AcceptedMedia,
+    AcceptedTransport,
+    LocalEnd,
+    accept,
+    undecodable,
+    write_answer,
+)
+from roomfsm.mediaserver.codec import Codec
+from roomfsm.mediaserver.extensions import AUDIO_LEVEL, OutgoingExtensions
+from roomfsm.mediaserver.ice import Credentials
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     AlreadyNegotiated,
@@ -23,12 +32,12 @@ from roomfsm.mediaserver.media import (
     Refusal,
     SdpError,
 )
+from roomfsm.mediaserver.media_transport import MediaTransport, dtls_state, ice_state
 from roomfsm.mediaserver.offer import propose, read_answer
-from roomfsm.mediaserver.sdp import Codec, Direction, Offer, parse_offer
+from roomfsm.mediaserver.sdp import Direction, Offer, parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
-from roomfsm.mediaserver.transport_cc import Feedback
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _KILOBIT = 1000
@@ -55,22 +64,27 @@ class Peer:
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
         self._context = context
         self._observer: PeerObserver | None = observer
-        self._transport = Transport(context, self)
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
         self.path = ViewerPath()
         """To this peer's browser, for what is sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
-        self._by_payload_type: dict[int, Track] = {}
-        self._by_repair_payload_type: dict[int, Track] = {}
-        self._feedback: Feedback | None = None
-        """About every packet from the browser, where transport-cc was agreed on."""
+        self._transports: list[MediaTransport] = []
+        """Of what was agreed on: one, or one for each m-line where they are not bundled."""
+        self._carriers: dict[MediaKind, MediaTransport] = {}
+        """The transport of each kind."""
+        self._ice_state = IceState.DISCONNECTED
+        self._dtls_state = DtlsState.NEW
         self._media_lines: list[tuple[str, int]] = []
         """mid and index of each m-line that was accepted, or that we offered."""
         self._offered: Offer | None = None
+        self._offered_credentials: list[Credentials] = []
+        """Of each m-line of our offer."""
         self._connected = False
         most = context.settings.max_retransmissions
         self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
+        self.refused_media: tuple[str, ...] = ()
+        """Why m-lines of the offer are not served, in words."""
         self.remote_description: str | None = None
         self.direction = Direction.SENDRECV
         """What this peer does at most, whatever is offered to it."""
@@ -93,12 +107,14 @@ class Peer:
         parsed = parse_offer(offer)
         for section in parsed.sections:
             section.direction = section.direction.limited_to(self.direction.reversed())
-        accepted = accept(parsed, self._source_codecs(), self._viewer_codecs())
-        answer = write_answer(parsed, accepted, self._local_transport("passive"))
+        agreement = accept(parsed, self._source_codecs(), self._viewer_codecs())
+        credentials = [Credentials.new() for _ in agreement.transports]
+        answer = write_answer(parsed, agreement, self._local_end(), credentials)
         self.remote_description, self.local_description = offer, answer
-        self._name_media_lines(accepted)
-        self._note_undecodable(undecodable(parsed, accepted))
-        self.start(accepted, dtls_client=False)
+        self.refused_media = tuple(agreement.refused.values())
+        self._name_media_lines(agreement.media)
+        self._note_undecodable(undecodable(parsed, agreement.media))
+        self.start(agreement.transports, credentials)
         return answer
 
     def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
@@ -106,9 +122,10 @@ class Peer:
         not to be offered, or :class:`AlreadyNegotiated` after a success."""
         self._check_unnegotiated()
         offered, proposed = propose(kinds, self.direction, self._source_codecs(), self._viewer_codecs())
-        offer = write_answer(offered, proposed, self._local_transport("actpass"))
-        self._offered, self.local_description = offered, offer
-        self._name_media_lines(proposed)
+        credentials = [Credentials.new() for _ in proposed.transports]
+        offer = write_answer(offered, proposed, self._local_end(), credentials, setup="actpass")
+        self._offered, self._offered_credentials, self.local_description = offered, credentials, offer
+        self._name_media_lines(proposed.media)
         return offer
 
     def process_answer(self, answer: str) -> None:
@@ -124,7 +141,9 @@ class Peer:
         answered = read_answer(answer, self._offered, self._source_codecs())
         self.remote_description = answer
         self._note_undecodable(answered.undecodable)
-        self.start(answered.accepted, dtls_client=answered.dtls_client)
+        # Of bundled m-lines the tagged one's are used (RFC 9143 section 7.5).
+        credentials = [self._offered_credentials[one.media[0].index] for one in answered.transports]
+        self.start(answered.transports, credentials)
 
     def _check_unnegotiated(self) -> None:
         self._check_open()
@@ -148,11 +167,9 @@ class Peer:
         """What each viewer that is connected already can decode."""
         return {kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()}
 
-    def _local_transport(self, setup: str) -> LocalTransport:
-        ice, context = self._transport.ice, self._context
-        return LocalTransport(
-            ice.ufrag,
-            ice.password,
+    def _local_end(self) -> LocalEnd:
+        context = self._context
+        return LocalEnd(
             context.identity.fingerprint,
             context.candidates,
             context.ssrcs,
@@ -161,7 +178,6 @@ class Peer:
             max(0, self.max_video_receive_bandwidth),
             context.repair_ssrc,
             max(0, self.max_audio_receive_bandwidth),
-            setup,
         )
 
     def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
@@ -171,42 +187,37 @@ class Peer:
         for kind in kinds:
             self._sinks[kind].undecodable = True
 
-    def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
-        """Do what was agreed on, here or by another process that speaks for us."""
-        if accepted:
-            section = accepted[0].section
-            for candidate in section.candidates:
-                self._transport.ice.add_remote_candidate(candidate)
-            self._transport.start(section.fingerprints[0], self._context.now(), dtls_client=dtls_client)
-        for media in accepted:
-            if media.direction.receives:
-                self._start_receiving(media)
-            if media.direction.sends:
-                sink = self._sinks[media.kind]
-                sink.codecs = media.codecs
-                sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
-                sink.refresh()
+    def start(self, transports: Sequence[AcceptedTransport], credentials: Sequence[Credentials]) -> None:
+        """Do what was agreed on, here or by another process that speaks for us; `credentials` are ours of each."""
+        for accepted, ours in zip(transports, credentials, strict=True):
+            carried = MediaTransport(
+                self._context,
+                self,
+                [media.kind for media in accepted.media],
+                lambda owner, ours=ours: self._open_transport(owner, ours),  # type: ignore[misc]  # bound at once
+            )
+            self._transports.append(carried)
+            carried.start(accepted, self._context.now())
+            for media in accepted.media:
+                self._carriers[media.kind] = carried
+                if media.direction.receives:
+                    track = self._tracks[media.kind]
+                    carried.receive(media, track)
+                    track.negotiated(media.codecs[0], media.extensions.get(AUDIO_LEVEL, 0))
+                if media.direction.sends:
+                    sink = self._sinks[media.kind]
+                    sink.codecs = media.codecs
+                    sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
+                    sink.refresh()
 
-    def _start_receiving(self, media: AcceptedMedia) -> None:
-        track, codec = self._tracks[media.kind], media.codecs[0]
-        self._by_payload_type[codec.payload_type] = track
-        if codec.rtx is not None:
-            self._by_repair_payload_type[codec.rtx] = track
-        numbered = media.extensions.get(TRANSPORT_CC, 0)
-        if numbered:
-            if self._feedback is None:
-                self._feedback = Feedback(
-                    self._context.ssrcs[MediaKind.VIDEO], self.send_rtcp, self._context.arrival_time
-                )
-            for payload_type in (codec.payload_type, codec.rtx):
-                if payload_type is not None:
-                    self._feedback.extensions[payload_type] = numbered
-        track.negotiated(codec, media.extensions.get(AUDIO_LEVEL, 0))
+    def _open_transport(self, owner: MediaTransport, credentials: Credentials) -> Transport:
+        return Transport(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
         """Our candidates for each m-line that was accepted; the answer has them too."""
         self._check_open()
-        self._transport.gathering()
+        for carried in self._transports:
+            carried.transport.gathering()
         return [
             LocalCandidate(candidate, mid, index)
             for mid, index in self._media_lines
@@ -215,10 +226,12 @@ class Peer:
 
     def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
         """Take a candidate of the browser at any time. Being ICE-lite we send no checks, so nothing can go wrong:
-        what is not a UDP candidate with an address is passed over. Bundled m-lines share the candidates."""
+        what is not a UDP candidate with an address is passed over. It only serves to name the selected pair, so
+        every transport may know it."""
         self._check_open()
         del sdp_mid, sdp_m_line_index
-        self._transport.ice.add_remote_candidate(candidate)
+        for carried in self._transports:
+            carried.transport.ice.add_remote_candidate(candidate)
 
     # Media
 
@@ -251,16 +264,6 @@ class Peer:
         self._check_open()
         self._sinks[kind].follow(source)
 
-    @property
-    def ice_credentials(self) -> tuple[str, str]:
-        """ufrag and password of our end."""
-        ice = self._transport.ice
-        return ice.ufrag, ice.password
-
-    def use_ice_credentials(self, ufrag: str, password: str) -> None:
-        """Before negotiation: those that another process has told the browser."""
-        self._transport.ice.use_credentials(ufrag, password)
-
     def request_keyframe(self) -> None:
         """Ask the source of the video that this peer gets; without one its own browser, if it sends video."""
         self._check_open()
@@ -272,12 +275,13 @@ class Peer:
 
     def stats(self) -> PeerStats:
         self._check_open()
-        transport = self._transport
+        addresses = (carried.transport.remote_address for carried in self._transports)
         receiving = {kind: stats for kind, track in self._tracks.items() if (stats := track.stats()) is not None}
         sending = {
             kind: sink.stats(self._context.ssrcs[kind]) for kind, sink in self._sinks.items() if sink.codecs
         }
-        return PeerStats(transport.ice_state, transport.dtls_state, transport.remote_address, receiving, sending)
+        address = next((address for address in addresses if address is not None), None)
+        return PeerStats(self._ice_state, self._dtls_state, address, receiving, sending)
 
     def close(self) -> None:
         """Say goodbye to the browser and forget the peer. Nothing is told to the observer any more."""
@@ -287,63 +291,59 @@ class Peer:
         for track in self._tracks.values():
             track.close()
             self._context.attention.discard(track)
-        if self._feedback is not None:
-            self._context.attention.discard(self._feedback)
         for sink in self._sinks.values():
             sink.follow(None)
+        for carried in self._transports:
+            carried.close()
         # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
-        self._tracks, self._sinks, self._by_payload_type, self._by_repair_payload_type = {}, {}, {}, {}
-        self._feedback = None
-        self._transport.close()
+        self._tracks, self._sinks, self._transports, self._carriers = {}, {}, [], {}
         self._context.forget(self)
 
     def _check_open(self) -> None:
         if self._observer is None:
             raise PeerClosed("the peer was closed")
 
-    # Called by the transport
+    # Called by its transports
 
-    def ice_state_changed(self, state: IceState) -> None:
-        if self._observer is not None:
-            self._observer.ice_state_changed(state)
+    def ice_changed(self) -> None:
+        state = ice_state(self._transports)
+        if state is not self._ice_state:
+            self._ice_state = state
+            if self._observer is not None:
+                self._observer.ice_state_changed(state)
 
     def candidate_pair_selected(self, local: str, remote: str) -> None:
         if self._observer is not None:
             self._observer.candidate_pair_selected(local, remote)
 
-    def dtls_state_changed(self, state: DtlsState) -> None:
-        if self._observer is not None:
-            self._observer.dtls_state_changed(state)
+    def dtls_changed(self) -> None:
+        state = dtls_state(self._transports)
+        if state is not self._dtls_state:
+            self._dtls_state = state
+            if self._observer is not None:
+                self._observer.dtls_state_changed(state)
 
-    def path_changed(self) -> None:
-        transport = self._transport
+    def connection_failed(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.connection_failed(reason)
+
+    def path_changed(self, carried: MediaTransport) -> None:
+        transport = carried.transport
         usable, sender = transport.usable, transport.sender
-        for sink in self._sinks.values():
+        for kind, sink in self._sinks.items():
+            if kind not in carried.kinds:
+                continue
             sink.open = usable
             if usable and sender is not None and transport.ice.selected is not None:
                 sink.address = transport.ice.selected
                 sink.handle = sender.handle
                 sink.tag_length = sender.tag_length
             sink.refresh()
-        if usable is not self._connected:
-            self._connected = usable
+        connected = all(one.transport.usable for one in self._transports)
+        if connected is not self._connected:
+            self._connected = connected
             if self._observer is not None:
-                self._observer.media_connection_changed(usable)
-
-    def rtp_received(self, packet: bytes, now: float) -> None:
-        payload_type = packet[1] & 0x7F
-        track = self._by_payload_type.get(payload_type)
-        if track is not None:
-            refusal = track.receive(packet, now)
-        elif (track := self._by_repair_payload_type.get(payload_type)) is not None:
-            refusal = track.receive_repair(packet, now)
-        else:
-            refusal = Refusal.RTP_UNKNOWN_PAYLOAD
-        if refusal is not None:
-            self._context.refuse(refusal)
-        feedback = self._feedback
-        if feedback is not None and packet[0] & 0x10 and feedback.received(packet, now):
-            self._context.attention.add(feedback)
+                self._observer.media_connection_changed(connected)
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
@@ -397,8 +397,10 @@ class Peer:
     def send_limits(self) -> tuple[int, int]:
         return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
 
-    def send_rtcp(self, compound: bytes) -> None:
-        self._transport.send_rtcp(compound)
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        """Send about that kind of media, over its transport."""
+        if (carried := self._carriers.get(kind)) is not None:
+            carried.transport.send_rtcp(compound)
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
         if self._observer is not None:
@@ -416,18 +418,23 @@ class Peer:
 
     def tick(self, now: float) -> None:
         """Reports, flow and silence; each `report_interval`."""
-        self._transport.check_silence(now)
-        self._transport.settle(now)
         self.path.measure(sum(sink.octets for sink in self._sinks.values()), now)
+        for carried in self._transports:
+            carried.transport.check_silence(now)
+            carried.transport.settle(now)
+            self._report(carried, now)
+
+    def _report(self, carried: MediaTransport, now: float) -> None:
+        """Tell what came over a transport."""
         reports = []
-        for track in self._by_payload_type.values():
+        for track in carried.by_payload_type.values():
             track.check_flow(now)
             report = track.report(now)
             if report is not None:
                 reports.append(report)
         if reports:
             ours = self._context.ssrcs[MediaKind.VIDEO]
-            self.send_rtcp(
+            carried.transport.send_rtcp(
                 rtcp.receiver_report(ours, [block for block, _ in reports])
                 + rtcp.source_description(ours, self._context.cname)
                 + b"".join(estimate for _, estimate in reports)

@@ -1,8 +1,8 @@
 """One received RTP stream: its numbering, its losses and when to ask for them again, its reports."""
 
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.rtcp import ReportBlock, SenderReport
-from roomfsm.mediaserver.sdp import Codec
 
 _MAX_DROPOUT = 3000
 """A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""

@@ -18,8 +18,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import MediaKind
-from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.track import Attended, Outlet, Track
 
 _HEADER = struct.Struct("!BBIBH")
@@ -249,8 +249,8 @@ class Mirror:
             if isinstance(packet, rtcp.SenderReport):
                 self.track.sender_report(packet, now)
 
-    def send_rtcp(self, compound: bytes) -> None:
-        self._links.put(_What.FEEDBACK, self._origin, self._source, self._kind, compound)
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        self._links.put(_What.FEEDBACK, self._origin, self._source, kind, compound)
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
@@ -260,7 +260,7 @@ class Mirror:
         if any(sink.group and sink.bitrate(now) is not None for sink in self.track.sinks):
             report = self.track.report(now)
             if report is not None and report[1]:
-                self.send_rtcp(report[1])
+                self.send_rtcp(self._kind, report[1])
 
     def close(self) -> None:
         self.track.close()

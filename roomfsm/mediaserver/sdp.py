@@ -1,9 +1,19 @@
-"""Session descriptions (RFC 8866, RFC 8829): reading a browser's offer."""
+"""Session descriptions (RFC 8866, RFC 8829): reading an offer or an answer.
+
+Only what is used is judged. An m-line that is refused anyway may say whatever it likes, so what is wrong with an
+m-line is noted (`MediaSection.fault`) and becomes an error where the m-line is to be served. Lines end with LF or
+CRLF and with nothing else: U+0085 or U+2028 within a line are part of it.
+
+What is said at the session level holds for every m-line that does not say otherwise (RFC 8866 section 5.13). An
+m-line's own fingerprints replace those of the session (RFC 8122 section 5).
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.dtls import HASHES
 from roomfsm.mediaserver.extensions import KNOWN, MAX_ID
 from roomfsm.mediaserver.media import MediaKind, SdpError
@@ -21,16 +31,17 @@ _CODECS = {
     MediaKind.AUDIO: {"OPUS": ("opus", 48000)},
     MediaKind.VIDEO: {name: (name, 90000) for name in ("VP8", "VP9", "H264", "AV1")},
 }
+_STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "15": "G728", "18": "G729"}
+"""Payload types that need no rtpmap (RFC 3551 section 6): none is ours, some are met."""
 _MAX_PAYLOAD_TYPE = 127
 _MAX_SECTIONS = 64
-_MAX_FINGERPRINTS = 8
+_MAX_FINGERPRINTS = 32
 """Of one m-line; more are passed over."""
-_PROFILES = {"VP9": "profile-id", "AV1": "profile"}
-"""Parameters that must be alike, 0 if absent: RFC 9628 section 6.1, RTP Payload Format For AV1 section 7.2.1."""
-_CONSTRAINED_BASELINE = "constrained baseline"
-_H264_PROFILES = {0x42: "baseline", 0x4D: "main", 0x58: "extended", 0x64: "high", 0xF4: "high 4:4:4"}
-_DEFAULT_PROFILE_LEVEL = "420010"
-"""What an absent profile-level-id means: RFC 6184 section 8.1."""
+_MAX_FAULTS = 4
+"""Told of the fingerprints of one m-line."""
+_MAX_QUOTED = 60
+"""Characters of a line that an error shows."""
+_SPACE = " \t\r"
 
 
 class Direction(StrEnum):
@@ -58,84 +69,23 @@ class Direction(StrEnum):
         return allowed if self is Direction.SENDRECV else Direction.INACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One payload type of an m-line that the engine passes on; `parameters` is its fmtp text, or empty."""
+class Line(NamedTuple):
+    """One line of a description; `value` is what stands behind `=`."""
 
-    payload_type: int
-    name: str
-    """VP8, VP9, H264, AV1 or opus."""
-    clock_rate: int
-    channels: str
-    """As in the rtpmap, with its slash; empty if it has none."""
-    parameters: str
-    feedback: tuple[str, ...]
-    rtx: int | None = None
-    """The payload type of its retransmissions (RFC 4588); None if they come as the packets were."""
+    number: int
+    type: str
+    value: str
 
-    @property
-    def rtpmap(self) -> str:
-        return f"{self.name}/{self.clock_rate}{self.channels}"
-
-    def parameter(self, name: str, default: str) -> str:
-        for item in self.parameters.split(";"):
-            key, _, value = item.partition("=")
-            if key.strip().lower() == name:
-                return value.strip()
-        return default
-
-    @property
-    def packetization_mode(self) -> str:
-        return self.parameter("packetization-mode", "0")
-
-    @property
-    def h264_profile(self) -> str:
-        """The profile's name (H.264 Annex A.2); constraint set 1 makes a baseline stream a constrained one."""
-        level = self.parameter("profile-level-id", _DEFAULT_PROFILE_LEVEL)
-        try:
-            profile, constraints = int(level[0:2], 16), int(level[2:4], 16)
-        except ValueError:
-            return level
-        if (profile == 0x42 and constraints & 0x40) or (profile in (0x4D, 0x58) and constraints & 0x80):
-            return _CONSTRAINED_BASELINE
-        return _H264_PROFILES.get(profile, level)
-
-    @property
-    def variant(self) -> str:
-        """Name, and what tells it from other streams of the name, for people."""
-        if self.name == "H264":
-            return f"H264 ({self.h264_profile}, packetization mode {self.packetization_mode})"
-        name = _PROFILES.get(self.name)
-        profile = self.parameter(name, "0") if name else "0"
-        return self.name if profile == "0" else f"{self.name} (profile {profile})"
-
-    def distance(self, source: "Codec") -> int | None:
-        """How far a stream of `source` is from what this payload type was offered for: 0 the same, more is less
-        certain, None cannot be decoded."""
-        if self.name != source.name:
-            return None
-        if self.name != "H264":
-            profile = _PROFILES.get(self.name)
-            alike = profile is None or self.parameter(profile, "0") == source.parameter(profile, "0")
-            return 0 if alike else None
-        # A receiver of mode 1 also takes the single NAL units of mode 0 (RFC 6184 section 6.2).
-        if (source.packetization_mode, self.packetization_mode) not in (("0", "0"), ("1", "1"), ("0", "1")):
-            return None
-        modes = int(source.packetization_mode != self.packetization_mode)
-        wanted, offered = source.h264_profile, self.h264_profile
-        if wanted == offered:
-            return modes
-        # No browser makes the baseline streams that a constrained baseline decoder cannot take.
-        baselines = (_CONSTRAINED_BASELINE, "baseline")
-        if wanted in baselines and offered in (*baselines, "main", "high"):
-            return modes + 2 + (offered not in baselines)
-        return None
+    def __str__(self) -> str:
+        text = f"{self.type}={self.value}"
+        return f"line {self.number} ({text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + '…'})"
 
 
 @dataclass(slots=True)
 class MediaSection:
     """One m-line with its attributes, session-level ones filled in."""
 
+    line: Line
     media: str
     port: str
     protocol: str
@@ -148,14 +98,22 @@ class MediaSection:
     rtcp_rsize: bool = False
     ufrag: str = ""
     password: str = ""
-    setup: str = "actpass"
+    setup: str = ""
+    """The DTLS role (RFC 8842); empty if it says none."""
+    setup_line: Line | None = None
     fingerprints: list[tuple[str, bytes]] = field(default_factory=list)
     """Name of the hash function and digest, as :class:`~roomfsm.mediaserver.dtls.DtlsSession` takes it."""
+    fingerprint_faults: list[str] = field(default_factory=list)
+    """Why other fingerprints cannot be used."""
     candidates: list[str] = field(default_factory=list)
     extensions: dict[str, int] = field(default_factory=dict)
     """The ids of the header extensions (RFC 8285) that the engine knows."""
     codecs: list[Codec] = field(default_factory=list)
     """Those of the engine's, in the offer's order."""
+    encodings: tuple[str, ...] = ()
+    """The names of all codecs, for people."""
+    fault: str = ""
+    """The first thing that is wrong with it, should it be served; empty if nothing is."""
 
     @property
     def kind(self) -> MediaKind | None:
@@ -170,82 +128,143 @@ class MediaSection:
 @dataclass(frozen=True, slots=True)
 class Offer:
     sections: tuple[MediaSection, ...]
-    bundle: tuple[str, ...]
-    """The mids of the (first) BUNDLE group; empty if there is none."""
+    bundles: tuple[tuple[str, ...], ...] = ()
+    """The mids of each BUNDLE group (RFC 9143)."""
+    ice_lite: Line | None = None
+    """The line that says so."""
+
+    def bundle_of(self, section: MediaSection) -> tuple[str, ...]:
+        """The BUNDLE group that a section is in; empty if it is in none."""
+        return next((mids for mids in self.bundles if section.mid and section.mid in mids), ())
 
 
 @dataclass(slots=True)
 class _PayloadTypes:
     """The payload type attributes of one m-line while it is read."""
 
-    maps: dict[str, str] = field(default_factory=dict)
+    maps: dict[str, tuple[Line, str]] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     feedback: dict[str, set[str]] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Session:
+    """What the lines before the first m-line say."""
+
+    defaults: MediaSection
+    bundles: list[tuple[str, ...]] = field(default_factory=list)
+    ice_lite: Line | None = None
+
+
 def parse_offer(text: str) -> Offer:
-    """Read an offer. Raises :class:`SdpError`, which says the line."""
-    session = MediaSection("", "", "", ())
-    sections: list[MediaSection] = []
-    payload_types: list[_PayloadTypes] = []
-    bundle: tuple[str, ...] = ()
-    for number, kind, value in _lines(text):
-        if kind == "m":
-            if len(sections) >= _MAX_SECTIONS:
-                raise SdpError(f"more than {_MAX_SECTIONS} m-lines")
-            sections.append(_media_section(number, value, session))
-            payload_types.append(_PayloadTypes())
-        elif kind == "a":
-            name, _, content = value.partition(":")
-            if name == "group" and content.startswith("BUNDLE") and not sections and not bundle:
-                bundle = tuple(content.split()[1 : 1 + _MAX_SECTIONS])
-            elif sections:
-                _read_attribute(number, sections[-1], name, content)
-                _read_payload_attribute(number, payload_types[-1], name, content)
-            else:
-                _read_attribute(number, session, name, content)
-    for section, types in zip(sections, payload_types, strict=True):
-        section.codecs.extend(_codecs(section, types))
-    mids = [section.mid for section in sections if section.mid]
-    if len(mids) != len(set(mids)):
-        raise SdpError("two m-lines have the same mid")
-    return Offer(tuple(sections), bundle)
+    """Read an offer, or an answer. Raises :class:`SdpError`, which says the line."""
+    head, *blocks = _blocks(text)
+    if len(blocks) > _MAX_SECTIONS:
+        raise SdpError(f"more than {_MAX_SECTIONS} m-lines")
+    session = _read_session(head)
+    sections = tuple(_read_section(block, session.defaults) for block in blocks)
+    lines: dict[str, Line] = {}
+    for section in sections:
+        if section.mid and (first := lines.setdefault(section.mid, section.line)) is not section.line:
+            raise SdpError(f"{first} and {section.line} have the same mid {section.mid[:_MAX_QUOTED]!r}")
+    return Offer(sections, tuple(session.bundles), session.ice_lite)
 
 
-def _lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Number, type and value of each line; the first must be v=0."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines or lines[0][1] != "v=0":
+def _blocks(text: str) -> list[list[Line | str]]:
+    """The session's lines, which begin with v=0, then those of each m-line, which is the first of them.
+
+    A line that is not of the form x=value is given as the reason why it is none.
+    """
+    blocks: list[list[Line | str]] = [[]]
+    begun = False
+    for number, raw in enumerate(text.split("\n"), 1):
+        content = raw.strip(_SPACE)
+        if not content:
+            continue
+        if not begun and content != "v=0":
+            break
+        begun = True
+        if len(content) < 2 or content[1] != "=" or not (content[0].isascii() and content[0].isalpha()):
+            blocks[-1].append(f"line {number} is not of the form x=value: {content[:_MAX_QUOTED]!r}")
+            continue
+        line = Line(number, content[0], content[2:])
+        if line.type == "m":
+            blocks.append([])
+        blocks[-1].append(line)
+    if not begun:
         raise SdpError("the first line is not v=0")
-    for number, line in lines:
-        if len(line) < 2 or line[1] != "=" or not line[0].isalpha():
-            raise SdpError(f"line {number} is not of the form x=value")
-        yield number, line[0], line[2:]
+    return blocks
 
 
-def _media_section(number: int, value: str, session: MediaSection) -> MediaSection:
-    fields = value.split()
+def _read_session(lines: Sequence[Line | str]) -> _Session:
+    session = _Session(MediaSection(Line(0, "", ""), "", "", "", ()))
+    for line in lines:
+        if isinstance(line, str):
+            raise SdpError(line)
+        if line.type != "a":
+            continue
+        name, _, content = line.value.partition(":")
+        if name == "ice-lite":
+            session.ice_lite = line
+        elif name == "group":
+            semantics, *mids = _words(content)
+            if semantics == "BUNDLE" and len(session.bundles) < _MAX_SECTIONS:
+                session.bundles.append(tuple(mids[:_MAX_SECTIONS]))
+        else:
+            _read_attribute(line, session.defaults, name, content.strip(_SPACE))
+    return session
+
+
+def _read_section(lines: Sequence[Line | str], defaults: MediaSection) -> MediaSection:
+    media_line, *attributes = lines
+    assert isinstance(media_line, Line)  # it began the block
+    section, types = _media_section(media_line, defaults), _PayloadTypes()
+    own = replace(section, fingerprints=[], fingerprint_faults=[])
+    for line in attributes:
+        if isinstance(line, str):
+            own.fault = own.fault or line
+        elif line.type == "a":
+            name, _, content = line.value.partition(":")
+            content = content.strip(_SPACE)
+            _read_attribute(line, own, name, content)
+            _read_payload_attribute(line, own, types, name, content)
+    if not (own.fingerprints or own.fingerprint_faults):
+        own.fingerprints, own.fingerprint_faults = section.fingerprints, section.fingerprint_faults
+    _read_codecs(own, types)
+    return own
+
+
+def _media_section(line: Line, defaults: MediaSection) -> MediaSection:
+    """The m-line itself. Raises :class:`SdpError` for one that cannot even be refused, which takes its fields."""
+    fields = _words(line.value)
     if len(fields) < 4:
-        raise SdpError(f"line {number}: an m-line needs media, port, protocol and formats")
-    if not fields[1].partition("/")[0].isdecimal():
-        raise SdpError(f"line {number}: the port is not a number")
-    return MediaSection(
-        fields[0],
-        fields[1],
-        fields[2],
-        tuple(dict.fromkeys(fields[3:])),
-        direction=session.direction,
-        ufrag=session.ufrag,
-        password=session.password,
-        setup=session.setup,
-        fingerprints=list(session.fingerprints),
+        raise SdpError(f"{line}: an m-line needs media, port, protocol and formats")
+    media, port, protocol = fields[:3]
+    section = replace(
+        defaults,
+        line=line,
+        media=media,
+        port=port,
+        protocol=protocol,
+        formats=tuple(dict.fromkeys(fields[3:])),
+        candidates=[],
+        extensions=dict(defaults.extensions),
+        codecs=[],
     )
+    if not _is_number(port.partition("/")[0]):
+        section.fault = f"{line}: the port is not a number"
+    return section
 
 
-def _read_attribute(number: int, section: MediaSection, name: str, content: str) -> None:
+def _words(text: str) -> list[str]:
+    """The fields between spaces, one that is empty if there is none. `str.split` would split at others, too."""
+    return [word for word in text.replace("\t", " ").split(" ") if word] or [""]
+
+
+def _read_attribute(line: Line, section: MediaSection, name: str, content: str) -> None:
     match name:
         case "mid":
-            section.mid = content.strip()
+            section.mid = content
         case "sendrecv" | "sendonly" | "recvonly" | "inactive":
             section.direction = Direction(name)
         case "bundle-only":
@@ -255,24 +274,26 @@ def _read_attribute(number: int, section: MediaSection, name: str, content: str)
         case "rtcp-rsize":
             section.rtcp_rsize = True
         case "ice-ufrag":
-            section.ufrag = content.strip()
+            section.ufrag = content
         case "ice-pwd":
-            section.password = content.strip()
+            section.password = content
         case "setup":
-            section.setup = content.strip()
+            section.setup, section.setup_line = content.lower(), line
         case "extmap":
             _read_extension(section, content)
         case "candidate":
             section.candidates.append(f"candidate:{content}")
         case "fingerprint":
-            fingerprint = _fingerprint(number, content)
-            if fingerprint is not None and len(section.fingerprints) < _MAX_FINGERPRINTS:
-                section.fingerprints.append(fingerprint)
+            _read_fingerprint(line, section, content)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _small_number(text: str) -> int | None:
     """A decimal number of at most three digits."""
-    return int(text) if len(text) <= 3 and text.isascii() and text.isdecimal() else None
+    return int(text) if len(text) <= 3 and _is_number(text) else None
 
 
 def _read_extension(section: MediaSection, content: str) -> None:
@@ -283,46 +304,65 @@ def _read_extension(section: MediaSection, content: str) -> None:
         section.extensions[uri] = extension_id
 
 
-def _fingerprint(number: int, content: str) -> tuple[str, bytes] | None:
-    """None for a hash function that is not ours."""
-    function, _, digest = content.strip().partition(" ")
-    if function.lower() not in HASHES:
-        return None
+def _read_fingerprint(line: Line, section: MediaSection, content: str) -> None:
+    """Note a fingerprint, or why it is of no use."""
+    function, _, text = content.partition(" ")
+    function, fault = function.lower(), ""
     try:
-        return function.lower(), bytes.fromhex(digest.strip().replace(":", ""))
+        digest = bytes.fromhex(text.replace(":", ""))
     except ValueError:
-        raise SdpError(f"line {number}: the fingerprint is not hexadecimal") from None
+        digest, fault = b"", "it is not hexadecimal"
+    if function not in HASHES:
+        fault = f"its hash function is none of {', '.join(HASHES)}"
+    elif not fault and len(digest) != HASHES[function].digest_size:
+        fault = f"a digest of {function} has {HASHES[function].digest_size} bytes"
+    if fault:
+        if len(section.fingerprint_faults) < _MAX_FAULTS:
+            section.fingerprint_faults.append(f"{line}: {fault}")
+    elif len(section.fingerprints) < _MAX_FINGERPRINTS:
+        section.fingerprints.append((function, digest))
 
 
-def _read_payload_attribute(number: int, types: _PayloadTypes, name: str, content: str) -> None:
-    if name not in ("rtpmap", "fmtp", "rtcp-fb"):
-        return
+def _read_payload_attribute(
+    line: Line, section: MediaSection, types: _PayloadTypes, name: str, content: str
+) -> None:
     payload_type, _, value = content.partition(" ")
-    if not value:
-        raise SdpError(f"line {number}: {name} needs a payload type and a value")
-    if name == "rtpmap":
-        types.maps[payload_type] = value.strip()
-    elif name == "fmtp":
-        types.parameters[payload_type] = value.strip()
-    elif value.strip() in _KNOWN_FEEDBACK:
-        types.feedback.setdefault(payload_type, set()).add(value.strip())
+    value = value.strip(_SPACE)
+    match name:
+        case "rtpmap" if not value:
+            section.fault = section.fault or f"{line}: rtpmap needs a payload type and a codec"
+        case "rtpmap":
+            types.maps[payload_type] = line, value
+        case "fmtp":
+            types.parameters[payload_type] = value
+        case "rtcp-fb" if value in _KNOWN_FEEDBACK:
+            types.feedback.setdefault(payload_type, set()).add(value)
 
 
-def _codecs(section: MediaSection, types: _PayloadTypes) -> Iterator[Codec]:
-    if section.kind is None:
-        return
-    known, repairs = _CODECS[section.kind], _repairs(section, types)
+def _read_codecs(section: MediaSection, types: _PayloadTypes) -> None:
+    names = (types.maps[text][1] if text in types.maps else _STATIC.get(text, "") for text in section.formats)
+    section.encodings = tuple(dict.fromkeys(name.partition("/")[0] for name in names if name))
+    if section.kind is not None:
+        section.codecs.extend(_codecs(section, section.kind, types))
+
+
+def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Iterator[Codec]:
+    known, repairs = _CODECS[kind], _repairs(section, types)
     for text in section.formats:
-        encoding, _, rate = types.maps.get(text, "").partition("/")
-        if encoding.upper() not in known:
+        if text not in types.maps:
             continue
-        name, clock_rate = known[encoding.upper()]
+        line, encoding = types.maps[text]
+        name, _, rate = encoding.partition("/")
+        if name.upper() not in known:
+            continue
+        name, clock_rate = known[name.upper()]
         clock, slash, channels = rate.partition("/")
         if clock != str(clock_rate):
             continue
         payload_type = _small_number(text)
         if payload_type is None or payload_type > _MAX_PAYLOAD_TYPE:
-            raise SdpError(f"payload type {text[:20]!r} is not a number up to {_MAX_PAYLOAD_TYPE}")
+            section.fault = section.fault or f"{line}: the payload type is not a number up to {_MAX_PAYLOAD_TYPE}"
+            return
         offered = {*types.feedback.get(text, ()), *types.feedback.get("*", ())}
         yield Codec(
             payload_type,
@@ -330,7 +370,7 @@ def _codecs(section: MediaSection, types: _PayloadTypes) -> Iterator[Codec]:
             clock_rate,
             slash + channels,
             types.parameters.get(text, ""),
-            tuple(value for value in FEEDBACK[section.kind] if value in offered),
+            tuple(value for value in FEEDBACK[kind] if value in offered),
             repairs.get(text) if "nack" in offered else None,
         )
 
@@ -340,38 +380,10 @@ def _repairs(section: MediaSection, types: _PayloadTypes) -> dict[str, int]:
     repairs = {}
     for text in section.formats:
         payload_type = _small_number(text)
-        if types.maps.get(text, "").lower() != "rtx/90000" or payload_type is None:
+        _, encoding = types.maps.get(text, (None, ""))
+        if encoding.lower() != "rtx/90000" or payload_type is None:
             continue
         name, _, repaired = types.parameters.get(text, "").partition(";")[0].partition("=")
-        if name.strip().lower() == "apt" and payload_type <= _MAX_PAYLOAD_TYPE:
-            repairs[repaired.strip()] = payload_type
+        if name.strip(_SPACE).lower() == "apt" and payload_type <= _MAX_PAYLOAD_TYPE:
+            repairs[repaired.strip(_SPACE)] = payload_type
     return repairs
-
-
-def pinned_codec(codecs: Sequence[Codec], viewers: Sequence[Sequence[Codec]] = ()) -> Codec:
-    """The one codec that a publisher is asked for: the first that most of the `viewers` already there can decode;
-    of H264 what most browsers can."""
-
-    def suited(codec: Codec) -> int:
-        return sum(matching_codec(offered, codec) is not None for offered in viewers)
-
-    def rank(codec: Codec) -> tuple[bool, bool]:
-        return codec.packetization_mode != "1", codec.h264_profile != _CONSTRAINED_BASELINE
-
-    most = max(map(suited, codecs))
-    best = [codec for codec in codecs if suited(codec) == most]
-    return min((codec for codec in best if codec.name == best[0].name), key=rank)
-
-
-def matching_codec(codecs: Sequence[Codec], source: Codec) -> Codec | None:
-    """The payload type by which a stream of `source` is best sent; None if none fits."""
-    fitting = [
-        (distance, index) for index, codec in enumerate(codecs) if (distance := codec.distance(source)) is not None
-    ]
-    return codecs[min(fitting)[1]] if fitting else None
-
-
-def mismatch(kind: MediaKind, source: Codec, codecs: Sequence[Codec]) -> str:
-    """In words, that a viewer with `codecs` can take nothing of `source`."""
-    offered = ", ".join(dict.fromkeys(codec.variant for codec in codecs)) or "nothing that this server passes on"
-    return f"no common {kind.lower()} codec: the source sends {source.variant}, the viewer takes {offered}"

@@ -3,11 +3,11 @@
 import struct
 from typing import Any, NamedTuple, Protocol
 
+from roomfsm.mediaserver.codec import Codec, matching_codec, mismatch
 from roomfsm.mediaserver.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import MediaKind, SendingStats
 from roomfsm.mediaserver.ring import KeptPacket
-from roomfsm.mediaserver.sdp import Codec, matching_codec, mismatch
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _FIXED = struct.Struct("!BBHII")
@@ -22,7 +22,7 @@ class Viewer(Protocol):
     def send_limits(self) -> tuple[int, int]:
         """Least and greatest bitrate that the browser's estimate counts for, bit/s; 0 is none."""
 
-    def send_rtcp(self, compound: bytes) -> None: ...
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats, Refusal
@@ -19,7 +20,6 @@ from roomfsm.mediaserver.reception import Reception
 from roomfsm.mediaserver.remb_target import RembTarget
 from roomfsm.mediaserver.ring import KeptPacket, PacketRing
 from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, original, payload_offset, without_extension
-from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 
 _NUMBERS = struct.Struct("!HII")
@@ -70,7 +70,7 @@ class Publisher(Protocol):
     def receive_limits(self) -> tuple[int, int]:
         """Least and greatest bitrate to ask of the browser, bit/s; 0 is none."""
 
-    def send_rtcp(self, compound: bytes) -> None: ...
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
@@ -417,7 +417,7 @@ class Track:
             elif "ccm fir" in self.codec.feedback:
                 feedback += rtcp.fir(ours, reception.ssrc, self.keyframes.count)
         if feedback:
-            self._publisher.send_rtcp(rtcp.receiver_report(ours, ()) + feedback)
+            self._publisher.send_rtcp(self.kind, rtcp.receiver_report(ours, ()) + feedback)
         self._repeat_starts(reception.highest, now)
         return bool(reception.missing or self._starting) or self.keyframes.wanted
 
@@ -437,7 +437,7 @@ class Track:
             for sink in group.sinks:
                 ours = rtcp.SenderReport(group.ssrc, report.ntp, timestamp, sink.packets, sink.octets)
                 sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
-                sink.viewer.send_rtcp(rtcp.sender_report(group.ssrc, ours) + description)
+                sink.viewer.send_rtcp(self.kind, rtcp.sender_report(group.ssrc, ours) + description)
 
     def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
         """The report block and, where negotiated, the REMB for the browser; None while it sends nothing."""

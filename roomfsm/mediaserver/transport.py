@@ -1,10 +1,11 @@
 """One peer's transport: ICE-lite, then DTLS, then SRTP, and the state that its owner is told."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import stun
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.ice import Address, IceLite, local_candidate, plain_address
+from roomfsm.mediaserver.ice import Address, Credentials, IceLite, local_candidate, plain_address
 from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, Refusal
 from roomfsm.mediaserver.srtp import SrtpError, SrtpReceiver, SrtpSender
 
@@ -39,6 +40,9 @@ class TransportOwner(Protocol):
 
     def dtls_state_changed(self, state: DtlsState) -> None: ...
 
+    def dtls_failed(self, reason: str) -> None:
+        """The handshake came to nothing, or the association broke; the state FAILED follows."""
+
     def path_changed(self) -> None:
         """Media can be sent now, or no longer, or goes to another address."""
 
@@ -67,10 +71,10 @@ class Transport:
         "silent",
     )
 
-    def __init__(self, network: Network, owner: TransportOwner) -> None:
+    def __init__(self, network: Network, owner: TransportOwner, credentials: Credentials) -> None:
         self._network = network
         self._owner = owner
-        self.ice = IceLite(network.settings)
+        self.ice = IceLite(network.settings, credentials)
         self.ice_state = IceState.DISCONNECTED
         self.dtls_state = DtlsState.NEW
         self._dtls: DtlsSession | None = None
@@ -88,10 +92,10 @@ class Transport:
     def usable(self) -> bool:
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
-    def start(self, fingerprint: tuple[str, bytes], now: float, *, dtls_client: bool = False) -> None:
-        """Both descriptions are known: take checks, and the handshake of who has this certificate or, as the DTLS
-        client, begin it once checked."""
-        self._dtls = DtlsSession(self._network.identity, fingerprint, client=dtls_client)
+    def start(self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False) -> None:
+        """Both descriptions are known: take checks, and the handshake of who has a certificate with one of these
+        fingerprints or, as the DTLS client, begin it once checked."""
+        self._dtls = DtlsSession(self._network.identity, fingerprints, client=dtls_client)
         self._started = now
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
 
@@ -149,9 +153,10 @@ class Transport:
         self._last_dtls = now
         try:
             answer = dtls.receive(datagram)
-        except DtlsError:
+        except DtlsError as error:
             answer = dtls.alert()
             self._network.refuse(Refusal.DTLS_ERROR)
+            self._owner.dtls_failed(str(error))
         self._send_all(answer)
         self._follow_dtls(dtls)
 
@@ -215,12 +220,14 @@ class Transport:
         timeout = dtls.timeout()
         if timeout is not None and now >= self._handshake_end:
             self._send_all(dtls.give_up())
+            self._owner.dtls_failed("the DTLS handshake took too long")
             self._follow_dtls(dtls)
         elif timeout is not None and timeout <= 0:
             try:
                 answer = dtls.handle_timeout()
-            except DtlsError:
+            except DtlsError as error:
                 answer = dtls.alert()
+                self._owner.dtls_failed(str(error))
             self._send_all(answer)
             self._follow_dtls(dtls)
         return dtls.timeout() is not None

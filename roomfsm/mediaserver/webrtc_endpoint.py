@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import structlog
+
 from roomfsm.mediaserver import events
 from roomfsm.mediaserver.endpoint_stats import EndpointStats
 from roomfsm.mediaserver.engine import (
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
 """The two halves of a transport that Kurento reports DTLS states of."""
 
-CODEC_NOT_FOUND = 6
-"""Number of that stream error of GStreamer's, as an Error event has it."""
+CODEC_NOT_FOUND, DECRYPT = 6, 12
+"""Numbers of those stream errors of GStreamer's, as an Error event has them."""
 
 RTP_COMPONENT, RTCP_COMPONENT = 1, 2
 """RFC 8445 section 3; with rtcp-mux the second is never used: Kurento leaves it GATHERING for ever."""
@@ -85,6 +87,8 @@ MAX_BANDWIDTH = 10_000_000
 _NO_DATA_CHANNELS = Unavailable("This server has no data channels")
 _NO_MTU = Unavailable("Packets are passed on as long as they came")
 _ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
+
+log = structlog.get_logger()
 
 
 class ConnectionState(StrEnum):
@@ -203,11 +207,15 @@ class WebRtcEndpoint(MediaElement):
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
         except NoCommonCodec as error:
+            log.warning("offer refused", endpoint=self.id, reason=str(error))
             raise ProcessOfferError(str(error)) from error
         except WorkerDied as error:
             raise WorkerDiedError(str(error)) from error
         except SdpError as error:
-            raise SdpParseError("Invalid SDP") from error
+            log.warning("offer refused", endpoint=self.id, reason=str(error))
+            raise SdpParseError(f"Invalid SDP: {error}") from error
+        if self.peer.refused_media:
+            log.info("part of an offer refused", endpoint=self.id, reasons=self.peer.refused_media)
         self.emit("MediaSessionStarted")
         if self._gather_wanted:
             self._gather()
@@ -241,11 +249,13 @@ class WebRtcEndpoint(MediaElement):
         except AnswerAlreadyProcessed as error:
             raise AnswerAlreadyProcessedError from error
         except NoCommonCodec as error:
+            log.warning("answer refused", endpoint=self.id, reason=str(error))
             raise ProcessAnswerError(str(error)) from error
         except WorkerDied as error:
             raise WorkerDiedError(str(error)) from error
         except SdpError as error:
-            raise SdpParseError("Invalid SDP") from error
+            log.warning("answer refused", endpoint=self.id, reason=str(error))
+            raise SdpParseError(f"Invalid SDP: {error}") from error
         self.emit("MediaSessionStarted")
         return self.get_local_session_descriptor(arguments)
 
@@ -318,6 +328,10 @@ class WebRtcEndpoint(MediaElement):
             )
         self._emit_dtls_state(state, DTLS_DECODER)
         self._emit_dtls_state(state, DTLS_ENCODER)
+
+    def connection_failed(self, reason: str) -> None:
+        log.warning("DTLS failed", endpoint=self.id, reason=reason)
+        self.emit("Error", errorCode=DECRYPT, type="STREAM_ERROR_DECRYPT", description=reason)
 
     def media_connection_changed(self, connected: bool) -> None:
         state = ConnectionState.CONNECTED if connected else ConnectionState.DISCONNECTED

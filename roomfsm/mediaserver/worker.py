@@ -65,6 +65,9 @@ class _Observer:
     def dtls_state_changed(self, state: DtlsState) -> None:
         self._tell("dtls_state_changed", state)
 
+    def connection_failed(self, reason: str) -> None:
+        self._tell("connection_failed", reason)
+
     def media_connection_changed(self, connected: bool) -> None:
         self._tell("media_connection_changed", connected)
 
@@ -95,9 +98,8 @@ class Worker:
         match command:
             case OpenPeer(peer):
                 self._peers[peer] = self._engine.open_peer(_Observer(self._channel, peer))
-            case Start(peer, accepted, dtls_client, ufrag, password):
-                self._peers[peer].use_ice_credentials(ufrag, password)
-                self._peers[peer].start(accepted, dtls_client=dtls_client)
+            case Start(peer, transports, credentials):
+                self._peers[peer].start(transports, credentials)
             case AddCandidate(peer, candidate, sdp_mid, index):
                 self._peers[peer].add_candidate(candidate, sdp_mid, index)
             case SetBandwidth(peer, name, kilobits):

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from roomfsm.mediaserver.answer import AcceptedMedia
+from roomfsm.mediaserver.answer import AcceptedTransport
+from roomfsm.mediaserver.codec import Codec
+from roomfsm.mediaserver.ice import Credentials
 from roomfsm.mediaserver.media import MediaKind, PeerStats
-from roomfsm.mediaserver.sdp import Codec
 
 MAX_LINE = 4 * 1024 * 1024
 
@@ -26,13 +27,11 @@ class OpenPeer(Command, frozen=True):
 
 
 class Start(Command, frozen=True):
-    """The main process has agreed on this with the browser, with these ICE credentials of ours."""
+    """The main process has agreed on these transports with the browser, each with ICE credentials of ours."""
 
     peer: int
-    accepted: tuple[AcceptedMedia, ...]
-    dtls_client: bool
-    ufrag: str
-    password: str
+    transports: tuple[AcceptedTransport, ...]
+    credentials: tuple[Credentials, ...]
 
 
 class AddCandidate(Command, frozen=True):

@@ -21,9 +21,9 @@ import msgspec
 import structlog
 import trio
 
-from roomfsm.mediaserver.answer import AcceptedMedia
+from roomfsm.mediaserver.answer import AcceptedTransport
 from roomfsm.mediaserver.dtls import DtlsIdentity
-from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.ice import Address, Credentials
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     DtlsState,
@@ -37,6 +37,7 @@ from roomfsm.mediaserver.media import (
     Refusal,
     WorkerDied,
 )
+from roomfsm.mediaserver.media_transport import MediaTransport
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.sink import Group, Sink
 from roomfsm.mediaserver.track import Attended
@@ -84,6 +85,7 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
     "ice_state_changed": (IceState,),
     "candidate_pair_selected": (str, str),
     "dtls_state_changed": (DtlsState,),
+    "connection_failed": (str,),
     "media_connection_changed": (bool,),
     "receiving_changed": (MediaKind, bool),
     "sending_changed": (MediaKind, bool),
@@ -104,7 +106,9 @@ class _Fingerprint(DtlsIdentity):
 class _Elsewhere(Transport):
     """The transport of a peer whose datagrams another process gets: it only has the ICE credentials."""
 
-    def start(self, fingerprint: tuple[str, bytes], now: float, *, dtls_client: bool = False) -> None: ...
+    def start(
+        self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False
+    ) -> None: ...
 
 
 class _Context:
@@ -149,7 +153,6 @@ class WorkerPeer(Peer):
     def __init__(self, workers: Workers, worker: _Worker, number: int, observer: PeerObserver) -> None:
         assert worker.context is not None  # chosen for being ready
         super().__init__(worker.context, observer)
-        self._transport = _Elsewhere(worker.context, self)
         self._workers = workers
         self._pushed: PeerStats | None = None
         self._flowing: dict[tuple[str, MediaKind], None] = {}
@@ -186,10 +189,13 @@ class WorkerPeer(Peer):
         if self._death is not None:
             raise WorkerDied(str(self._death))
 
-    def start(self, accepted: Sequence[AcceptedMedia], *, dtls_client: bool) -> None:
-        super().start(accepted, dtls_client=dtls_client)
-        self.tell(Start(self.number, tuple(accepted), dtls_client, *self.ice_credentials))
+    def start(self, transports: Sequence[AcceptedTransport], credentials: Sequence[Credentials]) -> None:
+        super().start(transports, credentials)
+        self.tell(Start(self.number, tuple(transports), tuple(credentials)))
         self._workers.negotiated(self)
+
+    def _open_transport(self, owner: MediaTransport, credentials: Credentials) -> Transport:
+        return _Elsewhere(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
         self._check_worker()

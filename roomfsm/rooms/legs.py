@@ -180,7 +180,7 @@ class Leg(Model, ABC):
                     | MediaStateChanged(new_state=MediaState.DISCONNECTED)
                 ):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
-                case Error(type="STREAM_ERROR_CODEC_NOT_FOUND", description=description):
+                case Error(type="STREAM_ERROR_CODEC_NOT_FOUND" | "STREAM_ERROR_DECRYPT", description=description):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, description)
                 case SessionResumed():
                     await self._ask_flow(endpoint)

@@ -7,7 +7,6 @@ name of what it found.
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 from aioice import stun as reference
@@ -19,7 +18,7 @@ from roomfsm.mediaserver.media import ALL_KINDS
 from roomfsm.mediaserver.offer import propose
 from roomfsm.mediaserver.sdp import Direction
 from tests.fuzz.dtls_client import DtlsClient
-from tests.fuzz.parsers import TRANSPORT, joined
+from tests.fuzz.parsers import CREDENTIALS, LOCAL, joined
 from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -112,7 +111,7 @@ candidate:1 1 udp 1 fe80::1%eth0 5000 typ host
 
 def _dtls() -> dict[str, bytes]:
     client = DtlsClient()
-    session = DtlsSession(DtlsIdentity(), ("sha-256", client.digest))
+    session = DtlsSession(DtlsIdentity(), [("sha-256", client.digest)])
     flights = []
     while not client.connected:
         flights.append(client.take())
@@ -199,7 +198,7 @@ def _forwarding() -> dict[str, bytes]:
 def _answers() -> dict[str, bytes]:
     offer, proposed = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
     return {
-        setup: write_answer(offer, proposed, replace(TRANSPORT, setup=setup)).encode()
+        setup: write_answer(offer, proposed, LOCAL, CREDENTIALS, setup=setup).encode()
         for setup in ("active", "passive")
     }
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
-from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Group, Sink
 from roomfsm.mediaserver.track import Attended, Track
 from roomfsm.mediaserver.viewer_path import ViewerPath
@@ -51,7 +51,7 @@ class _Browser:
         self.rtcp = 0
         self.path = ViewerPath()
 
-    def send_rtcp(self, compound: bytes) -> None:
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
         assert len(compound) % 4 == 0
         self.rtcp += 1
 

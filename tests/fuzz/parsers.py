@@ -10,11 +10,11 @@ from contextlib import suppress
 from functools import cache
 
 from roomfsm.mediaserver import rtcp, rtp, stun
-from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
+from roomfsm.mediaserver.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
-from roomfsm.mediaserver.ice import IceLite
-from roomfsm.mediaserver.media import ALL_KINDS, DtlsState, EngineSettings, MediaKind, SdpError
+from roomfsm.mediaserver.ice import Credentials, IceLite
+from roomfsm.mediaserver.media import ALL_KINDS, DtlsState, EngineSettings, MediaKind, NoCommonCodec, SdpError
 from roomfsm.mediaserver.offer import propose, read_answer
 from roomfsm.mediaserver.ring import KeptPacket
 from roomfsm.mediaserver.sdp import Direction, parse_offer
@@ -26,9 +26,8 @@ from tests.fuzz.live import Live
 from tests.mediaserver.transport_cc_reader import read_feedback
 
 _PASSWORD = b"a password"
-TRANSPORT = LocalTransport(
-    "ufrag",
-    "password",
+CREDENTIALS = [Credentials("ufrag", "password")] * 2
+LOCAL = LocalEnd(
     "sha-256 AA:BB",
     ("candidate:1 1 UDP 1 192.0.2.1 5000 typ host",),
     {MediaKind.AUDIO: 10, MediaKind.VIDEO: 20},
@@ -120,9 +119,9 @@ def fuzz_sdp(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         offer = parse_offer(text)
-        accepted = accept(offer, {}, {})
-        answer = write_answer(offer, accepted, TRANSPORT)
-    except SdpError:
+        agreement = accept(offer, {}, {})
+        answer = write_answer(offer, agreement, LOCAL, CREDENTIALS[: len(agreement.transports)])
+    except (SdpError, NoCommonCodec):
         return
     again = parse_offer(answer)
     assert [section.media for section in again.sections] == [section.media for section in offer.sections]
@@ -134,10 +133,11 @@ def fuzz_answer(data: bytes) -> None:
     offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})
     try:
         answered = read_answer(data.decode(errors="replace"), offered, {})
-    except SdpError:
+    except (SdpError, NoCommonCodec):
         return
-    assert [media.index for media in answered.accepted] == sorted({media.index for media in answered.accepted})
-    assert all(media.codecs for media in answered.accepted)
+    accepted = [media for transport in answered.transports for media in transport.media]
+    assert len({media.index for media in accepted}) == len(accepted)
+    assert all(media.codecs for media in accepted)
 
 
 def fuzz_transport_cc(data: bytes) -> None:
@@ -176,7 +176,7 @@ def fuzz_dtls(data: bytes) -> None:
     if not data:
         return
     client = DtlsClient()
-    session = DtlsSession(_identity, ("sha-256", client.digest))
+    session = DtlsSession(_identity, [("sha-256", client.digest)])
     for _ in range(data[0] % 4):
         client.receive_all([piece for sent in client.take() for piece in session.receive(sent)])
     connected = session.keys is not None
@@ -196,7 +196,7 @@ def fuzz_dtls(data: bytes) -> None:
 def _settled() -> DtlsSession:
     """One for all inputs: nothing that comes changes it."""
     client = DtlsClient()
-    session = DtlsSession(_identity, ("sha-256", client.digest))
+    session = DtlsSession(_identity, [("sha-256", client.digest)])
     while session.keys is None:
         client.receive_all([piece for sent in client.take() for piece in session.receive(sent)])
     assert session.settle()

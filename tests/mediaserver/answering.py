@@ -20,7 +20,7 @@ def write_answer(
     those header extensions."""
     transport = [line for line in peer.offer.split("\r\n") if line.startswith(("a=ice-", "a=fingerprint"))][:3]
     offered = parse_offer(offer)
-    lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(offered.bundle)}"]
+    lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(offered.bundles[0])}"]
     for section in offered.sections:
         named = [one for one in section.codecs if section.media == "audio" or codec in (None, one.name)]
         chosen = named[0]

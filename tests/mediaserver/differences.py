@@ -37,6 +37,7 @@ _SILENT = "a silent peer's ICE state is told; Kurento leaves it READY for ever"
 _NO_MODULES = "this server names the types that it has, and its own version"
 _SDP = "an offer without what a secure connection needs is refused, and the endpoint stays free"
 _ORDER = "pipelines are listed newest first; Kurento's order is that of a hash table"
+_WORDS = "ours says what is wrong with the description, and in which line"
 _NEWEST = "events go to the session's newest socket; Kurento sent one to the displaced"
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -54,6 +55,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference("03", "create RecorderEndpoint without uri", Kind.OUTCOME, _NO_RECORDER),
     Difference("03", "create PlayerEndpoint bad uri", Kind.OUTCOME, _NO_RECORDER),
+    Difference("03", "processOffer offer number", Kind.MESSAGE, _WORDS),
+    Difference("03", "processOffer garbage", Kind.MESSAGE, _WORDS),
+    Difference("03", "processAnswer garbage", Kind.MESSAGE, _WORDS),
     Difference("03", "processOffer without fingerprint", Kind.OUTCOME, _SDP),
     Difference("03", "processOffer without ice-ufrag/pwd", Kind.OUTCOME, _SDP),
     Difference(

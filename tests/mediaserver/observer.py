@@ -26,6 +26,9 @@ class RecordingObserver:
     def dtls_state_changed(self, state: DtlsState) -> None:
         self._tell("dtls", state)
 
+    def connection_failed(self, reason: str) -> None:
+        self._tell("failed", reason)
+
     def media_connection_changed(self, connected: bool) -> None:
         self._tell("media", connected)
 

@@ -15,6 +15,7 @@ import trio
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer, open_engine
+from roomfsm.mediaserver.transport import Transport
 from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page, firefox_path
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
@@ -203,14 +204,14 @@ def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     browsers = available(*BROWSERS)
-    feedbacks: Counter[Peer] = Counter()
-    send_rtcp = Peer.send_rtcp
+    feedbacks: Counter[Transport] = Counter()
+    send_rtcp = Transport.send_rtcp
 
-    def spy(peer: Peer, compound: bytes) -> None:
-        feedbacks[peer] += compound[0] & 0x1F == TRANSPORT_CC_FORMAT and compound[1] == rtcp.RTPFB
-        send_rtcp(peer, compound)
+    def spy(transport: Transport, compound: bytes) -> None:
+        feedbacks[transport] += compound[0] & 0x1F == TRANSPORT_CC_FORMAT and compound[1] == rtcp.RTPFB
+        send_rtcp(transport, compound)
 
-    monkeypatch.setattr(Peer, "send_rtcp", spy)
+    monkeypatch.setattr(Transport, "send_rtcp", spy)
 
     async def body() -> None:
         async with open_stage(Path(), *browsers) as stage:
@@ -218,6 +219,6 @@ def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
                 page, source = await stage.answer(browser, "publishByAnswer")
                 viewer, _ = await stage.join(browser, "view()", source)
                 await received(viewer, "it.framesDecoded > 5")
-                assert feedbacks[source] > 0, page.name
+                assert feedbacks[source._transports[0].transport] > 0, page.name
 
     in_private_network(body)

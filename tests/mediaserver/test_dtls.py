@@ -24,8 +24,8 @@ def connected(cipher: bytes = CIPHERS[0]) -> tuple[DtlsSession, DtlsSession]:
     """Client and server."""
     theirs, ours = DtlsIdentity(), DtlsIdentity()
     theirs._context.set_cipher_list(cipher)
-    client = DtlsSession(theirs, fingerprint(ours), client=True)
-    server = DtlsSession(ours, fingerprint(theirs))
+    client = DtlsSession(theirs, [fingerprint(ours)], client=True)
+    server = DtlsSession(ours, [fingerprint(theirs)])
     flight = client.begin()
     for receiver in cycle((server, client)):
         flight = deliver(flight, receiver)
@@ -93,7 +93,7 @@ def test_a_warning_and_all_that_is_not_authentic_are_passed_over_by_a_settled_en
     goodbye = client.close()[0]
     damaged = [goodbye[:at] + bytes((goodbye[at] ^ 1,)) + goodbye[at + 1 :] for at in range(len(goodbye))]
     cut = [goodbye[:end] for end in range(len(goodbye))]
-    hello = DtlsSession(DtlsIdentity(), fingerprint(DtlsIdentity()), client=True).begin()
+    hello = DtlsSession(DtlsIdentity(), [fingerprint(DtlsIdentity())], client=True).begin()
     server.settle()
     for datagram in (*damaged, *cut, *hello, *other_client.close(), no_renegotiation, b"\x16" * 1200):
         assert server.receive(datagram) == []
@@ -110,5 +110,5 @@ def test_a_session_with_another_cipher_stays_with_openssl() -> None:
 
 
 def test_nothing_is_let_go_before_the_handshake_is_done() -> None:
-    server = DtlsSession(DtlsIdentity(), fingerprint(DtlsIdentity()))
+    server = DtlsSession(DtlsIdentity(), [fingerprint(DtlsIdentity())])
     assert not server.settle()

@@ -60,7 +60,7 @@ async def test_openssl_is_kept_for_who_sends_no_srtp_or_is_still_shaking_hands()
         join(engine, "sendonly") as silent,
     ):
         before, now = openssl_objects(), engine.now()
-        transport = silent.peer._transport
+        transport = silent.peer._transports[0].transport
         transport.settle(now + 1)
         assert openssl_objects() == before
         silent.client.send_rtp(VP8_KEYFRAME)

@@ -89,7 +89,7 @@ async def test_a_viewer_connected_to_what_it_cannot_decode_is_told_once_and_gets
         publisher.client.send_rtp(H264_KEYFRAME, payload_type=102)
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC)
         assert (await viewer.client.receive_rtp()).payload == OPUS
-        viewer.peer.path_changed()
+        viewer.peer.path_changed(viewer.peer._transports[0])
         await until_received(publisher.peer, MediaKind.VIDEO, 1)
         assert [news[1] for news in viewer.observer.told if news[0] == "mismatch"] == [
             "no common video codec: the source sends H264 (constrained baseline, packetization mode 1), "

@@ -347,7 +347,7 @@ async def test_a_viewer_is_repeated_only_so_many_packets_a_second() -> None:
 
 async def test_feedback_too_long_for_a_datagram_is_lost_and_nothing_else() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
-        publisher.peer.send_rtcp(rtcp.receiver_report(1, ()) + bytes(srtp.MAX_PACKET))
+        publisher.peer.send_rtcp(MediaKind.VIDEO, rtcp.receiver_report(1, ()) + bytes(srtp.MAX_PACKET))
         assert engine.stats().refused == {"send_failed": 1}
         await settled(publisher)
 

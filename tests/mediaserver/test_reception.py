@@ -3,11 +3,11 @@
 import pytest
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.reception import Reception
 from roomfsm.mediaserver.rtcp import SenderReport
-from roomfsm.mediaserver.sdp import Codec
 
 VP8 = Codec(96, "VP8", 90000, "", "", ("nack",))
 OPUS = Codec(111, "opus", 48000, "/2", "", ())

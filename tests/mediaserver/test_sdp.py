@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomfsm.mediaserver.answer import LocalTransport, accept, write_answer
+from roomfsm.mediaserver.answer import LocalEnd, accept, write_answer
+from roomfsm.mediaserver.codec import Codec, matching_codec, pinned_codec
 from roomfsm.mediaserver.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
+from roomfsm.mediaserver.ice import Credentials
 from roomfsm.mediaserver.media import MediaKind, NoCommonCodec, SdpError
-from roomfsm.mediaserver.sdp import Codec, Direction, matching_codec, parse_offer, pinned_codec
+from roomfsm.mediaserver.sdp import Direction, parse_offer
 
 OFFERS = Path(__file__).parent / "offers"
-TRANSPORT = LocalTransport(
-    "ufrag",
-    "password",
+LOCAL = LocalEnd(
     "sha-256 AA:BB",
     ("candidate:1 1 UDP 1 192.0.2.1 5000 typ host",),
     {MediaKind.AUDIO: 10, MediaKind.VIDEO: 20},
@@ -24,15 +24,18 @@ TRANSPORT = LocalTransport(
     0,
     30,
 )
+LONG = "1" * 5000
 
 
 def offer(name: str) -> str:
     return (OFFERS / f"{name}.sdp").read_text()
 
 
-def answer(text: str, sources: dict[MediaKind, Codec] | None = None, transport: LocalTransport = TRANSPORT) -> str:
+def answer(text: str, sources: dict[MediaKind, Codec] | None = None, local: LocalEnd = LOCAL) -> str:
     parsed = parse_offer(text)
-    return write_answer(parsed, accept(parsed, sources or {}, {}), transport)
+    agreement = accept(parsed, sources or {}, {})
+    credentials = [Credentials(f"ufrag{index}", "password") for index, _ in enumerate(agreement.transports)]
+    return write_answer(parsed, agreement, local, credentials)
 
 
 def section(text: str, media: str) -> list[str]:
@@ -110,9 +113,9 @@ def test_a_publisher_that_prefers_h264_is_asked_for_the_variant_most_can_decode(
 def test_a_publisher_is_asked_to_start_with_a_rate_for_the_whole_picture() -> None:
     video = section(answer(offer("chromium_publisher")), "video")
     assert "a=fmtp:96 x-google-start-bitrate=1000" in video
-    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
+    limited = LocalEnd("f", (), {}, "c", "s", 800, 30)
     h264_first = offer("chromium_publisher").replace("96 VP8/", "96 H264/")
-    video = section(answer(h264_first, transport=limited), "video")
+    video = section(answer(h264_first, local=limited), "video")
     assert [line.partition(" ")[2] for line in video if "start-bitrate" in line] == [
         "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;x-google-start-bitrate=800"
     ]
@@ -120,8 +123,8 @@ def test_a_publisher_is_asked_to_start_with_a_rate_for_the_whole_picture() -> No
 
 
 def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
-    limited = LocalTransport("u", "p", "f", (), {}, "c", "s", 800, 30)
-    text = answer(offer("chromium_publisher"), transport=limited)
+    limited = LocalEnd("f", (), {}, "c", "s", 800, 30)
+    text = answer(offer("chromium_publisher"), local=limited)
     assert "b=AS:800" in section(text, "video")
     assert "b=AS:800" not in section(text, "audio")
 
@@ -252,18 +255,21 @@ def test_media_offered_on_the_bundles_transport_alone_is_served() -> None:
     assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
 
 
-def test_without_bundle_only_the_first_media_is_served() -> None:
+def test_without_bundle_each_media_has_a_transport_of_its_own() -> None:
     lines = answer(offer("chromium_publisher").replace("a=group:BUNDLE 0 1\n", "")).split("\r\n")
-    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "0"]
+    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["9", "9"]
+    assert [line for line in lines if line.startswith("a=ice-ufrag")] == [
+        "a=ice-ufrag:ufrag0",
+        "a=ice-ufrag:ufrag1",
+    ]
     assert not [line for line in lines if line.startswith("a=group")]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("a=rtcp-mux\n", ""),
         ("VP8/90000", "VP8/1000"),
-        ("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
+        ("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 TCP/MSRP"),
         ("opus/48000/2", "speex/48000/2"),
     ],
 )
@@ -287,25 +293,21 @@ def test_v_0_alone_gets_an_answer_without_media() -> None:
         ("v=0\nrubbish", "line 2"),
         ("v=0\nm=audio", "line 2"),
         ("v=0\nm=audio port UDP/TLS/RTP/SAVPF 111", "port"),
-        ("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 111\na=rtpmap:111", "line 3"),
-        ("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 300\na=rtpmap:300 opus/48000/2", "payload type"),
+        ("v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 111\na=rtcp-mux\na=rtpmap:111", "line 4"),
+        ("v=0\nm=audio 9 RTP/SAVPF 300\na=rtcp-mux\na=rtpmap:300 opus/48000/2", "line 4 .* payload type"),
+        (
+            f"v=0\nm=audio 9 RTP/AVP {LONG}\na=rtcp-mux\na=rtpmap:{LONG} opus/48000",
+            "line 4 .* payload type",
+        ),
         ("v=0\nm=audio 9 X 1\na=mid:0\nm=video 9 X 1\na=mid:0", "same mid"),
-        ("v=0\na=fingerprint:sha-256 XYZ", "hexadecimal"),
         (offer("chromium_publisher").replace("a=ice-ufrag", "a=x-ufrag"), "ICE credentials"),
         (offer("chromium_publisher").replace("a=fingerprint:sha-256", "a=fingerprint:md5"), "fingerprint"),
-        (offer("chromium_publisher").replace("setup:actpass", "setup:passive"), "passive"),
+        (offer("chromium_publisher").replace("setup:actpass", "setup:holdconn"), "holdconn"),
     ],
 )
 def test_a_bad_offer_is_an_error_that_says_why(text: str, reason: str) -> None:
     with pytest.raises(SdpError, match=reason):
         answer(text)
-
-
-def test_a_very_long_number_is_not_a_payload_type() -> None:
-    number = "1" * 5000
-    text = f"v=0\nm=audio 9 UDP/TLS/RTP/SAVPF {number}\na=rtpmap:{number} opus/48000/2"
-    with pytest.raises(SdpError, match="payload type"):
-        parse_offer(text)
 
 
 def test_directions_are_the_other_sides_reversed() -> None:
@@ -325,7 +327,7 @@ def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
         lines[index] = line[:cut] + data.draw(st.text(max_size=8)) + line[cut + data.draw(st.integers(0, 4)) :]
     try:
         text = answer("\n".join(lines))
-    except SdpError:
+    except (SdpError, NoCommonCodec):
         return
     assert text.startswith("v=0\r\n")
 
@@ -341,12 +343,12 @@ def test_one_m_line_more_than_64_is_an_error() -> None:
 
 
 def test_fingerprints_for_all_m_lines_are_not_copied_by_the_thousand() -> None:
-    fingerprints = "a=fingerprint:sha-256 AA\n" * 5000
+    fingerprints = f"a=fingerprint:sha-256 {'AA' * 32}\n" * 5000
     (section,) = parse_offer(f"v=0\n{fingerprints}m=audio 9 UDP/TLS/RTP/SAVPF 111\n{fingerprints}").sections
-    assert len(section.fingerprints) == 8
+    assert len(section.fingerprints) == 32
 
 
 def test_a_payload_type_said_twice_is_one() -> None:
     text = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF " + "96 " * 5000 + "\na=rtpmap:96 VP8/90000\n"
     assert len(parse_offer(text).sections[0].codecs) == 1
-    assert len(answer(text)) < 200
+    assert parse_offer(text).sections[0].formats == ("96",)

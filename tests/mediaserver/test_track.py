@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Collection
 
+from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
-from roomfsm.mediaserver.sdp import Codec
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 from roomfsm.mediaserver.track import Attended, Track
 from roomfsm.mediaserver.viewer_path import ViewerPath
@@ -41,7 +41,7 @@ class Recorder:
             self.send_packets(packets, group.sinks)
         self.pending.clear()
 
-    def send_rtcp(self, compound: bytes) -> None: ...
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
