@@ -20,6 +20,7 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from roomfsm.conformance.certificate import identity
+from roomfsm.conformance.keyframe import VP8_PAYLOAD
 from roomfsm.conformance.sdp import (
     OPUS_TYPE,
     VP8_TYPE,
@@ -40,8 +41,6 @@ _PACE = 0.05
 """Seconds between two rounds of checks while none was answered yet (RFC 8445 section 14.2)."""
 
 _OPUS_SILENCE = bytes((0xF8, 0xFF, 0xFE))
-# A descriptor with S; a key frame that is shown (RFC 6386 section 9.1), 16 by 16; then nothing worth decoding.
-_VP8_KEYFRAME = bytes((0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 16, 0, 16, 0)) + bytes(16)
 _FRAME = 0.02
 _FRAMES_OF_VIDEO = 5
 """One picture in so many audio frames: 10 a second."""
@@ -287,7 +286,7 @@ class Peer:
             if "audio" in self._playing:
                 self._send_frame(_OPUS_SILENCE, AUDIO_SSRC, "opus", frame * 960)
             if "video" in self._playing and frame % _FRAMES_OF_VIDEO == 0:
-                self._send_frame(_VP8_KEYFRAME, VIDEO_SSRC, "vp8", frame * 1800)
+                self._send_frame(VP8_PAYLOAD, VIDEO_SSRC, "vp8", frame * 1800)
             frame += 1
             await trio.sleep(_FRAME)
 
