@@ -17,12 +17,13 @@ from roomfsm import __version__
 from roomfsm.conformance.command import conformance
 from roomfsm.documents.command import diagram
 from roomfsm.documents.spec_command import spec
-from roomfsm.mediaserver.child import ChildSettingsError, ChildStartError
+from roomfsm.mediaserver.child import ChildSettingsError
 from roomfsm.mediaserver.command import mediaserver
 from roomfsm.replay.command import replay
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
 from roomfsm.settings import CONFIG_VARIABLE, Settings, SettingsError, all_settings, load, markdown_table
+from roomfsm.supervise import ChildStartError
 
 _EXIT_USAGE = 2
 

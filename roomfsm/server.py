@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ import trio
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.open_files import connections_possible
 from roomfsm.jsonrpc.websocket import mend_websockets
-from roomfsm.kurento.pool import open_media_pool
+from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
 from roomfsm.rooms.directory import Directory, open_directory
@@ -79,8 +79,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     tls = _tls_context(settings.server)
     async with (
         _open_listeners(settings.server) as listeners,
-        _open_media_servers(settings.server) as (urls, secret),
-        open_media_pool(urls, KurentoSettings(secret=secret)) as pool,
+        _open_media(settings.server) as pool,
         open_directory(pool, settings.rooms) as directory,
         open_registry(
             directory,
@@ -141,10 +140,11 @@ async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.S
 
 
 @asynccontextmanager
-async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[tuple[Sequence[str], str | None]]:
-    """The media servers' addresses and secret: those of the settings, else those of an embedded one of our own."""
+async def _open_media(settings: ServerSettings) -> AsyncIterator[MediaPool]:
+    """The media servers of the settings, else an embedded one of our own."""
     if settings.kurento:
-        yield settings.kurento, settings.kurento_secret
+        async with open_media_pool(settings.kurento, KurentoSettings(secret=settings.kurento_secret)) as pool:
+            yield pool
         return
     child_settings = ChildSettings(
         media_host=settings.media_host,
@@ -152,8 +152,12 @@ async def _open_media_servers(settings: ServerSettings) -> AsyncIterator[tuple[S
         announced_addresses=settings.announced_address,
         workers=settings.media_workers,
     )
-    async with open_media_server_child(child_settings, structlog.get_logger()) as child:
-        yield (child.url,), child.secret
+    async with (
+        open_media_server_child(child_settings, structlog.get_logger()) as child,
+        open_media_pool((child.url,), KurentoSettings(secret=child.secret)) as pool,
+    ):
+        child.holder = pool
+        yield pool
 
 
 def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -20,10 +20,10 @@ from trio_websocket import (
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
-from roomfsm.kurento.errors import ConnectionLost, KurentoError
+from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, KurentoError
 from roomfsm.kurento.requests import Call, PendingCalls
 from roomfsm.kurento.settings import KurentoSettings
-from roomfsm.kurento.stream import HandshakeGuard, open_stream
+from roomfsm.kurento.stream import HandshakeGuard, is_refusal, open_stream
 
 _log = structlog.get_logger(__name__)
 
@@ -127,7 +127,8 @@ async def open_connection(
     """Open a websocket to `url`; `dispatch` gets every message that is not the reply to a `Connection.call`.
 
     The body is cancelled when the websocket ends. Raises `ConnectionLost` then, also when it cannot be
-    opened within `ping_timeout`. The socket is closed at the end without a handshake; see `Connection.close`.
+    opened within `ping_timeout`; `ConnectionRefused` where nobody listens. The socket is closed at the end without
+    a handshake; see `Connection.close`.
     """
     try:
         with trio.fail_after(settings.ping_timeout):
@@ -135,7 +136,8 @@ async def open_connection(
     except trio.TooSlowError:
         raise ConnectionLost(f"no connection in {settings.ping_timeout:g} s") from None
     except OSError as error:
-        raise ConnectionLost(f"cannot connect: {error}") from error
+        lost = ConnectionRefused if is_refusal(error) else ConnectionLost
+        raise lost(f"cannot connect: {error}") from error
     try:
         async with trio.open_nursery() as nursery:
             websocket = await _shake_hands(nursery, stream, url, settings)

@@ -44,6 +44,10 @@ class ConnectionLost(MediaServerError):
     """The websocket could not be opened, was closed or fell silent. The session may survive it."""
 
 
+class ConnectionRefused(ConnectionLost):
+    """Nobody listens at the address: the process that was there has ended, and its sessions with it."""
+
+
 class UnknownEvent(Exception):
     """An event of a type that this client does not know, or of an unexpected shape."""
 

@@ -14,7 +14,7 @@ import trio
 
 from roomfsm.jsonrpc import Message, Notification, Params, Response
 from roomfsm.kurento.connection import Connection, open_connection
-from roomfsm.kurento.errors import ConnectionLost, KurentoError, SessionInvalid
+from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, KurentoError, SessionInvalid
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
 
@@ -36,6 +36,8 @@ class Link:
         self._unclosed: str | None = None
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
+        self._round = trio.CancelScope()
+        """One connection, or attempt at it, and the wait before the next."""
 
     async def run(self) -> None:
         """Work until `close`. Cancellation from outside does not reach it: releases still need the connection."""
@@ -44,20 +46,34 @@ class Link:
             while True:
                 with trio.CancelScope(deadline=self._grace_ends()) as grace:
                     while True:
-                        try:
-                            await self._carry(grace)
-                        except ConnectionLost as error:
-                            if self._closing:
-                                return
-                            if self.connected:
-                                delay = self._settings.reconnect_first
-                            self._cut(str(error))
-                        grace.deadline = min(grace.deadline, self._grace_ends())
-                        await trio.sleep(delay * random.uniform(0.5, 1))
-                        delay = min(2 * delay, self._settings.reconnect_max)
-                if self.session is not None:
-                    self._unclosed = self.session.session_id
-                    self._lose(f"not resumed in {self._settings.reconnect_grace:g} s")
+                        with trio.CancelScope() as self._round:
+                            try:
+                                await self._carry(grace)
+                            except ConnectionLost as error:
+                                if self._closing:
+                                    return
+                                if self.connected:
+                                    delay = self._settings.reconnect_first
+                                self._cut(str(error))
+                                if isinstance(error, ConnectionRefused):
+                                    self._give_up("its process has ended: connections are refused")
+                            grace.deadline = min(grace.deadline, self._grace_ends())
+                            await trio.sleep(delay * random.uniform(0.5, 1))
+                            delay = min(2 * delay, self._settings.reconnect_max)
+                        if self._round.cancelled_caught:
+                            delay = self._settings.reconnect_first
+                self._give_up(f"not resumed in {self._settings.reconnect_grace:g} s")
+
+    def gone(self, why: str) -> None:
+        """The media server's process has ended, as who started it knows: its session cannot come back."""
+        self._cut(why)
+        self._give_up(why)
+        self._round.cancel()
+
+    def ready(self) -> None:
+        """There is a new process: connect now, however long the next attempt was put off."""
+        if not self.connected:
+            self._round.cancel()
 
     async def close(self) -> None:
         """Close the session, which releases what is left in it, and the connection, within `release_timeout`."""
@@ -134,6 +150,12 @@ class Link:
         if self.connected:
             self.connected = False
             self._changed()
+
+    def _give_up(self, reason: str) -> None:
+        """Nobody can be told that the session has ended; if its process lives after all, it is told later."""
+        if self.session is not None:
+            self._unclosed = self.session.session_id
+            self._lose(reason)
 
     def _lose(self, reason: str) -> None:
         if self.session is not None:

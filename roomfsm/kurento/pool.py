@@ -46,6 +46,18 @@ class MediaPool:
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
 
+    def server_gone(self, url: str, why: str) -> None:
+        """The process at `url` has ended, as who started it knows: all that was made in it is lost."""
+        for link in self._links:
+            if link.url == url:
+                link.gone(why)
+
+    def server_ready(self, url: str) -> None:
+        """There is a new process at `url`."""
+        for link in self._links:
+            if link.url == url:
+                link.ready()
+
     @property
     def servers(self) -> Sequence[MediaServerStatus]:
         return [_status(link) for link in self._links]

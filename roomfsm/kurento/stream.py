@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -32,6 +33,22 @@ async def open_stream(url: str) -> trio.abc.Stream:
             raise OSError(f"no TLS: {error.__cause__}") from error
         unfinished.pop_all()
     return secured
+
+
+_NO_WAY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH})
+"""This machine has no way to addresses of that kind, IPv6 as a rule: it says nothing about the other end."""
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether a connection was refused at every address that could be reached: then no process listens there.
+
+    An address that does not answer, a network that is down or a name that cannot be resolved tell nothing: the
+    process and its sessions may well be alive behind them.
+    """
+    # Trio tries all addresses of a name and raises one error for all of them, with theirs as its cause.
+    tried = error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else (error,)
+    told = [one for one in tried if not (isinstance(one, OSError) and one.errno in _NO_WAY)]
+    return bool(told) and all(isinstance(one, ConnectionRefusedError) for one in told)
 
 
 class HandshakeGuard(trio.abc.Stream):

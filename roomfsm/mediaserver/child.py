@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from roomfsm.mediaserver.limits import SECRET_VARIABLE
+from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 MAX_LINE = 64 * 1024
 """Bytes of a line that the child writes; a longer one is passed on in pieces."""
@@ -27,17 +28,13 @@ _EXIT_SETTINGS = 2
 """The program's exit code where it cannot be run as it is set."""
 
 
-class ChildStartError(Exception):
-    """The media server did not say in time that it is ready."""
-
-
 class ChildSettingsError(ChildStartError):
     """The media server cannot be run as it is set; the message is what it said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSettings:
-    """How the child is started and kept. Times are seconds."""
+class ChildSettings(Patience):
+    """How the child is started and kept."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -47,111 +44,68 @@ class ChildSettings:
     announced_addresses: tuple[str, ...] = ()
     workers: int = 1
     """Processes that move media. Of several, chosen ports do not survive a restart of the whole."""
-    ready_timeout: float = 15.0
-    stop_timeout: float = 3.0
-    """From SIGTERM to SIGKILL."""
-    first_delay: float = 0.2
-    """Before the first restart; twice as long before each further one."""
-    max_delay: float = 10.0
-    steady_after: float = 30.0
-    """A child that lived so long is restarted after `first_delay` again."""
 
 
-class _Ready(msgspec.Struct, frozen=True, rename="camel"):
-    """The line that the child writes on its standard output."""
+class Holder(Protocol):
+    """Who holds sessions in the child. It is told at once of each death and birth, and must not wait."""
+
+    def server_gone(self, url: str, why: str) -> None:
+        """The media server at `url` has ended, and with it all sessions."""
+
+    def server_ready(self, url: str) -> None:
+        """There is a new one at `url`."""
+
+
+class _Ready(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="ready"):
+    """The first line that the child writes on its standard output."""
 
     url: str
     media_port: int
 
 
-class MediaServerChild:
+class _Alive(msgspec.Struct, frozen=True, tag_field="event", tag="alive"):
+    """What it writes there from then on, from the loop that moves the media."""
+
+
+class MediaServerChild(Supervised):
     """The running child; while it is being restarted its `url` stays as it is."""
 
     def __init__(self, settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger) -> None:
+        super().__init__("media server", settings, logger)
+        self.holder: Holder | None = None
         self._settings = settings
-        self._log = logger
-        self._process: trio.Process | None = None
-        self._ready: _Ready | None = None
+        self._where: _Ready | None = None
         self.secret = secrets.token_urlsafe(32)
         """What its clients must know; the same after every start."""
         self._last_words = ""
         """The newest line of its log."""
-        self.starts = 0
-        """How often it became ready."""
 
     @property
     def url(self) -> str:
         """Where its protocol is served."""
-        assert self._ready is not None  # handed out only once it was ready
-        return self._ready.url
+        assert self._where is not None  # handed out only once it was ready
+        return self._where.url
 
-    @property
-    def pid(self) -> int | None:
-        """The process's id; None while none runs."""
-        return None if self._process is None else self._process.pid
-
-    async def supervise(
-        self, *, task_status: trio.TaskStatus[ChildStartError | None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Keep the child running until cancelled; where the first start fails, tell the error and return."""
-        delay = self._settings.first_delay
-        while True:
-            started = trio.current_time()
-            failure = await self._run_once(task_status)
-            if failure is not None:
-                if self.starts == 0:
-                    task_status.started(failure)
-                    return
-                self._log.error("media server does not start", error=str(failure))
-            if trio.current_time() - started >= self._settings.steady_after:
-                delay = self._settings.first_delay
-            await trio.sleep(min(delay, self._settings.max_delay))
-            delay *= 2
-
-    async def _run_once(self, task_status: trio.TaskStatus[ChildStartError | None]) -> ChildStartError | None:
-        """Run the child until it dies; returns why it did not become ready, None where it did."""
-        failure: ChildStartError | None = None
-        process = await trio.lowlevel.open_process(
+    async def open_process(self) -> trio.Process:
+        return await trio.lowlevel.open_process(
             self._command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # Not on the command line, which every user of the machine can read.
             env={**os.environ, SECRET_VARIABLE: self.secret},
-            # The terminal's Ctrl-C is for the parent, which ends its child in its own order.
+            # A group of its own, which its workers share. And the terminal's Ctrl-C is for the parent, which ends
+            # its child in its own order.
             start_new_session=True,
         )
-        async with _pipes(process), trio.open_nursery() as nursery:
-            nursery.start_soon(self._forward_log, process)
-            try:
-                ready = await self._wait_until_ready(process)
-                if isinstance(ready, ChildStartError):
-                    failure = ready
-                else:
-                    self._ready = ready
-                    self._process = process
-                    self.starts += 1
-                    if self.starts == 1:
-                        task_status.started(None)
-                    self._log.info("media server runs", url=self.url, pid=process.pid, start=self.starts)
-                    status = await process.wait()
-                    self._log.error("media server died", pid=process.pid, status=status)
-            finally:
-                self._process = None
-                with trio.CancelScope(shield=True):
-                    await self._end(process)
-        # All that it said has been read by now.
-        if failure is not None and process.returncode == _EXIT_SETTINGS:
-            return ChildSettingsError(f"media server: {self._last_words}")
-        return failure
 
     def _command(self) -> list[str]:
         settings = self._settings
         port, media_port = settings.port, settings.media_port
-        if self._ready is not None:
-            port = urlsplit(self._ready.url).port or port
+        if self._where is not None:
+            port = urlsplit(self._where.url).port or port
             if settings.workers == 1:
-                media_port = self._ready.media_port
+                media_port = self._where.media_port
         command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--log-format=json"]
         command += [f"--host={settings.host}", f"--port={port}"]
         command += [
@@ -161,50 +115,47 @@ class MediaServerChild:
         ]
         return command + [f"--announced-address={address}" for address in settings.announced_addresses]
 
-    async def _wait_until_ready(self, process: trio.Process) -> _Ready | ChildStartError:
+    async def converse(self, process: trio.Process) -> None:
         assert process.stdout is not None  # asked for a pipe
-        with trio.move_on_after(self._settings.ready_timeout):
-            line = await _LineReader(process.stdout).read()
+        reader = _LineReader(process.stdout)
+        while line := await reader.read():
             try:
-                return msgspec.json.decode(line, type=_Ready)
+                said = msgspec.json.decode(line, type=_Ready | _Alive)
             except msgspec.DecodeError:
-                return ChildStartError(f"media server not ready, but: {line!r}")
-        return ChildStartError(f"media server not ready after {self._settings.ready_timeout} s")
+                raise ChildStartError(f"says what is neither 'ready' nor 'alive': {line!r}") from None
+            self.heard()
+            if isinstance(said, _Ready):
+                self._where = said
+                self.ready(url=said.url)
+                if self.holder is not None:
+                    self.holder.server_ready(said.url)
 
-    async def _forward_log(self, process: trio.Process) -> None:
-        """Until the child's death ends its log, so that nothing that it says at the end is lost."""
+    async def read_log(self, process: trio.Process) -> None:
         assert process.stderr is not None  # asked for a pipe
         reader = _LineReader(process.stderr)
-        with trio.CancelScope(shield=True):
-            while line := await reader.read():
-                level, event, fields = _parse_log_line(line)
-                self._last_words = event
-                self._log.log(level, event, **fields)
+        while line := await reader.read():
+            level, event, fields = _parse_log_line(line)
+            self._last_words = event
+            self._log.log(level, event, **fields)
 
-    async def _end(self, process: trio.Process) -> None:
-        """End the process: politely, then not; returns when the system has let go of it."""
-        process.terminate()
-        with trio.move_on_after(self._settings.stop_timeout):
-            await process.wait()
-        process.kill()
-        await process.wait()
+    def kill(self, process: trio.Process) -> None:
+        kill_group(process)
 
+    def gone(self, why: str) -> None:
+        if self.holder is not None:
+            self.holder.server_gone(self.url, f"the media server {why}")
 
-@asynccontextmanager
-async def _pipes(process: trio.Process) -> AsyncIterator[None]:
-    """Close the process's pipes at the end."""
-    assert process.stdin is not None  # asked for pipes
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with process.stdin, process.stdout, process.stderr:
-        yield
+    def start_failure(self, process: trio.Process, why: str) -> ChildStartError:
+        if process.returncode == _EXIT_SETTINGS:
+            return ChildSettingsError(f"media server: {self._last_words}")
+        return super().start_failure(process, why)
 
 
 @asynccontextmanager
 async def open_media_server_child(
     settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger
 ) -> AsyncIterator[MediaServerChild]:
-    """The media server as a child process, ready; restarted with growing delays whenever it dies.
+    """The media server as a child process, ready; started again whenever it dies or hangs.
 
     Its log lines go to `logger`. Raises `ChildStartError` where it does not become ready.
     """

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready
 _DEFAULTS = MediaServerSettings()
 _EXIT_SETTINGS = 2
 """What the settings ask for cannot be had: a room server tells this from a fault of its child."""
+_ALIVE = msgspec.json.encode({"event": "alive"}) + b"\n"
 
 
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
@@ -77,7 +80,11 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     show_default=True,
     help="Processes that move media, each on a UDP port of its own, from --media-port on.",
 )
-@click.option("--exit-with-parent", is_flag=True, help="End when the standard input does; announce in JSON.")
+@click.option(
+    "--exit-with-parent",
+    is_flag=True,
+    help="End when the standard input does; announce in JSON, and say each second that it is alive.",
+)
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 def mediaserver(
     host: str,
@@ -122,7 +129,7 @@ def mediaserver(
     )
     failure = ""
     try:
-        trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce)
+        trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce, _say_alive)
     except* AddressError as group:
         failure = str(first_error(group))
     if failure:
@@ -162,6 +169,14 @@ def _announce(ready: Ready) -> None:
 def _announce_in_json(ready: Ready) -> None:
     line = msgspec.json.encode({"event": "ready", "url": ready.url, "mediaPort": ready.media_port})
     click.echo(line)
+
+
+def _say_alive() -> None:
+    """Never waits: a pipe that nobody reads fills up, and then there is nobody to tell."""
+    with suppress(OSError):  # The parent has gone: the end of the standard input tells it, too.
+        _, writable, _ = select.select((), (sys.stdout,), (), 0)
+        if writable:  # There is room for PIPE_BUF bytes at least (select(2)).
+            os.write(sys.stdout.fileno(), _ALIVE)
 
 
 def _configure_logging(log_format: str) -> None:

@@ -18,6 +18,9 @@ from roomfsm.mediaserver.registry import Objects
 from roomfsm.mediaserver.server import Clients, open_websocket_server
 from roomfsm.mediaserver.workers import Workers, open_workers
 
+ALIVE_INTERVAL = 1.0
+"""Seconds between two words to the parent: one that hears none for some seconds may take this process for hung."""
+
 log = structlog.get_logger()
 
 
@@ -109,9 +112,12 @@ def first_error[Error: BaseException](group: BaseExceptionGroup[Error]) -> Error
     return first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def run_until_told(settings: MediaServerSettings, announce: Callable[[Ready], None]) -> None:
+async def run_until_told(
+    settings: MediaServerSettings, announce: Callable[[Ready], None], say_alive: Callable[[], None]
+) -> None:
     """`run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends.
 
+    With `exit_with_parent`, `say_alive` is called each `ALIVE_INTERVAL` from the loop that moves the media.
     Raises `AddressError`, in groups.
     """
     # Open before the server says that it is ready: who reads that may signal at once.
@@ -122,6 +128,7 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
             announce(ready)
             if settings.exit_with_parent:
                 nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
+                nursery.start_soon(_repeat, say_alive)
             async for number in signals:
                 if number == signal.SIGHUP:
                     # A terminal that is closed sends it, too: no reason to end.
@@ -130,6 +137,12 @@ async def run_until_told(settings: MediaServerSettings, announce: Callable[[Read
                 log.info("media server ends", signal=signal.Signals(number).name)
                 nursery.cancel_scope.cancel()
                 break
+
+
+async def _repeat(say_alive: Callable[[], None]) -> None:
+    while True:
+        await trio.sleep(ALIVE_INTERVAL)
+        say_alive()
 
 
 async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:

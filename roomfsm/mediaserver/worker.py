@@ -184,9 +184,9 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
 
 def main() -> None:
     descriptor, index, folder, settings = sys.argv[1:]
-    # The main process ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The main process ends this one, by the stream; signals to the whole group are for that one.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=int(descriptor)) as sock:
         decoded = msgspec.json.decode(settings, type=EngineSettings)
         trio.run(serve, sock, int(index), Path(folder), decoded)

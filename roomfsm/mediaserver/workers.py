@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -64,14 +64,10 @@ from roomfsm.mediaserver.worker_messages import (
     WorkerFailed,
     WorkerReady,
 )
+from roomfsm.supervise import ChildStartError, Patience, Supervised
 
-_RESTART_DELAY = 0.2
-"""Seconds before a worker that died is started again; twice as long each time that it does not become ready."""
-_MAX_RESTART_DELAY = 10.0
-_SILENCE = 15.0
-"""Seconds after which a worker that reports nothing, as it does each second, counts as dead."""
-_END_TIMEOUT = 2.0
-"""Seconds that a worker has to say goodbye to its peers."""
+_PATIENCE = Patience(stop_timeout=2.0)
+"""A worker has 2 s to say goodbye to its peers, and says something each second."""
 
 _BANDWIDTHS = frozenset(
     {
@@ -268,19 +264,23 @@ class WorkerPeer(Peer):
         self._observer.worker_died(error)
 
 
-class _Worker:
-    """One worker's process, started again whenever it dies."""
+class _Worker(Supervised):
+    """One worker's process, started again whenever it is of no more use."""
 
-    def __init__(self, index: int, settings: EngineSettings, folder: str) -> None:
+    def __init__(self, index: int, settings: EngineSettings, folder: str, workers: Workers) -> None:
+        super().__init__("media worker", _PATIENCE, log.bind(worker=index))
         self.index = index
         self.peers: dict[int, WorkerPeer] = {}
         self.context: _Context | None = None
         """None while it is not ready."""
-        self.pid: int | None = None
         self.latency = 0.0
         self._settings = settings
         self._folder = folder
+        self._workers = workers
+        self._socket: socket.socket | None = None
+        """Our end of the stream to the newest process."""
         self._channel: Channel[AnyReport] | None = None
+        """To a process that is ready."""
 
     @property
     def port(self) -> int:
@@ -291,80 +291,69 @@ class _Worker:
         if self._channel is not None:
             self._channel.send(command)
 
-    async def supervise(
-        self,
-        workers: Workers,
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Keep it running until cancelled. Raises `OSError` where the first start fails."""
-        delay, first = _RESTART_DELAY, True
-        while True:
-            failure = await self._run_once(workers, task_status if first else trio.TASK_STATUS_IGNORED)
-            if failure is not None and first:
-                raise OSError(failure)
-            first = False
-            log.error("media worker died", worker=self.index, error=failure)
-            delay = _RESTART_DELAY if failure is None else min(2 * delay, _MAX_RESTART_DELAY)
-            await trio.sleep(delay)
+    async def open_process(self) -> trio.Process:
+        with ExitStack() as unfinished:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            unfinished.enter_context(closing(ours))
+            with theirs:
+                settings = msgspec.json.encode(self._settings).decode()
+                # In our process group, so that who kills that leaves nothing behind.
+                process = await trio.lowlevel.open_process(
+                    [
+                        *(sys.executable, "-m", "roomfsm.mediaserver.worker"),
+                        *(str(theirs.fileno()), str(self.index), self._folder, settings),
+                    ],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+            unfinished.pop_all()
+        self._socket = ours
+        return process
 
-    async def _run_once(self, workers: Workers, task_status: trio.TaskStatus[None]) -> str | None:
-        """Run it until it dies; returns why it did not become ready, None where it did."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            settings = msgspec.json.encode(self._settings).decode()
-            process = await trio.lowlevel.open_process(
-                [
-                    *(sys.executable, "-m", "roomfsm.mediaserver.worker"),
-                    *(str(theirs.fileno()), str(self.index), self._folder, settings),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # The terminal's Ctrl-C is for the main process.
-                start_new_session=True,
-            )
-        channel = Channel[AnyReport](ours, AnyReport.__value__)
-        self.pid = process.pid
-        failure: str | None = "it ended before it was ready"
-        try:
+    async def converse(self, process: trio.Process) -> None:
+        del process
+        assert self._socket is not None
+        with closing(Channel[AnyReport](self._socket, AnyReport.__value__)) as channel:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.write)
                 nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
                 async with aclosing(channel.read()) as reports:
                     async for report in reports:
-                        nursery.cancel_scope.deadline = trio.current_time() + _SILENCE
-                        match report:
-                            case WorkerReady():
-                                failure = None
-                                self._settings = replace(self._settings, port=report.port)
-                                self.context = _Context(self._settings, report)
-                                self._channel = channel
-                                task_status.started()
-                            case WorkerFailed(error):
-                                failure = error
-                            case Observed():
-                                if (peer := self.peers.get(report.peer)) is not None:
-                                    peer.observed(report)
-                            case MirrorOpened(source, kind, opening):
-                                workers.mirror_opened(self, source, kind, opening)
-                            case Statistics(peers, latency):
-                                self.latency = latency
-                                for number, stats in peers.items():
-                                    if (peer := self.peers.get(number)) is not None:
-                                        peer.update(stats)
+                        self.heard()
+                        self._take(report, channel)
                 nursery.cancel_scope.cancel()
-        finally:
-            self.context = self._channel = self.pid = None
-            # At once: what is asked of its peers from now on is refused.
-            workers.died(self)
-            with trio.CancelScope(shield=True):
-                channel.close()  # Which tells it to end.
-                with trio.move_on_after(_END_TIMEOUT):
-                    await process.wait()
-                process.kill()
-                await process.wait()
-        return failure
+
+    def _take(self, report: AnyReport, channel: Channel[AnyReport]) -> None:
+        match report:
+            case WorkerReady():
+                self._settings = replace(self._settings, port=report.port)
+                self.context = _Context(self._settings, report)
+                self._channel = channel
+                self.ready(port=report.port)
+            case WorkerFailed(error):
+                raise ChildStartError(error)
+            case Observed():
+                if (peer := self.peers.get(report.peer)) is not None:
+                    peer.observed(report)
+            case MirrorOpened(source, kind, opening):
+                self._workers.mirror_opened(self, source, kind, opening)
+            case Statistics(peers, latency):
+                self.latency = latency
+                for number, stats in peers.items():
+                    if (peer := self.peers.get(number)) is not None:
+                        peer.update(stats)
+
+    def ask_to_end(self, process: trio.Process) -> None:
+        """It ends with the stream, which has been closed."""
+
+    def gone(self, why: str) -> None:
+        del why
+        assert self._socket is not None
+        self._socket.close()
+        self.context = self._channel = None
+        # At once: what is asked of its peers from now on is refused.
+        self._workers.died(self)
 
 
 class Workers:
@@ -373,7 +362,7 @@ class Workers:
     def __init__(self, settings: EngineSettings, number: int, folder: str) -> None:
         self.settings = settings
         self.workers = [
-            _Worker(index, replace(settings, port=settings.port and settings.port + index), folder)
+            _Worker(index, replace(settings, port=settings.port and settings.port + index), folder, self)
             for index in range(number)
         ]
         self._numbers = itertools.count(1)
@@ -519,7 +508,8 @@ async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[W
         workers = Workers(settings, number, folder)
         async with trio.open_nursery() as nursery:
             for worker in workers.workers:
-                await nursery.start(worker.supervise, workers)
+                if (failure := await nursery.start(worker.supervise)) is not None:
+                    raise OSError(str(failure))
             try:
                 yield workers
             finally:

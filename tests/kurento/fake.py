@@ -33,6 +33,8 @@ class FakeServer:
         self.objects: set[str] = set()
         self.sessions: set[str] = set()
         self.refuse_connections = False
+        self.refusal = OSError("no way there")
+        """What a connection fails with: this one, like most, says nothing of the process behind the address."""
         self.silent = False
         self.fail: dict[str, ErrorObject] = {}
         self.accepted = 0
@@ -49,7 +51,7 @@ class FakeServer:
         assert url == self.url
         await trio.lowlevel.checkpoint()
         if self.refuse_connections:
-            raise OSError("refused")
+            raise self.refusal
         ours, theirs = trio.testing.memory_stream_pair()
         self._streams.append(ours)
         self._nursery.start_soon(self._serve, ours)

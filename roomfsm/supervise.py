@@ -1,0 +1,272 @@
+"""Keeps one child process running: the embedded media server, or one of its workers.
+
+A process fails in four ways, and all of them end alike. It dies; it hangs; it says what nobody understands; or
+it cannot be started (no descriptor, memory or process to be had, no such program, never ready). Those who hold
+something in the process are told first, because nothing of it comes back. Then the process is ended with its
+whole group, and started again after a delay that grows from failure to failure.
+
+A process hangs when it is silent: it promises to say something each second, from the very loop that does its
+work. Silence is counted in looks and not by the clock. A look is one turn of our own loop in which nothing had
+been heard since the one before. If our own process was stopped (Ctrl-Z) or starved, its next look comes late,
+and finds what the child has said meanwhile. So no child is killed for a sleep of ours.
+
+Nothing here waits without a deadline, not even for a process that was killed or for the end of its log: a
+process that inherited the log's pipe may outlive the one that is supervised.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+_LOOKS = 10
+"""In so many looks in a row nothing was heard: then the process hangs."""
+_KILL_TIMEOUT = 2.0
+"""Seconds in which the system lets go of a process that was killed."""
+_LOG_TIMEOUT = 1.0
+"""Seconds for reading what a process that has ended still had to say."""
+_POLL = 0.05
+"""Seconds between two looks at a process whose death the system cannot announce."""
+
+
+class ChildStartError(Exception):
+    """The process could not be started, or ended or fell silent before it said that it is ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long what is waited for. Times are seconds."""
+
+    ready_timeout: float = 15.0
+    """From the start until the process says that it is ready."""
+    silence: float = 5.0
+    """A process that says nothing for so long hangs."""
+    stop_timeout: float = 3.0
+    """From asking the process to end until it is killed."""
+    first_delay: float = 0.2
+    """Before the first restart; twice as long before each further one."""
+    max_delay: float = 2.0
+    steady_after: float = 30.0
+    """A process that lived so long is restarted after `first_delay` again."""
+
+
+class Supervised(ABC):
+    """One process that is kept running. A subclass says how it is started, understood and ended.
+
+    `name` is what log entries call it.
+    """
+
+    def __init__(self, name: str, patience: Patience, logger: structlog.typing.FilteringBoundLogger) -> None:
+        self.starts = 0
+        """How often it became ready."""
+        self._name = name
+        self._patience = patience
+        self._log = logger
+        self._process: trio.Process | None = None
+        self._is_ready = trio.Event()
+        self._heard = False
+        self._hangs = False
+        self._why = ""
+        self._task_status: trio.TaskStatus[ChildStartError | None] = trio.TASK_STATUS_IGNORED
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None while none runs."""
+        return None if self._process is None else self._process.pid
+
+    # What a subclass says
+
+    @abstractmethod
+    async def open_process(self) -> trio.Process:
+        """Start the process. Whatever this raises is a failed start."""
+
+    @abstractmethod
+    async def converse(self, process: trio.Process) -> None:
+        """Read what the process says, until it says no more: call `heard` each time, and `ready` once.
+
+        Whatever this raises ends the process.
+        """
+
+    async def read_log(self, process: trio.Process) -> None:
+        """Pass on what the process logs, until its end; by default it has no log of its own."""
+        del process
+        await trio.lowlevel.checkpoint()
+
+    def ask_to_end(self, process: trio.Process) -> None:
+        """Let the process end in its own way, within `stop_timeout`."""
+        process.terminate()
+
+    def kill(self, process: trio.Process) -> None:
+        """End the process for sure."""
+        process.kill()
+
+    @abstractmethod
+    def gone(self, why: str) -> None:
+        """Tell those who hold anything in the process that it is lost: called once a start, before it is ended."""
+
+    def start_failure(self, process: trio.Process, why: str) -> ChildStartError:
+        """What is told of a process that ended before it was ready; all of its log has been read."""
+        del process
+        return ChildStartError(f"{self._name} {why}")
+
+    # What a subclass tells
+
+    def heard(self) -> None:
+        """The process has said something."""
+        self._heard = True
+
+    def ready(self, **facts: object) -> None:
+        """The process has said that it is ready; `facts` go into the log."""
+        assert self._process is not None
+        self.heard()
+        self.starts += 1
+        self._is_ready.set()
+        self._log.info(f"{self._name} runs", pid=self.pid, start=self.starts, **facts)
+        if self.starts == 1:
+            self._task_status.started(None)
+
+    # Running
+
+    async def supervise(
+        self, *, task_status: trio.TaskStatus[ChildStartError | None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Keep the process running until cancelled; if the very first start fails, tell the error and return."""
+        self._task_status = task_status
+        delay = self._patience.first_delay
+        while True:
+            began = trio.current_time()
+            failure = await self._run_once()
+            if failure is not None:
+                if self.starts == 0:
+                    task_status.started(failure)
+                    return
+                self._log.error(f"{self._name} does not start", error=str(failure))
+            if trio.current_time() - began >= self._patience.steady_after:
+                delay = self._patience.first_delay
+            await trio.sleep(min(delay, self._patience.max_delay))
+            delay *= 2
+
+    async def _run_once(self) -> ChildStartError | None:
+        """Run the process until its end; returns why it did not become ready, None if it did."""
+        try:
+            process = await self.open_process()
+        except Exception as error:  # noqa: BLE001 (no descriptor, memory, process or thread: each has its own type)
+            return ChildStartError(f"{self._name} cannot be started: {error}")
+        self._process, self._is_ready, self._hangs, self._why = process, trio.Event(), False, ""
+        log_scope = trio.CancelScope(shield=True)
+        async with _pipes(process), trio.open_nursery() as nursery:
+            nursery.start_soon(self._read_log, process, log_scope)
+            try:
+                await self._attend(process)
+            finally:
+                self._process = None
+                self._tell_gone()
+                with trio.CancelScope(shield=True):  # `_end` has deadlines.
+                    await self._end(process)
+                log_scope.deadline = trio.current_time() + _LOG_TIMEOUT
+        if not self._is_ready.is_set():
+            return self.start_failure(process, self._why)
+        self._log.error(f"{self._name} died", pid=process.pid, status=process.returncode, why=self._why)
+        return None
+
+    async def _attend(self, process: trio.Process) -> None:
+        """Until the process is of no more use; `_why` says why."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, nursery.cancel_scope)
+                nursery.start_soon(self._await_death, process, nursery.cancel_scope)
+                await self.converse(process)
+                self._note("ended" if self._is_ready.is_set() else "ended before it was ready")
+                nursery.cancel_scope.cancel()
+        except* ChildStartError as group:
+            self._note(str(group.exceptions[0]))
+        except* Exception as group:  # noqa: BLE001 (what it says must end nobody but itself)
+            self._log.error(f"{self._name} is not understood", exc_info=group)
+            self._note(f"is not understood: {group.exceptions[0]!r}")
+
+    async def _read_log(self, process: trio.Process, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                await self.read_log(process)
+            except Exception:  # noqa: BLE001 (as above)
+                self._log.exception(f"the log of the {self._name} cannot be read")
+
+    def _tell_gone(self) -> None:
+        try:
+            self.gone(self._why or "was ended")
+        except Exception:  # noqa: BLE001 (the process must be ended all the same)
+            self._log.exception(f"not all were told that the {self._name} is gone")
+
+    def _note(self, why: str) -> None:
+        self._why = self._why or why
+
+    async def _watch(self, attending: trio.CancelScope) -> None:
+        with trio.move_on_after(self._patience.ready_timeout):
+            await self._is_ready.wait()
+        if not self._is_ready.is_set():
+            self._give_up(f"not ready after {self._patience.ready_timeout:g} s", attending)
+            return
+        missed = 0
+        while missed < _LOOKS:
+            self._heard = False
+            await trio.sleep(self._patience.silence / _LOOKS)
+            missed = 0 if self._heard else missed + 1
+        self._give_up(f"hangs: it said nothing for {self._patience.silence:g} s", attending)
+
+    def _give_up(self, why: str, attending: trio.CancelScope) -> None:
+        self._hangs = True
+        self._note(why)
+        attending.cancel()
+
+    async def _await_death(self, process: trio.Process, attending: trio.CancelScope) -> None:
+        """For a process whose pipe somebody else holds open; else `converse` ends first, with all that it said."""
+        await _death(process)
+        await trio.sleep(_LOG_TIMEOUT)
+        attending.cancel()
+
+    async def _end(self, process: trio.Process) -> None:
+        """End the process: politely, unless it hangs, then not."""
+        if not self._hangs:
+            with suppress(OSError):
+                self.ask_to_end(process)
+            with trio.move_on_after(self._patience.stop_timeout):
+                await _death(process)
+        self.kill(process)
+        with trio.move_on_after(_KILL_TIMEOUT) as deadline:
+            await _death(process)
+        if deadline.cancelled_caught:
+            self._log.error(f"{self._name} cannot be ended", pid=process.pid)
+
+
+def kill_group(process: trio.Process) -> None:
+    """Kill a process that leads a group of its own, and all that are in the group, also if the leader has died."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _death(process: trio.Process) -> None:
+    try:
+        await process.wait()
+    except RuntimeError:
+        # Without a descriptor for the process Trio needs a thread, and there may be none to be had either.
+        while process.poll() is None:  # noqa: ASYNC110
+            await trio.sleep(_POLL)
+
+
+@asynccontextmanager
+async def _pipes(process: trio.Process) -> AsyncIterator[None]:
+    """Close the process's pipes at the end."""
+    try:
+        yield
+    finally:
+        with trio.CancelScope(shield=True):  # Closing a pipe never waits.
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    await trio.aclose_forcefully(stream)
