@@ -18,7 +18,7 @@ from roomfsm.door.open_files import connections_possible
 from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
-from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
+from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
@@ -30,6 +30,10 @@ DRAIN_DEADLINE = 3.5
 """Seconds for the rooms and connections to end; with the media server's end the whole stays below 5."""
 
 
+_ANSWER_PATIENCE = 1.0
+"""Seconds in which a media server must answer at the end; else it counts as lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A server that accepts connections."""
@@ -37,6 +41,20 @@ class Running:
     port: int
     directory: Directory
     registry: Registry
+
+
+@dataclass(frozen=True, slots=True)
+class _Media:
+    """The media servers, and the one among them that is our child, if there is one."""
+
+    pool: MediaPool
+    child: MediaServerChild | None = None
+
+    async def give_up_silent(self) -> None:
+        """At the end: nobody waits for a media server that hangs, or for its own goodbye."""
+        silent = await self.pool.give_up_silent(_ANSWER_PATIENCE)
+        if self.child is not None and self.child.url in silent:
+            self.child.does_not_answer()
 
 
 class StartError(Exception):
@@ -79,14 +97,14 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     tls = _tls_context(settings.server)
     async with (
         _open_listeners(settings.server) as listeners,
-        _open_media(settings.server) as pool,
-        open_directory(pool, settings.rooms) as directory,
+        _open_media(settings.server) as media,
+        open_directory(media.pool, settings.rooms) as directory,
         open_registry(
             directory,
             settings.signaling,
             limits_of(settings.signaling, settings.rooms),
         ) as registry,
-        open_http_server(create_app(directory, pool, lambda: len(registry), settings.web)) as serve_http,
+        open_http_server(create_app(directory, media.pool, lambda: len(registry), settings.web)) as serve_http,
     ):
         door = FrontDoor(
             dataclasses.replace(settings.door, max_connections=_connections(settings)),
@@ -104,7 +122,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    await _drain(directory, registry)
+                    await _drain(media, directory, registry)
                 connections.cancel_scope.cancel()
 
 
@@ -120,10 +138,12 @@ def _connections(settings: Settings) -> int:
     return min(possible, settings.door.max_connections)
 
 
-async def _drain(directory: Directory, registry: Registry) -> None:
-    registry.close()
-    await directory.close()
-    await registry.disconnect()
+async def _drain(media: _Media, directory: Directory, registry: Registry) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(media.give_up_silent)
+        registry.close()
+        await directory.close()
+        await registry.disconnect()
 
 
 @asynccontextmanager
@@ -140,11 +160,11 @@ async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.S
 
 
 @asynccontextmanager
-async def _open_media(settings: ServerSettings) -> AsyncIterator[MediaPool]:
+async def _open_media(settings: ServerSettings) -> AsyncIterator[_Media]:
     """The media servers of the settings, else an embedded one of our own."""
     if settings.kurento:
         async with open_media_pool(settings.kurento, KurentoSettings(secret=settings.kurento_secret)) as pool:
-            yield pool
+            yield _Media(pool)
         return
     child_settings = ChildSettings(
         media_host=settings.media_host,
@@ -157,7 +177,7 @@ async def _open_media(settings: ServerSettings) -> AsyncIterator[MediaPool]:
         open_media_pool((child.url,), KurentoSettings(secret=child.secret)) as pool,
     ):
         child.holder = pool
-        yield pool
+        yield _Media(pool, child)
 
 
 def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:

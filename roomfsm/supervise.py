@@ -74,6 +74,7 @@ class Supervised(ABC):
         self._heard = False
         self._hangs = False
         self._why = ""
+        self._attending = trio.CancelScope()
         self._task_status: trio.TaskStatus[ChildStartError | None] = trio.TASK_STATUS_IGNORED
 
     @property
@@ -132,6 +133,12 @@ class Supervised(ABC):
         if self.starts == 1:
             self._task_status.started(None)
 
+    # What others know
+
+    def does_not_answer(self) -> None:
+        """Somebody has waited for its answer in vain: it hangs, before its silence tells."""
+        self._give_up("does not answer")
+
     # Running
 
     async def supervise(
@@ -180,8 +187,9 @@ class Supervised(ABC):
         """Until the process is of no more use; `_why` says why."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch, nursery.cancel_scope)
-                nursery.start_soon(self._await_death, process, nursery.cancel_scope)
+                self._attending = nursery.cancel_scope
+                nursery.start_soon(self._watch)
+                nursery.start_soon(self._await_death, process)
                 await self.converse(process)
                 self._note("ended" if self._is_ready.is_set() else "ended before it was ready")
                 nursery.cancel_scope.cancel()
@@ -207,29 +215,29 @@ class Supervised(ABC):
     def _note(self, why: str) -> None:
         self._why = self._why or why
 
-    async def _watch(self, attending: trio.CancelScope) -> None:
+    async def _watch(self) -> None:
         with trio.move_on_after(self._patience.ready_timeout):
             await self._is_ready.wait()
         if not self._is_ready.is_set():
-            self._give_up(f"not ready after {self._patience.ready_timeout:g} s", attending)
+            self._give_up(f"not ready after {self._patience.ready_timeout:g} s")
             return
         missed = 0
         while missed < _LOOKS:
             self._heard = False
             await trio.sleep(self._patience.silence / _LOOKS)
             missed = 0 if self._heard else missed + 1
-        self._give_up(f"hangs: it said nothing for {self._patience.silence:g} s", attending)
+        self._give_up(f"hangs: it said nothing for {self._patience.silence:g} s")
 
-    def _give_up(self, why: str, attending: trio.CancelScope) -> None:
+    def _give_up(self, why: str) -> None:
         self._hangs = True
         self._note(why)
-        attending.cancel()
+        self._attending.cancel()
 
-    async def _await_death(self, process: trio.Process, attending: trio.CancelScope) -> None:
+    async def _await_death(self, process: trio.Process) -> None:
         """For a process whose pipe somebody else holds open; else `converse` ends first, with all that it said."""
         await _death(process)
         await trio.sleep(_LOG_TIMEOUT)
-        attending.cancel()
+        self._attending.cancel()
 
     async def _end(self, process: trio.Process) -> None:
         """End the process: politely, unless it hangs, then not."""

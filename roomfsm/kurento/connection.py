@@ -50,15 +50,16 @@ class Connection:
         """
         self._outbox.send_nowait(encode(request))
 
-    async def call(self, method: str, params: Params) -> Any:
+    async def call(self, method: str, params: Params, patience: float | None = None) -> Any:
         """A request that belongs to this websocket: not repeated on another one.
 
-        Raises `KurentoError`, or `ConnectionLost` when the websocket ends or is silent for `ping_timeout`.
+        Raises `KurentoError`, or `ConnectionLost` when the websocket ends or is silent for `patience` seconds, by
+        default `ping_timeout`.
         """
         call = self._calls.add(next(self._ids), method, params)
         self.post(call.request)
         try:
-            await self._answered(call)
+            await self._answered(call, patience or self._settings.ping_timeout)
         finally:
             self._calls.discard(call)
         return call.unwrap()
@@ -83,15 +84,15 @@ class Connection:
         finally:
             self._closed.set()
 
-    async def _answered(self, call: Call) -> None:
+    async def _answered(self, call: Call, patience: float) -> None:
         # Kurento serves the requests of one websocket one after another: while others are answered,
         # this one is on its way.
         silent_since = trio.current_time()
         while not call.answered.is_set():
             silent_since = max(silent_since, self._last_reply)
-            deadline = silent_since + self._settings.ping_timeout
+            deadline = silent_since + patience
             if trio.current_time() >= deadline:
-                raise ConnectionLost(f"no answer to {call.request.method} in {self._settings.ping_timeout:g} s")
+                raise ConnectionLost(f"no answer to {call.request.method} in {patience:g} s")
             with trio.move_on_at(deadline):
                 await call.answered.wait()
 

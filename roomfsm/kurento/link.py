@@ -70,6 +70,17 @@ class Link:
         self._give_up(why)
         self._round.cancel()
 
+    async def answers(self, patience: float) -> bool:
+        """Whether there is a session and the media server answers, at least something every `patience` seconds."""
+        if self._connection is None or self.session is None:
+            return False
+        try:
+            with suppress(KurentoError):
+                await self._connection.call("ping", {"sessionId": self.session.session_id}, patience)
+        except ConnectionLost:
+            return False
+        return True
+
     def ready(self) -> None:
         """There is a new process: connect now, however long the next attempt was put off."""
         if not self.connected:

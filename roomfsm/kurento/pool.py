@@ -58,6 +58,23 @@ class MediaPool:
             if link.url == url:
                 link.ready()
 
+    async def give_up_silent(self, patience: float) -> list[str]:
+        """Count those that do not answer within `patience` seconds as lost, so that no release waits for them.
+
+        Returns their addresses.
+        """
+        silent: list[str] = []
+
+        async def check(link: Link) -> None:
+            if link.session is not None and not await link.answers(patience):
+                silent.append(link.url)
+                link.gone("it does not answer, and the end is near")
+
+        async with trio.open_nursery() as nursery:
+            for link in self._links:
+                nursery.start_soon(check, link)
+        return silent
+
     @property
     def servers(self) -> Sequence[MediaServerStatus]:
         return [_status(link) for link in self._links]
