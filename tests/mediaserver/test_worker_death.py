@@ -13,15 +13,14 @@ import psutil
 import pytest
 import trio
 
-from roomfsm.mediaserver import workers
 from roomfsm.mediaserver.engine import EngineSettings, WorkerDied
 from roomfsm.mediaserver.workers import open_workers
 from tests.mediaserver.kurento_client import Client, open_client, open_server, silence
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 
-PATIENCE = 20.0
-"""Seconds that a test waits before it fails: three processes have to start."""
+PATIENCE = 30.0
+"""Seconds that a test waits before it fails: three processes have to start, on a busy machine."""
 WATCHED = ("Error", "IceComponentStateChanged", "MediaFlowInStateChanged", "MediaStateChanged")
 
 
@@ -180,9 +179,8 @@ async def test_the_worker_comes_again_on_its_port_and_serves_new_endpoints() -> 
             await room.client.call("release", object=endpoint)
 
 
-async def test_a_worker_that_hangs_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_SILENCE", 2.5)
-    with trio.fail_after(PATIENCE):
+async def test_a_worker_that_hangs_counts_as_dead() -> None:
+    with trio.fail_after(2 * PATIENCE):
         async with open_workers(EngineSettings(host="127.0.0.1"), 2) as two:
             observer = RecordingObserver()
             peer = two.open_peer(observer)
