@@ -24,9 +24,9 @@ class KeyframeRequests:
         """A keyframe began."""
         self.wanted = False
 
-    def due(self, now: float) -> bool:
-        """Whether to send a request now; it is counted as sent."""
-        if not self.wanted or now - self._last < self._interval:
+    def due(self, now: float, interval: float = 0.0) -> bool:
+        """Whether to send a request now, if the last was `interval` seconds ago; it is counted as sent."""
+        if not self.wanted or now - self._last < max(interval, self._interval):
             return False
         self._last = now
         self.count += 1

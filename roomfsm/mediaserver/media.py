@@ -86,6 +86,9 @@ class EngineSettings:
     """Between two keyframe requests to one publisher."""
     keyframe_replay: float = 0.5
     """A viewer that starts so soon after a keyframe is given it from the ring."""
+    small_replay: int = 64
+    """Up to so many packets, from a keyframe to the newest, are given to a viewer that starts, however old they
+    are: a new keyframe would go to all viewers."""
     report_interval: float = 0.5
     """Between two receiver reports (with REMB) to a publisher."""
     max_receive_bitrate: int = 10_000_000

@@ -385,7 +385,7 @@ class Peer:
         sink = self._sinks[MediaKind.VIDEO]
         sink.keyframe_requests += 1
         if sink.source is not None:
-            sink.source.request_keyframe()
+            sink.source.request_keyframe(sink)
 
     # Called by tracks and sinks
 

@@ -32,6 +32,8 @@ _DRAIN = 64
 _REMB_LIFE = 5.0
 _KEPT_AUDIO = 64
 """Packets: about a second."""
+_KEPT_REPLAY = 5.0
+"""Seconds for which a mirror may ask for parts of its replay again."""
 _KINDS = (MediaKind.AUDIO, MediaKind.VIDEO)
 
 
@@ -164,18 +166,21 @@ class Relay:
         self._remb_time = float("-inf")
         self._audio: deque[bytes] = deque(maxlen=_KEPT_AUDIO)
         """The last packets of audio."""
+        self._replayed: dict[bytes, bytes] = {}
+        """What the mirror began with, by sequence number: not as it stands in the ring."""
+        self._replay_time = float("-inf")
 
     def open(self) -> None:
         """Begin with the keyframe just past, if there is one, else ask for one: viewers wait there."""
-        recent = self._track.recent_packets()
-        for packet in recent:
-            self.packet(packet)
-        if not recent:
-            self._track.request_keyframe()
-        self._track.relays.append(self)
+        self._track.admit_relay(self)
 
     def close(self) -> None:
-        self._track.relays.remove(self)
+        self._track.dismiss_relay(self)
+
+    def replay(self, packets: Sequence[bytes], now: float) -> None:
+        self._replayed, self._replay_time = {packet[2:4]: packet for packet in packets}, now
+        for packet in packets:
+            self._put(packet)
 
     def packet(self, packet: bytes) -> None:
         if self._track.kind is MediaKind.AUDIO:
@@ -198,6 +203,8 @@ class Relay:
         for packet in rtcp.parse(compound):
             match packet:
                 case rtcp.Nack():
+                    if now - self._replay_time > _KEPT_REPLAY:
+                        self._replayed.clear()
                     for kept in self._kept(packet.sequence_numbers):
                         self._put(kept)
                 case rtcp.KeyframeRequest():
@@ -207,7 +214,8 @@ class Relay:
 
     def _kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
         if self._track.kind is MediaKind.VIDEO:
-            return self._track.kept(sequence_numbers)
+            kept = {packet[2:4]: packet for packet in self._track.kept(sequence_numbers)}
+            return [self._replayed.get(number, packet) for number, packet in kept.items()]
         wanted = {number.to_bytes(2) for number in sequence_numbers}
         return [packet for packet in self._audio if packet[2:4] in wanted]
 

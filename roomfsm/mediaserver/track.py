@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.catch_up import Replay, catch_up
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.keyframes import KeyframeRequests
@@ -33,8 +34,18 @@ _START_REPEAT = 0.05
 """Seconds before each of these times."""
 _MAX_START = 64
 """Of those packets, so many are repeated."""
+_MAX_END = 8
+"""So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
 _REPEATED_AT_ONCE = 256
 """Packets, about: of many who start with one keyframe, the others wait for the next turn."""
+_SILENCE = 0.5
+"""Seconds without a packet after which nobody waits for a keyframe: the source may send nothing at all."""
+_SILENT_KEYFRAME_INTERVAL = 2.0
+"""Seconds between two keyframe requests to a publisher that sends no video."""
+_REPLAY_INTERVAL = 1.0
+"""Seconds between two replays to one viewer of a silent source."""
+_KEPT_REPLAY = 5.0
+"""Seconds for which a viewer may ask for parts of its replay again."""
 
 
 class Attended(Protocol):
@@ -57,6 +68,8 @@ class Outlet(Protocol):
     attention: set[Attended]
     """Those to be called soon and again."""
 
+    def now(self) -> float: ...
+
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
 
     def flush(self) -> None:
@@ -78,6 +91,9 @@ class Publisher(Protocol):
 class Relay(Protocol):
     """Where a track goes beside its own sinks: another worker's mirror of it."""
 
+    def replay(self, packets: Sequence[bytes], now: float) -> None:
+        """What the mirror begins with, as the publisher numbered it."""
+
     def packet(self, packet: bytes) -> None:
         """A packet as the publisher numbered it, each once."""
 
@@ -95,11 +111,13 @@ class Track:
         "_groups",
         "_is_keyframe_start",
         "_joining",
+        "_joining_relays",
         "_keyframe_start",
         "_keyframe_time",
         "_outlet",
         "_publisher",
         "_remb_target",
+        "_replays",
         "_ring",
         "_starting",
         "_timestamp_shift",
@@ -128,6 +146,10 @@ class Track:
         self._groups: dict[tuple[int, int, int, OutgoingExtensions], Group] = {}
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        self._joining_relays: list[Relay] = []
+        """Relays that wait for that: a mirror has no use for video before a keyframe."""
+        self._replays: dict[Sink, Replay] = {}
+        """What sinks were given when they started, while they may still ask for it again."""
         self._starting: dict[Sink, tuple[int, float]] = {}
         """How often the start of sinks is still to be repeated, and when next; infinity until that is set."""
         self._ring: PacketRing | None = None
@@ -247,6 +269,8 @@ class Track:
         self._keyframe_time = now
         self.keyframes_seen += 1
         self.keyframes.seen()
+        self.relays += self._joining_relays
+        self._joining_relays.clear()
         if self._joining:
             self._start_joining(extended, timestamp, now)
 
@@ -258,29 +282,42 @@ class Track:
     # Sinks
 
     def admit(self, sink: Sink) -> None:
-        """Let a sink that is ready start: with the keyframe just past if that is recent, else with the next."""
+        """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe."""
         if sink in self._joining:
             return
-        self._outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
-        recent = self._recent_frames()
-        if not recent:
+        replay = self._replay(self._outlet.now())
+        if replay is None:
             self._joining.add(sink)
             self.request_keyframe()
-            return
-        first = recent[0]
-        group = self._place(sink, first.extended, first.timestamp, self._keyframe_time)
-        packets = [group.rewrite(*kept) for kept in recent]
+        else:
+            self._start_with(sink, replay)
+
+    def _start_with(self, sink: Sink, replay: Replay) -> None:
+        self._outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
+        first = replay.packets[0]
+        group = self._place(sink, first.extended, first.timestamp, replay.time)
+        self._replays[sink] = replay
+        sink.set_flowing(True)
+        packets = [group.rewrite(*kept) for kept in replay.packets]
         sink.replayed(packets)
         self._outlet.send_packets(packets, (sink,))
 
-    def _recent_frames(self) -> list[KeptPacket]:
-        """All packets since a keyframe that just began, without a gap; none if there is no such keyframe."""
+    def _replay(self, now: float) -> Replay | None:
+        """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
+        because it is short or has just begun, or because the source is silent and may send none."""
         reception = self.reception
-        if reception is None or self._ring is None or not self.flowing:
-            return []
-        if reception.last_time - self._keyframe_time > self._outlet.settings.keyframe_replay:
-            return []
-        return self._ring.span(self._keyframe_start, reception.highest)
+        if reception is None or self.codec is None or self._ring is None or self._keyframe_start < self._floor:
+            return None
+        settings = self._outlet.settings
+        size = reception.highest + 1 - self._keyframe_start
+        recent = reception.last_time - self._keyframe_time <= settings.keyframe_replay
+        if size > self._ring.size or not (recent or size <= settings.small_replay or self._is_silent(now)):
+            return None
+        kept = self._ring.span(self._keyframe_start, reception.highest)
+        return catch_up(kept, now - reception.last_time, now, self.codec.clock_rate) if kept else None
+
+    def _is_silent(self, now: float) -> bool:
+        return self.reception is not None and now - self.reception.last_time >= _SILENCE
 
     def _start_joining(self, extended: int, timestamp: int, now: float) -> None:
         joining, self._joining = self._joining, set()
@@ -316,6 +353,7 @@ class Track:
         """Stop sending to a sink; it stays connected."""
         self._joining.discard(sink)
         self._starting.pop(sink, None)
+        replay = self._replays.pop(sink, None)
         group = sink.group
         if group is None:
             return
@@ -325,10 +363,13 @@ class Track:
         sink.left(group)
         reception = self.reception
         assert reception is not None
+        timestamp, time = reception.last_timestamp, reception.last_time
+        if replay is not None and replay.packets[-1].extended == reception.highest:
+            timestamp, time = replay.packets[-1].timestamp, replay.time
         sink.continuation = Continuation(
             (reception.highest + group.sequence_offset) & 0xFFFF,
-            (reception.last_timestamp + group.timestamp_offset) & 0xFFFFFFFF,
-            reception.last_time,
+            (timestamp + group.timestamp_offset) & 0xFFFFFFFF,
+            time,
         )
         sink.set_flowing(False)
 
@@ -346,11 +387,13 @@ class Track:
         group, ring = sink.group, self._ring
         if group is None or ring is None or sink.codec is None:
             return
-        packets, repair = [], sink.codec.rtx
+        packets, repair, replay = [], sink.codec.rtx, self._replays.get(sink)
         for extended in numbers:
             kept = ring.get(extended)
             if kept is None or extended < sink.start:
                 continue
+            if replay is not None and extended <= replay.packets[-1].extended:
+                kept = replay.packets[extended - sink.start]
             if repair is None:
                 packets.append(group.rewrite(*kept))
             else:
@@ -370,7 +413,10 @@ class Track:
         for sink, (times, due) in list(self._starting.items()):
             due = min(due, now + _START_REPEAT)
             if due <= now and budget > 0:
-                start = range(sink.start, min(newest + 1, sink.start + _MAX_START))
+                start = list(range(sink.start, min(newest + 1, sink.start + _MAX_START)))
+                replay = self._replays.get(sink)
+                if replay is not None and newest == replay.packets[-1].extended:
+                    start += range(max(start[-1], newest - _MAX_END) + 1, newest + 1)
                 self._repeat(sink, start, now)
                 budget -= len(start)
                 times, due = times - 1, now + _START_REPEAT
@@ -381,9 +427,31 @@ class Track:
 
     # Relays
 
-    def recent_packets(self) -> list[bytes]:
-        """All packets since a keyframe that just began, as they came; none if there is no such keyframe."""
-        return [kept.packet for kept in self._recent_frames()]
+    def admit_relay(self, relay: Relay) -> None:
+        """Let a relay start, as :meth:`admit` does with a sink."""
+        now = self._outlet.now()
+        replay = self._replay(now)
+        if replay is not None:
+            self._start_relay_with(relay, replay)
+        elif self._ring is None:
+            self.relays.append(relay)
+        else:
+            self._joining_relays.append(relay)
+            self.request_keyframe()
+
+    def _start_relay_with(self, relay: Relay, replay: Replay) -> None:
+        # A packet in the ring still has its number and timestamp; the mirror shifts timestamps as we do.
+        shift, packets = self._timestamp_shift, []
+        for _, timestamp, _, packet in replay.packets:
+            packets.append(packet[:4] + ((timestamp - shift) & 0xFFFFFFFF).to_bytes(4) + packet[8:])
+        relay.replay(packets, replay.time)
+        self.relays.append(relay)
+
+    def dismiss_relay(self, relay: Relay) -> None:
+        """Hand nothing more to a relay."""
+        for relays in (self.relays, self._joining_relays):
+            if relay in relays:
+                relays.remove(relay)
 
     def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
         """The packets with these numbers, as they came, that the ring still has."""
@@ -393,8 +461,19 @@ class Track:
         found = (ring.get(reception.extend(number)) for number in sequence_numbers)
         return [kept.packet for kept in found if kept is not None]
 
-    def request_keyframe(self) -> None:
-        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
+    def request_keyframe(self, sink: Sink | None = None) -> None:
+        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing.
+
+        `sink`: the one that needs it. Of a silent source it gets a replay instead, where there is one.
+        """
+        if sink is not None and sink.group is not None:
+            now, before = self._outlet.now(), self._replays.get(sink)
+            if self._is_silent(now) and (before is None or now - before.time >= _REPLAY_INTERVAL):
+                replay = self._replay(now)
+                if replay is not None:
+                    self.leave(sink)
+                    self._start_with(sink, replay)
+                    return
         if self._is_keyframe_start:
             self.keyframes.want()
             self._outlet.attention.add(self)
@@ -402,7 +481,7 @@ class Track:
     def attend(self, now: float) -> bool:
         """Send the NACKs, the keyframe request and the repetitions that are due; whether there is more to come."""
         reception = self.reception
-        if reception is None or self.codec is None or not self.flowing:
+        if reception is None or self.codec is None:
             return False
         ours = self._outlet.ssrcs[self.kind]
         feedback = b""
@@ -411,7 +490,7 @@ class Track:
         if reception.keyframe_wanted:
             reception.keyframe_wanted = False
             self.request_keyframe()
-        if self.keyframes.due(now):
+        if self.keyframes.due(now, 0.0 if self.flowing else _SILENT_KEYFRAME_INTERVAL):
             if "nack pli" in self.codec.feedback:
                 feedback += rtcp.pli(ours, reception.ssrc)
             elif "ccm fir" in self.codec.feedback:
@@ -458,9 +537,29 @@ class Track:
         return self._remb_target.bitrate(estimates, self._outlet.settings, self._publisher.receive_limits)
 
     def check_flow(self, now: float) -> None:
+        """What silence brings about: the flow ends, and who waits for a keyframe gets what there is."""
+        for sink, replay in list(self._replays.items()):
+            if now - replay.time >= _KEPT_REPLAY:
+                # Those packets are in the ring with other timestamps.
+                sink.start = replay.packets[-1].extended + 1
+                del self._replays[sink]
         reception = self.reception
-        if self.flowing and reception and now - reception.last_time >= self._outlet.settings.flow_timeout:
+        if reception is None or not self._is_silent(now):
+            return
+        if (self._joining or self._joining_relays) and (found := self._replay(now)) is not None:
+            joining, self._joining = self._joining, set()
+            for sink in joining:
+                self._start_with(sink, found)
+            relays, self._joining_relays = self._joining_relays, []
+            for relay in relays:
+                self._start_relay_with(relay, found)
+        timeout = self._outlet.settings.flow_timeout
+        if self.flowing and now - reception.last_time >= timeout:
             self._set_flowing(False)
+        if not self.flowing:
+            for sink, replay in self._replays.items():
+                if now - replay.time >= timeout:
+                    sink.set_flowing(False)
 
     def _set_flowing(self, flowing: bool) -> None:
         self.flowing = flowing

@@ -62,11 +62,16 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
     errors: list[str] = []
 
     def open_page(
-        path: str, name: str = "Guest", viewport: ViewportSize = DESKTOP, expects: str = "\0", **options: Any
+        path: str,
+        name: str = "Guest",
+        viewport: ViewportSize = DESKTOP,
+        expects: str = "\0",
+        script: str = "",
+        **options: Any,
     ) -> Page:
         context = browser.new_context(viewport=viewport, permissions=["camera", "microphone"], **options)
         contexts.append(context)
-        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
+        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{script}")
         page = context.new_page()
 
         def on_console(message: ConsoleMessage) -> None:

@@ -29,6 +29,10 @@ class _Outlet:
         self.pending: list[Group] = []
         self.attention: set[Attended] = set()
         self.sent: dict[tuple[Sink, bytes], bytes] = {}
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
         for sink in sinks:
@@ -70,7 +74,8 @@ def _sink(browser: _Browser) -> Sink:
 
 def forward(data: bytes) -> None:
     """`data`: steps of 12 bytes. The first says what is done (a packet of one of two tracks comes, the sink moves
-    between the tracks, a NACK comes), the others are the numbers in the packet's header and its payload."""
+    between the tracks, a NACK or a keyframe request comes), the others are the numbers in the packet's header and
+    its payload."""
     outlet, browser = _Outlet(), _Browser()
     tracks = [Track(MediaKind.VIDEO, outlet, browser) for _ in range(2)]
     for track in tracks:
@@ -83,6 +88,7 @@ def forward(data: bytes) -> None:
     for start in range(0, min(len(data), 12 * _MAX_PACKETS), 12):
         step = data[start : start + 12].ljust(12, b"\0")
         action, now = step[0], now + step[1] / 64
+        outlet.time = now
         track = tracks[action & 1]
         if action < 200:
             # SRTP has let a number of an SSRC through once.
@@ -96,8 +102,10 @@ def forward(data: bytes) -> None:
             moving.follow(track)
         elif action < 230:
             moving.follow(None)
-        elif action < 250 and moving.source is not None:
+        elif action < 245 and moving.source is not None:
             moving.source.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])), now)
+        elif action < 250 and moving.source is not None:
+            moving.source.request_keyframe(moving)
         else:
             track.check_flow(now)
             track.report(now)

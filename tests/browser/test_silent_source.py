@@ -1,0 +1,81 @@
+"""Given a picture that was drawn once, when a viewer comes later, then it sees the picture: on any worker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.test_broadcast import broadcasts, photograph, until
+from tests.system.program import Program, running
+
+pytestmark = pytest.mark.browser
+
+DRAWN_ONCE = """navigator.mediaDevices.getUserMedia = async () => {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [640, 480];
+  const context = canvas.getContext('2d');
+  window.draw = (colour) => {
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 640, 480);
+    context.font = '32px sans-serif';
+    for (let line = 0; line < 12; line += 1) {
+      context.fillStyle = `hsl(${line * 30} 80% 50%)`;
+      context.fillText(`Drawn once, line ${line}`, 20, line * 40 + 34);
+    }
+  };
+  return canvas.captureStream();
+};"""
+"""Instead of the camera."""
+RED, GREEN = 0, 1
+DRAW_UNTIL_LIVE = """async () => {
+  while (document.querySelector('[data-testid=own-tile]').dataset.state !== 'live') {
+    window.draw('rgb(0 192 64)');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}"""
+SHOWS = """async (colour) => {
+  const video = document.querySelector('[data-testid=tile] video');
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  const deadline = performance.now() + 20000;
+  for (;;) {
+    let found = [];
+    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+      [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+      context.drawImage(video, 0, 0);
+      found = [...context.getImageData(canvas.width - 20, canvas.height / 2, 1, 1).data].slice(0, 3);
+      if (found.every((value, index) => (value > 128) === (index === colour))) return;
+    }
+    if (performance.now() > deadline) throw new Error(`${found}, not ${colour}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}"""
+"""Waits until the tile's picture is red or green where nothing is written."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """With two workers: the viewers go to them in turns."""
+    with running(tmp_path_factory.mktemp("server"), "--media-workers=2") as program:
+        yield program
+
+
+def test_who_comes_late_sees_what_was_drawn_once_on_any_worker(open_page: OpenPage) -> None:
+    room = f"/r/room-{uuid.uuid4().hex[:8]}"
+    ada = open_page(room, "Ada", script=DRAWN_ONCE)
+    broadcasts(ada)
+    # What is drawn before there is a connection is never sent.
+    ada.evaluate(DRAW_UNTIL_LIVE)
+    expect(ada.get_by_test_id("own-tile")).to_have_attribute("data-state", "stalled")
+    for name in ("Bob", "Eve", "Zoe"):
+        viewer = open_page(room, name)
+        until(viewer, "videos.length === 1 && videos[0].frames > 0 && videos[0].width === 640")
+        viewer.evaluate(SHOWS, GREEN)
+    photograph(viewer, "silent-source")
+    # It plays on when the picture changes.
+    ada.evaluate("window.draw('rgb(192 0 0)')")
+    viewer.evaluate(SHOWS, RED)

@@ -1,0 +1,241 @@
+"""A viewer that comes late, while the source is silent or after it was: it gets the picture, and plays on."""
+
+import struct
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.conformance.sdp import VP8_TYPE
+from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.catch_up import catch_up
+from roomfsm.mediaserver.codec import Codec
+from roomfsm.mediaserver.engine import EngineSettings, MediaKind
+from roomfsm.mediaserver.ring import KeptPacket
+from roomfsm.mediaserver.sink import Sink
+from roomfsm.mediaserver.track import Track
+from roomfsm.mediaserver.workers import open_workers
+from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
+from tests.mediaserver.stage import join, open_stage, packets, until_received
+from tests.mediaserver.test_track import Recorder
+
+CLOCK = 90_000
+VP8 = Codec(96, "VP8", CLOCK, "", "", ("nack", "nack pli"))
+LONG = 100
+"""Packets, more than a replay of a source that flows has."""
+
+
+class Source:
+    """A track that a browser sends a frame a packet to, on a clock of its own."""
+
+    def __init__(self, codec: Codec = VP8, **settings: Any) -> None:
+        self.outlet = Recorder(**settings)
+        self.codec = codec
+        self.track = Track(MediaKind.VIDEO, self.outlet, self.outlet)
+        self.track.negotiated(codec, 0)
+        self._number = 0
+
+    def wait(self, seconds: float) -> None:
+        """Until then nothing comes, and the engine looks after the track each half second."""
+        end = self.outlet.time + seconds
+        while self.outlet.time < end:
+            self.outlet.time = min(end, self.outlet.time + 0.5)
+            self.track.check_flow(self.outlet.time)
+            self.track.attend(self.outlet.time)
+
+    def send(self, payload: bytes, lose: bool = False) -> None:
+        """A frame, which was captured just now."""
+        self._number += 1
+        if not lose:
+            header = struct.pack("!BBHII", 0x80, 96, self._number, round(CLOCK * (10 + self.outlet.time)), 7)
+            assert self.track.receive(header + payload, self.outlet.time) is None
+            self.outlet.flush()
+
+    def join(self) -> Sink:
+        sink = Sink(MediaKind.VIDEO, self.outlet)
+        sink.codecs, sink.open = (self.codec,), True
+        sink.follow(self.track)
+        return sink
+
+    def got(self, sink: Sink) -> list[tuple[int, float]]:
+        """Sequence number, and timestamp in seconds of the source's clock, of what a sink was sent."""
+        found = self.outlet.sent.get(sink, [])
+        return [(int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8]) / CLOCK - 10) for packet in found]
+
+    @property
+    def keyframes_asked(self) -> int:
+        found = (packet for compound in self.outlet.rtcp for packet in rtcp.parse(compound))
+        return sum(isinstance(packet, rtcp.KeyframeRequest) for packet in found)
+
+
+def test_minutes_of_silence_are_not_played_again() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(2):
+        source.wait(60)
+        source.send(VP8_DELTA)
+    source.wait(60)
+    viewer = source.join()
+    assert [number for number, _ in source.got(viewer)] == [1, 2, 3]
+    times = [time for _, time in source.got(viewer)]
+    assert times == pytest.approx([179.748, 179.749, 179.75])
+    source.wait(7)
+    source.send(VP8_DELTA)
+    number, time = source.got(viewer)[-1]
+    assert number == 4
+    assert time == pytest.approx(187)
+
+
+def test_a_silent_source_is_replayed_however_much_followed_its_keyframe() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.outlet.time += 1 / 30
+        source.send(VP8_DELTA)
+    flowing = source.join()
+    assert source.got(flowing) == []
+    source.wait(1)
+    # It asked for a keyframe, and the source fell silent instead.
+    assert [number for number, _ in source.got(flowing)] == list(range(1, LONG + 2))
+    silent = source.join()
+    assert len(source.got(silent)) == LONG + 1
+    source.send(VP8_DELTA)
+    number, time = source.got(silent)[-1]
+    assert number == LONG + 2
+    assert time == pytest.approx(source.outlet.time)
+    assert source.got(flowing)[-1] == (number, time)
+
+
+def test_what_is_short_is_replayed_instead_of_asking_everybody_to_take_a_keyframe() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(20):
+        source.outlet.time += 0.4
+        source.send(VP8_DELTA)
+    viewer = source.join()
+    assert len(source.got(viewer)) == 21
+    assert source.keyframes_asked == 0
+
+
+@pytest.mark.parametrize(
+    ("lost", "ring"), [pytest.param(True, 1024, id="a gap"), pytest.param(False, 64, id="out of the ring")]
+)
+def test_what_is_not_whole_is_not_replayed_but_asked_for_even_in_silence(lost: bool, ring: int) -> None:
+    source = Source(nack_ring=ring)
+    source.send(VP8_KEYFRAME)
+    source.send(VP8_DELTA, lose=lost)
+    for _ in range(LONG):
+        source.send(VP8_DELTA)
+    source.wait(10)
+    viewer = source.join()
+    source.wait(10)
+    assert source.got(viewer) == []
+    assert 3 <= source.keyframes_asked <= 10
+    source.send(VP8_KEYFRAME)
+    assert len(source.got(viewer)) == 1
+
+
+def test_a_packet_that_comes_late_makes_a_replay_whole() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.send(VP8_DELTA)
+    header = struct.pack("!BBHII", 0x80, 96, LONG + 2, 10 * CLOCK, 7)
+    source.send(VP8_DELTA, lose=True)
+    source.send(VP8_DELTA)
+    viewer = source.join()
+    source.wait(1)
+    assert source.got(viewer) == []
+    assert source.track.receive(header + VP8_DELTA, source.outlet.time) is None
+    source.wait(1)
+    assert len(source.got(viewer)) == LONG + 3
+
+
+def test_a_viewer_of_a_silent_source_that_asks_for_a_keyframe_gets_another_replay() -> None:
+    source = Source()
+    for payload in (VP8_KEYFRAME, VP8_DELTA):
+        source.send(payload)
+        source.wait(5)
+    viewer = source.join()
+    source.wait(3)
+    for _ in range(5):
+        source.track.request_keyframe(viewer)
+    got = source.got(viewer)
+    assert [number for number, _ in got] == [1, 2, 3, 4]
+    times = [time for _, time in got]
+    assert times == sorted(set(times))
+    source.wait(3)
+    source.send(VP8_DELTA)
+    assert source.got(viewer)[-1][0] == 5
+    assert source.got(viewer)[-1][1] > times[-1]
+
+
+def test_what_was_replayed_is_repeated_as_it_was_and_forgotten_in_the_end() -> None:
+    """SRTP must never protect another packet with the same number."""
+    source = Source()
+    for payload in (VP8_KEYFRAME, VP8_DELTA, VP8_DELTA):
+        source.send(payload)
+        source.wait(2)
+    viewer = source.join()
+    first = source.outlet.sent[viewer].copy()
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    assert source.outlet.sent[viewer] == [*first, *first[1:]]
+    source.wait(10)
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    assert source.outlet.sent[viewer] == [*first, *first[1:]]
+
+
+def test_media_flow_to_a_viewer_of_a_silent_source_for_a_moment() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    source.wait(5)
+    viewer = source.join()
+    assert viewer.flowing
+    source.wait(3)
+    assert not viewer.flowing
+
+
+@pytest.mark.parametrize("clock_rate", [90_000, 1_000])
+def test_packets_of_one_frame_keep_one_timestamp_across_its_wrap(clock_rate: int) -> None:
+    stamps = [2**32 - 5000, 2**32 - 5000, 2**32 - 2000, 1000, 1000]
+    kept = [KeptPacket(index, stamp, 0.0, b"") for index, stamp in enumerate(stamps)]
+    replayed = [packet.timestamp for packet in catch_up(kept, 0.1, 1.0, clock_rate).packets]
+    step = clock_rate // 1000
+    assert [(1000 - stamp) & 0xFFFFFFFF for stamp in replayed] == [2 * step, 2 * step, step, 0, 0]
+
+
+async def test_a_late_viewer_of_a_silent_source_gets_all_of_it_over_the_network() -> None:
+    async with open_stage(keyframe_replay=0.0) as engine, join(engine, "sendonly") as publisher:
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        for index in range(LONG):
+            publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * index)
+        await until_received(publisher.peer, MediaKind.VIDEO, LONG + 1)
+        async with join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer:
+            got = await packets(viewer.client, LONG + 1)
+            assert [packet.payload for packet in got] == [VP8_KEYFRAME, *[VP8_DELTA] * LONG]
+            # Its end comes again: no later packet would show that it was lost.
+            while (again := await viewer.client.receive_rtp()).payload[:2] != got[-1].sequence_number.to_bytes(2):
+                assert again.payload_type == VP8_RTX_TYPE.number
+
+
+async def test_a_late_viewer_on_another_worker_gets_it_too() -> None:
+    """There the second finds what the first has brought, and both play on."""
+    with trio.fail_after(30):
+        settings = EngineSettings(host="127.0.0.1", keyframe_replay=0.0)
+        async with open_workers(settings, 2) as workers, join(workers, "sendonly") as publisher:
+            publisher.client.send_rtp(VP8_KEYFRAME)
+            for index in range(LONG):
+                publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * index)
+            await until_received(publisher.peer, MediaKind.VIDEO, LONG + 1)
+            async with (
+                join(workers, "recvonly", publisher.peer) as far,
+                join(workers, "recvonly", publisher.peer),
+                join(workers, "recvonly", publisher.peer) as late,
+            ):
+                assert [len(worker.peers) for worker in workers.workers] == [2, 2]
+                for viewer in (far, late):
+                    got = await packets(viewer.client, LONG + 1)
+                    assert [packet.payload for packet in got] == [VP8_KEYFRAME, *[VP8_DELTA] * LONG]
+                number = publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * 1000)
+                for viewer in (far, late):
+                    assert (await viewer.client.receive_rtp()).sequence_number == number
