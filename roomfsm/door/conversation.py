@@ -16,7 +16,7 @@ and close then.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -170,19 +170,20 @@ class Conversation:
             self._http.start_next_cycle()
 
     async def close(self) -> None:
-        """Say that there will be no more, and give what was said the time to arrive."""
+        """Say that there will be no more, and let what was said arrive."""
         transport = self.visitor.transport
-        with trio.move_on_after(_LINGER):
-            try:
-                if isinstance(transport, trio.SocketStream):
-                    await transport.send_eof()
-                # TLS cannot be closed on our side alone; there the length of the answer tells that it is whole.
-                if isinstance(transport, trio.SocketStream) or self._http.their_state is not h11.DONE:
-                    while not self._gone and await transport.receive_some(_READ):
-                        pass
-                await transport.aclose()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
+        socket = transport if isinstance(transport, trio.SocketStream) else transport.transport_stream
+        try:
+            with trio.move_on_after(_LINGER), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                if isinstance(transport, trio.SSLStream):
+                    # It breaks if the client still sends; our own closing has been said then.
+                    with suppress(trio.BrokenResourceError):
+                        await transport.unwrap()
+                await socket.send_eof()
+                while await socket.receive_some(_READ):
+                    pass
+        finally:
+            await trio.aclose_forcefully(socket)
 
     async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage | h11.InformationalResponse) -> None:
         """Send the next part of an answer, unless the client has gone."""

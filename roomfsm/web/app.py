@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from quart import Response, abort, jsonify, request, send_from_directory
+from quart import Response, abort, jsonify, request
 from quart_trio import QuartTrio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.fields import is_room_name
 from roomfsm.rooms.directory import Directory
 from roomfsm.web.access import Access
+from roomfsm.web.files import ClientFiles
 from roomfsm.web.inspect import create_inspector
 from roomfsm.web.settings import WebSettings
-
-_SERVED = frozenset({".html", ".js", ".css", ".svg", ".png", ".ico"})
 
 
 def client_folder() -> Path:
@@ -31,12 +30,13 @@ def create_app(
 ) -> QuartTrio:
     """The application over the running parts."""
     app = QuartTrio(__name__, static_folder=None)
-    folder = client_folder()
+    files = ClientFiles(client_folder())
 
     async def page(file: str = "index.html", *, found: bool = True) -> Response:
         # A page that is not found has its words sent again each time: without them 404 would show nothing.
-        response = await send_from_directory(folder, file, conditional=found)
-        response.headers["Cache-Control"] = "no-cache"
+        response = await files.answer(file, conditional=found)
+        if response is None:
+            raise FileNotFoundError(file)
         if not found:
             response.status_code = 404
         return response
@@ -74,11 +74,9 @@ def create_app(
 
     @app.get("/client/<name>")
     async def client_file(name: str) -> Response:
-        if Path(name).suffix not in _SERVED:
+        response = await files.answer(name)
+        if response is None:
             abort(404)
-        response = await send_from_directory(folder, name)
-        # Always asked for again, answered 304 while unchanged: a page never mixes versions.
-        response.headers["Cache-Control"] = "no-cache"
         return response
 
     @app.get("/api/rooms")

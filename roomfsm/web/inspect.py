@@ -80,8 +80,7 @@ def create_inspector(
 
     @inspector.post("/api/rooms/<name>/close")
     async def close(name: str) -> tuple[Response, int]:
-        body = await request.get_json(silent=True, force=True) if await request.get_data() else {}
-        reason = body.get("reason", "administrator") if isinstance(body, dict) else None
+        reason = _reason_in(await request.get_data())
         if not isinstance(reason, str) or not 1 <= len(reason) <= _MAX_REASON or not reason.isprintable():
             wanted = f'{{"reason": "…"}} with one line of 1 to {_MAX_REASON} characters, or nothing'
             return jsonify(error=f"the body must be {wanted}"), 400
@@ -90,6 +89,15 @@ def create_inspector(
         return jsonify(closing=True), 202
 
     return inspector
+
+
+def _reason_in(body: str | bytes) -> object:
+    """The reason that a body of JSON gives, whatever it is; None if it is none such at all."""
+    try:
+        said = msgspec.json.decode(body) if body else {}
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return said.get("reason", "administrator") if isinstance(said, dict) else None
 
 
 def _existing(directory: Directory, name: str) -> Room:

@@ -14,7 +14,7 @@ from tests.serving import Served
 class Reply:
     """What the server answered."""
 
-    def __init__(self, response: h11.Response, body: bytes) -> None:
+    def __init__(self, response: h11.Response | h11.InformationalResponse, body: bytes) -> None:
         self.status = response.status_code
         self.headers = {name.decode(): value.decode() for name, value in response.headers}
         self.body = body
