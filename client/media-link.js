@@ -162,7 +162,7 @@ export class MediaLink extends Emitter {
   /** @returns {Peer | null} null: the browser makes none of the server's settings, and will not at another try */
   #newPeer() {
     try {
-      return new Peer(this.connection.welcome?.iceServers ?? [], (candidate) => this.#sendCandidate(candidate));
+      return new Peer(this.connection.iceServers, (candidate) => this.#sendCandidate(candidate));
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
       console.warn('the browser does not take the ICE servers', error);

@@ -253,7 +253,7 @@ export type Welcome = {
   resumeWindow: number;
   /** seconds between the server's websocket pings */
   heartbeat: number;
-  /** for the client's RTCPeerConnection */
+  /** those that need no credentials; `joined` tells the rest */
   iceServers: IceServer[];
   limits: Limits;
 };
@@ -271,6 +271,8 @@ export type Joined = {
   streams: StreamInfo[];
   /** the last lines, oldest first */
   chat: ChatLine[];
+  /** all, for RTCPeerConnections made from now on; credentials may end after a while */
+  iceServers?: IceServer[];
   /** one had a seat here all along: it answers `resume` */
   resumed?: boolean;
   ref?: Ref;
@@ -390,6 +392,8 @@ export type ErrorMessage = {
 /** A sign of life. */
 export type Pong = {
   type: 'pong';
+  /** with new credentials, when those told last have half their time behind them */
+  iceServers?: IceServer[];
   ref?: Ref;
 };
 

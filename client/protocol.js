@@ -4,7 +4,7 @@ import { backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 
 /**
- * @import {ClientMessage, ErrorCode, ErrorMessage, Joined, Replies, ServerMessage, Welcome} from './messages.d.ts'
+ * @import {ClientMessage, ErrorCode, ErrorMessage, IceServer, Joined, Replies, ServerMessage, Welcome} from './messages.d.ts'
  */
 
 export const SUBPROTOCOL = 'roomfsm.v1';
@@ -77,6 +77,8 @@ export class Connection extends Emitter {
   ready = false;
   /** The newest `welcome`. @type {Welcome | null} */
   welcome = null;
+  /** What to give to a new RTCPeerConnection: TURN servers, and new credentials, come with later messages. @type {IceServer[]} */
+  iceServers = [];
 
   /** @type {WebSocket | null} */
   #socket = null;
@@ -194,6 +196,7 @@ export class Connection extends Emitter {
     }
     // A resumed session goes by the newest connection's token, and for once more by the one before.
     if (message.type === 'joined') this.#token = this.welcome?.resumeToken ?? null;
+    if ('iceServers' in message) this.iceServers = message.iceServers ?? [];
     const pending =
       'ref' in message && message.ref !== undefined ? this.#pending.get(message.ref) : undefined;
     if (pending && 'ref' in message && message.ref !== undefined) this.#pending.delete(message.ref);
@@ -210,6 +213,8 @@ export class Connection extends Emitter {
   /** @param {Welcome} welcome */
   async #welcomed(welcome) {
     this.welcome = welcome;
+    // Until `joined` those of before are better: these lack the TURN servers.
+    if (this.#token === null) this.iceServers = welcome.iceServers;
     const socket = this.#socket;
     /** @type {Joined | null} */
     let joined = null;

@@ -19,10 +19,13 @@ from roomfsm.door.settings import DoorSettings
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.signaling.ice_servers import is_stun_uri, is_turn_uri
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
 
 _MAX_PORT = 65_535
+_MIN_TURN_TTL, _MAX_TURN_TTL = 60, 2_592_000
+"""Seconds: time to connect in, and a month."""
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
@@ -205,16 +208,30 @@ def _check(settings: Settings) -> None:
     for origin in settings.door.allow_origin:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
             raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
-    for ice_server in signaling.ice_servers:
-        for url in ice_server.urls:
-            if not re.match(r"(stun|turn)s?:[^:/]", url):
-                raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
-            if url.startswith("turn") and not (ice_server.username and ice_server.credential):
-                raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
+    _check_ice_servers(signaling)
     try:
         networks_of(settings.door.trusted_proxy)
     except ValueError as error:
         raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
+
+
+def _check_ice_servers(signaling: SignalingSettings) -> None:
+    """A browser that is told of one wrong address uses none of the others. Raises `SettingsError`."""
+    for ice_server in signaling.ice_servers:
+        for url in ice_server.urls:
+            if not is_stun_uri(url) and not is_turn_uri(url):
+                raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
+            if url.startswith("turn") and not (ice_server.username and ice_server.credential):
+                raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
+    for url in signaling.turn_uri:
+        if not is_turn_uri(url):
+            raise SettingsError(f"--turn-uri: not like turn:host:3478 or turns:host:443?transport=tcp: {url}")
+    if bool(signaling.turn_uri) != (signaling.turn_secret is not None):
+        raise SettingsError("time-limited TURN credentials need both --turn-uri and --turn-secret")
+    if signaling.turn_secret == "":
+        raise SettingsError("--turn-secret: it is empty")
+    if not _MIN_TURN_TTL <= signaling.turn_ttl <= _MAX_TURN_TTL:
+        raise SettingsError(f"--turn-ttl: from {_MIN_TURN_TTL} to {_MAX_TURN_TTL} seconds")
 
 
 def markdown_table() -> str:

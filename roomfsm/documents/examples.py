@@ -73,6 +73,9 @@ def _camera(state: str, viewers: int = 0) -> StreamInfo:
     return StreamInfo(id=CAMERA, participant=ADA, source=Source.CAMERA, state=state, generation=1, viewers=viewers)
 
 
+_STUN = IceServer(urls=("stun:stun.example.org:3478",))
+ICE_SERVERS = (_STUN, IceServer(urls=("turn:turn.example.org:3478",), username="user", credential="secret"))
+
 WELCOME = server.Welcome(
     protocol=SUBPROTOCOL,
     server="roomfsm/0.1.0",
@@ -80,7 +83,7 @@ WELCOME = server.Welcome(
     resume_token=ADAS_TOKEN,
     resume_window=30.0,
     heartbeat=20.0,
-    ice_servers=(IceServer(urls=("turn:turn.example.org:3478",), username="user", credential="secret"),),
+    ice_servers=(_STUN,),
     limits=Limits(
         message_bytes=262_144,
         message_burst=500,
@@ -100,7 +103,16 @@ _entering = (
     Line("Ada", client.Join(room="blue", name="Ada", ref=1)),
     Line(
         "Ada",
-        server.Joined(room="blue", you=ADA, state="waiting", participants=(_ada,), streams=(), chat=(), ref=1),
+        server.Joined(
+            room="blue",
+            you=ADA,
+            state="waiting",
+            participants=(_ada,),
+            streams=(),
+            chat=(),
+            ice_servers=ICE_SERVERS,
+            ref=1,
+        ),
     ),
     Line("Ada", server.RoomState(state="waiting", participants=1, streams=0)),
 )
@@ -146,6 +158,7 @@ _meeting = (
             participants=(_ada, _bob),
             streams=(_camera("live"),),
             chat=(),
+            ice_servers=ICE_SERVERS,
             ref=1,
         ),
     ),
@@ -175,6 +188,7 @@ _resuming = (
             streams=(_camera("live", viewers=1),),
             chat=(_hello,),
             resumed=True,
+            ice_servers=ICE_SERVERS,
             ref=1,
         ),
     ),
@@ -207,7 +221,16 @@ _ending = (
     Line("Ada", server.ParticipantLeft(participant=BOB, reason="switched")),
     Line(
         "Bob",
-        server.Joined(room="green", you=BOB, state="waiting", participants=(_robert,), streams=(), chat=(), ref=4),
+        server.Joined(
+            room="green",
+            you=BOB,
+            state="waiting",
+            participants=(_robert,),
+            streams=(),
+            chat=(),
+            ice_servers=ICE_SERVERS,
+            ref=4,
+        ),
     ),
     Line("Ada", client.Leave(ref=5)),
     Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=5)),

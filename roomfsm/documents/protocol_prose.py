@@ -21,7 +21,10 @@ HTTP 400 where that is missing, 403 where a page's `Origin` may not connect (the
 
 Every message is one text frame with one JSON object; its `type` says which message it is. Names of fields are
 in camelCase. The first message is the server's [Welcome](#welcome): who one is (`session`), how to come back
-(`resumeToken`), the ICE servers to use, and the limits. One then sends [Join](#join).
+(`resumeToken`), the STUN servers, and the limits. One then sends [Join](#join). TURN servers and their
+credentials are told by [Joined](#joined), because they cost their owner traffic. Credentials may end: a
+[Pong](#pong) brings new ones when half their time is over, so a client pings now and then, and gives each new
+RTCPeerConnection the `iceServers` that it was told last.
 """
 
 REPLIES = """\

@@ -35,7 +35,9 @@ def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
     msgspec writes the schemas; here its types that have a title become schemas of their own, patterns are
     written as ECMA-262 does, and states and codes are listed as the tables and `ErrorCode` have them.
     """
-    _, components = msgspec.json.schema_components([*CLIENT_MESSAGES, *SERVER_MESSAGES], ref_template=REF)
+    _, described = msgspec.json.schema_components([*CLIENT_MESSAGES, *SERVER_MESSAGES], ref_template=REF)
+    # A default that is a tuple becomes a list, as in JSON.
+    components: Json = msgspec.json.decode(msgspec.json.encode(described))
     named: dict[str, Json] = {}
     for name, schema in components.items():
         for key, member in schema.get("properties", {}).items():

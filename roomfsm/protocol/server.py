@@ -93,7 +93,9 @@ class Welcome(_ServerMessage, frozen=True, tag="welcome", kw_only=True):
     resume_token: Token
     resume_window: Annotated[float, Meta(description="seconds in which a lost connection may be resumed")]
     heartbeat: Annotated[float, Meta(description="seconds between the server's websocket pings")]
-    ice_servers: Annotated[tuple[IceServer, ...], Meta(description="for the client's RTCPeerConnection")]
+    ice_servers: Annotated[
+        tuple[IceServer, ...], Meta(description="those that need no credentials; `joined` tells the rest")
+    ]
     limits: Limits
 
 
@@ -106,6 +108,10 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     participants: Annotated[tuple[ParticipantInfo, ...], Meta(description="everybody, oneself among them")]
     streams: tuple[StreamInfo, ...]
     chat: Annotated[tuple[ChatLine, ...], Meta(description="the last lines, oldest first")]
+    ice_servers: Annotated[
+        tuple[IceServer, ...],
+        Meta(description="all, for RTCPeerConnections made from now on; credentials may end after a while"),
+    ] = ()
     resumed: Annotated[bool, Meta(description="one had a seat here all along: it answers `resume`")] = False
     ref: Ref | None = None
 
@@ -215,6 +221,10 @@ class Error(_ServerMessage, frozen=True, tag="error", kw_only=True):
 class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
     """A sign of life."""
 
+    ice_servers: Annotated[
+        tuple[IceServer, ...],
+        Meta(description="with new credentials, when those told last have half their time behind them"),
+    ] = ()
     ref: Ref | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.room import Room
 
@@ -48,6 +49,9 @@ class ReplayedPerson:
     def seated(self, room: Room) -> None:
         before, self.room = self.room, room
         self.fire("join" if before is None else "switch")
+
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        return ()
 
     def unseated(self, room: Any) -> None:
         if room is self.room:

@@ -137,6 +137,7 @@ class Effects:
                 participants=tuple(person.info() for person in self._people.values()),
                 streams=tuple(stream.info() for stream in self._streams.values()),
                 chat=self._chat.lines(),
+                ice_servers=participant.link.ice_servers(),
                 resumed=resumed,
                 ref=ref,
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from roomfsm.protocol.codec import Outgoing
-from roomfsm.protocol.server import ParticipantInfo, ServerMessage
+from roomfsm.protocol.server import IceServer, ParticipantInfo, ServerMessage
 
 
 class Link[Room](Protocol):
@@ -27,6 +27,9 @@ class Link[Room](Protocol):
     @property
     def outbox(self) -> tuple[int, int]:
         """Messages and bytes that wait for a browser that reads slowly."""
+
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """What the browser may use on the way to the media server, with credentials that are new."""
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """Send a message of `room`; news are dropped if the session no longer sits there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -26,12 +27,13 @@ from roomfsm.protocol.client import (
 from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
-from roomfsm.protocol.server import Joined, Limits, Pong, ServerMessage, Welcome
+from roomfsm.protocol.server import IceServer, Joined, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.connection import Connection
+from roomfsm.signaling.ice_servers import for_participants, for_strangers
 from roomfsm.signaling.settings import SignalingSettings
 
 _NO_FACTS = SessionFacts()
@@ -71,6 +73,8 @@ class Session:
         self._departure: Depart | None = None
         self._back: Back | None = None
         self._behind = False
+        self._renew_at = 0.0
+        """When new credentials of TURN servers are to be told."""
 
     @property
     def state(self) -> str:
@@ -88,6 +92,12 @@ class Session:
         return (0, 0) if self.connection is None else self.connection.outbox
 
     # What rooms call
+
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """All STUN and TURN servers, with credentials that are new."""
+        settings = self._home.settings
+        self._renew_at = trio.current_time() + settings.turn_ttl / 2
+        return for_participants(settings, self.participant_id, time.time())
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """Send a message of `room`; its news are dropped once one no longer sits there.
@@ -131,7 +141,7 @@ class Session:
                 resume_token=self.tokens[0],
                 resume_window=settings.resume_window,
                 heartbeat=settings.heartbeat,
-                ice_servers=settings.ice_servers,
+                ice_servers=for_strangers(settings),
                 limits=limits,
             )
         )
@@ -195,7 +205,7 @@ class Session:
             raise
         match message:
             case Ping(ref=ref):
-                self._send(Pong(ref=ref))
+                self._send(Pong(ice_servers=self._renewed_ice_servers(), ref=ref))
             case Join(room=name, name=person, ref=ref):
                 await self._home.directory.enter(name, Enter(self, person, ref))
             case Resume():
@@ -216,6 +226,12 @@ class Session:
                     await room.post(Ask(self, message))
                 except RoomOver:
                     raise Refusal(ErrorCode.ROOM_CLOSED) from None
+
+    def _renewed_ice_servers(self) -> tuple[IceServer, ...]:
+        """New credentials for one in a room whose old ones do not last much longer; else nothing."""
+        limited = self._home.settings.turn_secret is not None
+        due = self._room is not None and trio.current_time() >= self._renew_at
+        return self.ice_servers() if limited and due else ()
 
     async def _resume(self, message: Resume) -> None:
         other = self._home.resumable(message.token)

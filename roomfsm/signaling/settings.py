@@ -11,6 +11,21 @@ from roomfsm.protocol.server import IceServer
 class SignalingSettings:
     """What one browser may send and how long it may be silent; times in seconds."""
 
+    turn_uri: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "TURN server, as turn:host:3478 or turns:host:443?transport=tcp; needs --turn-secret"},
+    )
+    turn_secret: str | None = field(
+        default=None,
+        metadata={
+            "help": "what the servers of --turn-uri make and check time-limited credentials by (TURN REST)",
+            "secret": True,
+        },
+    )
+    turn_ttl: float = field(
+        default=43200.0,
+        metadata={"help": "seconds that such credentials are good for; who stays gets new ones at half time"},
+    )
     ice_servers: tuple[IceServer, ...] = field(
         default=(),
         metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential"},

@@ -12,7 +12,17 @@ import pytest
 import trio
 
 from roomfsm.documents.asyncapi import document
-from roomfsm.documents.examples import ADA, ADAS_TOKEN, BOB, BOBS_TOKEN, SAID_AT, STORY, WELCOME, Happening, wire
+from roomfsm.documents.examples import (
+    ADA,
+    ADAS_TOKEN,
+    BOB,
+    BOBS_TOKEN,
+    ICE_SERVERS,
+    SAID_AT,
+    STORY,
+    Happening,
+    wire,
+)
 from roomfsm.protocol.client import CLIENT_MESSAGES
 from roomfsm.protocol.server import SERVER_MESSAGES
 from tests.documents.schemas import is_valid
@@ -129,7 +139,7 @@ async def test_the_story_is_true(media_server: str) -> None:
         async with (
             open_test_peer("sendonly") as camera,
             open_test_peer("recvonly") as display,
-            serving(media_server, ice_servers=WELCOME.ice_servers) as server,
+            serving(media_server, ice_servers=ICE_SERVERS) as server,
             trio.open_nursery() as nursery,
             AsyncExitStack() as stack,
         ):

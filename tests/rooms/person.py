@@ -11,6 +11,7 @@ from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.codec import Outgoing, encode
 from roomfsm.protocol.fields import Ref
+from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter, RoomMessage
 from roomfsm.rooms.room import Room, RoomOver
@@ -55,6 +56,9 @@ class Person:
             before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
             with suppress(RoomOver):
                 before.post_nowait(Depart(self, "switched"))
+
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        return ()
 
     def unseated(self, room: Room) -> None:
         if room is self._room:
