@@ -26,6 +26,11 @@ class Replay(NamedTuple):
     packets: list[KeptPacket]
     time: float
 
+    def as_sent(self, kept: KeptPacket) -> KeptPacket:
+        """A packet of the ring as it was replayed, if it was."""
+        index = kept.extended - self.packets[0].extended
+        return self.packets[index] if 0 <= index < len(self.packets) else kept
+
 
 def catch_up(kept: Sequence[KeptPacket], silence: float, now: float, clock_rate: int) -> Replay:
     """The packets from a keyframe to the newest, none missing, with the timestamps that they are replayed with.

@@ -187,7 +187,8 @@ class Engine:
         for group in self.pending:
             packets, group.pending = group.pending, []
             group.packets += len(packets)
-            group.octets += sum(map(len, packets))
+            group.octets += group.pending_octets
+            group.pending_octets = 0
             self._fanout.add(group, packets)
         self.pending.clear()
 

@@ -76,8 +76,24 @@ class EngineSettings:
     """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
     nack_ring: int = 1024
     """Video packets of a source kept for retransmission; a power of two."""
+    audio_ring: int = 128
+    """The same of audio: over two seconds."""
     max_retransmissions: int = 1000
-    """Packets a second repeated to one viewer; after a pause, so many at once."""
+    """Packets a second that one viewer may ask for again; after a pause, so many at once."""
+    repair_share: float = 0.25
+    """Bytes repeated to one viewer, as a share of those sent to it for the first time."""
+    min_repair_burst: int = 12_000
+    """Bytes that may be repeated at once however low the bitrate is; else those of a second."""
+    viewer_round_trip: float = 0.1
+    """Assumed until a viewer's reports tell its own."""
+    viewer_keyframe_interval: float = 5.0
+    """Between two keyframes for losses of one viewer, in the long run; joins have theirs at once."""
+    viewer_keyframe_burst: int = 3
+    """So many of them at once."""
+    loss_keyframe_interval: float = 2.0
+    """Between two keyframes of a source for losses of any of its viewers, in the long run."""
+    loss_keyframe_burst: int = 5
+    """So many of them at once."""
     nack_tries: int = 5
     nack_delay: float = 0.01
     """From a gap to the first request: what only came in another order needs none."""
@@ -101,8 +117,10 @@ class EngineSettings:
     """Asked of the system for each direction of the UDP socket."""
 
     def __post_init__(self) -> None:
-        if self.nack_ring <= 0 or self.nack_ring & (self.nack_ring - 1) or self.nack_ring > 0x8000:
-            raise ValueError("nack_ring must be a power of two up to 32768")
+        for name in ("nack_ring", "audio_ring"):
+            size = getattr(self, name)
+            if size <= 0 or size & (size - 1) or size > 0x8000:
+                raise ValueError(f"{name} must be a power of two up to 32768")
         if self.max_addresses < 2:
             raise ValueError("max_addresses must be at least 2: the selected one is never forgotten")
 
@@ -167,6 +185,7 @@ class SendingStats:
     ssrc: int
     packets: int
     bytes: int
+    """Of payloads, retransmissions included."""
     retransmitted: int
     nacks: int
     """Packets that the browser asked for again."""

@@ -41,12 +41,12 @@ from roomfsm.mediaserver.transport import Network, Transport
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _KILOBIT = 1000
+_HEADER = 12
+"""Bytes of an RTP header without extensions."""
 
 
 class PeerContext(Outlet, Network, Protocol):
     """What a peer needs of the engine."""
-
-    def now(self) -> float: ...
 
     def arrival_time(self) -> float: ...
 
@@ -65,7 +65,7 @@ class Peer:
         self._context = context
         self._observer: PeerObserver | None = observer
         self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
-        self.path = ViewerPath()
+        self.path = ViewerPath(context.settings)
         """To this peer's browser, for what is sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._transports: list[MediaTransport] = []
@@ -80,6 +80,8 @@ class Peer:
         self._offered_credentials: list[Credentials] = []
         """Of each m-line of our offer."""
         self._connected = False
+        self._last_command: int | None = None
+        """Of the browser's newest FIR."""
         most = context.settings.max_retransmissions
         self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
@@ -360,7 +362,7 @@ class Peer:
                 case rtcp.Nack():
                     self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
-                    self._pass_on_keyframe_request()
+                    self._pass_on_keyframe_request(packet, now)
                 case rtcp.Remb():
                     self.path.estimated(packet.bitrate, now)
                 case rtcp.ReceiverReport():
@@ -381,11 +383,17 @@ class Peer:
                 numbers = tuple(dict.fromkeys(nack.sequence_numbers))
                 sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
 
-    def _pass_on_keyframe_request(self) -> None:
+    def _pass_on_keyframe_request(self, request: rtcp.KeyframeRequest, now: float) -> None:
+        """Let the source of our video know, unless the request is about another stream or was heard before."""
         sink = self._sinks[MediaKind.VIDEO]
+        if request.media_ssrc != self._context.ssrcs[MediaKind.VIDEO] or sink.source is None:
+            return
+        if request.command is not None:
+            if request.command == self._last_command:
+                return
+            self._last_command = request.command
         sink.keyframe_requests += 1
-        if sink.source is not None:
-            sink.source.request_keyframe(sink)
+        sink.source.request_keyframe_for(sink, now)
 
     # Called by tracks and sinks
 
@@ -418,7 +426,10 @@ class Peer:
 
     def tick(self, now: float) -> None:
         """Reports, flow and silence; each `report_interval`."""
-        self.path.measure(sum(sink.octets for sink in self._sinks.values()), now)
+        self.path.measure(sum(sink.octets + _HEADER * sink.packets for sink in self._sinks.values()), now)
+        video = self._sinks[MediaKind.VIDEO]
+        if video.keyframe_wish is not None and video.source is not None:
+            video.source.renew_keyframe_wish(video, now)
         for carried in self._transports:
             carried.transport.check_silence(now)
             carried.transport.settle(now)

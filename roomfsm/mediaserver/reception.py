@@ -1,5 +1,7 @@
 """One received RTP stream: its numbering, its losses and when to ask for them again, its reports."""
 
+from dataclasses import replace
+
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings
 from roomfsm.mediaserver.rtcp import ReportBlock, SenderReport
@@ -70,7 +72,7 @@ class Reception:
         """Losses were given up: only a keyframe helps."""
         self._expected_prior = 0
         self._received_prior = 0
-        self._last_report = 0
+        self._last_report: SenderReport | None = None
         self._last_report_time = 0.0
 
     def extend(self, sequence_number: int) -> int:
@@ -128,8 +130,16 @@ class Reception:
         return due
 
     def sender_report(self, report: SenderReport, now: float) -> None:
-        self._last_report = (report.ntp >> 16) & 0xFFFFFFFF
+        self._last_report = report
         self._last_report_time = now
+
+    def clock(self, now: float) -> SenderReport | None:
+        """The newest sender report, its two times moved on to `now`; None if none has come."""
+        last, elapsed = self._last_report, now - self._last_report_time
+        if last is None:
+            return None
+        ntp = (last.ntp + round(elapsed * 2**32)) & 0xFFFFFFFFFFFFFFFF
+        return replace(last, ntp=ntp, rtp=(last.rtp + round(elapsed * self._clock_rate)) & 0xFFFFFFFF)
 
     @property
     def lost(self) -> int:
@@ -147,13 +157,14 @@ class Reception:
         received = self._came_themselves
         lost = interval - (received - self._received_prior)
         self._expected_prior, self._received_prior = expected, received
-        delay = int((now - self._last_report_time) * 65536) if self._last_report else 0
+        last = self._last_report
+        delay = int((now - self._last_report_time) * 65536) if last else 0
         return ReportBlock(
             self.ssrc,
             min(255, 256 * lost // interval) if interval > 0 and lost > 0 else 0,
             max(-0x800000, min(0x7FFFFF, self.lost)),
             (self.highest - self._shift) & 0xFFFFFFFF,
             int(self.jitter),
-            self._last_report,
+            (last.ntp >> 16) & 0xFFFFFFFF if last else 0,
             min(delay, 0xFFFFFFFF),
         )

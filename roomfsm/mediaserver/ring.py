@@ -12,6 +12,8 @@ class KeptPacket(NamedTuple):
     time: float
     """Of its arrival."""
     packet: bytes
+    level: bytes = b""
+    """Of audio, its level's byte, if known: sent again, it must be the same packet to the byte."""
 
 
 class PacketRing:

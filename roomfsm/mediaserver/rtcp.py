@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SR, RR, SDES, BYE = 200, 201, 202, 203
 RTPFB, PSFB = 205, 206
@@ -41,6 +41,8 @@ class KeyframeRequest:
     """A PLI (RFC 4585 section 6.3.1), or a FIR (RFC 5104 section 4.3.1) entry."""
 
     media_ssrc: int
+    command: int | None = field(default=None, compare=False)
+    """The number of a FIR's command, 0 to 255: one that repeats an earlier command has the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _parse_feedback(kind: int, fmt: int, packet: bytes) -> Iterator[RtcpPacket]:
         yield KeyframeRequest(media_ssrc)
     elif kind == PSFB and fmt == _FIR:
         for offset in range(12, len(packet) - 7, 8):
-            yield KeyframeRequest(int.from_bytes(packet[offset : offset + 4]))
+            yield KeyframeRequest(int.from_bytes(packet[offset : offset + 4]), packet[offset + 4])
     elif kind == PSFB and fmt == _AFB and packet[12:16] == b"REMB":
         if len(packet) < 20 or len(packet) < 20 + 4 * packet[16]:
             raise RtcpError("short REMB")

@@ -38,6 +38,12 @@ def without_extension(packet: bytes, payload: int) -> bytes:
     return bytes((packet[0] & 0xEF,)) + packet[1:csrc_end] + packet[payload:]
 
 
+def payload_size(packet: bytes) -> int:
+    """Octets of the payload, without header and padding, as sender reports count (RFC 3550 section 6.4.1)."""
+    padding = packet[-1] if packet[0] & 0x20 else 0
+    return max(0, len(packet) - payload_offset(packet) - padding)
+
+
 def original(packet: bytes, ssrc: int, payload_type: int) -> bytes | None:
     """The packet that a retransmission (RFC 4588 section 4) repeats, None if that is nothing but padding.
 

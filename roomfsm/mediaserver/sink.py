@@ -7,7 +7,9 @@ from roomfsm.mediaserver.codec import Codec, matching_codec, mismatch
 from roomfsm.mediaserver.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import MediaKind, SendingStats
+from roomfsm.mediaserver.repair_history import RepairHistory
 from roomfsm.mediaserver.ring import KeptPacket
+from roomfsm.mediaserver.rtp import payload_size
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
 _FIXED = struct.Struct("!BBHII")
@@ -41,7 +43,11 @@ class Source(Protocol):
 
     def retransmit(self, sink: "Sink", sequence_numbers: tuple[int, ...], now: float) -> None: ...
 
-    def request_keyframe(self, sink: "Sink | None" = None) -> None: ...
+    def request_keyframe(self) -> None: ...
+
+    def request_keyframe_for(self, sink: "Sink", now: float) -> None: ...
+
+    def renew_keyframe_wish(self, sink: "Sink", now: float) -> None: ...
 
 
 class Continuation(NamedTuple):
@@ -59,19 +65,24 @@ class Sink:
         "_mismatched",
         "_octets_before",
         "_packets_before",
-        "_repair_sequence_number",
         "address",
         "codec",
         "codecs",
         "continuation",
         "extensions",
         "flowing",
+        "given_up",
         "group",
         "handle",
+        "joined_at",
         "keyframe_requests",
+        "keyframe_wish",
         "kind",
         "nacks",
         "open",
+        "repair_octets",
+        "repair_packets",
+        "repaired",
         "retransmitted",
         "source",
         "start",
@@ -98,15 +109,25 @@ class Sink:
         self.handle: Any = None
         self.tag_length = 0
         self.start = 0
-        """The first extended number of `source` that this sink was given."""
+        """The first extended number of `source` that this sink was given, or that it still needs."""
+        self.joined_at = 0.0
+        """When that was."""
         self.continuation: Continuation | None = None
         self.flowing = False
         self.nacks = 0
         self.keyframe_requests = 0
+        self.keyframe_wish: int | None = None
+        """Losses want a keyframe, not granted yet, since `source` had begun so many; None: they want none."""
+        self.repaired = RepairHistory()
+        self.given_up: int | None = None
+        """Losses are not repaired until `source` has begun more keyframes than so many; None: they are."""
         self.retransmitted = 0
+        self.repair_packets = 0
+        """Of those retransmitted, in a stream of their own (RFC 4588)."""
+        self.repair_octets = 0
+        """Octets of their payloads."""
         self._mismatched = False
         """That `source` does not fit was told."""
-        self._repair_sequence_number = 0
         self._packets_before = 0
         self._octets_before = 0
 
@@ -143,9 +164,12 @@ class Sink:
             self.flowing = flowing
             self.viewer.sending_changed(self.kind, flowing)
 
-    def joined(self, group: "Group", start: int) -> None:
+    def joined(self, group: "Group", start: int, now: float) -> None:
         self.group = group
-        self.start = start
+        self.start, self.joined_at = start, now
+        self.repaired.clear()
+        self.given_up = None
+        self.keyframe_wish = None
         self._packets_before -= group.packets
         self._octets_before -= group.octets
 
@@ -154,22 +178,19 @@ class Sink:
         self._packets_before += group.packets
         self._octets_before += group.octets
 
-    def next_repair_sequence_number(self) -> int:
-        """Of retransmissions, which are a stream of their own for each viewer (RFC 4588 section 5)."""
-        self._repair_sequence_number = (self._repair_sequence_number + 1) & 0xFFFF
-        return self._repair_sequence_number
-
-    def replayed(self, packets: list[bytes]) -> None:
-        """Count packets that went to this sink alone before it shared its group's."""
+    def sent_alone(self, packets: list[bytes]) -> None:
+        """Count packets of the media stream that went to this sink only."""
         self._packets_before += len(packets)
-        self._octets_before += sum(map(len, packets))
+        self._octets_before += sum(map(payload_size, packets))
 
     @property
     def packets(self) -> int:
-        return self._packets_before + self.retransmitted + (self.group.packets if self.group else 0)
+        """Sent in the media stream, as sender reports count (RFC 3550 section 6.4.1)."""
+        return self._packets_before + (self.group.packets if self.group else 0)
 
     @property
     def octets(self) -> int:
+        """Of their payloads, without headers and padding."""
         return self._octets_before + (self.group.octets if self.group else 0)
 
     def bitrate(self, now: float) -> int | None:
@@ -184,8 +205,8 @@ class Sink:
         return SendingStats(
             self.codec.name if self.codec else "",
             ssrc,
-            self.packets,
-            self.octets,
+            self.packets + self.repair_packets,
+            self.octets + self.repair_octets,
             self.retransmitted,
             self.nacks,
             self.keyframe_requests,
@@ -203,6 +224,7 @@ class Group:
         "packets",
         "payload_type",
         "pending",
+        "pending_octets",
         "sequence_offset",
         "sinks",
         "ssrc",
@@ -228,8 +250,11 @@ class Group:
         """Packets before this extended number are not passed on: their numbers may have been used."""
         self.sinks: list[Sink] = []
         self.pending: list[bytes] = []
+        self.pending_octets = 0
+        """Of the payloads."""
         self.packets = 0
         self.octets = 0
+        """Of the payloads of all `packets`."""
 
     @property
     def key(self) -> tuple[int, int, int, OutgoingExtensions]:
@@ -254,7 +279,7 @@ class Group:
     def repair(self, kept: KeptPacket, time: float, payload_type: int, sequence_number: int, ssrc: int) -> bytes:
         """The packet as a retransmission in a stream of its own: its number stands before the payload (RFC 4588
         section 4)."""
-        extended, timestamp, _, packet = kept
+        extended, timestamp, _, packet, _ = kept
         extension = self._writer.write(time, b"")
         first = packet[0]
         payload = 12 + 4 * (first & 0x0F)

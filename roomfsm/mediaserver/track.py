@@ -9,9 +9,11 @@ another packet SRTP would no longer be safe.
 
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.catch_up import Replay, catch_up
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
@@ -20,7 +22,14 @@ from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats,
 from roomfsm.mediaserver.reception import Reception
 from roomfsm.mediaserver.remb_target import RembTarget
 from roomfsm.mediaserver.ring import KeptPacket, PacketRing
-from roomfsm.mediaserver.rtp import KEYFRAME_STARTS, RtpError, original, payload_offset, without_extension
+from roomfsm.mediaserver.rtp import (
+    KEYFRAME_STARTS,
+    RtpError,
+    original,
+    payload_offset,
+    payload_size,
+    without_extension,
+)
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 
 _NUMBERS = struct.Struct("!HII")
@@ -31,11 +40,17 @@ _HANDOVER_SILENCE = 0.3
 _START_REPEATS = 2
 """How often a viewer is given what it starts with once more."""
 _START_REPEAT = 0.05
-"""Seconds before each of these times."""
+"""Seconds before the first of these times, and at least before the others."""
 _MAX_START = 64
 """Of those packets, so many are repeated."""
 _MAX_END = 8
 """So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
+_KEPT_FOR_AUDIO = 0.2
+"""Of what may be repeated to a viewer at once, the share that video leaves."""
+_KEPT_AT_START = 0.5
+"""The same that the repetition of a start leaves, for what is lost after it."""
+_PATIENCE = 0.5
+"""Seconds for which video may wait for repairs that the viewer's budget lacks: then a keyframe is better."""
 _REPEATED_AT_ONCE = 256
 """Packets, about: of many who start with one keyframe, the others wait for the next turn."""
 _SILENCE = 0.5
@@ -68,7 +83,8 @@ class Outlet(Protocol):
     attention: set[Attended]
     """Those to be called soon and again."""
 
-    def now(self) -> float: ...
+    def now(self) -> float:
+        """Seconds of the clock that packets' times are of."""
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
 
@@ -114,6 +130,7 @@ class Track:
         "_joining_relays",
         "_keyframe_start",
         "_keyframe_time",
+        "_loss_keyframes",
         "_outlet",
         "_publisher",
         "_remb_target",
@@ -153,7 +170,7 @@ class Track:
         self._starting: dict[Sink, tuple[int, float]] = {}
         """How often the start of sinks is still to be repeated, and when next; infinity until that is set."""
         self._ring: PacketRing | None = None
-        """Of video."""
+        """None before the codec is known."""
         self._floor = 0
         """The first extended number of the stream received now; those before it belong to an earlier stream."""
         self._timestamp_shift = 0
@@ -162,7 +179,10 @@ class Track:
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
         self._keyframe_start = 0
         self._keyframe_time = float("-inf")
-        self.keyframes = KeyframeRequests(outlet.settings.keyframe_interval)
+        settings = outlet.settings
+        self.keyframes = KeyframeRequests(settings.keyframe_interval)
+        self._loss_keyframes = Allowance(1 / settings.loss_keyframe_interval, settings.loss_keyframe_burst)
+        """Keyframes for losses of any viewers."""
         self.keyframes_seen = 0
         self.flowing = False
         self.remb = 0
@@ -173,8 +193,8 @@ class Track:
         self.codec = codec
         self.audio_level = audio_level
         self._is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
-        if self._is_keyframe_start:
-            self._ring = PacketRing(self._outlet.settings.nack_ring)
+        settings = self._outlet.settings
+        self._ring = PacketRing(settings.nack_ring if self._is_keyframe_start else settings.audio_ring)
         for sink in list(self.sinks):
             sink.refresh()
 
@@ -230,22 +250,23 @@ class Track:
                 level = read_extension(packet, payload, self.audio_level)[:1]
             packet = without_extension(packet, payload)
             payload = 12 + 4 * (packet[0] & 0x0F)
-        if self._ring is None or self._is_keyframe_start is None:
-            if self._joining:
-                self._start_joining(extended, timestamp, now)
-        else:
-            if extended <= reception.highest - self._ring.size:
-                return Refusal.RTP_TOO_OLD
-            keyframe = self._is_keyframe_start(packet, payload) and self._is_new_frame(extended, timestamp)
-            self._ring.keep(KeptPacket(extended, timestamp, now, packet))
-            if keyframe:
-                self._keyframe_began(extended, timestamp, now)
+        if self._ring is None or extended <= reception.highest - self._ring.size:
+            return Refusal.RTP_TOO_OLD
+        begins = self._is_keyframe_start
+        keyframe = begins is not None and begins(packet, payload) and self._is_new_frame(extended, timestamp)
+        self._ring.keep(KeptPacket(extended, timestamp, now, packet, level))
+        if keyframe:
+            self._keyframe_began(extended, timestamp, now)
+        elif begins is None and self._joining:
+            self._start_joining(extended, timestamp, now)
+        octets = max(0, len(packet) - payload - (packet[-1] if packet[0] & 0x20 else 0))
         pending = self._outlet.pending
         for group in self._groups.values():
             if newest or extended >= group.start:
                 if not group.pending:
                     pending.append(group)
                 group.pending.append(group.rewrite(extended, timestamp, now, packet, level))
+                group.pending_octets += octets
         for relay in self.relays:
             relay.packet(received)
         return None
@@ -299,14 +320,16 @@ class Track:
         self._replays[sink] = replay
         sink.set_flowing(True)
         packets = [group.rewrite(*kept) for kept in replay.packets]
-        sink.replayed(packets)
+        sink.sent_alone(packets)
         self._outlet.send_packets(packets, (sink,))
 
     def _replay(self, now: float) -> Replay | None:
         """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
         because it is short or has just begun, or because the source is silent and may send none."""
         reception = self.reception
-        if reception is None or self.codec is None or self._ring is None or self._keyframe_start < self._floor:
+        if reception is None or self.codec is None or self._ring is None or self._is_keyframe_start is None:
+            return None
+        if self._keyframe_start < self._floor:
             return None
         settings = self._outlet.settings
         size = reception.highest + 1 - self._keyframe_start
@@ -325,7 +348,7 @@ class Track:
             self._place(sink, extended, timestamp, now)
 
     def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
-        """Put a sink into the group that continues what it had, from this packet on."""
+        """Put a sink into the group that continues what it had, from this packet, of the time `now`, on."""
         assert sink.codec is not None
         sequence_offset = timestamp_offset = 0
         before = sink.continuation
@@ -342,8 +365,12 @@ class Track:
         if before is not None:
             group.start = max(group.start, extended)
         group.sinks.append(sink)
-        sink.joined(group, extended)
+        present = self._outlet.now()
+        sink.joined(group, extended, present)
         sink.set_flowing(self.flowing)
+        clock = self.reception.clock(present) if self.reception else None
+        if clock is not None:  # Without one there is no lip sync until the publisher's next, seconds later.
+            self._tell_clock(clock, group, (sink,), present)
         if before is None and sink.codec.rtx is not None:
             self._starting[sink] = _START_REPEATS, float("inf")
             self._outlet.attention.add(self)
@@ -374,34 +401,77 @@ class Track:
         sink.set_flowing(False)
 
     def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...], now: float) -> None:
-        """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost."""
-        group, reception = sink.group, self.reception
+        """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost.
+
+        What may still be under way is not sent again, and no more than the viewer's budget has. A browser that
+        misses a packet shows nothing more until it has it or a keyframe. So where the budget would take too long,
+        video is given up until the next keyframe, and that is asked for.
+        """
+        group, reception, ring, path = sink.group, self.reception, self._ring, sink.viewer.path
         sink.nacks += len(sequence_numbers)
-        if group is None or reception is None:
+        if group is None or reception is None or ring is None or self._has_given_up(sink):
             return
         newest = reception.highest + group.sequence_offset
-        self._repeat(sink, [reception.highest - ((newest - number) & 0xFFFF) for number in sequence_numbers], now)
-
-    def _repeat(self, sink: Sink, numbers: Iterable[int], now: float) -> None:
-        """Send again those packets with these extended numbers that the sink was given and the ring has."""
-        group, ring = sink.group, self._ring
-        if group is None or ring is None or sink.codec is None:
+        wanted = sorted({reception.highest - ((newest - number) & 0xFFFF) for number in sequence_numbers})
+        if wanted and wanted[-1] not in sink.repaired and (after := ring.get(wanted[-1] + 1)) is not None:
+            path.loss_noticed(now - max(after.time, sink.joined_at), now)
+        due = self._due(sink, wanted, now)
+        if self.kind is MediaKind.AUDIO:
+            self._repeat(sink, due, now)
             return
-        packets, repair, replay = [], sink.codec.rtx, self._replays.get(sink)
-        for extended in numbers:
-            kept = ring.get(extended)
-            if kept is None or extended < sink.start:
-                continue
-            if replay is not None and extended <= replay.packets[-1].extended:
-                kept = replay.packets[extended - sink.start]
+        kept_for_audio = path.repairs.burst * _KEPT_FOR_AUDIO
+        cost = sum(len(kept.packet) for kept in due)
+        lacking = cost - max(0.0, path.repairs.left(now) - kept_for_audio)
+        if lacking > path.repairs.rate * _PATIENCE or (lacking > 0 and now - due[0].time > _PATIENCE):
+            sink.given_up = self.keyframes_seen
+            self.request_keyframe_for(sink, now)
+        else:
+            self._repeat(sink, due, now, keep=kept_for_audio)
+
+    def _has_given_up(self, sink: Sink) -> bool:
+        """Whether losses of the sink wait for the next keyframe; once that has begun, they are repaired again."""
+        if sink.given_up is None:
+            return False
+        if sink.given_up == self.keyframes_seen:
+            return True
+        sink.given_up = None
+        sink.start = max(sink.start, self._keyframe_start)
+        return False
+
+    def _due(self, sink: Sink, numbers: Iterable[int], now: float) -> list[KeptPacket]:
+        """Of these extended numbers, the packets that may be sent to the sink again now."""
+        ring, interval = self._ring, sink.viewer.path.repeat_interval(now)
+        if ring is None:
+            return []
+        found = (ring.get(number) for number in numbers if number >= sink.start)
+        due = [kept for kept in found if kept and sink.repaired.is_due(kept.extended, now, interval)]
+        replay = self._replays.get(sink)
+        return [replay.as_sent(kept) for kept in due] if replay is not None else due
+
+    def _repeat(self, sink: Sink, due: Sequence[KeptPacket], now: float, *, keep: float = 0.0) -> int:
+        """Send packets to a sink again until only `keep` bytes of its budget are left; returns how many went."""
+        group = sink.group
+        if group is None or sink.codec is None:
+            return 0
+        packets, repair = [], sink.codec.rtx
+        for kept in due:
+            if not sink.viewer.path.repairs.spend(len(kept.packet), now, keep=keep):
+                break
+            sink.repaired.sent(kept.extended, now)
             if repair is None:
                 packets.append(group.rewrite(*kept))
             else:
-                number = sink.next_repair_sequence_number()
+                number = (sink.repair_packets + len(packets) + 1) & 0xFFFF
                 packets.append(group.repair(kept, now, repair, number, self._outlet.repair_ssrc))
         if packets:
             sink.retransmitted += len(packets)
+            if repair is None:
+                sink.sent_alone(packets)
+            else:
+                sink.repair_packets += len(packets)
+                sink.repair_octets += sum(map(payload_size, packets))
             self._outlet.send_packets(packets, (sink,))
+        return len(packets)
 
     def _repeat_starts(self, newest: int, now: float) -> None:
         """Repeat what sinks started with when that is due.
@@ -417,9 +487,9 @@ class Track:
                 replay = self._replays.get(sink)
                 if replay is not None and newest == replay.packets[-1].extended:
                     start += range(max(start[-1], newest - _MAX_END) + 1, newest + 1)
-                self._repeat(sink, start, now)
-                budget -= len(start)
-                times, due = times - 1, now + _START_REPEAT
+                repairs = sink.viewer.path.repairs
+                budget -= self._repeat(sink, self._due(sink, start, now), now, keep=repairs.burst * _KEPT_AT_START)
+                times, due = times - 1, now + max(_START_REPEAT, sink.viewer.path.repeat_interval(now))
             if times:
                 self._starting[sink] = times, due
             else:
@@ -433,7 +503,7 @@ class Track:
         replay = self._replay(now)
         if replay is not None:
             self._start_relay_with(relay, replay)
-        elif self._ring is None:
+        elif self._is_keyframe_start is None:
             self.relays.append(relay)
         else:
             self._joining_relays.append(relay)
@@ -442,7 +512,7 @@ class Track:
     def _start_relay_with(self, relay: Relay, replay: Replay) -> None:
         # A packet in the ring still has its number and timestamp; the mirror shifts timestamps as we do.
         shift, packets = self._timestamp_shift, []
-        for _, timestamp, _, packet in replay.packets:
+        for _, timestamp, _, packet, _ in replay.packets:
             packets.append(packet[:4] + ((timestamp - shift) & 0xFFFFFFFF).to_bytes(4) + packet[8:])
         relay.replay(packets, replay.time)
         self.relays.append(relay)
@@ -461,22 +531,46 @@ class Track:
         found = (ring.get(reception.extend(number)) for number in sequence_numbers)
         return [kept.packet for kept in found if kept is not None]
 
-    def request_keyframe(self, sink: Sink | None = None) -> None:
-        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing.
-
-        `sink`: the one that needs it. Of a silent source it gets a replay instead, where there is one.
-        """
-        if sink is not None and sink.group is not None:
-            now, before = self._outlet.now(), self._replays.get(sink)
-            if self._is_silent(now) and (before is None or now - before.time >= _REPLAY_INTERVAL):
-                replay = self._replay(now)
-                if replay is not None:
-                    self.leave(sink)
-                    self._start_with(sink, replay)
-                    return
+    def request_keyframe(self) -> None:
+        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
         if self._is_keyframe_start:
             self.keyframes.want()
             self._outlet.attention.add(self)
+
+    def request_keyframe_for(self, sink: Sink, now: float) -> None:
+        """Give a sink a keyframe for its losses, as soon as that is granted: it costs all others quality.
+
+        Of a silent source it gets a replay, where there is one, in place of a keyframe.
+        """
+        own, replay = sink.viewer.path.keyframes, self._replay_again(sink, now)
+        if sink.group is None or now - self._keyframe_time < (sink.viewer.path.round_trip or 0.0):
+            return  # What it has not seen yet may be all that it asks for.
+        if replay is not None and own.take(1, now):
+            self.leave(sink)
+            self._start_with(sink, replay)
+            return
+        if self.keyframes.wanted:
+            return  # It gets one anyhow.
+        if own.left(now) >= 1 and self._loss_keyframes.take(1, now):
+            own.take(1, now)
+            sink.keyframe_wish = None
+            self.request_keyframe()
+        else:
+            sink.keyframe_wish = self.keyframes_seen
+
+    def _replay_again(self, sink: Sink, now: float) -> Replay | None:
+        """What a silent source sent last, unless the sink was just given it."""
+        before = self._replays.get(sink)
+        if not self._is_silent(now) or (before is not None and now - before.time < _REPLAY_INTERVAL):
+            return None
+        return self._replay(now)
+
+    def renew_keyframe_wish(self, sink: Sink, now: float) -> None:
+        """See whether a sink's wish is granted by now, or has been met."""
+        if sink.keyframe_wish == self.keyframes_seen:
+            self.request_keyframe_for(sink, now)
+        else:
+            sink.keyframe_wish = None
 
     def attend(self, now: float) -> bool:
         """Send the NACKs, the keyframe request and the repetitions that are due; whether there is more to come."""
@@ -511,12 +605,21 @@ class Track:
         for relay in self.relays:
             relay.sender_report(report)
         for group in self._groups.values():
-            timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
-            description = rtcp.source_description(group.ssrc, self._outlet.cname)
-            for sink in group.sinks:
-                ours = rtcp.SenderReport(group.ssrc, report.ntp, timestamp, sink.packets, sink.octets)
-                sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
-                sink.viewer.send_rtcp(self.kind, rtcp.sender_report(group.ssrc, ours) + description)
+            self._tell_clock(report, group, group.sinks, now)
+
+    def _tell_clock(self, report: rtcp.SenderReport, group: Group, sinks: Iterable[Sink], now: float) -> None:
+        """Send a report of the publisher's to sinks of a group as of our streams, of retransmissions, too."""
+        timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
+        description = rtcp.source_description(group.ssrc, self._outlet.cname)
+        for sink in sinks:
+            compound = rtcp.sender_report(
+                group.ssrc, replace(report, rtp=timestamp, packets=sink.packets, octets=sink.octets)
+            )
+            if sink.repair_packets:
+                repairs = replace(report, rtp=timestamp, packets=sink.repair_packets, octets=sink.repair_octets)
+                compound += rtcp.sender_report(self._outlet.repair_ssrc, repairs)
+            sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
+            sink.viewer.send_rtcp(self.kind, compound + description)
 
     def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
         """The report block and, where negotiated, the REMB for the browser; None while it sends nothing."""

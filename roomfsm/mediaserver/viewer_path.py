@@ -1,15 +1,24 @@
-"""The path to one viewer's browser: its round trip, its losses and its bandwidth, as the browser reports them.
+"""The path to one viewer's browser: its round trip, its losses and its bandwidth, and what it may cost us.
 
 The round trip is measured as RFC 3550 section 6.4.1 has it. A receiver report names the newest sender report that
-the browser has (LSR: the middle 32 bits of its NTP timestamp) and how long it has had it (DLSR).
-The sender reports that we pass on carry the publisher's clock, which we do not know. So we note when each was
-sent, and the round trip is the time since then less DLSR. What waits in a queue of the path is part of it.
+the browser has (LSR: the middle 32 bits of its NTP timestamp) and how long it has had it (DLSR). The sender
+reports that we pass on carry the publisher's clock, which we do not know. So we note when each was sent, and the
+round trip is the time since then less DLSR. What waits in a queue of the path is part of it.
+
+Reports come once a second, and a queue fills up sooner. A NACK tells of it at once: the browser misses a packet
+when it gets the one behind it, so the time since that one was sent is a round trip, too, though too long a one if
+an earlier NACK was lost. The shorter of two such times therefore counts.
+
+Who loses packets because its path is full must not be sent more for it. So what is repeated to a viewer has a
+budget in bytes, a share of what it is sent for the first time, and the keyframes that it costs all the others have
+an allowance. Both are token buckets.
 """
 
 from collections import deque
 from typing import NamedTuple
 
-from roomfsm.mediaserver.media import MediaKind
+from roomfsm.mediaserver.allowance import Allowance
+from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.rtcp import ReportBlock
 
 _REPORTS = 16
@@ -20,6 +29,10 @@ _MAX_ROUND_TRIP = 5.0
 """Seconds. A longer one is no measurement: its sender report was stuck somewhere, or DLSR is wrong."""
 _LIFE = 5.0
 """Seconds for which a report of the browser counts. Browsers report about once a second."""
+_NOTICED_LIFE = 2.0
+"""Seconds for which the time that a loss was noticed after counts."""
+_MAX_NOTICED = 1.0
+"""Seconds: a loss that is noticed later tells nothing of the path."""
 _RATE_WEIGHT = 0.5
 
 
@@ -37,17 +50,22 @@ class ViewerPath:
 
     __slots__ = (
         "_losses",
+        "_noticed",
         "_octets",
         "_remb",
         "_sent",
+        "_settings",
         "_time",
+        "keyframes",
         "newest_round_trip",
         "rate",
         "remb",
+        "repairs",
         "round_trip",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
         self.round_trip: float | None = None
         """Smoothed; None until it was measured."""
         self.newest_round_trip: float | None = None
@@ -57,20 +75,20 @@ class ViewerPath:
         self._remb = float("-inf")
         """When that came."""
         self.rate = 0.0
-        """Bit/s of RTP sent to this viewer, repairs included, smoothed over about a second."""
+        """Bit/s of RTP sent to this viewer, repairs not counted, smoothed over about a second."""
+        self.repairs = Allowance(settings.min_repair_burst, settings.min_repair_burst)
+        """Bytes that may be sent again to this viewer."""
+        self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
+        """Keyframes that losses of this viewer may cost."""
         self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REPORTS)
         """SSRC, middle of the NTP timestamp and time of each sender report that went to the viewer."""
         self._losses: dict[MediaKind, Loss] = {}
+        self._noticed: deque[tuple[float, float]] = deque(maxlen=2)
+        """How long after its sending a loss was noticed, and when."""
         self._octets = 0
         self._time: float | None = None
 
-    def estimated(self, bitrate: int, now: float) -> None:
-        """The browser told what it can take."""
-        self.remb, self._remb = bitrate, now
-
-    def estimate(self, now: float) -> int | None:
-        """What the browser can take by its own estimate, bit/s; None if it told none lately."""
-        return self.remb if now - self._remb <= _LIFE else None
+    # The round trip
 
     def report_sent(self, ssrc: int, ntp: int, now: float) -> None:
         """A sender report with this NTP timestamp goes to the viewer."""
@@ -95,15 +113,40 @@ class ViewerPath:
         else:
             self.round_trip += (round_trip - self.round_trip) * _WEIGHT
 
+    def loss_noticed(self, delay: float, now: float) -> None:
+        """A NACK came `delay` after the packet behind the missing one was sent."""
+        self._noticed.append((min(delay, _MAX_NOTICED), now))
+
+    def repeat_interval(self, now: float) -> float:
+        """Seconds in which a packet just sent cannot have been missed by the viewer: its round trip and queue."""
+        if self.round_trip is None or self.newest_round_trip is None:
+            known = self._settings.viewer_round_trip
+        else:
+            known = max(self.round_trip, self.newest_round_trip)
+        noticed = [delay for delay, time in self._noticed if now - time <= _NOTICED_LIFE]
+        return max(known, min(noticed)) if len(noticed) > 1 else known
+
+    # Losses and bandwidth
+
     def loss(self, kind: MediaKind, now: float) -> float | None:
         """The fraction lost of a kind by the newest report, 0 to 1; None if there was none lately."""
         loss = self._losses.get(kind)
         return loss.fraction if loss is not None and now - loss.time <= _LIFE else None
 
+    def estimated(self, bitrate: int, now: float) -> None:
+        """The browser told what it can take."""
+        self.remb, self._remb = bitrate, now
+
+    def estimate(self, now: float) -> int | None:
+        """What the browser can take by its own estimate, bit/s; None if it told none lately."""
+        return self.remb if now - self._remb <= _LIFE else None
+
     def measure(self, octets: int, now: float) -> None:
-        """So many octets of RTP have gone to the viewer until `now`."""
+        """So many octets of RTP have gone to the viewer for the first time until `now`."""
         if self._time is not None and now > self._time:
             self.rate += _RATE_WEIGHT * (8 * (octets - self._octets) / (now - self._time) - self.rate)
+            share = self.rate / 8 * self._settings.repair_share
+            self.repairs.rate, self.repairs.burst = share, max(share, self._settings.min_repair_burst)
         self._octets, self._time = octets, now
 
 

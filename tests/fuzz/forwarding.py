@@ -53,7 +53,7 @@ class _Browser:
 
     def __init__(self) -> None:
         self.rtcp = 0
-        self.path = ViewerPath()
+        self.path = ViewerPath(EngineSettings())
 
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
         assert len(compound) % 4 == 0
@@ -105,7 +105,7 @@ def forward(data: bytes) -> None:
         elif action < 245 and moving.source is not None:
             moving.source.retransmit(moving, (int.from_bytes(step[2:4]), int.from_bytes(step[4:6])), now)
         elif action < 250 and moving.source is not None:
-            moving.source.request_keyframe(moving)
+            moving.source.request_keyframe_for(moving, now)
         else:
             track.check_flow(now)
             track.report(now)

@@ -5,14 +5,14 @@ from typing import Any
 
 from roomfsm.mediaserver.extensions import OutgoingExtensions
 from roomfsm.mediaserver.fanout import PORTION, Fanout
-from roomfsm.mediaserver.media import MediaKind
+from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sink import Group, Sink
 from roomfsm.mediaserver.udp import Burst
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
 
 class Viewer:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     send_limits = (0, 0)
 
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
@@ -50,7 +50,7 @@ def make_group(viewers: int) -> Group:
 def join(group: Group) -> Sink:
     sink = Sink(MediaKind.VIDEO, Viewer())
     group.sinks.append(sink)
-    sink.joined(group, 0)
+    sink.joined(group, 0, 0.0)
     return sink
 
 

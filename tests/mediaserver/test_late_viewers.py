@@ -159,7 +159,7 @@ def test_a_viewer_of_a_silent_source_that_asks_for_a_keyframe_gets_another_repla
     viewer = source.join()
     source.wait(3)
     for _ in range(5):
-        source.track.request_keyframe(viewer)
+        source.track.request_keyframe_for(viewer, source.outlet.time)
     got = source.got(viewer)
     assert [number for number, _ in got] == [1, 2, 3, 4]
     times = [time for _, time in got]

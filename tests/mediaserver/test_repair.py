@@ -14,7 +14,7 @@ from tests.mediaserver.peer import (
     VP8_KEYFRAME,
     VP8_RTX_TYPE,
 )
-from tests.mediaserver.stage import join, join_many, open_stage, packets, until_received
+from tests.mediaserver.stage import Joined, join, join_many, open_stage, packets, until_received
 
 
 def is_rtp(datagram: bytes) -> bool:
@@ -55,16 +55,16 @@ async def test_a_retransmission_goes_in_a_stream_of_its_own_where_the_viewer_can
         packet = await viewer.client.receive_rtp()
         assert f"a=ssrc-group:FID {packet.ssrc} {engine.repair_ssrc}\r\n" in str(viewer.peer.local_description)
         start = await packets(viewer.client, 2)
-        for _ in range(2):
-            viewer.client.send_rtcp(rtcp.nack(1, packet.ssrc, [number]))
-        repairs = [*start, *await packets(viewer.client, 2)]
+        await trio.sleep(engine.settings.viewer_round_trip)
+        viewer.client.send_rtcp(rtcp.nack(1, packet.ssrc, [number]))
+        repairs = [*start, *await packets(viewer.client, 1)]
         original = number.to_bytes(2) + VP8_KEYFRAME
-        assert [repair.payload for repair in repairs] == [original] * 4
+        assert [repair.payload for repair in repairs] == [original] * 3
         assert {(repair.payload_type, repair.ssrc, repair.timestamp, repair.marker) for repair in repairs} == {
             (97, engine.repair_ssrc, 9000, True)
         }
-        assert [repair.sequence_number - start[0].sequence_number for repair in repairs] == [0, 1, 2, 3]
-        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 4
+        assert [repair.sequence_number - start[0].sequence_number for repair in repairs] == [0, 1, 2]
+        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 3
 
 
 async def test_a_publisher_may_repair_in_a_stream_of_its_own() -> None:
@@ -202,3 +202,89 @@ async def test_the_start_comes_thrice_as_a_viewer_cannot_ask_for_what_was_before
             assert (await viewer.client.receive_rtp()).sequence_number == first + 2
             sent = viewer.peer.stats().sending[MediaKind.VIDEO]
             assert (sent.nacks, sent.retransmitted) == (0, 4)
+
+
+async def test_a_number_asked_for_again_and_again_is_repeated_once_a_round_trip() -> None:
+    """A viewer that asks for one packet every 10 ms for a second, over a round trip of 300 ms."""
+    async with (
+        open_stage(viewer_round_trip=0.3) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer) as viewer,
+    ):
+        number = publisher.client.send_rtp(VP8_KEYFRAME)
+        await viewer.client.receive_rtp()
+        began = trio.current_time()
+        while trio.current_time() - began < 1.0:
+            viewer.client.send_rtcp(rtcp.nack(1, engine.ssrcs[MediaKind.VIDEO], [number]))
+            await trio.sleep(0.01)
+        most = 1 + int((trio.current_time() - began) / 0.3)
+        assert 2 <= viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted <= most
+        viewer.client.refused = 0  # It had the packet, and SRTP takes none twice.
+
+
+async def test_a_viewer_is_repeated_no_more_than_its_share_of_the_stream_then_given_the_next_keyframe() -> None:
+    payload = VP8_DELTA + bytes(1000)
+    async with (
+        open_stage(min_repair_burst=6000, report_interval=60.0, keyframe_replay=0.0) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer) as viewer,
+    ):
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        await viewer.client.receive_rtp()
+        viewer.peer.path.repairs.rate = 0.0
+        numbers = [publisher.client.send_rtp(payload, timestamp=3000 + index) for index in range(20)]
+        await packets(viewer.client, 20)
+        before = publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests
+        viewer.client.send_rtcp(rtcp.nack(1, engine.ssrcs[MediaKind.VIDEO], numbers))
+        await publisher.client.receive_feedback(rtcp.KeyframeRequest)
+        assert viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted == 0
+        assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests == before + 1
+
+
+async def test_a_viewer_that_asks_for_keyframes_all_the_time_gets_few_and_only_of_its_own_stream() -> None:
+    async with (
+        open_stage(keyframe_interval=0.01, viewer_keyframe_burst=2, viewer_keyframe_interval=60.0) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer) as viewer,
+        join(engine, "recvonly", publisher.peer) as other,
+    ):
+        timestamp = 0
+
+        def requests() -> int:
+            return publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests
+
+        async def ask(joined: Joined, wish: bytes) -> bool:
+            """Whether the publisher is asked for a keyframe, which it then sends."""
+            nonlocal timestamp
+            before, known = requests(), joined.peer.stats().sending[MediaKind.VIDEO].keyframe_requests
+            joined.client.send_rtcp(wish + rtcp.remb(1, before + 1, ()))
+            while joined.peer.path.remb != before + 1:
+                await trio.lowlevel.checkpoint()
+            joined.peer.path.estimated(0, engine.now())
+            counted = joined.peer.stats().sending[MediaKind.VIDEO].keyframe_requests - known
+            if not counted:
+                return False
+            with trio.move_on_after(0.2):
+                while requests() == before:
+                    await trio.lowlevel.checkpoint()
+            if requests() == before:
+                return False
+            timestamp += 3000
+            publisher.client.send_rtp(VP8_KEYFRAME, timestamp=timestamp)
+            for each in (viewer, other):
+                while (await each.client.receive_rtp()).timestamp != timestamp:
+                    pass
+            return True
+
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        for each in (viewer, other):
+            await each.client.receive_rtp()
+        ours = engine.ssrcs[MediaKind.VIDEO]
+        for foreign in (ours + 7, engine.ssrcs[MediaKind.AUDIO], engine.repair_ssrc, 0):
+            assert not await ask(viewer, rtcp.pli(1, foreign))
+            assert not await ask(viewer, rtcp.fir(1, foreign, 200))
+        assert await ask(viewer, rtcp.fir(1, ours, 7))
+        assert not await ask(viewer, rtcp.fir(1, ours, 7)), "the same command again"
+        assert await ask(viewer, rtcp.fir(1, ours, 8))
+        assert not await ask(viewer, rtcp.pli(1, ours)), "its allowance is used up"
+        assert await ask(other, rtcp.pli(1, ours)), "which is no other viewer's affair"

@@ -3,8 +3,10 @@
 from contextlib import AsyncExitStack
 
 import pytest
+import trio
 
 from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
+from roomfsm.conformance.sdp import VP8_TYPE
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.engine import MediaKind
 from roomfsm.mediaserver.extensions import TRANSPORT_CC
@@ -12,8 +14,9 @@ from tests.mediaserver.peer import (
     OPUS,
     VP8_DELTA,
     VP8_KEYFRAME,
+    VP8_RTX_TYPE,
 )
-from tests.mediaserver.stage import join, join_many, open_stage
+from tests.mediaserver.stage import join, join_many, open_stage, packets
 from tests.mediaserver.transport_cc_reader import read_feedback
 
 
@@ -47,9 +50,45 @@ async def test_a_sender_report_is_passed_on_with_our_ssrc_and_counts() -> None:
         report = rtcp.SenderReport(VIDEO_SSRC, 0x0102030405060708, 9000, 77, 7777)
         publisher.client.send_rtcp(rtcp.sender_report(VIDEO_SSRC, report))
         passed_on = await viewer.client.receive_feedback(rtcp.SenderReport)
-        size = 12 + len(VP8_KEYFRAME)
         ssrc = engine.ssrcs[MediaKind.VIDEO]
-        assert passed_on == rtcp.SenderReport(ssrc, 0x0102030405060708, 9000, 1, size)
+        assert passed_on == rtcp.SenderReport(ssrc, 0x0102030405060708, 9000, 1, len(VP8_KEYFRAME))
+
+
+async def test_a_viewer_that_joins_is_told_the_publishers_clock_at_once() -> None:
+    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+        publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000)
+        report = rtcp.SenderReport(VIDEO_SSRC, 7 << 32, 9000, 77, 7777)
+        publisher.client.send_rtcp(rtcp.sender_report(VIDEO_SSRC, report))
+        reception = publisher.peer.track(MediaKind.VIDEO).reception
+        while reception is None or reception.clock(0.0) is None:
+            await trio.lowlevel.checkpoint()
+            reception = publisher.peer.track(MediaKind.VIDEO).reception
+        before = trio.current_time()
+        await trio.sleep(0.2)
+        async with join(engine, "recvonly", publisher.peer) as viewer:
+            told = await viewer.client.receive_feedback(rtcp.SenderReport)
+            elapsed = told.ntp / 2**32 - 7
+            assert 0.2 <= elapsed <= trio.current_time() - before + 0.1
+            assert told.rtp == pytest.approx(9000 + 90_000 * elapsed, abs=2)
+
+
+async def test_sender_reports_count_repairs_of_a_stream_of_their_own_for_themselves() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer,
+    ):
+        publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000, extension=b"\xbe\xde\0\1\x31\0\1\0")
+        await packets(viewer.client, 3)  # The start comes thrice.
+        report = rtcp.SenderReport(VIDEO_SSRC, 7 << 32, 9000, 77, 7777)
+        publisher.client.send_rtcp(rtcp.sender_report(VIDEO_SSRC, report))
+        told = {
+            (packet.ssrc, packet.packets, packet.octets)
+            for packet in rtcp.parse(await viewer.client.receive_rtcp())
+            if isinstance(packet, rtcp.SenderReport)
+        }
+        size = len(VP8_KEYFRAME)
+        assert told == {(engine.ssrcs[MediaKind.VIDEO], 1, size), (engine.repair_ssrc, 2, 2 * (size + 2))}
 
 
 async def test_the_publisher_is_told_when_each_packet_came() -> None:

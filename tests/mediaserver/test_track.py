@@ -26,7 +26,7 @@ class Recorder:
         self.ssrcs = {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}
         self.repair_ssrc = 3
         self.cname = "cname"
-        self.path = ViewerPath()
+        self.path = ViewerPath(EngineSettings())
         self.pending: list[Group] = []
         self.attention: set[Attended] = set()
         self.sent: dict[Sink, list[bytes]] = {}

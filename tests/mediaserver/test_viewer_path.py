@@ -5,7 +5,7 @@ import trio
 
 from roomfsm.conformance.peer import VIDEO_SSRC
 from roomfsm.mediaserver import rtcp
-from roomfsm.mediaserver.engine import MediaKind
+from roomfsm.mediaserver.engine import EngineSettings, MediaKind
 from roomfsm.mediaserver.viewer_path import ViewerPath
 from tests.mediaserver.peer import VP8_KEYFRAME
 from tests.mediaserver.stage import join, open_stage
@@ -22,7 +22,7 @@ def block(
 
 
 def test_the_round_trip_is_the_time_since_the_sender_report_less_the_delay_at_the_browser() -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     assert path.round_trip is None
     path.report_sent(SSRC, NTP, 10.0)
     path.reported(MediaKind.VIDEO, block(delay=0.5), 10.75)
@@ -30,7 +30,7 @@ def test_the_round_trip_is_the_time_since_the_sender_report_less_the_delay_at_th
 
 
 def test_a_longer_round_trip_is_the_newest_at_once_and_moves_the_smoothed_one_by_an_eighth() -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     for sent, came in ((10.0, 10.1), (11.0, 11.9)):
         path.report_sent(SSRC, NTP, sent)
         path.reported(MediaKind.VIDEO, block(), came)
@@ -50,14 +50,14 @@ def test_a_longer_round_trip_is_the_newest_at_once_and_moves_the_smoothed_one_by
     ids=["no sender report yet", "one that was never sent", "of another stream", "held longer than it is", "most"],
 )
 def test_a_report_that_cannot_be_about_our_sender_report_measures_nothing(told: rtcp.ReportBlock) -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     path.report_sent(SSRC, NTP, 10.0)
     path.reported(MediaKind.VIDEO, told, 11.0)
     assert path.round_trip is None
 
 
 def test_old_sender_reports_are_forgotten() -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     for second in range(100):
         path.report_sent(SSRC, second << 32, float(second))
     path.reported(MediaKind.VIDEO, block(last_report=1 << 16), 100.0)
@@ -67,7 +67,7 @@ def test_old_sender_reports_are_forgotten() -> None:
 
 
 def test_losses_and_estimates_count_for_five_seconds() -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     assert (path.loss(MediaKind.AUDIO, 0.0), path.estimate(0.0)) == (None, None)
     path.reported(MediaKind.AUDIO, block(fraction=64), 1.0)
     path.estimated(300_000, 1.0)
@@ -77,7 +77,7 @@ def test_losses_and_estimates_count_for_five_seconds() -> None:
 
 
 def test_the_rate_follows_what_was_sent() -> None:
-    path = ViewerPath()
+    path = ViewerPath(EngineSettings())
     for tick in range(20):
         path.measure(10_000 * tick, tick / 2)
     assert path.rate == pytest.approx(160_000, rel=0.01)
