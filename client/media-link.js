@@ -23,6 +23,9 @@ const CONNECT_WITHIN = 20_000;
 /** Milliseconds connected, after which earlier failures are forgotten. */
 const STABLE_AFTER = 10_000;
 
+/** What passes by itself, however long it takes: a link that fails for it is never given up. */
+const PASSING = new Set(['media_unavailable', 'media_lost']);
+
 /**
  * `offline`: failed while there was no connection to the server; goes on when there is one again.
  * @typedef {'idle' | 'negotiating' | 'connecting' | 'connected' | 'waiting' | 'offline' | 'given-up'} LinkState
@@ -49,7 +52,10 @@ export class MediaLink extends Emitter {
   #atServer = false;
   /** @type {Promise<void> | null} the newest unpublish or unview, until it is replied to */
   #undoing = null;
+  /** Failures in a row, after which the waits between tries are. */
   #tries = 0;
+  /** Those among them that may never pass. */
+  #refusals = 0;
   #connectedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -57,7 +63,7 @@ export class MediaLink extends Emitter {
 
   /**
    * @param {Connection} connection
-   * @param {number} maxTries failures in a row after which the link is given up
+   * @param {number} maxTries failures in a row after which the link is given up; those that pass do not count
    */
   constructor(connection, maxTries) {
     super();
@@ -67,7 +73,7 @@ export class MediaLink extends Emitter {
 
   /** Begin, or begin anew after `stop` or when given up. */
   start() {
-    this.#tries = 0;
+    this.#forgetFailures();
     void this.#attempt();
   }
 
@@ -187,7 +193,7 @@ export class MediaLink extends Emitter {
 
   /** @param {Error} error */
   #fail(error) {
-    if (this.#connectedAt && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#tries = 0;
+    if (this.#connectedAt && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#forgetFailures();
     const offline = error instanceof ConnectionLost || !this.connection.ready;
     if (offline) this.#atServer = false;
     this.#end();
@@ -196,10 +202,16 @@ export class MediaLink extends Emitter {
       return;
     }
     this.#tries += 1;
-    const givenUp = this.#tries > this.#maxTries;
+    if (!passes(error)) this.#refusals += 1;
+    const givenUp = this.#refusals > this.#maxTries;
     if (!givenUp) this.#timer = setTimeout(() => void this.#attempt(), backoff(this.#tries));
     this.#set(givenUp ? 'given-up' : 'waiting');
     this.emit('failed', { error, tries: this.#tries, givenUp });
+  }
+
+  #forgetFailures() {
+    this.#tries = 0;
+    this.#refusals = 0;
   }
 
   /** Part with the peer, and with the server's end where there is one. */
@@ -272,4 +284,9 @@ export class MediaLink extends Emitter {
   undo() {
     throw new Error('abstract');
   }
+}
+
+/** @param {Error} error */
+function passes(error) {
+  return (error instanceof ProtocolError || error instanceof LinkFailure) && PASSING.has(error.code);
 }

@@ -149,7 +149,7 @@ export class Presenting extends Emitter {
       if (givenUp) void this.stop(publication.source);
       const next = givenUp ? 'It is not tried again by itself.' : 'It is tried again.';
       const text = `Your ${name} does not reach the room. ${explain(error)} ${next}`;
-      this.emit('notice', { text, kind: 'error', topic });
+      this.emit('notice', { text, kind: 'error', topic, lasting: true });
     });
     for (const track of publication.stream.getTracks()) {
       track.addEventListener('ended', () => {

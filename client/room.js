@@ -136,7 +136,8 @@ export class Room extends Emitter {
    */
   tellFailure(what, error, topic) {
     const text = `${what} ${explain(error)}`.trim();
-    this.#tell(text, 'error', error instanceof ConnectionLost ? 'presence' : topic);
+    const offline = error instanceof ConnectionLost;
+    this.#tell(text, 'error', offline ? 'presence' : topic, offline);
   }
 
   /** All peer connections by stream id. */
@@ -181,12 +182,11 @@ export class Room extends Emitter {
     if (error instanceof ConnectionLost || this.#wanted === null) return;
     if (error instanceof ProtocolError && HOPELESS.has(error.code)) {
       this.#setStatus('refused');
-      this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error', 'presence');
+      this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error', 'presence', true);
       return;
     }
     this.#joinTries += 1;
-    if (this.#joinTries === 1)
-      this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error', 'presence');
+    this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error', 'presence', true);
     this.#timer = setTimeout(() => void this.#join(), backoff(this.#joinTries));
   }
 
@@ -286,7 +286,7 @@ export class Room extends Emitter {
   #closing({ scope, reason }) {
     if (scope === 'server') {
       this.#serverCloses = true;
-      this.#tell('The server is going down. The page comes back by itself when it can.', 'info', 'presence');
+      this.#tell('The server is going down. The page comes back by itself when it can.', 'info', 'presence', true);
       return;
     }
     this.connection.forgetRoom();
@@ -300,6 +300,7 @@ export class Room extends Emitter {
       `The room is being closed${why}. You enter it again as soon as that is possible.`,
       'info',
       'presence',
+      true,
     );
     this.#joinTries = 1;
     this.#timer = setTimeout(() => void this.#join(), backoff(1));
@@ -320,7 +321,7 @@ export class Room extends Emitter {
     this.presenting.leave();
     this.watching.leave();
     this.#setStatus('refused');
-    this.#tell(explainClosing(code), 'error', 'presence');
+    this.#tell(explainClosing(code), 'error', 'presence', true);
   }
 
   /** @param {import('./watching.js').WatchingEvents['failed']} failure */
@@ -335,6 +336,7 @@ export class Room extends Emitter {
       'error',
       // What makes it give up is the same for every view.
       givenUp ? 'view' : `view:${id}`,
+      true,
     );
   }
 
@@ -342,9 +344,10 @@ export class Room extends Emitter {
    * @param {string} text
    * @param {Notice['kind']} kind
    * @param {string} topic
+   * @param {boolean} [lasting] until what it tells is over
    */
-  #tell(text, kind, topic) {
-    this.emit('notice', { text, kind, topic });
+  #tell(text, kind, topic, lasting = false) {
+    this.emit('notice', { text, kind, topic, lasting });
   }
 
   /** @param {RoomStatus} status */
