@@ -10,6 +10,9 @@ export interface RoomSummary {
   state: RoomStateName;
 }
 
+/** What `GET /api/room-name` and `GET /api/display-name` tell: the name as it is kept, or why there can be none. */
+export type NameAnswer = { name: string; fault?: undefined } | { fault: string; name?: undefined };
+
 /** What `GET /inspect/api/access` tells: whether there is an inspector, and for the one who asks. */
 export interface InspectorAccess {
   open: boolean;

@@ -1,7 +1,7 @@
 // The page's start: which address shows what, going from one to another without a reload.
 
 import { LobbyView } from './lobby-view.js';
-import { addressFault, foldRoomName, roomOfPath, roomPath } from './names.js';
+import { cannotBeARoom, isPage, roomOfPath, roomPath } from './names.js';
 import { find } from './dom.js';
 import { LeaveGuard } from './leave-guard.js';
 import { Navigation } from './navigation.js';
@@ -18,8 +18,7 @@ const room = new Room(connection);
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 const navigation = new Navigation({
   route,
-  ends: (path) =>
-    guard.onAir && foldRoomName(roomOfPath(path) ?? '') !== foldRoomName(room.state?.name ?? ''),
+  ends: (path) => guard.onAir && roomOfPath(path) !== room.state?.name,
   ask: () => guard.ask(),
 });
 
@@ -28,14 +27,14 @@ let view = null;
 
 /** Show what the address names. */
 function route() {
-  const fault = addressFault(location.pathname);
-  if (fault !== null) navigation.replace('/');
+  const found = isPage(location.pathname);
+  if (!found) navigation.replace('/');
   const name = roomOfPath(location.pathname);
   if (name === null) {
     if (room.status !== 'outside') room.leave();
     show(new LobbyView((entered) => void navigation.goTo(roomPath(entered))));
     document.title = 'roomfsm';
-    if (fault !== null) notices.show({ text: fault, kind: 'error', topic: 'address' });
+    if (!found) notices.show({ text: 'There is no page at this address.', kind: 'error', topic: 'address' });
     return;
   }
   document.title = `${name} · roomfsm`;
@@ -63,6 +62,13 @@ room.on('entered', ({ name }) => {
   const asked = roomOfPath(location.pathname);
   if (asked !== null && asked !== name) navigation.replace(roomPath(name));
   document.title = `${name} · roomfsm`;
+});
+
+// The address names what can be no room: the lobby has a field for a better one.
+room.on('misnamed', ({ name, fault }) => {
+  navigation.replace('/');
+  route();
+  notices.show({ text: cannotBeARoom(name, fault), kind: 'error', topic: 'address' });
 });
 
 document.addEventListener('click', (event) => {

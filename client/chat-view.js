@@ -3,6 +3,7 @@
 import { button, element, find, part } from './dom.js';
 import { FollowEnd } from './follow-end.js';
 import { splitLinks } from './links.js';
+import { lookalikeMark } from './lookalike.js';
 
 /** @import {ChatLine} from './messages.d.ts' */
 /** @import {Room} from './room.js' */
@@ -77,6 +78,7 @@ export class ChatView {
       'li',
       { class: 'chat-line', testid: 'chat-line' },
       element('span', { class: 'chat-name', text: name }),
+      ...(this.#room.state?.participants.get(participant)?.lookalike ? [lookalikeMark()] : []),
       time,
       element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown)),
     );

@@ -3,17 +3,28 @@
 import { find, fromTemplate, part, setText } from './dom.js';
 import { RoomInspector } from './inspect-room.js';
 import { RoomsInspector } from './inspect-rooms.js';
-import { roomFault, roomOfPath } from './names.js';
+import { cannotBeARoom, roomOfPath } from './names.js';
+import { askRoomName } from './naming.js';
 
 const page = find(document, '#page', HTMLElement);
 const name = roomOfPath(location.pathname, '/inspect/') || null;
-const fault = name === null ? null : roomFault(name);
+const fault = name === null ? undefined : await faultOf(name);
 page.replaceChildren(view());
-if (name !== null && fault === null) document.title = `${name} · inspector · roomfsm`;
+if (name !== null && fault === undefined) document.title = `${name} · inspector · roomfsm`;
+
+/**
+ * @param {string} room
+ * @returns {Promise<string | undefined>} why there can be no such room, in words
+ */
+async function faultOf(room) {
+  const answer = await askRoomName(room);
+  if (answer.name === room.normalize()) return undefined;
+  return cannotBeARoom(room, answer.fault ?? `A room name made of it is “${answer.name}”.`);
+}
 
 function view() {
   if (name === null) return new RoomsInspector().root;
-  if (fault === null) return new RoomInspector(name).root;
+  if (fault === undefined) return new RoomInspector(name).root;
   const root = fromTemplate('no-room-template');
   setText(part(root, 'fault'), fault);
   return root;

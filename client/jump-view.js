@@ -2,7 +2,6 @@
 
 import { element, part, setText, updateList } from './dom.js';
 import { roomLink, updateRoomLink } from './lobby-view.js';
-import { foldRoomName } from './names.js';
 import { followRooms } from './rooms-list.js';
 
 /** @import {RoomSummary} from './api.d.ts' */
@@ -35,9 +34,9 @@ export class JumpView {
   #count;
 
   update() {
-    const here = foldRoomName(this.#room.state?.name ?? '');
+    const here = this.#room.state?.name;
     const others = this.#rooms
-      .filter((room) => foldRoomName(room.name) !== here)
+      .filter((room) => room.name !== here)
       .sort((a, b) => a.name.localeCompare(b.name));
     updateList(
       this.#list,

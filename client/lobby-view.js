@@ -2,7 +2,8 @@
 
 import { button, element, find, fromTemplate, icon, part, setText, updateList } from './dom.js';
 import { mayInspect } from './inspector-access.js';
-import { displayNameFault, roomNameFault, roomPath } from './names.js';
+import { roomPath } from './names.js';
+import { askDisplayName, askRoomName } from './naming.js';
 import { followRooms, inWords } from './rooms-list.js';
 import { rememberedName, rememberName } from './settings.js';
 
@@ -21,32 +22,45 @@ export class LobbyView {
     const fault = find(this.root, '.fault', HTMLElement);
     nameInput.value = rememberedName();
 
-    /** @returns {boolean} whether the name will do */
-    const keepName = () => {
-      const name = nameInput.value.trim();
-      const wrong = name === '' ? null : displayNameFault(name);
+    /**
+     * @param {HTMLInputElement} input
+     * @param {string | undefined} wrong
+     */
+    const tell = (input, wrong) => {
       fault.textContent = wrong ?? '';
-      nameInput.setAttribute('aria-invalid', String(wrong !== null));
-      if (wrong === null) rememberName(name);
-      return wrong === null;
+      input.setAttribute('aria-invalid', String(wrong !== undefined));
     };
-    nameInput.addEventListener('change', keepName);
+    /** @returns {Promise<boolean>} whether the name will do */
+    const keepName = async () => {
+      const typed = nameInput.value;
+      const answer = typed.trim() === '' ? { name: '' } : await askDisplayName(typed);
+      // What was typed meanwhile is asked for by its own change.
+      if (nameInput.value !== typed) return false;
+      tell(nameInput, answer.fault);
+      if (answer.name === undefined) return false;
+      rememberName(answer.name);
+      nameInput.value = answer.name;
+      return true;
+    };
+    /** @param {string} typed */
+    const goIn = async (typed) => {
+      if (!(await keepName())) {
+        nameInput.focus();
+        return;
+      }
+      const answer = await askRoomName(typed);
+      tell(roomInput, answer.fault);
+      if (answer.name === undefined) roomInput.focus();
+      else enter(answer.name);
+    };
+    nameInput.addEventListener('change', () => void keepName());
     roomInput.addEventListener('input', () => {
       fault.textContent = '';
       roomInput.removeAttribute('aria-invalid');
     });
     form.addEventListener('submit', (event) => {
       event.preventDefault();
-      if (!keepName()) {
-        nameInput.focus();
-        return;
-      }
-      const room = roomInput.value.trim();
-      const wrong = roomNameFault(room);
-      fault.textContent = wrong ?? '';
-      roomInput.setAttribute('aria-invalid', String(wrong !== null));
-      if (wrong === null) enter(room);
-      else roomInput.focus();
+      void goIn(roomInput.value);
     });
     button(this.root, 'lobby-enter').type = 'submit';
     const inspector = part(this.root, 'inspector');

@@ -79,6 +79,8 @@ export type ParticipantInfo = {
   name: string;
   /** the connection is lost, and may still be resumed */
   away?: boolean;
+  /** somebody else who had it before has a name that looks the same (UTS 39) */
+  lookalike?: boolean;
 };
 
 /** the sender's own mark on a message; the reply repeats it */
@@ -115,9 +117,9 @@ export type ViewState = 'negotiating' | 'live' | 'stalled' | 'ended';
 /** Enter a room, opening it if need be. Reply: `joined`. */
 export type Join = {
   type: 'join';
-  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-'; case kept, compared folded */
+  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, compared folded */
   room: string;
-  /** a name is 1 to 64 characters, no control characters, not only spaces */
+  /** a name is 1 to 64 characters, no control characters, not only spaces; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, and with nothing that cannot be seen */
   name?: string;
   ref?: Ref;
 };
@@ -131,7 +133,7 @@ export type Leave = {
 /** Go to another room in one step on the same connection, name kept. Reply: `joined` of that room. */
 export type Switch = {
   type: 'switch';
-  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-'; case kept, compared folded */
+  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, compared folded */
   room: string;
   ref?: Ref;
 };
@@ -139,7 +141,7 @@ export type Switch = {
 /** Take another display name. Reply: `participantChanged`, which everybody in the room gets. */
 export type Rename = {
   type: 'rename';
-  /** a name is 1 to 64 characters, no control characters, not only spaces */
+  /** a name is 1 to 64 characters, no control characters, not only spaces; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, and with nothing that cannot be seen */
   name: string;
   ref?: Ref;
 };
@@ -263,6 +265,8 @@ export type Joined = {
   type: 'joined';
   /** the room's name, written as by the one who opened it */
   room: string;
+  /** the room's name folded: two names with one key are one room */
+  key: string;
   /** which of the participants one is */
   you: string;
   state: RoomStateName;
@@ -294,7 +298,7 @@ export type ParticipantLeft = {
   ref?: Ref;
 };
 
-/** Somebody has another name, or is away, or is back. */
+/** Somebody has another name, or is away or back, or has a name that looks like another's no more. */
 export type ParticipantChanged = {
   type: 'participantChanged';
   participant: ParticipantInfo;

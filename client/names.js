@@ -1,43 +1,4 @@
-// Which room names and display names the server accepts, so that the page can say so before it asks.
-
-const ROOM_NAME = /^(?!\.{1,2}$)[\p{L}\p{N}._-]{1,64}$/u;
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-const MAX_DISPLAY_NAME = 64;
-
-export const DEFAULT_NAME = 'Guest';
-
-/**
- * @param {string} name
- * @returns {string | null} what is wrong with it, in words; null: nothing
- */
-export function roomNameFault(name) {
-  if (name === '') return 'Type the name of a room.';
-  if (/\s/.test(name)) return 'A room name has no spaces; use “-” or “_” instead.';
-  if ([...name].length > 64) return 'A room name has at most 64 characters.';
-  if (!ROOM_NAME.test(name))
-    return 'A room name is made of letters and digits of any script, “.”, “_” and “-”.';
-  return null;
-}
-
-/**
- * @param {string} name
- * @returns {string | null} what is wrong with it, in words; null: nothing
- */
-export function displayNameFault(name) {
-  if (name.trim() === '') return 'A name needs at least one visible character.';
-  if ([...name].length > MAX_DISPLAY_NAME) return `A name has at most ${MAX_DISPLAY_NAME} characters.`;
-  if (CONTROL.test(name)) return 'A name has no control characters.';
-  return null;
-}
-
-/**
- * The form by which room names are compared.
- * @param {string} name
- */
-export function foldRoomName(name) {
-  // Upper case first: it alone spells out what folds into several letters, such as “ß”.
-  return name.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC');
-}
+// The addresses of rooms. What may be a room's name is known to the server alone (see naming.js).
 
 /**
  * @param {string} name
@@ -65,21 +26,18 @@ export function roomOfPath(path, root = '/r/') {
 
 /**
  * @param {string} path a location's pathname
- * @returns {string | null} why there is no page, in words; null: it is the lobby's or a room's
+ * @returns {boolean} whether it is the lobby's, or that of a room, be there such a room or not
  */
-export function addressFault(path) {
-  if (path === '/') return null;
-  const name = roomOfPath(path);
-  return name === null ? 'There is no page at this address.' : roomFault(name);
+export function isPage(path) {
+  return path === '/' || roomOfPath(path) !== null;
 }
 
 /**
  * @param {string} name
- * @returns {string | null} that there can be no such room, and why; null: there can
+ * @param {string} fault what is wrong with it, in a sentence
+ * @returns {string} the same for somebody who followed an address
  */
-export function roomFault(name) {
-  const fault = roomNameFault(name);
-  if (fault === null) return null;
+export function cannotBeARoom(name, fault) {
   if (name === '') return `An empty name cannot be a room. ${fault}`;
   const characters = [...name];
   const shown = characters.length > 64 ? `${characters.slice(0, 64).join('')}…` : name;

@@ -1,7 +1,8 @@
 // The roster: who is there, who is away, who presents; and the field to change one's own name.
 
 import { element, find, icon, part, setText, updateList } from './dom.js';
-import { displayNameFault } from './names.js';
+import { lookalikeMark } from './lookalike.js';
+import { askDisplayName } from './naming.js';
 import { rememberName } from './settings.js';
 
 /** @import {ParticipantInfo, StreamInfo} from './messages.d.ts' */
@@ -50,10 +51,9 @@ export class PeopleView {
   }
 
   async #rename() {
-    const name = this.#input.value.trim();
-    const wrong = displayNameFault(name);
-    if (wrong) {
-      this.#room.emit('notice', { text: wrong, kind: 'error', topic: 'rename' });
+    const { name, fault } = await askDisplayName(this.#input.value);
+    if (name === undefined) {
+      this.#room.emit('notice', { text: fault, kind: 'error', topic: 'rename' });
       return;
     }
     this.#room.emit('solved', 'rename');
@@ -75,9 +75,9 @@ export class PeopleView {
  * @param {string} you
  * @param {StreamInfo[]} streams
  */
-function showEntry(entry, { id, name, away = false }, you, streams) {
+function showEntry(entry, { id, name, away = false, lookalike = false }, you, streams) {
   const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
-  const shown = JSON.stringify([name, away, sources]);
+  const shown = JSON.stringify([name, away, lookalike, sources]);
   if (entry.dataset['shown'] === shown) return;
   entry.dataset['shown'] = shown;
   entry.dataset['participant'] = id;
@@ -85,6 +85,7 @@ function showEntry(entry, { id, name, away = false }, you, streams) {
   entry.replaceChildren(
     element('span', { class: 'roster-name', text: name }),
     ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
+    ...(lookalike ? [lookalikeMark()] : []),
     ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
     ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
   );

@@ -10,6 +10,8 @@ export class RoomState {
   /** @param {Joined} joined */
   constructor(joined) {
     this.name = joined.room;
+    /** The same for all spellings of the name; the server alone knows how to make it. */
+    this.key = joined.key;
     this.you = joined.you;
     this.state = joined.state;
     /** @type {Map<string, ParticipantInfo>} */
@@ -26,7 +28,7 @@ export class RoomState {
    */
   resumed(joined) {
     const next = new RoomState(joined);
-    if (joined.room === this.name) next.chat = mergeChat(this.chat, joined.chat);
+    if (joined.key === this.key) next.chat = mergeChat(this.chat, joined.chat);
     return next;
   }
 

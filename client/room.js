@@ -2,7 +2,6 @@
 
 import { backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
-import { foldRoomName } from './names.js';
 import { Presenting } from './presenting.js';
 import { ConnectionLost, ProtocolError } from './protocol.js';
 import { RoomState } from './room-state.js';
@@ -22,6 +21,7 @@ import { explain, explainClosing } from './words.js';
 
 /**
  * `change`: `media` is what is presented or watched by oneself. `solved`: what the notice of this topic told is over.
+ * `misnamed`: the name can be no room's, so one is in none.
  * `moved`: to another room or to none, so that no notice of the one before holds any more.
  * @typedef {{
  *   change: Part | 'status' | 'media',
@@ -29,6 +29,7 @@ import { explain, explainClosing } from './words.js';
  *   solved: string,
  *   moved: void,
  *   entered: RoomState,
+ *   misnamed: { name: string, fault: string },
  * }} RoomEvents
  */
 
@@ -166,6 +167,7 @@ export class Room extends Emitter {
         room,
         ...(this.#displayName ? { name: this.#displayName } : {}),
       });
+      this.#arrived(room);
     } catch (error) {
       this.#joinRefused(error, room);
     } finally {
@@ -180,6 +182,19 @@ export class Room extends Emitter {
    */
   #joinRefused(error, room) {
     if (error instanceof ConnectionLost || this.#wanted === null) return;
+    const fault = error instanceof ProtocolError && error.code === 'malformed' ? error.answer : null;
+    if (fault?.path === '$.room') {
+      this.leave();
+      this.emit('misnamed', { name: room, fault: fault.detail });
+      return;
+    }
+    if (fault?.path === '$.name' && this.#displayName) {
+      // A name that was kept since an earlier version of the server took it.
+      this.#displayName = '';
+      this.#tell(`You enter without your name. ${fault.detail}`, 'error', 'rename');
+      this.#timer = setTimeout(() => void this.#join());
+      return;
+    }
     if (error instanceof ProtocolError && HOPELESS.has(error.code)) {
       this.#setStatus('refused');
       this.#tell(`You cannot enter “${room}”. ${explain(error)}`, 'error', 'presence', true);
@@ -194,7 +209,7 @@ export class Room extends Emitter {
    * @param {Joined} joined by join or switch
    */
   #entered(joined) {
-    const back = this.state !== null && sameRoom(this.state.name, joined.room);
+    const back = this.state?.key === joined.key;
     this.watching.leave();
     if (!back) {
       this.presenting.leave();
@@ -207,7 +222,7 @@ export class Room extends Emitter {
 
   /** @param {Joined} joined */
   #resumed(joined) {
-    if (!this.state || !sameRoom(this.state.name, joined.room)) {
+    if (this.state?.key !== joined.key) {
       this.#entered(joined);
       return;
     }
@@ -233,16 +248,25 @@ export class Room extends Emitter {
     const { state } = this;
     const wanted = this.#wanted;
     if (this.status !== 'inside' || !state || wanted === null || this.#moving) return;
-    if (sameRoom(state.name, wanted)) return;
+    if (state.name === wanted) return;
     this.#moving = true;
     try {
       await this.connection.request({ type: 'switch', room: wanted });
+      this.#arrived(wanted);
     } catch (error) {
       this.#switchRefused(error, wanted);
     } finally {
       this.#moving = false;
     }
     void this.#goOn();
+  }
+
+  /**
+   * The wish is fulfilled, in the room's own spelling of its name.
+   * @param {string} room as it was asked for
+   */
+  #arrived(room) {
+    if (this.#wanted === room && this.state) this.#wanted = this.state.name;
   }
 
   /**
@@ -253,7 +277,9 @@ export class Room extends Emitter {
     // With the connection lost, the wish is kept: `ready` goes on from there.
     if (error instanceof ConnectionLost || this.#wanted !== room || !this.state) return;
     this.#wanted = this.state.name;
-    this.#tell(`You cannot go to “${room}”. ${explain(error)}`, 'error', 'switch');
+    // Another spelling of the room's name is no failure: the address is put right.
+    if (!(error instanceof ProtocolError && error.code === 'already_in_room'))
+      this.#tell(`You cannot go to “${room}”. ${explain(error)}`, 'error', 'switch');
     this.emit('entered', this.state);
   }
 
@@ -355,12 +381,4 @@ export class Room extends Emitter {
     this.status = status;
     this.emit('change', 'status');
   }
-}
-
-/**
- * @param {string} one
- * @param {string} other
- */
-function sameRoom(one, other) {
-  return foldRoomName(one) === foldRoomName(other);
 }

@@ -19,6 +19,7 @@ from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
+from roomfsm.protocol import names
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
@@ -117,6 +118,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         async with trio.open_nursery() as connections:
             try:
                 async with trio.open_nursery() as acceptor:
+                    acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
                     yield Running(port, directory, registry)
                     acceptor.cancel_scope.cancel()

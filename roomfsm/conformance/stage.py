@@ -107,10 +107,10 @@ class Room:
         await other.admitted(client, ref, "switch")
         await self.left(client, "switched")
 
-    async def rename(self, client: Client, name: str) -> None:
-        """Somebody takes another name."""
+    async def rename(self, client: Client, name: str, told: str | None = None) -> None:
+        """Somebody takes another name, which the others are told as it is, or as `told`."""
         ref = await client.send("rename", name=name)
-        client.name = name
+        client.name = told or name
         facts = {"participantChanged": {"participant": person(client)}}
         await self.told("rename", self.state, facts, asker=client, ref=ref)
 
@@ -275,7 +275,7 @@ class Room:
                 Expected(tell.message, dict(one))
                 for tell in row.tells
                 if _concerns(tell, client, asker, owner)
-                for one in _facts(facts, tell)
+                for one in _facts(facts, tell, row.tells)
             ]
             if moved and client in self.members:
                 expected += [Expected(tell.message, state) for tell in self.machine.moves_tell]
@@ -337,7 +337,10 @@ def _concerns(tell: Tell, client: Client, asker: Client | None, owner: Client | 
     return True
 
 
-def _facts(facts: Facts, tell: Tell) -> Sequence[Message]:
+def _facts(facts: Facts, tell: Tell, tells: Sequence[Tell]) -> Sequence[Message]:
+    if tell.when and any(one.message == tell.message and one.to == tell.to and not one.when for one in tells):
+        # The facts are those of the message that always goes out.
+        return ()
     found = facts.get(f"{tell.message}/{tell.to}", facts.get(tell.message))
     if found is None:
         return () if tell.when else ({},)

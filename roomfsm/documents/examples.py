@@ -105,6 +105,7 @@ _entering = (
         "Ada",
         server.Joined(
             room="blue",
+            key="blue",
             you=ADA,
             state="waiting",
             participants=(_ada,),
@@ -153,6 +154,7 @@ _meeting = (
         "Bob",
         server.Joined(
             room="blue",
+            key="blue",
             you=BOB,
             state="broadcasting",
             participants=(_ada, _bob),
@@ -182,6 +184,7 @@ _resuming = (
         "Bob",
         server.Joined(
             room="blue",
+            key="blue",
             you=BOB,
             state="broadcasting",
             participants=(_ada, _robert),
@@ -223,6 +226,7 @@ _ending = (
         "Bob",
         server.Joined(
             room="green",
+            key="green",
             you=BOB,
             state="waiting",
             participants=(_robert,),

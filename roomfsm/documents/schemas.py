@@ -69,10 +69,7 @@ def resolved(schema: Json, components: Mapping[str, Json]) -> Json:
 def _without_names(schema: Json, named: dict[str, Json]) -> Json:
     """The schema with every part that has a title replaced by a reference; the part goes into `named`."""
     if "pattern" in schema:
-        schema = schema | {
-            "pattern": fields.ECMA_PATTERNS[schema["pattern"]],
-            "$comment": "an expression of ECMA-262 with the flag u",
-        }
+        schema = schema | {"$comment": "an expression of ECMA-262 with the flag u"}
     if "items" in schema:
         schema = schema | {"items": _without_names(schema["items"], named)}
     if "anyOf" in schema:

@@ -51,6 +51,7 @@ class RoomEffect(Effect):
             Tell("streamEnded", Audience.OTHERS, "the leaver published it"),
             Tell("participantLeft", Audience.OTHERS),
             Tell("participantLeft", Audience.ASKER, "by `leave`"),
+            Tell("participantChanged", Audience.OTHERS, "another's name looked like the leaver's"),
         ),
     )
     MARK_AWAY = (
@@ -63,7 +64,14 @@ class RoomEffect(Effect):
         "the one who is back gets the room as it is",
         (Tell("joined", Audience.ASKER), Tell("participantChanged", Audience.ALL)),
     )
-    RENAME = "rename", "another display name", (Tell("participantChanged", Audience.ALL),)
+    RENAME = (
+        "rename",
+        "another display name",
+        (
+            Tell("participantChanged", Audience.ALL),
+            Tell("participantChanged", Audience.ALL, "another's name looked like the one given up"),
+        ),
+    )
     SAY = "say", "a line of chat, which is kept for newcomers", (Tell("chat", Audience.ALL),)
     OPEN_STREAM = (
         "open stream",

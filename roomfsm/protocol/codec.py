@@ -6,9 +6,10 @@ import re
 
 import msgspec
 
-from roomfsm.protocol.client import ClientMessage
+from roomfsm.protocol.client import ClientMessage, Join, Rename, Switch, message_type
 from roomfsm.protocol.errors import IllegalInState, Malformed, Refusal, UnknownMessage
 from roomfsm.protocol.fields import PATTERN_MEANINGS, Ref
+from roomfsm.protocol.names import NameFault, display_name, room_name
 from roomfsm.protocol.server import Error, Joined, ServerMessage
 
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
@@ -35,17 +36,19 @@ _UNKNOWN_TYPE = re.compile(r"^Invalid value '(?P<type>.*)' - at `\$\.type`$", re
 
 
 def decode_client(text: str) -> ClientMessage:
-    """Read one message of a client.
+    """Read one message of a client; names in it are as they are kept and told (`roomfsm.protocol.names`).
 
     Raises `UnknownMessage` where the type is none of ours, else `Malformed` with the path of the field
     at fault.
     """
     try:
-        return _client_decoder.decode(text)
+        message = _client_decoder.decode(text)
     except msgspec.ValidationError as error:
         detail = str(error)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
+    else:
+        return _with_prepared_names(message)
     if match := _UNKNOWN_TYPE.match(detail):
         type_ = match["type"][:_MAX_TYPE]
         raise UnknownMessage(f"no message of type '{type_}'", _readable(text).ref, type_)
@@ -58,6 +61,20 @@ def decode_client(text: str) -> ClientMessage:
         detail = PATTERN_MEANINGS[pattern["regex"].replace("\\\\", "\\")]
     known = _readable(text)
     raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], known.ref, known.type)
+
+
+def _with_prepared_names(message: ClientMessage) -> ClientMessage:
+    path = "$"
+    try:
+        if isinstance(message, Join | Switch):
+            path = "$.room"
+            message = msgspec.structs.replace(message, room=room_name(message.room))
+        if isinstance(message, Join | Rename):
+            path = "$.name"
+            message = msgspec.structs.replace(message, name=display_name(message.name))
+    except NameFault as fault:
+        raise Malformed(str(fault)[:_MAX_DETAIL], path, message.ref, message_type(message)) from fault
+    return message
 
 
 def decode_server(text: str) -> ServerMessage:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,14 +14,14 @@ MAX_SDP = 100_000
 MAX_CANDIDATE = 1_024
 MAX_REF = 64
 
-# `\w` is a letter or digit of any script, or "_". "." and ".." are refused because no URL can name them.
-# `(?![\s\S])` is the end of the text; `$` would let a trailing newline through.
-_ROOM_NAME = rf"^(?!\.{{1,2}}$)[\w.\-]{{1,{MAX_ROOM_NAME}}}(?![\s\S])"
-_ROOM_NAME_ECMA = rf"^(?!\.{{1,2}}$)[\p{{L}}\p{{N}}._\-]{{1,{MAX_ROOM_NAME}}}$"
-# Something to read, and nothing that forges lines in logs or turns the text around it: no control characters,
-# no direction marks, no zero-width spaces; joiners (U+200C, U+200D) are parts of words and emoji, but none alone.
-_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-_DISPLAY_NAME = rf"^(?=[\s\S]*[^\s\u200c\u200d])[^{_UNSEEN}]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
+# The patterns are what a glance can tell, in words that Python and ECMA-262 (with its flag `u`) read alike; which
+# characters of which script may follow each other is said by `roomfsm.protocol.names`, by which decoding goes on.
+# `(?![\s\S])` is the end of the text; Python's `$` would let a trailing newline through.
+_ROOM_NAME = (
+    r"^(?!\.{1,2}(?![\s\S]))"
+    rf"[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xa0]{{1,{MAX_ROOM_NAME}}}(?![\s\S])"
+)
+_DISPLAY_NAME = rf"^(?=[\s\S]*\S)[^\x00-\x1f\x7f-\x9f]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
 
 PATTERN_MEANINGS = {
     _ROOM_NAME: f"a room name is 1 to {MAX_ROOM_NAME} letters and digits of any script, '.', '_' or '-'",
@@ -31,19 +29,25 @@ PATTERN_MEANINGS = {
 }
 """What each pattern asks for, in words."""
 
-ECMA_PATTERNS = {_ROOM_NAME: _ROOM_NAME_ECMA, _DISPLAY_NAME: _DISPLAY_NAME}
-"""The same patterns as ECMA-262 writes them, which JSON Schema does; they need its `u` flag."""
-
 RoomName = Annotated[
     str,
     Meta(
         title="RoomName",
         pattern=_ROOM_NAME,
-        description=PATTERN_MEANINGS[_ROOM_NAME] + "; case kept, compared folded",
+        description=PATTERN_MEANINGS[_ROOM_NAME]
+        + ", each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, "
+        "compared folded",
     ),
 ]
 DisplayName = Annotated[
-    str, Meta(title="DisplayName", pattern=_DISPLAY_NAME, description=PATTERN_MEANINGS[_DISPLAY_NAME])
+    str,
+    Meta(
+        title="DisplayName",
+        pattern=_DISPLAY_NAME,
+        description=PATTERN_MEANINGS[_DISPLAY_NAME]
+        + "; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, "
+        "and with nothing that cannot be seen",
+    ),
 ]
 ChatText = Annotated[
     str, Meta(title="ChatText", min_length=1, max_length=MAX_CHAT_TEXT, description="what is said, as plain text")
@@ -99,17 +103,6 @@ class Source(StrEnum):
 
     CAMERA = "camera"
     SCREEN = "screen"
-
-
-def fold_room_name(name: str) -> str:
-    """The form by which room names are compared (Unicode 15, section 3.13: compatibility caseless match)."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return unicodedata.normalize("NFKC", folded)
-
-
-def is_room_name(name: str) -> bool:
-    """Whether `name` (of a URL, say) may name a room."""
-    return re.search(_ROOM_NAME, name) is not None
 
 
 def stream_id(participant: str, source: Source) -> str:

@@ -57,6 +57,9 @@ class ParticipantInfo(_Part, frozen=True):
     id: ParticipantId
     name: Annotated[str, Meta(description="the display name")]
     away: Annotated[bool, Meta(description="the connection is lost, and may still be resumed")] = False
+    lookalike: Annotated[
+        bool, Meta(description="somebody else who had it before has a name that looks the same (UTS 39)")
+    ] = False
 
 
 class StreamInfo(_Part, frozen=True):
@@ -103,6 +106,7 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     """The room as it is, for one who enters it or comes back: everything later comes as changes to this."""
 
     room: Annotated[str, Meta(description="the room's name, written as by the one who opened it")]
+    key: Annotated[str, Meta(description="the room's name folded: two names with one key are one room")]
     you: Annotated[ParticipantId, Meta(description="which of the participants one is")]
     state: RoomStateName
     participants: Annotated[tuple[ParticipantInfo, ...], Meta(description="everybody, oneself among them")]
@@ -131,7 +135,7 @@ class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_onl
 
 
 class ParticipantChanged(_ServerMessage, frozen=True, tag="participantChanged", kw_only=True):
-    """Somebody has another name, or is away, or is back."""
+    """Somebody has another name, or is away or back, or has a name that looks like another's no more."""
 
     participant: ParticipantInfo
     ref: Ref | None = None

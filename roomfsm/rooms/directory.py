@@ -12,7 +12,7 @@ import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.fields import fold_room_name
+from roomfsm.protocol.names import room_key
 from roomfsm.rooms.events import Close, Enter
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.journal_file import open_journal_file
@@ -85,7 +85,7 @@ class Directory:
 
     def find(self, name: str) -> Room | None:
         """The room of that name, however it is spelled."""
-        return self._rooms.get(fold_room_name(name))
+        return self._rooms.get(room_key(name))
 
     async def close_room(self, name: str, reason: str) -> bool:
         """Ask one room to close; whether there is one."""
@@ -109,7 +109,7 @@ class Directory:
             await self._changed.wait()
 
     def _find_or_open(self, name: str) -> Room:
-        key = fold_room_name(name)
+        key = room_key(name)
         room = self._rooms.get(key)
         if room is None:
             if self._closing:

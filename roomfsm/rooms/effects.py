@@ -15,6 +15,7 @@ from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
+from roomfsm.protocol.names import room_key
 from roomfsm.protocol.server import (
     ChatSaid,
     Closing,
@@ -30,6 +31,7 @@ from roomfsm.protocol.server import (
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
 from roomfsm.rooms.legs import Leg, Stream, View
+from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
@@ -49,6 +51,7 @@ class Effects:
         self._settings = settings
         self._log = structlog.get_logger().bind(room=room.name)
         self._chat = ChatHistory(settings.chat_history)
+        self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
             Do.ADMIT: self._admit,
             Do.DISMISS: self._dismiss,
@@ -75,6 +78,7 @@ class Effects:
     def _admit(self, event: Enter) -> None:
         link, room = event.link, self._room
         participant = Participant(link, event.name, lambda outgoing: link.deliver(outgoing, room))
+        self._lookalikes.add(participant)
         tell(self._people.values(), ParticipantJoined(participant=participant.info()))
         self._people[participant.id] = participant
         link.seated(room)
@@ -93,6 +97,7 @@ class Effects:
         tell(self._people.values(), ParticipantLeft(participant=participant.id, reason=event.reason))
         if event.reason == "left":
             participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
+        self._tell_unmarked(self._lookalikes.remove(participant))
         self._journal.tallies["session"].forget(participant.id)
         self._log.info("left", participant=participant.id, reason=event.reason, people=len(self._people))
 
@@ -112,7 +117,9 @@ class Effects:
     def _rename(self, event: Ask) -> None:
         assert isinstance(event.message, Rename)
         participant = self._people[event.link.participant_id]
+        unmarked = self._lookalikes.remove(participant)
         participant.name = event.message.name
+        self._lookalikes.add(participant)
         tell(
             self._people.values(),
             ParticipantChanged(participant=participant.info()),
@@ -120,6 +127,12 @@ class Effects:
             ref=event.message.ref,
             merge=participant.id,
         )
+        self._tell_unmarked(unmarked)
+
+    def _tell_unmarked(self, participant: Participant | None) -> None:
+        """Tell all that a name no longer looks like that of somebody who had it before."""
+        if participant is not None:
+            tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
 
     def _say(self, event: Ask) -> None:
         assert isinstance(event.message, Chat)
@@ -132,6 +145,7 @@ class Effects:
         participant.send(
             Joined(
                 room=self._room.name,
+                key=room_key(self._room.name),
                 you=participant.id,
                 state=self._room.state,
                 participants=tuple(person.info() for person in self._people.values()),

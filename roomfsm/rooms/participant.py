@@ -50,6 +50,7 @@ class Participant:
         self.name = name
         self.deliver = deliver
         self.away = False
+        self.lookalike = False
         # In order, so that what ends together ends in the order in which it began.
         self.streams: dict[str, None] = {}
         self.views: dict[str, None] = {}
@@ -57,7 +58,7 @@ class Participant:
 
     def info(self) -> ParticipantInfo:
         """What the others see."""
-        return ParticipantInfo(id=self.id, name=self.name, away=self.away)
+        return ParticipantInfo(id=self.id, name=self.name, away=self.away, lookalike=self.lookalike)
 
     def send(self, message: ServerMessage) -> None:
         """Deliver a message to this one alone."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
-from quart import Response, abort, jsonify, request
+from quart import Response, abort, jsonify, redirect, request
+from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.protocol.fields import is_room_name
+from roomfsm.protocol.names import is_room_name
 from roomfsm.rooms.directory import Directory
 from roomfsm.web.access import Access
 from roomfsm.web.files import ClientFiles
 from roomfsm.web.inspect import create_inspector
+from roomfsm.web.naming import create_naming
 from roomfsm.web.settings import WebSettings
 
 
@@ -55,6 +58,8 @@ def create_app(
             create_inspector(directory, settings, lambda found: page("inspect.html", found=found))
         )
 
+    app.register_blueprint(create_naming())
+
     @app.errorhandler(404)
     async def not_found(_: Exception) -> Response:
         # A mistyped address of a room is met by people: the page says so in words.
@@ -68,9 +73,12 @@ def create_app(
 
     @app.get("/r/<name>")
     async def room(name: str) -> Response:
-        if not is_room_name(name):
-            abort(404)
-        return await page()
+        return await page(found=is_room_name(name))
+
+    @app.get("/r/<name>/")
+    async def room_with_a_slash(name: str) -> ResponseReturnValue:
+        # Relative, so that it holds wherever a proxy has put the pages.
+        return redirect(f"../{quote(name)}", 308)
 
     @app.get("/client/<name>")
     async def client_file(name: str) -> Response:

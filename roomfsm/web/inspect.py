@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 import msgspec
-from quart import Blueprint, Response, abort, jsonify, request
+from quart import Blueprint, Response, abort, jsonify, redirect, request
+from quart.typing import ResponseReturnValue
 
 from roomfsm.documents.svg import svg
 from roomfsm.documents.svg_style import css
 from roomfsm.lifecycle.describe import MACHINES
-from roomfsm.protocol.fields import is_room_name
+from roomfsm.protocol.names import is_room_name
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.inspection import glance_at, look_at
 from roomfsm.rooms.room import Room
@@ -44,6 +45,10 @@ def create_inspector(
     async def room_page(name: str) -> Response:
         # The page says in words why there can be no such room.
         return await page(is_room_name(name))
+
+    @inspector.get("/<name>/")
+    async def room_page_with_a_slash(name: str) -> ResponseReturnValue:
+        return redirect(f"../{quote(name)}", 308)
 
     @inspector.get("/assets/<machine>.svg")
     async def diagram(machine: str) -> Response:

@@ -41,6 +41,7 @@ const welcome = (resumeToken) => ({ type: 'welcome', resumeToken, iceServers: []
 const joined = (more) => ({
   type: 'joined',
   room: 'blue',
+  key: 'blue',
   you: 'p1',
   participants: [],
   streams: [],

@@ -5,39 +5,11 @@ import { test } from 'node:test';
 import { backoff } from '../../client/backoff.js';
 import { tileWidth } from '../../client/grid.js';
 import { Flow, receivedSoFar } from '../../client/flow.js';
-import {
-  addressFault,
-  displayNameFault,
-  foldRoomName,
-  roomNameFault,
-  roomOfPath,
-  roomPath,
-} from '../../client/names.js';
+import { cannotBeARoom, isPage, roomOfPath, roomPath } from '../../client/names.js';
+import { askDisplayName, askRoomName } from '../../client/naming.js';
 import { splitLinks } from '../../client/links.js';
 import { ProtocolError } from '../../client/protocol.js';
 import { explain } from '../../client/words.js';
-
-test('room names that the server takes have no fault', () => {
-  for (const name of ['blue', 'Räume_3.b-2', '会議', 'a'.repeat(64), '...'])
-    assert.equal(roomNameFault(name), null, name);
-});
-
-test('other room names are told what is wrong', () => {
-  for (const name of ['', ' ', 'a b', 'a/b', '.', '..', 'a'.repeat(65), 'a\n', '🙂'])
-    assert.ok(roomNameFault(name), name);
-});
-
-test('display names are 1 to 64 characters, something to read, no control characters', () => {
-  for (const name of ['Ann', 'Björn Ö.', '🙂'.repeat(64)]) assert.equal(displayNameFault(name), null, name);
-  for (const name of ['', '  ', 'a\tb', 'a\u0085', 'a'.repeat(65)]) assert.ok(displayNameFault(name), name);
-});
-
-test('room names are compared folded', () => {
-  assert.equal(foldRoomName('BLUE'), foldRoomName('blue'));
-  assert.equal(foldRoomName('Ｂlue'), foldRoomName('blue'));
-  assert.equal(foldRoomName('STRASSE'), foldRoomName('straße'));
-  assert.notEqual(foldRoomName('blue'), foldRoomName('blau'));
-});
 
 test('a path names a room, or the lobby', () => {
   assert.equal(roomOfPath('/'), null);
@@ -51,13 +23,32 @@ test('a path names a room, or the lobby', () => {
   assert.equal(roomOfPath('/inspect', '/inspect/'), null);
 });
 
-test('an address without a page is told why', () => {
-  for (const path of ['/', '/r/blue', roomPath('Räume')]) assert.equal(addressFault(path), null, path);
-  for (const path of ['/r/', '/r/a%20b', '/r/blue/', '/r/a/b', '/r/100%', `/r/${'a'.repeat(65)}`])
-    assert.match(addressFault(path), /cannot be a room\./, path);
-  for (const path of ['/anything', '/r', '/rooms/blue', '//'])
-    assert.equal(addressFault(path), 'There is no page at this address.', path);
-  assert.ok(addressFault(`/r/${'a'.repeat(5000)}`).length < 200);
+test('an address is a page of ours, or none', () => {
+  for (const path of ['/', '/r/', '/r/blue', '/r/a%20b', roomPath('Räume')]) assert.ok(isPage(path), path);
+  for (const path of ['/anything', '/r', '/rooms/blue', '//']) assert.ok(!isPage(path), path);
+});
+
+test('who follows the address of what can be no room is told why, at no great length', () => {
+  assert.equal(cannotBeARoom('a b', 'It has a space.'), '“a b” cannot be a room. It has a space.');
+  assert.match(cannotBeARoom('', 'It is empty.'), /^An empty name cannot be a room\./);
+  assert.ok(cannotBeARoom('a'.repeat(5000), 'It is long.').length < 200);
+});
+
+test('names are judged by the server alone', async (context) => {
+  const asked = [];
+  context.mock.method(globalThis, 'fetch', async (address) => {
+    asked.push(address);
+    return Response.json({ name: 'Weekly-standup', key: 'weekly-standup' });
+  });
+  assert.equal((await askRoomName('Weekly standup & more')).name, 'Weekly-standup');
+  assert.deepEqual(asked, ['/api/room-name?name=Weekly+standup+%26+more']);
+});
+
+test('a name that cannot be judged just now is no good name yet', async (context) => {
+  for (const answer of [() => Promise.reject(new TypeError('offline')), () => new Response('', { status: 503 })]) {
+    context.mock.method(globalThis, 'fetch', async () => answer());
+    assert.match((await askDisplayName('Ada')).fault, /cannot be reached/);
+  }
 });
 
 test('web addresses in a text are told apart from it', () => {

@@ -17,6 +17,7 @@ const stream = (more) => ({
 const joined = (more) => ({
   type: 'joined',
   room: 'blue',
+  key: 'blue',
   you: 'p1',
   state: 'waiting',
   participants: [{ id: 'p1', name: 'Ann' }],
@@ -58,7 +59,7 @@ test('given a resumed session, older lines stay and those missed are added', () 
 });
 
 test('given another room by the resumed session, its chat is its own', () => {
-  const room = new RoomState(joined()).resumed(joined({ room: 'green', chat: [line(7)] }));
+  const room = new RoomState(joined()).resumed(joined({ room: 'green', key: 'green', chat: [line(7)] }));
   assert.deepEqual(seqs(room.chat), [7]);
 });
 

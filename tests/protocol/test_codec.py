@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomfsm.protocol import fields
+from roomfsm.protocol import fields, names
 from roomfsm.protocol.client import CLIENT_MESSAGES, Chat, Join, message_type
 from roomfsm.protocol.codec import Outgoing, decode_client, decode_server, encode, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Malformed, Refusal, UnknownMessage
@@ -96,7 +96,7 @@ def test_a_refusal_never_repeats_a_long_input() -> None:
 
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "Zimmer-Ä", "房间", "...", "x" * fields.MAX_ROOM_NAME])
 def test_room_names(name: str) -> None:
-    assert fields.is_room_name(name)
+    assert names.is_room_name(name)
     assert decode_client(wire(type="switch", room=name)) is not None
 
 
@@ -104,14 +104,14 @@ def test_room_names(name: str) -> None:
     "name", ["", ".", "..", "a b", "a/b", "a\n", "\n", "a%", "<b>", "x" * (fields.MAX_ROOM_NAME + 1)]
 )
 def test_what_is_no_room_name(name: str) -> None:
-    assert not fields.is_room_name(name)
+    assert not names.is_room_name(name)
     with pytest.raises(Malformed, match="a room name is"):
         decode_client(wire(type="switch", room=name))
 
 
 @pytest.mark.parametrize(("one", "other"), [("Blue", "bLUE"), ("Straße", "STRASSE"), ("ﬁn", "FIN"), ("Å", "Å")])
 def test_room_names_are_compared_folded(one: str, other: str) -> None:
-    assert fields.fold_room_name(one) == fields.fold_room_name(other)
+    assert names.room_key(one) == names.room_key(other)
 
 
 @given(st.text())

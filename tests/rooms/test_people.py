@@ -50,6 +50,51 @@ async def test_a_reply_repeats_the_ref_and_the_news_does_not(autojump_clock: Moc
         assert "ref" not in bob.last("participantLeft")
 
 
+def _marked(person: Person) -> dict[str, bool]:
+    """The people whom this one knows of, and whether their names are marked, by the messages that told it."""
+    marks: dict[str, bool] = {}
+    for message in person.messages:
+        match message["type"]:
+            case "joined":
+                marks = {one["id"]: one.get("lookalike", False) for one in message["participants"]}
+            case "participantJoined" | "participantChanged":
+                marks[message["participant"]["id"]] = message["participant"].get("lookalike", False)
+            case "participantLeft":
+                marks.pop(message["participant"], None)
+    return marks
+
+
+async def test_a_name_that_looks_like_that_of_somebody_present_is_marked(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, other = await people(directory, "Ada", "\u0410d\u0430")
+        assert _marked(ada) == _marked(other) == {ada.participant_id: False, other.participant_id: True}
+        await other.say(Rename(name="Bob"))
+        await settle()
+        assert not any(_marked(ada).values())
+        await other.say(Rename(name="ADA"))
+        await settle()
+        assert _marked(ada)[other.participant_id]
+
+
+async def test_the_next_of_a_name_loses_the_mark_when_the_first_gives_it_up(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        first, second, third = await people(directory, "Guest", "Guest", "Guest")
+        assert [_marked(third)[one.participant_id] for one in (first, second, third)] == [False, True, True]
+        await first.say(Rename(name="Ada"))
+        await settle()
+        assert [_marked(third)[one.participant_id] for one in (first, second, third)] == [False, False, True]
+        await second.leave()
+        assert _marked(first) == {first.participant_id: False, third.participant_id: False}
+
+
+async def test_one_keeps_the_own_name_unmarked(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        await ada.say(Rename(name="ada"))
+        await settle()
+        assert _marked(ada) == {ada.participant_id: False}
+
+
 async def test_chat_history_is_bounded(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 from inspect import signature
+from urllib.parse import urljoin
 
 import pytest
 import trio
@@ -57,6 +58,44 @@ async def test_a_page_that_is_asked_for_again(media_server: str, target: str, ag
         reply = await get(server, target, headers={"If-None-Match": first.headers["etag"]})
         # Not found, it is sent anew: its words are all that says what is wrong.
         assert (reply.status, reply.body) == (again, b"" if again == 304 else first.body)
+
+
+@pytest.mark.parametrize("root", ["/r/", "/inspect/"])
+async def test_an_address_that_ends_with_a_slash_leads_to_the_room(media_server: str, root: str) -> None:
+    async with serving(media_server) as server:
+        reply = await get(server, f"{root}Z%C3%BCrich/")
+        assert (reply.status, urljoin(f"{root}Z%C3%BCrich/", reply.headers["location"])) == (
+            308,
+            f"{root}Z%C3%BCrich",
+        )
+        elsewhere = await get(server, f"{root}%2Fexample.org%2F..%2F/")
+        assert not urljoin(root, elsewhere.headers.get("location", "")).startswith("//")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("room-name?name=Weekly%20standup", {"name": "Weekly-standup", "key": "weekly-standup"}),
+        ("room-name?name=e%CC%81t%C3%A9", {"name": "\u00e9t\u00e9", "key": "\u00e9t\u00e9"}),
+        ("display-name?name=%20Ada%20%20L.", {"name": "Ada L."}),
+        ("display-name?name=", {"fault": "A name needs at least one visible character."}),
+        ("display-name", {"fault": "A name needs at least one visible character."}),
+        ("display-name?name=%E2%80%8B", {"fault": "A name cannot contain (U+200B, zero width space)."}),
+    ],
+)
+async def test_the_page_asks_what_may_be_a_name(media_server: str, question: str, answer: dict[str, str]) -> None:
+    async with serving(media_server) as server:
+        reply = await get(server, f"/api/{question}")
+        assert (reply.status, json.loads(reply.body)) == (200, answer)
+        assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_a_text_of_any_length_may_be_asked_about(media_server: str) -> None:
+    async with serving(media_server) as server:
+        for name in ("x" * 10_000, "%CC%81" * 2_000, "%FF%FE", "%00"):
+            reply = await get(server, f"/api/room-name?name={name}")
+            assert reply.status == 200
+            assert json.loads(reply.body).keys() == {"fault"}
 
 
 async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) -> None:

@@ -128,8 +128,13 @@ async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
         assert await watcher.next() == {"room": None, "over": True, "journal": []}
         await ada.join("blue")
         event = await watcher.next()
+        entries = event["journal"]
+        if event["room"]["glance"]["state"] == "empty":
+            # The room was looked at between its opening and the first one's entering.
+            event = await watcher.next()
+            entries += event["journal"]
         assert event["room"]["glance"]["state"] == "waiting"
-        assert [entry["seq"] for entry in event["journal"]] == [1, 2]
+        assert [entry["seq"] for entry in entries] == [1, 2]
         await ada.ask("rename", name="Countess")
         event = await watcher.next()
         assert [entry["trigger"] for entry in event["journal"]] == ["rename"]

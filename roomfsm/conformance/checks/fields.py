@@ -43,15 +43,16 @@ _GOOD_NAMES = (
     "🦉",
     "\U0001f469\u200d\U0001f469\u200d\U0001f467",
     "Zoë",
-    "Zoe\u0308",
     "עדה",
     "آدا",
     "李 雷",
     "नमस्ते",
     "O'Brien",
-    "  two  spaces ",
+    "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
     "می\u200cخواهم",
 )
+_PREPARED_NAMES = (("Zoe\u0308", "Zoë"), ("  two  spaces ", "two spaces"), ("Ａda", "Ada"))
+"""Names as they are sent, and as the nickname profile of RFC 8266 makes them."""
 _BAD_NAMES = (
     "",
     " ",
@@ -65,8 +66,27 @@ _BAD_NAMES = (
     "\ufeffa",
     "a\u2028b",
     "\u00a0",
+    "\u3164",
+    "\u115f",
+    "\u2800",
+    "a\u00adb",
+    "a\u034f",
+    "a\U000e0041",
+    "a" + "\u0301" * 32,
+    "\u0301a",
 )
-_SAME_ROOMS = (("Blue", "bLUE"), ("Straße", "STRASSE"), ("ﬁsh", "FISH"), ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("Ａ", "a"))
+_ROOM_NAMES = (
+    *("Zürich", "חדר", "غرفة", "会議室", "комната", "٣", "a.b_c-d"),
+    *("हिन्दी", "ไทย", "தமிழ்", "বাংলা", "မြန်မာ", "ខ្មែរ", "שָׁלוֹם", "مَرْحَبًا", "می\u200cخواهم"),
+)
+_SAME_ROOMS = (
+    ("Blue", "bLUE"),
+    ("Straße", "STRASSE"),
+    ("ﬁsh", "FISH"),
+    ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+    ("Ａ", "a"),
+    ("Zürich", "Zu\u0308rich"),
+)
 _LINES = (
     "🦉\U0001f469\u200d\U0001f469\u200d\U0001f467",
     "é and e\u0301",
@@ -177,6 +197,8 @@ async def _display_names(scene: Scene) -> None:
     place = await bring(scene, "waiting")
     for name in _GOOD_NAMES:
         await place.room.rename(place.ada, name)
+    for sent, told in _PREPARED_NAMES:
+        await place.room.rename(place.ada, sent, told)
     for bad in _BAD_NAMES:
         check_malformed(await place.ada.ask("rename", name=bad), "$.name")
     await place.room.chat(place.ada)
@@ -185,11 +207,26 @@ async def _display_names(scene: Scene) -> None:
 async def _room_names(scene: Scene) -> None:
     ada = await scene.connect("Ada")
     unique = scene.room_name()
-    for good in ("Zürich", "חדר", "غرفة", "会議室", "комната", "٣", "a.b_c-d"):
+    for good in _ROOM_NAMES:
         room = Room(scene, f"{good}-{unique}")
         await room.join(ada)
         await room.leave(ada)
-    for bad in (".", "..", "a b", "a/b", "🦉", "a\n", "a?", "a#b", "a%20b", "a:b", "a\u202eb", " a"):
+    for bad in (
+        ".",
+        "..",
+        "a b",
+        "a/b",
+        "🦉",
+        "a\n",
+        "a?",
+        "a#b",
+        "a%20b",
+        "a:b",
+        "a\u202eb",
+        " a",
+        "a\u200cb",
+        "\u0301a",
+    ):
         check_malformed(await ada.ask("join", room=bad), "$.room")
 
 
