@@ -110,7 +110,7 @@ export type StreamInfo = {
 export type StreamState = 'negotiating' | 'live' | 'stalled' | 'ended';
 
 /** a state of the machine `view` */
-export type ViewState = 'negotiating' | 'live' | 'stalled' | 'ended';
+export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'ended';
 
 // What a client sends.
 
@@ -317,7 +317,7 @@ export type StreamChanged = {
   stream: StreamInfo;
   /** the state of the recipient's own view, if it speaks of that */
   view?: ViewState;
-  /** why the view has failed, in words */
+  /** with `view`, why it has `ended` without having been asked to, in words; why it is `limited`: slow_path (the recipient's own connection is too slow for the picture) */
   reason?: string;
   ref?: Ref;
 };

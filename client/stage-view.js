@@ -21,6 +21,7 @@ const LABELS = {
   waiting: 'Waiting',
   live: 'Live',
   stalled: 'Stalled',
+  limited: 'Slow connection',
   retrying: 'Trying again',
   failed: 'Failed',
   hidden: 'Hidden',
@@ -31,6 +32,7 @@ const WORDS = {
   waiting: 'Waiting for media…',
   live: '',
   stalled: 'Stalled: no media arrive just now.',
+  limited: 'Your connection is too slow for the picture.',
   retrying: 'No way to the media server. Trying again…',
   failed: 'This cannot be received.',
   hidden: 'Hidden: you receive nothing of it.',
@@ -202,13 +204,14 @@ function ownState(publication, stream) {
 function othersInfo(name, stream, view, hasPicture) {
   const state = viewState(stream, view, hasPicture);
   const soundOnly = state === 'live' && view.stream.getVideoTracks().length === 0;
+  const heard = state === 'limited' && view.stream.getAudioTracks().length > 0;
   return {
     key: stream.id,
     own: false,
     mirrored: false,
     name,
     state,
-    words: soundOnly ? 'Sound only' : WORDS[state],
+    words: soundOnly ? 'Sound only' : WORDS[state] + (heard ? ' You still hear the sound.' : ''),
     label: LABELS[state],
     stream: stream.id,
     media: view.state === 'idle' ? new MediaStream() : view.stream,
@@ -225,6 +228,8 @@ function viewState(stream, view, hasPicture) {
   if (view.state === 'idle') return 'hidden';
   if (view.state === 'given-up') return 'failed';
   if (view.state === 'waiting' || view.state === 'offline') return 'retrying';
+  // The picture has stopped, too, but the server has said why.
+  if (stream.state !== 'stalled' && view.serverState === 'limited') return 'limited';
   if (stream.state === 'stalled' || view.serverState === 'stalled' || view.stalled) return 'stalled';
   if (view.state !== 'connected' || view.stream.getTracks().length === 0) return 'waiting';
   const complete = view.stream.getVideoTracks().length > 0 ? hasPicture : view.settled;

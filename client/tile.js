@@ -3,7 +3,7 @@
 import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
 
 /**
- * @typedef {'waiting' | 'live' | 'stalled' | 'retrying' | 'failed' | 'hidden'} TileState
+ * @typedef {'waiting' | 'live' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
  */
 
 /**

@@ -3,7 +3,7 @@
 import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './media-link.js';
 
-/** @import {StreamState} from './messages.d.ts' */
+/** @import {ViewState} from './messages.d.ts' */
 /** @import {Connection} from './protocol.js' */
 
 /** Milliseconds after the first sound in which a picture, if there is one, has had its first packet. */
@@ -17,7 +17,7 @@ export class Viewing extends MediaLink {
   stream = new MediaStream();
   /** Whether all tracks that there are must have come. */
   settled = false;
-  /** What the server says of this view. @type {StreamState} */
+  /** What the server says of this view. @type {ViewState} */
   serverState = 'negotiating';
   #flow = new Flow();
 
@@ -57,6 +57,16 @@ export class Viewing extends MediaLink {
       if (track.muted) track.addEventListener('unmute', arrived, { once: true });
       else arrived();
     });
+  }
+
+  /**
+   * The server says how this view fares.
+   * @param {ViewState} state
+   */
+  serverSays(state) {
+    this.serverState = state;
+    // What was not sent has not stalled.
+    this.#flow = new Flow();
   }
 
   /** Whether media came, and come no more. */

@@ -76,7 +76,7 @@ export class Watching extends Emitter {
     const view = this.views.get(stream.id);
     if (!view || !state) return;
     if (state === 'ended') view.endedByServer(reason ?? 'failed');
-    else view.serverState = state;
+    else view.serverSays(state);
     this.emit('change', undefined);
   }
 

@@ -108,6 +108,10 @@ A stream is `negotiating` until the media server sees media flow, then `live`, a
 stream may be viewed in each of these states. `streamEnded` ends every view of it, with no further word. With
 the reason `media_lost` the media server was lost: the presenter should publish again. A view that fails after
 its answer is told by `streamChanged` with `view` and `reason`.
+
+A view is `limited`, with the reason `slow_path`, while the viewer's connection is too slow for the picture: the
+sound goes on. The picture is tried again now and then, and the view is `live` again as soon as it is sent. A
+media server that cannot do this, as Kurento, never limits a view.
 """
 
 ERRORS = """\

@@ -52,6 +52,11 @@ class MediaFlowState(enum.StrEnum):
     NOT_FLOWING = "NOT_FLOWING"
 
 
+class MediaPausedState(enum.StrEnum):
+    PAUSED = "PAUSED"
+    NOT_PAUSED = "NOT_PAUSED"
+
+
 class MediaTranscodingState(enum.StrEnum):
     TRANSCODING = "TRANSCODING"
     NOT_TRANSCODING = "NOT_TRANSCODING"
@@ -136,6 +141,18 @@ class MediaFlowOutStateChanged(Event, frozen=True):
     pad_name: str = "default"
 
 
+class MediaPausedStateChanged(Event, frozen=True):
+    """The embedded media server's own, no event of Kurento's.
+
+    PAUSED: the endpoint's browser gets none of this media type, because its path is too slow for it.
+    """
+
+    MERGE_BY = ("media_type",)
+
+    media_type: MediaType
+    state: MediaPausedState
+
+
 class MediaTranscodingStateChanged(Event, frozen=True):
     MERGE_BY = ("media_type", "bin_name")
 
@@ -180,6 +197,7 @@ type EndpointEvent = (
     | MediaStateChanged
     | MediaFlowInStateChanged
     | MediaFlowOutStateChanged
+    | MediaPausedStateChanged
     | MediaTranscodingStateChanged
     | NewCandidatePairSelected
     | Error
@@ -203,6 +221,8 @@ SUBSCRIBED: dict[str, type[EndpointEvent]] = {
     )
 }
 """The events that every WebRtcEndpoint subscribes to, by Kurento's names."""
+OPTIONAL: dict[str, type[EndpointEvent]] = {struct.__name__: struct for struct in (MediaPausedStateChanged,)}
+"""Those that a media server may not have: where one refuses the subscription, it is not tried again."""
 
 
 class _Envelope(msgspec.Struct):
@@ -219,7 +239,7 @@ def decode(params: Mapping[str, Any] | None) -> tuple[str, EndpointEvent]:
     try:
         envelope = msgspec.convert((params or {}).get("value"), _Envelope)
         # Not data.type: in an Error that is the error's own type.
-        struct = SUBSCRIBED.get(envelope.type)
+        struct = SUBSCRIBED.get(envelope.type) or OPTIONAL.get(envelope.type)
         if struct is None:
             raise UnknownEvent(f"{envelope.type} of {envelope.object}")
         # Not strict: timestampMillis is a number in a string.

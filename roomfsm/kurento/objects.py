@@ -12,8 +12,8 @@ import trio
 
 from roomfsm.jsonrpc import Params
 from roomfsm.kurento.candidates import IceCandidate, is_mdns
-from roomfsm.kurento.errors import ConnectRefused
-from roomfsm.kurento.events import SUBSCRIBED, EventChannel, MediaType
+from roomfsm.kurento.errors import ConnectRefused, EventUnsupported
+from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, EventChannel, MediaPausedStateChanged, MediaType
 from roomfsm.kurento.session import Session, invocation
 
 _log = structlog.get_logger(__name__)
@@ -79,11 +79,19 @@ class MediaPipeline:
                     [
                         *(("subscribe", {"object": object_id, "type": name}) for name in SUBSCRIBED),
                         *(
+                            ("subscribe", {"object": object_id, "type": name})
+                            for name in OPTIONAL
+                            if session.has.get(name)
+                        ),
+                        *(
                             ("invoke", invocation(object_id, operation, params))
                             for operation, params in limits.operations()
                         ),
                     ]
                 )
+                for name in OPTIONAL:
+                    if name not in session.has:
+                        await _try_to_subscribe(session, object_id, name)
                 yield WebRtcEndpoint(session, self.id, object_id, channel)
 
 
@@ -104,6 +112,16 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
             ]
         )
         yield MediaPipeline(session, object_id)
+
+
+async def _try_to_subscribe(session: Session, object_id: str, name: str) -> None:
+    """Find out whether the media server has an event. Raises as `MediaPipeline.endpoint`."""
+    try:
+        await session.request("subscribe", {"object": object_id, "type": name})
+    except EventUnsupported:
+        session.has[name] = False
+    else:
+        session.has[name] = True
 
 
 class WebRtcEndpoint:
@@ -165,6 +183,15 @@ class WebRtcEndpoint:
     async def is_flowing_out(self, media_type: MediaType) -> bool:
         """Whether media flows from this endpoint's browser into the pipeline; else as `is_flowing_in`."""
         return bool(await self._invoke("isMediaFlowingOut", {"mediaType": media_type}))
+
+    async def is_paused(self, media_type: MediaType) -> bool:
+        """Whether the media server sends none of this type because the path is too slow; else as `is_flowing_in`.
+
+        A media server that never does so, as Kurento, is not asked.
+        """
+        if not self._session.has.get(MediaPausedStateChanged.__name__):
+            return False
+        return bool(await self._invoke("isMediaPaused", {"mediaType": media_type}))
 
     async def request_keyframe(self) -> None:
         """Ask the source of this endpoint's video for a keyframe.

@@ -36,6 +36,8 @@ class Session:
         self.settings = settings
         self.lost = trio.Event()
         self.objects: Counter[str] = Counter()
+        self.has: dict[str, bool] = {}
+        """Whether the media server has an event that not all have, by its name, as far as that was tried."""
         self._reason = ""
         self._ids = ids
         self._calls = PendingCalls()

@@ -62,7 +62,11 @@ class RoomEffect(Effect):
     WELCOME_BACK = (
         "welcome back",
         "the one who is back gets the room as it is",
-        (Tell("joined", Audience.ASKER), Tell("participantChanged", Audience.ALL)),
+        (
+            Tell("joined", Audience.ASKER),
+            Tell("streamChanged", Audience.ASKER, "for each of their views that is limited"),
+            Tell("participantChanged", Audience.ALL),
+        ),
     )
     RENAME = (
         "rename",

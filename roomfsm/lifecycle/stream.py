@@ -19,6 +19,11 @@ class ViewEffect(Effect):
     SEND_ANSWER = "send answer", "the media server's answer to the offer", (Tell("answer", Audience.OWNER),)
     KEEP_CANDIDATE = "keep candidate", "until the endpoint can take it"
     TELL_STATE = "tell state", "the view has another state", (Tell("streamChanged", Audience.OWNER),)
+    TELL_LIMITED = (
+        "tell limited",
+        "the view has another state, because of the viewer's path",
+        (Tell("streamChanged", Audience.OWNER, "with the reason `slow_path`"),),
+    )
 
 
 _states = (
@@ -44,6 +49,10 @@ def _rows(do: type[StreamEffect] | type[ViewEffect]) -> tuple[Row[None], ...]:
     )
 
 
+_limited = State(
+    "limited", "live, but the viewer's path is too slow for the picture: only the sound is sent", owns="endpoint"
+)
+
 _causes = {
     "answered": "the media server answered the offer",
     "flowing": "the media server sees media flow",
@@ -60,7 +69,22 @@ STREAM: Table[None] = Table(
 VIEW: Table[None] = Table(
     "view",
     "One viewer's reception of a stream: one endpoint at the media server that passes the media on.",
-    _states,
-    _rows(ViewEffect),
-    _causes | {"end": "unviewed, the viewer left, its endpoint failed, or the stream ended"},
+    (*_states[:-1], _limited, _states[-1]),
+    (
+        *_rows(ViewEffect),
+        Row(("candidate",), ("limited",), STAYS, (), (ViewEffect.KEEP_CANDIDATE,)),
+        Row(("narrow",), _open, "limited", (), (ViewEffect.TELL_LIMITED,)),
+        Row(("wide",), ("limited",), "live", (), (ViewEffect.TELL_STATE,)),
+        # What flows to a limited view is the sound, which may stop and come again.
+        Row(("flowing", "silent", "narrow"), ("limited",), STAYS),
+        Row(("wide",), _open, STAYS),
+        Row(("narrow", "wide"), ("ended",), STAYS),
+        Row(("end",), ("limited",), "ended"),
+    ),
+    _causes
+    | {
+        "narrow": "the media server sends the picture no longer: the viewer's path is too slow for it",
+        "wide": "the media server sends the picture again",
+        "end": "unviewed, the viewer left, its endpoint failed, or the stream ended",
+    },
 )

@@ -154,7 +154,13 @@ class StreamChanged(_ServerMessage, frozen=True, tag="streamChanged", kw_only=Tr
     view: Annotated[
         ViewState | None, Meta(description="the state of the recipient's own view, if it speaks of that")
     ] = None
-    reason: Annotated[str | None, Meta(description="why the view has failed, in words")] = None
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="with `view`, why it has `ended` without having been asked to, in words; why it is "
+            "`limited`: slow_path (the recipient's own connection is too slow for the picture)"
+        ),
+    ] = None
     ref: Ref | None = None
 
 

@@ -184,7 +184,7 @@ class _Life:
                 return self._post(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
                 self._refused_candidate(entry)
-            case Entry(trigger="answered" | "flowing" | "silent"):
+            case Entry(trigger="answered" | "flowing" | "silent" | "narrow" | "wide"):
                 return self._media_does(entry)
         return None
 
@@ -261,6 +261,8 @@ class _Life:
         elif entry.trigger == "answered":
             endpoint.answered.set()
             endpoint.connected()
+        elif entry.trigger in ("narrow", "wide"):
+            endpoint.pauses(entry.trigger == "narrow")
         else:
             endpoint.flows(entry.trigger == "flowing")
         return None

@@ -16,6 +16,8 @@ from roomfsm.kurento.events import (
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
+    MediaPausedState,
+    MediaPausedStateChanged,
     MediaType,
 )
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
@@ -62,6 +64,11 @@ class ReplayedEndpoint:
         # A stream heeds the first of these, a view the second.
         self.events.put(MediaFlowOutStateChanged(media_type=MediaType.VIDEO, state=state))
         self.events.put(MediaFlowInStateChanged(media_type=MediaType.VIDEO, state=state))
+
+    def pauses(self, paused: bool) -> None:
+        """The picture is sent no longer, or again."""
+        state = MediaPausedState.PAUSED if paused else MediaPausedState.NOT_PAUSED
+        self.events.put(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
 
 
 class ReplayedPipeline:

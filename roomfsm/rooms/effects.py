@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from roomfsm.lifecycle.room import RoomEffect as Do
+from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
@@ -38,6 +39,10 @@ from roomfsm.rooms.settings import RoomSettings
 
 if TYPE_CHECKING:
     from roomfsm.rooms.room import Room
+
+
+_REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
+"""What a viewer is told with a view's new state, by the effect that tells it."""
 
 
 class Effects:
@@ -112,6 +117,10 @@ class Effects:
         participant = self._people[event.link.participant_id]
         participant.away = False
         self._send_snapshot(participant, event.ref, resumed=True)
+        for name in participant.views:
+            view = self._streams[name].views[participant.id]
+            if view.reason is not None:
+                self._tell_view(view, reason=view.reason)
         tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
 
     def _rename(self, event: Ask) -> None:
@@ -163,7 +172,11 @@ class Effects:
         assert isinstance(event.message, Publish)
         assert self._room.broadcast is not None
         presenter = self._people[event.link.participant_id]
-        stream = Stream(event.message, presenter, self._settings, lambda: self._tell_stream(stream), self._journal)
+
+        def on_change(_effect: Effect) -> None:
+            self._tell_stream(stream)
+
+        stream = Stream(event.message, presenter, self._settings, on_change, self._journal)
         self._streams[stream.id] = stream
         presenter.streams[stream.id] = None
 
@@ -189,7 +202,12 @@ class Effects:
         viewer = self._people[event.link.participant_id]
         stream = self._streams[event.message.stream]
         stream.fire("view")
-        view = View(event.message, stream, viewer, self._settings, lambda: self._tell_view(view), self._journal)
+
+        def on_change(effect: Effect) -> None:
+            view.reason = _REASONS.get(effect)
+            self._tell_view(view, reason=view.reason)
+
+        view = View(event.message, stream, viewer, self._settings, on_change, self._journal)
         stream.views[viewer.id] = view
         viewer.views[view.id] = None
 

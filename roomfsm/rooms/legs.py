@@ -32,6 +32,8 @@ from roomfsm.kurento.events import (
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
+    MediaPausedState,
+    MediaPausedStateChanged,
     MediaState,
     MediaStateChanged,
     MediaType,
@@ -55,6 +57,8 @@ _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _log = structlog.get_logger(__name__)
 
 type OpenEndpoint = Callable[[], AbstractAsyncContextManager[WebRtcEndpoint]]
+type OnChange = Callable[[Effect], None]
+"""Called with each effect of a row that tells of the leg's new state."""
 
 
 class LegFailed(Exception):
@@ -83,7 +87,7 @@ class Leg(Model, ABC):
         offer: str,
         ref: Ref | None,
         settings: RoomSettings,
-        on_change: Callable[[], None],
+        on_change: OnChange,
         journal: Journal,
     ) -> None:
         super().__init__(self.table.initial)
@@ -228,8 +232,12 @@ class Leg(Model, ABC):
         self._tell_flow()
 
     def _tell_flow(self) -> None:
-        if self.do.TELL_STATE in self.fire("flowing" if self._flowing else "silent"):
-            self._on_change()
+        self._move("flowing" if self._flowing else "silent")
+
+    def _move(self, trigger: str) -> None:
+        """Move the leg's machine by what the media server sees, and tell of it."""
+        for effect in self.fire(trigger):
+            self._on_change(effect)
 
 
 class Stream(Leg):
@@ -244,7 +252,7 @@ class Stream(Leg):
         message: Publish,
         participant: Participant,
         settings: RoomSettings,
-        on_change: Callable[[], None],
+        on_change: OnChange,
         journal: Journal,
     ) -> None:
         super().__init__(
@@ -313,11 +321,13 @@ class View(Leg):
         stream: Stream,
         participant: Participant,
         settings: RoomSettings,
-        on_change: Callable[[], None],
+        on_change: OnChange,
         journal: Journal,
     ) -> None:
         super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change, journal)
         self.stream = stream
+        self.reason: str | None = None
+        """Why the view is in its state, as its viewer was told; None for no special reason."""
         self._keyframe_asked = False
         """Since video began to flow."""
 
@@ -356,6 +366,20 @@ class View(Leg):
             case MediaFlowInStateChanged(media_type=media_type, state=state):
                 return media_type, state
         return None
+
+    def _follow_flow(self, event: EndpointEvent) -> None:
+        match event:
+            case MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state):
+                self._follow_pause(state is MediaPausedState.PAUSED)
+            case _:
+                super()._follow_flow(event)
+
+    async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
+        self._follow_pause(await endpoint.is_paused(MediaType.VIDEO))
+        await super()._ask_flow(endpoint)
+
+    def _follow_pause(self, paused: bool) -> None:
+        self._move("narrow" if paused else "wide")
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         return await endpoint.is_flowing_in(media_type)

@@ -15,6 +15,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from roomfsm.jsonrpc import ErrorObject, Notification, Params, Request, Response, decode, encode
 from roomfsm.kurento import connection
+from roomfsm.kurento.events import OPTIONAL
 
 URL = "ws://media.test/kurento"
 
@@ -160,6 +161,8 @@ class FakeServer:
                 self.sessions.discard(str(session))
                 self.objects.clear()
                 return None
+            case "subscribe" if params["type"] in OPTIONAL:
+                raise _RefusalError(ErrorObject(40106, "Event not supported", {"type": "MEDIA_OBJECT_EVENT"}))
             case _:
                 if params["object"] not in self.objects:
                     name = f"Object '{params['object']}' not found"

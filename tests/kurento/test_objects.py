@@ -21,7 +21,7 @@ from roomfsm.kurento import (
     ResourcesExhausted,
     open_media_pool,
 )
-from roomfsm.kurento.events import SUBSCRIBED
+from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, MediaType
 from tests.kurento.fake import URL, FakeServer, fake_server
 
 LIMITS = BandwidthLimits(max_video_recv=2500, min_video_send=300, max_video_send=2000)
@@ -61,8 +61,22 @@ async def test_a_new_endpoint_is_subscribed_and_limited_before_its_offer(
             assert await endpoint.process_offer("v=0 offer") == "v=0 answer"
     names = server.methods()
     made = [i for i, name in enumerate(names) if name == "create"][1]
-    wanted = ["setMaxVideoRecvBandwidth", "setMaxVideoSendBandwidth", "setMinVideoSendBandwidth", "processOffer"]
-    assert names[made + 1 :][: len(SUBSCRIBED) + 4] == ["subscribe"] * len(SUBSCRIBED) + wanted
+    # The last asks whether this media server has an event that Kurento has not.
+    wanted = ["setMaxVideoRecvBandwidth", "setMaxVideoSendBandwidth", "setMinVideoSendBandwidth"]
+    wanted += ["subscribe", "processOffer"]
+    assert names[made + 1 :][: len(SUBSCRIBED) + 5] == ["subscribe"] * len(SUBSCRIBED) + wanted
+
+
+async def test_an_event_that_the_media_server_has_not_is_tried_once(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline:
+            for _ in range(3):
+                async with pipeline.endpoint(LIMITS) as endpoint:
+                    assert not await endpoint.is_paused(MediaType.VIDEO)
+    asked = [r.params["type"] for r in server.requests if r.method == "subscribe" and r.params is not None]
+    assert [name for name in asked if name in OPTIONAL] == list(OPTIONAL)
 
 
 async def test_the_set_up_of_an_endpoint_does_not_wait_for_each_reply(

@@ -31,6 +31,20 @@ LEG: list[Move] = [
     ("ended", "flowing", "ended", []),
     ("ended", "silent", "ended", []),
 ]
+VIEW_ONLY: list[Move] = [
+    ("negotiating", "narrow", "limited", ["tell limited"]),
+    ("live", "narrow", "limited", ["tell limited"]),
+    ("stalled", "narrow", "limited", ["tell limited"]),
+    ("limited", "narrow", "limited", []),
+    ("limited", "wide", "live", ["tell state"]),
+    *[(state, "wide", state, []) for state in ("negotiating", "live", "stalled")],
+    ("limited", "flowing", "limited", []),
+    ("limited", "silent", "limited", []),
+    ("limited", "candidate", "limited", ["keep candidate"]),
+    ("limited", "end", "ended", []),
+    ("ended", "narrow", "ended", []),
+    ("ended", "wide", "ended", []),
+]
 STREAM_ONLY: list[Move] = [(state, "view", state, []) for state in ("negotiating", "live", "stalled")]
 IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping", "reattach")
 SESSIONS: list[Move] = [
@@ -50,7 +64,7 @@ SESSIONS: list[Move] = [
 ]
 MACHINES: list[tuple[Table[Any], Any, list[Move]]] = [
     (STREAM, None, LEG + STREAM_ONLY),
-    (VIEW, None, LEG),
+    (VIEW, None, LEG + VIEW_ONLY),
     (SESSION, SessionFacts(token_known=True), SESSIONS),
 ]
 

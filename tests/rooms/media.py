@@ -43,6 +43,7 @@ class Endpoint:
         self.keyframes = Gate()
         self.calls: list[str] = []
         self.flowing: set[MediaType] = set()
+        self.paused: set[MediaType] = set()
         self._media = media
 
     async def process_offer(self, sdp: str) -> str:
@@ -72,6 +73,10 @@ class Endpoint:
         return media_type in self.flowing
 
     is_flowing_in = is_flowing_out
+
+    async def is_paused(self, media_type: MediaType) -> bool:
+        await trio.lowlevel.checkpoint()
+        return media_type in self.paused
 
     def happens(self, event: EndpointEvent) -> None:
         self.events.put(event)

@@ -18,6 +18,8 @@ from roomfsm.kurento.events import (
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
+    MediaPausedState,
+    MediaPausedStateChanged,
     MediaType,
 )
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
@@ -44,7 +46,7 @@ actions = st.one_of(
     st.tuples(st.just("switch"), person, st.sampled_from(["blue", "red"])),
     st.tuples(st.just("close"), st.sampled_from(["blue", "red"])),
     st.tuples(st.sampled_from(["shut", "open"]), gate),
-    st.tuples(st.sampled_from(["connected", "closed", "flowing", "silent"]), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["connected", "closed", "flowing", "silent", "narrow", "wide"]), st.integers(0, 3)),
     st.tuples(st.sampled_from(["lose media", "settle", "fail", "mend"])),
     st.tuples(st.just("time"), st.sampled_from([6.0, 31.0])),
 )
@@ -77,7 +79,7 @@ class House:
                 await self.check()
             case ("time", float(seconds)):
                 await trio.sleep(seconds)
-            case ("connected" | "closed" | "flowing" | "silent" as what, int(number)):
+            case ("connected" | "closed" | "flowing" | "silent" | "narrow" | "wide" as what, int(number)):
                 self._happen(what, number)
             case ("close", str(name)):
                 await self.directory.close_room(name, "tea")
@@ -106,6 +108,10 @@ class House:
         if what in ("connected", "closed"):
             state = DtlsConnectionState[what.upper()]
             endpoint.happens(DtlsConnectionStateChange(stream_id="0", component_id="1", state=state))
+            return
+        if what in ("narrow", "wide"):
+            paused = MediaPausedState.PAUSED if what == "narrow" else MediaPausedState.NOT_PAUSED
+            endpoint.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=paused))
             return
         flow = MediaFlowState.FLOWING if what == "flowing" else MediaFlowState.NOT_FLOWING
         endpoint.happens(MediaFlowOutStateChanged(media_type=MediaType.VIDEO, state=flow))

@@ -16,6 +16,8 @@ from roomfsm.kurento.events import (
     IceCandidateFound,
     MediaFlowInStateChanged,
     MediaFlowState,
+    MediaPausedState,
+    MediaPausedStateChanged,
     MediaType,
     SessionResumed,
 )
@@ -209,6 +211,37 @@ async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: Mo
         media.open[1].happens(SessionResumed())
         await settle()
         assert bob.views()[-1] == "stalled"
+
+
+async def test_a_viewer_is_told_that_its_path_is_too_slow_and_when_it_is_not(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        told = len(ada.all("streamChanged"))
+        endpoint = media.open[1]
+        endpoint.happens(flow_in(MediaFlowState.FLOWING))
+        for state in (MediaPausedState.PAUSED, MediaPausedState.NOT_PAUSED, MediaPausedState.PAUSED):
+            endpoint.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
+        endpoint.happens(flow_in(MediaFlowState.NOT_FLOWING))
+        await settle()
+        views = [(news["view"], news.get("reason")) for news in bob.all("streamChanged") if "view" in news]
+        assert views == [("live", None), ("limited", "slow_path"), ("live", None), ("limited", "slow_path")]
+        assert len(ada.all("streamChanged")) == told
+        # Whoever was away is told again, and what happened while the media server was away is asked for.
+        await bob.vanish()
+        await bob.come_back()
+        await settle()
+        assert bob.last("streamChanged")["reason"] == "slow_path"
+        endpoint.flowing = {MediaType.VIDEO}
+        endpoint.happens(SessionResumed())
+        await settle()
+        assert bob.views()[-1] == "live"
+        endpoint.paused = {MediaType.VIDEO}
+        endpoint.happens(SessionResumed())
+        await settle()
+        assert bob.views()[-1] == "limited"
 
 
 async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:
