@@ -9,7 +9,8 @@ from typing import Protocol
 
 import trio
 
-from roomfsm.mediaserver import memory, stun, udp
+from roomfsm.mediaserver import boundary, memory, stun, udp
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.dtls import DtlsIdentity
 from roomfsm.mediaserver.fanout import Fanout
 from roomfsm.mediaserver.ice import Address, host_candidates
@@ -69,6 +70,15 @@ _FREED_SHARE = 0.1
 """Of the peers, those that must have freed memory before it is given back."""
 _LATENCY_WEIGHT = 0.05
 """Of the newest in the average."""
+
+_DATAGRAM = Boundary("one datagram")
+_ROUND = Boundary("what was received at once")
+_FANOUT = Boundary("sending")
+_RELAYING = Boundary("handing over to other workers")
+_ATTENDING = Boundary("what one track or path has to do soon")
+_HANDSHAKE = Boundary("one DTLS handshake")
+_TICK = Boundary("one peer's reports")
+_CLOSING = Boundary("closing one peer")
 
 
 class Ticked(Protocol):
@@ -152,6 +162,7 @@ class Engine:
             self._sender.packets_sent,
             self._sender.packets_dropped,
             {reason.value: count for reason, count in self._refused.items()},
+            dict(boundary.faults),
         )
 
     # For peers, transports and tracks
@@ -186,10 +197,11 @@ class Engine:
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
-            group.packets += len(packets)
-            group.octets += group.pending_octets
-            group.pending_octets = 0
-            self._fanout.add(group, packets)
+            with _FANOUT:
+                group.packets += len(packets)
+                group.octets += group.pending_octets
+                group.pending_octets = 0
+                self._fanout.add(group, packets)
         self.pending.clear()
 
     # Tasks
@@ -210,19 +222,30 @@ class Engine:
             self._turn(drain)
             if self._fanout.empty:
                 continue
-            while self._fanout.work():
+            while self._send_portion():
                 await trio.lowlevel.checkpoint()
                 if not self._fanout.overfull:
                     self._turn(drain)
             self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
 
+    def _send_portion(self) -> bool:
+        """Whether there is more."""
+        with _FANOUT:
+            self._fanout.work()
+        return not self._fanout.empty
+
     def _turn(self, drain: Callable[[float], None]) -> None:
         now = trio.current_time()
-        drain(now)
+        with _ROUND:
+            drain(now)
         self.flush()
         if self.attention:
             self._attend(now)
-        self.end_turn()
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        with _RELAYING:
+            self.end_turn()
 
     def _drain(self, now: float) -> None:
         for _ in range(self.settings.drain):
@@ -234,7 +257,10 @@ class Engine:
                 continue
             self._received += 1
             if datagram:
-                self._dispatch(datagram, address, now)
+                try:
+                    self._dispatch(datagram, address, now)
+                except Exception as error:  # noqa: BLE001 (see boundary.py)
+                    _DATAGRAM.caught(error)
 
     def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
         """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
@@ -279,7 +305,7 @@ class Engine:
             now = trio.current_time()
             self._attend(now)
             self._drive_handshakes(now)
-            self.end_turn()
+            self._end_turn()
             await trio.sleep(_ATTENTION_INTERVAL)
 
     def _wake(self) -> None:
@@ -287,12 +313,18 @@ class Engine:
 
     def _drive_handshakes(self, now: float) -> None:
         for transport in list(self.handshaking):
-            if not transport.drive_handshake(now):
+            goes_on = False
+            with _HANDSHAKE:
+                goes_on = transport.drive_handshake(now)
+            if not goes_on:
                 self.handshaking.discard(transport)
 
     def _attend(self, now: float) -> None:
         for attended in list(self.attention):
-            if not attended.attend(now):
+            goes_on = False
+            with _ATTENDING:
+                goes_on = attended.attend(now)
+            if not goes_on:
                 self.attention.discard(attended)
 
     async def tick(self) -> None:
@@ -300,14 +332,16 @@ class Engine:
         while True:
             await trio.sleep(self.settings.report_interval)
             self._tick(trio.current_time())
-            self.end_turn()
+            self._end_turn()
 
     def _tick(self, now: float) -> None:
         # Not in the task itself, whose frame would keep the last peer until the next round.
         for peer in list(self._peers):
-            peer.tick(now)
+            with _TICK:
+                peer.tick(now)
         for mirror in list(self.mirrors):
-            mirror.tick(now)
+            with _TICK:
+                mirror.tick(now)
         # Seldom: it takes longer the more peers there are, and others that joined with these settle soon after.
         enough = self._memory_freed > len(self._peers) * _FREED_SHARE
         if enough and now - self._memory_given_back >= self.settings.handshake_linger:
@@ -316,7 +350,8 @@ class Engine:
 
     def close(self) -> None:
         for peer in list(self._peers):
-            peer.close()
+            with _CLOSING:
+                peer.close()
 
 
 @asynccontextmanager

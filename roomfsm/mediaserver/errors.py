@@ -79,6 +79,16 @@ class WorkerDiedError(ProtocolError):
     type = "UNEXPECTED_ERROR"
 
 
+class InternalError(ProtocolError):
+    """An exception that nobody foresaw; its cause is in the log."""
+
+    code = 40003
+    type = "UNEXPECTED_ERROR"
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"Unexpected error: {type(cause).__name__}, see the media server's log")
+
+
 class ConnectError(ProtocolError):
     code = 40004
     type = "CONNECT_ERROR"

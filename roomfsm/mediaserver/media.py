@@ -214,6 +214,8 @@ class EngineStats:
     """Media packets that the system's full send buffer, or an error of it, refused."""
     refused: Mapping[str, int]
     """Received datagrams that were not taken, by :class:`Refusal`."""
+    faults: Mapping[str, int]
+    """Unexpected exceptions in this process, by what each was the end of (`boundary.py`)."""
 
 
 class Refusal(Enum):

@@ -10,7 +10,9 @@ from uuid import uuid4
 from roomfsm import jsonrpc
 from roomfsm.jsonrpc import ErrorObject, FramingError, Message, MessageId, Notification, Request, Response
 from roomfsm.mediaserver.arguments import Arguments, Params, as_boolean
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.errors import (
+    InternalError,
     InvalidRequestError,
     InvalidSessionError,
     MalformedTransactionError,
@@ -23,6 +25,8 @@ from roomfsm.mediaserver.errors import (
 from roomfsm.mediaserver.objects import MediaObject
 from roomfsm.mediaserver.registry import NEWREF, Objects
 from roomfsm.mediaserver.sessions import Session, Socket
+
+_REQUEST = Boundary("one request")
 
 type Result = dict[str, Any] | None
 type Method = Callable[[Any, Params, Session], Awaitable[Result]]
@@ -43,16 +47,22 @@ class Methods:
         """The reply to one message; the socket is bound to the session that a successful reply names.
 
         Raises `FramingError` with `PARSE_ERROR` where the message is not JSON: Kurento cuts the connection then.
+        Whatever else nobody foresaw is answered with 40003, and ends nothing but this request.
         """
+        id_: MessageId = None
         try:
             message = jsonrpc.decode(text)
+            if isinstance(message, Request):
+                id_ = message.id
+            return await self._answer_message(message, socket)
         except FramingError as error:
             if error.code == jsonrpc.PARSE_ERROR:
                 raise
             if error.code == jsonrpc.INVALID_PARAMS:
                 return _encode_error(error.id, UnexpectedError(str(error)))
             return _encode_error(None, InvalidRequestError())
-        return await self._answer_message(message, socket)
+        except Exception as error:  # noqa: BLE001 (see boundary.py)
+            return _encode_error(id_, _unexpected(error))
 
     async def _answer_message(self, message: Message, socket: Socket) -> str:
         if isinstance(message, Response):
@@ -67,13 +77,22 @@ class Methods:
                 self._bind(cached, session, socket)
                 return jsonrpc.encode(cached)
             try:
-                response = Response(id_, await method(self, params, session))
+                response = Response(id_, await self._carry_out(method, params, session))
             except ProtocolError as error:
                 response = Response(id_, error=error.as_error_object())
             self._bind(response, session, socket)
             return self._write(response, session)
         except ProtocolError as error:
             return _encode_error(id_, error)
+
+    async def _carry_out(self, method: Method, params: Params, session: Session) -> Result:
+        """Raises nothing but `ProtocolError`s."""
+        try:
+            return await method(self, params, session)
+        except ProtocolError:
+            raise
+        except Exception as error:
+            raise _unexpected(error) from error
 
     def _session_and_params(self, message: Request | Notification, socket: Socket) -> tuple[Session, Params]:
         """The session that the request names, or else its socket's, or else a new one that nobody knows yet."""
@@ -218,7 +237,7 @@ class Methods:
             members = _resolve(given, results)
         except RecursionError as error:
             raise UnexpectedError("'params' are nested too deeply") from error
-        return await self.TABLE[name](self, Params({**members, "sessionId": session.id}), session)
+        return await self._carry_out(self.TABLE[name], Params({**members, "sessionId": session.id}), session)
 
     TABLE: ClassVar[Mapping[str, Method]] = {
         "closeSession": close_session,
@@ -254,6 +273,12 @@ def _resolve(value: Any, results: list[dict[str, Any]]) -> Any:
     if isinstance(value, list):
         return [_resolve(member, results) for member in value]
     return value
+
+
+def _unexpected(error: Exception) -> InternalError:
+    """What a request is answered that raised what nobody foresaw; it is logged and counted here."""
+    _REQUEST.caught(error)
+    return InternalError(error)
 
 
 def _encode_error(id_: MessageId, error: ProtocolError) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from roomfsm.mediaserver import events
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.errors import (
     ConnectError,
     EventNotSupportedError,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from roomfsm.mediaserver.arguments import Arguments
     from roomfsm.mediaserver.media import WorkerDied
     from roomfsm.mediaserver.registry import Objects
+
+_EVENT = Boundary("one event for one session")
 
 type Operation = Callable[[Any, Arguments], Any]
 """Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`.
@@ -99,7 +102,8 @@ class MediaObject:
         tags = self.tag_list() if self.send_tags_in_events else []
         text = encode_event(self.id, type_, data, tags, time.time_ns() // 1_000_000)
         for session_id in receivers:
-            self.objects.sessions.deliver(session_id, text)
+            with _EVENT:
+                self.objects.sessions.deliver(session_id, text)
 
     def dispose(self) -> None:
         """Let go of what the object has beyond this process's memory: called once, when it is released."""

@@ -14,6 +14,7 @@ from roomfsm.mediaserver.answer import (
     undecodable,
     write_answer,
 )
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.extensions import AUDIO_LEVEL, OutgoingExtensions
 from roomfsm.mediaserver.ice import Credentials
@@ -40,6 +41,7 @@ from roomfsm.mediaserver.track import Outlet, Track
 from roomfsm.mediaserver.transport import Network, Transport
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
+_CLOSING = Boundary("closing one peer")
 _KILOBIT = 1000
 _HEADER = 12
 """Bytes of an RTP header without extensions."""
@@ -291,12 +293,15 @@ class Peer:
             return
         self._observer = None
         for track in self._tracks.values():
-            track.close()
+            with _CLOSING:
+                track.close()
             self._context.attention.discard(track)
         for sink in self._sinks.values():
-            sink.follow(None)
+            with _CLOSING:
+                sink.follow(None)
         for carried in self._transports:
-            carried.close()
+            with _CLOSING:
+                carried.close()
         # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
         self._tracks, self._sinks, self._transports, self._carriers = {}, {}, [], {}
         self._context.forget(self)

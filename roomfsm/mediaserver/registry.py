@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from roomfsm.mediaserver.arguments import Arguments
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.errors import (
     FactoryNotFoundError,
     NewrefNotFoundError,
@@ -31,6 +32,8 @@ FACTORIES: Mapping[str, Callable[[Objects, Arguments], MediaObject]] = {
     "WebRtcEndpoint": WebRtcEndpoint,
 }
 """What `create` can make, by the type's name; `kurento.` may stand before it."""
+
+_RELEASE = Boundary("releasing one object")
 
 NEWREF = "newref:"
 """Before the number of a transaction's operation: the object that it created."""
@@ -125,28 +128,33 @@ class Objects:
         if released is self.manager:
             return
         for child in list(released.children):
-            self.release(child)
+            with _RELEASE:
+                self.release(child)
         for session_id in released.holders:
             if (session := self.sessions.get(session_id)) is not None:
                 session.objects.pop(released.id, None)
         released.holders.clear()
         released.subscriptions.clear()
-        released.dispose()
-        del self._by_id[released.id]
-        if released.parent is not None:
-            released.parent.children.remove(released)
-        self.manager.emit("ObjectDestroyed", objectId=released.id)
+        try:
+            released.dispose()
+        finally:
+            del self._by_id[released.id]
+            if released.parent is not None:
+                released.parent.children.remove(released)
+            self.manager.emit("ObjectDestroyed", objectId=released.id)
 
     def release_all(self, session: Session) -> None:
         """Release all that a session made or touched, whoever else holds it."""
         for held in list(session.objects.values()):
             if held.id in self._by_id:  # not released with its parent
-                self.release(held)
+                with _RELEASE:
+                    self.release(held)
 
     def end_session(self, session: Session) -> None:
         """Let go of all that a session holds and forget it."""
         for held in list(session.objects.values()):
-            self.unhold(session, held)
+            with _RELEASE:
+                self.unhold(session, held)
         self.manager.subscriptions.remove_session(session.id)
         self.sessions.remove(session)
 

@@ -18,6 +18,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import MediaKind
 from roomfsm.mediaserver.track import Attended, Outlet, Track
@@ -35,6 +36,10 @@ _KEPT_AUDIO = 64
 _KEPT_REPLAY = 5.0
 """Seconds for which a mirror may ask for parts of its replay again."""
 _KINDS = (MediaKind.AUDIO, MediaKind.VIDEO)
+
+
+_PACKET = Boundary("one packet from another worker")
+_TARGET = Boundary("handing over to one other worker")
 
 
 class _What(IntEnum):
@@ -84,7 +89,8 @@ class Links:
 
     def flush(self) -> None:
         for target in list(self._pending):
-            self._send(target)
+            with _TARGET:
+                self._send(target)
 
     def _send(self, target: int) -> None:
         datagram = b"".join(self._pending.pop(target))
@@ -133,7 +139,10 @@ class Links:
                 offset += _HEADER.size
                 payload = datagram[offset : offset + size]
                 offset += size
-                self._take(what, sender, source, _KINDS[kind], payload, now)
+                try:
+                    self._take(what, sender, source, _KINDS[kind], payload, now)
+                except Exception as error:  # noqa: BLE001 (see boundary.py)
+                    _PACKET.caught(error)
 
     def _take(self, what: int, sender: int, source: int, kind: MediaKind, payload: bytes, now: float) -> None:
         if what == _What.FEEDBACK:

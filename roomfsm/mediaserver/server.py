@@ -22,6 +22,7 @@ from wsproto.utilities import LocalProtocolError
 
 from roomfsm.hosts import answers_to
 from roomfsm.jsonrpc import FramingError
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.methods import Methods
 from roomfsm.mediaserver.registry import Objects
@@ -77,6 +78,10 @@ def _secrets_in(authorizations: list[str], target: str) -> list[str]:
             except (binascii.Error, UnicodeDecodeError):
                 continue
     return found
+
+
+_CLIENT = Boundary("one client's connection")
+_COLLECTOR = Boundary("a round of the collector")
 
 
 class ClientSocket:
@@ -163,7 +168,8 @@ class WebSocketServer:
     async def _collect_abandoned(self) -> None:
         while True:
             await trio.sleep(self._limits.collector_period)
-            self._objects.collect()
+            with _COLLECTOR:
+                self._objects.collect()
 
     async def _serve_client(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -179,6 +185,8 @@ class WebSocketServer:
             except* UnicodeError as group:
                 # wsproto decodes the Host header by IDNA, and lets out what that cannot read.
                 log.debug("a Host header that is no name", error=str(group.exceptions[0]))
+            except* Exception as group:  # noqa: BLE001 (see boundary.py)
+                _CLIENT.caught(group)
             finally:
                 self._sockets -= 1
 

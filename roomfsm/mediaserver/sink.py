@@ -3,6 +3,7 @@
 import struct
 from typing import Any, NamedTuple, Protocol
 
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.codec import Codec, matching_codec, mismatch
 from roomfsm.mediaserver.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.ice import Address
@@ -12,6 +13,7 @@ from roomfsm.mediaserver.ring import KeptPacket
 from roomfsm.mediaserver.rtp import payload_size
 from roomfsm.mediaserver.viewer_path import ViewerPath
 
+_VIEWER = Boundary("telling one viewer")
 _FIXED = struct.Struct("!BBHII")
 
 
@@ -157,12 +159,14 @@ class Sink:
             source.admit(self)
         if wanted is not None and self.codec is None and not self._mismatched:
             self._mismatched = True
-            self.viewer.codec_mismatched(mismatch(self.kind, wanted, self.codecs))
+            with _VIEWER:
+                self.viewer.codec_mismatched(mismatch(self.kind, wanted, self.codecs))
 
     def set_flowing(self, flowing: bool) -> None:
         if flowing != self.flowing:
             self.flowing = flowing
-            self.viewer.sending_changed(self.kind, flowing)
+            with _VIEWER:
+                self.viewer.sending_changed(self.kind, flowing)
 
     def joined(self, group: "Group", start: int, now: float) -> None:
         self.group = group

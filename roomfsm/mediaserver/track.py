@@ -14,6 +14,7 @@ from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.allowance import Allowance
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.catch_up import Replay, catch_up
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
@@ -61,6 +62,11 @@ _REPLAY_INTERVAL = 1.0
 """Seconds between two replays to one viewer of a silent source."""
 _KEPT_REPLAY = 5.0
 """Seconds for which a viewer may ask for parts of its replay again."""
+
+_PUBLISHER = Boundary("telling one publisher")
+_VIEWER = Boundary("a track and one of its viewers")
+_GROUP = Boundary("a track and viewers who get the same packets")
+_RELAY = Boundary("a track and its way to another worker")
 
 
 class Attended(Protocol):
@@ -196,7 +202,8 @@ class Track:
         settings = self._outlet.settings
         self._ring = PacketRing(settings.nack_ring if self._is_keyframe_start else settings.audio_ring)
         for sink in list(self.sinks):
-            sink.refresh()
+            with _VIEWER:
+                sink.refresh()
 
     def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted packet of the payload type of this track's retransmissions (RFC 4588).
@@ -263,12 +270,18 @@ class Track:
         pending = self._outlet.pending
         for group in self._groups.values():
             if newest or extended >= group.start:
+                try:
+                    rewritten = group.rewrite(extended, timestamp, now, packet, level)
+                except Exception as error:  # noqa: BLE001 (see boundary.py)
+                    _GROUP.caught(error)
+                    continue
                 if not group.pending:
                     pending.append(group)
-                group.pending.append(group.rewrite(extended, timestamp, now, packet, level))
+                group.pending.append(rewritten)
                 group.pending_octets += octets
         for relay in self.relays:
-            relay.packet(received)
+            with _RELAY:
+                relay.packet(received)
         return None
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
@@ -345,7 +358,8 @@ class Track:
     def _start_joining(self, extended: int, timestamp: int, now: float) -> None:
         joining, self._joining = self._joining, set()
         for sink in joining:
-            self._place(sink, extended, timestamp, now)
+            with _VIEWER:
+                self._place(sink, extended, timestamp, now)
 
     def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
         """Put a sink into the group that continues what it had, from this packet, of the time `now`, on."""
@@ -487,9 +501,12 @@ class Track:
                 replay = self._replays.get(sink)
                 if replay is not None and newest == replay.packets[-1].extended:
                     start += range(max(start[-1], newest - _MAX_END) + 1, newest + 1)
-                repairs = sink.viewer.path.repairs
-                budget -= self._repeat(sink, self._due(sink, start, now), now, keep=repairs.burst * _KEPT_AT_START)
-                times, due = times - 1, now + max(_START_REPEAT, sink.viewer.path.repeat_interval(now))
+                times, due = times - 1, now + _START_REPEAT
+                with _VIEWER:
+                    path = sink.viewer.path
+                    keep = path.repairs.burst * _KEPT_AT_START
+                    budget -= self._repeat(sink, self._due(sink, start, now), now, keep=keep)
+                    due = now + max(_START_REPEAT, path.repeat_interval(now))
             if times:
                 self._starting[sink] = times, due
             else:
@@ -603,7 +620,8 @@ class Track:
             return
         reception.sender_report(report, now)
         for relay in self.relays:
-            relay.sender_report(report)
+            with _RELAY:
+                relay.sender_report(report)
         for group in self._groups.values():
             self._tell_clock(report, group, group.sinks, now)
 
@@ -612,14 +630,17 @@ class Track:
         timestamp = report.rtp + self._timestamp_shift + group.timestamp_offset
         description = rtcp.source_description(group.ssrc, self._outlet.cname)
         for sink in sinks:
-            compound = rtcp.sender_report(
-                group.ssrc, replace(report, rtp=timestamp, packets=sink.packets, octets=sink.octets)
-            )
-            if sink.repair_packets:
-                repairs = replace(report, rtp=timestamp, packets=sink.repair_packets, octets=sink.repair_octets)
-                compound += rtcp.sender_report(self._outlet.repair_ssrc, repairs)
-            sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
-            sink.viewer.send_rtcp(self.kind, compound + description)
+            with _VIEWER:
+                compound = rtcp.sender_report(
+                    group.ssrc, replace(report, rtp=timestamp, packets=sink.packets, octets=sink.octets)
+                )
+                if sink.repair_packets:
+                    repairs = replace(
+                        report, rtp=timestamp, packets=sink.repair_packets, octets=sink.repair_octets
+                    )
+                    compound += rtcp.sender_report(self._outlet.repair_ssrc, repairs)
+                sink.viewer.path.report_sent(group.ssrc, report.ntp, now)
+                sink.viewer.send_rtcp(self.kind, compound + description)
 
     def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
         """The report block and, where negotiated, the REMB for the browser; None while it sends nothing."""
@@ -635,7 +656,11 @@ class Track:
 
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s."""
-        estimates = [bitrate for sink in self.sinks if sink.group and (bitrate := sink.bitrate(now)) is not None]
+        estimates: list[int] = []
+        for sink in self.sinks:
+            with _VIEWER:
+                if sink.group and (bitrate := sink.bitrate(now)) is not None:
+                    estimates.append(bitrate)
         estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
         return self._remb_target.bitrate(estimates, self._outlet.settings, self._publisher.receive_limits)
 
@@ -652,10 +677,12 @@ class Track:
         if (self._joining or self._joining_relays) and (found := self._replay(now)) is not None:
             joining, self._joining = self._joining, set()
             for sink in joining:
-                self._start_with(sink, found)
+                with _VIEWER:
+                    self._start_with(sink, found)
             relays, self._joining_relays = self._joining_relays, []
             for relay in relays:
-                self._start_relay_with(relay, found)
+                with _RELAY:
+                    self._start_relay_with(relay, found)
         timeout = self._outlet.settings.flow_timeout
         if self.flowing and now - reception.last_time >= timeout:
             self._set_flowing(False)
@@ -666,7 +693,8 @@ class Track:
 
     def _set_flowing(self, flowing: bool) -> None:
         self.flowing = flowing
-        self._publisher.receiving_changed(self.kind, flowing)
+        with _PUBLISHER:
+            self._publisher.receiving_changed(self.kind, flowing)
         if flowing and self.keyframes.wanted:
             self._outlet.attention.add(self)
         for group in list(self._groups.values()):
@@ -676,7 +704,8 @@ class Track:
     def close(self) -> None:
         """Let all sinks go; they keep what the next source needs."""
         for sink in list(self.sinks):
-            sink.follow(None)
+            with _VIEWER:
+                sink.follow(None)
 
     def stats(self) -> ReceivingStats | None:
         reception = self.reception

@@ -6,7 +6,7 @@ import itertools
 import socket
 import struct
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import ifaddr
@@ -15,6 +15,7 @@ if sys.platform == "linux":
     import fcntl
 
 from roomfsm.mediaserver import srtp
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.ice import Address
 from roomfsm.mediaserver.media import EngineSettings
 
@@ -28,6 +29,8 @@ _MAX_BURST = 65000
 """Bytes of one GSO send, below what an IP packet holds."""
 _DUAL_STACK = "::"
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
+
+_DESTINATION = Boundary("sending to one browser")
 
 
 class Destination(Protocol):
@@ -134,8 +137,19 @@ class BurstSender:
         self.packets_sent = 0
         self.packets_dropped = 0
 
-    def send(self, burst: Burst, destinations: Collection[Destination]) -> None:
+    def send(self, burst: Burst, destinations: Iterable[Destination]) -> None:
         """Send a burst to each destination."""
+        rest = iter(destinations)
+        # Who comes after one at whom it failed is served all the same.
+        while True:
+            try:
+                self._send(burst, rest)
+            except Exception as error:  # noqa: BLE001 (see boundary.py)
+                _DESTINATION.caught(error)
+            else:
+                return
+
+    def _send(self, burst: Burst, destinations: Iterator[Destination]) -> None:
         runs = burst.runs
         protect, copy, memory, length = srtp.protect, srtp.copy, self._buffer.memory, self._buffer.length
         sendto = self._socket.sendto

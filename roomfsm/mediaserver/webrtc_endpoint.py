@@ -181,8 +181,10 @@ class WebRtcEndpoint(MediaElement):
             setattr(self.peer, attribute, default)
 
     def dispose(self) -> None:
-        super().dispose()
-        self.peer.close()
+        try:
+            super().dispose()
+        finally:
+            self.peer.close()
 
     def feed(self, kind: MediaType, origin: MediaElement | None) -> None:
         if kind is MediaType.DATA:

@@ -16,8 +16,9 @@ import msgspec
 import trio
 
 from roomfsm.mediaserver import memory
+from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.engine import Engine, open_engine
-from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind, WorkerDied
+from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, MediaKind, PeerStats, WorkerDied
 from roomfsm.mediaserver.peer import Peer
 from roomfsm.mediaserver.relay import Links, Mirror, Relay
 from roomfsm.mediaserver.track import Track
@@ -28,6 +29,7 @@ from roomfsm.mediaserver.worker_messages import (
     CloseMirror,
     ClosePeer,
     CloseRelay,
+    Fault,
     Follow,
     MirrorOpened,
     NegotiateMirror,
@@ -44,6 +46,8 @@ from roomfsm.mediaserver.worker_messages import (
 )
 
 _STATISTICS_INTERVAL = 1.0
+_COMMAND = Boundary("one command of the main process")
+_STATISTICS = Boundary("one peer's statistics")
 
 
 class _Observer:
@@ -142,13 +146,17 @@ class Worker:
         """Send the peers' statistics, for ever."""
         while True:
             await trio.sleep(_STATISTICS_INTERVAL)
-            stats = {number: peer.stats() for number, peer in self._peers.items()}
-            self._channel.send(
-                Statistics(
-                    {number: one for number, one in stats.items() if one.remote_address is not None},
-                    self._engine.latency,
-                )
-            )
+            self._channel.send(Statistics(self._statistics(), self._engine.latency))
+
+    def _statistics(self) -> dict[int, PeerStats]:
+        """Of the peers that are connected."""
+        connected = {}
+        for number, peer in self._peers.items():
+            with _STATISTICS:
+                stats = peer.stats()
+                if stats.remote_address is not None:
+                    connected[number] = stats
+        return connected
 
 
 async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineSettings) -> None:
@@ -162,6 +170,7 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
             return
         links = stack.enter_context(closing(Links(folder, index, engine.attention)))
         engine.end_turn = links.flush
+        Boundary.tell = staticmethod(lambda *fault: channel.send(Fault(*fault)))
         worker = Worker(engine, links, channel)
         fingerprint = engine.identity.fingerprint
         memory.settle_start_up()
@@ -177,7 +186,8 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
             nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
             async with aclosing(channel.read()) as commands:
                 async for command in commands:
-                    worker.execute(command)
+                    with _COMMAND:
+                        worker.execute(command)
                     engine.end_turn()
             nursery.cancel_scope.cancel()
 

@@ -145,6 +145,14 @@ class Statistics(Report, frozen=True):
     latency: float
 
 
+class Fault(Report, frozen=True):
+    """An unexpected exception: what it was the end of, how often that has happened, and the traceback."""
+
+    what: str
+    times: int
+    cause: str
+
+
 type AnyCommand = (
     OpenPeer
     | Start
@@ -159,4 +167,4 @@ type AnyCommand = (
     | OpenRelay
     | CloseRelay
 )
-type AnyReport = WorkerReady | WorkerFailed | Observed | MirrorOpened | Statistics
+type AnyReport = WorkerReady | WorkerFailed | Observed | MirrorOpened | Statistics | Fault

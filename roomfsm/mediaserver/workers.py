@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from roomfsm.mediaserver.answer import AcceptedTransport
+from roomfsm.mediaserver.boundary import Boundary, log_fault
 from roomfsm.mediaserver.dtls import DtlsIdentity
 from roomfsm.mediaserver.ice import Address, Credentials
 from roomfsm.mediaserver.media import (
@@ -50,6 +51,7 @@ from roomfsm.mediaserver.worker_messages import (
     ClosePeer,
     CloseRelay,
     Command,
+    Fault,
     Follow,
     MirrorOpened,
     NegotiateMirror,
@@ -66,6 +68,9 @@ from roomfsm.mediaserver.worker_messages import (
 )
 from roomfsm.supervise import ChildStartError, Patience, Supervised
 
+_REPORT = Boundary("one report of a worker")
+_DEATH = Boundary("telling one peer that its worker died")
+_CLOSING = Boundary("closing one peer")
 _PATIENCE = Patience(stop_timeout=2.0)
 """A worker has 2 s to say goodbye to its peers, and says something each second."""
 
@@ -320,8 +325,11 @@ class _Worker(Supervised):
                 nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
                 async with aclosing(channel.read()) as reports:
                     async for report in reports:
+                        if isinstance(report, WorkerFailed):
+                            raise ChildStartError(report.error)
                         self.heard()
-                        self._take(report, channel)
+                        with _REPORT:
+                            self._take(report, channel)
                 nursery.cancel_scope.cancel()
 
     def _take(self, report: AnyReport, channel: Channel[AnyReport]) -> None:
@@ -331,13 +339,13 @@ class _Worker(Supervised):
                 self.context = _Context(self._settings, report)
                 self._channel = channel
                 self.ready(port=report.port)
-            case WorkerFailed(error):
-                raise ChildStartError(error)
             case Observed():
                 if (peer := self.peers.get(report.peer)) is not None:
                     peer.observed(report)
             case MirrorOpened(source, kind, opening):
                 self._workers.mirror_opened(self, source, kind, opening)
+            case Fault(what, times, cause):
+                log_fault(f"{what} (worker {self.index})", times, cause)
             case Statistics(peers, latency):
                 self.latency = latency
                 for number, stats in peers.items():
@@ -489,13 +497,16 @@ class Workers:
         for peer in peers:
             peer.worker = None
         for peer in peers:
-            self._detach(peer)
-            peer.died(error)
+            with _DEATH:
+                self._detach(peer)
+            with _DEATH:
+                peer.died(error)
 
     def close(self) -> None:
         for worker in self.workers:
             for peer in list(worker.peers.values()):
-                peer.close()
+                with _CLOSING:
+                    peer.close()
 
 
 @asynccontextmanager
