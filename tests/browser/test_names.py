@@ -1,0 +1,46 @@
+"""Given names as people type them, the page takes what the server takes, and marks names that look the same."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.test_broadcast import photograph
+
+
+def test_a_room_is_made_of_what_somebody_types(open_page: OpenPage) -> None:
+    page = open_page("/", "Ada")
+    page.get_by_test_id("lobby-room-input").fill("  Weekly standup ")
+    page.get_by_test_id("lobby-enter").click()
+    expect(page.get_by_test_id("room-title")).to_have_text("Weekly-standup")
+    assert page.url.endswith("/r/Weekly-standup")
+
+
+def test_a_room_of_another_script_and_another_spelling_of_it_are_one_room(open_page: OpenPage) -> None:
+    ada = open_page("/r/हिन्दी-É", "Ada")
+    bob = open_page("/r/हिन्दी-e\u0301", "Bob")
+    expect(bob.get_by_test_id("room-title")).to_have_text("हिन्दी-É")
+    for page in (ada, bob):
+        expect(page.get_by_test_id("roster-entry")).to_have_count(2)
+
+
+def test_a_name_that_nobody_could_see_is_refused_in_the_lobby(open_page: OpenPage) -> None:
+    page = open_page("/")
+    page.get_by_test_id("lobby-name-input").fill("\u3164")
+    page.get_by_test_id("lobby-room-input").fill("blue")
+    page.get_by_test_id("lobby-enter").click()
+    expect(page.get_by_test_id("lobby-fault")).to_contain_text("A name cannot contain")
+    expect(page.get_by_test_id("lobby-name-input")).to_be_focused()
+
+
+def test_a_name_that_looks_like_that_of_somebody_present_is_marked(open_page: OpenPage) -> None:
+    ada = open_page("/r/names", "Ada")
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(1)
+    other = open_page("/r/names", "Аdа", PHONE)  # Cyrillic
+    expect(ada.get_by_test_id("roster-entry").filter(has_text="Аdа").get_by_test_id("lookalike")).to_be_visible()
+    expect(ada.get_by_test_id("lookalike")).to_have_count(1)
+    other.get_by_test_id("chat-input").fill("It is me!")
+    other.get_by_test_id("chat-input").press("Enter")
+    expect(ada.get_by_test_id("chat-line").get_by_test_id("lookalike")).to_be_visible()
+    photograph(ada, "same-name")
+    other.close()
