@@ -31,7 +31,12 @@ export class Peer {
   /** @returns {Promise<string>} the offer for the transceivers that are there */
   async offer() {
     for (const transceiver of this.pc.getTransceivers()) preferCodecs(transceiver);
-    await this.pc.setLocalDescription();
+    try {
+      const { sdp } = await this.pc.createOffer();
+      await this.pc.setLocalDescription({ type: 'offer', sdp: withAudioRepair(sdp ?? '') });
+    } catch {
+      await this.pc.setLocalDescription(); // A browser that takes only its own words.
+    }
     return this.pc.localDescription?.sdp ?? '';
   }
 
@@ -74,6 +79,17 @@ export class Peer {
       .addIceCandidate({ candidate, sdpMid, sdpMLineIndex })
       .catch((error) => console.debug('candidate not used', candidate, error));
   }
+}
+
+/**
+ * An offer whose audio can be sent again when it is lost (RFC 4585). Browsers can do that, and do not offer it by
+ * themselves.
+ * @param {string} sdp
+ */
+export function withAudioRepair(sdp) {
+  return sdp.replace(/^a=rtpmap:(\d+) opus\/.*$/gim, (line, type) =>
+    sdp.includes(`a=rtcp-fb:${type} nack\r\n`) ? line : `${line}\r\na=rtcp-fb:${type} nack`,
+  );
 }
 
 /** @param {RTCRtpTransceiver} transceiver */

@@ -20,7 +20,7 @@ from roomfsm.mediaserver.media import MediaKind, SdpError
 
 TRANSPORT_CC_FEEDBACK = "transport-cc"
 FEEDBACK = {
-    MediaKind.AUDIO: (TRANSPORT_CC_FEEDBACK,),
+    MediaKind.AUDIO: ("nack", TRANSPORT_CC_FEEDBACK),
     MediaKind.VIDEO: ("nack", "nack pli", "ccm fir", "goog-remb", TRANSPORT_CC_FEEDBACK),
 }
 """The rtcp-fb values (RFC 4585 section 4.2) that the engine serves."""

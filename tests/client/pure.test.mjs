@@ -8,6 +8,7 @@ import { Flow, receivedSoFar } from '../../client/flow.js';
 import { cannotBeARoom, isPage, roomOfPath, roomPath } from '../../client/names.js';
 import { askDisplayName, askRoomName } from '../../client/naming.js';
 import { splitLinks } from '../../client/links.js';
+import { withAudioRepair } from '../../client/peer.js';
 import { ProtocolError } from '../../client/protocol.js';
 import { explain } from '../../client/words.js';
 
@@ -116,4 +117,11 @@ test('of a failure at the media server a person reads the reason', () => {
   assert.equal(explain(failed), `The media server could not do this. (${detail})`);
   const full = new ProtocolError({ type: 'error', code: 'room_full', detail: 'the room is full' });
   assert.ok(!explain(full).includes('('));
+});
+
+test('audio is offered with retransmission, once', () => {
+  const lines = (...feedback) =>
+    ['a=rtpmap:111 opus/48000/2', ...feedback, 'a=rtpmap:63 red/48000/2', 'a=rtpmap:96 VP8/90000', ''].join('\r\n');
+  assert.equal(withAudioRepair(lines()), lines('a=rtcp-fb:111 nack'));
+  assert.equal(withAudioRepair(withAudioRepair(lines())), lines('a=rtcp-fb:111 nack'));
 });

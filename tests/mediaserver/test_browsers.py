@@ -159,6 +159,26 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
     in_private_network(body)
 
 
+def test_audio_that_is_lost_on_its_way_is_repaired() -> None:
+    available("chromium")
+    loss = 0.1
+
+    async def body() -> None:
+        async with open_stage(Path(loss=loss, delay=0.02), "chromium") as stage:
+            _, source = await stage.join("chromium", "publish('VP8')")
+            page, peer = await stage.join("chromium", "view()", source)
+            await received(page, "it.framesDecoded > 0")
+            before = await page.run("heard()")
+            await trio.sleep(WATCHED)
+            after = await page.run("heard()")
+            lost, came = (after[name] - before.get(name, 0) for name in ("packetsLost", "packetsReceived"))
+            # Each packet was lost with this probability on the way to the server, and again on the way from there.
+            assert lost / (lost + came) < loss / 2, f"{after}, {peer.stats().sending[MediaKind.AUDIO]}"
+            assert peer.stats().sending[MediaKind.AUDIO].retransmitted > 0
+
+    in_private_network(body)
+
+
 def test_newer_codecs_pass_too() -> None:
     viewers = available(*BROWSERS)
 

@@ -5,11 +5,13 @@ from contextlib import AsyncExitStack
 import trio
 import trio.testing
 
-from roomfsm.conformance.peer import VIDEO_SSRC
-from roomfsm.conformance.sdp import VP8_TYPE
+from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
+from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.engine import MediaKind
+from roomfsm.mediaserver.extensions import AUDIO_LEVEL
 from tests.mediaserver.peer import (
+    OPUS,
     VP8_DELTA,
     VP8_KEYFRAME,
     VP8_RTX_TYPE,
@@ -288,3 +290,40 @@ async def test_a_viewer_that_asks_for_keyframes_all_the_time_gets_few_and_only_o
         assert await ask(viewer, rtcp.fir(1, ours, 8))
         assert not await ask(viewer, rtcp.pli(1, ours)), "its allowance is used up"
         assert await ask(other, rtcp.pli(1, ours)), "which is no other viewer's affair"
+
+
+async def test_audio_is_repeated_from_a_small_ring_byte_for_byte_and_asked_of_the_publisher() -> None:
+    """With its audio level, which is in the packet that SRTP has protected under this number."""
+    leveled = {"audio": {AUDIO_LEVEL: 5}}
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", extensions=leveled, audio=[OPUS_TYPE]) as publisher,
+        join(engine, "recvonly", publisher.peer, extensions=leveled) as viewer,
+    ):
+        client = publisher.client
+
+        def send(lose: bool = False) -> int:
+            return client.send_rtp(OPUS, ssrc=AUDIO_SSRC, extension=b"\xbe\xde\0\1\x50\x9b\0\0", lose=lose)
+
+        send()
+        await viewer.client.receive_rtp()
+        datagrams: list[bytes] = []
+
+        def lose(datagram: bytes) -> bool:
+            datagrams.extend([datagram] * is_rtp(datagram))
+            return is_rtp(datagram)
+
+        viewer.client.lose = lose
+        lost = send()
+        while not datagrams:
+            await trio.lowlevel.checkpoint()
+        viewer.client.lose = lambda _: False
+        viewer.client.send_rtcp(rtcp.nack(1, engine.ssrcs[MediaKind.AUDIO], [lost]))
+        again: list[bytes] = []
+        viewer.client.tap = again.append
+        while not (found := [datagram for datagram in again if is_rtp(datagram)]):
+            await trio.lowlevel.checkpoint()
+        assert found == datagrams
+        sent = viewer.peer.stats().sending[MediaKind.AUDIO]
+        assert (sent.nacks, sent.retransmitted, sent.packets) == (1, 1, 3)
+        assert "a=rtcp-fb:111 nack\r\n" not in str(publisher.peer.local_description), "it was not offered"

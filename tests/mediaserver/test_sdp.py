@@ -352,3 +352,11 @@ def test_a_payload_type_said_twice_is_one() -> None:
     text = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF " + "96 " * 5000 + "\na=rtpmap:96 VP8/90000\n"
     assert len(parse_offer(text).sections[0].codecs) == 1
     assert parse_offer(text).sections[0].formats == ("96",)
+
+
+def test_audio_is_repaired_where_the_browser_offers_it() -> None:
+    text = offer("chromium_viewer")
+    repaired = text.replace("a=rtcp-fb:111 transport-cc", "a=rtcp-fb:111 transport-cc\na=rtcp-fb:111 nack")
+    assert repaired != text
+    for offered, agreed in ((text, False), (repaired, True)):
+        assert ("a=rtcp-fb:111 nack" in section(answer(offered), "audio")) is agreed
