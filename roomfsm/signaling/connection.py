@@ -7,19 +7,17 @@ from contextlib import suppress
 
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import ConnectionClosed
 
-from roomfsm.protocol import SUBPROTOCOL
+from roomfsm.door.tally import Tally
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.signaling.browser_websocket import BrowserWebsocket, MessageOverrun
 from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
 from roomfsm.signaling.settings import SignalingSettings
 
 _log = structlog.get_logger()
-
-_QUEUED_MESSAGES = 16
-"""Messages read ahead of the session; with more unread, TCP holds the sender back."""
 
 _NO_STATUS = 1005
 _GOODBYES = frozenset({int(CloseCode.NORMAL), int(CloseCode.GOING_AWAY), _NO_STATUS})
@@ -32,7 +30,7 @@ _EXPELLED = frozenset({CloseCode.UNSUPPORTED_DATA, CloseCode.POLICY_VIOLATION})
 class Connection:
     """An open websocket. `send` and `close_soon` never wait."""
 
-    def __init__(self, websocket: WebSocketConnection, stream: FrameStream, settings: SignalingSettings) -> None:
+    def __init__(self, websocket: BrowserWebsocket, stream: FrameStream, settings: SignalingSettings) -> None:
         self._websocket = websocket
         self._stream = stream
         self._settings = settings
@@ -83,8 +81,11 @@ class Connection:
         budget, refilled = float(self._settings.message_burst), trio.current_time()
         while True:
             try:
-                message = await self._websocket.get_message()
+                message = await self._websocket.next_message()
             except ConnectionClosed:
+                return
+            except MessageOverrun as overrun:
+                self.close_soon(overrun.code)
                 return
             if self._close.is_set():
                 return
@@ -128,24 +129,28 @@ class Connection:
 
 
 async def serve_websocket(
-    stream: FrameStream, settings: SignalingSettings, on_open: Callable[[Connection], Awaitable[None]]
+    stream: FrameStream,
+    settings: SignalingSettings,
+    messages: Tally,
+    client: str,
+    on_open: Callable[[Connection], Awaitable[None]],
 ) -> None:
-    """Answer the handshake that `stream` begins with, and hand the open connection to `on_open`."""
+    """Answer the handshake that `stream` begins with, and hand the open connection to `on_open`.
+
+    `messages` counts the bytes of messages under way, by the address of the `client`.
+    """
+    websocket = BrowserWebsocket(stream, settings, messages, client)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.pump)
         try:
-            websocket = None
+            accepted = False
             with trio.move_on_after(settings.close_timeout), suppress(ConnectionClosed):
-                request = await wrap_server_stream(
-                    nursery,
-                    stream,
-                    message_queue_size=_QUEUED_MESSAGES,
-                    max_message_size=settings.max_message_bytes,
-                )
-                websocket = await request.accept(subprotocol=SUBPROTOCOL)
-            if websocket is not None:
+                await websocket.accept(nursery)
+                accepted = True
+            if accepted:
                 await on_open(Connection(websocket, stream, settings))
         finally:
+            websocket.release()
             with trio.move_on_after(settings.close_timeout, shield=True):
                 await stream.aclose()
                 await stream.linger()

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from roomfsm.door.conversation import Transport, Upgrade
+from roomfsm.door.tally import Tally
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
@@ -35,6 +36,7 @@ class Registry:
         self._serving: dict[Connection, Session] = {}
         self._idle = trio.Event()
         self._closing = False
+        self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
 
     def __len__(self) -> int:
         return len(set(self._by_token.values()))
@@ -52,7 +54,7 @@ class Registry:
             outbox_messages=self.settings.outbox_messages,
             outbox_bytes=self.settings.outbox_bytes,
         )
-        await serve_websocket(stream, self.settings, self._serve_open)
+        await serve_websocket(stream, self.settings, self._messages, upgrade.client, self._serve_open)
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token may resume."""

@@ -32,6 +32,18 @@ class SignalingSettings:
     )
     max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
     max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
+    max_message_fragments: int = field(
+        default=1024, metadata={"help": "parts that a message may come in: websocket fragments, and reads of them"}
+    )
+    message_timeout: float = field(
+        default=30.0, metadata={"help": "seconds that a message may take from its first fragment to its last"}
+    )
+    max_messages_bytes: int = field(
+        default=134_217_728, metadata={"help": "bytes of messages from all browsers, read and not handled yet"}
+    )
+    max_messages_bytes_per_address: int = field(
+        default=33_554_432, metadata={"help": "the same, from one address (IPv6: from one /64 network)"}
+    )
     message_rate: float = field(
         default=100.0, metadata={"help": "messages a second that a browser may send, on average"}
     )

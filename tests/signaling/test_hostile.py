@@ -117,6 +117,72 @@ async def test_a_frame_that_breaks_the_websocket_is_told_why(
         assert code.to_bytes(2) in reply.rpartition(b"\x88")[2]
 
 
+def fragments(count: int, payload: bytes = b"", *, last: bytes | None = None) -> bytes:
+    """A text message in `count` fragments, and `last` as its end if there is to be one."""
+    parts = [masked(1, payload), *[masked(0, payload)] * (count - 1)]
+    # The first bit of a frame says that it is the last (RFC 6455 section 5.2).
+    unfinished = b"".join(bytes([part[0] & 0x7F]) + part[1:] for part in parts)
+    return unfinished + (b"" if last is None else masked(0, last))
+
+
+async def close_code_after(server: Served, *sent: bytes, alive: bool = False) -> int:
+    """The code that the websocket is closed with after these bytes; `alive`: pings go on meanwhile."""
+    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        await stream.send_all(head())
+        reply = b""
+        while b'"welcome"' not in reply:
+            reply += await stream.receive_some(65536)
+        async with trio.open_nursery() as nursery:
+
+            async def live() -> None:
+                with suppress(trio.BrokenResourceError):
+                    while alive:
+                        await stream.send_all(masked(9, b"I am here"))
+                        await trio.sleep(0.05)
+
+            reply = b""
+            with trio.fail_after(20), suppress(trio.BrokenResourceError):
+                for part in sent:
+                    await stream.send_all(part)
+                nursery.start_soon(live)
+                while b"\x88" not in reply and (data := await stream.receive_some(65536)):
+                    reply += data
+            nursery.cancel_scope.cancel()
+    return int.from_bytes(reply.partition(b"\x88")[2][1:3])
+
+
+@pytest.mark.parametrize("payload", [b"", b"[", b"\xc3"])
+async def test_a_message_that_never_ends_is_ended(media_server: str, payload: bytes) -> None:
+    async with bystander(media_server, message_timeout=0.3) as (server, _):
+        code = await close_code_after(server, fragments(20, payload), alive=True)
+        assert code == (CloseCode.INVALID_PAYLOAD if payload == b"\xc3" else CloseCode.MESSAGE_TOO_BIG)
+
+
+async def test_a_message_in_fragments_is_one_message_up_to_the_bound(media_server: str) -> None:
+    async with bystander(media_server, max_message_fragments=10) as (server, _):
+        ping = b'{"type":"ping","ref":1}'
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(head())
+            reply = await stream.receive_some(65536)
+            await stream.send_all(fragments(9, last=ping) + fragments(9, last=ping))
+            with trio.fail_after(20):
+                while reply.count(b'"pong"') < 2:
+                    data = await stream.receive_some(65536)
+                    assert data, reply
+                    reply += data
+        assert await close_code_after(server, fragments(10, last=ping)) == CloseCode.MESSAGE_TOO_BIG
+
+
+async def test_messages_under_way_have_a_bound_in_all_and_for_an_address(media_server: str) -> None:
+    for bounds in ({"max_messages_bytes": 1000}, {"max_messages_bytes_per_address": 1000}):
+        async with bystander(media_server, **bounds) as (server, _), open_client(server.url) as other:
+            assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
+            # What was held is given back, or this one and the bystander would be next.
+            for _ in range(3):
+                assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
+            assert (await other.ask("ping"))["type"] == "pong"
+
+
 async def test_an_oversized_message_while_we_close_is_dropped(media_server: str) -> None:
     async with bystander(media_server, max_message_bytes=1000) as (server, _):
         # A binary message, which is answered by a close, and then too much.
