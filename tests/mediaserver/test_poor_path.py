@@ -1,0 +1,38 @@
+"""Viewers behind poor paths, on virtual time: what they are sent, see and hear, and what that costs others."""
+
+import pytest
+
+from tests.mediaserver.virtual_path import Stage, Viewer
+
+STREAM = 490_000
+OUTAGE = 0.4
+WINDOW = 3.0
+
+
+def busiest(viewer: Viewer, begin: float, end: float, window: float = WINDOW) -> float:
+    """The most bytes sent to a viewer in any such window, as a multiple of the stream's in the same."""
+    starts = [begin + index / 4 for index in range(int((end - begin - window) * 4) + 1)]
+    return max(viewer.down.bytes_between(start, start + window) for start in starts) / (STREAM / 8 * window)
+
+
+@pytest.mark.parametrize("rate", [600_000, 300_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_viewer_behind_a_poor_path_is_not_flooded_and_costs_the_others_nothing(rate: int, seed: int) -> None:
+    stage = Stage(seed=seed, bitrate=STREAM)
+    good = [stage.view() for _ in range(10)]
+    stage.world.run(1.0)
+    poor = stage.view({"rate": rate, "queue": 0.3})
+    stage.world.run(9.0)
+    begin = stage.world.time
+    poor.down.outage(begin, OUTAGE)
+    stage.world.run(20.0)
+    end = stage.world.time
+    assert busiest(poor, begin, end) < 1.5
+    if rate > STREAM:
+        assert poor.longest_freeze(begin, end) < 2.0
+        assert poor.frames_between(end - 10, end) >= 0.95 * 10 * 15
+        assert poor.concealed(begin + 3, end) < 0.05
+    for viewer in good:
+        assert viewer.longest_freeze(2.0, end) < 0.3
+        assert viewer.concealed(2.0, end - 1) == 0.0
+    assert stage.source.keyframes <= 3 + 30 / 5
