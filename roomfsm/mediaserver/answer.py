@@ -158,7 +158,8 @@ def _refusal(offer: Offer, section: MediaSection, accepted: Sequence[AcceptedMed
     if section.bundle_only and section.port == "0" and not bundle:
         return "it is bundle-only and in no BUNDLE group"
     # Bundled media are always multiplexed, and a bundle-only m-line need not say so (RFC 9143 section 9.3).
-    if not section.rtcp_mux and not any(one.rtcp_mux for one in offer.sections if one.mid in bundle):
+    muxed = section.rtcp_mux or (section.bundle_only and bundle)
+    if not muxed and not any(one.rtcp_mux for one in offer.sections if one.mid in bundle):
         return "it has no a=rtcp-mux, and RTCP has no port of its own here"
     if any(media.kind is section.kind for media in accepted):
         return f"one m-line of {section.media} is served already"
@@ -218,7 +219,7 @@ def _tagged(offer: Offer, mids: Sequence[str], group: Sequence[AcceptedMedia]) -
 
 
 def _describes_transport(section: MediaSection) -> bool:
-    return bool(section.ufrag and section.password and section.fingerprints)
+    return bool(section.ufrag and section.password and (section.fingerprints or section.fingerprint_faults))
 
 
 def _check_transport(section: MediaSection) -> None:
