@@ -224,7 +224,7 @@ ANSWER: str = next(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_no_damage_to_an_answer_breaks_the_reader(data: st.DataObject) -> None:
     offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})

@@ -316,7 +316,7 @@ def test_directions_are_the_other_sides_reversed() -> None:
     assert not Direction.INACTIVE.reversed().sends
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
     lines = offer(data.draw(st.sampled_from(["chromium_publisher", "firefox_publisher"]))).split("\n")
