@@ -1,5 +1,6 @@
 // The page's start: which address shows what, going from one to another without a reload.
 
+import { BASE } from './base.js';
 import { LobbyView } from './lobby-view.js';
 import { cannotBeARoom, isPage, roomOfPath, roomPath } from './names.js';
 import { find } from './dom.js';
@@ -13,7 +14,7 @@ import { rememberedName } from './settings.js';
 
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
-const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
+const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${BASE}/ws`);
 const room = new Room(connection);
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 const navigation = new Navigation({
@@ -22,13 +23,18 @@ const navigation = new Navigation({
   ask: () => guard.ask(),
 });
 
+// Opened at the server itself, past the proxy: the addresses of rooms are those that others can open, too.
+if (location.pathname !== BASE && !location.pathname.startsWith(`${BASE}/`)) {
+  history.replaceState(history.state, '', BASE + location.pathname + location.search + location.hash);
+}
+
 /** @type {LobbyView | RoomView | null} */
 let view = null;
 
 /** Show what the address names. */
 function route() {
   const found = isPage(location.pathname);
-  if (!found) navigation.replace('/');
+  if (!found) navigation.replace(`${BASE}/`);
   const name = roomOfPath(location.pathname);
   if (name === null) {
     if (room.status !== 'outside') room.leave();
@@ -40,7 +46,7 @@ function route() {
   document.title = `${name} · roomfsm`;
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, { leave: () => void navigation.goTo('/'), again: route }));
+    show(new RoomView(room, { leave: () => void navigation.goTo(`${BASE}/`), again: route }));
   }
 }
 
@@ -66,7 +72,7 @@ room.on('entered', ({ name }) => {
 
 // The address names what can be no room: the lobby has a field for a better one.
 room.on('misnamed', ({ name, fault }) => {
-  navigation.replace('/');
+  navigation.replace(`${BASE}/`);
   route();
   notices.show({ text: cannotBeARoom(name, fault), kind: 'error', topic: 'address' });
 });

@@ -1,5 +1,7 @@
 // Small helpers for the views: templates, typed look-up, icons, and lists updated in place.
 
+import { BASE } from './base.js';
+
 /**
  * A copy of a template's one element.
  * @param {string} id
@@ -82,7 +84,7 @@ export function icon(name, label) {
  * @param {string} name
  */
 export function setIcon(root, name) {
-  root.querySelector('use')?.setAttribute('href', `/client/icons.svg#${name}`);
+  root.querySelector('use')?.setAttribute('href', `${BASE}/client/icons.svg#${name}`);
 }
 
 /**

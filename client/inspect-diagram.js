@@ -1,5 +1,6 @@
 // A machine's diagram, live: present states lit, visits and time in the states, counts on the arrows.
 
+import { BASE } from './base.js';
 import { element } from './dom.js';
 import { duration } from './inspect-words.js';
 
@@ -59,7 +60,7 @@ export class Diagram {
 
   /** @param {MachineName} machine */
   async #load(machine) {
-    const response = await fetch(`/inspect/assets/${machine}.svg`);
+    const response = await fetch(`${BASE}/inspect/assets/${machine}.svg`);
     const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;
     if (!response.ok || !(svg instanceof SVGSVGElement)) {
       this.root.textContent = 'The diagram cannot be had.';

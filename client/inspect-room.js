@@ -1,5 +1,6 @@
 // One room: its machines' diagrams, its people, streams and views, and its journal, kept up to date.
 
+import { BASE } from './base.js';
 import { element, find, fromTemplate, part, setText, updateList } from './dom.js';
 import { Diagram } from './inspect-diagram.js';
 import { follow } from './inspect-feed.js';
@@ -37,13 +38,13 @@ export class RoomInspector {
     const [path, state] = [encodeURIComponent(name), part(this.root, 'feed-state')];
     setText(part(this.root, 'name'), name);
     part(this.root, 'enter').setAttribute('href', roomPath(name));
-    part(this.root, 'download').setAttribute('href', `/inspect/api/rooms/${path}/journal`);
+    part(this.root, 'download').setAttribute('href', `${BASE}/inspect/api/rooms/${path}/journal`);
     this.#journal = new Journal(this.root, (who) => this.#names.get(who) ?? who);
     this.#tabs = part(this.root, 'tabs');
     this.#makeTabs();
     this.#choose('room');
     follow(
-      `/inspect/api/rooms/${path}/feed`,
+      `${BASE}/inspect/api/rooms/${path}/feed`,
       /** @param {Update} update */ (update) => this.#show(update),
       (words) => setText(state, words),
     );

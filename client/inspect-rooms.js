@@ -1,5 +1,6 @@
 // All rooms in a table, kept up to date.
 
+import { BASE } from './base.js';
 import { element, fromTemplate, part, setText, updateList } from './dom.js';
 import { follow } from './inspect-feed.js';
 import { duration, size } from './inspect-words.js';
@@ -17,7 +18,7 @@ export class RoomsInspector {
     const none = part(this.root, 'none');
     const state = part(this.root, 'feed-state');
     follow(
-      '/inspect/api/feed',
+      `${BASE}/inspect/api/feed`,
       /** @param {Glance[]} rooms */ (rooms) => {
         this.#rooms = rooms;
         this.#toldAt = performance.now();
@@ -64,7 +65,7 @@ const LABELS = ['State', 'People', 'Streams', 'Views', 'Media server', 'Age', 'I
 /** @param {string} name */
 function row(name) {
   const link = element('a', { text: name, testid: 'room-row' });
-  link.setAttribute('href', `/inspect/${encodeURIComponent(name)}`);
+  link.setAttribute('href', `${BASE}/inspect/${encodeURIComponent(name)}`);
   const head = element('th', {}, link);
   head.setAttribute('scope', 'row');
   const cells = LABELS.map((label, index) => {

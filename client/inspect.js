@@ -1,5 +1,6 @@
 // The inspector's start: which address shows what.
 
+import { BASE } from './base.js';
 import { find, fromTemplate, part, setText } from './dom.js';
 import { RoomInspector } from './inspect-room.js';
 import { RoomsInspector } from './inspect-rooms.js';
@@ -7,7 +8,7 @@ import { cannotBeARoom, roomOfPath } from './names.js';
 import { askRoomName } from './naming.js';
 
 const page = find(document, '#page', HTMLElement);
-const name = roomOfPath(location.pathname, '/inspect/') || null;
+const name = roomOfPath(location.pathname, `${BASE}/inspect/`) || null;
 const fault = name === null ? undefined : await faultOf(name);
 page.replaceChildren(view());
 if (name !== null && fault === undefined) document.title = `${name} · inspector · roomfsm`;

@@ -1,11 +1,13 @@
 // Whether this visitor may open the inspector: asked of the server, which alone knows.
 
+import { BASE } from './base.js';
+
 /** @import {InspectorAccess} from './api.d.ts' */
 
 /** @returns {Promise<boolean>} false, too, where it cannot be asked just now */
 export async function mayInspect() {
   try {
-    const response = await fetch('/inspect/api/access', { cache: 'no-store' });
+    const response = await fetch(`${BASE}/inspect/api/access`, { cache: 'no-store' });
     if (!response.ok) return false;
     /** @type {InspectorAccess} */
     const { open } = await response.json();

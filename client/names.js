@@ -1,11 +1,13 @@
 // The addresses of rooms. What may be a room's name is known to the server alone (see naming.js).
 
+import { BASE } from './base.js';
+
 /**
  * @param {string} name
  * @returns {string} the path of the room's page
  */
 export function roomPath(name) {
-  return `/r/${encodeURIComponent(name)}`;
+  return `${BASE}/r/${encodeURIComponent(name)}`;
 }
 
 /**
@@ -13,7 +15,7 @@ export function roomPath(name) {
  * @param {string} [root] what stands before the name
  * @returns {string | null} what it gives as the name of a room, good or not; null: it is no room's address
  */
-export function roomOfPath(path, root = '/r/') {
+export function roomOfPath(path, root = `${BASE}/r/`) {
   if (!path.startsWith(root)) return null;
   const name = path.slice(root.length);
   try {
@@ -29,7 +31,7 @@ export function roomOfPath(path, root = '/r/') {
  * @returns {boolean} whether it is the lobby's, or that of a room, be there such a room or not
  */
 export function isPage(path) {
-  return path === '/' || roomOfPath(path) !== null;
+  return path === BASE || path === `${BASE}/` || roomOfPath(path) !== null;
 }
 
 /**

@@ -1,5 +1,7 @@
 // What may be a name is asked of the server: the page has no rules of its own, so the two cannot differ.
 
+import { BASE } from './base.js';
+
 /** @import {NameAnswer} from './api.d.ts' */
 
 const UNREACHABLE = 'The server cannot be reached at the moment. Try again in a while.';
@@ -9,7 +11,7 @@ const UNREACHABLE = 'The server cannot be reached at the moment. Try again in a 
  * @returns {Promise<NameAnswer>} the room's name made of it, or what is wrong
  */
 export function askRoomName(text) {
-  return ask('/api/room-name', text);
+  return ask(`${BASE}/api/room-name`, text);
 }
 
 /**
@@ -17,7 +19,7 @@ export function askRoomName(text) {
  * @returns {Promise<NameAnswer>} the display name made of it, or what is wrong
  */
 export function askDisplayName(text) {
-  return ask('/api/display-name', text);
+  return ask(`${BASE}/api/display-name`, text);
 }
 
 /**

@@ -1,5 +1,7 @@
 // Which rooms are open: asked again and again while somebody looks.
 
+import { BASE } from './base.js';
+
 /** @import {RoomSummary} from './api.d.ts' */
 
 const EVERY = 2_000;
@@ -17,7 +19,7 @@ export function followRooms(show, failed) {
   async function ask() {
     if (document.visibilityState === 'hidden') return;
     try {
-      const response = await fetch('/api/rooms', { signal, cache: 'no-store' });
+      const response = await fetch(`${BASE}/api/rooms`, { signal, cache: 'no-store' });
       if (!response.ok) throw new TypeError(`the server answered ${response.status}`);
       /** @type {{rooms: RoomSummary[]}} */
       const { rooms } = await response.json();

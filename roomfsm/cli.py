@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from roomfsm import __version__
+from roomfsm.addresses import addresses_to_open
 from roomfsm.conformance.command import conformance
 from roomfsm.documents.command import diagram
 from roomfsm.documents.spec_command import spec
@@ -50,7 +51,8 @@ def main() -> None:
 def _setting_options[F: Callable[..., Any]](command: F) -> F:
     for setting in reversed(list(all_settings())):
         kind = "TEXT" if setting.default is None else type(setting.default).__name__.upper()
-        shown = "" if setting.default in (None, ()) else f"  [default: {setting.default}]"
+        default = ", ".join(setting.default) if setting.repeatable else setting.default
+        shown = "" if default in (None, "") else f"  [default: {default}]"
         option = click.option(
             setting.flag,
             setting.name,
@@ -130,12 +132,15 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _announce(settings: Settings, running: Running) -> None:
-    server = settings.server
-    scheme = "http" if server.certfile is None else "https"
-    host = "localhost" if server.host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else server.host
-    address = f"{scheme}://{host}:{running.port}/"
-    inspector = f"inspector: {address}inspect ; " if settings.web.inspect else ""
-    click.echo(f"roomfsm is at {address}  ({inspector}Ctrl-C ends it)")
+    addresses = addresses_to_open(settings, running.port)
+    # A token that was set is known; one that was made is told here, and nowhere else.
+    token = "" if settings.web.inspect_token is not None else f"?token={running.inspect_token}"
+    inspector = f"inspector: {addresses[0]}inspect{token} ; " if settings.web.inspect else ""
+    click.echo(f"roomfsm is at {addresses[0]}  ({inspector}Ctrl-C ends it)")
+    for address in addresses[1:]:
+        click.echo(f"      also at {address}")
+    if settings.server.certfile is None and len(addresses) > 1:
+        click.echo("  (browsers give cameras to pages of https:// and localhost only: see --certfile)")
     sys.stdout.flush()
 
 

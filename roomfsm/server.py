@@ -9,12 +9,16 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import trio
+from cryptography import x509
 
 from roomfsm.door.front_door import FrontDoor
+from roomfsm.door.listeners import ListenError, open_listeners
 from roomfsm.door.open_files import connections_possible
+from roomfsm.hosts import ANY, host_setting
 from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
@@ -24,6 +28,7 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
+from roomfsm.web.access import Access, new_token
 from roomfsm.web.app import create_app
 from roomfsm.web.http import open_http_server
 
@@ -40,6 +45,8 @@ class Running:
     """A server that accepts connections."""
 
     port: int
+    inspect_token: str
+    """Opens the inspector."""
     directory: Directory
     registry: Registry
 
@@ -96,6 +103,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     mend_websockets()
     # First what a wrong setting can make fail, before anything is started.
     tls = _tls_context(settings.server)
+    access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     async with (
         _open_listeners(settings.server) as listeners,
         _open_media(settings.server) as media,
@@ -105,10 +113,14 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             settings.signaling,
             limits_of(settings.signaling, settings.rooms),
         ) as registry,
-        open_http_server(create_app(directory, media.pool, lambda: len(registry), settings.web)) as serve_http,
+        open_http_server(
+            create_app(directory, media.pool, lambda: len(registry), settings.web, access)
+        ) as serve_http,
     ):
         door = FrontDoor(
-            dataclasses.replace(settings.door, max_connections=_connections(settings)),
+            dataclasses.replace(
+                settings.door, max_connections=_connections(settings), host_name=_host_names(settings)
+            ),
             registry.serve,
             serve_http,
             lambda: registry.full,
@@ -120,12 +132,30 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 async with trio.open_nursery() as acceptor:
                     acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
-                    yield Running(port, directory, registry)
+                    yield Running(port, access.token, directory, registry)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     await _drain(media, directory, registry)
                 connections.cancel_scope.cancel()
+
+
+def _host_names(settings: Settings) -> tuple[str, ...]:
+    """The names that we answer to: those we were told, those that we listen on, and the certificate's."""
+    listening = [name for name in map(host_setting, settings.server.host) if name is not None]
+    return tuple(dict.fromkeys((*settings.door.host_name, *listening, *_names_of(settings.server.certfile))))
+
+
+def _names_of(certfile: str | None) -> list[str]:
+    """The DNS names of a certificate (RFC 5280 section 4.2.1.6): by no other name does a browser trust us."""
+    if certfile is None:
+        return []
+    try:
+        certificate = x509.load_pem_x509_certificates(Path(certfile).read_bytes())[0]
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return []
+    return [name for name in map(host_setting, names.get_values_for_type(x509.DNSName)) if name not in (None, ANY)]
 
 
 def _connections(settings: Settings) -> int:
@@ -150,14 +180,11 @@ async def _drain(media: _Media, directory: Directory, registry: Registry) -> Non
 
 @asynccontextmanager
 async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.SocketListener]]:
-    try:
-        listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
-    except OSError as error:
-        why = f"cannot listen on {settings.host}, port {settings.port}: {error.strerror} (see --host and --port)"
-        raise StartError(why) from error
     async with AsyncExitStack() as stack:
-        for listener in listeners:
-            await stack.enter_async_context(listener)
+        try:
+            listeners = await stack.enter_async_context(open_listeners(settings.host, settings.port))
+        except ListenError as error:
+            raise StartError(str(error)) from error
         yield listeners
 
 

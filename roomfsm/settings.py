@@ -16,6 +16,7 @@ import msgspec
 
 from roomfsm.door.client_address import networks_of
 from roomfsm.door.settings import DoorSettings
+from roomfsm.hosts import host_setting
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
@@ -26,6 +27,8 @@ from roomfsm.web.settings import WebSettings
 _MAX_PORT = 65_535
 _MIN_TURN_TTL, _MAX_TURN_TTL = 60, 2_592_000
 """Seconds: time to connect in, and a month."""
+_FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
+_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
@@ -44,7 +47,10 @@ class SettingsError(Exception):
 class ServerSettings:
     """Where the server listens, and its media servers."""
 
-    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0 is every interface"})
+    host: tuple[str, ...] = field(
+        default=("127.0.0.1",),
+        metadata={"help": "address to listen on; 0.0.0.0 and :: are every interface, for IPv4 and for IPv6"},
+    )
     port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one", "zero": True})
     certfile: str | None = field(default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS"})
     keyfile: str | None = field(default=None, metadata={"help": "private key (PEM) of the certificate"})
@@ -208,11 +214,24 @@ def _check(settings: Settings) -> None:
     for origin in settings.door.allow_origin:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
             raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
+    _check_door(settings.door)
     _check_ice_servers(signaling)
+
+
+def _check_door(door: DoorSettings) -> None:
+    """Raises `SettingsError`."""
     try:
-        networks_of(settings.door.trusted_proxy)
+        networks_of(door.trusted_proxy)
     except ValueError as error:
         raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
+    for name in door.host_name:
+        if host_setting(name) is None:
+            raise SettingsError(f"--host-name: not a host's name like rooms.example.org: {name}")
+    for origin in door.frame_ancestors:
+        if origin not in ("self", "*") and not _FRAME_ANCESTOR.fullmatch(origin):
+            raise SettingsError(f"--frame-ancestors: not 'self', '*' or like https://host: {origin}")
+    if door.path_prefix and not _PATH_PREFIX.fullmatch(door.path_prefix):
+        raise SettingsError(f"--path-prefix: not like /rooms, without a slash at its end: {door.path_prefix}")
 
 
 def _check_ice_servers(signaling: SignalingSettings) -> None:
@@ -248,7 +267,9 @@ def markdown_table() -> str:
 
 
 def _show(default: Any) -> str:
-    return f"`{default}`" if default not in (None, ()) else "–"
+    if isinstance(default, tuple):
+        default = ", ".join(default)
+    return f"`{default}`" if default not in (None, "") else "–"
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -272,6 +293,10 @@ def _read_secret(file: Path, where: str) -> str:
 def _convert(setting: Setting, value: Any, where: str) -> Any:
     if setting.name == "ice_servers" and isinstance(value, list | tuple):
         value = [_ice_server(item) if isinstance(item, str) else item for item in value]
+    if setting.name == "host" and isinstance(value, str):
+        value = [value]
+    if setting.name == "host_name" and isinstance(value, list | tuple):
+        value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
     if setting.secret and isinstance(value, str) and value.startswith(_SECRET_FILE):
         value = _read_secret(Path(value.removeprefix(_SECRET_FILE)), where)
     try:

@@ -51,9 +51,9 @@ EXTENSIONS = """\
 _PATTERNS = "Patterns are those of ECMA-262 with the `u` flag."
 
 _CLOSE = """\
-Closes a room as an administrator does: its people get `closing`, its endpoints are released. From the loopback, or
-with the header `Authorization: Bearer TOKEN` of `--inspect-token`. The JSON body `{"reason": "…"}` is optional.
-Answers 202, or 404 where there is no such room."""
+Closes a room as an administrator does: its people get `closing`, its endpoints are released. The header
+`Authorization: Bearer TOKEN` has the token of `--inspect-token`, or the one that the server printed at its start.
+The JSON body `{"reason": "…"}` is optional. Answers 202; 401 without the token; 404 if there is no such room."""
 
 _CHANNEL = "#/channels/signalling"
 

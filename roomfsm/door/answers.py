@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import cache
 from http import HTTPStatus
 
 import h11
@@ -11,11 +12,6 @@ import h11
 type Fields = tuple[tuple[str, str], ...]
 
 _ALL_ANSWERS: Fields = (
-    # No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run.
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    ),
     ("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
@@ -45,18 +41,30 @@ class Answer:
         return h11.Response(status_code=self.status, headers=fields), *parts, h11.EndOfMessage()
 
 
-def dressed(response: h11.Response, *, last: bool = False) -> h11.Response:
+def dressed(response: h11.Response, ancestors: tuple[str, ...] = (), *, last: bool = False) -> h11.Response:
     """The response with what all have: the date, and how browsers are to treat what comes from us.
 
+    `ancestors`: origins of the pages that may show ours in a frame (`--frame-ancestors`).
     `last`: it is the last of its connection.
     """
     there = {name for name, _ in response.headers}
-    more: Fields = (("Date", formatdate(usegmt=True)), *_ALL_ANSWERS)
+    more: Fields = (
+        ("Date", formatdate(usegmt=True)),
+        ("Content-Security-Policy", _policy(ancestors)),
+        *_ALL_ANSWERS,
+    )
     fields = [*response.headers.raw_items()]
     if last:
         fields.append((b"Connection", b"close"))
     fields += [(name.encode(), value.encode()) for name, value in more if name.lower().encode() not in there]
     return h11.Response(status_code=response.status_code, headers=fields, reason=_reason(response.status_code))
+
+
+@cache
+def _policy(ancestors: tuple[str, ...]) -> str:
+    """No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run."""
+    words = [f"'{origin}'" if origin == "self" else origin for origin in ancestors] or ["'none'"]
+    return f"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {' '.join(words)}"
 
 
 def _reason(status: int) -> bytes:

@@ -154,7 +154,7 @@ class Conversation:
                 await self._answer(request, None, self.visitor.peer[0])
                 return None
             self._requests += 1
-            head = RequestHead.of(request)
+            head = RequestHead.of(request).without_prefix(self._settings.path_prefix)
             client = client_address(self.visitor.peer[0], head.headers, self.shared.trusted)
             verdict = judge(
                 head, Circumstances(self.visitor.secure, client, self.shared.is_full()), self._settings
@@ -190,7 +190,11 @@ class Conversation:
         if self._gone:
             return
         if isinstance(event, h11.Response):
-            event = dressed(event, last=self._requests >= self._settings.max_connection_requests)
+            event = dressed(
+                event,
+                self._settings.frame_ancestors,
+                last=self._requests >= self._settings.max_connection_requests,
+            )
         try:
             data = self._http.send(event)
         except h11.LocalProtocolError as error:

@@ -195,7 +195,10 @@ class FrontDoor:
     async def _say_busy(self, transport: Transport) -> None:
         http = h11.Connection(h11.SERVER)
         busy = Answer(503, "There are as many connections as may be.", RETRY)
-        parts = [http.send(dressed(part) if isinstance(part, h11.Response) else part) for part in busy.events()]
+        parts = [
+            http.send(dressed(part, self._settings.frame_ancestors) if isinstance(part, h11.Response) else part)
+            for part in busy.events()
+        ]
         with trio.move_on_after(_FAREWELL):
             await transport.send_all(b"".join(part or b"" for part in parts))
 

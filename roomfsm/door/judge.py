@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ import h11
 
 from roomfsm.door.answers import RETRY, Answer
 from roomfsm.door.settings import DoorSettings
+from roomfsm.hosts import answers_to, host_of
 from roomfsm.protocol import SUBPROTOCOL
 
 WEBSOCKET_PATH = "/ws"
@@ -60,6 +61,13 @@ class RequestHead:
             fields = (host, *(field for field in fields if field[0] != b"host"))
         method, version = request.method.decode("ascii"), request.http_version.decode("ascii")
         return cls(method, target, version, fields)
+
+    def without_prefix(self, prefix: str) -> RequestHead:
+        """The head as if a proxy had taken off `--path-prefix`; itself if the target has none, or one did."""
+        rest = self.target.removeprefix(prefix)
+        if not prefix or rest == self.target or not (rest == "" or rest[0] in "/?"):
+            return self
+        return replace(self, target=rest if rest.startswith("/") else f"/{rest}")
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -149,9 +157,16 @@ def _target(head: RequestHead, *_: object) -> Answer | None:
     return None
 
 
-def _host(head: RequestHead, *_: object) -> Answer | None:
-    if not _HOST.fullmatch(head.headers.get("host", "")):
+def _host(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
+    host = head.headers.get("host", "")
+    if not host:
+        # Some health checks speak so. Browsers, which the names are about, always say whom they ask.
+        return None
+    if not _HOST.fullmatch(host):
         return Answer(400, "The header Host is not a name or address, and perhaps a port.")
+    if not answers_to(host, settings.host_name):
+        name = host_of(host) or host
+        return Answer(421, f"This server does not answer to the name {name!r}: see --host-name.")
     return None
 
 

@@ -13,6 +13,23 @@ class DoorSettings:
         default=(),
         metadata={"help": "origin of pages, beside our own, that may connect, as https://host; '*' is any"},
     )
+    host_name: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "name that the server answers to, beside addresses and localhost, as rooms.example.org; "
+            "'*' is any"
+        },
+    )
+    frame_ancestors: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "origin of pages that may show ours in a frame, as https://host; 'self', or '*' for any"
+        },
+    )
+    path_prefix: str = field(
+        default="",
+        metadata={"help": "path below which a proxy shows the server, as /rooms, whether it takes it off or not"},
+    )
     trusted_proxy: tuple[str, ...] = field(
         default=(),
         metadata={"help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8"},

@@ -1,89 +1,98 @@
-"""Who may inspect and administer: this machine's own user, and whoever knows the token."""
+"""Who may inspect and administer: whoever knows the token, from wherever, and nobody else.
+
+"From this machine" is no proof of anything. nginx, as it is set by default, passes a stranger's request on from
+127.0.0.1, with a `Host` of 127.0.0.1 and without a word of where it comes from; and so may any tunnel. Nothing
+that a request looks like tells it from that of a browser here. So there is always a token. Where the operator
+sets none (`--inspect-token`) the server makes one for as long as it runs, and prints it as part of the
+inspector's address: one click for whoever started it, and no way in for others.
+
+A page of another origin cannot use what its visitor's browser knows: the cookie goes with requests of our own
+pages only (`SameSite=Strict`), and a request that says that another page made it is refused (Fetch Metadata,
+`Origin`).
+"""
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
+import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from quart import Request, Response
 
-COOKIE = "roomfsm-inspect"
-_FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-")
-"""How the names of headers begin that proxies add."""
+_COOKIE = "roomfsm-inspect"
 
 
-@dataclass(frozen=True, slots=True)
+def new_token() -> str:
+    """A token that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(slots=True)
 class Access:
-    """Judges requests to the inspector: without a `token` this machine's own may, with one whoever knows it."""
+    """Judges requests to the inspector. Its token may be changed while the server runs."""
 
-    token: str | None
+    token: str
+    path_prefix: str = ""
+    """The path of our pages in browsers begins with it (`--path-prefix`)."""
 
     def refusal(self, request: Request) -> Response | None:
         """The answer to one who may not; None for one who may."""
-        # Where there is a token it is asked of everybody: what a proxy here passes on may look local.
-        allowed = is_local(request) if self.token is None else self._knows_token(request)
-        if not allowed and self.token is None:
+        if not self._knows_token(request):
             return _words(
-                403, "The inspector is open to this machine only; --inspect-token TOKEN opens it to others."
+                401,
+                "The inspector needs its token: /inspect?token=… once, or the header Authorization: Bearer … "
+                "The server prints the token when it starts, unless --inspect-token sets one.",
             )
-        if not allowed:
-            return _words(
-                401, "The inspector needs its token: /inspect?token=… once, or the header Authorization: Bearer …"
-            )
-        if not _same_origin(request):
+        if _from_elsewhere(request):
             return _words(403, "A page of another origin may not do this.")
         return None
 
     def remember(self, request: Request) -> Response | None:
         """One who came with the token in the address goes on without it there, by a cookie."""
-        if self.token is None or not self._is_token(request.args.get("token")):
+        if not self._is_token(request.args.get("token")):
             return None
-        response = Response("", 303, headers={"Location": request.path})
+        path = request.scope["raw_path"].partition(b"?")[0].decode("ascii")
+        response = Response(
+            "", 303, headers={"Location": f"{self.path_prefix}{path}", "Cache-Control": "no-store"}
+        )
         response.set_cookie(
-            COOKIE, self.token, path="/inspect", httponly=True, samesite="Strict", secure=request.scheme == "https"
+            cookie_name(request.host),
+            self.token,
+            path=f"{self.path_prefix}/inspect",
+            httponly=True,
+            samesite="Strict",
+            secure=request.scheme == "https",
         )
         return response
 
     def _knows_token(self, request: Request) -> bool:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         bearer = credentials.strip() if scheme.lower() == "bearer" else None
-        return any(self._is_token(given) for given in (bearer, request.cookies.get(COOKIE)))
+        return any(self._is_token(given) for given in (bearer, request.cookies.get(cookie_name(request.host))))
 
     def _is_token(self, given: str | None) -> bool:
         # In a time that does not tell how much of it was right.
-        return bool(given and self.token) and hmac.compare_digest(str(given).encode(), str(self.token).encode())
+        return bool(given) and hmac.compare_digest(str(given).encode(), self.token.encode())
 
 
-def is_local(request: Request) -> bool:
-    """Whether the request comes from this machine and is meant for it.
+def cookie_name(host: str) -> str:
+    """Cookies know no ports (RFC 6265 section 8.5): of two servers on one machine each needs a name of its own."""
+    port = host.rpartition(":")[2]
+    return f"{_COOKIE}-{port}" if port.isdecimal() else _COOKIE
 
-    Not what a proxy on this machine passes on (it says so, or keeps the foreign host's name), and not a page whose
-    own name was made to lead here (DNS rebinding: the Host header has that name).
-    """
-    if any(name.lower().startswith(_FORWARDED) for name, _ in request.headers.items()):
+
+def _from_elsewhere(request: Request) -> bool:
+    """Whether a page of another origin asks. Browsers say so; other programs say nothing."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site in ("none", "same-origin"):
         return False
-    host = urlsplit(f"//{request.host}").hostname or ""
-    return _is_loopback(request.remote_addr or "") and (host == "localhost" or _is_loopback(host))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return ip.is_loopback or (ip.version == 6 and ip.ipv4_mapped is not None and ip.ipv4_mapped.is_loopback)
-
-
-def _same_origin(request: Request) -> bool:
-    """A browser says which page asks, in `Origin` (RFC 6454) or Fetch Metadata; other programs say nothing."""
+    if site is not None:
+        # A link from elsewhere may lead here; a picture, script or form of another page may do nothing here.
+        reading = request.method in ("GET", "HEAD")
+        return not (reading and request.headers.get("Sec-Fetch-Mode") == "navigate")
     origin = request.headers.get("Origin")
-    if origin is not None and not _names(origin, request.host):
-        return False
-    # A link from elsewhere may lead here; a picture or a script of another page may not take what is here.
-    from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-    return not from_elsewhere or request.headers.get("Sec-Fetch-Mode") == "navigate"
+    return origin is not None and not _names(origin, request.host)
 
 
 def _names(origin: str, host: str) -> bool:

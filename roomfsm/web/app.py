@@ -29,11 +29,15 @@ def client_folder() -> Path:
 
 
 def create_app(
-    directory: Directory, pool: MediaPool, session_count: Callable[[], int], settings: WebSettings
+    directory: Directory,
+    pool: MediaPool,
+    session_count: Callable[[], int],
+    settings: WebSettings,
+    access: Access,
 ) -> QuartTrio:
-    """The application over the running parts."""
+    """The application over the running parts; `access` says who may inspect them."""
     app = QuartTrio(__name__, static_folder=None)
-    files = ClientFiles(client_folder())
+    files = ClientFiles(client_folder(), access.path_prefix)
 
     async def page(file: str = "index.html", *, found: bool = True) -> Response:
         # A page that is not found has its words sent again each time: without them 404 would show nothing.
@@ -44,18 +48,16 @@ def create_app(
             response.status_code = 404
         return response
 
-    access = Access(settings.inspect_token) if settings.inspect else None
-
     @app.get("/inspect/api/access")
     async def inspector_access() -> Response:
         # Below /inspect, where browsers send the token's cookie; told to everybody, so that the lobby can ask.
-        response = jsonify(open=access is not None and access.refusal(request) is None)
+        response = jsonify(open=settings.inspect and access.refusal(request) is None)
         response.headers["Cache-Control"] = "no-store"
         return response
 
     if settings.inspect:
         app.register_blueprint(
-            create_inspector(directory, settings, lambda found: page("inspect.html", found=found))
+            create_inspector(directory, settings, access, lambda found: page("inspect.html", found=found))
         )
 
     app.register_blueprint(create_naming())

@@ -13,6 +13,9 @@ from quart import Response, request
 _NAME = re.compile(r"[a-z0-9-]{1,64}\.(html|js|css|svg|png|ico)")
 """Names that a file may be asked for by. What a stranger writes reaches the file system in no other form."""
 
+_OUR_ADDRESS = re.compile(rb'(\b(?:href|src)=")/(?!/)')
+"""Where an address of ours begins in a page."""
+
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -31,9 +34,13 @@ class _File:
 
 
 class ClientFiles:
-    """The files of one folder, read again when they have changed."""
+    """The files of one folder, read again when they have changed.
 
-    def __init__(self, folder: Path) -> None:
+    In pages the addresses of what is ours begin with `prefix`; scripts know it from their own address.
+    """
+
+    def __init__(self, folder: Path, prefix: str = "") -> None:
+        self._prefix = prefix.encode("ascii")
         self._folder = trio.Path(folder)
         self._files: dict[str, _File] = {}
 
@@ -66,5 +73,7 @@ class ClientFiles:
             data = await (self._folder / name).read_bytes()
         except OSError:
             return None
+        if name.endswith(".html"):
+            data = _OUR_ADDRESS.sub(rb"\1" + self._prefix + b"/", data)
         self._files[name] = _File(version, datetime.fromtimestamp(int(stat.st_mtime), UTC), data)
         return self._files[name]

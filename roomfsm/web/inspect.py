@@ -24,12 +24,11 @@ _MAX_REASON = 200
 
 
 def create_inspector(
-    directory: Directory, settings: WebSettings, page: Callable[[bool], Awaitable[Response]]
+    directory: Directory, settings: WebSettings, access: Access, page: Callable[[bool], Awaitable[Response]]
 ) -> Blueprint:
     """Everything below `/inspect`; `page` answers with the inspector's page, found or not."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
-    access = Access(settings.inspect_token)
 
     @inspector.before_request
     async def judge() -> Response | None:
@@ -126,6 +125,8 @@ def _stream(feed: Feed, events: AsyncIterator[bytes]) -> Response:
             "As many pages watch already as may (--inspect-watchers).\n", 503, content_type="text/plain"
         )
     response = _fresh(events, "text/event-stream")
+    # nginx would keep the news until it has a page of memory full of them.
+    response.headers["X-Accel-Buffering"] = "no"
     # It goes on for as long as the page is open.
     response.timeout = None
     return response

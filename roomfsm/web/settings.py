@@ -13,7 +13,7 @@ class WebSettings:
     inspect_token: str | None = field(
         default=None,
         metadata={
-            "help": "opens /inspect to whoever knows it; without one it is open to this machine only",
+            "help": "opens /inspect to whoever knows it; without one the server makes one and prints it",
             "secret": True,
         },
     )

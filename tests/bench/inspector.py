@@ -16,7 +16,10 @@ from tests.bench.crowd import Crowd, client_frame, crowd_at
 from tests.bench.processes import Measured, pin, room_server
 
 _BATCH = 50
-_FEED = b"GET /inspect/api/rooms/room0/feed HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+_TOKEN = "a-token-of-the-benchmark"
+_FEED = (
+    f"GET /inspect/api/rooms/room0/feed HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {_TOKEN}\r\n\r\n"
+).encode()
 
 
 class Watcher:
@@ -57,7 +60,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     pin(1)
-    with room_server() as server, crowd_at(server.port) as crowd:
+    with room_server(f"--inspect-token={_TOKEN}") as server, crowd_at(server.port) as crowd:
         for _ in range(0, arguments.people, _BATCH):
             crowd.join(crowd.connect_websockets(min(_BATCH, arguments.people)))
         crowd.settle()

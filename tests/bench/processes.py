@@ -48,13 +48,13 @@ class Measured:
 
 
 @contextmanager
-def room_server() -> Iterator[Measured]:
-    """`roomfsm serve` without a media server, which nothing here needs."""
+def room_server(*arguments: str) -> Iterator[Measured]:
+    """`roomfsm serve`, with further arguments, without a media server, which nothing here needs."""
     allow_sockets()
     with (
         tempfile.TemporaryDirectory() as folder,
         running(
-            Path(folder), "--kurento=ws://127.0.0.1:9/kurento", "--max-people=2000", "--heartbeat=3600"
+            Path(folder), "--kurento=ws://127.0.0.1:9/kurento", "--max-people=2000", "--heartbeat=3600", *arguments
         ) as program,
     ):
         yield Measured(program.process.pid, program.port)

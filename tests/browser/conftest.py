@@ -80,7 +80,9 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
 
         page.on("console", on_console)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(program.address.rstrip("/") + path)
+        # Below /inspect with the token, which the server exchanges for a cookie.
+        token = f"?token={program.token}" if path.startswith("/inspect") else ""
+        page.goto(program.address.rstrip("/") + path + token)
         return page
 
     yield open_page

@@ -158,10 +158,11 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(3)
 
 
-def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage) -> None:
-    stranger = open_page("/", extra_http_headers={"X-Forwarded-For": "192.0.2.1"})
+def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage, program: Program) -> None:
+    stranger = open_page("/")
     expect(stranger.get_by_role("heading", name="Open now")).to_be_visible()
-    page = open_page("/")
+    page = open_page("/inspect")
+    page.goto(program.address)
     page.get_by_test_id("open-inspector").click()
     expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
     expect(stranger.get_by_test_id("open-inspector")).to_be_hidden()

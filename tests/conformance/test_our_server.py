@@ -37,7 +37,7 @@ ONLY_THESE = ("--only=limit/*", "--only=cell/joined/closing/*", "--only=row/sess
 
 
 async def checked(folder: Path, program: Program, *options: str) -> Run:
-    run = await run_kit(folder, program.url, *options)
+    run = await run_kit(folder, program.url, f"--control-token={program.token}", *options)
     print(run.out, run.err)
     return run
 

@@ -16,7 +16,8 @@ from tests.web.http import Reply
 PATIENCE = 20.0
 
 UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n\r\n"
 )
 
@@ -34,14 +35,14 @@ class Talk:
 
     async def get(self, target: str = "/health/live", *fields: str) -> Reply:
         """One request that is as it should be, and its answer."""
-        lines = (f"GET {target} HTTP/1.1", "Host: x", *fields, "", "")
+        lines = (f"GET {target} HTTP/1.1", "Host: localhost", *fields, "", "")
         await self.say("\r\n".join(lines).encode("latin-1"))
         return await self.answer()
 
     async def answer(self, method: str = "GET") -> Reply:
         """The next answer; `method` is that of its request. Informational answers are left out."""
         http = h11.Connection(h11.CLIENT)
-        offer = [("Host", "x"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        offer = [("Host", "localhost"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
         http.send(h11.Request(method=method, target="/", headers=offer))
         http.send(h11.EndOfMessage())
         if self._left:

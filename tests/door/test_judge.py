@@ -9,6 +9,7 @@ from roomfsm.door.answers import Answer
 from roomfsm.door.judge import Circumstances, Course, RequestHead, judge
 from roomfsm.door.settings import DoorSettings
 
+_SETTINGS = DoorSettings(host_name=("rooms.example",))
 _HERE = Circumstances(secure=False, client="192.0.2.1", full=False)
 _UPGRADE = {
     "Host": "rooms.example",
@@ -33,7 +34,7 @@ def head(start: str, *fields: tuple[str, str]) -> RequestHead:
 
 def verdict(start: str, *fields: tuple[str, str], circumstances: Circumstances = _HERE) -> Course | int:
     """What the judge says, of an answer its status."""
-    found = judge(head(start, *fields), circumstances, DoorSettings())
+    found = judge(head(start, *fields), circumstances, _SETTINGS)
     return found.status if isinstance(found, Answer) else found
 
 
@@ -123,3 +124,57 @@ def test_a_full_server_and_a_page_without_tls_are_circumstances() -> None:
     assert verdict("GET /ws 1.1", *fields, circumstances=full) == 503
     assert verdict("GET / 1.1", HOST, circumstances=full) is Course.APPLICATION
     assert verdict("GET /ws 1.1", *fields, circumstances=secure) == 403
+
+
+@pytest.mark.parametrize(
+    ("start", "host", "expected"),
+    [
+        ("GET / 1.1", "rooms.example", Course.APPLICATION),
+        ("GET / 1.1", "ROOMS.example.:8443", Course.APPLICATION),
+        ("GET / 1.1", "localhost:1", Course.APPLICATION),
+        ("GET / 1.1", "192.168.1.5:8080", Course.APPLICATION),
+        ("GET / 1.1", "[::1]", Course.APPLICATION),
+        ("GET / 1.0", "", Course.APPLICATION),
+        ("GET / 1.1", "evil.example", 421),
+        ("GET / 1.0", "evil.example", 421),
+        ("GET / 1.1", "rooms.example.evil.example", 421),
+        ("GET / 1.1", "127.0.0.1.evil.example:8080", 421),
+        ("GET / 1.1", "xn--rms-rna.example", 421),
+        ("GET /health/live 1.1", "evil.example", 421),
+        ("GET /inspect 1.1", "evil.example", 421),
+        ("POST /inspect/api/rooms/blue/close 1.1", "evil.example", 421),
+        ("OPTIONS / 1.1", "evil.example", 421),
+        ("GET /nothing 1.1", "evil.example", 421),
+        # What a target in absolute form says counts instead (RFC 9112 section 3.2.2).
+        ("GET http://evil.example/ 1.1", "rooms.example", 421),
+        ("GET http://rooms.example/ 1.1", "evil.example", Course.APPLICATION),
+    ],
+)
+def test_a_name_that_is_none_of_ours_is_not_answered(start: str, host: str, expected: Course | int) -> None:
+    assert verdict(start, ("Host", host)) == expected
+
+
+def test_a_page_whose_name_was_made_to_lead_here_gets_no_websocket() -> None:
+    rebound = _UPGRADE | {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
+    assert verdict("GET /ws 1.1", *rebound.items()) == 421
+    assert verdict("GET /ws 1.1", *(_UPGRADE | {"Origin": "http://rooms.example"}).items()) is Course.WEBSOCKET
+
+
+@pytest.mark.parametrize(
+    ("target", "prefix", "expected"),
+    [
+        ("/rooms/r/blue", "/rooms", "/r/blue"),
+        ("/rooms/", "/rooms", "/"),
+        ("/rooms", "/rooms", "/"),
+        ("/rooms?x=1", "/rooms", "/?x=1"),
+        ("/rooms/ws?x=1", "/rooms", "/ws?x=1"),
+        ("/roomsandmore", "/rooms", "/roomsandmore"),
+        ("/r/blue", "/rooms", "/r/blue"),
+        ("/rooms/rooms/x", "/rooms", "/rooms/x"),
+        ("/r/blue", "", "/r/blue"),
+        ("/a/b/ws", "/a/b", "/ws"),
+        ("*", "/rooms", "*"),
+    ],
+)
+def test_a_prefix_is_taken_off_if_a_proxy_did_not(target: str, prefix: str, expected: str) -> None:
+    assert head(f"GET {target} 1.1", HOST).without_prefix(prefix).target == expected

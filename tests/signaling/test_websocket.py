@@ -173,7 +173,7 @@ async def not_reading(server: Served) -> trio.SocketStream:
     await raw.connect(("127.0.0.1", server.port))
     stream = trio.SocketStream(raw)
     await stream.send_all(
-        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         b"Sec-WebSocket-Protocol: roomfsm.v1\r\n\r\n"
     )
@@ -344,7 +344,7 @@ async def test_tls_on_the_same_port(media_server: str, certificate: tuple[Path, 
             assert lines == list(range(1, 51))
         # A client that speaks no TLS gets no service, and harms nobody.
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as plain:
-            await plain.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await plain.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with trio.fail_after(10):
                 while await plain.receive_some():
                     pass

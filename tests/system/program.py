@@ -9,17 +9,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class Program:
     """A running `roomfsm serve`; what it logs goes to `log`."""
 
-    def __init__(self, process: subprocess.Popen[str], address: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], line: str, log: Path) -> None:
+        """`line`: the first that it prints."""
+        address, *inspector = re.findall(r"https?://\S+", line)
         self.process = process
         self.address = address
         self.log = log
+        self.inspector: str = inspector[0] if inspector else ""
+        """The inspector's address, with its token."""
+        self.token = self.inspector.partition("?token=")[2]
         self.url = address.replace("http", "ws", 1) + "ws"
-        self.port = int(address.rstrip("/").rpartition(":")[2])
+        parts = urlsplit(address)
+        assert parts.port is not None
+        self.port = parts.port
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
         """Signal it, and return its exit code."""
@@ -42,9 +50,8 @@ def running(folder: Path, *arguments: str, program: tuple[str, ...] = ("roomfsm"
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            found = re.search(r"https?://\S+", line)
-            assert found, (line, log.read_text())
-            yield Program(process, found[0], log)
+            assert "://" in line, (line, log.read_text())
+            yield Program(process, line, log)
         finally:
             if process.poll() is None:
                 process.terminate()

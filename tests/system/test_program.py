@@ -42,7 +42,7 @@ def test_it_ends_with_0_within_5_seconds_even_while_clients_do_not_read(
         # A browser that asks for the page's files again and again, and reads none of them.
         with deaf:
             deaf.settimeout(0.2)
-            request = b"GET /client/style.css HTTP/1.1\r\nHost: x\r\n\r\n"
+            request = b"GET /client/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
             try:
                 for _ in range(100_000):
                     deaf.sendall(request)

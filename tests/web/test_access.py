@@ -17,83 +17,109 @@ CLOSE = "/inspect/api/rooms/blue/close"
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    "headers",
     [
-        ({}, 404),
-        ({"Host": "localhost"}, 404),
-        ({"Host": "[::1]:8080"}, 404),
-        ({"Host": "rooms.example.org"}, 403),
-        ({"X-Forwarded-For": "192.0.2.1"}, 403),
-        ({"X-Forwarded-Proto": "https"}, 403),
-        ({"Via": "1.1 proxy"}, 403),
-        ({"Forwarded": "for=192.0.2.1"}, 403),
-        ({"Origin": "https://elsewhere.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Origin": "http://["}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 404),
-        ({"Sec-Fetch-Site": "same-origin"}, 404),
-        ({"Authorization": f"Bearer {TOKEN}", "Host": "rooms.example.org"}, 403),
+        {"Host": "localhost"},
+        {"Host": "[::1]:8080"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer null"},
+        {"Cookie": "roomfsm-inspect="},
     ],
 )
-async def test_without_a_token_only_this_machine_may(
-    media_server: str, headers: dict[str, str], status: int
-) -> None:
+async def test_to_be_on_this_machine_opens_nothing(media_server: str, headers: dict[str, str]) -> None:
+    """What nginx passes on, with its own defaults, looks like this."""
     async with serving(media_server) as server:
-        assert (await get(server, CLOSE, "POST", headers=headers)).status == status
+        for target, method in (("/inspect", "GET"), ("/inspect/api/rooms", "GET"), (CLOSE, "POST")):
+            assert (await get(server, target, method, headers=headers, stranger=True)).status == 401
+
+
+KNOWN = {"Authorization": f"Bearer {TOKEN}"}
+COOKIE = {"Cookie": f"roomfsm-inspect={TOKEN}"}
 
 
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Authorization": f"Bearer {TOKEN}"}, 404),
+        (KNOWN, 404),
         ({"Authorization": f"bearer  {TOKEN}"}, 404),
         ({"Authorization": TOKEN}, 401),
-        ({"Cookie": f"roomfsm-inspect={TOKEN}"}, 404),
-        ({"Cookie": f"roomfsm-inspect={TOKEN}", "Origin": "https://elsewhere.example"}, 403),
         ({"Authorization": f"Bearer {TOKEN}x"}, 401),
         ({"Authorization": "Bearer"}, 401),
         ({}, 401),
+        (COOKIE, 404),
+        ({**COOKIE, "Host": "rooms.example.org:8080"}, 401),
+        ({"Cookie": f"roomfsm-inspect-8080={TOKEN}", "Host": "rooms.example.org:8080"}, 404),
+        ({**COOKIE, "Origin": "https://rooms.example.org"}, 404),
+        ({**COOKIE, "Origin": "https://elsewhere.example"}, 403),
+        ({**COOKIE, "Origin": "null"}, 403),
+        ({**COOKIE, "Origin": "http://["}, 403),
+        ({**COOKIE, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({**COOKIE, "Sec-Fetch-Site": "same-site"}, 403),
+        # A form of another page.
+        ({**COOKIE, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        # Behind a proxy that calls us by another name.
+        ({**COOKIE, "Sec-Fetch-Site": "same-origin", "Origin": "https://elsewhere.example"}, 404),
     ],
 )
-async def test_with_a_token_others_may_who_know_it(
-    media_server: str, headers: dict[str, str], status: int
-) -> None:
-    async with serving(media_server, inspect_token=TOKEN) as server:
-        reply = await get(server, CLOSE, "POST", headers={"Host": "rooms.example.org", **headers})
+async def test_with_a_token_those_may_who_know_it(media_server: str, headers: dict[str, str], status: int) -> None:
+    async with serving(media_server, inspect_token=TOKEN, host_name=("rooms.example.org",)) as server:
+        reply = await get(server, CLOSE, "POST", headers={"Host": "rooms.example.org", **headers}, stranger=True)
         assert reply.status == status
-        # Of everybody: what a proxy on this machine passes on may look as if it were this machine's.
-        assert (await get(server, CLOSE, "POST")).status == 401
 
 
-async def test_the_token_in_the_address_becomes_a_cookie(media_server: str) -> None:
+async def test_a_link_from_elsewhere_may_lead_to_the_inspector(media_server: str) -> None:
     async with serving(media_server, inspect_token=TOKEN) as server:
-        reply = await get(server, f"/inspect/blue?token={TOKEN}", headers={"Host": "rooms.example.org"})
+        link = {**KNOWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        picture = {**KNOWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+        assert (await get(server, "/inspect", headers=link, stranger=True)).status == 200
+        assert (await get(server, "/inspect/api/rooms", headers=picture, stranger=True)).status == 403
+
+
+@pytest.mark.parametrize("prefix", ["", "/rooms"])
+async def test_the_token_in_the_address_becomes_a_cookie(media_server: str, prefix: str) -> None:
+    async with serving(media_server, path_prefix=prefix) as server:
+        token = server.running.inspect_token
+        reply = await get(
+            server, f"{prefix}/inspect/blue?token={token}", headers={"Host": "localhost:8080"}, stranger=True
+        )
         assert reply.status == 303, reply.body
-        assert reply.headers["location"] == "/inspect/blue"
+        assert reply.headers["location"] == f"{prefix}/inspect/blue"
         cookie = reply.headers["set-cookie"]
-        assert cookie.startswith(f"roomfsm-inspect={TOKEN};")
-        assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", "Path=/inspect"))
-        # A wrong one is not taken for a right one because the one who gives it is near.
-        assert (await get(server, "/inspect/blue?token=wrong")).status == 401
+        assert cookie.startswith(f"roomfsm-inspect-8080={token};")
+        assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", f"Path={prefix}/inspect"))
+        known = {"Host": "localhost:8080", "Cookie": cookie.partition(";")[0]}
+        assert (await get(server, f"{prefix}/inspect/blue", headers=known, stranger=True)).status == 200
+        assert (
+            await get(server, f"{prefix}/inspect/blue?token=wrong", headers={"X": "y"}, stranger=True)
+        ).status == 401
+
+
+async def test_each_start_makes_another_token(media_server: str) -> None:
+    tokens = set()
+    for _ in range(2):
+        async with serving(media_server) as server:
+            tokens.add(server.running.inspect_token)
+    assert len(tokens) == 2
+    assert all(len(token) >= 32 for token in tokens)
 
 
 @pytest.mark.parametrize(
     ("settings", "headers", "may"),
     [
-        ({}, {}, True),
-        ({}, {"Host": "rooms.example.org"}, False),
-        ({}, {"Sec-Fetch-Site": "cross-site"}, False),
-        ({"inspect": False}, {}, False),
-        ({"inspect_token": TOKEN}, {}, False),
-        ({"inspect_token": TOKEN}, {"Cookie": f"roomfsm-inspect={TOKEN}"}, True),
+        ({}, {"Host": "localhost"}, False),
+        ({"inspect": False, "inspect_token": TOKEN}, KNOWN, False),
+        ({"inspect_token": TOKEN}, {"Host": "localhost"}, False),
+        ({"inspect_token": TOKEN}, {"Host": "localhost", **COOKIE}, True),
     ],
 )
 async def test_everybody_is_told_who_may(
     media_server: str, settings: dict[str, Any], headers: dict[str, str], may: bool
 ) -> None:
     async with serving(media_server, **settings) as server:
-        reply = await get(server, "/inspect/api/access", headers=headers)
+        reply = await get(server, "/inspect/api/access", headers=headers, stranger=True)
         assert (reply.status, json.loads(reply.body)) == (200, {"open": may})
         assert reply.headers["cache-control"] == "no-store"
 

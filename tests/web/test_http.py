@@ -135,10 +135,13 @@ async def test_health(media_server: str) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"GET / HTTP/1.1\r\nHost: x\r\nBroken header\r\n\r\n", b"400"),
-        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"4"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", b"405"),
-        (b"GET /other HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n", b"4"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nBroken header\r\n\r\n", b"400"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"4"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", b"405"),
+        (
+            b"GET /other HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n",
+            b"4",
+        ),
     ],
 )
 async def test_what_is_no_good_request(media_server: str, sent: bytes, status: bytes) -> None:
@@ -162,7 +165,7 @@ async def test_one_who_says_nothing_is_let_go(media_server: str) -> None:
 async def test_a_connection_is_kept_for_the_next_request(media_server: str) -> None:
     async with serving(media_server) as server, await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
         for _ in range(3):
-            await stream.send_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            await stream.send_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with trio.fail_after(10):
                 reply = b""
                 while not reply.endswith(b'{"live":true}\n'):

@@ -45,10 +45,16 @@ class Feed:
                 return event
 
 
+def _asking_for(server: Served, path: str) -> bytes:
+    token = server.running.inspect_token
+    lines = (f"GET /inspect/api{path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}", "", "")
+    return "\r\n".join(lines).encode()
+
+
 @asynccontextmanager
 async def feed(server: Served, path: str) -> AsyncIterator[Feed]:
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
-        await stream.send_all(f"GET /inspect/api{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await stream.send_all(_asking_for(server, path))
         yield Feed(stream)
 
 
@@ -201,7 +207,7 @@ async def test_the_end_of_the_server_is_not_held_up_by_watchers(media_server: st
         async with trio.open_nursery() as nursery:
             async with serving(media_server) as server:
                 stream = await trio.open_tcp_stream("127.0.0.1", server.port)
-                await stream.send_all(b"GET /inspect/api/feed HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await stream.send_all(_asking_for(server, "/feed"))
                 assert await Feed(stream).next() == []
                 began = trio.current_time()
             assert trio.current_time() - began < 3

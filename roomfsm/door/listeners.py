@@ -1,0 +1,73 @@
+"""The sockets that the front door listens on: several addresses, IPv4 and IPv6, all on one port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+
+_TRIES = 20
+"""A port that the system gave us for one address may be in use at another: then it is asked for another port."""
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message says which, and why."""
+
+
+@asynccontextmanager
+async def open_listeners(hosts: Sequence[str], port: int) -> AsyncIterator[list[trio.SocketListener]]:
+    """Listen on each of the addresses, or on all addresses of a name; port 0: the system chooses one for all.
+
+    `0.0.0.0` and `::` are every interface, for IPv4 and for IPv6 alone (trio sets `IPV6_V6ONLY`), so both can be
+    had at once. Raises `ListenError`.
+    """
+    addresses = dict.fromkeys([address for host in hosts for address in await _addresses(host, port)])
+    async with AsyncExitStack() as stack:
+        for tries_left in reversed(range(_TRIES)):
+            async with AsyncExitStack() as attempt:
+                try:
+                    listeners = await _listen(attempt, list(addresses), port)
+                except ListenError as error:
+                    taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+                    if port == 0 and taken and tries_left and len(addresses) > 1:
+                        continue
+                    raise
+                stack.push_async_callback(attempt.pop_all().aclose)
+                break
+        yield listeners
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ListenError(_why(host, port, error)) from error
+    return [await _numeric(address) for *_, address in found]
+
+
+async def _numeric(address: Any) -> str:
+    # With the interface's name behind a link-local address, which `address[0]` lacks.
+    flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return (await trio.socket.getnameinfo(address, flags))[0]
+
+
+async def _listen(stack: AsyncExitStack, addresses: list[str], port: int) -> list[trio.SocketListener]:
+    listeners: list[trio.SocketListener] = []
+    for address in addresses:
+        try:
+            opened = await trio.open_tcp_listeners(port, host=address)
+        except OSError as error:
+            raise ListenError(_why(address, port, error)) from error
+        for listener in opened:
+            stack.push_async_callback(listener.aclose)
+        listeners += opened
+        port = listeners[0].socket.getsockname()[1]
+    return listeners
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    return f"cannot listen on {host}, port {port}: {error.strerror or error} (see --host and --port)"

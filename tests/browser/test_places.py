@@ -1,0 +1,174 @@
+"""Given the server below a path behind nginx, or in another page's frame, then everything of it works there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_broadcast import broadcasts, decodes
+from tests.system.program import running
+
+pytestmark = pytest.mark.browser
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log stderr;
+events {{ }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location /rooms/ {{
+      proxy_pass http://127.0.0.1:{backend}{stripped};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+    }}
+    location / {{ return 404 "somebody else is here"; }}
+  }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
+    """nginx in front of the backend, which it shows below /rooms; the port."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no nginx: apt-get install nginx")
+        pytest.skip("no nginx: apt-get install nginx")
+    port = free_port()
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        NGINX.format(folder=folder, port=port, backend=backend, stripped="/" if strips else "")
+    )
+    process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)])
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def goto(page: Page, address: str) -> None:
+    """Open the address, as soon as nginx listens."""
+    for _ in range(100):
+        try:
+            page.goto(address)
+        except Exception as error:
+            if "ERR_CONNECTION_REFUSED" not in str(error):
+                raise
+            page.wait_for_timeout(100)
+        else:
+            return
+    raise AssertionError(f"nobody answers at {address}")
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_below_a_path_everything_works_whether_the_proxy_takes_it_off_or_not(
+    browser: Browser, tmp_path: Path, strips: bool
+) -> None:
+    foreign: list[str] = []
+    with (
+        running(tmp_path, "--path-prefix=/rooms") as program,
+        nginx(tmp_path, program.port, strips=strips) as port,
+    ):
+        address = f"http://localhost:{port}/rooms/"
+
+        def open_page(path: str, name: str) -> Page:
+            context = browser.new_context(permissions=["camera", "microphone"])
+            context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
+            page = context.new_page()
+            page.on("response", lambda response: foreign.append(response.url) if response.status >= 400 else None)
+            goto(page, address + path)
+            return page
+
+        ada = open_page("", "Ada")
+        ada.get_by_test_id("lobby-room-input").fill("blue")
+        ada.keyboard.press("Enter")
+        ada.wait_for_url(address + "r/blue")
+        broadcasts(ada)
+        bob = open_page("r/blue", "Bob")
+        decodes(bob)
+        bob.reload()
+        decodes(bob)
+        inspector = open_page(f"inspect/blue?token={program.token}", "Zoe")
+        expect(inspector.get_by_test_id("inspected-state")).to_have_text("broadcasting")
+        expect(inspector.locator(".diagram .state.current")).to_have_attribute("data-state", "broadcasting")
+        assert inspector.url == address + "inspect/blue"
+        inspector.goto(address)
+        inspector.get_by_test_id("open-inspector").click()
+        inspector.wait_for_url(address + "inspect")
+        inspector.get_by_text("blue").first.click()
+        expect(inspector.get_by_test_id("inspected-state")).to_have_text("broadcasting")
+        bob.goto(address)
+        bob.wait_for_url(address)
+        for page in (ada, bob, inspector):
+            page.context.close()
+    assert foreign == []
+
+
+@contextmanager
+def framing_page(src: str) -> Iterator[str]:
+    """A page of another origin that shows ours in a frame."""
+    document = f'<!doctype html><iframe src="{src}" allow="camera; microphone" width="900" height="700"></iframe>'
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(document.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_another_page_may_show_ours_in_a_frame_only_if_it_is_named(
+    browser: Browser, tmp_path: Path, allowed: bool
+) -> None:
+    port = free_port()
+    with framing_page(f"http://127.0.0.1:{port}/r/blue") as origin:
+        ancestors = origin if allowed else "https://portal.example.org"
+        with running(tmp_path, f"--port={port}", f"--frame-ancestors={ancestors}"):
+            context = browser.new_context(permissions=["camera", "microphone"])
+            page = context.new_page()
+            page.goto(origin)
+            frame = page.frame_locator("iframe")
+            if allowed:
+                frame.get_by_test_id("start-camera").click()
+                expect(frame.get_by_test_id("stop-camera")).to_be_visible()
+            else:
+                page.wait_for_load_state("networkidle")
+                expect(frame.get_by_test_id("start-camera")).to_have_count(0)
+            context.close()

@@ -1,0 +1,68 @@
+"""Given several addresses, the door listens on each of them, IPv4 and IPv6, and all on one port."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import trio
+
+from roomfsm.door.listeners import ListenError, open_listeners
+
+
+async def addresses(*hosts: str) -> tuple[set[str], set[int]]:
+    """What is listened on, after a connection to each."""
+    async with open_listeners(hosts, 0) as listeners:
+        names = [listener.socket.getsockname() for listener in listeners]
+        for name in names:
+            async with await trio.open_tcp_stream(name[0], name[1]):
+                pass
+    return {name[0] for name in names}, {name[1] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (("127.0.0.1",), {"127.0.0.1"}),
+        (("0.0.0.0", "::"), {"0.0.0.0", "::"}),
+        (("::", "0.0.0.0"), {"0.0.0.0", "::"}),
+        (("127.0.0.1", "::1", "127.0.0.2"), {"127.0.0.1", "::1", "127.0.0.2"}),
+        (("127.0.0.1", "127.0.0.1"), {"127.0.0.1"}),
+    ],
+)
+async def test_all_are_listened_on_at_one_port(hosts: tuple[str, ...], expected: set[str]) -> None:
+    listening, ports = await addresses(*hosts)
+    assert listening == expected
+    assert len(ports) == 1
+
+
+async def test_every_interface_of_both_kinds_is_one_address_each() -> None:
+    async with open_listeners(["0.0.0.0", "::"], 0) as (four, six):
+        assert six.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        assert four.socket.getsockname()[1] == six.socket.getsockname()[1]
+
+
+async def test_a_name_means_all_its_addresses() -> None:
+    listening, ports = await addresses("localhost", "127.0.0.1")
+    assert "127.0.0.1" in listening
+    assert len(ports) == 1
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "2001:db8::1"])
+async def test_what_cannot_be_had_is_named_and_leaves_nothing_open(host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: .* --host and --port"):
+        async with open_listeners(["127.0.0.1", host], port):
+            pass
+    async with open_listeners(["127.0.0.1"], port):
+        pass
+
+
+async def test_a_taken_port_is_named() -> None:
+    async with open_listeners(["127.0.0.1"], 0) as (taken,):
+        port = taken.socket.getsockname()[1]
+        with pytest.raises(ListenError, match=r"127\.0\.0\.1"):
+            async with open_listeners(["::1", "127.0.0.1"], port):
+                pass
