@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from roomfsm.door.listeners import ListenError, open_listeners
 from roomfsm.door.open_files import connections_possible
 from roomfsm.hosts import ANY, host_setting
 from roomfsm.jsonrpc.websocket import mend_websockets
+from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
@@ -106,7 +107,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     async with (
         _open_listeners(settings.server) as listeners,
-        _open_media(settings.server) as media,
+        _open_media(settings.server, _port(listeners)) as media,
         open_directory(media.pool, settings.rooms) as directory,
         open_registry(
             directory,
@@ -126,7 +127,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             lambda: registry.full,
             tls,
         )
-        port: int = listeners[0].socket.getsockname()[1]
+        port = _port(listeners)
         async with trio.open_nursery() as connections:
             try:
                 async with trio.open_nursery() as acceptor:
@@ -189,10 +190,12 @@ async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.S
 
 
 @asynccontextmanager
-async def _open_media(settings: ServerSettings) -> AsyncIterator[_Media]:
+async def _open_media(settings: ServerSettings, port: int) -> AsyncIterator[_Media]:
     """The media servers of the settings, else an embedded one of our own."""
     if settings.kurento:
-        async with open_media_pool(settings.kurento, KurentoSettings(secret=settings.kurento_secret)) as pool:
+        owner = Owner(node_name(",".join(settings.host), port))
+        kurento = KurentoSettings(secret=settings.kurento_secret)
+        async with open_media_pool(settings.kurento, kurento, owner) as pool:
             yield _Media(pool)
         return
     child_settings = ChildSettings(
@@ -207,6 +210,11 @@ async def _open_media(settings: ServerSettings) -> AsyncIterator[_Media]:
     ):
         child.holder = pool
         yield _Media(pool, child)
+
+
+def _port(listeners: Sequence[trio.SocketListener]) -> int:
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
 
 
 def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -20,7 +20,7 @@ from trio_websocket import (
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
-from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, KurentoError
+from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, ConnectionSilent, KurentoError
 from roomfsm.kurento.requests import Call, PendingCalls
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.stream import HandshakeGuard, is_refusal, open_stream
@@ -41,6 +41,8 @@ class Connection:
         self._calls = PendingCalls()
         self._outbox, self._unsent = trio.open_memory_channel[str](math.inf)
         self._last_reply = trio.current_time()
+        self._pinged = math.inf
+        """When the ping was sent that waits for its answer; never, while none does."""
         self._closed: trio.Event | None = None
 
     def post(self, request: Request) -> None:
@@ -72,8 +74,16 @@ class Connection:
         interval = self._settings.ping_interval
         while True:
             await trio.sleep(interval)
+            self._pinged = trio.current_time()
             with suppress(KurentoError):  # an answer all the same
                 await self.call("ping", {"interval": int(interval * 1000), "sessionId": session_id})
+            self._pinged = math.inf
+
+    @property
+    def silent(self) -> bool:
+        """Whether a ping waits for longer than it should, and nothing else was answered meanwhile."""
+        since = max(self._pinged, self._last_reply)
+        return trio.current_time() - since >= self._settings.silent_after
 
     async def close(self) -> None:
         """Close the websocket with its closing handshake, within `release_timeout`."""
@@ -92,7 +102,7 @@ class Connection:
             silent_since = max(silent_since, self._last_reply)
             deadline = silent_since + patience
             if trio.current_time() >= deadline:
-                raise ConnectionLost(f"no answer to {call.request.method} in {patience:g} s")
+                raise ConnectionSilent(f"no answer to {call.request.method} in {patience:g} s")
             with trio.move_on_at(deadline):
                 await call.answered.wait()
 
@@ -135,7 +145,7 @@ async def open_connection(
         with trio.fail_after(settings.ping_timeout):
             stream = HandshakeGuard(await open_stream(url))
     except trio.TooSlowError:
-        raise ConnectionLost(f"no connection in {settings.ping_timeout:g} s") from None
+        raise ConnectionSilent(f"no connection in {settings.ping_timeout:g} s") from None
     except OSError as error:
         lost = ConnectionRefused if is_refusal(error) else ConnectionLost
         raise lost(f"cannot connect: {error}") from error
@@ -156,14 +166,20 @@ async def open_connection(
         ended, others = group.split((ConnectionLost, ConnectionClosed, HandshakeError, LocalProtocolError))
         if others is not None:
             raise others from None
-        raise ConnectionLost(_reason(ended)) from group
+        first = _first(ended)
+        lost = ConnectionSilent if isinstance(first, ConnectionSilent) else ConnectionLost
+        raise lost(_reason(first)) from group
     finally:
         await trio.aclose_forcefully(stream)
 
 
-def _reason(ended: BaseException | None) -> str:
+def _first(ended: BaseException | None) -> BaseException | None:
     while isinstance(ended, BaseExceptionGroup):
         ended = ended.exceptions[0]
+    return ended
+
+
+def _reason(ended: BaseException | None) -> str:
     match ended:
         case ConnectionClosed(reason=reason) if reason is not None:
             return f"closed with {reason.code} {reason.name}{': ' + reason.reason if reason.reason else ''}"
@@ -192,6 +208,6 @@ async def _shake_hands(
                 max_message_size=settings.max_message_bytes,
             )
     except trio.TooSlowError:
-        raise ConnectionLost(f"no websocket handshake in {settings.ping_timeout:g} s") from None
+        raise ConnectionSilent(f"no websocket handshake in {settings.ping_timeout:g} s") from None
     stream.shaking_hands = False
     return websocket

@@ -48,6 +48,10 @@ class ConnectionRefused(ConnectionLost):
     """Nobody listens at the address: the process that was there has ended, and its sessions with it."""
 
 
+class ConnectionSilent(ConnectionLost):
+    """Nothing came for too long: the media server hangs, or what is between drops everything."""
+
+
 class UnknownEvent(Exception):
     """An event of a type that this client does not know, or of an unexpected shape."""
 

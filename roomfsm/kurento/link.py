@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,11 +15,24 @@ import trio
 
 from roomfsm.jsonrpc import Message, Notification, Params, Response
 from roomfsm.kurento.connection import Connection, open_connection
-from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, KurentoError, SessionInvalid
-from roomfsm.kurento.session import Session
+from roomfsm.kurento.errors import (
+    ConnectionLost,
+    ConnectionRefused,
+    ConnectionSilent,
+    KurentoError,
+    SessionInvalid,
+)
+from roomfsm.kurento.objects import MANAGER
+from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.kurento.settings import KurentoSettings
 
 _log = structlog.get_logger(__name__)
+
+OLDEST = (7, 1, 0)
+"""The first Kurento with DtlsConnectionStateChange, which tells that a browser's media connection is up, or
+over."""
+
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 class Link:
@@ -38,6 +52,27 @@ class Link:
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()
         """One connection, or attempt at it, and the wait before the next."""
+        self.version: str | None = None
+        """What the media server says it is; None before it was asked, or where it does not say."""
+        self._cut_off = "not connected yet"
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a session in which pipelines can be made."""
+        return self.connected and not is_too_old(self.version)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a new pipeline would not come here, in a few words without addresses; None if it would."""
+        if not self.connected or self._connection is None or self.session is None:
+            return self._cut_off
+        if is_too_old(self.version):
+            return f"too old: it is Kurento {self.version}, and {_dotted(OLDEST)} or newer is needed"
+        if self._connection.silent:
+            return "silent: it does not answer"
+        if trio.current_time() < self.session.full_until:
+            return "full: it has no threads or file descriptors left"
+        return None
 
     async def run(self) -> None:
         """Work until `close`. Cancellation from outside does not reach it: releases still need the connection."""
@@ -55,6 +90,7 @@ class Link:
                                 if self.connected:
                                     delay = self._settings.reconnect_first
                                 self._cut(str(error))
+                                self._cut_off = _in_short(error)
                                 if isinstance(error, ConnectionRefused):
                                     self._give_up("its process has ended: connections are refused")
                             grace.deadline = min(grace.deadline, self._grace_ends())
@@ -67,6 +103,7 @@ class Link:
     def gone(self, why: str) -> None:
         """The media server's process has ended, as who started it knows: its session cannot come back."""
         self._cut(why)
+        self._cut_off = "ended: it is started again"
         self._give_up(why)
         self._round.cancel()
 
@@ -139,9 +176,30 @@ class Link:
             self._unclosed = None
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
+        await self._learn_version(connection, session_id)
         self.session = Session(self.url, session_id, server_id, self._settings, self._ids)
         _log.info("kurento.session_opened", url=self.url, session=session_id, server=server_id)
         return self.session
+
+    async def _learn_version(self, connection: Connection, session_id: str) -> None:
+        self.version = None
+        try:
+            asked = {**invocation(MANAGER, "getInfo"), "sessionId": session_id}
+            info = value_of(await connection.call("invoke", asked))
+        except KurentoError as error:
+            _log.warning("kurento.version_unknown", url=self.url, error=str(error))
+            return
+        version = info.get("version") if isinstance(info, dict) else None
+        if isinstance(version, str):
+            self.version = version
+        if is_too_old(self.version):
+            _log.error(
+                "kurento.too_old",
+                url=self.url,
+                version=self.version,
+                needed=_dotted(OLDEST),
+                consequence="no room uses it until it is updated",
+            )
 
     def _dispatch(self, message: Message) -> None:
         session = self.session
@@ -173,6 +231,27 @@ class Link:
             _log.warning("kurento.session_lost", url=self.url, session=self.session.session_id, reason=reason)
             self.session.lose(reason)
             self.session = None
+
+
+def is_too_old(version: str | None) -> bool:
+    """Whether a media server of that version lacks what rooms need; a version that cannot be read is tried."""
+    found = _VERSION.match(version or "")
+    return found is not None and tuple(int(part or 0) for part in found.groups()) < OLDEST
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _in_short(error: ConnectionLost) -> str:
+    """What is told to whoever asks for the health: no address, no words of others."""
+    match error:
+        case ConnectionSilent():
+            return "silent: it does not answer"
+        case ConnectionRefused():
+            return "unreachable: nobody listens there"
+        case _:
+            return "unreachable: the connection was lost or refused"
 
 
 def closing(session_id: str) -> Params:

@@ -18,6 +18,9 @@ from roomfsm.kurento.session import Session, invocation
 
 _log = structlog.get_logger(__name__)
 
+MANAGER = "manager_ServerManager"
+"""The object that tells about the media server and all its other objects."""
+
 
 @dataclass(frozen=True, slots=True)
 class BandwidthLimits:

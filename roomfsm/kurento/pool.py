@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import structlog
 import trio
 
-from roomfsm.kurento.errors import MediaServerLost, MediaServerUnavailable
+from roomfsm.kurento.errors import (
+    ConnectionLost,
+    MediaServerLost,
+    MediaServersFull,
+    MediaServerUnavailable,
+    ResourcesExhausted,
+)
 from roomfsm.kurento.link import Link
 from roomfsm.kurento.objects import MediaPipeline, open_pipeline
+from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.kurento.sweep import sweep
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class MediaServerStatus:
-    """One media server at this moment; the ids are None and the counts 0 while it has no session."""
+    """One media server at this moment; the ids are None and the counts 0 while it has no session.
+
+    `problem` says in words without addresses why it gets no new pipelines; None if it does.
+    """
 
     url: str
+    problem: str | None
+    version: str | None
     connected: bool
     session_id: str | None
     server_id: str | None
@@ -31,18 +47,19 @@ class MediaServerStatus:
 class MediaPool:
     """Several media servers as one. Made by `open_media_pool`."""
 
-    def __init__(self, urls: Sequence[str], settings: KurentoSettings) -> None:
+    def __init__(self, urls: Sequence[str], settings: KurentoSettings, owner: Owner | None = None) -> None:
         self._settings = settings
+        self._owner = owner
         self._changed = trio.Event()
         self._links = [Link(url, settings, self._announce) for url in urls]
 
     def ready(self) -> bool:
         """Whether a new pipeline would find a media server at once."""
-        return any(link.connected for link in self._links)
+        return any(link.problem is None for link in self._links)
 
     async def wait_ready(self) -> None:
-        """Return as soon as a media server is ready."""
-        while not self.ready():
+        """Return as soon as there is a media server with a session."""
+        while not any(link.usable for link in self._links):
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
 
@@ -83,16 +100,21 @@ class MediaPool:
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
         """A new pipeline on the ready media server with the fewest endpoints; released at the end of the scope.
 
-        Raises `MediaServerUnavailable` when none is ready within `ready_timeout`, and as
-        `MediaPipeline.endpoint`.
+        One that is full is passed over for the next. Raises `MediaServerUnavailable` when none is ready within
+        `ready_timeout`, `MediaServersFull` when all that are ready are full, and as `MediaPipeline.endpoint`.
         """
         deadline = trio.current_time() + self._settings.ready_timeout
+        if self._owner is not None:
+            tags = {**tags, **self._owner.tags}
+        full: set[Session] = set()
         async with AsyncExitStack() as stack:
             while True:
+                session = await self._least_loaded(deadline, full)
                 try:
-                    pipeline = await stack.enter_async_context(
-                        open_pipeline(await self._least_loaded(deadline), tags)
-                    )
+                    pipeline = await stack.enter_async_context(open_pipeline(session, tags))
+                except ResourcesExhausted as error:
+                    _log.warning("kurento.full", url=session.url, error=str(error))
+                    full.add(session)
                 except MediaServerLost:
                     # Nothing was handed out yet: another session is as good.
                     if trio.current_time() >= deadline:
@@ -101,16 +123,39 @@ class MediaPool:
                     break
             yield pipeline
 
-    async def _least_loaded(self, deadline: float) -> Session:
+    async def _least_loaded(self, deadline: float, full: Collection[Session]) -> Session:
         with trio.move_on_at(deadline):
             await self.wait_ready()
-        ready = [link.session for link in self._links if link.connected and link.session is not None]
+        ready = [
+            (link.problem is not None, link.session)
+            for link in self._links
+            if link.usable and link.session is not None
+        ]
         if not ready:
             seconds = self._settings.ready_timeout
             raise MediaServerUnavailable(f"no media server is ready within {seconds:g} s")
-        return min(
-            ready, key=lambda session: (session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"])
-        )
+        left = [(doubtful, session) for doubtful, session in ready if session not in full]
+        if not left:
+            raise MediaServersFull(f"{len(ready)} media servers are ready, and full")
+
+        def load(candidate: tuple[bool, Session]) -> tuple[bool, int, int]:
+            doubtful, session = candidate
+            return doubtful, session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"]
+
+        return min(left, key=load)[1]
+
+    async def _sweep(self, link: Link, owner: Owner) -> None:
+        """Once it can be reached, release what an earlier run of ours left at a media server."""
+        while True:
+            while not link.connected:
+                await self._changed.wait()
+            try:
+                await sweep(link.url, self._settings, owner)
+            except ConnectionLost as error:
+                _log.info("kurento.sweep_failed", url=link.url, error=str(error))
+                await trio.sleep(self._settings.reconnect_max)
+            else:
+                return
 
     def _announce(self) -> None:
         self._changed.set()
@@ -119,23 +164,29 @@ class MediaPool:
 
 @asynccontextmanager
 async def open_media_pool(
-    urls: Sequence[str], settings: KurentoSettings | None = None
+    urls: Sequence[str], settings: KurentoSettings | None = None, owner: Owner | None = None
 ) -> AsyncIterator[MediaPool]:
     """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`); does not wait for them.
 
-    At the end the sessions are closed, which releases whatever is left in them, within `release_timeout`.
-    Raises ValueError for an address that is not a `ws:` or `wss:` URL.
+    Pipelines are tagged with `owner`, and those that an earlier run of it left are released. At the end the
+    sessions are closed, which releases whatever is left in them, within `release_timeout`. Raises ValueError for
+    an address that is not a `ws:` or `wss:` URL.
     """
     for url in urls:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ValueError(f"not a ws: or wss: URL: {url}")
-    pool = MediaPool(urls, settings or KurentoSettings())
+    pool = MediaPool(urls, settings or KurentoSettings(), owner)
     async with trio.open_nursery() as nursery:
         for link in pool._links:
             nursery.start_soon(link.run)
         try:
-            yield pool
+            async with trio.open_nursery() as sweeping:
+                if owner is not None:
+                    for link in pool._links:
+                        sweeping.start_soon(pool._sweep, link, owner)
+                yield pool
+                sweeping.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as closing:
@@ -147,6 +198,8 @@ def _status(link: Link) -> MediaServerStatus:
     session = link.session
     return MediaServerStatus(
         url=link.url,
+        problem=link.problem,
+        version=link.version,
         connected=link.connected,
         session_id=session.session_id if session else None,
         server_id=session.server_id if session else None,

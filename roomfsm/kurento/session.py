@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,7 +14,14 @@ import trio
 from roomfsm.jsonrpc import Notification, Params, Response
 from roomfsm.kurento import events
 from roomfsm.kurento.connection import Connection
-from roomfsm.kurento.errors import KurentoError, MediaServerLost, ObjectGone, RequestTimedOut, UnknownEvent
+from roomfsm.kurento.errors import (
+    KurentoError,
+    MediaServerLost,
+    ObjectGone,
+    RequestTimedOut,
+    ResourcesExhausted,
+    UnknownEvent,
+)
 from roomfsm.kurento.requests import Call, PendingCalls
 from roomfsm.kurento.settings import REPLY_CACHE_SECONDS, KurentoSettings
 
@@ -38,6 +46,8 @@ class Session:
         self.objects: Counter[str] = Counter()
         self.has: dict[str, bool] = {}
         """Whether the media server has an event that not all have, by its name, as far as that was tried."""
+        self.full_until = -math.inf
+        """The media server refused for want of threads or file descriptors: until then others are tried first."""
         self._reason = ""
         self._ids = ids
         self._calls = PendingCalls()
@@ -53,7 +63,7 @@ class Session:
 
     async def invoke(self, object_id: str, operation: str, params: Params | None = None) -> Any:
         """Call an operation of an object and return its value. Raises as `request`."""
-        return _value(await self.request("invoke", invocation(object_id, operation, params)))
+        return value_of(await self.request("invoke", invocation(object_id, operation, params)))
 
     async def request_all(self, requests: Sequence[tuple[str, Params]]) -> None:
         """Send requests without waiting between them; all have succeeded on return. Raises the first error."""
@@ -89,7 +99,11 @@ class Session:
         """
         call = self._issue("create", {"type": kind, "constructorParams": constructor})
         call.orphaned = self._release_orphan
-        return str(_value(await self._outcome(call)))
+        try:
+            return str(value_of(await self._outcome(call)))
+        except ResourcesExhausted:
+            self.full_until = trio.current_time() + self.settings.full_pause
+            raise
 
     async def release(self, object_id: str) -> None:
         """Release an object; what is gone already counts as released.
@@ -216,7 +230,7 @@ class Session:
     def _release_orphan(self, result: Any) -> None:
         if self.lost.is_set():
             return
-        object_id = _value(result)
+        object_id = value_of(result)
         _log.info("kurento.orphan_released", url=self.url, object=object_id)
         self._issue("release", {"object": object_id})
 
@@ -229,5 +243,6 @@ def invocation(object_id: str, operation: str, params: Params | None = None) -> 
     return members
 
 
-def _value(result: Any) -> Any:
+def value_of(result: Any) -> Any:
+    """The `value` of a result; None where there is none."""
     return result.get("value") if isinstance(result, Mapping) else None

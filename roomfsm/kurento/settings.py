@@ -14,9 +14,12 @@ class KurentoSettings:
 
     request_timeout: float = 10.0
     """A request that is not answered by then raises `RequestTimedOut`; a reconnect counts in."""
-    ping_interval: float = 10.0
+    ping_interval: float = 2.0
+    silent_after: float = 2.5
+    """From a ping that is not answered until the media server counts as not ready; with `ping_interval` it takes
+    less than 5 s until a hung one is told by `/health/ready` and gets no more pipelines."""
     ping_timeout: float = 5.0
-    """How long a media server may be silent: while connecting, or while a ping waits for its answer."""
+    """How long a media server may be silent until it is cut off: while connecting, or while a ping waits."""
     reconnect_first: float = 0.1
     """The first wait before a new connection; doubled up to `reconnect_max`, with jitter."""
     reconnect_max: float = 5.0
@@ -26,6 +29,8 @@ class KurentoSettings:
     """Bound of every clean-up: releasing one object, closing the session, closing the connection."""
     event_buffer: int = 256
     """Unread events of one endpoint."""
+    full_pause: float = 30.0
+    """For so long others are preferred to a media server that refused for want of resources."""
     ready_timeout: float = 5.0
     """How long a new pipeline waits for a media server that is ready."""
     max_message_bytes: int = 4 * 1024 * 1024

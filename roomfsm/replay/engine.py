@@ -89,7 +89,7 @@ class _Life:
             room_inbox=_MANY,
         )
         self._began = trio.current_time()
-        self._room = Room(self._opened.room, self._media.pool, {}, settings)
+        self._room = Room(self._opened.room, self._media.pool, settings)
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_room, over)

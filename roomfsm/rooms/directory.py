@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,7 +44,6 @@ class Directory:
         self._settings = settings
         self._rooms: dict[str, Room] = {}
         self._closing = False
-        self._tags = {"roomfsm": secrets.token_hex(4)}
         self._changed = trio.Event()
 
     def __len__(self) -> int:
@@ -116,7 +114,7 @@ class Directory:
                 raise Refusal(ErrorCode.SERVER_CLOSING)
             if len(self._rooms) >= self._settings.max_rooms:
                 raise Refusal(ErrorCode.SERVER_FULL)
-            room = self._rooms[key] = Room(name, self._pool, self._tags, self._settings, self._write_journal)
+            room = self._rooms[key] = Room(name, self._pool, self._settings, self._write_journal)
             self._nursery.start_soon(self._run, key, room)
         return room
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -51,13 +51,12 @@ class Room:
         self,
         name: str,
         pool: MediaPool,
-        tags: Mapping[str, str],
         settings: RoomSettings,
         write_journal: Sink | None = None,
     ) -> None:
         self.name = name
         self.journal = Journal(name, settings, write_journal)
-        self._tags = {"room": name, **tags}
+        self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
         self.streams: dict[str, Stream] = {}
         self._model = ROOM.new()

@@ -104,11 +104,15 @@ def create_app(
         is_ready = pool.ready()
         servers = [
             {
+                "number": number,
                 "connected": server.connected,
+                "problem": server.problem,
+                "version": server.version,
                 "pipelines": server.pipelines,
                 "endpoints": server.endpoints,
             }
-            for server in pool.servers
+            # By its place among the settings: addresses are not for everybody who may ask.
+            for number, server in enumerate(pool.servers, 1)
         ]
         body = jsonify(ready=is_ready, rooms=len(directory), sessions=session_count(), mediaServers=servers)
         return body, 200 if is_ready else 503

@@ -29,6 +29,7 @@ class FakeServer:
     def __init__(self, nursery: trio.Nursery, url: str = URL) -> None:
         self.url = url
         self.server_id = "server-1"
+        self.version = "7.3.0"
         self.requests: list[Request] = []
         self.executed: list[Request] = []
         self.objects: set[str] = set()
@@ -163,6 +164,8 @@ class FakeServer:
                 return None
             case "subscribe" if params["type"] in OPTIONAL:
                 raise _RefusalError(ErrorObject(40106, "Event not supported", {"type": "MEDIA_OBJECT_EVENT"}))
+            case _ if params.get("operation") == "getInfo":
+                return {"value": {"type": "KMS", "version": self.version}, "sessionId": session}
             case _:
                 if params["object"] not in self.objects:
                     name = f"Object '{params['object']}' not found"

@@ -157,7 +157,9 @@ class _Player:
 
     def _unrecorded(self, request: dict[str, Any]) -> Response:
         session = request.get("params", {}).get("sessionId")
-        match request["method"]:
+        match name_of(request):
+            case "getInfo":
+                return Response(request["id"], {"value": {"version": "7.3.0"}, "sessionId": session})
             # What every Kurento answers alike.
             case "ping":
                 return Response(request["id"], {"value": "pong", "sessionId": session})

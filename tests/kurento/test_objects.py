@@ -16,6 +16,7 @@ from roomfsm.kurento import (
     EventUnsupported,
     IceCandidate,
     MediaPool,
+    MediaServersFull,
     ObjectGone,
     RequestTimedOut,
     ResourcesExhausted,
@@ -149,9 +150,18 @@ async def test_a_full_media_server_refuses_a_pipeline(
     server: FakeServer, pool: MediaPool, autojump_clock: MockClock
 ) -> None:
     server.fail["create"] = ErrorObject(40009, "Not enough resources", {"type": "NOT_ENOUGH_RESOURCES"})
-    with trio.fail_after(60), pytest.raises(ResourcesExhausted) as caught:
-        async with pool.pipeline({}):
-            pytest.fail("entered")
+    with trio.fail_after(60):
+        with pytest.raises(MediaServersFull):
+            async with pool.pipeline({}):
+                pytest.fail("entered")
+        assert pool.servers[0].problem == "full: it has no threads or file descriptors left"
+        # When it has room again, it is there again at once: nobody waits out a pause where there is no other.
+        server.fail.clear()
+        async with pool.pipeline({}) as pipeline:
+            server.fail["create"] = ErrorObject(40009, "Not enough resources", {"type": "NOT_ENOUGH_RESOURCES"})
+            with pytest.raises(ResourcesExhausted) as caught:
+                async with pipeline.endpoint(LIMITS):
+                    pytest.fail("entered")
     assert (caught.value.code, caught.value.type) == (40009, "NOT_ENOUGH_RESOURCES")
 
 

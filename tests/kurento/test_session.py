@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from roomfsm.jsonrpc import Response
+from roomfsm.jsonrpc import ErrorObject, Response
 from roomfsm.kurento import (
     BandwidthLimits,
     IceCandidate,
     KurentoSettings,
     MediaPool,
     MediaServerLost,
+    MediaServersFull,
     MediaServerUnavailable,
     RequestTimedOut,
+    ResourcesExhausted,
     events,
     open_media_pool,
 )
@@ -266,11 +269,18 @@ async def test_a_media_server_that_stops_answering_is_left_and_found_again(
     with trio.fail_after(60):
         async with pool.pipeline({}) as pipeline:
             server.silent = True
+            begun = trio.current_time()
             await server.arrived("ping")
-            await trio.sleep(SETTINGS.ping_timeout - 0.01)
+            await trio.sleep(SETTINGS.silent_after - 0.01)
             assert pool.ready()
             await trio.sleep(0.02)
-            assert not pool.ready()
+            # It is told within 5 s, and cut off a while later: it may yet answer.
+            assert trio.current_time() - begun < 5
+            assert (pool.ready(), pool.servers[0].problem) == (False, "silent: it does not answer")
+            assert pool.servers[0].connected
+            await trio.sleep(SETTINGS.ping_timeout - SETTINGS.silent_after)
+            (status,) = pool.servers
+            assert (status.connected, status.problem) == (False, "silent: it does not answer")
             server.silent = False
             await pool.wait_ready()
             assert not pipeline.lost.is_set()
@@ -399,6 +409,97 @@ async def test_a_new_pipeline_goes_to_the_media_server_with_the_fewest_endpoints
                     await two.lost.wait()
                     assert not one.lost.is_set()
             nursery.cancel_scope.cancel()
+
+
+async def two_servers(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> tuple[FakeServer, FakeServer, list[str]]:
+    urls = ["ws://one.test/kurento", "ws://two.test/kurento"]
+    servers = {url: FakeServer(nursery, url) for url in urls}
+
+    async def open_stream(url: str) -> trio.abc.Stream:
+        return await servers[url].open_stream(url)
+
+    monkeypatch.setattr("roomfsm.kurento.connection.open_stream", open_stream)
+    return servers[urls[0]], servers[urls[1]], urls
+
+
+async def test_a_full_media_server_is_passed_over_for_the_next_and_rested(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    one, two, urls = await two_servers(nursery, monkeypatch)
+    full = ErrorObject(40009, "Too many threads", {"type": "NOT_ENOUGH_RESOURCES"})
+    with trio.fail_after(120):
+        async with open_media_pool(urls) as pool:
+            await wait_all_tasks_blocked()
+            one.fail["create"] = full
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == two.url
+            assert [server.problem is None for server in pool.servers] == [False, True]
+            assert pool.ready()
+            # Not asked again and again: the other one is preferred for a while, however loaded.
+            asked = one.methods().count("create")
+            async with pool.pipeline({}), pool.pipeline({}):
+                assert one.methods().count("create") == asked
+            two.fail["create"] = full
+            with pytest.raises(MediaServersFull):
+                async with pool.pipeline({}):
+                    pytest.fail("entered")
+            one.fail.clear()
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == one.url
+            two.fail.clear()
+            await trio.sleep(SETTINGS.full_pause)
+            async with pool.pipeline({}) as first, first.endpoint(LIMITS), pool.pipeline({}) as second:
+                assert {first.server_url, second.server_url} == set(urls)
+
+
+async def test_an_endpoint_that_is_refused_for_want_of_room_sends_the_next_pipeline_elsewhere(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    one, two, urls = await two_servers(nursery, monkeypatch)
+    with trio.fail_after(60):
+        async with open_media_pool(urls) as pool:
+            await wait_all_tasks_blocked()
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == one.url
+                one.fail["create"] = ErrorObject(40009, "Too many", {"type": "NOT_ENOUGH_RESOURCES"})
+                with pytest.raises(ResourcesExhausted):
+                    async with pipeline.endpoint(LIMITS):
+                        pytest.fail("entered")
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == two.url
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        ("6.18.0", True),
+        ("7.0.1", True),
+        ("7.1.0", False),
+        ("7.3.1~55.g2e4bf5524", False),
+        ("7.3.1-dev", False),
+        ("8.0", False),
+        ("11.0.0", False),
+        ("unheard of", False),
+    ],
+)
+async def test_a_media_server_that_is_too_old_is_told_and_not_used(
+    server: FakeServer, autojump_clock: MockClock, version: str, old: bool
+) -> None:
+    server.version = version
+    with trio.fail_after(60), capture_logs() as logs:
+        async with open_media_pool([URL]) as pool:
+            await wait_all_tasks_blocked()
+            (status,) = pool.servers
+            assert (status.connected, status.version, pool.ready()) == (True, version, not old)
+            told = f"too old: it is Kurento {version}, and 7.1.0 or newer is needed"
+            assert status.problem == (told if old else None)
+            if old:
+                with pytest.raises(MediaServerUnavailable):
+                    async with pool.pipeline({}):
+                        pytest.fail("entered")
+    assert ("kurento.too_old" in {entry["event"] for entry in logs}) is old
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/kurento", "ws:///kurento", "kurento"])

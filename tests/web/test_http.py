@@ -126,7 +126,15 @@ async def test_health(media_server: str) -> None:
             while (await get(server, "/health/ready")).status != 200:
                 pass
         ready = json.loads((await get(server, "/health/ready")).body)
-        assert ready["mediaServers"] == [{"connected": True, "endpoints": 0, "pipelines": 0}]
+        (server_health,) = ready["mediaServers"]
+        assert server_health == {
+            "number": 1,
+            "connected": True,
+            "problem": None,
+            "version": "7.3.0",
+            "endpoints": 0,
+            "pipelines": 0,
+        }
     async with serving("ws://127.0.0.1:9/kurento") as server:
         assert (await get(server, "/health/live")).status == 200
         assert (await get(server, "/health/ready")).status == 503

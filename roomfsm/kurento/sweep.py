@@ -1,0 +1,69 @@
+"""What an earlier run of this room server left at a media server is found by its tags, and released."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+import trio
+
+from roomfsm.jsonrpc import Message, Params
+from roomfsm.kurento.connection import Connection, open_connection
+from roomfsm.kurento.errors import ConnectionLost, KurentoError, ObjectGone
+from roomfsm.kurento.objects import MANAGER
+from roomfsm.kurento.owner import Owner
+from roomfsm.kurento.session import invocation, value_of
+from roomfsm.kurento.settings import KurentoSettings
+
+_log = structlog.get_logger(__name__)
+
+
+async def sweep(url: str, settings: KurentoSettings, owner: Owner) -> int:
+    """Release the pipelines at `url` that an earlier run of `owner` left; how many there were.
+
+    It looks by a connection and a session of its own, closed without `release`: a session holds all that it has
+    looked at, those of other room servers too, and must neither keep them alive nor end them.
+
+    Raises `ConnectionLost`, also where the media server refuses something.
+    """
+    async with open_connection(url, settings, itertools.count(1), _ignore) as connection:
+        opened = await connection.call("connect", {})
+        session_id = opened.get("sessionId") if isinstance(opened, dict) else None
+        if not isinstance(session_id, str):
+            raise ConnectionLost("the reply to connect has no sessionId")
+        session: Params = {"sessionId": session_id}
+        try:
+            return await _release_left(connection, session, url, owner)
+        except KurentoError as error:
+            raise ConnectionLost(f"cannot sweep: {error}") from error
+        finally:
+            with trio.move_on_after(settings.release_timeout, shield=True):
+                await connection.call("closeSession", session)
+                await connection.close()
+
+
+async def _release_left(connection: Connection, session: Params, url: str, owner: Owner) -> int:
+    released = 0
+    found = value_of(await connection.call("invoke", {**invocation(MANAGER, "getPipelines"), **session}))
+    for pipeline in found if isinstance(found, list) else ():
+        try:
+            tags = value_of(await connection.call("invoke", {**invocation(pipeline, "getTags"), **session}))
+        except ObjectGone:
+            continue  # since it was listed
+        if owner.left(_by_key(tags)):
+            await connection.call("release", {"object": pipeline, **session})
+            released += 1
+    if released:
+        _log.warning("kurento.left_behind_released", url=url, owner=owner.name, pipelines=released)
+    return released
+
+
+def _by_key(tags: Any) -> Mapping[str, str]:
+    pairs = [(tag.get("key"), tag.get("value")) for tag in tags or () if isinstance(tag, dict)]
+    return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
+
+
+def _ignore(_: Message) -> None:
+    """Nothing is subscribed to."""

@@ -1,0 +1,202 @@
+"""A room server with `--kurento` and a media server that is a program of its own: killed, hung, and shared."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, node_name
+from roomfsm.mediaserver.server_manager import MANAGER_ID
+from tests.mediaserver import kurento_client
+from tests.mediaserver.peer import TestPeer, open_test_peer
+from tests.protocol_client import Client, open_client
+from tests.system.cycles import PATIENCE, connect
+from tests.system.program import Program, running
+
+type Health = dict[str, Any]
+
+
+@contextmanager
+def media_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`roomfsm mediaserver` and its address."""
+    command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--port=0"]
+    process = subprocess.Popen(
+        [*command, "--media-host=127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["url"], process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.stdin.close()
+
+
+@asynccontextmanager
+async def presenting(url: str, room: str) -> AsyncIterator[tuple[Client, TestPeer]]:
+    """Somebody whose camera has an answer."""
+    async with open_client(url) as ada, open_test_peer("sendonly") as camera:
+        await ada.join(room)
+        await connect(camera, await ada.ask("publish", source="camera", sdp=camera.offer))
+        yield ada, camera
+
+
+async def tags_at(media: kurento_client.Client) -> dict[str, dict[str, str]]:
+    """The tags of every pipeline, by the room that it is for."""
+    found = {}
+    for pipeline in await media.invoke(MANAGER_ID, "getPipelines"):
+        reply = await media.request("invoke", {"object": pipeline, "operation": "getTags"})
+        if "error" not in reply:  # released since it was listed
+            tags = {tag["key"]: tag["value"] for tag in reply["result"]["value"]}
+            found[tags["room"]] = tags
+    return found
+
+
+@asynccontextmanager
+async def open_program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
+    """`running`, without holding up the test's own browsers while it starts and ends."""
+    await trio.Path(folder).mkdir(exist_ok=True)
+    manager = running(folder, *arguments)
+    program = await trio.to_thread.run_sync(manager.__enter__)
+    try:
+        yield program
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(manager.__exit__, None, None, None)
+
+
+async def test_what_a_killed_room_server_left_is_swept_when_it_is_back_and_no_others(tmp_path: Path) -> None:
+    with media_server() as (url, _):
+        async with (
+            open_program(tmp_path / "other", f"--kurento={url}") as other,
+            presenting(other.url, "others"),
+            # A monitor that looks all the while, and so would keep every orphan for ever.
+            kurento_client.open_client(url) as monitor,
+        ):
+            async with open_program(tmp_path / "first", f"--kurento={url}") as program:
+                async with presenting(program.url, "ours"):
+                    before = await tags_at(monitor)
+                    assert before.keys() == {"ours", "others"}
+                    assert before["ours"][NAME_TAG] != before["others"][NAME_TAG]
+                    program.process.kill()
+                    program.process.wait()
+                assert (await tags_at(monitor)).keys() == {"ours", "others"}
+            same = f"--port={program.port}"
+            async with open_program(tmp_path / "second", f"--kurento={url}", same) as successor:
+                await until_gone("ours", monitor)
+                async with presenting(successor.url, "new"):
+                    after = await tags_at(monitor)
+                    assert after.keys() == {"new", "others"}
+                    assert after["others"] == before["others"]
+                    assert after["new"][NAME_TAG] == before["ours"][NAME_TAG]
+                    assert after["new"][INSTANCE_TAG] != before["ours"][INSTANCE_TAG]
+
+
+async def until_gone(room: str, media: kurento_client.Client) -> None:
+    """The media server tells nobody of what it lists: it has to be asked."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            if room not in await tags_at(media):
+                return
+            await trio.sleep(0.05)
+
+
+async def health(program: Program) -> tuple[int, Health]:
+    def ask() -> tuple[int, Health]:
+        try:
+            with urllib.request.urlopen(f"{program.address}health/ready", timeout=PATIENCE) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    return await trio.to_thread.run_sync(ask)
+
+
+async def health_until(program: Program, holds: Callable[[int, Health], bool]) -> Health:
+    """Ask again and again, as a load balancer does."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            status, body = await health(program)
+            if holds(status, body):
+                return body
+            await trio.sleep(0.05)
+
+
+async def test_a_hung_media_server_is_told_soon_and_by_its_number_alone(tmp_path: Path) -> None:
+    with media_server() as (one, hung), media_server() as (two, _):
+        async with open_program(tmp_path, f"--kurento={one}", f"--kurento={two}") as program:
+            await health_until(program, lambda _, body: all(not one["problem"] for one in body["mediaServers"]))
+            hung.send_signal(signal.SIGSTOP)
+            since = time.monotonic()
+            told = await health_until(program, lambda _, body: bool(body["mediaServers"][0]["problem"]))
+            took = time.monotonic() - since
+            print(f"told after {took:.1f} s")
+            assert took < 12, "it took 15 s"
+            problems = [(server["number"], server["problem"]) for server in told["mediaServers"]]
+            assert problems == [(1, "silent: it does not answer"), (2, None)]
+            assert told["ready"], "the other one serves"
+            assert not re.search(r"wss?://|127\.0\.0\.1", json.dumps(told))
+
+
+async def test_without_any_media_server_it_says_which_is_missing(tmp_path: Path) -> None:
+    with media_server() as (url, process):
+        async with open_program(tmp_path, f"--kurento={url}") as program:
+            await health_until(program, lambda status, _: status == 200)
+            process.kill()
+            told = await health_until(program, lambda status, _: status == 503)
+            (server,) = told["mediaServers"]
+            assert server["problem"].startswith("unreachable")
+            assert not re.search(r"wss?://|127\.0\.0\.1", json.dumps(told))
+
+
+def test_a_name_outlives_a_restart_and_is_nobody_elses() -> None:
+    assert node_name("0.0.0.0", 8080) == node_name("0.0.0.0", 8080)
+    assert len({node_name(host, port) for host in ("0.0.0.0", "10.0.0.1") for port in (8080, 8081)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "instance", "left"),
+    [
+        ("blue:8080", "another-boot 1 1 aa", True),
+        ("blue:8080", "of another form", True),
+        ("red:8080", "another-boot 1 1 aa", False),
+        (None, None, False),
+        ("blue:8080", None, False),
+    ],
+)
+def test_what_was_left_by_an_earlier_run(name: str | None, instance: str | None, left: bool) -> None:
+    owner = Owner("blue:8080")
+    tags = {key: value for key, value in ((NAME_TAG, name), (INSTANCE_TAG, instance)) if value is not None}
+    assert owner.left(tags | {"room": "r"}) is left
+    assert not owner.left(owner.tags)
+
+
+def test_what_a_process_holds_that_still_runs_is_not_left() -> None:
+    """As where a name is given to two servers by mistake, or the earlier run is on its way out."""
+    program = "from roomfsm.kurento.owner import *; print(this_instance(), flush=True); input()"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        instance = process.stdout.readline().decode().strip()
+        owner = Owner("blue:8080")
+        assert not owner.left({NAME_TAG: "blue:8080", INSTANCE_TAG: instance})
+        process.communicate(b"\n")
+        assert owner.left({NAME_TAG: "blue:8080", INSTANCE_TAG: instance})
