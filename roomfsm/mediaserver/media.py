@@ -111,6 +111,13 @@ class EngineSettings:
     """The REMB told to a publisher while nobody limits it."""
     min_receive_bitrate: int = 150_000
     """The least REMB that poor viewers can bring a publisher to."""
+    picture_patience: float = 3.0
+    """A viewer whose path is too slow for so long is sent no picture."""
+    picture_first_pause: float = 8.0
+    """From then until the picture is tried again; twice as long each time that the path does not take it."""
+    picture_longest_pause: float = 40.0
+    picture_trial: float = 3.0
+    """A path that has taken the picture for so long takes it."""
     drain: int = 256
     """Datagrams read without giving other tasks their turn."""
     socket_buffer: int = 4 * 1024 * 1024
@@ -149,6 +156,9 @@ class PeerObserver(Protocol):
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         """RTP to this peer's browser flows, or no longer."""
+
+    def pause_changed(self, kind: MediaKind, paused: bool) -> None:
+        """This peer's browser is sent none of that kind, because its path is too slow; or is sent it again."""
 
     def codec_mismatched(self, reason: str) -> None:
         """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""

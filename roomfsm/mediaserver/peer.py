@@ -35,6 +35,7 @@ from roomfsm.mediaserver.media import (
 )
 from roomfsm.mediaserver.media_transport import MediaTransport, dtls_state, ice_state
 from roomfsm.mediaserver.offer import propose, read_answer
+from roomfsm.mediaserver.picture_gate import Picture, PictureGate
 from roomfsm.mediaserver.sdp import Direction, Offer, parse_offer
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Outlet, Track
@@ -70,6 +71,7 @@ class Peer:
         self.path = ViewerPath(context.settings)
         """To this peer's browser, for what is sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
+        self._gate = PictureGate(context.settings)
         self._transports: list[MediaTransport] = []
         """Of what was agreed on: one, or one for each m-line where they are not bundled."""
         self._carriers: dict[MediaKind, MediaTransport] = {}
@@ -435,10 +437,30 @@ class Peer:
         video = self._sinks[MediaKind.VIDEO]
         if video.keyframe_wish is not None and video.source is not None:
             video.source.renew_keyframe_wish(video, now)
+        self._judge_picture(video, now)
         for carried in self._transports:
             carried.transport.check_silence(now)
             carried.transport.settle(now)
             self._report(carried, now)
+
+    def _judge_picture(self, video: Sink, now: float) -> None:
+        """Pause the picture for a path that cannot take it, and try it again."""
+        before = self._gate.picture
+        picture = self._gate.judge(self.path, video.group is not None and video.flowing, now)
+        if picture is Picture.PAUSED:
+            if not video.paused:
+                if before is Picture.SENT:
+                    self._tell_pause(True)
+                video.pause()
+                self.path.paused()
+        elif video.paused or (picture is Picture.TRIED and video.group is None):
+            video.go_on(now)
+        if before is Picture.TRIED and picture is Picture.SENT:
+            self._tell_pause(False)
+
+    def _tell_pause(self, paused: bool) -> None:
+        if self._observer is not None:
+            self._observer.pause_changed(MediaKind.VIDEO, paused)
 
     def _report(self, carried: MediaTransport, now: float) -> None:
         """Tell what came over a transport."""

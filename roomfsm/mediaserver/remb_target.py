@@ -7,6 +7,9 @@ from roomfsm.mediaserver.media import EngineSettings
 _PERCENTILE = 10
 _FEW_VIEWERS = 2
 """Up to so many, the poorest viewer counts."""
+_FAR_BEHIND = 0.7
+"""A viewer with less than so much of what the middle one can take does not count: it would cost the others too
+much, and the picture is not for its path (:mod:`~roomfsm.mediaserver.picture_gate`)."""
 _IDLE_ESTIMATE = (1.2, 2.0)
 """An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
 _HEADROOM = 1.5
@@ -33,13 +36,16 @@ class RembTarget:
             self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
 
     def bitrate(self, estimates: Collection[int], settings: EngineSettings, limits: tuple[int, int]) -> int:
-        """Bit/s: a low percentile of what viewers can take, within the settings' and the publisher's limits.
+        """Bit/s: a low percentile of what viewers can take, those far behind the others left out, within the
+        settings' and the publisher's limits.
 
         `limits`: the least and the greatest to ask for, bit/s; 0 is none.
         """
         bitrate = settings.max_receive_bitrate
         if estimates:
-            poor = sorted(estimates)[_poor_rank(len(estimates))]
+            least_that_counts = sorted(estimates)[len(estimates) // 2] * _FAR_BEHIND
+            counted = sorted(estimate for estimate in estimates if estimate >= least_that_counts)
+            poor = counted[_poor_rank(len(counted))]
             low, high = _IDLE_ESTIMATE
             if low * self._rate < poor < high * self._rate:
                 poor = round(poor * _HEADROOM)

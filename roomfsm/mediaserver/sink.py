@@ -41,6 +41,8 @@ class Source(Protocol):
 
     def admit(self, sink: "Sink") -> None: ...
 
+    def readmit(self, sink: "Sink", now: float) -> None: ...
+
     def leave(self, sink: "Sink") -> None: ...
 
     def retransmit(self, sink: "Sink", sequence_numbers: tuple[int, ...], now: float) -> None: ...
@@ -82,6 +84,7 @@ class Sink:
         "kind",
         "nacks",
         "open",
+        "paused",
         "repair_octets",
         "repair_packets",
         "repaired",
@@ -107,6 +110,8 @@ class Sink:
         self.group: Group | None = None
         self.open = False
         """The transport is up and the peer is not silent. Only then `address`, `handle`, `tag_length` are set."""
+        self.paused = False
+        """The viewer's path is too slow for this kind: it gets none of it."""
         self.address: Address = ("", 0)
         self.handle: Any = None
         self.tag_length = 0
@@ -155,12 +160,24 @@ class Sink:
         self.codec = matching_codec(self.codecs, wanted) if wanted else None
         if self.codec is None or not self.open:
             source.leave(self)
-        elif self.group is None:
+        elif self.group is None and not self.paused:
             source.admit(self)
         if wanted is not None and self.codec is None and not self._mismatched:
             self._mismatched = True
             with _VIEWER:
                 self.viewer.codec_mismatched(mismatch(self.kind, wanted, self.codecs))
+
+    def pause(self) -> None:
+        """Send nothing until :meth:`go_on`: what comes then continues the numbers, and begins with a keyframe."""
+        self.paused = True
+        if self.source is not None:
+            self.source.leave(self)
+
+    def go_on(self, now: float) -> None:
+        """Send again, as soon as a keyframe for it is granted. To be called until `group` is set."""
+        self.paused = False
+        if self.source is not None and self.codec is not None and self.open and self.group is None:
+            self.source.readmit(self, now)
 
     def set_flowing(self, flowing: bool) -> None:
         if flowing != self.flowing:
@@ -198,8 +215,10 @@ class Sink:
         return self._octets_before + (self.group.octets if self.group else 0)
 
     def bitrate(self, now: float) -> int | None:
-        """The browser's newest estimate within the limits, bit/s; None if there is none that still counts."""
-        estimate = self.viewer.path.estimate(now)
+        """What the path takes within the limits, bit/s; None if that is not known."""
+        path = self.viewer.path
+        # Of a paused one nothing newer can come, and what was known last is all that there is.
+        estimate = path.limit(now) or (path.remb or None if self.paused else None)
         if estimate is None:
             return None
         least, greatest = self.viewer.send_limits

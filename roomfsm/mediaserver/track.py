@@ -326,6 +326,20 @@ class Track:
         else:
             self._start_with(sink, replay)
 
+    def readmit(self, sink: Sink, now: float) -> None:
+        """Let a sink start that was paused: at once where there can be a replay, else with the next keyframe. That
+        is asked for as for losses are, because others have no need of it."""
+        replay = self._replay(now)
+        if replay is not None:
+            self._joining.discard(sink)
+            self._start_with(sink, replay)
+            return
+        self._joining.add(sink)
+        own = sink.viewer.path.keyframes
+        if not self.keyframes.wanted and own.left(now) >= 1 and self._loss_keyframes.take(1, now):
+            own.take(1, now)
+            self.request_keyframe()
+
     def _start_with(self, sink: Sink, replay: Replay) -> None:
         self._outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
         first = replay.packets[0]
@@ -656,13 +670,21 @@ class Track:
 
     def target_bitrate(self, now: float) -> int:
         """What to tell the browser by REMB, bit/s."""
+        settings, limits = self._outlet.settings, self._publisher.receive_limits
+        return self._remb_target.bitrate(self.estimates(now), settings, limits)
+
+    def estimates(self, now: float) -> list[int]:
+        """What each viewer can take, as far as it is known, bit/s. Paused ones count where there are no others:
+        then nobody suffers if the publisher sends as little as they can take."""
         estimates: list[int] = []
         for sink in self.sinks:
             with _VIEWER:
                 if sink.group and (bitrate := sink.bitrate(now)) is not None:
                     estimates.append(bitrate)
         estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
-        return self._remb_target.bitrate(estimates, self._outlet.settings, self._publisher.receive_limits)
+        if estimates or any(sink.group for sink in self.sinks):
+            return estimates
+        return [bitrate for sink in self.sinks if sink.paused and (bitrate := sink.bitrate(now)) is not None]
 
     def check_flow(self, now: float) -> None:
         """What silence brings about: the flow ends, and who waits for a keyframe gets what there is."""

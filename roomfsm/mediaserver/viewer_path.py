@@ -15,10 +15,10 @@ an allowance. Both are token buckets.
 """
 
 from collections import deque
-from typing import NamedTuple
 
 from roomfsm.mediaserver.allowance import Allowance
-from roomfsm.mediaserver.media import EngineSettings, MediaKind
+from roomfsm.mediaserver.loss_window import LossWindow
+from roomfsm.mediaserver.media import ALL_KINDS, EngineSettings, MediaKind
 from roomfsm.mediaserver.rtcp import ReportBlock
 
 _REPORTS = 16
@@ -34,21 +34,18 @@ _NOTICED_LIFE = 2.0
 _MAX_NOTICED = 1.0
 """Seconds: a loss that is noticed later tells nothing of the path."""
 _RATE_WEIGHT = 0.5
-
-
-class Loss(NamedTuple):
-    """What a report block says about one stream."""
-
-    fraction: float
-    """Of the packets since the report before, 0 to 1. Packets that were sent again in a stream of their own (RTX)
-    still count as lost."""
-    time: float
+_GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
+_RISE = 1.08
+_LIMIT_INTERVAL = 1.0
+"""Seconds."""
 
 
 class ViewerPath:
     """What is known of the path to one viewer. Its peer keeps it up to date, its sinks read it; seconds, bit/s."""
 
     __slots__ = (
+        "_limited",
+        "_loss_limit",
         "_losses",
         "_noticed",
         "_octets",
@@ -82,7 +79,10 @@ class ViewerPath:
         """Keyframes that losses of this viewer may cost."""
         self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REPORTS)
         """SSRC, middle of the NTP timestamp and time of each sender report that went to the viewer."""
-        self._losses: dict[MediaKind, Loss] = {}
+        self._losses = {kind: LossWindow() for kind in ALL_KINDS}
+        self._loss_limit: float | None = None
+        self._limited = float("-inf")
+        """When that was last judged."""
         self._noticed: deque[tuple[float, float]] = deque(maxlen=2)
         """How long after its sending a loss was noticed, and when."""
         self._octets = 0
@@ -96,7 +96,9 @@ class ViewerPath:
 
     def reported(self, kind: MediaKind, block: ReportBlock, now: float) -> None:
         """A report block about our stream of a kind came."""
-        self._losses[kind] = Loss(block.fraction_lost / 256, now)
+        self._losses[kind].reported(block, now)
+        if kind is MediaKind.VIDEO:
+            self._limit_by_loss(now)
         if not block.last_report:
             return  # It has no sender report yet.
         for ssrc, middle, time in reversed(self._sent):
@@ -129,9 +131,13 @@ class ViewerPath:
     # Losses and bandwidth
 
     def loss(self, kind: MediaKind, now: float) -> float | None:
-        """The fraction lost of a kind by the newest report, 0 to 1; None if there was none lately."""
-        loss = self._losses.get(kind)
-        return loss.fraction if loss is not None and now - loss.time <= _LIFE else None
+        """The fraction lost of a kind within the last seconds, 0 to 1; None if there was no report lately."""
+        return self._losses[kind].fraction(now)
+
+    def paused(self) -> None:
+        """No video is sent: what is told of its losses from now on is of the time before."""
+        self._losses[MediaKind.VIDEO].clear()
+        self._loss_limit = None
 
     def estimated(self, bitrate: int, now: float) -> None:
         """The browser told what it can take."""
@@ -140,6 +146,27 @@ class ViewerPath:
     def estimate(self, now: float) -> int | None:
         """What the browser can take by its own estimate, bit/s; None if it told none lately."""
         return self.remb if now - self._remb <= _LIFE else None
+
+    def limit(self, now: float) -> int | None:
+        """What may be sent over the path, bit/s: the browser's estimate, or of one that tells none what its losses
+        allow; None if nothing is known."""
+        estimate = self.estimate(now)
+        if estimate is None and self._loss_limit is not None:
+            return round(self._loss_limit)
+        return estimate
+
+    def _limit_by_loss(self, now: float) -> None:
+        """As draft-ietf-rmcat-gcc-02 section 6 has it: great losses lower the limit, small ones let it rise."""
+        if now - self._limited < _LIMIT_INTERVAL or (fraction := self.loss(MediaKind.VIDEO, now)) is None:
+            return
+        self._limited = now
+        if fraction > _GREAT_LOSS and self.rate > 0:
+            known = self.rate if self._loss_limit is None else min(self._loss_limit, self.rate)
+            self._loss_limit = known * (1 - fraction / 2)
+        elif fraction < _SMALL_LOSS and self._loss_limit is not None:
+            self._loss_limit *= _RISE
+            if self._loss_limit > 2 * self.rate:
+                self._loss_limit = None
 
     def measure(self, octets: int, now: float) -> None:
         """So many octets of RTP have gone to the viewer for the first time until `now`."""

@@ -161,6 +161,7 @@ class WebRtcEndpoint(MediaElement):
         self._media_state = ConnectionState.DISCONNECTED
         self._flowing_in: set[str] = set()
         self._flowing_out: set[str] = set()
+        self._paused: set[str] = set()
         self._passed_through: list[MediaKind] = []
         self._fed_by: dict[MediaType, WebRtcEndpoint] = {}
         """The endpoint whose media of each type this one's browser gets."""
@@ -348,6 +349,10 @@ class WebRtcEndpoint(MediaElement):
         if flowing and (source := self._fed_by.get(MediaType(kind))) is not None:
             source.tell_passed_through(kind)
 
+    def pause_changed(self, kind: MediaKind, paused: bool) -> None:
+        (self._paused.add if paused else self._paused.discard)(kind)
+        self.emit("MediaPausedStateChanged", mediaType=kind, state="PAUSED" if paused else "NOT_PAUSED")
+
     def codec_mismatched(self, reason: str) -> None:
         self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
 
@@ -412,6 +417,10 @@ class WebRtcEndpoint(MediaElement):
 
     def is_media_flowing_out(self, kind: MediaType) -> bool:
         return kind in self._flowing_out
+
+    def is_media_paused(self, arguments: Arguments) -> bool:
+        """Not Kurento's: whether the browser is sent none of a type because its path is too slow for it."""
+        return arguments.enumeration("mediaType", MediaType) in self._paused
 
     def get_stats(self, arguments: Arguments) -> dict[str, Any] | None:
         """Statistics by id; null before the transport is connected."""
@@ -487,6 +496,7 @@ class WebRtcEndpoint(MediaElement):
         "getStunServerAddress": lambda self, _: self.stun_server_address,
         "getStunServerPort": lambda self, _: self.stun_server_port,
         "getTurnUrl": lambda self, _: self.turn_url,
+        "isMediaPaused": is_media_paused,
         "processAnswer": process_answer,
         "processOffer": process_offer,
         "requestKeyframe": request_keyframe,

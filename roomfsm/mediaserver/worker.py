@@ -81,6 +81,9 @@ class _Observer:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         self._tell("sending_changed", kind, flowing)
 
+    def pause_changed(self, kind: MediaKind, paused: bool) -> None:
+        self._tell("pause_changed", kind, paused)
+
     def codec_mismatched(self, reason: str) -> None:
         """The main process, which negotiates, finds it by itself."""
 

@@ -90,6 +90,7 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
     "media_connection_changed": (bool,),
     "receiving_changed": (MediaKind, bool),
     "sending_changed": (MediaKind, bool),
+    "pause_changed": (MediaKind, bool),
 }
 """The observer's methods, with their arguments' types."""
 _FLOWS = frozenset({"receiving_changed", "sending_changed"})

@@ -330,6 +330,7 @@ class View(Leg):
         """Why the view is in its state, as its viewer was told; None for no special reason."""
         self._keyframe_asked = False
         """Since video began to flow."""
+        self._paused = False
 
     @property
     def key(self) -> str:
@@ -353,7 +354,8 @@ class View(Leg):
         presenter sends audio alone. That none can be asked for is no failure of the view: one comes by itself.
         """
         if MediaType.VIDEO not in self._flowing:
-            self._keyframe_asked = False
+            # Where a media server has paused the picture, it begins again with a keyframe by itself.
+            self._keyframe_asked = self._paused
         elif self._connected.is_set() and not self._keyframe_asked:
             self._keyframe_asked = True
             try:
@@ -379,6 +381,7 @@ class View(Leg):
         await super()._ask_flow(endpoint)
 
     def _follow_pause(self, paused: bool) -> None:
+        self._paused = paused
         self._move("narrow" if paused else "wide")
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:

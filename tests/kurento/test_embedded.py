@@ -141,6 +141,20 @@ async def test_a_publisher_and_a_viewer_are_negotiated_connected_and_released(pr
             assert await pipelines_at(proxy.target) == []
 
 
+async def test_it_says_whether_a_viewer_is_sent_the_picture(proxy: Proxy) -> None:
+    """Which Kurento does not, so that the client has to find out."""
+    with trio.fail_after(DEADLINE):
+        async with (
+            open_media_pool([proxy.url], settings=SETTINGS) as pool,
+            pool.pipeline({}) as pipeline,
+            pipeline.endpoint(LIMITS) as first,
+            pipeline.endpoint(LIMITS) as second,
+        ):
+            assert set(first._session.has.values()) == {True}
+            for endpoint in (first, second):
+                assert await endpoint.is_paused(MediaType.VIDEO) is False
+
+
 async def test_bad_input_is_raised_typed_and_harms_nobody(proxy: Proxy) -> None:
     with trio.fail_after(DEADLINE):
         async with (

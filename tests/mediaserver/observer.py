@@ -38,6 +38,9 @@ class RecordingObserver:
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
         self._tell("sending", kind, flowing)
 
+    def pause_changed(self, kind: MediaKind, paused: bool) -> None:
+        self._tell("pause", kind, paused)
+
     def codec_mismatched(self, reason: str) -> None:
         self._tell("mismatch", reason)
 
