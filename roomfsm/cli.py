@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import click
 import structlog
@@ -72,14 +74,20 @@ def serve(config: Path | None, **flags: Any) -> None:
     """Run the room server, with an embedded media server unless --kurento names another."""
     failure, code = "", 1
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    try:
-        file = config or _path(os.environ.get(CONFIG_VARIABLE))
-        settings = load(given, os.environ, file)
+    # Until the server listens for it: a closed terminal's signal ends nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def read() -> Settings:
+        settings = load(given, os.environ, config or _path(os.environ.get(CONFIG_VARIABLE)))
         configure_logging(settings.server.log_level, settings.server.log_format)
+        return settings
+
+    try:
+        settings = read()
     except SettingsError as error:
         _fail(str(error), _EXIT_USAGE)
     try:
-        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running))
+        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running), read)
     except* (StartError, ChildSettingsError, JournalFileError) as group:
         failure, code = str(_innermost(group)), _EXIT_USAGE
     except* ChildStartError as group:
@@ -122,8 +130,23 @@ def configure_logging(level: str, style: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lasting(sys.stderr))),
     )
+
+
+class _Lasting:
+    """A stream whose reader may go away, as a closed terminal does: what is written then is lost, and no error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _innermost(error: BaseException) -> BaseException:

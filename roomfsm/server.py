@@ -18,6 +18,7 @@ from cryptography import x509
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, open_listeners
 from roomfsm.door.open_files import connections_possible
+from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import ANY, host_setting
 from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.owner import Owner, node_name
@@ -25,6 +26,7 @@ from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.protocol import names
+from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
@@ -46,10 +48,32 @@ class Running:
     """A server that accepts connections."""
 
     port: int
-    inspect_token: str
-    """Opens the inspector."""
     directory: Directory
     registry: Registry
+    door: FrontDoor
+    access: Access
+
+    @property
+    def inspect_token(self) -> str:
+        """Opens the inspector."""
+        return self.access.token
+
+    def apply(self, settings: Settings) -> None:
+        """Go by these settings from now on, as far as they can change at run time (`roomfsm.reload`)."""
+        self.door.apply(_door_settings(settings))
+        self.registry.settings = settings.signaling
+        if settings.web.inspect_token is not None:
+            self.access.token = settings.web.inspect_token
+
+    def renew_certificate(self, settings: Settings) -> str | None:
+        """Show the certificate as it stands in its file from now on; or say why that cannot be."""
+        if (self.door.tls is None) != (settings.server.certfile is None):
+            return "HTTPS is turned on and off at the next start only"
+        try:
+            self.door.tls = _tls_context(settings.server)
+        except StartError as error:
+            return str(error)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +94,12 @@ class StartError(Exception):
     """The server cannot start as it is set."""
 
 
-async def serve_until_signal(settings: Settings, announce: Callable[[Running], None]) -> None:
-    """Run the server until SIGTERM or Ctrl-C, then end it gracefully.
+async def serve_until_signal(settings: Settings, announce: Callable[[Running], None], read: Read) -> None:
+    """Run the server until SIGTERM or Ctrl-C, then end it gracefully; at SIGHUP `read` the settings again.
 
     Raises `StartError`, `ChildStartError` or `JournalFileError`, in a group.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with open_server(settings) as running:
                 # What was imported lives as long as the program. A full collection that passes it by stops an
@@ -83,7 +107,8 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
                 gc.collect()
                 gc.freeze()
                 announce(running)
-                number = await anext(signals)
+                while (number := await anext(signals)) == signal.SIGHUP:
+                    settings = await reload(settings, read, running)
                 structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
                 nursery.start_soon(_ignore, signals)
             nursery.cancel_scope.cancel()
@@ -119,9 +144,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         ) as serve_http,
     ):
         door = FrontDoor(
-            dataclasses.replace(
-                settings.door, max_connections=_connections(settings), host_name=_host_names(settings)
-            ),
+            _door_settings(settings),
             registry.serve,
             serve_http,
             lambda: registry.full,
@@ -133,12 +156,19 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 async with trio.open_nursery() as acceptor:
                     acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
-                    yield Running(port, access.token, directory, registry)
+                    yield Running(port, directory, registry, door, access)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     await _drain(media, directory, registry)
                 connections.cancel_scope.cancel()
+
+
+def _door_settings(settings: Settings) -> DoorSettings:
+    """Those of the front door, with what follows from others and from the system."""
+    return dataclasses.replace(
+        settings.door, max_connections=_connections(settings), host_name=_host_names(settings)
+    )
 
 
 def _host_names(settings: Settings) -> tuple[str, ...]:
@@ -222,7 +252,8 @@ def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(settings.certfile, settings.keyfile)
+        # A key that needs a password is refused: nobody is there to be asked.
+        context.load_cert_chain(settings.certfile, settings.keyfile, password=lambda: "")
     except (OSError, ssl.SSLError) as error:
         why = f"{settings.certfile} and {settings.keyfile} are not a certificate and its key (PEM): {error}"
         raise StartError(why) from error

@@ -52,8 +52,12 @@ class ServerSettings:
         metadata={"help": "address to listen on; 0.0.0.0 and :: are every interface, for IPv4 and for IPv6"},
     )
     port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one", "zero": True})
-    certfile: str | None = field(default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS"})
-    keyfile: str | None = field(default=None, metadata={"help": "private key (PEM) of the certificate"})
+    certfile: str | None = field(
+        default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS", "live": True}
+    )
+    keyfile: str | None = field(
+        default=None, metadata={"help": "private key (PEM) of the certificate", "live": True}
+    )
     kurento: tuple[str, ...] = field(
         default=(),
         metadata={
@@ -84,8 +88,8 @@ class ServerSettings:
             "help": "IP address at which browsers reach the embedded media server, if not this machine's own"
         },
     )
-    log_level: str = field(default="info", metadata={"help": "debug, info, warning or error"})
-    log_format: str = field(default="console", metadata={"help": "console or json"})
+    log_level: str = field(default="info", metadata={"help": "debug, info, warning or error", "live": True})
+    log_format: str = field(default="console", metadata={"help": "console or json", "live": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Setting:
     """Whether a number may be 0."""
     secret: bool
     """Whether it is kept from logs; `file:PATH` reads it from a file."""
+    live: bool
+    """Whether it can change at run time (`roomfsm.reload`)."""
 
     @property
     def flag(self) -> str:
@@ -143,6 +149,7 @@ def all_settings() -> Iterator[Setting]:
                 item.metadata["help"],
                 item.metadata.get("zero", False),
                 item.metadata.get("secret", False),
+                item.metadata.get("live", False),
             )
 
 
@@ -260,7 +267,8 @@ def markdown_table() -> str:
         default = _show(setting.default)
         repeat = " May be repeated." if setting.repeatable else ""
         in_file = f" `{_SECRET_FILE}PATH` reads it from a file." if setting.secret else ""
-        what = setting.help[0].upper() + setting.help[1:] + "." + repeat + in_file
+        live = " ↻" if setting.live else ""
+        what = setting.help[0].upper() + setting.help[1:] + "." + repeat + in_file + live
         what = what.replace("|", "\\|")
         rows.append(f"| `{setting.flag}` | `{setting.variable}` | `{setting.name}` | {default} | {what} |")
     return "\n".join(rows) + "\n"

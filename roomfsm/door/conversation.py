@@ -115,9 +115,9 @@ class Upgrade:
     """What was read: the request, in the form that the websocket's own parser takes it, and what came after it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
-    """What all conversations have in common."""
+    """What all conversations have in common. Settings may change while they go on."""
 
     settings: DoorSettings
     trusted: Sequence[Network]
@@ -136,13 +136,16 @@ class Conversation:
     def __init__(self, visitor: Visitor, shared: Shared) -> None:
         self.visitor = visitor
         self.shared = shared
-        self._settings = shared.settings
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.settings.max_head_bytes)
         self._requests = 0
         self._ended = False
         """Whether the client says no more: it closed its side."""
         self._gone = False
         """Whether the client hears no more: the connection is broken, or was given up."""
+
+    @property
+    def _settings(self) -> DoorSettings:
+        return self.shared.settings
 
     async def run(self) -> Upgrade | None:
         """Until the connection is to be closed (None), or becomes a websocket."""

@@ -63,7 +63,8 @@ class FrontDoor:
     ) -> None:
         self._settings = settings
         self._serve_websocket = serve_websocket
-        self._tls = tls
+        self.tls = tls
+        """For handshakes from now on."""
         self._connections = Tally(
             settings.max_connections, settings.max_connections_per_address, boundless=_PROXIES
         )
@@ -72,6 +73,15 @@ class FrontDoor:
         self._turning = 0
         self._unlogged = 0
         self._logged_at = -_LOG_INTERVAL
+
+    def apply(self, settings: DoorSettings) -> None:
+        """Go by these settings from now on, connections that are open from their next request on.
+
+        What counts connections and bodies stays as it was.
+        """
+        self._settings = settings
+        self._shared.settings = settings
+        self._shared.trusted = networks_of(settings.trusted_proxy)
 
     async def serve(
         self,
@@ -140,8 +150,8 @@ class FrontDoor:
     async def _handle(self, visitor: Visitor, key: str) -> None:
         transport: Transport = visitor.transport
         try:
-            if self._tls is not None:
-                visitor = await self._shake_hands(visitor, self._tls)
+            if self.tls is not None:
+                visitor = await self._shake_hands(visitor, self.tls)
                 transport = visitor.transport
             upgrade = await self._converse(visitor)
             if upgrade is not None:
@@ -179,8 +189,8 @@ class FrontDoor:
         transport = visitor.transport
         try:
             with trio.move_on_after(_FAREWELL):
-                if self._tls is not None:
-                    transport = (await self._shake_hands(visitor, self._tls)).transport
+                if self.tls is not None:
+                    transport = (await self._shake_hands(visitor, self.tls)).transport
                 await self._say_busy(transport)
                 if isinstance(transport, trio.SocketStream):
                     await transport.send_eof()

@@ -11,19 +11,24 @@ class DoorSettings:
 
     allow_origin: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "origin of pages, beside our own, that may connect, as https://host; '*' is any"},
+        metadata={
+            "help": "origin of pages, beside our own, that may connect, as https://host; '*' is any",
+            "live": True,
+        },
     )
     host_name: tuple[str, ...] = field(
         default=(),
         metadata={
             "help": "name that the server answers to, beside addresses and localhost, as rooms.example.org; "
-            "'*' is any"
+            "'*' is any",
+            "live": True,
         },
     )
     frame_ancestors: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "origin of pages that may show ours in a frame, as https://host; 'self', or '*' for any"
+            "help": "origin of pages that may show ours in a frame, as https://host; 'self', or '*' for any",
+            "live": True,
         },
     )
     path_prefix: str = field(
@@ -32,7 +37,10 @@ class DoorSettings:
     )
     trusted_proxy: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8"},
+        metadata={
+            "help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8",
+            "live": True,
+        },
     )
     max_connections: int = field(
         default=10_000,

@@ -13,22 +13,29 @@ class SignalingSettings:
 
     turn_uri: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "TURN server, as turn:host:3478 or turns:host:443?transport=tcp; needs --turn-secret"},
+        metadata={
+            "help": "TURN server, as turn:host:3478 or turns:host:443?transport=tcp; needs --turn-secret",
+            "live": True,
+        },
     )
     turn_secret: str | None = field(
         default=None,
         metadata={
             "help": "what the servers of --turn-uri make and check time-limited credentials by (TURN REST)",
             "secret": True,
+            "live": True,
         },
     )
     turn_ttl: float = field(
         default=43200.0,
-        metadata={"help": "seconds that such credentials are good for; who stays gets new ones at half time"},
+        metadata={
+            "help": "seconds that such credentials are good for; who stays gets new ones at half time",
+            "live": True,
+        },
     )
     ice_servers: tuple[IceServer, ...] = field(
         default=(),
-        metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential"},
+        metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential", "live": True},
     )
     max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
     max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})

@@ -15,6 +15,7 @@ class WebSettings:
         metadata={
             "help": "opens /inspect to whoever knows it; without one the server makes one and prints it",
             "secret": True,
+            "live": True,
         },
     )
     inspect_watchers: int = field(
