@@ -3,17 +3,17 @@
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
 
-from roomfsm.mediaserver import boundary, memory, stun, udp
+from roomfsm.mediaserver import boundary, memory, packet_info, stun, udp
 from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.dtls import DtlsIdentity
 from roomfsm.mediaserver.fanout import Fanout
-from roomfsm.mediaserver.ice import Address, host_candidates
+from roomfsm.mediaserver.ice import Address, Path, host_candidates
 from roomfsm.mediaserver.media import (
     AlreadyNegotiated,
     AnswerAlreadyProcessed,
@@ -68,6 +68,8 @@ _ATTENTION_INTERVAL = 0.05
 
 _FREED_SHARE = 0.1
 """Of the peers, those that must have freed memory before it is given back."""
+_ADDRESSES_INTERVAL = 5.0
+"""Seconds between two looks at the machine's addresses."""
 _LATENCY_WEIGHT = 0.05
 """Of the newest in the average."""
 
@@ -107,6 +109,10 @@ class Engine:
         self._socket = sock
         self.port: int = sock.getsockname()[1]
         self.identity = DtlsIdentity()
+        self._tells_addresses = packet_info.enable(sock)
+        self._asks_addresses = False
+        self._count_addresses()
+        self._addresses_counted = float("-inf")
         self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port)
         self.cname = secrets.token_hex(8)
         audio = secrets.randbits(31) + 1
@@ -184,10 +190,10 @@ class Engine:
     def memory_freed(self) -> None:
         self._memory_freed += 1
 
-    def send(self, datagram: bytes, address: Address) -> None:
+    def send(self, datagram: bytes, path: Path) -> None:
         """Send, or lose it if the system does not take it: every protocol on top repeats."""
         try:
-            self._socket.sendto(datagram, address)
+            self._socket.sendmsg((datagram,), path.control, 0, path.remote)
         except OSError:
             self._refused[Refusal.SEND_FAILED] += 1
 
@@ -248,9 +254,13 @@ class Engine:
             self.end_turn()
 
     def _drain(self, now: float) -> None:
+        asks, ancillary = self._asks_addresses, list[tuple[int, int, bytes]]()
         for _ in range(self.settings.drain):
             try:
-                datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
+                if asks:
+                    datagram, ancillary, _, address = self._socket.recvmsg(_MAX_DATAGRAM, packet_info.ANCILLARY)
+                else:
+                    datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 break
             except OSError:  # An ICMP error of an earlier send, on some systems.
@@ -258,15 +268,17 @@ class Engine:
             self._received += 1
             if datagram:
                 try:
-                    self._dispatch(datagram, address, now)
+                    self._dispatch(datagram, address, now, ancillary)
                 except Exception as error:  # noqa: BLE001 (see boundary.py)
                     _DATAGRAM.caught(error)
 
-    def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
+    def _dispatch(
+        self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()
+    ) -> None:
         """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
         first = datagram[0]
         if first < 4:
-            self._receive_stun(datagram, address, now)
+            self._receive_stun(datagram, address, now, packet_info.asked_address(ancillary))
             return
         transport = self.by_address.get(address)
         if transport is None:
@@ -281,7 +293,7 @@ class Engine:
         else:
             self._refused[Refusal.UNKNOWN_KIND] += 1
 
-    def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
+    def _receive_stun(self, datagram: bytes, address: Address, now: float, asked: bytes) -> None:
         try:
             message = stun.parse(datagram)
         except stun.StunError:
@@ -294,7 +306,7 @@ class Engine:
         if transport is None:
             self._refused[Refusal.STUN_UNKNOWN_USER] += 1
         else:
-            transport.receive_stun(message, datagram, address, now)
+            transport.receive_stun(message, datagram, address, now, asked)
 
     async def attend(self) -> None:
         """What cannot wait for the reports; without anything of the kind, sleep."""
@@ -342,11 +354,19 @@ class Engine:
         for mirror in list(self.mirrors):
             with _TICK:
                 mirror.tick(now)
+        if self._tells_addresses and now - self._addresses_counted >= _ADDRESSES_INTERVAL:
+            self._addresses_counted = now
+            self._count_addresses()
         # Seldom: it takes longer the more peers there are, and others that joined with these settle soon after.
         enough = self._memory_freed > len(self._peers) * _FREED_SHARE
         if enough and now - self._memory_given_back >= self.settings.handshake_linger:
             self._memory_freed, self._memory_given_back = 0, now
             memory.give_back()
+
+    def _count_addresses(self) -> None:
+        """Whether it matters which address is asked: addresses come and go while we run."""
+        announced = bool(self.settings.announced_addresses)
+        self._asks_addresses = self._tells_addresses and (announced or packet_info.several_addresses())
 
     def close(self) -> None:
         for peer in list(self._peers):

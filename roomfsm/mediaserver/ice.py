@@ -13,6 +13,17 @@ from roomfsm.mediaserver.media import EngineSettings, Refusal
 type Address = tuple[str, int] | tuple[str, int, int, int]
 """A socket address as the socket gives it: IPv4, or IPv6 with flow and scope."""
 
+type Control = tuple[tuple[int, int, bytes], ...]
+"""Control messages (sendmsg(2)) that a datagram is sent with."""
+
+
+class Path(NamedTuple):
+    """Where a peer is reached, and from which of our addresses, if that has to be said (`packet_info.py`)."""
+
+    remote: Address
+    control: Control = ()
+
+
 _ICE_CHARACTERS = string.ascii_letters + string.digits
 _REBINDING_SILENCE = 2.0
 """Seconds of silence after which a check from a new address moves media there, though it does not nominate."""
@@ -38,9 +49,14 @@ def plain_address(address: Address) -> tuple[str, int]:
     return (host.removeprefix("::ffff:") if "." in host else host, address[1])
 
 
-def local_candidate(candidates: Sequence[str], remote: Address) -> str:
-    """The first of our candidates in the peer's address family: of several addresses, which one the peer used is
-    not to be seen at the socket. Empty if there is none."""
+def local_candidate(candidates: Sequence[str], remote: Address, asked: str = "") -> str:
+    """Our candidate with the address that was asked, else the first in the peer's address family.
+
+    Empty if there is none.
+    """
+    for line in candidates:
+        if line.split()[4] == asked:
+            return line
     version = ipaddress.ip_address(plain_address(remote)[0].partition("%")[0]).version
     return next((line for line in candidates if ipaddress.ip_address(line.split()[4]).version == version), "")
 
@@ -67,8 +83,8 @@ class Credentials(NamedTuple):
 class IceLite:
     """The ICE agent of one peer, component 1 only (rtcp-mux).
 
-    It knows who is allowed (`password`), which addresses proved it (`addresses`) and which of them media goes
-    to (`selected`).
+    It knows who is allowed (`password`), which paths proved it (`paths`) and which of them media takes
+    (`selected`).
     """
 
     __slots__ = (
@@ -76,9 +92,9 @@ class IceLite:
         "_password",
         "_remote_candidates",
         "_settings",
-        "addresses",
         "nominated",
         "password",
+        "paths",
         "selected",
         "ufrag",
     )
@@ -88,9 +104,9 @@ class IceLite:
         self.ufrag, self.password = credentials or Credentials.new()
         self._password = self.password.encode()
         self._settings = settings
-        self.addresses: dict[Address, float] = {}
+        self.paths: dict[Path, float] = {}
         """When each was last heard with a valid check, the oldest acquaintance first."""
-        self.selected: Address | None = None
+        self.selected: Path | None = None
         self.nominated = False
         self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
@@ -110,30 +126,30 @@ class IceLite:
         """A lite agent never becomes controlling: the other has to (RFC 8445 section 7.3.1.1)."""
         return stun.failure(request, stun.ROLE_CONFLICT, "Role Conflict", self._password)
 
-    def heard(self, address: Address, nominated: bool, now: float) -> tuple[bool, Address | None]:
-        """Note an authentic check. Returns whether `selected` changed, and an address forgotten for it.
+    def heard(self, path: Path, nominated: bool, now: float) -> tuple[bool, Path | None]:
+        """Note an authentic check. Returns whether `selected` changed, and a path forgotten for it.
 
         The newest nominated address is selected; before any nomination the newest checked one; a check that does
         not nominate also moves media once the selected address is silent (a NAT that gave the peer a new port).
         It moves only so often.
         """
         forgotten = None
-        if address not in self.addresses and len(self.addresses) >= self._settings.max_addresses:
-            forgotten = next(known for known in self.addresses if known != self.selected)
-            del self.addresses[forgotten]
-        self.addresses[address] = now
-        if address == self.selected:
+        if path not in self.paths and len(self.paths) >= self._settings.max_addresses:
+            forgotten = next(known for known in self.paths if known != self.selected)
+            del self.paths[forgotten]
+        self.paths[path] = now
+        if path == self.selected:
             newly = nominated and not self.nominated
             self.nominated |= nominated
             return newly, forgotten
         if (nominated or not self.nominated or self._is_silent(now)) and self._moves.take(1, now):
-            self.selected = address
+            self.selected = path
             self.nominated |= nominated
             return True, forgotten
         return False, forgotten
 
     def _is_silent(self, now: float) -> bool:
-        return self.selected is not None and now - self.addresses[self.selected] > _REBINDING_SILENCE
+        return self.selected is not None and now - self.paths[self.selected] > _REBINDING_SILENCE
 
     def add_remote_candidate(self, candidate: str) -> None:
         """Remember a candidate for naming the selected pair. Checks come from the peer, so garbage, names (mDNS),

@@ -344,7 +344,7 @@ class Peer:
                 continue
             sink.open = usable
             if usable and sender is not None and transport.ice.selected is not None:
-                sink.address = transport.ice.selected
+                sink.address, sink.control = transport.ice.selected
                 sink.handle = sender.handle
                 sink.tag_length = sender.tag_length
             sink.refresh()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.codec import Codec, matching_codec, mismatch
 from roomfsm.mediaserver.extensions import ExtensionWriter, OutgoingExtensions
-from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.ice import Address, Control
 from roomfsm.mediaserver.media import MediaKind, SendingStats
 from roomfsm.mediaserver.repair_history import RepairHistory
 from roomfsm.mediaserver.ring import KeptPacket
@@ -73,6 +73,7 @@ class Sink:
         "codec",
         "codecs",
         "continuation",
+        "control",
         "extensions",
         "flowing",
         "given_up",
@@ -109,10 +110,11 @@ class Sink:
         self.source: Source | None = None
         self.group: Group | None = None
         self.open = False
-        """The transport is up and the peer is not silent. Only then `address`, `handle`, `tag_length` are set."""
+        """The transport is up and the peer is not silent. Only then are `address` to `tag_length` set."""
         self.paused = False
         """The viewer's path is too slow for this kind: it gets none of it."""
         self.address: Address = ("", 0)
+        self.control: Control = ()
         self.handle: Any = None
         self.tag_length = 0
         self.start = 0

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from roomfsm.mediaserver import stun
+from roomfsm.mediaserver import packet_info, stun
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.ice import Address, Credentials, IceLite, local_candidate, plain_address
+from roomfsm.mediaserver.ice import Address, Credentials, IceLite, Path, local_candidate, plain_address
 from roomfsm.mediaserver.media import DtlsState, EngineSettings, IceState, Refusal
 from roomfsm.mediaserver.srtp import SrtpError, SrtpReceiver, SrtpSender
 
@@ -23,7 +23,7 @@ class Network(Protocol):
     by_address: dict[Address, "Transport"]
     handshaking: "set[Transport]"
 
-    def send(self, datagram: bytes, address: Address) -> None: ...
+    def send(self, datagram: bytes, path: Path) -> None: ...
 
     def refuse(self, reason: Refusal) -> None: ...
 
@@ -106,8 +106,13 @@ class Transport:
 
     # Received datagrams
 
-    def receive_stun(self, request: stun.StunMessage, data: bytes, address: Address, now: float) -> None:
-        """Answer a Binding request for our ufrag (RFC 8445 section 7.3)."""
+    def receive_stun(
+        self, request: stun.StunMessage, data: bytes, address: Address, now: float, asked: bytes = b""
+    ) -> None:
+        """Answer a Binding request for our ufrag (RFC 8445 section 7.3).
+
+        `asked`: the address of ours that it was sent to, if that is known (:func:`packet_info.asked_address`).
+        """
         network, holder = self._network, self._network.by_address.get(address)
         refusal = self.ice.check(request, data)
         if refusal is None and holder is not None and holder is not self and holder.is_heard(now):
@@ -120,14 +125,16 @@ class Transport:
         if len(answer) > len(data):
             # The sender's address may be forged. A check with all that RFC 8445 section 7.1 wants is longer.
             refusal, answer = Refusal.STUN_TOO_SHORT, b""
+        # Only now, for it costs a look at the system's routes.
+        path = Path(address, packet_info.control(asked, address)) if answer else Path(address)
         if answer:
-            network.send(answer, address)
+            network.send(answer, path)
         if refusal is not None:
             network.refuse(refusal)
             return
-        changed, forgotten = self.ice.heard(address, stun.USE_CANDIDATE in request.attributes, now)
-        if forgotten is not None and network.by_address.get(forgotten) is self:
-            del network.by_address[forgotten]
+        changed, forgotten = self.ice.heard(path, stun.USE_CANDIDATE in request.attributes, now)
+        if forgotten is not None:
+            self._forget(forgotten.remote)
         network.by_address[address] = self
         self._last_heard = now
         if self.ice_state not in (IceState.CONNECTED, IceState.READY):
@@ -141,9 +148,15 @@ class Transport:
             self._follow_dtls(self._dtls)
         if self.ice.nominated:
             if changed:
-                local = local_candidate(network.candidates, address)
+                local = local_candidate(network.candidates, address, packet_info.plain(asked))
                 self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
             self._set_ice_state(IceState.READY)
+
+    def _forget(self, address: Address) -> None:
+        """Take nothing from an address any more, unless it has another path."""
+        known = any(path.remote == address for path in self.ice.paths)
+        if not known and self._network.by_address.get(address) is self:
+            del self._network.by_address[address]
 
     def receive_dtls(self, datagram: bytes, now: float) -> None:
         dtls, address = self._dtls, self.ice.selected
@@ -281,7 +294,7 @@ class Transport:
 
     @property
     def remote_address(self) -> tuple[str, int] | None:
-        return plain_address(self.ice.selected) if self.ice.selected else None
+        return plain_address(self.ice.selected.remote) if self.ice.selected else None
 
     def close(self) -> None:
         """Say goodbye (close_notify) and be unknown to the network."""
@@ -290,8 +303,8 @@ class Transport:
             self._dtls = None
         network = self._network
         network.by_ufrag.pop(self.ice.ufrag.encode(), None)
-        for address in self.ice.addresses:
-            if network.by_address.get(address) is self:
-                del network.by_address[address]
+        for path in self.ice.paths:
+            if network.by_address.get(path.remote) is self:
+                del network.by_address[path.remote]
         network.handshaking.discard(self)
         self._receiver = self.sender = None

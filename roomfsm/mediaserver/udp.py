@@ -16,7 +16,7 @@ if sys.platform == "linux":
 
 from roomfsm.mediaserver import srtp
 from roomfsm.mediaserver.boundary import Boundary
-from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.ice import Address, Control
 from roomfsm.mediaserver.media import EngineSettings
 
 _UDP_SEGMENT = 103
@@ -37,6 +37,8 @@ class Destination(Protocol):
     """Where a burst goes."""
 
     address: Address
+    control: Control
+    """What makes packets leave from the right address of ours; empty where they do anyway."""
     handle: Any
     """Of the :class:`~roomfsm.mediaserver.srtp.SrtpSender`."""
     tag_length: int
@@ -158,7 +160,7 @@ class BurstSender:
             tag = destination.tag_length
             if tag not in runs:
                 runs[tag] = self._layout(burst.packets, tag)
-            handle, address = destination.handle, destination.address
+            handle, address, control = destination.handle, destination.address, destination.control
             for template, slots, view, stride in runs[tag]:
                 copy(memory, template, len(template))
                 count = len(slots)
@@ -172,23 +174,26 @@ class BurstSender:
                     continue
                 if count == 1:
                     try:
-                        sendto(view, address)
+                        if control:
+                            self._socket.sendmsg((view,), control, 0, address)
+                        else:
+                            sendto(view, address)
                         sent += 1
                     except OSError:
                         dropped += 1
                 else:
-                    taken = self._send_run(view, stride, count, address)
+                    taken = self._send_run(view, stride, count, address, control)
                     sent += taken
                     dropped += count - taken
         self.packets_sent += sent
         self.packets_dropped += dropped
 
-    def _send_run(self, view: memoryview, stride: int, count: int, address: Address) -> int:
+    def _send_run(self, view: memoryview, stride: int, count: int, address: Address, control: Control) -> int:
         """Send `count` packets at once, or singly where that is refused. Returns how many the system took."""
         if self._segmentation:
-            control = ((socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride)),)
+            segment = (socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride))
             try:
-                self._socket.sendmsg((view,), control, 0, address)
+                self._socket.sendmsg((view,), (segment, *control), 0, address)
             except BlockingIOError:
                 return 0
             except OSError as error:
@@ -198,7 +203,7 @@ class BurstSender:
                 return count
         for index in range(count):
             try:
-                self._socket.sendto(view[index * stride : (index + 1) * stride], address)
+                self._socket.sendmsg((view[index * stride : (index + 1) * stride],), control, 0, address)
             except OSError:
                 return index
         return count

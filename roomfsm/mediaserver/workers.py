@@ -24,7 +24,7 @@ import trio
 from roomfsm.mediaserver.answer import AcceptedTransport
 from roomfsm.mediaserver.boundary import Boundary, log_fault
 from roomfsm.mediaserver.dtls import DtlsIdentity
-from roomfsm.mediaserver.ice import Address, Credentials
+from roomfsm.mediaserver.ice import Address, Credentials, Path
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     DtlsState,
@@ -137,7 +137,7 @@ class _Context:
 
     def forget(self, peer: Peer) -> None: ...
 
-    def send(self, datagram: bytes, address: Address) -> None: ...
+    def send(self, datagram: bytes, path: Path) -> None: ...
 
     def refuse(self, reason: Refusal) -> None: ...
 

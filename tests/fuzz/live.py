@@ -19,6 +19,7 @@ from pylibsrtp import Policy, Session
 from roomfsm.mediaserver import udp
 from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer
 from roomfsm.mediaserver.ice import Address
+from roomfsm.mediaserver.ice import Path as MediaPath
 from roomfsm.mediaserver.stun import MESSAGE_INTEGRITY, USE_CANDIDATE, USERNAME
 from tests.fuzz.dtls_client import DtlsClient
 from tests.mediaserver.observer import RecordingObserver
@@ -43,8 +44,8 @@ class _Engine(Engine):
     def now(self) -> float:
         return self.time
 
-    def send(self, datagram: bytes, address: Address) -> None:
-        self.sent.append((datagram, address))
+    def send(self, datagram: bytes, path: MediaPath) -> None:
+        self.sent.append((datagram, path.remote))
 
     def send_all(self) -> None:
         """What waits to leave."""

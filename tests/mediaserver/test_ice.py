@@ -2,10 +2,10 @@
 
 import pytest
 
-from roomfsm.mediaserver.ice import IceLite, host_candidates, plain_address
+from roomfsm.mediaserver.ice import IceLite, Path, host_candidates, plain_address
 from roomfsm.mediaserver.media import EngineSettings
 
-A, B, C = ("192.0.2.1", 1), ("192.0.2.2", 2), ("192.0.2.3", 3)
+A, B, C, D = (Path((f"192.0.2.{number}", number)) for number in range(1, 5))
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_of_one_address_too_many_the_oldest_is_forgotten_but_never_the_selected(
     ice.heard(A, True, 0.0)
     ice.heard(B, False, 0.1)
     ice.heard(C, False, 0.2)
-    assert len(ice.addresses) == 3
-    assert ice.heard(("192.0.2.4", 4), False, 0.3) == (False, B)
+    assert len(ice.paths) == 3
+    assert ice.heard(D, False, 0.3) == (False, B)
     assert ice.selected == A
-    assert len(ice.addresses) == 3
+    assert len(ice.paths) == 3
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,16 @@ def test_a_candidate_that_is_of_no_use_is_passed_over(ice: IceLite, garbage: str
 def test_a_known_candidate_names_the_pair_and_an_unknown_one_is_peer_reflexive(ice: IceLite) -> None:
     line = "candidate:842163049 1 udp 1677729535 192.0.2.1 1 typ srflx raddr 0.0.0.0 rport 0 generation 0"
     ice.add_remote_candidate("a=" + line)
-    assert ice.remote_candidate(A) == line
-    assert ice.remote_candidate(B) == "candidate:1 1 UDP 1862270975 192.0.2.2 2 typ prflx"
+    assert ice.remote_candidate(A.remote) == line
+    assert ice.remote_candidate(B.remote) == "candidate:1 1 UDP 1862270975 192.0.2.2 2 typ prflx"
 
 
 def test_one_candidate_more_than_max_candidates_is_ignored(ice: IceLite) -> None:
-    for host, port in (A, B, C):
+    for path in (A, B, C):
+        host, port = path.remote[:2]
         ice.add_remote_candidate(f"candidate:1 1 UDP 1 {host} {port} typ host")
-    assert ice.remote_candidate(B).endswith("typ host")
-    assert ice.remote_candidate(C).endswith("typ prflx")
+    assert ice.remote_candidate(B.remote).endswith("typ host")
+    assert ice.remote_candidate(C.remote).endswith("typ prflx")
 
 
 def test_host_candidates_are_ranked_in_the_order_given() -> None:
