@@ -61,7 +61,8 @@ class ServerSettings:
     kurento: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "Kurento media server, as ws://host:8888/kurento; without one the embedded one is started"
+            "help": "Kurento media server (7.1.0 or newer), as ws://host:8888/kurento;"
+            " without one the embedded one is started"
         },
     )
     kurento_secret: str | None = field(
