@@ -84,6 +84,8 @@ class EngineSettings:
     """Bytes repeated to one viewer, as a share of those sent to it for the first time."""
     min_repair_burst: int = 12_000
     """Bytes that may be repeated at once however low the bitrate is; else those of a second."""
+    start_repair_burst: int = 40_000
+    """The same to a viewer that has just joined: it starts with a burst, of which more is lost."""
     viewer_round_trip: float = 0.1
     """Assumed until a viewer's reports tell its own."""
     viewer_keyframe_interval: float = 5.0

@@ -32,18 +32,17 @@ from roomfsm.mediaserver.rtp import (
     without_extension,
 )
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
+from roomfsm.mediaserver.start import REPEAT, Start
 
 _NUMBERS = struct.Struct("!HII")
 _FIRST_CYCLE = 0x10000
 """Extended numbers begin here, so that late packets before the first are not negative."""
+_MANY_STARTS = ("H264",)
+"""Codecs of which several packets of one keyframe look like its first."""
 _HANDOVER_SILENCE = 0.3
 """A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
-_START_REPEATS = 2
-"""How often a viewer is given what it starts with once more."""
-_START_REPEAT = 0.05
-"""Seconds before the first of these times, and at least before the others."""
 _MAX_START = 64
-"""Of those packets, so many are repeated."""
+"""Packets of what a viewer starts with that are repeated."""
 _MAX_END = 8
 """So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
 _KEPT_FOR_AUDIO = 0.2
@@ -136,6 +135,7 @@ class Track:
         "_joining_relays",
         "_keyframe_start",
         "_keyframe_time",
+        "_keyframe_timestamp",
         "_loss_keyframes",
         "_outlet",
         "_publisher",
@@ -173,8 +173,7 @@ class Track:
         """Relays that wait for that: a mirror has no use for video before a keyframe."""
         self._replays: dict[Sink, Replay] = {}
         """What sinks were given when they started, while they may still ask for it again."""
-        self._starting: dict[Sink, tuple[int, float]] = {}
-        """How often the start of sinks is still to be repeated, and when next; infinity until that is set."""
+        self._starting: dict[Sink, Start] = {}
         self._ring: PacketRing | None = None
         """None before the codec is known."""
         self._floor = 0
@@ -184,6 +183,7 @@ class Track:
         """The id of this header extension in what the browser sends; 0 is none."""
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
         self._keyframe_start = 0
+        self._keyframe_timestamp: int | None = None
         self._keyframe_time = float("-inf")
         settings = outlet.settings
         self.keyframes = KeyframeRequests(settings.keyframe_interval)
@@ -299,19 +299,27 @@ class Track:
         return self.reception
 
     def _keyframe_began(self, extended: int, timestamp: int, now: float) -> None:
-        self._keyframe_start = extended
+        """A keyframe's first packet came, or the first to come of several that it may begin with."""
+        assert self.codec is not None
+        assert self.reception is not None
+        first = extended
+        if self.codec.name in _MANY_STARTS:
+            # What is missing before it may be its real beginning, such as the parameter sets.
+            while first - 1 in self.reception.missing:
+                first -= 1
+        self._keyframe_start = first
+        self._keyframe_timestamp = timestamp
         self._keyframe_time = now
         self.keyframes_seen += 1
         self.keyframes.seen()
         self.relays += self._joining_relays
         self._joining_relays.clear()
         if self._joining:
-            self._start_joining(extended, timestamp, now)
+            self._start_joining(extended, timestamp, now, first)
 
     def _is_new_frame(self, extended: int, timestamp: int) -> bool:
         """Not so for the later of several packets that look like a beginning (parameter sets, then a slice)."""
-        begun = self._ring.get(self._keyframe_start) if self._ring else None
-        return extended > self._keyframe_start and (begun is None or begun.timestamp != timestamp)
+        return extended > self._keyframe_start and timestamp != self._keyframe_timestamp
 
     # Sinks
 
@@ -369,11 +377,22 @@ class Track:
     def _is_silent(self, now: float) -> bool:
         return self.reception is not None and now - self.reception.last_time >= _SILENCE
 
-    def _start_joining(self, extended: int, timestamp: int, now: float) -> None:
+    def _start_joining(self, extended: int, timestamp: int, now: float, first: int | None = None) -> None:
+        """Let those who wait start with this packet, and with what overtook it on its way here.
+
+        `first`: the extended number that they start with, where one before this packet's is still to come.
+        """
+        assert self.reception is not None
         joining, self._joining = self._joining, set()
+        later = range(extended + 1, self.reception.highest + 1)
+        early = [kept for number in later if self._ring and (kept := self._ring.get(number)) is not None]
         for sink in joining:
             with _VIEWER:
-                self._place(sink, extended, timestamp, now)
+                group = self._place(sink, extended if first is None else first, timestamp, now)
+                if early:
+                    packets = [group.rewrite(*kept) for kept in early]
+                    sink.sent_alone(packets)
+                    self._outlet.send_packets(packets, (sink,))
 
     def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
         """Put a sink into the group that continues what it had, from this packet, of the time `now`, on."""
@@ -400,7 +419,7 @@ class Track:
         if clock is not None:  # Without one there is no lip sync until the publisher's next, seconds later.
             self._tell_clock(clock, group, (sink,), present)
         if before is None and sink.codec.rtx is not None:
-            self._starting[sink] = _START_REPEATS, float("inf")
+            self._starting[sink] = Start(sink.joined_at)
             self._outlet.attention.add(self)
         return group
 
@@ -441,9 +460,11 @@ class Track:
             return
         newest = reception.highest + group.sequence_offset
         wanted = sorted({reception.highest - ((newest - number) & 0xFFFF) for number in sequence_numbers})
-        if wanted and wanted[-1] not in sink.repaired and (after := ring.get(wanted[-1] + 1)) is not None:
+        if wanted and (start := self._starting.get(sink)) is not None:
+            start.asked(wanted[0])
+        due = self._due(sink, wanted, now, path.repeat_interval(now))
+        if due and due[-1].extended not in sink.repaired and (after := ring.get(due[-1].extended + 1)) is not None:
             path.loss_noticed(now - max(after.time, sink.joined_at), now)
-        due = self._due(sink, wanted, now)
         if self.kind is MediaKind.AUDIO:
             self._repeat(sink, due, now)
             return
@@ -466,13 +487,19 @@ class Track:
         sink.start = max(sink.start, self._keyframe_start)
         return False
 
-    def _due(self, sink: Sink, numbers: Iterable[int], now: float) -> list[KeptPacket]:
-        """Of these extended numbers, the packets that may be sent to the sink again now."""
-        ring, interval = self._ring, sink.viewer.path.repeat_interval(now)
+    def _due(self, sink: Sink, numbers: Iterable[int], now: float, interval: float) -> list[KeptPacket]:
+        """Of these extended numbers, the packets that may be sent to the sink again: not within `interval`."""
+        ring, due = self._ring, []
         if ring is None:
             return []
-        found = (ring.get(number) for number in numbers if number >= sink.start)
-        due = [kept for kept in found if kept and sink.repaired.is_due(kept.extended, now, interval)]
+        for number in numbers:
+            kept = ring.get(number) if number >= sink.start else None
+            if kept is None or not sink.repaired.is_due(number, now, interval):
+                continue
+            after = ring.get(number + 1)
+            if after is not None and after.time < kept.time and now - kept.time < interval:
+                continue  # It came late from the publisher: the viewer missed it before it was sent at all.
+            due.append(kept)
         replay = self._replays.get(sink)
         return [replay.as_sent(kept) for kept in due] if replay is not None else due
 
@@ -502,28 +529,22 @@ class Track:
         return len(packets)
 
     def _repeat_starts(self, newest: int, now: float) -> None:
-        """Repeat what sinks started with when that is due.
-
-        A browser asks for nothing that is older than the first packet that reaches it. If the network changes the
-        order of a start and loses some of it, it would show the keyframe and wait 3 s before it asks for another.
-        """
+        """Repeat what sinks started with when that is due (see start.py)."""
         budget = _REPEATED_AT_ONCE
-        for sink, (times, due) in list(self._starting.items()):
-            due = min(due, now + _START_REPEAT)
-            if due <= now and budget > 0:
-                start = list(range(sink.start, min(newest + 1, sink.start + _MAX_START)))
+        for sink, start in list(self._starting.items()):
+            if now < start.due or budget <= 0:
+                continue
+            with _VIEWER:
+                given = list(range(sink.start, min(newest + 1, sink.start + _MAX_START)))
                 replay = self._replays.get(sink)
                 if replay is not None and newest == replay.packets[-1].extended:
-                    start += range(max(start[-1], newest - _MAX_END) + 1, newest + 1)
-                times, due = times - 1, now + _START_REPEAT
-                with _VIEWER:
-                    path = sink.viewer.path
-                    keep = path.repairs.burst * _KEPT_AT_START
-                    budget -= self._repeat(sink, self._due(sink, start, now), now, keep=keep)
-                    due = now + max(_START_REPEAT, path.repeat_interval(now))
-            if times:
-                self._starting[sink] = times, due
-            else:
+                    given += range(max(given[-1], newest - _MAX_END) + 1, newest + 1)
+                due = self._due(sink, start.numbers(given, now), now, REPEAT)
+                keep = sink.viewer.path.repairs.burst * _KEPT_AT_START
+                count = self._repeat(sink, due, now, keep=keep)
+                start.repeated(due[:count])
+                budget -= count
+            if start.is_over(now):
                 del self._starting[sink]
 
     # Relays

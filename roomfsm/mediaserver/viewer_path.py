@@ -73,7 +73,7 @@ class ViewerPath:
         """When that came."""
         self.rate = 0.0
         """Bit/s of RTP sent to this viewer, repairs not counted, smoothed over about a second."""
-        self.repairs = Allowance(settings.min_repair_burst, settings.min_repair_burst)
+        self.repairs = Allowance(settings.min_repair_burst, settings.start_repair_burst)
         """Bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """Keyframes that losses of this viewer may cost."""
@@ -172,8 +172,9 @@ class ViewerPath:
         """So many octets of RTP have gone to the viewer for the first time until `now`."""
         if self._time is not None and now > self._time:
             self.rate += _RATE_WEIGHT * (8 * (octets - self._octets) / (now - self._time) - self.rate)
-            share = self.rate / 8 * self._settings.repair_share
-            self.repairs.rate, self.repairs.burst = share, max(share, self._settings.min_repair_burst)
+            if octets > self._octets:  # What was there before a silence is repaired as before it.
+                share = self.rate / 8 * self._settings.repair_share
+                self.repairs.rate, self.repairs.burst = share, max(share, self._settings.min_repair_burst)
         self._octets, self._time = octets, now
 
 

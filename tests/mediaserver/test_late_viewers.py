@@ -15,12 +15,16 @@ from roomfsm.mediaserver.ring import KeptPacket
 from roomfsm.mediaserver.sink import Sink
 from roomfsm.mediaserver.track import Track
 from roomfsm.mediaserver.workers import open_workers
-from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
+from tests.mediaserver.peer import H264_KEYFRAME, VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
 from tests.mediaserver.stage import join, open_stage, packets, until_received
 from tests.mediaserver.test_track import Recorder
 
 CLOCK = 90_000
 VP8 = Codec(96, "VP8", CLOCK, "", "", ("nack", "nack pli"))
+RTX_VP8 = Codec(96, "VP8", CLOCK, "", "", ("nack", "nack pli"), 97)
+H264 = Codec(96, "H264", CLOCK, "", "", ("nack", "nack pli"))
+H264_DELTA = bytes((0x41,)) + bytes(20)
+PARAMETER_SETS = bytes((0x67,)) + bytes(20)
 LONG = 100
 """Packets, more than a replay of a source that flows has."""
 
@@ -239,3 +243,58 @@ async def test_a_late_viewer_on_another_worker_gets_it_too() -> None:
                 number = publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * 1000)
                 for viewer in (far, late):
                     assert (await viewer.client.receive_rtp()).sequence_number == number
+
+
+def test_a_keyframe_begins_with_the_parameter_sets_that_come_late_before_its_slice() -> None:
+    source = Source(H264)
+    source.send(H264_DELTA)
+    viewer = source.join()
+    source.outlet.time += 0.1
+    source.send(PARAMETER_SETS, lose=True)
+    source.send(H264_KEYFRAME)
+    header = struct.pack("!BBHII", 0x80, 96, 2, round(10.1 * CLOCK), 7)
+    assert source.track.receive(header + PARAMETER_SETS, source.outlet.time) is None
+    source.outlet.flush()
+    assert [number for number, _ in source.got(viewer)] == [3, 2]
+    assert source.track.keyframes_seen == 1
+    source.outlet.time += 1
+    source.track.retransmit(viewer, (2,), source.outlet.time)
+    assert [number for number, _ in source.got(viewer)] == [3, 2, 2]
+    late = source.join()
+    assert [number for number, _ in source.got(late)] == [2, 3]
+
+
+def test_who_waits_for_a_keyframe_that_comes_late_is_given_what_came_before_it_though_it_is_behind() -> None:
+    source = Source()
+    source.send(VP8_DELTA)
+    viewer = source.join()
+    source.send(VP8_KEYFRAME, lose=True)
+    source.send(VP8_DELTA)
+    source.send(VP8_DELTA)
+    header = struct.pack("!BBHII", 0x80, 96, 2, 10 * CLOCK, 7)
+    assert source.track.receive(header + VP8_KEYFRAME, source.outlet.time) is None
+    source.outlet.flush()
+    assert sorted(number for number, _ in source.got(viewer)) == [2, 3, 4]
+
+
+def test_a_packet_of_the_start_that_comes_late_from_the_source_is_repeated_unasked() -> None:
+    """A browser asks for nothing before the first packet that reached it."""
+    source = Source(RTX_VP8)
+    source.send(VP8_KEYFRAME)
+    source.send(VP8_DELTA, lose=True)
+    viewer = source.join()
+    source.send(VP8_KEYFRAME)
+    late = struct.pack("!BBHII", 0x80, 96, 4, 10 * CLOCK, 7)
+    source.send(VP8_DELTA, lose=True)
+    source.send(VP8_DELTA)
+    for _ in range(6):
+        source.outlet.time += 0.05
+        source.track.attend(source.outlet.time)
+    before = len(source.got(viewer))
+    assert source.track.receive(late + VP8_DELTA, source.outlet.time) is None
+    source.outlet.flush()
+    for _ in range(6):
+        source.outlet.time += 0.05
+        source.track.attend(source.outlet.time)
+    again = source.outlet.sent[viewer][before + 1 :]
+    assert [packet[12:14] for packet in again if packet[1] & 0x7F == RTX_VP8.rtx] == [b"\0\4"] * 2

@@ -36,3 +36,20 @@ def test_a_viewer_behind_a_poor_path_is_not_flooded_and_costs_the_others_nothing
         assert viewer.longest_freeze(2.0, end) < 0.3
         assert viewer.concealed(2.0, end - 1) == 0.0
     assert stage.source.keyframes <= 3 + 30 / 5
+
+
+LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
+
+
+@pytest.mark.parametrize("seed", [10, 52, 60, 61, 62, 63, 64, 65])
+def test_viewers_behind_a_lossy_path_start_at_once_and_see_no_long_freeze(seed: int) -> None:
+    """Packets are lost on every way, and come in another order: a viewer asks for none before its first."""
+    stage = Stage(seed=seed, bitrate=800_000, fps=20, up=LOSSY)
+    stage.world.run(0.5 + stage.world.random.random())
+    viewers = []
+    for _ in range(2):
+        viewers.append((stage.view(LOSSY, LOSSY), stage.world.time))
+        stage.world.run(3.0)
+    for viewer, joined in viewers:
+        assert viewer.shown[0] - joined < 1.0
+        assert viewer.longest_freeze(viewer.shown[0], stage.world.time) < 1.0

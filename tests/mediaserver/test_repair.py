@@ -227,7 +227,7 @@ async def test_a_number_asked_for_again_and_again_is_repeated_once_a_round_trip(
 async def test_a_viewer_is_repeated_no_more_than_its_share_of_the_stream_then_given_the_next_keyframe() -> None:
     payload = VP8_DELTA + bytes(1000)
     async with (
-        open_stage(min_repair_burst=6000, report_interval=60.0, keyframe_replay=0.0) as engine,
+        open_stage(start_repair_burst=6000, report_interval=60.0, keyframe_replay=0.0) as engine,
         join(engine, "sendonly") as publisher,
         join(engine, "recvonly", publisher.peer) as viewer,
     ):
