@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import math
 import re
 import tomllib
@@ -16,7 +15,8 @@ import msgspec
 
 from roomfsm.door.client_address import networks_of
 from roomfsm.door.settings import DoorSettings
-from roomfsm.hosts import host_setting
+from roomfsm.hosts import host_setting, is_address
+from roomfsm.mediaserver.announced import split
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
@@ -86,7 +86,8 @@ class ServerSettings:
     announced_address: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "IP address at which browsers reach the embedded media server, if not this machine's own"
+            "help": "address or name, perhaps with :PORT, at which browsers reach the embedded media server, "
+            "if not this machine's own"
         },
     )
     log_level: str = field(default="info", metadata={"help": "debug, info, warning or error", "live": True})
@@ -201,13 +202,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"--media-workers is at most {MAX_WORKERS}, and needs as many ports from --media-port on"
         )
-    for address in (server.media_host, *server.announced_address):
+    if not is_address(server.media_host):
+        raise SettingsError(f"--media-host takes an IP address, not {server.media_host!r}")
+    for address in server.announced_address:
         try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise SettingsError(
-                f"--media-host and --announced-address take IP addresses, not {address!r}"
-            ) from None
+            _, port = split(address)
+        except ValueError as error:
+            raise SettingsError(f"--announced-address: {error}") from None
+        if port is not None and port + server.media_workers > _MAX_PORT + 1:
+            raise SettingsError(f"--announced-address: each of the --media-workers needs a port: {address}")
     for url in server.kurento:
         if not re.match(r"wss?://[^/]", url):
             raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")

@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from roomfsm.hosts import host_setting
+from roomfsm.mediaserver.announced import split
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
 
@@ -61,7 +62,7 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     "--announced-address",
     "announced_addresses",
     multiple=True,
-    help="Address told to browsers instead of the bound ones; may be repeated.",
+    help="Address or name, perhaps :PORT, told to browsers instead of the bound ones; may be repeated.",
 )
 @click.option(
     "--collector-period",
@@ -116,7 +117,7 @@ def mediaserver(
         secret=_secret(secret_file),
         media_host=media_host,
         media_port=media_port,
-        announced_addresses=announced_addresses,
+        announced_addresses=_announced(announced_addresses),
         workers=workers,
         exit_with_parent=exit_with_parent,
         limits=replace(
@@ -146,6 +147,15 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
         if name is None:
             raise click.BadParameter(f"not a host's name: {text!r}", param_hint="--host-name")
     return tuple(name for name in names if name is not None)
+
+
+def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
+    for text in given:
+        try:
+            split(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--announced-address") from error
+    return given
 
 
 def _secret(file: Path | None) -> str | None:

@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import trio
@@ -367,6 +368,11 @@ class Engine:
         """Whether it matters which address is asked: addresses come and go while we run."""
         announced = bool(self.settings.announced_addresses)
         self._asks_addresses = self._tells_addresses and (announced or packet_info.several_addresses())
+
+    def announce(self, addresses: Sequence[str]) -> None:
+        """Tell browsers these addresses from now on (`announced.look_up`)."""
+        self.settings = replace(self.settings, announced_addresses=tuple(addresses))
+        self.candidates = host_candidates(addresses, self.port)
 
     def close(self) -> None:
         for peer in list(self._peers):

@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from roomfsm.mediaserver import stun
+from roomfsm.mediaserver import announced, stun
 from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.media import EngineSettings, Refusal
 
@@ -36,10 +36,14 @@ _PEER_REFLEXIVE_PREFERENCE = 110
 
 
 def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
-    """One UDP host candidate line an address, best first (RFC 8839 section 5.1, without `a=`)."""
+    """One UDP host candidate line an address, best first (RFC 8839 section 5.1, without `a=`).
+
+    An address may have a port of its own (`announced.join`).
+    """
+    ends = [(address, own or port) for address, own in map(announced.split, addresses)]
     return tuple(
-        f"candidate:{index + 1} 1 UDP {_priority(_HOST_PREFERENCE, 65535 - index)} {address} {port} typ host"
-        for index, address in enumerate(addresses)
+        f"candidate:{index + 1} 1 UDP {_priority(_HOST_PREFERENCE, 65535 - index)} {address} {end} typ host"
+        for index, (address, end) in enumerate(ends)
     )
 
 

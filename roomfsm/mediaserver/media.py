@@ -55,7 +55,7 @@ class EngineSettings:
     port: int = 0
     """The UDP port to bind; 0 lets the system choose."""
     announced_addresses: tuple[str, ...] = ()
-    """Addresses for the candidates instead of the bound ones (behind a 1:1 NAT)."""
+    """Addresses for the candidates instead of the bound ones (behind a NAT), each perhaps with a port."""
     peer_silence: float = 9.0
     """Without an authenticated packet for so long, a peer counts as gone: at the next report, so within 10 s."""
     connect_timeout: float = 30.0

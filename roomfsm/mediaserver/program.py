@@ -6,12 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 import trio
 
-from roomfsm.mediaserver import memory
+from roomfsm.mediaserver import announced, memory
 from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.registry import Objects
@@ -51,7 +51,6 @@ class MediaServerSettings:
         return EngineSettings(
             host=self.media_host,
             port=self.media_port,
-            announced_addresses=self.announced_addresses,
             max_peers=self.limits.max_endpoints,
         )
 
@@ -75,9 +74,11 @@ async def run(
 
     Raises `AddressError`, in groups.
     """
-    opening: AbstractAsyncContextManager[Engine | Workers] = open_engine(settings.engine)
+    addresses = await _announced(settings.announced_addresses)
+    engine_settings = replace(settings.engine, announced_addresses=addresses)
+    opening: AbstractAsyncContextManager[Engine | Workers] = open_engine(engine_settings)
     if settings.workers > 1:
-        opening = open_workers(settings.engine, settings.workers)
+        opening = open_workers(engine_settings, settings.workers)
     async with AsyncExitStack() as stack:
         media = f"serve media on {settings.media_host}, {_media_ports(settings)}"
         with _saying_what(media, "--media-host and --media-port"):
@@ -89,7 +90,19 @@ async def run(
         with _saying_what(f"listen on {settings.host}, port {settings.port}", "--host and --port"):
             server = await stack.enter_async_context(serving)
         task_status.started(Ready(server.url, engine.port))
-        await trio.sleep_forever()
+        await announced.follow(settings.announced_addresses, addresses, engine.announce)
+
+
+async def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses to begin with; none if a name is not to be had just now. Raises `AddressError`."""
+    try:
+        return await announced.look_up(given)
+    except announced.UnknownName as error:
+        raise AddressError(f"{error} (see --announced-address)") from error
+    except OSError as error:
+        # It may be a start in the middle of an outage: then the next look finds it.
+        log.error("announced address not looked up, our own are told for now", error=str(error))
+        return ()
 
 
 def _media_ports(settings: MediaServerSettings) -> str:

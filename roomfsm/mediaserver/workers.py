@@ -21,10 +21,11 @@ import msgspec
 import structlog
 import trio
 
+from roomfsm.mediaserver import announced
 from roomfsm.mediaserver.answer import AcceptedTransport
 from roomfsm.mediaserver.boundary import Boundary, log_fault
 from roomfsm.mediaserver.dtls import DtlsIdentity
-from roomfsm.mediaserver.ice import Address, Credentials, Path
+from roomfsm.mediaserver.ice import Address, Credentials, Path, host_candidates
 from roomfsm.mediaserver.media import (
     ALL_KINDS,
     DtlsState,
@@ -293,6 +294,12 @@ class _Worker(Supervised):
         """The UDP port, the same after every start."""
         return self._settings.port
 
+    def announce(self, addresses: tuple[str, ...]) -> None:
+        """Tell its browsers these addresses from now on, also after its next start."""
+        self._settings = replace(self._settings, announced_addresses=addresses)
+        if self.context is not None:
+            self.context.candidates = host_candidates(addresses, self.port)
+
     def send(self, command: Command) -> None:
         if self._channel is not None:
             self._channel.send(command)
@@ -371,7 +378,16 @@ class Workers:
     def __init__(self, settings: EngineSettings, number: int, folder: str) -> None:
         self.settings = settings
         self.workers = [
-            _Worker(index, replace(settings, port=settings.port and settings.port + index), folder, self)
+            _Worker(
+                index,
+                replace(
+                    settings,
+                    port=settings.port and settings.port + index,
+                    announced_addresses=announced.shifted(settings.announced_addresses, index),
+                ),
+                folder,
+                self,
+            )
             for index in range(number)
         ]
         self._numbers = itertools.count(1)
@@ -382,6 +398,11 @@ class Workers:
         self._openings = itertools.count(1)
         self._opening: dict[tuple[int, MediaKind, _Worker], int] = {}
         """Of each mirror, by its source's number."""
+
+    def announce(self, addresses: Sequence[str]) -> None:
+        """Tell browsers these addresses from now on (`announced.look_up`)."""
+        for worker in self.workers:
+            worker.announce(announced.shifted(addresses, worker.index))
 
     @property
     def port(self) -> int:

@@ -159,7 +159,7 @@ def test_a_journal_file_that_cannot_be_written_is_said_in_a_line(media_server: s
         (["--kurento", "http://x"], {}, "--kurento"),
         (["--heartbeat", "nan"], {}, "--heartbeat"),
         (["--heartbeat", "0"], {}, "--heartbeat"),
-        (["--announced-address", "foo.example"], {}, "--announced-address"),
+        (["--announced-address", "foo.example/x"], {}, "--announced-address"),
         (["--allow-origin", "rooms.example.org"], {}, "--allow-origin"),
         (["--ice-servers", "garbage"], {}, "--ice-servers"),
         (["--ice-servers", "turn:x"], {}, "--ice-servers"),

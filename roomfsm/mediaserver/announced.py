@@ -1,0 +1,99 @@
+"""Addresses that browsers are told in the place of our own: where a NAT, or a name that moves, stands between.
+
+`HOST[:PORT]`: an address, or a name that is looked up when the media server starts and now and then later, so that
+a change of it reaches browsers that connect from then on; and the port, where the NAT maps ours to another one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+import trio
+
+from roomfsm.hosts import host_of, is_address
+
+LOOK_UP_INTERVAL = 30.0
+"""Seconds from one look at the names to the next."""
+_LOOK_UP_TIMEOUT = 5.0
+_MAX_PORT = 65_535
+
+log = structlog.get_logger()
+
+
+class UnknownName(Exception):
+    """There is no such name; the message says which."""
+
+
+def split(text: str) -> tuple[str, int | None]:
+    """Host and port of `HOST[:PORT]`, IPv6 with a port in brackets. Raises ValueError for anything else."""
+    if is_address(text):
+        return text, None
+    host = host_of(text)
+    _, colon, digits = text.rpartition("]")[2].rpartition(":")
+    port = int(digits or "0") if colon and host is not None else None
+    # A name that ends with a number is a mistyped address (WHATWG URL section 3.5).
+    mistyped = host is not None and not is_address(host) and host.rpartition(".")[2].isdecimal()
+    if host is None or mistyped or (port is not None and not 1 <= port <= _MAX_PORT):
+        raise ValueError(f"not like 203.0.113.7, rooms.example.org or rooms.example.org:40000: {text}")
+    return host, port
+
+
+def join(host: str, port: int | None) -> str:
+    """The reverse of `split`."""
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def shifted(addresses: Sequence[str], by: int) -> tuple[str, ...]:
+    """The same addresses, with ports that are higher by so many: each worker has a port of its own."""
+    parts = [split(address) for address in addresses]
+    return tuple(join(host, None if port is None else port + by) for host, port in parts)
+
+
+async def look_up(announced: Sequence[str]) -> tuple[str, ...]:
+    """What is announced, with addresses in the place of names, each once.
+
+    Raises `UnknownName`, or `OSError` if there is no answer for now.
+    """
+    found: dict[str, None] = {}
+    for host, port in map(split, announced):
+        for address in [host] if is_address(host) else await _addresses_of(host):
+            found[join(address, port)] = None
+    return tuple(found)
+
+
+async def _addresses_of(name: str) -> list[str]:
+    try:
+        with trio.fail_after(_LOOK_UP_TIMEOUT):
+            infos = await trio.socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except trio.TooSlowError:
+        raise OSError(f"{name}: no answer in {_LOOK_UP_TIMEOUT:g} s") from None
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NONAME:
+            raise UnknownName(f"there is no host {name}") from error
+        raise OSError(f"{name}: {error.strerror}") from error
+    # IPv4 first, as with our own addresses.
+    addresses = [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in infos]
+    return [str(address) for address in sorted(addresses, key=lambda address: address.version)]
+
+
+async def follow(
+    announced: Sequence[str], known: tuple[str, ...], announce: Callable[[tuple[str, ...]], None]
+) -> None:
+    """Look the names up again and again, and `announce` what has changed; while there is no answer nothing has."""
+    while any(not is_address(split(text)[0]) for text in announced):
+        await trio.sleep(LOOK_UP_INTERVAL)
+        try:
+            found = await look_up(announced)
+        except (OSError, UnknownName) as error:
+            log.warning("announced address not looked up, the one before stays", error=str(error))
+            continue
+        if found != known:
+            log.info("announced address changed", addresses=found, before=known)
+            announce(found)
+            known = found
+    await trio.sleep_forever()
