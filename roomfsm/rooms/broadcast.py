@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import structlog
 import trio
 
-from roomfsm.kurento.errors import MediaServerError, MediaServerLost, MediaServersFull, MediaServerUnavailable
+from roomfsm.kurento.errors import (
+    MediaServerError,
+    MediaServerLost,
+    MediaServersFull,
+    MediaServerUnavailable,
+    ObjectGone,
+    ResourcesExhausted,
+)
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.errors import Refusal
@@ -36,6 +43,11 @@ class Broadcast:
         self._scope = ChildScope()
         self._pipeline: MediaPipeline | None = None
         self._ready = trio.Event()
+        self._moving = trio.Event()
+        self._used = 0
+        """Endpoints of streams in the pipeline: while there are some, it stays where it is."""
+        self._tried: set[str] = set()
+        """The media servers that refused the first endpoint."""
         # Kurento sends at most 500 kbit/s unless told otherwise.
         self._limits = BandwidthLimits(
             max_video_recv=settings.video_kbps,
@@ -57,7 +69,7 @@ class Broadcast:
         """Start a stream in this broadcast."""
 
         async def work() -> None:
-            await run_leg(lambda: stream.run(self._open_endpoint), on_failure)
+            await run_leg(lambda: stream.run(self._open_source), on_failure)
 
         self._scope.start_soon(self._when_ready(work))
 
@@ -86,11 +98,14 @@ class Broadcast:
         return reason
 
     async def _hold_pipeline(self) -> None:
-        async with self._pool.pipeline(self._tags) as pipeline:
-            self._pipeline = pipeline
-            self._ready.set()
-            await pipeline.lost.wait()
-            raise MediaServerLost(pipeline.server_url, "its session ended")
+        while True:
+            async with self._pool.pipeline(self._tags) as pipeline, trio.open_nursery() as waiting:
+                self._pipeline = pipeline
+                self._ready.set()
+                waiting.start_soon(_until_lost, pipeline)
+                await self._moving.wait()
+                waiting.cancel_scope.cancel()
+            self._moving = trio.Event()
 
     def _when_ready(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def wait_and_work() -> None:
@@ -99,6 +114,46 @@ class Broadcast:
 
         return wait_and_work
 
+    @asynccontextmanager
+    async def _open_source(self) -> AsyncIterator[WebRtcEndpoint]:
+        """An endpoint for a stream. Where the media server has room for a pipeline and not for the first
+        endpoint in it, the broadcast moves to another one: the pool prefers those that are not full.
+        """
+        async with AsyncExitStack() as stack:
+            while True:
+                await self._ready.wait()
+                pipeline = self._pipeline
+                assert pipeline is not None
+                try:
+                    endpoint = await stack.enter_async_context(pipeline.endpoint(self._limits))
+                    break
+                except ResourcesExhausted:
+                    if pipeline is self._pipeline and not self._move(pipeline):
+                        raise
+                except ObjectGone:
+                    if pipeline is self._pipeline:
+                        raise
+            self._used += 1
+            try:
+                yield endpoint
+            finally:
+                self._used -= 1
+
+    def _move(self, pipeline: MediaPipeline) -> bool:
+        """Part with a pipeline in which nothing is; False if it has to stay, or there is nowhere else to go."""
+        if self._used or pipeline.server_url in self._tried:
+            return False
+        self._tried.add(pipeline.server_url)
+        self._pipeline = None
+        self._ready = trio.Event()
+        self._moving.set()
+        return True
+
     def _open_endpoint(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         assert self._pipeline is not None
         return self._pipeline.endpoint(self._limits)
+
+
+async def _until_lost(pipeline: MediaPipeline) -> None:
+    await pipeline.lost.wait()
+    raise MediaServerLost(pipeline.server_url, "its session ended")

@@ -9,7 +9,7 @@ from typing import cast
 import trio
 
 from roomfsm.kurento.candidates import IceCandidate
-from roomfsm.kurento.errors import MediaServerError
+from roomfsm.kurento.errors import MediaServerError, ResourcesExhausted
 from roomfsm.kurento.events import EndpointEvent, EventChannel, MediaType
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
@@ -89,6 +89,11 @@ class Media:
         self.pipelines: list[Pipeline] = []
         self.open: list[Endpoint] = []
         self.endpoints: list[Endpoint] = []
+        self.urls = ["ws://memory"]
+        """The media servers, which get the pipelines in turn."""
+        self.full: set[str] = set()
+        """Those that make no endpoints."""
+        self.made = 0
         self.creating = Gate()
         self.answering = Gate()
         self.gathering = Gate()
@@ -101,7 +106,8 @@ class Media:
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
         await self.creating()
-        pipeline = Pipeline(self, dict(tags))
+        pipeline = Pipeline(self, dict(tags), self.urls[self.made % len(self.urls)])
+        self.made += 1
         self.pipelines.append(pipeline)
         try:
             yield cast(MediaPipeline, pipeline)
@@ -112,16 +118,17 @@ class Media:
 
 
 class Pipeline:
-    server_url = "ws://memory"
-
-    def __init__(self, media: Media, tags: dict[str, str]) -> None:
+    def __init__(self, media: Media, tags: dict[str, str], server_url: str) -> None:
         self.tags = tags
+        self.server_url = server_url
         self.lost = trio.Event()
         self._media = media
 
     @asynccontextmanager
     async def endpoint(self, limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
         await self._media.creating()
+        if self.server_url in self._media.full:
+            raise ResourcesExhausted(40009, "Too many threads", "NOT_ENOUGH_RESOURCES")
         endpoint = Endpoint(self._media, len(self._media.endpoints))
         self._media.endpoints.append(endpoint)
         self._media.open.append(endpoint)

@@ -191,6 +191,42 @@ async def test_full_media_servers_have_a_code_of_their_own(autojump_clock: MockC
         assert (bob.last("error")["code"], bob.last("error")["ref"]) == ("media_full", 8)
 
 
+async def test_a_broadcast_whose_first_endpoint_is_refused_goes_to_another_media_server(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, media):
+        media.urls, media.full = ["ws://one", "ws://two"], {"ws://one"}
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        await ada.say(publish(ref=1))
+        await bob.say(publish(ref=2))
+        await eve.say(View(stream=ada.stream(), sdp=OFFER, ref=3))
+        await settle()
+        assert [person.last("answer")["ref"] for person in (ada, bob, eve)] == [1, 2, 3]
+        assert [pipeline.server_url for pipeline in media.pipelines] == ["ws://two"]
+        # Who comes to a broadcast that is under way stays with it, full or not.
+        media.full.add("ws://two")
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=4))
+        await settle()
+        assert (bob.last("error")["code"], bob.last("error")["ref"]) == ("media_full", 4)
+        assert [pipeline.server_url for pipeline in media.pipelines] == ["ws://two"]
+        assert len(media.open) == 3
+
+
+async def test_where_no_media_server_has_room_for_an_endpoint_all_are_asked_and_it_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, media):
+        media.urls = ["ws://one", "ws://two"]
+        media.full = set(media.urls)
+        (ada,) = await people(directory, "Ada")
+        await ada.say(publish(ref=1))
+        await settle()
+        assert (ada.last("error")["code"], ada.last("error")["ref"]) == ("media_full", 1)
+        assert media.made == 3, "each once, and the first again, which is one too many"
+        assert media.pipelines == []
+        assert ada.sits_in.state == "waiting"
+
+
 @pytest.mark.parametrize(
     "error",
     [
