@@ -44,7 +44,7 @@ class ChildStartError(Exception):
 class Patience:
     """How long what is waited for. Times are seconds."""
 
-    ready_timeout: float = 15.0
+    ready_timeout: float = 30.0
     """From the start until the process says that it is ready."""
     silence: float = 5.0
     """A process that says nothing for so long hangs."""

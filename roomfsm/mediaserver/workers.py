@@ -531,6 +531,11 @@ class Workers:
                     peer.close()
 
 
+async def _start(worker: _Worker, nursery: trio.Nursery) -> None:
+    if (failure := await nursery.start(worker.supervise)) is not None:
+        raise OSError(str(failure))
+
+
 @asynccontextmanager
 async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[Workers]:
     """Start `number` workers, on the UDP ports from `settings.port` on; leaving closes every peer and ends them.
@@ -540,9 +545,9 @@ async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[W
     with tempfile.TemporaryDirectory(prefix="roomfsm-") as folder:
         workers = Workers(settings, number, folder)
         async with trio.open_nursery() as nursery:
-            for worker in workers.workers:
-                if (failure := await nursery.start(worker.supervise)) is not None:
-                    raise OSError(str(failure))
+            async with trio.open_nursery() as starting:
+                for worker in workers.workers:
+                    starting.start_soon(_start, worker, nursery)
             try:
                 yield workers
             finally:
