@@ -237,6 +237,7 @@ class Supervised(ABC):
         """For a process whose pipe somebody else holds open; else `converse` ends first, with all that it said."""
         await _death(process)
         await trio.sleep(_LOG_TIMEOUT)
+        self._note("ended")
         self._attending.cancel()
 
     async def _end(self, process: trio.Process) -> None:
@@ -255,7 +256,7 @@ class Supervised(ABC):
 
 def kill_group(process: trio.Process) -> None:
     """Kill a process that leads a group of its own, and all that are in the group, also if the leader has died."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of the dead.
         os.killpg(process.pid, signal.SIGKILL)
 
 
