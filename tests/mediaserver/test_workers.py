@@ -31,7 +31,7 @@ from tests.mediaserver.peer import (
 )
 from tests.mediaserver.stage import Joined, join
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds that a test waits before it fails: two processes have to start."""
 
 
