@@ -39,6 +39,8 @@ _LINGER = 1.0
 """Seconds that a client has to close its side, or to read the answer to a request whose body nobody read."""
 
 _REFUSALS = 400
+_LOGGED = 200
+"""Characters of a refusal that the log gets: it may name what was sent."""
 _HEAD_TOO_LONG = 431
 _NOT_IMPLEMENTED = 501
 
@@ -137,6 +139,8 @@ class Conversation:
         self.visitor = visitor
         self.shared = shared
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.settings.max_head_bytes)
+        self._writing = trio.Lock()
+        """Whoever answers and whoever reads the body (which may be told to go on) both write; in their order."""
         self._requests = 0
         self._ended = False
         """Whether the client says no more: it closed its side."""
@@ -204,11 +208,12 @@ class Conversation:
             _log.warning("answer broken off", why=str(error))
             await self._give_up()
             return
-        await self._write(data or b"")
+        async with self._writing:
+            await self._write(data or b"")
 
     async def next_of_body(self) -> h11.Data | h11.EndOfMessage | None:
         """The next part of the request's body; None if the client has gone. Raises `h11.RemoteProtocolError`."""
-        if self._http.they_are_waiting_for_100_continue:
+        if self._http.they_are_waiting_for_100_continue and self._http.our_state is h11.SEND_RESPONSE:
             await self.send(h11.InformationalResponse(status_code=100, headers=[]))
         while (event := self._http.next_event()) is h11.NEED_DATA:
             await self._read()
@@ -237,7 +242,7 @@ class Conversation:
 
     async def _answer(self, answer: Answer, head: RequestHead | None, client: str) -> None:
         if answer.status >= _REFUSALS:
-            _log.info("request refused", status=answer.status, why=answer.why, client=client)
+            _log.info("request refused", status=answer.status, why=answer.why[:_LOGGED], client=client)
         for event in answer.events(with_body=head is None or head.method != "HEAD"):
             await self.send(event)
 

@@ -9,7 +9,7 @@ application, which quart-trio cancels as soon as it hears that the request has e
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import h11
 import trio
@@ -20,7 +20,14 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState, LifespanState
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ConnectionState,
+    LifespanState,
+    Scope,
+)
+from quart.wrappers.base import ClientDisconnectedError
 from quart_trio import QuartTrio
 
 from roomfsm.door.conversation import Exchange, ServeHttp
@@ -34,7 +41,13 @@ async def open_http_server(app: QuartTrio) -> AsyncIterator[ServeHttp]:
     """Start the application; gives what has one request answered by it."""
     config = Config()
     config.accesslog = None
-    wrapper = ASGIWrapper(app)
+
+    async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        # Quart's word for an answer that nobody waits for any more; hypercorn would log it as a fault.
+        with suppress(ClientDisconnectedError):
+            await app(scope, receive, send)
+
+    wrapper = ASGIWrapper(application)
     state: LifespanState = {}
     context = WorkerContext(None)
     lifespan = Lifespan(wrapper, config, state)

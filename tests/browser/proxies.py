@@ -1,0 +1,101 @@
+"""The proxies of Debian in front of the program, each set as `docs/proxies.md` says, on free ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_RECIPES = Path(__file__).parents[2] / "docs" / "proxies.md"
+_HAPROXY = Path("/etc/haproxy/haproxy.cfg")
+"""Debian's own settings, of which the recipe wants the defaults."""
+
+PROXIES = ("nginx", "haproxy", "caddy")
+
+
+def _recipe(language: str, server_port: int, port: int, certificate: Path) -> str:
+    """The block of this language, with the test's ports and certificate in place of those of the document."""
+    found = re.search(rf"```{language}\n(.*?)```", _RECIPES.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    changes = {
+        "127.0.0.1:8080": f"127.0.0.1:{server_port}",
+        "rooms.example.org:443": f"localhost:{port}",
+        "rooms.example.org": "localhost",
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "bind :443": f"bind 127.0.0.1:{port}",
+        "/etc/ssl/rooms.pem": str(certificate),
+    }
+    text = found[1]
+    for written, meant in changes.items():
+        text = text.replace(written, meant)
+    assert "443" not in text.replace(str(port), "")
+    return text
+
+
+def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: Path) -> list[str]:
+    """Write the proxy's settings; the command that runs it in the foreground."""
+    recipe = _recipe({"caddy": "caddyfile"}.get(proxy, proxy), server_port, port, certificate)
+    config = folder / f"{proxy}.conf"
+    if proxy == "nginx":
+        kept = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        folders = "".join(f"{name}_temp_path {folder}/{name};" for name in kept)
+        user = "user root;" if os.getuid() == 0 else ""
+        frame = f"{user} pid {folder}/pid; events {{}} http {{ access_log off; {folders}\n{recipe}}}"
+        config.write_text(frame)
+        return [
+            "nginx",
+            "-p",
+            str(folder),
+            "-e",
+            str(folder / "error.log"),
+            "-c",
+            str(config),
+            "-g",
+            "daemon off;",
+        ]
+    if proxy == "haproxy":
+        defaults = _HAPROXY.read_text()
+        config.write_text(f"{defaults[defaults.index('defaults') :]}\n{recipe}")
+        return ["haproxy", "-db", "-f", str(config)]
+    config.write_text("{\n admin off\n auto_https disable_redirects\n skip_install_trust\n}\n" + recipe)
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
+
+
+@contextmanager
+def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> Iterator[str]:
+    """Run a proxy before the server at `server_port`; the address that browsers open, without the slash."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if shutil.which(proxy, path=path) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no {proxy}: apt-get install {proxy}")
+        pytest.skip(f"no {proxy}")
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = _write(proxy, folder, server_port, port, certificate)
+    log = folder / "log"
+    own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **own, "PATH": path})
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            assert process.poll() is None, log.read_text()
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+        yield f"https://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)

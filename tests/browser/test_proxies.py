@@ -1,0 +1,79 @@
+"""Given nginx, HAProxy and Caddy as docs/proxies.md sets them, then all goes as without, and goes on when idle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, WebSocket, expect
+
+from tests.browser.proxies import PROXIES, proxied
+from tests.browser.test_broadcast import broadcasts, decodes
+from tests.system.program import Program, running
+
+pytestmark = pytest.mark.browser
+
+IDLE = 62.0
+"""Seconds: longer than nginx waits for its upstream (60), and HAProxy for either side (50)."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Program]:
+    """The program as behind a proxy on the same machine."""
+    with running(tmp_path, "--trusted-proxy=127.0.0.1", "--inspect=false") as program:
+        yield program
+        assert program.end() == 0
+    log = program.log.read_text()
+    assert "Traceback" not in log
+    assert "refused" not in log, log
+
+
+class Person:
+    """A page in a room, and the websockets that it has opened."""
+
+    def __init__(self, browser: Browser, address: str, name: str) -> None:
+        context = browser.new_context(permissions=["camera", "microphone"], ignore_https_errors=True)
+        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
+        self.page: Page = context.new_page()
+        self.websockets: list[WebSocket] = []
+        self.page.on("websocket", lambda opened: self.websockets.append(opened))
+        self.page.goto(address)
+
+    def says(self, text: str) -> None:
+        self.page.get_by_test_id("chat-input").fill(text)
+        self.page.get_by_test_id("chat-send").click()
+
+    def reads(self, text: str) -> None:
+        expect(self.page.get_by_test_id("chat-line").last).to_contain_text(text)
+
+
+def test_a_room_through_each_proxy_and_its_minute_of_silence(
+    browser: Browser, server: Program, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    pem = tmp_path / "rooms.pem"
+    pem.write_bytes(certificate[0].read_bytes() + certificate[1].read_bytes())
+    with ExitStack() as stack:
+        rooms: list[tuple[Person, Person]] = []
+        for proxy in PROXIES:
+            address = stack.enter_context(proxied(proxy, tmp_path / f"run-{proxy}", server.port, pem))
+            ada = Person(browser, f"{address}/r/{proxy}", "Ada")
+            bob = Person(browser, f"{address}/r/{proxy}", "Bob")
+            broadcasts(ada.page)
+            decodes(bob.page)
+            ada.page.get_by_test_id("stop-camera").click()
+            expect(bob.page.get_by_test_id("tile")).to_have_count(0)
+            rooms.append((ada, bob))
+        # All three are idle at the same time; what is waited for is that nothing happens.
+        silent_since = time.monotonic()
+        rooms[0][0].page.wait_for_timeout(IDLE * 1000)
+        assert time.monotonic() - silent_since >= IDLE
+        for ada, bob in rooms:
+            ada.says("still here")
+            bob.reads("still here")
+            for person in (ada, bob):
+                assert len(person.websockets) == 1, "it had to connect again"
+                assert not person.websockets[0].is_closed()
+                person.page.context.close()
