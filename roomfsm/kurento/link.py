@@ -62,6 +62,11 @@ class Link:
         return self.connected and not is_too_old(self.version)
 
     @property
+    def responsive(self) -> bool:
+        """Whether it is usable and answers."""
+        return self.usable and self._connection is not None and not self._connection.silent
+
+    @property
     def problem(self) -> str | None:
         """Why a new pipeline would not come here, in a few words without addresses; None if it would."""
         if not self.connected or self._connection is None or self.session is None:

@@ -54,8 +54,8 @@ class MediaPool:
         self._links = [Link(url, settings, self._announce) for url in urls]
 
     def ready(self) -> bool:
-        """Whether a new pipeline would find a media server at once."""
-        return any(link.problem is None for link in self._links)
+        """Whether there is a media server that answers, though it may be full."""
+        return any(link.responsive for link in self._links)
 
     async def wait_ready(self) -> None:
         """Return as soon as there is a media server with a session."""

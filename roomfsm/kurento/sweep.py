@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -29,19 +30,27 @@ async def sweep(url: str, settings: KurentoSettings, owner: Owner) -> int:
     Raises `ConnectionLost`, also where the media server refuses something.
     """
     async with open_connection(url, settings, itertools.count(1), _ignore) as connection:
-        opened = await connection.call("connect", {})
-        session_id = opened.get("sessionId") if isinstance(opened, dict) else None
-        if not isinstance(session_id, str):
-            raise ConnectionLost("the reply to connect has no sessionId")
-        session: Params = {"sessionId": session_id}
         try:
-            return await _release_left(connection, session, url, owner)
+            async with _open_session(connection, settings) as session:
+                return await _release_left(connection, session, url, owner)
         except KurentoError as error:
             raise ConnectionLost(f"cannot sweep: {error}") from error
-        finally:
-            with trio.move_on_after(settings.release_timeout, shield=True):
+
+
+@asynccontextmanager
+async def _open_session(connection: Connection, settings: KurentoSettings) -> AsyncIterator[Params]:
+    opened = await connection.call("connect", {})
+    session_id = opened.get("sessionId") if isinstance(opened, dict) else None
+    if not isinstance(session_id, str):
+        raise ConnectionLost("the reply to connect has no sessionId")
+    session: Params = {"sessionId": session_id}
+    try:
+        yield session
+    finally:
+        with trio.move_on_after(settings.release_timeout, shield=True):
+            with suppress(KurentoError):
                 await connection.call("closeSession", session)
-                await connection.close()
+            await connection.close()
 
 
 async def _release_left(connection: Connection, session: Params, url: str, owner: Owner) -> int:
@@ -61,7 +70,9 @@ async def _release_left(connection: Connection, session: Params, url: str, owner
 
 
 def _by_key(tags: Any) -> Mapping[str, str]:
-    pairs = [(tag.get("key"), tag.get("value")) for tag in tags or () if isinstance(tag, dict)]
+    if not isinstance(tags, list):
+        return {}
+    pairs = [(tag.get("key"), tag.get("value")) for tag in tags if isinstance(tag, dict)]
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
 
 

@@ -39,11 +39,15 @@ class FakeServer:
         """What a connection fails with: this one, like most, says nothing of the process behind the address."""
         self.silent = False
         self.fail: dict[str, ErrorObject] = {}
+        self.values: dict[str, Any] = {}
+        """What an operation returns."""
         self.accepted = 0
         self._nursery = nursery
         self._streams: list[trio.abc.Stream] = []
         self._socket: WebSocketConnection | None = None
         self._names = itertools.count(1)
+        self._makers: dict[str, str] = {}
+        """The session that made an object."""
         self._cache: dict[tuple[str, object], Response] = {}
         self._held: dict[str, list[tuple[WebSocketConnection, Response]]] = {}
         self._seen, self._arrivals = trio.open_memory_channel[Request](math.inf)
@@ -126,6 +130,9 @@ class FakeServer:
 
     def _answer(self, request: Request) -> Response:
         params = request.params or {}
+        if "sessionId" not in params:
+            # A new session each time: nothing was answered in it before.
+            self._cache.pop((str(None), request.id), None)
         key = (str(params.get("sessionId")), request.id)
         if key not in self._cache:
             self.executed.append(request)
@@ -139,6 +146,8 @@ class FakeServer:
         if (error := self.fail.get(_name(request))) is not None:
             raise _RefusalError(error)
         session = params.get("sessionId")
+        if (name := _name(request)) in self.values:
+            return {"value": self.values[name], "sessionId": session}
         match request.method:
             case "connect":
                 if session is None:
@@ -153,6 +162,7 @@ class FakeServer:
                 parent = params["constructorParams"].get("mediaPipeline")
                 name = f"{parent + '/' if parent else ''}{next(self._names)}_kurento.{params['type']}"
                 self.objects.add(name)
+                self._makers[name] = str(session)
                 return {"value": name, "sessionId": session}
             case "release":
                 gone = params["object"]
@@ -160,7 +170,7 @@ class FakeServer:
                 return {"sessionId": session}
             case "closeSession":
                 self.sessions.discard(str(session))
-                self.objects.clear()
+                self.objects = {name for name in self.objects if self._makers.get(name) != session}
                 return None
             case "subscribe" if params["type"] in OPTIONAL:
                 raise _RefusalError(ErrorObject(40106, "Event not supported", {"type": "MEDIA_OBJECT_EVENT"}))
