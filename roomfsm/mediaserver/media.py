@@ -100,6 +100,7 @@ class EngineSettings:
     nack_delay: float = 0.01
     """From a gap to the first request: what only came in another order needs none."""
     nack_retry: float = 0.1
+    """Between two requests for one packet, at least: more where the publisher's answers take longer."""
     keyframe_interval: float = 0.3
     """Between two keyframe requests to one publisher."""
     keyframe_replay: float = 0.5

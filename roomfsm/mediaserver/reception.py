@@ -1,6 +1,7 @@
 """One received RTP stream: its numbering, its losses and when to ask for them again, its reports."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings
@@ -10,8 +11,24 @@ _MAX_DROPOUT = 3000
 """A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""
 _MAX_MISSING = 512
 """More missing packets than this are not asked for: a keyframe is cheaper."""
+_BACKOFF = 1.5
+"""So much longer than before, or than the answer took, until a packet is asked for again."""
+_MAX_RETRY = 1.0
+"""Seconds until then, at most."""
+_ROUND_TRIP_WEIGHT = 1 / 8
 _MAX_ASKED = 256
 """Of one NACK, so that it stays within a datagram whatever the numbers."""
+
+
+class _Lost(NamedTuple):
+    """A packet that did not come."""
+
+    tries: int
+    """How often it was asked for."""
+    due: float
+    """When to ask next."""
+    asked: float
+    """When it was asked for first."""
 
 
 class Reception:
@@ -42,6 +59,7 @@ class Reception:
         "octets",
         "packets",
         "repaired",
+        "round_trip",
         "ssrc",
     )
 
@@ -65,8 +83,10 @@ class Reception:
         self._transit: float | None = None
         self.last_time = 0.0
         self.last_timestamp = 0
-        self.missing: dict[int, tuple[int, float]] = {}
-        """Extended number of each lost packet to the tries made and when the next is due."""
+        self.missing: dict[int, _Lost] = {}
+        """By extended number."""
+        self.round_trip: float | None = None
+        """From asking for a packet to getting it, smoothed; None until one came that was asked for."""
         self.nacks = 0
         self.keyframe_wanted = False
         """Losses were given up: only a keyframe helps."""
@@ -95,7 +115,9 @@ class Reception:
         self._transit = transit
         distance = extended - self.highest
         if distance <= 0:
-            self.missing.pop(extended, None)
+            lost = self.missing.pop(extended, None)
+            if lost is not None and lost.tries:
+                self._answered(lost, now)
             return False
         if distance > 1 and self._repairs:
             self._lost(self.highest + 1, extended, now)
@@ -110,12 +132,28 @@ class Reception:
             self.keyframe_wanted = True
         else:
             due = now + self._settings.nack_delay
-            self.missing.update((number, (0, due)) for number in range(start, end))
+            self.missing.update((number, _Lost(0, due, due)) for number in range(start, end))
+
+    def _answered(self, lost: _Lost, now: float) -> None:
+        """A packet came that was asked for. If more than once, it may answer any of the requests: only an answer
+        that is slower than all that is known tells something (Karn's algorithm)."""
+        response = now - lost.asked
+        if lost.tries == 1 and self.round_trip is not None:
+            self.round_trip += (response - self.round_trip) * _ROUND_TRIP_WEIGHT
+        elif self.round_trip is None or response > self.round_trip:
+            self.round_trip = response
+
+    def _until_next(self, tries: int) -> float:
+        """Seconds until a packet asked for so often is asked for again: not before the answer can be here."""
+        least = self._settings.nack_retry
+        if self.round_trip is None:
+            return least * _BACKOFF ** (tries - 1)
+        return min(max(least, self.round_trip * _BACKOFF), _MAX_RETRY)
 
     def nacks_due(self, now: float) -> list[int]:
         """The sequence numbers, as the sender counts, to ask for now; each try is counted."""
         due: list[int] = []
-        for number, (tries, when) in list(self.missing.items()):
+        for number, (tries, when, asked) in list(self.missing.items()):
             if now < when:
                 continue
             if len(due) >= _MAX_ASKED:
@@ -124,7 +162,7 @@ class Reception:
                 del self.missing[number]
                 self.keyframe_wanted = True
                 continue
-            self.missing[number] = (tries + 1, now + self._settings.nack_retry)
+            self.missing[number] = _Lost(tries + 1, now + self._until_next(tries + 1), asked if tries else now)
             due.append((number - self._shift) & 0xFFFF)
         self.nacks += len(due)
         return due

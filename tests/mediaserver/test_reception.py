@@ -74,6 +74,20 @@ def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> Non
     assert not stream.missing
 
 
+def test_a_packet_is_not_asked_for_again_while_the_answer_is_under_way() -> None:
+    stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 1000, FIRST + 1000)
+    asked = 0
+    for index in range(20):
+        lost, now = 1001 + 2 * index, 2.0 * index
+        receive(stream, lost - 1, lost + 1, now=now)
+        tries = [stream.nacks_due(now + tick / 100) for tick in range(60)].count([lost])
+        receive(stream, lost, now=now + 0.6)
+        asked += tries
+        assert tries <= (4 if index == 0 else 1), f"round trip {stream.round_trip}"
+    assert stream.round_trip == pytest.approx(0.6)
+    assert asked <= 23
+
+
 def test_numbers_are_asked_for_as_the_sender_counts() -> None:
     stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 65535, FIRST + 500)
     receive(stream, 65535, 1)
