@@ -59,6 +59,7 @@ _SILENT_KEYFRAME_INTERVAL = 2.0
 """Seconds between two keyframe requests to a publisher that sends no video."""
 _REPLAY_INTERVAL = 1.0
 """Seconds between two replays to one viewer of a silent source."""
+_MAX_EARLY_REPORTS = 4
 _KEPT_REPLAY = 5.0
 """Seconds for which a viewer may ask for parts of its replay again."""
 
@@ -128,6 +129,7 @@ class Track:
     """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
 
     __slots__ = (
+        "_early_reports",
         "_floor",
         "_groups",
         "_is_keyframe_start",
@@ -179,6 +181,8 @@ class Track:
         self._floor = 0
         """The first extended number of the stream received now; those before it belong to an earlier stream."""
         self._timestamp_shift = 0
+        self._early_reports: dict[int, tuple[rtcp.SenderReport, float]] = {}
+        """By SSRC: the newest sender report and when it came, while no packet has come."""
         self.audio_level = 0
         """The id of this header extension in what the browser sends; 0 is none."""
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
@@ -296,6 +300,9 @@ class Track:
             self._timestamp_shift = follows - timestamp
             self.request_keyframe()
         self.reception = Reception(settings, ssrc, self.codec, sequence_number, first)
+        if ssrc in self._early_reports:
+            self.reception.sender_report(*self._early_reports[ssrc])
+        self._early_reports.clear()
         return self.reception
 
     def _keyframe_began(self, extended: int, timestamp: int, now: float) -> None:
@@ -312,8 +319,9 @@ class Track:
         self._keyframe_time = now
         self.keyframes_seen += 1
         self.keyframes.seen()
-        self.relays += self._joining_relays
-        self._joining_relays.clear()
+        joining, self._joining_relays = self._joining_relays, []
+        for relay in joining:
+            self._add_relay(relay)
         if self._joining:
             self._start_joining(extended, timestamp, now, first)
 
@@ -556,7 +564,7 @@ class Track:
         if replay is not None:
             self._start_relay_with(relay, replay)
         elif self._is_keyframe_start is None:
-            self.relays.append(relay)
+            self._add_relay(relay)
         else:
             self._joining_relays.append(relay)
             self.request_keyframe()
@@ -567,7 +575,13 @@ class Track:
         for _, timestamp, _, packet, _ in replay.packets:
             packets.append(packet[:4] + ((timestamp - shift) & 0xFFFFFFFF).to_bytes(4) + packet[8:])
         relay.replay(packets, replay.time)
+        self._add_relay(relay)
+
+    def _add_relay(self, relay: Relay) -> None:
         self.relays.append(relay)
+        clock = self.reception.clock(self._outlet.now()) if self.reception else None
+        if clock is not None:
+            relay.sender_report(clock)
 
     def dismiss_relay(self, relay: Relay) -> None:
         """Hand nothing more to a relay."""
@@ -651,6 +665,8 @@ class Track:
     def sender_report(self, report: rtcp.SenderReport, now: float) -> None:
         """Pass the publisher's clock on to every sink (lip sync), as of our own streams."""
         reception = self.reception
+        if reception is None and len(self._early_reports) < _MAX_EARLY_REPORTS:
+            self._early_reports[report.ssrc] = report, now
         if reception is None or report.ssrc != reception.ssrc:
             return
         reception.sender_report(report, now)

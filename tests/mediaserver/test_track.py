@@ -1,9 +1,10 @@
 """What a track sends to which sink, where the order within one drain of the socket matters."""
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.media import EngineSettings, MediaKind
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
@@ -99,3 +100,34 @@ def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_t
     assert first.group is second.group
     numbers = {sink: [int.from_bytes(packet[2:4]) for packet in sent] for sink, sent in recorder.sent.items()}
     assert numbers == {first: [11, 12, 13, 14], second: [14]}
+
+
+class Listener:
+    """A relay that keeps the sender reports that it is handed."""
+
+    def __init__(self) -> None:
+        self.reports: list[rtcp.SenderReport] = []
+
+    def replay(self, packets: Sequence[bytes], now: float) -> None: ...
+
+    def packet(self, packet: bytes) -> None: ...
+
+    def sender_report(self, report: rtcp.SenderReport) -> None:
+        self.reports.append(report)
+
+    def bitrate(self, now: float) -> int | None: ...
+
+
+def test_another_worker_and_who_joins_there_is_told_the_publishers_clock_at_once() -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8, 0)
+    # It may come before the first packet.
+    for ssrc in (6, 7):
+        track.sender_report(rtcp.SenderReport(ssrc, 100 << 32, 9000, 0, 0), 0.0)
+    header = struct.pack("!BBHII", 0x80, 96, 1, 9000, 7)
+    assert track.receive(header + VP8_KEYFRAME, 0.0) is None
+    recorder.time = 2.0
+    listener = Listener()
+    track.admit_relay(listener)
+    assert listener.reports == [rtcp.SenderReport(7, 102 << 32, 9000 + 2 * 90_000, 0, 0)]
