@@ -1,4 +1,4 @@
-"""A UDP relay between browsers and the media server that loses, delays and reorders what it passes on."""
+"""A UDP relay between browsers and the media server that loses, delays, reorders and queues what it passes on."""
 
 import heapq
 import itertools
@@ -14,6 +14,8 @@ type Address = tuple[str, int]
 
 _DRAIN = 64
 _MAX_DATAGRAM = 2048
+_HEADERS = 28
+"""Bytes of IPv4 and UDP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class Path:
     delay: float = 0.0
     jitter: float = 0.0
     """Added to the delay, from nothing up to this."""
+    rate: float = 0.0
+    """Bit/s towards the browsers; 0 is without a bound."""
+    queue: float = 0.3
+    """Seconds that a datagram may wait for its turn at that rate; with more, it is dropped."""
 
 
 @dataclass(slots=True)
@@ -39,7 +45,13 @@ class Relay:
     path: Path
     passed: int = 0
     lost: int = 0
+    down: bool = False
+    """An outage: everything is lost."""
+    offered: int = 0
+    """Bytes, with headers of IPv4 and UDP, that came from the server, lost or not."""
     _random: random.Random = field(default_factory=lambda: random.Random(1))
+    _free: float = 0.0
+    """When the way to the browsers has its next turn."""
     _queue: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _news: trio.Event = field(default_factory=trio.Event)
@@ -55,12 +67,19 @@ class Relay:
             lines.append(line)
         return "\r\n".join(lines) + "\r\n"
 
-    def _pass_on(self, datagram: bytes, sock: socket.socket, address: Address) -> None:
-        if self._random.random() < self.path.loss:
+    def _pass_on(self, datagram: bytes, sock: socket.socket, address: Address, *, down: bool = False) -> None:
+        now = trio.current_time()
+        leaves, rate = now, self.path.rate
+        if down:
+            self.offered += len(datagram) + _HEADERS
+            leaves = max(now, self._free) if rate else now
+        if self.down or leaves - now > self.path.queue or self._random.random() < self.path.loss:
             self.lost += 1
             return
+        if down and rate:
+            leaves = self._free = leaves + 8 * (len(datagram) + _HEADERS) / rate
         self.passed += 1
-        due = trio.current_time() + self.path.delay + self._random.random() * self.path.jitter
+        due = leaves + self.path.delay + self._random.random() * self.path.jitter
         heapq.heappush(self._queue, (due, next(self._numbers), lambda: sock.sendto(datagram, address)))
         self._news.set()
 
@@ -92,7 +111,7 @@ class Relay:
     async def _return(self, sock: socket.socket, inner: socket.socket, address: Address) -> None:
         while True:
             for datagram, _ in await _received(sock):
-                self._pass_on(datagram, inner, address)
+                self._pass_on(datagram, inner, address, down=True)
 
 
 def _open(host: str) -> socket.socket:
