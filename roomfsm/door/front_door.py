@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import h11
 import structlog
@@ -36,7 +37,7 @@ _log = structlog.get_logger()
 _SLACK = 64
 """Connections above the bound for a moment, while others that give way for them are being closed."""
 _TURNED_AWAY = 64
-"""Connections at a time that are told that there is no room; more are closed without a word."""
+"""Connections at a time that are told of it and given the time to read that; more are closed at once."""
 _FAREWELL = 1.0
 """Seconds for that."""
 _LOG_INTERVAL = 10.0
@@ -110,7 +111,7 @@ class FrontDoor:
                         await trio.sleep(_BREATH)
                     continue
                 if spare.take_back():
-                    self._admit(stream, nursery)
+                    await self._admit(stream, nursery)
                     continue
                 # This connection has the last file that there is.
                 await self._say_busy(stream)
@@ -119,7 +120,7 @@ class FrontDoor:
         finally:
             spare.give_up()
 
-    def _admit(self, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
+    async def _admit(self, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
         try:
             peer, here = _address(stream.socket.getpeername()), _address(stream.socket.getsockname())
         except OSError:
@@ -135,6 +136,8 @@ class FrontDoor:
             nursery.start_soon(self._turn_away, visitor)
         else:
             self._complain()
+            if self.tls is None:
+                await self._say_busy(stream)
             stream.socket.close()
 
     def _make_room(self) -> bool:
@@ -209,7 +212,7 @@ class FrontDoor:
             http.send(dressed(part, self._settings.frame_ancestors) if isinstance(part, h11.Response) else part)
             for part in busy.events()
         ]
-        with trio.move_on_after(_FAREWELL):
+        with trio.move_on_after(_FAREWELL), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await transport.send_all(b"".join(part or b"" for part in parts))
 
     def _complain(self) -> None:
