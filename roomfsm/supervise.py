@@ -50,7 +50,7 @@ class Patience:
     """A process that says nothing for so long hangs."""
     stop_timeout: float = 3.0
     """From asking the process to end until it is killed."""
-    first_delay: float = 0.2
+    first_delay: float = 0.05
     """Before the first restart; twice as long before each further one."""
     max_delay: float = 2.0
     steady_after: float = 30.0
