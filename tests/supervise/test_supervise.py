@@ -175,14 +175,13 @@ async def test_while_it_cannot_be_started_it_is_tried_again(error: Exception) ->
 async def test_never_ready_it_is_tried_again(script: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     script = f'if [ -e "{broken}" ]; then {script}; fi; echo ready; {TALKS}'
-    patience = Patience(ready_timeout=0.5, stop_timeout=0.3, first_delay=0.01, max_delay=0.05)
+    patience = Patience(ready_timeout=1.0, stop_timeout=0.3, first_delay=0.01, max_delay=0.05)
     async with running(Child(script, Patience(first_delay=0.01, max_delay=0.05))) as child:
         child._patience = patience
         broken.touch()
         os.kill(child.pids[-1], signal.SIGKILL)
         while child.opened < 3:  # noqa: ASYNC110
             await trio.sleep(0.01)
-        child._patience = PATIENCE
         broken.unlink()
         await child.until(2)
     assert not [pid for pid in child.pids if psutil.pid_exists(pid)]
