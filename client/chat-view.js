@@ -88,7 +88,7 @@ export class ChatView {
   }
 
   async #send() {
-    const text = this.#input.value.trim();
+    const text = withoutControls(this.#input.value).trim();
     if (text === '' || this.#sendButton.disabled) return;
     const most = this.#room.connection.welcome?.limits.chatText ?? Infinity;
     const length = [...text].length;
@@ -102,13 +102,22 @@ export class ChatView {
       await this.#room.say(text);
       this.#room.emit('solved', 'chat');
       // What was typed meanwhile stays.
-      if (this.#input.value.trim() === text) this.#input.value = '';
+      if (withoutControls(this.#input.value).trim() === text) this.#input.value = '';
     } catch (error) {
       this.#room.tellFailure('Your message was not sent.', error, 'chat');
     } finally {
       this.#sendButton.disabled = false;
     }
   }
+}
+
+/**
+ * What is pasted may hold control characters, which nobody could see and the server refuses.
+ *
+ * @param {string} text
+ */
+function withoutControls(text) {
+  return text.replace(/[^\P{Cc}\n\t]/gu, '');
 }
 
 /** @param {import('./links.js').Piece} piece */

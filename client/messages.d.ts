@@ -9,7 +9,7 @@ export type ChatLine = {
   participant: string;
   /** the speaker's display name then */
   name: string;
-  /** what is said, as plain text */
+  /** what is said, as plain text; no control characters but newlines and tabs */
   text: string;
   /** milliseconds since 1970 (UTC) */
   at: number;
@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'rate_limited'
   | 'server_full'
   | 'server_closing'
+  | 'too_many_rooms'
   | 'room_full'
   | 'already_in_room'
   | 'too_many_presenters'
@@ -67,6 +68,12 @@ export type Limits = {
   presenters: number;
   /** streams that one participant views at a time */
   views: number;
+  /** how many lines of chat at once (see `rate_limited`) */
+  toldBurst: number;
+  /** how many lines of chat a second on average */
+  toldRate: number;
+  /** bytes that one may have told to everybody at once */
+  toldBytes: number;
   /** candidates kept for an endpoint that is not ready yet */
   candidates: number;
 };
@@ -149,7 +156,7 @@ export type Rename = {
 /** Say something to everybody in the room. Reply: the `chat` that everybody gets. */
 export type Chat = {
   type: 'chat';
-  /** what is said, as plain text */
+  /** what is said, as plain text; no control characters but newlines and tabs */
   text: string;
   ref?: Ref;
 };
@@ -293,7 +300,7 @@ export type ParticipantLeft = {
   type: 'participantLeft';
   /** one person; unguessable, the same in every room */
   participant: string;
-  /** left, switched, or disconnected (resume window over) */
+  /** left, switched, or disconnected (resume window over, or the place was needed) */
   reason: string;
   ref?: Ref;
 };

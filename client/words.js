@@ -13,6 +13,7 @@ const REFUSALS = {
   rate_limited: 'That was too much in a short time. Wait a moment.',
   server_full: 'The server is full.',
   server_closing: 'The server is going down.',
+  too_many_rooms: 'You, or people of your network, have as many rooms open as they may have. Try again later.',
   room_full: 'The room is full.',
   already_in_room: 'You are in this room already.',
   too_many_presenters: 'As many people present in this room as may.',
@@ -46,6 +47,7 @@ const FAILURES = {
 /** @type {Record<number, string>} */
 const CLOSINGS = {
   1008: 'The server refused the connection.',
+  4003: 'Too many people of your network are connected. Trying again.',
   4001: 'This session goes on in another window, so it ended here.',
 };
 

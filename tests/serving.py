@@ -14,6 +14,16 @@ from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
 
+UNMETERED: dict[str, Any] = {
+    "told_rate": 1e9,
+    "told_bytes": 1e9,
+    "room_told_rate": 1e9,
+    "room_told_bytes": 1e9,
+    "told_rate_per_address": 1e9,
+    "told_bytes_per_address": 1e9,
+}
+"""Changes with which anybody may have as much told to everybody as the message rate allows."""
+
 
 def settings(kurento: str, **changes: Any) -> Settings:
     """Settings with some changed, whichever part they belong to."""

@@ -74,7 +74,7 @@ class Room:
         before = list(self.members)
         self.members.append(client)
         dest = "waiting" if self.state == "empty" else self.state
-        facts: Facts = {"participantJoined": {"participant": person(client)}, "joined": self._snapshot(dest)}
+        facts: Facts = {"participantJoined": {"participant": person(client)}, "joined": self.snapshot(dest)}
         await self.told("join", dest, facts, people=[*before, client], asker=client, ref=ref, asked=asked)
 
     async def leave(self, client: Client) -> None:
@@ -132,7 +132,7 @@ class Room:
         ref = await back.send("resume", token=client.welcome["resumeToken"])
         self.replace(client, back)
         facts: Facts = {
-            "joined": self._snapshot(self.state, resumed=True),
+            "joined": self.snapshot(self.state, resumed=True),
             "participantChanged": {"participant": person(back)},
         }
         await self.told("back", self.state, facts, asker=back, ref=ref, asked="resume")
@@ -293,7 +293,8 @@ class Room:
             return "empty"
         return "broadcasting" if self.streams else "waiting"
 
-    def _snapshot(self, dest: str, *, resumed: bool = False) -> Message:
+    def snapshot(self, dest: str, *, resumed: bool = False) -> Message:
+        """The room as one who comes into it must see it."""
         people, streams = {client.me for client in self.members}, set(self.streams)
         return {
             "room": self.name,

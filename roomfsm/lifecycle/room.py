@@ -10,7 +10,10 @@ from roomfsm.protocol.errors import ErrorCode
 
 @dataclass(frozen=True, slots=True)
 class RoomFacts:
-    """What the room's guards may look at: counts as they would be *after* the trigger, and the one who asks."""
+    """What the room's guards may look at: counts as they would be *after* the trigger, and the one who asks.
+
+    `within_rates`: the one who asks has not had too much told to everybody lately, nor has the whole room.
+    """
 
     people: int = 0
     streams: int = 0
@@ -24,6 +27,7 @@ class RoomFacts:
     own_stream: bool = False
     viewing: bool = False
     publishing: bool = False
+    within_rates: bool = True
 
 
 _ENDPOINT_FAILURES = (
@@ -38,6 +42,17 @@ _ENDPOINT_FAILURES = (
 class RoomEffect(Effect):
     """What a room's transition asks the room task to do."""
 
+    MAKE_WAY = (
+        "make way",
+        "if the room is full, a seat whose connection is lost ends: the one that is away longest, of the address "
+        "with the most of them",
+        (
+            Tell("streamChanged", Audience.OTHERS, "the one who was away viewed it"),
+            Tell("streamEnded", Audience.OTHERS, "the one who was away published it"),
+            Tell("participantLeft", Audience.OTHERS, "the room was full, and somebody was away"),
+            Tell("participantChanged", Audience.OTHERS, "another's name looked like theirs"),
+        ),
+    )
     ADMIT = (
         "admit",
         "a seat for the newcomer, who gets the room as it is",
@@ -118,7 +133,9 @@ class RoomEffect(Effect):
     )
 
 
-room_has_place = Guard[RoomFacts]("room has a place", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL)
+room_has_place = Guard[RoomFacts](
+    "room has a place, or somebody is away", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL
+)
 not_in_yet = Guard[RoomFacts]("not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
 may_present = Guard[RoomFacts](
     "presenters below the bound", lambda f: f.presenters <= f.max_presenters, ErrorCode.TOO_MANY_PRESENTERS
@@ -133,13 +150,17 @@ not_viewing = Guard[RoomFacts]("not viewed yet", lambda f: not f.viewing, ErrorC
 viewing = Guard[RoomFacts]("viewed", lambda f: f.viewing, ErrorCode.NOT_VIEWING)
 has_endpoint = Guard[RoomFacts]("own stream or viewed", lambda f: f.own_stream or f.viewing, ErrorCode.NOT_VIEWING)
 may_view = Guard[RoomFacts]("views below the bound", lambda f: f.views <= f.max_views, ErrorCode.TOO_MANY_VIEWS)
+within_rates = Guard[RoomFacts](
+    "what is told to all is within its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
+)
 people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
 streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
 no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams == 0)
 
 Do = RoomEffect
-_publish = (not_publishing, may_present)
+_join = (not_in_yet, room_has_place)
+_publish = (not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
     "room",
@@ -151,8 +172,11 @@ ROOM: Table[RoomFacts] = Table(
         State("closing", "told to all; everything is released within a deadline", owns="drain", final=True),
     ),
     rows=(
-        Row(("join",), ("empty",), "waiting", (not_in_yet, room_has_place), (Do.ADMIT,)),
-        Row(("join",), ("waiting", "broadcasting"), STAYS, (not_in_yet, room_has_place), (Do.ADMIT,)),
+        Row(("join",), ("empty",), "waiting", _join, (Do.ADMIT,)),
+        Row(("join",), ("waiting",), STAYS, _join, (Do.MAKE_WAY, Do.ADMIT)),
+        Row(("join",), ("broadcasting",), STAYS, (*_join, streams_remain), (Do.MAKE_WAY, Do.ADMIT)),
+        # The only one who presented was away, and made way.
+        Row(("join",), ("broadcasting",), "waiting", (*_join, no_stream_remains), (Do.MAKE_WAY, Do.ADMIT)),
         Row(("leave",), ("waiting",), STAYS, (people_remain,), (Do.DISMISS,)),
         Row(("leave",), ("waiting", "broadcasting"), "empty", (nobody_remains,), (Do.DISMISS,)),
         Row(("leave",), ("broadcasting",), STAYS, (people_remain, streams_remain), (Do.DISMISS,)),
@@ -162,8 +186,8 @@ ROOM: Table[RoomFacts] = Table(
         Row(("switch",), ("waiting", "broadcasting"), STAYS),
         Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
-        Row(("rename",), ("waiting", "broadcasting"), STAYS, (), (Do.RENAME,)),
-        Row(("chat",), ("waiting", "broadcasting"), STAYS, (), (Do.SAY,)),
+        Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
+        Row(("chat",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.SAY,)),
         Row(("publish",), ("waiting",), "broadcasting", _publish, (Do.OPEN_STREAM,)),
         Row(("publish",), ("broadcasting",), STAYS, _publish, (Do.OPEN_STREAM,)),
         Row(
@@ -184,7 +208,7 @@ ROOM: Table[RoomFacts] = Table(
             ("view",),
             ("broadcasting",),
             STAYS,
-            (stream_exists, others_stream, not_viewing, may_view),
+            (stream_exists, others_stream, not_viewing, may_view, within_rates),
             (Do.OPEN_VIEW,),
         ),
         Row(("unview",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.END_VIEW,)),
@@ -193,7 +217,7 @@ ROOM: Table[RoomFacts] = Table(
         Row(("stream_failed",), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),
         Row(("media_lost",), ("broadcasting",), "waiting", (), (Do.LOSE_MEDIA,)),
-        Row(("expire",), ("empty",), "closing"),
+        Row(("expire", "vacate"), ("empty",), "closing"),
         Row(
             ("close",),
             ("empty", "waiting", "broadcasting"),
@@ -209,6 +233,7 @@ ROOM: Table[RoomFacts] = Table(
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
         "media_lost": "the media server lost the broadcast, or none could be had, or all are full",
         "expire": "the linger time is over",
+        "vacate": "as many rooms are open as may be, and the place is needed for another",
         "close": "an administrator closes the room, or the server ends",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),

@@ -22,9 +22,10 @@ class ErrorCode(StrEnum):
     )
     UNKNOWN_MESSAGE = "unknown_message", "There is no message of this type."
     ILLEGAL_IN_STATE = "illegal_in_state", "The message is not legal in the present state."
-    RATE_LIMITED = "rate_limited", "Too many messages in a short time."
+    RATE_LIMITED = "rate_limited", "Too much in a short time: of messages, or of what everybody is told."
     SERVER_FULL = "server_full", "The server has as many rooms or sessions as it may have."
     SERVER_CLOSING = "server_closing", "The server is closing; another, or this one again, may be there soon."
+    TOO_MANY_ROOMS = "too_many_rooms", "You, or people of your address, have as many rooms open as they may have."
     ROOM_FULL = "room_full", "The room has as many people as it may have."
     ALREADY_IN_ROOM = "already_in_room", "You are in this room."
     TOO_MANY_PRESENTERS = "too_many_presenters", "The room has as many presenters as it may have."
@@ -71,6 +72,7 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4000, "The client read so slowly that too much waited for it; the session may be resumed."
     RESUMED_ELSEWHERE = 4001, "Another connection took up this session with its token; do not resume it."
     HEARTBEAT_TIMEOUT = 4002, "The client did not answer a ping in time; the session may be resumed."
+    TOO_MANY_SESSIONS = 4003, "As many sessions of the client's address are open as may be; try again later."
 
 
 class Refusal(Exception):

@@ -23,9 +23,13 @@ _ROOM_NAME = (
 )
 _DISPLAY_NAME = rf"^(?=[\s\S]*\S)[^\x00-\x1f\x7f-\x9f]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
 
+# A control character takes six bytes of JSON, and none but these two says anything in a line of chat.
+_CHAT_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*(?![\s\S])"
+
 PATTERN_MEANINGS = {
     _ROOM_NAME: f"a room name is 1 to {MAX_ROOM_NAME} letters and digits of any script, '.', '_' or '-'",
     _DISPLAY_NAME: f"a name is 1 to {MAX_DISPLAY_NAME} characters, no control characters, not only spaces",
+    _CHAT_TEXT: "a line of chat has no control characters but newlines and tabs",
 }
 """What each pattern asks for, in words."""
 
@@ -50,7 +54,14 @@ DisplayName = Annotated[
     ),
 ]
 ChatText = Annotated[
-    str, Meta(title="ChatText", min_length=1, max_length=MAX_CHAT_TEXT, description="what is said, as plain text")
+    str,
+    Meta(
+        title="ChatText",
+        min_length=1,
+        max_length=MAX_CHAT_TEXT,
+        pattern=_CHAT_TEXT,
+        description="what is said, as plain text; no control characters but newlines and tabs",
+    ),
 ]
 Sdp = Annotated[
     str,

@@ -48,6 +48,9 @@ class Limits(_Part, frozen=True):
     people: Annotated[int, Meta(description="people in a room")]
     presenters: Annotated[int, Meta(description="people in a room who present at a time")]
     views: Annotated[int, Meta(description="streams that one participant views at a time")]
+    told_burst: Annotated[int, Meta(description="how many lines of chat at once (see `rate_limited`)")]
+    told_rate: Annotated[float, Meta(description="how many lines of chat a second on average")]
+    told_bytes: Annotated[int, Meta(description="bytes that one may have told to everybody at once")]
     candidates: Annotated[int, Meta(description="candidates kept for an endpoint that is not ready yet")]
 
 
@@ -130,7 +133,9 @@ class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_onl
     """Somebody left the room."""
 
     participant: ParticipantId
-    reason: Annotated[str, Meta(description="left, switched, or disconnected (resume window over)")]
+    reason: Annotated[
+        str, Meta(description="left, switched, or disconnected (resume window over, or the place was needed)")
+    ]
     ref: Ref | None = None
 
 

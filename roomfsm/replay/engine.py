@@ -24,7 +24,7 @@ from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.replay.media import ReplayedMedia
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
-from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, StreamFailed, ViewFailed
+from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, StreamFailed, Vacate, ViewFailed
 from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
@@ -82,9 +82,12 @@ class _Life:
             self._opened.settings,
             journal_file=None,
             journal_entries=len(self._run.entries) + 100,
-            # What is in the journal was told; how fast a media server takes candidates comes from outside.
+            # What is in the journal was told; how fast a media server takes candidates, and how much people of an
+            # address had told in other rooms, comes from outside.
             journal_refusals=_MANY,
             candidate_buffer=_MANY,
+            room_told_rate=_MANY,
+            room_told_bytes=_MANY,
             # Whatever comes is in the inbox for a moment only.
             room_inbox=_MANY,
         )
@@ -177,9 +180,14 @@ class _Life:
                 self._refused_session(entry, self._person(who))
             case Entry(machine="room", trigger="expire"):
                 pass
+            case Entry(machine="room", trigger="vacate"):
+                return self._post_event(Vacate())
             case Entry(machine="room", trigger="media_lost"):
                 for pipeline in self._media.pipelines:
                     pipeline.lost.set()
+            case Entry(machine="room", refused=Refused(code=ErrorCode.RATE_LIMITED) as refused):
+                refusal = Refusal(refused.code, refused.detail)
+                self._room.journal.refused(ROOM.name, None, entry.trigger, entry.source, refusal, who=entry.who)
             case Entry(machine="room"):
                 return self._post(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
@@ -195,8 +203,9 @@ class _Life:
 
     def _post(self, entry: Entry) -> str | None:
         event = self._event(entry)
-        if isinstance(event, str):
-            return event
+        return event if isinstance(event, str) else self._post_event(event)
+
+    def _post_event(self, event: Event) -> str | None:
         try:
             self._room.post_nowait(event)
         except RoomOver:
@@ -218,6 +227,7 @@ class _Life:
             case "leave":
                 return Depart(person, str(told.get("reason", "")))
             case "away":
+                person.voice.address = str(told.get("address", ""))
                 return Away(person)
             case "back":
                 return Back(person, None)

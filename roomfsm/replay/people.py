@@ -8,6 +8,7 @@ from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.server import IceServer
+from roomfsm.rooms.allowance import Voice
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.room import Room
 
@@ -25,6 +26,7 @@ class ReplayedPerson:
 
     def __init__(self, participant_id: str, journal: Journal) -> None:
         self.participant_id = participant_id
+        self.voice = Voice(participant_id, "")
         self.room: Room | Elsewhere | None = None
         self._journal = journal
         self._model = SESSION.new()

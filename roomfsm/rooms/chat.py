@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from roomfsm.protocol.server import ChatLine
+
+_encoder = msgspec.json.Encoder()
 
 
 class ChatHistory:
-    """The last `bound` lines."""
+    """The last lines: `most_lines` of them at most, which take `most_bytes` together at most, as encoded."""
 
-    def __init__(self, bound: int) -> None:
-        self._lines: deque[ChatLine] = deque(maxlen=bound)
+    def __init__(self, most_lines: int, most_bytes: int) -> None:
+        self._lines: deque[tuple[ChatLine, int]] = deque()
+        self._most_lines = most_lines
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._seq = 0
 
     def add(self, participant: str, name: str, text: str, at: int) -> ChatLine:
-        """Number a line and keep it; `at` in milliseconds since 1970 (UTC)."""
+        """Number a line and keep it, and drop the oldest ones; `at` in milliseconds since 1970 (UTC)."""
         self._seq += 1
         line = ChatLine(seq=self._seq, participant=participant, name=name, text=text, at=at)
-        self._lines.append(line)
+        size = len(_encoder.encode(line)) + 1
+        self._lines.append((line, size))
+        self._bytes += size
+        while self._lines and (len(self._lines) > self._most_lines or self._bytes > self._most_bytes):
+            self._bytes -= self._lines.popleft()[1]
         return line
 
     def lines(self) -> tuple[ChatLine, ...]:
         """The lines kept, oldest first."""
-        return tuple(self._lines)
+        return tuple(line for line, _ in self._lines)

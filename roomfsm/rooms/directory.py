@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import trio
@@ -12,9 +13,10 @@ import trio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import room_key
-from roomfsm.rooms.events import Close, Enter
+from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.journal_file import open_journal_file
+from roomfsm.rooms.participant import Link
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 
@@ -41,7 +43,7 @@ class Directory:
         self._write_journal = write_journal
         self._nursery = nursery
         self._pool = pool
-        self._settings = settings
+        self.settings = settings
         self._rooms: dict[str, Room] = {}
         self._closing = False
         self._changed = trio.Event()
@@ -63,11 +65,11 @@ class Directory:
     async def enter(self, name: str, event: Enter) -> Room:
         """Bring a session into the room of that name, opening it if need be.
 
-        Raises `Refusal`: the room's, `SERVER_FULL`, `SERVER_CLOSING`, or `ROOM_CLOSED` where rooms end as fast as
-        they are opened.
+        Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`, `SERVER_CLOSING`, or `ROOM_CLOSED` where
+        rooms end as fast as they are opened.
         """
         for _ in range(_TRIES):
-            room = self._find_or_open(name)
+            room = self.find(name) or await self._open(name, event.link)
             try:
                 await room.request(event)
             except RoomOver:
@@ -106,17 +108,36 @@ class Directory:
             self._changed = trio.Event()
             await self._changed.wait()
 
-    def _find_or_open(self, name: str) -> Room:
-        key = room_key(name)
-        room = self._rooms.get(key)
-        if room is None:
+    async def _open(self, name: str, link: Link[Any]) -> Room:
+        """The room of that name, opened for `link` if nobody did so meanwhile. Raises `Refusal`."""
+        key, by = room_key(name), (link.participant_id, link.voice.address)
+        while (room := self._rooms.get(key)) is None:
             if self._closing:
                 raise Refusal(ErrorCode.SERVER_CLOSING)
-            if len(self._rooms) >= self._settings.max_rooms:
-                raise Refusal(ErrorCode.SERVER_FULL)
-            room = self._rooms[key] = Room(name, self._pool, self._settings, self._write_journal)
-            self._nursery.start_soon(self._run, key, room)
+            one_of, code = self._in_the_way(by)
+            if code is None:
+                room = Room(name, self._pool, self.settings, self._write_journal, opened_by=by)
+                self._rooms[key] = room
+                self._nursery.start_soon(self._run, key, room)
+                return room
+            idle = [(room.idle_since, room) for room in one_of if room.idle_since is not None]
+            if not idle:
+                raise Refusal(code)
+            with suppress(RoomOver):
+                await min(idle, key=lambda found: found[0])[1].request(Vacate())
         return room
+
+    def _in_the_way(self, by: tuple[str, str]) -> tuple[list[Room], ErrorCode | None]:
+        """The rooms of which one must end before these may open another, and the code if none can; else None."""
+        rooms = [room for room in self._rooms.values() if not room.over]
+        settings = self.settings
+        for which, most in ((0, settings.max_rooms_per_session), (1, settings.max_rooms_per_address)):
+            own = [room for room in rooms if room.opened_by[which] == by[which]]
+            if len(own) >= most:
+                return own, ErrorCode.TOO_MANY_ROOMS
+        if len(rooms) >= settings.max_rooms:
+            return rooms, ErrorCode.SERVER_FULL
+        return rooms, None
 
     async def _run(self, key: str, room: Room) -> None:
         log = structlog.get_logger().bind(room=room.name)

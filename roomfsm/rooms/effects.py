@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
+import trio
 
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
@@ -33,8 +34,8 @@ from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
 from roomfsm.rooms.legs import Leg, Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
-from roomfsm.rooms.news import tell
-from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.news import News
+from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 
 if TYPE_CHECKING:
@@ -48,16 +49,18 @@ _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
 class Effects:
     """Carries out effects on what is in one room. Nothing here waits, and nothing here asks whether it may."""
 
-    def __init__(self, room: Room, settings: RoomSettings) -> None:
+    def __init__(self, room: Room, news: News, settings: RoomSettings) -> None:
         self._room = room
+        self._news = news
         self._people = room.people
         self._streams = room.streams
         self._journal = room.journal
         self._settings = settings
         self._log = structlog.get_logger().bind(room=room.name)
-        self._chat = ChatHistory(settings.chat_history)
+        self._chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
         self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
+            Do.MAKE_WAY: self._make_way,
             Do.ADMIT: self._admit,
             Do.DISMISS: self._dismiss,
             Do.MARK_AWAY: self._mark_away,
@@ -80,11 +83,19 @@ class Effects:
 
     # Who is there
 
+    def _make_way(self, event: Enter) -> None:  # noqa: ARG002 (whoever comes)
+        if len(self._people) < self._settings.max_people:
+            return
+        participant = seat_to_give(self._people.values())
+        assert participant is not None
+        self._put_out(participant, "disconnected")
+        participant.link.unseated(self._room)
+
     def _admit(self, event: Enter) -> None:
         link, room = event.link, self._room
         participant = Participant(link, event.name, lambda outgoing: link.deliver(outgoing, room))
         self._lookalikes.add(participant)
-        tell(self._people.values(), ParticipantJoined(participant=participant.info()))
+        self._news.happened(ParticipantJoined(participant=participant.info()))
         self._people[participant.id] = participant
         link.seated(room)
         self._send_snapshot(participant, event.ref)
@@ -92,36 +103,41 @@ class Effects:
 
     def _dismiss(self, event: Depart) -> None:
         participant = self._people[event.link.participant_id]
+        self._put_out(participant, event.reason)
+        if event.reason == "left":
+            participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
+        self._journal.tallies["session"].forget(participant.id)
+
+    def _put_out(self, participant: Participant, reason: str) -> None:
         for name in tuple(participant.views):
             stream = self._streams[name]
             self._drop_view(stream.views[participant.id])
             self._tell_stream(stream)
         for name in tuple(participant.streams):
             self._drop_stream(self._streams[name], "left")
+        self._news.forget(participant.id)
         del self._people[participant.id]
-        tell(self._people.values(), ParticipantLeft(participant=participant.id, reason=event.reason))
-        if event.reason == "left":
-            participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
+        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason))
         self._tell_unmarked(self._lookalikes.remove(participant))
-        self._journal.tallies["session"].forget(participant.id)
-        self._log.info("left", participant=participant.id, reason=event.reason, people=len(self._people))
+        self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
 
     def _mark_away(self, event: Away) -> None:
         participant = self._people[event.link.participant_id]
-        participant.away = True
-        tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
+        participant.away_since = trio.current_time()
+        self._tell_person(participant)
 
     def _welcome_back(self, event: Back) -> None:
         if event.overtaken:
             return
         participant = self._people[event.link.participant_id]
-        participant.away = False
+        participant.away_since = None
+        self._news.tell_changes_if_few()
         self._send_snapshot(participant, event.ref, resumed=True)
         for name in participant.views:
             view = self._streams[name].views[participant.id]
             if view.reason is not None:
                 self._tell_view(view, reason=view.reason)
-        tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
+        self._tell_person(participant)
 
     def _rename(self, event: Ask) -> None:
         assert isinstance(event.message, Rename)
@@ -129,26 +145,20 @@ class Effects:
         unmarked = self._lookalikes.remove(participant)
         participant.name = event.message.name
         self._lookalikes.add(participant)
-        tell(
-            self._people.values(),
-            ParticipantChanged(participant=participant.info()),
-            participant,
-            ref=event.message.ref,
-            merge=participant.id,
-        )
+        self._tell_person(participant, ref=event.message.ref)
         self._tell_unmarked(unmarked)
 
     def _tell_unmarked(self, participant: Participant | None) -> None:
         """Tell all that a name no longer looks like that of somebody who had it before."""
         if participant is not None:
-            tell(self._people.values(), ParticipantChanged(participant=participant.info()), merge=participant.id)
+            self._tell_person(participant)
 
     def _say(self, event: Ask) -> None:
         assert isinstance(event.message, Chat)
         speaker = self._people[event.link.participant_id]
         now = time.time_ns() // 1_000_000
         line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
-        tell(self._people.values(), ChatSaid(line=line), speaker, ref=event.message.ref)
+        self._news.happened(ChatSaid(line=line), speaker, ref=event.message.ref)
 
     def _send_snapshot(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         participant.send(
@@ -184,7 +194,7 @@ class Effects:
             await self._room.post(StreamFailed(stream, refusal))
 
         self._room.broadcast.open_stream(stream, on_failure)
-        tell(self._people.values(), StreamStarted(stream=stream.info()))
+        self._news.happened(StreamStarted(stream=stream.info()))
         self._log.info("stream started", stream=stream.id, generation=stream.generation)
 
     def _end_stream(self, event: Ask | StreamFailed) -> None:
@@ -223,6 +233,7 @@ class Effects:
                 view = self._streams[name].views[link.participant_id]
                 self._drop_view(view)
                 self._tell_stream(view.stream)
+                self._news.tell_changes_if_few()
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
                 viewer = view.participant.id
@@ -234,6 +245,7 @@ class Effects:
                 self._drop_view(view)
                 self._tell_stream(view.stream)
                 if answered:
+                    self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
 
     def _pass_candidate(self, event: Ask) -> None:
@@ -267,7 +279,8 @@ class Effects:
         stream.end()
         del self._streams[stream.id]
         stream.participant.streams.pop(stream.id, None)
-        tell(self._people.values(), StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
+        self._news.forget(stream.id)
+        self._news.happened(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
     def _drop_view(self, view: View) -> None:
@@ -281,14 +294,19 @@ class Effects:
     def tell_state(self, step: Step) -> None:
         """Tell all that the room's state is another; the news that go out after the effects."""
         self._log.info("state", trigger=step.trigger, source=step.source, dest=step.dest)
-        tell(
-            self._people.values(),
-            RoomState(state=step.dest, participants=len(self._people), streams=len(self._streams)),
-            merge="",
+        room = self._room
+        self._news.changed(
+            "",
+            lambda: RoomState(state=room.state, participants=len(room.people), streams=len(room.streams)),
+        )
+
+    def _tell_person(self, participant: Participant, ref: Ref | None = None) -> None:
+        self._news.changed(
+            participant.id, lambda: ParticipantChanged(participant=participant.info()), participant, ref=ref
         )
 
     def _tell_stream(self, stream: Stream) -> None:
-        tell(self._people.values(), StreamChanged(stream=stream.info()), merge=stream.id)
+        self._news.changed(stream.id, lambda: StreamChanged(stream=stream.info()))
 
     def _tell_view(self, view: View, *, reason: str | None = None, ref: Ref | None = None) -> None:
         view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
@@ -300,7 +318,7 @@ class Effects:
             leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
 
     def _tell_closing(self, event: Close) -> None:
-        tell(self._people.values(), Closing(scope="room", reason=event.reason))
+        self._news.happened(Closing(scope="room", reason=event.reason))
 
 
 def _cause(refusal: Refusal) -> str | None:

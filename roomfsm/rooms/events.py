@@ -125,6 +125,13 @@ class Expire:
 
 
 @dataclass(slots=True)
+class Vacate(_Awaited):
+    """The place of the room, which is empty, is needed for another one."""
+
+    trigger: ClassVar[str] = "vacate"
+
+
+@dataclass(slots=True)
 class Close:
     """The room is to end, whatever goes on in it."""
 
@@ -132,4 +139,4 @@ class Close:
     reason: str
 
 
-type Event = Ask | Enter | Depart | Away | Back | StreamFailed | ViewFailed | MediaLost | Expire | Close
+type Event = Ask | Enter | Depart | Away | Back | StreamFailed | ViewFailed | MediaLost | Expire | Vacate | Close

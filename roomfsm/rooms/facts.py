@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from roomfsm.lifecycle.room import RoomFacts
-from roomfsm.protocol.client import Candidate, Publish, Unpublish, Unview, View
+from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
+from roomfsm.rooms.allowance import Cost, Voice
 from roomfsm.rooms.events import (
     Ask,
     Away,
@@ -22,8 +26,39 @@ from roomfsm.rooms.events import (
 )
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
-from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
+
+ENTERING = Cost(2.0)
+"""What it uses to come into a room, or back: all there are told, and one gets the room as it is."""
+_ENVELOPE = 200
+"""Bytes, about, of a message to everybody around what is said."""
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody wants everybody to be told, which may be only so much."""
+
+    voice: Voice
+    cost: Cost
+
+
+def said_by(event: Event) -> Said | None:
+    """What an event has told to everybody, if it is one that its sender may cause only so often.
+
+    What begins something pays for its end, too, which is never refused.
+    """
+    match event:
+        case Ask(link=link, message=Chat(text=text)):
+            return Said(link.voice, Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE))
+        case Ask(link=link, message=Rename(name=name)):
+            return Said(link.voice, Cost(3.0, len(_encoder.encode(name)) + _ENVELOPE))
+        case Ask(link=link, message=Publish()):
+            return Said(link.voice, Cost(4.0, 4.0 * _ENVELOPE))
+        case Ask(link=link, message=View()):
+            return Said(link.voice, Cost(2.0, 2.0 * _ENVELOPE))
+    return None
 
 
 def facts_of(
@@ -31,6 +66,8 @@ def facts_of(
     people: Mapping[str, Participant],
     streams: Mapping[str, Stream],
     settings: RoomSettings,
+    *,
+    within_rates: bool = True,
 ) -> RoomFacts:
     """Counts as they would be after the event, and what is true of the one who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
@@ -40,6 +77,10 @@ def facts_of(
         case Enter(link=link):
             people_after += 1
             member = link.participant_id in people
+            gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
+            if gives_way is not None:
+                people_after -= 1
+                streams_after -= len(gives_way.streams)
         case Depart(link=link):
             people_after -= 1
             streams_after -= len(people[link.participant_id].streams)
@@ -70,6 +111,7 @@ def facts_of(
         own_stream=own,
         viewing=viewing,
         publishing=publishing,
+        within_rates=within_rates,
     )
 
 
@@ -90,6 +132,9 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
             return journal.readable(message)
         case Enter(link=link, asked=asked, name=name):
             return {"type": asked, "name": name, "session": link.state}
+        case Away(link=link):
+            # Whose seat makes way depends on who else of the address is away.
+            return {"address": journal.pseudonym(link.voice.address)}
         case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
             return {"reason": reason}
         case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):

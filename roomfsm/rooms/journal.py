@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections import Counter, deque
@@ -178,6 +179,7 @@ class Journal:
         self._bodies = settings.journal_bodies
         self._budget = _Budget(settings.journal_refusals)
         self._sink = sink
+        self._secret = secrets.token_bytes(16)
         self.seq = 0
         """The number of the newest entry."""
         self.opened = Opened(
@@ -267,6 +269,10 @@ class Journal:
             for name in _BODIES & data.keys():
                 data[name] = data[name][:_MAX_BODY]
         return data
+
+    def pseudonym(self, address: str) -> str:
+        """A word for an address that says nothing outside this run: only which people had the same one."""
+        return hashlib.blake2s(address.encode(), digest_size=4, key=self._secret).hexdigest()
 
     def _add(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.server import IceServer, ParticipantInfo, ServerMessage
+from roomfsm.rooms.allowance import Voice
 
 
 class Link[Room](Protocol):
@@ -31,6 +33,10 @@ class Link[Room](Protocol):
     def ice_servers(self) -> tuple[IceServer, ...]:
         """What the browser may use on the way to the media server, with credentials that are new."""
 
+    @property
+    def voice(self) -> Voice:
+        """What the session may have told to everybody, and its address."""
+
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """Send a message of `room`; news are dropped if the session no longer sits there."""
 
@@ -49,12 +55,18 @@ class Participant:
         self.id = link.participant_id
         self.name = name
         self.deliver = deliver
-        self.away = False
+        self.away_since: float | None = None
+        """When the connection was lost; None while there is one."""
         self.lookalike = False
         # In order, so that what ends together ends in the order in which it began.
         self.streams: dict[str, None] = {}
         self.views: dict[str, None] = {}
         self._generations: dict[str, int] = {}
+
+    @property
+    def away(self) -> bool:
+        """Whether the connection is lost, and may still be resumed."""
+        return self.away_since is not None
 
     def info(self) -> ParticipantInfo:
         """What the others see."""
@@ -73,3 +85,15 @@ class Participant:
         generation = self._generations.get(stream_id, 0) + 1
         self._generations[stream_id] = generation
         return generation
+
+
+def seat_to_give(people: Iterable[Participant]) -> Participant | None:
+    """Whose seat ends if the room is full and somebody comes; None if nobody is away.
+
+    It is the one who is away longest of the address with the most who are away: many seats that one stranger left
+    behind make way before the seat of somebody whose network failed.
+    """
+    away = [(person.away_since, person) for person in people if person.away_since is not None]
+    of_address = Counter(person.link.voice.address for _, person in away)
+    # Of those who went away at the same time the first in the room; so the ids are never compared.
+    return min(away, key=lambda seat: (-of_address[seat[1].link.voice.address], seat[0]))[1] if away else None

@@ -11,13 +11,12 @@ import trio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import allowed, judge
 from roomfsm.lifecycle.room import ROOM
-from roomfsm.protocol.client import Candidate, Resume, Unpublish, Unview, message_type
+from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
-from roomfsm.protocol.server import (
-    Closing,
-)
+from roomfsm.protocol.server import Closing
+from roomfsm.rooms.allowance import UNBOUNDED, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
@@ -31,13 +30,19 @@ from roomfsm.rooms.events import (
     MediaLost,
     RoomMessage,
     StreamFailed,
+    Vacate,
     ViewFailed,
 )
-from roomfsm.rooms.facts import facts_of, told_of, who_of
+from roomfsm.rooms.facts import facts_of, said_by, told_of, who_of
 from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Stream, View
+from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Link, Participant
 from roomfsm.rooms.settings import RoomSettings
+
+_EVENTS = 64
+_DELIVERIES = 500
+"""Events of a room's turn, and what it may tell: then others have theirs, whatever still waits in the inbox."""
 
 
 class RoomOver(Exception):
@@ -53,8 +58,12 @@ class Room:
         pool: MediaPool,
         settings: RoomSettings,
         write_journal: Sink | None = None,
+        *,
+        opened_by: tuple[str, str] = ("", ""),
     ) -> None:
         self.name = name
+        self.opened_by = opened_by
+        """The participant and the address that opened it."""
         self.journal = Journal(name, settings, write_journal)
         self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
@@ -67,6 +76,7 @@ class Room:
         self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
         self._nursery: trio.Nursery | None = None
         self._linger = trio.CancelScope()
+        self._empty_since = trio.current_time()
         self.broadcast: Broadcast | None = None
         """Held while the state owns one: streams and views are opened in it."""
         self._broadcasts: set[Broadcast] = set()
@@ -80,7 +90,10 @@ class Room:
             "broadcast": self._start_broadcast,
             "drain": self._start_drain,
         }
-        self._effects = Effects(self, settings)
+        rates = Rates(settings.room_told_rate, settings.room_told_bytes, settings.told_seconds)
+        self._told = Share(rates)
+        self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
+        self._effects = Effects(self, self._news, settings)
 
     @property
     def state(self) -> str:
@@ -91,6 +104,16 @@ class Room:
     def media_server(self) -> str | None:
         """The address of the media server that holds the broadcast, if there is one."""
         return None if self.broadcast is None else self.broadcast.server_url
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when the room has been empty (on trio's clock), and nobody is about to come; else None."""
+        return None if self.waiting or Vacate.trigger not in ROOM.legal(self.state) else self._empty_since
+
+    @property
+    def over(self) -> bool:
+        """Whether the room is ending, and takes nobody in any more."""
+        return ROOM.state(self.state).final
 
     @property
     def waiting(self) -> int:
@@ -111,7 +134,7 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart) -> None:
+    async def request(self, event: Enter | Depart | Vacate) -> None:
         """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
         try:
             await self.post(event)
@@ -136,7 +159,7 @@ class Room:
             failed = False
             try:
                 async for event in self._inbox:
-                    self._handle(event)
+                    self._take_turn(event)
                     seen_off = not self.people or not self._settings.closing_notice
                     if ROOM.state(self.state).final and not self._broadcasts and seen_off:
                         break
@@ -164,12 +187,38 @@ class Room:
             participant.link.unseated(self)
         self.people.clear()
 
+    def _take_turn(self, event: Event) -> None:
+        """Handle an event, and those that wait behind it; then tell what they changed."""
+        self._news.begin_turn()
+        try:
+            self._handle(event)
+            with suppress(trio.WouldBlock):
+                for _ in range(_EVENTS):
+                    # What starts a task has its own turn, so that tasks begin in the order of their messages.
+                    if not _starts_nothing(event) or self._news.deliveries > _DELIVERIES:
+                        break
+                    event = self._inbox.receive_nowait()
+                    self._handle(event)
+        finally:
+            self._news.end_turn(self._tell_changes_later)
+
+    def _tell_changes_later(self, seconds: float) -> None:
+        assert self._nursery is not None
+
+        async def tell() -> None:
+            await trio.sleep(seconds)
+            self._news.tell_changes()
+
+        self._nursery.start_soon(tell)
+
     def _handle(self, event: Event) -> None:
         with _settling(event, handled=True):
             if self._is_stale(event):
                 self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
-            facts = facts_of(event, self.people, self.streams, self._settings)
+            said, now = said_by(event), trio.current_time()
+            within_rates = said is None or said.voice.may(said.cost, now, self._told)
+            facts = facts_of(event, self.people, self.streams, self._settings, within_rates=within_rates)
             who, message = who_of(event), told_of(event, self.journal)
             state = self.state
             try:
@@ -182,6 +231,8 @@ class Room:
                 )
                 self.refuse(event, refusal)
                 return
+            if said is not None:
+                said.voice.use(said.cost, now, self._told)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
             before, after = ROOM.state(step.source), ROOM.state(step.dest)
             if step.moved:
@@ -201,7 +252,7 @@ class Room:
                 return self._view_of(view.participant, view.id) is not view
             case MediaLost(broadcast=broadcast):
                 return self.broadcast is not broadcast
-            case Expire():
+            case Expire() | Vacate():
                 return bool(self.people)
             case Ask(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
                 return link.participant_id not in self.people
@@ -230,6 +281,7 @@ class Room:
     def _start_linger(self) -> None:
         assert self._nursery is not None
         self._linger = scope = trio.CancelScope()
+        self._empty_since = trio.current_time()
 
         async def linger() -> None:
             with scope:
@@ -278,15 +330,19 @@ class Room:
         nursery.start_soon(drain)
 
 
+def _starts_nothing(event: Event) -> bool:
+    return isinstance(event, Away | Back) or (isinstance(event, Ask) and isinstance(event.message, Chat | Rename))
+
+
 @contextmanager
 def _settling(event: Event, handled: bool) -> Iterator[Event]:
     """Whoever waits for the event stops waiting, whatever becomes of it."""
     try:
         yield event
-        if isinstance(event, Enter | Depart):
+        if isinstance(event, Enter | Depart | Vacate):
             event.handled = handled
     finally:
-        if isinstance(event, Enter | Depart):
+        if isinstance(event, Enter | Depart | Vacate):
             event.done.set()
 
 

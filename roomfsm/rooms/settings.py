@@ -10,10 +10,49 @@ class RoomSettings:
     """What a room may hold and how long it waits; times in seconds, bandwidths in kbit/s."""
 
     max_rooms: int = field(default=1000, metadata={"help": "rooms open at a time"})
+    max_rooms_per_address: int = field(
+        default=300,
+        metadata={"help": "rooms open at a time that people of one address (IPv6: of one /64 network) opened"},
+    )
+    max_rooms_per_session: int = field(
+        default=20, metadata={"help": "rooms open at a time that one browser's session opened"}
+    )
     max_people: int = field(default=500, metadata={"help": "people in a room"})
     max_presenters: int = field(default=16, metadata={"help": "people presenting in a room at a time"})
     max_views: int = field(default=32, metadata={"help": "streams that one participant views at a time"})
     chat_history: int = field(default=100, metadata={"help": "lines of chat that a newcomer gets", "zero": True})
+    chat_history_bytes: int = field(
+        default=65_536, metadata={"help": "bytes, as encoded, of the lines of chat that a newcomer gets"}
+    )
+    told_rate: float = field(
+        default=15.0,
+        metadata={
+            "help": "messages a second that one person may have told to everybody in a room, on average "
+            "(a line of chat counts once, coming in and viewing twice, another name three times, presenting four)"
+        },
+    )
+    told_bytes: float = field(
+        default=16_384.0,
+        metadata={"help": "bytes a second that one person may have told to everybody, on average"},
+    )
+    room_told_rate: float = field(
+        default=100.0,
+        metadata={"help": "messages a second that all people of a room together may have told to everybody in it"},
+    )
+    room_told_bytes: float = field(
+        default=65_536.0,
+        metadata={"help": "bytes a second that all people of a room together may have told to everybody in it"},
+    )
+    told_seconds: float = field(
+        default=10.0, metadata={"help": "seconds' worth of these rates that may be used at once"}
+    )
+    room_changes_rate: float = field(
+        default=40.0,
+        metadata={
+            "help": "changes a second (names, who is away, viewers of a stream) that a room tells; "
+            "beyond that only the newest of each is told, later"
+        },
+    )
     room_inbox: int = field(default=256, metadata={"help": "messages waiting at a room before senders wait"})
     linger: float = field(default=30.0, metadata={"help": "seconds that an empty room stays open", "zero": True})
     closing_deadline: float = field(

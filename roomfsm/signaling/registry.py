@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 import structlog
 import trio
 
+from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
 from roomfsm.rooms.directory import Directory
+from roomfsm.signaling.addresses import Address, Addresses
 from roomfsm.signaling.connection import Connection, serve_websocket
 from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.session import Session
@@ -34,6 +36,9 @@ class Registry:
         self._nursery = nursery
         self._by_token: dict[str, Session] = {}
         self._serving: dict[Connection, Session] = {}
+        self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
+        # Those that are away, the longest away first.
+        self._away: dict[Session, None] = {}
         self._idle = trio.Event()
         self._closing = False
         self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
@@ -48,13 +53,18 @@ class Registry:
 
     async def serve(self, transport: Transport, upgrade: Upgrade) -> None:
         """Serve one websocket, from its handshake on."""
+        address = self._addresses.of(bound_key(upgrade.client))
         stream = FrameStream(
             transport,
             upgrade.read,
             outbox_messages=self.settings.outbox_messages,
             outbox_bytes=self.settings.outbox_bytes,
         )
-        await serve_websocket(stream, self.settings, self._messages, upgrade.client, self._serve_open)
+
+        async def on_open(connection: Connection) -> None:
+            await self._serve_open(connection, address)
+
+        await serve_websocket(stream, self.settings, self._messages, upgrade.client, on_open)
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token may resume."""
@@ -63,6 +73,12 @@ class Registry:
     def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
         """From now on the connection's messages are those of another session, whose token it knew."""
         self._serving[connection] = after
+        self._forget(before)
+        self._no_longer_away(after)
+        if after.address is not before.address:
+            after.address.sessions.discard(after)
+            after.move(before.address)
+            after.address.sessions.add(after)
         for token in (*before.tokens[1:], *after.tokens[1:]):
             del self._by_token[token]
         self._by_token[before.tokens[0]] = after
@@ -71,9 +87,19 @@ class Registry:
         """Run what must be done for a session even when its connection has ended."""
         self._nursery.start_soon(self._guarded, work, *args)
 
+    def keep_away(self, session: Session) -> None:
+        """A session's connection is lost; it, or another that is away, may have to make way."""
+        self._away[session] = session.address.away[session] = None
+        if len(session.address.away) > self.settings.max_away_per_address:
+            next(iter(session.address.away)).make_way()
+        in_room = [other for other in self._away if other.room is session.room]
+        if len(in_room) > self.settings.max_away_per_room:
+            in_room[0].make_way()
+
     def forget_if_gone(self, session: Session) -> None:
         """Drop a session that has ended."""
         if session.connection is None and session.room is None:
+            self._forget(session)
             for token in session.tokens:
                 self._by_token.pop(token, None)
 
@@ -92,6 +118,14 @@ class Registry:
             self._idle = trio.Event()
             await self._idle.wait()
 
+    def _forget(self, session: Session) -> None:
+        self._no_longer_away(session)
+        session.address.sessions.discard(session)
+
+    def _no_longer_away(self, session: Session) -> None:
+        self._away.pop(session, None)
+        session.address.away.pop(session, None)
+
     async def _guarded[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
         try:
             await work(*args)
@@ -99,10 +133,21 @@ class Registry:
             # A fault in what one session still has to do must not end the others: this is the boundary.
             _log.exception("session failed")
 
-    async def _serve_open(self, connection: Connection) -> None:
-        session = Session(self, connection)
+    async def _serve_open(self, connection: Connection, address: Address[Session]) -> None:
+        if len(address.sessions) >= self.settings.max_sessions_per_address:
+            if not address.away:
+                _log.warning("too many sessions of an address", address=address.key)
+                connection.close_soon(CloseCode.TOO_MANY_SESSIONS)
+                await connection.run(_ignore)
+                return
+            next(iter(address.away)).make_way()
+        session = Session(self, connection, address)
+        address.sessions.add(session)
         self._by_token[session.tokens[0]] = session
         self._serving[connection] = session
+        if self._away and len(self._serving) + len(self._away) > self.settings.max_sessions:
+            # Of the address with the most who are away, like in a room that is full.
+            min(self._away, key=lambda other: -len(other.address.away)).make_way()
         try:
             session.welcome()
             await connection.run(lambda text: self._serving[connection].handle(text))
@@ -110,6 +155,10 @@ class Registry:
         finally:
             del self._serving[connection]
             self._idle.set()
+
+
+async def _ignore(_text: str) -> None:
+    """A message of one who is being closed."""
 
 
 @asynccontextmanager

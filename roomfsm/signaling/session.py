@@ -28,10 +28,13 @@ from roomfsm.protocol.codec import Outgoing, decode_client, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer, Joined, Limits, Pong, ServerMessage, Welcome
+from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
+from roomfsm.rooms.facts import ENTERING
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.signaling.addresses import Address
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.ice_servers import for_participants, for_strangers
 from roomfsm.signaling.settings import SignalingSettings
@@ -52,6 +55,9 @@ class Home(Protocol):
     def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
         """From now on the connection's messages are those of another session."""
 
+    def keep_away(self, session: Session) -> None:
+        """A session's connection is lost; it, or another that is away, may have to make way."""
+
     def forget_if_gone(self, session: Session) -> None:
         """Drop a session that has ended."""
 
@@ -62,8 +68,10 @@ class Home(Protocol):
 class Session:
     """One browser. Implements `roomfsm.rooms.participant.Link`."""
 
-    def __init__(self, home: Home, connection: Connection) -> None:
+    def __init__(self, home: Home, connection: Connection, address: Address[Session]) -> None:
         self.participant_id = f"p{secrets.token_hex(8)}"
+        self.address = address
+        self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
         self.connection: Connection | None = connection
         self._model = SESSION.new()
@@ -170,13 +178,28 @@ class Session:
         if SESSION.state(self.state).final:
             await self._depart("left")
         elif room is not None:
-            # Before the room is told: one who comes back meanwhile, or is put out, must find it to cancel.
             window = self._window = trio.CancelScope()
+            self._home.keep_away(self)
+            # Before the room is told: one who comes back meanwhile, or is put out, must find it to cancel.
             try:
                 await room.post(Away(self))
             except RoomOver:
                 return
             self._home.start_soon(self._wait_window, window)
+
+    def move(self, address: Address[Session]) -> None:
+        """From now on the session belongs to another address."""
+        self.address = address
+        self.voice.address, self.voice.shared = address.key, address.share
+
+    def make_way(self) -> None:
+        """End the session, which is away, before its window is over: its place is needed."""
+        self._window.cancel()
+        self._fire("expire")
+        room, self._room = self._room, None
+        self._home.forget_if_gone(self)
+        if room is not None:
+            self._give_up(room, "disconnected")
 
     async def reattach(self, connection: Connection, token: str, message: Resume) -> None:
         """Go on over another connection; the one before, if it still seems alive, is closed."""
@@ -207,11 +230,13 @@ class Session:
             case Ping(ref=ref):
                 self._send(Pong(ice_servers=self._renewed_ice_servers(), ref=ref))
             case Join(room=name, name=person, ref=ref):
+                self._count_entry(self.voice)
                 await self._home.directory.enter(name, Enter(self, person, ref))
             case Resume():
                 await self._resume(message)
             case Switch(room=name, ref=ref):
                 assert room is not None
+                self._count_entry(self.voice)
                 person = room.people[self.participant_id].name
                 await self._home.directory.enter(name, Enter(self, person, ref, asked="switch"))
                 # One who goes back at once must find the seat there empty.
@@ -235,6 +260,7 @@ class Session:
 
     async def _resume(self, message: Resume) -> None:
         other = self._home.resumable(message.token)
+        self._count_entry(self.voice if other is None else other.voice)
         known = other is not None and other is not self and "reattach" in SESSION.legal(other.state)
         self._fire("resume", SessionFacts(token_known=known))
         assert other is not None
@@ -242,6 +268,14 @@ class Session:
         assert connection is not None
         self._home.hand_over(connection, self, other)
         await other.reattach(connection, self.tokens[0], message)
+
+    def _count_entry(self, voice: Voice) -> None:
+        """Count one who wants into a room, or back. Raises `Refusal`."""
+        now = trio.current_time()
+        if not voice.may(ENTERING, now):
+            raise Refusal(ErrorCode.RATE_LIMITED)
+        self.address.may_enter()
+        voice.use(ENTERING, now)
 
     async def _wait_window(self, window: trio.CancelScope) -> None:
         with window:
@@ -295,6 +329,11 @@ class Session:
             self.connection.send(Outgoing(message))
 
 
+def rates_of(rooms: RoomSettings) -> Rates:
+    """What one person may have told to everybody."""
+    return Rates(rooms.told_rate, rooms.told_bytes, rooms.told_seconds)
+
+
 def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
     """The bounds that `welcome` tells."""
     return Limits(
@@ -306,5 +345,8 @@ def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
         people=rooms.max_people,
         presenters=rooms.max_presenters,
         views=rooms.max_views,
+        told_burst=int(rooms.told_rate * rooms.told_seconds),
+        told_rate=rooms.told_rate,
+        told_bytes=int(rooms.told_bytes * rooms.told_seconds),
         candidates=rooms.candidate_buffer,
     )

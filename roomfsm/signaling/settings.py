@@ -37,7 +37,40 @@ class SignalingSettings:
         default=(),
         metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential", "live": True},
     )
-    max_sessions: int = field(default=5000, metadata={"help": "browsers connected at a time"})
+    max_sessions: int = field(
+        default=5000, metadata={"help": "browsers at a time, lost ones that may come back among them"}
+    )
+    max_sessions_per_address: int = field(
+        default=1500,
+        metadata={"help": "browsers of one address (IPv6: of one /64 network) at a time, lost ones among them"},
+    )
+    max_away_per_address: int = field(
+        default=1000,
+        metadata={
+            "help": "browsers of one address whose connection is lost and may be resumed; the oldest make way"
+        },
+    )
+    max_away_per_room: int = field(
+        default=500,
+        metadata={"help": "people of a room whose connection is lost and may be resumed; the oldest make way"},
+    )
+    entries_per_address: float = field(
+        default=20.0,
+        metadata={"help": "times a second that people of one address may come into a room or back, on average"},
+    )
+    entries_burst_per_address: int = field(
+        default=2000, metadata={"help": "times that people of one address may come into a room or back at once"}
+    )
+    told_rate_per_address: float = field(
+        default=300.0,
+        metadata={
+            "help": "messages a second that people of one address may have told to everybody in their rooms"
+        },
+    )
+    told_bytes_per_address: float = field(
+        default=196_608.0,
+        metadata={"help": "bytes a second that people of one address may have told to everybody in their rooms"},
+    )
     max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
     max_message_fragments: int = field(
         default=1024, metadata={"help": "parts that a message may come in: websocket fragments, and reads of them"}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 import roomfsm.lifecycle.legality
-import roomfsm.rooms.effects
+import roomfsm.rooms.news
 import roomfsm.rooms.room
 from roomfsm.cli import main
 from roomfsm.lifecycle.room import ROOM, RoomEffect
@@ -68,7 +68,7 @@ def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) ->
 
 def telling(wrong: Callable[..., None]) -> None:
     """The room tells its people otherwise: called as `tell` is."""
-    put(roomfsm.rooms.effects, "tell", lambda _: wrong)
+    put(roomfsm.rooms.news, "tell", lambda _: wrong)
 
 
 @fault
@@ -149,7 +149,7 @@ def room_state_before_stream_started() -> None:
         return wrong
 
     telling(holding)
-    put(Room, "_handle", late)
+    put(Room, "_take_turn", late)
 
 
 @fault

@@ -134,19 +134,32 @@ def test_publish_says_what_it_changes_and_whom_that_tells() -> None:
     first, later = MESSAGES["Publish"]["x-roomfsm-changes"][:2]
     assert (first["machine"], first["from"], first["to"]) == ("room", "waiting", "broadcasting")
     assert (later["machine"], later["from"], later["to"]) == ("room", "broadcasting", "broadcasting")
-    assert [guard["code"] for guard in first["guards"]] == ["already_publishing", "too_many_presenters"]
+    assert [guard["code"] for guard in first["guards"]] == [
+        "already_publishing",
+        "too_many_presenters",
+        "rate_limited",
+    ]
     assert [effect["name"] for effect in first["effects"]] == ["open stream"]
     assert [tell["message"] for tell in first["effects"][0]["tells"]] == ["streamStarted"]
     assert [tell["message"] for tell in first["movesTell"]] == ["roomState"]
     assert later["movesTell"] == []
 
 
+_ENTERING = {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"}
+
+
 @pytest.mark.parametrize(
     ("message", "codes"),
     [
         ("Ping", set()),
-        ("Join", {"room_full", "already_in_room", "server_full", "server_closing", "room_closed"}),
-        ("Switch", {"room_full", "already_in_room", "server_full", "server_closing", "room_closed"}),
+        (
+            "Join",
+            {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"},
+        ),
+        (
+            "Switch",
+            {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"},
+        ),
         ("Resume", {"session_unknown", "room_closed"}),
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
     ],

@@ -57,6 +57,12 @@ def test_a_ref_is_a_number_or_a_short_text(ref: int | str) -> None:
         (wire(type="rename", name="\u200d"), "$.name"),
         (wire(type="rename", name="Ada\u202egnp.exe"), "$.name"),
         (wire(type="chat", text=""), "$.text"),
+        (wire(type="chat", text="\0"), "$.text"),
+        (wire(type="chat", text="bell\x07"), "$.text"),
+        (wire(type="chat", text="\x1f" * fields.MAX_CHAT_TEXT), "$.text"),
+        (wire(type="chat", text="line\r\n"), "$.text"),
+        (wire(type="chat", text="\x7f"), "$.text"),
+        (wire(type="chat", text="\x85\x9f"), "$.text"),
         (wire(type="chat", text="x" * (fields.MAX_CHAT_TEXT + 1)), "$.text"),
         (wire(type="publish", source="microphone", sdp="v=0"), "$.source"),
         (wire(type="publish", source="camera", sdp="x" * (fields.MAX_SDP + 1)), "$.sdp"),
@@ -86,6 +92,23 @@ def test_the_ref_of_a_malformed_message_is_repeated_where_it_can_be_read() -> No
         decode_client(wire(type="join", room="", ref="here"))
     assert refused.value.ref == "here"
     assert error_of(refused.value, None).ref == "here"
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "\n", "\tindented", "שלום 👩\u200d🚀", "\u202eturned\u202c", '"\\/'])
+def test_lines_of_chat(text: str) -> None:
+    assert decode_client(wire(type="chat", text=text)) == Chat(text=text)
+
+
+def test_a_control_character_in_chat_is_refused_in_words() -> None:
+    with pytest.raises(Malformed, match="no control characters but newlines and tabs"):
+        decode_client(wire(type="chat", text="a\x1bb"))
+
+
+def test_a_line_of_chat_takes_four_bytes_a_character_at_most() -> None:
+    """As encoded: what is told to everybody is bounded by that."""
+    for character in ("x", '"', "\\", "\n", "\t", "é", "\u2028", "🦉"):
+        text = character * fields.MAX_CHAT_TEXT
+        assert len(msgspec.json.encode(text)) <= 4 * fields.MAX_CHAT_TEXT + 2
 
 
 def test_a_refusal_never_repeats_a_long_input() -> None:
@@ -137,7 +160,9 @@ def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data
     for name, value in {
         "room": st.just("blue"),
         "name": st.text("abc ", min_size=1, max_size=9).filter(str.strip),
-        "text": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=99),
+        "text": st.text(
+            st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), min_size=1, max_size=99
+        ),
         "source": st.sampled_from(["camera", "screen"]),
         "sdp": st.just("v=0\r\n"),
         "stream": st.just("p1.camera"),

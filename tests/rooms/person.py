@@ -12,6 +12,7 @@ from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.codec import Outgoing, encode
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer
+from roomfsm.rooms.allowance import UNBOUNDED, Rates, Voice
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter, RoomMessage
 from roomfsm.rooms.room import Room, RoomOver
@@ -24,9 +25,12 @@ class Person:
 
     outbox = (0, 0)
 
-    def __init__(self, directory: Directory, name: str = "Ada") -> None:
+    def __init__(
+        self, directory: Directory, name: str = "Ada", address: str = "192.0.2.1", rates: Rates = UNBOUNDED
+    ) -> None:
         self.name = name
         self.participant_id = f"p{next(_numbers)}"
+        self.voice = Voice(self.participant_id, address, rates)
         self.messages: list[dict[str, Any]] = []
         self._directory = directory
         self._model = SESSION.new()

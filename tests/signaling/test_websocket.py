@@ -23,7 +23,7 @@ from wsproto.utilities import LocalProtocolError
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.errors import CloseCode
 from tests.protocol_client import Client, open_client
-from tests.serving import Served, serving
+from tests.serving import UNMETERED, Served, serving
 
 
 async def still_serves(server: Served) -> None:
@@ -153,7 +153,7 @@ async def test_a_flood_ends_the_flooder_and_costs_no_memory(media_server: str, s
 
 async def test_one_who_does_not_read_is_cut_and_the_others_are_not_slowed(media_server: str) -> None:
     async with (
-        serving(media_server, outbox_bytes=100_000, message_burst=10_000) as server,
+        serving(media_server, outbox_bytes=100_000, message_burst=10_000, **UNMETERED) as server,
         open_client(server.url) as ada,
     ):
         await ada.join("blue")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from roomfsm.conformance.checks import steps
 from roomfsm.conformance.outcome import Failed, NotReachable, shown
 from roomfsm.conformance.scene import Scene
-from roomfsm.conformance.stage import Room, Stream
+from roomfsm.conformance.stage import Facts, Room, Stream, person
 
 _NAMES = ("Ada", "Bob", "Cyd", "Dan", "Eve", "Fay", "Gus", "Hal")
 
@@ -33,6 +33,30 @@ async def too_many_people(scene: Scene) -> Room:
     await room.leave(room.members[-1])
     await room.join(late)
     return room
+
+
+async def presenter_makes_way(scene: Scene) -> None:
+    """In a full room the seat of one who is away ends for a newcomer: here that of the only one who presents."""
+    room = await full_room(scene)
+    away = room.members[-1]
+    stream = await room.publish(away)
+    await room.lose(away)
+    # The oldest makes way; whoever is present stays, and one more is refused.
+    newcomer = await scene.connect("Newcomer")
+    ref = await newcomer.send("join", room=room.name, name=newcomer.name)
+    before = [member for member in room.members if member is not away]
+    room.members = [*before, newcomer]
+    room.streams.clear()
+    facts: Facts = {
+        "streamEnded": {"stream": stream.id, "reason": "left"},
+        "participantLeft": {"participant": away.me, "reason": "disconnected"},
+        "participantJoined": {"participant": person(newcomer)},
+        "joined": room.snapshot("waiting"),
+    }
+    await room.told("join", "waiting", facts, asker=newcomer, ref=ref)
+    late = await scene.connect("Late")
+    steps.check_code(await late.ask("join", room=room.name), "room_full")
+    steps.check_code(await late.ask("resume", token=away.welcome["resumeToken"]), "session_unknown")
 
 
 async def presenting_room(scene: Scene) -> Room:

@@ -92,8 +92,7 @@ _LINES = (
     "é and e\u0301",
     "שלום עולם",
     "\u202eturned\u202c",
-    "line\nline\r\n\ttab",
-    "\x00\x1f\x7f",
+    "line\nline\n\ttab",
     " ",
     '"\\/',
 )

@@ -13,7 +13,7 @@ from roomfsm.conformance.checks.bounds import (
     too_many_views,
 )
 from roomfsm.conformance.checks.steps import bring
-from roomfsm.conformance.outcome import NeverReachable, NotReachable
+from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.stage import Leg, Room, Stream
 from roomfsm.conformance.wire import Expected
@@ -25,12 +25,15 @@ _ANYWHERE = ("malformed", "unknown_message", "illegal_in_state", "rate_limited")
 """Codes that any message may get; checks of their own bring them about."""
 _ELSEWHERE = {
     "server_full": "needs as many rooms as the server may have",
+    "too_many_rooms": "needs as many rooms as the server may have",
     "server_closing": "needs the server's end",
     "room_closed": "needs the instant between a room's end and its people's dismissal",
     "media_unavailable": "needs the media server's absence",
     "media_full": "needs media servers that can carry no more",
     "media_failed": "needs a fault of the media server",
 }
+_LINES = 20
+"""Lines of chat said at once."""
 _ROUNDS = 20
 """Tries at a race before it counts as never won."""
 
@@ -219,6 +222,40 @@ async def _ended(scene: Scene, message: str) -> None:
         raise NotReachable(f"the answer came first in {_ROUNDS} tries")
 
 
+async def _rate_limited(scene: Scene, message: str) -> None:
+    """Who has had too much told to everybody is refused, nobody hears of it, and the session goes on."""
+    place = await bring(scene, "broadcasting" if message == "view" else "waiting")
+    fields = steps.sample(scene, place.ada, message, f"{place.bob.me}.camera")
+    if "sdp" in fields:
+        fields["sdp"] = (await scene.peer("recvonly" if message == "view" else "sendonly")).offer
+    heard: list[str] = []
+    refused = False
+    # The allowance grows while a server is busy with them: so they are said until one is too many.
+    for _ in range(2 * scene.plan.limit("toldBurst") // _LINES + 2):
+        said = [place.ada.message("chat", text=f"line {number}") for number in range(_LINES)]
+        asked = [place.ada.message(message, **fields)] if refused else []
+        await place.ada.send_message(*said, *asked)
+        replies = await place.ada.gather(*(one["ref"] for one in (*said, *asked)))
+        for one in said:
+            reply = replies[one["ref"]]
+            if reply["type"] == "chat":
+                heard.append(one["text"])
+            else:
+                steps.check_code(reply, "rate_limited")
+                refused = True
+        if asked:
+            if message != "chat":
+                steps.check_code(replies[asked[0]["ref"]], "rate_limited")
+            break
+    if not refused:
+        raise Failed("rate_limited beyond limits.toldBurst lines of chat at once", f"{len(heard)} lines were said")
+    await place.ada.flush()
+    told = [one["line"]["text"] for one in await place.bob.flush() if one["type"] == "chat"]
+    if told[: len(heard)] != heard:
+        raise Failed(f"Bob hears the {len(heard)} lines that were not refused", f"he hears {len(told)}")
+    await place.room.leave(place.ada)
+
+
 _PLAYS: dict[tuple[str, str], Play] = {
     ("join", "already_in_room"): _already_in_room,
     ("switch", "already_in_room"): _already_in_room,
@@ -237,6 +274,10 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("unview", "not_viewing"): partial(_not_viewing, message="unview"),
     ("candidate", "not_viewing"): partial(_not_viewing, message="candidate"),
     ("candidate", "too_many_candidates"): too_many_candidates,
+    **{
+        (message, "rate_limited"): partial(_rate_limited, message=message)
+        for message in ("chat", "rename", "publish", "view")
+    },
     ("resume", "session_unknown"): _session_unknown,
     ("publish", "sdp_invalid"): _publish_no_sdp,
     ("view", "sdp_invalid"): _view_no_sdp,

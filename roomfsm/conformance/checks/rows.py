@@ -7,7 +7,7 @@ from functools import partial
 
 import trio
 
-from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks import bounds, steps
 from roomfsm.conformance.checks.cells import leave_closing
 from roomfsm.conformance.checks.steps import Place, bring
 from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable
@@ -26,13 +26,16 @@ def checks(plan: Plan) -> Iterator[Check]:
     """A check for each row of the room's machine."""
     for row in plan.spec.rows:
         if row.machine == "room":
+            makes_way = (row.trigger, row.source, row.dest) == ("join", "broadcasting", "waiting")
             yield Check(
                 f"row/{row.key}",
                 partial(_row, row=row),
                 steps.path_of_row(plan.spec, row),
                 media=row.trigger in _OF_MEDIA or "broadcasting" in (row.source, row.dest),
                 extra=plan.options.patience if row.trigger == "expire" else 0.0,
-                connections=2 * len(_EXPIRY_TRIES) if row.trigger == "expire" else 6,
+                connections=2 * len(_EXPIRY_TRIES)
+                if row.trigger == "expire"
+                else 6 + (plan.bound("people") if makes_way else 0),
             )
 
 
@@ -45,6 +48,9 @@ async def _row(scene: Scene, *, row: Row) -> None:
 
 
 async def _join(scene: Scene, row: Row) -> None:
+    if row.source == "broadcasting" and row.dest == "waiting":
+        await bounds.presenter_makes_way(scene)
+        return
     if row.source != "empty":
         place = await bring(scene, row.source)
         await place.room.enter("Cyd")
@@ -222,6 +228,10 @@ async def _expire(scene: Scene, row: Row) -> None:
         raise NotReachable(f"an empty room stays longer than --patience {scene.plan.options.patience:g} s")
 
 
+async def _vacate(scene: Scene, row: Row) -> None:
+    raise NeverReachable("needs as many rooms as the server may have")
+
+
 async def _close(scene: Scene, row: Row) -> None:
     if row.source != "empty":
         place = await bring(scene, row.source)
@@ -266,5 +276,6 @@ _PLAYS: dict[str, Play] = {
     "view_failed": _view_failed,
     "media_lost": _media_lost,
     "expire": _expire,
+    "vacate": _vacate,
     "close": _close,
 }

@@ -1,0 +1,307 @@
+"""Given a stranger who takes all he can get, then everybody else is served, and what is kept stays bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from roomfsm.protocol.client import Chat, Rename, Unview, View
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.rooms.allowance import Rates
+from roomfsm.rooms.events import Ask, Depart
+from roomfsm.rooms.settings import RoomSettings
+from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
+from tests.rooms.person import Person
+
+OWN = Rates(2.0, 1000.0, 5.0)
+WIDE = RoomSettings(linger=30.0)
+
+
+# What is told to all
+
+
+async def test_of_many_renames_in_one_turn_the_others_hear_the_last(autojump_clock: MockClock) -> None:
+    async with house(WIDE) as (directory, _):
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        for number in range(50):
+            ada.sits_in.post_nowait(Ask(ada, Rename(name=f"Ada {number}", ref=number)))
+        await settle()
+        # She has each answered, and nothing twice.
+        assert [message["ref"] for message in ada.all("participantChanged")] == list(range(50))
+        for other in (bob, eve):
+            assert [message["participant"]["name"] for message in other.all("participantChanged")] == ["Ada 49"]
+
+
+async def test_what_happens_is_told_after_the_changes_before_it(autojump_clock: MockClock) -> None:
+    async with house(WIDE) as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        ada.sits_in.post_nowait(Ask(ada, Rename(name="Countess")))
+        ada.sits_in.post_nowait(Ask(ada, Chat(text="it is me")))
+        await settle()
+        assert [message["type"] for message in bob.messages[1:]] == ["participantChanged", "chat"]
+        assert [message["type"] for message in ada.messages[3:]] == ["participantChanged", "chat"]
+
+
+async def test_changes_beyond_the_rate_are_told_later_and_once(autojump_clock: MockClock) -> None:
+    settings = replace(WIDE, room_changes_rate=2.0, told_seconds=5.0, room_told_rate=1000.0)
+    async with house(settings) as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        for number in range(100):
+            await ada.say(Rename(name=f"Ada {number}"))
+            await settle()
+        told = [message["participant"]["name"] for message in bob.all("participantChanged")]
+        # The room's state was told once before.
+        assert told == [f"Ada {number}" for number in range(9)]
+        await trio.sleep(0.6)
+        assert bob.last("participantChanged")["participant"]["name"] == "Ada 99"
+        assert len(bob.all("participantChanged")) == 10
+        # A newcomer gets it as it is.
+        (eve,) = await people(directory, "Eve")
+        assert eve.last("joined")["participants"][0]["name"] == "Ada 99"
+
+
+async def test_one_who_left_meanwhile_is_not_told_of_any_more(autojump_clock: MockClock) -> None:
+    async with house(replace(WIDE, room_changes_rate=0.1, told_seconds=20.0)) as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        for _ in range(5):
+            await ada.say(Rename(name="Countess"))
+            await settle()
+        changes = len(bob.all("participantChanged"))
+        await ada.leave()
+        await trio.sleep(60)
+        assert bob.messages[-1]["type"] == "participantLeft"
+        assert len(bob.all("participantChanged")) == changes
+
+
+async def test_too_much_is_refused_and_what_ends_something_never(autojump_clock: MockClock) -> None:
+    async with house(WIDE) as (directory, _):
+        bob = Person(directory, "Bob")
+        ada = Person(directory, "Ada", rates=OWN)
+        await bob.join("blue")
+        await ada.join("blue")
+        await bob.say(publish())
+        await settle()
+        await ada.say(View(stream=bob.stream(), sdp=OFFER, ref=0))
+        for number in range(1, 12):
+            await ada.say(Chat(text=str(number), ref=number))
+        await settle()
+        # A view counts twice, so eight of ten are left.
+        assert [line["line"]["text"] for line in bob.all("chat")] == [str(number) for number in range(1, 9)]
+        assert [(m["ref"], m["code"]) for m in ada.all("error")] == [(n, "rate_limited") for n in (9, 10, 11)]
+        for message in (Rename(name="Countess", ref=20), publish(ref=21)):
+            await ada.say(message)
+        await ada.say(Unview(stream=bob.stream(), ref=22))
+        await settle()
+        assert [error["ref"] for error in ada.all("error")][3:] == [20, 21]
+        assert ada.last("streamChanged")["ref"] == 22
+        # Bob has an allowance of his own; and hers grows again.
+        await bob.say(Chat(text="hello", ref=1))
+        await trio.sleep(0.51)
+        await ada.say(Chat(text="again", ref=30))
+        await settle()
+        assert [line["line"]["text"] for line in bob.all("chat")][-2:] == ["hello", "again"]
+
+
+async def test_the_history_is_bounded_in_bytes(autojump_clock: MockClock) -> None:
+    settings = replace(WIDE, chat_history=100, chat_history_bytes=1000)
+    async with house(settings) as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        for number in range(30):
+            await ada.say(Chat(text=f"{number} " + '"' * 50))
+        await settle()
+        (bob,) = await people(directory, "Bob")
+        lines = bob.last("joined")["chat"]
+        assert len(msgspec.json.encode(lines)) <= 1000
+        assert [line["seq"] for line in lines] == list(range(31 - len(lines), 31))
+        assert len(lines) == 1000 // (len(msgspec.json.encode(lines[0])) + 1)
+        # A line that alone is longer is not kept, and takes the others with it.
+        await ada.say(Chat(text="x" * 4000))
+        await settle()
+        (eve,) = await people(directory, "Eve")
+        assert eve.last("joined")["chat"] == []
+
+
+# Seats
+
+
+async def test_in_a_full_room_the_one_who_is_away_longest_makes_way(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        for person in (bob, ada):
+            await person.vanish()
+            await settle()
+            await trio.sleep(1)
+        (zoe,) = await people(directory, "Zoe")
+        assert (bob.state, bob.room, ada.state) == ("gone", None, "away")
+        assert [person["name"] for person in zoe.last("joined")["participants"]] == ["Ada", "Eve", "Zoe"]
+        assert [message["type"] for message in eve.messages[-2:]] == ["participantLeft", "participantJoined"]
+        assert eve.last("participantLeft") == {
+            "type": "participantLeft",
+            "participant": bob.participant_id,
+            "reason": "disconnected",
+        }
+        await people(directory, "Guy")
+        with pytest.raises(Refusal) as refused:
+            await people(directory, "One too many")
+        assert refused.value.code is ErrorCode.ROOM_FULL
+
+
+async def test_nobody_makes_way_while_there_is_place(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, _ = await people(directory, "Ada", "Bob")
+        await ada.vanish()
+        await settle()
+        await people(directory, "Eve")
+        assert ada.state == "away"
+        await ada.come_back()
+        await settle()
+        assert ada.last("joined")["resumed"] is True
+
+
+async def test_seats_that_a_stranger_left_behind_make_way_before_that_of_somebody_else(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(replace(SMALL, max_people=5)) as (directory, _):
+        honest = Person(directory, "Honest", address="192.0.2.1")
+        stranger = [Person(directory, f"Ghost {number}", address="198.51.100.1") for number in range(3)]
+        await people(directory, "Ada")
+        for person in (honest, *stranger):
+            await person.join("blue")
+            await person.vanish()
+            await settle()
+        await people(directory, "Bob", "Eve")
+        assert honest.state == "away"
+        assert [ghost.state for ghost in stranger] == ["gone", "gone", "away"]
+
+
+async def test_a_presenter_who_makes_way_ends_the_broadcast(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob, _ = await people(directory, "Ada", "Bob", "Eve")
+        await ada.say(publish())
+        await settle()
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=1))
+        await settle()
+        await ada.vanish()
+        await settle()
+        (zoe,) = await people(directory, "Zoe")
+        await settle()
+        assert zoe.last("joined")["state"] == zoe.last("roomState")["state"] == "waiting"
+        assert (zoe.last("joined")["streams"], media.open) == ([], [])
+        types = [message["type"] for message in bob.messages]
+        assert types[-4:] == ["streamEnded", "participantLeft", "participantJoined", "roomState"]
+
+
+async def test_another_stream_keeps_the_broadcast_when_one_makes_way(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, _ = await people(directory, "Ada", "Bob", "Eve")
+        await ada.say(publish())
+        await bob.say(publish())
+        await settle()
+        await ada.vanish()
+        await settle()
+        (zoe,) = await people(directory, "Zoe")
+        assert zoe.last("joined")["state"] == "broadcasting"
+        assert [stream["id"] for stream in zoe.last("joined")["streams"]] == [bob.stream()]
+
+
+# Rooms
+
+
+async def test_the_room_that_is_empty_longest_makes_way(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada", room="first")
+        for room in ("second", "third"):
+            await trio.sleep(1)
+            await ada.switch(room)
+            await settle()
+        assert sorted(room.name for room in directory.rooms()) == ["first", "second", "third"]
+        await people(directory, "Bob", room="fourth")
+        assert sorted(room.name for room in directory.rooms()) == ["fourth", "second", "third"]
+        await people(directory, "Eve", room="fifth")
+        with pytest.raises(Refusal) as refused:
+            await people(directory, "Guy", room="sixth")
+        assert refused.value.code is ErrorCode.SERVER_FULL
+
+
+async def test_many_who_open_rooms_at_once_find_place_for_as_many_as_there_is(autojump_clock: MockClock) -> None:
+    async with house(replace(SMALL, max_rooms=5)) as (directory, _):
+        (ada,) = await people(directory, "Ada", room="room 0")
+        for number in range(1, 5):
+            await ada.switch(f"room {number}")
+            await settle()
+        outcomes: list[str] = []
+
+        async def come(number: int) -> None:
+            try:
+                await people(directory, "Guest", room=f"new {number}")
+                outcomes.append("in")
+            except Refusal as refusal:
+                outcomes.append(refusal.code)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(8):
+                nursery.start_soon(come, number)
+        assert sorted(outcomes) == ["in"] * 4 + ["server_full"] * 4
+        assert len(directory) == 5
+
+
+async def test_a_session_opens_so_many_rooms_and_its_own_empty_ones_make_way(autojump_clock: MockClock) -> None:
+    settings = replace(SMALL, max_rooms=1000, max_rooms_per_session=4)
+    async with house(settings) as (directory, _):
+        (honest,) = await people(directory, "Honest", room="lingers")
+        await honest.leave()
+        (stranger,) = await people(directory, "Stranger", room="room 0")
+        for number in range(1, 100):
+            await stranger.switch(f"room {number}")
+            await settle()
+        names = [room.name for room in directory.rooms()]
+        assert names == ["lingers", "room 96", "room 97", "room 98", "room 99"]
+        # With somebody else in each of them none can end for another one.
+        for room in names[1:4]:
+            await people(directory, "Guest", room=room)
+        with pytest.raises(Refusal) as refused:
+            await stranger.switch("one too many")
+        assert refused.value.code is ErrorCode.TOO_MANY_ROOMS
+        assert stranger.sits_in.name == "room 99"
+
+
+async def test_people_of_an_address_open_so_many_rooms(autojump_clock: MockClock) -> None:
+    settings = replace(SMALL, max_rooms=1000, max_rooms_per_address=3)
+    async with house(settings) as (directory, _):
+        for number in range(3):
+            await Person(directory, address="198.51.100.1").join(f"room {number}")
+        one_more = Person(directory, address="198.51.100.1")
+        with pytest.raises(Refusal) as refused:
+            await one_more.join("one too many")
+        assert refused.value.code is ErrorCode.TOO_MANY_ROOMS
+        # A room that is there already is open to them, and another address has its own.
+        await one_more.join("room 1")
+        await Person(directory, address="192.0.2.1").join("elsewhere")
+
+
+async def test_a_room_that_somebody_comes_into_does_not_make_way(autojump_clock: MockClock) -> None:
+    async with house(replace(SMALL, max_rooms=1)) as (directory, _):
+        (ada,) = await people(directory, "Ada", room="first")
+        room = ada.sits_in
+        # In the same moment the last one leaves, another comes, and a third wants a new room.
+        bob = Person(directory, "Bob")
+        results: list[str] = []
+
+        async def come(person: Person, name: str) -> None:
+            try:
+                await person.join(name)
+                results.append(f"{person.name} in {person.sits_in.name}")
+            except Refusal as refusal:
+                results.append(f"{person.name}: {refusal.code}")
+
+        async with trio.open_nursery() as nursery:
+            room.post_nowait(Depart(ada, "left"))
+            nursery.start_soon(come, bob, "first")
+            nursery.start_soon(come, Person(directory, "Eve"), "second")
+        assert len(results) == 2
+        assert len(directory) == 1
+        assert sum(" in " in result for result in results) >= 1
