@@ -80,11 +80,11 @@ class EngineSettings:
     """The same of audio: over two seconds."""
     max_retransmissions: int = 1000
     """Packets a second that one viewer may ask for again; after a pause, so many at once."""
-    repair_share: float = 0.25
+    repair_share: float = 0.3
     """Bytes repeated to one viewer, as a share of those sent to it for the first time."""
-    min_repair_burst: int = 12_000
+    min_repair_burst: int = 16_000
     """Bytes that may be repeated at once however low the bitrate is; else those of a second."""
-    start_repair_burst: int = 40_000
+    start_repair_burst: int = 64_000
     """The same to a viewer that has just joined: it starts with a burst, of which more is lost."""
     viewer_round_trip: float = 0.1
     """Assumed until a viewer's reports tell its own."""

@@ -39,11 +39,12 @@ class Start:
             self._left = {number: times for number, times in self._left.items() if number < self._asked}
 
     def numbers(self, start: Iterable[int], now: float) -> list[int]:
-        """The numbers to repeat now; `start` are all that the viewer was sent by now."""
+        """The numbers to repeat now, the least repeated first; `start` are all that the viewer was sent by now."""
         self.due = now + REPEAT
         if self._left is None:
             self._left = {number: _REPEATS for number in start if self._asked is None or number < self._asked}
-        return list(self._left)
+        left = self._left
+        return sorted(left, key=lambda number: -left[number])
 
     def repeated(self, sent: Iterable[KeptPacket]) -> None:
         for kept in sent:

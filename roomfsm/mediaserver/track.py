@@ -47,7 +47,7 @@ _MAX_END = 8
 """So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
 _KEPT_FOR_AUDIO = 0.2
 """Of what may be repeated to a viewer at once, the share that video leaves."""
-_KEPT_AT_START = 0.5
+_KEPT_AT_START = 0.1
 """The same that the repetition of a start leaves, for what is lost after it."""
 _PATIENCE = 0.5
 """Seconds for which video may wait for repairs that the viewer's budget lacks: then a keyframe is better."""
@@ -480,10 +480,11 @@ class Track:
         cost = sum(len(kept.packet) for kept in due)
         lacking = cost - max(0.0, path.repairs.left(now) - kept_for_audio)
         if lacking > path.repairs.rate * _PATIENCE or (lacking > 0 and now - due[0].time > _PATIENCE):
-            sink.given_up = self.keyframes_seen
             self.request_keyframe_for(sink, now)
-        else:
-            self._repeat(sink, due, now, keep=kept_for_audio)
+            if self.keyframes.wanted:
+                sink.given_up = self.keyframes_seen
+                return
+        self._repeat(sink, due, now, keep=kept_for_audio)
 
     def _has_given_up(self, sink: Sink) -> bool:
         """Whether losses of the sink wait for the next keyframe; once that has begun, they are repaired again."""

@@ -34,6 +34,8 @@ _NOTICED_LIFE = 2.0
 _MAX_NOTICED = 1.0
 """Seconds: a loss that is noticed later tells nothing of the path."""
 _RATE_WEIGHT = 0.5
+_START = 1.0
+"""Seconds in which a viewer's start is repaired, whatever its rate."""
 _GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
 _RISE = 1.08
 _LIMIT_INTERVAL = 1.0
@@ -44,6 +46,7 @@ class ViewerPath:
     """What is known of the path to one viewer. Its peer keeps it up to date, its sinks read it; seconds, bit/s."""
 
     __slots__ = (
+        "_flowing_since",
         "_limited",
         "_loss_limit",
         "_losses",
@@ -87,6 +90,8 @@ class ViewerPath:
         """How long after its sending a loss was noticed, and when."""
         self._octets = 0
         self._time: float | None = None
+        self._flowing_since: float | None = None
+        """When it was first noticed that something is sent."""
 
     # The round trip
 
@@ -172,7 +177,10 @@ class ViewerPath:
         """So many octets of RTP have gone to the viewer for the first time until `now`."""
         if self._time is not None and now > self._time:
             self.rate += _RATE_WEIGHT * (8 * (octets - self._octets) / (now - self._time) - self.rate)
-            if octets > self._octets:  # What was there before a silence is repaired as before it.
+            if self._flowing_since is None and octets > self._octets:
+                self._flowing_since = now
+            started = self._flowing_since is not None and now - self._flowing_since >= _START
+            if started and octets > self._octets:  # What was there before a silence is repaired as before it.
                 share = self.rate / 8 * self._settings.repair_share
                 self.repairs.rate, self.repairs.burst = share, max(share, self._settings.min_repair_burst)
         self._octets, self._time = octets, now

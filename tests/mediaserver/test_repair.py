@@ -136,7 +136,7 @@ async def test_the_wishes_of_many_viewers_are_one_request_repeated_until_it_is_m
                 VIDEO_SSRC
             )
             times.append(trio.current_time())
-        assert times[2] - times[0] >= 0.35
+        assert times[2] - times[0] >= 0.2, "the first may have been read late"
         publisher.client.send_rtp(VP8_KEYFRAME)
         for viewer in viewers:
             assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
