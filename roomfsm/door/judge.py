@@ -88,7 +88,7 @@ class RequestHead:
         values = self.headers.get(name, "").lower().split(",")
         return [value.strip() for value in values if value.strip()]
 
-    @property
+    @cached_property
     def upgrades(self) -> list[str]:
         """The protocols that the client offers to change to (RFC 9110 section 7.8)."""
         return self.tokens("upgrade") if "upgrade" in self.tokens("connection") else []
