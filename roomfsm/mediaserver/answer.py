@@ -135,7 +135,7 @@ def accept(
                 transcoded[kind] = mismatch(kind, source, section.codecs)
             continue
         extensions = _agree_on_extensions(section, kind, direction)
-        codecs = tuple(with_feedback(codec, extensions) for codec in codecs)
+        codecs = tuple(_wanted(with_feedback(codec, extensions), direction) for codec in codecs)
         accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs))
         transcoded.pop(kind, None)
     for reason in transcoded.values():
@@ -262,6 +262,12 @@ def with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
     return replace(codec, feedback=tuple(value for value in codec.feedback if value != TRANSPORT_CC_FEEDBACK))
 
 
+def _wanted(codec: Codec, direction: Direction) -> Codec:
+    """Without redundancy (RFC 2198) where a publisher does not prefer it: it takes twice the bandwidth, from every
+    viewer, too, so that whoever sends has to want it."""
+    return replace(codec, red=None) if direction.receives and not codec.prefers_red else codec
+
+
 def write_answer(
     offer: Offer,
     agreement: Agreement,
@@ -304,7 +310,11 @@ def _refused(section: MediaSection) -> list[str]:
 def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -> list[str]:
     """One m-line; `transport` are the lines about that."""
     section = media.section
-    payload_types = [codec.payload_type for codec in media.codecs]
+    payload_types: list[int] = []
+    for codec in media.codecs:
+        # Browsers send what stands first.
+        redundant = [codec.payload_type] if codec.red is None else [codec.payload_type, codec.red]
+        payload_types += reversed(redundant) if codec.prefers_red else redundant
     payload_types += [codec.rtx for codec in media.codecs if codec.rtx is not None]
     lines = [
         f"m={section.media} {_DISCARD_PORT} {section.protocol} {' '.join(map(str, payload_types))}",
@@ -332,6 +342,9 @@ def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -
             parameters.append(f"x-google-start-bitrate={start}")
         if parameters:
             lines.append(f"a=fmtp:{codec.payload_type} {';'.join(parameters)}")
+        if codec.red is not None:
+            lines.append(f"a=rtpmap:{codec.red} red/{codec.clock_rate}{codec.channels}")
+            lines.append(f"a=fmtp:{codec.red} {codec.payload_type}/{codec.payload_type}")
         if codec.rtx is not None:
             lines.append(f"a=rtpmap:{codec.rtx} rtx/{codec.clock_rate}")
             lines.append(f"a=fmtp:{codec.rtx} apt={codec.payload_type}")

@@ -31,6 +31,10 @@ class Codec:
     feedback: tuple[str, ...]
     rtx: int | None = None
     """The payload type of its retransmissions (RFC 4588); None if they come as the packets were."""
+    red: int | None = None
+    """The payload type of redundant packets of it (RFC 2198); None if there are none."""
+    prefers_red: bool = False
+    """The offer names that one first."""
 
     @property
     def rtpmap(self) -> str:

@@ -94,6 +94,8 @@ class MediaTransport:
         """Take an m-line's packets for a track from now on."""
         codec = media.codecs[0]
         self.by_payload_type[codec.payload_type] = track
+        if codec.red is not None:
+            self.by_payload_type[codec.red] = track
         if codec.rtx is not None:
             self._by_repair_payload_type[codec.rtx] = track
         numbered = media.extensions.get(TRANSPORT_CC, 0)
@@ -101,7 +103,7 @@ class MediaTransport:
             if self._feedback is None:
                 ours = self._engine.ssrcs[MediaKind.VIDEO]
                 self._feedback = Feedback(ours, self.transport.send_rtcp, self._engine.arrival_time)
-            for payload_type in (codec.payload_type, codec.rtx):
+            for payload_type in (codec.payload_type, codec.rtx, codec.red):
                 if payload_type is not None:
                     self._feedback.extensions[payload_type] = numbered
 

@@ -22,7 +22,7 @@ from roomfsm.mediaserver.media import ALL_KINDS, MediaKind, SdpError
 from roomfsm.mediaserver.sdp import Direction, Offer, parse_offer
 
 _AUDIO = """\
-m=audio 9 UDP/TLS/RTP/SAVPF 111
+m=audio 9 UDP/TLS/RTP/SAVPF 111 63
 a=mid:audio0
 a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
 a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
@@ -30,6 +30,8 @@ a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid
 a=rtcp-fb:* nack
 a=rtcp-fb:* transport-cc
 a=rtpmap:111 opus/48000/2
+a=rtpmap:63 red/48000/2
+a=fmtp:63 111/111
 a=fmtp:111 minptime=10;useinbandfec=1
 """
 _VIDEO = """\

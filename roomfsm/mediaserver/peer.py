@@ -465,7 +465,7 @@ class Peer:
     def _report(self, carried: MediaTransport, now: float) -> None:
         """Tell what came over a transport."""
         reports = []
-        for track in carried.by_payload_type.values():
+        for track in dict.fromkeys(carried.by_payload_type.values()):  # Of several payload types once.
             track.check_flow(now)
             report = track.report(now)
             if report is not None:

@@ -347,7 +347,7 @@ def _read_codecs(section: MediaSection, types: _PayloadTypes) -> None:
 
 
 def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Iterator[Codec]:
-    known, repairs = _CODECS[kind], _repairs(section, types)
+    known, repairs, redundancies = _CODECS[kind], _repairs(section, types), _redundancies(section, types)
     for text in section.formats:
         if text not in types.maps:
             continue
@@ -372,7 +372,26 @@ def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Ite
             types.parameters.get(text, ""),
             tuple(value for value in FEEDBACK[kind] if value in offered),
             repairs.get(text) if "nack" in offered else None,
+            *redundancies.get(text, (None, False)),
         )
+
+
+def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tuple[int, bool]]:
+    """The payload types of RED, and whether they stand first, by the one of all their blocks (RFC 2198 section 5).
+
+    Only of audio at 48 kHz in stereo, as Opus is.
+    """
+    redundancies: dict[str, tuple[int, bool]] = {}
+    for index, text in enumerate(section.formats):
+        payload_type = _small_number(text)
+        _, encoding = types.maps.get(text, (None, ""))
+        if encoding.lower() != "red/48000/2" or payload_type is None or payload_type > _MAX_PAYLOAD_TYPE:
+            continue
+        blocks = {block.strip(_SPACE) for block in types.parameters.get(text, "").split("/")}
+        if len(blocks) == 1:
+            block = blocks.pop()
+            redundancies.setdefault(block, (payload_type, block in section.formats[index:]))
+    return redundancies
 
 
 def _repairs(section: MediaSection, types: _PayloadTypes) -> dict[str, int]:

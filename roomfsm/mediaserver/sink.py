@@ -17,6 +17,11 @@ _VIEWER = Boundary("telling one viewer")
 _FIXED = struct.Struct("!BBHII")
 
 
+type GroupKey = tuple[int, int, int, OutgoingExtensions, int | None]
+"""What the sinks of a group have in common: payload type, offsets of sequence number and timestamp, header
+extensions, payload type of redundant packets."""
+
+
 class Viewer(Protocol):
     """The peer whose browser a sink goes to."""
 
@@ -242,6 +247,8 @@ class Sink:
 class Group:
     """The sinks of a track that get byte for byte the same packets before protection."""
 
+    red: int | None = None
+    """The payload type of redundant packets (:mod:`~roomfsm.mediaserver.red`)."""
     __slots__ = (
         "_writer",
         "extensions",
@@ -250,6 +257,7 @@ class Group:
         "payload_type",
         "pending",
         "pending_octets",
+        "removed",
         "sequence_offset",
         "sinks",
         "ssrc",
@@ -275,6 +283,8 @@ class Group:
         """Packets before this extended number are not passed on: their numbers may have been used."""
         self.sinks: list[Sink] = []
         self.pending: list[bytes] = []
+        self.removed = 0
+        """Octets of the payload that were left out of the packet rewritten last."""
         self.pending_octets = 0
         """Of the payloads."""
         self.packets = 0
@@ -282,8 +292,8 @@ class Group:
         """Of the payloads of all `packets`."""
 
     @property
-    def key(self) -> tuple[int, int, int, OutgoingExtensions]:
-        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.extensions
+    def key(self) -> GroupKey:
+        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.extensions, self.red
 
     def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes, level: bytes = b"") -> bytes:
         """The packet as this group gets it; `level` is the audio level's byte, if known."""

@@ -17,10 +17,11 @@ from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.catch_up import Replay, catch_up
 from roomfsm.mediaserver.codec import Codec
-from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
+from roomfsm.mediaserver.extensions import read_extension
 from roomfsm.mediaserver.keyframes import KeyframeRequests
 from roomfsm.mediaserver.media import EngineSettings, MediaKind, ReceivingStats, Refusal
 from roomfsm.mediaserver.reception import Reception
+from roomfsm.mediaserver.red import RedError, RedundantGroup, primary
 from roomfsm.mediaserver.remb_target import RembTarget
 from roomfsm.mediaserver.ring import KeptPacket, PacketRing
 from roomfsm.mediaserver.rtp import (
@@ -31,7 +32,7 @@ from roomfsm.mediaserver.rtp import (
     payload_size,
     without_extension,
 )
-from roomfsm.mediaserver.sink import Continuation, Group, Sink
+from roomfsm.mediaserver.sink import Continuation, Group, GroupKey, Sink
 from roomfsm.mediaserver.start import REPEAT, Start
 
 _NUMBERS = struct.Struct("!HII")
@@ -141,6 +142,7 @@ class Track:
         "_loss_keyframes",
         "_outlet",
         "_publisher",
+        "_red",
         "_remb_target",
         "_replays",
         "_ring",
@@ -168,7 +170,9 @@ class Track:
         """Of the SSRC that is received now; None before the first packet."""
         self.sinks: set[Sink] = set()
         self.relays: list[Relay] = []
-        self._groups: dict[tuple[int, int, int, OutgoingExtensions], Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._red: int | None = None
+        """The payload type of redundant packets."""
         self._joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
         self._joining_relays: list[Relay] = []
@@ -202,6 +206,7 @@ class Track:
         """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
         self.codec = codec
         self.audio_level = audio_level
+        self._red = codec.red
         self._is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
         settings = self._outlet.settings
         self._ring = PacketRing(settings.nack_ring if self._is_keyframe_start else settings.audio_ring)
@@ -237,6 +242,8 @@ class Track:
             payload = payload_offset(packet)
         except RtpError:
             return Refusal.RTP_MALFORMED
+        if self._red is not None and (refusal := self._misfit(packet, payload)) is not None:
+            return refusal
         sequence_number, timestamp, ssrc = _NUMBERS.unpack_from(packet, 2)
         reception = self.reception
         if reception is None or ssrc != reception.ssrc:
@@ -282,11 +289,21 @@ class Track:
                 if not group.pending:
                     pending.append(group)
                 group.pending.append(rewritten)
-                group.pending_octets += octets
+                group.pending_octets += octets - group.removed
         for relay in self.relays:
             with _RELAY:
                 relay.packet(received)
         return None
+
+    def _misfit(self, packet: bytes, payload: int) -> Refusal | None:
+        """Why a packet that is redundant is not taken."""
+        if packet[1] & 0x7F != self._red or self.codec is None:
+            return None
+        try:
+            payload_type, _ = primary(packet, payload)
+        except RedError:
+            return Refusal.RTP_MALFORMED
+        return None if payload_type == self.codec.payload_type else Refusal.RTP_UNKNOWN_PAYLOAD
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
         """A stream's first packet: number it on from the stream before, if there was one."""
@@ -411,10 +428,11 @@ class Track:
             follows = _following_timestamp(before.timestamp, now - before.time, sink.codec.clock_rate)
             sequence_offset = (before.sequence_number + 1 - extended) & 0xFFFF
             timestamp_offset = (follows - timestamp) & 0xFFFFFFFF
-        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions)
+        red = None if self._red is None else sink.codec.red
+        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions, red)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(*key, self._outlet.ssrcs[self.kind])
+            group = self._groups[key] = self._new_group(key)
         if group.pending:
             self._outlet.flush()  # Packets before `extended` are not for this sink.
         if before is not None:
@@ -430,6 +448,12 @@ class Track:
             self._starting[sink] = Start(sink.joined_at)
             self._outlet.attention.add(self)
         return group
+
+    def _new_group(self, key: GroupKey) -> Group:
+        ssrc = self._outlet.ssrcs[self.kind]
+        if self.codec is None or self._red is None:
+            return Group(*key[:-1], ssrc)
+        return RedundantGroup(*key, ssrc, (self.codec.payload_type, self._red))
 
     def leave(self, sink: Sink) -> None:
         """Stop sending to a sink; it stays connected."""

@@ -19,7 +19,7 @@ from roomfsm.mediaserver.offer import propose
 from roomfsm.mediaserver.sdp import Direction
 from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.parsers import CREDENTIALS, LOCAL, joined
-from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME
+from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME, redundant
 
 FOLDER = Path(__file__).parent / "corpus"
 _TESTS = Path(__file__).parent.parent
@@ -64,6 +64,20 @@ def _rtp() -> dict[str, bytes]:
         "extension": _packet(VP8_KEYFRAME, first=0x90, between=one_byte),
         "csrc": _packet(VP8_KEYFRAME, first=0x92, between=bytes(8) + one_byte),
         "empty": _packet(b""),
+    }
+
+
+def _red() -> dict[str, bytes]:
+    blocks = (OPUS[:20], OPUS)
+    two = redundant(111, (960, blocks[0]), primary=blocks[1])
+    return {
+        "two": _packet(two, kind=63),
+        "three": _packet(redundant(111, (1920, OPUS), (960, OPUS), primary=OPUS), kind=63),
+        "alone": _packet(redundant(111, primary=OPUS), kind=63),
+        "csrc": _packet(two, kind=63, first=0x92, between=bytes(8) + b"\xbe\xde\0\1\x22\1\2\3"),
+        "cut": _packet(two[:7], kind=63),
+        "without-primary": _packet(redundant(111, (960, OPUS), primary=b""), kind=63),
+        "endless": _packet(b"\xef" * 100, kind=63),
     }
 
 
@@ -226,6 +240,7 @@ def write() -> None:
         "dtls": _dtls(),
         "forwarding": _forwarding(),
         "rtcp": _rtcp(),
+        "red": _red(),
         "rtp": _rtp(),
         "sdp": _sdp(),
         "stun": _stun(),

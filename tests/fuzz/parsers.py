@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 
-from roomfsm.mediaserver import rtcp, rtp, stun
+from roomfsm.mediaserver import red, rtcp, rtp, stun
 from roomfsm.mediaserver.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
 from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
@@ -91,6 +91,34 @@ def fuzz_rtp(data: bytes) -> None:
         assert restored is not None
         assert restored[1:12] == stamped[1:12]
         assert restored[rtp.payload_offset(restored) :] == data[offset:]
+
+
+def fuzz_red(data: bytes) -> None:
+    """A redundant packet: unwrapped it has the primary block, passed on it has the same blocks of another type."""
+    try:
+        offset = rtp.payload_offset(data)
+        _, begin = red.primary(data, offset)
+    except (rtp.RtpError, red.RedError):
+        return
+    assert offset < begin < len(data)
+    packet = data[:1] + bytes((data[1] & 0x80 | 63,)) + data[2:]
+    if data[0] & 0x10:
+        packet = rtp.without_extension(packet, offset)
+    plain, redundant = (
+        red.RedundantGroup(100, 1, 2, OutgoingExtensions(), payload_type, 10, (111, 63))
+        for payload_type in (None, 101)
+    )
+    alone = plain.rewrite(5, 6, 1234.5, packet)
+    assert alone[1] & 0x7F == 100
+    assert alone[rtp.payload_offset(alone) :] == data[begin:]
+    assert plain.removed == begin - offset
+    passed = redundant.rewrite(5, 6, 1234.5, packet)
+    assert passed[1] & 0x7F == 101
+    assert len(passed) == len(packet)
+    again = rtp.payload_offset(passed)
+    assert red.primary(passed, again)[1] - again == begin - offset
+    assert passed[-(len(data) - begin) :] == data[begin:]
+    assert redundant.removed == 0
 
 
 def fuzz_rtcp(data: bytes) -> None:
@@ -223,6 +251,7 @@ PARSERS: Mapping[str, Callable[[bytes], None]] = {
     "datagrams": fuzz_datagrams,
     "dtls": fuzz_dtls,
     "forwarding": forward,
+    "red": fuzz_red,
     "rtcp": fuzz_rtcp,
     "rtp": fuzz_rtp,
     "sdp": fuzz_sdp,

@@ -22,6 +22,7 @@ NAMES = (
     "datagrams",
     "dtls",
     "forwarding",
+    "red",
     "rtcp",
     "rtp",
     "sdp",

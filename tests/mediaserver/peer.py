@@ -20,9 +20,18 @@ H264_KEYFRAME = bytes((0x65,)) + bytes(20)
 OPUS = bytes((0xFC,)) + bytes(40)
 
 VP8_RTX_TYPE = PayloadType(97, "rtx/90000", "apt=96")
+RED_TYPE = PayloadType(63, "red/48000/2", "111/111")
 H264_TYPE = PayloadType(
     102, "H264/90000", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 )
+
+
+def redundant(payload_type: int, *older: tuple[int, bytes], primary: bytes) -> bytes:
+    """A RED payload (RFC 2198): older blocks, with how much older in timestamp units, and the primary one."""
+    headers = (
+        struct.pack("!I", (0x80 | payload_type) << 24 | offset << 10 | len(block)) for offset, block in older
+    )
+    return b"".join((*headers, bytes((payload_type,)), *(block for _, block in older), primary))
 
 
 _BINDING_REQUEST = b"\0\1"

@@ -28,6 +28,8 @@ PATIENCE = 60.0
 WATCHED = 6.0
 """Seconds of media that the first viewers are watched for; the late ones come after half of them."""
 LOSSY = Path(loss=0.05, delay=0.01, jitter=0.02)
+STARTED, HEARD = 2.0, 4.0
+"""Seconds of sound after which what is missing is counted, and for how long."""
 LONGEST_FREEZE = 1000.0
 """Milliseconds."""
 TRANSPORT_CC_FORMAT = 15
@@ -240,5 +242,25 @@ def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
                 viewer, _ = await stage.join(browser, "view()", source)
                 await received(viewer, "it.framesDecoded > 5")
                 assert feedbacks[source._transports[0].transport] > 0, page.name
+
+    in_private_network(body)
+
+
+def test_redundant_audio_is_heard_by_who_has_it_and_by_who_has_not() -> None:
+    available("chromium")
+
+    async def body() -> None:
+        async with open_stage(Path(), "chromium") as stage:
+            _, source = await stage.join("chromium", "publish('VP8', {red: true})")
+            track = source.track(MediaKind.AUDIO)
+            assert track.codec is not None
+            assert track.codec.prefers_red
+            for wanted in ("true", "false"):
+                page, _ = await stage.join("chromium", f"view({{red: {wanted}}})", source)
+                # At its beginning a browser makes up sound whatever comes.
+                before = await page.run(f"soundFor({STARTED})")
+                after = await page.run(f"soundFor({before['seconds'] + HEARD})")
+                assert after["concealed"] - before["concealed"] < HEARD / 4, (wanted, before, after)
+            assert {sink.group.red for sink in track.sinks if sink.group} == {track.codec.red, None}
 
     in_private_network(body)
