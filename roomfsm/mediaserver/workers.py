@@ -328,17 +328,22 @@ class _Worker(Supervised):
         del process
         assert self._socket is not None
         with closing(Channel[AnyReport](self._socket, AnyReport.__value__)) as channel:
+            failure: str | None = None
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.write)
                 nursery.start_soon(channel.cancel_when_broken, nursery.cancel_scope)
                 async with aclosing(channel.read()) as reports:
                     async for report in reports:
                         if isinstance(report, WorkerFailed):
-                            raise ChildStartError(report.error)
+                            failure = report.error
+                            break
                         self.heard()
                         with _REPORT:
                             self._take(report, channel)
                 nursery.cancel_scope.cancel()
+            if failure is not None:
+                # Beyond the nursery, which would wrap it in a group.
+                raise ChildStartError(failure)
 
     def _take(self, report: AnyReport, channel: Channel[AnyReport]) -> None:
         match report:
