@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Protocol
 
 from roomfsm.mediaserver import rtcp
@@ -200,7 +201,7 @@ class Peer:
                 self._context,
                 self,
                 [media.kind for media in accepted.media],
-                lambda owner, ours=ours: self._open_transport(owner, ours),  # type: ignore[misc]  # bound at once
+                partial(self._open_transport, ours),
             )
             self._transports.append(carried)
             carried.start(accepted, self._context.now())
@@ -216,7 +217,7 @@ class Peer:
                     sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                     sink.refresh()
 
-    def _open_transport(self, owner: MediaTransport, credentials: Credentials) -> Transport:
+    def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
         return Transport(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:

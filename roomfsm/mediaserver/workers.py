@@ -197,7 +197,7 @@ class WorkerPeer(Peer):
         self.tell(Start(self.number, tuple(transports), tuple(credentials)))
         self._workers.negotiated(self)
 
-    def _open_transport(self, owner: MediaTransport, credentials: Credentials) -> Transport:
+    def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
         return _Elsewhere(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
