@@ -29,6 +29,7 @@ REASONS = {
     "needs the media server's absence",
     "needs media servers that can carry no more",
     "needs a fault of the media server",
+    "a media server need not know the viewer's path, and the kit's path is good",
 }
 """Why some of what the document has can be seen of no server from outside."""
 
@@ -50,7 +51,9 @@ async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> 
     report = run.report
     for coverage in (report["cells"], report["transitions"]):
         assert coverage["reached"] == coverage["reachable"] > 0
-    assert report["cells"]["reachable"] == report["cells"]["all"] == 4 * 12 + 2 * 4 * 3
+    # All but those of a view whose path is too slow, which the kit's never is.
+    assert report["cells"]["reachable"] == 4 * 12 + 2 * 4 * 3
+    assert report["cells"]["all"] == report["cells"]["reachable"] + 3
     assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
     assert report["notReachableHere"] == 0
     assert report["failed"] == 0
