@@ -30,6 +30,7 @@ REASONS = {
     "needs media servers that can carry no more",
     "needs a fault of the media server",
     "a media server need not know the viewer's path, and the kit's path is good",
+    "no way leads to a view that is limited",
 }
 """Why some of what the document has can be seen of no server from outside."""
 
