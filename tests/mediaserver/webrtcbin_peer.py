@@ -35,6 +35,8 @@ class Program:
     def __init__(self, role: str, policy: str) -> None:
         self.loop = GLib.MainLoop()
         self.decoded = {"audio": 0, "video": 0}
+        self.lock = threading.Lock()
+        """Each kind is decoded in a thread of its own."""
         elements = _PUBLISH if role == "publish" else ""
         self.pipeline = Gst.parse_launch(f"pipeline. ( webrtcbin name=peer bundle-policy={policy} {elements} )")
         self.peer = self.pipeline.get_by_name("peer")
@@ -83,8 +85,9 @@ class Program:
         pad.link(sink.get_static_pad("sink"))
 
     def frame_decoded(self, _sink: Any, _buffer: Any, _pad: Any, kind: str) -> None:
-        self.decoded[kind] += 1
-        print(json.dumps(self.decoded), flush=True)
+        with self.lock:
+            self.decoded[kind] += 1
+            print(json.dumps(self.decoded), flush=True)
 
     def run(self) -> None:
         self.loop.run()
