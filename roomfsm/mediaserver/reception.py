@@ -135,13 +135,13 @@ class Reception:
             self.missing.update((number, _Lost(0, due, due)) for number in range(start, end))
 
     def _answered(self, lost: _Lost, now: float) -> None:
-        """A packet came that was asked for. If more than once, it may answer any of the requests: only an answer
-        that is slower than all that is known tells something (Karn's algorithm)."""
+        """A packet came that was asked for. If more than once, it may answer any of the requests: that it took so
+        long since the first is a guess, which those that were asked for once soon correct."""
         response = now - lost.asked
-        if lost.tries == 1 and self.round_trip is not None:
-            self.round_trip += (response - self.round_trip) * _ROUND_TRIP_WEIGHT
-        elif self.round_trip is None or response > self.round_trip:
+        if self.round_trip is None:
             self.round_trip = response
+        elif lost.tries == 1 or response > self.round_trip:
+            self.round_trip += (response - self.round_trip) * _ROUND_TRIP_WEIGHT
 
     def _until_next(self, tries: int) -> float:
         """Seconds until a packet asked for so often is asked for again: not before the answer can be here."""
