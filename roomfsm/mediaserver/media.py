@@ -86,6 +86,8 @@ class EngineSettings:
     """Bytes that may be repeated at once however low the bitrate is; else those of a second."""
     start_repair_burst: int = 64_000
     """The same to a viewer that has just joined: it starts with a burst, of which more is lost."""
+    start_repair_rate: int = 32_000
+    """Bytes a second in its first second, while the rate of what it is sent is not known yet."""
     viewer_round_trip: float = 0.1
     """Assumed until a viewer's reports tell its own."""
     viewer_keyframe_interval: float = 5.0

@@ -46,10 +46,6 @@ _MAX_START = 64
 """Packets of what a viewer starts with that are repeated."""
 _MAX_END = 8
 """So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
-_KEPT_FOR_AUDIO = 0.2
-"""Of what may be repeated to a viewer at once, the share that video leaves."""
-_KEPT_AT_START = 0.1
-"""The same that the repetition of a start leaves, for what is lost after it."""
 _PATIENCE = 0.5
 """Seconds for which video may wait for repairs that the viewer's budget lacks: then a keyframe is better."""
 _REPEATED_AT_ONCE = 256
@@ -500,15 +496,14 @@ class Track:
         if self.kind is MediaKind.AUDIO:
             self._repeat(sink, due, now)
             return
-        kept_for_audio = path.repairs.burst * _KEPT_FOR_AUDIO
         cost = sum(len(kept.packet) for kept in due)
-        lacking = cost - max(0.0, path.repairs.left(now) - kept_for_audio)
+        lacking = cost - max(0.0, path.repairs.left(now) - path.kept_for_audio)
         if lacking > path.repairs.rate * _PATIENCE or (lacking > 0 and now - due[0].time > _PATIENCE):
             self.request_keyframe_for(sink, now)
             if self.keyframes.wanted:
                 sink.given_up = self.keyframes_seen
                 return
-        self._repeat(sink, due, now, keep=kept_for_audio)
+        self._repeat(sink, due, now, keep=path.kept_for_audio)
 
     def _has_given_up(self, sink: Sink) -> bool:
         """Whether losses of the sink wait for the next keyframe; once that has begun, they are repaired again."""
@@ -573,7 +568,7 @@ class Track:
                 if replay is not None and newest == replay.packets[-1].extended:
                     given += range(max(given[-1], newest - _MAX_END) + 1, newest + 1)
                 due = self._due(sink, start.numbers(given, now), now, REPEAT)
-                keep = sink.viewer.path.repairs.burst * _KEPT_AT_START
+                keep = sink.viewer.path.kept_at_start
                 count = self._repeat(sink, due, now, keep=keep)
                 start.repeated(due[:count])
                 budget -= count

@@ -36,6 +36,10 @@ _MAX_NOTICED = 1.0
 _RATE_WEIGHT = 0.5
 _START = 1.0
 """Seconds in which a viewer's start is repaired, whatever its rate."""
+_KEPT_FOR_AUDIO = 0.2
+"""Of the least that may be repeated to a viewer at once, the share that video leaves: half a second of audio."""
+_KEPT_AT_START = 0.1
+"""Of what may be repeated at once, the share that the repetition of a start leaves for what is lost after it."""
 _GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
 _RISE = 1.08
 _LIMIT_INTERVAL = 1.0
@@ -76,7 +80,7 @@ class ViewerPath:
         """When that came."""
         self.rate = 0.0
         """Bit/s of RTP sent to this viewer, repairs not counted, smoothed over about a second."""
-        self.repairs = Allowance(settings.min_repair_burst, settings.start_repair_burst)
+        self.repairs = Allowance(settings.start_repair_rate, settings.start_repair_burst)
         """Bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """Keyframes that losses of this viewer may cost."""
@@ -132,6 +136,16 @@ class ViewerPath:
             known = max(self.round_trip, self.newest_round_trip)
         noticed = [delay for delay, time in self._noticed if now - time <= _NOTICED_LIFE]
         return max(known, min(noticed)) if len(noticed) > 1 else known
+
+    @property
+    def kept_for_audio(self) -> float:
+        """Bytes of the budget that only audio may use. A share of a start's great burst would starve video."""
+        return self._settings.min_repair_burst * _KEPT_FOR_AUDIO
+
+    @property
+    def kept_at_start(self) -> float:
+        """Bytes of the budget that a start is not repeated with."""
+        return self.repairs.burst * _KEPT_AT_START
 
     # Losses and bandwidth
 

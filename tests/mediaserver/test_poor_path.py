@@ -41,7 +41,7 @@ def test_a_viewer_behind_a_poor_path_is_not_flooded_and_costs_the_others_nothing
 LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
 
 
-@pytest.mark.parametrize("seed", [10, 52, 60, 61, 62, 63, 64, 65])
+@pytest.mark.parametrize("seed", [10, 28, 52, 60, 61, 62, 63, 64, 72, 164])
 def test_viewers_behind_a_lossy_path_start_at_once_and_see_no_long_freeze(seed: int) -> None:
     """Packets are lost on every way, and come in another order: a viewer asks for none before its first."""
     stage = Stage(seed=seed, bitrate=800_000, fps=20, up=LOSSY)
