@@ -274,7 +274,7 @@ class Mirror:
     def tick(self, now: float) -> None:
         """Flow, and what the viewers here can take."""
         self.track.check_flow(now)
-        if self.track.estimates(now):
+        if any(estimate is not None for estimate in self.track.estimates(now)):
             report = self.track.report(now)
             if report is not None and report[1]:
                 self.send_rtcp(self._kind, report[1])

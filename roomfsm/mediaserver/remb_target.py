@@ -13,7 +13,8 @@ much, and the picture is not for its path (:mod:`~roomfsm.mediaserver.picture_ga
 _IDLE_ESTIMATE = (1.2, 2.0)
 """An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
 _HEADROOM = 1.5
-"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other."""
+"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other.
+Of a viewer that tells nothing, so many times the rate is taken to be its estimate."""
 _RATE_WEIGHT = 0.5
 
 
@@ -33,18 +34,23 @@ class RembTarget:
         before, then = self._reported
         self._reported = (octets, now)
         if octets >= before and now > then > 0:
-            self._rate += _RATE_WEIGHT * (8 * (octets - before) / (now - then) - self._rate)
+            rate = 8 * (octets - before) / (now - then)
+            self._rate += _RATE_WEIGHT * (rate - self._rate) if self._rate else rate
 
-    def bitrate(self, estimates: Collection[int], settings: EngineSettings, limits: tuple[int, int]) -> int:
+    def bitrate(self, estimates: Collection[int | None], settings: EngineSettings, limits: tuple[int, int]) -> int:
         """Bit/s: a low percentile of what viewers can take, those far behind the others left out, within the
         settings' and the publisher's limits.
 
+        `estimates`: one for each viewer, None where nothing is known of it. A path that loses much is known, so
+        that an unknown one gets what is sent: it counts as one that nothing but the rate holds down.
         `limits`: the least and the greatest to ask for, bit/s; 0 is none.
         """
         bitrate = settings.max_receive_bitrate
-        if estimates:
-            least_that_counts = sorted(estimates)[len(estimates) // 2] * _FAR_BEHIND
-            counted = sorted(estimate for estimate in estimates if estimate >= least_that_counts)
+        if any(estimate is not None for estimate in estimates):
+            assumed = round(self._rate * _HEADROOM) or settings.max_receive_bitrate
+            told = sorted(assumed if estimate is None else estimate for estimate in estimates)
+            least_that_counts = told[len(told) // 2] * _FAR_BEHIND
+            counted = [estimate for estimate in told if estimate >= least_that_counts]
             poor = counted[_poor_rank(len(counted))]
             low, high = _IDLE_ESTIMATE
             if low * self._rate < poor < high * self._rate:

@@ -730,18 +730,16 @@ class Track:
         settings, limits = self._outlet.settings, self._publisher.receive_limits
         return self._remb_target.bitrate(self.estimates(now), settings, limits)
 
-    def estimates(self, now: float) -> list[int]:
-        """What each viewer can take, as far as it is known, bit/s. Paused ones count where there are no others:
-        then nobody suffers if the publisher sends as little as they can take."""
-        estimates: list[int] = []
+    def estimates(self, now: float) -> list[int | None]:
+        """What each viewer can take, bit/s, None where that is not known. Paused ones count where there are no
+        others: then nobody suffers if the publisher sends as little as they can take."""
+        estimates: list[int | None] = []
         for sink in self.sinks:
             with _VIEWER:
-                if sink.group and (bitrate := sink.bitrate(now)) is not None:
-                    estimates.append(bitrate)
-        estimates += [bitrate for relay in self.relays if (bitrate := relay.bitrate(now)) is not None]
-        if estimates or any(sink.group for sink in self.sinks):
-            return estimates
-        return [bitrate for sink in self.sinks if sink.paused and (bitrate := sink.bitrate(now)) is not None]
+                if sink.group:
+                    estimates.append(sink.bitrate(now))
+        estimates += [relay.bitrate(now) for relay in self.relays]
+        return estimates or [sink.bitrate(now) for sink in self.sinks if sink.paused]
 
     def check_flow(self, now: float) -> None:
         """What silence brings about: the flow ends, and who waits for a keyframe gets what there is."""

@@ -165,10 +165,32 @@ def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports
         pytest.param([1_500_000, 2_000_000], 1_500_000, id="two, and one is not far behind"),
         pytest.param([200_000, 250_000, *[2_000_000] * 8], 2_000_000, id="two of ten have a bad moment"),
         pytest.param([300_000] * 6 + [2_000_000] * 4, 300_000, id="most are poor"),
+        pytest.param([300_000, None], 10_000_000, id="one that has told nothing yet is not held back"),
+        pytest.param([None, None], 10_000_000, id="nothing is known"),
     ],
 )
-def test_who_is_far_behind_the_others_does_not_hold_them_back(estimates: list[int], asked: int) -> None:
+def test_who_is_far_behind_the_others_does_not_hold_them_back(estimates: list[int | None], asked: int) -> None:
     assert RembTarget().bitrate(estimates, SETTINGS, (0, 0)) == asked
+
+
+@pytest.mark.parametrize(
+    ("estimates", "asked"),
+    [
+        pytest.param(
+            [300_000, None], 2_250_000, id="one loses much in its first seconds, one has told nothing yet"
+        ),
+        pytest.param([1_100_000, None], 1_100_000, id="a viewer that joins lifts nothing that another needs"),
+        pytest.param([300_000, 300_000, None], 300_000, id="most are poor"),
+        pytest.param([None, None], 10_000_000, id="nothing is known"),
+    ],
+)
+def test_a_viewer_that_has_told_nothing_counts_with_what_it_is_sent(
+    estimates: list[int | None], asked: int
+) -> None:
+    target = RembTarget()
+    for second in range(1, 4):
+        target.measure(second * 1_000_000 // 8, float(second))
+    assert target.bitrate(estimates, SETTINGS, (0, 0)) == asked
 
 
 FAST: dict[str, Any] = {
@@ -248,7 +270,7 @@ async def test_a_paused_viewers_estimate_counts_only_where_nobody_else_is_sent_t
             publisher.client.send_rtp(VP8_KEYFRAME)
             while not any(sink.group for sink in track.sinks):
                 await trio.lowlevel.checkpoint()
-            assert track.estimates(engine.now()) == []
+            assert track.estimates(engine.now()) == [None]
 
 
 async def test_a_viewer_on_another_worker_is_paused_too() -> None:
