@@ -28,7 +28,9 @@ _LONG_ROUND_TRIP = 1.0
 _HASTE = 3
 """A picture that is tried is paused so much sooner."""
 _GOOD_SOUND = 0.05
-"""Up to this fraction of the sound lost, the picture may be tried again."""
+"""Up to this fraction of the sound lost, the picture may be tried again at its time."""
+_DOUBT = 2
+"""With more of it lost the picture is tried so much later: a radio link may lose that much whatever is sent."""
 
 
 class Picture(Enum):
@@ -60,7 +62,8 @@ class PictureGate:
         """
         if self.picture is Picture.PAUSED:
             sound = path.loss(MediaKind.AUDIO, now)
-            if now - self._since >= self._wait and (sound is None or sound <= _GOOD_SOUND):
+            doubt = 1 if sound is None or sound <= _GOOD_SOUND else _DOUBT
+            if now - self._since >= self._wait * doubt:
                 self._become(Picture.TRIED, now)
         elif not sending:
             # What is waited for is no merit of the path.

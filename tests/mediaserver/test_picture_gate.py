@@ -138,12 +138,18 @@ def test_the_picture_is_given_for_good_once_the_path_has_taken_it_for_a_while() 
     assert viewer.pauses == [SETTINGS.picture_first_pause, 2 * SETTINGS.picture_first_pause]
 
 
-def test_it_is_not_tried_while_even_the_sound_is_lost() -> None:
+def test_it_is_tried_half_as_often_while_even_the_sound_is_lost() -> None:
     viewer = Viewer()
-    viewer.live(30, 0.4, 60_000, sound=0.2)
-    assert viewer.seen[-1][0] is Picture.PAUSED
-    viewer.live(10, 0.0, 900_000, sound=0.0)
-    assert viewer.seen[-1][0] is not Picture.PAUSED
+    viewer.live(300, 0.4, 60_000, sound=0.2)
+    first, longest = SETTINGS.picture_first_pause, SETTINGS.picture_longest_pause
+    assert viewer.pauses[:4] == [2 * first, 4 * first, 8 * first, 2 * longest]
+
+
+def test_a_radio_link_that_always_loses_some_sound_gets_the_picture_back() -> None:
+    viewer = Viewer()
+    viewer.live(6, 0.4, 255_000)
+    viewer.live(30, 0.08, 900_000, sound=0.08)
+    assert viewer.seen[-1][0] is Picture.SENT
 
 
 def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports() -> None:
