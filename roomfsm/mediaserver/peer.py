@@ -363,6 +363,7 @@ class Peer:
             return
         # Of many of one SSRC the last will do: each goes to every viewer.
         reports: dict[int, rtcp.SenderReport] = {}
+        keyframe_wanted = False
         for packet in packets:
             match packet:
                 case rtcp.SenderReport():
@@ -370,11 +371,13 @@ class Peer:
                 case rtcp.Nack():
                     self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
-                    self._pass_on_keyframe_request(packet, now)
+                    keyframe_wanted |= self._is_new_wish(packet)
                 case rtcp.Remb():
                     self.path.estimated(packet.bitrate, now)
                 case rtcp.ReceiverReport():
                     self._note_reports(packet.blocks, now)
+        if keyframe_wanted:
+            self._pass_on_keyframe_wish(now)
         for report in reports.values():
             for track in self._tracks.values():
                 track.sender_report(report, now)
@@ -391,17 +394,22 @@ class Peer:
                 numbers = tuple(dict.fromkeys(nack.sequence_numbers))
                 sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
 
-    def _pass_on_keyframe_request(self, request: rtcp.KeyframeRequest, now: float) -> None:
-        """Let the source of our video know, unless the request is about another stream or was heard before."""
-        sink = self._sinks[MediaKind.VIDEO]
-        if request.media_ssrc != self._context.ssrcs[MediaKind.VIDEO] or sink.source is None:
-            return
+    def _is_new_wish(self, request: rtcp.KeyframeRequest) -> bool:
+        """Whether a request is about our video, and was not heard before."""
+        if request.media_ssrc != self._context.ssrcs[MediaKind.VIDEO]:
+            return False
         if request.command is not None:
             if request.command == self._last_command:
-                return
+                return False
             self._last_command = request.command
-        sink.keyframe_requests += 1
-        sink.source.request_keyframe_for(sink, now)
+        return True
+
+    def _pass_on_keyframe_wish(self, now: float) -> None:
+        """Let the source of our video know: once a compound, however many requests that has."""
+        sink = self._sinks[MediaKind.VIDEO]
+        if sink.source is not None:
+            sink.keyframe_requests += 1
+            sink.source.request_keyframe_for(sink, now)
 
     # Called by tracks and sinks
 

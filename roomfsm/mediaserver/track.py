@@ -628,10 +628,12 @@ class Track:
 
         Of a silent source it gets a replay, where there is one, in place of a keyframe.
         """
-        own, replay = sink.viewer.path.keyframes, self._replay_again(sink, now)
+        own = sink.viewer.path.keyframes
         if sink.group is None or now - self._keyframe_time < (sink.viewer.path.round_trip or 0.0):
             return  # What it has not seen yet may be all that it asks for.
-        if replay is not None and own.take(1, now):
+        # A replay is looked for only where the viewer may have one: that takes long, and it may ask all the time.
+        if own.left(now) >= 1 and (replay := self._replay_again(sink, now)) is not None:
+            own.take(1, now)
             self.leave(sink)
             self._start_with(sink, replay)
             return
