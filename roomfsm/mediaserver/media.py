@@ -253,6 +253,8 @@ class Refusal(Enum):
     RTP_MALFORMED = "rtp_malformed"
     RTP_UNKNOWN_PAYLOAD = "rtp_unknown_payload"
     RTP_TOO_OLD = "rtp_too_old"
+    RTP_DUPLICATE = "rtp_duplicate"
+    """The packet had come before, as a retransmission in a stream of its own."""
     RTP_SECOND_STREAM = "rtp_second_stream"
     RTCP_MALFORMED = "rtcp_malformed"
     SEND_FAILED = "send_failed"

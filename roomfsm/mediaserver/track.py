@@ -226,7 +226,8 @@ class Track:
         if restored is None:
             return None
         extended = reception.extend(int.from_bytes(restored[2:4]))
-        if extended > reception.highest or ring.get(extended) is not None:
+        known = extended <= reception.highest - ring.size or ring.get(extended) is not None
+        if known or extended > reception.highest or extended < self._floor:
             return None
         reception.repaired += 1
         return self.receive(restored, now)
@@ -253,6 +254,11 @@ class Track:
         if extended < self._floor:
             return Refusal.RTP_TOO_OLD
         timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
+        if extended <= reception.highest and self._ring is not None and self._ring.get(extended) is not None:
+            # Its repair came sooner, in another stream. Nobody must be sent that number with a second send time:
+            # SRTP is not safe for two packets of one number (RFC 7714 section 8.1).
+            reception.repaired -= 1  # It was not lost after all.
+            return Refusal.RTP_DUPLICATE
         newest = reception.received(extended, timestamp, len(packet), now)
         if reception.missing or reception.keyframe_wanted:
             self._outlet.attention.add(self)
@@ -500,6 +506,8 @@ class Track:
         lacking = cost - max(0.0, path.repairs.left(now) - path.kept_for_audio)
         if lacking > path.repairs.rate * _PATIENCE or (lacking > 0 and now - due[0].time > _PATIENCE):
             self.request_keyframe_for(sink, now)
+            if sink.group is not group:
+                return  # It was given all of a silent source again, under new numbers.
             if self.keyframes.wanted:
                 sink.given_up = self.keyframes_seen
                 return

@@ -189,6 +189,48 @@ def test_what_was_replayed_is_repeated_as_it_was_and_forgotten_in_the_end() -> N
     assert source.outlet.sent[viewer] == [*first, *first[1:]]
 
 
+def test_what_a_new_replay_answers_is_not_repeated_under_its_numbers() -> None:
+    source = Source(viewer_round_trip=0.0)
+    source.send(VP8_KEYFRAME)
+    viewer = source.join()
+    for _ in range(4):
+        source.send(VP8_DELTA + bytes(1000))
+    source.wait(2)
+    path, now = source.outlet.path, source.outlet.time
+    path.repairs.rate = 0.0
+    # What it asks for is beyond the budget, the first of it is not.
+    assert path.repairs.spend(path.repairs.left(now) - path.kept_for_audio - 1500, now)
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    contents: dict[int, set[bytes]] = {}
+    for packet in source.outlet.sent[viewer]:
+        contents.setdefault(int.from_bytes(packet[2:4]), set()).add(packet)
+    assert sorted(contents) == list(range(1, 11))
+    assert all(len(packets) == 1 for packets in contents.values())
+
+
+def test_a_viewer_that_asks_all_the_time_costs_no_search_for_a_replay_that_it_will_not_get(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Source()
+    for _ in range(3):
+        source.send(VP8_KEYFRAME)
+        source.wait(2)
+    viewer = source.join()
+    searches: list[float] = []
+    replay = Track._replay
+
+    def counted(track: Track, now: float) -> Any:
+        searches.append(now)
+        return replay(track, now)
+
+    monkeypatch.setattr(Track, "_replay", counted)
+    for _ in range(80):
+        source.outlet.time += 0.1
+        source.track.request_keyframe_for(viewer, source.outlet.time)
+    settings = EngineSettings()
+    assert len(searches) <= settings.viewer_keyframe_burst + 8 / settings.viewer_keyframe_interval
+
+
 def test_media_flow_to_a_viewer_of_a_silent_source_for_a_moment() -> None:
     source = Source()
     source.send(VP8_KEYFRAME)

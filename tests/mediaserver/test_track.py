@@ -6,7 +6,8 @@ from typing import Any
 
 from roomfsm.mediaserver import rtcp
 from roomfsm.mediaserver.codec import Codec
-from roomfsm.mediaserver.media import EngineSettings, MediaKind
+from roomfsm.mediaserver.extensions import OutgoingExtensions
+from roomfsm.mediaserver.media import EngineSettings, MediaKind, Refusal
 from roomfsm.mediaserver.sink import Continuation, Group, Sink
 from roomfsm.mediaserver.track import Attended, Track
 from roomfsm.mediaserver.viewer_path import ViewerPath
@@ -131,3 +132,39 @@ def test_another_worker_and_who_joins_there_is_told_the_publishers_clock_at_once
     listener = Listener()
     track.admit_relay(listener)
     assert listener.reports == [rtcp.SenderReport(7, 102 << 32, 9000 + 2 * 90_000, 0, 0)]
+
+
+def test_a_packet_that_comes_after_its_repair_is_not_sent_with_a_second_send_time() -> None:
+    codec = Codec(96, "VP8", 90000, "", "", ("nack",), 97)
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(codec, 0)
+    viewer = Sink(MediaKind.VIDEO, recorder)
+    viewer.codecs, viewer.open, viewer.extensions = (codec,), True, OutgoingExtensions(abs_send_time=3)
+    viewer.follow(track)
+
+    def header(number: int, payload_type: int = 96, ssrc: int = 7) -> bytes:
+        return struct.pack("!BBHII", 0x80, payload_type, number, 3000, ssrc)
+
+    assert track.receive(header(1) + VP8_KEYFRAME, 1.0) is None
+    assert track.receive(header(3) + VP8_DELTA, 1.0) is None
+    assert track.receive_repair(header(1, 97, 8) + (2).to_bytes(2) + VP8_DELTA, 1.1) is None
+    assert track.receive(header(2) + VP8_DELTA, 1.2) is Refusal.RTP_DUPLICATE
+    recorder.flush()
+    assert [int.from_bytes(packet[2:4]) for packet in recorder.sent[viewer]] == [1, 3, 2]
+    assert track.reception is not None
+    assert track.reception.lost == 0
+
+
+def test_a_repair_of_a_packet_long_past_does_not_start_the_stream_anew() -> None:
+    codec = Codec(96, "VP8", 90000, "", "", ("nack",), 97)
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(codec, 0)
+    for number in range(4000):
+        packet = struct.pack("!BBHII", 0x80, 96, number, 3000 * number, 7) + VP8_DELTA
+        assert track.receive(packet, number / 100) is None
+    before = track.reception
+    probe = struct.pack("!BBHII", 0x80, 97, 1, 0, 8) + (5).to_bytes(2) + VP8_DELTA
+    assert track.receive_repair(probe, 40.0) is None
+    assert track.reception is before
