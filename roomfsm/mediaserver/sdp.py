@@ -382,7 +382,8 @@ def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tupl
     Only of audio at 48 kHz in stereo, as Opus is.
     """
     redundancies: dict[str, tuple[int, bool]] = {}
-    for index, text in enumerate(section.formats):
+    order = {text: index for index, text in enumerate(section.formats)}
+    for text, index in order.items():
         payload_type = _small_number(text)
         _, encoding = types.maps.get(text, (None, ""))
         if encoding.lower() != "red/48000/2" or payload_type is None or payload_type > _MAX_PAYLOAD_TYPE:
@@ -390,7 +391,7 @@ def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tupl
         blocks = {block.strip(_SPACE) for block in types.parameters.get(text, "").split("/")}
         if len(blocks) == 1:
             block = blocks.pop()
-            redundancies.setdefault(block, (payload_type, block in section.formats[index:]))
+            redundancies.setdefault(block, (payload_type, order.get(block, -1) >= index))
     return redundancies
 
 
