@@ -75,8 +75,6 @@ class News:
     def end_turn(self, tell_later: Callable[[float], None]) -> None:
         """Tell what has changed; or, if that is too often, call `tell_later` with the seconds until it is not."""
         self._in_turn = False
-        self.deliveries = 0
-        """Messages that were handed on in this turn."""
         self._start = tell_later
         self._tell_changes_soon()
 

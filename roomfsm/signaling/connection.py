@@ -140,19 +140,22 @@ async def serve_websocket(
     `messages` counts the bytes of messages under way, by the address of the `client`.
     """
     websocket = BrowserWebsocket(stream, settings, messages, client)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stream.pump)
-        try:
-            accepted = False
-            with trio.move_on_after(settings.close_timeout), suppress(ConnectionClosed):
-                await websocket.accept(nursery)
-                accepted = True
-            if accepted:
-                await on_open(Connection(websocket, stream, settings))
-        finally:
-            websocket.release()
-            with trio.move_on_after(settings.close_timeout, shield=True):
-                await stream.aclose()
-                await stream.linger()
-            await stream.shut()
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.pump)
+            try:
+                accepted = False
+                with trio.move_on_after(settings.close_timeout), suppress(ConnectionClosed):
+                    await websocket.accept(nursery)
+                    accepted = True
+                if accepted:
+                    await on_open(Connection(websocket, stream, settings))
+            finally:
+                with trio.move_on_after(settings.close_timeout, shield=True):
+                    await stream.aclose()
+                    await stream.linger()
+                await stream.shut()
+                nursery.cancel_scope.cancel()
+    finally:
+        # Not sooner: until its task has ended the websocket may still take up what had been read for it.
+        websocket.release()

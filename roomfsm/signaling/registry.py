@@ -53,7 +53,6 @@ class Registry:
 
     async def serve(self, transport: Transport, upgrade: Upgrade) -> None:
         """Serve one websocket, from its handshake on."""
-        address = self._addresses.of(bound_key(upgrade.client))
         stream = FrameStream(
             transport,
             upgrade.read,
@@ -62,7 +61,7 @@ class Registry:
         )
 
         async def on_open(connection: Connection) -> None:
-            await self._serve_open(connection, address)
+            await self._serve_open(connection, self._addresses.of(bound_key(upgrade.client)))
 
         await serve_websocket(stream, self.settings, self._messages, upgrade.client, on_open)
 
@@ -151,9 +150,9 @@ class Registry:
         try:
             session.welcome()
             await connection.run(lambda text: self._serving[connection].handle(text))
-            await self._serving[connection].lost(connection)
         finally:
-            del self._serving[connection]
+            # Also where serving it failed: else the seat would stay taken by nobody.
+            self.start_soon(self._serving.pop(connection).lost, connection)
             self._idle.set()
 
 

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.door.tally import Tally
 from roomfsm.protocol.errors import CloseCode
+from roomfsm.signaling.connection import Connection, serve_websocket
+from roomfsm.signaling.frame_stream import FrameStream
+from roomfsm.signaling.settings import SignalingSettings
 from tests.protocol_client import Client, open_client
 from tests.serving import Served, serving
 
@@ -181,6 +185,46 @@ async def test_messages_under_way_have_a_bound_in_all_and_for_an_address(media_s
             for _ in range(3):
                 assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
             assert (await other.ask("ping"))["type"] == "pong"
+
+
+async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> None:
+    messages = Tally(10_000, 10_000)
+    settings = SignalingSettings()
+    # Whether the reader or the end has its turn first is left to chance.
+    for _ in range(20):
+        here, there = trio.socket.socketpair()
+        client = trio.SocketStream(there)
+        stream = FrameStream(trio.SocketStream(here), head(), outbox_messages=10, outbox_bytes=10_000)
+        ending = trio.Event()
+
+        async def on_open(
+            _: Connection, client: trio.SocketStream = client, ending: trio.Event = ending
+        ) -> None:
+            await client.send_all(fragments(1, b"["))
+            ending.set()
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve_websocket, stream, settings, messages, "192.0.2.1", on_open)
+                await ending.wait()
+                await client.aclose()
+    assert messages.taken == 0
+
+
+async def test_a_seat_is_away_also_after_a_fault_of_ours_in_reading(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bystander(media_server) as (server, ada), open_client(server.url) as victim:
+        await victim.join("blue", "Victim")
+
+        def fault(*args: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr("roomfsm.door.tally.Tally.take", fault)
+        await victim.send("ping")
+        changed = await ada.expect("participantChanged")
+        assert (changed["participant"]["id"], changed["participant"]["away"]) == (victim.me, True)
+        monkeypatch.undo()
 
 
 async def test_an_oversized_message_while_we_close_is_dropped(media_server: str) -> None:
