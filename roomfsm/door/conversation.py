@@ -144,12 +144,16 @@ class Conversation:
         self._requests = 0
         self._ended = False
         """Whether the client says no more: it closed its side."""
-        self._gone = False
-        """Whether the client hears no more: the connection is broken, or was given up."""
+        self._lost = trio.Event()
+        """The client hears no more: the connection is broken, or was given up."""
 
     @property
     def _settings(self) -> DoorSettings:
         return self.shared.settings
+
+    @property
+    def _gone(self) -> bool:
+        return self._lost.is_set()
 
     async def run(self) -> Upgrade | None:
         """Until the connection is to be closed (None), or becomes a websocket."""
@@ -225,7 +229,9 @@ class Conversation:
         """Until the client has gone. It may send its next requests meanwhile, as long as a head may be."""
         while not self._gone and not self._ended:
             if len(self._http.trailing_data[0]) > self._settings.max_head_bytes:
-                await trio.sleep_forever()
+                # Nothing more is read, so that only the answer can find out.
+                await self._lost.wait()
+                return
             await self._read()
         if not self._gone:
             # It may have closed its own side only, and still read an answer that is under way.
@@ -277,7 +283,7 @@ class Conversation:
         try:
             data = await self.visitor.transport.receive_some(_READ)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._gone = True
+            self._lost.set()
             return
         self._ended = not data
         self._http.receive_data(bytes(data))
@@ -289,14 +295,14 @@ class Conversation:
                 try:
                     await self.visitor.transport.send_all(view[start : start + _WRITTEN_AT_ONCE])
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self._gone = True
+                    self._lost.set()
                     return
             if scope.cancelled_caught:
                 await self._give_up()
                 return
 
     async def _give_up(self) -> None:
-        self._gone = True
+        self._lost.set()
         await trio.aclose_forcefully(self.visitor.transport)
 
 

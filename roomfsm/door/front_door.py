@@ -129,7 +129,7 @@ class FrontDoor:
         visitor: Visitor = Visitor(stream, peer, here)
         # A proxy connects for many, whose requests are bounded by their own addresses.
         key = _PROXIES if is_in(peer[0], self._shared.trusted) else bound_key(peer[0])
-        if self._connections.take(key, slack=_SLACK if self._make_room() else 0):
+        if self._take_place(key):
             nursery.start_soon(self._handle, visitor, key)
         elif self._turning < _TURNED_AWAY:
             self._turning += 1
@@ -140,14 +140,18 @@ class FrontDoor:
                 await self._say_busy(stream)
             stream.socket.close()
 
-    def _make_room(self) -> bool:
-        """Whether there is no need to, or somebody gives way."""
-        if self._connections.taken < self._connections.most:
+    def _take_place(self, key: str) -> bool:
+        """Whether there is a place for one more; the oldest connection that waits for a request may give way."""
+        if self._connections.take(key):
+            return True
+        # An address that has all it may have makes nobody give way.
+        if not self._connections.take(key, slack=_SLACK):
             return False
         for scope in self._shared.waiting:
             del self._shared.waiting[scope]
             scope.cancel()
             return True
+        self._connections.give_back(key)
         return False
 
     async def _handle(self, visitor: Visitor, key: str) -> None:
@@ -201,6 +205,9 @@ class FrontDoor:
                     pass
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
+        except Exception:  # noqa: BLE001 (a boundary)
+            # As in serving a connection: a fault here must not end the others.
+            _log.exception("connection failed")
         finally:
             self._turning -= 1
             await trio.aclose_forcefully(transport)

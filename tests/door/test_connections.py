@@ -124,6 +124,22 @@ async def test_one_address_may_not_have_all_connections(media_server: str) -> No
         await other.aclose()
 
 
+async def test_an_address_that_has_all_it_may_have_makes_nobody_give_way(media_server: str) -> None:
+    bounds = {"max_connections": 3, "max_connections_per_address": 2}
+    async with serving(media_server, **bounds) as server, AsyncExitStack() as stack:
+        other = await trio.open_tcp_stream("127.0.0.1", server.port, local_address="127.0.0.2")
+        async with other:
+            idle = Talk(other)
+            assert (await idle.get()).status == 200
+            for _ in range(2):
+                await busy(stack, server)
+            for _ in range(3):
+                async with talking(server) as late:
+                    await late.say(GET)
+                    assert (await late.answer()).status == 503
+            assert (await idle.get()).status == 200
+
+
 async def test_a_trusted_proxy_connects_for_many(media_server: str) -> None:
     settings: dict[str, Any] = {"max_connections_per_address": 1, "trusted_proxy": ("127.0.0.1",)}
     async with serving(media_server, **settings) as server, AsyncExitStack() as stack:

@@ -202,6 +202,23 @@ async def test_only_so_many_watch_and_a_place_is_free_again(media_server: str) -
                             break
 
 
+async def test_a_watcher_that_sent_much_ahead_is_seen_to_be_gone(media_server: str) -> None:
+    async with serving(media_server, inspect_watchers=1, inspect_interval=0.01) as server:
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await stream.send_all(_asking_for(server, "/feed") * 200)
+        assert await Feed(stream).next() == []
+        await stream.aclose()
+        async with open_client(server.url) as ada:
+            with trio.fail_after(PATIENCE):
+                while True:
+                    await ada.join("blue")
+                    await ada.ask("leave")
+                    async with feed(server, "/feed") as second:
+                        with trio.move_on_after(0.5):
+                            if isinstance(await second.next(), list):
+                                break
+
+
 async def test_the_end_of_the_server_is_not_held_up_by_watchers(media_server: str) -> None:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
