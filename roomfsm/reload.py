@@ -56,6 +56,9 @@ async def _read(read: Read) -> Settings | None:
             return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
         except SettingsError as error:
             _log.error("settings not read, those before stay in force", error=str(error))
+        except Exception:  # noqa: BLE001 (a boundary)
+            # A fault of ours in reading must not end the server.
+            _log.exception("settings not read, those before stay in force")
     if scope.cancelled_caught:
         _log.error("settings not read, those before stay in force", error=f"no answer in {_READ_WITHIN:g} s")
     return None

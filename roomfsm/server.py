@@ -177,6 +177,10 @@ def _host_names(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*settings.door.host_name, *listening, *_names_of(settings.server.certfile))))
 
 
+_NO_NAMES = x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
+"""What is raised for the names of a certificate that has none, or odd ones."""
+
+
 def _names_of(certfile: str | None) -> list[str]:
     """The DNS names of a certificate (RFC 5280 section 4.2.1.6): by no other name does a browser trust us."""
     if certfile is None:
@@ -184,7 +188,7 @@ def _names_of(certfile: str | None) -> list[str]:
     try:
         certificate = x509.load_pem_x509_certificates(Path(certfile).read_bytes())[0]
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
+    except (OSError, ValueError, *_NO_NAMES):
         return []
     return [name for name in map(host_setting, names.get_values_for_type(x509.DNSName)) if name not in (None, ANY)]
 

@@ -31,7 +31,9 @@ class Answer:
 
     def events(self, *, with_body: bool = True) -> tuple[h11.Response | h11.Data | h11.EndOfMessage, ...]:
         """As HTTP, without the body if HEAD asked; the connection is closed after it."""
-        fields: list[tuple[str, str]] = [*self.fields, ("Connection", "close")]
+        # Upgrade is a header of the connection, and has to be named as one (RFC 9110 section 7.8).
+        options = "close, upgrade" if "Upgrade" in dict(self.fields) else "close"
+        fields: list[tuple[str, str]] = [*self.fields, ("Connection", options)]
         parts: list[h11.Data] = []
         if self.why:
             body = f"{self.why}\n".encode()

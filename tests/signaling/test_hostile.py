@@ -197,9 +197,7 @@ async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> N
         stream = FrameStream(trio.SocketStream(here), head(), outbox_messages=10, outbox_bytes=10_000)
         ending = trio.Event()
 
-        async def on_open(
-            _: Connection, client: trio.SocketStream = client, ending: trio.Event = ending
-        ) -> None:
+        async def on_open(_: Connection, client: trio.SocketStream = client, ending: trio.Event = ending) -> None:
             await client.send_all(fragments(1, b"["))
             ending.set()
 

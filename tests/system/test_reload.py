@@ -18,7 +18,7 @@ import psutil
 import pytest
 import trio
 
-from roomfsm.reload import merge
+from roomfsm.reload import merge, reload
 from roomfsm.settings import Settings, all_settings, load
 from tests.conftest import make_certificate
 from tests.protocol_client import open_client
@@ -96,6 +96,23 @@ def test_a_renewed_certificate_is_shown_and_a_wrong_one_is_not(tmp_path: Path, m
             assert b"200" in kept.recv(1000)
         assert program.end() == 0
     assert "Traceback" not in program.log.read_text()
+
+
+async def test_a_fault_of_ours_in_reading_leaves_what_was() -> None:
+    class Unchanged:
+        settings: Settings | None = None
+
+        def apply(self, settings: Settings) -> None:
+            self.settings = settings
+
+        def renew_certificate(self, settings: Settings) -> str | None:
+            return None
+
+    def read() -> Settings:
+        raise RuntimeError("a fault of ours")
+
+    before, server = Settings(), Unchanged()
+    assert await reload(before, read, server) == before == server.settings
 
 
 def test_settings_that_can_change_do_and_the_others_are_named(tmp_path: Path, media_server: str) -> None:
