@@ -18,7 +18,7 @@ from tests.protocol_client import Client, open_client
 from tests.serving import Served, serving
 
 GOOD = {
-    "Host": "x",
+    "Host": "localhost",
     "Upgrade": "websocket",
     "Connection": "Upgrade",
     "Sec-WebSocket-Version": "13",
