@@ -57,6 +57,8 @@ _SILENT_KEYFRAME_INTERVAL = 2.0
 _REPLAY_INTERVAL = 1.0
 """Seconds between two replays to one viewer of a silent source."""
 _MAX_EARLY_REPORTS = 4
+_MAX_CLOCKS, _CLOCKS_A_SECOND = 8, 4.0
+"""How often a publisher's sender reports are passed on, at once and in the long run: each goes to every viewer."""
 _KEPT_REPLAY = 5.0
 """Seconds for which a viewer may ask for parts of its replay again."""
 
@@ -126,6 +128,7 @@ class Track:
     """One kind of media that comes from one peer's browser, and everything that happens to it on its way out."""
 
     __slots__ = (
+        "_clocks",
         "_early_reports",
         "_floor",
         "_groups",
@@ -183,6 +186,7 @@ class Track:
         self._timestamp_shift = 0
         self._early_reports: dict[int, tuple[rtcp.SenderReport, float]] = {}
         """By SSRC: the newest sender report and when it came, while no packet has come."""
+        self._clocks = Allowance(_CLOCKS_A_SECOND, _MAX_CLOCKS)
         self.audio_level = 0
         """The id of this header extension in what the browser sends; 0 is none."""
         self._is_keyframe_start: Callable[[bytes, int], bool] | None = None
@@ -700,6 +704,8 @@ class Track:
         if reception is None or report.ssrc != reception.ssrc:
             return
         reception.sender_report(report, now)
+        if not self._clocks.take(1, now):
+            return
         for relay in self.relays:
             with _RELAY:
                 relay.sender_report(report)

@@ -168,3 +168,17 @@ def test_a_repair_of_a_packet_long_past_does_not_start_the_stream_anew() -> None
     probe = struct.pack("!BBHII", 0x80, 97, 1, 0, 8) + (5).to_bytes(2) + VP8_DELTA
     assert track.receive_repair(probe, 40.0) is None
     assert track.reception is before
+
+
+def test_a_publisher_that_tells_its_clock_all_the_time_costs_its_viewers_no_flood() -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8, 0)
+    viewer = Sink(MediaKind.VIDEO, recorder)
+    viewer.codecs, viewer.open = (VP8,), True
+    viewer.follow(track)
+    assert track.receive(struct.pack("!BBHII", 0x80, 96, 1, 3000, 7) + VP8_KEYFRAME, 0.0) is None
+    for number in range(1000):
+        track.sender_report(rtcp.SenderReport(7, number << 32, 3000, 0, 0), number / 500)
+    told = [packet for one in recorder.rtcp for packet in rtcp.parse(one) if isinstance(packet, rtcp.SenderReport)]
+    assert 8 <= len(told) <= 16
