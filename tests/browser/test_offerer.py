@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
@@ -72,11 +78,46 @@ BOUNDED = f"""
 """
 
 
+@contextmanager
+def without_origin(url: str) -> Iterator[str]:
+    """An address that leads to the one of the media server, which refuses web pages: they send an `Origin`."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection((parts.hostname, parts.port or 80)) as server,
+    ):
+        ends = [server]
+
+        def forward(source: socket.socket, sink: socket.socket) -> None:
+            try:
+                while data := source.recv(65536):
+                    sink.sendall(data)
+            except OSError:
+                pass
+
+        def serve() -> None:
+            browser, _ = listener.accept()
+            ends.append(browser)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += browser.recv(65536)
+            server.sendall(re.sub(rb"(?i)\r\nOrigin:[^\r]*", b"", head, count=1))
+            threading.Thread(target=forward, args=(server, browser), daemon=True).start()
+            forward(browser, server)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"ws://{parts.hostname}:{listener.getsockname()[1]}{parts.path}?{parts.query}"
+        for end in ends:
+            end.close()
+
+
 @pytest.mark.parametrize("setup", ["active", "passive"])
 def test_chromium_publishes_and_views_by_offers_of_the_server(
     browser: Browser, media_server: str, setup: str
 ) -> None:
     page = browser.new_page()
-    told: dict[str, Any] = page.evaluate(BOUNDED, [media_server, setup])
+    with without_origin(media_server) as address:
+        told: dict[str, Any] = page.evaluate(BOUNDED, [address, setup])
     assert told == {"size": [300, 150], "states": ["connected", "connected"]}
     page.close()
