@@ -113,9 +113,9 @@ def configure_logging(level: str, style: str) -> None:
     """Log to the standard error, as lines for a person or as JSON. Raises `SettingsError`."""
     numeric = logging.getLevelNamesMapping().get(level.upper())
     if numeric is None:
-        raise SettingsError(f"log_level: there is no level {level!r}")
+        raise SettingsError(f"--log-level (log_level): not debug, info, warning or error: {level}")
     if style not in ("console", "json"):
-        raise SettingsError(f"log_format: {style!r} is neither console nor json")
+        raise SettingsError(f"--log-format (log_format): neither console nor json: {style}")
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"

@@ -242,7 +242,9 @@ def _check_door(door: DoorSettings) -> None:
         if origin not in ("self", "*") and not _FRAME_ANCESTOR.fullmatch(origin):
             raise SettingsError(f"--frame-ancestors: not 'self', '*' or like https://host: {origin}")
     if door.path_prefix and not _PATH_PREFIX.fullmatch(door.path_prefix):
-        raise SettingsError(f"--path-prefix: not like /rooms, without a slash at its end: {door.path_prefix}")
+        raise SettingsError(
+            f"--path-prefix: must begin with a slash and not end with one, as /rooms does: {door.path_prefix}"
+        )
 
 
 def _check_ice_servers(signaling: SignalingSettings) -> None:

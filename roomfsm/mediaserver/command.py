@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import re
@@ -128,6 +129,10 @@ def mediaserver(
             max_endpoints=max_endpoints,
         ),
     )
+    if is_open_to_others(settings):
+        structlog.get_logger().warning(
+            "whoever reaches this port can drive the media server", host=host, see="--secret-file"
+        )
     failure = ""
     try:
         trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce, _say_alive)
@@ -139,6 +144,16 @@ def mediaserver(
         else:
             click.echo(f"roomfsm mediaserver: {failure}", err=True)
         sys.exit(_EXIT_SETTINGS)
+
+
+def is_open_to_others(settings: MediaServerSettings) -> bool:
+    """Whether programs of other machines can reach the control port and need no secret."""
+    if settings.secret is not None:
+        return False
+    try:
+        return not ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        return settings.host != "localhost"
 
 
 def _names(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ class RoomSettings:
 
     max_rooms: int = field(default=1000, metadata={"help": "rooms open at a time"})
     max_rooms_per_address: int = field(
-        default=300,
+        default=500,
         metadata={"help": "rooms open at a time that people of one address (IPv6: of one /64 network) opened"},
     )
     max_rooms_per_session: int = field(

@@ -8,7 +8,7 @@ from quart import Blueprint, Response, jsonify, request
 
 from roomfsm.protocol.names import NameFault, display_name, made_room_name, room_key
 
-MAX_ASKED = 1000
+MAX_ASKED = 256
 """Characters that are looked at; a longer text is no name and costs nothing."""
 
 

@@ -24,6 +24,7 @@ from roomfsm.kurento.errors import ConnectionLost
 from roomfsm.kurento.pool import open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.mediaserver.child import ChildSettings, open_media_server_child
+from roomfsm.mediaserver.command import is_open_to_others
 from roomfsm.mediaserver.program import MediaServerSettings, run
 from tests.mediaserver.kurento_client import HANDSHAKE, PATIENCE, open_client, open_server, tcp
 
@@ -209,3 +210,21 @@ def test_a_bad_setting_is_named(
 def test_the_library_whose_request_hides_its_host_is_the_one_we_know() -> None:
     """`WebSocketRequest._event.host` (wsproto's): its public `headers` are all others."""
     assert version("trio-websocket") == "0.12.2"
+
+
+@pytest.mark.parametrize(
+    ("host", "secret", "is_open"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("localhost", None, False),
+        ("0.0.0.0", None, True),
+        ("::", None, True),
+        ("media.example.org", None, True),
+        ("0.0.0.0", SECRET, False),
+    ],
+)
+def test_a_port_that_others_reach_without_a_secret_is_warned_of(
+    host: str, secret: str | None, is_open: bool
+) -> None:
+    assert is_open_to_others(MediaServerSettings(host=host, secret=secret)) is is_open
