@@ -39,7 +39,7 @@ FINDS = {
 async def run_against(fault: str, folder: Path, media_server: str, *options: str, notice: float = 2) -> Run:
     arguments = ("--log-level=error", f"--kurento={media_server}", *SMALL, f"--closing-notice={notice}")
     with running(folder, *arguments, program=("tests.conformance.broken_server", fault)) as program:
-        run = await run_kit(folder, program.url, *options)
+        run = await run_kit(folder, program.url, f"--control-token={program.token}", *options)
     print(run.out, run.err)
     return run
 
