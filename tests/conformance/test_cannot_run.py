@@ -241,7 +241,8 @@ async def test_a_server_that_hangs_after_the_welcome_fails_each_check_in_its_tim
     welcome = (
         b'{"type":"welcome","protocol":"roomfsm.v1","server":"mute","session":"p1","resumeToken":"t",'
         b'"resumeWindow":30,"heartbeat":20,"iceServers":[],"limits":{"messageBytes":1000,"messageBurst":9,'
-        b'"messageRate":9,"chatText":99,"displayName":64,"people":9,"presenters":9,"views":9,"candidates":9}}'
+        b'"messageRate":9,"chatText":99,"displayName":64,"people":9,"presenters":9,"views":9,"candidates":9,'
+        b'"toldBurst":9,"toldRate":9,"toldBytes":9000}}'
     )
 
     async def mute(stream: trio.SocketStream) -> None:

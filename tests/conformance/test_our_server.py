@@ -147,6 +147,7 @@ async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
     assert listed.out.split() == [
         "guard/room/publish/already_publishing",
         "guard/room/publish/too_many_presenters",
+        "guard/room/publish/rate_limited",
     ]
     none = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", "--list", "--only=no-such-check")
     assert (none.code, none.out) == (2, "")

@@ -30,7 +30,7 @@ from tests.system.program import Program, running
 WINDOWS = {"resume_window": 0.5, "linger": 0.1, "journal_entries": 20}
 """Short: the end of each is part of the test, and so is a journal that is as long as it may be."""
 
-WARM_UP, CYCLES, ROUNDS = 45, 200, 4
+WARM_UP, CYCLES, ROUNDS = 150, 200, 4
 
 MAX_OBJECTS = 5
 """Of one class, after all cycles: were one left by only one of the ways to part, there would be 22."""
@@ -189,7 +189,7 @@ from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, run_until_told
 limits = Limits(request_cache_size=0)
 settings = MediaServerSettings(port=0, media_host="127.0.0.1", exit_with_parent=True, limits=limits)
-trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True))
+trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True), lambda: None)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", program],
