@@ -58,9 +58,9 @@ class AcceptedTransport:
 
     media: tuple[AcceptedMedia, ...]
     fingerprints: tuple[tuple[str, bytes], ...]
-    """Of the other side, any of which its certificate may have."""
+    """The fingerprints of the other side; its certificate must have one of them."""
     candidates: tuple[str, ...]
-    """Of the other side."""
+    """The candidates of the other side."""
     dtls_client: bool
     """Whether we begin the DTLS handshake."""
 

@@ -200,7 +200,7 @@ class SendingStats:
     ssrc: int
     packets: int
     bytes: int
-    """Of payloads, retransmissions included."""
+    """The bytes of payloads, retransmissions included."""
     retransmitted: int
     nacks: int
     """Packets that the browser asked for again."""

@@ -24,7 +24,7 @@ _ICE_ORDER = (
     IceState.CONNECTED,
     IceState.READY,
 )
-"""Of several transports the first counts."""
+"""A peer with several transports has the state that comes first here."""
 
 
 class Carrier(Protocol):

@@ -74,7 +74,7 @@ class Peer:
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._gate = PictureGate(context.settings)
         self._transports: list[MediaTransport] = []
-        """Of what was agreed on: one, or one for each m-line where they are not bundled."""
+        """The transports that were agreed on: one, or one for each m-line where they are not bundled."""
         self._carriers: dict[MediaKind, MediaTransport] = {}
         """The transport of each kind."""
         self._ice_state = IceState.DISCONNECTED
@@ -83,7 +83,7 @@ class Peer:
         """mid and index of each m-line that was accepted, or that we offered."""
         self._offered: Offer | None = None
         self._offered_credentials: list[Credentials] = []
-        """Of each m-line of our offer."""
+        """The credentials of each m-line of our offer."""
         self._connected = False
         self._last_command: int | None = None
         """Of the browser's newest FIR."""
