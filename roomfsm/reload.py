@@ -30,7 +30,7 @@ class Server(Protocol):
     def apply(self, settings: Settings) -> None:
         """From now on go by these settings, of which some are others than before."""
 
-    def renew_certificate(self, settings: Settings) -> str | None:
+    async def renew_certificate(self, settings: Settings) -> str | None:
         """From now on show the certificate as it stands in its file; or say why that cannot be."""
 
 
@@ -38,7 +38,7 @@ async def reload(now: Settings, read: Read, server: Server) -> Settings:
     """Read the settings again and let the server go by them. Returns those that are in force then."""
     new = await _read(read) or now
     settings, changed, waiting = merge(now, new)
-    fault = server.renew_certificate(settings)
+    fault = await server.renew_certificate(settings)
     if fault is not None:
         _log.error("certificate not read, the one before stays in force", error=fault)
         before = dataclasses.replace(settings.server, certfile=now.server.certfile, keyfile=now.server.keyfile)

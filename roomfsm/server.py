@@ -28,6 +28,7 @@ from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_medi
 from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
@@ -44,6 +45,15 @@ _ANSWER_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Certificate:
+    """A TLS certificate as it was read from its files."""
+
+    tls: ssl.SSLContext
+    names: tuple[str, ...]
+    """The DNS names in it (RFC 5280 section 4.2.1.6): by no other name does a browser trust us."""
+
+
+@dataclass(slots=True)
 class Running:
     """A server that accepts connections."""
 
@@ -52,6 +62,7 @@ class Running:
     registry: Registry
     door: FrontDoor
     access: Access
+    _certificate: _Certificate | None
 
     @property
     def inspect_token(self) -> str:
@@ -60,19 +71,21 @@ class Running:
 
     def apply(self, settings: Settings) -> None:
         """Go by these settings from now on, as far as they can change at run time (`roomfsm.reload`)."""
-        self.door.apply(_door_settings(settings))
+        self.door.apply(_door_settings(settings, self._certificate))
         self.registry.settings = settings.signaling
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
 
-    def renew_certificate(self, settings: Settings) -> str | None:
+    async def renew_certificate(self, settings: Settings) -> str | None:
         """Show the certificate as it stands in its file from now on; or say why that cannot be."""
         if (self.door.tls is None) != (settings.server.certfile is None):
             return "HTTPS is turned on and off at the next start only"
         try:
-            self.door.tls = _tls_context(settings.server)
+            certificate = await _read_certificate(settings.server)
         except StartError as error:
             return str(error)
+        if certificate is not None:
+            self._certificate, self.door.tls = certificate, certificate.tls
         return None
 
 
@@ -97,27 +110,59 @@ class StartError(Exception):
 async def serve_until_signal(settings: Settings, announce: Callable[[Running], None], read: Read) -> None:
     """Run the server until SIGTERM or Ctrl-C, then end it gracefully; at SIGHUP `read` the settings again.
 
-    Raises `StartError`, `ChildStartError` or `JournalFileError`, in a group.
+    A start that is still under way is broken off. Raises `StartError`, `ChildStartError` or `JournalFileError`, in
+    a group.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            async with open_server(settings) as running:
+    signals = _Signals()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(signals.listen)
+        with signals.starting:
+            async with open_server(settings) as running, trio.open_nursery() as reloading:
+                signals.started = True
                 # What was imported lives as long as the program. A full collection that passes it by stops an
                 # idle server for 0.2 ms instead of 20, and one with a thousand people for 85 instead of 115.
                 gc.collect()
                 gc.freeze()
                 announce(running)
-                while (number := await anext(signals)) == signal.SIGHUP:
-                    settings = await reload(settings, read, running)
-                structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
-                nursery.start_soon(_ignore, signals)
-            nursery.cancel_scope.cancel()
+                reloading.start_soon(_reload_when_told, signals, settings, read, running)
+                await signals.end.wait()
+                reloading.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
 
 
-async def _ignore(signals: AsyncIterator[int]) -> None:
-    """The end is under way and bounded: a second Ctrl-C (`uv run` passes one on, too) must not break it off."""
-    async for _ in signals:
-        pass
+class _Signals:
+    """What the system's signals ask for."""
+
+    def __init__(self) -> None:
+        self.end = trio.Event()
+        self.read_again = trio.Event()
+        self.starting = trio.CancelScope()
+        """Cancelled by an order to end, unless the server has `started`."""
+        self.started = False
+
+    async def listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take signals until cancelled.
+
+        The end is under way and bounded when a second Ctrl-C comes (`uv run` passes one on, too): it must not
+        break that off.
+        """
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self.read_again.set()
+                elif not self.end.is_set():
+                    structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
+                    self.end.set()
+                    if not self.started:
+                        self.starting.cancel()
+
+
+async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, running: Running) -> None:
+    while True:
+        await signals.read_again.wait()
+        signals.read_again = trio.Event()
+        settings = await reload(settings, read, running)
 
 
 @asynccontextmanager
@@ -128,12 +173,13 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     """
     mend_websockets()
     # First what a wrong setting can make fail, before anything is started.
-    tls = _tls_context(settings.server)
+    certificate = await _read_certificate(settings.server)
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     async with (
         _open_listeners(settings.server) as listeners,
+        open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
-        open_directory(media.pool, settings.rooms) as directory,
+        open_directory(media.pool, settings.rooms, write_journal) as directory,
         open_registry(
             directory,
             settings.signaling,
@@ -144,11 +190,11 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         ) as serve_http,
     ):
         door = FrontDoor(
-            _door_settings(settings),
+            _door_settings(settings, certificate),
             registry.serve,
             serve_http,
             lambda: registry.full,
-            tls,
+            None if certificate is None else certificate.tls,
         )
         port = _port(listeners)
         async with trio.open_nursery() as connections:
@@ -156,7 +202,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 async with trio.open_nursery() as acceptor:
                     acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
-                    yield Running(port, directory, registry, door, access)
+                    yield Running(port, directory, registry, door, access, certificate)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
@@ -164,33 +210,20 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 connections.cancel_scope.cancel()
 
 
-def _door_settings(settings: Settings) -> DoorSettings:
+def _door_settings(settings: Settings, certificate: _Certificate | None) -> DoorSettings:
     """Those of the front door, with what follows from others and from the system."""
     return dataclasses.replace(
-        settings.door, max_connections=_connections(settings), host_name=_host_names(settings)
+        settings.door,
+        max_connections=_connections(settings),
+        host_name=_host_names(settings, certificate),
     )
 
 
-def _host_names(settings: Settings) -> tuple[str, ...]:
+def _host_names(settings: Settings, certificate: _Certificate | None) -> tuple[str, ...]:
     """The names that we answer to: those we were told, those that we listen on, and the certificate's."""
     listening = [name for name in map(host_setting, settings.server.host) if name is not None]
-    return tuple(dict.fromkeys((*settings.door.host_name, *listening, *_names_of(settings.server.certfile))))
-
-
-_NO_NAMES = x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
-"""What is raised for the names of a certificate that has none, or odd ones."""
-
-
-def _names_of(certfile: str | None) -> list[str]:
-    """The DNS names of a certificate (RFC 5280 section 4.2.1.6): by no other name does a browser trust us."""
-    if certfile is None:
-        return []
-    try:
-        certificate = x509.load_pem_x509_certificates(Path(certfile).read_bytes())[0]
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, *_NO_NAMES):
-        return []
-    return [name for name in map(host_setting, names.get_values_for_type(x509.DNSName)) if name not in (None, ANY)]
+    names = () if certificate is None else certificate.names
+    return tuple(dict.fromkeys((*settings.door.host_name, *listening, *names)))
 
 
 def _connections(settings: Settings) -> int:
@@ -251,15 +284,42 @@ def _port(listeners: Sequence[trio.SocketListener]) -> int:
     return port
 
 
-def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.certfile is None:
+_READ_WITHIN = 5.0
+"""Seconds for reading the certificate: its file may be on a disk that is gone."""
+
+
+async def _read_certificate(settings: ServerSettings) -> _Certificate | None:
+    """The certificate of the settings, None without one; no disk holds up the server. Raises `StartError`."""
+    if settings.certfile is None or settings.keyfile is None:
         return None
+    with trio.move_on_after(_READ_WITHIN):
+        return await trio.to_thread.run_sync(
+            _certificate, settings.certfile, settings.keyfile, abandon_on_cancel=True
+        )
+    raise StartError(f"{settings.certfile} and {settings.keyfile} cannot be read: no answer in {_READ_WITHIN:g} s")
+
+
+def _certificate(certfile: str, keyfile: str) -> _Certificate:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # A key that needs a password is refused: nobody is there to be asked.
-        context.load_cert_chain(settings.certfile, settings.keyfile, password=lambda: "")
+        context.load_cert_chain(certfile, keyfile, password=lambda: "")
+        pem = Path(certfile).read_bytes()
     except (OSError, ssl.SSLError) as error:
-        why = f"{settings.certfile} and {settings.keyfile} are not a certificate and its key (PEM): {error}"
-        raise StartError(why) from error
+        raise StartError(f"{certfile} and {keyfile} are not a certificate and its key (PEM): {error}") from error
     context.set_alpn_protocols(["http/1.1"])
-    return context
+    return _Certificate(context, tuple(_names_of(pem)))
+
+
+_NO_NAMES = x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
+"""What is raised for the names of a certificate that has none, or odd ones."""
+
+
+def _names_of(pem: bytes) -> list[str]:
+    """The DNS names of a certificate, as names of a host."""
+    try:
+        certificate = x509.load_pem_x509_certificates(pem)[0]
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, *_NO_NAMES):
+        return []
+    return [name for name in map(host_setting, names.get_values_for_type(x509.DNSName)) if name not in (None, ANY)]

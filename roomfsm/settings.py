@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -196,11 +197,15 @@ def _check(settings: Settings) -> None:
     for pem in (server.certfile, server.keyfile):
         if pem is not None and not Path(pem).is_file():
             raise SettingsError(f"there is no file {pem}")
-    if max(server.port, server.media_port) > _MAX_PORT:
-        raise SettingsError(f"--port and --media-port are at most {_MAX_PORT}")
-    if server.media_workers > MAX_WORKERS or server.media_port + server.media_workers > _MAX_PORT + 1:
+    for flag, number in (("--port", server.port), ("--media-port", server.media_port)):
+        if number > _MAX_PORT:
+            raise SettingsError(f"{flag} is at most {_MAX_PORT}, not {number}")
+    if server.media_workers > MAX_WORKERS:
+        raise SettingsError(f"--media-workers is at most {MAX_WORKERS}, not {server.media_workers}")
+    if server.media_port + server.media_workers > _MAX_PORT + 1:
         raise SettingsError(
-            f"--media-workers is at most {MAX_WORKERS}, and needs as many ports from --media-port on"
+            f"--media-port: each of the {server.media_workers} --media-workers needs a port,"
+            f" and from {server.media_port} on there are {_MAX_PORT + 1 - server.media_port}"
         )
     if not is_address(server.media_host):
         raise SettingsError(f"--media-host takes an IP address, not {server.media_host!r}")
@@ -211,11 +216,7 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"--announced-address: {error}") from None
         if port is not None and port + server.media_workers > _MAX_PORT + 1:
             raise SettingsError(f"--announced-address: each of the --media-workers needs a port: {address}")
-    for url in server.kurento:
-        if not re.match(r"wss?://[^/]", url):
-            raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
-        if "@" in url.split("/")[2]:
-            raise SettingsError("--kurento: no name or password in the address: --kurento-secret takes the secret")
+    _check_kurento(server.kurento)
     for flag, secret in (
         ("--kurento-secret", server.kurento_secret),
         ("--inspect-token", settings.web.inspect_token),
@@ -227,6 +228,24 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
     _check_door(settings.door)
     _check_ice_servers(signaling)
+
+
+def _check_kurento(urls: tuple[str, ...]) -> None:
+    """Raises `SettingsError`."""
+    for url in urls:
+        if not re.fullmatch(r"wss?://[^/?#\s][^#\s]*", url):
+            raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise SettingsError(f"--kurento: {url}: {error}") from None
+        if not host or port == 0:
+            raise SettingsError(f"--kurento: no {'port' if host else 'host'} in the address: {url}")
+        if "@" in parts.netloc:
+            raise SettingsError("--kurento: no name or password in the address: --kurento-secret takes the secret")
+        if urls.count(url) > 1:
+            raise SettingsError(f"--kurento: the same media server twice: {url}")
 
 
 def _check_door(door: DoorSettings) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -174,9 +174,10 @@ class Supervised(ABC):
                 await self._attend(process)
             finally:
                 self._process = None
+                # At first for as long as ending it may take, whatever goes wrong meanwhile.
+                log_scope.deadline = trio.current_time() + self._patience.stop_timeout + _KILL_TIMEOUT
                 self._tell_gone()
-                with trio.CancelScope(shield=True):  # `_end` has deadlines.
-                    await self._end(process)
+                await self._end(process)
                 log_scope.deadline = trio.current_time() + _LOG_TIMEOUT
         if not self._is_ready.is_set():
             return self.start_failure(process, self._why)
@@ -243,15 +244,23 @@ class Supervised(ABC):
     async def _end(self, process: trio.Process) -> None:
         """End the process: politely, unless it hangs, then not."""
         if not self._hangs:
-            with suppress(OSError):
-                self.ask_to_end(process)
-            with trio.move_on_after(self._patience.stop_timeout):
+            self._try("asked to end", self.ask_to_end, process)
+            with trio.move_on_after(self._patience.stop_timeout, shield=True):
                 await _death(process)
-        self.kill(process)
-        with trio.move_on_after(_KILL_TIMEOUT) as deadline:
+        self._try("killed", self.kill, process)
+        with trio.move_on_after(_KILL_TIMEOUT, shield=True) as deadline:
             await _death(process)
         if deadline.cancelled_caught:
             self._log.error(f"{self._name} cannot be ended", pid=process.pid)
+
+    def _try(self, what: str, how: Callable[[trio.Process], None], process: trio.Process) -> None:
+        """What cannot be done to this process must not keep us from all that follows."""
+        try:
+            how(process)
+        except ProcessLookupError:
+            pass
+        except Exception:  # noqa: BLE001 (as above)
+            self._log.exception(f"{self._name} cannot be {what}", pid=process.pid)
 
 
 def kill_group(process: trio.Process) -> None:

@@ -107,6 +107,8 @@ class Link:
 
     def gone(self, why: str) -> None:
         """The media server's process has ended, as who started it knows: its session cannot come back."""
+        if self._closing:
+            return  # An ordinary end: it is ended after us, and nobody waits for its session.
         self._cut(why)
         self._cut_off = "ended: it is started again"
         self._give_up(why)

@@ -15,7 +15,6 @@ from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
-from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.rooms.participant import Link
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
@@ -165,9 +164,11 @@ class Directory:
 
 
 @asynccontextmanager
-async def open_directory(pool: MediaPool, settings: RoomSettings) -> AsyncIterator[Directory]:
-    """The nursery in which the rooms live; leaving it ends them. Raises `JournalFileError`."""
-    async with open_journal_file(settings) as write_journal, trio.open_nursery() as nursery:
+async def open_directory(
+    pool: MediaPool, settings: RoomSettings, write_journal: Sink | None = None
+) -> AsyncIterator[Directory]:
+    """The nursery in which the rooms live; leaving it ends them. `write_journal` gets every journal's lines."""
+    async with trio.open_nursery() as nursery:
         directory = Directory(nursery, pool, settings, write_journal)
         yield directory
         nursery.cancel_scope.cancel()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from roomfsm.protocol.client import Candidate, Chat, Publish, Unpublish, View
 from roomfsm.protocol.fields import Source
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal import Ended, Entry, Opened, decode_line
-from roomfsm.rooms.journal_file import JournalFileError
+from roomfsm.rooms.journal_file import JournalFileError, open_journal_file
 from roomfsm.rooms.settings import RoomSettings
 from tests.rooms.house import OFFER, settle
 from tests.rooms.media import Media
@@ -162,11 +164,21 @@ def read(path: Path) -> list[Any]:
     return [decode_line(line) for line in path.read_bytes().splitlines()]
 
 
+@asynccontextmanager
+async def open_recorded(settings: RoomSettings) -> AsyncIterator[Directory]:
+    """Rooms whose journals are written to the settings' file."""
+    async with (
+        open_journal_file(settings) as write_journal,
+        open_directory(Media().pool, settings, write_journal) as directory,
+    ):
+        yield directory
+
+
 async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     settings = RoomSettings(journal_file=str(path), journal_entries=1, linger=0.0)
     for _ in range(2):
-        async with open_directory(Media().pool, settings) as directory:
+        async with open_recorded(settings) as directory:
             (ada,) = await people(directory, "Ada")
             await ada.say(Chat(text="hello"))
             await settle()
@@ -182,9 +194,7 @@ async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
 async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"x" * 1999 + b"\n")
-    async with open_directory(
-        Media().pool, RoomSettings(journal_file=str(path), journal_file_bytes=2000)
-    ) as house:
+    async with open_recorded(RoomSettings(journal_file=str(path), journal_file_bytes=2000)) as house:
         await people(house, "Ada")
     assert (tmp_path / "journal.jsonl.1").read_bytes() == b"x" * 1999 + b"\n"
     assert isinstance(read(path)[0], Opened)
@@ -193,14 +203,14 @@ async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:
 async def test_half_a_line_of_a_server_that_died_stays_a_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"kind":"step","ru')
-    async with open_directory(Media().pool, RoomSettings(journal_file=str(path))) as house:
+    async with open_recorded(RoomSettings(journal_file=str(path))) as house:
         await people(house, "Ada")
     first, *rest = path.read_bytes().splitlines()
     assert first == b'{"kind":"step","ru'
     assert isinstance(decode_line(rest[0]), Opened)
     assert path.stat().st_mode & 0o077 == 0o044  # as it was: only a new file is made for its owner alone
     new = tmp_path / "new.jsonl"
-    async with open_directory(Media().pool, RoomSettings(journal_file=str(new))) as house:
+    async with open_recorded(RoomSettings(journal_file=str(new))) as house:
         await people(house, "Ada")
     assert new.stat().st_mode & 0o777 == 0o600
 
@@ -209,7 +219,7 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkey
     hangs = threading.Event()
     monkeypatch.setattr("roomfsm.rooms.journal_file._append", lambda *_arguments: hangs.wait(20))
     began = trio.current_time()
-    async with open_directory(Media().pool, RoomSettings(journal_file=str(tmp_path / "j"))) as house:
+    async with open_recorded(RoomSettings(journal_file=str(tmp_path / "j"))) as house:
         await people(house, "Ada")
     assert trio.current_time() - began < 5
     hangs.set()
@@ -217,14 +227,14 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkey
 
 async def test_a_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(JournalFileError, match="not a regular file"):
-        async with open_directory(Media().pool, RoomSettings(journal_file=str(tmp_path))):
+        async with open_recorded(RoomSettings(journal_file=str(tmp_path))):
             pass
 
 
 async def test_a_disk_that_fails_later_harms_no_room(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    async with open_directory(Media().pool, RoomSettings(journal_file=str(folder / "j"))) as directory:
+    async with open_recorded(RoomSettings(journal_file=str(folder / "j"))) as directory:
         (folder / "j").unlink()
         folder.rmdir()
         (ada,) = await people(directory, "Ada")

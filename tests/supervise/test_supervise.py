@@ -244,3 +244,23 @@ async def test_what_is_raised_while_others_are_told_ends_nothing() -> None:
         await child.until(2)
     assert "not all were told that the child is gone" in [entry["event"] for entry in child.entries]
     assert not [pid for pid in child.pids if psutil.pid_exists(pid)]
+
+
+@pytest.mark.parametrize("what", ["ask_to_end", "kill"])
+async def test_what_is_raised_while_it_is_ended_ends_nothing(what: str) -> None:
+    child = Child(f"echo ready; {TALKS}")
+    usual = getattr(child, what)
+
+    def fail(process: trio.Process) -> None:
+        setattr(child, what, usual)
+        if what == "kill":
+            process.kill()
+        raise PermissionError(process.pid)
+
+    setattr(child, what, fail)
+    async with running(child):
+        child._give_up("is of no more use")
+        child._hangs = what == "kill"
+        await child.until(2)
+    asked = "asked to end" if what == "ask_to_end" else "killed"
+    assert f"child cannot be {asked}" in [entry["event"] for entry in child.entries]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +21,9 @@ from roomfsm.protocol.errors import CloseCode
 from tests.mediaserver.peer import open_test_peer
 from tests.protocol_client import open_client
 from tests.system.program import Program, running
+
+LOADED = 30.0
+"""Seconds for what takes an instant on an idle machine."""
 
 
 def roomfsm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -148,6 +154,72 @@ def test_a_journal_file_that_cannot_be_written_is_said_in_a_line(media_server: s
     assert done.returncode == 2
     assert "cannot write the journal file /nowhere/rooms.jsonl: No such file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_media_server_is_started_where_the_journal_file_is_wrong(tmp_path: Path) -> None:
+    done = roomfsm("serve", "--port=0", f"--journal-file={tmp_path}")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"roomfsm: cannot write the journal file {tmp_path}: not a regular file")
+
+
+def test_an_ordinary_end_warns_of_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, "--log-format=json") as program:
+        assert program.end() == 0
+    entries = [json.loads(line) for line in program.log.read_text().splitlines()]
+    assert [entry["event"] for entry in entries if entry["level"] in ("warning", "error")] == []
+    assert "server ends" in [entry["event"] for entry in entries]
+
+
+@contextmanager
+def starting(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """A server whose media server hangs while it starts, and that media server."""
+    command = [sys.executable, "-m", "roomfsm", "serve", "--port=0", "--media-host=127.0.0.1"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
+    with process:
+        try:
+            deadline = time.monotonic() + LOADED
+            # Once it is that program: stopped between fork and exec it would stop its parent's thread, too.
+            while not (
+                children := [
+                    child
+                    for child in psutil.Process(process.pid).children()
+                    if "roomfsm.mediaserver" in child.cmdline()
+                ]
+            ):
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.001)
+            children[0].suspend()
+            yield process, children[0]
+        finally:
+            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                children[0].kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_under_way_ends_with_0_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Even if the media server hangs in it: its 30 s to become ready are not waited for."""
+    with starting(tmp_path, tmp_path / "log") as (process, child):
+        process.send_signal(number)
+        began = time.monotonic()
+        assert process.wait(LOADED) == 0
+        assert time.monotonic() - began < 12
+        psutil.wait_procs([child], 5)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_hangup_in_the_start_breaks_nothing_off(tmp_path: Path) -> None:
+    with starting(tmp_path, tmp_path / "log") as (process, child):
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+        child.resume()
+        assert process.stdout is not None
+        assert "roomfsm is at http" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(LOADED) == 0
 
 
 @pytest.mark.parametrize(

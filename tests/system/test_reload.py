@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 import trio
+from trio.testing import MockClock
 
+from roomfsm import server
 from roomfsm.reload import merge, reload
-from roomfsm.settings import Settings, all_settings, load
+from roomfsm.settings import ServerSettings, Settings, all_settings, load
 from tests.conftest import make_certificate
 from tests.protocol_client import open_client
 from tests.system.program import Program, running
@@ -105,14 +108,27 @@ async def test_a_fault_of_ours_in_reading_leaves_what_was() -> None:
         def apply(self, settings: Settings) -> None:
             self.settings = settings
 
-        def renew_certificate(self, settings: Settings) -> str | None:
+        async def renew_certificate(self, settings: Settings) -> str | None:
             return None
 
     def read() -> Settings:
         raise RuntimeError("a fault of ours")
 
-    before, server = Settings(), Unchanged()
-    assert await reload(before, read, server) == before == server.settings
+    before, unchanged = Settings(), Unchanged()
+    assert await reload(before, read, unchanged) == before == unchanged.settings
+
+
+async def test_a_disk_that_is_gone_does_not_hold_up_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    pem, key = make_certificate(tmp_path / "made")
+    settings = ServerSettings(certfile=str(pem), keyfile=str(key))
+    comes_back = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda _: comes_back.wait(PATIENCE) and b"")
+        with pytest.raises(server.StartError, match="no answer in 5 s"):
+            await server._read_certificate(settings)
+    comes_back.set()
 
 
 def test_settings_that_can_change_do_and_the_others_are_named(tmp_path: Path, media_server: str) -> None:

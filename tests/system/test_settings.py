@@ -73,3 +73,35 @@ def test_every_setting_has_a_name_of_its_own_and_a_word_of_help() -> None:
 def test_the_documentation_shows_the_settings_as_they_are() -> None:
     """If this fails: `uv run roomfsm settings`, and put its table into docs/settings.md."""
     assert markdown_table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"port": "70000"}, "--port is at most 65535, not 70000"),
+        ({"media_port": "70000"}, "--media-port is at most 65535, not 70000"),
+        ({"media_workers": "400"}, "--media-workers is at most 64, not 400"),
+        (
+            {"media_port": "65534", "media_workers": "3"},
+            "--media-port: each of the 3 --media-workers needs a port, and from 65534 on there are 2",
+        ),
+        (
+            {"kurento": ("ws://host:99999/kurento",)},
+            "--kurento: ws://host:99999/kurento: Port out of range",
+        ),
+        ({"kurento": ("ws://[::1/kurento",)}, "--kurento: ws://[::1/kurento: Invalid IPv6 URL"),
+        ({"kurento": ("ws://host:none/kurento",)}, "--kurento: ws://host:none/kurento: Port could not be cast"),
+        ({"kurento": ("ws://:8888/kurento",)}, "--kurento: no host in the address: ws://:8888/kurento"),
+        ({"kurento": ("ws://host:0/kurento",)}, "--kurento: no port in the address: ws://host:0/kurento"),
+        ({"kurento": ("ws://a b/kurento",)}, "--kurento: not a ws:// or wss:// address: ws://a b/kurento"),
+        ({"kurento": ("ws://h/kurento\n",)}, "--kurento: not a ws:// or wss:// address"),
+        ({"kurento": ("ws://h/kurento#1",)}, "--kurento: not a ws:// or wss:// address"),
+        ({"kurento": ("ws://h/k", "ws://h/k")}, "--kurento: the same media server twice: ws://h/k"),
+    ],
+)
+def test_the_setting_that_is_wrong_is_named_alone_before_anything_is_started(
+    flags: dict[str, object], said: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(flags, {})
+    assert str(refused.value).startswith(said)
