@@ -26,6 +26,11 @@ class Replay(NamedTuple):
     packets: list[KeptPacket]
     time: float
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The extended numbers of the first packet and the last."""
+        return self.packets[0].extended, self.packets[-1].extended
+
     def as_sent(self, kept: KeptPacket) -> KeptPacket:
         """A packet of the ring as it was replayed, if it was."""
         index = kept.extended - self.packets[0].extended

@@ -28,6 +28,10 @@ class KeyframeRequests:
         """Whether to send a request now, if the last was `interval` seconds ago; it is counted as sent."""
         if not self.wanted or now - self._last < max(interval, self._interval):
             return False
+        self.sent(now)
+        return True
+
+    def sent(self, now: float) -> None:
+        """A request goes out, whether or not it was wished for."""
         self._last = now
         self.count += 1
-        return True

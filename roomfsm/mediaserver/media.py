@@ -74,8 +74,8 @@ class EngineSettings:
     """Remote candidates remembered for one peer; more are ignored."""
     max_addresses: int = 16
     """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
-    nack_ring: int = 1024
-    """Video packets of a source kept for retransmission; a power of two."""
+    nack_ring: int = 2048
+    """Video packets of a source kept for retransmission and for viewers that come late; a power of two."""
     audio_ring: int = 128
     """The same of audio: over two seconds."""
     max_retransmissions: int = 1000
@@ -110,6 +110,11 @@ class EngineSettings:
     small_replay: int = 64
     """Up to so many packets, from a keyframe to the newest, are given to a viewer that starts, however old they
     are: a new keyframe would go to all viewers."""
+    renewal_share: float = 0.4
+    """Once what followed a keyframe fills so much of the ring, the publisher is asked for another, so that the
+    ring holds all that a late viewer needs should the source fall silent."""
+    renewal_interval: float = 6.0
+    """Between two keyframes that are asked for that reason."""
     report_interval: float = 0.5
     """Between two receiver reports (with REMB) to a publisher."""
     max_receive_bitrate: int = 10_000_000

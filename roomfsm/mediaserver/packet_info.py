@@ -6,9 +6,11 @@ another uplink), browsers drop the answer: for ICE it comes from somebody else (
 address that a check was sent to is read with it, and what goes back to its sender is told to leave from there.
 
 Both cost something, so neither is done where it makes no difference: the address is read only if the machine has
-several, and told only if the route would choose another.
+several, and told only if the route would choose another. To ask the system for its route takes a socket, and
+browsers send a check every second or so: what it said is remembered for some seconds.
 """
 
+import functools
 import ipaddress
 import socket
 import struct
@@ -21,6 +23,12 @@ from roomfsm.mediaserver.ice import Address, Control
 
 ANCILLARY = 64
 """Bytes of room for the control message of one datagram."""
+_ROUTE_LIFE = 5.0
+"""Seconds after which the system is asked anew: routes and addresses change."""
+_MAX_ROUTES = 4096
+"""Routes remembered."""
+_PROBE_PORT = 9
+"""Routes do not depend on the port."""
 _IN_PKTINFO = struct.Struct("=i4s4s")
 """Interface, local address, address in the header (ip(7))."""
 _IN6_PKTINFO = struct.Struct("=16sI")
@@ -76,19 +84,27 @@ def plain(asked: bytes) -> str:
     return str(mapped or address)
 
 
-def control(asked: bytes, remote: Address) -> Control:
+def control(asked: bytes, remote: Address, now: float) -> Control:
     """What makes datagrams to `remote` leave from the address that it asked; empty where they do anyway."""
-    if not asked or _route_source(remote, len(asked)) == asked:
+    if not asked:
+        return ()
+    host, scope = remote[0], remote[3] if len(remote) == 4 else 0
+    if _route_source(host, scope, len(asked), int(now // _ROUTE_LIFE)) == asked:
         return ()
     if len(asked) == 4:
         return ((socket.IPPROTO_IP, socket.IP_PKTINFO, _IN_PKTINFO.pack(0, asked, bytes(4))),)
-    interface = remote[3] if len(remote) == 4 else 0
-    return ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IN6_PKTINFO.pack(asked, interface)),)
+    return ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IN6_PKTINFO.pack(asked, scope)),)
 
 
-def _route_source(remote: Address, size: int) -> bytes:
-    """The address, of so many bytes, from which the system would send; empty without a route. Sends nothing."""
+@functools.lru_cache(_MAX_ROUTES)
+def _route_source(host: str, scope: int, size: int, period: int) -> bytes:
+    """The address, of so many bytes, from which the system would send; empty without a route. Sends nothing.
+
+    `period`: a number that changes when what is remembered is out of date.
+    """
+    del period
     family = socket.AF_INET if size == 4 else socket.AF_INET6
+    remote: Address = (host, _PROBE_PORT) if family == socket.AF_INET else (host, _PROBE_PORT, 0, scope)
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             if family == socket.AF_INET6:

@@ -357,7 +357,7 @@ class Peer:
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
-            packets = rtcp.parse(compound)
+            packets = rtcp.parse(compound, int(self._retransmissions.left(now)))
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
@@ -476,6 +476,7 @@ class Peer:
         reports = []
         for track in dict.fromkeys(carried.by_payload_type.values()):  # Of several payload types once.
             track.check_flow(now)
+            track.renew(now)
             report = track.report(now)
             if report is not None:
                 reports.append(report)

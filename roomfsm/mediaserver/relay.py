@@ -71,6 +71,8 @@ class Links:
         self._sizes: dict[int, int] = {}
         self._waiting: dict[int, deque[bytes]] = {}
         """Datagrams that a target has no room for."""
+        self._waiting_sizes: dict[int, int] = {}
+        """Bytes of those."""
         self.relays: dict[tuple[int, MediaKind, int], Relay] = {}
         """By source, kind and target."""
         self.mirrors: dict[tuple[int, MediaKind], Mirror] = {}
@@ -100,20 +102,22 @@ class Links:
             if self._taken(target, datagram):
                 return
             waiting = self._waiting[target] = deque()
+            self._waiting_sizes[target] = 0
             self._attention.add(self)
-        if sum(map(len, waiting)) + len(datagram) > _BUFFER:
+        if self._waiting_sizes[target] + len(datagram) > _BUFFER:
             self.dropped += 1
         else:
             waiting.append(datagram)
+            self._waiting_sizes[target] += len(datagram)
 
     def attend(self, now: float) -> bool:
         """Try what waits once more; whether some of it still has to."""
         del now
         for target, waiting in list(self._waiting.items()):
             while waiting and self._taken(target, waiting[0]):
-                waiting.popleft()
+                self._waiting_sizes[target] -= len(waiting.popleft())
             if not waiting:
-                del self._waiting[target]
+                del self._waiting[target], self._waiting_sizes[target]
         return bool(self._waiting)
 
     def _taken(self, target: int, datagram: bytes) -> bool:

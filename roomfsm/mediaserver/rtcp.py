@@ -1,5 +1,6 @@
 """RTCP packets (RFC 3550 section 6, RFC 4585, RFC 5104, REMB): reading compounds, writing what we send."""
 
+import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,9 @@ SR, RR, SDES, BYE = 200, 201, 202, 203
 RTPFB, PSFB = 205, 206
 _NACK = 1
 _PLI, _FIR, _AFB = 1, 4, 15
+
+MAX_NACKED = 1024
+"""Sequence numbers of one compound's NACKs; browsers ask for no more than 1000 at once."""
 
 _HEADER = struct.Struct("!BBH")
 _SENDER = struct.Struct("!IQIII")
@@ -76,8 +80,12 @@ class ReceiverReport:
 type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb
 
 
-def parse(compound: bytes) -> list[RtcpPacket]:
-    """The packets of a compound that the engine acts on; the others are passed over. Raises :class:`RtcpError`."""
+def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
+    """The packets of a compound that the engine acts on; the others are passed over. Raises :class:`RtcpError`.
+
+    `max_nacked`: sequence numbers that are read from all its NACKs. A datagram holds 8500, which would take longer
+    to deal with than a sender may cost.
+    """
     packets: list[RtcpPacket] = []
     offset, size = 0, len(compound)
     while offset < size:
@@ -99,7 +107,10 @@ def parse(compound: bytes) -> list[RtcpPacket]:
             if count:
                 packets.append(ReceiverReport(tuple(_parse_blocks(compound, begin, count))))
         elif kind in (RTPFB, PSFB):
-            packets.extend(_parse_feedback(kind, first & 0x1F, compound[offset:end]))
+            for packet in _parse_feedback(kind, first & 0x1F, compound[offset:end], max_nacked):
+                if isinstance(packet, Nack):
+                    max_nacked -= len(packet.sequence_numbers)
+                packets.append(packet)
         offset = end
     return packets
 
@@ -111,12 +122,14 @@ def _parse_blocks(compound: bytes, begin: int, count: int) -> Iterator[ReportBlo
         yield ReportBlock(ssrc, fraction, lost - (lost >> 23 << 24), *rest)
 
 
-def _parse_feedback(kind: int, fmt: int, packet: bytes) -> Iterator[RtcpPacket]:
+def _parse_feedback(kind: int, fmt: int, packet: bytes, max_nacked: int) -> Iterator[RtcpPacket]:
     if len(packet) < 12:
         raise RtcpError("short feedback")
     (media_ssrc,) = struct.unpack_from("!I", packet, 8)
     if kind == RTPFB and fmt == _NACK:
-        yield Nack(media_ssrc, tuple(_nacked(packet[12:])))
+        if len(packet) % 4:
+            raise RtcpError("torn NACK")
+        yield Nack(media_ssrc, tuple(itertools.islice(_nacked(packet[12:]), max_nacked)))
     elif kind == PSFB and fmt == _PLI:
         yield KeyframeRequest(media_ssrc)
     elif kind == PSFB and fmt == _FIR:
@@ -131,8 +144,6 @@ def _parse_feedback(kind: int, fmt: int, packet: bytes) -> Iterator[RtcpPacket]:
 
 
 def _nacked(items: bytes) -> Iterator[int]:
-    if len(items) % 4:
-        raise RtcpError("torn NACK")
     for first, mask in _NACK_ITEM.iter_unpack(items):
         yield first
         for bit in range(16):

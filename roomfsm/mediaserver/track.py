@@ -38,6 +38,8 @@ from roomfsm.mediaserver.start import REPEAT, Start
 _NUMBERS = struct.Struct("!HII")
 _FIRST_CYCLE = 0x10000
 """Extended numbers begin here, so that late packets before the first are not negative."""
+_KEYFRAME_FEEDBACK = frozenset(("nack pli", "ccm fir"))
+"""Either is an agreement to be asked for keyframes."""
 _MANY_STARTS = ("H264",)
 """Codecs of which several packets of one keyframe look like its first."""
 _HANDOVER_SILENCE = 0.3
@@ -54,6 +56,8 @@ _SILENCE = 0.5
 """Seconds without a packet after which nobody waits for a keyframe: the source may send nothing at all."""
 _SILENT_KEYFRAME_INTERVAL = 2.0
 """Seconds between two keyframe requests to a publisher that sends no video."""
+_SHARED_REPLAY = 0.5
+"""Seconds for which a replay is given to others, too: so many joins at once share its packets."""
 _REPLAY_INTERVAL = 1.0
 """Seconds between two replays to one viewer of a silent source."""
 _MAX_EARLY_REPORTS = 4
@@ -143,8 +147,10 @@ class Track:
         "_publisher",
         "_red",
         "_remb_target",
+        "_renewals",
         "_replays",
         "_ring",
+        "_shared_replay",
         "_starting",
         "_timestamp_shift",
         "audio_level",
@@ -176,6 +182,8 @@ class Track:
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
         self._joining_relays: list[Relay] = []
         """Relays that wait for that: a mirror has no use for video before a keyframe."""
+        self._shared_replay: Replay | None = None
+        """The one made last: whoever comes just then is given the same."""
         self._replays: dict[Sink, Replay] = {}
         """What sinks were given when they started, while they may still ask for it again."""
         self._starting: dict[Sink, Start] = {}
@@ -197,6 +205,8 @@ class Track:
         self.keyframes = KeyframeRequests(settings.keyframe_interval)
         self._loss_keyframes = Allowance(1 / settings.loss_keyframe_interval, settings.loss_keyframe_burst)
         """Keyframes for losses of any viewers."""
+        self._renewals = Allowance(1 / settings.renewal_interval, 1)
+        """Keyframes asked for so that the ring holds all that a late viewer needs."""
         self.keyframes_seen = 0
         self.flowing = False
         self.remb = 0
@@ -402,8 +412,14 @@ class Track:
         recent = reception.last_time - self._keyframe_time <= settings.keyframe_replay
         if size > self._ring.size or not (recent or size <= settings.small_replay or self._is_silent(now)):
             return None
-        kept = self._ring.span(self._keyframe_start, reception.highest)
-        return catch_up(kept, now - reception.last_time, now, self.codec.clock_rate) if kept else None
+        shared, span = self._shared_replay, (self._keyframe_start, reception.highest)
+        if shared is not None and shared.span == span and now - shared.time <= _SHARED_REPLAY:
+            return shared
+        kept = self._ring.span(*span)
+        if not kept:
+            return None
+        self._shared_replay = catch_up(kept, now - reception.last_time, now, self.codec.clock_rate)
+        return self._shared_replay
 
     def _is_silent(self, now: float) -> bool:
         return self.reception is not None and now - self.reception.last_time >= _SILENCE
@@ -630,8 +646,11 @@ class Track:
         return [kept.packet for kept in found if kept is not None]
 
     def request_keyframe(self) -> None:
-        """Ask the browser for a keyframe, as soon as that is due and until one comes; of audio, do nothing."""
-        if self._is_keyframe_start:
+        """Ask the browser for a keyframe, as soon as that is due and until one comes.
+
+        Nothing is done for audio, or where the browser has not agreed to be asked: then nobody may count on it.
+        """
+        if self._is_keyframe_start and self._can_be_asked:
             self.keyframes.want()
             self._outlet.attention.add(self)
 
@@ -685,14 +704,42 @@ class Track:
             reception.keyframe_wanted = False
             self.request_keyframe()
         if self.keyframes.due(now, 0.0 if self.flowing else _SILENT_KEYFRAME_INTERVAL):
-            if "nack pli" in self.codec.feedback:
-                feedback += rtcp.pli(ours, reception.ssrc)
-            elif "ccm fir" in self.codec.feedback:
-                feedback += rtcp.fir(ours, reception.ssrc, self.keyframes.count)
+            feedback += self._keyframe_request(reception)
         if feedback:
             self._publisher.send_rtcp(self.kind, rtcp.receiver_report(ours, ()) + feedback)
         self._repeat_starts(reception.highest, now)
         return bool(reception.missing or self._starting) or self.keyframes.wanted
+
+    @property
+    def _can_be_asked(self) -> bool:
+        """Whether the browser takes requests for keyframes."""
+        return self.codec is not None and not _KEYFRAME_FEEDBACK.isdisjoint(self.codec.feedback)
+
+    def _keyframe_request(self, reception: Reception) -> bytes:
+        """The request that was just counted, in the form that was agreed on."""
+        assert self.codec is not None
+        ours = self._outlet.ssrcs[self.kind]
+        if "nack pli" in self.codec.feedback:
+            return rtcp.pli(ours, reception.ssrc)
+        return rtcp.fir(ours, reception.ssrc, self.keyframes.count)
+
+    def renew(self, now: float) -> None:
+        """See to it that the ring holds a keyframe and all that followed, for viewers that come late.
+
+        A source may fall silent at any time, and some then make no keyframe, even if they are asked: nobody draws
+        on their canvas again. So a source that sends much is asked while it still does. One that has just fallen
+        silent is asked, too, because a short replay is better than a long one. It is asked once each
+        `renewal_interval` and not until it answers.
+        """
+        reception, ring, settings = self.reception, self._ring, self._outlet.settings
+        if reception is None or ring is None or self._is_keyframe_start is None or not self._can_be_asked:
+            return
+        followed = reception.highest + 1 - max(self._keyframe_start, self._floor)
+        few = settings.small_replay if self._is_silent(now) else ring.size * settings.renewal_share
+        if followed > few and not self.keyframes.wanted and self._renewals.take(1, now):
+            self.keyframes.sent(now)
+            report = rtcp.receiver_report(self._outlet.ssrcs[self.kind], ())
+            self._publisher.send_rtcp(self.kind, report + self._keyframe_request(reception))
 
     # Reports and time
 
@@ -764,6 +811,8 @@ class Track:
                 # Those packets are in the ring with other timestamps.
                 sink.start = replay.packets[-1].extended + 1
                 del self._replays[sink]
+        if self._shared_replay is not None and now - self._shared_replay.time > _SHARED_REPLAY:
+            self._shared_replay = None
         reception = self.reception
         if reception is None or not self._is_silent(now):
             return

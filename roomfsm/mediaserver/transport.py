@@ -125,8 +125,8 @@ class Transport:
         if len(answer) > len(data):
             # The sender's address may be forged. A check with all that RFC 8445 section 7.1 wants is longer.
             refusal, answer = Refusal.STUN_TOO_SHORT, b""
-        # Only now, for it costs a look at the system's routes.
-        path = Path(address, packet_info.control(asked, address)) if answer else Path(address)
+        # Only now, for it may cost a look at the system's routes.
+        path = Path(address, packet_info.control(asked, address, now)) if answer else Path(address)
         if answer:
             network.send(answer, path)
         if refusal is not None:

@@ -1,6 +1,8 @@
 """A viewer that comes late, while the source is silent or after it was: it gets the picture, and plays on."""
 
 import struct
+import tracemalloc
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -42,10 +44,23 @@ class Source:
     def wait(self, seconds: float) -> None:
         """Until then nothing comes, and the engine looks after the track each half second."""
         end = self.outlet.time + seconds
-        while self.outlet.time < end:
+        while True:
             self.outlet.time = min(end, self.outlet.time + 0.5)
             self.track.check_flow(self.outlet.time)
+            self.track.renew(self.outlet.time)
             self.track.attend(self.outlet.time)
+            if self.outlet.time >= end:
+                return
+
+    def draw(self, frames: int, rate: float) -> None:
+        """Send frames, so many a second: a keyframe first and after each request, as a canvas that is drawn."""
+        asked = -1
+        for number in range(frames):
+            wanted, asked = self.keyframes_asked > asked, self.keyframes_asked
+            self.send(VP8_KEYFRAME if wanted else VP8_DELTA)
+            self.outlet.time += 1 / rate
+            if number % round(rate / 2) == 0:
+                self.wait(0.0)
 
     def send(self, payload: bytes, lose: bool = False) -> None:
         """A frame, which was captured just now."""
@@ -137,6 +152,66 @@ def test_what_is_not_whole_is_not_replayed_but_asked_for_even_in_silence(lost: b
     assert 3 <= source.keyframes_asked <= 10
     source.send(VP8_KEYFRAME)
     assert len(source.got(viewer)) == 1
+
+
+@pytest.mark.parametrize("rate", [60, 150, 300])
+@pytest.mark.parametrize("frames", [1100, 2500, 5000, 9000])
+def test_a_source_that_moved_for_long_and_then_stands_still_is_seen_by_who_comes_later(
+    rate: int, frames: int
+) -> None:
+    """It makes no keyframe once it stands still: nobody draws on it again."""
+    source = Source()
+    source.draw(frames, rate)
+    seconds = frames / rate
+    assert source.keyframes_asked <= 1 + seconds / source.outlet.settings.renewal_interval
+    source.wait(60)
+    viewer = source.join()
+    got = source.got(viewer)
+    assert got
+    assert [number for number, _ in got] == list(range(got[0][0], frames + 1))
+
+
+def test_a_source_that_falls_silent_is_asked_for_a_keyframe_so_that_the_replay_is_short() -> None:
+    source = Source()
+    source.draw(400, 30)
+    assert source.keyframes_asked == 0
+    source.wait(1)
+    assert source.keyframes_asked == 1
+    source.send(VP8_KEYFRAME)
+    source.wait(60)
+    assert source.keyframes_asked == 1
+    assert [number for number, _ in source.got(source.join())] == [401]
+
+
+def test_a_source_that_does_not_take_requests_for_keyframes_is_not_asked() -> None:
+    source = Source(Codec(96, "VP8", CLOCK, "", "", ("nack",)))
+    source.draw(5000, 100)
+    source.join()
+    source.wait(60)
+    assert source.keyframes_asked == 0
+    assert not source.track.keyframes.wanted
+
+
+def test_hundreds_who_join_a_silent_source_at_once_share_its_packets() -> None:
+    joins, packet = 200, bytes(1000)
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(1000):
+        source.send(VP8_DELTA + packet)
+    source.wait(5)
+
+    def forget(packets: list[bytes], sinks: Collection[Sink]) -> None: ...
+
+    source.outlet.send_packets = forget  # type: ignore[method-assign]  # of this one
+    tracemalloc.start()
+    try:
+        sinks = [source.join() for _ in range(joins)]
+        used, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(sink.group for sink in sinks)
+    assert used < 1_000_000
+    assert most < 4_000_000
 
 
 def test_a_packet_that_comes_late_makes_a_replay_whole() -> None:

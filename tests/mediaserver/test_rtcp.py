@@ -30,6 +30,15 @@ def test_a_nack_across_the_wrap_is_one_item() -> None:
     assert packet == rtcp.Nack(2, (0xFFFE, 0xFFFF, 0, 14))
 
 
+def test_no_more_of_nacks_is_read_than_a_browser_asks_for_at_once() -> None:
+    item = (1).to_bytes(2) + b"\xff\xff"
+    nack = struct.pack("!BBHII", 0x81, 205, 2 + 200, 1, 2) + 200 * item
+    found = [packet for packet in rtcp.parse(2 * nack) if isinstance(packet, rtcp.Nack)]
+    assert sum(len(packet.sequence_numbers) for packet in found) == rtcp.MAX_NACKED
+    few = [packet for packet in rtcp.parse(2 * nack, 20) if isinstance(packet, rtcp.Nack)]
+    assert [len(packet.sequence_numbers) for packet in few] == [20, 0]
+
+
 def test_keyframe_requests() -> None:
     assert rtcp.parse(rtcp.pli(1, 2)) == [rtcp.KeyframeRequest(2)]
     assert rtcp.parse(rtcp.fir(1, 2, 300)) == [rtcp.KeyframeRequest(2)]

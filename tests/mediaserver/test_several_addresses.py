@@ -1,6 +1,7 @@
 """A machine with two addresses on one network: what a browser sends to the second is answered from the second."""
 
 import json
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -140,11 +141,30 @@ def test_an_address_that_comes_later_is_answered_from(monkeypatch: pytest.Monkey
 def test_where_the_route_is_right_nothing_is_said() -> None:
     async def body() -> None:
         packed = bytes((10, 77, 0, 1))
-        assert packet_info.control(packed, (ADDRESS, 9)) == ()
-        assert packet_info.control(bytes((10, 77, 0, 2)), (ADDRESS, 9)) != ()
-        assert packet_info.control(b"", (ADDRESS, 9)) == ()
+        assert packet_info.control(packed, (ADDRESS, 9), 0.0) == ()
+        assert packet_info.control(bytes((10, 77, 0, 2)), (ADDRESS, 9), 0.0) != ()
+        assert packet_info.control(b"", (ADDRESS, 9), 0.0) == ()
 
     with_two_addresses(body)
+
+
+def test_the_system_is_asked_for_a_route_once_in_some_seconds_however_many_checks_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[socket.socket] = []
+
+    class Counted(socket.socket):
+        def __init__(self, *args: int) -> None:
+            super().__init__(*args)
+            opened.append(self)
+
+    monkeypatch.setattr("roomfsm.mediaserver.packet_info.socket.socket", Counted)
+    packed = bytes((127, 0, 0, 1))
+    for number in range(100):
+        assert packet_info.control(packed, ("127.0.0.1", 40_000 + number), 1e6 + number / 100) == ()
+    assert len(opened) == 1
+    assert packet_info.control(packed, ("127.0.0.1", 40_000), 1e6 + 10) == ()
+    assert len(opened) == 2
 
 
 @pytest.mark.browser

@@ -182,3 +182,22 @@ def test_a_publisher_that_tells_its_clock_all_the_time_costs_its_viewers_no_floo
         track.sender_report(rtcp.SenderReport(7, number << 32, 3000, 0, 0), number / 500)
     told = [packet for one in recorder.rtcp for packet in rtcp.parse(one) if isinstance(packet, rtcp.SenderReport)]
     assert 8 <= len(told) <= 16
+
+
+def test_a_viewers_losses_are_repaired_as_its_budget_allows_where_no_keyframe_can_be_asked_for() -> None:
+    codec = Codec(96, "VP8", 90000, "", "", ("nack",))
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(codec, 0)
+    viewer = Sink(MediaKind.VIDEO, recorder)
+    viewer.codecs, viewer.open = (codec,), True
+    viewer.follow(track)
+    for number in range(100):
+        payload = VP8_DELTA + bytes(1000) if number else VP8_KEYFRAME
+        header = struct.pack("!BBHII", 0x80, 96, number, 3000 * number, 7)
+        assert track.receive(header + payload, number / 100) is None
+    recorder.flush()
+    sent, recorder.time = len(recorder.sent[viewer]), 1.0
+    for attempt in range(10):
+        track.retransmit(viewer, tuple(range(1, 100)), 1.0 + attempt / 100)
+    assert sum(map(len, recorder.sent[viewer][sent:])) > recorder.settings.start_repair_burst / 2

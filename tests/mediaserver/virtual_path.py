@@ -161,6 +161,7 @@ class _Server:
             for kind in (MediaKind.AUDIO, MediaKind.VIDEO):
                 track = peer.track(kind)
                 track.check_flow(self.world.time)
+                track.renew(self.world.time)
                 track.report(self.world.time)
 
 
