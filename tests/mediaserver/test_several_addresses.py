@@ -1,6 +1,7 @@
 """A machine with two addresses on one network: what a browser sends to the second is answered from the second."""
 
 import json
+import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -107,6 +108,31 @@ def test_media_leave_from_the_ipv6_address_that_was_asked(asked: str) -> None:
             await media_flow(engine, asked, FIRST_6)
 
     with_two_addresses(body)
+
+
+def test_what_a_test_starts_from_a_thread_is_in_its_network_and_nothing_later_is() -> None:
+    """The threads are those of a private cache of trio 0.35."""
+
+    async def network() -> tuple[str, str]:
+        def inode() -> str:
+            return os.readlink("/proc/thread-self/ns/net")
+
+        return inode(), await trio.to_thread.run_sync(inode)
+
+    async def outside() -> None:
+        here, there = await network()
+        assert here == there
+        before.append(here)
+
+    async def inside() -> None:
+        here, there = await network()
+        assert here == there != before[0]
+
+    before: list[str] = []
+    trio.run(outside)
+    in_private_network(inside)
+    trio.run(outside)
+    assert before[0] == before[1]
 
 
 def test_media_leave_a_worker_from_the_address_that_was_asked() -> None:
