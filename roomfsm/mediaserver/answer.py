@@ -196,12 +196,24 @@ def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[Acc
             group.sort(key=lambda media: mids.index(media.section.mid))
             tagged = _tagged(offer, mids, group)
         _check_transport(tagged)
+        _check_payload_types(group)
         yield AcceptedTransport(
             tuple(group),
             tuple(tagged.fingerprints),
             tuple(tagged.candidates),
             dtls_client=tagged.setup == "passive",
         )
+
+
+def _check_payload_types(group: Sequence[AcceptedMedia]) -> None:
+    """On one transport a payload type has one meaning (RFC 9143 section 9.1): by it packets are told apart."""
+    used: dict[int, AcceptedMedia] = {}
+    for media in group:
+        for payload_type in frozenset[int]().union(*(codec.payload_types for codec in media.codecs)):
+            other = used.setdefault(payload_type, media)
+            if other is not media:
+                lines = f"{other.section.line} and {media.section.line}"
+                raise SdpError(f"{lines} are bundled and use payload type {payload_type} for two codecs")
 
 
 def _tagged(offer: Offer, mids: Sequence[str], group: Sequence[AcceptedMedia]) -> MediaSection:

@@ -37,6 +37,11 @@ class Codec:
     """The offer names that one first."""
 
     @property
+    def payload_types(self) -> frozenset[int]:
+        """Its own, and those of its retransmissions and redundant packets."""
+        return frozenset(one for one in (self.payload_type, self.rtx, self.red) if one is not None)
+
+    @property
     def rtpmap(self) -> str:
         return f"{self.name}/{self.clock_rate}{self.channels}"
 

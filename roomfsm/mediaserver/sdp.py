@@ -11,7 +11,7 @@ m-line's own fingerprints replace those of the session (RFC 8122 section 5).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from roomfsm.mediaserver.codec import Codec
 from roomfsm.mediaserver.dtls import HASHES
@@ -34,6 +34,8 @@ _CODECS = {
 _STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "15": "G728", "18": "G729"}
 """Payload types that need no rtpmap (RFC 3551 section 6): none is ours, some are met."""
 _MAX_PAYLOAD_TYPE = 127
+_RTCP_PAYLOAD_TYPES = range(64, 96)
+"""Packets of these, if marked, look like RTCP (RFC 5761 section 4), which comes to the same port."""
 _MAX_SECTIONS = 64
 _MAX_FINGERPRINTS = 32
 """Of one m-line; more are passed over."""
@@ -296,6 +298,13 @@ def _small_number(text: str) -> int | None:
     return int(text) if len(text) <= 3 and _is_number(text) else None
 
 
+def _is_usable(payload_type: int | None) -> TypeGuard[int]:
+    """Whether packets of the payload type can be told from others."""
+    return (
+        payload_type is not None and payload_type <= _MAX_PAYLOAD_TYPE and payload_type not in _RTCP_PAYLOAD_TYPES
+    )
+
+
 def _read_extension(section: MediaSection, content: str) -> None:
     """Note an extmap line without a direction, and in reach of the one-byte form; others are passed over."""
     number, _, name = content.partition(" ")
@@ -348,6 +357,7 @@ def _read_codecs(section: MediaSection, types: _PayloadTypes) -> None:
 
 def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Iterator[Codec]:
     known, repairs, redundancies = _CODECS[kind], _repairs(section, types), _redundancies(section, types)
+    found, unusable = False, ""
     for text in section.formats:
         if text not in types.maps:
             continue
@@ -363,7 +373,10 @@ def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Ite
         if payload_type is None or payload_type > _MAX_PAYLOAD_TYPE:
             section.fault = section.fault or f"{line}: the payload type is not a number up to {_MAX_PAYLOAD_TYPE}"
             return
-        offered = {*types.feedback.get(text, ()), *types.feedback.get("*", ())}
+        if payload_type in _RTCP_PAYLOAD_TYPES:
+            unusable = f"{line}: packets of this payload type cannot be told from RTCP (RFC 5761 section 4)"
+            continue
+        found, offered = True, {*types.feedback.get(text, ()), *types.feedback.get("*", ())}
         yield Codec(
             payload_type,
             name,
@@ -374,6 +387,8 @@ def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Ite
             repairs.get(text) if "nack" in offered else None,
             *redundancies.get(text, (None, False)),
         )
+    if unusable and not found:
+        section.fault = section.fault or unusable
 
 
 def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tuple[int, bool]]:
@@ -386,7 +401,7 @@ def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tupl
     for text, index in order.items():
         payload_type = _small_number(text)
         _, encoding = types.maps.get(text, (None, ""))
-        if encoding.lower() != "red/48000/2" or payload_type is None or payload_type > _MAX_PAYLOAD_TYPE:
+        if encoding.lower() != "red/48000/2" or not _is_usable(payload_type):
             continue
         blocks = {block.strip(_SPACE) for block in types.parameters.get(text, "").split("/")}
         if len(blocks) == 1:
@@ -401,9 +416,10 @@ def _repairs(section: MediaSection, types: _PayloadTypes) -> dict[str, int]:
     for text in section.formats:
         payload_type = _small_number(text)
         _, encoding = types.maps.get(text, (None, ""))
-        if encoding.lower() != "rtx/90000" or payload_type is None:
+        if encoding.lower() != "rtx/90000" or not _is_usable(payload_type):
             continue
-        name, _, repaired = types.parameters.get(text, "").partition(";")[0].partition("=")
-        if name.strip(_SPACE).lower() == "apt" and payload_type <= _MAX_PAYLOAD_TYPE:
-            repairs[repaired.strip(_SPACE)] = payload_type
+        for parameter in types.parameters.get(text, "").split(";"):
+            name, _, repaired = parameter.partition("=")
+            if name.strip(_SPACE).lower() == "apt":
+                repairs[repaired.strip(_SPACE)] = payload_type
     return repairs

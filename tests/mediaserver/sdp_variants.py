@@ -389,6 +389,69 @@ VARIANTS: dict[str, tuple[Change, Expected]] = {
         codecs("video", "102", H264[0], "a=fmtp:102 profile-level-id=xyz;packetization-mode=7;;=;"),
         Served(lines=("m=video .* 102",)),
     ),
+    "RTX with its parameters in another order": (
+        codecs(
+            "video",
+            "96 97",
+            "a=rtpmap:96 VP8/90000",
+            "a=rtcp-fb:96 nack",
+            "a=rtpmap:97 rtx/90000",
+            "a=fmtp:97 rtx-time=200; apt=96",
+        ),
+        Served(lines=("m=video .* 96 97", "a=fmtp:97 apt=96")),
+    ),
+    "a payload type that looks like RTCP": (
+        codecs("video", "72", "a=rtpmap:72 VP8/90000"),
+        Refused(r"line \d+ \(a=rtpmap:72 VP8/90000\): packets .* told from RTCP"),
+    ),
+    "a payload type that looks like RTCP before another": (
+        codecs("video", "72 98", "a=rtpmap:72 VP8/90000", "a=rtpmap:98 VP9/90000"),
+        Served(lines=("m=video .* 98",)),
+    ),
+    "RTX of a payload type that looks like RTCP": (
+        codecs(
+            "video",
+            "96 95",
+            "a=rtpmap:96 VP8/90000",
+            "a=rtcp-fb:96 nack",
+            "a=rtpmap:95 rtx/90000",
+            "a=fmtp:95 apt=96",
+        ),
+        Served(lines=("m=video .* 96",)),
+    ),
+    "the same payload type in both, bundled": (
+        codecs("audio", "96", "a=rtpmap:96 opus/48000/2"),
+        Refused(r"line \d+ \(m=audio .* and line \d+ \(m=video .* payload type 96 for two codecs"),
+    ),
+    "the payload type of audio for RTX, bundled": (
+        codecs(
+            "video",
+            "96 111",
+            "a=rtpmap:96 VP8/90000",
+            "a=rtcp-fb:96 nack",
+            "a=rtpmap:111 rtx/90000",
+            "a=fmtp:111 apt=96",
+        ),
+        Refused("payload type 111 for two codecs"),
+    ),
+    "sha-384 and sha-512 beside the one that fits": (
+        media_end("audio", "a=fingerprint:SHA-384 " + ":".join(["ab"] * 48), "a=fingerprint:sha-512 " + "AB" * 64),
+        BOTH,
+    ),
+    "a stopped m-line first, in BUNDLE, too": (
+        each(
+            first("m=video 0 UDP/TLS/RTP/SAVPF 96", "a=mid:r", "a=inactive"),
+            replace("BUNDLE 0 1", "BUNDLE r 0 1"),
+        ),
+        Served("- audio video", lines=("a=group:BUNDLE 0 1",)),
+    ),
+    "an audio of unknown codecs first": (
+        each(
+            first("m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:x", "a=rtcp-mux", "a=sendonly"),
+            replace("BUNDLE 0 1", "BUNDLE x 0 1"),
+        ),
+        Served("- audio video", lines=("a=group:BUNDLE 0 1",)),
+    ),
     "RTX of nothing": (media_end("video", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=55"), BOTH),
     "RED and FEC beside": (
         codecs(

@@ -282,6 +282,7 @@ class Viewer:
         """By how many packets each one came late that was not lost."""
         self._clock: dict[int, tuple[int, float]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
+        self._first: dict[int, int] = {}
         self._asked = self._began = world.time
         for kind, codec in ((MediaKind.AUDIO, _OPUS), (MediaKind.VIDEO, _VIDEO)):
             sink = self.peer._sinks[kind]
@@ -300,13 +301,13 @@ class Viewer:
 
     def _receive(self, packet: bytes) -> None:
         number, _, ssrc = struct.unpack_from("!HII", packet, 2)
-        payload = packet[12:]
-        if ssrc == 3:
+        payload, repair = packet[12:], ssrc == 3
+        if repair:
             self.counts["repairs"] += 1
             number, payload, ssrc = int.from_bytes(payload[:2]), payload[2:], 2
         highest = self._highest.get(ssrc)
         if highest is None:
-            extended = self._highest[ssrc] = 0x10000 + number
+            extended = self._highest[ssrc] = self._first[ssrc] = 0x10000 + number
         else:
             distance = (number - highest) & 0xFFFF
             extended = highest + (distance if distance < 0x8000 else distance - 0x10000)
@@ -314,7 +315,7 @@ class Viewer:
             self.counts["twice"] += 1
             return
         self._seen.add((ssrc, extended))
-        self.counts[f"received {ssrc}"] += 1
+        self.counts[f"received {ssrc}"] += not repair
         missing = self._missing[ssrc]
         if missing.pop(extended, None) is not None and packet[1] != _VIDEO.rtx and highest is not None:
             self._late.append(highest - extended)
@@ -374,15 +375,16 @@ class Viewer:
     def _report(self) -> None:
         blocks = []
         for ssrc, highest in self._highest.items():
-            expected, received = highest, self.counts[f"received {ssrc}"]
-            before = self._counted.get(ssrc, (expected, received))
+            expected, received = highest - self._first[ssrc] + 1, self.counts[f"received {ssrc}"]
+            before = self._counted.get(ssrc, (0, 0))
             self._counted[ssrc] = expected, received
             new = expected - before[0]
             lost = max(0, new - (received - before[1]))
+            all_lost = expected - received
             middle, time = self._clock.get(ssrc, (0, self._world.time))
             delay = round((self._world.time - time) * 65536)
             fraction = min(255, 256 * lost // new) if new > 0 else 0
-            blocks.append(rtcp.ReportBlock(ssrc, fraction, 0, highest & 0xFFFFFFFF, 0, middle, delay))
+            blocks.append(rtcp.ReportBlock(ssrc, fraction, all_lost, highest & 0xFFFFFFFF, 0, middle, delay))
         if blocks:
             self._send(rtcp.receiver_report(9, blocks))
 
