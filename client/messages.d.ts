@@ -68,14 +68,14 @@ export type Limits = {
   presenters: number;
   /** streams that one participant views at a time */
   views: number;
-  /** how many lines of chat at once (see `rate_limited`) */
-  toldBurst: number;
-  /** how many lines of chat a second on average */
-  toldRate: number;
-  /** bytes that one may have told to everybody at once */
-  toldBytes: number;
   /** candidates kept for an endpoint that is not ready yet */
   candidates: number;
+  /** how many lines of chat at once, if that is bounded (see `rate_limited`) */
+  toldBurst?: number;
+  /** how many lines of chat a second on average */
+  toldRate?: number;
+  /** bytes that one may have told to everybody at once */
+  toldBytes?: number;
 };
 
 /** One person in the room. */

@@ -12,7 +12,8 @@ from roomfsm.protocol.errors import ErrorCode
 class RoomFacts:
     """What the room's guards may look at: counts as they would be *after* the trigger, and the one who asks.
 
-    `within_rates`: the one who asks has not had too much told to everybody lately, nor has the whole room.
+    `within_rates`: the one who asks has not had too much told to everybody lately, nor has the whole room; nor
+    have too many come in lately, of the newcomer's address and in all.
     """
 
     people: int = 0
@@ -159,7 +160,7 @@ streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
 no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams == 0)
 
 Do = RoomEffect
-_join = (not_in_yet, room_has_place)
+_join = (not_in_yet, room_has_place, within_rates)
 _publish = (not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(

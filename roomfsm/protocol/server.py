@@ -48,10 +48,13 @@ class Limits(_Part, frozen=True):
     people: Annotated[int, Meta(description="people in a room")]
     presenters: Annotated[int, Meta(description="people in a room who present at a time")]
     views: Annotated[int, Meta(description="streams that one participant views at a time")]
-    told_burst: Annotated[int, Meta(description="how many lines of chat at once (see `rate_limited`)")]
-    told_rate: Annotated[float, Meta(description="how many lines of chat a second on average")]
-    told_bytes: Annotated[int, Meta(description="bytes that one may have told to everybody at once")]
     candidates: Annotated[int, Meta(description="candidates kept for an endpoint that is not ready yet")]
+    # Another server of this protocol may have no such bounds.
+    told_burst: Annotated[
+        int | None, Meta(description="how many lines of chat at once, if that is bounded (see `rate_limited`)")
+    ] = None
+    told_rate: Annotated[float | None, Meta(description="how many lines of chat a second on average")] = None
+    told_bytes: Annotated[int | None, Meta(description="bytes that one may have told to everybody at once")] = None
 
 
 class ParticipantInfo(_Part, frozen=True):

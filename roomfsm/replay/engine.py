@@ -82,12 +82,13 @@ class _Life:
             self._opened.settings,
             journal_file=None,
             journal_entries=len(self._run.entries) + 100,
-            # What is in the journal was told; how fast a media server takes candidates, and how much people of an
-            # address had told in other rooms, comes from outside.
+            # What is in the journal was told; how fast a media server takes candidates, how much people of an
+            # address had told in other rooms, and of which address one comes, is known outside.
             journal_refusals=_MANY,
             candidate_buffer=_MANY,
             room_told_rate=_MANY,
             room_told_bytes=_MANY,
+            room_entries_burst=_MANY,
             # Whatever comes is in the inbox for a moment only.
             room_inbox=_MANY,
         )

@@ -9,6 +9,10 @@ the others use (dynamic thresholds, Choudhury and Hahne 1998): what one has used
 together must fit into the budget in sum. If n people take all they can, each of them stops at 1/(n+1) of the
 budget, and as much stays free for the next one. What one has used lately runs down at an equal part of the
 shared rate: equal among the addresses, and then among the people of one address.
+
+Who comes into a room is told to all in it, too, and may leave at once and come again, each time by a new session.
+So comings are counted for an address, not for a person, and by a budget of their own: five hundred people who come
+back at once, after a restart, take nothing of what they may say.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ class Cost:
 
 UNBOUNDED = Rates(1e12, 1e12, 1.0)
 """Rates that nobody meets."""
+_SWEEP = 100
+"""Addresses from which on those that used nothing lately are forgotten."""
 
 
 class Meter:
@@ -111,6 +117,10 @@ class Share:
         self._users[who] = (group, now)
         self._groups[group] += 1
 
+    def counts(self, who: str) -> bool:
+        """Whether one has used something lately."""
+        return who in self._users
+
     def is_idle(self, now: float) -> bool:
         """Whether nothing of the past counts any more."""
         self._used.run_down(self.rates, now)
@@ -130,6 +140,24 @@ class Share:
             self._groups[group] -= 1
             if not self._groups[group]:
                 del self._groups[group]
+
+
+class Entries:
+    """How often people may come into one room. The addresses share the budget, whoever comes from them."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.share = Share(Rates(rate, UNBOUNDED.bytes, burst / rate))
+        self._addresses: dict[str, Voice] = {}
+        self._sweep_at = _SWEEP
+
+    def voice_of(self, address: str) -> Voice:
+        """The voice by which all who come from this address are counted."""
+        if address not in self._addresses:
+            if len(self._addresses) >= self._sweep_at:
+                self._addresses = {one: voice for one, voice in self._addresses.items() if self.share.counts(one)}
+                self._sweep_at = max(_SWEEP, 2 * len(self._addresses))
+            self._addresses[address] = Voice(address, address)
+        return self._addresses[address]
 
 
 class Voice:

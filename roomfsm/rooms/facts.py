@@ -11,7 +11,7 @@ import msgspec
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
-from roomfsm.rooms.allowance import Cost, Voice
+from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
 from roomfsm.rooms.events import (
     Ask,
     Away,
@@ -21,6 +21,7 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     MediaLost,
+    RoomMessage,
     StreamFailed,
     ViewFailed,
 )
@@ -31,6 +32,8 @@ from roomfsm.rooms.settings import RoomSettings
 
 ENTERING = Cost(2.0)
 """What it uses to come into a room, or back: all there are told, and one gets the room as it is."""
+_COMING = Cost(1.0)
+"""One who comes into a room, of what may come."""
 _ENVELOPE = 200
 """Bytes, about, of a message to everybody around what is said."""
 _encoder = msgspec.json.Encoder()
@@ -42,22 +45,49 @@ class Said:
 
     voice: Voice
     cost: Cost
+    share: Share
+    """The budget that others use, too."""
+
+    def may(self, now: float) -> bool:
+        """Whether it may be told."""
+        return self.voice.may(self.cost, now, self.share)
+
+    def use(self, now: float) -> None:
+        """Count it."""
+        self.voice.use(self.cost, now, self.share)
 
 
-def said_by(event: Event) -> Said | None:
-    """What an event has told to everybody, if it is one that its sender may cause only so often.
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the people of one room have together: what they may have told, and how often they may come."""
 
-    What begins something pays for its end, too, which is never refused.
-    """
-    match event:
-        case Ask(link=link, message=Chat(text=text)):
-            return Said(link.voice, Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE))
-        case Ask(link=link, message=Rename(name=name)):
-            return Said(link.voice, Cost(3.0, len(_encoder.encode(name)) + _ENVELOPE))
-        case Ask(link=link, message=Publish()):
-            return Said(link.voice, Cost(4.0, 4.0 * _ENVELOPE))
-        case Ask(link=link, message=View()):
-            return Said(link.voice, Cost(2.0, 2.0 * _ENVELOPE))
+    told: Share
+    entries: Entries
+
+    def said_by(self, event: Event) -> Said | None:
+        """What an event has told to everybody, if it is one that its sender may cause only so often.
+
+        What begins something pays for its end, too, which is never refused.
+        """
+        match event:
+            case Enter(link=link):
+                return Said(self.entries.voice_of(link.voice.address), _COMING, self.entries.share)
+            case Ask(link=link, message=message):
+                cost = _cost_of(message)
+                return None if cost is None else Said(link.voice, cost, self.told)
+        return None
+
+
+def _cost_of(message: RoomMessage) -> Cost | None:
+    match message:
+        case Chat(text=text):
+            return Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE)
+        case Rename(name=name):
+            return Cost(3.0, len(_encoder.encode(name)) + _ENVELOPE)
+        case Publish():
+            return Cost(4.0, 4.0 * _ENVELOPE)
+        case View():
+            return Cost(2.0, 2.0 * _ENVELOPE)
     return None
 
 

@@ -16,7 +16,7 @@ from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.protocol.server import Closing
-from roomfsm.rooms.allowance import UNBOUNDED, Rates, Share
+from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
@@ -33,7 +33,7 @@ from roomfsm.rooms.events import (
     Vacate,
     ViewFailed,
 )
-from roomfsm.rooms.facts import facts_of, said_by, told_of, who_of
+from roomfsm.rooms.facts import Budgets, facts_of, told_of, who_of
 from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.news import News
@@ -91,7 +91,8 @@ class Room:
             "drain": self._start_drain,
         }
         rates = Rates(settings.room_told_rate, settings.room_told_bytes, settings.told_seconds)
-        self._told = Share(rates)
+        entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
+        self._budgets = Budgets(Share(rates), entries)
         self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
         self._effects = Effects(self, self._news, settings)
 
@@ -216,8 +217,8 @@ class Room:
             if self._is_stale(event):
                 self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
-            said, now = said_by(event), trio.current_time()
-            within_rates = said is None or said.voice.may(said.cost, now, self._told)
+            said, now = self._budgets.said_by(event), trio.current_time()
+            within_rates = said is None or said.may(now)
             facts = facts_of(event, self.people, self.streams, self._settings, within_rates=within_rates)
             who, message = who_of(event), told_of(event, self.journal)
             state = self.state
@@ -232,7 +233,7 @@ class Room:
                 self.refuse(event, refusal)
                 return
             if said is not None:
-                said.voice.use(said.cost, now, self._told)
+                said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
             before, after = ROOM.state(step.source), ROOM.state(step.dest)
             if step.moved:

@@ -46,6 +46,17 @@ class RoomSettings:
     told_seconds: float = field(
         default=10.0, metadata={"help": "seconds' worth of these rates that may be used at once"}
     )
+    room_entries_rate: float = field(
+        default=10.0,
+        metadata={"help": "times a second that people may come into one room, on average"},
+    )
+    room_entries_burst: int = field(
+        default=2500,
+        metadata={
+            "help": "times that people may come into one room at once; one address alone has half of them, and "
+            "leaves the rest to others"
+        },
+    )
     room_changes_rate: float = field(
         default=40.0,
         metadata={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
@@ -12,6 +13,7 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat, Rename, Unview, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms.allowance import Rates
+from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Depart
 from roomfsm.rooms.settings import RoomSettings
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
@@ -123,6 +125,70 @@ async def test_the_history_is_bounded_in_bytes(autojump_clock: MockClock) -> Non
         await settle()
         (eve,) = await people(directory, "Eve")
         assert eve.last("joined")["chat"] == []
+
+
+# Coming and going
+
+
+async def comes_and_goes(directory: Directory, times: int, address: str = "198.51.100.1") -> int:
+    """A stranger comes and goes, each time as somebody else; how often the room let him in."""
+    entered = 0
+    for _ in range(times):
+        ghost = Person(directory, "Ghost", address=address)
+        with suppress(Refusal):
+            await ghost.join("blue")
+            await ghost.leave()
+            entered += 1
+    return entered
+
+
+async def test_who_comes_and_goes_is_refused_in_the_end_and_others_come_in(autojump_clock: MockClock) -> None:
+    settings = replace(WIDE, room_entries_rate=1.0, room_entries_burst=40)
+    async with house(settings) as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        assert await comes_and_goes(directory, 100) == 20
+        assert len(ada.all("participantJoined")) == len(ada.all("participantLeft")) == 20
+        ghost = Person(directory, "Ghost", address="198.51.100.1")
+        with pytest.raises(Refusal) as refused:
+            await ghost.join("blue")
+        assert (refused.value.code, ghost.state) == (ErrorCode.RATE_LIMITED, "connected")
+        # Another stranger, and eight honest people beside them.
+        assert await comes_and_goes(directory, 100, "198.51.100.2") == 10
+        for number in range(8):
+            await Person(directory, "Guest", address=f"192.0.2.{number + 2}").join("blue")
+        # Nothing of it is what people say.
+        await ada.say(Chat(text="hello", ref=1))
+        await settle()
+        assert ada.last("chat")["ref"] == 1
+        await trio.sleep(60)
+        assert 0 < await comes_and_goes(directory, 100) <= 20
+
+
+async def test_a_full_room_comes_back_at_once_twice_over_from_one_address(autojump_clock: MockClock) -> None:
+    settings = RoomSettings()
+    async with house(settings) as (directory, _):
+        for _ in range(2):
+            crowd = [Person(directory, "Guest") for _ in range(settings.max_people)]
+            async with trio.open_nursery() as nursery:
+                for person in crowd:
+                    nursery.start_soon(person.join, "blue")
+            assert all(person.state == "joined" for person in crowd)
+            await crowd[0].say(Chat(text="hello", ref=1))
+            await settle()
+            assert crowd[0].last("chat")["ref"] == 1
+            for person in crowd:
+                person.messages.clear()
+                await person.leave()
+
+
+async def test_many_addresses_come_in_for_as_long_as_they_like(autojump_clock: MockClock) -> None:
+    async with house(replace(WIDE, room_entries_rate=100.0, room_entries_burst=1000)) as (directory, _):
+        for number in range(500):
+            assert await comes_and_goes(directory, 1, f"192.0.{number // 250}.{number % 250}") == 1
+            await trio.sleep(1)
+        room = directory.find("blue")
+        assert room is not None
+        assert len(room._budgets.entries._addresses) <= 100
 
 
 # Seats

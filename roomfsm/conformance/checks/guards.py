@@ -256,6 +256,22 @@ async def _rate_limited(scene: Scene, message: str) -> None:
     await place.room.leave(place.ada)
 
 
+async def _comes_too_often(scene: Scene) -> None:
+    """Who comes into rooms again and again is refused in the end, and the session goes on."""
+    place, newcomer = await bring(scene, "waiting"), await scene.connect("Eve")
+    for _ in range(scene.plan.limit("toldBurst")):
+        reply = await newcomer.ask("join", room=place.room.name)
+        if reply["type"] == "error":
+            steps.check_code(reply, "rate_limited")
+            steps.check_type(await newcomer.ask("ping"), "pong")
+            await place.ada.flush()
+            await place.bob.flush()
+            return
+        steps.check_type(reply, "joined")
+        steps.check_type(await newcomer.ask("leave"), "participantLeft")
+    raise Failed("rate_limited for one who comes again and again", "all of it was let in")
+
+
 _PLAYS: dict[tuple[str, str], Play] = {
     ("join", "already_in_room"): _already_in_room,
     ("switch", "already_in_room"): _already_in_room,
@@ -278,6 +294,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
         (message, "rate_limited"): partial(_rate_limited, message=message)
         for message in ("chat", "rename", "publish", "view")
     },
+    ("join", "rate_limited"): _comes_too_often,
     ("resume", "session_unknown"): _session_unknown,
     ("publish", "sdp_invalid"): _publish_no_sdp,
     ("view", "sdp_invalid"): _view_no_sdp,
