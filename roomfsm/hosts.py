@@ -13,10 +13,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 _AUTHORITY = re.compile(r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:/?#@\\]+))(?::[0-9]{0,5})?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_NAME = 253
+_MAX_AUTHORITY = _MAX_NAME + len(":65535")
 ANY = "*"
 """In place of a name: whatever the client calls us."""
 
@@ -26,6 +28,12 @@ def host_of(authority: str) -> str | None:
 
     None where it is neither. An IPv6 address is without its brackets, a name without the dot at its end.
     """
+    # Room for a dot at the end, and for letters of other scripts, which take up to four bytes.
+    return None if len(authority) > 4 * _MAX_AUTHORITY else _host_of(authority)
+
+
+@lru_cache(maxsize=256)
+def _host_of(authority: str) -> str | None:
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -30,6 +31,8 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
     no address the reading ends: then the proxy that wrote it is all that is known of the client.
     """
     client = plain(peer)
+    if not trusted:
+        return client
     for entry in reversed(_hops(headers)):
         if not is_in(client, trusted):
             break
@@ -40,6 +43,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
     return client
 
 
+@lru_cache(maxsize=1024)
 def plain(address: str) -> str:
     """An IPv4 address that came in IPv6's clothes (RFC 4291 section 2.5.5.2) as IPv4; others as they are."""
     try:
@@ -50,6 +54,7 @@ def plain(address: str) -> str:
     return str(mapped or ip)
 
 
+@lru_cache(maxsize=1024)
 def bound_key(address: str) -> str:
     """What bounds "for an address" are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
     try:

@@ -29,7 +29,6 @@ from roomfsm.door.client_address import Network, bound_key, client_address
 from roomfsm.door.judge import Circumstances, Course, RequestHead, body_too_long, judge
 from roomfsm.door.settings import DoorSettings
 from roomfsm.door.tally import Tally
-from roomfsm.protocol import SUBPROTOCOL
 
 _log = structlog.get_logger()
 
@@ -114,7 +113,12 @@ class Upgrade:
     client: str
     """The client's address."""
     read: bytes
-    """What was read: the request, in the form that the websocket's own parser takes it, and what came after it."""
+    """What was read after the request."""
+
+    @property
+    def key(self) -> str:
+        """The request's `Sec-WebSocket-Key`."""
+        return self.head.headers["sec-websocket-key"]
 
 
 @dataclass(slots=True)
@@ -174,7 +178,7 @@ class Conversation:
                 await self._answer(verdict, head, client)
                 return None
             if verdict is Course.WEBSOCKET:
-                return Upgrade(head, client, _handshake(head) + self._http.trailing_data[0])
+                return Upgrade(head, client, self._http.trailing_data[0])
             await self._serve(head, client)
             if self._gone or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return None
@@ -375,20 +379,3 @@ def _length(request: h11.Request) -> int:
     """Bytes of a head as it was sent, but for optional spaces."""
     line = len(request.method) + len(request.target) + len("  HTTP/1.1\r\n")
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers) + len("\r\n")
-
-
-def _handshake(head: RequestHead) -> bytes:
-    """A request for a websocket that the judge let pass, with what RFC 6455 section 4.2.1 needs and no more.
-
-    Extensions are left out, so that none is agreed to.
-    """
-    lines = (
-        f"GET {head.target} HTTP/1.1",
-        f"Host: {head.headers.get('host') or 'localhost'}",
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        f"Sec-WebSocket-Key: {head.headers['sec-websocket-key']}",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
-    )
-    return "\r\n".join((*lines, "", "")).encode("ascii")

@@ -45,6 +45,11 @@ _LOG_INTERVAL = 10.0
 _BREATH = 0.1
 """Seconds until accepting is tried again, if the system has no room for even one connection more."""
 
+_BUSY = Answer(503, "There are as many connections as may be.", RETRY)
+_NO_TLS = Answer(400, "This port speaks HTTPS: use an address that begins with https://.")
+_PLAIN_HTTP = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
+"""OpenSSL's reasons where a request stands in place of a TLS handshake."""
+
 _PROXIES = "proxies"
 """By what the connections of trusted proxies are counted."""
 
@@ -114,7 +119,7 @@ class FrontDoor:
                     await self._admit(stream, nursery)
                     continue
                 # This connection has the last file that there is.
-                await self._say_busy(stream)
+                await self._say(stream, _BUSY)
                 stream.socket.close()
                 spare.take_back()
         finally:
@@ -137,7 +142,7 @@ class FrontDoor:
         else:
             self._complain()
             if self.tls is None:
-                await self._say_busy(stream)
+                await self._say(stream, _BUSY)
             stream.socket.close()
 
     def _take_place(self, key: str) -> bool:
@@ -164,7 +169,7 @@ class FrontDoor:
             if upgrade is not None:
                 await self._serve_websocket(transport, upgrade)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as group:
-            # A client that went away, or spoke plain HTTP to the TLS port: nobody is left to be told.
+            # A client that went away, or never spoke TLS: nobody is left to be told.
             _log.debug("connection ended early", why=repr(group.exceptions))
         except* Exception:  # noqa: BLE001 (a boundary)
             # A fault in serving one connection must not end the others: this is the boundary.
@@ -178,7 +183,12 @@ class FrontDoor:
         assert isinstance(visitor.transport, trio.SocketStream)
         transport = trio.SSLStream(visitor.transport, tls, server_side=True)
         with patience(self._shared.waiting, self._settings.head_timeout) as scope:
-            await transport.do_handshake()
+            try:
+                await transport.do_handshake()
+            except trio.BrokenResourceError as error:
+                if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason in _PLAIN_HTTP:
+                    await self._see_off(visitor.transport, _NO_TLS)
+                raise
         if scope.cancelled_caught:
             raise trio.TooSlowError
         return Visitor(transport, visitor.peer, visitor.here)
@@ -198,11 +208,7 @@ class FrontDoor:
             with trio.move_on_after(_FAREWELL):
                 if self.tls is not None:
                     transport = (await self._shake_hands(visitor, self.tls)).transport
-                await self._say_busy(transport)
-                if isinstance(transport, trio.SocketStream):
-                    await transport.send_eof()
-                while await transport.receive_some():
-                    pass
+                await self._see_off(transport, _BUSY)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
         except Exception:  # noqa: BLE001 (a boundary)
@@ -212,12 +218,20 @@ class FrontDoor:
             self._turning -= 1
             await trio.aclose_forcefully(transport)
 
-    async def _say_busy(self, transport: Transport) -> None:
+    async def _see_off(self, transport: Transport, answer: Answer) -> None:
+        """Give this answer, whatever is asked, and the time to read it."""
+        with trio.move_on_after(_FAREWELL):
+            await self._say(transport, answer)
+            if isinstance(transport, trio.SocketStream):
+                await transport.send_eof()
+            while await transport.receive_some():
+                pass
+
+    async def _say(self, transport: Transport, answer: Answer) -> None:
         http = h11.Connection(h11.SERVER)
-        busy = Answer(503, "There are as many connections as may be.", RETRY)
         parts = [
             http.send(dressed(part, self._settings.frame_ancestors) if isinstance(part, h11.Response) else part)
-            for part in busy.events()
+            for part in answer.events()
         ]
         with trio.move_on_after(_FAREWELL), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await transport.send_all(b"".join(part or b"" for part in parts))

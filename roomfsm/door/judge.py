@@ -29,7 +29,9 @@ _METHODS = "GET, HEAD, POST, OPTIONS"
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+)?\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_ONCE = ("host", "origin", "content-length", "sec-websocket-key", "sec-websocket-version", "sec-fetch-site")
+_ONCE = frozenset(
+    (b"host", b"origin", b"content-length", b"sec-websocket-key", b"sec-websocket-version", b"sec-fetch-site")
+)
 """Headers that mean something only if there is one of each (RFC 9110 section 5.3)."""
 
 
@@ -53,7 +55,7 @@ class RequestHead:
     def of(cls, request: h11.Request) -> RequestHead:
         """A head as h11 read it; of a target in absolute form the authority counts as `Host` (RFC 9112 3.2.2)."""
         target = request.target.decode("ascii")
-        fields = tuple((bytes(name), bytes(value)) for name, value in request.headers)
+        fields = tuple(request.headers)
         absolute = _ABSOLUTE_FORM.fullmatch(target)
         if absolute and absolute[1]:
             target = absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
@@ -121,13 +123,10 @@ def judge(head: RequestHead, circumstances: Circumstances, settings: DoorSetting
 
 
 def _http_version(head: RequestHead, *_: object) -> Answer | None:
-    # HTTP/2 is known by its preface (RFC 9113 section 3.4), which reads like a request of version 2.0. Its upgrade
-    # from HTTP/1.1 is obsolete, and would be a way round these very rules.
-    if not head.version.startswith("1."):
-        return Answer(505, "Only HTTP/1.1 is spoken here.")
-    if {"h2c", "h2"} & set(head.upgrades):
-        return Answer(505, "Only HTTP/1.1 is spoken here; leave out the header Upgrade: h2c.")
-    return None
+    # HTTP/2 is known by its preface (RFC 9113 section 3.4), which reads like a request of version 2.0. One who
+    # offers to change to it (Upgrade: h2c) is answered in HTTP/1.1, like all offers that nobody takes up here
+    # (RFC 9110 section 7.8).
+    return None if head.version.startswith("1.") else Answer(505, "Only HTTP/1.1 is spoken here.")
 
 
 def _framing(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
@@ -140,11 +139,11 @@ def _framing(head: RequestHead, _: object, settings: DoorSettings) -> Answer | N
 
 
 def _single_headers(head: RequestHead, *_: object) -> Answer | None:
-    names = [name.decode("ascii") for name, _ in head.fields]
-    for name in _ONCE:
-        if names.count(name) > 1:
-            return Answer(400, f"There is more than one header {name}.")
-    return None
+    once = [name for name, _ in head.fields if name in _ONCE]
+    if len(once) == len(set(once)):
+        return None
+    twice = next(name for name in once if once.count(name) > 1)
+    return Answer(400, f"There is more than one header {twice.decode('ascii')}.")
 
 
 def _target(head: RequestHead, *_: object) -> Answer | None:

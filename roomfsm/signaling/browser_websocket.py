@@ -8,11 +8,15 @@ read and not handled yet: parts of a message that is not whole, and whole messag
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
+from typing import cast
 
 import trio
 from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection
 from wsproto.events import BytesMessage, TextMessage
 
 from roomfsm.door.client_address import bound_key
@@ -22,6 +26,8 @@ from roomfsm.protocol.errors import CloseCode
 from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.settings import SignalingSettings
 
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What RFC 6455 section 1.3 has the key of a handshake hashed with."""
 _QUEUED_MESSAGES = 16
 """Messages read ahead of the session; with more unread, TCP holds the sender back."""
 
@@ -35,15 +41,21 @@ class MessageOverrun(Exception):
 
 
 class BrowserWebsocket(WebSocketConnection):
-    """A browser's websocket. `messages` counts bytes (of text: characters) by the address of the `client`."""
+    """A browser's websocket. `messages` counts bytes (of text: characters) by the address of the `client`.
+
+    Its handshake was read and judged at the front door. So wsproto's part begins where the frames do: reading the
+    head a second time would cost more than all else that is done for it.
+    """
 
     def __init__(self, stream: FrameStream, settings: SignalingSettings, messages: Tally, client: str) -> None:
         super().__init__(
             stream,
-            WSConnection(ConnectionType.SERVER),
+            # Of a handshake's and a frame's protocol, which WSConnection has in turn, the latter.
+            cast(WSConnection, Connection(ConnectionType.SERVER)),
             message_queue_size=_QUEUED_MESSAGES,
             max_message_size=settings.max_message_bytes,
         )
+        self._frames = stream
         self._settings = settings
         self._messages = messages
         self._key = bound_key(client)
@@ -53,11 +65,10 @@ class BrowserWebsocket(WebSocketConnection):
         self._patience = trio.CancelScope()
         self._overrun: CloseCode | None = None
 
-    async def accept(self, nursery: trio.Nursery) -> None:
-        """Read in `nursery` from now on, and answer the handshake. Raises `ConnectionClosed`."""
+    def accept(self, key: str, nursery: trio.Nursery) -> None:
+        """Answer the handshake of that `Sec-WebSocket-Key`, and read in `nursery` from now on."""
+        self._frames.put(switching_protocols(key))
         nursery.start_soon(self._reader_task)
-        request = await self._get_request()
-        await request.accept(subprotocol=SUBPROTOCOL)
 
     async def next_message(self) -> str | bytes:
         """The next message. Raises `ConnectionClosed` and `MessageOverrun`."""
@@ -102,3 +113,13 @@ class BrowserWebsocket(WebSocketConnection):
         size = min(size, self._held)
         self._held -= size
         self._messages.give_back(self._key, size)
+
+
+def switching_protocols(key: str) -> bytes:
+    """The answer to a handshake (RFC 6455 section 4.2.2). It agrees to no extension."""
+    digest = hashlib.sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n"
+        % (base64.b64encode(digest), SUBPROTOCOL.encode("ascii"))
+    )

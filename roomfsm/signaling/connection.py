@@ -133,9 +133,10 @@ async def serve_websocket(
     settings: SignalingSettings,
     messages: Tally,
     client: str,
+    key: str,
     on_open: Callable[[Connection], Awaitable[None]],
 ) -> None:
-    """Answer the handshake that `stream` begins with, and hand the open connection to `on_open`.
+    """Answer the handshake of that `Sec-WebSocket-Key`, and hand the open connection to `on_open`.
 
     `messages` counts the bytes of messages under way, by the address of the `client`.
     """
@@ -144,12 +145,8 @@ async def serve_websocket(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stream.pump)
             try:
-                accepted = False
-                with trio.move_on_after(settings.close_timeout), suppress(ConnectionClosed):
-                    await websocket.accept(nursery)
-                    accepted = True
-                if accepted:
-                    await on_open(Connection(websocket, stream, settings))
+                websocket.accept(key, nursery)
+                await on_open(Connection(websocket, stream, settings))
             finally:
                 with trio.move_on_after(settings.close_timeout, shield=True):
                     await stream.aclose()

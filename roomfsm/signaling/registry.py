@@ -63,7 +63,7 @@ class Registry:
         async def on_open(connection: Connection) -> None:
             await self._serve_open(connection, self._addresses.of(bound_key(upgrade.client)))
 
-        await serve_websocket(stream, self.settings, self._messages, upgrade.client, on_open)
+        await serve_websocket(stream, self.settings, self._messages, upgrade.client, upgrade.key, on_open)
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token may resume."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
-from tests.door.talk import UPGRADE, talking
+from tests.door.talk import UPGRADE, Talk, talking
 from tests.serving import serving
 
 SECURE = {
@@ -34,7 +35,7 @@ OTHERS: list[tuple[bytes, int]] = [
     ),
     (UPGRADE.replace(b"roomfsm.v1", b"roomfsm.v2"), 400),
     (b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://localhost\r\n\r\n", 400),
-    (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", 505),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", 200),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9, 505),
     (b"GET / HTTP/1.1\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n", 400),
@@ -102,6 +103,40 @@ async def test_every_answer_is_alike_in_every_place(media_server: str, over: dic
                     assert reply.headers["connection"] == "close, upgrade", request
                 if "close" in reply.headers.get("connection", ""):
                     assert await talk.is_closed(), request
+
+
+async def test_an_offer_of_http2_changes_nothing(media_server: str, over: dict[str, Any]) -> None:
+    """As of `curl --http2` and Java's HttpClient; what would be the way in, the preface of HTTP/2, is refused."""
+    async with serving(media_server, **over) as server, talking(server) as talk:
+        offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+        for _ in range(2):
+            reply = await talk.get("/health/live", *offer)
+            assert (reply.status, reply.headers.get("upgrade")) == (200, None)
+        await talk.say(UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: h2c, websocket"))
+        assert (await talk.answer()).status == 101
+        await talk.welcome()
+    async with serving(media_server, **over) as server, talking(server) as talk:
+        assert (await talk.get("/health/live", *offer)).status == 200
+        await talk.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9)
+        assert (await talk.answer()).status == 505
+        assert await talk.is_closed()
+
+
+async def test_plain_http_at_the_port_of_https_is_told_so(
+    media_server: str, certificate: tuple[Path, Path]
+) -> None:
+    async with serving(media_server, certfile=str(certificate[0]), keyfile=str(certificate[1])) as server:
+        for method in ("GET", "HEAD", "POST"):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+                talk = Talk(stream)
+                await talk.say(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                reply = await talk.answer("GET")
+                assert (reply.status, b"https://" in reply.body) == (400, True)
+                assert await talk.is_closed()
+        # What is neither is hung up on, as ever.
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(b"SSH-2.0-OpenSSH_9.2\r\n")
+            assert await Talk(stream).is_closed()
 
 
 async def test_head_has_the_headers_of_get_and_no_body(media_server: str) -> None:

@@ -17,12 +17,13 @@ from roomfsm.signaling.settings import SignalingSettings
 from tests.protocol_client import Client, open_client
 from tests.serving import Served, serving
 
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 GOOD = {
     "Host": "localhost",
     "Upgrade": "websocket",
     "Connection": "Upgrade",
     "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Key": KEY,
     "Sec-WebSocket-Protocol": "roomfsm.v1",
 }
 
@@ -194,7 +195,7 @@ async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> N
     for _ in range(20):
         here, there = trio.socket.socketpair()
         client = trio.SocketStream(there)
-        stream = FrameStream(trio.SocketStream(here), head(), outbox_messages=10, outbox_bytes=10_000)
+        stream = FrameStream(trio.SocketStream(here), b"", outbox_messages=10, outbox_bytes=10_000)
         ending = trio.Event()
 
         async def on_open(_: Connection, client: trio.SocketStream = client, ending: trio.Event = ending) -> None:
@@ -203,7 +204,7 @@ async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> N
 
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_websocket, stream, settings, messages, "192.0.2.1", on_open)
+                nursery.start_soon(serve_websocket, stream, settings, messages, "192.0.2.1", KEY, on_open)
                 await ending.wait()
                 await client.aclose()
     assert messages.taken == 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import socket
 import ssl
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -16,8 +18,8 @@ import trio
 import trio.testing
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, open_websocket_url
 from wsproto import WSConnection
-from wsproto.connection import ConnectionType
-from wsproto.events import Ping
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.protocol import SUBPROTOCOL
@@ -135,7 +137,8 @@ async def test_a_burst_is_answered_and_one_more_is_a_flood(media_server: str) ->
 async def test_a_flood_ends_the_flooder_and_costs_no_memory(media_server: str, size: int) -> None:
     """300 MB in messages of some size, sent whatever comes back."""
     text = '{"type":"ping"}'.ljust(size)
-    async with serving(media_server) as server, open_client(server.url) as ada:
+    # A small burst: that many messages take their time on a busy machine.
+    async with serving(media_server, message_burst=100) as server, open_client(server.url) as ada:
         before = psutil.Process().memory_info().rss
 
         async def flood() -> None:
@@ -375,3 +378,24 @@ async def test_the_canary_of_the_mended_ping(nursery: trio.Nursery) -> None:
         await vars(WebSocketConnection._handle_ping_event)["unmended"](websocket, Ping())
     await websocket._handle_ping_event(Ping())
     await theirs.aclose()
+
+
+async def test_the_canary_of_a_websocket_that_begins_with_its_frames() -> None:
+    """trio-websocket 0.12.2 asks of its `WSConnection` only what wsproto 1.3.2's `Connection` has, too."""
+    assert (version("trio-websocket"), version("wsproto")) == ("0.12.2", "1.3.2")
+    ours, theirs = trio.testing.memory_stream_pair()
+    protocol = Connection(ConnectionType.SERVER)
+    websocket = WebSocketConnection(ours, cast(WSConnection, protocol))
+    assert set(re.findall(r"self\._wsproto\.(\w+)", inspect.getsource(WebSocketConnection))) <= set(dir(protocol))
+    client = Connection(ConnectionType.CLIENT)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(websocket._reader_task)
+            await theirs.send_all(client.send(TextMessage("hello")))
+            assert await websocket.get_message() == "hello"
+            await websocket.send_message("you, too")
+            client.receive_data(bytes(await theirs.receive_some()))
+            assert [event.data for event in client.events() if isinstance(event, TextMessage)] == ["you, too"]
+            await theirs.send_all(client.send(CloseConnection(1000)))
+    assert websocket.closed is not None
+    assert websocket.closed.code == 1000
