@@ -81,6 +81,7 @@ _RELAYING = Boundary("handing over to other workers")
 _ATTENDING = Boundary("what one track or path has to do soon")
 _HANDSHAKE = Boundary("one DTLS handshake")
 _TICK = Boundary("one peer's reports")
+_HOUSEKEEPING = Boundary("looking after memory and addresses")
 _CLOSING = Boundary("closing one peer")
 
 
@@ -355,6 +356,10 @@ class Engine:
         for mirror in list(self.mirrors):
             with _TICK:
                 mirror.tick(now)
+        with _HOUSEKEEPING:
+            self._keep_house(now)
+
+    def _keep_house(self, now: float) -> None:
         if self._tells_addresses and now - self._addresses_counted >= _ADDRESSES_INTERVAL:
             self._addresses_counted = now
             self._count_addresses()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -260,6 +261,30 @@ async def test_a_report_that_cannot_be_taken_leaves_the_worker_and_its_peers_ali
             presenter.client.send_rtp(VP8_KEYFRAME)
             assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
             assert workers.workers[0].starts == 1
+
+
+@pytest.mark.parametrize("victim", ["packet_info.several_addresses", "memory.give_back"])
+async def test_addresses_and_memory_that_cannot_be_looked_after_end_nobodys_media(
+    monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    """The addresses are asked of the system, which has no answer where no descriptor is left."""
+    asked: list[None] = []
+
+    def fail() -> bool:
+        asked.append(None)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with open_stage(report_interval=0.02, handshake_linger=0.0) as engine:
+        monkeypatch.setattr(engine, "_tells_addresses", True)  # As on all addresses.
+        monkeypatch.setattr("roomfsm.mediaserver.engine._ADDRESSES_INTERVAL", 0.0)
+        monkeypatch.setattr(f"roomfsm.mediaserver.{victim}", fail)
+        with trio.fail_after(PATIENCE):
+            while len(asked) < 3:
+                engine.memory_freed()
+                await trio.sleep(0.02)
+        async with join(engine, "sendonly") as presenter, join(engine, "recvonly", presenter.peer) as viewer:
+            presenter.client.send_rtp(VP8_KEYFRAME)
+            assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
 
 
 # Requests
