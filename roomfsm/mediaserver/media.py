@@ -91,12 +91,17 @@ class EngineSettings:
     viewer_round_trip: float = 0.1
     """Assumed until a viewer's reports tell its own."""
     viewer_keyframe_interval: float = 5.0
-    """Between two keyframes for losses of one viewer, in the long run; joins have theirs at once."""
+    """Between two keyframes for losses of one viewer, in the long run."""
     viewer_keyframe_burst: int = 3
     """So many of them at once."""
     loss_keyframe_interval: float = 2.0
     """Between two keyframes of a source for losses of any of its viewers, in the long run."""
     loss_keyframe_burst: int = 5
+    """So many of them at once."""
+    join_keyframe_interval: float = 1.0
+    """Between two keyframes of a source for viewers that start, in the long run: the others are given what is in
+    the ring since the last."""
+    join_keyframe_burst: int = 10
     """So many of them at once."""
     nack_tries: int = 5
     nack_delay: float = 0.01

@@ -274,11 +274,11 @@ class Peer:
     def request_keyframe(self) -> None:
         """Ask the source of the video that this peer gets; without one its own browser, if it sends video."""
         self._check_open()
-        source = self._sinks[MediaKind.VIDEO].source
-        if source is None and self._tracks[MediaKind.VIDEO].codec is not None:
-            source = self._tracks[MediaKind.VIDEO]
-        if source is not None:
-            source.request_keyframe()
+        sink = self._sinks[MediaKind.VIDEO]
+        if sink.source is not None:
+            sink.source.request_keyframe_at_start(sink)
+        else:
+            self._tracks[MediaKind.VIDEO].request_keyframe()
 
     def stats(self) -> PeerStats:
         self._check_open()

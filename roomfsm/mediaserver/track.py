@@ -137,6 +137,7 @@ class Track:
         "_floor",
         "_groups",
         "_is_keyframe_start",
+        "_join_keyframes",
         "_joining",
         "_joining_relays",
         "_keyframe_start",
@@ -205,6 +206,8 @@ class Track:
         self.keyframes = KeyframeRequests(settings.keyframe_interval)
         self._loss_keyframes = Allowance(1 / settings.loss_keyframe_interval, settings.loss_keyframe_burst)
         """Keyframes for losses of any viewers."""
+        self._join_keyframes = Allowance(1 / settings.join_keyframe_interval, settings.join_keyframe_burst)
+        """Keyframes for viewers that start."""
         self._renewals = Allowance(1 / settings.renewal_interval, 1)
         """Keyframes asked for so that the ring holds all that a late viewer needs."""
         self.keyframes_seen = 0
@@ -365,10 +368,17 @@ class Track:
     # Sinks
 
     def admit(self, sink: Sink) -> None:
-        """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe."""
+        """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe.
+
+        A keyframe goes to all viewers. While many start, or one again and again, the others would see little else.
+        So beyond an allowance those that start are given the last keyframe and all that followed, however much.
+        """
         if sink in self._joining:
             return
-        replay = self._replay(self._outlet.now())
+        now = self._outlet.now()
+        replay = self._replay(now)
+        if replay is None and not (self.keyframes.wanted or self._join_keyframes.take(1, now)):
+            replay = self._replay(now, long=True)
         if replay is None:
             self._joining.add(sink)
             self.request_keyframe()
@@ -399,9 +409,9 @@ class Track:
         sink.sent_alone(packets)
         self._outlet.send_packets(packets, (sink,))
 
-    def _replay(self, now: float) -> Replay | None:
+    def _replay(self, now: float, *, long: bool = False) -> Replay | None:
         """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
-        because it is short or has just begun, or because the source is silent and may send none."""
+        because it is short or has just begun, or because the source is silent and may send none; or `long`."""
         reception = self.reception
         if reception is None or self.codec is None or self._ring is None or self._is_keyframe_start is None:
             return None
@@ -410,7 +420,8 @@ class Track:
         settings = self._outlet.settings
         size = reception.highest + 1 - self._keyframe_start
         recent = reception.last_time - self._keyframe_time <= settings.keyframe_replay
-        if size > self._ring.size or not (recent or size <= settings.small_replay or self._is_silent(now)):
+        suited = long or recent or size <= settings.small_replay or self._is_silent(now)
+        if not suited or size > self._ring.size:
             return None
         shared, span = self._shared_replay, (self._keyframe_start, reception.highest)
         if shared is not None and shared.span == span and now - shared.time <= _SHARED_REPLAY:
@@ -653,6 +664,15 @@ class Track:
         if self._is_keyframe_start and self._can_be_asked:
             self.keyframes.want()
             self._outlet.attention.add(self)
+
+    def request_keyframe_at_start(self, sink: Sink) -> None:
+        """Ask for a keyframe for a sink at its owner's wish, who has just connected it: within the allowance of
+        those that start. Beyond that it gets one as for losses."""
+        now = self._outlet.now()
+        if self.keyframes.wanted or self._join_keyframes.take(1, now):
+            self.request_keyframe()
+        elif sink.group is not None:
+            sink.keyframe_wish = self.keyframes_seen
 
     def request_keyframe_for(self, sink: Sink, now: float) -> None:
         """Give a sink a keyframe for its losses, as soon as that is granted: it costs all others quality.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from roomfsm.mediaserver.media import EngineSettings
 from tests.browser.conftest import OpenPage
 from tests.browser.test_broadcast import broadcasts, photograph, until
 from tests.system.program import Program, running
@@ -27,6 +28,12 @@ DRAWN_ONCE = """navigator.mediaDevices.getUserMedia = async () => {
       context.fillText(`Drawn once, line ${line}`, 20, line * 40 + 34);
     }
   };
+  window.scatter = () => {
+    for (let spot = 0; spot < 600; spot += 1) {
+      context.fillStyle = `hsl(${Math.random() * 360} 80% 50%)`;
+      context.fillRect(Math.random() * 640, Math.random() * 480, 20, 20);
+    }
+  };
   return canvas.captureStream();
 };"""
 """Instead of the camera."""
@@ -37,6 +44,30 @@ DRAW_UNTIL_LIVE = """async () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }"""
+CONNECTIONS = """const connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...options) {
+    super(...options);
+    connections.push(this);
+  }
+};
+window.packetsSent = async () => {
+  const all = await Promise.all(connections.map((one) => one.getStats()));
+  const reports = all.flatMap((one) => [...one.values()]);
+  const sent = reports.filter((report) => report.type === 'outbound-rtp' && report.kind === 'video');
+  return sent.reduce((sum, report) => sum + report.packetsSent, 0);
+};"""
+MOVE = """async (packets) => {
+  while (await window.packetsSent() < packets) {
+    for (let frame = 0; frame < 15; frame += 1) {
+      window.draw(`hsl(${Math.random() * 360} 80% 50%)`);
+      window.scatter();
+      await new Promise((resolve) => setTimeout(resolve, 33));
+    }
+  }
+  window.draw('rgb(0 192 64)');
+}"""
+"""Draws another picture all the time until so many packets were sent, and then a green one."""
 SHOWS = """async (colour) => {
   const video = document.querySelector('[data-testid=tile] video');
   const canvas = document.createElement('canvas');
@@ -79,3 +110,16 @@ def test_who_comes_late_sees_what_was_drawn_once_on_any_worker(open_page: OpenPa
     # It plays on when the picture changes.
     ada.evaluate("window.draw('rgb(192 0 0)')")
     viewer.evaluate(SHOWS, RED)
+
+
+def test_who_comes_late_sees_what_moved_for_long_and_then_stood_still(open_page: OpenPage) -> None:
+    """Of a picture that nobody draws on any more the presenter's browser makes no keyframe."""
+    room = f"/r/room-{uuid.uuid4().hex[:8]}"
+    ada = open_page(room, "Ada", script=CONNECTIONS + DRAWN_ONCE)
+    broadcasts(ada)
+    ada.evaluate(DRAW_UNTIL_LIVE)
+    ada.evaluate(MOVE, 1.5 * EngineSettings().nack_ring)
+    expect(ada.get_by_test_id("own-tile")).to_have_attribute("data-state", "stalled")
+    for name in ("Bob", "Eve", "Zoe"):
+        viewer = open_page(room, name)
+        viewer.evaluate(SHOWS, GREEN)

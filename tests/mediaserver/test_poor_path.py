@@ -2,6 +2,7 @@
 
 import pytest
 
+from roomfsm.mediaserver.media import EngineSettings
 from tests.mediaserver.virtual_path import Stage, Viewer
 
 STREAM = 490_000
@@ -36,6 +37,31 @@ def test_a_viewer_behind_a_poor_path_is_not_flooded_and_costs_the_others_nothing
         assert viewer.longest_freeze(2.0, end) < 0.3
         assert viewer.concealed(2.0, end - 1) == 0.0
     assert stage.source.keyframes <= 3 + 30 / 5
+
+
+@pytest.mark.parametrize("interval", [0.35, 0.8, 1.3])
+def test_who_comes_and_goes_all_the_time_sees_the_picture_and_costs_the_others_no_keyframes(
+    interval: float,
+) -> None:
+    seconds = 30.0
+    stage = Stage(bitrate=1_500_000)
+    good = [stage.view() for _ in range(3)]
+    stage.world.run(2.0)
+    restless, begin = stage.view(), stage.world.time
+
+    def come_again() -> None:
+        stage.source.peer.disconnect(restless.peer)
+        stage.source.peer.connect(restless.peer)
+        stage.world.at(stage.world.time + 0.1, restless.peer.request_keyframe)
+
+    stage.world.every(interval, come_again)
+    stage.world.run(seconds)
+    settings = EngineSettings()
+    most = settings.join_keyframe_burst + seconds / settings.join_keyframe_interval
+    assert stage.source.keyframes <= most + seconds / settings.renewal_interval + 3
+    assert restless.longest_freeze(begin, stage.world.time) < 1.0
+    for viewer in good:
+        assert viewer.longest_freeze(2.0, stage.world.time) < 0.3
 
 
 LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
