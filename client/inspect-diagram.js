@@ -63,7 +63,7 @@ export class Diagram {
     const response = await fetch(`${BASE}/inspect/assets/${machine}.svg`);
     const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;
     if (!response.ok || !(svg instanceof SVGSVGElement)) {
-      this.root.textContent = 'The diagram cannot be had.';
+      this.root.textContent = 'The diagram could not be loaded.';
       return;
     }
     this.#svg = document.importNode(svg, true);

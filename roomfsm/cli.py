@@ -43,10 +43,10 @@ class _ServeByDefault(click.Group):
 @click.group(cls=_ServeByDefault)
 @click.version_option(__version__, prog_name="roomfsm")
 def main() -> None:
-    """Browser conferences and broadcasts: a server of rooms with camera, microphone, screen and chat.
+    """Run video conferences and live broadcasts in the browser, with chat, in many rooms at a time.
 
-    Without a command the server is started, as by `roomfsm serve`, whose options (`roomfsm serve --help`) can be
-    given without its name, too.
+    Without a command, roomfsm starts the room server: `roomfsm --port 9000` is the same as
+    `roomfsm serve --port 9000`. All options of the server are listed by `roomfsm serve --help`.
     """
 
 
@@ -54,6 +54,7 @@ def _setting_options[F: Callable[..., Any]](command: F) -> F:
     for setting in reversed(list(all_settings())):
         kind = "TEXT" if setting.default is None else type(setting.default).__name__.upper()
         default = ", ".join(setting.default) if setting.repeatable else setting.default
+        repeat = " May be repeated." if setting.repeatable else ""
         shown = "" if default in (None, "") else f"  [default: {default}]"
         option = click.option(
             setting.flag,
@@ -61,17 +62,23 @@ def _setting_options[F: Callable[..., Any]](command: F) -> F:
             default=None,
             multiple=setting.repeatable,
             metavar="TEXT" if setting.repeatable else kind,
-            help=setting.help + shown,
+            help=setting.help + repeat + shown,
         )
         command = option(command)
     return command
 
 
 @main.command()
-@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file of settings")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The TOML file with settings.")
 @_setting_options
 def serve(config: Path | None, **flags: Any) -> None:
-    """Run the room server, with an embedded media server unless --kurento names another."""
+    """Run the room server, and the embedded media server unless --kurento is given.
+
+    The server prints the address to open in a browser. Ctrl-C ends it.
+
+    Every option can also be set by an environment variable (--port by ROOMFSM_PORT) or in the TOML file of
+    --config (port = 8080). Options win over the environment, and the environment wins over the file.
+    """
     failure, code = "", 1
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     # Until the server listens for it: a closed terminal's signal ends nothing.
@@ -98,7 +105,7 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 @main.command(name="settings")
 def show_settings() -> None:
-    """Print the table of all settings (Markdown)."""
+    """Print all settings of the server as a table (Markdown)."""
     click.echo(markdown_table(), nl=False)
 
 
@@ -110,12 +117,12 @@ main.add_command(conformance)
 
 
 def configure_logging(level: str, style: str) -> None:
-    """Log to the standard error, as lines for a person or as JSON. Raises `SettingsError`."""
+    """Log to the standard error, either as lines for people or as JSON. Raises `SettingsError`."""
     numeric = logging.getLevelNamesMapping().get(level.upper())
     if numeric is None:
-        raise SettingsError(f"--log-level (log_level): not debug, info, warning or error: {level}")
+        raise SettingsError(f"--log-level (log_level): {level} is not debug, info, warning or error")
     if style not in ("console", "json"):
-        raise SettingsError(f"--log-format (log_format): neither console nor json: {style}")
+        raise SettingsError(f"--log-format (log_format): {style} is neither console nor json")
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
@@ -163,7 +170,7 @@ def _announce(settings: Settings, running: Running) -> None:
     for address in addresses[1:]:
         click.echo(f"      also at {address}")
     if settings.server.certfile is None and len(addresses) > 1:
-        click.echo("  (browsers give cameras to pages of https:// and localhost only: see --certfile)")
+        click.echo("  (Browsers let a page use the camera only at https:// or localhost: see --certfile.)")
     sys.stdout.flush()
 
 

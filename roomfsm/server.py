@@ -306,7 +306,8 @@ def _certificate(certfile: str, keyfile: str) -> _Certificate:
         context.load_cert_chain(certfile, keyfile, password=lambda: "")
         pem = Path(certfile).read_bytes()
     except (OSError, ssl.SSLError) as error:
-        raise StartError(f"{certfile} and {keyfile} are not a certificate and its key (PEM): {error}") from error
+        why = f"{certfile} and {keyfile} are not a certificate and its private key (PEM): {error}"
+        raise StartError(why) from error
     context.set_alpn_protocols(["http/1.1"])
     return _Certificate(context, tuple(_names_of(pem)))
 

@@ -27,14 +27,14 @@ from roomfsm.web.settings import WebSettings
 
 _MAX_PORT = 65_535
 _MIN_TURN_TTL, _MAX_TURN_TTL = 60, 2_592_000
-"""Seconds: time to connect in, and a month."""
+"""Seconds: the least leaves time to connect, the most is a month."""
 _FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
 _SECRET_FILE = "file:"
-"""What a secret begins with that stands in a file."""
+"""Prefix of a secret that names the file in which the secret stands."""
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """Names the TOML file, as `--config` does."""
@@ -50,49 +50,65 @@ class ServerSettings:
 
     host: tuple[str, ...] = field(
         default=("127.0.0.1",),
-        metadata={"help": "address to listen on; 0.0.0.0 and :: are every interface, for IPv4 and for IPv6"},
+        metadata={
+            "help": "The address to listen on. 0.0.0.0 means every IPv4 interface, and :: every IPv6 interface."
+        },
     )
-    port: int = field(default=8080, metadata={"help": "TCP port to listen on; 0 picks a free one", "zero": True})
+    port: int = field(
+        default=8080, metadata={"help": "The TCP port to listen on. 0 picks a free one.", "zero": True}
+    )
     certfile: str | None = field(
-        default=None, metadata={"help": "TLS certificate chain (PEM); turns on HTTPS", "live": True}
+        default=None,
+        metadata={"help": "The file with the TLS certificate chain (PEM). It turns on HTTPS.", "live": True},
     )
     keyfile: str | None = field(
-        default=None, metadata={"help": "private key (PEM) of the certificate", "live": True}
+        default=None, metadata={"help": "The file with the private key (PEM) of the certificate.", "live": True}
     )
     kurento: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "Kurento media server (7.1.0 or newer), as ws://host:8888/kurento;"
-            " without one the embedded one is started"
+            "help": "The address of a Kurento media server (7.1.0 or newer), such as ws://host:8888/kurento. "
+            "Without this setting the server starts the embedded media server."
         },
     )
     kurento_secret: str | None = field(
         default=None,
         metadata={
-            "help": "what the media servers of --kurento ask for (see `roomfsm mediaserver --secret-file`)",
+            "help": "The secret that the media servers of --kurento ask for (see `roomfsm mediaserver "
+            "--secret-file`).",
             "secret": True,
         },
     )
     media_host: str = field(
         default="::",
-        metadata={"help": "UDP address of the embedded media server; `::` is every interface, IPv4 and IPv6"},
+        metadata={
+            "help": "The UDP address of the embedded media server. :: means every interface, IPv4 and IPv6."
+        },
     )
     media_port: int = field(
-        default=0, metadata={"help": "UDP port of the embedded media server; 0 picks a free one", "zero": True}
+        default=0,
+        metadata={"help": "The UDP port of the embedded media server. 0 picks a free one.", "zero": True},
     )
     media_workers: int = field(
         default=1,
-        metadata={"help": "processes that move the embedded media server's media; they use as many UDP ports"},
+        metadata={
+            "help": "The number of processes that forward media in the embedded media server. Each uses a UDP "
+            "port of its own, from --media-port on."
+        },
     )
     announced_address: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "address or name, perhaps with :PORT, at which browsers reach the embedded media server, "
-            "if not this machine's own"
+            "help": "The address or host name at which browsers reach the embedded media server, if it is not "
+            "this machine's own, for example because of a NAT. Add :PORT if the port differs, too."
         },
     )
-    log_level: str = field(default="info", metadata={"help": "debug, info, warning or error", "live": True})
-    log_format: str = field(default="console", metadata={"help": "console or json", "live": True})
+    log_level: str = field(
+        default="info", metadata={"help": "How much is logged: debug, info, warning or error.", "live": True}
+    )
+    log_format: str = field(
+        default="console", metadata={"help": "How log lines are written: console or json.", "live": True}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +181,12 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
     variables = {setting.variable for setting in known.values()} | {CONFIG_VARIABLE}
     for variable in environment:
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in variables:
-            raise SettingsError(f"{variable}: there is no such setting")
+            raise SettingsError(f"{variable} is not a setting (see `roomfsm settings`)")
     values: dict[str, Any] = {}
     if file is not None:
         for name, value in _read_toml(file).items():
             if name not in known:
-                raise SettingsError(f"{file}: there is no setting {name!r}")
+                raise SettingsError(f"{file}: {name!r} is not a setting (see `roomfsm settings`)")
             values[name] = _convert(known[name], value, f"{file}: {name}")
     for setting in known.values():
         text = environment.get(setting.variable)
@@ -190,13 +206,13 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
 
 
 def _check(settings: Settings) -> None:
-    """What one value's type does not say. Raises `SettingsError`."""
+    """Check what the type of a single value cannot express. Raises `SettingsError`."""
     server, signaling = settings.server, settings.signaling
     if (server.certfile is None) != (server.keyfile is None):
-        raise SettingsError("TLS needs both --certfile and --keyfile")
-    for pem in (server.certfile, server.keyfile):
+        raise SettingsError("HTTPS needs both --certfile and --keyfile, but only one of them is set")
+    for flag, pem in (("--certfile", server.certfile), ("--keyfile", server.keyfile)):
         if pem is not None and not Path(pem).is_file():
-            raise SettingsError(f"there is no file {pem}")
+            raise SettingsError(f"{flag}: there is no file {pem}")
     for flag, number in (("--port", server.port), ("--media-port", server.media_port)):
         if number > _MAX_PORT:
             raise SettingsError(f"{flag} is at most {_MAX_PORT}, not {number}")
@@ -208,24 +224,26 @@ def _check(settings: Settings) -> None:
             f" and from {server.media_port} on there are {_MAX_PORT + 1 - server.media_port}"
         )
     if not is_address(server.media_host):
-        raise SettingsError(f"--media-host takes an IP address, not {server.media_host!r}")
+        raise SettingsError(f"--media-host: {server.media_host!r} is not an IP address")
     for address in server.announced_address:
         try:
             _, port = split(address)
         except ValueError as error:
             raise SettingsError(f"--announced-address: {error}") from None
         if port is not None and port + server.media_workers > _MAX_PORT + 1:
-            raise SettingsError(f"--announced-address: each of the --media-workers needs a port: {address}")
+            raise SettingsError(f"--announced-address: {address} leaves too few ports for the --media-workers")
     _check_kurento(server.kurento)
     for flag, secret in (
         ("--kurento-secret", server.kurento_secret),
         ("--inspect-token", settings.web.inspect_token),
     ):
         if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
-            raise SettingsError(f"{flag}: at least {MIN_SECRET} letters, digits and signs, no spaces")
+            raise SettingsError(
+                f"{flag}: a secret needs at least {MIN_SECRET} characters: letters, digits and signs, no spaces"
+            )
     for origin in settings.door.allow_origin:
         if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
-            raise SettingsError(f"--allow-origin: not '*' and not like https://host: {origin}")
+            raise SettingsError(f"--allow-origin: {origin} is neither '*' nor an origin such as https://host")
     _check_door(settings.door)
     _check_ice_servers(signaling)
 
@@ -253,36 +271,44 @@ def _check_door(door: DoorSettings) -> None:
     try:
         networks_of(door.trusted_proxy)
     except ValueError as error:
-        raise SettingsError(f"--trusted-proxy: not an address or a network like 10.0.0.0/8: {error}") from None
+        raise SettingsError(
+            f"--trusted-proxy takes an address, or a network such as 10.0.0.0/8: {error}"
+        ) from None
     for name in door.host_name:
         if host_setting(name) is None:
-            raise SettingsError(f"--host-name: not a host's name like rooms.example.org: {name}")
+            raise SettingsError(f"--host-name: {name} is not a host name such as rooms.example.org")
     for origin in door.frame_ancestors:
         if origin not in ("self", "*") and not _FRAME_ANCESTOR.fullmatch(origin):
-            raise SettingsError(f"--frame-ancestors: not 'self', '*' or like https://host: {origin}")
+            raise SettingsError(
+                f"--frame-ancestors: {origin} is neither 'self' nor '*' nor an origin such as https://host"
+            )
     if door.path_prefix and not _PATH_PREFIX.fullmatch(door.path_prefix):
         raise SettingsError(
-            f"--path-prefix: must begin with a slash and not end with one, as /rooms does: {door.path_prefix}"
+            f"--path-prefix: {door.path_prefix} must begin with a slash and not end with one, as in /rooms"
         )
 
 
 def _check_ice_servers(signaling: SignalingSettings) -> None:
-    """A browser that is told of one wrong address uses none of the others. Raises `SettingsError`."""
+    """Check every address: a browser that gets one wrong address uses none. Raises `SettingsError`."""
     for ice_server in signaling.ice_servers:
         for url in ice_server.urls:
             if not is_stun_uri(url) and not is_turn_uri(url):
-                raise SettingsError(f"--ice-servers: not like stun:host:3478 or turn:host:3478: {url}")
+                raise SettingsError(
+                    f"--ice-servers: {url} is not an address such as stun:host:3478 or turn:host:3478"
+                )
             if url.startswith("turn") and not (ice_server.username and ice_server.credential):
-                raise SettingsError(f"--ice-servers: {url} needs a name and a credential: URL|name|credential")
+                raise SettingsError(
+                    f"--ice-servers: {url} needs a user name and a credential: URL|username|credential"
+                )
     for url in signaling.turn_uri:
         if not is_turn_uri(url):
-            raise SettingsError(f"--turn-uri: not like turn:host:3478 or turns:host:443?transport=tcp: {url}")
+            raise SettingsError(f"--turn-uri: {url} is not like turn:host:3478 or turns:host:443?transport=tcp")
     if bool(signaling.turn_uri) != (signaling.turn_secret is not None):
-        raise SettingsError("time-limited TURN credentials need both --turn-uri and --turn-secret")
+        raise SettingsError("TURN credentials need both --turn-uri and --turn-secret, but only one of them is set")
     if signaling.turn_secret == "":
-        raise SettingsError("--turn-secret: it is empty")
+        raise SettingsError("--turn-secret: the secret is empty")
     if not _MIN_TURN_TTL <= signaling.turn_ttl <= _MAX_TURN_TTL:
-        raise SettingsError(f"--turn-ttl: from {_MIN_TURN_TTL} to {_MAX_TURN_TTL} seconds")
+        raise SettingsError(f"--turn-ttl: the value must be from {_MIN_TURN_TTL} to {_MAX_TURN_TTL} seconds")
 
 
 def markdown_table() -> str:
@@ -293,7 +319,7 @@ def markdown_table() -> str:
         repeat = " May be repeated." if setting.repeatable else ""
         in_file = f" `{_SECRET_FILE}PATH` reads it from a file." if setting.secret else ""
         live = " ↻" if setting.live else ""
-        what = setting.help[0].upper() + setting.help[1:] + "." + repeat + in_file + live
+        what = setting.help + repeat + in_file + live
         what = what.replace("|", "\\|")
         rows.append(f"| `{setting.flag}` | `{setting.variable}` | `{setting.name}` | {default} | {what} |")
     return "\n".join(rows) + "\n"
@@ -339,9 +365,11 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {f'{value!r} is not {wanted}' if wanted else error}") from error
     if isinstance(converted, int | float) and not isinstance(converted, bool):
         if not math.isfinite(converted) or converted < 0:
-            raise SettingsError(f"{where}: must be a number, and not negative: {value}")
+            raise SettingsError(
+                f"{where}: {value} is not allowed; the value must be a number that is not negative"
+            )
         if converted == 0 and not setting.zero:
-            raise SettingsError(f"{where}: must be above 0")
+            raise SettingsError(f"{where}: 0 is not allowed; the value must be greater than 0")
     return converted
 
 

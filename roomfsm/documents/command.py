@@ -24,20 +24,20 @@ _DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
     type=click.Choice([*_DRAW, "json"]),
     default="svg",
     show_default=True,
-    help="How it is written.",
+    help="The format of the diagram.",
 )
-@click.option("--current", metavar="STATE", multiple=True, help="Mark this state as present; may be repeated.")
+@click.option("--current", metavar="STATE", multiple=True, help="Highlight this state. May be repeated.")
 @output_option
 def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | None) -> None:
-    """Draw the diagram of a lifecycle machine, read off its table."""
+    """Draw the diagram of a state machine, generated from the table that the server uses."""
     table = MACHINES[machine]
     names = [state.name for state in table.states]
     for state in current:
         if state not in names:
-            raise click.UsageError(f"the machine {machine} has no state {state!r}; there are {', '.join(names)}")
+            raise click.UsageError(f"the machine {machine} has no state {state!r}; it has {', '.join(names)}")
     if form == "json":
         if current:
-            raise click.UsageError("--current marks a state in a diagram; --format json has none")
+            raise click.UsageError("--current highlights a state in a diagram, and --format json has none")
         text = json.dumps(describe(table), ensure_ascii=False, indent=2) + "\n"
     else:
         text = _DRAW[form](table, current=current)

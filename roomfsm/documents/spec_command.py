@@ -38,8 +38,18 @@ FORMATS: dict[str, Callable[[], str]] = {"json": as_json, "yaml": as_yaml}
 
 
 @click.command()
-@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="json", show_default=True)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(list(FORMATS)),
+    default="json",
+    show_default=True,
+    help="The format of the document.",
+)
 @output_option
 def spec(style: str, output: Path | None) -> None:
-    """Print the protocol as an AsyncAPI 3 document: the messages, when each is legal, and what follows from it."""
+    """Print the protocol as an AsyncAPI 3 document.
+
+    The document describes every message, when it is legal, what it changes, and who is told.
+    """
     write(FORMATS[style](), output)

@@ -126,13 +126,16 @@ def _http_version(head: RequestHead, *_: object) -> Answer | None:
     # HTTP/2 is known by its preface (RFC 9113 section 3.4), which reads like a request of version 2.0. One who
     # offers to change to it (Upgrade: h2c) is answered in HTTP/1.1, like all offers that nobody takes up here
     # (RFC 9110 section 7.8).
-    return None if head.version.startswith("1.") else Answer(505, "Only HTTP/1.1 is spoken here.")
+    return None if head.version.startswith("1.") else Answer(505, "This server speaks HTTP/1.1 only.")
 
 
 def _framing(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
     # A proxy may have seen another end of the request than we do: RFC 9112 sections 6.1, 6.3, 11.2.
     if "transfer-encoding" in head.headers and ("content-length" in head.headers or head.version == "1.0"):
-        return Answer(400, "The length of the body is said in two ways.")
+        return Answer(
+            400,
+            "A request must not combine Transfer-Encoding with Content-Length or with HTTP/1.0.",
+        )
     if int(head.headers.get("content-length", "0")) > settings.max_body_bytes:
         return body_too_long(settings)
     return None
@@ -143,12 +146,12 @@ def _single_headers(head: RequestHead, *_: object) -> Answer | None:
     if len(once) == len(set(once)):
         return None
     twice = next(name for name in once if once.count(name) > 1)
-    return Answer(400, f"There is more than one header {twice.decode('ascii')}.")
+    return Answer(400, f"The request has the header {twice.decode('ascii')} more than once.")
 
 
 def _target(head: RequestHead, *_: object) -> Answer | None:
     if head.method in ("CONNECT", "TRACE"):
-        return Answer(405, f"{head.method} is not done here.", (("Allow", _METHODS),))
+        return Answer(405, f"This server does not support the method {head.method}.", (("Allow", _METHODS),))
     if head.target == "*" and head.method == "OPTIONS":
         return Answer(204, fields=(("Allow", _METHODS),))
     if not head.target.startswith("/"):
@@ -162,16 +165,19 @@ def _host(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None
         # Some health checks speak so. Browsers, which the names are about, always say whom they ask.
         return None
     if not _HOST.fullmatch(host):
-        return Answer(400, "The header Host is not a name or address, and perhaps a port.")
+        return Answer(400, "The Host header must be a name or an address, with or without a port.")
     if not answers_to(host, settings.host_name):
         name = host_of(host) or host
-        return Answer(421, f"This server does not answer to the name {name!r}: see --host-name.")
+        return Answer(
+            421,
+            f"This server is not set up for the name {name!r}. If you run it, start it with --host-name {name}.",
+        )
     return None
 
 
 def _expectation(head: RequestHead, *_: object) -> Answer | None:
     if any(expected != "100-continue" for expected in head.tokens("expect")):
-        return Answer(417, "The only expectation that is met is 100-continue.")
+        return Answer(417, "The header Expect may only be 100-continue.")
     return None
 
 
@@ -180,17 +186,21 @@ def _websocket(head: RequestHead, *_: object) -> Answer | None:
     asks = "websocket" in head.tokens("upgrade")
     if head.path != WEBSOCKET_PATH:
         offered = asks and "websocket" in head.upgrades
-        return Answer(404, f"There is a websocket at {WEBSOCKET_PATH} only.") if offered else None
+        return Answer(404, f"The websocket is at {WEBSOCKET_PATH}, not here.") if offered else None
     if not asks:
         wanted = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
-        return Answer(426, "A websocket is here, and nothing else.", wanted)
+        return Answer(
+            426,
+            "This address is for websockets only. To see the rooms in a browser, open the address without /ws.",
+            wanted,
+        )
     if head.headers.get("sec-websocket-version") != "13":
         wanted = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
-        return Answer(426, "The version of the websocket must be 13.", wanted)
+        return Answer(426, "The header Sec-WebSocket-Version must be 13.", wanted)
     if head.method != "GET" or head.version == "1.0" or head.has_body:
-        return Answer(400, "A websocket is asked for by GET in HTTP/1.1, without a body.")
+        return Answer(400, "A request for a websocket must be a GET in HTTP/1.1 without a body.")
     if "websocket" not in head.upgrades:
-        return Answer(400, "A websocket is asked for with the header Connection: Upgrade.")
+        return Answer(400, "A request for a websocket needs the header Connection: Upgrade.")
     if not _KEY.fullmatch(head.headers.get("sec-websocket-key", "")):
         return Answer(400, "The header Sec-WebSocket-Key must be 16 bytes in base64.")
     return None
@@ -201,10 +211,10 @@ def _websocket_visitor(head: RequestHead, circumstances: Circumstances, settings
         return None
     origin, host = head.headers.get("origin"), head.headers.get("host", "")
     if not origin_allowed(origin, host, settings.allow_origin, secure=circumstances.secure):
-        return Answer(403, "A page of this origin may not connect (see --allow-origin).")
+        return Answer(403, "Pages of this origin may not connect. If you run the server, see --allow-origin.")
     proposed = head.headers.get("sec-websocket-protocol", "").split(",")
     if SUBPROTOCOL not in (name.strip() for name in proposed):
-        return Answer(400, f"The websocket subprotocol {SUBPROTOCOL} is needed.")
+        return Answer(400, f"The client must offer the websocket subprotocol {SUBPROTOCOL}.")
     if circumstances.full:
         return Answer(503, "The server is full.", RETRY)
     return None
@@ -224,7 +234,9 @@ _RULES: tuple[Callable[[RequestHead, Circumstances, DoorSettings], Answer | None
 
 def body_too_long(settings: DoorSettings) -> Answer:
     """To a body that is, or says that it will be, too long."""
-    return Answer(413, f"The body may have {settings.max_body_bytes} bytes (--max-body-bytes).")
+    return Answer(
+        413, f"The body of a request may have at most {settings.max_body_bytes} bytes (--max-body-bytes)."
+    )
 
 
 def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], *, secure: bool) -> bool:

@@ -12,65 +12,90 @@ class DoorSettings:
     allow_origin: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "origin of pages, beside our own, that may connect, as https://host; '*' is any",
+            "help": "The origin of other pages that may connect to this server, such as https://host. '*' "
+            "allows all pages.",
             "live": True,
         },
     )
     host_name: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "name that the server answers to, beside addresses and localhost, as rooms.example.org; "
-            "'*' is any",
+            "help": "A name under which browsers may call this server, such as rooms.example.org, besides its "
+            "IP addresses and localhost. '*' allows every name.",
             "live": True,
         },
     )
     frame_ancestors: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "origin of pages that may show ours in a frame, as https://host; 'self', or '*' for any",
+            "help": "The origin of pages that may show this server's pages in a frame, such as https://host. "
+            "'self' is this server, and '*' allows all pages.",
             "live": True,
         },
     )
     path_prefix: str = field(
         default="",
-        metadata={"help": "path below which a proxy shows the server, as /rooms, whether it takes it off or not"},
+        metadata={
+            "help": "The path under which a proxy publishes this server, such as /rooms. It does not matter "
+            "whether the proxy removes it from requests."
+        },
     )
     trusted_proxy: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "address or network of a proxy whose X-Forwarded-For is believed, as 10.0.0.0/8",
+            "help": "The address or network of a proxy whose X-Forwarded-For header is believed, such as "
+            "10.0.0.0/8.",
             "live": True,
         },
     )
     max_connections: int = field(
         default=10_000,
-        metadata={"help": "TCP connections at a time; the limit of open files (ulimit -n) may allow fewer"},
+        metadata={
+            "help": "The most TCP connections at a time. The system's limit of open files (ulimit -n) may "
+            "allow fewer."
+        },
     )
     max_connections_per_address: int = field(
         default=6000,
-        metadata={"help": "TCP connections at a time from one address (IPv6: from one /64 network)"},
+        metadata={"help": "The most TCP connections at a time from one address (IPv6: from one /64 network)."},
     )
     max_connection_requests: int = field(
-        default=1000, metadata={"help": "requests over one connection, after which it is closed"}
+        default=1000, metadata={"help": "The number of requests after which a connection is closed."}
     )
     keep_alive_timeout: float = field(
         default=65.0,
-        metadata={"help": "seconds that a connection may wait for its next request; longer than proxies wait"},
+        metadata={
+            "help": "How many seconds an idle connection waits for its next request. This should be longer "
+            "than your proxy keeps idle connections."
+        },
     )
     head_timeout: float = field(
-        default=10.0, metadata={"help": "seconds that a client may take for a request head, or a TLS handshake"}
+        default=10.0,
+        metadata={
+            "help": "How many seconds a client may take to send the head of a request, or to finish a TLS "
+            "handshake."
+        },
     )
     body_timeout: float = field(
-        default=30.0, metadata={"help": "seconds that a client may take for the body of a request"}
+        default=30.0, metadata={"help": "How many seconds a client may take to send the body of a request."}
     )
     send_timeout: float = field(
-        default=30.0, metadata={"help": "seconds that a client may take to read 64 KiB of an answer"}
+        default=30.0, metadata={"help": "How many seconds a client may take to read 64 KiB of an answer."}
     )
-    max_head_bytes: int = field(default=16_384, metadata={"help": "longest request head, bytes"})
-    max_body_bytes: int = field(default=1_048_576, metadata={"help": "longest body of a request, bytes"})
+    max_head_bytes: int = field(
+        default=16_384, metadata={"help": "The most bytes that the head of a request may have."}
+    )
+    max_body_bytes: int = field(
+        default=1_048_576, metadata={"help": "The most bytes that the body of a request may have."}
+    )
     max_bodies_bytes: int = field(
-        default=67_108_864, metadata={"help": "bytes of the bodies of all requests that are being served"}
+        default=67_108_864,
+        metadata={"help": "The most bytes that the bodies of all current requests may have together."},
     )
     max_bodies_bytes_per_address: int = field(
-        default=8_388_608, metadata={"help": "the same, from one address (IPv6: from one /64 network)"}
+        default=8_388_608,
+        metadata={
+            "help": "The most bytes that the bodies of all current requests from one address (IPv6: from one "
+            "/64 network) may have together."
+        },
     )

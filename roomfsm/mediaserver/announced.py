@@ -37,7 +37,7 @@ def split(text: str) -> tuple[str, int | None]:
     # A name that ends with a number is a mistyped address (WHATWG URL section 3.5).
     mistyped = host is not None and not is_address(host) and host.rpartition(".")[2].isdecimal()
     if host is None or mistyped or (port is not None and not 1 <= port <= _MAX_PORT):
-        raise ValueError(f"not like 203.0.113.7, rooms.example.org or rooms.example.org:40000: {text}")
+        raise ValueError(f"{text} is not like 203.0.113.7, rooms.example.org or rooms.example.org:40000")
     return host, port
 
 

@@ -37,57 +37,80 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 
 
 @click.command()
-@click.option("--host", default=_DEFAULTS.host, show_default=True, help="TCP address.")
+@click.option(
+    "--host",
+    default=_DEFAULTS.host,
+    show_default=True,
+    help="The address on which Kurento's protocol is served (TCP).",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=_DEFAULTS.port,
     show_default=True,
-    help="TCP port of Kurento's protocol.",
+    help="The port on which Kurento's protocol is served (TCP).",
 )
-@click.option("--media-host", default=_DEFAULTS.media_host, show_default=True, help="UDP address.")
-@click.option("--host-name", "host_names", multiple=True, help="Name by which clients call it; may be repeated.")
+@click.option(
+    "--media-host",
+    default=_DEFAULTS.media_host,
+    show_default=True,
+    help="The address for media (UDP). :: means every interface, IPv4 and IPv6.",
+)
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    help="A name under which clients may call this server, besides its addresses. May be repeated.",
+)
 @click.option(
     "--secret-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"File with a secret that clients must know; or ${SECRET_VARIABLE} is the secret.",
+    help=f"The file with a secret that clients must know. ${SECRET_VARIABLE} can hold the secret itself instead.",
 )
 @click.option(
     "--media-port",
     type=click.IntRange(0, 65535),
     default=_DEFAULTS.media_port,
     show_default=True,
-    help="UDP port of all media; 0: the system chooses.",
+    help="The port for all media (UDP). 0 picks a free one.",
 )
 @click.option(
     "--announced-address",
     "announced_addresses",
     multiple=True,
-    help="Address or name, perhaps :PORT, told to browsers instead of the bound ones; may be repeated.",
+    help="The address or host name that browsers are told, if it is not this machine's own, for example because "
+    "of a NAT. Add :PORT if the port differs, too. May be repeated.",
 )
 @click.option(
     "--collector-period",
     type=click.FloatRange(min=0, min_open=True),
     default=_DEFAULTS.limits.collector_period,
     show_default=True,
-    help="Seconds; the objects of a client that is gone live one to two of these.",
+    help="After one to two periods of so many seconds, the objects of a client that is gone are released.",
 )
-@_bound("sessions", "Sessions of clients.")
-@_bound("objects", "Pipelines and endpoints of all sessions.")
-@_bound("endpoints", "Endpoints of all sessions; each is a browser's connection.")
+@_bound("sessions", "The most sessions of clients.")
+@_bound("objects", "The most pipelines and endpoints of all sessions together.")
+@_bound("endpoints", "The most endpoints of all sessions together. Each is the media connection of a browser.")
 @click.option(
     "--workers",
     type=click.IntRange(1, MAX_WORKERS),
     default=_DEFAULTS.workers,
     show_default=True,
-    help="Processes that move media, each on a UDP port of its own, from --media-port on.",
+    help="The number of processes that forward media. Each uses a UDP port of its own, from --media-port on.",
 )
 @click.option(
     "--exit-with-parent",
     is_flag=True,
-    help="End when the standard input does; announce in JSON, and say each second that it is alive.",
+    help="For programs that start this one: end when the standard input ends, announce the address as JSON, and "
+    "report each second that the server is alive.",
 )
-@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    help="How log lines are written.",
+)
 def mediaserver(
     host: str,
     port: int,
@@ -104,9 +127,10 @@ def mediaserver(
     exit_with_parent: bool,
     log_format: str,
 ) -> None:
-    """Run the embedded media server alone: Kurento's protocol at ws://HOST:PORT/kurento.
+    """Run the embedded media server alone, for any client of Kurento's protocol.
 
-    What would go beyond a bound is answered with the error 40009, NOT_ENOUGH_RESOURCES.
+    Clients connect to ws://HOST:PORT/kurento. A request that would exceed one of the limits gets the error 40009,
+    NOT_ENOUGH_RESOURCES.
     """
     _configure_logging(log_format)
     # Until the server listens for it: a closed terminal's signal ends nothing.
@@ -131,7 +155,7 @@ def mediaserver(
     )
     if is_open_to_others(settings):
         structlog.get_logger().warning(
-            "whoever reaches this port can drive the media server", host=host, see="--secret-file"
+            "everybody who can reach this port can control the media server", host=host, see="--secret-file"
         )
     failure = ""
     try:

@@ -20,13 +20,16 @@ _EXIT_USAGE = 2
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--run", "only", help="Replay this run only, as named in what is printed.")
-@click.option("--verbose", is_flag=True, help="Tell of the runs that do not differ, too.")
+@click.option("--run", "only", help="Replay only the run with this id. The output names the ids.")
+@click.option("--verbose", is_flag=True, help="Also report the runs that do not differ.")
 def replay(file: Path, only: str | None, verbose: bool) -> None:
-    """Run the journal FILE through today's rooms again, under a mock clock.
+    """Replay the journal FILE with today's code, and report the first difference.
 
-    A journal is what --journal-file wrote, or what /inspect/ROOM gives to download. Exit code 0: today's code does
-    the same; 1: it does otherwise, and the first difference of each run is printed; 2: FILE is no journal.
+    A journal is a file that `roomfsm serve --journal-file` wrote, or that was downloaded from /inspect/ROOM. The
+    replay has a clock of its own, so that an hour takes a second.
+
+    The exit code is 0 if today's code does the same as the journal says; 1 if it does something else, and then the
+    first difference of each run is printed; and 2 if FILE is not a journal.
     """
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     try:
@@ -35,7 +38,7 @@ def replay(file: Path, only: str | None, verbose: bool) -> None:
         _fail(str(error))
     chosen = [run for run in runs if only in (None, run.id)]
     if not chosen:
-        _fail(f"{file}: there is no run {only!r}, but {', '.join(run.id for run in runs)}")
+        _fail(f"{file}: there is no run {only!r}; the file has {', '.join(run.id for run in runs)}")
     outcomes = [replay_run(run) for run in chosen]
     for outcome in outcomes:
         if verbose or outcome.difference is not None:

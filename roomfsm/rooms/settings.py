@@ -9,93 +9,124 @@ from dataclasses import dataclass, field
 class RoomSettings:
     """What a room may hold and how long it waits; times in seconds, bandwidths in kbit/s."""
 
-    max_rooms: int = field(default=1000, metadata={"help": "rooms open at a time"})
+    max_rooms: int = field(default=1000, metadata={"help": "The most rooms that are open at a time."})
     max_rooms_per_address: int = field(
         default=500,
-        metadata={"help": "rooms open at a time that people of one address (IPv6: of one /64 network) opened"},
+        metadata={
+            "help": "The most open rooms that were opened by people of one address (IPv6: of one /64 network)."
+        },
     )
     max_rooms_per_session: int = field(
-        default=20, metadata={"help": "rooms open at a time that one browser's session opened"}
+        default=20, metadata={"help": "The most open rooms that were opened by one browser."}
     )
-    max_people: int = field(default=500, metadata={"help": "people in a room"})
-    max_presenters: int = field(default=16, metadata={"help": "people presenting in a room at a time"})
-    max_views: int = field(default=32, metadata={"help": "streams that one participant views at a time"})
-    chat_history: int = field(default=100, metadata={"help": "lines of chat that a newcomer gets", "zero": True})
+    max_people: int = field(default=500, metadata={"help": "The most people in a room."})
+    max_presenters: int = field(default=16, metadata={"help": "The most people who present in a room at a time."})
+    max_views: int = field(default=32, metadata={"help": "The most streams that one person watches at a time."})
+    chat_history: int = field(
+        default=100,
+        metadata={"help": "How many earlier lines of chat somebody gets who enters a room.", "zero": True},
+    )
     chat_history_bytes: int = field(
-        default=65_536, metadata={"help": "bytes, as encoded, of the lines of chat that a newcomer gets"}
+        default=65_536,
+        metadata={"help": "The most bytes (as encoded) of earlier chat that somebody gets who enters a room."},
     )
     told_rate: float = field(
         default=15.0,
         metadata={
-            "help": "messages a second that one person may have told to everybody in a room, on average "
-            "(a line of chat counts once, coming in and viewing twice, another name three times, presenting four)"
+            "help": "How many messages a second one person may send to everybody in the room, on average. A "
+            "line of chat counts as one message, entering and starting to watch as two, a new name as "
+            "three, starting to present as four."
         },
     )
     told_bytes: float = field(
         default=16_384.0,
-        metadata={"help": "bytes a second that one person may have told to everybody, on average"},
+        metadata={"help": "How many bytes a second one person may send to everybody in the room, on average."},
     )
     room_told_rate: float = field(
         default=100.0,
-        metadata={"help": "messages a second that all people of a room together may have told to everybody in it"},
+        metadata={
+            "help": "How many messages a second all people of a room together may send to everybody in it, on "
+            "average."
+        },
     )
     room_told_bytes: float = field(
         default=65_536.0,
-        metadata={"help": "bytes a second that all people of a room together may have told to everybody in it"},
+        metadata={
+            "help": "How many bytes a second all people of a room together may send to everybody in it, on "
+            "average."
+        },
     )
     told_seconds: float = field(
-        default=10.0, metadata={"help": "seconds' worth of these rates that may be used at once"}
+        default=10.0, metadata={"help": "How many seconds' worth of these rates may be used at once."}
     )
     room_entries_rate: float = field(
         default=10.0,
-        metadata={"help": "times a second that people may come into one room, on average"},
+        metadata={"help": "How many people may enter one room a second, on average."},
     )
     room_entries_burst: int = field(
         default=2500,
         metadata={
-            "help": "times that people may come into one room at once; one address alone has half of them, and "
-            "leaves the rest to others"
+            "help": "How many people may enter one room at once. People of one address may take half of it, and "
+            "half of --room-entries-rate."
         },
     )
     room_changes_rate: float = field(
         default=40.0,
         metadata={
-            "help": "changes a second (names, who is away, viewers of a stream) that a room tells; "
-            "beyond that only the newest of each is told, later"
+            "help": "How many changes a second (names, who is away, number of viewers) a room announces. "
+            "Beyond that it waits, and then announces only the newest change of each kind."
         },
     )
-    room_inbox: int = field(default=256, metadata={"help": "messages waiting at a room before senders wait"})
-    linger: float = field(default=30.0, metadata={"help": "seconds that an empty room stays open", "zero": True})
+    room_inbox: int = field(
+        default=256,
+        metadata={"help": "How many messages may wait for a room. Beyond that their senders have to wait."},
+    )
+    linger: float = field(
+        default=30.0, metadata={"help": "How many seconds an empty room stays open.", "zero": True}
+    )
     closing_deadline: float = field(
-        default=2.0, metadata={"help": "seconds that a closing room waits for its endpoints' release"}
+        default=2.0,
+        metadata={"help": "How many seconds a closing room waits until its media endpoints are released."},
     )
     closing_notice: float = field(
         default=0.0,
-        metadata={"help": "seconds that a closing room stays at least, its people in it", "zero": True},
+        metadata={"help": "How many seconds a closing room keeps its people at least.", "zero": True},
     )
     connect_timeout: float = field(
         default=30.0,
-        metadata={"help": "seconds from an answer until the browser's media connection must be up"},
+        metadata={
+            "help": "How many seconds a browser's media connection may take to be established, counted from "
+            "the answer."
+        },
     )
     candidate_buffer: int = field(
-        default=64, metadata={"help": "browser candidates kept for an endpoint that is not ready yet"}
+        default=64,
+        metadata={
+            "help": "How many of a browser's ICE candidates are kept for an endpoint that is not ready yet."
+        },
     )
     video_kbps: int = field(
-        default=3000, metadata={"help": "most that one video stream may take, in kbit/s, each way"}
+        default=3000, metadata={"help": "The most kbit/s that one video stream may use in each direction."}
     )
     journal_entries: int = field(
-        default=500, metadata={"help": "entries of its journal that a room keeps in memory, the newest"}
+        default=500,
+        metadata={"help": "How many entries of its journal a room keeps in memory. It keeps the newest."},
     )
     journal_bodies: bool = field(
-        default=False, metadata={"help": "keep what was said, offers and candidates in the journal"}
+        default=False,
+        metadata={"help": "Whether the journal also keeps what people said, their offers and their candidates."},
     )
     journal_refusals: float = field(
-        default=5.0, metadata={"help": "refusals of one participant that a journal tells a second, on average"}
+        default=5.0,
+        metadata={"help": "How many refused messages of one person the journal records a second, on average."},
     )
     journal_file: str | None = field(
-        default=None, metadata={"help": "file to which the journals of all rooms are appended, as JSON lines"}
+        default=None, metadata={"help": "The file to which the journals of all rooms are appended, as JSON lines."}
     )
     journal_file_bytes: int = field(
         default=67_108_864,
-        metadata={"help": "bytes of the journal file before it is begun anew (kept once as FILE.1)"},
+        metadata={
+            "help": "The size at which the journal file is renamed to FILE.1, replacing an older one, and a "
+            "new one is begun."
+        },
     )

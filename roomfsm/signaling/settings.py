@@ -14,14 +14,16 @@ class SignalingSettings:
     turn_uri: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "TURN server, as turn:host:3478 or turns:host:443?transport=tcp; needs --turn-secret",
+            "help": "The address of a TURN server for browsers, such as turn:host:3478 or "
+            "turns:host:443?transport=tcp. It needs --turn-secret.",
             "live": True,
         },
     )
     turn_secret: str | None = field(
         default=None,
         metadata={
-            "help": "what the servers of --turn-uri make and check time-limited credentials by (TURN REST)",
+            "help": "The secret shared with the TURN servers of --turn-uri, from which time-limited "
+            "credentials are made (TURN REST).",
             "secret": True,
             "live": True,
         },
@@ -29,78 +31,125 @@ class SignalingSettings:
     turn_ttl: float = field(
         default=43200.0,
         metadata={
-            "help": "seconds that such credentials are good for; who stays gets new ones at half time",
+            "help": "How many seconds a TURN credential is valid. Somebody who stays longer gets a new one at "
+            "half time.",
             "live": True,
         },
     )
     ice_servers: tuple[IceServer, ...] = field(
         default=(),
-        metadata={"help": "STUN or TURN server for browsers: URL, or URL|username|credential", "live": True},
+        metadata={"help": "A STUN or TURN server for browsers: URL, or URL|username|credential.", "live": True},
     )
     max_sessions: int = field(
-        default=5000, metadata={"help": "browsers at a time, lost ones that may come back among them"}
+        default=5000,
+        metadata={
+            "help": "The most browsers at a time. A browser that lost its connection and may still come back "
+            "counts."
+        },
     )
     max_sessions_per_address: int = field(
         default=1500,
-        metadata={"help": "browsers of one address (IPv6: of one /64 network) at a time, lost ones among them"},
+        metadata={
+            "help": "The most browsers at a time from one address (IPv6: from one /64 network). A browser "
+            "that lost its connection and may still come back counts."
+        },
     )
     max_away_per_address: int = field(
         default=1000,
         metadata={
-            "help": "browsers of one address whose connection is lost and may be resumed; the oldest make way"
+            "help": "The most browsers of one address that lost their connection and may still come back. "
+            "Beyond that, the one that has been away longest loses its place."
         },
     )
     max_away_per_room: int = field(
         default=500,
-        metadata={"help": "people of a room whose connection is lost and may be resumed; the oldest make way"},
+        metadata={
+            "help": "The most people of one room who lost their connection and may still come back. Beyond "
+            "that, the one who has been away longest loses the place."
+        },
     )
     entries_per_address: float = field(
         default=20.0,
-        metadata={"help": "times a second that people of one address may come into a room or back, on average"},
+        metadata={
+            "help": "How many times a second people of one address may enter a room or come back, on average."
+        },
     )
     entries_burst_per_address: int = field(
-        default=2000, metadata={"help": "times that people of one address may come into a room or back at once"}
+        default=2000,
+        metadata={"help": "How many times people of one address may enter a room or come back at once."},
     )
     told_rate_per_address: float = field(
         default=300.0,
         metadata={
-            "help": "messages a second that people of one address may have told to everybody in their rooms"
+            "help": "How many messages a second people of one address may send to everybody in their rooms, "
+            "on average."
         },
     )
     told_bytes_per_address: float = field(
         default=196_608.0,
-        metadata={"help": "bytes a second that people of one address may have told to everybody in their rooms"},
+        metadata={
+            "help": "How many bytes a second people of one address may send to everybody in their rooms, on "
+            "average."
+        },
     )
-    max_message_bytes: int = field(default=262_144, metadata={"help": "longest message from a browser, bytes"})
+    max_message_bytes: int = field(
+        default=262_144, metadata={"help": "The most bytes that one message from a browser may have."}
+    )
     max_message_fragments: int = field(
-        default=1024, metadata={"help": "parts that a message may come in: websocket fragments, and reads of them"}
+        default=1024,
+        metadata={
+            "help": "The most parts in which one message may arrive (websocket fragments, and reads from the "
+            "network)."
+        },
     )
     message_timeout: float = field(
-        default=30.0, metadata={"help": "seconds that a message may take from its first fragment to its last"}
+        default=30.0, metadata={"help": "How many seconds a message may take from its first part to its last."}
     )
     max_messages_bytes: int = field(
-        default=134_217_728, metadata={"help": "bytes of messages from all browsers, read and not handled yet"}
+        default=134_217_728,
+        metadata={
+            "help": "The most bytes of messages, from all browsers together, that were received and are not "
+            "handled yet."
+        },
     )
     max_messages_bytes_per_address: int = field(
-        default=33_554_432, metadata={"help": "the same, from one address (IPv6: from one /64 network)"}
+        default=33_554_432,
+        metadata={
+            "help": "The most bytes of messages, from all browsers of one address (IPv6: of one /64 network), "
+            "that were received and are not handled yet."
+        },
     )
     message_rate: float = field(
-        default=100.0, metadata={"help": "messages a second that a browser may send, on average"}
+        default=100.0, metadata={"help": "How many messages a second a browser may send, on average."}
     )
-    message_burst: int = field(default=500, metadata={"help": "messages that a browser may send at once"})
+    message_burst: int = field(default=500, metadata={"help": "How many messages a browser may send at once."})
     outbox_messages: int = field(
-        default=2000, metadata={"help": "messages waiting for a browser that reads slowly, before it is cut"}
+        default=2000,
+        metadata={
+            "help": "How many messages may wait for a browser that reads slowly. Beyond that its connection "
+            "is closed."
+        },
     )
     outbox_bytes: int = field(
-        default=4_194_304, metadata={"help": "bytes waiting for a browser that reads slowly, before it is cut"}
+        default=4_194_304,
+        metadata={
+            "help": "How many bytes may wait for a browser that reads slowly. Beyond that its connection is "
+            "closed."
+        },
     )
-    heartbeat: float = field(default=20.0, metadata={"help": "seconds between pings to a browser"})
+    heartbeat: float = field(
+        default=20.0, metadata={"help": "How many seconds pass between two pings to a browser."}
+    )
     heartbeat_timeout: float = field(
-        default=10.0, metadata={"help": "seconds that a browser may take to answer a ping"}
+        default=10.0, metadata={"help": "How many seconds a browser may take to answer a ping."}
     )
     resume_window: float = field(
-        default=30.0, metadata={"help": "seconds in which a lost connection may be resumed", "zero": True}
+        default=30.0,
+        metadata={
+            "help": "How many seconds a browser has to come back after it lost its connection.",
+            "zero": True,
+        },
     )
     close_timeout: float = field(
-        default=1.0, metadata={"help": "seconds that a browser may take to close its side of a websocket"}
+        default=1.0, metadata={"help": "How many seconds a browser may take to close its side of a websocket."}
     )

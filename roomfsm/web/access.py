@@ -41,11 +41,12 @@ class Access:
         if not self._knows_token(request):
             return _words(
                 401,
-                "The inspector needs its token: /inspect?token=… once, or the header Authorization: Bearer … "
-                "The server prints the token when it starts, unless --inspect-token sets one.",
+                "The inspector is open only to people who know its token. When the server starts, it prints the "
+                "inspector's address with the token: open that address. If --inspect-token was set, "
+                "open /inspect?token=… with that token. Programs send the header Authorization: Bearer …",
             )
         if _from_elsewhere(request):
-            return _words(403, "A page of another origin may not do this.")
+            return _words(403, "Pages of another origin may not use the inspector.")
         return None
 
     def remember(self, request: Request) -> Response | None:

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 class WebSettings:
     """The inspector and the administration of rooms."""
 
-    inspect: bool = field(default=True, metadata={"help": "whether there is an inspector"})
+    inspect: bool = field(default=True, metadata={"help": "Whether there is an inspector."})
     inspect_token: str | None = field(
         default=None,
         metadata={
-            "help": "opens /inspect to whoever knows it; without one the server makes one and prints it",
+            "help": "The token that opens /inspect. Without this setting the server makes a new token at each "
+            "start and prints it.",
             "secret": True,
             "live": True,
         },
     )
     inspect_watchers: int = field(
-        default=32, metadata={"help": "inspector pages that are kept up to date at a time"}
+        default=32, metadata={"help": "How many inspector pages are kept up to date at a time."}
     )
     inspect_interval: float = field(
-        default=0.25, metadata={"help": "seconds between two updates of an inspector page, at least"}
+        default=0.25, metadata={"help": "How many seconds pass at least between two updates of an inspector page."}
     )

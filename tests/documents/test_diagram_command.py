@@ -48,7 +48,7 @@ def test_into_a_file(tmp_path: Path) -> None:
         (["rooom"], "'room', 'stream', 'view', 'session'"),
         ([], "Choose from:\n\troom,\n\tstream,\n\tview,\n\tsession"),
         (["room", "--format", "png"], "'svg', 'mermaid', 'dot', 'json'"),
-        (["room", "--current", "full"], "no state 'full'; there are empty, waiting, broadcasting, closing"),
+        (["room", "--current", "full"], "no state 'full'; it has empty, waiting, broadcasting, closing"),
         (["room", "--format", "json", "--current", "empty"], "--format json has none"),
         (["room", "--output", "/proc/none/room.svg"], "cannot write /proc/none/room.svg: No such file"),
         (["room", "--output", "/proc"], "cannot write /proc: Is a directory"),
