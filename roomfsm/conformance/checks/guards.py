@@ -32,6 +32,8 @@ _ELSEWHERE = {
     "media_full": "needs media servers that can carry no more",
     "media_failed": "needs a fault of the media server",
 }
+_EACH = 4.0
+"""Seconds for each person who has to be in a room first, and for that person's streams and views."""
 _LINES = 20
 """Lines of chat said at once."""
 _ROUNDS = 20
@@ -61,7 +63,9 @@ def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
         "too_many_views": plan.bound("views") // 2,
     }
     play = partial(_play, trigger=trigger, code=code)
-    return Check(name, play, media=media, connections=6 + more.get(code, 0))
+    # So many people have to join, publish and view before the refusal: each is granted time of its own.
+    people = more.get(code, 0)
+    return Check(name, play, media=media, connections=6 + people, extra=_EACH * people)
 
 
 async def _play(scene: Scene, *, trigger: str, code: str) -> None:
