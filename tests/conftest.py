@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,42 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import settings
 
 from roomfsm.jsonrpc.websocket import mend_websockets
+from tests.examples import register_profiles
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # The tests start hundreds of processes. If none of them may keep what it compiles beside the source, each
+    # compiles all it imports, and takes three times as long to start. So this is kept in pytest's own folder.
+    sys.pycache_prefix = os.environ.setdefault(
+        "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    )
+    sys.dont_write_bytecode = False
+
+register_profiles()
+
+QUICK = {"documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol", "rooms"}
+"""Folders whose tests are quick, except for those that use one of the fixtures below."""
+
+SLOW = {"browser", "graphviz", "limited", "media_server", "program"}
+"""Fixtures that start a process."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples hypothesis tries: `-m quick`, `HYPOTHESIS_PROFILE=thorough`."""
+    quick = config.getoption("markexpr") == "quick"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if quick else "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder in QUICK and not SLOW.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.quick)
+
 
 # What fails shows what it expected; the log of ten thousand rooms would hide it.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory())

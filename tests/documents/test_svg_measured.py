@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ _FILL = """() => {
   for (const e of document.querySelectorAll("text.dwell")) e.textContent = "1234×, 56 min 7s";
 }"""
 _CLOSE = 0.5
+_BESIDE = 5.0
+"""Two arrows that are nearer than this run along each other."""
 
 type Rect = tuple[float, float, float, float]
 
@@ -121,7 +124,16 @@ def test_no_two_arrows_share_a_way(page: Page, tmp_path: Path, table: Table[Any]
     it = opened(page, tmp_path / "diagram.svg", table, full=False)
 
     for one, other in combinations(it.moves, 2):
-        beside = [p for p in one["points"] if any(hypot(p[0] - q[0], p[1] - q[1]) < 5 for q in other["points"])]
+        # Only points in the same square or one next to it can be that close: comparing all of them took minutes.
+        squares = defaultdict(list)
+        for x, y in other["points"]:
+            for across, down in product((-1, 0, 1), repeat=2):
+                squares[x // _BESIDE + across, y // _BESIDE + down].append((x, y))
+        beside = [
+            (x, y)
+            for x, y in one["points"]
+            if any(hypot(x - u, y - v) < _BESIDE for u, v in squares.get((x // _BESIDE, y // _BESIDE), ()))
+        ]
         assert len(beside) < 8, (one["source"], one["dest"], other["source"], other["dest"])
 
 

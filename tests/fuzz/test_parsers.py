@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fuzz.corpus import FOLDER, seeds
 from tests.fuzz.parsers import PARSERS
 from tests.fuzz.run import NAMES
@@ -37,7 +38,7 @@ def damaged(draw: st.DrawFn, parser: str) -> bytes:
 
 @pytest.mark.parametrize("parser", sorted(PARSERS))
 def test_nothing_breaks_the_parser(parser: str) -> None:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(examples(150), suppress_health_check=list(HealthCheck))
     @given(st.binary(max_size=200) | damaged(parser))
     def fuzz(data: bytes) -> None:
         PARSERS[parser](data)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
@@ -23,6 +23,7 @@ from roomfsm.mediaserver.extensions import TRANSPORT_CC
 from roomfsm.mediaserver.media import ALL_KINDS
 from roomfsm.mediaserver.offer import propose, read_answer
 from roomfsm.mediaserver.sdp import Direction, parse_offer
+from tests.examples import examples
 from tests.mediaserver import answering, replay
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import H264_KEYFRAME, H264_TYPE, OPUS, VP8_KEYFRAME, open_test_peer
@@ -224,7 +225,7 @@ ANSWER: str = next(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_no_damage_to_an_answer_breaks_the_reader(data: st.DataObject) -> None:
     offered, _ = propose(ALL_KINDS, Direction.SENDRECV, {}, {})

@@ -19,6 +19,7 @@ from roomfsm.mediaserver.objects import MediaPipeline
 from roomfsm.mediaserver.registry import Objects
 from roomfsm.mediaserver.server_manager import ServerManager
 from roomfsm.mediaserver.webrtc_endpoint import WebRtcEndpoint
+from tests.examples import examples
 from tests.mediaserver import replay
 from tests.mediaserver.kurento_client import HANDSHAKE, PATIENCE, frame, open_client, open_server, tcp
 
@@ -125,7 +126,7 @@ def with_objects(message: Any, names: dict[str, str]) -> Any:
     return message
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(examples(150), suppress_health_check=list(HealthCheck))
 @given(st.lists(requests | transactions, min_size=1, max_size=12))
 async def test_every_request_is_answered_and_no_object_is_left(messages: list[dict[str, Any]]) -> None:
     async with open_engine(EngineSettings(host="127.0.0.1")) as engine:

@@ -3,10 +3,11 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver import rtcp
+from tests.examples import examples
 
 REPORT = rtcp.SenderReport(7, 0x0123456789ABCDEF, 90000, 10, 1000)
 
@@ -116,7 +117,7 @@ def test_a_damaged_compound_is_an_error(compound: bytes) -> None:
         rtcp.parse(compound)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.sampled_from((200, 201, 203, 205, 206)), st.integers(0, 31), st.binary(max_size=64))
 def test_no_body_breaks_the_parser(kind: int, count: int, body: bytes) -> None:
     body += bytes(-len(body) & 3)

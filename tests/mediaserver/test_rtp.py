@@ -3,11 +3,12 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver import rtp
 from roomfsm.mediaserver.extensions import read_extension
+from tests.examples import examples
 
 HEADER = bytes((0x80, 96)) + bytes(10)
 
@@ -143,7 +144,7 @@ def test_av1_keyframes_by_the_aggregation_header(payload: bytes, begins: bool) -
     assert rtp.av1_keyframe_start(HEADER + payload, 12) is begins
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=60))
 def test_no_packet_breaks_the_parsers(packet: bytes) -> None:
     try:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver.answer import LocalEnd, accept, write_answer
@@ -13,6 +13,7 @@ from roomfsm.mediaserver.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRAN
 from roomfsm.mediaserver.ice import Credentials
 from roomfsm.mediaserver.media import MediaKind, NoCommonCodec, SdpError
 from roomfsm.mediaserver.sdp import Direction, parse_offer
+from tests.examples import examples
 
 OFFERS = Path(__file__).parent / "offers"
 LOCAL = LocalEnd(
@@ -316,7 +317,7 @@ def test_directions_are_the_other_sides_reversed() -> None:
     assert not Direction.INACTIVE.reversed().sends
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_no_damage_to_an_offer_breaks_the_parser(data: st.DataObject) -> None:
     lines = offer(data.draw(st.sampled_from(["chromium_publisher", "firefox_publisher"]))).split("\n")

@@ -2,10 +2,11 @@
 
 import pytest
 from aioice import stun as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.mediaserver import stun
+from tests.examples import examples
 
 PASSWORD = b"a password"
 
@@ -84,7 +85,7 @@ def test_what_is_not_stun_is_an_error(data: bytes) -> None:
         stun.parse(data)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=120))
 def test_no_attributes_break_the_parser(body: bytes) -> None:
     body += bytes(-len(body) & 3)

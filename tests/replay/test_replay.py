@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -28,6 +28,7 @@ from roomfsm.replay.runs import JournalError, read_runs
 from roomfsm.rooms import room as rooms
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.settings import RoomSettings
+from tests.examples import examples
 from tests.rooms.house import OFFER, settle
 from tests.rooms.media import Media
 from tests.rooms.person import Person
@@ -80,7 +81,7 @@ def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:
     assert outcome.run.ended is not None
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(actions, min_size=20, max_size=60))
 def test_any_course_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:
     async def play(directory: Directory, media: Media) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -29,6 +29,7 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import RoomMessage
 from roomfsm.rooms.room import Room
 from roomfsm.rooms.settings import RoomSettings
+from tests.examples import examples
 from tests.rooms.media import Gate, Media
 from tests.rooms.person import Person
 
@@ -193,7 +194,7 @@ class House:
         assert len(self.directory) == 0
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(actions, min_size=20, max_size=60))
 def test_any_course_of_events(course: list[tuple[Any, ...]]) -> None:
     async def main() -> None:

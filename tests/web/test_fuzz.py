@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from roomfsm.web.access import Access
 from roomfsm.web.app import create_app
 from roomfsm.web.settings import WebSettings
+from tests.examples import examples
 from tests.system.program import Program, running
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 MEANT = {501, 503, 505}
 """Statuses above 499 that a request may rightly get; 500 is none, nor are those of proxies."""
@@ -244,7 +245,7 @@ def answers_to(program: Program, sent: bytes) -> list[h11.Response]:
     return answers
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(examples(400), suppress_health_check=list(HealthCheck))
 @given(requests())
 def test_no_request_is_a_fault_of_ours(program: Program, request: bytes) -> None:
     for response in answers_to(program, request):
