@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 from roomfsm.protocol import SUBPROTOCOL
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting: a bound, not an expectation."""
 
 type Wire = dict[str, Any]

@@ -36,7 +36,7 @@ class Run:
         return {check["id"] for check in self.report["checks"] if check["status"] == status}
 
 
-async def run_kit(folder: Path, *arguments: str, bound: float = 100.0) -> Run:
+async def run_kit(folder: Path, *arguments: str, bound: float = 300.0) -> Run:
     """`roomfsm conformance URL [option]…`."""
     file = folder / "report.json"
     file.unlink(missing_ok=True)

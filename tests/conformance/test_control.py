@@ -29,7 +29,7 @@ async def asked(answer: bytes, room: str, token: str | None) -> bytes:
 
 
 async def test_the_room_is_named_in_the_path_and_the_token_in_a_header() -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         head = await asked(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", "Zürich/1", "secret")
     lines = head.decode().lower().split("\r\n")
     assert lines[0] == "post /behind/rooms/z%c3%bcrich%2f1/close http/1.1"
@@ -47,7 +47,7 @@ async def test_the_room_is_named_in_the_path_and_the_token_in_a_header() -> None
 )
 async def test_without_it_what_needs_it_is_not_reachable(answer: bytes, why: str) -> None:
     with (
-        trio.fail_after(10),
+        trio.fail_after(60),
         pytest.RaisesGroup(pytest.RaisesExc(NotReachable, match=why), flatten_subgroups=True),
     ):
         await asked(answer, "blue", None)
@@ -56,5 +56,5 @@ async def test_without_it_what_needs_it_is_not_reachable(answer: bytes, why: str
 @pytest.mark.parametrize("status", [b"401 Unauthorized", b"403 Forbidden"])
 async def test_a_token_that_is_refused_is_no_matter_of_reach(status: bytes) -> None:
     refused = pytest.RaisesExc(CannotRun, match=f"the control API refused the token .HTTP {status.decode()[:3]}")
-    with trio.fail_after(10), pytest.RaisesGroup(refused, flatten_subgroups=True):
+    with trio.fail_after(60), pytest.RaisesGroup(refused, flatten_subgroups=True):
         await asked(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n", "blue", "wrong")

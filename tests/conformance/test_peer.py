@@ -19,7 +19,7 @@ async def test_a_peer_that_trickles_checks_us_and_begins_the_handshake() -> None
     """As Kurento does: its answer is without candidates and active."""
     command = [sys.executable, "-m", "tests.mediaserver.libdatachannel_peer", "answer"]
     run = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with run_peer(Peer("sendonly"), "127.0.0.1") as peer, trio.open_nursery() as nursery:
             process: trio.Process = await nursery.start(run)
             assert process.stdin is not None

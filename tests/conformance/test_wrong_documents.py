@@ -231,7 +231,7 @@ async def test_no_file_of_a_specification(content: bytes | None, words: str, tmp
     file = tmp_path / "spec.json"
     if content is not None:
         file.write_bytes(content)
-    told(await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}", bound=20), f"{file}{words}")
+    told(await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}"), f"{file}{words}")
 
 
 async def test_a_contradiction_ends_the_program_before_anybody_is_connected_to(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ async def test_a_contradiction_ends_the_program_before_anybody_is_connected_to(t
     without(of, "room", "chat", "waiting")
     file = tmp_path / "spec.json"
     file.write_bytes(msgspec.json.encode(of))
-    run = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}", bound=20)
+    run = await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}")
     assert (run.code, run.out, run.report) == (2, "", {})
     assert "contradicts itself" in run.err
     assert "Traceback" not in run.err

@@ -30,7 +30,7 @@ from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 SESSIONS = {"Ada": ADA, "Bob": BOB}
 TOKENS = {"Ada": ADAS_TOKEN, "Bob": BOBS_TOKEN}
 CANDIDATE = re.compile(r"candidate:\S+ \d+ udp \d+ \S+ \d+ typ host", re.IGNORECASE)

@@ -13,7 +13,7 @@ from roomfsm.protocol import SUBPROTOCOL
 from tests.serving import Served
 from tests.web.http import Reply
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

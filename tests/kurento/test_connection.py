@@ -212,7 +212,7 @@ async def test_a_media_server_behind_tls(
     nursery.start_soon(trio.serve_listeners, serve, [listener])
     sender, receiver = trio.open_memory_channel[Message](1)
     url = f"wss://127.0.0.1:{port}/kurento"
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         with pytest.raises(ConnectionLost, match="certificate"):
             await listen(sender.send_nowait, url)
         monkeypatch.setenv("SSL_CERT_FILE", str(pem))

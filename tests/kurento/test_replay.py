@@ -101,7 +101,7 @@ def reply_value(script: Script, operation: str, object_id: str) -> Any:
 
 async def test_a_whole_session_with_media() -> None:
     ((_, script),) = load("02")
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with (
             replay([script]) as server,
             open_media_pool([server.url]) as pool,
@@ -129,7 +129,7 @@ async def test_a_whole_session_with_media() -> None:
 
 async def test_a_peer_that_vanishes() -> None:
     ((_, script),) = load("06")
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with (
             replay([script]) as server,
             open_media_pool([server.url]) as pool,
@@ -168,7 +168,7 @@ async def errors_of(script: Script) -> set[int]:
     def ignore(message: Message) -> None:
         """Events are not what is tested here."""
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with (
             replay([script]) as server,
             open_connection(server.url, KurentoSettings(), itertools.count(1), ignore) as connection,
@@ -196,7 +196,7 @@ async def test_a_restarted_media_server(how: str) -> None:
     first = [conn for conn, _ in recorded].index(f"c-{how}")
     scripts = [script for _, script in recorded[first : first + 3]]
     old, _, new = (script.replies() for script in scripts)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with replay(scripts) as server, open_link(server.url, KurentoSettings()) as (link, changes):
             assert link.session is not None
             assert link.session.session_id == old[1]["result"]["sessionId"]

@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run
 
-PATIENCE = 40.0
+PATIENCE = 60.0
 """Seconds that any single wait of a test may take."""
 
 

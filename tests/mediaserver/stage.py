@@ -13,7 +13,7 @@ from roomfsm.mediaserver.workers import Workers
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a test waits before it fails."""
 
 

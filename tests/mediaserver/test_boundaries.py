@@ -29,7 +29,7 @@ from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import Joined, join, open_stage
 from tests.mediaserver.test_relay import open_way
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 VIDEO = MediaKind.VIDEO
 
 

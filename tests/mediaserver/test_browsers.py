@@ -148,9 +148,12 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
             for page, peer, sent_before in watching:
                 sent = await stand.run("sent()") - sent_before
                 report = await received(page)
-                told = f"{codec} from {presenter} to {page.name}, {sent} frames sent: {report}"
-                assert report["seen"]["gap"] < LONGEST_FREEZE, told
-                assert report["now"] - report["seen"]["last"] < LONGEST_FREEZE, told
+                ours, theirs = await stand.run("pauses"), await page.run("pauses")
+                told = f"{codec} from {presenter} to {page.name}, {sent} frames sent: {report}, {ours}, {theirs}"
+                # A busy machine gives either page no time now and then, and the presenter's no frame to send.
+                longest = LONGEST_FREEZE + ours["timer"] + ours["sending"] + theirs["timer"]
+                assert report["seen"]["gap"] < longest, told
+                assert report["now"] - report["seen"]["last"] < longest, told
                 # How many there are is the presenter's affair, who has little time on a busy machine.
                 assert report["framesDecoded"] >= SHOWN * sent > 0, told
                 # A packet that does not come after all its requests makes a browser ask for a keyframe.

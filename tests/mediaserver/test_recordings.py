@@ -13,7 +13,7 @@ from roomfsm.mediaserver.limits import Limits
 from tests.mediaserver.differences import DIFFERENCES, Kind
 from tests.mediaserver.recorded import Replayer, open_replayer
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that one replay may take."""
 
 type Act = Callable[[Replayer], None]

@@ -124,17 +124,35 @@ async def test_ipv4_and_ipv6_browsers_share_the_one_port_and_media_passes_betwee
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
 def test_datagrams_read_together_tell_when_each_came() -> None:
     with udp.bind(EngineSettings(host="127.0.0.1")) as sock:
-        udp.arrival_time(sock)  # From the first question on the times are kept.
-        sent = []
-        for _ in range(3):
+
+        def sent() -> tuple[float, float]:
+            """The times between which a datagram came."""
+            before = time.time()
             sock.sendto(b"x", sock.getsockname())
-            sent.append(time.time())
-            time.sleep(0.02)
-        came = []
-        for _ in sent:
+            return before, time.time()
+
+        def came() -> float:
             sock.recvfrom(10)
-            came.append(udp.arrival_time(sock))
-        assert came == pytest.approx(sent, abs=0.01)
+            told = udp.arrival_time(sock)
+            assert told is not None
+            return told
+
+        # From the first question on the times are kept; but where nobody else on this machine asks, Linux begins
+        # that in its own time, and until then tells when the datagram was read.
+        udp.arrival_time(sock)
+        began = time.monotonic()
+        while True:
+            _, after = sent()
+            time.sleep(0.02)
+            if came() < after + 0.001:
+                break
+            assert time.monotonic() < began + 20
+        spans = []
+        for _ in range(3):
+            spans.append(sent())
+            time.sleep(0.02)
+        for before, after in spans:
+            assert before - 0.001 <= came() <= after + 0.001
 
 
 async def test_without_ipv6_the_default_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +389,7 @@ async def test_leaving_the_engine_says_goodbye_to_all() -> None:
     async with open_test_peer("sendonly") as client:
         async with open_stage() as engine:
             await client.accept(engine.open_peer(RecordingObserver()).process_offer(client.offer))
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await client.closed.wait()
 
 

@@ -14,7 +14,7 @@ from roomfsm.mediaserver.server_manager import MANAGER_ID
 from roomfsm.mediaserver.usage import cpu_times, resident_memory
 from tests.mediaserver.kurento_client import open_client, open_server
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test waits before it fails: three processes have to start."""
 FLOOD = """
 import socket, sys

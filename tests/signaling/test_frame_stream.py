@@ -26,7 +26,7 @@ async def streams(
         peer = await trio.open_tcp_stream(*listener.socket.getsockname())
         async with peer, await listener.accept() as transport:
             stream = FrameStream(transport, head, outbox_messages=messages, outbox_bytes=size)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 yield stream, peer
             await stream.shut()
 

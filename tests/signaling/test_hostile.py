@@ -49,7 +49,7 @@ async def bystander(media_server: str, **changes: Any) -> AsyncIterator[tuple[Se
 async def exchange(server: Served, *parts: bytes) -> bytes:
     """Send each part after an answer to the one before; all that comes until the server closes."""
     reply = b""
-    with trio.fail_after(20), suppress(trio.BrokenResourceError):
+    with trio.fail_after(60), suppress(trio.BrokenResourceError):
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
             for part in parts:
                 await stream.send_all(part)
@@ -146,7 +146,7 @@ async def close_code_after(server: Served, *sent: bytes, alive: bool = False) ->
                         await trio.sleep(0.05)
 
             reply = b""
-            with trio.fail_after(20), suppress(trio.BrokenResourceError):
+            with trio.fail_after(60), suppress(trio.BrokenResourceError):
                 for part in sent:
                     await stream.send_all(part)
                 nursery.start_soon(live)
@@ -170,7 +170,7 @@ async def test_a_message_in_fragments_is_one_message_up_to_the_bound(media_serve
             await stream.send_all(head())
             reply = await stream.receive_some(65536)
             await stream.send_all(fragments(9, last=ping) + fragments(9, last=ping))
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while reply.count(b'"pong"') < 2:
                     data = await stream.receive_some(65536)
                     assert data, reply
@@ -202,7 +202,7 @@ async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> N
             await client.send_all(fragments(1, b"["))
             ending.set()
 
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(serve_websocket, stream, settings, messages, "192.0.2.1", KEY, on_open)
                 await ending.wait()

@@ -15,7 +15,7 @@ from tests.serving import Served, serving
 
 
 async def until_nobody_is_left(server: Served) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             if len(server.running.registry) == 0:
                 return
@@ -57,7 +57,7 @@ async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
             await held.wait()
 
     monkeypatch.setattr(Room, "post", held_back)
-    with trio.fail_after(20), capture_logs() as logged:
+    with trio.fail_after(60), capture_logs() as logged:
         async with serving(media_server, resume_window=0.05) as server, open_client(server.url) as bob:
             await bob.join("blue", "Bob")
             async with open_client(server.url) as ada:
@@ -89,7 +89,7 @@ async def test_of_two_who_resume_at_once_the_later_gets_its_own_reply_only(
         await post(room, event)
 
     monkeypatch.setattr(Room, "post", together)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with serving(media_server) as server:
             async with open_client(server.url) as ada:
                 await ada.join("blue")

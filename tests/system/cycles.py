@@ -12,7 +12,7 @@ from roomfsm.protocol.errors import CloseCode
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.protocol_client import Client, Wire, open_client
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a wait fails."""
 
 LANES = 4

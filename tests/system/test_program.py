@@ -87,7 +87,7 @@ def test_the_wire_to_the_media_server_is_kurentos(tmp_path: Path, media_server: 
         async with open_client(program.url) as ada, open_test_peer("sendonly") as peer:
             await ada.join("blue")
             answer = await ada.ask("publish", source="camera", sdp=peer.offer)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 await peer.accept(answer["sdp"])
                 peer.send_rtp(b"\x10\x00\x00\x9d\x01\x2a" + bytes(20))
                 assert (await ada.expect("streamChanged"))["stream"]["state"] == "live"
@@ -117,7 +117,7 @@ def test_a_media_server_that_dies_is_started_again_and_the_presenter_is_asked_ag
                 # Refused as long as no media server is ready, never left without an answer.
                 assert answer["code"] == "media_unavailable"
                 answer = await ada.ask("publish", source="camera", sdp=second.offer)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 await second.accept(answer["sdp"])
 
     with running(tmp_path) as program:

@@ -27,7 +27,7 @@ from tests.conftest import make_certificate
 from tests.protocol_client import open_client
 from tests.system.program import Program, running
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def until(holds: Callable[[], bool], program: Program) -> None:

@@ -42,7 +42,7 @@ async def get(
         parts = [request, *([h11.Data(content)] if content else []), h11.EndOfMessage()]
         await stream.send_all(b"".join(connection.send(part) or b"" for part in parts))
         response, body = None, b""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 event = connection.next_event()
                 if event is h11.NEED_DATA:

@@ -16,7 +16,7 @@ from tests.protocol_client import open_client
 from tests.serving import Served, serving
 from tests.web.http import get
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Feed:
