@@ -43,5 +43,14 @@ export function cannotBeARoom(name, fault) {
   if (name === '') return `An empty name cannot be a room. ${fault}`;
   const characters = [...name];
   const shown = characters.length > 64 ? `${characters.slice(0, 64).join('')}…` : name;
-  return `“${shown}” cannot be a room. ${fault}`;
+  return `“${shown}” cannot be a room. ${sentence(fault)}`;
+}
+
+/**
+ * @param {string} text what a server says, which may not look like a sentence
+ * @returns {string}
+ */
+function sentence(text) {
+  const said = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(said) ? said : `${said}.`;
 }

@@ -41,14 +41,21 @@ def decode_client(text: str) -> ClientMessage:
     Raises `UnknownMessage` where the type is none of ours, else `Malformed` with the path of the field
     at fault.
     """
+    return with_prepared_names(read_client(text))
+
+
+def read_client(text: str) -> ClientMessage:
+    """Read one message of a client; names in it are as they came. Raises like `decode_client`.
+
+    That is for whoever must first ask whether so much may be done for the client: what names need, a
+    hundred times as much as all else, is done by `with_prepared_names`.
+    """
     try:
-        message = _client_decoder.decode(text)
+        return _client_decoder.decode(text)
     except msgspec.ValidationError as error:
         detail = str(error)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
-    else:
-        return _with_prepared_names(message)
     if match := _UNKNOWN_TYPE.match(detail):
         type_ = match["type"][:_MAX_TYPE]
         raise UnknownMessage(f"no message of type '{type_}'", _readable(text).ref, type_)
@@ -63,7 +70,8 @@ def decode_client(text: str) -> ClientMessage:
     raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], known.ref, known.type)
 
 
-def _with_prepared_names(message: ClientMessage) -> ClientMessage:
+def with_prepared_names[M: ClientMessage](message: M) -> M:
+    """The message with its names as they are kept and told. Raises `Malformed` where one can be none."""
     path = "$"
     try:
         if isinstance(message, Join | Switch):

@@ -32,6 +32,8 @@ from roomfsm.rooms.settings import RoomSettings
 
 ENTERING = Cost(2.0)
 """What it uses to come into a room, or back: all there are told, and one gets the room as it is."""
+RENAMING = Cost(3.0)
+"""What it uses to have another name, beside the bytes of that."""
 _COMING = Cost(1.0)
 """One who comes into a room, of what may come."""
 _ENVELOPE = 200
@@ -83,7 +85,7 @@ def _cost_of(message: RoomMessage) -> Cost | None:
         case Chat(text=text):
             return Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE)
         case Rename(name=name):
-            return Cost(3.0, len(_encoder.encode(name)) + _ENVELOPE)
+            return Cost(RENAMING.messages, len(_encoder.encode(name)) + _ENVELOPE)
         case Publish():
             return Cost(4.0, 4.0 * _ENVELOPE)
         case View():

@@ -23,7 +23,10 @@ class Address[Session]:
         self.key = key
         self.sessions: set[Session] = set()
         self.away: dict[Session, None] = {}
-        self.share = Share(Rates(settings.told_rate_per_address, settings.told_bytes_per_address, seconds))
+        rates = Rates(settings.told_rate_per_address, settings.told_bytes_per_address, seconds)
+        self.share = Share(rates)
+        self.names = Share(rates)
+        """Of what may be told of new names so much may be asked about: a name costs before it is told."""
         rate, burst = settings.entries_per_address, settings.entries_burst_per_address
         self._entry_rates = Rates(rate, UNBOUNDED.bytes, burst / rate)
         self._entries = Meter()
@@ -39,7 +42,7 @@ class Address[Session]:
     def is_idle(self, now: float) -> bool:
         """Whether it would be the same if it were made anew."""
         self._entries.run_down(self._entry_rates, now)
-        return not self.sessions and self._entries.idle and self.share.is_idle(now)
+        return not self.sessions and self._entries.idle and self.share.is_idle(now) and self.names.is_idle(now)
 
 
 class Addresses[Session]:

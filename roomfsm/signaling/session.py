@@ -20,18 +20,19 @@ from roomfsm.protocol.client import (
     Join,
     Leave,
     Ping,
+    Rename,
     Resume,
     Switch,
     message_type,
 )
-from roomfsm.protocol.codec import Outgoing, decode_client, error_of
-from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.protocol.codec import Outgoing, error_of, read_client, with_prepared_names
+from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer, Joined, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
-from roomfsm.rooms.facts import ENTERING
+from roomfsm.rooms.facts import ENTERING, RENAMING
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
@@ -72,6 +73,7 @@ class Session:
         self.participant_id = f"p{secrets.token_hex(8)}"
         self.address = address
         self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
+        self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
         self.connection: Connection | None = connection
         self._model = SESSION.new()
@@ -157,7 +159,7 @@ class Session:
     async def handle(self, text: str) -> None:
         """Answer one message of the browser. Every refusal is answered here."""
         try:
-            message = decode_client(text)
+            message = read_client(text)
         except Refusal as refusal:
             self._note_refusal(getattr(refusal, "message", None) or "?", refusal)
             self._send(error_of(refusal, None))
@@ -191,6 +193,7 @@ class Session:
         """From now on the session belongs to another address."""
         self.address = address
         self.voice.address, self.voice.shared = address.key, address.share
+        self._naming.address = address.key
 
     def make_way(self) -> None:
         """End the session, which is away, before its window is over: its place is needed."""
@@ -229,14 +232,16 @@ class Session:
         match message:
             case Ping(ref=ref):
                 self._send(Pong(ice_servers=self._renewed_ice_servers(), ref=ref))
-            case Join(room=name, name=person, ref=ref):
+            case Join():
                 self._count_entry(self.voice)
-                await self._home.directory.enter(name, Enter(self, person, ref))
+                asked = self._prepared(message)
+                await self._home.directory.enter(asked.room, Enter(self, asked.name, asked.ref))
             case Resume():
                 await self._resume(message)
-            case Switch(room=name, ref=ref):
+            case Switch(ref=ref):
                 assert room is not None
                 self._count_entry(self.voice)
+                name = self._prepared(message).room
                 person = room.people[self.participant_id].name
                 await self._home.directory.enter(name, Enter(self, person, ref, asked="switch"))
                 # One who goes back at once must find the seat there empty.
@@ -247,6 +252,9 @@ class Session:
                 await self._depart("left", ref)
             case _:
                 assert room is not None
+                if isinstance(message, Rename):
+                    self._count_name()
+                    message = self._prepared(message)
                 try:
                     await room.post(Ask(self, message))
                 except RoomOver:
@@ -276,6 +284,22 @@ class Session:
             raise Refusal(ErrorCode.RATE_LIMITED)
         self.address.may_enter()
         voice.use(ENTERING, now)
+
+    def _count_name(self) -> None:
+        """Count a new name, be it one or none, as often as new names may be told. Raises `Refusal`."""
+        now = trio.current_time()
+        if not self._naming.may(RENAMING, now, self.address.names):
+            refusal = Refusal(ErrorCode.RATE_LIMITED)
+            self._note_refusal(message_type(Rename), refusal)
+            raise refusal
+        self._naming.use(RENAMING, now, self.address.names)
+
+    def _prepared[M: ClientMessage](self, message: M) -> M:
+        try:
+            return with_prepared_names(message)
+        except Malformed as refusal:
+            self._note_refusal(message_type(message), refusal)
+            raise
 
     async def _wait_window(self, window: trio.CancelScope) -> None:
         with window:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.protocol.names import is_room_name
+from roomfsm.protocol.names import NameFault, is_room_name, made_room_name
 from roomfsm.rooms.directory import Directory
 from roomfsm.web.access import Access
 from roomfsm.web.files import ClientFiles
@@ -39,13 +40,13 @@ def create_app(
     app = QuartTrio(__name__, static_folder=None)
     files = ClientFiles(client_folder(), access.path_prefix)
 
-    async def page(file: str = "index.html", *, found: bool = True) -> Response:
+    async def page(file: str = "index.html", status: int = 200) -> Response:
         # A page that is not found has its words sent again each time: without them 404 would show nothing.
-        response = await files.answer(file, conditional=found)
+        response = await files.answer(file, conditional=status == HTTPStatus.OK)
         if response is None:
             raise FileNotFoundError(file)
-        if not found:
-            response.status_code = 404
+        if status != HTTPStatus.OK:
+            response.status_code = status
         return response
 
     @app.get("/inspect/api/access")
@@ -56,9 +57,7 @@ def create_app(
         return response
 
     if settings.inspect:
-        app.register_blueprint(
-            create_inspector(directory, settings, access, lambda found: page("inspect.html", found=found))
-        )
+        app.register_blueprint(create_inspector(directory, settings, access, page))
 
     app.register_blueprint(create_naming())
 
@@ -66,16 +65,22 @@ def create_app(
     async def not_found(_: Exception) -> Response:
         # A mistyped address of a room is met by people: the page says so in words.
         if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/")):
-            return Response("not found\n", 404, content_type="text/plain")
-        return await page(found=False)
+            return Response("There is nothing at this address.\n", 404, content_type="text/plain")
+        return await page(status=404)
 
     @app.get("/")
     async def lobby() -> Response:
         return await page()
 
     @app.get("/r/<name>")
-    async def room(name: str) -> Response:
-        return await page(found=is_room_name(name))
+    async def room(name: str) -> ResponseReturnValue:
+        if is_room_name(name):
+            return await page()
+        try:
+            # As the lobby does with what somebody types.
+            return redirect(quote(made_room_name(name)), 308)
+        except NameFault:
+            return await page(status=404)
 
     @app.get("/r/<name>/")
     async def room_with_a_slash(name: str) -> ResponseReturnValue:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
-from quart import Blueprint, Response, abort, jsonify, redirect, request
+from quart import Blueprint, Request, Response, abort, jsonify, redirect, request
 from quart.typing import ResponseReturnValue
 
 from roomfsm.documents.svg import svg
@@ -24,26 +25,31 @@ _MAX_REASON = 200
 
 
 def create_inspector(
-    directory: Directory, settings: WebSettings, access: Access, page: Callable[[bool], Awaitable[Response]]
+    directory: Directory, settings: WebSettings, access: Access, page: Callable[[str, int], Awaitable[Response]]
 ) -> Blueprint:
-    """Everything below `/inspect`; `page` answers with the inspector's page, found or not."""
+    """Everything below `/inspect`; `page` answers with a file of the pages, and a status."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
 
     @inspector.before_request
     async def judge() -> Response | None:
         remembered = access.remember(request)
-        return access.refusal(request) if remembered is None else remembered
+        if remembered is not None:
+            return remembered
+        refusal = access.refusal(request)
+        if refusal is None or refusal.status_code != HTTPStatus.UNAUTHORIZED or not _is_for_people(request):
+            return refusal
+        return await page("inspect-token.html", HTTPStatus.UNAUTHORIZED)
 
     @inspector.get("")
     @inspector.get("/")
     async def rooms_page() -> Response:
-        return await page(True)
+        return await page("inspect.html", 200)
 
     @inspector.get("/<name>")
     async def room_page(name: str) -> Response:
         # The page says in words why there can be no such room.
-        return await page(is_room_name(name))
+        return await page("inspect.html", 200 if is_room_name(name) else 404)
 
     @inspector.get("/<name>/")
     async def room_page_with_a_slash(name: str) -> ResponseReturnValue:
@@ -93,6 +99,11 @@ def create_inspector(
         return jsonify(closing=True), 202
 
     return inspector
+
+
+def _is_for_people(asked: Request) -> bool:
+    """Whether a browser asks for a page, and not a script or another program for data."""
+    return asked.method in ("GET", "HEAD") and "text/html" in asked.headers.get("Accept", "")
 
 
 def _reason_in(body: str | bytes) -> object:

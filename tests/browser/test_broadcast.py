@@ -195,7 +195,10 @@ def test_one_who_is_on_air_is_asked_before_leaving(open_page: OpenPage, room: st
 
 def test_an_address_that_cannot_be_a_room_is_told_in_words(open_page: OpenPage) -> None:
     # The browser logs the status of the page itself as an error.
-    for path, said in (("/r/a%20b", "cannot be a room"), ("/anything", "no page")):
+    for path, said in (
+        ("/r/a%21b", "“a!b” cannot be a room. A room name is 1 to 64 letters"),
+        ("/anything", "no page"),
+    ):
         page = open_page(path, "Ada", expects="404")
         expect(page.get_by_test_id("lobby-room-input")).to_be_visible()
         expect(page.get_by_text(said)).to_be_visible()

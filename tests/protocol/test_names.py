@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roomfsm.protocol import names
 from roomfsm.protocol.names import (
     MAX_NONSPACING,
     NameFault,
@@ -234,3 +235,21 @@ def test_the_table_of_lookalikes_is_where_confusable_homoglyphs_3_3_1_keeps_it()
     """Its data file is no public interface: this fails where a later version of the library has it elsewhere."""
     prepare()
     assert skeleton("\u0430\u0435\u043e") == "aeo"
+
+
+def test_a_name_that_would_grow_too_long_is_not_looked_at_letter_by_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """U+FDFA is eighteen characters in normal form KC: 64 of them cost 6 ms."""
+
+    def look(*_: object) -> str:
+        raise AssertionError("every letter was looked at")
+
+    monkeypatch.setattr(names, "_enforce", look)
+    for text in ("\ufdfa" * 64, "x" * 65 + "é", "👍🏽é" * 60):
+        with pytest.raises(NameFault, match="at most 64"):
+            display_name(text)
+
+
+def test_spaces_that_are_dropped_do_not_make_a_name_too_long() -> None:
+    assert display_name(" " * 40 + "Zoë" + " " * 40 + "Ann") == "Zoë Ann"

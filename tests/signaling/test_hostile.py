@@ -244,7 +244,7 @@ async def test_a_fault_of_ours_closes_one_connection_with_1011(
         def fault(*args: object) -> None:
             raise RuntimeError("a fault of ours")
 
-        monkeypatch.setattr("roomfsm.signaling.session.decode_client", fault)
+        monkeypatch.setattr("roomfsm.signaling.session.read_client", fault)
         await victim.send("ping")
         assert await victim.closed() == CloseCode.INTERNAL_ERROR
         monkeypatch.undo()

@@ -17,6 +17,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from roomfsm.protocol.errors import CloseCode
+from roomfsm.protocol.names import display_name
 from tests.protocol_client import Client, open_client
 from tests.serving import Served, serving
 
@@ -225,6 +226,26 @@ async def test_one_who_is_refused_is_told_so_and_goes_on(media_server: str) -> N
         assert (await ada.ask("switch", room="red"))["code"] == "rate_limited"
         assert (await ada.ask("leave"))["type"] == "participantLeft"
         assert (await ada.ask("join", room="red"))["code"] == "rate_limited"
+
+
+@pytest.mark.parametrize("name", ["Zoë {}", "Zo\u115f {}"])
+async def test_names_beyond_the_rate_are_not_looked_at(
+    media_server: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What it costs to say whether a name is one is bounded like what it costs to tell it; the second is none."""
+    looked_at: list[str] = []
+
+    def look(text: str) -> str:
+        looked_at.append(text)
+        return display_name(text)
+
+    async with serving(media_server, told_rate=0.01, told_seconds=900.0) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        monkeypatch.setattr("roomfsm.protocol.codec.display_name", look)
+        replies = [await ada.ask("rename", name=name.format(number)) for number in range(30)]
+        assert len(looked_at) == 3
+        assert [reply["code"] for reply in replies[3:]] == ["rate_limited"] * 27
+        assert (await ada.ask("ping"))["type"] == "pong"
 
 
 async def test_coming_back_again_and_again_is_refused_in_the_end(media_server: str) -> None:

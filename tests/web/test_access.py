@@ -153,3 +153,22 @@ def test_a_token_that_could_be_guessed_is_refused() -> None:
     assert load({"inspect_token": "x" * 16}, {}).web.inspect_token == "x" * 16
     with pytest.raises(SettingsError, match="at least 16"):
         load({"inspect_token": "x" * 15}, {})
+
+
+@pytest.mark.parametrize("target", ["/inspect", "/inspect/blue"])
+async def test_somebody_with_a_browser_is_told_where_the_token_is(media_server: str, target: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with serving(media_server, inspect_token=TOKEN) as server:
+        reply = await get(server, target, headers=browser, stranger=True)
+        assert (reply.status, reply.headers["content-type"]) == (401, "text/html; charset=utf-8")
+        assert b"prints" in reply.body
+        assert b'name="token"' in reply.body
+        # It says nothing that the inspector knows, and is no way in.
+        assert TOKEN.encode() not in reply.body
+        again = await get(
+            server, target, headers={**browser, "If-None-Match": reply.headers["etag"]}, stranger=True
+        )
+        assert (again.status, again.body) == (401, reply.body)
+        # A program is told in a line.
+        reply = await get(server, target, stranger=True)
+        assert (reply.status, reply.headers["content-type"]) == (401, "text/plain; charset=utf-8")

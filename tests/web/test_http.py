@@ -29,8 +29,9 @@ async def test_the_page(media_server: str, target: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "/r/a%20b",
+        "/r/a%21b",
         "/r/" + "x" * 65,
+        "/r/" + "%20" * 65,
         "/nothing",
         "/client/package.json",
         "/client/tsconfig.json",
@@ -50,7 +51,7 @@ async def test_what_is_not_there(media_server: str, target: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "again"),
-    [("/", 304), ("/r/blue", 304), ("/inspect/blue", 304), ("/r/a%20b", 404), ("/inspect/a%20b", 404)],
+    [("/", 304), ("/r/blue", 304), ("/inspect/blue", 304), ("/r/a%21b", 404), ("/inspect/a%20b", 404)],
 )
 async def test_a_page_that_is_asked_for_again(media_server: str, target: str, again: int) -> None:
     async with serving(media_server) as server:
@@ -58,6 +59,24 @@ async def test_a_page_that_is_asked_for_again(media_server: str, target: str, ag
         reply = await get(server, target, headers={"If-None-Match": first.headers["etag"]})
         # Not found, it is sent anew: its words are all that says what is wrong.
         assert (reply.status, reply.body) == (again, b"" if again == 304 else first.body)
+
+
+@pytest.mark.parametrize(
+    ("target", "room"),
+    [
+        ("/r/a%20b", "/r/a-b"),
+        ("/r/%20Weekly%20%20standup%0A", "/r/Weekly-standup"),
+        ("/r/Zu%CC%88rich%20West", "/r/Z%C3%BCrich-West"),
+        ("/r/a%E3%80%80b?x=1", "/r/a-b"),
+    ],
+)
+async def test_an_address_with_spaces_leads_to_the_room_that_the_lobby_makes_of_it(
+    media_server: str, target: str, room: str
+) -> None:
+    async with serving(media_server) as server:
+        reply = await get(server, target)
+        assert (reply.status, urljoin(target, reply.headers.get("location", ""))) == (308, room)
+        assert (await get(server, room)).status == 200
 
 
 @pytest.mark.parametrize("root", ["/r/", "/inspect/"])
