@@ -113,7 +113,7 @@ def test_who_comes_late_sees_what_was_drawn_once_on_any_worker(open_page: OpenPa
 
 
 def test_who_comes_late_sees_what_moved_for_long_and_then_stood_still(open_page: OpenPage) -> None:
-    """Of a picture that nobody draws on any more the presenter's browser makes no keyframe."""
+    """The server need not wait for a keyframe: what it keeps is whole."""
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada = open_page(room, "Ada", script=CONNECTIONS + DRAWN_ONCE)
     broadcasts(ada)
