@@ -33,6 +33,7 @@ OLDEST = (7, 1, 0)
 over."""
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_TELLABLE = re.compile(r"[\w.+~ -]{1,64}")
 
 
 class Link:
@@ -198,7 +199,8 @@ class Link:
             return
         version = info.get("version") if isinstance(info, dict) else None
         if isinstance(version, str):
-            self.version = version
+            # Everybody who asks for the health is told it: a version, and nothing else that may be in there.
+            self.version = version if _TELLABLE.fullmatch(version) else _numbers_of(version)
         if is_too_old(self.version):
             _log.error(
                 "kurento.too_old",
@@ -244,6 +246,11 @@ def is_too_old(version: str | None) -> bool:
     """Whether a media server of that version lacks what rooms need; a version that cannot be read is tried."""
     found = _VERSION.match(version or "")
     return found is not None and tuple(int(part or 0) for part in found.groups()) < OLDEST
+
+
+def _numbers_of(version: str) -> str | None:
+    found = _VERSION.match(version)
+    return None if found is None else found.group()
 
 
 def _dotted(version: tuple[int, ...]) -> str:

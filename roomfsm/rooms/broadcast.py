@@ -69,7 +69,7 @@ class Broadcast:
         """Start a stream in this broadcast."""
 
         async def work() -> None:
-            await run_leg(lambda: stream.run(self._open_source), on_failure)
+            await run_leg(stream, lambda: stream.run(self._open_source), on_failure)
 
         self._scope.start_soon(self._when_ready(work))
 
@@ -77,7 +77,7 @@ class Broadcast:
         """Start a view of a stream of this broadcast."""
 
         async def work() -> None:
-            await run_leg(lambda: view.run(self._open_endpoint), on_failure)
+            await run_leg(view, lambda: view.run(self._open_endpoint), on_failure)
 
         view.stream.scope.start_soon(work)
 

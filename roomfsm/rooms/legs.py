@@ -48,6 +48,7 @@ from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
 from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
@@ -62,10 +63,10 @@ type OnChange = Callable[[Effect], None]
 
 
 class LegFailed(Exception):
-    """The endpoint is of no more use; `refusal` is what its browser is told."""
+    """The endpoint is of no more use; `refusal` is what its browser is told, `cause` what the log is."""
 
-    def __init__(self, code: ErrorCode, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, code: ErrorCode, detail: str | None, cause: str | None = None) -> None:
+        super().__init__(cause or detail or code.explanation)
         self.refusal = Refusal(code, detail)
 
 
@@ -185,7 +186,7 @@ class Leg(Model, ABC):
                 ):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
                 case Error(type="STREAM_ERROR_CODEC_NOT_FOUND" | "STREAM_ERROR_DECRYPT", description=description):
-                    raise LegFailed(ErrorCode.MEDIA_FAILED, description)
+                    raise LegFailed(ErrorCode.MEDIA_FAILED, about_offer(description, self.offer), description)
                 case SessionResumed():
                     await self._ask_flow(endpoint)
                 case _:
@@ -388,11 +389,11 @@ class View(Leg):
         return await endpoint.is_flowing_in(media_type)
 
 
-def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refusal | None:
+def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed], offer: str) -> Refusal | None:
     """What the browser is told of a leg's failure; None if the media server was lost, which its room handles.
 
-    Only what is said about its own offer goes to a browser in the media server's words. All else may name
-    addresses and objects inside, and stays in the log: it is the refusal's `__cause__`.
+    Only what is said about its own offer goes to a browser in the media server's words (`about_offer`). All else
+    may name addresses and objects inside, and stays in the log: it is the refusal's `__cause__`.
     """
     errors = leaves(group)
     refusal = Refusal(ErrorCode.MEDIA_FAILED)
@@ -403,9 +404,9 @@ def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed]) -> Refus
             case LegFailed():
                 refusal = error.refusal
             case SdpInvalid():
-                refusal = Refusal(ErrorCode.SDP_INVALID, error.message)
+                refusal = Refusal(ErrorCode.SDP_INVALID, about_offer(error.message, offer))
             case OfferRefused():
-                refusal = Refusal(ErrorCode.MEDIA_FAILED, error.message)
+                refusal = Refusal(ErrorCode.MEDIA_FAILED, about_offer(error.message, offer))
             case ResourcesExhausted():
                 refusal = Refusal(ErrorCode.MEDIA_FULL)
             case _:
@@ -424,12 +425,14 @@ def leaves[E: BaseException](group: BaseExceptionGroup[E]) -> list[E]:
     return flat
 
 
-async def run_leg(work: Callable[[], Awaitable[None]], on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
+async def run_leg(
+    leg: Leg, work: Callable[[], Awaitable[None]], on_failure: Callable[[Refusal], Awaitable[None]]
+) -> None:
     """Run a leg; if it fails on its own account call `on_failure` with what its browser is told."""
     refusal: Refusal | None = None
     try:
         await work()
     except* (MediaServerError, LegFailed) as group:
-        refusal = refusal_of(group)
+        refusal = refusal_of(group, leg.offer)
     if refusal is not None:
         await on_failure(refusal)

@@ -502,6 +502,22 @@ async def test_a_media_server_that_is_too_old_is_told_and_not_used(
     assert ("kurento.too_old" in {entry["event"] for entry in logs}) is old
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("6.9 at ws://10.0.0.7:8888", "6.9"), ("ws://10.0.0.7", None), ("7.3.1 " + "x" * 1000, "7.3.1")],
+)
+async def test_a_version_tells_everybody_nothing_else(
+    server: FakeServer, autojump_clock: MockClock, said: str, told: str | None
+) -> None:
+    server.version = said
+    with trio.fail_after(60):
+        async with open_media_pool([URL]) as pool:
+            await wait_all_tasks_blocked()
+            (status,) = pool.servers
+            assert (status.connected, status.version) == (True, told)
+            assert "ws:" not in (status.problem or "")
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1/kurento", "ws:///kurento", "kurento"])
 async def test_an_address_that_is_no_websocket_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=url):

@@ -27,6 +27,7 @@ from roomfsm.kurento.events import (
     MediaStateChanged,
 )
 from roomfsm.protocol.client import View
+from roomfsm.rooms.offer_words import about_offer
 from tests.rooms.house import OFFER, SMALL, dtls, house, people, publish, settle
 
 
@@ -254,3 +255,54 @@ async def test_what_goes_wrong_inside_is_told_to_the_log_and_to_no_browser(
             assert "10.0.0.7" not in str(message)
         told = {entry["event"]: entry["cause"] for entry in logs if "cause" in entry}
         assert told == {"view failed": str(error), "stream failed": str(error)}
+
+
+INSIDE = [
+    "cannot bind ws://10.0.0.7:8888/kurento",
+    "Object '5e1c_kurento.MediaPipeline/77_kurento.WebRtcEndpoint' has no codec",
+    "in session 0a1b2c3d-0000-4000-8000-0123456789ab",
+    "no route to 10.0.0.7",
+    "no route to fd00:10::7 from ::1",
+    "/etc/kurento/modules/WebRtcEndpoint.conf.ini: no codec",
+]
+
+
+@pytest.mark.parametrize("words", INSIDE)
+@pytest.mark.parametrize("how", ["invalid", "refused", "later"])
+async def test_what_names_something_inside_is_not_told_to_browsers(
+    autojump_clock: MockClock, words: str, how: str
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await settle()
+        if how == "later":
+            media.open[0].happens(Error(error_code=6, description=words, type="STREAM_ERROR_CODEC_NOT_FOUND"))
+        else:
+            media.answering.error = (
+                SdpInvalid(40201, words, "SDP_PARSE_ERROR")
+                if how == "invalid"
+                else OfferRefused(40205, words, "X")
+            )
+            await bob.say(publish(ref=7))
+        await settle()
+        assert "streamEnded" in str(bob.messages)
+        for person in (ada, bob):
+            assert words not in str(person.messages)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "line 4 of the offer: 'c=IN IP4 192.0.2.9' is no address of ours",
+        "no common video codec: the source sends video/H264, the viewer takes VP8",
+        "a=fingerprint:sha-256 AB:CD:EF:01 is too short at 12:30:05",
+        "rtpmap:96 VP8/90000 and rtpmap:111 opus/48000/2",
+    ],
+)
+def test_what_is_said_about_the_offer_is_told(words: str) -> None:
+    assert about_offer(words, "v=0\r\nc=IN IP4 192.0.2.9\r\na=fingerprint:sha-256 AB:CD:EF:01\r\n") == words
+
+
+def test_no_more_is_passed_on_than_can_be_read() -> None:
+    assert len(about_offer("x" * 100_000, "v=0") or "") < 400
