@@ -78,6 +78,8 @@ class Link:
             return "silent: it does not answer"
         if trio.current_time() < self.session.full_until:
             return "full: it has no threads or file descriptors left"
+        if trio.current_time() < self.session.failing_until:
+            return "failing: it makes no pipeline"
         return None
 
     async def run(self) -> None:

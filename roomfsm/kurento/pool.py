@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import trio
 
 from roomfsm.kurento.errors import (
     ConnectionLost,
+    KurentoError,
+    MediaServerError,
     MediaServerLost,
     MediaServersFull,
     MediaServerUnavailable,
+    RequestTimedOut,
     ResourcesExhausted,
 )
 from roomfsm.kurento.link import Link
@@ -100,30 +104,41 @@ class MediaPool:
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
         """A new pipeline on the ready media server with the fewest endpoints; released at the end of the scope.
 
-        One that is full is passed over for the next. Raises `MediaServerUnavailable` when none is ready within
-        `ready_timeout`, `MediaServersFull` when all that are ready are full, and as `MediaPipeline.endpoint`.
+        One that is full, or that makes none, is passed over for the next. Raises `MediaServerUnavailable` when
+        none is ready within `ready_timeout` or those that are fail, `MediaServersFull` when they are full, and as
+        `MediaPipeline.endpoint`.
         """
         deadline = trio.current_time() + self._settings.ready_timeout
         if self._owner is not None:
             tags = {**tags, **self._owner.tags}
-        full: set[Session] = set()
+        tried: dict[Session, MediaServerError] = {}
         async with AsyncExitStack() as stack:
             while True:
-                session = await self._least_loaded(deadline, full)
+                session = await self._least_loaded(deadline, tried)
                 try:
-                    pipeline = await stack.enter_async_context(open_pipeline(session, tags))
+                    with trio.move_on_after(self._patience(session, tried)):
+                        pipeline = await stack.enter_async_context(open_pipeline(session, tags))
+                        break
+                    raise RequestTimedOut(session.url, "create", self._settings.pipeline_patience)
                 except ResourcesExhausted as error:
                     _log.warning("kurento.full", url=session.url, error=str(error))
-                    full.add(session)
+                    tried[session] = error
+                except (KurentoError, RequestTimedOut) as error:
+                    _log.warning("kurento.failing", url=session.url, error=str(error))
+                    session.failing_until = trio.current_time() + self._settings.full_pause
+                    tried[session] = error
                 except MediaServerLost:
                     # Nothing was handed out yet: another session is as good.
                     if trio.current_time() >= deadline:
                         raise
-                else:
-                    break
             yield pipeline
 
-    async def _least_loaded(self, deadline: float, full: Collection[Session]) -> Session:
+    def _patience(self, session: Session, tried: Collection[Session]) -> float:
+        """Seconds for making a pipeline: as long as may be where nobody else is left to be asked."""
+        others = [link for link in self._links if link.usable and link.session not in (session, *tried)]
+        return self._settings.pipeline_patience if others else math.inf
+
+    async def _least_loaded(self, deadline: float, tried: Mapping[Session, MediaServerError]) -> Session:
         with trio.move_on_at(deadline):
             await self.wait_ready()
         ready = [
@@ -134,9 +149,12 @@ class MediaPool:
         if not ready:
             seconds = self._settings.ready_timeout
             raise MediaServerUnavailable(f"no media server is ready within {seconds:g} s")
-        left = [(doubtful, session) for doubtful, session in ready if session not in full]
+        left = [(doubtful, session) for doubtful, session in ready if session not in tried]
         if not left:
-            raise MediaServersFull(f"{len(ready)} media servers are ready, and full")
+            why = " ; ".join(map(str, tried.values()))
+            if any(isinstance(error, ResourcesExhausted) for error in tried.values()):
+                raise MediaServersFull(f"{len(ready)} media servers are ready, and full: {why}")
+            raise MediaServerUnavailable(f"{len(ready)} media servers are ready, and make no pipeline: {why}")
 
         def load(candidate: tuple[bool, Session]) -> tuple[bool, int, int]:
             doubtful, session = candidate

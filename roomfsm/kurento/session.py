@@ -48,6 +48,8 @@ class Session:
         """Whether the media server has an event that not all have, by its name, as far as that was tried."""
         self.full_until = -math.inf
         """The media server refused for want of threads or file descriptors: until then others are tried first."""
+        self.failing_until = -math.inf
+        """It could not make a pipeline, or not in time: until then others are tried first."""
         self._reason = ""
         self._ids = ids
         self._calls = PendingCalls()

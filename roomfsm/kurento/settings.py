@@ -30,7 +30,9 @@ class KurentoSettings:
     event_buffer: int = 256
     """Unread events of one endpoint."""
     full_pause: float = 30.0
-    """For so long others are preferred to a media server that refused for want of resources."""
+    """For so long others are preferred to a media server that refused for want of resources, or failed."""
+    pipeline_patience: float = 3.0
+    """From asking for a pipeline, which takes milliseconds, until another media server is asked instead."""
     ready_timeout: float = 5.0
     """How long a new pipeline waits for a media server that is ready."""
     max_message_bytes: int = 4 * 1024 * 1024

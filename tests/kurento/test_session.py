@@ -454,6 +454,58 @@ async def test_a_full_media_server_is_passed_over_for_the_next_and_rested(
                 assert {first.server_url, second.server_url} == set(urls)
 
 
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+async def test_a_media_server_that_makes_no_pipeline_is_passed_over_for_the_next_and_rested(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, how: str
+) -> None:
+    """It has the fewest endpoints for ever, and so would be asked again and again."""
+    one, two, urls = await two_servers(nursery, monkeypatch)
+    with trio.fail_after(120):
+        async with open_media_pool(urls) as pool:
+            await wait_all_tasks_blocked()
+            if how == "refuses":
+                one.fail["create"] = ErrorObject(-32603, "Unexpected error while processing method")
+            else:
+                one.hold("create")
+            began = trio.current_time()
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == two.url
+            assert trio.current_time() - began <= SETTINGS.pipeline_patience
+            assert [server.problem for server in pool.servers] == ["failing: it makes no pipeline", None]
+            asked = one.methods().count("create")
+            async with pool.pipeline({}), pool.pipeline({}):
+                assert one.methods().count("create") == asked
+            two.fail["create"] = ErrorObject(-32603, "Unexpected error while processing method")
+            with pytest.raises(MediaServerUnavailable, match="make no pipeline"):
+                async with pool.pipeline({}):
+                    pytest.fail("entered")
+            one.fail.clear()
+            if how == "hangs":
+                await one.let_go("create")
+                await wait_all_tasks_blocked()
+                assert one.objects == set(), "made too late, and released"
+            async with pool.pipeline({}) as pipeline:
+                assert pipeline.server_url == one.url
+
+
+async def test_one_that_is_alone_has_all_the_time_of_a_request(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(120):
+        async with open_media_pool([URL]) as pool:
+            await wait_all_tasks_blocked()
+            server.hold("create")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_let_go_after, SETTINGS.request_timeout - 1, server)
+                async with pool.pipeline({}) as pipeline:
+                    assert pipeline.server_url == URL
+
+
+async def _let_go_after(seconds: float, server: FakeServer) -> None:
+    await trio.sleep(seconds)
+    await server.let_go("create")
+
+
 async def test_an_endpoint_that_is_refused_for_want_of_room_sends_the_next_pipeline_elsewhere(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
