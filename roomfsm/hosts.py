@@ -19,6 +19,7 @@ _AUTHORITY = re.compile(r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:/
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_NAME = 253
 _MAX_AUTHORITY = _MAX_NAME + len(":65535")
+_MAX_PORT = 65_535
 ANY = "*"
 """In place of a name: whatever the client calls us."""
 
@@ -41,6 +42,20 @@ def _host_of(authority: str) -> str | None:
     if literal is not None:
         return str(ipaddress.IPv6Address(literal)) if is_address(literal) and ":" in literal else None
     return normal_name(match["name"])
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """Host and port of `HOST[:PORT]`, IPv6 with a port in brackets. Raises ValueError for anything else."""
+    if is_address(text):
+        return text, None
+    host = host_of(text)
+    _, colon, digits = text.rpartition("]")[2].rpartition(":")
+    port = int(digits or "0") if colon and host is not None else None
+    # A name that ends with a number is a mistyped address (WHATWG URL section 3.5).
+    mistyped = host is not None and not is_address(host) and host.rpartition(".")[2].isdecimal()
+    if host is None or mistyped or (port is not None and not 1 <= port <= _MAX_PORT):
+        raise ValueError(f"{text} is not like 203.0.113.7, rooms.example.org or rooms.example.org:40000")
+    return host, port
 
 
 def normal_name(name: str) -> str | None:

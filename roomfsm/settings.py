@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import re
 import tomllib
@@ -16,8 +17,7 @@ import msgspec
 
 from roomfsm.door.client_address import networks_of
 from roomfsm.door.settings import DoorSettings
-from roomfsm.hosts import host_setting, is_address
-from roomfsm.mediaserver.announced import split
+from roomfsm.hosts import host_and_port, host_setting, is_address
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
@@ -33,7 +33,7 @@ _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
-_SECRET_FILE = "file:"
+SECRET_FILE = "file:"
 """Prefix of a secret that names the file in which the secret stands."""
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
@@ -208,6 +208,10 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
 def _check(settings: Settings) -> None:
     """Check what the type of a single value cannot express. Raises `SettingsError`."""
     server, signaling = settings.server, settings.signaling
+    if server.log_level.upper() not in logging.getLevelNamesMapping():
+        raise SettingsError(f"--log-level (log_level): {server.log_level} is not debug, info, warning or error")
+    if server.log_format not in ("console", "json"):
+        raise SettingsError(f"--log-format (log_format): {server.log_format} is neither console nor json")
     if (server.certfile is None) != (server.keyfile is None):
         raise SettingsError("HTTPS needs both --certfile and --keyfile, but only one of them is set")
     for flag, pem in (("--certfile", server.certfile), ("--keyfile", server.keyfile)):
@@ -227,7 +231,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--media-host: {server.media_host!r} is not an IP address")
     for address in server.announced_address:
         try:
-            _, port = split(address)
+            _, port = host_and_port(address)
         except ValueError as error:
             raise SettingsError(f"--announced-address: {error}") from None
         if port is not None and port + server.media_workers > _MAX_PORT + 1:
@@ -317,7 +321,7 @@ def markdown_table() -> str:
     for setting in all_settings():
         default = _show(setting.default)
         repeat = " May be repeated." if setting.repeatable else ""
-        in_file = f" `{_SECRET_FILE}PATH` reads it from a file." if setting.secret else ""
+        in_file = f" `{SECRET_FILE}PATH` reads it from a file." if setting.secret else ""
         live = " ↻" if setting.live else ""
         what = setting.help + repeat + in_file + live
         what = what.replace("|", "\\|")
@@ -356,8 +360,8 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         value = [value]
     if setting.name == "host_name" and isinstance(value, list | tuple):
         value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
-    if setting.secret and isinstance(value, str) and value.startswith(_SECRET_FILE):
-        value = _read_secret(Path(value.removeprefix(_SECRET_FILE)), where)
+    if setting.secret and isinstance(value, str) and value.startswith(SECRET_FILE):
+        value = _read_secret(Path(value.removeprefix(SECRET_FILE)), where)
     try:
         converted = msgspec.convert(value, setting.type, strict=False)
     except msgspec.ValidationError as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from roomfsm.extras import extra
+
 FORMATS = ("text", "json", "junit")
 
 
@@ -98,8 +100,8 @@ def conformance(**given: Any) -> None:
     The exit code is 0 if every check that can be reached passed; 1 if a check failed, or, with --strict, could not
     be reached on this server; and 2 if the kit could not run, for example because nothing answers at the address.
     """
-    # Not at the top: the server is the same program, and need not load what only the kit uses.
-    from roomfsm.conformance.program import Request, run
+    with extra("conformance", "roomfsm conformance"):
+        from roomfsm.conformance.program import Request, run
     from roomfsm.documents.asyncapi import document
 
     if given["url"] is None and not given["list_only"]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import yaml
 
 from roomfsm.documents.asyncapi import document
 from roomfsm.documents.output import output_option, write
+from roomfsm.extras import extra
 
 
 def as_json() -> str:
@@ -19,20 +19,12 @@ def as_json() -> str:
 
 
 def as_yaml() -> str:
-    """The document as YAML."""
+    """The document as YAML. Needs the extra `yaml`."""
+    with extra("yaml", "roomfsm spec --format yaml"):
+        from roomfsm.documents.yaml_text import yaml_text
     # By way of JSON, after which every value is of a plain type and none is an alias of another.
-    return yaml.dump(json.loads(as_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml_text(json.loads(as_json()))
 
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
-
-
-def _block(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _block)
 
 FORMATS: dict[str, Callable[[], str]] = {"json": as_json, "yaml": as_yaml}
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 import structlog
 import trio
 
-from roomfsm.hosts import host_of, is_address
+from roomfsm.hosts import host_and_port, is_address
 
 LOOK_UP_INTERVAL = 30.0
 """Seconds from one look at the names to the next."""
 _LOOK_UP_TIMEOUT = 5.0
-_MAX_PORT = 65_535
 
 log = structlog.get_logger()
 
@@ -27,22 +26,8 @@ class UnknownName(Exception):
     """There is no such name; the message says which."""
 
 
-def split(text: str) -> tuple[str, int | None]:
-    """Host and port of `HOST[:PORT]`, IPv6 with a port in brackets. Raises ValueError for anything else."""
-    if is_address(text):
-        return text, None
-    host = host_of(text)
-    _, colon, digits = text.rpartition("]")[2].rpartition(":")
-    port = int(digits or "0") if colon and host is not None else None
-    # A name that ends with a number is a mistyped address (WHATWG URL section 3.5).
-    mistyped = host is not None and not is_address(host) and host.rpartition(".")[2].isdecimal()
-    if host is None or mistyped or (port is not None and not 1 <= port <= _MAX_PORT):
-        raise ValueError(f"{text} is not like 203.0.113.7, rooms.example.org or rooms.example.org:40000")
-    return host, port
-
-
 def join(host: str, port: int | None) -> str:
-    """The reverse of `split`."""
+    """The reverse of `host_and_port`."""
     if port is None:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -50,7 +35,7 @@ def join(host: str, port: int | None) -> str:
 
 def shifted(addresses: Sequence[str], by: int) -> tuple[str, ...]:
     """The same addresses, with ports that are higher by so many: each worker has a port of its own."""
-    parts = [split(address) for address in addresses]
+    parts = [host_and_port(address) for address in addresses]
     return tuple(join(host, None if port is None else port + by) for host, port in parts)
 
 
@@ -60,7 +45,7 @@ async def look_up(announced: Sequence[str]) -> tuple[str, ...]:
     Raises `UnknownName`, or `OSError` if there is no answer for now.
     """
     found: dict[str, None] = {}
-    for host, port in map(split, announced):
+    for host, port in map(host_and_port, announced):
         for address in [host] if is_address(host) else await _addresses_of(host):
             found[join(address, port)] = None
     return tuple(found)
@@ -85,7 +70,7 @@ async def follow(
     announced: Sequence[str], known: tuple[str, ...], announce: Callable[[tuple[str, ...]], None]
 ) -> None:
     """Look the names up again and again, and `announce` what has changed; while there is no answer nothing has."""
-    while any(not is_address(split(text)[0]) for text in announced):
+    while any(not is_address(host_and_port(text)[0]) for text in announced):
         await trio.sleep(LOOK_UP_INTERVAL)
         try:
             found = await look_up(announced)

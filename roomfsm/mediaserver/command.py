@@ -19,8 +19,7 @@ import msgspec
 import structlog
 import trio
 
-from roomfsm.hosts import host_setting
-from roomfsm.mediaserver.announced import split
+from roomfsm.hosts import host_and_port, host_setting
 from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
 
@@ -191,7 +190,7 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
 def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
     for text in given:
         try:
-            split(text)
+            host_and_port(text)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--announced-address") from error
     return given

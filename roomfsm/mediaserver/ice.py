@@ -6,7 +6,8 @@ import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from roomfsm.mediaserver import announced, stun
+from roomfsm.hosts import host_and_port
+from roomfsm.mediaserver import stun
 from roomfsm.mediaserver.allowance import Allowance
 from roomfsm.mediaserver.media import EngineSettings, Refusal
 
@@ -38,9 +39,9 @@ _PEER_REFLEXIVE_PREFERENCE = 110
 def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
     """One UDP host candidate line an address, best first (RFC 8839 section 5.1, without `a=`).
 
-    An address may have a port of its own (`announced.join`).
+    An address may have a port of its own (`hosts.host_and_port`).
     """
-    ends = [(address, own or port) for address, own in map(announced.split, addresses)]
+    ends = [(address, own or port) for address, own in map(host_and_port, addresses)]
     return tuple(
         f"candidate:{index + 1} 1 UDP {_priority(_HOST_PREFERENCE, 65535 - index)} {address} {end} typ host"
         for index, (address, end) in enumerate(ends)

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
@@ -21,6 +20,7 @@ from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.replay.clock import ReplayClock
 from roomfsm.replay.media import ReplayedMedia
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
@@ -58,14 +58,14 @@ def replay(run: Run) -> Outcome:
     """Run one room again. Must not be called inside a trio program."""
     if not run.whole:
         return _ask_tables(run)
-    clock = MockClock()
+    clock = ReplayClock()
     return trio.run(_Life(run, clock).run, clock=clock)
 
 
 class _Life:
     """The room of one run, lived again."""
 
-    def __init__(self, run: Run, clock: MockClock) -> None:
+    def __init__(self, run: Run, clock: ReplayClock) -> None:
         assert run.opened is not None
         self._run = run
         self._clock = clock
@@ -97,7 +97,7 @@ class _Life:
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_room, over)
-            await wait_all_tasks_blocked()
+            await self._clock.quiet()
             done, difference = 0, None
             for entry in self._run.entries:
                 difference = await self._compare(entry)
@@ -139,7 +139,7 @@ class _Life:
             self._media.released.set()
             settings = self._opened.settings
             self._jump(self._run.ended.at + settings.closing_deadline + settings.closing_notice + _LATER)
-            await wait_all_tasks_blocked()
+            await self._clock.quiet()
             if not over.is_set():
                 return Difference(None, None, f"the room ended, and today goes on, {self._room.state}")
         more = self._room.journal.since(last)
@@ -160,7 +160,7 @@ class _Life:
             return why
         # The cause lies in the inbox before any timer that is due by then.
         self._jump(entry.at)
-        await wait_all_tasks_blocked()
+        await self._clock.quiet()
         for stream in self._room.streams.values():
             for leg in (stream, *stream.views.values()):
                 self._legs[leg.key] = leg

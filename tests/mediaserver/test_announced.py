@@ -9,7 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from roomfsm.mediaserver.announced import LOOK_UP_INTERVAL, UnknownName, follow, look_up, shifted, split
+from roomfsm.hosts import host_and_port
+from roomfsm.mediaserver.announced import LOOK_UP_INTERVAL, UnknownName, follow, look_up, shifted
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, run
 from roomfsm.settings import SettingsError, load
 from tests.mediaserver.kurento_client import PATIENCE, open_client
@@ -51,7 +52,7 @@ class Names(trio.abc.HostnameResolver):
     ],
 )
 def test_host_and_port_are_told_apart(text: str, host: str, port: int | None) -> None:
-    assert split(text) == (host, port)
+    assert host_and_port(text) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_host_and_port_are_told_apart(text: str, host: str, port: int | None) ->
 )
 def test_what_is_neither_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"rooms\.example\.org:40000"):
-        split(text)
+        host_and_port(text)
     with pytest.raises(SettingsError, match="--announced-address"):
         load({"announced_address": (text,)}, {})
 

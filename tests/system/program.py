@@ -36,14 +36,21 @@ class Program:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, program: tuple[str, ...] = ("roomfsm", "serve")) -> Iterator[Program]:
+def running(
+    folder: Path,
+    *arguments: str,
+    program: tuple[str, ...] = ("roomfsm", "serve"),
+    python: Path = Path(sys.executable),
+    cwd: Path | None = None,
+) -> Iterator[Program]:
     """Run `roomfsm serve`, or another program that takes its options, until the block ends."""
     log = folder / "server.log"
     with log.open("a") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments],
+            [python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
+            cwd=cwd,
             text=True,
         )
     with process:

@@ -1,0 +1,29 @@
+"""Parts that are installed only where they are wanted: `roomfsm[conformance]` and `roomfsm[yaml]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+class _NotInstalled(click.ClickException):
+    exit_code = 2
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Imports in the block belong to the extra of this name, which `what` needs.
+
+    Where it is not installed the command says how to install it, and ends with exit code 2.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "roomfsm":
+            raise
+        raise _NotInstalled(
+            f"{what} needs {error.name}, which is not installed. It comes with roomfsm[{name}]:"
+            f" pip install 'roomfsm[{name}]', or in a checkout: uv run --extra {name} roomfsm …"
+        ) from error

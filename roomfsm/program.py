@@ -1,0 +1,114 @@
+"""The room server as a program: where its log goes, what it prints, and the exit code with which it ends.
+
+All that changes the process as a whole is done here and in `roomfsm.server.serve_until_signal`: the log, signals,
+the limit of open files, the garbage collector. `open_server` leaves the process alone: it may be another's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO, cast
+
+import click
+import structlog
+import trio
+
+from roomfsm.addresses import addresses_to_open
+from roomfsm.mediaserver.child import ChildSettingsError
+from roomfsm.rooms.journal_file import JournalFileError
+from roomfsm.server import Running, StartError, serve_until_signal
+from roomfsm.settings import Settings
+from roomfsm.supervise import ChildStartError
+
+_EXIT_FAILED, _EXIT_USAGE = 1, 2
+
+
+def run(settings: Settings, read: Callable[[], Settings]) -> int:
+    """Serve until a signal ends the program; `read` gives the settings anew. Returns the exit code."""
+
+    def read_anew() -> Settings:
+        new = read()
+        configure_logging(new)
+        return new
+
+    configure_logging(settings)
+    failure, code = "", 0
+    try:
+        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running), read_anew)
+    except* (StartError, ChildSettingsError, JournalFileError) as group:
+        failure, code = str(_innermost(group)), _EXIT_USAGE
+    except* ChildStartError as group:
+        failure, code = str(_innermost(group)), _EXIT_FAILED
+    if failure:
+        click.echo(f"roomfsm: {failure}", err=True)
+    return code
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to the standard error, as lines for a person or as JSON; what libraries log goes the same way."""
+    level = logging.getLevelNamesMapping()[settings.server.log_level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.server.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lasting(sys.stderr))),
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[_OfLibraries()], force=True)
+
+
+class _OfLibraries(logging.Handler):
+    """Hands on to structlog what libraries log by the standard library."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event, more = record.getMessage(), {} if record.exc_info is None else {"exc_info": record.exc_info}
+        except Exception:  # noqa: BLE001 (as every handler does: logging never fails)
+            self.handleError(record)
+            return
+        structlog.get_logger().log(record.levelno, event, logger=record.name, **more)
+
+
+class _Lasting:
+    """A stream whose reader may go away, as a closed terminal does: what is written then is lost, and no error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first of the errors that a group, and the groups in it, hold."""
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _announce(settings: Settings, running: Running) -> None:
+    addresses = addresses_to_open(settings, running.port)
+    # A token that was set is known; one that was made is told here, and nowhere else.
+    token = "" if settings.web.inspect_token is not None else f"?token={running.inspect_token}"
+    inspector = f"inspector: {addresses[0]}inspect{token} ; " if settings.web.inspect else ""
+    click.echo(f"roomfsm is at {addresses[0]}  ({inspector}Ctrl-C ends it)")
+    for address in addresses[1:]:
+        click.echo(f"      also at {address}")
+    if settings.server.certfile is None and len(addresses) > 1:
+        click.echo("  (Browsers let a page use the camera only at https:// or localhost: see --certfile.)")
+    sys.stdout.flush()
