@@ -25,5 +25,5 @@ def extra(name: str, what: str) -> Iterator[None]:
             raise
         raise _NotInstalled(
             f"{what} needs {error.name}, which is not installed. It comes with roomfsm[{name}]:"
-            f" pip install 'roomfsm[{name}]', or in a checkout: uv run --extra {name} roomfsm …"
+            f" pip install 'roomfsm[{name}]', or in a checkout: uv run --no-dev --extra {name} roomfsm …"
         ) from error

@@ -103,3 +103,13 @@ def test_what_is_not_installed_is_named_with_the_way_to_get_it(python: Path, tmp
         assert done.returncode == 2
         assert f"pip install 'roomfsm[{extra}]'" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_an_installation_is_small_and_brings_no_tools_of_developers(python: Path) -> None:
+    """What `uv run --no-dev` installs, too; with the developers' tools it is ten times as much."""
+    (packages,) = python.parent.parent.glob("lib/python*/site-packages")
+    names = {path.name for path in packages.iterdir()}
+    assert "trio" in names
+    assert not names & {"pytest", "mypy", "playwright", "av", "rich", "jsonschema", "aioice", "yaml"}
+    files = [path for path in packages.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 60e6

@@ -159,7 +159,7 @@ def test_a_journal_file_that_cannot_be_written_is_said_in_a_line(media_server: s
 def test_no_media_server_is_started_where_the_journal_file_is_wrong(tmp_path: Path) -> None:
     done = roomfsm("serve", "--port=0", f"--journal-file={tmp_path}")
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    _, line = done.stderr.splitlines()
     assert line.startswith(f"roomfsm: cannot write the journal file {tmp_path}: not a regular file")
 
 
