@@ -189,13 +189,15 @@ def starting(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], p
                 ]
             ):
                 assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.001)
+                # No oftener: looking takes the processor from the server that is to start.
+                time.sleep(0.02)
             children[0].suspend()
             yield process, children[0]
         finally:
             process.kill()
-            with suppress(psutil.NoSuchProcess):
-                children[0].kill()
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
