@@ -111,7 +111,7 @@ def test_the_help_of_serve_says_what_may_be_repeated_and_what_may_stand_in_a_fil
     command = main.get_command(click.Context(main), "serve")
     assert isinstance(command, click.Command)
     helps = {option.opts[0]: option.help or "" for option in command.params if isinstance(option, click.Option)}
-    assert "may be repeated" in helps["--kurento"]
-    assert "may be repeated" not in helps["--port"]
+    assert "May be repeated" in helps["--kurento"]
+    assert "May be repeated" not in helps["--port"]
     assert "file:PATH" in helps["--turn-secret"]
     assert "file:PATH" not in helps["--certfile"]
