@@ -3,13 +3,13 @@
 
 /** One line of chat. */
 export type ChatLine = {
-  /** counts up by one in a room */
+  /** the number of the line; each line of a room has the next number */
   seq: number;
-  /** one person; unguessable, the same in every room */
+  /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
-  /** the speaker's display name then */
+  /** the display name that the speaker had then */
   name: string;
-  /** what is said, as plain text; no control characters but newlines and tabs */
+  /** the text, without formatting; the only control characters are newlines and tabs */
   text: string;
   /** milliseconds since 1970 (UTC) */
   at: number;
@@ -50,47 +50,47 @@ export type IceServer = {
   credential?: string;
 };
 
-/** Bounds a client should know before it meets them. */
+/** Limits that a client should know before it reaches them. */
 export type Limits = {
-  /** the longest message from a client */
+  /** the longest message that a client may send, in bytes */
   messageBytes: number;
-  /** how many messages at once */
+  /** how many messages a client may send at once */
   messageBurst: number;
-  /** how many messages a second on average */
+  /** how many messages a second a client may send on average */
   messageRate: number;
-  /** characters of a line of chat */
+  /** most characters of a line of chat */
   chatText: number;
-  /** characters of a display name */
+  /** most characters of a display name */
   displayName: number;
-  /** people in a room */
+  /** most people in a room */
   people: number;
-  /** people in a room who present at a time */
+  /** most people in a room who present at a time */
   presenters: number;
-  /** streams that one participant views at a time */
+  /** most streams that one person views at a time */
   views: number;
-  /** candidates kept for an endpoint that is not ready yet */
+  /** how many candidates are kept for an endpoint that is not ready yet */
   candidates: number;
-  /** how many lines of chat at once, if that is bounded (see `rate_limited`) */
+  /** how many lines of chat a person may send at once (otherwise `rate_limited`) */
   toldBurst?: number;
-  /** how many lines of chat a second on average */
+  /** how many lines of chat a second a person may send on average */
   toldRate?: number;
-  /** bytes that one may have told to everybody at once */
+  /** how many bytes a person may send to everybody at once */
   toldBytes?: number;
 };
 
 /** One person in the room. */
 export type ParticipantInfo = {
-  /** one person; unguessable, the same in every room */
+  /** the id of one person; nobody can guess it, and it is the same in every room */
   id: string;
   /** the display name */
   name: string;
-  /** the connection is lost, and may still be resumed */
+  /** the person's connection is lost, and the session may still be resumed */
   away?: boolean;
-  /** somebody else who had it before has a name that looks the same (UTS 39) */
+  /** another person, who took it earlier, has a name that looks the same (UTS 39) */
   lookalike?: boolean;
 };
 
-/** the sender's own mark on a message; the reply repeats it */
+/** a mark that the sender gives a message; the reply repeats it */
 export type Ref = number | string;
 
 /** a state of the machine `room` */
@@ -103,13 +103,13 @@ export type Source = 'camera' | 'screen';
 export type StreamInfo = {
   /** participant id, '.', source: 'p4k2….camera' */
   id: string;
-  /** one person; unguessable, the same in every room */
+  /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
   source: Source;
   state: StreamState;
-  /** counts the endpoints that its presenter has had for it: 1, 2, … */
+  /** counts how often its presenter has published it: 1, 2, … */
   generation: number;
-  /** how many view it */
+  /** how many people view it */
   viewers: number;
 };
 
@@ -121,26 +121,26 @@ export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'ended'
 
 // What a client sends.
 
-/** Enter a room, opening it if need be. Reply: `joined`. */
+/** Enter a room. If the room does not exist yet, it is opened. Reply: `joined`. */
 export type Join = {
   type: 'join';
-  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, compared folded */
+  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each only where its script allows it (IdentifierClass of RFC 8264); the server converts it to normal form C, keeps its case, and compares names without regard to case */
   room: string;
-  /** a name is 1 to 64 characters, no control characters, not only spaces; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, and with nothing that cannot be seen */
+  /** a name is 1 to 64 characters, no control characters, not only spaces; it is a nickname (RFC 8266): the server converts it to normal form KC, removes spaces at its ends and repeated spaces, and refuses invisible characters */
   name?: string;
   ref?: Ref;
 };
 
-/** Leave the room; one's streams and views end. Reply: `participantLeft` naming oneself. */
+/** Leave the room; the sender's streams and views end. Reply: `participantLeft` with the sender's own id. */
 export type Leave = {
   type: 'leave';
   ref?: Ref;
 };
 
-/** Go to another room in one step on the same connection, name kept. Reply: `joined` of that room. */
+/** Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room. */
 export type Switch = {
   type: 'switch';
-  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, compared folded */
+  /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each only where its script allows it (IdentifierClass of RFC 8264); the server converts it to normal form C, keeps its case, and compares names without regard to case */
   room: string;
   ref?: Ref;
 };
@@ -148,7 +148,7 @@ export type Switch = {
 /** Take another display name. Reply: `participantChanged`, which everybody in the room gets. */
 export type Rename = {
   type: 'rename';
-  /** a name is 1 to 64 characters, no control characters, not only spaces; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, and with nothing that cannot be seen */
+  /** a name is 1 to 64 characters, no control characters, not only spaces; it is a nickname (RFC 8266): the server converts it to normal form KC, removes spaces at its ends and repeated spaces, and refuses invisible characters */
   name: string;
   ref?: Ref;
 };
@@ -156,7 +156,7 @@ export type Rename = {
 /** Say something to everybody in the room. Reply: the `chat` that everybody gets. */
 export type Chat = {
   type: 'chat';
-  /** what is said, as plain text; no control characters but newlines and tabs */
+  /** the text, without formatting; the only control characters are newlines and tabs */
   text: string;
   ref?: Ref;
 };
@@ -170,7 +170,7 @@ export type Publish = {
   ref?: Ref;
 };
 
-/** End one's own stream. Reply: `streamEnded`, which everybody in the room gets. */
+/** End the sender's own stream. Reply: `streamEnded`, which everybody in the room gets. */
 export type Unpublish = {
   type: 'unpublish';
   /** participant id, '.', source: 'p4k2….camera' */
@@ -188,7 +188,7 @@ export type View = {
   ref?: Ref;
 };
 
-/** End one's view of a stream. Reply: `streamChanged` with `view` ended. */
+/** Stop viewing a stream. Reply: `streamChanged` with `view` ended. */
 export type Unview = {
   type: 'unview';
   /** participant id, '.', source: 'p4k2….camera' */
@@ -199,14 +199,15 @@ export type Unview = {
 /**
  * One ICE candidate of the browser, as in RTCIceCandidateInit (W3C WebRTC section 4.8.1).
  *
- * It belongs to one's own stream of that id, or to one's view of it. A candidate whose
- * `usernameFragment` is not that of the endpoint's offer is stale and is dropped. No reply unless refused.
+ * It belongs to the sender's own stream with that id, or to the sender's view of it. A candidate whose
+ * `usernameFragment` is not that of the endpoint's offer is stale and is dropped. There is no reply, unless it is
+ * refused.
  */
 export type Candidate = {
   type: 'candidate';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** candidate-attribute (RFC 8839 section 5.1); empty: the last one */
+  /** a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow */
   candidate: string;
   /** the `a=mid` of the media section (RFC 5888 section 4) */
   sdpMid?: string;
@@ -223,10 +224,10 @@ export type Ping = {
   ref?: Ref;
 };
 
-/** On a new connection, take up the session that a lost one had. Reply: `joined` of its room. */
+/** Continue, on a new connection, the session of a lost one. Reply: `joined` of its room. */
 export type Resume = {
   type: 'resume';
-  /** a secret that `welcome` told, to resume by */
+  /** a secret from `welcome`, with which a session is resumed */
   token: string;
   ref?: Ref;
 };
@@ -247,44 +248,44 @@ export type ClientMessage =
 
 // What the server sends. Optional fields are left out where they have their default.
 
-/** The first message of every connection: how to go on, and how to come back. */
+/** The first message of every connection: the client's id, how to come back, and the limits. */
 export type Welcome = {
   type: 'welcome';
   /** the subprotocol */
   protocol: string;
   /** the server's name and version */
   server: string;
-  /** who one is in every room, unless one resumes */
+  /** the client's id in every room, unless it resumes an earlier session */
   session: string;
-  /** a secret that `welcome` told, to resume by */
+  /** a secret from `welcome`, with which a session is resumed */
   resumeToken: string;
-  /** seconds in which a lost connection may be resumed */
+  /** how many seconds the client has to come back after it lost its connection */
   resumeWindow: number;
   /** seconds between the server's websocket pings */
   heartbeat: number;
-  /** those that need no credentials; `joined` tells the rest */
+  /** the servers that need no credentials; `joined` has all of them */
   iceServers: IceServer[];
   limits: Limits;
 };
 
-/** The room as it is, for one who enters it or comes back: everything later comes as changes to this. */
+/** The room as it is now, sent to a person who enters it or comes back. Later messages tell what changes. */
 export type Joined = {
   type: 'joined';
-  /** the room's name, written as by the one who opened it */
+  /** the room's name, as the person who opened the room wrote it */
   room: string;
-  /** the room's name folded: two names with one key are one room */
+  /** the name in the form in which it is compared: names with the same key mean the same room */
   key: string;
-  /** which of the participants one is */
+  /** the recipient's own id among the participants */
   you: string;
   state: RoomStateName;
-  /** everybody, oneself among them */
+  /** everybody in the room, including the recipient */
   participants: ParticipantInfo[];
   streams: StreamInfo[];
-  /** the last lines, oldest first */
+  /** the last lines of chat, the oldest first */
   chat: ChatLine[];
-  /** all, for RTCPeerConnections made from now on; credentials may end after a while */
+  /** all STUN and TURN servers, for new RTCPeerConnections; credentials may expire */
   iceServers?: IceServer[];
-  /** one had a seat here all along: it answers `resume` */
+  /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
 };
@@ -298,33 +299,33 @@ export type ParticipantJoined = {
 /** Somebody left the room. */
 export type ParticipantLeft = {
   type: 'participantLeft';
-  /** one person; unguessable, the same in every room */
+  /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
-  /** left, switched, or disconnected (resume window over, or the place was needed) */
+  /** left, switched, or disconnected (the resume window was over, or the place was needed) */
   reason: string;
   ref?: Ref;
 };
 
-/** Somebody has another name, or is away or back, or has a name that looks like another's no more. */
+/** Somebody has another name, is away or back, or no longer has a name that looks like another person's. */
 export type ParticipantChanged = {
   type: 'participantChanged';
   participant: ParticipantInfo;
   ref?: Ref;
 };
 
-/** A presenter offers a stream; it may be viewed from now on, its media come when it is live. */
+/** A presenter offers a stream. It may be viewed from now on; media flow once it is live. */
 export type StreamStarted = {
   type: 'streamStarted';
   stream: StreamInfo;
 };
 
-/** A stream has another state or another number of viewers, or the recipient's own view of it has. */
+/** The state or the number of viewers of a stream changed, or the state of the recipient's own view of it. */
 export type StreamChanged = {
   type: 'streamChanged';
   stream: StreamInfo;
-  /** the state of the recipient's own view, if it speaks of that */
+  /** the state of the recipient's own view, if the message is about that */
   view?: ViewState;
-  /** with `view`, why it has `ended` without having been asked to, in words; why it is `limited`: slow_path (the recipient's own connection is too slow for the picture) */
+  /** with `view`: why the view has `ended` by itself, in words; or why it is `limited`: slow_path (the recipient's own connection is too slow for the picture) */
   reason?: string;
   ref?: Ref;
 };
@@ -349,12 +350,12 @@ export type Answer = {
   ref?: Ref;
 };
 
-/** One ICE candidate of the media server, for one's own stream of that id or one's view of it. */
+/** One ICE candidate of the media server, for the recipient's own stream with that id or view of it. */
 export type CandidateFound = {
   type: 'candidate';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** candidate-attribute (RFC 8839 section 5.1); empty: the last one */
+  /** a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow */
   candidate: string;
   /** the `a=mid` of the media section (RFC 5888 section 4) */
   sdpMid: string;
@@ -369,21 +370,21 @@ export type ChatSaid = {
   ref?: Ref;
 };
 
-/** The room's machine entered another state. */
+/** The room's state changed. */
 export type RoomStateChanged = {
   type: 'roomState';
   state: RoomStateName;
-  /** how many are in the room */
+  /** how many people are in the room */
   participants: number;
   /** how many streams the room has */
   streams: number;
 };
 
-/** A message was refused, or what it asked for failed; the session and the room go on. */
+/** A message was refused, or what it asked for failed. The session and the room continue. */
 export type ErrorMessage = {
   type: 'error';
   code: ErrorCode;
-  /** what is wrong, in words */
+  /** what is wrong, in a sentence */
   detail: string;
   /** the type of the message that was refused */
   message?: string;
@@ -393,9 +394,9 @@ export type ErrorMessage = {
   state?: string;
   /** with `illegal_in_state`: the messages that are legal instead */
   allowed?: string[];
-  /** with `malformed`: the field at fault, '$' being the whole */
+  /** with `malformed`: the field that is wrong; '$' is the whole message */
   path?: string;
-  /** the stream that the message named or asked for */
+  /** the stream that the message was about */
   stream?: string;
   ref?: Ref;
 };
@@ -403,16 +404,16 @@ export type ErrorMessage = {
 /** A sign of life. */
 export type Pong = {
   type: 'pong';
-  /** with new credentials, when those told last have half their time behind them */
+  /** servers with new credentials, once half the time of the old ones is over */
   iceServers?: IceServer[];
   ref?: Ref;
 };
 
-/** The room (`scope` room: join another, or this one again) or the server (`scope` server) is closing. */
+/** The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing. */
 export type Closing = {
   type: 'closing';
   scope: 'room' | 'server';
-  /** shutdown, room_failed, or what an administrator gave */
+  /** shutdown, room_failed, or the reason that an administrator gave */
   reason: string;
 };
 

@@ -15,32 +15,36 @@ type Json = dict[str, Any]
 _HEAD = """\
 # The lifecycle machines
 
-Generated from the tables in `roomfsm/lifecycle/` by `uv run python -m roomfsm.documents`: change the tables,
-not this file. The running server asks these very tables, so what stands here is what it does; a test keeps the
-file fresh.
+This page is generated from the tables in `roomfsm/lifecycle/` by `uv run python -m roomfsm.documents`. To change
+it, change the tables. The running server uses the same tables, so the page says what the server does; a test
+makes sure that the page is up to date.
 
-A machine is in one **state** at a time. A **trigger** may move it: a client's message (`join`), or something
-that the server notices (*expire*). A transition is taken if all its **guards** hold; then its **effects** are
-carried out, in their order. A state may **own** a resource, whose scope is entered and left with it, so that
-nothing is left behind.
+A machine is in one **state** at a time. A **trigger** may move it to another state. A trigger is a client's
+message (`join`), or something that the server notices (*expire*). A transition is taken if all its **guards**
+hold; then its **effects** are carried out in the given order. A state may **own** a resource. The resource is
+opened when the machine enters the state and released when it leaves the state, so nothing is left behind.
 
-A message that has no transition in the present state is answered with the code `illegal_in_state`, the state,
-and what is allowed instead. One that a guard stands in the way of is answered with the guard's code. Neither
-moves anything, nor ends anything. Guards without a code only choose between transitions.
+If a message has no transition in the present state, the answer is the error `illegal_in_state`, with the state and
+the messages that are allowed instead. If a guard does not hold, the answer is an error with the guard's code. In
+both cases the state stays the same, and the session and the room continue. Guards without a code only choose
+between transitions.
 
-In the diagrams client messages are **bold**, what the server notices is *italic*, and what a state answers
-without moving stands inside it. `roomfsm diagram MACHINE` draws them, also as Mermaid, Graphviz or JSON.
+In the diagrams, client messages are **bold** and things that the server notices are *italic*. Triggers that do
+not change the state stand inside it. `roomfsm diagram MACHINE` draws the diagrams, also as Mermaid, Graphviz or
+JSON.
 """
 
 _MATRIX_KEY = """\
-✓ legal · ✓ or a code: legal, but answered with that code if its guard fails · – answered with `illegal_in_state`
+✓ legal · ✓ or a code: legal, but gets that error if a guard does not hold · – gets the error `illegal_in_state`
 """
 
 
 def lifecycle_md() -> str:
     """The whole document."""
     contents = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in MACHINES.values()]
-    contents.append("- [A client's messages](#a-clients-messages): what is legal when, by the machines together")
+    contents.append(
+        "- [A client's messages](#a-clients-messages): which are legal in which states, according to all machines"
+    )
     parts = [_HEAD, "\n".join(contents) + "\n", *map(_machine, MACHINES.values()), _together(), _words()]
     return "\n".join(parts)
 
@@ -54,7 +58,7 @@ def _machine(table: Table[Any]) -> str:
             [
                 f"## {table.name}\n",
                 f"{table.meaning}\n",
-                f"![The states of a {table.name} and what moves it](lifecycle/{table.name}.svg)\n",
+                f"![The states of a {table.name} and its transitions](lifecycle/{table.name}.svg)\n",
                 "### States\n",
                 _table(("state", "meaning", "owns", ""), _states(machine)),
                 "### Transitions\n",
@@ -110,8 +114,10 @@ def _effects(machine: Json) -> str:
     return "\n".join(
         [
             "### Effects\n",
-            _table(("effect", "what is done", "who is told, in order", "may fail later with"), rows),
-            *([f"Whenever the state has become another: {always}.\n"] if always else []),
+            _table(
+                ("effect", "what is done", "messages that go out, in order", "errors that may follow later"), rows
+            ),
+            *([f"Whenever the state changes, the server also sends: {always}.\n"] if always else []),
         ]
     )
 
@@ -154,8 +160,8 @@ def _together() -> str:
     return "\n".join(
         [
             "## A client's messages\n",
-            "A message must be legal for the session of who sends it and, in a room, for the room. The machine in"
-            " brackets is the one that refuses it. Guards aside.\n",
+            "A message must be legal for the sender's session and, in a room, also for the room. If it is not, the"
+            " machine in brackets refuses it. This table does not consider guards.\n",
             _table(("message", *heads), rows),
         ]
     )
@@ -168,7 +174,7 @@ def _words() -> str:
         codes |= {code for effect in machine["effects"] for code in effect["mayFail"]}
     return "\n".join(
         [
-            "## Words used above\n",
+            "## Explanation of the words above\n",
             _table(("who is told", ""), ([to.value, to.explanation] for to in Audience)),
             _table(("code", ""), ([f"`{code}`", code.explanation] for code in ErrorCode if code in codes)),
         ]

@@ -1,165 +1,179 @@
-"""What docs/protocol.md says in words: how a client connects, asks, is refused, and comes back."""
+"""The prose of docs/protocol.md: how a client connects, asks, is refused, and comes back."""
 
 from __future__ import annotations
 
 OPENING = """\
 # The protocol roomfsm.v1
 
-Signalling between a client (a browser's page, a test, another program) and the room server: who is in a room,
-who presents what, offers and answers, chat. This page has all that is needed to write a client. It is made from
-the messages in `roomfsm/protocol/` and the tables in `roomfsm/lifecycle/` by
-`uv run python -m roomfsm.documents`, as is [asyncapi.json](asyncapi.json), the same for machines
-(`roomfsm spec` prints it).
+This protocol is the signalling between a client (a browser's page, a test, another program) and the room
+server. It says who is in a room and who presents what, and it carries offers, answers and chat. This page has
+everything that you need to write a client. It is generated from the messages in `roomfsm/protocol/` and the
+tables in `roomfsm/lifecycle/` by `uv run python -m roomfsm.documents`. [asyncapi.json](asyncapi.json) says the
+same for programs (`roomfsm spec` prints it).
 """
 
 CONNECTING = """\
 ## Connecting
 
-Open a websocket (RFC 6455) at `/ws` and offer the subprotocol `$subprotocol`. The handshake is refused with
-HTTP 400 where that is missing, 403 where a page's `Origin` may not connect (the server's own may, and those of
-`--allow-origin`; no `Origin`, as programs send, is allowed), and 503 where the server is full or ends.
+Open a websocket (RFC 6455) at `/ws` and offer the subprotocol `$subprotocol`. The server refuses the handshake
 
-Every message is one text frame with one JSON object; its `type` says which message it is. Names of fields are
-in camelCase. The first message is the server's [Welcome](#welcome): who one is (`session`), how to come back
-(`resumeToken`), the STUN servers, and the limits. One then sends [Join](#join). TURN servers and their
-credentials are told by [Joined](#joined), because they cost their owner traffic. Credentials may end: a
-[Pong](#pong) brings new ones when half their time is over, so a client pings now and then, and gives each new
-RTCPeerConnection the `iceServers` that it was told last.
+- with HTTP 400 if the client does not offer the subprotocol;
+- with 403 if the request comes from a page whose `Origin` may not connect. The server's own pages and the
+  origins of `--allow-origin` may connect, and so may programs, which send no `Origin`;
+- with 503 if the server is full or is about to end.
+
+Every message is one text frame with one JSON object. Its `type` says which message it is. The names of fields
+are in camelCase. The server sends the first message, [Welcome](#welcome): it tells the client its own id
+(`session`), the token with which it can come back (`resumeToken`), the STUN servers, and the limits. Then the
+client sends [Join](#join). The client learns the TURN servers and their credentials only from
+[Joined](#joined), because TURN traffic costs its operator money. Credentials may expire. When half their time
+is over, a [Pong](#pong) brings new ones; so a client should send [Ping](#ping) now and then, and give each new
+RTCPeerConnection the newest `iceServers`.
 """
 
 REPLIES = """\
 ## Messages, refs and replies
 
-A client's message may have a `ref`, a number or a short text of its own choice. The one message that answers it
-repeats the `ref`: the reply named with each message below, or an [Error](#error). No other message carries it,
-so a client that gives every message a `ref` can match all replies. Some replies are news for everybody (`chat`,
-`participantChanged`, `streamEnded`, …): the asker's copy carries the `ref`, the others' do not.
+A client may give a message a `ref`, which is a number or a short text of its own choice. Exactly one message
+answers it and repeats the `ref`: the reply that is named with each message below, or an [Error](#error). No
+other message carries the `ref`, so a client that gives every message a `ref` can match all replies. Some
+replies go to everybody in the room (`chat`, `participantChanged`, `streamEnded`, …). Then only the asker's copy
+carries the `ref`.
 
-Clients' messages are read strictly: a field that is unknown, missing, of a wrong type or too long makes the
-message `malformed`, with the `path` of the field. The server's messages may grow: a client passes over fields,
-and messages, that it does not know. Optional fields are left out where they have their default; where that is
-*none*, `null` means the same.
+The server reads messages strictly. If a field is unknown, missing, too long or of the wrong type, the message
+is `malformed`, and the error gives the `path` of the field. The server's messages may get new fields, and there
+may be new messages: a client ignores fields and messages that it does not know. A field that has its default
+value may be left out. If the default is *none*, `null` means the same.
 """
 
 ORDER = """\
 ## Order
 
-The messages of one client are handled in the order in which they were sent. A room handles one message after
-the other, whoever sends them, and tells all of them everything in that order: for each, first what the effects
-tell, in the order of the tables below, and last `roomState` if the room's state is another. `answer` and the
-server's `candidate` come later, when the media server has them; `candidate`s of a stream never before its
-`answer`.
+The server handles the messages of one client in the order in which they were sent. A room handles one message
+after the other, whoever sent them, and tells everybody about them in that order. For each message it sends
+first what the effects send, in the order of the tables below, and then `roomState`, if the room's state has
+changed. `answer` and the server's `candidate` come later, when the media server has them. A `candidate` of a
+stream never comes before its `answer`.
 
-While a client reads slowly, what it is told waits, and some news are merged: a `participantChanged` of the same
-person, a `streamChanged` of the same stream, or a `roomState` that still waits gives way to the newer one,
-which comes last. Replies, `answer`, `candidate`, `chat` and all others are never dropped. Where too much waits,
-the connection is closed with 4000, and the session may be resumed.
+Messages to a client that reads slowly have to wait, and some of them are merged: a newer `participantChanged`
+of the same person, `streamChanged` of the same stream, or `roomState` replaces an older one that is still
+waiting, and goes to the end of the queue. Replies, `answer`, `candidate`, `chat` and all other messages are
+never dropped. If too much is waiting, the server closes the connection with 4000, and the client may resume its
+session.
 """
 
 LIMITS = """\
 ## Limits and heartbeat
 
-[Welcome](#welcome) tells the `limits`. A message longer than `messageBytes` closes the connection with 1009.
-Beyond `messageBurst` messages at once, or `messageRate` a second on average, comes an `error` with
-`rate_limited` (without `ref`), and the connection is closed with 1008. A room, a presenter or a viewer at its
-bound is refused with a code and goes on.
+[Welcome](#welcome) tells the client the `limits`. If a message is longer than `messageBytes`, the server closes
+the connection with 1009. If a client sends more than `messageBurst` messages at once, or more than
+`messageRate` a second on average, the server sends an `error` with `rate_limited` (without `ref`) and closes
+the connection with 1008. When a room is full, or has all the presenters it may have, or somebody watches as
+many streams as allowed, the server only refuses the message with a code, and everything else continues.
 
-The server sends a websocket ping every `heartbeat` seconds and closes with 4002 if no pong comes in time;
-browsers answer by themselves. A client that wants a sign of life from the server, as pages do, sends
-[Ping](#ping).
+The server sends a websocket ping every `heartbeat` seconds. If no pong comes in time, it closes the connection
+with 4002. Browsers answer these pings by themselves. A client that wants a sign of life from the server sends
+[Ping](#ping), as our page does.
 """
 
 RESUMING = """\
 ## Losing the connection
 
-A session outlives its connection for `resumeWindow` seconds, if it is in a room: the others are told
-`participantChanged` with `away`, and seat, streams and views stay; media take another way and flow on. To come
-back, open a new connection, wait for its `welcome`, and send [Resume](#resume) with the `resumeToken` that the
-lost connection was told. The reply is a [Joined](#joined) with `resumed`, which tells all that happened
-meanwhile; `you` is who one was before, and the new `welcome`'s `session` is given up. From then on the new
-`welcome`'s token resumes the session, and so does the one before it, in case the reply was lost.
+If a client in a room loses its connection, the server keeps its session for `resumeWindow` seconds. The others
+get `participantChanged` with `away`. The client keeps its seat, its streams and its views; media use another
+connection and continue to flow. To come back, open a new connection, wait for its `welcome`, and send
+[Resume](#resume) with the `resumeToken` of the lost connection. The reply is a [Joined](#joined) with
+`resumed`, which describes the room as it is now. Its `you` is the id that the client had before; the `session`
+of the new `welcome` is not used. From then on the token of the new `welcome` resumes the session. The token
+before it also works, in case the reply was lost.
 
-What was sent meanwhile is not sent again. An `answer` or a `candidate` may have been: a client that waits for
-one ends the stream or view and asks anew. After `session_unknown` it joins again. Closing the websocket with
-1000, 1001 or without a code is a goodbye: the seat is given up at once. If the old connection still seems alive
-to the server, it is closed with 4001: whoever gets that must not resume.
+The server does not repeat messages that it sent while the connection was lost. An `answer` or a `candidate` may
+be among them, so a client that is waiting for one ends the stream or view and asks again. If the reply is
+`session_unknown`, the client joins again. Closing the websocket with code 1000, 1001 or without a code is a
+goodbye: the client loses its seat at once. If the server still believes that the old connection is alive, it
+closes it with 4001. A client that gets 4001 must not resume.
 """
 
 SWITCHING = """\
 ## Going to another room
 
-[Switch](#switch) goes to another room in one step. If that refuses, nothing has changed; the refusals are those
-of [Join](#join), and a room that is closing refuses with `illegal_in_state`. If it admits, the seat in the room
-before is given up, with streams and views, and its people are told `participantLeft` with the reason
-`switched`. No news of the room before come after the `joined` of the new one. Room names are compared folded
-(Unicode's compatibility caseless match): `Blue` and `blue` are one room, called as its first visitor wrote it.
+[Switch](#switch) takes a client to another room in one step. If the new room refuses, nothing has changed. The
+errors are those of [Join](#join); a room that is closing refuses with `illegal_in_state`. If the new room
+accepts, the client's seat, streams and views in the old room end, and the people there get `participantLeft`
+with the reason `switched`. After the `joined` of the new room the client gets no more messages about the old
+one. Room names are compared without regard to case and compatibility variants (Unicode's compatibility caseless
+match): `Blue` and `blue` are one room, and its name is written as the first visitor wrote it.
 """
 
 MEDIA = """\
 ## Media
 
-[Publish](#publish) and [View](#view) carry an SDP offer (RFC 8866, RFC 3264), the [Answer](#answer) the media
-server's answer. One RTCPeerConnection is used for each stream and each view. The id of a stream is the
-presenter's id, a `.` and the source, so that a presenter can send [Candidate](#candidate)s before the answer.
-Candidates go both ways as they are found (trickle ICE, RFC 8838). The media connection must be up within the
-server's `connect_timeout` (30 s unless set otherwise) after the answer, or the stream or view fails.
+[Publish](#publish) and [View](#view) carry an SDP offer (RFC 8866, RFC 3264), and [Answer](#answer) carries the
+media server's answer. Use one RTCPeerConnection for each stream and each view. The id of a stream is the
+presenter's id, a `.` and the source, so a presenter can send [Candidate](#candidate)s before the answer
+arrives. Both sides send candidates as they find them (trickle ICE, RFC 8838). After the answer, the media
+connection must be established within the server's `connect_timeout` (30 s unless set otherwise). Otherwise the
+stream or view fails.
 
-A stream is `negotiating` until the media server sees media flow, then `live`, and `stalled` while none come. A
-stream may be viewed in each of these states. `streamEnded` ends every view of it, with no further word. With
-the reason `media_lost` the media server was lost: the presenter should publish again. A view that fails after
-its answer is told by `streamChanged` with `view` and `reason`.
+A stream is `negotiating` until the media server sees media flow. Then it is `live`, and while no media come it
+is `stalled`. It can be viewed in each of these states. `streamEnded` also ends every view of the stream,
+without another message. The reason `media_lost` means that the media server was lost: the presenter should
+publish again. If a view fails after its answer, the viewer gets `streamChanged` with `view` and `reason`.
 
-A view is `limited`, with the reason `slow_path`, while the viewer's connection is too slow for the picture: the
-sound goes on. The picture is tried again now and then, and the view is `live` again as soon as it is sent. A
-media server that cannot do this, as Kurento, never limits a view.
+While a viewer's connection is too slow for the picture, the view is `limited` with the reason `slow_path`: the
+viewer gets only the sound. The media server tries the picture again now and then, and when it sends the
+picture, the view is `live` again. Some media servers, such as Kurento, cannot do this, and never limit a view.
 """
 
 ERRORS = """\
 ## Errors
 
-An [Error](#error) answers a message that was refused, or that asked for what then failed. The session and the
-room go on. `message` is the type of the message, as far as it could be read, `stream` the stream it named. A code
-is for programs, `detail` for people who debug.
+The server sends an [Error](#error) if it refuses a message, or if something that a message asked for fails. The
+session and the room continue. `message` is the type of the client's message, if it could be read, and `stream`
+is the stream that the message named. The `code` is for programs; the `detail` is for people who look for a
+mistake.
 
-A message that is refused changes nothing. One that was taken and then fails has been told of: a
-[Publish](#publish) with a bad offer gets `streamStarted` (as all do, and perhaps `roomState`), then the `error`
-with its `ref`, then `streamEnded` with the reason `failed` (as all do).
+A message that is refused changes nothing. A message that is accepted can still fail later, when others already
+know about it. For example, a [Publish](#publish) with a bad offer causes these messages: everybody gets
+`streamStarted` (and perhaps `roomState`), then the presenter gets the `error` with the `ref`, and then
+everybody gets `streamEnded` with the reason `failed`.
 """
 
 ILLEGAL = """\
-A message that is not legal in the present state is answered by `illegal_in_state` with the machine and state
-that refuse it, and the messages that are `allowed` instead:
+If a message is not legal in the present state, the error `illegal_in_state` says which machine refuses it, in
+which state that machine is, and which messages are `allowed` instead:
 """
 
 CLOSES = """\
 ## Close codes
 
-With these codes the server closes a websocket.
+The server closes a websocket with one of these codes.
 """
 
 STORY = """\
 ## An example
 
-Ada presents her camera in the room `blue`; Bob comes, says hello, views it, is cut off and comes back. A test
-plays this story with a real server and real media. Session descriptions are cut down here; news that play no
-part are left out.
+Ada presents her camera in the room `blue`. Bob joins, says hello, watches her, loses his connection and comes
+back. A test plays this story with a real server and real media. Session descriptions are shortened here, and
+messages that do not matter for the story are left out.
 """
 
 LEGALITY = """\
 ## What is legal when
 
-By the states of the session and of the room that it is in. "Legal" is not yet granted: see the guards of each
-message. Where a message is refused, the machine that refuses it is named.
+Whether a message is legal depends on the state of the session and on the state of its room. If it is not, the
+table names the machine that refuses it. A legal message can still be refused by a guard, see each message
+below.
 """
 
 CLIENT = """\
 ## What a client sends
 
-For each message: the fields; the reply; the states in which it is legal; what it changes, row by row as the
-rows are tried; an example. A name in brackets after the machine is the trigger by which the message is carried
-out there: a `switch` is a join in one room and a leave in another. "to all" is everybody in the room, "to
-others" everybody else there, "to asker" the one whose message it is, "to owner" the one whose stream or view it
-is. Errors that any message may get ($any) are not repeated.
+For each message this section lists its fields, its reply, the states in which it is legal, the transitions that
+it causes (in the order in which they are tried), and an example. If a trigger is named in brackets after the
+machine, the message fires that trigger there: a `switch` is a join in one room and a leave in another. "to all"
+means everybody in the room, "to others" everybody except the asker, "to asker" the person whose message it is,
+and "to owner" the person whose stream or view it is. Errors that every message may get ($any) are not repeated.
 """
 
 SERVER = """\
@@ -171,10 +185,10 @@ PARTS = """\
 """
 
 MACHINES = """\
-## For machines
+## For programs
 
-[asyncapi.json](asyncapi.json) is an AsyncAPI 3.0.0 document. It extends AsyncAPI by members that are read off
-the state machines:
+[asyncapi.json](asyncapi.json) is an AsyncAPI 3.0.0 document. It has additional members, which are generated
+from the state machines:
 
 $extensions
 """

@@ -174,14 +174,20 @@ def _legend(table: Table[Any], x: float, y: float) -> Iterator[str]:
     entries = [
         ("code", "trigger message", "trigger", "a client's message", any(row.message for row in rows)),
         ("code", "trigger", "trigger", "what the server notices", any(not row.message for row in rows)),
-        ("code", "guard", "[guard]", "must hold for it", any(row.guards for row in rows)),
-        ("code", "effect", "/ effect", "is done then", any(row.effects for row in rows)),
-        ("owns", "", "owns", "a scope, entered and left with it", any(state.owns for state in table.states)),
+        ("code", "guard", "[guard]", "a condition that must hold", any(row.guards for row in rows)),
+        ("code", "effect", "/ effect", "what the server then does", any(row.effects for row in rows)),
+        (
+            "owns",
+            "",
+            "owns",
+            "a resource that lives as long as the state",
+            any(state.owns for state in table.states),
+        ),
         (
             "owns",
             "",
             "refuses",
-            "answered with illegal_in_state",
+            "messages that get illegal_in_state",
             any(illegal(table, s.name) for s in table.states),
         ),
     ]

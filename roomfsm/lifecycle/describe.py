@@ -1,4 +1,4 @@
-"""The machines as plain data, of which diagrams, the specification and the documents are made."""
+"""The machines as plain data, from which diagrams, the specification and the documents are generated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "switch": (("room", "join"), ("room", "leave")),
     "resume": (("session", "reattach"), ("room", "back")),
 }
-"""Messages that fire triggers of other names, too: a switch is a join there and a leave here, and so on."""
+"""Messages that also fire triggers with other names: a switch is a join in one room and a leave in another."""
 
 
 def describe(table: Table[Any]) -> Json:
@@ -32,7 +32,7 @@ def describe(table: Table[Any]) -> Json:
     - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
       guards (name, and the code of the refusal or null), effects (their names);
     - `effects`: name, meaning, tells (message, to, when), mayFail (codes);
-    - `movesTell`: what goes out after the effects whenever the state is another.
+    - `movesTell`: the messages that go out after the effects whenever the state has changed.
     """
     effects = dict.fromkeys(effect for row in table.rows for effect in row.effects)
     return {
@@ -101,7 +101,7 @@ def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list
 
 
 def messages_of(table: Table[Any]) -> tuple[str, ...]:
-    """The client messages that the machine has a say in."""
+    """The client messages for which the machine has rows."""
     return tuple(message for message in MESSAGE_TYPES if message in table.triggers)
 
 
@@ -111,9 +111,9 @@ def illegal(table: Table[Any], state: str) -> tuple[str, ...]:
 
 
 def describe_legality() -> list[Json]:
-    """What is allowed in each pair of a session's state and its room's (null: in no room), who refuses the rest.
+    """What is allowed in each pair of a session's and its room's state (null: no room), and who refuses the rest.
 
-    Only pairs in which a client can send at all: the states of a session that own a connection.
+    Only pairs in which a client can send: in all other states the session has no connection.
     """
     pairs: list[tuple[str, str | None]] = [("connected", None)]
     pairs += [("joined", state.name) for state in ROOM.states if ROOM.rows_of(state.name, "leave")]

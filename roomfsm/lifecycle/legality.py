@@ -1,4 +1,4 @@
-"""Which client messages are legal now: read off the session's and the room's table together."""
+"""Which client messages are legal now, according to the tables of the session and the room together."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from roomfsm.protocol.errors import ErrorCode
 
 @dataclass(frozen=True, slots=True)
 class RoomFacts:
-    """What the room's guards may look at: counts as they would be *after* the trigger, and the one who asks.
+    """What the room's guards may look at: the counts as they would be *after* the trigger, and the asker.
 
-    `within_rates`: the one who asks has not had too much told to everybody lately, nor has the whole room; nor
-    have too many come in lately, of the newcomer's address and in all.
+    `within_rates`: neither the asker nor the room as a whole has sent too much to everybody lately, and not too
+    many people have entered lately, from the newcomer's address or altogether.
     """
 
     people: int = 0
@@ -45,114 +45,135 @@ class RoomEffect(Effect):
 
     MAKE_WAY = (
         "make way",
-        "if the room is full, a seat whose connection is lost ends: the one that is away longest, of the address "
-        "with the most of them",
+        "if the room is full, one person whose connection is lost loses the seat: among the people of the address "
+        "that has the most of them, the one who has been away longest",
         (
-            Tell("streamChanged", Audience.OTHERS, "the one who was away viewed it"),
-            Tell("streamEnded", Audience.OTHERS, "the one who was away published it"),
-            Tell("participantLeft", Audience.OTHERS, "the room was full, and somebody was away"),
-            Tell("participantChanged", Audience.OTHERS, "another's name looked like theirs"),
+            Tell("streamChanged", Audience.OTHERS, "if the person who lost the seat viewed it"),
+            Tell("streamEnded", Audience.OTHERS, "if the person who lost the seat published it"),
+            Tell("participantLeft", Audience.OTHERS, "if the room was full and somebody was away"),
+            Tell(
+                "participantChanged",
+                Audience.OTHERS,
+                "if another person's name looked like that of the person who lost the seat",
+            ),
         ),
     )
     ADMIT = (
         "admit",
-        "a seat for the newcomer, who gets the room as it is",
+        "the newcomer gets a seat, and a description of the room as it is now",
         (Tell("participantJoined", Audience.OTHERS), Tell("joined", Audience.ASKER)),
     )
     DISMISS = (
         "dismiss",
-        "the leaver's streams and views end, the seat is free",
+        "the streams and views of the person who leaves end, and the seat becomes free",
         (
-            Tell("streamChanged", Audience.OTHERS, "the leaver viewed it"),
-            Tell("streamEnded", Audience.OTHERS, "the leaver published it"),
+            Tell("streamChanged", Audience.OTHERS, "if the person who leaves viewed it"),
+            Tell("streamEnded", Audience.OTHERS, "if the person who leaves published it"),
             Tell("participantLeft", Audience.OTHERS),
-            Tell("participantLeft", Audience.ASKER, "by `leave`"),
-            Tell("participantChanged", Audience.OTHERS, "another's name looked like the leaver's"),
+            Tell("participantLeft", Audience.ASKER, "if it was done by `leave`"),
+            Tell(
+                "participantChanged",
+                Audience.OTHERS,
+                "if another person's name looked like that of the person who leaves",
+            ),
         ),
     )
     MARK_AWAY = (
         "mark away",
-        "the seat is kept while the connection is lost",
+        "the person whose connection is lost keeps the seat",
         (Tell("participantChanged", Audience.OTHERS),),
     )
     WELCOME_BACK = (
         "welcome back",
-        "the one who is back gets the room as it is",
+        "the person who is back gets a description of the room as it is now",
         (
             Tell("joined", Audience.ASKER),
-            Tell("streamChanged", Audience.ASKER, "for each of their views that is limited"),
+            Tell("streamChanged", Audience.ASKER, "for each view of that person that is limited"),
             Tell("participantChanged", Audience.ALL),
         ),
     )
     RENAME = (
         "rename",
-        "another display name",
+        "the person gets another display name",
         (
             Tell("participantChanged", Audience.ALL),
-            Tell("participantChanged", Audience.ALL, "another's name looked like the one given up"),
+            Tell("participantChanged", Audience.ALL, "if another person's name looked like the old name"),
         ),
     )
-    SAY = "say", "a line of chat, which is kept for newcomers", (Tell("chat", Audience.ALL),)
+    SAY = (
+        "say",
+        "a line of chat goes to everybody, and is kept for people who join later",
+        (Tell("chat", Audience.ALL),),
+    )
     OPEN_STREAM = (
         "open stream",
-        "a media endpoint that takes the offer; its answer comes when the media server gives one",
+        "a media endpoint is created for the offer; the answer follows from the media server",
         (Tell("streamStarted", Audience.ALL),),
         _ENDPOINT_FAILURES,
     )
     END_STREAM = (
         "end stream",
-        "the stream's views end, too; their endpoints are released",
+        "the stream and all views of it end, and their endpoints are released",
         (Tell("streamEnded", Audience.ALL),),
     )
     OPEN_VIEW = (
         "open view",
-        "a media endpoint connected to the stream's; its answer comes when the media server gives one",
+        "a media endpoint is created and connected to the stream's; the answer follows from the media server",
         (Tell("streamChanged", Audience.ALL),),
         _ENDPOINT_FAILURES,
     )
     END_VIEW = (
         "end view",
-        "the view's endpoint is released",
+        "the view ends, and its endpoint is released",
         (Tell("streamChanged", Audience.ALL), Tell("streamChanged", Audience.OWNER)),
     )
     PASS_CANDIDATE = (
         "pass candidate",
-        "to the endpoint of one's stream or view, as soon as it takes candidates; a stale one is dropped",
+        "the candidate goes to the endpoint of the stream or view as soon as that takes candidates; one of an "
+        "earlier offer is dropped",
         (),
         (ErrorCode.TOO_MANY_CANDIDATES,),
     )
     LOSE_MEDIA = (
         "lose media",
-        "every stream ends; their presenters should publish again",
+        "every stream ends, and the presenters should publish again",
         (Tell("streamEnded", Audience.ALL, "for each stream"),),
     )
-    TELL_CLOSING = "tell closing", "why the room closes", (Tell("closing", Audience.ALL),)
+    TELL_CLOSING = (
+        "tell closing",
+        "everybody is told that the room closes, and why",
+        (Tell("closing", Audience.ALL),),
+    )
     END_STREAMS = (
         "end streams",
-        "every stream ends, and every view of it",
+        "every stream and every view ends",
         (Tell("streamEnded", Audience.ALL, "for each stream"),),
     )
 
 
 room_has_place = Guard[RoomFacts](
-    "room has a place, or somebody is away", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL
+    "the room has a free place, or somebody is away", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL
 )
-not_in_yet = Guard[RoomFacts]("not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
+not_in_yet = Guard[RoomFacts]("is not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
 may_present = Guard[RoomFacts](
-    "presenters below the bound", lambda f: f.presenters <= f.max_presenters, ErrorCode.TOO_MANY_PRESENTERS
+    "the room may have one more presenter",
+    lambda f: f.presenters <= f.max_presenters,
+    ErrorCode.TOO_MANY_PRESENTERS,
 )
 not_publishing = Guard[RoomFacts](
-    "source not published yet", lambda f: not f.publishing, ErrorCode.ALREADY_PUBLISHING
+    "does not publish this source yet", lambda f: not f.publishing, ErrorCode.ALREADY_PUBLISHING
 )
-stream_exists = Guard[RoomFacts]("stream exists", lambda f: f.stream_exists, ErrorCode.NO_SUCH_STREAM)
-own_stream = Guard[RoomFacts]("own stream", lambda f: f.own_stream, ErrorCode.NOT_YOUR_STREAM)
-others_stream = Guard[RoomFacts]("another's stream", lambda f: not f.own_stream, ErrorCode.OWN_STREAM)
-not_viewing = Guard[RoomFacts]("not viewed yet", lambda f: not f.viewing, ErrorCode.ALREADY_VIEWING)
-viewing = Guard[RoomFacts]("viewed", lambda f: f.viewing, ErrorCode.NOT_VIEWING)
-has_endpoint = Guard[RoomFacts]("own stream or viewed", lambda f: f.own_stream or f.viewing, ErrorCode.NOT_VIEWING)
-may_view = Guard[RoomFacts]("views below the bound", lambda f: f.views <= f.max_views, ErrorCode.TOO_MANY_VIEWS)
+stream_exists = Guard[RoomFacts]("the stream exists", lambda f: f.stream_exists, ErrorCode.NO_SUCH_STREAM)
+own_stream = Guard[RoomFacts]("it is the own stream", lambda f: f.own_stream, ErrorCode.NOT_YOUR_STREAM)
+others_stream = Guard[RoomFacts]("it is another person's stream", lambda f: not f.own_stream, ErrorCode.OWN_STREAM)
+not_viewing = Guard[RoomFacts]("does not view it yet", lambda f: not f.viewing, ErrorCode.ALREADY_VIEWING)
+viewing = Guard[RoomFacts]("views it", lambda f: f.viewing, ErrorCode.NOT_VIEWING)
+has_endpoint = Guard[RoomFacts](
+    "publishes or views it", lambda f: f.own_stream or f.viewing, ErrorCode.NOT_VIEWING
+)
+may_view = Guard[RoomFacts]("may view one more stream", lambda f: f.views <= f.max_views, ErrorCode.TOO_MANY_VIEWS)
 within_rates = Guard[RoomFacts](
-    "what is told to all is within its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
+    "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
 people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
@@ -165,25 +186,34 @@ _publish = (not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
     "room",
-    "One room, from the first who joins to the last endpoint released.",
+    "One room, from the first person who joins until its last endpoint is released.",
     states=(
-        State("empty", "nobody is there; the room ends when it lingered long enough", owns="linger"),
-        State("waiting", "people are there, nobody presents"),
+        State(
+            "empty",
+            "nobody is in the room; when that has lasted for the linger time, the room closes",
+            owns="linger",
+        ),
+        State("waiting", "people are in the room, and nobody presents"),
         State("broadcasting", "at least one stream is published", owns="broadcast"),
-        State("closing", "told to all; everything is released within a deadline", owns="drain", final=True),
+        State(
+            "closing",
+            "everybody was told that the room closes; everything is released within a deadline",
+            owns="drain",
+            final=True,
+        ),
     ),
     rows=(
         Row(("join",), ("empty",), "waiting", _join, (Do.ADMIT,)),
         Row(("join",), ("waiting",), STAYS, _join, (Do.MAKE_WAY, Do.ADMIT)),
         Row(("join",), ("broadcasting",), STAYS, (*_join, streams_remain), (Do.MAKE_WAY, Do.ADMIT)),
-        # The only one who presented was away, and made way.
+        # The only presenter was away and lost the seat.
         Row(("join",), ("broadcasting",), "waiting", (*_join, no_stream_remains), (Do.MAKE_WAY, Do.ADMIT)),
         Row(("leave",), ("waiting",), STAYS, (people_remain,), (Do.DISMISS,)),
         Row(("leave",), ("waiting", "broadcasting"), "empty", (nobody_remains,), (Do.DISMISS,)),
         Row(("leave",), ("broadcasting",), STAYS, (people_remain, streams_remain), (Do.DISMISS,)),
         Row(("leave",), ("broadcasting",), "waiting", (people_remain, no_stream_remains), (Do.DISMISS,)),
         Row(("leave",), ("closing",), STAYS, (), (Do.DISMISS,)),
-        # One may go if the other room admits one; that done, it is a leave.
+        # The other room decides: once it admits the person, this room handles a leave.
         Row(("switch",), ("waiting", "broadcasting"), STAYS),
         Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
@@ -228,13 +258,13 @@ ROOM: Table[RoomFacts] = Table(
         ),
     ),
     causes={
-        "away": "a participant's connection was lost, and may be resumed",
-        "back": "the connection is back: the session was resumed",
+        "away": "a person's connection was lost, and the session may be resumed",
+        "back": "the person is back, because the session was resumed",
         "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
-        "media_lost": "the media server lost the broadcast, or none could be had, or all are full",
+        "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
         "expire": "the linger time is over",
-        "vacate": "as many rooms are open as may be, and the place is needed for another",
+        "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
         "close": "an administrator closes the room, or the server ends",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),

@@ -15,22 +15,26 @@ class SessionFacts:
     token_known: bool = False
 
 
-token_known = Guard[SessionFacts]("token known", lambda f: f.token_known, ErrorCode.SESSION_UNKNOWN)
+token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known, ErrorCode.SESSION_UNKNOWN)
 
 SESSION: Table[SessionFacts] = Table(
     "session",
-    "One browser's presence: its connection, and the seat that outlives it for a while.",
+    "One browser's presence: its connection, and its seat, which stays for a while after the connection is lost.",
     states=(
-        State("connected", "has a connection, is in no room", owns="connection"),
-        State("joined", "has a connection, is in a room", owns="connection"),
-        State("away", "is in a room, its connection is lost; it may be resumed", owns="resume window"),
-        State("gone", "over", final=True),
+        State("connected", "the browser is connected, and in no room", owns="connection"),
+        State("joined", "the browser is connected, and in a room", owns="connection"),
+        State(
+            "away",
+            "the browser has a seat in a room, but its connection is lost; it may come back",
+            owns="resume window",
+        ),
+        State("gone", "the session is over", final=True),
     ),
     rows=(
         Row(("join",), ("connected",), "joined"),
         Row(("leave",), ("joined",), "connected"),
         Row(("switch",), ("joined",), STAYS),
-        # The session that asks ends; the one whose token it knows takes over its connection by "reattach".
+        # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
         Row(("reattach",), ("away",), "joined"),
         Row(("reattach",), ("joined",), STAYS),
@@ -52,8 +56,8 @@ SESSION: Table[SessionFacts] = Table(
     causes={
         "reattach": "another connection resumed this session with its token",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
-        "dismissed": "the room has ended and put everybody out",
+        "dismissed": "the room has ended, and everybody had to leave it",
         "expire": "the resume window is over",
-        "bye": "the connection was closed with a goodbye, or was expelled for what no client may do",
+        "bye": "the client closed the connection with a goodbye, or the server closed it for a forbidden message",
     },
 )

@@ -6,31 +6,39 @@ from roomfsm.lifecycle.table import STAYS, Audience, Effect, Row, State, Table, 
 
 
 class StreamEffect(Effect):
-    """What a stream's transition asks for."""
+    """What a stream's transition asks the room to do."""
 
-    SEND_ANSWER = "send answer", "the media server's answer to the offer", (Tell("answer", Audience.OWNER),)
-    KEEP_CANDIDATE = "keep candidate", "until the endpoint can take it"
-    TELL_STATE = "tell state", "the stream has another state", (Tell("streamChanged", Audience.ALL),)
+    SEND_ANSWER = (
+        "send answer",
+        "the media server's answer to the offer goes to its sender",
+        (Tell("answer", Audience.OWNER),),
+    )
+    KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
+    TELL_STATE = "tell state", "everybody learns the stream's new state", (Tell("streamChanged", Audience.ALL),)
 
 
 class ViewEffect(Effect):
-    """What a view's transition asks for."""
+    """What a view's transition asks the room to do."""
 
-    SEND_ANSWER = "send answer", "the media server's answer to the offer", (Tell("answer", Audience.OWNER),)
-    KEEP_CANDIDATE = "keep candidate", "until the endpoint can take it"
-    TELL_STATE = "tell state", "the view has another state", (Tell("streamChanged", Audience.OWNER),)
+    SEND_ANSWER = (
+        "send answer",
+        "the media server's answer to the offer goes to its sender",
+        (Tell("answer", Audience.OWNER),),
+    )
+    KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
+    TELL_STATE = "tell state", "the viewer learns the view's new state", (Tell("streamChanged", Audience.OWNER),)
     TELL_LIMITED = (
         "tell limited",
-        "the view has another state, because of the viewer's path",
+        "the viewer learns that the view is limited, because the path to the viewer is too slow",
         (Tell("streamChanged", Audience.OWNER, "with the reason `slow_path`"),),
     )
 
 
 _states = (
-    State("negotiating", "offer taken; no media seen yet", owns="endpoint"),
-    State("live", "media are seen flowing, not merely ICE connected", owns="endpoint"),
-    State("stalled", "media flowed and have stopped", owns="endpoint"),
-    State("ended", "over; its endpoint is released", final=True),
+    State("negotiating", "the offer was taken, and no media have been seen yet", owns="endpoint"),
+    State("live", "the media server sees media flow (ICE being connected is not enough)", owns="endpoint"),
+    State("stalled", "media flowed before, and have stopped", owns="endpoint"),
+    State("ended", "it is over, and its endpoint is released", final=True),
 )
 _open = ("negotiating", "live", "stalled")
 
@@ -44,13 +52,15 @@ def _rows(do: type[StreamEffect] | type[ViewEffect]) -> tuple[Row[None], ...]:
         Row(("silent",), ("live",), "stalled", (), (do.TELL_STATE,)),
         Row(("silent",), ("negotiating", "stalled"), STAYS),
         Row(("end",), _open, "ended"),
-        # The endpoint may still have something to say while it is being released.
+        # While the endpoint is being released, the media server may still send events about it.
         Row(("answered", "flowing", "silent"), ("ended",), STAYS),
     )
 
 
 _limited = State(
-    "limited", "live, but the viewer's path is too slow for the picture: only the sound is sent", owns="endpoint"
+    "limited",
+    "it is live, but the path to the viewer is too slow for the picture: only the sound is sent",
+    owns="endpoint",
 )
 
 _causes = {
@@ -61,21 +71,21 @@ _causes = {
 
 STREAM: Table[None] = Table(
     "stream",
-    "What a presenter publishes: one endpoint at the media server that takes the media.",
+    "What a presenter publishes: one endpoint at the media server, which receives the media.",
     _states,
     (Row(("view",), _open, STAYS), *_rows(StreamEffect)),
-    _causes | {"end": "unpublished, its presenter left, its endpoint failed, or the room's media ended"},
+    _causes | {"end": "the presenter stopped it or left, its endpoint failed, or the room's media ended"},
 )
 VIEW: Table[None] = Table(
     "view",
-    "One viewer's reception of a stream: one endpoint at the media server that passes the media on.",
+    "One viewer's reception of a stream: one endpoint at the media server, which sends the media to the viewer.",
     (*_states[:-1], _limited, _states[-1]),
     (
         *_rows(ViewEffect),
         Row(("candidate",), ("limited",), STAYS, (), (ViewEffect.KEEP_CANDIDATE,)),
         Row(("narrow",), _open, "limited", (), (ViewEffect.TELL_LIMITED,)),
         Row(("wide",), ("limited",), "live", (), (ViewEffect.TELL_STATE,)),
-        # What flows to a limited view is the sound, which may stop and come again.
+        # Only the sound flows to a limited view. It may stop and come back.
         Row(("flowing", "silent", "narrow"), ("limited",), STAYS),
         Row(("wide",), _open, STAYS),
         Row(("narrow", "wide"), ("ended",), STAYS),
@@ -83,8 +93,8 @@ VIEW: Table[None] = Table(
     ),
     _causes
     | {
-        "narrow": "the media server sends the picture no longer: the viewer's path is too slow for it",
+        "narrow": "the media server stopped sending the picture, because the path to the viewer is too slow",
         "wide": "the media server sends the picture again",
-        "end": "unviewed, the viewer left, its endpoint failed, or the stream ended",
+        "end": "the viewer stopped it or left, its endpoint failed, or the stream ended",
     },
 )

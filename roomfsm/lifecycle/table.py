@@ -42,7 +42,7 @@ class Guard[Facts]:
 
 
 class Audience(StrEnum):
-    """To whom of a room's people a message goes; the word's docstring in documents."""
+    """Which people of a room a message goes to; `explanation` says it in the documents."""
 
     explanation: str
 
@@ -52,15 +52,18 @@ class Audience(StrEnum):
         member.explanation = explanation
         return member
 
-    ASKER = "asker", "the one whose message or connection it is, with the message's `ref` if it had one"
-    OTHERS = "others", "everybody else in the room"
-    ALL = "all", "everybody in the room; the asker's copy carries the message's `ref` if it had one"
-    OWNER = "owner", "the one whose stream or view it is"
+    ASKER = (
+        "asker",
+        "the person whose message or connection caused this; this copy carries the `ref`, if there was one",
+    )
+    OTHERS = "others", "everybody in the room except the asker"
+    ALL = "all", "everybody in the room; the asker's copy carries the `ref`, if there was one"
+    OWNER = "owner", "the person whose stream or view it is"
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A message type of the protocol that goes out, and to whom; `when` names what must be so, if not always."""
+    """A message that goes out, and to whom. `when` is the condition, if it does not always go out."""
 
     message: str
     to: Audience
@@ -68,9 +71,10 @@ class Tell:
 
 
 class Effect(StrEnum):
-    """What a transition asks others to do: in words, whom it tells what (in order), and how it may yet fail.
+    """What a transition asks others to do.
 
-    `may_fail`: codes of the `error` that the asker may get later instead of what the effect was to bring.
+    `meaning` says it in words, `tells` lists the messages that go out, in order, and `may_fail` the codes of the
+    `error` that the asker may get later, instead of the expected result.
     """
 
     meaning: str
@@ -90,7 +94,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row[Facts]:
-    """In any of `sources`, on any of `triggers`: if all `guards` hold go to `dest`, do `effects`."""
+    """In any of `sources`, any of `triggers` leads to `dest` and causes `effects`, if all `guards` hold."""
 
     triggers: tuple[str, ...]
     sources: tuple[str, ...]
@@ -104,7 +108,7 @@ class Row[Facts]:
 
 
 class Model:
-    """Something that lives through a table; `state` is moved by `Table.fire` alone."""
+    """Something whose life follows a table. Only `Table.fire` changes its `state`."""
 
     def __init__(self, initial: str) -> None:
         self.state = initial
@@ -121,7 +125,7 @@ class Step:
 
     @property
     def moved(self) -> bool:
-        """Whether the state is another now."""
+        """Whether the state has changed."""
         return self.source != self.dest
 
 
@@ -129,8 +133,8 @@ class Step:
 class Table[Facts]:
     """A machine: its states, the first being the initial one, and its rows.
 
-    `meaning` says what lives through it; `causes` says of each trigger that is no client's message what fires it;
-    `moves_tell` is what goes out after the effects whenever the state is another.
+    `meaning` says whose life the table describes. `causes` says what fires each trigger that is not a client's
+    message. `moves_tell` lists the messages that go out after the effects whenever the state has changed.
     """
 
     name: str
@@ -167,10 +171,10 @@ class Table[Facts]:
         return Model(self.initial)
 
     def fire(self, model: Model, trigger: str, facts: Facts) -> Step:
-        """Move `model` by `trigger`; about 10 µs.
+        """Move `model` by `trigger`; it takes about 10 µs.
 
-        Raises `IllegalInState` where the state has no row of the trigger, or `Refusal` with the code of the first
-        guard that stood in the way of the rows it has. Then nothing has moved.
+        Raises `IllegalInState` if the state has no row for the trigger, or `Refusal` with the code of the first
+        guard that does not hold. Then nothing has moved.
         """
         source = model.state
         if not self.rows_of(source, trigger):

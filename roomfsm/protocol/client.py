@@ -32,7 +32,7 @@ class _ClientMessage(
 
 
 class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
-    """Enter a room, opening it if need be. Reply: `joined`."""
+    """Enter a room. If the room does not exist yet, it is opened. Reply: `joined`."""
 
     room: RoomName
     name: DisplayName = "Guest"
@@ -40,13 +40,13 @@ class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
 
 
 class Leave(_ClientMessage, frozen=True, tag="leave", kw_only=True):
-    """Leave the room; one's streams and views end. Reply: `participantLeft` naming oneself."""
+    """Leave the room; the sender's streams and views end. Reply: `participantLeft` with the sender's own id."""
 
     ref: Ref | None = None
 
 
 class Switch(_ClientMessage, frozen=True, tag="switch", kw_only=True):
-    """Go to another room in one step on the same connection, name kept. Reply: `joined` of that room."""
+    """Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room."""
 
     room: RoomName
     ref: Ref | None = None
@@ -75,7 +75,7 @@ class Publish(_ClientMessage, frozen=True, tag="publish", kw_only=True):
 
 
 class Unpublish(_ClientMessage, frozen=True, tag="unpublish", kw_only=True):
-    """End one's own stream. Reply: `streamEnded`, which everybody in the room gets."""
+    """End the sender's own stream. Reply: `streamEnded`, which everybody in the room gets."""
 
     stream: StreamId
     ref: Ref | None = None
@@ -90,7 +90,7 @@ class View(_ClientMessage, frozen=True, tag="view", kw_only=True):
 
 
 class Unview(_ClientMessage, frozen=True, tag="unview", kw_only=True):
-    """End one's view of a stream. Reply: `streamChanged` with `view` ended."""
+    """Stop viewing a stream. Reply: `streamChanged` with `view` ended."""
 
     stream: StreamId
     ref: Ref | None = None
@@ -99,8 +99,9 @@ class Unview(_ClientMessage, frozen=True, tag="unview", kw_only=True):
 class Candidate(_ClientMessage, frozen=True, tag="candidate", kw_only=True):
     """One ICE candidate of the browser, as in RTCIceCandidateInit (W3C WebRTC section 4.8.1).
 
-    It belongs to one's own stream of that id, or to one's view of it. A candidate whose
-    `usernameFragment` is not that of the endpoint's offer is stale and is dropped. No reply unless refused.
+    It belongs to the sender's own stream with that id, or to the sender's view of it. A candidate whose
+    `usernameFragment` is not that of the endpoint's offer is stale and is dropped. There is no reply, unless it is
+    refused.
     """
 
     stream: StreamId
@@ -118,7 +119,7 @@ class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
 
 
 class Resume(_ClientMessage, frozen=True, tag="resume", kw_only=True):
-    """On a new connection, take up the session that a lost one had. Reply: `joined` of its room."""
+    """Continue, on a new connection, the session of a lost one. Reply: `joined` of its room."""
 
     token: Token
     ref: Ref | None = None

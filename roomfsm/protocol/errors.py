@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Why a message was refused or its effect failed; the member's docstring is the user's explanation."""
+    """Why a message was refused or its effect failed; `explanation` says it in a sentence."""
 
     explanation: str
 
@@ -22,29 +22,35 @@ class ErrorCode(StrEnum):
     )
     UNKNOWN_MESSAGE = "unknown_message", "There is no message of this type."
     ILLEGAL_IN_STATE = "illegal_in_state", "The message is not legal in the present state."
-    RATE_LIMITED = "rate_limited", "Too much in a short time: of messages, or of what everybody is told."
-    SERVER_FULL = "server_full", "The server has as many rooms or sessions as it may have."
-    SERVER_CLOSING = "server_closing", "The server is closing; another, or this one again, may be there soon."
-    TOO_MANY_ROOMS = "too_many_rooms", "You, or people of your address, have as many rooms open as they may have."
-    ROOM_FULL = "room_full", "The room has as many people as it may have."
-    ALREADY_IN_ROOM = "already_in_room", "You are in this room."
-    TOO_MANY_PRESENTERS = "too_many_presenters", "The room has as many presenters as it may have."
-    ALREADY_PUBLISHING = "already_publishing", "You already publish a stream of this source."
-    TOO_MANY_VIEWS = "too_many_views", "You view as many streams as you may."
+    RATE_LIMITED = (
+        "rate_limited",
+        "There were too many messages, or too many people entering, in a short time.",
+    )
+    SERVER_FULL = "server_full", "The server has reached its limit of rooms or sessions."
+    SERVER_CLOSING = "server_closing", "The server is shutting down. It, or another server, may be available soon."
+    TOO_MANY_ROOMS = "too_many_rooms", "You, or the people of your address, have reached the limit of open rooms."
+    ROOM_FULL = "room_full", "The room has reached its limit of people."
+    ALREADY_IN_ROOM = "already_in_room", "You are already in this room."
+    TOO_MANY_PRESENTERS = "too_many_presenters", "The room has reached its limit of presenters."
+    ALREADY_PUBLISHING = "already_publishing", "You already publish a stream from this source."
+    TOO_MANY_VIEWS = "too_many_views", "You have reached your limit of streams to view."
     ALREADY_VIEWING = "already_viewing", "You already view this stream."
     NOT_VIEWING = "not_viewing", "You do not view this stream."
-    NO_SUCH_STREAM = "no_such_stream", "The room has no stream of this id."
+    NO_SUCH_STREAM = "no_such_stream", "The room has no stream with this id."
     OWN_STREAM = "own_stream", "You cannot view your own stream."
     NOT_YOUR_STREAM = "not_your_stream", "Only its presenter can end this stream."
-    TOO_MANY_CANDIDATES = "too_many_candidates", "More candidates than are kept for one endpoint."
+    TOO_MANY_CANDIDATES = (
+        "too_many_candidates",
+        "The client sent more candidates than the server keeps for one endpoint.",
+    )
     SDP_INVALID = "sdp_invalid", "The offer is not a usable session description."
     MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
-    MEDIA_FULL = "media_full", "The media servers have as many streams and views as they can carry."
+    MEDIA_FULL = "media_full", "The media servers cannot carry any more streams or views."
     MEDIA_FAILED = "media_failed", "The media server could not do this."
     ENDED = "ended", "The stream or view ended before it was answered."
     SESSION_UNKNOWN = (
         "session_unknown",
-        "There is no session to resume: it ended, or its resume window is over.",
+        "There is no session to resume: it has ended, or its resume window is over.",
     )
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
 
@@ -61,18 +67,30 @@ class CloseCode(IntEnum):
         return member
 
     NORMAL = 1000, "The client closed with this code, and the server answers with the same."
-    GOING_AWAY = 1001, "The server ends; connect again in a while."
-    PROTOCOL_ERROR = 1002, "A frame that breaks RFC 6455; the session may be resumed."
-    UNSUPPORTED_DATA = 1003, "A binary frame; every message is a text frame. The session is over."
-    INVALID_PAYLOAD = 1007, "A text that is not UTF-8; the session may be resumed."
-    POLICY_VIOLATION = 1008, "More messages than the limits allow; an `error` came first. The session is over."
-    MESSAGE_TOO_BIG = 1009, "A message longer than `limits.messageBytes`, or too many parts or too long under way."
-    INTERNAL_ERROR = 1011, "A fault of the server; the session may be resumed."
-    TRY_AGAIN_LATER = 1013, "Too many messages are under way to the server; the session may be resumed."
-    SLOW_CONSUMER = 4000, "The client read so slowly that too much waited for it; the session may be resumed."
-    RESUMED_ELSEWHERE = 4001, "Another connection took up this session with its token; do not resume it."
+    GOING_AWAY = 1001, "The server is shutting down; connect again in a while."
+    PROTOCOL_ERROR = 1002, "The client sent a frame that breaks RFC 6455; the session may be resumed."
+    UNSUPPORTED_DATA = (
+        1003,
+        "The client sent a binary frame, but every message must be a text frame. The session is over.",
+    )
+    INVALID_PAYLOAD = 1007, "The client sent text that is not UTF-8; the session may be resumed."
+    POLICY_VIOLATION = (
+        1008,
+        "The client sent more messages than the limits allow, and got an `error` first. The session is over.",
+    )
+    MESSAGE_TOO_BIG = (
+        1009,
+        "A message was longer than `limits.messageBytes`, came in too many parts, or took too long to arrive.",
+    )
+    INTERNAL_ERROR = 1011, "The server made a mistake; the session may be resumed."
+    TRY_AGAIN_LATER = 1013, "The server has too many messages to handle at the moment; the session may be resumed."
+    SLOW_CONSUMER = (
+        4000,
+        "The client read so slowly that too many messages were waiting for it; the session may be resumed.",
+    )
+    RESUMED_ELSEWHERE = 4001, "Another connection resumed this session with its token; do not resume it again."
     HEARTBEAT_TIMEOUT = 4002, "The client did not answer a ping in time; the session may be resumed."
-    TOO_MANY_SESSIONS = 4003, "As many sessions of the client's address are open as may be; try again later."
+    TOO_MANY_SESSIONS = 4003, "The client's address has reached its limit of sessions; try again later."
 
 
 class Refusal(Exception):
@@ -95,9 +113,9 @@ class IllegalInState(Refusal):
 
 
 class Malformed(Refusal):
-    """What arrived is no message of roomfsm.v1; `path` is the field at fault ('$' is the whole message).
+    """The text is not a message of roomfsm.v1; `path` is the field that is wrong ('$' is the whole message).
 
-    `ref` and `message` (its type) where they could be read.
+    `ref` and `message` (its type) are set if they could be read.
     """
 
     def __init__(
@@ -110,7 +128,7 @@ class Malformed(Refusal):
 
 
 class UnknownMessage(Refusal):
-    """The message's type, `message`, is none of roomfsm.v1."""
+    """roomfsm.v1 has no message of the type `message`."""
 
     def __init__(self, detail: str, ref: int | str | None = None, message: str | None = None) -> None:
         super().__init__(ErrorCode.UNKNOWN_MESSAGE, detail)

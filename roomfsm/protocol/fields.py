@@ -14,8 +14,8 @@ MAX_SDP = 100_000
 MAX_CANDIDATE = 1_024
 MAX_REF = 64
 
-# The patterns are what a glance can tell, in words that Python and ECMA-262 (with its flag `u`) read alike; which
-# characters of which script may follow each other is said by `roomfsm.protocol.names`, by which decoding goes on.
+# The patterns are written so that Python and ECMA-262 (with the flag `u`) read them alike. They catch the simple
+# mistakes; `roomfsm.protocol.names` then decides which characters of which script may follow each other.
 # `(?![\s\S])` is the end of the text; Python's `$` would let a trailing newline through.
 _ROOM_NAME = (
     r"^(?!\.{1,2}(?![\s\S]))"
@@ -23,7 +23,7 @@ _ROOM_NAME = (
 )
 _DISPLAY_NAME = rf"^(?=[\s\S]*\S)[^\x00-\x1f\x7f-\x9f]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
 
-# A control character takes six bytes of JSON, and none but these two says anything in a line of chat.
+# A control character takes six bytes of JSON, and only newline and tab mean anything in a line of chat.
 _CHAT_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*(?![\s\S])"
 
 PATTERN_MEANINGS = {
@@ -31,7 +31,7 @@ PATTERN_MEANINGS = {
     _DISPLAY_NAME: f"a name is 1 to {MAX_DISPLAY_NAME} characters, no control characters, not only spaces",
     _CHAT_TEXT: "a line of chat has no control characters but newlines and tabs",
 }
-"""What each pattern asks for, in words."""
+"""What each pattern requires, in words."""
 
 RoomName = Annotated[
     str,
@@ -39,8 +39,8 @@ RoomName = Annotated[
         title="RoomName",
         pattern=_ROOM_NAME,
         description=PATTERN_MEANINGS[_ROOM_NAME]
-        + ", each where its script has it (IdentifierClass of RFC 8264); taken in normal form C, case kept, "
-        "compared folded",
+        + ", each only where its script allows it (IdentifierClass of RFC 8264); the server converts it to "
+        "normal form C, keeps its case, and compares names without regard to case",
     ),
 ]
 DisplayName = Annotated[
@@ -49,8 +49,8 @@ DisplayName = Annotated[
         title="DisplayName",
         pattern=_DISPLAY_NAME,
         description=PATTERN_MEANINGS[_DISPLAY_NAME]
-        + "; a nickname (RFC 8266): taken in normal form KC, without spaces at its ends, with single ones within, "
-        "and with nothing that cannot be seen",
+        + "; it is a nickname (RFC 8266): the server converts it to normal form KC, removes spaces at its "
+        "ends and repeated spaces, and refuses invisible characters",
     ),
 ]
 ChatText = Annotated[
@@ -60,7 +60,7 @@ ChatText = Annotated[
         min_length=1,
         max_length=MAX_CHAT_TEXT,
         pattern=_CHAT_TEXT,
-        description="what is said, as plain text; no control characters but newlines and tabs",
+        description="the text, without formatting; the only control characters are newlines and tabs",
     ),
 ]
 Sdp = Annotated[
@@ -72,7 +72,7 @@ CandidateLine = Annotated[
     Meta(
         title="CandidateLine",
         max_length=MAX_CANDIDATE,
-        description="candidate-attribute (RFC 8839 section 5.1); empty: the last one",
+        description="a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow",
     ),
 ]
 Mid = Annotated[
@@ -83,7 +83,11 @@ MLineIndex = Annotated[
 ]
 Ufrag = Annotated[str, Meta(title="Ufrag", max_length=256, description="ice-ufrag (RFC 8839 section 5.4)")]
 ParticipantId = Annotated[
-    str, Meta(title="ParticipantId", description="one person; unguessable, the same in every room")
+    str,
+    Meta(
+        title="ParticipantId",
+        description="the id of one person; nobody can guess it, and it is the same in every room",
+    ),
 ]
 StreamId = Annotated[
     str,
@@ -96,11 +100,16 @@ StreamId = Annotated[
 ]
 Token = Annotated[
     str,
-    Meta(title="Token", min_length=1, max_length=128, description="a secret that `welcome` told, to resume by"),
+    Meta(
+        title="Token",
+        min_length=1,
+        max_length=128,
+        description="a secret from `welcome`, with which a session is resumed",
+    ),
 ]
 Ref = Annotated[
     Annotated[int, Meta(ge=0, le=2**53 - 1)] | Annotated[str, Meta(min_length=1, max_length=MAX_REF)],
-    Meta(title="Ref", description="the sender's own mark on a message; the reply repeats it"),
+    Meta(title="Ref", description="a mark that the sender gives a message; the reply repeats it"),
 ]
 
 # The titles of types whose values are the states of a machine.

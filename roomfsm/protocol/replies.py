@@ -1,4 +1,4 @@
-"""What answers what: the reply that each client message gets, and the errors that no table names."""
+"""The reply that each client message gets, and the errors that no table names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Unpublish: server.StreamEnded,
     client.View: server.Answer,
     client.Unview: server.StreamChanged,
-    # Refused ones are answered with an error, all others with nothing.
+    # A candidate gets an answer only if it is refused.
     client.Candidate: None,
     client.Ping: server.Pong,
     client.Resume: server.Joined,
@@ -53,12 +53,12 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
         (ErrorCode.ROOM_CLOSED,),
     ),
 }
-"""Errors that no guard and no effect of the tables names: the directory's, and of a room that just ended."""
+"""Errors that the tables do not name: those of the directory, and of a room that has just ended."""
 
 UNASKED: Mapping[type[ServerMessage], str] = {
     server.Welcome: "to every new connection, before anything else",
-    server.CandidateFound: "for each candidate that the media server finds, to the one whose stream or view it is",
-    server.Error: "to the one whose message is refused, or asked for what fails before it is answered",
-    server.Closing: "to everybody connected when the server ends, and to a room's people when the room fails",
+    server.CandidateFound: "for each candidate of the media server, to the person whose stream or view it is",
+    server.Error: "to the sender of a message that is refused, or whose request fails before it is answered",
+    server.Closing: "to everybody when the server shuts down, and to the people of a room that fails",
 }
-"""When the server sends a message that no row of a table tells."""
+"""When the server sends a message that does not follow from a row of a table."""

@@ -38,23 +38,29 @@ class IceServer(_Part, frozen=True):
 
 
 class Limits(_Part, frozen=True):
-    """Bounds a client should know before it meets them."""
+    """Limits that a client should know before it reaches them."""
 
-    message_bytes: Annotated[int, Meta(description="the longest message from a client")]
-    message_burst: Annotated[int, Meta(description="how many messages at once")]
-    message_rate: Annotated[float, Meta(description="how many messages a second on average")]
-    chat_text: Annotated[int, Meta(description="characters of a line of chat")]
-    display_name: Annotated[int, Meta(description="characters of a display name")]
-    people: Annotated[int, Meta(description="people in a room")]
-    presenters: Annotated[int, Meta(description="people in a room who present at a time")]
-    views: Annotated[int, Meta(description="streams that one participant views at a time")]
-    candidates: Annotated[int, Meta(description="candidates kept for an endpoint that is not ready yet")]
-    # Another server of this protocol may have no such bounds.
+    message_bytes: Annotated[int, Meta(description="the longest message that a client may send, in bytes")]
+    message_burst: Annotated[int, Meta(description="how many messages a client may send at once")]
+    message_rate: Annotated[float, Meta(description="how many messages a second a client may send on average")]
+    chat_text: Annotated[int, Meta(description="most characters of a line of chat")]
+    display_name: Annotated[int, Meta(description="most characters of a display name")]
+    people: Annotated[int, Meta(description="most people in a room")]
+    presenters: Annotated[int, Meta(description="most people in a room who present at a time")]
+    views: Annotated[int, Meta(description="most streams that one person views at a time")]
+    candidates: Annotated[
+        int, Meta(description="how many candidates are kept for an endpoint that is not ready yet")
+    ]
+    # Another server of this protocol may have no such limits.
     told_burst: Annotated[
-        int | None, Meta(description="how many lines of chat at once, if that is bounded (see `rate_limited`)")
+        int | None, Meta(description="how many lines of chat a person may send at once (otherwise `rate_limited`)")
     ] = None
-    told_rate: Annotated[float | None, Meta(description="how many lines of chat a second on average")] = None
-    told_bytes: Annotated[int | None, Meta(description="bytes that one may have told to everybody at once")] = None
+    told_rate: Annotated[
+        float | None, Meta(description="how many lines of chat a second a person may send on average")
+    ] = None
+    told_bytes: Annotated[
+        int | None, Meta(description="how many bytes a person may send to everybody at once")
+    ] = None
 
 
 class ParticipantInfo(_Part, frozen=True):
@@ -62,9 +68,11 @@ class ParticipantInfo(_Part, frozen=True):
 
     id: ParticipantId
     name: Annotated[str, Meta(description="the display name")]
-    away: Annotated[bool, Meta(description="the connection is lost, and may still be resumed")] = False
+    away: Annotated[
+        bool, Meta(description="the person's connection is lost, and the session may still be resumed")
+    ] = False
     lookalike: Annotated[
-        bool, Meta(description="somebody else who had it before has a name that looks the same (UTS 39)")
+        bool, Meta(description="another person, who took it earlier, has a name that looks the same (UTS 39)")
     ] = False
 
 
@@ -75,54 +83,67 @@ class StreamInfo(_Part, frozen=True):
     participant: ParticipantId
     source: Source
     state: StreamState
-    generation: Annotated[int, Meta(description="counts the endpoints that its presenter has had for it: 1, 2, …")]
-    viewers: Annotated[int, Meta(description="how many view it")]
+    generation: Annotated[int, Meta(description="counts how often its presenter has published it: 1, 2, …")]
+    viewers: Annotated[int, Meta(description="how many people view it")]
 
 
 class ChatLine(_Part, frozen=True):
     """One line of chat."""
 
-    seq: Annotated[int, Meta(description="counts up by one in a room")]
+    seq: Annotated[int, Meta(description="the number of the line; each line of a room has the next number")]
     participant: ParticipantId
-    name: Annotated[str, Meta(description="the speaker's display name then")]
+    name: Annotated[str, Meta(description="the display name that the speaker had then")]
     text: ChatText
     at: Annotated[int, Meta(description="milliseconds since 1970 (UTC)")]
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="type", omit_defaults=True):
-    """A message from the server; `ref` repeats that of the message it replies to."""
+    """A message from the server; `ref` repeats the `ref` of the message that it answers."""
 
 
 class Welcome(_ServerMessage, frozen=True, tag="welcome", kw_only=True):
-    """The first message of every connection: how to go on, and how to come back."""
+    """The first message of every connection: the client's id, how to come back, and the limits."""
 
     protocol: Annotated[str, Meta(description="the subprotocol")]
     server: Annotated[str, Meta(description="the server's name and version")]
-    session: Annotated[ParticipantId, Meta(description="who one is in every room, unless one resumes")]
+    session: Annotated[
+        ParticipantId, Meta(description="the client's id in every room, unless it resumes an earlier session")
+    ]
     resume_token: Token
-    resume_window: Annotated[float, Meta(description="seconds in which a lost connection may be resumed")]
+    resume_window: Annotated[
+        float, Meta(description="how many seconds the client has to come back after it lost its connection")
+    ]
     heartbeat: Annotated[float, Meta(description="seconds between the server's websocket pings")]
     ice_servers: Annotated[
-        tuple[IceServer, ...], Meta(description="those that need no credentials; `joined` tells the rest")
+        tuple[IceServer, ...], Meta(description="the servers that need no credentials; `joined` has all of them")
     ]
     limits: Limits
 
 
 class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
-    """The room as it is, for one who enters it or comes back: everything later comes as changes to this."""
+    """The room as it is now, sent to a person who enters it or comes back. Later messages tell what changes."""
 
-    room: Annotated[str, Meta(description="the room's name, written as by the one who opened it")]
-    key: Annotated[str, Meta(description="the room's name folded: two names with one key are one room")]
-    you: Annotated[ParticipantId, Meta(description="which of the participants one is")]
+    room: Annotated[str, Meta(description="the room's name, as the person who opened the room wrote it")]
+    key: Annotated[
+        str,
+        Meta(
+            description="the name in the form in which it is compared: names with the same key mean the same room"
+        ),
+    ]
+    you: Annotated[ParticipantId, Meta(description="the recipient's own id among the participants")]
     state: RoomStateName
-    participants: Annotated[tuple[ParticipantInfo, ...], Meta(description="everybody, oneself among them")]
+    participants: Annotated[
+        tuple[ParticipantInfo, ...], Meta(description="everybody in the room, including the recipient")
+    ]
     streams: tuple[StreamInfo, ...]
-    chat: Annotated[tuple[ChatLine, ...], Meta(description="the last lines, oldest first")]
+    chat: Annotated[tuple[ChatLine, ...], Meta(description="the last lines of chat, the oldest first")]
     ice_servers: Annotated[
         tuple[IceServer, ...],
-        Meta(description="all, for RTCPeerConnections made from now on; credentials may end after a while"),
+        Meta(description="all STUN and TURN servers, for new RTCPeerConnections; credentials may expire"),
     ] = ()
-    resumed: Annotated[bool, Meta(description="one had a seat here all along: it answers `resume`")] = False
+    resumed: Annotated[
+        bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
+    ] = False
     ref: Ref | None = None
 
 
@@ -137,36 +158,37 @@ class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_onl
 
     participant: ParticipantId
     reason: Annotated[
-        str, Meta(description="left, switched, or disconnected (resume window over, or the place was needed)")
+        str,
+        Meta(description="left, switched, or disconnected (the resume window was over, or the place was needed)"),
     ]
     ref: Ref | None = None
 
 
 class ParticipantChanged(_ServerMessage, frozen=True, tag="participantChanged", kw_only=True):
-    """Somebody has another name, or is away or back, or has a name that looks like another's no more."""
+    """Somebody has another name, is away or back, or no longer has a name that looks like another person's."""
 
     participant: ParticipantInfo
     ref: Ref | None = None
 
 
 class StreamStarted(_ServerMessage, frozen=True, tag="streamStarted", kw_only=True):
-    """A presenter offers a stream; it may be viewed from now on, its media come when it is live."""
+    """A presenter offers a stream. It may be viewed from now on; media flow once it is live."""
 
     stream: StreamInfo
 
 
 class StreamChanged(_ServerMessage, frozen=True, tag="streamChanged", kw_only=True):
-    """A stream has another state or another number of viewers, or the recipient's own view of it has."""
+    """The state or the number of viewers of a stream changed, or the state of the recipient's own view of it."""
 
     stream: StreamInfo
     view: Annotated[
-        ViewState | None, Meta(description="the state of the recipient's own view, if it speaks of that")
+        ViewState | None, Meta(description="the state of the recipient's own view, if the message is about that")
     ] = None
     reason: Annotated[
         str | None,
         Meta(
-            description="with `view`, why it has `ended` without having been asked to, in words; why it is "
-            "`limited`: slow_path (the recipient's own connection is too slow for the picture)"
+            description="with `view`: why the view has `ended` by itself, in words; or why it is `limited`: "
+            "slow_path (the recipient's own connection is too slow for the picture)"
         ),
     ] = None
     ref: Ref | None = None
@@ -195,7 +217,7 @@ class Answer(_ServerMessage, frozen=True, tag="answer", kw_only=True):
 
 
 class CandidateFound(_ServerMessage, frozen=True, tag="candidate", kw_only=True):
-    """One ICE candidate of the media server, for one's own stream of that id or one's view of it."""
+    """One ICE candidate of the media server, for the recipient's own stream with that id or view of it."""
 
     stream: StreamId
     candidate: CandidateLine
@@ -211,28 +233,28 @@ class ChatSaid(_ServerMessage, frozen=True, tag="chat", kw_only=True):
 
 
 class RoomState(_ServerMessage, frozen=True, tag="roomState", kw_only=True):
-    """The room's machine entered another state."""
+    """The room's state changed."""
 
     state: RoomStateName
-    participants: Annotated[int, Meta(description="how many are in the room")]
+    participants: Annotated[int, Meta(description="how many people are in the room")]
     streams: Annotated[int, Meta(description="how many streams the room has")]
 
 
 class Error(_ServerMessage, frozen=True, tag="error", kw_only=True):
-    """A message was refused, or what it asked for failed; the session and the room go on."""
+    """A message was refused, or what it asked for failed. The session and the room continue."""
 
     code: ErrorCode
-    detail: Annotated[str, Meta(description="what is wrong, in words")]
+    detail: Annotated[str, Meta(description="what is wrong, in a sentence")]
     message: Annotated[str | None, Meta(description="the type of the message that was refused")] = None
     machine: Annotated[str | None, Meta(description="with `illegal_in_state`: the machine that refuses")] = None
     state: Annotated[str | None, Meta(description="with `illegal_in_state`: the state that machine is in")] = None
     allowed: Annotated[
         tuple[str, ...] | None, Meta(description="with `illegal_in_state`: the messages that are legal instead")
     ] = None
-    path: Annotated[str | None, Meta(description="with `malformed`: the field at fault, '$' being the whole")] = (
-        None
-    )
-    stream: Annotated[StreamId | None, Meta(description="the stream that the message named or asked for")] = None
+    path: Annotated[
+        str | None, Meta(description="with `malformed`: the field that is wrong; '$' is the whole message")
+    ] = None
+    stream: Annotated[StreamId | None, Meta(description="the stream that the message was about")] = None
     ref: Ref | None = None
 
 
@@ -241,16 +263,16 @@ class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
 
     ice_servers: Annotated[
         tuple[IceServer, ...],
-        Meta(description="with new credentials, when those told last have half their time behind them"),
+        Meta(description="servers with new credentials, once half the time of the old ones is over"),
     ] = ()
     ref: Ref | None = None
 
 
 class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
-    """The room (`scope` room: join another, or this one again) or the server (`scope` server) is closing."""
+    """The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing."""
 
     scope: Literal["room", "server"]
-    reason: Annotated[str, Meta(description="shutdown, room_failed, or what an administrator gave")]
+    reason: Annotated[str, Meta(description="shutdown, room_failed, or the reason that an administrator gave")]
 
 
 type ServerMessage = (
