@@ -27,7 +27,7 @@ export async function capture(what) {
   const devices = navigator.mediaDevices;
   if (!devices) {
     throw new DeviceError(
-      'The browser gives camera, microphone and screen only to pages opened by https or from this very ' +
+      'The browser lets a page use the camera, the microphone or the screen only over https or on this very ' +
         'computer. Open this page by its https address.',
       null,
     );
@@ -42,7 +42,7 @@ export async function capture(what) {
     }
     if (what === 'camera' && !(await hasMicrophone(devices))) {
       const stream = await devices.getUserMedia({ video: CAMERA });
-      return { stream, remark: 'No microphone was found: you send the picture only.' };
+      return { stream, remark: 'No microphone was found. You send only the picture.' };
     }
     const stream = await devices.getUserMedia({ audio: true, video: what === 'camera' ? CAMERA : false });
     return { stream, remark: null };
@@ -68,16 +68,16 @@ export function refusalInWords(what, error) {
     case 'NotAllowedError':
     case 'SecurityError':
       return what === 'screen'
-        ? 'The screen is not shared: it was not permitted, or no window was chosen.'
-        : `The browser was not permitted to use the ${device}. Permit it in the address bar, then try again.`;
+        ? 'The screen is not shared, because you did not allow it or did not choose a window.'
+        : `The browser may not use the ${device}. Allow it in the address bar, then try again.`;
     case 'NotFoundError':
       return what === 'camera'
         ? 'No camera was found. “Microphone only” may work.'
         : `No ${device} was found.`;
     case 'NotReadableError':
-      return `The ${device} cannot be read: perhaps another program is using it.`;
+      return `The ${device} cannot be used. Perhaps another program is using it.`;
     case 'OverconstrainedError':
-      return `The ${device} cannot give what is asked of it.`;
+      return `The ${device} does not support the settings that this page needs.`;
     case 'AbortError':
       return `The ${device} stopped working while it was being started. Try again.`;
     default:

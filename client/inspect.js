@@ -20,7 +20,7 @@ if (name !== null && fault === undefined) document.title = `${name} · inspector
 async function faultOf(room) {
   const answer = await askRoomName(room);
   if (answer.name === room.normalize()) return undefined;
-  return cannotBeARoom(room, answer.fault ?? `A room name made of it is “${answer.name}”.`);
+  return cannotBeARoom(room, answer.fault ?? `A room name like it would be “${answer.name}”.`);
 }
 
 function view() {

@@ -25,7 +25,7 @@ export class JumpView {
         this.#rooms = rooms;
         this.update();
       },
-      () => setText(this.#empty, 'The list of rooms cannot be had just now.'),
+      () => setText(this.#empty, 'The list of rooms cannot be loaded at the moment.'),
     );
   }
   #room;

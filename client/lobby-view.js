@@ -69,7 +69,7 @@ export class LobbyView {
     });
     this.#end = followRooms(
       (rooms) => this.#show(rooms),
-      () => setText(this.#empty, 'The list of rooms cannot be had just now. It is asked for again.'),
+      () => setText(this.#empty, 'The list of rooms cannot be loaded at the moment. The page tries again.'),
     );
   }
   #rooms;

@@ -5,6 +5,6 @@ import { element } from './dom.js';
 /** @returns {HTMLElement} */
 export function lookalikeMark() {
   const mark = element('span', { class: 'badge', text: 'same name', testid: 'lookalike' });
-  mark.title = 'Somebody else, who was here before, has a name that looks the same.';
+  mark.title = 'Another person, who was here first, has a name that looks the same.';
   return mark;
 }

@@ -40,7 +40,7 @@ export function isPage(path) {
  * @returns {string} the same for somebody who followed an address
  */
 export function cannotBeARoom(name, fault) {
-  if (name === '') return `An empty name cannot be a room. ${fault}`;
+  if (name === '') return `A room’s name cannot be empty. ${fault}`;
   const characters = [...name];
   const shown = characters.length > 64 ? `${characters.slice(0, 64).join('')}…` : name;
   return `“${shown}” cannot be a room. ${sentence(fault)}`;

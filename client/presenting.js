@@ -147,7 +147,7 @@ export class Presenting extends Emitter {
     publication.on('failed', ({ error, givenUp }) => {
       failing = true;
       if (givenUp) void this.stop(publication.source);
-      const next = givenUp ? 'It is not tried again by itself.' : 'It is tried again.';
+      const next = givenUp ? 'The page does not try again by itself.' : 'The page tries again.';
       const text = `Your ${name} does not reach the room. ${explain(error)} ${next}`;
       this.emit('notice', { text, kind: 'error', topic, lasting: true });
     });
@@ -159,7 +159,7 @@ export class Presenting extends Emitter {
             .getTracks()
             .some((other) => other.readyState === 'live' && other.kind === 'video')
         ) {
-          this.emit('notice', { text: 'The microphone stopped; the picture goes on.', kind: 'error', topic });
+          this.emit('notice', { text: 'The microphone stopped. The picture continues.', kind: 'error', topic });
           return;
         }
         void this.stop(publication.source);
@@ -186,7 +186,7 @@ export class Presenting extends Emitter {
 }
 
 /**
- * Of the notices that tell how a source fares.
+ * The topic of the notices about a source.
  * @param {Source} source
  */
 function topicOf(source) {

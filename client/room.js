@@ -201,7 +201,7 @@ export class Room extends Emitter {
       return;
     }
     this.#joinTries += 1;
-    this.#tell(`You are not in “${room}” yet. ${explain(error)} It is tried again.`, 'error', 'presence', true);
+    this.#tell(`You are not in “${room}” yet. ${explain(error)} The page tries again.`, 'error', 'presence', true);
     this.#timer = setTimeout(() => void this.#join(), backoff(this.#joinTries));
   }
 
@@ -312,7 +312,7 @@ export class Room extends Emitter {
   #closing({ scope, reason }) {
     if (scope === 'server') {
       this.#serverCloses = true;
-      this.#tell('The server is going down. The page comes back by itself when it can.', 'info', 'presence', true);
+      this.#tell('The server is shutting down. The page connects again as soon as it can.', 'info', 'presence', true);
       return;
     }
     this.connection.forgetRoom();
@@ -323,7 +323,7 @@ export class Room extends Emitter {
     if (this.#serverCloses) return;
     const why = reason ? ` (${reason})` : '';
     this.#tell(
-      `The room is being closed${why}. You enter it again as soon as that is possible.`,
+      `The room is closing${why}. The page enters it again as soon as it can.`,
       'info',
       'presence',
       true,
@@ -353,14 +353,14 @@ export class Room extends Emitter {
   /** @param {import('./watching.js').WatchingEvents['failed']} failure */
   #viewFailed({ stream: id, error, tries, givenUp }) {
     const stream = this.state?.streams.get(id);
-    // Its tile goes on saying that it is tried again; one notice is enough.
+    // The tile keeps saying that the page tries again, so one notice is enough.
     if (!stream || tries > 1) return;
     const name = this.state?.nameOf(stream.participant);
-    const next = givenUp ? 'It is not tried again by itself.' : 'It is tried again.';
+    const next = givenUp ? 'The page does not try again by itself.' : 'The page tries again.';
     this.#tell(
       `${name}’s ${stream.source} cannot be received. ${explain(error)} ${next}`,
       'error',
-      // What makes it give up is the same for every view.
+      // Every view that is given up has the same cause, so one notice is enough.
       givenUp ? 'view' : `view:${id}`,
       true,
     );

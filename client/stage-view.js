@@ -31,11 +31,11 @@ const LABELS = {
 const WORDS = {
   waiting: 'Waiting for media…',
   live: '',
-  stalled: 'Stalled: no media arrive just now.',
+  stalled: 'No media arrive at the moment.',
   limited: 'Your connection is too slow for the picture.',
-  retrying: 'No way to the media server. Trying again…',
-  failed: 'This cannot be received.',
-  hidden: 'Hidden: you receive nothing of it.',
+  retrying: 'The media server cannot be reached. Trying again…',
+  failed: 'This stream cannot be received.',
+  hidden: 'You have hidden this, so you do not receive it.',
 };
 
 export class StageView {

@@ -39,12 +39,12 @@ def test_the_reason_stays_until_a_media_server_is_there(open_page: OpenPage, por
     ada.get_by_test_id("start-camera").click()
     reason = ada.get_by_test_id("notice").filter(has_text="Your camera does not reach the room.")
     expect(reason).to_contain_text(
-        "No media server can be reached at the moment. It is tried again.", timeout=20_000
+        "No media server can be reached at the moment. The page tries again.", timeout=20_000
     )
     # Longer than any notice is shown that tells of something past; the page's patience for an answer ends, too.
     for _ in range(4):
         ada.clock.fast_forward(20_000)
-        expect(reason).to_contain_text("It is tried again.")
+        expect(reason).to_contain_text("The page tries again.")
     command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--media-host=127.0.0.1"]
     with subprocess.Popen([*command, f"--port={port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None

@@ -31,7 +31,7 @@ test('an address is a page of ours, or none', () => {
 
 test('who follows the address of what can be no room is told why, at no great length', () => {
   assert.equal(cannotBeARoom('a b', 'It has a space.'), '“a b” cannot be a room. It has a space.');
-  assert.match(cannotBeARoom('', 'It is empty.'), /^An empty name cannot be a room\./);
+  assert.match(cannotBeARoom('', 'It is empty.'), /^A room’s name cannot be empty\./);
   assert.ok(cannotBeARoom('a'.repeat(5000), 'It is long.').length < 200);
 });
 
