@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -42,6 +43,18 @@ DEAF = ("--timeout=60",)
 """All is to pass, so that nobody waits in vain: a bound for a busy machine."""
 
 
+ROOT = Path(__file__).parents[2]
+
+
+def sample_figures(text: str) -> tuple[str, ...]:
+    """How many checks there are, and the lines with the sums, of the first report in the text."""
+    found = re.search(
+        r"^roomfsm\.v1 at .*: (\d+ checks) in .*\n(cells .*)\n(transitions .*)\n(passed .*)$", text, re.M
+    )
+    assert found is not None
+    return found.groups()
+
+
 async def checked(folder: Path, program: Program, *options: str) -> Run:
     run = await run_kit(folder, program.url, f"--control-token={program.token}", *options)
     print(run.out, run.err)
@@ -64,6 +77,7 @@ async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> 
     assert report["failed"] == 0
     busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert report["seconds"] < 60 * busy
+    assert sample_figures(run.out) == sample_figures((ROOT / "docs" / "conformance.md").read_text("utf-8"))
     # The three reports tell the same.
     assert f"passed {report['passed']}, failed 0, not reachable {report['notReachable']}" in run.out
     cases = list(ElementTree.parse(junit).iter("testcase"))
