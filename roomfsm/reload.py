@@ -11,15 +11,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import structlog
 import trio
 
+from roomfsm.log import get_logger
 from roomfsm.settings import Settings, SettingsError, all_settings
 
 _READ_WITHIN = 5.0
 """Seconds: a file may be on a disk that is gone."""
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 type Read = Callable[[], Settings]
 

@@ -11,19 +11,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 import trio
 from cryptography import x509
 
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, open_listeners
-from roomfsm.door.open_files import connections_possible
+from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import ANY, host_setting
-from roomfsm.jsonrpc.websocket import mend_websockets
 from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.log import get_logger
 from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
@@ -113,6 +112,7 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
     A start that is still under way is broken off. Raises `StartError`, `ChildStartError` or `JournalFileError`, in
     a group.
     """
+    allow_open_files()
     signals = _Signals()
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.listen)
@@ -152,7 +152,7 @@ class _Signals:
                 if number == signal.SIGHUP:
                     self.read_again.set()
                 elif not self.end.is_set():
-                    structlog.get_logger().info("server ends", signal=signal.Signals(number).name)
+                    get_logger(__name__).info("server ends", signal=signal.Signals(number).name)
                     self.end.set()
                     if not self.started:
                         self.starting.cancel()
@@ -169,9 +169,11 @@ async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, r
 async def open_server(settings: Settings) -> AsyncIterator[Running]:
     """The whole room server. On leaving, everybody is told, every endpoint released, every socket closed.
 
+    It may run inside a program of somebody else: it takes no signals, sets up no log (see `roomfsm.log`), patches
+    no library, and leaves the limit of open files as it is, by which it bounds its connections.
+
     Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
-    mend_websockets()
     # First what a wrong setting can make fail, before anything is started.
     certificate = await _read_certificate(settings.server)
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
@@ -230,7 +232,7 @@ def _connections(settings: Settings) -> int:
     """How many connections there may be, by the settings and by what the system allows."""
     possible = connections_possible()
     if possible < settings.signaling.max_sessions:
-        structlog.get_logger().warning(
+        get_logger(__name__).warning(
             "the limit of open files (ulimit -n) allows fewer connections than --max-sessions",
             connections=possible,
             sessions=settings.signaling.max_sessions,
@@ -272,7 +274,7 @@ async def _open_media(settings: ServerSettings, port: int) -> AsyncIterator[_Med
         workers=settings.media_workers,
     )
     async with (
-        open_media_server_child(child_settings, structlog.get_logger()) as child,
+        open_media_server_child(child_settings, get_logger(__name__)) as child,
         open_media_pool((child.url,), KurentoSettings(secret=child.secret)) as pool,
     ):
         child.holder = pool

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import h11
-import structlog
 import trio
 
 from roomfsm.door.answers import RETRY, Answer, dressed
@@ -29,8 +28,9 @@ from roomfsm.door.client_address import Network, bound_key, client_address
 from roomfsm.door.judge import Circumstances, Course, RequestHead, body_too_long, judge
 from roomfsm.door.settings import DoorSettings
 from roomfsm.door.tally import Tally
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _READ = 16_384
 _WRITTEN_AT_ONCE = 65_536

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import h11
-import structlog
 import trio
 
 from roomfsm.door.answers import RETRY, Answer, dressed
@@ -31,8 +30,9 @@ from roomfsm.door.conversation import (
 from roomfsm.door.open_files import EXHAUSTED, Spare
 from roomfsm.door.settings import DoorSettings
 from roomfsm.door.tally import Tally
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _SLACK = 64
 """Connections above the bound for a moment, while others that give way for them are being closed."""

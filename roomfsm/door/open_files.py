@@ -13,13 +13,18 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What accepting fails with when there is no room for one more."""
 
 
-def connections_possible() -> int:
-    """Raise the soft limit of open files to the hard one; how many connections it leaves room for."""
+def allow_open_files() -> None:
+    """Raise this process's limit of open files as far as the system lets it. For a program, not for a library."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connections_possible() -> int:
+    """How many connections this process's limit of open files leaves room for."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Where the reserve would be most of it, a half has to do.
-    return max(hard - RESERVED, hard // 2)
+    return max(limit - RESERVED, limit // 2)
 
 
 class Spare:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 import trio
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
     HandshakeError,
-    WebSocketConnection,
-    wrap_client_stream,
 )
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
+from roomfsm.jsonrpc.websocket import Websocket, wrap_client
 from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, ConnectionSilent, KurentoError
 from roomfsm.kurento.requests import Call, PendingCalls
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.stream import HandshakeGuard, is_refusal, open_stream
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _MAX_REASON = 200
 """Characters of a media server's words that are passed on."""
@@ -34,7 +33,7 @@ _MAX_REASON = 200
 class Connection:
     """An open websocket. Made by `open_connection`."""
 
-    def __init__(self, websocket: WebSocketConnection, settings: KurentoSettings, ids: Iterator[int]) -> None:
+    def __init__(self, websocket: Websocket, settings: KurentoSettings, ids: Iterator[int]) -> None:
         self._websocket = websocket
         self._settings = settings
         self._ids = ids
@@ -192,19 +191,18 @@ def _reason(ended: BaseException | None) -> str:
 
 async def _shake_hands(
     nursery: trio.Nursery, stream: HandshakeGuard, url: str, settings: KurentoSettings
-) -> WebSocketConnection:
+) -> Websocket:
     parts = urlsplit(url)
     # In a header, because addresses are logged.
     secret = [] if settings.secret is None else [(b"Authorization", f"Bearer {settings.secret}".encode())]
     try:
         with trio.fail_after(settings.ping_timeout):
-            websocket = await wrap_client_stream(
+            websocket = await wrap_client(
                 nursery,
-                # The library is content with any stream; only its annotation asks for a socket.
-                cast("trio.SocketStream", stream),
+                stream,
                 parts.netloc,
                 f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}",
-                extra_headers=secret,
+                headers=secret,
                 max_message_size=settings.max_message_bytes,
             )
     except trio.TooSlowError:

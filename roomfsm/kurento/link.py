@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import structlog
 import trio
 
 from roomfsm.jsonrpc import Message, Notification, Params, Response
@@ -25,8 +24,9 @@ from roomfsm.kurento.errors import (
 from roomfsm.kurento.objects import MANAGER
 from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 OLDEST = (7, 1, 0)
 """The first Kurento with DtlsConnectionStateChange, which tells that a browser's media connection is up, or

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 import trio
 
 from roomfsm.jsonrpc import Params
@@ -15,8 +14,9 @@ from roomfsm.kurento.candidates import IceCandidate, is_mdns
 from roomfsm.kurento.errors import ConnectRefused, EventUnsupported
 from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, EventChannel, MediaPausedStateChanged, MediaType
 from roomfsm.kurento.session import Session, invocation
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 MANAGER = "manager_ServerManager"
 """The object that tells about the media server and all its other objects."""

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import structlog
 import trio
 
 from roomfsm.kurento.errors import (
@@ -27,8 +26,9 @@ from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.sweep import sweep
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

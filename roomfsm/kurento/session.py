@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import structlog
 import trio
 
 from roomfsm.jsonrpc import Notification, Params, Response
@@ -24,8 +23,9 @@ from roomfsm.kurento.errors import (
 )
 from roomfsm.kurento.requests import Call, PendingCalls
 from roomfsm.kurento.settings import REPLY_CACHE_SECONDS, KurentoSettings
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Session:

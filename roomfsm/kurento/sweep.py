@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import structlog
 import trio
 
 from roomfsm.jsonrpc import Message, Params
@@ -17,8 +16,9 @@ from roomfsm.kurento.objects import MANAGER
 from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.session import invocation, value_of
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def sweep(url: str, settings: KurentoSettings, owner: Owner) -> int:

@@ -10,16 +10,16 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 
-import structlog
 import trio
 
 from roomfsm.hosts import host_and_port, is_address
+from roomfsm.log import get_logger
 
 LOOK_UP_INTERVAL = 30.0
 """Seconds from one look at the names to the next."""
 _LOOK_UP_TIMEOUT = 5.0
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class UnknownName(Exception):

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
-import structlog
+from roomfsm.log import get_logger
 
 _LOG_INTERVAL = 1.0
 """Seconds between two log entries of one boundary: what fails with every packet must not fill the disk."""
@@ -27,7 +27,7 @@ faults: Counter[str] = Counter()
 
 def log_fault(what: str, times: int, cause: str) -> None:
     """What is done with a fault by default; `cause` is the traceback's text."""
-    structlog.get_logger().error("unexpected error", what=what, times=times, exception=cause)
+    get_logger(__name__).error("unexpected error", what=what, times=times, exception=cause)
 
 
 class Boundary:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
-import structlog
 import trio
 
+from roomfsm.log import get_logger
 from roomfsm.mediaserver import announced, memory
 from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
 from roomfsm.mediaserver.limits import Limits
@@ -21,7 +21,7 @@ from roomfsm.mediaserver.workers import Workers, open_workers
 ALIVE_INTERVAL = 1.0
 """Seconds between two words to the parent: one that hears none for some seconds may take this process for hung."""
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-import structlog
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
 from wsproto.utilities import LocalProtocolError
 
 from roomfsm.hosts import answers_to
 from roomfsm.jsonrpc import FramingError
+from roomfsm.jsonrpc.websocket import wrap_server
+from roomfsm.log import get_logger
 from roomfsm.mediaserver.boundary import Boundary
 from roomfsm.mediaserver.limits import Limits
 from roomfsm.mediaserver.methods import Methods
@@ -32,7 +33,7 @@ PATH = "/kurento"
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA = 1000, 1001, 1002, 1007
 """Close codes (RFC 6455 section 7.4.1)."""
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -194,7 +195,7 @@ class WebSocketServer:
         """Serve one client from its handshake to its end."""
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(self._limits.handshake_timeout) as handshake:
-                request = await wrap_server_stream(
+                request = await wrap_server(
                     nursery, stream, message_queue_size=1, max_message_size=self._limits.max_message
                 )
                 refusal = self._clients.refusal(request)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-
+from roomfsm.log import get_logger
 from roomfsm.mediaserver import events
 from roomfsm.mediaserver.endpoint_stats import EndpointStats
 from roomfsm.mediaserver.engine import (
@@ -88,7 +87,7 @@ _NO_DATA_CHANNELS = Unavailable("This server has no data channels")
 _NO_MTU = Unavailable("Packets are passed on as long as they came")
 _ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class ConnectionState(StrEnum):

@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-import structlog
 import trio
 
+from roomfsm.log import get_logger
 from roomfsm.mediaserver import announced
 from roomfsm.mediaserver.answer import AcceptedTransport
 from roomfsm.mediaserver.boundary import Boundary, log_fault
@@ -96,7 +96,7 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
 """The observer's methods, with their arguments' types."""
 _FLOWS = frozenset({"receiving_changed", "sending_changed"})
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class _Fingerprint(DtlsIdentity):

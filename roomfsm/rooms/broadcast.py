@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-import structlog
 import trio
 
 from roomfsm.kurento.errors import (
@@ -18,12 +17,13 @@ from roomfsm.kurento.errors import (
 )
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
+from roomfsm.log import get_logger
 from roomfsm.protocol.errors import Refusal
 from roomfsm.rooms.legs import Stream, View, leaves, run_leg
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 REMB_ON_CONNECT = 2_000_000
 """bit/s that a presenter's browser may send from the first second on: a camera of 640×480 is sharp with it.

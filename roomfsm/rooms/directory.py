@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 import trio
 
 from roomfsm.kurento.pool import MediaPool
+from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.events import Close, Enter, Vacate
@@ -139,7 +139,7 @@ class Directory:
         return rooms, None
 
     async def _run(self, key: str, room: Room) -> None:
-        log = structlog.get_logger().bind(room=room.name)
+        log = get_logger(__name__).bind(room=room.name)
         log.info("room opened")
 
         def on_over() -> None:

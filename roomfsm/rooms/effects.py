@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
+from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import error_of
@@ -56,7 +56,7 @@ class Effects:
         self._streams = room.streams
         self._journal = room.journal
         self._settings = settings
-        self._log = structlog.get_logger().bind(room=room.name)
+        self._log = get_logger(__name__).bind(room=room.name)
         self._chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
         self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {

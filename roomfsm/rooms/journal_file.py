@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
 import trio
 
+from roomfsm.log import get_logger
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.settings import RoomSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _WAITING_BYTES = 16_777_216
 """Bytes that wait for the disk before newer lines are dropped; the log says how many were."""

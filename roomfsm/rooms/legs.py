@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
 
-import structlog
 import trio
 
 from roomfsm.kurento.candidates import BundledCandidates, IceCandidate, is_mdns
@@ -42,6 +41,7 @@ from roomfsm.kurento.events import (
 from roomfsm.kurento.objects import WebRtcEndpoint
 from roomfsm.lifecycle.stream import STREAM, VIEW, StreamEffect, ViewEffect
 from roomfsm.lifecycle.table import Effect, Model, Table
+from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Publish, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -55,7 +55,7 @@ from roomfsm.rooms.settings import RoomSettings
 
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 type OpenEndpoint = Callable[[], AbstractAsyncContextManager[WebRtcEndpoint]]
 type OnChange = Callable[[Effect], None]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import structlog
 import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import allowed, judge
 from roomfsm.lifecycle.room import ROOM
+from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
@@ -72,7 +72,7 @@ class Room:
         self.journal.begin(ROOM.name, None, self._model.state)
         self._pool = pool
         self._settings = settings
-        self._log = structlog.get_logger().bind(room=name)
+        self._log = get_logger(__name__).bind(room=name)
         self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
         self._nursery: trio.Nursery | None = None
         self._linger = trio.CancelScope()

@@ -14,13 +14,13 @@ import math
 from typing import cast
 
 import trio
-from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, TextMessage
 
 from roomfsm.door.client_address import bound_key
 from roomfsm.door.tally import Tally
+from roomfsm.jsonrpc.websocket import Websocket
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.signaling.frame_stream import FrameStream
@@ -40,7 +40,7 @@ class MessageOverrun(Exception):
         self.code = code
 
 
-class BrowserWebsocket(WebSocketConnection):
+class BrowserWebsocket(Websocket):
     """A browser's websocket. `messages` counts bytes (of text: characters) by the address of the `client`.
 
     Its handshake was read and judged at the front door. So wsproto's part begins where the frames do: reading the

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import structlog
 import trio
 from trio_websocket import ConnectionClosed
 
 from roomfsm.door.tally import Tally
+from roomfsm.log import get_logger
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.signaling.browser_websocket import BrowserWebsocket, MessageOverrun
@@ -17,7 +17,7 @@ from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
 from roomfsm.signaling.settings import SignalingSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _NO_STATUS = 1005
 _GOODBYES = frozenset({int(CloseCode.NORMAL), int(CloseCode.GOING_AWAY), _NO_STATUS})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 import trio
 
 from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
+from roomfsm.log import get_logger
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
@@ -21,7 +21,7 @@ from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.session import Session
 from roomfsm.signaling.settings import SignalingSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Registry:

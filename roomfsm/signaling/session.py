@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import structlog
 import trio
 
 from roomfsm import __version__
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
+from roomfsm.log import get_logger
 from roomfsm.protocol import SUBPROTOCOL, fields
 from roomfsm.protocol.client import (
     ClientMessage,
@@ -338,7 +338,7 @@ class Session:
                 final=SESSION.state(step.dest).final,
             )
         if step.moved:
-            structlog.get_logger().debug(
+            get_logger(__name__).debug(
                 "session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest
             )
         return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -38,6 +39,8 @@ def create_app(
 ) -> QuartTrio:
     """The application over the running parts; `access` says who may inspect them."""
     app = QuartTrio(__name__, static_folder=None)
+    # Where the program has set up no log, Quart would give this one a handler, and a thread that feeds it.
+    app.logger = logging.getLogger(app.name)
     files = ClientFiles(client_folder(), access.path_prefix)
 
     async def page(file: str = "index.html", status: int = 200) -> Response:

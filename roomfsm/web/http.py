@@ -8,6 +8,7 @@ application, which quart-trio cancels as soon as it hears that the request has e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -41,6 +42,8 @@ async def open_http_server(app: QuartTrio) -> AsyncIterator[ServeHttp]:
     """Start the application; gives what has one request answered by it."""
     config = Config()
     config.accesslog = None
+    # Given a logger, hypercorn leaves it as the program has set it up; by default it gives it handlers of its own.
+    config.errorlog = logging.getLogger("hypercorn.error")
 
     async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         # Quart's word for an answer that nobody waits for any more; hypercorn would log it as a fault.

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from roomfsm.door.open_files import connections_possible
+from roomfsm.door.open_files import allow_open_files, connections_possible
 from tests.door.talk import UPGRADE
 from tests.system.program import Program, running
 
@@ -85,8 +85,10 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
     try:
-        possible = connections_possible()
+        assert connections_possible() < min(soft, 256)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(soft, 256), hard)
+        allow_open_files()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
-        assert hard // 2 <= possible < hard
+        assert hard // 2 <= connections_possible() < hard
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

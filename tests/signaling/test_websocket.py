@@ -19,8 +19,7 @@ import trio.testing
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, open_websocket_url
 from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Ping, TextMessage
-from wsproto.utilities import LocalProtocolError
+from wsproto.events import CloseConnection, TextMessage
 
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.errors import CloseCode
@@ -366,18 +365,6 @@ async def test_a_leave_is_answered_with_a_ref_or_without(media_server: str) -> N
             "participant": ada.me,
             "reason": "left",
         }
-
-
-async def test_the_canary_of_the_mended_ping(nursery: trio.Nursery) -> None:
-    """trio-websocket 0.12.2: `mend_websockets` replaces a private method, and without it a late ping raises."""
-    assert version("trio-websocket") == "0.12.2"
-    ours, theirs = trio.testing.memory_stream_pair()
-    websocket = WebSocketConnection(ours, WSConnection(ConnectionType.SERVER))
-    # Not open yet, as while closing: the original would raise LocalProtocolError here.
-    with pytest.raises(LocalProtocolError):
-        await vars(WebSocketConnection._handle_ping_event)["unmended"](websocket, Ping())
-    await websocket._handle_ping_event(Ping())
-    await theirs.aclose()
 
 
 async def test_the_canary_of_a_websocket_that_begins_with_its_frames() -> None:
