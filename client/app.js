@@ -1,16 +1,17 @@
 // The page's start: which address shows what, going from one to another without a reload.
 
-import { BASE } from './base.js';
-import { LobbyView } from './lobby-view.js';
-import { cannotBeARoom, isPage, roomOfPath, roomPath } from './names.js';
-import { find } from './dom.js';
-import { LeaveGuard } from './leave-guard.js';
-import { Navigation } from './navigation.js';
-import { Notices } from './notices.js';
-import { Connection } from './protocol.js';
-import { Room } from './room.js';
-import { RoomView } from './room-view.js';
-import { rememberedName } from './settings.js';
+import { BASE } from './wire/base.js';
+import { Connection } from './wire/connection.js';
+import { isPage, roomOfPath, roomPath } from './room/names.js';
+import { Room } from './room/room.js';
+import { find } from './page/dom.js';
+import { LeaveGuard } from './page/leave-guard.js';
+import { LobbyView } from './page/lobby-view.js';
+import { Navigation } from './page/navigation.js';
+import { Notices } from './page/notices.js';
+import { RoomView } from './page/room-view.js';
+import { rememberedName } from './page/settings.js';
+import { cannotBeARoom, inWords } from './page/words.js';
 
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
@@ -46,7 +47,7 @@ function route() {
   document.title = `${name} · roomfsm`;
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, { leave: () => void navigation.goTo(`${BASE}/`), again: route }));
+    show(new RoomView(room, notices, { leave: () => void navigation.goTo(`${BASE}/`), again: route }));
   }
 }
 
@@ -60,7 +61,7 @@ function show(next) {
   if (!first) find(next.root, 'h1', HTMLElement).focus();
 }
 
-room.on('notice', (notice) => notices.show(notice));
+room.on('news', (news) => notices.show({ ...news, text: inWords(news) }));
 room.on('solved', (topic) => notices.takeBack(topic));
 room.on('moved', () => notices.clear());
 // The room's own spelling of its name; or, where another could not be entered, the room where one still is.

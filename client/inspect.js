@@ -1,11 +1,12 @@
 // The inspector's start: which address shows what.
 
-import { BASE } from './base.js';
-import { find, fromTemplate, part, setText } from './dom.js';
-import { RoomInspector } from './inspect-room.js';
-import { RoomsInspector } from './inspect-rooms.js';
-import { cannotBeARoom, roomOfPath } from './names.js';
-import { askRoomName } from './naming.js';
+import { BASE } from './wire/base.js';
+import { roomOfPath } from './room/names.js';
+import { askRoomName } from './room/naming.js';
+import { find, fromTemplate, part, setText } from './page/dom.js';
+import { cannotBeARoom } from './page/words.js';
+import { RoomInspector } from './inspect/room.js';
+import { RoomsInspector } from './inspect/rooms.js';
 
 const page = find(document, '#page', HTMLElement);
 const name = roomOfPath(location.pathname, `${BASE}/inspect/`) || null;

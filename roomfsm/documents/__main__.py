@@ -20,7 +20,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     **{f"docs/lifecycle/{name}.svg": partial(svg, table) for name, table in MACHINES.items()},
     "docs/asyncapi.json": as_json,
     "docs/protocol.md": protocol_md,
-    "client/messages.d.ts": typescript,
+    "client/wire/messages.d.ts": typescript,
 }
 """By path below the repository's root: what makes the text. A test compares each with its file."""
 

@@ -24,7 +24,7 @@ _LONG = 90
 
 
 def typescript() -> str:
-    """The text of `client/messages.d.ts`."""
+    """The text of `client/wire/messages.d.ts`."""
     components = schemas(MACHINES)
     client = [message.__name__ for message in CLIENT_MESSAGES]
     server = [message.__name__ for message in SERVER_MESSAGES]

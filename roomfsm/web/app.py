@@ -90,7 +90,7 @@ def create_app(
         # Relative, so that it holds wherever a proxy has put the pages.
         return redirect(f"../{quote(name)}", 308)
 
-    @app.get("/client/<name>")
+    @app.get("/client/<path:name>")
     async def client_file(name: str) -> Response:
         response = await files.answer(name)
         if response is None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import trio
 from quart import Response, request
 
-_NAME = re.compile(r"[a-z0-9-]{1,64}\.(html|js|css|svg|png|ico)")
-"""Names that a file may be asked for by. What a stranger writes reaches the file system in no other form."""
+_NAME = re.compile(r"(?:[a-z0-9-]{1,64}/)?[a-z0-9-]{1,64}\.(html|js|css|svg|png|ico)")
+"""Names that a file may be asked for by, in the folder or in one of its folders.
+
+What a stranger writes reaches the file system in no other form.
+"""
 
 _OUR_ADDRESS = re.compile(rb'(\b(?:href|src)=")/(?!/)')
 """Where an address of ours begins in a page."""
@@ -34,7 +37,7 @@ class _File:
 
 
 class ClientFiles:
-    """The files of one folder, read again when they have changed.
+    """The files of one folder and of the folders in it, read again when they have changed.
 
     In pages the addresses of what is ours begin with `prefix`; scripts know it from their own address.
     """

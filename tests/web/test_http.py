@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 from inspect import signature
 from urllib.parse import urljoin
@@ -11,6 +12,7 @@ import pytest
 import trio
 from hypercorn.protocol.http_stream import HTTPStream
 
+from roomfsm.web.app import client_folder
 from tests.protocol_client import open_client
 from tests.serving import serving
 from tests.web.http import get
@@ -39,6 +41,13 @@ async def test_the_page(media_server: str, target: str) -> None:
         "/client/../pyproject.toml",
         "/client/%2e%2e/roomfsm/cli.py",
         "/client/nothing.js",
+        "/client/wire",
+        "/client/wire/",
+        "/client/wire/nothing.js",
+        "/client/wire/messages.d.ts",
+        "/client/wire/../wire/connection.js",
+        "/client/wire/..%2f..%2fpyproject.toml",
+        "/client/wire%2f..%2f..%2fapp.js",
     ],
 )
 async def test_what_is_not_there(media_server: str, target: str) -> None:
@@ -124,6 +133,34 @@ async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) 
         assert script.headers["x-content-type-options"] == "nosniff"
         again = await get(server, "/client/app.js", headers={"If-None-Match": script.headers["etag"]})
         assert (again.status, again.body) == (304, b"")
+
+
+_PAGES = {page.name: page.read_text(encoding="utf-8") for page in client_folder().glob("*.html")}
+
+
+@pytest.mark.parametrize("page", _PAGES)
+async def test_a_page_finds_all_that_it_is_made_of(media_server: str, page: str) -> None:
+    """Its scripts and styles, and every module that those import in turn."""
+    async with serving(media_server) as server:
+        found: dict[str, str] = {}
+        named = re.findall(r'(?:src|href)="(/client/[^"#]+)', _PAGES[page])
+        while named:
+            address = named.pop()
+            if address in found:
+                continue
+            reply = await get(server, address)
+            assert reply.status == 200, address
+            found[address] = reply.headers["content-type"].split(";")[0]
+            if address.endswith(".js"):
+                modules = re.findall(r"^(?:import .*|\} )from '(.*)';$", reply.body.decode(), re.MULTILINE)
+                named += [urljoin(address, module) for module in modules]
+        assert (
+            {"text/css", "image/svg+xml"}
+            <= set(found.values())
+            <= {"text/javascript", "text/css", "image/svg+xml"}
+        )
+        if "text/javascript" in found.values():
+            assert {"wire", "room", "page"} <= {address.split("/")[2] for address in found}
 
 
 async def test_the_rooms_that_somebody_is_in(media_server: str) -> None:

@@ -1,0 +1,292 @@
+// A stream's way to or from the media server: made anew with back-off when it fails, until it is stopped.
+
+import { backoff } from '../wire/backoff.js';
+import { ConnectionLost, ProtocolError } from '../wire/connection.js';
+import { Emitter } from '../wire/emitter.js';
+import { Peer } from './peer.js';
+
+/** @import {Answer, CandidateFound} from '../wire/messages.d.ts' */
+/** @import {Connection} from '../wire/connection.js' */
+
+/** Why a link failed where no error message says so; `code` is the server's word for it, or ours. */
+export class LinkFailure extends Error {
+  /** @param {string} code */
+  constructor(code) {
+    super(code);
+    this.name = 'LinkFailure';
+    this.code = code;
+  }
+}
+
+/** Milliseconds from the offer to a connected peer, after which we try again. */
+const CONNECT_WITHIN = 20_000;
+/** Milliseconds connected, after which earlier failures are forgotten. */
+const STABLE_AFTER = 10_000;
+
+/** What passes by itself, however long it takes: a link that fails for it is never given up. */
+const PASSING = new Set(['media_unavailable', 'media_lost']);
+
+/**
+ * `offline`: failed while there was no connection to the server; goes on when there is one again.
+ * @typedef {'idle' | 'negotiating' | 'connecting' | 'connected' | 'waiting' | 'offline' | 'given-up'} LinkState
+ */
+
+/**
+ * @typedef {{
+ *   change: void,
+ *   failed: { error: Error, tries: number, givenUp: boolean },
+ * }} LinkEvents
+ */
+
+/**
+ * What differs between publishing and viewing is in the four methods at the end.
+ * @extends {Emitter<LinkEvents>}
+ */
+export class MediaLink extends Emitter {
+  /** @type {LinkState} */
+  state = 'idle';
+  /** @type {Peer | null} */
+  peer = null;
+
+  /** Whether the server has (or may have) an endpoint of ours for this stream. */
+  #atServer = false;
+  /** @type {Promise<void> | null} the newest unpublish or unview, until it is replied to */
+  #undoing = null;
+  /** Failures in a row, after which the waits between tries are. */
+  #tries = 0;
+  /** Those among them that may never pass. */
+  #refusals = 0;
+  #connectedAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #maxTries;
+
+  /**
+   * @param {Connection} connection
+   * @param {number} maxTries failures in a row after which the link is given up; those that pass do not count
+   */
+  constructor(connection, maxTries) {
+    super();
+    this.connection = connection;
+    this.#maxTries = maxTries;
+  }
+
+  /** Begin, or begin anew after `stop` or when given up. */
+  start() {
+    this.#forgetFailures();
+    void this.#attempt();
+  }
+
+  /** End it here and at the server. */
+  async stop() {
+    this.#end();
+    this.#set('idle');
+    await this.#undoing;
+  }
+
+  /** The server has already ended it, and it is not wanted any more. */
+  drop() {
+    this.#atServer = false;
+    this.#end();
+    this.#set('idle');
+  }
+
+  /**
+   * The server ended it, though it is wanted.
+   * @param {string} reason
+   */
+  endedByServer(reason) {
+    // While an undo is under way, what ended is what we ended.
+    if (!this.peer || this.#undoing) return;
+    this.#atServer = false;
+    this.#fail(new LinkFailure(reason));
+  }
+
+  /** The room is gone for a while: the server has ended it, and `startAnew` will come. */
+  suspend() {
+    if (this.state === 'idle' || this.state === 'given-up') return;
+    this.#atServer = false;
+    this.#end();
+    this.#set('offline');
+  }
+
+  /** The session is a new one: whatever the server had of ours is gone. */
+  startAnew() {
+    if (this.state === 'idle') return;
+    this.#atServer = false;
+    this.start();
+  }
+
+  /**
+   * The session was resumed: a link that works goes on, any other is made anew.
+   * @param {boolean} atServer whether the server (perhaps) still has its end
+   */
+  resume(atServer) {
+    if (this.state === 'idle' || this.state === 'given-up') return;
+    if (this.peer?.pc.connectionState === 'connected' && atServer) return;
+    this.#atServer = atServer;
+    this.#end();
+    this.start();
+  }
+
+  /** @param {CandidateFound} message */
+  candidateFound(message) {
+    this.peer?.candidateFound(message);
+  }
+
+  async #attempt() {
+    this.#end();
+    const peer = this.#newPeer();
+    if (!peer) return;
+    this.peer = peer;
+    this.#set('negotiating');
+    // A peer that is not the newest any more has nothing to say: its replies and failures are dropped.
+    const outdated = () => peer !== this.peer;
+    peer.pc.addEventListener('connectionstatechange', () => {
+      if (!outdated()) this.#peerChanged(peer.pc.connectionState);
+    });
+    try {
+      this.prepare(peer.pc);
+      await this.#undoing;
+      const sdp = await peer.offer();
+      if (outdated()) return;
+      this.#timer = setTimeout(() => this.#fail(new LinkFailure('no_media_path')), CONNECT_WITHIN);
+      const replied = this.ask(sdp);
+      this.#atServer = true;
+      peer.trickle();
+      const answer = await replied;
+      if (outdated()) return;
+      await peer.accept(answer.sdp);
+      if (!outdated() && this.state === 'negotiating') this.#set('connecting');
+    } catch (error) {
+      if (outdated()) return;
+      if (error instanceof ProtocolError) this.#atServer = error.code.startsWith('already_');
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** @returns {Peer | null} null: the browser makes none of the server's settings, and will not at another try */
+  #newPeer() {
+    try {
+      return new Peer(this.connection.iceServers, (candidate) => this.#sendCandidate(candidate));
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      console.warn('the browser does not take the ICE servers', error);
+      this.#set('given-up');
+      this.emit('failed', { error: new LinkFailure('ice_servers'), tries: 1, givenUp: true });
+      return null;
+    }
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  #peerChanged(state) {
+    if (state === 'connected') {
+      clearTimeout(this.#timer);
+      this.#connectedAt = Date.now();
+      this.#set('connected');
+    } else if (state === 'disconnected') {
+      this.#set('connecting');
+    } else if (state === 'failed') {
+      this.#fail(new LinkFailure('no_media_path'));
+    }
+  }
+
+  /** @param {Error} error */
+  #fail(error) {
+    if (this.#connectedAt && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#forgetFailures();
+    const offline = error instanceof ConnectionLost || !this.connection.ready;
+    if (offline) this.#atServer = false;
+    this.#end();
+    if (offline) {
+      this.#set('offline');
+      return;
+    }
+    this.#tries += 1;
+    if (!passes(error)) this.#refusals += 1;
+    const givenUp = this.#refusals > this.#maxTries;
+    if (!givenUp) this.#timer = setTimeout(() => void this.#attempt(), backoff(this.#tries));
+    this.#set(givenUp ? 'given-up' : 'waiting');
+    this.emit('failed', { error, tries: this.#tries, givenUp });
+  }
+
+  #forgetFailures() {
+    this.#tries = 0;
+    this.#refusals = 0;
+  }
+
+  /** Part with the peer, and with the server's end where there is one. */
+  #end() {
+    clearTimeout(this.#timer);
+    this.#connectedAt = 0;
+    const peer = this.peer;
+    this.peer = null;
+    peer?.silence();
+    if (!this.#atServer) {
+      peer?.close();
+      return;
+    }
+    this.#atServer = false;
+    const undoing = this.undo()
+      // It is over already, or the connection is: either way there is nothing left to undo.
+      .catch((error) => console.debug('nothing to undo', error))
+      .then(() => {
+        // Not before: the server would take the closed connection for a failure.
+        peer?.close();
+        if (this.#undoing === undoing) this.#undoing = null;
+      });
+    this.#undoing = undoing;
+  }
+
+  /** @param {RTCIceCandidate} found */
+  #sendCandidate({ candidate, sdpMid, sdpMLineIndex, usernameFragment }) {
+    this.connection.send({
+      type: 'candidate',
+      stream: this.streamId(),
+      candidate,
+      ...(sdpMid === null ? {} : { sdpMid }),
+      ...(sdpMLineIndex === null ? {} : { sdpMLineIndex }),
+      ...(usernameFragment === null ? {} : { usernameFragment }),
+    });
+  }
+
+  /** @param {LinkState} state */
+  #set(state) {
+    this.state = state;
+    this.emit('change', undefined);
+  }
+
+  /** @returns {string} */
+  streamId() {
+    throw new Error('abstract');
+  }
+
+  /**
+   * Add the transceivers.
+   * @param {RTCPeerConnection} _pc
+   */
+  prepare(_pc) {
+    throw new Error('abstract');
+  }
+
+  /**
+   * Send the offer.
+   * @param {string} _sdp
+   * @returns {Promise<Answer>}
+   */
+  ask(_sdp) {
+    throw new Error('abstract');
+  }
+
+  /**
+   * Ask the server to release its end.
+   * @returns {Promise<unknown>}
+   */
+  undo() {
+    throw new Error('abstract');
+  }
+}
+
+/** @param {Error} error */
+function passes(error) {
+  return (error instanceof ProtocolError || error instanceof LinkFailure) && PASSING.has(error.code);
+}

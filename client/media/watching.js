@@ -1,0 +1,105 @@
+// What one watches: a view of every stream of the others, as far as the server allows and the user wants.
+
+import { Emitter } from '../wire/emitter.js';
+import { Viewing } from './viewing.js';
+
+/** @import {CandidateFound, StreamChanged, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {Connection} from '../wire/connection.js' */
+
+/** Milliseconds between looks at whether media still come. */
+const MEASURE_EVERY = 1_000;
+
+/**
+ * `solved`: the stream of this id is received, or need not be.
+ * @typedef {{
+ *   change: void,
+ *   failed: { stream: string, error: Error, tries: number, givenUp: boolean },
+ *   solved: string,
+ * }} WatchingEvents
+ */
+
+/** @extends {Emitter<WatchingEvents>} */
+export class Watching extends Emitter {
+  /** By stream id; a stream that is hidden has a view that is idle. @type {Map<string, Viewing>} */
+  views = new Map();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #measuring;
+
+  /** @param {Connection} connection */
+  constructor(connection) {
+    super();
+    this.#connection = connection;
+  }
+  #connection;
+
+  /**
+   * View what is new, forget what is over.
+   * @param {StreamInfo[]} streams those of the others
+   */
+  follow(streams) {
+    const ids = new Set(streams.map((stream) => stream.id));
+    for (const [id, view] of this.views) {
+      if (ids.has(id)) continue;
+      this.views.delete(id);
+      view.drop();
+      this.emit('solved', id);
+    }
+    for (const id of ids) {
+      if (this.views.has(id)) continue;
+      const view = new Viewing(this.#connection, id);
+      this.views.set(id, view);
+      view.on('change', () => {
+        if (view.state === 'connected' || view.state === 'idle') this.emit('solved', id);
+        this.emit('change', undefined);
+      });
+      view.on('failed', (failure) => this.emit('failed', { stream: id, ...failure }));
+      if (this.#open() < (this.#connection.welcome?.limits.views ?? Infinity)) view.start();
+    }
+    clearInterval(this.#measuring);
+    if (ids.size > 0) this.#measuring = setInterval(() => this.#measure(), MEASURE_EVERY);
+    this.emit('change', undefined);
+  }
+
+  /** @param {string} id */
+  show(id) {
+    const view = this.views.get(id);
+    if (view?.state === 'idle') view.start();
+  }
+
+  /** @param {string} id */
+  hide(id) {
+    void this.views.get(id)?.stop();
+  }
+
+  /** @param {StreamChanged} message */
+  changed({ stream, view: state, reason }) {
+    const view = this.views.get(stream.id);
+    if (!view || !state) return;
+    if (state === 'ended') view.endedByServer(reason ?? 'failed');
+    else view.serverSays(state);
+    this.emit('change', undefined);
+  }
+
+  /** @param {CandidateFound} message */
+  candidateFound(message) {
+    this.views.get(message.stream)?.candidateFound(message);
+  }
+
+  /** The room is left, or the session is a new one: every view is over. */
+  leave() {
+    this.follow([]);
+  }
+
+  /** Back in the room by the same session. */
+  resume() {
+    for (const view of this.views.values()) view.resume(true);
+  }
+
+  #measure() {
+    for (const view of this.views.values()) void view.measure();
+  }
+
+  #open() {
+    return [...this.views.values()].filter((view) => view.state !== 'idle').length;
+  }
+}

@@ -1,0 +1,166 @@
+// The room's page: its head and tabs, and the views that its parts are made of.
+
+import { ChatView } from './chat-view.js';
+import { ControlsView } from './controls-view.js';
+import { button, fromTemplate, part, setText } from './dom.js';
+import { JumpView } from './jump-view.js';
+import { PeopleView } from './people-view.js';
+import { StageView } from './stage-view.js';
+
+/** @import {Room} from '../room/room.js' */
+/** @import {Notices} from './notices.js' */
+
+/** @type {Record<string, string>} */
+const ROOM_STATES = { empty: 'Empty', waiting: 'Nothing on air', broadcasting: 'On air', closing: 'Closing' };
+
+export class RoomView {
+  root = fromTemplate('room-template');
+  /** @type {(() => void)[]} */
+  #ends = [];
+  #unread = 0;
+
+  /**
+   * @param {Room} room
+   * @param {Notices} notices
+   * @param {{leave: () => void, again: () => void}} on
+   */
+  constructor(room, notices, on) {
+    const { root } = this;
+    this.#room = room;
+    this.#side = part(root, 'side');
+    this.#retry = button(root, 'retry-now');
+    this.#stage = new StageView(root, room, notices);
+    this.#controls = new ControlsView(root, room, notices);
+    this.#chat = new ChatView(root, room, notices);
+    this.#people = new PeopleView(root, room, notices);
+    this.#jump = new JumpView(root, room);
+    button(root, 'leave-room').addEventListener('click', on.leave);
+    this.#retry.addEventListener('click', () => {
+      if (room.status === 'refused') on.again();
+      else room.connection.retryNow();
+    });
+    for (const tab of this.#tabs())
+      tab.addEventListener('click', () => this.#open(tab.dataset['tab'] ?? 'chat'));
+    this.#ends.push(
+      room.on('change', (what) => this.#changed(what)),
+      room.on('entered', () => this.#entered()),
+      room.connection.on('state', () => this.#showConnection()),
+      () => this.#stage.destroy(),
+      () => this.#chat.destroy(),
+      () => this.#jump.destroy(),
+    );
+    this.#entered();
+  }
+  #room;
+  #side;
+  #retry;
+  #stage;
+  #controls;
+  #chat;
+  #people;
+  #jump;
+
+  destroy() {
+    for (const end of this.#ends) end();
+  }
+
+  #entered() {
+    this.#chat.reset();
+    this.#unread = 0;
+    this.#people.update();
+    this.#jump.update();
+    this.#stage.update();
+    this.#controls.update();
+    this.#showHead();
+    this.#showConnection();
+    this.#showUnread();
+  }
+
+  /** @param {import('../room/room.js').RoomEvents['change']} what */
+  #changed(what) {
+    switch (what) {
+      case 'people':
+        this.#people.update();
+        this.#stage.update();
+        break;
+      case 'streams':
+        this.#people.update();
+        this.#stage.update();
+        break;
+      case 'media':
+        this.#stage.update();
+        this.#controls.update();
+        break;
+      case 'chat':
+        this.#countUnread(this.#chat.update());
+        break;
+      case 'room':
+        this.#showHead();
+        break;
+      case 'status':
+        this.#controls.update();
+        this.#stage.update();
+        this.#showConnection();
+        break;
+    }
+  }
+
+  #showHead() {
+    const { state } = this.#room;
+    const title = part(this.root, 'title');
+    setText(title, state?.name ?? '');
+    title.title = state?.name ?? '';
+    const badge = part(this.root, 'room-state');
+    setText(badge, state ? (ROOM_STATES[state.state] ?? state.state) : '');
+    badge.dataset['state'] = state?.state ?? '';
+  }
+
+  #showConnection() {
+    const { status, connection } = this.#room;
+    const { phase } = connection.state;
+    const shown = part(this.root, 'connection');
+    const [state, words] =
+      status === 'refused' || phase === 'closed'
+        ? ['closed', 'Not connected']
+        : phase === 'waiting'
+          ? ['reconnecting', 'Connection lost. Trying again…']
+          : phase === 'connecting'
+            ? [status === 'interrupted' ? 'reconnecting' : 'connecting', 'Connecting…']
+            : status === 'inside'
+              ? ['connected', 'Connected']
+              : ['entering', 'Entering the room…'];
+    shown.dataset['state'] = state;
+    shown.title = words;
+    setText(shown, words);
+    this.#retry.hidden = !(status === 'refused' || phase === 'waiting');
+    setText(this.#retry, status === 'refused' ? 'Connect again' : 'Try now');
+  }
+
+  #tabs() {
+    return [...this.root.querySelectorAll('button[data-tab]')].filter(
+      (tab) => tab instanceof HTMLButtonElement,
+    );
+  }
+
+  /** @param {string} panel */
+  #open(panel) {
+    this.#side.dataset['panel'] = panel;
+    for (const tab of this.#tabs()) tab.setAttribute('aria-pressed', String(tab.dataset['tab'] === panel));
+    if (panel === 'chat') {
+      this.#unread = 0;
+      this.#showUnread();
+      this.#chat.scrollToEnd();
+    }
+  }
+
+  /** @param {number} more */
+  #countUnread(more) {
+    if (this.#side.dataset['panel'] === 'chat') return;
+    this.#unread += more;
+    this.#showUnread();
+  }
+
+  #showUnread() {
+    setText(part(this.root, 'unread'), this.#unread > 0 ? ` ${this.#unread} new` : '');
+  }
+}

@@ -1,0 +1,241 @@
+// The stage: a tile for each stream, one's own first, laid out to fill the place; sees to sound and autoplay.
+
+import { button, part, setText, updateList } from './dom.js';
+import { tileWidth } from './grid.js';
+import { Sound } from './sound.js';
+import { Tile } from './tile.js';
+
+/** @import {StreamInfo} from '../wire/messages.d.ts' */
+/** @import {Publication} from '../media/publication.js' */
+/** @import {Room} from '../room/room.js' */
+/** @import {Notices} from './notices.js' */
+/** @import {TileInfo, TileState} from './tile.js' */
+/** @import {Viewing} from '../media/viewing.js' */
+
+const GAP = 12;
+const LEAST_WIDTH = 160;
+/** A page narrower than this shows few large tiles rather than many small ones: none below this part of it. */
+const NARROW = { below: 480, leastPart: 0.66 };
+
+/** @type {Record<TileState, string>} */
+const LABELS = {
+  waiting: 'Waiting',
+  live: 'Live',
+  stalled: 'Stalled',
+  limited: 'Slow connection',
+  retrying: 'Trying again',
+  failed: 'Failed',
+  hidden: 'Hidden',
+};
+
+/** @type {Record<TileState, string>} */
+const WORDS = {
+  waiting: 'Waiting for media…',
+  live: '',
+  stalled: 'No media arrive at the moment.',
+  limited: 'Your connection is too slow for the picture.',
+  retrying: 'The media server cannot be reached. Trying again…',
+  failed: 'This stream cannot be received.',
+  hidden: 'You have hidden this, so you do not receive it.',
+};
+
+export class StageView {
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map();
+  #sound = new Sound(() => this.update());
+  #ratio = 4 / 3;
+
+  /**
+   * @param {HTMLElement} root of the room's page
+   * @param {Room} room
+   * @param {Notices} notices
+   */
+  constructor(root, room, notices) {
+    this.#room = room;
+    this.#notices = notices;
+    this.#list = part(root, 'stage');
+    this.#empty = part(root, 'stage-empty');
+    this.#soundButton = button(root, 'enable-sound');
+    this.#soundButton.addEventListener('click', () => this.#sound.turnOn());
+    this.#sizes = new ResizeObserver(() => this.#layOut());
+    this.#sizes.observe(this.#list);
+  }
+  #room;
+  #notices;
+  #list;
+  #empty;
+  #soundButton;
+  #sizes;
+
+  destroy() {
+    this.#sizes.disconnect();
+    this.#sound.destroy();
+    for (const { video } of this.#tiles.values()) video.srcObject = null;
+  }
+
+  update() {
+    const infos = this.#infos();
+    updateList(
+      this.#list,
+      infos,
+      (info) => info.key,
+      (info) => this.#make(info),
+      (_, info) => this.#show(info),
+    );
+    const keys = new Set(infos.map((info) => info.key));
+    for (const [key, { video }] of this.#tiles) {
+      if (keys.has(key)) continue;
+      video.srcObject = null;
+      this.#sound.remove(video);
+      this.#tiles.delete(key);
+    }
+    setText(this.#empty, infos.length > 0 ? '' : this.#emptyWords());
+    const watched = infos.some((info) => !info.own && info.state !== 'hidden');
+    this.#soundButton.hidden = !this.#sound.refused || !watched;
+    this.#ratio = infos.some((info) => info.key.endsWith('.screen')) ? 16 / 9 : 4 / 3;
+    this.#layOut();
+  }
+
+  #emptyWords() {
+    if (this.#room.status !== 'inside') return '';
+    return 'Nobody is on air. Start your camera, or wait for somebody to start theirs.';
+  }
+
+  /** @returns {TileInfo[]} */
+  #infos() {
+    const { state, presenting, watching } = this.#room;
+    if (!state) return [];
+    const own = [...presenting.publications.values()].map((publication) =>
+      ownInfo(publication, state.streams.get(publication.streamId())),
+    );
+    const others = this.#room.othersStreams().flatMap((stream) => {
+      const view = watching.views.get(stream.id);
+      const name = nameOf(state.nameOf(stream.participant), stream.source);
+      return view ? [othersInfo(name, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false)] : [];
+    });
+    return [...own, ...others];
+  }
+
+  /** @param {TileInfo} info */
+  #make(info) {
+    const { watching } = this.#room;
+    const tile = new Tile(info, {
+      toggle: () =>
+        watching.views.get(info.key)?.state === 'idle' ? watching.show(info.key) : watching.hide(info.key),
+      picture: () => this.update(),
+      fullScreenFailed: (error) =>
+        this.#notices.show({
+          text: `Full screen is not possible (${String(error)}).`,
+          kind: 'error',
+          topic: 'full-screen',
+        }),
+    });
+    if (!info.own) this.#sound.add(tile.video);
+    this.#tiles.set(info.key, tile);
+    return tile.root;
+  }
+
+  /** @param {TileInfo} info */
+  #show(info) {
+    const tile = this.#tiles.get(info.key);
+    if (!tile) return;
+    tile.update(info);
+    if (tile.attach(info.media)) void this.#sound.play(tile.video);
+  }
+
+  #layOut() {
+    const area = { width: this.#list.clientWidth, height: this.#list.clientHeight };
+    const least = document.documentElement.clientWidth < NARROW.below ? area.width * NARROW.leastPart : LEAST_WIDTH;
+    const tile = { ratio: this.#ratio, gap: GAP, least };
+    const width = tileWidth(area, this.#list.children.length, tile);
+    this.#list.style.setProperty('--tile-width', `${width}px`);
+    this.#list.style.setProperty('--tile-ratio', String(this.#ratio));
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {import('../wire/messages.d.ts').Source} source
+ */
+function nameOf(name, source) {
+  return source === 'screen' ? `${name}’s screen` : name;
+}
+
+/**
+ * @param {Publication} publication
+ * @param {StreamInfo | undefined} stream as the room knows it
+ * @returns {TileInfo}
+ */
+function ownInfo(publication, stream) {
+  const state = ownState(publication, stream);
+  const video = publication.has('video');
+  const watching = stream ? ` · ${stream.viewers} watching` : '';
+  const off = [
+    publication.has('audio') && !publication.isOn('audio') ? ' · muted' : '',
+    video && !publication.isOn('video') ? ' · picture paused' : '',
+  ].join('');
+  return {
+    key: `own.${publication.source}`,
+    own: true,
+    mirrored: publication.source === 'camera',
+    name: publication.source === 'screen' ? 'Your screen' : 'You',
+    state,
+    words: video ? '' : 'Sound only',
+    label: (state === 'waiting' ? 'Connecting' : LABELS[state]) + watching + off,
+    stream: publication.streamId(),
+    media: publication.stream,
+  };
+}
+
+/**
+ * @param {Publication} publication
+ * @param {StreamInfo | undefined} stream
+ * @returns {TileState}
+ */
+function ownState(publication, stream) {
+  if (publication.state === 'waiting' || publication.state === 'offline') return 'retrying';
+  if (stream?.state === 'live') return 'live';
+  return stream?.state === 'stalled' ? 'stalled' : 'waiting';
+}
+
+/**
+ * @param {string} name
+ * @param {StreamInfo} stream
+ * @param {Viewing} view
+ * @param {boolean} hasPicture
+ * @returns {TileInfo}
+ */
+function othersInfo(name, stream, view, hasPicture) {
+  const state = viewState(stream, view, hasPicture);
+  const soundOnly = state === 'live' && view.stream.getVideoTracks().length === 0;
+  const heard = state === 'limited' && view.stream.getAudioTracks().length > 0;
+  return {
+    key: stream.id,
+    own: false,
+    mirrored: false,
+    name,
+    state,
+    words: soundOnly ? 'Sound only' : WORDS[state] + (heard ? ' You still hear the sound.' : ''),
+    label: LABELS[state],
+    stream: stream.id,
+    media: view.state === 'idle' ? new MediaStream() : view.stream,
+  };
+}
+
+/**
+ * @param {StreamInfo} stream
+ * @param {Viewing} view
+ * @param {boolean} hasPicture
+ * @returns {TileState}
+ */
+function viewState(stream, view, hasPicture) {
+  if (view.state === 'idle') return 'hidden';
+  if (view.state === 'given-up') return 'failed';
+  if (view.state === 'waiting' || view.state === 'offline') return 'retrying';
+  // The picture has stopped, too, but the server has said why.
+  if (stream.state !== 'stalled' && view.serverState === 'limited') return 'limited';
+  if (stream.state === 'stalled' || view.serverState === 'stalled' || view.stalled) return 'stalled';
+  if (view.state !== 'connected' || view.stream.getTracks().length === 0) return 'waiting';
+  const complete = view.stream.getVideoTracks().length > 0 ? hasPicture : view.settled;
+  return complete ? 'live' : 'waiting';
+}

@@ -1,0 +1,39 @@
+// What may be a name is asked of the server: the page has no rules of its own, so the two cannot differ.
+
+import { BASE } from '../wire/base.js';
+
+/** @import {NameAnswer} from '../wire/api.d.ts' */
+
+const UNREACHABLE = 'The server cannot be reached at the moment. Try again in a while.';
+
+/**
+ * @param {string} text as somebody typed it
+ * @returns {Promise<NameAnswer>} the room's name made of it, or what is wrong
+ */
+export function askRoomName(text) {
+  return ask(`${BASE}/api/room-name`, text);
+}
+
+/**
+ * @param {string} text as somebody typed it
+ * @returns {Promise<NameAnswer>} the display name made of it, or what is wrong
+ */
+export function askDisplayName(text) {
+  return ask(`${BASE}/api/display-name`, text);
+}
+
+/**
+ * @param {string} address
+ * @param {string} text
+ * @returns {Promise<NameAnswer>}
+ */
+async function ask(address, text) {
+  try {
+    const response = await fetch(`${address}?${new URLSearchParams({ name: text })}`, { cache: 'no-store' });
+    if (!response.ok) throw new TypeError(`the server answered ${response.status}`);
+    return await response.json();
+  } catch (error) {
+    console.debug('names cannot be judged', error);
+    return { fault: UNREACHABLE };
+  }
+}

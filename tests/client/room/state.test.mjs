@@ -1,0 +1,73 @@
+// What is known of the room after each of the server's messages.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { mergeChat, RoomState } from '../../../client/room/state.js';
+
+const line = (seq) => ({ seq, participant: 'p2', name: 'Ben', text: `line ${seq}`, at: 0 });
+const stream = (more) => ({
+  id: 'p2.camera',
+  participant: 'p2',
+  source: 'camera',
+  state: 'live',
+  generation: 1,
+  viewers: 0,
+  ...more,
+});
+const joined = (more) => ({
+  type: 'joined',
+  room: 'blue',
+  key: 'blue',
+  you: 'p1',
+  state: 'waiting',
+  participants: [{ id: 'p1', name: 'Ann' }],
+  streams: [],
+  chat: [line(1), line(2)],
+  ...more,
+});
+const seqs = (lines) => lines.map(({ seq }) => seq);
+
+test('given a room, when people come, change and go, the roster follows', () => {
+  const room = new RoomState(joined());
+  assert.equal(room.apply({ type: 'participantJoined', participant: { id: 'p2', name: 'Ben' } }), 'people');
+  room.apply({ type: 'participantChanged', participant: { id: 'p2', name: 'Bob', away: true } });
+  assert.deepEqual(room.participants.get('p2'), { id: 'p2', name: 'Bob', away: true });
+  room.apply({ type: 'participantLeft', participant: 'p2', reason: 'left' });
+  assert.deepEqual([...room.participants.keys()], ['p1']);
+  assert.equal(room.nameOf('p2'), 'Somebody');
+});
+
+test('given an ended stream, when a late change of it comes, it stays ended', () => {
+  const room = new RoomState(joined());
+  room.apply({ type: 'streamStarted', stream: stream() });
+  room.apply({ type: 'streamEnded', stream: 'p2.camera', reason: 'left' });
+  assert.equal(room.apply({ type: 'streamChanged', stream: stream({ state: 'stalled' }) }), null);
+  assert.equal(room.streams.size, 0);
+});
+
+test('given a line that was seen, when it comes again, it is shown once', () => {
+  const room = new RoomState(joined());
+  room.apply({ type: 'chat', line: line(3) });
+  room.apply({ type: 'chat', line: line(3) });
+  assert.deepEqual(seqs(room.chat), [1, 2, 3]);
+});
+
+test('given a resumed session, older lines stay and those missed are added', () => {
+  const room = new RoomState(joined()).resumed(joined({ chat: [line(2), line(3)], state: 'broadcasting' }));
+  assert.deepEqual(seqs(room.chat), [1, 2, 3]);
+  assert.equal(room.state, 'broadcasting');
+});
+
+test('given another room by the resumed session, its chat is its own', () => {
+  const room = new RoomState(joined()).resumed(joined({ room: 'green', key: 'green', chat: [line(7)] }));
+  assert.deepEqual(seqs(room.chat), [7]);
+});
+
+test('lines out of order are put in order, and of too many the newest are kept', () => {
+  assert.deepEqual(seqs(mergeChat([line(2), line(4)], [line(3), line(1)])), [1, 2, 3, 4]);
+  const many = mergeChat(
+    [],
+    Array.from({ length: 1001 }, (_, seq) => line(seq)),
+  );
+  assert.deepEqual([many.length, many[0].seq], [1000, 1]);
+});
