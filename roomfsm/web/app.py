@@ -41,6 +41,8 @@ def create_app(
     app = QuartTrio(__name__, static_folder=None)
     # Where the program has set up no log, Quart would give this one a handler, and a thread that feeds it.
     app.logger = logging.getLogger(app.name)
+    # A redirect from "//" to "/" would name us as we were asked, and lead out of a proxy's TLS and prefix.
+    app.url_map.merge_slashes = False
     files = ClientFiles(client_folder(), access.path_prefix)
 
     async def page(file: str = "index.html", status: int = 200) -> Response:

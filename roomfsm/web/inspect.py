@@ -110,7 +110,7 @@ def _reason_in(body: str | bytes) -> object:
     """The reason that a body of JSON gives, whatever it is; None if it is none such at all."""
     try:
         said = msgspec.json.decode(body) if body else {}
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return said.get("reason", "administrator") if isinstance(said, dict) else None
 

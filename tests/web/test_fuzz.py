@@ -158,7 +158,7 @@ _BODIES = st.one_of(
     st.just(b""),
     st.binary(max_size=50),
     st.sampled_from(
-        [b"[" * 200_000, b'{"reason":' * 50_000, b'{"reason":1e999}', b'{"reason":"\\ud800"}', b"null"]
+        [b"[" * 200_000, b'{"reason":' * 50_000, b'{"reason":1e999}', b'{"reason":"\\ud800"}', b'"\xff"', b"null"]
     ),
     st.sampled_from(
         [b"5;ext=1\r\nhello\r\n0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"-1\r\n", b"f" * 21 + b"\r\n", b"5\nhello"]
@@ -270,6 +270,11 @@ def test_no_request_is_a_fault_of_ours(program: Program, request: bytes) -> None
             f"POST /inspect/api/rooms/blue/close HTTP/1.1\r\nHost: localhost\r\n{MAY}\r\n".encode()
             + b"Content-Length: 200000\r\n\r\n"
             + b"[" * 200_000,
+            400,
+        ),
+        (
+            f"POST /inspect/api/rooms/blue/close HTTP/1.1\r\nHost: localhost\r\n{MAY}\r\n".encode()
+            + b'Content-Length: 14\r\n\r\n{"reason":"\xff"}',
             400,
         ),
         (b"GET /client/app.js HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-1\r\n\r\n", 416),

@@ -34,6 +34,8 @@ async def test_the_page(media_server: str, target: str) -> None:
         "/r/a%21b",
         "/r/" + "x" * 65,
         "/r/" + "%20" * 65,
+        "/r//blue",
+        "/r/%2F%2Felsewhere.example",
         "/nothing",
         "/client/package.json",
         "/client/tsconfig.json",
