@@ -19,8 +19,8 @@ from tests.system.program import running
 ROOT = Path(__file__).parents[2]
 
 
-def uv(*arguments: str | Path) -> None:
-    """Run uv with what it has in its cache, and only if that is not enough with the network."""
+def uv(*arguments: str | Path) -> str:
+    """What uv prints: run with what it has in its cache, and only if that is not enough with the network."""
     # `uv run` tells its own path; it need not be on PATH.
     program = os.environ.get("UV") or shutil.which("uv")
     if program is None:
@@ -29,10 +29,10 @@ def uv(*arguments: str | Path) -> None:
         pytest.skip("there is no uv")
     for more in (["--offline"], []):
         done = subprocess.run(
-            [program, *arguments, *more], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+            [program, *more, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
         )
         if done.returncode == 0:
-            return
+            return done.stdout
     pytest.fail(done.stderr)
 
 
@@ -103,6 +103,11 @@ def test_what_is_not_installed_is_named_with_the_way_to_get_it(python: Path, tmp
         assert done.returncode == 2
         assert f"pip install 'roomfsm[{extra}]'" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_the_wheel_runs_without_being_installed(wheel: Path) -> None:
+    # `uvx` is this command's short name.
+    assert uv("tool", "run", "--isolated", "--from", wheel, "roomfsm", "--version").startswith("roomfsm, version ")
 
 
 def test_an_installation_is_small_and_brings_no_tools_of_developers(python: Path) -> None:
