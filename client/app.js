@@ -38,7 +38,7 @@ function route() {
   if (!found) navigation.replace(`${BASE}/`);
   const name = roomOfPath(location.pathname);
   if (name === null) {
-    if (room.status !== 'outside') room.leave();
+    room.leave();
     show(new LobbyView((entered) => void navigation.goTo(roomPath(entered))));
     document.title = 'roomfsm';
     if (!found) notices.show({ text: 'There is no page at this address.', kind: 'error', topic: 'address' });
@@ -47,7 +47,7 @@ function route() {
   document.title = `${name} · roomfsm`;
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, notices, { leave: () => void navigation.goTo(`${BASE}/`), again: route }));
+    show(new RoomView(room, notices, () => void navigation.goTo(`${BASE}/`)));
   }
 }
 
@@ -87,9 +87,7 @@ document.addEventListener('click', (event) => {
 });
 addEventListener('online', () => connection.retryNow());
 // Who closes the page is gone at once, instead of "away" until the resume window is over.
-addEventListener('pagehide', () => {
-  if (room.status !== 'outside') room.leave();
-});
+addEventListener('pagehide', () => room.leave());
 addEventListener('pageshow', (event) => {
   if (event.persisted) route();
 });

@@ -4,7 +4,7 @@ import { BASE } from '../wire/base.js';
 import { element } from '../page/dom.js';
 import { duration } from './words.js';
 
-/** @import {Entry, MachineName, MachineSeen} from './inspection.d.ts' */
+/** @import {Entry, MachineName, MachineSeen, PageMachineName} from './inspection.d.ts' */
 
 /** How long an arrow is marked after its transition, in milliseconds. */
 const FIRED = 1200;
@@ -21,7 +21,7 @@ export class Diagram {
   #seen = null;
   #seenAt = 0;
 
-  /** @param {MachineName} machine */
+  /** @param {MachineName | PageMachineName} machine */
   constructor(machine) {
     this.#single = machine === 'room';
     this.root.dataset['machine'] = machine;
@@ -58,7 +58,7 @@ export class Diagram {
     }
   }
 
-  /** @param {MachineName} machine */
+  /** @param {MachineName | PageMachineName} machine */
   async #load(machine) {
     const response = await fetch(`${BASE}/inspect/assets/${machine}.svg`);
     const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;

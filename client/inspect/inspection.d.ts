@@ -54,6 +54,9 @@ export interface LegSeen {
 
 export type MachineName = 'room' | 'stream' | 'view' | 'session';
 
+/** The machines of a page, whose states the server does not know. */
+export type PageMachineName = 'page' | 'link' | 'media';
+
 export interface RoomSeen {
   glance: Glance;
   legalInside: string[];

@@ -8,10 +8,13 @@ import { follow } from './feed.js';
 import { Journal } from './journal.js';
 import { duration, size } from './words.js';
 
-/** @import {Entry, LegSeen, MachineName, MachineSeen, Move, RoomSeen, Update} from './inspection.d.ts' */
+/** @import {Entry, LegSeen, MachineName, MachineSeen, Move, PageMachineName, RoomSeen, Update} from './inspection.d.ts' */
 
 /** @type {Record<MachineName, string>} */
 const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
+
+/** The tables that each page asks in its browser. @type {Record<PageMachineName, string>} */
+const PAGE_MACHINES = { page: 'Being in a room', link: 'The connection', media: 'The way of one stream' };
 
 export class RoomInspector {
   root = fromTemplate('room-template');
@@ -43,6 +46,7 @@ export class RoomInspector {
     this.#tabs = part(this.root, 'tabs');
     this.#makeTabs();
     this.#choose('room');
+    part(this.root, 'page-machines').append(...pageMachines());
     follow(
       `${BASE}/inspect/api/rooms/${path}/feed`,
       /** @param {Update} update */ (update) => this.#show(update),
@@ -255,6 +259,15 @@ export class RoomInspector {
  */
 function machines(diagrams) {
   return /** @type {[MachineName, Diagram][]} */ (Object.entries(diagrams));
+}
+
+/** @returns {HTMLElement[]} a diagram of each of the page's machines, asked for when it is opened first */
+function pageMachines() {
+  return /** @type {[PageMachineName, string][]} */ (Object.entries(PAGE_MACHINES)).map(([machine, words]) => {
+    const shown = element('details', { class: 'card', testid: `page-machine-${machine}` }, element('summary', { text: words }));
+    shown.addEventListener('toggle', () => shown.append(new Diagram(machine).root), { once: true });
+    return shown;
+  });
 }
 
 /**

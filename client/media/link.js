@@ -1,12 +1,16 @@
 // A stream's way to or from the media server: made anew with back-off when it fails, until it is stopped.
+// What is legal when, and when a failure ends it, is the table's to say: media-table.js.
 
 import { backoff } from '../wire/backoff.js';
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
+import { Machine } from '../wire/machine.js';
+import { MEDIA } from './media-table.js';
 import { Peer } from './peer.js';
 
 /** @import {Answer, CandidateFound} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
+/** @import {StateOf} from '../wire/machine.js' */
 
 /** Why a link failed where no error message says so; `code` is the server's word for it, or ours. */
 export class LinkFailure extends Error {
@@ -26,9 +30,11 @@ const STABLE_AFTER = 10_000;
 /** What passes by itself, however long it takes: a link that fails for it is never given up. */
 const PASSING = new Set(['media_unavailable', 'media_lost']);
 
+/** @typedef {StateOf<typeof MEDIA>} LinkState */
+
 /**
- * `offline`: failed while there was no connection to the server; goes on when there is one again.
- * @typedef {'idle' | 'negotiating' | 'connecting' | 'connected' | 'waiting' | 'offline' | 'given-up'} LinkState
+ * What a trigger of the table comes with: why it failed; whether the server still has its end.
+ * @typedef {{ error?: Error, atServer?: boolean }} MediaFacts
  */
 
 /**
@@ -43,8 +49,6 @@ const PASSING = new Set(['media_unavailable', 'media_lost']);
  * @extends {Emitter<LinkEvents>}
  */
 export class MediaLink extends Emitter {
-  /** @type {LinkState} */
-  state = 'idle';
   /** @type {Peer | null} */
   peer = null;
 
@@ -71,24 +75,75 @@ export class MediaLink extends Emitter {
     this.#maxTries = maxTries;
   }
 
-  /** Begin, or begin anew after `stop` or when given up. */
+  /** @type {Machine<typeof MEDIA, MediaFacts>} */
+  #machine = new Machine(MEDIA, {
+    guards: {
+      offline: ({ error }) => error instanceof ConnectionLost || !this.connection.ready,
+      hopeless: ({ error }) => this.#refusals + (passes(error) ? 0 : 1) > this.#maxTries,
+      works: ({ atServer = false }) => atServer && this.peer?.pc.connectionState === 'connected',
+    },
+    effects: {
+      'forget the failures': () => this.#forgetFailures(),
+      try: () => void this.#attempt(),
+      part: () => this.#end(),
+      'part for good': () => {
+        this.#atServer = false;
+        this.#end();
+      },
+      'look at the server': ({ atServer = false }) => {
+        this.#atServer = atServer;
+      },
+      'note the time': () => {
+        clearTimeout(this.#timer);
+        this.#connectedAt = Date.now();
+      },
+      count: ({ error }) => {
+        this.#tries += 1;
+        if (!passes(error)) this.#refusals += 1;
+      },
+      wait: () => {
+        this.#timer = setTimeout(() => this.#machine.fire('due', {}), backoff(this.#tries));
+      },
+      'tell the failure': ({ error = new LinkFailure('failed') }) =>
+        this.emit('failed', { error, tries: this.#tries, givenUp: !this.#machine.can('due') }),
+    },
+    fired: () => this.emit('change', undefined),
+  });
+
+  /** @returns {LinkState} */
+  get state() {
+    return this.#machine.state;
+  }
+
+  /** Whether it is hidden, or not begun: `show` begins it. */
+  get idle() {
+    return this.#machine.can('show');
+  }
+
+  /** Whether there is a way for the media. */
+  get works() {
+    return this.#machine.can('media');
+  }
+
+  /** Begin, or begin anew. */
   start() {
-    this.#forgetFailures();
-    void this.#attempt();
+    this.#machine.fire('start', {});
+  }
+
+  /** Begin it unless it is begun. */
+  show() {
+    this.#machine.fire('show', {});
   }
 
   /** End it here and at the server. */
   async stop() {
-    this.#end();
-    this.#set('idle');
+    this.#machine.fire('stop', {});
     await this.#undoing;
   }
 
   /** The server has already ended it, and it is not wanted any more. */
   drop() {
-    this.#atServer = false;
-    this.#end();
-    this.#set('idle');
+    this.#machine.fire('over', {});
   }
 
   /**
@@ -104,17 +159,12 @@ export class MediaLink extends Emitter {
 
   /** The room is gone for a while: the server has ended it, and `startAnew` will come. */
   suspend() {
-    if (this.state === 'idle' || this.state === 'given-up') return;
-    this.#atServer = false;
-    this.#end();
-    this.#set('offline');
+    this.#machine.fire('suspend', {});
   }
 
   /** The session is a new one: whatever the server had of ours is gone. */
   startAnew() {
-    if (this.state === 'idle') return;
-    this.#atServer = false;
-    this.start();
+    this.#machine.fire('begin anew', {});
   }
 
   /**
@@ -122,11 +172,7 @@ export class MediaLink extends Emitter {
    * @param {boolean} atServer whether the server (perhaps) still has its end
    */
   resume(atServer) {
-    if (this.state === 'idle' || this.state === 'given-up') return;
-    if (this.peer?.pc.connectionState === 'connected' && atServer) return;
-    this.#atServer = atServer;
-    this.#end();
-    this.start();
+    this.#machine.fire('back', { atServer });
   }
 
   /** @param {CandidateFound} message */
@@ -135,15 +181,13 @@ export class MediaLink extends Emitter {
   }
 
   async #attempt() {
-    this.#end();
     const peer = this.#newPeer();
     if (!peer) return;
     this.peer = peer;
-    this.#set('negotiating');
     // A peer that is not the newest any more has nothing to say: its replies and failures are dropped.
     const outdated = () => peer !== this.peer;
     peer.pc.addEventListener('connectionstatechange', () => {
-      if (!outdated()) this.#peerChanged(peer.pc.connectionState);
+      if (!outdated()) this.#pathTold[peer.pc.connectionState]?.();
     });
     try {
       this.prepare(peer.pc);
@@ -157,7 +201,7 @@ export class MediaLink extends Emitter {
       const answer = await replied;
       if (outdated()) return;
       await peer.accept(answer.sdp);
-      if (!outdated() && this.state === 'negotiating') this.#set('connecting');
+      if (!outdated()) this.#machine.fire('answered', {});
     } catch (error) {
       if (outdated()) return;
       if (error instanceof ProtocolError) this.#atServer = error.code.startsWith('already_');
@@ -172,41 +216,25 @@ export class MediaLink extends Emitter {
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
       console.warn('the browser does not take the ICE servers', error);
-      this.#set('given-up');
-      this.emit('failed', { error: new LinkFailure('ice_servers'), tries: 1, givenUp: true });
+      this.#machine.fire('impossible', { error: new LinkFailure('ice_servers') });
       return null;
     }
   }
 
-  /** @param {RTCPeerConnectionState} state */
-  #peerChanged(state) {
-    if (state === 'connected') {
-      clearTimeout(this.#timer);
-      this.#connectedAt = Date.now();
-      this.#set('connected');
-    } else if (state === 'disconnected') {
-      this.#set('connecting');
-    } else if (state === 'failed') {
-      this.#fail(new LinkFailure('no_media_path'));
-    }
-  }
+  /**
+   * What the peer connection's state (W3C WebRTC section 4.4.3) means to the table.
+   * @type {Partial<Record<RTCPeerConnectionState, () => void>>}
+   */
+  #pathTold = {
+    connected: () => this.#machine.fire('path found', {}),
+    disconnected: () => this.#machine.fire('path disturbed', {}),
+    failed: () => this.#fail(new LinkFailure('no_media_path')),
+  };
 
   /** @param {Error} error */
   #fail(error) {
     if (this.#connectedAt && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#forgetFailures();
-    const offline = error instanceof ConnectionLost || !this.connection.ready;
-    if (offline) this.#atServer = false;
-    this.#end();
-    if (offline) {
-      this.#set('offline');
-      return;
-    }
-    this.#tries += 1;
-    if (!passes(error)) this.#refusals += 1;
-    const givenUp = this.#refusals > this.#maxTries;
-    if (!givenUp) this.#timer = setTimeout(() => void this.#attempt(), backoff(this.#tries));
-    this.#set(givenUp ? 'given-up' : 'waiting');
-    this.emit('failed', { error, tries: this.#tries, givenUp });
+    this.#machine.fire('failed', { error });
   }
 
   #forgetFailures() {
@@ -249,12 +277,6 @@ export class MediaLink extends Emitter {
     });
   }
 
-  /** @param {LinkState} state */
-  #set(state) {
-    this.state = state;
-    this.emit('change', undefined);
-  }
-
   /** @returns {string} */
   streamId() {
     throw new Error('abstract');
@@ -286,7 +308,7 @@ export class MediaLink extends Emitter {
   }
 }
 
-/** @param {Error} error */
+/** @param {Error | undefined} error */
 function passes(error) {
   return (error instanceof ProtocolError || error instanceof LinkFailure) && PASSING.has(error.code);
 }

@@ -154,7 +154,7 @@ export class Presenting extends Emitter {
     const topic = topicOf(publication.source);
     let failing = false;
     publication.on('change', () => {
-      if (failing && publication.state === 'connected') {
+      if (failing && publication.works) {
         failing = false;
         this.emit('solved', topic);
       }

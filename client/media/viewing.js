@@ -8,6 +8,8 @@ import { MediaLink } from './link.js';
 
 /** Milliseconds after the first sound in which a picture, if there is one, has had its first packet. */
 const PICTURE_WITHIN = 2_000;
+/** The server's final states of a view. @type {ReadonlySet<ViewState>} */
+const OVER = new Set(/** @type {const} */ (['ended']));
 
 export class Viewing extends MediaLink {
   /**
@@ -62,8 +64,13 @@ export class Viewing extends MediaLink {
   /**
    * The server says how this view fares.
    * @param {ViewState} state
+   * @param {string} [reason] why it ended
    */
-  serverSays(state) {
+  serverSays(state, reason = 'failed') {
+    if (OVER.has(state)) {
+      this.endedByServer(reason);
+      return;
+    }
     this.serverState = state;
     // What was not sent has not stalled.
     this.#flow = new Flow();

@@ -49,7 +49,7 @@ export class Watching extends Emitter {
       const view = new Viewing(this.#connection, id);
       this.views.set(id, view);
       view.on('change', () => {
-        if (view.state === 'connected' || view.state === 'idle') this.emit('solved', id);
+        if (view.works || view.idle) this.emit('solved', id);
         this.emit('change', undefined);
       });
       view.on('failed', (failure) => this.emit('failed', { stream: id, ...failure }));
@@ -62,8 +62,7 @@ export class Watching extends Emitter {
 
   /** @param {string} id */
   show(id) {
-    const view = this.views.get(id);
-    if (view?.state === 'idle') view.start();
+    this.views.get(id)?.show();
   }
 
   /** @param {string} id */
@@ -75,8 +74,7 @@ export class Watching extends Emitter {
   changed({ stream, view: state, reason }) {
     const view = this.views.get(stream.id);
     if (!view || !state) return;
-    if (state === 'ended') view.endedByServer(reason ?? 'failed');
-    else view.serverSays(state);
+    view.serverSays(state, reason);
     this.emit('change', undefined);
   }
 
@@ -100,6 +98,6 @@ export class Watching extends Emitter {
   }
 
   #open() {
-    return [...this.views.values()].filter((view) => view.state !== 'idle').length;
+    return [...this.views.values()].filter((view) => !view.idle).length;
   }
 }

@@ -43,13 +43,12 @@ export class ControlsView {
   #stopScreen;
 
   update() {
-    const { presenting, status } = this.#room;
+    const { presenting, mayPresent } = this.#room;
     const camera = presenting.publications.get('camera');
     const screen = presenting.publications.get('screen');
-    const outside = status !== 'inside';
 
     this.#startCamera.hidden = this.#startMic.hidden = camera !== undefined;
-    this.#startCamera.disabled = this.#startMic.disabled = outside || presenting.busy.has('camera');
+    this.#startCamera.disabled = this.#startMic.disabled = !mayPresent || presenting.busy.has('camera');
     this.#stopCamera.hidden = camera === undefined;
     this.#stopCamera.disabled = presenting.busy.has('camera');
     setText(
@@ -57,7 +56,7 @@ export class ControlsView {
       camera?.has('video') === false ? 'Stop microphone' : 'Stop camera',
     );
     this.#startScreen.hidden = screen !== undefined;
-    this.#startScreen.disabled = outside || presenting.busy.has('screen');
+    this.#startScreen.disabled = !mayPresent || presenting.busy.has('screen');
     this.#stopScreen.hidden = screen === undefined;
     this.#stopScreen.disabled = presenting.busy.has('screen');
 

@@ -1,6 +1,7 @@
 // The room's page: its head and tabs, and the views that its parts are made of.
 
 import { ChatView } from './chat-view.js';
+import { CONNECTION } from './connection-table.js';
 import { ControlsView } from './controls-view.js';
 import { button, fromTemplate, part, setText } from './dom.js';
 import { JumpView } from './jump-view.js';
@@ -22,9 +23,9 @@ export class RoomView {
   /**
    * @param {Room} room
    * @param {Notices} notices
-   * @param {{leave: () => void, again: () => void}} on
+   * @param {() => void} leave
    */
-  constructor(room, notices, on) {
+  constructor(room, notices, leave) {
     const { root } = this;
     this.#room = room;
     this.#side = part(root, 'side');
@@ -34,9 +35,9 @@ export class RoomView {
     this.#chat = new ChatView(root, room, notices);
     this.#people = new PeopleView(root, room, notices);
     this.#jump = new JumpView(root, room);
-    button(root, 'leave-room').addEventListener('click', on.leave);
+    button(root, 'leave-room').addEventListener('click', leave);
     this.#retry.addEventListener('click', () => {
-      if (room.status === 'refused') on.again();
+      if (room.mayTryAgain) room.tryAgain();
       else room.connection.retryNow();
     });
     for (const tab of this.#tabs())
@@ -116,24 +117,15 @@ export class RoomView {
   }
 
   #showConnection() {
-    const { status, connection } = this.#room;
-    const { phase } = connection.state;
+    const { status, connection, mayTryAgain } = this.#room;
+    const { [status]: found, else: otherwise } = CONNECTION[connection.state.phase];
+    const { state, words } = found ?? otherwise;
     const shown = part(this.root, 'connection');
-    const [state, words] =
-      status === 'refused' || phase === 'closed'
-        ? ['closed', 'Not connected']
-        : phase === 'waiting'
-          ? ['reconnecting', 'Connection lost. Trying again…']
-          : phase === 'connecting'
-            ? [status === 'interrupted' ? 'reconnecting' : 'connecting', 'Connecting…']
-            : status === 'inside'
-              ? ['connected', 'Connected']
-              : ['entering', 'Entering the room…'];
     shown.dataset['state'] = state;
     shown.title = words;
     setText(shown, words);
-    this.#retry.hidden = !(status === 'refused' || phase === 'waiting');
-    setText(this.#retry, status === 'refused' ? 'Connect again' : 'Try now');
+    this.#retry.hidden = !(mayTryAgain || connection.mayRetry);
+    setText(this.#retry, mayTryAgain ? 'Connect again' : 'Try now');
   }
 
   #tabs() {

@@ -3,41 +3,20 @@
 import { button, part, setText, updateList } from './dom.js';
 import { tileWidth } from './grid.js';
 import { Sound } from './sound.js';
+import { PRESENTED, tileState, TILES, VIEWED } from './tile-table.js';
 import { Tile } from './tile.js';
 
 /** @import {StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Publication} from '../media/publication.js' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
-/** @import {TileInfo, TileState} from './tile.js' */
+/** @import {TileInfo} from './tile.js' */
 /** @import {Viewing} from '../media/viewing.js' */
 
 const GAP = 12;
 const LEAST_WIDTH = 160;
 /** A page narrower than this shows few large tiles rather than many small ones: none below this part of it. */
 const NARROW = { below: 480, leastPart: 0.66 };
-
-/** @type {Record<TileState, string>} */
-const LABELS = {
-  waiting: 'Waiting',
-  live: 'Live',
-  stalled: 'Stalled',
-  limited: 'Slow connection',
-  retrying: 'Trying again',
-  failed: 'Failed',
-  hidden: 'Hidden',
-};
-
-/** @type {Record<TileState, string>} */
-const WORDS = {
-  waiting: 'Waiting for media…',
-  live: '',
-  stalled: 'No media arrive at the moment.',
-  limited: 'Your connection is too slow for the picture.',
-  retrying: 'The media server cannot be reached. Trying again…',
-  failed: 'This stream cannot be received.',
-  hidden: 'You have hidden this, so you do not receive it.',
-};
 
 export class StageView {
   /** @type {Map<string, Tile>} */
@@ -90,14 +69,14 @@ export class StageView {
       this.#tiles.delete(key);
     }
     setText(this.#empty, infos.length > 0 ? '' : this.#emptyWords());
-    const watched = infos.some((info) => !info.own && info.state !== 'hidden');
+    const watched = infos.some((info) => !info.own && !info.hidden);
     this.#soundButton.hidden = !this.#sound.refused || !watched;
     this.#ratio = infos.some((info) => info.key.endsWith('.screen')) ? 16 / 9 : 4 / 3;
     this.#layOut();
   }
 
   #emptyWords() {
-    if (this.#room.status !== 'inside') return '';
+    if (!this.#room.mayPresent) return '';
     return 'Nobody is on air. Start your camera, or wait for somebody to start theirs.';
   }
 
@@ -121,7 +100,7 @@ export class StageView {
     const { watching } = this.#room;
     const tile = new Tile(info, {
       toggle: () =>
-        watching.views.get(info.key)?.state === 'idle' ? watching.show(info.key) : watching.hide(info.key),
+        watching.views.get(info.key)?.idle ? watching.show(info.key) : watching.hide(info.key),
       picture: () => this.update(),
       fullScreenFailed: (error) =>
         this.#notices.show({
@@ -167,7 +146,8 @@ function nameOf(name, source) {
  * @returns {TileInfo}
  */
 function ownInfo(publication, stream) {
-  const state = ownState(publication, stream);
+  const state = tileState(PRESENTED, { link: publication.state, ...(stream ? { stream: stream.state } : {}) });
+  const { label, ownLabel = label } = TILES[state];
   const video = publication.has('video');
   const watching = stream ? ` · ${stream.viewers} watching` : '';
   const off = [
@@ -180,22 +160,12 @@ function ownInfo(publication, stream) {
     mirrored: publication.source === 'camera',
     name: publication.source === 'screen' ? 'Your screen' : 'You',
     state,
+    hidden: false,
     words: video ? '' : 'Sound only',
-    label: (state === 'waiting' ? 'Connecting' : LABELS[state]) + watching + off,
+    label: ownLabel + watching + off,
     stream: publication.streamId(),
     media: publication.stream,
   };
-}
-
-/**
- * @param {Publication} publication
- * @param {StreamInfo | undefined} stream
- * @returns {TileState}
- */
-function ownState(publication, stream) {
-  if (publication.state === 'waiting' || publication.state === 'offline') return 'retrying';
-  if (stream?.state === 'live') return 'live';
-  return stream?.state === 'stalled' ? 'stalled' : 'waiting';
 }
 
 /**
@@ -206,36 +176,26 @@ function ownState(publication, stream) {
  * @returns {TileInfo}
  */
 function othersInfo(name, stream, view, hasPicture) {
-  const state = viewState(stream, view, hasPicture);
-  const soundOnly = state === 'live' && view.stream.getVideoTracks().length === 0;
-  const heard = state === 'limited' && view.stream.getAudioTracks().length > 0;
+  const [tracks, pictures, sounds] = [view.stream.getTracks(), view.stream.getVideoTracks(), view.stream.getAudioTracks()];
+  const come = tracks.length > 0 && (pictures.length > 0 ? hasPicture : view.settled);
+  const state = tileState(VIEWED, {
+    link: view.state,
+    stream: stream.state,
+    view: view.serverState,
+    flow: view.stalled ? 'stopped' : 'going',
+    media: come ? 'complete' : 'missing',
+  });
+  const { label, words, heard = '', noPicture = words } = TILES[state];
   return {
     key: stream.id,
     own: false,
     mirrored: false,
     name,
     state,
-    words: soundOnly ? 'Sound only' : WORDS[state] + (heard ? ' You still hear the sound.' : ''),
-    label: LABELS[state],
+    hidden: view.idle,
+    words: (pictures.length === 0 ? noPicture : words) + (sounds.length > 0 ? heard : ''),
+    label,
     stream: stream.id,
-    media: view.state === 'idle' ? new MediaStream() : view.stream,
+    media: view.idle ? new MediaStream() : view.stream,
   };
-}
-
-/**
- * @param {StreamInfo} stream
- * @param {Viewing} view
- * @param {boolean} hasPicture
- * @returns {TileState}
- */
-function viewState(stream, view, hasPicture) {
-  if (view.state === 'idle') return 'hidden';
-  if (view.state === 'given-up') return 'failed';
-  if (view.state === 'waiting' || view.state === 'offline') return 'retrying';
-  // The picture has stopped, too, but the server has said why.
-  if (stream.state !== 'stalled' && view.serverState === 'limited') return 'limited';
-  if (stream.state === 'stalled' || view.serverState === 'stalled' || view.stalled) return 'stalled';
-  if (view.state !== 'connected' || view.stream.getTracks().length === 0) return 'waiting';
-  const complete = view.stream.getVideoTracks().length > 0 ? hasPicture : view.settled;
-  return complete ? 'live' : 'waiting';
 }

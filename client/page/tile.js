@@ -2,9 +2,7 @@
 
 import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
 
-/**
- * @typedef {'waiting' | 'live' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
- */
+/** @import {TileState} from './tile-table.js' */
 
 /**
  * @typedef {{
@@ -13,6 +11,7 @@ import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
  *   mirrored: boolean,
  *   name: string,
  *   state: TileState,
+ *   hidden: boolean,
  *   words: string,
  *   label: string,
  *   stream: string,
@@ -54,7 +53,7 @@ export class Tile {
   }
 
   /** @param {TileInfo} info */
-  update({ name, state, words, label, stream, mirrored }) {
+  update({ name, state, hidden, words, label, stream, mirrored }) {
     const { root } = this;
     root.dataset['state'] = state;
     root.dataset['stream'] = stream;
@@ -62,7 +61,6 @@ export class Tile {
     setText(part(root, 'name'), name);
     setText(part(root, 'state'), label);
     setText(part(root, 'words'), words);
-    const hidden = state === 'hidden';
     const action = hidden ? `Show ${name}` : `Hide ${name}`;
     this.#toggle.title = action;
     this.#toggle.setAttribute('aria-label', action);

@@ -1,21 +1,34 @@
 // Being in a room: enters it, comes back to it, keeps its state, hands media messages to whom they concern.
+// What is legal when, and what follows a reply or a loss, is the table's to say: page-table.js.
 
 import { backoff } from '../wire/backoff.js';
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
+import { Machine } from '../wire/machine.js';
 import { Presenting } from '../media/presenting.js';
 import { Watching } from '../media/watching.js';
+import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 
-/** @import {Closing, ErrorCode, Joined, ServerMessage, Source} from '../wire/messages.d.ts' */
+/** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
+/** @import {StateOf} from '../wire/machine.js' */
 /** @import {News, PresentingNews} from '../media/presenting.js' */
 /** @import {Part} from './state.js' */
 
+/** @typedef {StateOf<typeof PAGE>} RoomStatus */
+
 /**
- * `entering`: asked for, or waiting to ask again. `interrupted`: was inside, the connection is lost.
- * `refused`: not to be tried again by itself.
- * @typedef {'outside' | 'entering' | 'inside' | 'interrupted' | 'refused'} RoomStatus
+ * What a trigger of the table comes with: the reply, or the error instead, to what asked for a room; a close code;
+ * why a room closes.
+ * @typedef {{
+ *   asked?: string,
+ *   joined?: Joined,
+ *   error?: unknown,
+ *   code?: number,
+ *   final?: boolean,
+ *   reason?: string | undefined,
+ * }} PageFacts
  */
 
 /**
@@ -53,10 +66,11 @@ import { RoomState } from './state.js';
 /** Refusals of a `join` that a later try meets again. @type {Set<ErrorCode>} */
 const HOPELESS = new Set(['malformed', 'unknown_message']);
 
+/** What the closing of the server, or of a room, is to the table. @type {Record<Closing['scope'], 'server closes' | 'room closes'>} */
+const CLOSES = { server: 'server closes', room: 'room closes' };
+
 /** @extends {Emitter<RoomEvents>} */
 export class Room extends Emitter {
-  /** @type {RoomStatus} */
-  status = 'outside';
   /** As last known; while not inside it may be outdated. @type {RoomState | null} */
   state = null;
 
@@ -64,11 +78,73 @@ export class Room extends Emitter {
   #wanted = null;
   #displayName = '';
   #serverCloses = false;
-  /** A join or switch is under way. */
-  #moving = false;
   #joinTries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+
+  /** @type {Machine<typeof PAGE, PageFacts>} */
+  #page = new Machine(PAGE, {
+    guards: {
+      connected: () => this.connection.ready,
+      'another room': () => this.state?.name !== this.#wanted,
+      'another room by now': ({ asked }) => this.#wanted !== asked,
+      'same room': ({ joined }) => this.state?.key === joined?.key,
+      'no name of a room': ({ error }) => faultOf(error)?.path === '$.room',
+      'no name of a person': ({ error }) => faultOf(error)?.path === '$.name' && this.#displayName !== '',
+      hopeless: ({ error }) => error instanceof ProtocolError && HOPELESS.has(error.code),
+      'for good': ({ final = false }) => final,
+      'server is closing': () => this.#serverCloses,
+    },
+    effects: {
+      connect: () => this.connection.open(),
+      'ask to join': () => this.#askToJoin(),
+      'ask to switch': () => this.#ask({ type: 'switch', room: this.#wanted ?? '' }),
+      'refresh the room': ({ joined }) => joined && this.#refresh(joined),
+      'take the room': ({ joined, asked }) => joined && this.#take(joined, asked),
+      settle: () => this.#settle(),
+      'publish again': () => this.presenting.startAnew(),
+      'go on': () => this.#page.fire('want', {}),
+      'let go': () => this.#letGo(),
+      'tell the misnaming': ({ asked: name = '', error }) =>
+        this.emit('misnamed', { name, fault: faultOf(error)?.detail ?? '' }),
+      // It was kept since an earlier version of the server took it.
+      'drop the name': ({ error }) => {
+        this.#displayName = '';
+        this.#tell({ what: 'enteredNameless', fault: faultOf(error)?.detail ?? '' }, 'rename');
+      },
+      'tell the refusal': ({ asked: room = '', error }) =>
+        this.#tell({ what: 'notEntered', room, error, again: false }, 'presence', { lasting: true }),
+      'tell the delay': ({ asked: room = '', error }) =>
+        this.#tell({ what: 'notEntered', room, error, again: true }, 'presence', { lasting: true }),
+      wait: () => {
+        this.#joinTries += 1;
+        this.#timer = setTimeout(() => this.#page.fire('due', {}), backoff(this.#joinTries));
+      },
+      stay: ({ asked = '', error }) => this.#stay(asked, error),
+      'tell the shutdown': () => {
+        this.#serverCloses = true;
+        this.#tell({ what: 'serverCloses' }, 'presence', { kind: 'info', lasting: true });
+      },
+      suspend: () => {
+        this.connection.forgetRoom();
+        this.presenting.suspend();
+        this.watching.leave();
+      },
+      'tell the closing': ({ reason }) =>
+        this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true }),
+      'forget the server': () => {
+        clearTimeout(this.#timer);
+        this.#serverCloses = false;
+      },
+      'end the media': () => {
+        this.presenting.leave();
+        this.watching.leave();
+      },
+      'tell the end': ({ code = 0 }) =>
+        this.#tell({ what: 'connectionEnded', code }, 'presence', { lasting: true }),
+    },
+    fired: () => this.emit('change', 'status'),
+  });
 
   /** @param {Connection} connection */
   constructor(connection) {
@@ -82,14 +158,31 @@ export class Room extends Emitter {
     this.watching.on('change', () => this.emit('change', 'media'));
     this.watching.on('failed', (failure) => this.#viewFailed(failure));
     this.watching.on('solved', (stream) => this.emit('solved', `view:${stream}`));
-    connection.on('ready', ({ joined }) => (joined ? this.#resumed(joined) : this.#freshSession()));
-    connection.on('lost', ({ code, final }) => this.#lost(code, final));
+    connection.on('ready', ({ joined }) =>
+      joined ? this.#page.fire('resumed', { joined }) : this.#page.fire('connected anew', {}),
+    );
+    connection.on('lost', (loss) => this.#page.fire('lost', loss));
     connection.on('message', (message) => this.#received(message));
     connection.on('unasked', (error) => {
       // A candidate that comes too late speaks of a stream or view that is over: nobody misses it.
       if (error.message === 'candidate') console.debug('candidate refused', error);
       else this.#tell({ what: 'refused', error: new ProtocolError(error) }, `refusal:${error.code}`);
     });
+  }
+
+  /** @returns {RoomStatus} */
+  get status() {
+    return this.#page.state;
+  }
+
+  /** Whether camera, microphone and screen may be started. */
+  get mayPresent() {
+    return this.#page.can('present');
+  }
+
+  /** Whether the user may try again what is not tried again by itself. */
+  get mayTryAgain() {
+    return this.#page.can('try again');
   }
 
   /** The streams that one may view. */
@@ -107,26 +200,18 @@ export class Room extends Emitter {
     this.#displayName = displayName;
     this.#wanted = name;
     this.#joinTries = 0;
-    if (this.status === 'inside') {
-      void this.#goOn();
-      return;
-    }
-    if (this.status !== 'interrupted') this.#setStatus('entering');
-    if (this.connection.ready) void this.#join();
-    else this.connection.open();
+    this.#page.fire('want', {});
+  }
+
+  /** Try again what was refused. */
+  tryAgain() {
+    this.#joinTries = 0;
+    this.#page.fire('try again', {});
   }
 
   /** To no room at all. */
   leave() {
-    this.#wanted = null;
-    clearTimeout(this.#timer);
-    this.presenting.leave();
-    this.watching.leave();
-    this.connection.send({ type: 'leave' });
-    this.connection.close();
-    this.state = null;
-    this.#setStatus('outside');
-    this.emit('moved', undefined);
+    this.#page.fire('go', {});
   }
 
   /**
@@ -156,142 +241,86 @@ export class Room extends Emitter {
     return found;
   }
 
-  #freshSession() {
-    if (this.#wanted !== null) void this.#join();
-  }
-
-  async #join() {
+  #askToJoin() {
     clearTimeout(this.#timer);
-    const room = this.#wanted;
-    // The reply to what is under way decides how to go on to what is wanted by then.
-    if (room === null || this.#moving) return;
-    this.#moving = true;
-    try {
-      await this.connection.request({
-        type: 'join',
-        room,
-        ...(this.#displayName ? { name: this.#displayName } : {}),
-      });
-      this.#arrived(room);
-    } catch (error) {
-      this.#joinRefused(error, room);
-    } finally {
-      this.#moving = false;
-    }
-    void this.#goOn();
+    const name = this.#displayName;
+    this.#ask({ type: 'join', room: this.#wanted ?? '', ...(name ? { name } : {}) });
   }
 
   /**
-   * @param {unknown} error
-   * @param {string} room
+   * Ask for a room. The reply decides how to go on to the room that is wanted by then.
+   * @param {Join | Switch} message
    */
-  #joinRefused(error, room) {
-    if (error instanceof ConnectionLost || this.#wanted === null) return;
-    const fault = error instanceof ProtocolError && error.code === 'malformed' ? error.answer : null;
-    if (fault?.path === '$.room') {
-      this.leave();
-      this.emit('misnamed', { name: room, fault: fault.detail });
-      return;
-    }
-    if (fault?.path === '$.name' && this.#displayName) {
-      // A name that was kept since an earlier version of the server took it.
-      this.#displayName = '';
-      this.#tell({ what: 'enteredNameless', fault: fault.detail }, 'rename');
-      this.#timer = setTimeout(() => void this.#join());
-      return;
-    }
-    if (error instanceof ProtocolError && HOPELESS.has(error.code)) {
-      this.#setStatus('refused');
-      this.#tell({ what: 'notEntered', room, error, again: false }, 'presence', { lasting: true });
-      return;
-    }
-    this.#joinTries += 1;
-    this.#tell({ what: 'notEntered', room, error, again: true }, 'presence', { lasting: true });
-    this.#timer = setTimeout(() => void this.#join(), backoff(this.#joinTries));
+  #ask(message) {
+    const asked = message.room;
+    this.connection.request(message).then(
+      (joined) => this.#page.fire('entered', { asked, joined }),
+      (error) => {
+        // With the connection lost, the wish is kept: `ready` goes on from there.
+        if (!(error instanceof ConnectionLost)) this.#page.fire('turned away', { asked, error });
+      },
+    );
+  }
+
+  /** @param {Joined} joined in the room where one is already, by the session of before */
+  #refresh(joined) {
+    if (!this.state) return;
+    this.state = this.state.resumed(joined);
+    this.presenting.resume(this.state.streams);
+    this.watching.resume();
   }
 
   /**
-   * @param {Joined} joined by join or switch
+   * @param {Joined} joined
+   * @param {string} [asked] the room's name as it was asked for
    */
-  #entered(joined) {
-    const back = this.state?.key === joined.key;
+  #take(joined, asked) {
     this.watching.leave();
-    if (!back) {
+    if (this.state?.key !== joined.key) {
       this.presenting.leave();
       this.emit('moved', undefined);
     }
     this.state = new RoomState(joined);
-    this.#inside();
-    if (back) this.presenting.startAnew();
+    // The wish is fulfilled, in the room's own spelling of its name.
+    if (this.#wanted === asked) this.#wanted = joined.room;
   }
 
-  /** @param {Joined} joined */
-  #resumed(joined) {
-    if (this.state?.key !== joined.key) {
-      this.#entered(joined);
-      return;
-    }
-    this.state = this.state.resumed(joined);
-    this.presenting.resume(this.state.streams);
-    this.watching.resume();
-    this.#inside();
-  }
-
-  #inside() {
-    const { state } = this;
-    if (!state) return;
+  #settle() {
+    if (!this.state) return;
     this.#joinTries = 0;
-    this.#setStatus('inside');
     this.emit('solved', 'presence');
-    this.emit('entered', state);
+    this.emit('entered', this.state);
     this.watching.follow(this.othersStreams());
-    void this.#goOn();
-  }
-
-  /** From the room where one is to the one that is wanted, if that is another. */
-  async #goOn() {
-    const { state } = this;
-    const wanted = this.#wanted;
-    if (this.status !== 'inside' || !state || wanted === null || this.#moving) return;
-    if (state.name === wanted) return;
-    this.#moving = true;
-    try {
-      await this.connection.request({ type: 'switch', room: wanted });
-      this.#arrived(wanted);
-    } catch (error) {
-      this.#switchRefused(error, wanted);
-    } finally {
-      this.#moving = false;
-    }
-    void this.#goOn();
   }
 
   /**
-   * The wish is fulfilled, in the room's own spelling of its name.
-   * @param {string} room as it was asked for
-   */
-  #arrived(room) {
-    if (this.#wanted === room && this.state) this.#wanted = this.state.name;
-  }
-
-  /**
+   * @param {string} asked the room that could not be gone to
    * @param {unknown} error
-   * @param {string} room
    */
-  #switchRefused(error, room) {
-    // With the connection lost, the wish is kept: `ready` goes on from there.
-    if (error instanceof ConnectionLost || this.#wanted !== room || !this.state) return;
+  #stay(asked, error) {
+    if (!this.state) return;
     this.#wanted = this.state.name;
     // Another spelling of the room's name is no failure: the address is put right.
     if (!(error instanceof ProtocolError && error.code === 'already_in_room'))
-      this.#tell({ what: 'notSwitched', room, error }, 'switch');
+      this.#tell({ what: 'notSwitched', room: asked, error }, 'switch');
     this.emit('entered', this.state);
+  }
+
+  #letGo() {
+    this.#wanted = null;
+    this.#serverCloses = false;
+    clearTimeout(this.#timer);
+    this.presenting.leave();
+    this.watching.leave();
+    this.connection.send({ type: 'leave' });
+    this.connection.close();
+    this.state = null;
+    this.emit('moved', undefined);
   }
 
   /** @param {ServerMessage} message */
   #received(message) {
-    if (message.type === 'joined' && !message.resumed) this.#entered(message);
-    if (message.type === 'closing') this.#closing(message);
+    if (message.type === 'closing') this.#page.fire(CLOSES[message.scope], { reason: message.reason });
     if (!this.state) return;
     const part = this.state.apply(message);
     switch (message.type) {
@@ -313,42 +342,6 @@ export class Room extends Emitter {
     if (part) this.emit('change', part);
   }
 
-  /** @param {Closing} closing */
-  #closing({ scope, reason }) {
-    if (scope === 'server') {
-      this.#serverCloses = true;
-      this.#tell({ what: 'serverCloses' }, 'presence', { kind: 'info', lasting: true });
-      return;
-    }
-    this.connection.forgetRoom();
-    this.presenting.suspend();
-    this.watching.leave();
-    this.#setStatus('entering');
-    // The rooms of a server that closes are closed with it; `ready` of the next one goes on from there.
-    if (this.#serverCloses) return;
-    this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true });
-    this.#joinTries = 1;
-    this.#timer = setTimeout(() => void this.#join(), backoff(1));
-  }
-
-  /**
-   * @param {number} code
-   * @param {boolean} final
-   */
-  #lost(code, final) {
-    clearTimeout(this.#timer);
-    this.#serverCloses = false;
-    if (this.#wanted === null) return;
-    if (!final) {
-      if (this.status === 'inside') this.#setStatus('interrupted');
-      return;
-    }
-    this.presenting.leave();
-    this.watching.leave();
-    this.#setStatus('refused');
-    this.#tell({ what: 'connectionEnded', code }, 'presence', { lasting: true });
-  }
-
   /** @param {import('../media/watching.js').WatchingEvents['failed']} failure */
   #viewFailed({ stream: id, error, tries, givenUp }) {
     const stream = this.state?.streams.get(id);
@@ -368,10 +361,12 @@ export class Room extends Emitter {
   #tell(news, topic, { kind = 'error', lasting = false } = {}) {
     this.emit('news', { ...news, kind, topic, lasting });
   }
+}
 
-  /** @param {RoomStatus} status */
-  #setStatus(status) {
-    this.status = status;
-    this.emit('change', 'status');
-  }
+/**
+ * What is wrong with a message that the server cannot take.
+ * @param {unknown} error
+ */
+function faultOf(error) {
+  return error instanceof ProtocolError && error.code === 'malformed' ? error.answer : null;
 }

@@ -1,9 +1,13 @@
 // A client's connection of roomfsm.v1: requests, replies, heartbeat, reconnect, resume. Knows nothing of the page.
+// What is legal when, and what follows a loss, is the table's to say: link-table.js.
 
 import { backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
+import { LINK } from './link-table.js';
+import { Machine } from './machine.js';
 
 /**
+ * @import {StateOf} from './machine.js'
  * @import {ClientMessage, ErrorCode, ErrorMessage, IceServer, Joined, Replies, ServerMessage, Welcome} from './messages.d.ts'
  */
 
@@ -31,15 +35,14 @@ export class ConnectionLost extends Error {
 
 /** Close codes after which coming back would be refused, or would throw out somebody else. */
 const FINAL_CLOSE_CODES = new Set([1008, 4001]);
+/** Of a server that does not answer: as the browser has it for a connection that broke (RFC 6455 section 7.1.5). */
+const SILENT = 1006;
+
+/** `phase`: the state of the link. @typedef {{ phase: StateOf<typeof LINK> }} ConnectionState */
 
 /**
- * `closed`: not wanted, or ended for good. `waiting`: lost; the next try is at `retryAt`.
- * @typedef {{
- *   phase: 'closed' | 'connecting' | 'open' | 'waiting',
- *   code?: number,
- *   reason?: string,
- *   retryAt?: number,
- * }} ConnectionState
+ * What a trigger of the link's table comes with: the close code of a loss.
+ * @typedef {{ code?: number }} LinkFacts
  */
 
 /**
@@ -71,10 +74,6 @@ const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, s
 
 /** @extends {Emitter<ConnectionEvents>} */
 export class Connection extends Emitter {
-  /** @type {ConnectionState} */
-  state = { phase: 'closed' };
-  /** Whether requests may be made now. */
-  ready = false;
   /** The newest `welcome`. @type {Welcome | null} */
   welcome = null;
   /** What to give to a new RTCPeerConnection: TURN servers, and new credentials, come with later messages. @type {IceServer[]} */
@@ -86,6 +85,8 @@ export class Connection extends Emitter {
   #token = null;
   /** @type {Map<import('./messages.d.ts').Ref, Pending>} */
   #pending = new Map();
+  /** The room that was resumed. @type {Joined | null} */
+  #resumed = null;
   #lastRef = 0;
   #lostTries = 0;
   #readySince = 0;
@@ -105,22 +106,56 @@ export class Connection extends Emitter {
   #Socket;
   #timing;
 
+  /** @type {Machine<typeof LINK, LinkFacts>} */
+  #link = new Machine(LINK, {
+    guards: {
+      'was in a room': () => this.#token !== null,
+      'for good': ({ code }) => code !== undefined && FINAL_CLOSE_CODES.has(code),
+      'was stable': () => Date.now() - this.#readySince >= this.#timing.stableAfter,
+    },
+    effects: {
+      connect: () => this.#connect(),
+      'ask to resume': () => void this.#resume(),
+      begin: () => this.#begin(),
+      'forget the room': () => this.forgetRoom(),
+      'forget the failures': () => {
+        this.#lostTries = 0;
+      },
+      'let go': () => this.#letGo(),
+      wait: () => this.#wait(),
+      'tell the loss': ({ code = 1006 }) => this.emit('lost', { code, final: FINAL_CLOSE_CODES.has(code) }),
+    },
+    fired: () => this.emit('state', this.state),
+  });
+
+  /** @returns {ConnectionState} */
+  get state() {
+    return { phase: this.#link.state };
+  }
+
+  /** Whether requests may be made now. */
+  get ready() {
+    return this.#link.can('request');
+  }
+
+  /** Whether the next try may be made at once. */
+  get mayRetry() {
+    return this.#link.can('retry');
+  }
+
   /** Connect, and stay connected until `close`. Does nothing where that is so already. */
   open() {
-    if (this.state.phase === 'closed') this.#connect();
+    this.#link.fire('open', {});
   }
 
   /** While waiting for the next try: try now. */
   retryNow() {
-    if (this.state.phase === 'waiting') this.#connect();
+    this.#link.fire('retry', {});
   }
 
   /** End the connection; the session is not kept. */
   close() {
-    this.#token = null;
-    this.#lostTries = 0;
-    this.#drop(1000);
-    this.#setState({ phase: 'closed' });
+    this.#link.fire('end', {});
   }
 
   /** The session is in no room any more, so there is nothing to resume. */
@@ -163,7 +198,6 @@ export class Connection extends Emitter {
 
   #connect() {
     clearTimeout(this.#timer);
-    this.#setState({ phase: 'connecting' });
     const socket = new this.#Socket(this.url, SUBPROTOCOL);
     this.#socket = socket;
     // The listeners look whether the socket is still ours: events of a given-up one may yet come.
@@ -171,12 +205,9 @@ export class Connection extends Emitter {
       if (socket === this.#socket) this.#received(String(event.data));
     });
     socket.addEventListener('close', (event) => {
-      if (socket === this.#socket) this.#lost(event.code, event.reason);
+      if (socket === this.#socket) this.#lost(event.code);
     });
-    this.#timer = setTimeout(
-      () => this.#lost(1006, 'the server does not answer'),
-      this.#timing.welcomeWithin,
-    );
+    this.#timer = setTimeout(() => this.#lost(SILENT), this.#timing.welcomeWithin);
   }
 
   /** @param {string} text */
@@ -191,7 +222,11 @@ export class Connection extends Emitter {
     }
     if (message.type === 'welcome') {
       clearTimeout(this.#timer);
-      void this.#welcomed(message);
+      this.welcome = message;
+      // Until `joined` those of before are better: these lack the TURN servers.
+      if (this.#token === null) this.iceServers = message.iceServers;
+      this.#resumed = null;
+      this.#link.fire('greeted', {});
       return;
     }
     // A resumed session goes by the newest connection's token, and for once more by the one before.
@@ -210,28 +245,22 @@ export class Connection extends Emitter {
     pending?.resolve(message);
   }
 
-  /** @param {Welcome} welcome */
-  async #welcomed(welcome) {
-    this.welcome = welcome;
-    // Until `joined` those of before are better: these lack the TURN servers.
-    if (this.#token === null) this.iceServers = welcome.iceServers;
+  async #resume() {
     const socket = this.#socket;
-    /** @type {Joined | null} */
-    let joined = null;
-    if (this.#token !== null) {
-      try {
-        joined = await this.#request({ type: 'resume', token: this.#token });
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) return; // lost again: #lost has seen to it
-        this.#token = null;
-      }
+    try {
+      this.#resumed = await this.#request({ type: 'resume', token: this.#token ?? '' });
+    } catch (error) {
+      // A connection that was lost again has been seen to.
+      if (error instanceof ProtocolError && socket === this.#socket) this.#link.fire('not resumed', {});
+      return;
     }
-    if (socket !== this.#socket) return;
-    this.ready = true;
+    if (socket === this.#socket) this.#link.fire('resumed', {});
+  }
+
+  #begin() {
     this.#readySince = Date.now();
-    this.#setState({ phase: 'open' });
     this.#beat();
-    this.emit('ready', { joined });
+    this.emit('ready', { joined: this.#resumed });
   }
 
   /** A browser cannot see the websocket's own pings, and would believe in a dead connection for minutes. */
@@ -239,7 +268,7 @@ export class Connection extends Emitter {
     const socket = this.#socket;
     this.#timer = setTimeout(() => {
       const overdue = setTimeout(() => {
-        if (socket === this.#socket) this.#lost(1006, 'the server does not answer');
+        if (socket === this.#socket) this.#lost(SILENT);
       }, this.#timing.pongWithin);
       this.#request({ type: 'ping' }).then(
         () => {
@@ -251,40 +280,22 @@ export class Connection extends Emitter {
     }, this.#timing.pingEvery);
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   */
-  #lost(code, reason) {
-    const stable = this.ready && Date.now() - this.#readySince >= this.#timing.stableAfter;
-    this.#lostTries = stable ? 1 : this.#lostTries + 1;
-    const final = FINAL_CLOSE_CODES.has(code);
-    if (final) this.#token = null;
-    this.#drop(1000);
-    if (final) {
-      this.#setState({ phase: 'closed', code, reason });
-    } else {
-      const delay = backoff(this.#lostTries);
-      this.#setState({ phase: 'waiting', code, reason, retryAt: Date.now() + delay });
-      this.#timer = setTimeout(() => this.#connect(), delay);
-    }
-    this.emit('lost', { code, final });
+  /** @param {number} code */
+  #lost(code) {
+    this.#link.fire('lost', { code });
   }
 
-  /** @param {number} code */
-  #drop(code) {
+  #wait() {
+    this.#lostTries += 1;
+    this.#timer = setTimeout(() => this.#link.fire('due', {}), backoff(this.#lostTries));
+  }
+
+  #letGo() {
     clearTimeout(this.#timer);
-    this.ready = false;
-    this.#socket?.close(code);
+    this.#socket?.close(1000);
     this.#socket = null;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { reject } of pending) reject(new ConnectionLost());
-  }
-
-  /** @param {ConnectionState} state */
-  #setState(state) {
-    this.state = state;
-    this.emit('state', state);
   }
 }

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from roomfsm.documents.lifecycle_md import lifecycle_md
+from roomfsm.documents.page_tables import page_tables
 from roomfsm.documents.protocol_md import protocol_md
 from roomfsm.documents.spec_command import as_json
 from roomfsm.documents.svg import svg
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/lifecycle.md": lifecycle_md,
-    **{f"docs/lifecycle/{name}.svg": partial(svg, table) for name, table in MACHINES.items()},
+    **{f"docs/lifecycle/{name}.svg": partial(svg, table) for name, table in {**MACHINES, **page_tables()}.items()},
     "docs/asyncapi.json": as_json,
     "docs/protocol.md": protocol_md,
     "client/wire/messages.d.ts": typescript,

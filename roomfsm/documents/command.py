@@ -10,6 +10,7 @@ import click
 from roomfsm.documents.dot import dot
 from roomfsm.documents.mermaid import mermaid
 from roomfsm.documents.output import output_option, write
+from roomfsm.documents.page_tables import FILES, page_table
 from roomfsm.documents.svg import svg
 from roomfsm.lifecycle.describe import MACHINES, describe
 
@@ -17,7 +18,7 @@ _DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
 
 
 @click.command()
-@click.argument("machine", type=click.Choice(list(MACHINES)))
+@click.argument("machine", type=click.Choice([*MACHINES, *FILES]))
 @click.option(
     "--format",
     "form",
@@ -29,8 +30,11 @@ _DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
 @click.option("--current", metavar="STATE", multiple=True, help="Highlight this state. May be repeated.")
 @output_option
 def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | None) -> None:
-    """Draw the diagram of a state machine, generated from the table that the server uses."""
-    table = MACHINES[machine]
+    """Draw the diagram of a state machine, generated from the table that the server or the page uses.
+
+    Machines of the server: room, stream, view, session. Machines of the page: page, link, media.
+    """
+    table = page_table(machine) if machine in FILES else MACHINES[machine]
     names = [state.name for state in table.states]
     for state in current:
         if state not in names:

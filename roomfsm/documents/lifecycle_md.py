@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from roomfsm.documents.page_tables import page_tables
 from roomfsm.lifecycle.describe import MACHINES, describe, describe_legality
 from roomfsm.lifecycle.legality import MESSAGE_TYPES
 from roomfsm.lifecycle.table import Audience, Table
@@ -39,13 +40,27 @@ _MATRIX_KEY = """\
 """
 
 
+_PAGE = """\
+## The page's machines
+
+The page has tables of its own, beside the scripts that ask them: `client/wire/link-table.js`,
+`client/room/page-table.js` and `client/media/media-table.js`, which `client/wire/machine.js` interprets. The page
+reads off them which buttons are enabled, and when it connects, enters a room or publishes again. A trigger that
+has no transition in the present state changes nothing. The server does not know these states.
+"""
+
+
 def lifecycle_md() -> str:
     """The whole document."""
     contents = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in MACHINES.values()]
     contents.append(
         "- [A client's messages](#a-clients-messages): which are legal in which states, according to all machines"
     )
-    parts = [_HEAD, "\n".join(contents) + "\n", *map(_machine, MACHINES.values()), _together(), _words()]
+    pages = page_tables().values()
+    contents.append("- [The page's machines](#the-pages-machines): the states of the page in the browser")
+    contents += [f"  - [{table.name}](#{table.name}): {table.meaning}" for table in pages]
+    server = (*map(_machine, MACHINES.values()), _together())
+    parts = [_HEAD, "\n".join(contents) + "\n", *server, _PAGE, *map(_machine, pages), _words()]
     return "\n".join(parts)
 
 
@@ -64,14 +79,20 @@ def _machine(table: Table[Any]) -> str:
                 "### Transitions\n",
                 _table(("trigger", "from", "to", "guards", "effects"), _transitions(machine, messages)),
                 _effects(machine),
-                "### What the server notices\n",
+                f"### What {table.run_by} notices\n",
                 _table(
                     ("trigger", "when"),
                     ([f"*{t['name']}*", t["cause"]] for t in machine["triggers"] if not t["message"]),
                 ),
-                "### Messages\n",
-                _MATRIX_KEY,
-                _table(("message", *(state["name"] for state in machine["states"])), _matrix(machine)),
+                *(
+                    (
+                        "### Messages\n",
+                        _MATRIX_KEY,
+                        _table(("message", *(state["name"] for state in machine["states"])), _matrix(machine)),
+                    )
+                    if messages
+                    else ()
+                ),
             ],
         )
     )

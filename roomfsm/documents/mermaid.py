@@ -27,24 +27,29 @@ def _lines(table: Table[Any], current: Collection[str]) -> Iterator[str]:
     yield "---"
     yield "stateDiagram-v2"
     for state in table.states:
-        yield f"  {state.name} : {state.name}"
-        yield f"  {state.name} : {_escaped(state.meaning)}"
+        yield f"  {_id(state.name)} : {state.name}"
+        yield f"  {_id(state.name)} : {_escaped(state.meaning)}"
         if state.owns:
-            yield f"  {state.name} : owns {_escaped(state.owns)}"
-    yield f"  [*] --> {table.initial}"
+            yield f"  {_id(state.name)} : owns {_escaped(state.owns)}"
+    yield f"  [*] --> {_id(table.initial)}"
     for (source, dest), rows in moves(table).items():
         for row in rows:
-            yield f"  {source} --> {dest} : {_escaped(row.label)}"
+            yield f"  {_id(source)} --> {_id(dest)} : {_escaped(row.label)}"
     for state in table.states:
         if state.final:
-            yield f"  {state.name} --> [*]"
+            yield f"  {_id(state.name)} --> [*]"
         if rows := stays(table, state.name):
-            yield f"  note right of {state.name}"
+            yield f"  note right of {_id(state.name)}"
             yield from (f"    {_escaped(row.label)}" for row in rows)
             yield "  end note"
     if current:
         yield "  classDef current stroke-width:4px,font-weight:bold"
-        yield f"  class {','.join(current)} current"
+        yield f"  class {','.join(map(_id, current))} current"
+
+
+def _id(state: str) -> str:
+    """A state's name where Mermaid reads `-` as the beginning of an arrow."""
+    return state.replace("-", "_")
 
 
 def _escaped(text: str) -> str:

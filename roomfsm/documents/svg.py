@@ -173,9 +173,9 @@ def _legend(table: Table[Any], x: float, y: float) -> Iterator[str]:
     rows = transitions(table)
     entries = [
         ("code", "trigger message", "trigger", "a client's message", any(row.message for row in rows)),
-        ("code", "trigger", "trigger", "what the server notices", any(not row.message for row in rows)),
+        ("code", "trigger", "trigger", f"what {table.run_by} notices", any(not row.message for row in rows)),
         ("code", "guard", "[guard]", "a condition that must hold", any(row.guards for row in rows)),
-        ("code", "effect", "/ effect", "what the server then does", any(row.effects for row in rows)),
+        ("code", "effect", "/ effect", f"what {table.run_by} then does", any(row.effects for row in rows)),
         (
             "owns",
             "",

@@ -135,6 +135,7 @@ class Table[Facts]:
 
     `meaning` says whose life the table describes. `causes` says what fires each trigger that is not a client's
     message. `moves_tell` lists the messages that go out after the effects whenever the state has changed.
+    `run_by` says where the machine runs: it notices those triggers and carries out the effects.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Table[Facts]:
     rows: tuple[Row[Facts], ...]
     causes: Mapping[str, str] = field(default_factory=dict)
     moves_tell: tuple[Tell, ...] = ()
+    run_by: str = "the server"
 
     @property
     def initial(self) -> str:

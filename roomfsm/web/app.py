@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import quote
 
 from quart import Response, abort, jsonify, redirect, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
+from roomfsm.documents.page_tables import client_folder
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.protocol.names import NameFault, is_room_name, made_room_name
 from roomfsm.rooms.directory import Directory
@@ -21,13 +21,6 @@ from roomfsm.web.files import ClientFiles
 from roomfsm.web.inspect import create_inspector
 from roomfsm.web.naming import create_naming
 from roomfsm.web.settings import WebSettings
-
-
-def client_folder() -> Path:
-    """Where the page's files are: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_client"
-    return installed if installed.is_dir() else package.parent / "client"
 
 
 def create_app(

@@ -10,6 +10,7 @@ import msgspec
 from quart import Blueprint, Request, Response, abort, jsonify, redirect, request
 from quart.typing import ResponseReturnValue
 
+from roomfsm.documents.page_tables import FILES, page_table
 from roomfsm.documents.svg import svg
 from roomfsm.documents.svg_style import css
 from roomfsm.lifecycle.describe import MACHINES
@@ -57,9 +58,10 @@ def create_inspector(
 
     @inspector.get("/assets/<machine>.svg")
     async def diagram(machine: str) -> Response:
-        if machine not in MACHINES:
+        if machine not in MACHINES and machine not in FILES:
             abort(404)
-        return _fresh(svg(MACHINES[machine], standalone=False), "image/svg+xml")
+        table = page_table(machine) if machine in FILES else MACHINES[machine]
+        return _fresh(svg(table, standalone=False), "image/svg+xml")
 
     @inspector.get("/assets/diagram.css")
     async def stylesheet() -> Response:

@@ -112,6 +112,15 @@ def test_a_broadcast_is_seen_state_by_state(
     assert difference.today.refused is not None
 
 
+def test_the_machines_of_the_page_stand_beside_the_servers(open_page: OpenPage, name: str) -> None:
+    inspector = open_page(f"/inspect/{name}")
+    for machine, state in (("page", "switching"), ("link", "resuming"), ("media", "given-up")):
+        shown = inspector.get_by_test_id(f"page-machine-{machine}")
+        shown.locator("summary").click()
+        expect(shown.locator(f".state[data-state={state}]")).to_be_visible()
+    photograph(inspector, "inspector-page-machines", whole=True)
+
+
 def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str) -> None:
     inspector = open_page(f"/inspect/{name}", viewport=PHONE, color_scheme="dark")
     ada = open_page(f"/r/{name}", "Ada")

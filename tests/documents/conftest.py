@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from roomfsm.documents.page_tables import page_tables
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.table import STAYS, Effect, Guard, Row, State, Table
 from tests.browser.conftest import browser
@@ -44,7 +45,9 @@ CROWDED: Table[Any] = Table(
 )
 """More arrows, longer words and worse characters than any machine of ours has."""
 
-every_table = pytest.mark.parametrize("table", [*MACHINES.values(), CROWDED], ids=lambda table: table.name)
+every_table = pytest.mark.parametrize(
+    "table", [*MACHINES.values(), *page_tables().values(), CROWDED], ids=lambda table: table.name
+)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import trio
 from hypercorn.protocol.http_stream import HTTPStream
 
-from roomfsm.web.app import client_folder
+from roomfsm.documents.page_tables import client_folder
 from tests.protocol_client import open_client
 from tests.serving import serving
 from tests.web.http import get

@@ -1,0 +1,43 @@
+// What a tile shows, by the state of the way, of the stream and of the view.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PRESENTED, tileState, VIEWED } from '../../../client/page/tile-table.js';
+
+const LINKS = ['idle', 'negotiating', 'connecting', 'connected', 'waiting', 'offline', 'given-up'];
+const going = { stream: 'live', view: 'live', flow: 'going', media: 'complete' };
+const viewed = (more) => tileState(VIEWED, { link: 'connected', ...going, ...more });
+
+test('a stream that is received whole is live; until then it waits', () => {
+  assert.equal(viewed({}), 'live');
+  assert.equal(viewed({ media: 'missing' }), 'waiting');
+  for (const link of ['negotiating', 'connecting']) assert.equal(viewed({ link }), 'waiting');
+});
+
+test('what is hidden, failed or tried again is so whatever the server says', () => {
+  for (const more of [{}, { stream: 'stalled' }, { view: 'limited' }, { flow: 'stopped' }]) {
+    assert.equal(viewed({ ...more, link: 'idle' }), 'hidden');
+    assert.equal(viewed({ ...more, link: 'given-up' }), 'failed');
+    for (const link of ['waiting', 'offline']) assert.equal(viewed({ ...more, link }), 'retrying');
+  }
+});
+
+test('a slow path is named, unless the stream itself has stopped', () => {
+  assert.equal(viewed({ view: 'limited', flow: 'stopped' }), 'limited');
+  assert.equal(viewed({ view: 'limited', stream: 'stalled' }), 'stalled');
+  for (const more of [{ stream: 'stalled' }, { view: 'stalled' }, { flow: 'stopped' }])
+    assert.equal(viewed(more), 'stalled');
+});
+
+test('one’s own stream is what the server sees of it, while there is a way', () => {
+  assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'live' }), 'live');
+  assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled' }), 'stalled');
+  assert.equal(tileState(PRESENTED, { link: 'connected' }), 'waiting');
+  assert.equal(tileState(PRESENTED, { link: 'waiting', stream: 'live' }), 'retrying');
+});
+
+test('the tables say something for every state of the way', () => {
+  for (const link of LINKS)
+    for (const rows of [PRESENTED, VIEWED])
+      assert.ok(rows.some(({ when }) => when.link?.includes(link) && Object.keys(when).length === 1), link);
+});

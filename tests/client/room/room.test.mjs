@@ -1,0 +1,254 @@
+// Being in a room: given a room that is wanted, what is asked for after each reply, loss and closing.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Room } from '../../../client/room/room.js';
+import { ConnectionLost, ProtocolError } from '../../../client/wire/connection.js';
+import { Emitter } from '../../../client/wire/emitter.js';
+
+/** As much of a connection as a room needs; the test answers what was asked. */
+class FakeConnection extends Emitter {
+  ready = false;
+  welcome = { limits: { views: 4 } };
+  opened = 0;
+  forgot = 0;
+  sent = [];
+  asked = [];
+
+  open() {
+    this.opened += 1;
+  }
+
+  close() {
+    this.lose(1000, null);
+  }
+
+  forgetRoom() {
+    this.forgot += 1;
+  }
+
+  send({ type }) {
+    this.sent.push(type);
+  }
+
+  request(message) {
+    return new Promise((resolve, reject) => this.asked.push({ ...message, resolve, reject }));
+  }
+
+  connects(joined = null) {
+    this.ready = true;
+    this.emit('ready', { joined });
+  }
+
+  lose(code = 1006, final = false) {
+    this.ready = false;
+    for (const { reject } of this.asked.splice(0)) reject(new ConnectionLost());
+    if (final !== null) this.emit('lost', { code, final });
+  }
+
+  /** The oldest request that waits for a reply. */
+  next() {
+    return this.asked.shift();
+  }
+
+  async answer(message) {
+    const { resolve } = this.next();
+    this.emit('message', message);
+    resolve(message);
+    await settle();
+  }
+
+  async refuse(code, more = {}) {
+    const { type, reject } = this.next();
+    reject(new ProtocolError({ type: 'error', code, detail: code, message: type, ...more }));
+    await settle();
+  }
+}
+
+const joined = (room, more = {}) => ({
+  type: 'joined',
+  room,
+  key: room.toLowerCase(),
+  you: 'p1',
+  state: 'waiting',
+  participants: [],
+  streams: [],
+  chat: [],
+  ...more,
+});
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+function start(t, wanted = 'blue', name = 'Ada') {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const connection = new FakeConnection();
+  const room = new Room(connection);
+  const told = [];
+  room.on('news', ({ what }) => told.push(what));
+  room.on('misnamed', ({ name }) => told.push(`misnamed ${name}`));
+  room.enter(wanted, name);
+  return { connection, room, told, waits: () => connection.asked.map(({ type, room }) => `${type} ${room}`) };
+}
+
+async function inside(t, wanted = 'blue') {
+  const all = start(t, wanted);
+  all.connection.connects();
+  await all.connection.answer(joined(wanted));
+  return all;
+}
+
+test('a wanted room is joined as soon as there is a connection', async (t) => {
+  const { connection, room, waits } = start(t);
+  assert.deepEqual([room.status, connection.opened, waits()], ['entering', 1, []]);
+  connection.connects();
+  assert.deepEqual(waits(), ['join blue']);
+  await connection.answer(joined('Blue'));
+  assert.deepEqual([room.status, room.state.name, waits()], ['inside', 'Blue', []]);
+});
+
+test('a full room is asked again and again, at growing intervals', async (t) => {
+  const { connection, room, told, waits } = start(t);
+  connection.connects();
+  for (const longest of [500, 1000, 2000]) {
+    await connection.refuse('room_full');
+    assert.deepEqual([room.status, waits()], ['entering', []]);
+    t.mock.timers.tick(longest / 2 - 1);
+    assert.deepEqual(waits(), []);
+    t.mock.timers.tick(longest / 2 + 1);
+    assert.deepEqual(waits(), ['join blue']);
+  }
+  assert.deepEqual(told, ['notEntered', 'notEntered', 'notEntered']);
+});
+
+test('what can never be entered is not asked again by itself', async (t) => {
+  const { connection, room, told, waits } = start(t);
+  connection.connects();
+  await connection.refuse('unknown_message');
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([room.status, waits(), told], ['refused', [], ['notEntered']]);
+  room.enter('blue', 'Ada');
+  assert.deepEqual(waits(), ['join blue']);
+});
+
+test('a name that can be no room leads out of it', async (t) => {
+  const { connection, room, told } = start(t, 'a b');
+  connection.connects();
+  await connection.refuse('malformed', { path: '$.room' });
+  assert.deepEqual([room.status, told, connection.sent], ['outside', ['misnamed a b'], ['leave']]);
+});
+
+test('a name that the server takes no longer is left out', async (t) => {
+  const { connection, told } = start(t);
+  connection.connects();
+  await connection.refuse('malformed', { path: '$.name' });
+  t.mock.timers.tick(1);
+  const { type, name } = connection.next();
+  assert.deepEqual([type, name, told], ['join', undefined, ['enteredNameless']]);
+});
+
+test('who goes to another room switches; who may not stays', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  room.enter('red', 'Ada');
+  assert.deepEqual(waits(), ['switch red']);
+  await connection.refuse('room_full');
+  assert.deepEqual([room.status, room.state.name, told, waits()], ['inside', 'blue', ['notSwitched'], []]);
+  room.enter('Blue', 'Ada');
+  await connection.refuse('already_in_room');
+  assert.deepEqual([told, waits()], [['notSwitched'], []]);
+  room.enter('red', 'Ada');
+  await connection.answer(joined('red'));
+  assert.equal(room.state.name, 'red');
+});
+
+test('who changes the mind while a request is under way ends up in the room that is wanted last', async (t) => {
+  const { connection, room, waits } = start(t);
+  connection.connects();
+  room.enter('red', 'Ada');
+  assert.deepEqual(waits(), ['join blue']);
+  await connection.answer(joined('blue'));
+  assert.deepEqual(waits(), ['switch red']);
+  room.enter('green', 'Ada');
+  await connection.refuse('room_full');
+  assert.deepEqual(waits(), ['switch green']);
+  await connection.answer(joined('green'));
+  assert.deepEqual([room.state.name, waits()], ['green', []]);
+});
+
+test('a lost connection interrupts; the resumed session is inside again at once', async (t) => {
+  const { connection, room, waits } = await inside(t);
+  connection.lose();
+  assert.equal(room.status, 'interrupted');
+  connection.connects(joined('blue', { resumed: true }));
+  assert.deepEqual([room.status, waits()], ['inside', []]);
+});
+
+test('a session that is over enters anew, and goes to the room that is wanted by then', async (t) => {
+  const { connection, room, waits } = await inside(t);
+  connection.lose();
+  room.enter('red', 'Ada');
+  assert.deepEqual(waits(), []);
+  connection.connects();
+  assert.deepEqual(waits(), ['join red']);
+});
+
+test('a switch that was under way when the connection was lost is asked for again', async (t) => {
+  const { connection, room, waits } = await inside(t);
+  room.enter('red', 'Ada');
+  connection.lose();
+  await settle();
+  connection.connects(joined('blue', { resumed: true }));
+  assert.deepEqual([room.status === 'outside', waits()], [false, ['switch red']]);
+});
+
+test('a join that was under way when the connection was lost is asked for again', async (t) => {
+  const { connection, waits } = start(t);
+  connection.connects();
+  connection.lose();
+  await settle();
+  assert.deepEqual(waits(), []);
+  connection.connects();
+  assert.deepEqual(waits(), ['join blue']);
+});
+
+test('who is put out for good is not connected again by itself', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  connection.lose(4001, true);
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([room.status, told, waits()], ['refused', ['connectionEnded'], []]);
+  room.enter('blue', 'Ada');
+  assert.deepEqual([room.status, connection.opened], ['entering', 2]);
+});
+
+test('a room that closes is entered again after a while', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'room', reason: 'tidying' });
+  assert.deepEqual([room.status, connection.forgot, told, waits()], ['entering', 1, ['roomCloses'], []]);
+  t.mock.timers.tick(500);
+  assert.deepEqual(waits(), ['join blue']);
+});
+
+test('the rooms of a server that closes are entered again at the next connection only', async (t) => {
+  const { connection, told, waits } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown' });
+  connection.emit('message', { type: 'closing', scope: 'room', reason: 'shutdown' });
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([told, waits()], [['serverCloses'], []]);
+  connection.lose(1001);
+  connection.connects();
+  assert.deepEqual(waits(), ['join blue']);
+});
+
+test('who leaves is in no room, and nothing brings one back', async (t) => {
+  const { connection, room, waits } = start(t);
+  connection.connects();
+  await connection.refuse('room_full');
+  room.leave();
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([room.status, room.state, waits(), connection.sent], ['outside', null, [], ['leave']]);
+});
+
+test('while a switch is under way one may present', async (t) => {
+  const { room } = await inside(t);
+  room.enter('red', 'Ada');
+  assert.equal(room.mayPresent ?? room.status === 'inside', true);
+});
+
