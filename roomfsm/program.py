@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from roomfsm.addresses import addresses_to_open
-from roomfsm.mediaserver.child import ChildSettingsError
+from roomfsm.media_server_child import ChildSettingsError
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
 from roomfsm.settings import Settings

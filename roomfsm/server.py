@@ -23,7 +23,7 @@ from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.log import get_logger
-from roomfsm.mediaserver.child import ChildSettings, MediaServerChild, open_media_server_child
+from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory

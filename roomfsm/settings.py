@@ -18,7 +18,7 @@ import msgspec
 from roomfsm.door.client_address import networks_of
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address
-from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET
+from roomfsm.mediaserver.kurento.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.ice_servers import is_stun_uri, is_turn_uri

@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from roomfsm.hosts import host_and_port, host_setting
-from roomfsm.mediaserver.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
+from roomfsm.mediaserver.kurento.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
 
 _DEFAULTS = MediaServerSettings()
@@ -30,7 +30,7 @@ _ALIVE = msgspec.json.encode({"event": "alive"}) + b"\n"
 
 
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
-    """The option for a bound of :class:`~roomfsm.mediaserver.limits.Limits`."""
+    """The option for a bound of :class:`~roomfsm.mediaserver.kurento.limits.Limits`."""
     default = getattr(_DEFAULTS.limits, f"max_{name}")
     return click.option(f"--max-{name}", type=click.IntRange(1), default=default, show_default=True, help=what)
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from roomfsm.log import get_logger
-from roomfsm.mediaserver import announced, memory
-from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
-from roomfsm.mediaserver.limits import Limits
-from roomfsm.mediaserver.registry import Objects
-from roomfsm.mediaserver.server import Clients, open_websocket_server
-from roomfsm.mediaserver.workers import Workers, open_workers
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.engine import memory
+from roomfsm.mediaserver.engine.engine import Engine, open_engine
+from roomfsm.mediaserver.ice import announced
+from roomfsm.mediaserver.kurento.limits import Limits
+from roomfsm.mediaserver.kurento.registry import Objects
+from roomfsm.mediaserver.kurento.server import Clients, open_websocket_server
+from roomfsm.mediaserver.workers.workers import Workers, open_workers
 
 ALIVE_INTERVAL = 1.0
 """Seconds between two words to the parent: one that hears none for some seconds may take this process for hung."""

@@ -18,9 +18,9 @@ import trio
 from OpenSSL import SSL
 
 from roomfsm.conformance.certificate import identity
-from roomfsm.mediaserver import rtcp
-from roomfsm.mediaserver.dtls import DtlsIdentity
-from roomfsm.mediaserver.srtp import PROFILES
+from roomfsm.mediaserver.dtls.session import DtlsIdentity
+from roomfsm.mediaserver.dtls.srtp import PROFILES
+from roomfsm.mediaserver.rtp import rtcp
 from tests.bench.media_clients import Load, keyframe, percentile, publish
 from tests.bench.media_servers import HOST, MediaServer, OpenServer, servers
 from tests.bench.processes import allow_sockets, pin

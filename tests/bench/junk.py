@@ -16,7 +16,8 @@ from collections.abc import Callable
 import trio
 from aioice import stun as reference
 
-from roomfsm.mediaserver.engine import Engine, EngineSettings, open_engine
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.engine.engine import Engine, open_engine
 from tests.mediaserver.peer import VP8_DELTA, TestPeer
 from tests.mediaserver.stage import join
 

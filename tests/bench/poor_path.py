@@ -14,7 +14,8 @@ from typing import Any
 
 import trio
 
-from roomfsm.mediaserver.engine import MediaKind, Peer
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.engine.engine import Peer
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 from tests.mediaserver.private_network import ADDRESS, run_in_private_network

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from roomfsm.mediaserver.media import EngineSettings
+from roomfsm.mediaserver.base.settings import EngineSettings
 from tests.browser.conftest import OpenPage
 from tests.browser.test_broadcast import broadcasts, photograph, until
 from tests.system.program import Program, running

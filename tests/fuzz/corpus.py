@@ -11,12 +11,12 @@ from pathlib import Path
 
 from aioice import stun as reference
 
-from roomfsm.mediaserver import rtcp
-from roomfsm.mediaserver.answer import write_answer
-from roomfsm.mediaserver.dtls import DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.media import ALL_KINDS
-from roomfsm.mediaserver.offer import propose
-from roomfsm.mediaserver.sdp import Direction
+from roomfsm.mediaserver.base.kinds import ALL_KINDS
+from roomfsm.mediaserver.dtls.session import DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.sdp.answer import write_answer
+from roomfsm.mediaserver.sdp.description import Direction
+from roomfsm.mediaserver.sdp.offer import propose
 from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.parsers import CREDENTIALS, LOCAL, joined
 from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME, redundant

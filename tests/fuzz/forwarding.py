@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from roomfsm.mediaserver.codec import Codec
-from roomfsm.mediaserver.media import EngineSettings, MediaKind
-from roomfsm.mediaserver.sink import Group, Sink
-from roomfsm.mediaserver.track import Attended, Track
-from roomfsm.mediaserver.viewer_path import ViewerPath
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.sink import Group, Sink
+from roomfsm.mediaserver.forwarding.track import Attended, Track
+from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
+from roomfsm.mediaserver.sdp.codec import Codec
 
 _VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"))
 _MAX_PACKETS = 20

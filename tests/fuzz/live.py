@@ -16,11 +16,14 @@ from typing import ClassVar
 import pylibsrtp
 from pylibsrtp import Policy, Session
 
-from roomfsm.mediaserver import udp
-from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer
-from roomfsm.mediaserver.ice import Address
-from roomfsm.mediaserver.ice import Path as MediaPath
-from roomfsm.mediaserver.stun import MESSAGE_INTEGRITY, USE_CANDIDATE, USERNAME
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine import udp
+from roomfsm.mediaserver.engine.engine import Engine, Peer
+from roomfsm.mediaserver.ice.lite import Address
+from roomfsm.mediaserver.ice.lite import Path as MediaPath
+from roomfsm.mediaserver.ice.stun import MESSAGE_INTEGRITY, USE_CANDIDATE, USERNAME
 from tests.fuzz.dtls_client import DtlsClient
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME

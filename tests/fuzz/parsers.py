@@ -9,21 +9,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 
-from roomfsm.mediaserver import red, rtcp, rtp, stun
-from roomfsm.mediaserver.answer import LocalEnd, accept, write_answer
-from roomfsm.mediaserver.dtls import DtlsError, DtlsIdentity, DtlsSession
-from roomfsm.mediaserver.extensions import OutgoingExtensions, read_extension
-from roomfsm.mediaserver.ice import Credentials, IceLite
-from roomfsm.mediaserver.media import ALL_KINDS, DtlsState, EngineSettings, MediaKind, NoCommonCodec, SdpError
-from roomfsm.mediaserver.offer import propose, read_answer
-from roomfsm.mediaserver.ring import KeptPacket
-from roomfsm.mediaserver.sdp import Direction, parse_offer
-from roomfsm.mediaserver.sink import Group
-from roomfsm.mediaserver.transport_cc import Feedback
+from roomfsm.mediaserver.base.errors import NoCommonCodec, SdpError
+from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls.session import DtlsError, DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.forwarding import red
+from roomfsm.mediaserver.forwarding.sink import Group
+from roomfsm.mediaserver.ice import stun
+from roomfsm.mediaserver.ice.lite import Credentials, IceLite
+from roomfsm.mediaserver.rtp import packet as rtp
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions, read_extension
+from roomfsm.mediaserver.rtp.ring import KeptPacket
+from roomfsm.mediaserver.rtp.transport_cc import Feedback
+from roomfsm.mediaserver.sdp.answer import LocalEnd, accept, write_answer
+from roomfsm.mediaserver.sdp.description import Direction, parse_offer
+from roomfsm.mediaserver.sdp.offer import propose, read_answer
 from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.forwarding import forward
 from tests.fuzz.live import Live
-from tests.mediaserver.transport_cc_reader import read_feedback
+from tests.mediaserver.rtp.transport_cc_reader import read_feedback
 
 _PASSWORD = b"a password"
 CREDENTIALS = [Credentials("ufrag", "password")] * 2

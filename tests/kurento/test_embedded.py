@@ -28,7 +28,7 @@ from roomfsm.kurento import (
     events,
     open_media_pool,
 )
-from roomfsm.mediaserver.server_manager import MANAGER_ID
+from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.kurento.links import open_link
 from tests.mediaserver import kurento_client
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from roomfsm.mediaserver.sdp import parse_offer
+from roomfsm.mediaserver.sdp.description import parse_offer
 from tests.mediaserver.peer import TestPeer
 
 

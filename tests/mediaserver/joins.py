@@ -12,7 +12,8 @@ from pathlib import Path
 
 import trio
 
-from roomfsm.mediaserver.engine import EngineSettings, open_engine
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.engine.engine import open_engine
 from tests.mediaserver.peer import VP8_KEYFRAME
 from tests.mediaserver.stage import PATIENCE, join
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
-from roomfsm.mediaserver.limits import Limits
+from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, Ready, run
 
 PATIENCE = 60.0

@@ -2,7 +2,10 @@
 
 import trio
 
-from roomfsm.mediaserver.engine import DtlsState, IceState, MediaKind, WorkerDied
+from roomfsm.mediaserver.base.errors import WorkerDied
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.ice.state import IceState
 
 
 class RecordingObserver:

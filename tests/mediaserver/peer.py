@@ -11,7 +11,7 @@ import trio
 
 from roomfsm.conformance.peer import AUDIO_SSRC, SRTP_PROFILES, VIDEO_SSRC, Peer, run_peer
 from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Extensions, PayloadType
-from roomfsm.mediaserver import rtcp
+from roomfsm.mediaserver.rtp import rtcp
 
 VP8_KEYFRAME = bytes((0x10, 0x00)) + bytes(20)
 """A payload that begins a VP8 keyframe: descriptor with S, then a payload header without P."""

@@ -8,8 +8,10 @@ from typing import Any
 import trio
 
 from roomfsm.conformance.peer import RtpPacket
-from roomfsm.mediaserver.engine import Engine, EngineSettings, MediaKind, Peer, open_engine
-from roomfsm.mediaserver.workers import Workers
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.engine.engine import Engine, Peer, open_engine
+from roomfsm.mediaserver.workers.workers import Workers
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 

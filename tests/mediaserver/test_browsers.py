@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.mediaserver import rtcp
-from roomfsm.mediaserver.engine import DtlsState, Engine, EngineSettings, MediaKind, Peer, open_engine
-from roomfsm.mediaserver.transport import Transport
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine.engine import Engine, Peer, open_engine
+from roomfsm.mediaserver.engine.transport import Transport
+from roomfsm.mediaserver.rtp import rtcp
 from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page, firefox_path
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network

@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, node_name
-from roomfsm.mediaserver.server_manager import MANAGER_ID
+from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.mediaserver import kurento_client
 from tests.mediaserver.peer import TestPeer, open_test_peer
 from tests.protocol_client import Client, open_client

@@ -20,8 +20,8 @@ from typing import Any
 import psutil
 import trio
 
-from roomfsm.mediaserver.limits import Limits
-from roomfsm.mediaserver.server_manager import MANAGER_ID
+from roomfsm.mediaserver.kurento.limits import Limits
+from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.mediaserver import kurento_client
 from tests.serving import serving
 from tests.system.cycles import PATIENCE, presenting, run_cycles

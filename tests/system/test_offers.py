@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.mediaserver.peer import open_test_peer
-from tests.mediaserver.sdp_variants import OTHER_FINGERPRINT, VARIANTS
+from tests.mediaserver.sdp.sdp_variants import OTHER_FINGERPRINT, VARIANTS
 from tests.protocol_client import open_client
 from tests.serving import serving
 

@@ -1,0 +1,1 @@
+"""DTLS-SRTP (RFC 5764) and SRTP (RFC 3711)."""

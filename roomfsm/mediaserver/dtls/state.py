@@ -1,0 +1,13 @@
+"""The states of a DTLS association."""
+
+from enum import StrEnum
+
+
+class DtlsState(StrEnum):
+    """Kurento's DtlsConnectionState."""
+
+    NEW = "NEW"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    CLOSED = "CLOSED"
+    FAILED = "FAILED"

@@ -1,0 +1,1 @@
+"""One process's loop: sockets, transports, peers."""

@@ -1,0 +1,400 @@
+"""The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
+
+import secrets
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Protocol
+
+import trio
+
+from roomfsm.mediaserver.base import boundary
+from roomfsm.mediaserver.base.boundary import Boundary
+from roomfsm.mediaserver.base.errors import (
+    AlreadyNegotiated,
+    AnswerAlreadyProcessed,
+    EngineError,
+    EngineFull,
+    NoCommonCodec,
+    OfferNotGenerated,
+    PeerClosed,
+    SdpError,
+    WorkerDied,
+)
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.refusal import Refusal
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls.session import DtlsIdentity
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine import memory, packet_info, udp
+from roomfsm.mediaserver.engine.fanout import Fanout
+from roomfsm.mediaserver.engine.observer import PeerObserver
+from roomfsm.mediaserver.engine.peer import Peer
+from roomfsm.mediaserver.engine.stats import EngineStats, PeerStats
+from roomfsm.mediaserver.engine.transport import Transport
+from roomfsm.mediaserver.forwarding.sink import Group, Sink
+from roomfsm.mediaserver.forwarding.track import Attended
+from roomfsm.mediaserver.ice import stun
+from roomfsm.mediaserver.ice.lite import Address, Path, host_candidates
+from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
+
+__all__ = [
+    "AlreadyNegotiated",
+    "AnswerAlreadyProcessed",
+    "DtlsState",
+    "Engine",
+    "EngineError",
+    "EngineFull",
+    "EngineSettings",
+    "EngineStats",
+    "IceState",
+    "LocalCandidate",
+    "MediaKind",
+    "NoCommonCodec",
+    "OfferNotGenerated",
+    "Peer",
+    "PeerClosed",
+    "PeerObserver",
+    "PeerStats",
+    "SdpError",
+    "WorkerDied",
+    "open_engine",
+]
+
+_MAX_DATAGRAM = 2048
+_ATTENTION_INTERVAL = 0.05
+"""Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+
+_FREED_SHARE = 0.1
+"""Of the peers, those that must have freed memory before it is given back."""
+_ADDRESSES_INTERVAL = 5.0
+"""Seconds between two looks at the machine's addresses."""
+_LATENCY_WEIGHT = 0.05
+"""Of the newest in the average."""
+
+_DATAGRAM = Boundary("one datagram")
+_ROUND = Boundary("what was received at once")
+_FANOUT = Boundary("sending")
+_RELAYING = Boundary("handing over to other workers")
+_ATTENDING = Boundary("what one track or path has to do soon")
+_HANDSHAKE = Boundary("one DTLS handshake")
+_TICK = Boundary("one peer's reports")
+_HOUSEKEEPING = Boundary("looking after memory and addresses")
+_CLOSING = Boundary("closing one peer")
+
+
+class Ticked(Protocol):
+    """What is told the time each `report_interval`."""
+
+    def tick(self, now: float) -> None: ...
+
+
+class _WakingSet[Item](set[Item]):
+    """A set that calls `wake` whenever something is put in."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def add(self, item: Item) -> None:
+        super().add(item)
+        self._wake()
+
+
+class Engine:
+    """All peers of one UDP socket. Made by :func:`open_engine`."""
+
+    def __init__(self, settings: EngineSettings, sock: socket.socket) -> None:
+        self.settings = settings
+        self._socket = sock
+        self.port: int = sock.getsockname()[1]
+        self.identity = DtlsIdentity()
+        self._tells_addresses = packet_info.enable(sock)
+        self._asks_addresses = False
+        self._count_addresses()
+        self._addresses_counted = float("-inf")
+        self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port)
+        self.cname = secrets.token_hex(8)
+        audio = secrets.randbits(31) + 1
+        self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
+        """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        self.repair_ssrc = audio + 2
+        self.by_ufrag: dict[bytes, Transport] = {}
+        self.by_address: dict[Address, Transport] = {}
+        self._due = trio.Event()
+        """There is something in one of the next two."""
+        self.handshaking: set[Transport] = _WakingSet(self._wake)
+        self.attention: set[Attended] = _WakingSet(self._wake)
+        self.pending: list[Group] = []
+        self.latency = 0.0
+        """Seconds from reading packets to having sent them to all, a moving average over the newest."""
+        self.mirrors: set[Ticked] = set()
+        """Sources on other workers."""
+        self.end_turn: Callable[[], None] = lambda: None
+        """Called when what was received at once has been dealt with."""
+        self._peers: set[Peer] = set()
+        self._sender = udp.BurstSender(sock)
+        self._fanout = Fanout(self._sender)
+        self._received = 0
+        self._refused: Counter[Refusal] = Counter()
+        self._memory_freed = 0
+        """Peers whose handshakes' memory was freed since that was given back."""
+        self._memory_given_back = float("-inf")
+
+    # For its owner
+
+    def open_peer(self, observer: PeerObserver) -> Peer:
+        """Raises :class:`EngineFull`."""
+        if len(self._peers) >= self.settings.max_peers:
+            raise EngineFull(f"{self.settings.max_peers} peers are open")
+        peer = Peer(self, observer)
+        self._peers.add(peer)
+        return peer
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of other processes that work for this one: none."""
+        return ()
+
+    @property
+    def peers(self) -> int:
+        """How many are open."""
+        return len(self._peers)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            len(self._peers),
+            self._received,
+            self._sender.packets_sent,
+            self._sender.packets_dropped,
+            {reason.value: count for reason, count in self._refused.items()},
+            dict(boundary.faults),
+        )
+
+    # For peers, transports and tracks
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def arrival_time(self) -> float:
+        """When the datagram that is being dispatched came, seconds of a clock that only this method shows."""
+        time = udp.arrival_time(self._socket)
+        return trio.current_time() if time is None else time
+
+    def forget(self, peer: Peer) -> None:
+        self._peers.discard(peer)
+
+    def refuse(self, reason: Refusal) -> None:
+        self._refused[reason] += 1
+
+    def memory_freed(self) -> None:
+        self._memory_freed += 1
+
+    def send(self, datagram: bytes, path: Path) -> None:
+        """Send, or lose it if the system does not take it: every protocol on top repeats."""
+        try:
+            self._socket.sendmsg((datagram,), path.control, 0, path.remote)
+        except OSError:
+            self._refused[Refusal.SEND_FAILED] += 1
+
+    def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
+        self._sender.send(udp.Burst(packets), sinks)
+
+    def flush(self) -> None:
+        for group in self.pending:
+            packets, group.pending = group.pending, []
+            with _FANOUT:
+                group.packets += len(packets)
+                group.octets += group.pending_octets
+                group.pending_octets = 0
+                self._fanout.add(group, packets)
+        self.pending.clear()
+
+    # Tasks
+
+    async def receive(self) -> None:
+        """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
+
+        They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
+        there is to send.
+        """
+        await self.pump(self._socket, self._drain)
+
+    async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
+        """Call `drain` with the time whenever the socket is readable, and send what that brings."""
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            began = trio.current_time()
+            self._turn(drain)
+            if self._fanout.empty:
+                continue
+            while self._send_portion():
+                await trio.lowlevel.checkpoint()
+                if not self._fanout.overfull:
+                    self._turn(drain)
+            self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
+
+    def _send_portion(self) -> bool:
+        """Whether there is more."""
+        with _FANOUT:
+            self._fanout.work()
+        return not self._fanout.empty
+
+    def _turn(self, drain: Callable[[float], None]) -> None:
+        now = trio.current_time()
+        with _ROUND:
+            drain(now)
+        self.flush()
+        if self.attention:
+            self._attend(now)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        with _RELAYING:
+            self.end_turn()
+
+    def _drain(self, now: float) -> None:
+        asks, ancillary = self._asks_addresses, list[tuple[int, int, bytes]]()
+        for _ in range(self.settings.drain):
+            try:
+                if asks:
+                    datagram, ancillary, _, address = self._socket.recvmsg(_MAX_DATAGRAM, packet_info.ANCILLARY)
+                else:
+                    datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError:  # An ICMP error of an earlier send, on some systems.
+                continue
+            self._received += 1
+            if datagram:
+                try:
+                    self._dispatch(datagram, address, now, ancillary)
+                except Exception as error:  # noqa: BLE001 (see boundary.py)
+                    _DATAGRAM.caught(error)
+
+    def _dispatch(
+        self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()
+    ) -> None:
+        """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
+        first = datagram[0]
+        if first < 4:
+            self._receive_stun(datagram, address, now, packet_info.asked_address(ancillary))
+            return
+        transport = self.by_address.get(address)
+        if transport is None:
+            self._refused[Refusal.UNKNOWN_ADDRESS] += 1
+        elif 128 <= first <= 191 and len(datagram) >= 12:
+            if 192 <= datagram[1] <= 223:
+                transport.receive_rtcp(datagram, now)
+            else:
+                transport.receive_rtp(datagram, now)
+        elif 20 <= first <= 63:
+            transport.receive_dtls(datagram, now)
+        else:
+            self._refused[Refusal.UNKNOWN_KIND] += 1
+
+    def _receive_stun(self, datagram: bytes, address: Address, now: float, asked: bytes) -> None:
+        try:
+            message = stun.parse(datagram)
+        except stun.StunError:
+            self._refused[Refusal.STUN_MALFORMED] += 1
+            return
+        if message.type != stun.BINDING_REQUEST:
+            return
+        ours = message.attributes.get(stun.USERNAME, b"").partition(b":")[0]
+        transport = self.by_ufrag.get(ours)
+        if transport is None:
+            self._refused[Refusal.STUN_UNKNOWN_USER] += 1
+        else:
+            transport.receive_stun(message, datagram, address, now, asked)
+
+    async def attend(self) -> None:
+        """What cannot wait for the reports; without anything of the kind, sleep."""
+        while True:
+            if not self.attention and not self.handshaking:
+                self._due = trio.Event()
+                await self._due.wait()
+            now = trio.current_time()
+            self._attend(now)
+            self._drive_handshakes(now)
+            self._end_turn()
+            await trio.sleep(_ATTENTION_INTERVAL)
+
+    def _wake(self) -> None:
+        self._due.set()
+
+    def _drive_handshakes(self, now: float) -> None:
+        for transport in list(self.handshaking):
+            goes_on = False
+            with _HANDSHAKE:
+                goes_on = transport.drive_handshake(now)
+            if not goes_on:
+                self.handshaking.discard(transport)
+
+    def _attend(self, now: float) -> None:
+        for attended in list(self.attention):
+            goes_on = False
+            with _ATTENDING:
+                goes_on = attended.attend(now)
+            if not goes_on:
+                self.attention.discard(attended)
+
+    async def tick(self) -> None:
+        """Reports, flow, silence."""
+        while True:
+            await trio.sleep(self.settings.report_interval)
+            self._tick(trio.current_time())
+            self._end_turn()
+
+    def _tick(self, now: float) -> None:
+        # Not in the task itself, whose frame would keep the last peer until the next round.
+        for peer in list(self._peers):
+            with _TICK:
+                peer.tick(now)
+        for mirror in list(self.mirrors):
+            with _TICK:
+                mirror.tick(now)
+        with _HOUSEKEEPING:
+            self._keep_house(now)
+
+    def _keep_house(self, now: float) -> None:
+        if self._tells_addresses and now - self._addresses_counted >= _ADDRESSES_INTERVAL:
+            self._addresses_counted = now
+            self._count_addresses()
+        # Seldom: it takes longer the more peers there are, and others that joined with these settle soon after.
+        enough = self._memory_freed > len(self._peers) * _FREED_SHARE
+        if enough and now - self._memory_given_back >= self.settings.handshake_linger:
+            self._memory_freed, self._memory_given_back = 0, now
+            memory.give_back()
+
+    def _count_addresses(self) -> None:
+        """Whether it matters which address is asked: addresses come and go while we run."""
+        announced = bool(self.settings.announced_addresses)
+        self._asks_addresses = self._tells_addresses and (announced or packet_info.several_addresses())
+
+    def announce(self, addresses: Sequence[str]) -> None:
+        """Tell browsers these addresses from now on (`announced.look_up`)."""
+        self.settings = replace(self.settings, announced_addresses=tuple(addresses))
+        self.candidates = host_candidates(addresses, self.port)
+
+    def close(self) -> None:
+        for peer in list(self._peers):
+            with _CLOSING:
+                peer.close()
+
+
+@asynccontextmanager
+async def open_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
+    """Open the UDP socket and serve it; leaving closes every peer. Raises OSError if it cannot bind."""
+    with udp.bind(settings) as sock:
+        engine = Engine(settings, sock)
+        async with trio.open_nursery() as nursery:
+            for task in (engine.receive, engine.attend, engine.tick):
+                nursery.start_soon(task)
+            try:
+                yield engine
+            finally:
+                engine.close()
+                nursery.cancel_scope.cancel()

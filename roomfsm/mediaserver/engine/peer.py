@@ -1,0 +1,492 @@
+"""One WebRTC peer: its negotiation, the media that its browser sends (tracks) and gets (sinks), its statistics."""
+
+import secrets
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Protocol
+
+from roomfsm.mediaserver.base.boundary import Boundary
+from roomfsm.mediaserver.base.errors import (
+    AlreadyNegotiated,
+    AnswerAlreadyProcessed,
+    OfferNotGenerated,
+    PeerClosed,
+    SdpError,
+)
+from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
+from roomfsm.mediaserver.base.refusal import Refusal
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine.media_transport import MediaTransport, dtls_state, ice_state
+from roomfsm.mediaserver.engine.observer import PeerObserver
+from roomfsm.mediaserver.engine.stats import PeerStats
+from roomfsm.mediaserver.engine.transport import Network, Transport
+from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
+from roomfsm.mediaserver.forwarding.sink import Sink
+from roomfsm.mediaserver.forwarding.track import Outlet, Track
+from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
+from roomfsm.mediaserver.ice.allowance import Allowance
+from roomfsm.mediaserver.ice.lite import Credentials
+from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, OutgoingExtensions
+from roomfsm.mediaserver.sdp.answer import (
+    AcceptedMedia,
+    AcceptedTransport,
+    LocalEnd,
+    accept,
+    undecodable,
+    write_answer,
+)
+from roomfsm.mediaserver.sdp.codec import Codec
+from roomfsm.mediaserver.sdp.description import Direction, Offer, parse_offer
+from roomfsm.mediaserver.sdp.offer import propose, read_answer
+
+_CLOSING = Boundary("closing one peer")
+_KILOBIT = 1000
+_HEADER = 12
+"""Bytes of an RTP header without extensions."""
+
+
+class PeerContext(Outlet, Network, Protocol):
+    """What a peer needs of the engine."""
+
+    def arrival_time(self) -> float: ...
+
+    def forget(self, peer: "Peer") -> None: ...
+
+
+class Peer:
+    """Made by :meth:`~roomfsm.mediaserver.engine.engine.Engine.open_peer`; ends with :meth:`close`.
+
+    All methods are synchronous, for the engine's thread; all but `close` raise :class:`PeerClosed` after it.
+    The bandwidths are kbit/s, 0 or less is unlimited: `send` bounds what this viewer's estimate can ask of its
+    source, `receive` what is asked of this publisher.
+    """
+
+    def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
+        self._context = context
+        self._observer: PeerObserver | None = observer
+        self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
+        self.path = ViewerPath(context.settings)
+        """To this peer's browser, for what is sent to it."""
+        self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
+        self._gate = PictureGate(context.settings)
+        self._transports: list[MediaTransport] = []
+        """The transports that were agreed on: one, or one for each m-line where they are not bundled."""
+        self._carriers: dict[MediaKind, MediaTransport] = {}
+        """The transport of each kind."""
+        self._ice_state = IceState.DISCONNECTED
+        self._dtls_state = DtlsState.NEW
+        self._media_lines: list[tuple[str, int]] = []
+        """mid and index of each m-line that was accepted, or that we offered."""
+        self._offered: Offer | None = None
+        self._offered_credentials: list[Credentials] = []
+        """The credentials of each m-line of our offer."""
+        self._connected = False
+        self._last_command: int | None = None
+        """Of the browser's newest FIR."""
+        most = context.settings.max_retransmissions
+        self._retransmissions = Allowance(most, most)
+        self.local_description: str | None = None
+        self.refused_media: tuple[str, ...] = ()
+        """Why m-lines of the offer are not served, in words."""
+        self.remote_description: str | None = None
+        self.direction = Direction.SENDRECV
+        """What this peer does at most, whatever is offered to it."""
+        self.max_audio_receive_bandwidth = 0
+        self.max_video_send_bandwidth = 0
+        self.min_video_send_bandwidth = 0
+        self.max_video_receive_bandwidth = 0
+        self.min_video_receive_bandwidth = 0
+
+    # Negotiation
+
+    def process_offer(self, offer: str) -> str:
+        """Answer an SDP offer.
+
+        Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
+        :class:`AlreadyNegotiated` after a success.
+        """
+        self._check_unnegotiated()
+        self._check_length(offer)
+        parsed = parse_offer(offer)
+        for section in parsed.sections:
+            section.direction = section.direction.limited_to(self.direction.reversed())
+        agreement = accept(parsed, self._source_codecs(), self._viewer_codecs())
+        credentials = [Credentials.new() for _ in agreement.transports]
+        answer = write_answer(parsed, agreement, self._local_end(), credentials)
+        self.remote_description, self.local_description = offer, answer
+        self.refused_media = tuple(agreement.refused.values())
+        self._name_media_lines(agreement.media)
+        self._note_undecodable(undecodable(parsed, agreement.media))
+        self.start(agreement.transports, credentials)
+        return answer
+
+    def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
+        """Make an SDP offer of these kinds. Raises :class:`NoCommonCodec` if what this viewer's source sends is
+        not to be offered, or :class:`AlreadyNegotiated` after a success."""
+        self._check_unnegotiated()
+        offered, proposed = propose(kinds, self.direction, self._source_codecs(), self._viewer_codecs())
+        credentials = [Credentials.new() for _ in proposed.transports]
+        offer = write_answer(offered, proposed, self._local_end(), credentials, setup="actpass")
+        self._offered, self._offered_credentials, self.local_description = offered, credentials, offer
+        self._name_media_lines(proposed.media)
+        return offer
+
+    def process_answer(self, answer: str) -> None:
+        """Take the answer to our offer. Raises :class:`SdpError` or, if this is a viewer that cannot decode its
+        source, :class:`NoCommonCodec`, and then another answer may come; :class:`OfferNotGenerated`, or
+        :class:`AnswerAlreadyProcessed` after a success."""
+        self._check_open()
+        if self._offered is None:
+            raise OfferNotGenerated("the peer has made no offer")
+        if self.remote_description is not None:
+            raise AnswerAlreadyProcessed("the peer has taken an answer already")
+        self._check_length(answer)
+        answered = read_answer(answer, self._offered, self._source_codecs())
+        self.remote_description = answer
+        self._note_undecodable(answered.undecodable)
+        # Of bundled m-lines the tagged one's are used (RFC 9143 section 7.5).
+        credentials = [self._offered_credentials[one.media[0].index] for one in answered.transports]
+        self.start(answered.transports, credentials)
+
+    def _check_unnegotiated(self) -> None:
+        self._check_open()
+        if self.local_description is not None:
+            raise AlreadyNegotiated("the peer has already answered or made an offer")
+
+    def _check_length(self, description: str) -> None:
+        limit = self._context.settings.max_sdp
+        if len(description) > limit:
+            raise SdpError(f"the description is longer than {limit} characters")
+
+    def _source_codecs(self) -> dict[MediaKind, Codec]:
+        """The codecs of the streams that this peer is connected to, where they are known."""
+        return {
+            kind: sink.source.codec
+            for kind, sink in self._sinks.items()
+            if sink.source is not None and sink.source.codec is not None
+        }
+
+    def _viewer_codecs(self) -> dict[MediaKind, list[tuple[Codec, ...]]]:
+        """What each viewer that is connected already can decode."""
+        return {kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()}
+
+    def _local_end(self) -> LocalEnd:
+        context = self._context
+        return LocalEnd(
+            context.identity.fingerprint,
+            context.candidates,
+            context.ssrcs,
+            context.cname,
+            secrets.token_hex(8),
+            max(0, self.max_video_receive_bandwidth),
+            context.repair_ssrc,
+            max(0, self.max_audio_receive_bandwidth),
+        )
+
+    def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
+        self._media_lines = [(one.mid, one.index) for one in media]
+
+    def _note_undecodable(self, kinds: Collection[MediaKind]) -> None:
+        for kind in kinds:
+            self._sinks[kind].undecodable = True
+
+    def start(self, transports: Sequence[AcceptedTransport], credentials: Sequence[Credentials]) -> None:
+        """Do what was agreed on, here or by another process that speaks for us; `credentials` are ours of each."""
+        for accepted, ours in zip(transports, credentials, strict=True):
+            carried = MediaTransport(
+                self._context,
+                self,
+                [media.kind for media in accepted.media],
+                partial(self._open_transport, ours),
+            )
+            self._transports.append(carried)
+            carried.start(accepted, self._context.now())
+            for media in accepted.media:
+                self._carriers[media.kind] = carried
+                if media.direction.receives:
+                    track = self._tracks[media.kind]
+                    carried.receive(media, track)
+                    track.negotiated(media.codecs[0], media.extensions.get(AUDIO_LEVEL, 0))
+                if media.direction.sends:
+                    sink = self._sinks[media.kind]
+                    sink.codecs = media.codecs
+                    sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
+                    sink.refresh()
+
+    def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
+        return Transport(self._context, owner, credentials)
+
+    def gather_candidates(self) -> Sequence[LocalCandidate]:
+        """Our candidates for each m-line that was accepted; the answer has them too."""
+        self._check_open()
+        for carried in self._transports:
+            carried.transport.gathering()
+        return [
+            LocalCandidate(candidate, mid, index)
+            for mid, index in self._media_lines
+            for candidate in self._context.candidates
+        ]
+
+    def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
+        """Take a candidate of the browser at any time. Being ICE-lite we send no checks, so nothing can go wrong:
+        what is not a UDP candidate with an address is passed over. It only serves to name the selected pair, so
+        every transport may know it."""
+        self._check_open()
+        del sdp_mid, sdp_m_line_index
+        for carried in self._transports:
+            carried.transport.ice.add_remote_candidate(candidate)
+
+    # Media
+
+    def connect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
+        """Send what this peer's browser sends to another's, in place of that one's earlier source of the kind."""
+        self._check_open()
+        sink._check_open()
+        for kind in kinds:
+            sink._sinks[kind].follow(self._tracks[kind])
+
+    def disconnect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
+        """Undo :meth:`connect`; what is not connected is passed over."""
+        self._check_open()
+        for kind in kinds:
+            followed = sink._sinks.get(kind)
+            if followed is not None and followed.source is self._tracks[kind]:
+                followed.follow(None)
+
+    def track(self, kind: MediaKind) -> Track:
+        """What this peer's browser sends."""
+        return self._tracks[kind]
+
+    def source(self, kind: MediaKind) -> object:
+        """The track that this peer's browser gets; None without one."""
+        sink = self._sinks.get(kind)
+        return None if sink is None else sink.source
+
+    def follow(self, kind: MediaKind, source: Track | None) -> None:
+        """Send this peer's browser a track, of whatever peer, in place of its earlier source; or none."""
+        self._check_open()
+        self._sinks[kind].follow(source)
+
+    def request_keyframe(self) -> None:
+        """Ask the source of the video that this peer gets; without one its own browser, if it sends video."""
+        self._check_open()
+        sink = self._sinks[MediaKind.VIDEO]
+        if sink.source is not None:
+            sink.source.request_keyframe_at_start(sink)
+        else:
+            self._tracks[MediaKind.VIDEO].request_keyframe()
+
+    def stats(self) -> PeerStats:
+        self._check_open()
+        addresses = (carried.transport.remote_address for carried in self._transports)
+        receiving = {kind: stats for kind, track in self._tracks.items() if (stats := track.stats()) is not None}
+        sending = {
+            kind: sink.stats(self._context.ssrcs[kind]) for kind, sink in self._sinks.items() if sink.codecs
+        }
+        address = next((address for address in addresses if address is not None), None)
+        return PeerStats(self._ice_state, self._dtls_state, address, receiving, sending)
+
+    def close(self) -> None:
+        """Say goodbye to the browser and forget the peer. Nothing is told to the observer any more."""
+        if self._observer is None:
+            return
+        self._observer = None
+        for track in self._tracks.values():
+            with _CLOSING:
+                track.close()
+            self._context.attention.discard(track)
+        for sink in self._sinks.values():
+            with _CLOSING:
+                sink.follow(None)
+        for carried in self._transports:
+            with _CLOSING:
+                carried.close()
+        # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
+        self._tracks, self._sinks, self._transports, self._carriers = {}, {}, [], {}
+        self._context.forget(self)
+
+    def _check_open(self) -> None:
+        if self._observer is None:
+            raise PeerClosed("the peer was closed")
+
+    # Called by its transports
+
+    def ice_changed(self) -> None:
+        state = ice_state(self._transports)
+        if state is not self._ice_state:
+            self._ice_state = state
+            if self._observer is not None:
+                self._observer.ice_state_changed(state)
+
+    def candidate_pair_selected(self, local: str, remote: str) -> None:
+        if self._observer is not None:
+            self._observer.candidate_pair_selected(local, remote)
+
+    def dtls_changed(self) -> None:
+        state = dtls_state(self._transports)
+        if state is not self._dtls_state:
+            self._dtls_state = state
+            if self._observer is not None:
+                self._observer.dtls_state_changed(state)
+
+    def connection_failed(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.connection_failed(reason)
+
+    def path_changed(self, carried: MediaTransport) -> None:
+        transport = carried.transport
+        usable, sender = transport.usable, transport.sender
+        for kind, sink in self._sinks.items():
+            if kind not in carried.kinds:
+                continue
+            sink.open = usable
+            if usable and sender is not None and transport.ice.selected is not None:
+                sink.address, sink.control = transport.ice.selected
+                sink.handle = sender.handle
+                sink.tag_length = sender.tag_length
+            sink.refresh()
+        connected = all(one.transport.usable for one in self._transports)
+        if connected is not self._connected:
+            self._connected = connected
+            if self._observer is not None:
+                self._observer.media_connection_changed(connected)
+
+    def rtcp_received(self, compound: bytes, now: float) -> None:
+        try:
+            packets = rtcp.parse(compound, int(self._retransmissions.left(now)))
+        except rtcp.RtcpError:
+            self._context.refuse(Refusal.RTCP_MALFORMED)
+            return
+        # Of many of one SSRC the last will do: each goes to every viewer.
+        reports: dict[int, rtcp.SenderReport] = {}
+        keyframe_wanted = False
+        for packet in packets:
+            match packet:
+                case rtcp.SenderReport():
+                    reports[packet.ssrc] = packet
+                case rtcp.Nack():
+                    self._retransmit(packet, now)
+                case rtcp.KeyframeRequest():
+                    keyframe_wanted |= self._is_new_wish(packet)
+                case rtcp.Remb():
+                    self.path.estimated(packet.bitrate, now)
+                case rtcp.ReceiverReport():
+                    self._note_reports(packet.blocks, now)
+        if keyframe_wanted:
+            self._pass_on_keyframe_wish(now)
+        for report in reports.values():
+            for track in self._tracks.values():
+                track.sender_report(report, now)
+
+    def _note_reports(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
+        for block in blocks:
+            for kind, ssrc in self._context.ssrcs.items():
+                if block.ssrc == ssrc:
+                    self.path.reported(kind, block, now)
+
+    def _retransmit(self, nack: rtcp.Nack, now: float) -> None:
+        for kind, sink in self._sinks.items():
+            if nack.media_ssrc == self._context.ssrcs[kind] and sink.source is not None:
+                numbers = tuple(dict.fromkeys(nack.sequence_numbers))
+                sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
+
+    def _is_new_wish(self, request: rtcp.KeyframeRequest) -> bool:
+        """Whether a request is about our video, and was not heard before."""
+        if request.media_ssrc != self._context.ssrcs[MediaKind.VIDEO]:
+            return False
+        if request.command is not None:
+            if request.command == self._last_command:
+                return False
+            self._last_command = request.command
+        return True
+
+    def _pass_on_keyframe_wish(self, now: float) -> None:
+        """Let the source of our video know: once a compound, however many requests that has."""
+        sink = self._sinks[MediaKind.VIDEO]
+        if sink.source is not None:
+            sink.keyframe_requests += 1
+            sink.source.request_keyframe_for(sink, now)
+
+    # Called by tracks and sinks
+
+    @property
+    def receive_limits(self) -> tuple[int, int]:
+        return _limits(self.min_video_receive_bandwidth, self.max_video_receive_bandwidth)
+
+    @property
+    def send_limits(self) -> tuple[int, int]:
+        return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
+
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        """Send about that kind of media, over its transport."""
+        if (carried := self._carriers.get(kind)) is not None:
+            carried.transport.send_rtcp(compound)
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
+        if self._observer is not None:
+            self._observer.receiving_changed(kind, flowing)
+
+    def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
+        if self._observer is not None:
+            self._observer.sending_changed(kind, flowing)
+
+    def codec_mismatched(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.codec_mismatched(reason)
+
+    # Called by the engine's clock
+
+    def tick(self, now: float) -> None:
+        """Reports, flow and silence; each `report_interval`."""
+        self.path.measure(sum(sink.octets + _HEADER * sink.packets for sink in self._sinks.values()), now)
+        video = self._sinks[MediaKind.VIDEO]
+        if video.keyframe_wish is not None and video.source is not None:
+            video.source.renew_keyframe_wish(video, now)
+        self._judge_picture(video, now)
+        for carried in self._transports:
+            carried.transport.check_silence(now)
+            carried.transport.settle(now)
+            self._report(carried, now)
+
+    def _judge_picture(self, video: Sink, now: float) -> None:
+        """Pause the picture for a path that cannot take it, and try it again."""
+        before = self._gate.picture
+        picture = self._gate.judge(self.path, video.group is not None and video.flowing, now)
+        if picture is Picture.PAUSED:
+            if not video.paused:
+                if before is Picture.SENT:
+                    self._tell_pause(True)
+                video.pause()
+                self.path.paused()
+        elif video.paused or (picture is Picture.TRIED and video.group is None):
+            video.go_on(now)
+        if before is Picture.TRIED and picture is Picture.SENT:
+            self._tell_pause(False)
+
+    def _tell_pause(self, paused: bool) -> None:
+        if self._observer is not None:
+            self._observer.pause_changed(MediaKind.VIDEO, paused)
+
+    def _report(self, carried: MediaTransport, now: float) -> None:
+        """Tell what came over a transport."""
+        reports = []
+        for track in dict.fromkeys(carried.by_payload_type.values()):  # Of several payload types once.
+            track.check_flow(now)
+            track.renew(now)
+            report = track.report(now)
+            if report is not None:
+                reports.append(report)
+        if reports:
+            ours = self._context.ssrcs[MediaKind.VIDEO]
+            carried.transport.send_rtcp(
+                rtcp.receiver_report(ours, [block for block, _ in reports])
+                + rtcp.source_description(ours, self._context.cname)
+                + b"".join(estimate for _, estimate in reports)
+            )
+
+
+def _limits(least: int, greatest: int) -> tuple[int, int]:
+    """Two bandwidths in bit/s."""
+    return max(0, least) * _KILOBIT, max(0, greatest) * _KILOBIT

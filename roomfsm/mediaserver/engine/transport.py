@@ -1,0 +1,314 @@
+"""One peer's transport: ICE-lite, then DTLS, then SRTP, and the state that its owner is told."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from roomfsm.mediaserver.base.refusal import Refusal
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls.session import DtlsError, DtlsIdentity, DtlsSession
+from roomfsm.mediaserver.dtls.srtp import SrtpError, SrtpReceiver, SrtpSender
+from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine import packet_info
+from roomfsm.mediaserver.ice import stun
+from roomfsm.mediaserver.ice.lite import Address, Credentials, IceLite, Path, local_candidate, plain_address
+from roomfsm.mediaserver.ice.state import IceState
+
+_JUST_HEARD = 2.0
+"""Seconds: a peer heard since then keeps its address, whoever else sends checks in that address's name."""
+
+
+class Network(Protocol):
+    """What a transport needs of the engine."""
+
+    settings: EngineSettings
+    identity: DtlsIdentity
+    candidates: tuple[str, ...]
+    by_ufrag: dict[bytes, "Transport"]
+    by_address: dict[Address, "Transport"]
+    handshaking: "set[Transport]"
+
+    def send(self, datagram: bytes, path: Path) -> None: ...
+
+    def refuse(self, reason: Refusal) -> None: ...
+
+    def memory_freed(self) -> None:
+        """A transport has let go of what its handshake needed."""
+
+
+class TransportOwner(Protocol):
+    """Who is told; see :class:`~roomfsm.mediaserver.engine.observer.PeerObserver` for the first three."""
+
+    def ice_state_changed(self, state: IceState) -> None: ...
+
+    def candidate_pair_selected(self, local: str, remote: str) -> None: ...
+
+    def dtls_state_changed(self, state: DtlsState) -> None: ...
+
+    def dtls_failed(self, reason: str) -> None:
+        """The handshake came to nothing, or the association broke; the state FAILED follows."""
+
+    def path_changed(self) -> None:
+        """Media can be sent now, or no longer, or goes to another address."""
+
+    def rtp_received(self, packet: bytes, now: float) -> None: ...
+
+    def rtcp_received(self, compound: bytes, now: float) -> None: ...
+
+
+class Transport:
+    """From the answer until :meth:`close`. Media can be sent while `usable`."""
+
+    __slots__ = (
+        "_dtls",
+        "_handshake_end",
+        "_last_dtls",
+        "_last_heard",
+        "_lingers",
+        "_network",
+        "_owner",
+        "_receiver",
+        "_started",
+        "dtls_state",
+        "ice",
+        "ice_state",
+        "sender",
+        "silent",
+    )
+
+    def __init__(self, network: Network, owner: TransportOwner, credentials: Credentials) -> None:
+        self._network = network
+        self._owner = owner
+        self.ice = IceLite(network.settings, credentials)
+        self.ice_state = IceState.DISCONNECTED
+        self.dtls_state = DtlsState.NEW
+        self._dtls: DtlsSession | None = None
+        self._receiver: SrtpReceiver | None = None
+        self.sender: SrtpSender | None = None
+        self.silent = False
+        self._started: float | None = None
+        self._handshake_end: float | None = None
+        self._last_heard: float | None = None
+        self._last_dtls = 0.0
+        self._lingers = True
+        """It was not yet tried to let go of what the handshake needed."""
+
+    @property
+    def usable(self) -> bool:
+        return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
+
+    def start(self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False) -> None:
+        """Both descriptions are known: take checks, and the handshake of who has a certificate with one of these
+        fingerprints or, as the DTLS client, begin it once checked."""
+        self._dtls = DtlsSession(self._network.identity, fingerprints, client=dtls_client)
+        self._started = now
+        self._network.by_ufrag[self.ice.ufrag.encode()] = self
+
+    def gathering(self) -> None:
+        """The candidates are told to the peer."""
+        if self.ice_state is IceState.DISCONNECTED:
+            self._set_ice_state(IceState.GATHERING)
+
+    # Received datagrams
+
+    def receive_stun(
+        self, request: stun.StunMessage, data: bytes, address: Address, now: float, asked: bytes = b""
+    ) -> None:
+        """Answer a Binding request for our ufrag (RFC 8445 section 7.3).
+
+        `asked`: the address of ours that it was sent to, if that is known (:func:`packet_info.asked_address`).
+        """
+        network, holder = self._network, self._network.by_address.get(address)
+        refusal = self.ice.check(request, data)
+        if refusal is None and holder is not None and holder is not self and holder.is_heard(now):
+            refusal = Refusal.STUN_ADDRESS_TAKEN
+        answer = b""
+        if refusal is None:
+            answer = self.ice.success(request, address)
+        elif refusal is Refusal.STUN_ROLE_CONFLICT:
+            answer = self.ice.role_conflict(request)
+        if len(answer) > len(data):
+            # The sender's address may be forged. A check with all that RFC 8445 section 7.1 wants is longer.
+            refusal, answer = Refusal.STUN_TOO_SHORT, b""
+        # Only now, for it may cost a look at the system's routes.
+        path = Path(address, packet_info.control(asked, address, now)) if answer else Path(address)
+        if answer:
+            network.send(answer, path)
+        if refusal is not None:
+            network.refuse(refusal)
+            return
+        changed, forgotten = self.ice.heard(path, stun.USE_CANDIDATE in request.attributes, now)
+        if forgotten is not None:
+            self._forget(forgotten.remote)
+        network.by_address[address] = self
+        self._last_heard = now
+        if self.ice_state not in (IceState.CONNECTED, IceState.READY):
+            self._set_ice_state(IceState.CONNECTING)
+            self._set_ice_state(IceState.CONNECTED)
+        if changed or self.silent:
+            self.silent = False
+            self._owner.path_changed()
+        if self._dtls is not None and (greeting := self._dtls.begin()):
+            self._send_all(greeting)
+            self._follow_dtls(self._dtls)
+        if self.ice.nominated:
+            if changed:
+                local = local_candidate(network.candidates, address, packet_info.plain(asked))
+                self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
+            self._set_ice_state(IceState.READY)
+
+    def _forget(self, address: Address) -> None:
+        """Take nothing from an address any more, unless it has another path."""
+        known = any(path.remote == address for path in self.ice.paths)
+        if not known and self._network.by_address.get(address) is self:
+            del self._network.by_address[address]
+
+    def receive_dtls(self, datagram: bytes, now: float) -> None:
+        dtls, address = self._dtls, self.ice.selected
+        if dtls is None or address is None:
+            self._network.refuse(Refusal.DTLS_UNEXPECTED)
+            return
+        self._last_dtls = now
+        try:
+            answer = dtls.receive(datagram)
+        except DtlsError as error:
+            answer = dtls.alert()
+            self._network.refuse(Refusal.DTLS_ERROR)
+            self._owner.dtls_failed(str(error))
+        self._send_all(answer)
+        self._follow_dtls(dtls)
+
+    def receive_rtp(self, packet: bytes, now: float) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._network.refuse(Refusal.SRTP_NOT_READY)
+            return
+        try:
+            plain = receiver.unprotect(packet)
+        except SrtpError:
+            self._network.refuse(Refusal.SRTP_UNAUTHENTICATED)
+            return
+        self._last_heard = now
+        self._owner.rtp_received(plain, now)
+
+    def receive_rtcp(self, packet: bytes, now: float) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._network.refuse(Refusal.SRTP_NOT_READY)
+            return
+        try:
+            plain = receiver.unprotect_rtcp(packet)
+        except SrtpError:
+            self._network.refuse(Refusal.SRTP_UNAUTHENTICATED)
+            return
+        self._last_heard = now
+        self._owner.rtcp_received(plain, now)
+
+    # Sending
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and send, if that is possible now."""
+        if self.sender is None or self.ice.selected is None or not self.usable:
+            return
+        try:
+            protected = self.sender.protect_rtcp(compound)
+        except SrtpError:
+            self._network.refuse(Refusal.SEND_FAILED)
+        else:
+            self._network.send(protected, self.ice.selected)
+
+    def _send_all(self, datagrams: list[bytes]) -> None:
+        if self.ice.selected is not None:
+            for datagram in datagrams:
+                self._network.send(datagram, self.ice.selected)
+
+    # Time
+
+    def is_heard(self, now: float) -> bool:
+        """Whether the peer is connected and was heard just now."""
+        return self.usable and self._last_heard is not None and now - self._last_heard < _JUST_HEARD
+
+    def drive_handshake(self, now: float) -> bool:
+        """Retransmit if that is due; whether the handshake still goes on."""
+        dtls = self._dtls
+        if dtls is None:
+            return False
+        if self._handshake_end is None:
+            self._handshake_end = now + self._network.settings.handshake_timeout
+        timeout = dtls.timeout()
+        if timeout is not None and now >= self._handshake_end:
+            self._send_all(dtls.give_up())
+            self._owner.dtls_failed("the DTLS handshake took too long")
+            self._follow_dtls(dtls)
+        elif timeout is not None and timeout <= 0:
+            try:
+                answer = dtls.handle_timeout()
+            except DtlsError as error:
+                answer = dtls.alert()
+                self._owner.dtls_failed(str(error))
+            self._send_all(answer)
+            self._follow_dtls(dtls)
+        return dtls.timeout() is not None
+
+    def settle(self, now: float) -> None:
+        """Free the handshake's memory once nothing of it can be asked for again: the peer sends SRTP."""
+        dtls, receiver = self._dtls, self._receiver
+        if not self._lingers or dtls is None or receiver is None or not receiver.heard:
+            return
+        if now - self._last_dtls >= self._network.settings.handshake_linger:
+            self._lingers = False
+            if dtls.settle():
+                self._network.memory_freed()
+
+    def check_silence(self, now: float) -> None:
+        """Note a peer that has gone without a word, or never came."""
+        if self._started is None or self.silent:
+            return
+        settings = self._network.settings
+        if self._last_heard is None:
+            if now - self._started > settings.connect_timeout:
+                self._set_ice_state(IceState.FAILED)
+        elif now - self._last_heard > settings.peer_silence:
+            self.silent = True
+            self._set_ice_state(IceState.DISCONNECTED)
+            self._owner.path_changed()
+
+    # State
+
+    def _follow_dtls(self, dtls: DtlsSession) -> None:
+        """Take over what the session has become."""
+        if dtls.state is DtlsState.CONNECTING:
+            self._network.handshaking.add(self)
+        if dtls.state is self.dtls_state:
+            return
+        if dtls.keys is not None and self._receiver is None and dtls.state is DtlsState.CONNECTED:
+            keys = dtls.keys
+            theirs, ours = (keys.server, keys.client) if dtls.client else (keys.client, keys.server)
+            self._receiver = SrtpReceiver(keys.profile, theirs)
+            self.sender = SrtpSender(keys.profile, ours)
+        self.dtls_state = dtls.state
+        if dtls.state in (DtlsState.CLOSED, DtlsState.FAILED):
+            self._receiver = self._dtls = None
+        self._owner.dtls_state_changed(dtls.state)
+        self._owner.path_changed()
+
+    def _set_ice_state(self, state: IceState) -> None:
+        if state is not self.ice_state:
+            self.ice_state = state
+            self._owner.ice_state_changed(state)
+
+    @property
+    def remote_address(self) -> tuple[str, int] | None:
+        return plain_address(self.ice.selected.remote) if self.ice.selected else None
+
+    def close(self) -> None:
+        """Say goodbye (close_notify) and be unknown to the network."""
+        if self._dtls is not None:
+            self._send_all(self._dtls.close())
+            self._dtls = None
+        network = self._network
+        network.by_ufrag.pop(self.ice.ufrag.encode(), None)
+        for path in self.ice.paths:
+            if network.by_address.get(path.remote) is self:
+                del network.by_address[path.remote]
+        network.handshaking.discard(self)
+        self._receiver = self.sender = None

@@ -1,0 +1,243 @@
+"""The engine's UDP socket: binding, its candidates' addresses, and sending bursts of protected packets."""
+
+import errno
+import ipaddress
+import itertools
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import ifaddr
+
+if sys.platform == "linux":
+    import fcntl
+
+from roomfsm.mediaserver.base.boundary import Boundary
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.dtls import srtp
+from roomfsm.mediaserver.ice.lite import Address, Control
+
+_UDP_SEGMENT = 103
+"""The socket option and control message of Linux's UDP GSO (linux/udp.h)."""
+_SIOCGSTAMPNS = 0x8907
+"""Linux's request for the time of the packet that the last read returned (socket(7), linux/sockios.h)."""
+_TIMESPEC = struct.Struct("@ll")
+_MAX_SEGMENTS = 64
+_MAX_BURST = 65000
+"""Bytes of one GSO send, below what an IP packet holds."""
+_DUAL_STACK = "::"
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
+
+_DESTINATION = Boundary("sending to one browser")
+
+
+class Destination(Protocol):
+    """Where a burst goes."""
+
+    address: Address
+    control: Control
+    """What makes packets leave from the right address of ours; empty where they do anyway."""
+    handle: Any
+    """Of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
+    tag_length: int
+
+
+class _Run(NamedTuple):
+    """Packets of one length (the last may be shorter) laid out for one system call."""
+
+    template: bytes
+    """The packets, room for the tag after each."""
+    packets: tuple[tuple[Any, int], ...]
+    """Pointer into the buffer and length of each."""
+    view: memoryview
+    """The protected run in the buffer."""
+    stride: int
+
+
+def bind(settings: EngineSettings) -> socket.socket:
+    """Open the non-blocking socket. Raises OSError."""
+    try:
+        return _bind(settings, settings.host)
+    except OSError as error:
+        if settings.host != _DUAL_STACK or error.errno not in _NO_IPV6:
+            raise
+    return _bind(settings, "0.0.0.0")
+
+
+def _bind(settings: EngineSettings, host: str) -> socket.socket:
+    infos = socket.getaddrinfo(host, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = infos[0]
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6 and address[0] == _DUAL_STACK:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, settings.socket_buffer)
+        sock.setblocking(False)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def candidate_addresses(settings: EngineSettings, sock: socket.socket) -> tuple[str, ...]:
+    """The addresses that browsers are told: the announced, else the bound, else all of the machine's."""
+    if settings.announced_addresses:
+        return settings.announced_addresses
+    bound = sock.getsockname()[0]
+    if not ipaddress.ip_address(bound).is_unspecified:
+        return (bound,)
+    both = sock.family == socket.AF_INET6
+    found = [
+        ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
+    usable = [ip for ip in found if (both or ip.version == 4) and not ip.is_link_local and not ip.is_loopback]
+    return tuple(str(ip) for ip in sorted(usable, key=lambda ip: ip.version)) or ("127.0.0.1",)
+
+
+def arrival_time(sock: socket.socket) -> float | None:
+    """When the datagram read last came to the socket, seconds of the system's clock; None where it does not tell.
+
+    Datagrams that are read together came one after the other, which a bandwidth estimate lives on.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+    except OSError:
+        return None
+    return float(seconds + nanoseconds / 1e9)
+
+
+class Burst:
+    """Packets (RTP, not protected) that go to any number of destinations, in order."""
+
+    __slots__ = ("packets", "runs")
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self.packets = packets
+        self.runs: dict[int, list[_Run]] = {}
+        """By tag length, laid out by the sender when the first destination needs them."""
+
+
+class BurstSender:
+    """Protects and sends the same packets to many destinations, with few system calls.
+
+    `packets_sent` counts what the system took, `packets_dropped` what it refused: UDP's retransmission (NACK)
+    repairs that, so nothing is queued.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = srtp.PacketBuffer(_MAX_BURST + srtp.MAX_PACKET)
+        self._segmentation = _has_segmentation(sock)
+        self.packets_sent = 0
+        self.packets_dropped = 0
+
+    def send(self, burst: Burst, destinations: Iterable[Destination]) -> None:
+        """Send a burst to each destination."""
+        rest = iter(destinations)
+        # Who comes after one at whom it failed is served all the same.
+        while True:
+            try:
+                self._send(burst, rest)
+            except Exception as error:  # noqa: BLE001 (see boundary.py)
+                _DESTINATION.caught(error)
+            else:
+                return
+
+    def _send(self, burst: Burst, destinations: Iterator[Destination]) -> None:
+        runs = burst.runs
+        protect, copy, memory, length = srtp.protect, srtp.copy, self._buffer.memory, self._buffer.length
+        sendto = self._socket.sendto
+        sent = dropped = 0
+        for destination in destinations:
+            tag = destination.tag_length
+            if tag not in runs:
+                runs[tag] = self._layout(burst.packets, tag)
+            handle, address, control = destination.handle, destination.address, destination.control
+            for template, slots, view, stride in runs[tag]:
+                copy(memory, template, len(template))
+                count = len(slots)
+                for pointer, size in slots:
+                    length[0] = size
+                    if protect(handle, pointer, length):
+                        count = 0
+                        break
+                if not count:
+                    dropped += len(slots)
+                    continue
+                if count == 1:
+                    try:
+                        if control:
+                            self._socket.sendmsg((view,), control, 0, address)
+                        else:
+                            sendto(view, address)
+                        sent += 1
+                    except OSError:
+                        dropped += 1
+                else:
+                    taken = self._send_run(view, stride, count, address, control)
+                    sent += taken
+                    dropped += count - taken
+        self.packets_sent += sent
+        self.packets_dropped += dropped
+
+    def _send_run(self, view: memoryview, stride: int, count: int, address: Address, control: Control) -> int:
+        """Send `count` packets at once, or singly where that is refused. Returns how many the system took."""
+        if self._segmentation:
+            segment = (socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride))
+            try:
+                self._socket.sendmsg((view,), (segment, *control), 0, address)
+            except BlockingIOError:
+                return 0
+            except OSError as error:
+                # EIO: the route's device cannot. Others (EINVAL: the path's MTU) concern this destination only.
+                self._segmentation = error.errno != errno.EIO
+            else:
+                return count
+        for index in range(count):
+            try:
+                self._socket.sendmsg((view[index * stride : (index + 1) * stride],), control, 0, address)
+            except OSError:
+                return index
+        return count
+
+    def _layout(self, packets: Sequence[bytes], tag: int) -> list[_Run]:
+        """Group the packets into runs, each from the beginning of the buffer."""
+        room, memory = bytes(tag), self._buffer.memory
+        runs: list[_Run] = []
+        for group in self._groups(packets, tag):
+            stride = len(group[0]) + tag
+            template = b"".join(itertools.chain.from_iterable((packet, room) for packet in group))
+            slots = tuple((memory + index * stride, len(packet)) for index, packet in enumerate(group))
+            runs.append(_Run(template, slots, self._buffer.view[: len(template)], stride))
+        return runs
+
+    def _groups(self, packets: Sequence[bytes], tag: int) -> list[list[bytes]]:
+        groups: list[list[bytes]] = []
+        full = True
+        for packet in packets:
+            size = len(packet)
+            group = groups[-1] if groups else []
+            if full or size > len(group[0]) or (len(group) + 1) * (len(group[0]) + tag) > _MAX_BURST:
+                group = []
+                groups.append(group)
+            group.append(packet)
+            full = len(group) == _MAX_SEGMENTS or size < len(group[0])
+        return groups
+
+
+def _has_segmentation(sock: socket.socket) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        sock.setsockopt(socket.SOL_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""What share of a stream a receiver lost within the last seconds, by its receiver reports.
+
+The fraction in a report block is of the packets since the report before (RFC 3550 section 6.4.1). Browsers send a
+report with every feedback, so the interval may be a few packets, and the fraction nothing or half, by chance. The
+counters in the block, which never start anew, tell the share over any time.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from roomfsm.mediaserver.rtp.rtcp import ReportBlock
+
+_WINDOW = 2.0
+"""Seconds, at least, as soon as there are reports from so long ago."""
+_SPACING = 0.25
+"""Seconds between two reports that are remembered."""
+_REMEMBERED = 16
+_LIFE = 5.0
+"""Seconds for which a report counts."""
+
+
+class _Counters(NamedTuple):
+    time: float
+    highest: int
+    lost: int
+    fraction: float
+
+
+class LossWindow:
+    """The losses of one stream."""
+
+    __slots__ = ("_reports",)
+
+    def __init__(self) -> None:
+        self._reports: deque[_Counters] = deque(maxlen=_REMEMBERED)
+
+    def reported(self, block: ReportBlock, now: float) -> None:
+        reports = self._reports
+        if len(reports) > 1 and now - reports[-2].time < _SPACING:
+            reports.pop()
+        reports.append(_Counters(now, block.highest, block.lost, block.fraction_lost / 256))
+
+    def clear(self) -> None:
+        """What comes from now on has nothing to do with what was before."""
+        self._reports.clear()
+
+    def fraction(self, now: float) -> float | None:
+        """0 to 1; None if there was no report lately. Repairs in a stream of their own (RTX) do not make good."""
+        reports = self._reports
+        if not reports or now - reports[-1].time > _LIFE:
+            return None
+        newest = reports[-1]
+        first = next((one for one in reversed(reports) if newest.time - one.time >= _WINDOW), reports[0])
+        expected = (newest.highest - first.highest) & 0xFFFFFFFF
+        if not expected:
+            return newest.fraction
+        lost = (newest.lost - first.lost + 0x800000) % 0x1000000 - 0x800000
+        return min(1.0, max(0.0, lost / expected))

@@ -1,0 +1,85 @@
+"""Redundant audio (RFC 2198): each packet brings those before it once more, so that single losses are no loss.
+
+A payload is a list of block headers, the redundant blocks, and the *primary* block, which alone stands in a packet
+without redundancy. So whoever has not agreed on RED is given the primary block, and nothing else need be changed:
+number and timestamp of the packet are the primary block's (section 3).
+"""
+
+from roomfsm.mediaserver.forwarding.sink import Group
+from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
+from roomfsm.mediaserver.rtp.packet import HEADER_LENGTH
+
+_FOLLOWED = 0x80
+"""The F bit: this is the header of a redundant block, and another header follows."""
+_HEADER_LENGTH = 4
+
+
+class RedError(ValueError):
+    """Not a redundant payload."""
+
+
+def primary(packet: bytes, payload: int) -> tuple[int, int]:
+    """Payload type of the primary block of the RED payload at `payload`, and where the block begins.
+
+    It is the last, so that it goes on to the end of the packet, padding included. Raises :class:`RedError`.
+    """
+    size, offset, redundant = len(packet), payload, 0
+    while offset < size and packet[offset] & _FOLLOWED:
+        if offset + _HEADER_LENGTH > size:
+            raise RedError("block header past the end")
+        redundant += int.from_bytes(packet[offset + 2 : offset + _HEADER_LENGTH]) & 0x3FF
+        offset += _HEADER_LENGTH
+    if offset >= size:
+        raise RedError("no header of a primary block")
+    begin = offset + 1 + redundant
+    if begin >= size:
+        raise RedError("blocks past the end")
+    return packet[offset] & 0x7F, begin
+
+
+def renamed(packet: bytes, payload: int, old: int, new: int) -> bytes:
+    """The packet with another payload type for the blocks of type `old`; :func:`primary` has taken it before."""
+    changed, offset = bytearray(packet), payload
+    while True:
+        first = packet[offset]
+        if first & 0x7F == old:
+            changed[offset] = first & _FOLLOWED | new
+        if not first & _FOLLOWED:
+            return bytes(changed)
+        offset += _HEADER_LENGTH
+
+
+class RedundantGroup(Group):
+    """Sinks of a source that sends RED, or packets without redundancy: each packet tells it by its type."""
+
+    __slots__ = ("_source", "_source_red", "red")
+
+    def __init__(
+        self,
+        payload_type: int,
+        sequence_offset: int,
+        timestamp_offset: int,
+        extensions: OutgoingExtensions,
+        red: int | None,
+        ssrc: int,
+        source: tuple[int, int],
+    ) -> None:
+        """`red`: the sinks' payload type of RED, None if they have not agreed on it. `source`: the payload types
+        of single blocks and of RED in what comes."""
+        super().__init__(payload_type, sequence_offset, timestamp_offset, extensions, ssrc)
+        self.red = red
+        self._source, self._source_red = source
+
+    def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes, level: bytes = b"") -> bytes:
+        self.removed = 0
+        if packet[1] & 0x7F != self._source_red:
+            return super().rewrite(extended, timestamp, time, packet, level)
+        payload = HEADER_LENGTH + 4 * (packet[0] & 0x0F)
+        if self.red is None:
+            _, begin = primary(packet, payload)
+            self.removed = begin - payload
+            return super().rewrite(extended, timestamp, time, packet[:payload] + packet[begin:], level)
+        if self._source != self.payload_type:
+            packet = renamed(packet, payload, self._source, self.payload_type)
+        rewritten = super().rewrite(extended, timestamp, time, packet, level)
+        return rewritten[:1] + bytes((rewritten[1] & 0x80 | self.red,)) + rewritten[2:]

@@ -1,0 +1,38 @@
+"""PassThrough: an element without a transport that hands media on to its sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType, Operation
+
+if TYPE_CHECKING:
+    from roomfsm.mediaserver.kurento.arguments import Arguments
+    from roomfsm.mediaserver.kurento.registry import Objects
+
+
+class PassThrough(MediaElement):
+    """A joint of a pipeline: who is connected behind it gets what it gets, without one more step on the way.
+
+    The endpoints behind it are connected to the endpoint before it; so it emits no flow events of its own.
+    """
+
+    TYPE = "PassThrough"
+    passes_on = True
+
+    def __init__(self, objects: Objects, arguments: Arguments) -> None:
+        super().__init__(objects, objects.find_pipeline(arguments.text("mediaPipeline")))
+
+    def is_media_flowing_in(self, kind: MediaType) -> bool:
+        origin = self.origin(kind)
+        return origin is not None and origin.is_media_flowing_out(kind)
+
+    def is_media_flowing_out(self, kind: MediaType) -> bool:
+        return bool(self.sinks[kind]) and self.is_media_flowing_in(kind)
+
+    OPERATIONS: ClassVar[Mapping[str, Operation]] = {
+        **MediaElement.OPERATIONS,
+        # Only endpoints have something to count.
+        "getStats": lambda _, __: {},
+    }

@@ -1,0 +1,1 @@
+"""RTP and RTCP packets (RFC 3550, 4585, 4588, 8285)."""

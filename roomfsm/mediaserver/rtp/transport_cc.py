@@ -1,0 +1,146 @@
+"""Transport-wide congestion control: when each packet came, told to the browser that sent it.
+
+draft-holmer-rmcat-transport-wide-cc-extensions-01. The browser numbers all its packets of a transport in a header
+extension; from our feedback it learns how its way to us fills up, before packets are lost.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+
+from roomfsm.mediaserver.rtp.extensions import read_extension
+from roomfsm.mediaserver.rtp.packet import payload_offset
+from roomfsm.mediaserver.rtp.rtcp import RTPFB
+
+_INTERVAL = 0.1
+"""Seconds between two feedbacks (section 3.1 of the draft names 50 to 250 ms)."""
+_MAX_STATUSES = 480
+"""Packets that one feedback tells of: it stays within a datagram whatever their times."""
+_MAX_JUMP = 5000
+"""A greater jump of the numbers starts anew."""
+_FMT = 15
+_FEEDBACK = struct.Struct("!BBHIIHH")
+_TICKS = 4000
+"""Delta units a second: 250 µs."""
+_TICKS_OF_REFERENCE = 256
+"""The reference time's unit is 64 ms."""
+_LOST, _SMALL, _LARGE = 0, 1, 2
+_MAX_RUN = 0x1FFF
+_VECTOR_LENGTH = 7
+
+
+class Feedback:
+    """The record of one transport's packets since the last feedback.
+
+    `extensions`: the extension's id for each payload type that carries it.
+    """
+
+    def __init__(self, ssrc: int, send: Callable[[bytes], None], arrival_time: Callable[[], float]) -> None:
+        """`ssrc`: ours, in the feedback; `send`: takes it as an RTCP packet.
+
+        `arrival_time`: of the packet that is being received, seconds of any clock.
+        """
+        self._ssrc = ssrc
+        self._send = send
+        self._arrival_time = arrival_time
+        self.extensions: dict[int, int] = {}
+        self._media_ssrc = 0
+        self._highest: int | None = None
+        """Extended number of the newest packet."""
+        self._next = 0
+        """Extended number after the last feedback's."""
+        self._arrivals: dict[int, float] = {}
+        self._count = 0
+        self._due = 0.0
+
+    def received(self, packet: bytes, now: float) -> bool:
+        """Note a packet that has a header extension; whether there is something to tell."""
+        extension_id = self.extensions.get(packet[1] & 0x7F)
+        if extension_id is None:
+            return False
+        value = read_extension(packet, payload_offset(packet), extension_id)
+        if len(value) < 2:
+            return False
+        self._media_ssrc = int.from_bytes(packet[8:12])
+        if not self._arrivals:
+            self._due = max(self._due, now)
+        self._arrivals.setdefault(self._extend(int.from_bytes(value[:2])), self._arrival_time())
+        return True
+
+    def _extend(self, number: int) -> int:
+        if self._highest is None:
+            self._highest = self._next = 0x10000 + number
+            return self._highest
+        distance = (number - self._highest + 0x8000 & 0xFFFF) - 0x8000
+        extended = self._highest + distance
+        if abs(distance) >= _MAX_JUMP:
+            self._arrivals.clear()
+            self._highest = self._next = extended
+        self._highest = max(self._highest, extended)
+        return extended
+
+    def attend(self, now: float) -> bool:
+        """Send the feedback if that is due; whether there is more to tell."""
+        if not self._arrivals or now < self._due:
+            return bool(self._arrivals)
+        arrivals, self._arrivals = self._arrivals, {}
+        self._due = now + _INTERVAL
+        # Late packets, told of as lost before, are told of again: the later word counts.
+        first = min(self._next, min(arrivals))
+        end = max(arrivals) + 1
+        self._next = max(self._next, end)
+        for start in range(first, end, _MAX_STATUSES):
+            times = [arrivals.get(number) for number in range(start, min(start + _MAX_STATUSES, end))]
+            if any(time is not None for time in times):
+                self._send(write_feedback(self._ssrc, self._media_ssrc, start & 0xFFFF, self._count, times))
+                self._count = self._count + 1 & 0xFF
+        return False
+
+
+def write_feedback(ssrc: int, media_ssrc: int, first: int, count: int, arrivals: Sequence[float | None]) -> bytes:
+    """The RTCP packet (section 3.1 of the draft).
+
+    `arrivals`: seconds of any clock for each packet from number `first` on, None for those that did not come; one
+    at least did. `count`: of this feedback, modulo 256.
+    """
+    ticks = [None if time is None else round(time * _TICKS) for time in arrivals]
+    before = next(tick for tick in ticks if tick is not None) // _TICKS_OF_REFERENCE * _TICKS_OF_REFERENCE
+    reference = before // _TICKS_OF_REFERENCE & 0xFFFFFF
+    symbols, deltas = [], []
+    for tick in ticks:
+        if tick is None:
+            symbols.append(_LOST)
+            continue
+        delta = max(-0x8000, min(0x7FFF, tick - before))
+        before += delta
+        small = 0 <= delta <= 0xFF
+        symbols.append(_SMALL if small else _LARGE)
+        deltas.append(delta.to_bytes(1) if small else delta.to_bytes(2, signed=True))
+    body = (reference << 8 | count).to_bytes(4) + b"".join((*_chunks(symbols), *deltas))
+    padding = -len(body) % 4
+    if padding:
+        body += bytes(padding - 1) + bytes((padding,))
+    head = 0x80 | (0x20 if padding else 0) | _FMT
+    return _FEEDBACK.pack(head, RTPFB, 4 + len(body) // 4 - 1, ssrc, media_ssrc, first, len(symbols)) + body
+
+
+def _chunks(symbols: Sequence[int]) -> Iterator[bytes]:
+    """Run lengths (section 3.1.3) where that is shorter, else vectors of seven two-bit symbols (section 3.1.4)."""
+    index = 0
+    while index < len(symbols):
+        run = _run_length(symbols, index)
+        if run >= _VECTOR_LENGTH or index + run == len(symbols):
+            yield (symbols[index] << 13 | run).to_bytes(2)
+            index += run
+            continue
+        vector = 0xC000
+        for position, symbol in enumerate(symbols[index : index + _VECTOR_LENGTH]):
+            vector |= symbol << 2 * (_VECTOR_LENGTH - 1 - position)
+        yield vector.to_bytes(2)
+        index += _VECTOR_LENGTH
+
+
+def _run_length(symbols: Sequence[int], start: int) -> int:
+    end = start + 1
+    while end < len(symbols) and end - start < _MAX_RUN and symbols[end] == symbols[start]:
+        end += 1
+    return end - start

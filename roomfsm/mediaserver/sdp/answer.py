@@ -1,0 +1,379 @@
+"""The answer to an offer (RFC 8829 section 5.3, RFC 8839, RFC 9143): what is accepted, and its text.
+
+The m-lines of a BUNDLE group share one transport: ICE, DTLS and SRTP. What the other side says of its end of it is
+read from one of them, the tagged one (RFC 9143 section 7.3.1), and from the session's lines. An m-line in no group
+has a transport of its own.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from roomfsm.mediaserver.base.errors import EngineError, NoCommonCodec, SdpError
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.ice.lite import Credentials
+from roomfsm.mediaserver.rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
+from roomfsm.mediaserver.sdp.codec import Codec, matching_codec, mismatch, pinned_codec
+from roomfsm.mediaserver.sdp.description import TRANSPORT_CC_FEEDBACK, Direction, MediaSection, Offer
+
+_PROTOCOLS = frozenset(
+    {
+        *("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"),
+        *("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF", "TCP/DTLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF"),
+    }
+)
+"""All mean UDP/TLS/RTP/SAVPF, for whoever has a fingerprint (RFC 8829 section 5.1.2)."""
+_DISCARD_PORT = 9
+_START_BITRATE = 1000
+"""kbit/s at which Chromium is to start; others pass it over. By itself it starts at 300, which makes it scale the
+picture down, and it may take half a minute to find out that there is room for more."""
+_RECEIVED = {MediaKind.AUDIO: (AUDIO_LEVEL, TRANSPORT_CC), MediaKind.VIDEO: (TRANSPORT_CC,)}
+_SENT = {MediaKind.AUDIO: (AUDIO_LEVEL, MID), MediaKind.VIDEO: (ABS_SEND_TIME, MID)}
+"""The header extensions of what we send. A number for the whole transport is not among them: it would make the
+same packet another for each viewer, and REMB does without."""
+_MAX_ENCODINGS = 20
+"""Names of codecs that an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedMedia:
+    """What was agreed for one m-line, the direction as seen from us."""
+
+    section: MediaSection
+    index: int
+    kind: MediaKind
+    direction: Direction
+    extensions: Mapping[str, int]
+    """The ids of the header extensions that were agreed on, of either direction."""
+    codecs: tuple[Codec, ...]
+    """The first is the one that the publisher sends."""
+
+    @property
+    def mid(self) -> str:
+        return self.section.mid or str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedTransport:
+    """One transport that was agreed on, and the m-lines that it carries, the tagged one first."""
+
+    media: tuple[AcceptedMedia, ...]
+    fingerprints: tuple[tuple[str, bytes], ...]
+    """The fingerprints of the other side; its certificate must have one of them."""
+    candidates: tuple[str, ...]
+    """The candidates of the other side."""
+    dtls_client: bool
+    """Whether we begin the DTLS handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What is served of an offer."""
+
+    transports: tuple[AcceptedTransport, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Why other m-lines are not served, by their index."""
+
+    @property
+    def media(self) -> list[AcceptedMedia]:
+        """In the order of the m-lines."""
+        return sorted((one for transport in self.transports for one in transport.media), key=lambda one: one.index)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEnd:
+    """What the answer says about us, whatever the transport."""
+
+    fingerprint: str
+    candidates: Sequence[str]
+    """Lines without `a=`."""
+    ssrcs: Mapping[MediaKind, int]
+    """Of the streams to the viewer."""
+    cname: str
+    stream_id: str
+    """Of the MediaStream that the viewer's browser makes."""
+    receive_bandwidth: int
+    """kbit/s for the video that we receive; 0 says nothing."""
+    repair_ssrc: int
+    """Of the retransmissions of video (RFC 4588), where they are agreed on."""
+    receive_audio_bandwidth: int = 0
+    """The same for audio."""
+
+
+def accept(
+    offer: Offer,
+    sources: Mapping[MediaKind, Codec],
+    viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
+) -> Agreement:
+    """Choose the m-lines that are served: the first audio and the first video with a codec of ours.
+
+    `sources`: the codecs of streams already connected, to pin a viewer's answer to. `viewers`: what the viewers
+    already connected can decode, for the choice of the publisher's codec. Raises :class:`SdpError` for media that
+    cannot be set up, and where none of the m-lines can be served; :class:`NoCommonCodec` where that is for want of
+    a codec, or a stream would have to be transcoded.
+    """
+    if offer.ice_lite is not None:
+        raise SdpError(f"{offer.ice_lite}: this server is ICE-lite, too, so that neither side would begin")
+    accepted: list[AcceptedMedia] = []
+    refused: dict[int, str] = {}
+    transcoded: dict[MediaKind, str] = {}
+    undecodable = False
+    for index, section in enumerate(offer.sections):
+        kind = section.kind
+        reason = _refusal(offer, section, accepted)
+        if kind is None or reason:
+            refused[index] = f"{section.line}: {reason}"
+            continue
+        if section.fault:
+            raise SdpError(section.fault)
+        direction = section.direction.reversed()
+        source = sources.get(kind) if direction.sends else None
+        codecs = _choose(section, direction, source, viewers.get(kind, ()))
+        if not codecs:
+            undecodable = True
+            refused[index] = f"{section.line}: {_no_codec(section)}"
+            if source is not None:
+                transcoded[kind] = mismatch(kind, source, section.codecs)
+            continue
+        extensions = _agree_on_extensions(section, kind, direction)
+        codecs = tuple(_wanted(with_feedback(codec, extensions), direction) for codec in codecs)
+        accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs))
+        transcoded.pop(kind, None)
+    for reason in transcoded.values():
+        raise NoCommonCodec(reason)
+    if offer.sections and not accepted:
+        error: type[EngineError] = NoCommonCodec if undecodable else SdpError
+        raise error(f"no m-line can be served: {'; '.join(refused.values())}")
+    return Agreement(tuple(_transports(offer, accepted)), refused)
+
+
+def _refusal(offer: Offer, section: MediaSection, accepted: Sequence[AcceptedMedia]) -> str:
+    """Why an m-line is not served, its codecs aside; empty if it is."""
+    if section.kind is None:
+        return "only audio and video are served"
+    if section.disabled:
+        return "its port is 0"
+    if section.protocol not in _PROTOCOLS:
+        return f"media go by {', '.join(sorted(_PROTOCOLS))}"
+    bundle = offer.bundle_of(section)
+    if section.bundle_only and section.port == "0" and not bundle:
+        return "it is bundle-only and in no BUNDLE group"
+    # Bundled media are always multiplexed, and a bundle-only m-line need not say so (RFC 9143 section 9.3).
+    muxed = section.rtcp_mux or (section.bundle_only and bundle)
+    if not muxed and not any(one.rtcp_mux for one in offer.sections if one.mid in bundle):
+        return "it has no a=rtcp-mux, and RTCP has no port of its own here"
+    if any(media.kind is section.kind for media in accepted):
+        return f"one m-line of {section.media} is served already"
+    return ""
+
+
+def _no_codec(section: MediaSection) -> str:
+    ours = "VP8, VP9, H264 and AV1" if section.kind is MediaKind.VIDEO else "opus"
+    offered = ", ".join(section.encodings[:_MAX_ENCODINGS]) or "none by name"
+    return f"none of its codecs ({offered}) is passed on here, which are {ours}"
+
+
+def undecodable(description: Offer, accepted: Sequence[AcceptedMedia]) -> frozenset[MediaKind]:
+    """The kinds that the other side would receive, but in no codec of ours: no source will fit."""
+    served = {media.kind for media in accepted}
+    return frozenset(
+        section.kind
+        for section in description.sections
+        if section.kind is not None
+        and section.kind not in served
+        and section.direction.receives
+        and not (section.disabled or section.codecs)
+    )
+
+
+def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[AcceptedTransport]:
+    """The transports of accepted m-lines. Raises :class:`SdpError` for one that cannot be set up."""
+    groups: dict[tuple[str, ...] | int, list[AcceptedMedia]] = {}
+    for media in accepted:
+        groups.setdefault(offer.bundle_of(media.section) or media.index, []).append(media)
+    for mids, group in groups.items():
+        tagged = group[0].section
+        if isinstance(mids, tuple):
+            group.sort(key=lambda media: mids.index(media.section.mid))
+            tagged = _tagged(offer, mids, group)
+        _check_transport(tagged)
+        _check_payload_types(group)
+        yield AcceptedTransport(
+            tuple(group),
+            tuple(tagged.fingerprints),
+            tuple(tagged.candidates),
+            dtls_client=tagged.setup == "passive",
+        )
+
+
+def _check_payload_types(group: Sequence[AcceptedMedia]) -> None:
+    """On one transport a payload type has one meaning (RFC 9143 section 9.1): by it packets are told apart."""
+    used: dict[int, AcceptedMedia] = {}
+    for media in group:
+        for payload_type in frozenset[int]().union(*(codec.payload_types for codec in media.codecs)):
+            other = used.setdefault(payload_type, media)
+            if other is not media:
+                lines = f"{other.section.line} and {media.section.line}"
+                raise SdpError(f"{lines} are bundled and use payload type {payload_type} for two codecs")
+
+
+def _tagged(offer: Offer, mids: Sequence[str], group: Sequence[AcceptedMedia]) -> MediaSection:
+    """The m-line of a BUNDLE group that describes its transport: the first that is accepted and has a port.
+
+    Where that one says nothing of the transport, it is what the others do not say again, and stands with the first
+    of the group, which may be a data channel that is refused.
+    """
+    accepted = [media.section for media in group]
+    own = [section for section in accepted if not section.bundle_only]
+    named = {section.mid: section for section in offer.sections}
+    others = [named[mid] for mid in mids if mid in named and not named[mid].disabled]
+    choices = [*own, *others, *accepted]
+    return next((section for section in choices if _describes_transport(section)), choices[0])
+
+
+def _describes_transport(section: MediaSection) -> bool:
+    return bool(section.ufrag and section.password and (section.fingerprints or section.fingerprint_faults))
+
+
+def _check_transport(section: MediaSection) -> None:
+    if not section.ufrag or not section.password:
+        missing = "a=ice-ufrag" if not section.ufrag else "a=ice-pwd"
+        raise SdpError(f"{section.line} has no ICE credentials: {missing} is missing")
+    if not section.fingerprints:
+        faults = "; ".join(section.fingerprint_faults) or "a=fingerprint is missing"
+        raise SdpError(f"{section.line} has no fingerprint that can be used: {faults}")
+    if section.setup not in ("", "actpass", "active", "passive"):
+        raise SdpError(
+            f"{section.setup_line or section.line}: this DTLS role is none of actpass, active and passive"
+        )
+
+
+def _choose(
+    section: MediaSection, direction: Direction, source: Codec | None, viewers: Sequence[Sequence[Codec]]
+) -> tuple[Codec, ...]:
+    """The codecs of the answer, the best first; none if the m-line cannot be served."""
+    if not section.codecs:
+        return ()
+    if source is not None:
+        match = matching_codec(section.codecs, source)
+        return (match,) if match else ()
+    return (pinned_codec(section.codecs, viewers),) if direction.receives else tuple(section.codecs)
+
+
+def _agree_on_extensions(section: MediaSection, kind: MediaKind, direction: Direction) -> dict[str, int]:
+    wanted = (_RECEIVED[kind] if direction.receives else ()) + (_SENT[kind] if direction.sends else ())
+    agreed = {uri: section.extensions[uri] for uri in wanted if uri in section.extensions}
+    if not any(TRANSPORT_CC_FEEDBACK in codec.feedback for codec in section.codecs):
+        agreed.pop(TRANSPORT_CC, None)
+    return agreed
+
+
+def with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
+    """Without transport-cc where the packets are not numbered for it."""
+    if TRANSPORT_CC in extensions:
+        return codec
+    return replace(codec, feedback=tuple(value for value in codec.feedback if value != TRANSPORT_CC_FEEDBACK))
+
+
+def _wanted(codec: Codec, direction: Direction) -> Codec:
+    """Without redundancy (RFC 2198) where a publisher does not prefer it: it takes twice the bandwidth, from every
+    viewer, too, so that whoever sends has to want it."""
+    return replace(codec, red=None) if direction.receives and not codec.prefers_red else codec
+
+
+def write_answer(
+    offer: Offer,
+    agreement: Agreement,
+    local: LocalEnd,
+    credentials: Sequence[Credentials],
+    *,
+    setup: str | None = None,
+) -> str:
+    """The answer's text, lines ended with CRLF.
+
+    `credentials` are ours, of each transport. Our DTLS role is as was agreed, or `setup`: actpass, in an offer.
+    """
+    lines = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 0.0.0.0", "s=-", "t=0 0"]
+    bundles: dict[tuple[str, ...], list[str]] = {}
+    served: dict[int, list[str]] = {}
+    for transport, (ufrag, password) in zip(agreement.transports, credentials, strict=True):
+        role = setup or ("active" if transport.dtls_client else "passive")
+        described = [f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{password}", f"a=fingerprint:{local.fingerprint}"]
+        for media in transport.media:
+            served[media.index] = _accepted(media, local, [*described, f"a=setup:{role}"])
+            if bundle := offer.bundle_of(media.section):
+                bundles.setdefault(bundle, []).append(media.mid)
+    lines += [f"a=group:BUNDLE {' '.join(mids)}" for mids in bundles.values()]
+    if served:
+        lines += ["a=ice-lite", "a=msid-semantic: WMS *"]
+    for index, section in enumerate(offer.sections):
+        lines += served.get(index) or _refused(section)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _refused(section: MediaSection) -> list[str]:
+    lines = [
+        f"m={section.media} 0 {section.protocol} {' '.join(section.formats)}",
+        "c=IN IP4 0.0.0.0",
+        "a=inactive",
+    ]
+    return [*lines, f"a=mid:{section.mid}"] if section.mid else lines
+
+
+def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -> list[str]:
+    """One m-line; `transport` are the lines about that."""
+    section = media.section
+    payload_types: list[int] = []
+    for codec in media.codecs:
+        # Browsers send what stands first.
+        redundant = [codec.payload_type] if codec.red is None else [codec.payload_type, codec.red]
+        payload_types += reversed(redundant) if codec.prefers_red else redundant
+    payload_types += [codec.rtx for codec in media.codecs if codec.rtx is not None]
+    lines = [
+        f"m={section.media} {_DISCARD_PORT} {section.protocol} {' '.join(map(str, payload_types))}",
+        "c=IN IP4 0.0.0.0",
+    ]
+    video = media.kind is MediaKind.VIDEO
+    bandwidth = local.receive_bandwidth if video else local.receive_audio_bandwidth
+    if media.direction.receives and bandwidth:
+        lines.append(f"b=AS:{bandwidth}")
+    lines += [
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        *transport,
+        *([f"a=mid:{section.mid}"] if section.mid else []),
+        f"a={media.direction}",
+        "a=rtcp-mux",
+        *(["a=rtcp-rsize"] if section.rtcp_rsize else []),
+        *(f"a=extmap:{extension_id} {uri}" for uri, extension_id in media.extensions.items()),
+    ]
+    for codec in media.codecs:
+        lines.append(f"a=rtpmap:{codec.payload_type} {codec.rtpmap}")
+        lines += [f"a=rtcp-fb:{codec.payload_type} {value}" for value in codec.feedback]
+        parameters = [codec.parameters] if codec.parameters else []
+        if media.kind is MediaKind.VIDEO and media.direction.receives:
+            start = min(_START_BITRATE, local.receive_bandwidth or _START_BITRATE)
+            parameters.append(f"x-google-start-bitrate={start}")
+        if parameters:
+            lines.append(f"a=fmtp:{codec.payload_type} {';'.join(parameters)}")
+        if codec.red is not None:
+            lines.append(f"a=rtpmap:{codec.red} red/{codec.clock_rate}{codec.channels}")
+            lines.append(f"a=fmtp:{codec.red} {codec.payload_type}/{codec.payload_type}")
+        if codec.rtx is not None:
+            lines.append(f"a=rtpmap:{codec.rtx} rtx/{codec.clock_rate}")
+            lines.append(f"a=fmtp:{codec.rtx} apt={codec.payload_type}")
+    if media.direction.sends:
+        lines += _sources(media, local)
+    return [*lines, *(f"a={candidate}" for candidate in local.candidates)]
+
+
+def _sources(media: AcceptedMedia, local: LocalEnd) -> list[str]:
+    """The lines about what we send (RFC 5576, RFC 8830)."""
+    ssrcs = [local.ssrcs[media.kind]]
+    msid = f"{local.stream_id} {local.stream_id}-{media.section.media}"
+    lines = [f"a=msid:{msid}"]
+    if any(codec.rtx is not None for codec in media.codecs):
+        ssrcs.append(local.repair_ssrc)
+        lines.append(f"a=ssrc-group:FID {' '.join(map(str, ssrcs))}")
+    for ssrc in ssrcs:
+        lines += [f"a=ssrc:{ssrc} cname:{local.cname}", f"a=ssrc:{ssrc} msid:{msid}"]
+    return lines

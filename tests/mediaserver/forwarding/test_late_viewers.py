@@ -1,0 +1,418 @@
+"""A viewer that comes late, while the source is silent or after it was: it gets the picture, and plays on."""
+
+import struct
+import tracemalloc
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.conformance.sdp import VP8_TYPE
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.catch_up import catch_up
+from roomfsm.mediaserver.forwarding.sink import Sink
+from roomfsm.mediaserver.forwarding.track import Track
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.ring import KeptPacket
+from roomfsm.mediaserver.sdp.codec import Codec
+from roomfsm.mediaserver.workers.workers import open_workers
+from tests.mediaserver.forwarding.test_track import Recorder
+from tests.mediaserver.peer import H264_KEYFRAME, VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
+from tests.mediaserver.stage import join, open_stage, packets, until_received
+
+CLOCK = 90_000
+VP8 = Codec(96, "VP8", CLOCK, "", "", ("nack", "nack pli"))
+RTX_VP8 = Codec(96, "VP8", CLOCK, "", "", ("nack", "nack pli"), 97)
+H264 = Codec(96, "H264", CLOCK, "", "", ("nack", "nack pli"))
+H264_DELTA = bytes((0x41,)) + bytes(20)
+PARAMETER_SETS = bytes((0x67,)) + bytes(20)
+LONG = 100
+"""Packets, more than a replay of a source that flows has."""
+
+
+class Source:
+    """A track that a browser sends a frame a packet to, on a clock of its own."""
+
+    def __init__(self, codec: Codec = VP8, **settings: Any) -> None:
+        self.outlet = Recorder(**settings)
+        self.codec = codec
+        self.track = Track(MediaKind.VIDEO, self.outlet, self.outlet)
+        self.track.negotiated(codec, 0)
+        self._number = 0
+
+    def wait(self, seconds: float) -> None:
+        """Until then nothing comes, and the engine looks after the track each half second."""
+        end = self.outlet.time + seconds
+        while True:
+            self.outlet.time = min(end, self.outlet.time + 0.5)
+            self.track.check_flow(self.outlet.time)
+            self.track.renew(self.outlet.time)
+            self.track.attend(self.outlet.time)
+            if self.outlet.time >= end:
+                return
+
+    def draw(self, frames: int, rate: float) -> None:
+        """Send frames, so many a second: a keyframe first and after each request, as a canvas that is drawn."""
+        asked = -1
+        for number in range(frames):
+            wanted, asked = self.keyframes_asked > asked, self.keyframes_asked
+            self.send(VP8_KEYFRAME if wanted else VP8_DELTA)
+            self.outlet.time += 1 / rate
+            if number % round(rate / 2) == 0:
+                self.wait(0.0)
+
+    def send(self, payload: bytes, lose: bool = False) -> None:
+        """A frame, which was captured just now."""
+        self._number += 1
+        if not lose:
+            header = struct.pack("!BBHII", 0x80, 96, self._number, round(CLOCK * (10 + self.outlet.time)), 7)
+            assert self.track.receive(header + payload, self.outlet.time) is None
+            self.outlet.flush()
+
+    def join(self) -> Sink:
+        sink = Sink(MediaKind.VIDEO, self.outlet)
+        sink.codecs, sink.open = (self.codec,), True
+        sink.follow(self.track)
+        return sink
+
+    def got(self, sink: Sink) -> list[tuple[int, float]]:
+        """Sequence number, and timestamp in seconds of the source's clock, of what a sink was sent."""
+        found = self.outlet.sent.get(sink, [])
+        return [(int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8]) / CLOCK - 10) for packet in found]
+
+    @property
+    def keyframes_asked(self) -> int:
+        found = (packet for compound in self.outlet.rtcp for packet in rtcp.parse(compound))
+        return sum(isinstance(packet, rtcp.KeyframeRequest) for packet in found)
+
+
+def test_minutes_of_silence_are_not_played_again() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(2):
+        source.wait(60)
+        source.send(VP8_DELTA)
+    source.wait(60)
+    viewer = source.join()
+    assert [number for number, _ in source.got(viewer)] == [1, 2, 3]
+    times = [time for _, time in source.got(viewer)]
+    assert times == pytest.approx([179.748, 179.749, 179.75])
+    source.wait(7)
+    source.send(VP8_DELTA)
+    number, time = source.got(viewer)[-1]
+    assert number == 4
+    assert time == pytest.approx(187)
+
+
+def test_a_silent_source_is_replayed_however_much_followed_its_keyframe() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.outlet.time += 1 / 30
+        source.send(VP8_DELTA)
+    flowing = source.join()
+    assert source.got(flowing) == []
+    source.wait(1)
+    # It asked for a keyframe, and the source fell silent instead.
+    assert [number for number, _ in source.got(flowing)] == list(range(1, LONG + 2))
+    silent = source.join()
+    assert len(source.got(silent)) == LONG + 1
+    source.send(VP8_DELTA)
+    number, time = source.got(silent)[-1]
+    assert number == LONG + 2
+    assert time == pytest.approx(source.outlet.time)
+    assert source.got(flowing)[-1] == (number, time)
+
+
+def test_what_is_short_is_replayed_instead_of_asking_everybody_to_take_a_keyframe() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(20):
+        source.outlet.time += 0.4
+        source.send(VP8_DELTA)
+    viewer = source.join()
+    assert len(source.got(viewer)) == 21
+    assert source.keyframes_asked == 0
+
+
+@pytest.mark.parametrize(
+    ("lost", "ring"), [pytest.param(True, 1024, id="a gap"), pytest.param(False, 64, id="out of the ring")]
+)
+def test_what_is_not_whole_is_not_replayed_but_asked_for_even_in_silence(lost: bool, ring: int) -> None:
+    source = Source(nack_ring=ring)
+    source.send(VP8_KEYFRAME)
+    source.send(VP8_DELTA, lose=lost)
+    for _ in range(LONG):
+        source.send(VP8_DELTA)
+    source.wait(10)
+    viewer = source.join()
+    source.wait(10)
+    assert source.got(viewer) == []
+    assert 3 <= source.keyframes_asked <= 10
+    source.send(VP8_KEYFRAME)
+    assert len(source.got(viewer)) == 1
+
+
+@pytest.mark.parametrize("rate", [60, 150, 300])
+@pytest.mark.parametrize("frames", [1100, 2500, 5000, 9000])
+def test_a_source_that_moved_for_long_and_then_stands_still_is_seen_by_who_comes_later(
+    rate: int, frames: int
+) -> None:
+    """It makes no keyframe once it stands still: nobody draws on it again."""
+    source = Source()
+    source.draw(frames, rate)
+    seconds = frames / rate
+    assert source.keyframes_asked <= 1 + seconds / source.outlet.settings.renewal_interval
+    source.wait(60)
+    viewer = source.join()
+    got = source.got(viewer)
+    assert got
+    assert [number for number, _ in got] == list(range(got[0][0], frames + 1))
+
+
+def test_a_source_that_falls_silent_is_asked_for_a_keyframe_so_that_the_replay_is_short() -> None:
+    source = Source()
+    source.draw(400, 30)
+    assert source.keyframes_asked == 0
+    source.wait(1)
+    assert source.keyframes_asked == 1
+    source.send(VP8_KEYFRAME)
+    source.wait(60)
+    assert source.keyframes_asked == 1
+    assert [number for number, _ in source.got(source.join())] == [401]
+
+
+def test_a_source_that_does_not_take_requests_for_keyframes_is_not_asked() -> None:
+    source = Source(Codec(96, "VP8", CLOCK, "", "", ("nack",)))
+    source.draw(5000, 100)
+    source.join()
+    source.wait(60)
+    assert source.keyframes_asked == 0
+    assert not source.track.keyframes.wanted
+
+
+def test_hundreds_who_join_a_silent_source_at_once_share_its_packets() -> None:
+    joins, packet = 200, bytes(1000)
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(1000):
+        source.send(VP8_DELTA + packet)
+    source.wait(5)
+
+    def forget(packets: list[bytes], sinks: Collection[Sink]) -> None: ...
+
+    source.outlet.send_packets = forget  # type: ignore[method-assign]  # of this one
+    tracemalloc.start()
+    try:
+        sinks = [source.join() for _ in range(joins)]
+        used, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(sink.group for sink in sinks)
+    assert used < 1_000_000
+    assert most < 4_000_000
+
+
+def test_a_packet_that_comes_late_makes_a_replay_whole() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.send(VP8_DELTA)
+    header = struct.pack("!BBHII", 0x80, 96, LONG + 2, 10 * CLOCK, 7)
+    source.send(VP8_DELTA, lose=True)
+    source.send(VP8_DELTA)
+    viewer = source.join()
+    source.wait(1)
+    assert source.got(viewer) == []
+    assert source.track.receive(header + VP8_DELTA, source.outlet.time) is None
+    source.wait(1)
+    assert len(source.got(viewer)) == LONG + 3
+
+
+def test_a_viewer_of_a_silent_source_that_asks_for_a_keyframe_gets_another_replay() -> None:
+    source = Source()
+    for payload in (VP8_KEYFRAME, VP8_DELTA):
+        source.send(payload)
+        source.wait(5)
+    viewer = source.join()
+    source.wait(3)
+    for _ in range(5):
+        source.track.request_keyframe_for(viewer, source.outlet.time)
+    got = source.got(viewer)
+    assert [number for number, _ in got] == [1, 2, 3, 4]
+    times = [time for _, time in got]
+    assert times == sorted(set(times))
+    source.wait(3)
+    source.send(VP8_DELTA)
+    assert source.got(viewer)[-1][0] == 5
+    assert source.got(viewer)[-1][1] > times[-1]
+
+
+def test_what_was_replayed_is_repeated_as_it_was_and_forgotten_in_the_end() -> None:
+    """SRTP must never protect another packet with the same number."""
+    source = Source()
+    for payload in (VP8_KEYFRAME, VP8_DELTA, VP8_DELTA):
+        source.send(payload)
+        source.wait(2)
+    viewer = source.join()
+    first = source.outlet.sent[viewer].copy()
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    assert source.outlet.sent[viewer] == [*first, *first[1:]]
+    source.wait(10)
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    assert source.outlet.sent[viewer] == [*first, *first[1:]]
+
+
+def test_what_a_new_replay_answers_is_not_repeated_under_its_numbers() -> None:
+    source = Source(viewer_round_trip=0.0)
+    source.send(VP8_KEYFRAME)
+    viewer = source.join()
+    for _ in range(4):
+        source.send(VP8_DELTA + bytes(1000))
+    source.wait(2)
+    path, now = source.outlet.path, source.outlet.time
+    path.repairs.rate = 0.0
+    # What it asks for is beyond the budget, the first of it is not.
+    assert path.repairs.spend(path.repairs.left(now) - path.kept_for_audio - 1500, now)
+    source.track.retransmit(viewer, (2, 3), source.outlet.time)
+    contents: dict[int, set[bytes]] = {}
+    for packet in source.outlet.sent[viewer]:
+        contents.setdefault(int.from_bytes(packet[2:4]), set()).add(packet)
+    assert sorted(contents) == list(range(1, 11))
+    assert all(len(packets) == 1 for packets in contents.values())
+
+
+def test_a_viewer_that_asks_all_the_time_costs_no_search_for_a_replay_that_it_will_not_get(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Source()
+    for _ in range(3):
+        source.send(VP8_KEYFRAME)
+        source.wait(2)
+    viewer = source.join()
+    searches: list[float] = []
+    replay = Track._replay
+
+    def counted(track: Track, now: float) -> Any:
+        searches.append(now)
+        return replay(track, now)
+
+    monkeypatch.setattr(Track, "_replay", counted)
+    for _ in range(80):
+        source.outlet.time += 0.1
+        source.track.request_keyframe_for(viewer, source.outlet.time)
+    settings = EngineSettings()
+    assert len(searches) <= settings.viewer_keyframe_burst + 8 / settings.viewer_keyframe_interval
+
+
+def test_media_flow_to_a_viewer_of_a_silent_source_for_a_moment() -> None:
+    source = Source()
+    source.send(VP8_KEYFRAME)
+    source.wait(5)
+    viewer = source.join()
+    assert viewer.flowing
+    source.wait(3)
+    assert not viewer.flowing
+
+
+@pytest.mark.parametrize("clock_rate", [90_000, 1_000])
+def test_packets_of_one_frame_keep_one_timestamp_across_its_wrap(clock_rate: int) -> None:
+    stamps = [2**32 - 5000, 2**32 - 5000, 2**32 - 2000, 1000, 1000]
+    kept = [KeptPacket(index, stamp, 0.0, b"") for index, stamp in enumerate(stamps)]
+    replayed = [packet.timestamp for packet in catch_up(kept, 0.1, 1.0, clock_rate).packets]
+    step = clock_rate // 1000
+    assert [(1000 - stamp) & 0xFFFFFFFF for stamp in replayed] == [2 * step, 2 * step, step, 0, 0]
+
+
+async def test_a_late_viewer_of_a_silent_source_gets_all_of_it_over_the_network() -> None:
+    async with open_stage(keyframe_replay=0.0) as engine, join(engine, "sendonly") as publisher:
+        publisher.client.send_rtp(VP8_KEYFRAME)
+        for index in range(LONG):
+            publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * index)
+        await until_received(publisher.peer, MediaKind.VIDEO, LONG + 1)
+        async with join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer:
+            got = await packets(viewer.client, LONG + 1)
+            assert [packet.payload for packet in got] == [VP8_KEYFRAME, *[VP8_DELTA] * LONG]
+            # Its end comes again: no later packet would show that it was lost.
+            while (again := await viewer.client.receive_rtp()).payload[:2] != got[-1].sequence_number.to_bytes(2):
+                assert again.payload_type == VP8_RTX_TYPE.number
+
+
+async def test_a_late_viewer_on_another_worker_gets_it_too() -> None:
+    """There the second finds what the first has brought, and both play on."""
+    with trio.fail_after(60):
+        settings = EngineSettings(host="127.0.0.1", keyframe_replay=0.0)
+        async with open_workers(settings, 2) as workers, join(workers, "sendonly") as publisher:
+            publisher.client.send_rtp(VP8_KEYFRAME)
+            for index in range(LONG):
+                publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * index)
+            await until_received(publisher.peer, MediaKind.VIDEO, LONG + 1)
+            async with (
+                join(workers, "recvonly", publisher.peer) as far,
+                join(workers, "recvonly", publisher.peer),
+                join(workers, "recvonly", publisher.peer) as late,
+            ):
+                assert [len(worker.peers) for worker in workers.workers] == [2, 2]
+                for viewer in (far, late):
+                    got = await packets(viewer.client, LONG + 1)
+                    assert [packet.payload for packet in got] == [VP8_KEYFRAME, *[VP8_DELTA] * LONG]
+                number = publisher.client.send_rtp(VP8_DELTA, timestamp=3000 * 1000)
+                for viewer in (far, late):
+                    assert (await viewer.client.receive_rtp()).sequence_number == number
+
+
+def test_a_keyframe_begins_with_the_parameter_sets_that_come_late_before_its_slice() -> None:
+    source = Source(H264)
+    source.send(H264_DELTA)
+    viewer = source.join()
+    source.outlet.time += 0.1
+    source.send(PARAMETER_SETS, lose=True)
+    source.send(H264_KEYFRAME)
+    header = struct.pack("!BBHII", 0x80, 96, 2, round(10.1 * CLOCK), 7)
+    assert source.track.receive(header + PARAMETER_SETS, source.outlet.time) is None
+    source.outlet.flush()
+    assert [number for number, _ in source.got(viewer)] == [3, 2]
+    assert source.track.keyframes_seen == 1
+    source.outlet.time += 1
+    source.track.retransmit(viewer, (2,), source.outlet.time)
+    assert [number for number, _ in source.got(viewer)] == [3, 2, 2]
+    late = source.join()
+    assert [number for number, _ in source.got(late)] == [2, 3]
+
+
+def test_who_waits_for_a_keyframe_that_comes_late_is_given_what_came_before_it_though_it_is_behind() -> None:
+    source = Source()
+    source.send(VP8_DELTA)
+    viewer = source.join()
+    source.send(VP8_KEYFRAME, lose=True)
+    source.send(VP8_DELTA)
+    source.send(VP8_DELTA)
+    header = struct.pack("!BBHII", 0x80, 96, 2, 10 * CLOCK, 7)
+    assert source.track.receive(header + VP8_KEYFRAME, source.outlet.time) is None
+    source.outlet.flush()
+    assert sorted(number for number, _ in source.got(viewer)) == [2, 3, 4]
+
+
+def test_a_packet_of_the_start_that_comes_late_from_the_source_is_repeated_unasked() -> None:
+    """A browser asks for nothing before the first packet that reached it."""
+    source = Source(RTX_VP8)
+    source.send(VP8_KEYFRAME)
+    source.send(VP8_DELTA, lose=True)
+    viewer = source.join()
+    source.send(VP8_KEYFRAME)
+    late = struct.pack("!BBHII", 0x80, 96, 4, 10 * CLOCK, 7)
+    source.send(VP8_DELTA, lose=True)
+    source.send(VP8_DELTA)
+    for _ in range(6):
+        source.outlet.time += 0.05
+        source.track.attend(source.outlet.time)
+    before = len(source.got(viewer))
+    assert source.track.receive(late + VP8_DELTA, source.outlet.time) is None
+    source.outlet.flush()
+    for _ in range(6):
+        source.outlet.time += 0.05
+        source.track.attend(source.outlet.time)
+    again = source.outlet.sent[viewer][before + 1 :]
+    assert [packet[12:14] for packet in again if packet[1] & 0x7F == RTX_VP8.rtx] == [b"\0\4"] * 2

@@ -1,0 +1,295 @@
+"""Given a path and what is told of it, when is its viewer sent the picture? And what that costs the others."""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import pytest
+import trio
+
+from roomfsm.conformance.peer import AUDIO_SSRC, RtpPacket
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.loss_window import LossWindow
+from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
+from roomfsm.mediaserver.forwarding.remb import RembTarget
+from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.workers.workers import open_workers
+from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer
+from tests.mediaserver.stage import Joined, join, open_stage
+
+SETTINGS = EngineSettings()
+RATE = 500_000
+TICK = 0.5
+SSRC = 7
+
+
+class Viewer:
+    """A path over which 500 kbit/s are sent while the picture is, and what its browser tells twice a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.path = ViewerPath(SETTINGS)
+        self.gate = PictureGate(SETTINGS)
+        self.seen: list[tuple[Picture, float]] = []
+        """Each change of the picture, and when."""
+        self._expected = dict.fromkeys(MediaKind, 0.0)
+        self._lost = dict.fromkeys(MediaKind, 0.0)
+
+    def live(self, seconds: float, loss: float, estimate: int | None = None, sound: float | None = None) -> None:
+        """`loss`: of all that is sent, while the picture is; `sound`: of the sound alone, while it is not."""
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            sent = self.gate.picture is not Picture.PAUSED
+            self.path.rate = RATE if sent else 40_000
+            self._report(MediaKind.AUDIO, 25, loss if sent else sound or 0.0)
+            if sent:
+                self._report(MediaKind.VIDEO, 30, loss)
+            if estimate is not None:
+                self.path.estimated(estimate, self.now)
+            picture = self.gate.judge(self.path, sent, self.now)
+            if picture is Picture.PAUSED and sent:
+                self.path.paused()
+            if not self.seen or self.seen[-1][0] is not picture:
+                self.seen.append((picture, self.now))
+
+    def _report(self, kind: MediaKind, packets: float, loss: float) -> None:
+        self._expected[kind] += packets
+        self._lost[kind] += packets * loss
+        expected, lost = round(self._expected[kind]), round(self._lost[kind])
+        self.path.reported(kind, rtcp.ReportBlock(SSRC, 0, lost, expected, 0, 0, 0), self.now)
+
+    @property
+    def pauses(self) -> list[float]:
+        """How long each pause was that is over."""
+        times = [time for _, time in self.seen]
+        return [times[i + 1] - times[i] for i, (one, _) in enumerate(self.seen[:-1]) if one is Picture.PAUSED]
+
+
+@pytest.mark.parametrize(
+    ("loss", "estimate"),
+    [
+        pytest.param(0.0, 300_000, id="an estimate that lags behind a stream that has grown"),
+        pytest.param(0.08, 300_000, id="few losses"),
+        pytest.param(0.15, 700_000, id="a radio link that loses, and has room"),
+        pytest.param(0.15, None, id="losses, and no estimate"),
+    ],
+)
+def test_a_path_that_may_do_keeps_the_picture(loss: float, estimate: int | None) -> None:
+    viewer = Viewer()
+    viewer.live(60, loss, estimate)
+    assert [picture for picture, _ in viewer.seen] == [Picture.SENT]
+
+
+@pytest.mark.parametrize(
+    ("loss", "estimate"),
+    [
+        pytest.param(0.4, 255_000, id="a queue that drops"),
+        pytest.param(0.4, None, id="a browser without estimates"),
+        pytest.param(0.12, 400_000, id="just too narrow"),
+    ],
+)
+def test_a_path_that_is_too_slow_loses_the_picture_within_seconds(loss: float, estimate: int | None) -> None:
+    viewer = Viewer()
+    viewer.live(8, loss, estimate)
+    picture, time = viewer.seen[-1]
+    assert picture is Picture.PAUSED
+    assert SETTINGS.picture_patience <= time <= SETTINGS.picture_patience + 2
+
+
+def test_a_long_queue_that_loses_nothing_is_too_slow() -> None:
+    viewer = Viewer()
+    viewer.path.newest_round_trip = 2.5
+    viewer.live(8, 0.0, 255_000)
+    assert viewer.seen[-1][0] is Picture.PAUSED
+
+
+def test_one_outage_does_not_take_the_picture() -> None:
+    viewer = Viewer()
+    viewer.live(10, 0.0, 600_000)
+    viewer.live(1, 0.6, 300_000)
+    viewer.live(10, 0.02, 450_000)
+    assert [picture for picture, _ in viewer.seen] == [Picture.SENT]
+
+
+def test_the_picture_is_tried_more_and_more_seldom_on_a_path_that_stays_slow() -> None:
+    viewer = Viewer()
+    viewer.live(300, 0.4, 255_000)
+    first, longest = SETTINGS.picture_first_pause, SETTINGS.picture_longest_pause
+    assert viewer.pauses[:5] == [first, 2 * first, 4 * first, longest, longest]
+    tried = sum(time for time in durations(viewer, Picture.TRIED)[1:])
+    assert tried < 300 / 8
+    assert Picture.SENT not in [picture for picture, _ in viewer.seen[1:]]
+
+
+def durations(viewer: Viewer, wanted: Picture) -> list[float]:
+    times = [time for _, time in viewer.seen]
+    return [times[i + 1] - times[i] for i, (one, _) in enumerate(viewer.seen[:-1]) if one is wanted]
+
+
+def test_the_picture_is_given_for_good_once_the_path_has_taken_it_for_a_while() -> None:
+    viewer = Viewer()
+    viewer.live(6, 0.4, 255_000)
+    viewer.live(20, 0.0, 900_000)
+    assert [picture for picture, _ in viewer.seen] == [Picture.SENT, Picture.PAUSED, Picture.TRIED, Picture.SENT]
+    assert durations(viewer, Picture.TRIED) == [SETTINGS.picture_trial]
+    # A path that turns bad again soon has to wait for longer.
+    viewer.live(30, 0.4, 255_000)
+    assert viewer.pauses == [SETTINGS.picture_first_pause, 2 * SETTINGS.picture_first_pause]
+
+
+def test_it_is_tried_half_as_often_while_even_the_sound_is_lost() -> None:
+    viewer = Viewer()
+    viewer.live(300, 0.4, 60_000, sound=0.2)
+    first, longest = SETTINGS.picture_first_pause, SETTINGS.picture_longest_pause
+    assert viewer.pauses[:4] == [2 * first, 4 * first, 8 * first, 2 * longest]
+
+
+def test_a_radio_link_that_always_loses_some_sound_gets_the_picture_back() -> None:
+    viewer = Viewer()
+    viewer.live(6, 0.4, 255_000)
+    viewer.live(30, 0.08, 900_000, sound=0.08)
+    assert viewer.seen[-1][0] is Picture.SENT
+
+
+def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports() -> None:
+    window = LossWindow()
+    assert window.fraction(0.0) is None
+    for index in range(40):
+        # By its fractions this browser lost nothing or half by turns, by its counters two fifths.
+        block = rtcp.ReportBlock(SSRC, 128 * (index % 2), 4 * index - 2**23, 10 * index + 2**32 - 200, 0, 0, 0)
+        window.reported(block, index / 10)
+    assert window.fraction(4.0) == pytest.approx(0.4)
+    assert window.fraction(9.1) is None
+
+
+@pytest.mark.parametrize(
+    ("estimates", "asked"),
+    [
+        pytest.param([300_000], 300_000, id="one viewer alone"),
+        pytest.param([300_000, 2_000_000], 2_000_000, id="two, and one is far behind"),
+        pytest.param([1_500_000, 2_000_000], 1_500_000, id="two, and one is not far behind"),
+        pytest.param([200_000, 250_000, *[2_000_000] * 8], 2_000_000, id="two of ten have a bad moment"),
+        pytest.param([300_000] * 6 + [2_000_000] * 4, 300_000, id="most are poor"),
+        pytest.param([300_000, None], 10_000_000, id="one that has told nothing yet is not held back"),
+        pytest.param([None, None], 10_000_000, id="nothing is known"),
+    ],
+)
+def test_who_is_far_behind_the_others_does_not_hold_them_back(estimates: list[int | None], asked: int) -> None:
+    assert RembTarget().bitrate(estimates, SETTINGS, (0, 0)) == asked
+
+
+@pytest.mark.parametrize(
+    ("estimates", "asked"),
+    [
+        pytest.param(
+            [300_000, None], 2_250_000, id="one loses much in its first seconds, one has told nothing yet"
+        ),
+        pytest.param([1_100_000, None], 1_100_000, id="a viewer that joins lifts nothing that another needs"),
+        pytest.param([300_000, 300_000, None], 300_000, id="most are poor"),
+        pytest.param([None, None], 10_000_000, id="nothing is known"),
+    ],
+)
+def test_a_viewer_that_has_told_nothing_counts_with_what_it_is_sent(
+    estimates: list[int | None], asked: int
+) -> None:
+    target = RembTarget()
+    for second in range(1, 4):
+        target.measure(second * 1_000_000 // 8, float(second))
+    assert target.bitrate(estimates, SETTINGS, (0, 0)) == asked
+
+
+FAST: dict[str, Any] = {
+    "report_interval": 0.05,
+    "picture_patience": 0.3,
+    "picture_first_pause": 0.5,
+    "picture_trial": 0.3,
+}
+
+
+class Poor:
+    """A viewer that tells of what a slow path would lose."""
+
+    def __init__(self, viewer: Joined, publisher: TestPeer, ssrc: int) -> None:
+        self._viewer = viewer
+        self._publisher = publisher
+        self._ssrc = ssrc
+        self._expected = self._lost = 0
+        self.slow = True
+
+    async def go_on(self, until: Callable[[], bool]) -> None:
+        """Send a picture and sound, and report, until a condition holds."""
+        timestamp = 0
+        while not until():
+            timestamp += 3000
+            self._publisher.send_rtp(VP8_KEYFRAME, timestamp=timestamp)
+            self._publisher.send_rtp(OPUS, ssrc=AUDIO_SSRC, timestamp=timestamp)
+            self._expected += 10
+            self._lost += 4 * self.slow
+            block = rtcp.ReportBlock(self._ssrc, 100 * self.slow, self._lost, self._expected, 0, 0, 0)
+            client = self._viewer.client
+            client.send_rtcp(rtcp.receiver_report(1, [block]))
+            client.send_rtcp(rtcp.remb(1, 1_000 if self.slow else 5_000_000, (self._ssrc,)))
+            await trio.sleep(0.02)
+
+    def told(self, *news: object) -> Callable[[], bool]:
+        return lambda: news in self._viewer.observer.told
+
+
+async def test_a_paused_viewer_gets_the_sound_alone_and_the_picture_goes_on_where_it_was() -> None:
+    async with (
+        open_stage(**FAST) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer) as good,
+        join(engine, "recvonly", publisher.peer) as poor,
+    ):
+        viewer = Poor(poor, publisher.client, engine.ssrcs[MediaKind.VIDEO])
+        await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, True))
+        assert poor.observer.told[-2:] == [("pause", MediaKind.VIDEO, True), ("sending", MediaKind.VIDEO, False)]
+        asked = publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests
+        viewer.slow = False
+        await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, False))
+        received = poor.client.received_rtp()
+        numbers = [one.sequence_number for one in received if one.payload == VP8_KEYFRAME]
+        assert numbers == [(numbers[0] + index) & 0xFFFF for index in range(len(numbers))]
+        assert longest_run(received, OPUS) > 10
+        assert longest_run(good.client.received_rtp(), OPUS) < 5
+        assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests <= asked + 1
+
+
+def longest_run(packets: list[RtpPacket], payload: bytes) -> int:
+    """Of packets with that payload, one after the other."""
+    return max(len(list(run)) for same, run in groupby(packets, lambda one: one.payload == payload) if same)
+
+
+async def test_a_paused_viewers_estimate_counts_only_where_nobody_else_is_sent_the_picture() -> None:
+    async with (
+        open_stage(**FAST) as engine,
+        join(engine, "sendonly") as publisher,
+        join(engine, "recvonly", publisher.peer) as poor,
+    ):
+        track = publisher.peer.track(MediaKind.VIDEO)
+        viewer = Poor(poor, publisher.client, engine.ssrcs[MediaKind.VIDEO])
+        await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, True))
+        assert track.estimates(engine.now()) == [1_000]
+        async with join(engine, "recvonly", publisher.peer):
+            publisher.client.send_rtp(VP8_KEYFRAME)
+            while not any(sink.group for sink in track.sinks):
+                await trio.lowlevel.checkpoint()
+            assert track.estimates(engine.now()) == [None]
+
+
+async def test_a_viewer_on_another_worker_is_paused_too() -> None:
+    with trio.fail_after(60):
+        async with (
+            open_workers(EngineSettings(host="127.0.0.1", **FAST), 2) as workers,
+            join(workers, "sendonly") as publisher,
+            join(workers, "recvonly", publisher.peer) as far,
+        ):
+            publisher.client.send_rtp(VP8_KEYFRAME)
+            ssrc = (await far.client.receive_rtp()).ssrc
+            viewer = Poor(far, publisher.client, ssrc)
+            await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, True))
+            viewer.slow = False
+            await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, False))

@@ -1,0 +1,165 @@
+"""Numbering, loss and reports of one received stream; and when keyframes are asked for."""
+
+import pytest
+
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.keyframes import KeyframeRequests
+from roomfsm.mediaserver.forwarding.reception import Reception
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.rtcp import SenderReport
+from roomfsm.mediaserver.sdp.codec import Codec
+
+VP8 = Codec(96, "VP8", 90000, "", "", ("nack",))
+OPUS = Codec(111, "opus", 48000, "/2", "", ())
+FIRST = 0x10000
+
+
+def reception(start: int = 1000, codec: Codec = VP8) -> Reception:
+    return Reception(EngineSettings(nack_tries=2, nack_delay=0, nack_retry=0.1), 5, codec, start, FIRST + start)
+
+
+def receive(stream: Reception, *numbers: int, now: float = 0.0) -> list[bool]:
+    return [stream.received(stream.extend(number), 0, 100, now) for number in numbers]
+
+
+def test_numbers_go_on_across_the_wrap() -> None:
+    stream = reception(0xFFFE)
+    assert receive(stream, 0xFFFE, 0xFFFF, 0, 1) == [True] * 4
+    assert stream.highest == FIRST + 0x10001
+    assert stream.extend(0xFFFF) == FIRST + 0xFFFF
+    assert stream.lost == 0
+
+
+def test_what_came_in_another_order_is_not_asked_for() -> None:
+    stream = Reception(EngineSettings(nack_delay=0.01), 5, VP8, 1000, FIRST + 1000)
+    receive(stream, 1000, 1002, 1004)
+    assert stream.nacks_due(0.009) == []
+    receive(stream, 1001, now=0.009)
+    assert stream.nacks_due(0.01) == [1003]
+
+
+def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
+    stream = reception()
+    receive(stream, 1000, 1401)
+    assert stream.nacks_due(0.0) == list(range(1001, 1257))
+    assert stream.nacks_due(0.0) == list(range(1257, 1401))
+    widest = rtcp.nack(1, 2, range(0, 256 * 17, 17))
+    assert len(widest) < 1200
+
+
+def test_what_comes_in_another_stream_is_still_lost_to_the_sender() -> None:
+    stream = reception()
+    receive(stream, 1000, 1002)
+    stream.repaired += 1
+    receive(stream, 1001)
+    assert (stream.packets, stream.lost, stream.missing) == (3, 1, {})
+    assert stream.report(0.0).lost == 1
+
+
+def test_a_gap_is_asked_for_until_it_is_filled() -> None:
+    stream = reception()
+    receive(stream, 1000, 1003)
+    assert stream.nacks_due(0.0) == [1001, 1002]
+    assert stream.nacks_due(0.05) == []
+    assert receive(stream, 1001) == [False]
+    assert stream.nacks_due(0.1) == [1002]
+    assert stream.nacks == 3
+
+
+def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> None:
+    stream = reception()
+    receive(stream, 1000, 1002)
+    assert [stream.nacks_due(now) for now in (0.0, 0.1, 0.2, 0.3)] == [[1001], [1001], [], []]
+    assert stream.keyframe_wanted
+    assert not stream.missing
+
+
+def test_a_packet_is_not_asked_for_again_while_the_answer_is_under_way() -> None:
+    stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 1000, FIRST + 1000)
+    asked = 0
+    for index in range(20):
+        lost, now = 1001 + 2 * index, 2.0 * index
+        receive(stream, lost - 1, lost + 1, now=now)
+        tries = [stream.nacks_due(now + tick / 100) for tick in range(60)].count([lost])
+        receive(stream, lost, now=now + 0.6)
+        asked += tries
+        assert tries <= (4 if index == 0 else 1), f"round trip {stream.round_trip}"
+    assert stream.round_trip == pytest.approx(0.6)
+    assert asked <= 23
+
+
+def test_numbers_are_asked_for_as_the_sender_counts() -> None:
+    stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 65535, FIRST + 500)
+    receive(stream, 65535, 1)
+    assert stream.highest == FIRST + 502
+    assert stream.nacks_due(0.0) == [0]
+
+
+def test_no_more_is_asked_for_at_a_time_than_a_datagram_holds() -> None:
+    stream = reception()
+    lost = set(range(1017, 1017 + 18 * 300, 18))
+    receive(stream, *(number for number in range(1000, 7000) if number not in lost))
+    first, then = stream.nacks_due(0.0), stream.nacks_due(0.0)
+    assert sorted(first + then) == sorted(lost)
+    assert len(rtcp.nack(1, 2, first)) < 1200
+
+
+@pytest.mark.parametrize(("gap", "keyframe"), [(512, False), (513, True)])
+def test_too_great_a_gap_is_a_keyframes_job(gap: int, keyframe: bool) -> None:
+    stream = reception()
+    receive(stream, 1000, 1001 + gap)
+    assert stream.keyframe_wanted is keyframe
+    assert len(stream.missing) == (0 if keyframe else gap)
+
+
+def test_a_codec_without_nack_is_not_asked_for() -> None:
+    stream = reception(codec=OPUS)
+    receive(stream, 1000, 1005)
+    assert not stream.missing
+    assert stream.lost == 4
+
+
+@pytest.mark.parametrize(("jump", "restart"), [(2999, False), (3000, True), (-2999, False), (-3000, True)])
+def test_a_great_jump_is_a_restart(jump: int, restart: bool) -> None:
+    stream = reception()
+    receive(stream, 1000)
+    assert stream.is_restart(stream.extend((1000 + jump) & 0xFFFF)) is restart
+
+
+def test_a_report_counts_the_loss_since_the_last_one() -> None:
+    stream = reception()
+    receive(stream, 1000, 1001, 1003)
+    first = stream.report(0.0)
+    assert (first.fraction_lost, first.lost, first.highest) == (64, 1, 1003)
+    receive(stream, 1004)
+    second = stream.report(0.5)
+    assert (second.fraction_lost, second.lost, second.highest) == (0, 1, 1004)
+
+
+def test_a_report_names_the_last_sender_report_and_its_age() -> None:
+    stream = reception()
+    receive(stream, 1000)
+    assert stream.report(0.0).last_report == 0
+    stream.sender_report(SenderReport(5, 0x11112222_33334444, 0, 0, 0), now=10.0)
+    block = stream.report(10.5)
+    assert block.last_report == 0x22223333
+    assert block.delay == 0x8000
+
+
+def test_a_wish_is_due_at_once_and_a_second_one_after_the_interval() -> None:
+    requests = KeyframeRequests(0.3)
+    assert not requests.due(0.0)
+    requests.want()
+    assert requests.due(0.0)
+    requests.seen()
+    requests.want()
+    assert [requests.due(now) for now in (0.1, 0.29, 0.3)] == [False, False, True]
+
+
+def test_a_wish_is_repeated_until_a_keyframe_is_seen() -> None:
+    requests = KeyframeRequests(0.3)
+    requests.want()
+    assert [requests.due(now) for now in (0.0, 0.1, 0.3, 0.6)] == [True, False, True, True]
+    requests.seen()
+    assert not requests.due(1.0)
+    assert requests.count == 3

@@ -1,0 +1,152 @@
+"""Redundant audio: passed on to those who have agreed on it, unwrapped for all others."""
+
+import pytest
+import trio
+
+from roomfsm.conformance.peer import AUDIO_SSRC
+from roomfsm.conformance.sdp import OPUS_TYPE, PayloadType
+from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.red import RedError, primary
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.sdp.codec import Codec
+from roomfsm.mediaserver.sdp.description import parse_offer
+from roomfsm.mediaserver.workers.workers import open_workers
+from tests.mediaserver.peer import OPUS, RED_TYPE, redundant
+from tests.mediaserver.stage import join, open_stage, until_received
+
+OLDER = b"\xfc" + bytes(range(30))
+PAYLOAD = redundant(111, (960, OLDER), primary=OPUS)
+OTHER_OPUS = PayloadType(96, "opus/48000/2")
+OTHER_RED = PayloadType(97, "red/48000/2", "96/96")
+HEADER = bytes(12)
+
+
+def test_the_primary_block_is_found_behind_the_others() -> None:
+    assert primary(HEADER + PAYLOAD, 12) == (111, 12 + 4 + 1 + len(OLDER))
+    assert primary(HEADER + redundant(9, primary=OPUS), 12) == (9, 13)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x6f", id="no primary block"),
+        pytest.param(PAYLOAD[:3], id="a cut header"),
+        pytest.param(PAYLOAD[:4], id="no header of the primary block"),
+        pytest.param(PAYLOAD[:20], id="a cut block"),
+        pytest.param(PAYLOAD[: -len(OPUS)], id="redundant blocks alone"),
+        pytest.param(b"\xff" * 1200, id="headers without end"),
+    ],
+)
+def test_what_is_not_whole_is_refused(payload: bytes) -> None:
+    with pytest.raises(RedError):
+        primary(HEADER + payload, 12)
+
+
+OFFER = """v=0
+m=audio 9 UDP/TLS/RTP/SAVPF {formats}
+a=ice-ufrag:u
+a=ice-pwd:p
+a=fingerprint:sha-256 AA
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=rtpmap:063 red/48000/2
+a=fmtp:063 {blocks}
+"""
+
+
+@pytest.mark.parametrize(
+    ("formats", "blocks", "agreed"),
+    [
+        ("111 063", "111/111", (63, False)),
+        ("063 111", "111/111", (63, True)),
+        ("111 063", "111/111/111", (63, False)),
+        ("111 063", "111/0", (None, False)),
+        ("111", "111/111", (None, False)),
+        ("111 063", "110/110", (None, False)),
+    ],
+)
+def test_red_is_agreed_on_for_blocks_of_opus_alone(
+    formats: str, blocks: str, agreed: tuple[int | None, bool]
+) -> None:
+    (section,) = parse_offer(OFFER.format(formats=formats, blocks=blocks)).sections
+    assert section.codecs == [Codec(111, "opus", 48000, "/2", "", (), None, *agreed)]
+
+
+async def test_a_publisher_is_asked_for_it_where_it_prefers_it() -> None:
+    """It takes twice the bandwidth, from every viewer, too. Browsers send what stands first."""
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as eager,
+        join(engine, "sendonly", audio=[OPUS_TYPE, RED_TYPE]) as usual,
+        join(engine, "recvonly", eager.peer, audio=[OPUS_TYPE, RED_TYPE]) as viewer,
+    ):
+        answer = str(eager.peer.local_description)
+        assert "m=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\n" in answer
+        assert "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n" in answer
+        assert "red/48000" not in str(usual.peer.local_description)
+        assert "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n" in str(viewer.peer.local_description)
+
+
+async def test_red_goes_to_who_has_it_and_the_primary_block_to_all_others() -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as publisher,
+        join(engine, "recvonly", publisher.peer, audio=[OPUS_TYPE, RED_TYPE]) as alike,
+        join(engine, "recvonly", publisher.peer, audio=[OTHER_OPUS, OTHER_RED]) as renumbered,
+        join(engine, "recvonly", publisher.peer) as plain,
+    ):
+        viewers = (alike, renumbered, plain)
+        expected = (
+            (63, PAYLOAD),
+            (97, redundant(96, (960, OLDER), primary=OPUS)),
+            (111, OPUS),
+        )
+        number = publisher.client.send_rtp(PAYLOAD, ssrc=AUDIO_SSRC, payload_type=63, timestamp=960)
+        for viewer, (payload_type, payload) in zip(viewers, expected, strict=True):
+            packet = await viewer.client.receive_rtp()
+            assert (packet.payload_type, packet.payload) == (payload_type, payload)
+            assert (packet.sequence_number, packet.timestamp) == (number, 960)
+        # A publisher may leave redundancy out where it likes.
+        publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, timestamp=1920)
+        for viewer, payload_type in zip(viewers, (111, 96, 111), strict=True):
+            packet = await viewer.client.receive_rtp()
+            assert (packet.payload_type, packet.payload) == (payload_type, OPUS)
+        report = rtcp.SenderReport(AUDIO_SSRC, 1 << 32, 1920, 2, 2)
+        publisher.client.send_rtcp(rtcp.sender_report(AUDIO_SSRC, report))
+        for viewer, (_, payload) in zip(viewers, expected, strict=True):
+            told = await viewer.client.receive_feedback(rtcp.SenderReport)
+            assert (told.packets, told.octets) == (2, len(payload) + len(OPUS))
+        assert publisher.peer.stats().receiving[MediaKind.AUDIO].packets == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "refusal"),
+    [(PAYLOAD[:20], "rtp_malformed"), (redundant(13, primary=OPUS), "rtp_unknown_payload")],
+)
+async def test_a_broken_redundant_packet_reaches_nobody(payload: bytes, refusal: str) -> None:
+    async with (
+        open_stage() as engine,
+        join(engine, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as publisher,
+        join(engine, "recvonly", publisher.peer, audio=[OPUS_TYPE, RED_TYPE]) as viewer,
+    ):
+        publisher.client.send_rtp(payload, ssrc=AUDIO_SSRC, payload_type=63)
+        publisher.client.send_rtp(PAYLOAD, ssrc=AUDIO_SSRC, payload_type=63)
+        assert (await viewer.client.receive_rtp()).payload == PAYLOAD
+        assert engine.stats().refused[refusal] == 1
+
+
+async def test_red_reaches_viewers_on_another_worker() -> None:
+    with trio.fail_after(60):
+        async with (
+            open_workers(EngineSettings(host="127.0.0.1"), 2) as workers,
+            join(workers, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as publisher,
+            join(workers, "recvonly", publisher.peer, audio=[OPUS_TYPE, RED_TYPE]) as far,
+            join(workers, "recvonly", publisher.peer) as near,
+        ):
+            publisher.client.send_rtp(PAYLOAD, ssrc=AUDIO_SSRC, payload_type=63)
+            await until_received(publisher.peer, MediaKind.AUDIO, 1)
+            for viewer, payload in ((far, PAYLOAD), (near, OPUS)):
+                publisher.client.send_rtp(PAYLOAD, ssrc=AUDIO_SSRC, payload_type=63)
+                assert (await viewer.client.receive_rtp()).payload == payload

@@ -1,0 +1,29 @@
+"""docs/mediaserver.md says what the code has and what the replayed recordings show."""
+
+from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.kurento.limits import Limits
+from tests.mediaserver.kurento import page
+
+
+def test_made_parts_of_the_page_are_fresh() -> None:
+    """If not: `python -m tests.mediaserver.page`."""
+    text = page.PAGE.read_text()
+    assert page.fill(text) == text
+
+
+def test_limits_of_the_page_are_those_of_the_code() -> None:
+    limits, engine = Limits(), EngineSettings()
+    rows = (
+        f"| sockets; sessions | {limits.max_sockets} (more are not shaken hands with); {limits.max_sessions} |",
+        "| objects of all sessions; held by one session |"
+        f" {limits.max_objects}; {limits.max_objects_per_session} |",
+        f"| endpoints | {engine.max_peers} |",
+        "| subscriptions, tags of one object |"
+        f" {limits.max_subscriptions_per_object}, {limits.max_tags_per_object} |",
+        f"| one message | {limits.max_message // 1024} KiB (close code 1009) |",
+        f"| messages that wait for one socket | {limits.outbox} (the socket is cut) |",
+        f"| session description | {engine.max_sdp // 1024} Ki characters (error 40201) |",
+        f"| remote candidates of one endpoint | {engine.max_candidates}, more are ignored |",
+    )
+    text = page.PAGE.read_text()
+    assert [row for row in rows if row not in text] == []

@@ -1,0 +1,86 @@
+"""What the server uses of the machine: all its processes count."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+import trio
+import trio.lowlevel
+
+from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
+from roomfsm.mediaserver.kurento.usage import cpu_times, resident_memory
+from tests.mediaserver.kurento_client import open_client, open_server
+
+PATIENCE = 60.0
+"""Seconds that a test waits before it fails: three processes have to start."""
+FLOOD = """
+import socket, sys
+sock = socket.socket(type=socket.SOCK_DGRAM)
+while True:
+    sock.sendto(bytes(20), ("127.0.0.1", int(sys.argv[1])))
+"""
+
+
+def workers() -> list[psutil.Process]:
+    """Not what other tests in this process have left."""
+    children = psutil.Process().children()
+    return [process for process in children if "roomfsm.mediaserver.workers.worker" in process.cmdline()]
+
+
+def resident(processes: list[psutil.Process]) -> int:
+    """KiB."""
+    return sum(process.memory_info().rss for process in processes) // 1024
+
+
+def test_memory_and_cpu_time_are_those_that_the_system_tells() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        process = psutil.Process(busy.pid)
+        while cpu_times([busy.pid])[busy.pid] < 0.2:
+            assert busy.poll() is None
+        told = cpu_times([busy.pid])[busy.pid]
+        times = process.cpu_times()
+        assert 0.2 <= told <= times.user + times.system
+        assert abs(resident_memory([busy.pid]) - resident([psutil.Process(), process])) < 1024
+        busy.kill()
+    assert cpu_times([busy.pid]) == {}
+    assert abs(resident_memory([busy.pid]) - resident([psutil.Process()])) < 1024
+
+
+async def test_memory_of_the_workers_counts() -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_server(workers=2) as server, open_client(server.url) as client:
+            told = await client.invoke(MANAGER_ID, "getUsedMemory")
+            assert len(workers()) == 2
+            assert abs(told - resident([psutil.Process(), *workers()])) < 4096
+
+
+async def test_the_time_of_the_workers_counts() -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_server(workers=2) as server, open_client(server.url) as client:
+            processes = [process.pid for process in workers()]
+
+            def used() -> float:
+                return sum(cpu_times(processes).values())
+
+            # What the first worker refuses keeps it busy.
+            async with trio.open_nursery() as nursery:
+                await nursery.start(trio.run_process, [sys.executable, "-c", FLOOD, str(server.media_port)])
+                idle = used()
+                while used() < idle + 0.05:
+                    await trio.lowlevel.checkpoint()
+                while True:
+                    theirs, ours, since = used(), time.process_time(), time.monotonic()
+                    told = await client.invoke(MANAGER_ID, "getUsedCpu", interval=500)
+                    elapsed, ours, theirs = (
+                        time.monotonic() - since,
+                        time.process_time() - ours,
+                        used() - theirs,
+                    )
+                    # What this process used cannot be all of it; on a busy machine a worker may have to wait.
+                    if told / 100 * elapsed > 2 * ours + 0.05:
+                        break
+                nursery.cancel_scope.cancel()
+            assert told / 100 * 0.5 <= ours + theirs + 0.05
