@@ -99,7 +99,7 @@ def _rtcp() -> dict[str, bytes]:
 
 def _sdp() -> dict[str, bytes]:
     files = [
-        *(_TESTS / "mediaserver" / "offers").glob("*.sdp"),
+        *(_TESTS / "mediaserver" / "sdp" / "offers").glob("*.sdp"),
         *(_TESTS / "kurento" / "transcripts").glob("*.sdp"),
     ]
     short = """v=0

@@ -31,7 +31,7 @@ from tests.mediaserver.peer import VP8_KEYFRAME
 _RUNS = 1000
 """After so many inputs the engine and its peers are made anew."""
 _COOKIE = 0x2112A442
-_OFFERS = Path(__file__).parent.parent / "mediaserver" / "offers"
+_OFFERS = Path(__file__).parent.parent / "mediaserver" / "sdp" / "offers"
 _SETTINGS = EngineSettings(host="127.0.0.1", max_addresses=4, nack_ring=64)
 
 

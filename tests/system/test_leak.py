@@ -185,7 +185,7 @@ def forgetful_media_server() -> Iterator[tuple[str, int]]:
     """
     program = """
 import trio
-from roomfsm.mediaserver.limits import Limits
+from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, run_until_told
 limits = Limits(request_cache_size=0)
 settings = MediaServerSettings(port=0, media_host="127.0.0.1", exit_with_parent=True, limits=limits)

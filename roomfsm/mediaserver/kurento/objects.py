@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from uuid import uuid4
 
 from roomfsm.mediaserver.base.boundary import Boundary
@@ -25,7 +25,8 @@ from roomfsm.mediaserver.kurento.events import Subscriptions, encode_event
 if TYPE_CHECKING:
     from roomfsm.mediaserver.base.errors import WorkerDied
     from roomfsm.mediaserver.kurento.arguments import Arguments
-    from roomfsm.mediaserver.kurento.registry import Objects
+    from roomfsm.mediaserver.kurento.limits import Limits
+    from roomfsm.mediaserver.kurento.media_engine import MediaEngine
 
 _EVENT = Boundary("one event for one session")
 
@@ -50,6 +51,34 @@ _NO_GSTREAMER = Unavailable("There is no GStreamer pipeline to draw: media are p
 _NO_ENCODER = Unavailable("This server never encodes: media are passed on as they come")
 
 
+class Audience(Protocol):
+    """The sessions, as the objects see them."""
+
+    def deliver(self, session_id: str, text: str) -> None:
+        """Send an event to a session's client, if it has one now."""
+
+
+class Registry(Protocol):
+    """What objects need of the registry that they are kept in."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def sessions(self) -> Audience: ...
+
+    @property
+    def engine(self) -> MediaEngine: ...
+
+    def find(self, object_id: str) -> MediaObject:
+        """Raises `ObjectNotFoundError`."""
+
+    def find_pipeline(self, object_id: str) -> MediaPipeline:
+        """Raises `ObjectNotFoundError`, or `UnexpectedError` if it is no pipeline."""
+
+    def next_endpoint_serial(self) -> int: ...
+
+
 class MediaType(StrEnum):
     AUDIO = "AUDIO"
     VIDEO = "VIDEO"
@@ -67,7 +96,7 @@ class MediaObject:
     """The types above this one, the nearest first."""
     EVENTS: ClassVar[frozenset[str]] = events.MEDIA_OBJECT_EVENTS
 
-    def __init__(self, objects: Objects, object_id: str, parent: MediaObject | None = None) -> None:
+    def __init__(self, objects: Registry, object_id: str, parent: MediaObject | None = None) -> None:
         self.objects = objects
         self.id = object_id
         self.parent = parent
@@ -170,7 +199,7 @@ class MediaPipeline(MediaObject):
     TYPE = "MediaPipeline"
     EVENTS = events.MEDIA_PIPELINE_EVENTS
 
-    def __init__(self, objects: Objects, _arguments: Arguments) -> None:
+    def __init__(self, objects: Registry, _arguments: Arguments) -> None:
         super().__init__(objects, f"{uuid4()}_kurento.{self.TYPE}")
         self.latency_stats = False
         """Whether `getStats` of its endpoints tells how long media take through the server."""
@@ -209,7 +238,7 @@ class MediaElement(MediaObject):
     passes_on: ClassVar[bool] = False
     """Whether it is a joint, which hands on to its sinks what it gets."""
 
-    def __init__(self, objects: Objects, pipeline: MediaPipeline) -> None:
+    def __init__(self, objects: Registry, pipeline: MediaPipeline) -> None:
         super().__init__(objects, f"{pipeline.id}/{uuid4()}_kurento.{self.TYPE}", pipeline)
         self.sources: dict[MediaType, MediaElement] = {}
         self.sinks: dict[MediaType, dict[str, MediaElement]] = {kind: {} for kind in MediaType}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType, Operation
+from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType, Operation, Registry
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
-    from roomfsm.mediaserver.kurento.registry import Objects
 
 
 class PassThrough(MediaElement):
@@ -21,7 +20,7 @@ class PassThrough(MediaElement):
     TYPE = "PassThrough"
     passes_on = True
 
-    def __init__(self, objects: Objects, arguments: Arguments) -> None:
+    def __init__(self, objects: Registry, arguments: Arguments) -> None:
         super().__init__(objects, objects.find_pipeline(arguments.text("mediaPipeline")))
 
     def is_media_flowing_in(self, kind: MediaType) -> bool:

@@ -15,18 +15,17 @@ from roomfsm.mediaserver.kurento.errors import (
     ObjectNotFoundError,
     UnexpectedError,
 )
-from roomfsm.mediaserver.kurento.objects import MediaObject, MediaPipeline
+from roomfsm.mediaserver.kurento.objects import MediaObject, MediaPipeline, Registry
 from roomfsm.mediaserver.kurento.pass_through import PassThrough
 from roomfsm.mediaserver.kurento.server_manager import ServerManager
 from roomfsm.mediaserver.kurento.sessions import Session, Sessions
 from roomfsm.mediaserver.kurento.webrtc_endpoint import WebRtcEndpoint
 
 if TYPE_CHECKING:
-    from roomfsm.mediaserver.engine.engine import Engine
     from roomfsm.mediaserver.kurento.limits import Limits
-    from roomfsm.mediaserver.workers.workers import Workers
+    from roomfsm.mediaserver.kurento.media_engine import MediaEngine
 
-FACTORIES: Mapping[str, Callable[[Objects, Arguments], MediaObject]] = {
+FACTORIES: Mapping[str, Callable[[Registry, Arguments], MediaObject]] = {
     "MediaPipeline": MediaPipeline,
     "PassThrough": PassThrough,
     "WebRtcEndpoint": WebRtcEndpoint,
@@ -42,7 +41,7 @@ NEWREF = "newref:"
 class Objects:
     """Every object by id; an object lives until it is released, or the last session that touched it ends."""
 
-    def __init__(self, engine: Engine | Workers, limits: Limits) -> None:
+    def __init__(self, engine: MediaEngine, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self.sessions = Sessions(limits)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import trio
 
@@ -16,12 +16,12 @@ from roomfsm.mediaserver.kurento.errors import (
     ModuleNotFoundInServerError,
     NotImplementedByServerError,
 )
-from roomfsm.mediaserver.kurento.objects import MediaObject, MediaPipeline, Operation
+from roomfsm.mediaserver.kurento.objects import MediaObject, MediaPipeline, Operation, Registry
 from roomfsm.mediaserver.kurento.usage import cpu_times, resident_memory
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
-    from roomfsm.mediaserver.kurento.registry import Objects
+    from roomfsm.mediaserver.kurento.sessions import Sessions
 
 MANAGER_ID = "manager_ServerManager"
 
@@ -40,12 +40,23 @@ MAX_CPU_INTERVAL = 10_000
 """Milliseconds: the socket that asks `getUsedCpu` is not served meanwhile."""
 
 
+class WholeRegistry(Registry, Protocol):
+    """What the manager needs of the registry, of which it tells everything."""
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    def __iter__(self) -> Iterator[MediaObject]:
+        """Pipelines and elements, the oldest first."""
+
+
 class ServerManager(MediaObject):
     TYPE = "ServerManager"
     EVENTS = events.SERVER_MANAGER_EVENTS
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: WholeRegistry) -> None:
         super().__init__(objects, MANAGER_ID)
+        self._all = objects
         self._version = version("roomfsm")
         self._started = time.strftime("%b %d %Y %H:%M:%S", time.gmtime())
 
@@ -77,10 +88,10 @@ class ServerManager(MediaObject):
 
     def pipelines(self) -> list[MediaPipeline]:
         """All pipelines, the newest first."""
-        return [object_ for object_ in reversed(list(self.objects)) if isinstance(object_, MediaPipeline)]
+        return [object_ for object_ in reversed(list(self._all)) if isinstance(object_, MediaPipeline)]
 
     def session_ids(self) -> list[str]:
-        return [session.id for session in self.objects.sessions if session.registered]
+        return [session.id for session in self._all.sessions if session.registered]
 
     async def get_used_cpu(self, arguments: Arguments) -> float:
         """Percent of one core that this process and the workers use during `interval` milliseconds."""

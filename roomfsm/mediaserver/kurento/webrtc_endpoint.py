@@ -38,12 +38,11 @@ from roomfsm.mediaserver.kurento.errors import (
     SdpParseError,
     WorkerDiedError,
 )
-from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType, Operation, Unavailable
+from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType, Operation, Registry, Unavailable
 from roomfsm.mediaserver.sdp.description import Direction
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
-    from roomfsm.mediaserver.kurento.registry import Objects
 
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
 """The two halves of a transport that Kurento reports DTLS states of."""
@@ -142,7 +141,7 @@ class WebRtcEndpoint(MediaElement):
     )
     EVENTS = events.WEBRTC_ENDPOINT_EVENTS
 
-    def __init__(self, objects: Objects, arguments: Arguments) -> None:
+    def __init__(self, objects: Registry, arguments: Arguments) -> None:
         pipeline = objects.find_pipeline(arguments.text("mediaPipeline"))
         recvonly, sendonly, _ = (
             flag in arguments and arguments.boolean(flag) for flag in ("recvonly", "sendonly", "useDataChannels")

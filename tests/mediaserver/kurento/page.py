@@ -13,7 +13,7 @@ from roomfsm.mediaserver.kurento.server_manager import ServerManager
 from roomfsm.mediaserver.kurento.webrtc_endpoint import WebRtcEndpoint
 from tests.mediaserver.kurento.differences import DIFFERENCES, Kind
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "mediaserver.md"
+PAGE = Path(__file__).parents[3] / "docs" / "mediaserver.md"
 TYPES: tuple[tuple[type[MediaObject], type[MediaObject] | None], ...] = (
     (MediaObject, None),
     (ServerManager, MediaObject),

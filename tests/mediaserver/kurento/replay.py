@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TRANSCRIPTS = Path(__file__).parent.parent / "kurento" / "transcripts"
+TRANSCRIPTS = Path(__file__).parents[2] / "kurento" / "transcripts"
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
