@@ -17,8 +17,8 @@ from tests.mediaserver.stage import join, open_stage, until_received
 
 OLDER = b"\xfc" + bytes(range(30))
 PAYLOAD = redundant(111, (960, OLDER), primary=OPUS)
-OTHER_OPUS = PayloadType(96, "opus/48000/2")
-OTHER_RED = PayloadType(97, "red/48000/2", "96/96")
+OTHER_OPUS = PayloadType(98, "opus/48000/2")
+OTHER_RED = PayloadType(97, "red/48000/2", "98/98")
 HEADER = bytes(12)
 
 
@@ -100,7 +100,7 @@ async def test_red_goes_to_who_has_it_and_the_primary_block_to_all_others() -> N
         viewers = (alike, renumbered, plain)
         expected = (
             (63, PAYLOAD),
-            (97, redundant(96, (960, OLDER), primary=OPUS)),
+            (97, redundant(98, (960, OLDER), primary=OPUS)),
             (111, OPUS),
         )
         number = publisher.client.send_rtp(PAYLOAD, ssrc=AUDIO_SSRC, payload_type=63, timestamp=960)
@@ -110,7 +110,7 @@ async def test_red_goes_to_who_has_it_and_the_primary_block_to_all_others() -> N
             assert (packet.sequence_number, packet.timestamp) == (number, 960)
         # A publisher may leave redundancy out where it likes.
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, timestamp=1920)
-        for viewer, payload_type in zip(viewers, (111, 96, 111), strict=True):
+        for viewer, payload_type in zip(viewers, (111, 98, 111), strict=True):
             packet = await viewer.client.receive_rtp()
             assert (packet.payload_type, packet.payload) == (payload_type, OPUS)
         report = rtcp.SenderReport(AUDIO_SSRC, 1 << 32, 1920, 2, 2)
