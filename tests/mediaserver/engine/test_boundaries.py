@@ -280,7 +280,7 @@ async def test_addresses_and_memory_that_cannot_be_looked_after_end_nobodys_medi
     async with open_stage(report_interval=0.02, handshake_linger=0.0) as engine:
         monkeypatch.setattr(engine, "_tells_addresses", True)  # As on all addresses.
         monkeypatch.setattr("roomfsm.mediaserver.engine.engine._ADDRESSES_INTERVAL", 0.0)
-        monkeypatch.setattr(f"roomfsm.mediaserver.{victim}", fail)
+        monkeypatch.setattr(f"roomfsm.mediaserver.engine.{victim}", fail)
         with trio.fail_after(PATIENCE):
             while len(asked) < 3:
                 engine.memory_freed()
