@@ -34,7 +34,7 @@ def _lines(table: Table[Any], current: Collection[str]) -> Iterator[str]:
 
 def _label(table: Table[Any], state: State, current: Collection[str]) -> str:
     name = f"▶ {state.name} (now)" if state.name in current else state.name
-    owns = [f"owns: {state.owns}"] if state.owns else []
+    owns = [f"owns: {state.owned}"] if state.owns else []
     rows = [row.label for row in stays(table, state.name)]
     return _left([name, state.meaning, *owns, *([" ", *rows] if rows else [])])
 

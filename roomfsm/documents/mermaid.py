@@ -30,7 +30,7 @@ def _lines(table: Table[Any], current: Collection[str]) -> Iterator[str]:
         yield f"  {_id(state.name)} : {state.name}"
         yield f"  {_id(state.name)} : {_escaped(state.meaning)}"
         if state.owns:
-            yield f"  {_id(state.name)} : owns {_escaped(state.owns)}"
+            yield f"  {_id(state.name)} : owns {_escaped(state.owned)}"
     yield f"  [*] --> {_id(table.initial)}"
     for (source, dest), rows in moves(table).items():
         for row in rows:

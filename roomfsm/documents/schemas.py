@@ -48,7 +48,7 @@ def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
             schema["properties"]["type"] = {"const": tag["enum"][0], "description": "what message it is"}
         named[name] = schema
     for name, machine in STATES_OF.items():
-        named[name]["enum"] = [state.name for state in machines[machine].states]
+        named[name]["enum"] = list(dict.fromkeys(state.told for state in machines[machine].states))
     named["ErrorCode"] |= {
         "description": "Why a message was refused, or its effect failed.",
         "type": "string",

@@ -83,7 +83,7 @@ def _state(table: Table[Any], box: Box, *, current: bool) -> str:
         _now(now_x, box.name_y),
         _text("dwell", box.right - PAD, box.name_y, "", ' text-anchor="end"'),
         *_lines(box.meaning, box.x + PAD, box.words_y),
-        *([_text("owns", box.x + PAD, owns_y, escape(f"owns: {state.owns}"))] if state.owns else []),
+        *([_text("owns", box.x + PAD, owns_y, escape(f"owns: {state.owned}"))] if state.owns else []),
         *_lines(box.refused, box.x + PAD, owns_y + LINE * bool(state.owns), "refused"),
     ]
     if box.stays.rows:

@@ -26,8 +26,9 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
 def describe(table: Table[Any]) -> Json:
     """One machine as JSON-ready data.
 
-    - `states`: name, meaning, owns (the resource whose scope the state is, or null), final, illegal (those of the
-      machine's client messages that have no row there);
+    - `states`: name, meaning, told (the state's name in messages), owns (the resources whose scopes are entered
+      and left with the state, or null), final, illegal (those of the machine's client messages that have no row
+      there);
     - `triggers`: name, message (whether it is a client's), cause (of the others);
     - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
       guards (name, and the code of the refusal or null), effects (their names);
@@ -43,7 +44,8 @@ def describe(table: Table[Any]) -> Json:
             {
                 "name": state.name,
                 "meaning": state.meaning,
-                "owns": state.owns,
+                "told": state.told,
+                "owns": state.owned or None,
                 "final": state.final,
                 "illegal": list(illegal(table, state.name)),
             }

@@ -28,9 +28,9 @@ def judge(message: str, session_state: str, room_state: str | None) -> None:
 
 @cache
 def refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
-    """The machine and its state that refuse the message in these states; None if it is legal."""
+    """The machine and its state, as it is told, that refuse the message in these states; None if it is legal."""
     if not SESSION.rows_of(session_state, message):
-        return SESSION.name, session_state
+        return SESSION.name, SESSION.state(session_state).told
     if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):
         return None
-    return ROOM.name, room_state
+    return ROOM.name, ROOM.state(room_state).told

@@ -1,4 +1,23 @@
-"""The room's machine: who may come, who may present, when its media pipeline lives, and how it ends."""
+"""The room's machine: who may come, who may present, when its media pipeline lives, and how it ends.
+
+A room's state says how many people and streams it has, as far as that decides anything. The rows keep these
+invariants, whatever happens in whatever order:
+
+- the room is *empty* exactly while it is open and nobody is in it;
+- it is *waiting* exactly while it is open, somebody is in it, and no stream is published;
+- it is *broadcasting* exactly while it is open and at least one stream is published: so the media pipeline, which
+  that state owns, lives exactly as long as something is sent over it;
+- nobody publishes who is not in the room: when the last person leaves, the last stream has ended;
+- there are never more people, presenters, or views of one person than the bounds in the facts allow;
+- in a room that is *closing* or *closed* no stream is published, and none begins;
+- a room that is *closed* is never anything else again, and it holds no media pipeline unless its deadline is over.
+
+Three rules make that so. The facts count what there would be *after* the trigger, so a row can choose its
+destination before anything has changed. Each trigger that can end a stream has a row for "streams remain" and a
+row for "no stream remains", and each that can take somebody away has a row for "nobody remains"; their guards
+exclude each other, so the order of the rows does not matter. And whoever carries out a row's effects does all that
+the facts have counted. `tests/lifecycle/test_room_invariants.py` has a property test for each invariant.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +33,8 @@ class RoomFacts:
 
     `within_rates`: neither the asker nor the room as a whole has sent too much to everybody lately, and not too
     many people have entered lately, from the newcomer's address or altogether.
+    `held`: media pipelines that a closing room still waits for; `notice`: the people of a closing room are to
+    stay in it for a while.
     """
 
     people: int = 0
@@ -29,6 +50,8 @@ class RoomFacts:
     viewing: bool = False
     publishing: bool = False
     within_rates: bool = True
+    held: int = 0
+    notice: bool = False
 
 
 _ENDPOINT_FAILURES = (
@@ -179,6 +202,8 @@ people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
 streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
 no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams == 0)
+nothing_held = Guard[RoomFacts]("everything is released, or late", lambda f: f.held == 0)
+nobody_to_see_off = Guard[RoomFacts]("nobody is to be seen off", lambda f: f.people == 0 or not f.notice)
 
 Do = RoomEffect
 _join = (not_in_yet, room_has_place, within_rates)
@@ -191,16 +216,17 @@ ROOM: Table[RoomFacts] = Table(
         State(
             "empty",
             "nobody is in the room; when that has lasted for the linger time, the room closes",
-            owns="linger",
+            owns=("linger",),
         ),
         State("waiting", "people are in the room, and nobody presents"),
-        State("broadcasting", "at least one stream is published", owns="broadcast"),
+        State("broadcasting", "at least one stream is published", owns=("broadcast",)),
         State(
             "closing",
             "everybody was told that the room closes; everything is released within a deadline",
-            owns="drain",
-            final=True,
+            owns=("drain",),
         ),
+        # Nobody is in the room any more who could be told of this state.
+        State("closed", "the room is over, and everybody is out", final=True, told_as="closing"),
     ),
     rows=(
         Row(("join",), ("empty",), "waiting", _join, (Do.ADMIT,)),
@@ -256,6 +282,7 @@ ROOM: Table[RoomFacts] = Table(
             (),
             (Do.TELL_CLOSING, Do.END_STREAMS),
         ),
+        Row(("drained",), ("closing",), "closed", (nothing_held, nobody_to_see_off)),
     ),
     causes={
         "away": "a person's connection was lost, and the session may be resumed",
@@ -266,6 +293,7 @@ ROOM: Table[RoomFacts] = Table(
         "expire": "the linger time is over",
         "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
         "close": "an administrator closes the room, or the server ends",
+        "drained": "the server asks after each other trigger, and once more when deadline and notice are over",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),
 )

@@ -21,12 +21,12 @@ SESSION: Table[SessionFacts] = Table(
     "session",
     "One browser's presence: its connection, and its seat, which stays for a while after the connection is lost.",
     states=(
-        State("connected", "the browser is connected, and in no room", owns="connection"),
-        State("joined", "the browser is connected, and in a room", owns="connection"),
+        State("connected", "the browser is connected, and in no room", owns=("connection",)),
+        State("joined", "the browser is connected, and in a room", owns=("connection",)),
         State(
             "away",
             "the browser has a seat in a room, but its connection is lost; it may come back",
-            owns="resume window",
+            owns=("resume window",),
         ),
         State("gone", "the session is over", final=True),
     ),

@@ -24,12 +24,28 @@ STAYS = "="
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state; `owns` names the resource whose scope is entered and left with it."""
+    """A state. `owns` names the resources whose scopes are entered with it, and left with it.
+
+    A resource that two states own stays as it is when one follows the other. `told_as` is the name by which the
+    protocol tells of the state, where it is not its own: so that a state can be split without a change of the
+    protocol.
+    """
 
     name: str
     meaning: str
-    owns: str | None = None
+    owns: tuple[str, ...] = ()
     final: bool = False
+    told_as: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The state's name in the protocol's messages."""
+        return self.told_as or self.name
+
+    @property
+    def owned(self) -> str:
+        """The names of what it owns, in one line; empty if it owns nothing."""
+        return ", ".join(self.owns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +196,40 @@ class Table[Facts]:
         """
         source = model.state
         if not self.rows_of(source, trigger):
-            raise IllegalInState(trigger, self.name, source, self.legal(source))
+            raise IllegalInState(trigger, self.name, self.state(source).told, self.legal(source))
+        attempt = self._attempt(model, trigger, facts)
+        if attempt.row is not None:
+            return Step(trigger, source, model.state, attempt.row.effects)
+        if attempt.refused_with is None:
+            raise AssertionError(f"{self.name}: no row of {trigger} in {source} fits {facts}")
+        raise Refusal(attempt.refused_with)
+
+    def follow(self, model: Model, trigger: str, facts: Callable[[], Facts]) -> Step | None:
+        """Move `model` by a trigger that nobody sends, but that follows from the facts; None if it does not.
+
+        These are UML's completion transitions (UML 2.5.1 section 14.2.3.8.3). `facts` is called only where the
+        state has a row of the trigger.
+        """
+        source = model.state
+        if not self.rows_of(source, trigger):
+            return None
+        row = self._attempt(model, trigger, facts()).row
+        return None if row is None else Step(trigger, source, model.state, row.effects)
+
+    def entered(self, step: Step) -> tuple[str, ...]:
+        """The resources that the step's destination owns, and its source did not."""
+        before = self.state(step.source).owns
+        return tuple(resource for resource in self.state(step.dest).owns if resource not in before)
+
+    def left(self, step: Step) -> tuple[str, ...]:
+        """The resources that the step's source owned, and its destination does not."""
+        after = self.state(step.dest).owns
+        return tuple(resource for resource in self.state(step.source).owns if resource not in after)
+
+    def _attempt(self, model: Model, trigger: str, facts: Facts) -> _Attempt[Facts]:
         attempt = _Attempt(facts)
         self._machine.events[trigger].trigger(model, attempt=attempt)
-        row = attempt.row
-        if row is None:
-            if attempt.refused_with is None:
-                raise AssertionError(f"{self.name}: no row of {trigger} in {source} fits {facts}")
-            raise Refusal(attempt.refused_with)
-        return Step(trigger, source, model.state, row.effects)
+        return attempt
 
     @cached_property
     def _states(self) -> dict[str, State]:

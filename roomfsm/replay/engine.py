@@ -24,7 +24,19 @@ from roomfsm.replay.clock import ReplayClock
 from roomfsm.replay.media import ReplayedMedia
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
-from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, StreamFailed, Vacate, ViewFailed
+from roomfsm.rooms.events import (
+    Ask,
+    Away,
+    Back,
+    Close,
+    Depart,
+    Drained,
+    Enter,
+    Event,
+    StreamFailed,
+    Vacate,
+    ViewFailed,
+)
 from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
@@ -113,7 +125,7 @@ class _Life:
     async def _run_room(self, over: trio.Event) -> None:
         def on_over() -> None:
             over.set()
-            if not ROOM.state(self._room.state).final:
+            if not self._room.over:
                 # It fails, and would wait for the media servers of a journal that has gone on.
                 self._media.released.set()
 
@@ -158,6 +170,10 @@ class _Life:
             why = f"today refuses: {refusal}"
         if why is not None:
             return why
+        following = self._run.entries[entry.seq : entry.seq + 1]
+        if any(one.trigger == Drained.trigger for one in (entry, *following)):
+            # Only the journal knows when everything that a closing room waited for had been released.
+            self._media.released.set()
         # The cause lies in the inbox before any timer that is due by then.
         self._jump(entry.at)
         await self._clock.quiet()
@@ -168,9 +184,12 @@ class _Life:
 
     def _cause(self, entry: Entry) -> str | None:
         match entry:
-            case Entry(machine="session", refused=None, trigger="dismissed"):
-                # Of a closing room's end only the journal knows when it came.
-                self._media.released.set()
+            case (
+                Entry(machine="session", refused=None, trigger="dismissed")
+                | Entry(machine="room", trigger="expire" | Drained.trigger)
+            ):
+                # It is the room's own doing.
+                pass
             case Entry(machine="session", refused=None, trigger="switch", who=str(who)):
                 self._person(who).moves_on()
             case Entry(machine="session", refused=None, who=str(who)):
@@ -179,8 +198,6 @@ class _Life:
                     self._person(who).room = None
             case Entry(machine="session", who=str(who)):
                 self._refused_session(entry, self._person(who))
-            case Entry(machine="room", trigger="expire"):
-                pass
             case Entry(machine="room", trigger="vacate"):
                 return self._post_event(Vacate())
             case Entry(machine="room", trigger="media_lost"):

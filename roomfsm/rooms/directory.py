@@ -54,7 +54,7 @@ class Directory:
         """The rooms that somebody is in, the fullest first."""
         return sorted(
             (
-                RoomSummary(room.name, room.state, len(room.people), len(room.streams))
+                RoomSummary(room.name, room.told_state, len(room.people), len(room.streams))
                 for room in self._rooms.values()
                 if room.people
             ),

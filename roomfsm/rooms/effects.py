@@ -166,7 +166,7 @@ class Effects:
                 room=self._room.name,
                 key=room_key(self._room.name),
                 you=participant.id,
-                state=self._room.state,
+                state=self._room.told_state,
                 participants=tuple(person.info() for person in self._people.values()),
                 streams=tuple(stream.info() for stream in self._streams.values()),
                 chat=self._chat.lines(),
@@ -297,7 +297,7 @@ class Effects:
         room = self._room
         self._news.changed(
             "",
-            lambda: RoomState(state=room.state, participants=len(room.people), streams=len(room.streams)),
+            lambda: RoomState(state=room.told_state, participants=len(room.people), streams=len(room.streams)),
         )
 
     def _tell_person(self, participant: Participant, ref: Ref | None = None) -> None:

@@ -139,4 +139,13 @@ class Close:
     reason: str
 
 
-type Event = Ask | Enter | Depart | Away | Back | StreamFailed | ViewFailed | MediaLost | Expire | Vacate | Close
+@dataclass(slots=True)
+class Drained:
+    """A closing room waits no longer: neither for its people nor for the release of its endpoints."""
+
+    trigger: ClassVar[str] = "drained"
+
+
+type Event = (
+    Ask | Enter | Depart | Away | Back | StreamFailed | ViewFailed | MediaLost | Expire | Vacate | Close | Drained
+)

@@ -9,7 +9,7 @@ import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import allowed, judge
-from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.room import ROOM, RoomFacts
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
@@ -24,6 +24,7 @@ from roomfsm.rooms.events import (
     Away,
     Back,
     Depart,
+    Drained,
     Enter,
     Event,
     Expire,
@@ -80,12 +81,15 @@ class Room:
         self.broadcast: Broadcast | None = None
         """Held while the state owns one: streams and views are opened in it."""
         self._broadcasts: set[Broadcast] = set()
-        self._released = trio.Event()
-        self._leave_state: dict[str | None, Callable[[], None]] = {
+        self._less = trio.Event()
+        """Set when something may have been released, or somebody may have gone."""
+        self._leave: dict[str, Callable[[], None]] = {
             "linger": lambda: self._linger.cancel(),
             "broadcast": self._end_broadcast,
+            # It is a task of the room, which is over with it.
+            "drain": lambda: None,
         }
-        self._enter_state: dict[str | None, Callable[[], None]] = {
+        self._enter: dict[str, Callable[[], None]] = {
             "linger": self._start_linger,
             "broadcast": self._start_broadcast,
             "drain": self._start_drain,
@@ -102,6 +106,11 @@ class Room:
         return self._model.state
 
     @property
+    def told_state(self) -> str:
+        """The name by which the protocol tells of that state."""
+        return ROOM.state(self.state).told
+
+    @property
     def media_server(self) -> str | None:
         """The address of the media server that holds the broadcast, if there is one."""
         return None if self.broadcast is None else self.broadcast.server_url
@@ -114,7 +123,7 @@ class Room:
     @property
     def over(self) -> bool:
         """Whether the room is ending, and takes nobody in any more."""
-        return ROOM.state(self.state).final
+        return not ROOM.rows_of(self.state, Enter.trigger)
 
     @property
     def waiting(self) -> int:
@@ -149,7 +158,7 @@ class Room:
             raise RoomOver(self.name)
 
     async def run(self, on_over: Callable[[], None]) -> None:
-        """Be the room, until it expires, or was closed and has released everything, or its deadline is over.
+        """Be the room, until its machine is in its final state.
 
         `on_over` is called when it takes nothing more; a release that hangs may outlast that. Raises what a
         fault of ours raised.
@@ -161,8 +170,7 @@ class Room:
             try:
                 async for event in self._inbox:
                     self._take_turn(event)
-                    seen_off = not self.people or not self._settings.closing_notice
-                    if ROOM.state(self.state).final and not self._broadcasts and seen_off:
+                    if ROOM.state(self.state).final:
                         break
             except Exception:
                 failed = True
@@ -183,7 +191,7 @@ class Room:
                         self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
         self._inbox.close()
         for participant in tuple(self.people.values()):
-            if failed or not ROOM.state(self.state).final:
+            if failed or not self.over:
                 participant.send(Closing(scope="room", reason="room_failed"))
             participant.link.unseated(self)
         self.people.clear()
@@ -197,6 +205,8 @@ class Room:
                 for _ in range(_EVENTS):
                     # What starts a task has its own turn, so that tasks begin in the order of their messages.
                     if not _starts_nothing(event) or self._news.deliveries > _DELIVERIES:
+                        break
+                    if ROOM.state(self.state).final:
                         break
                     event = self._inbox.receive_nowait()
                     self._handle(event)
@@ -235,14 +245,30 @@ class Room:
             if said is not None:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
-            before, after = ROOM.state(step.source), ROOM.state(step.dest)
-            if step.moved:
-                self._enter_state.get(after.owns, _nothing)()
+            # The new state's resources are there for the effects, and so are still those of the old one.
+            for resource in ROOM.entered(step):
+                self._enter[resource]()
             for effect in step.effects:
                 self._effects.carry_out(effect, event)
+            for resource in ROOM.left(step):
+                self._leave[resource]()
             if step.moved:
-                self._leave_state.get(before.owns, _nothing)()
                 self._effects.tell_state(step)
+            self._end_if_drained()
+
+    def _end_if_drained(self) -> None:
+        self._less.set()
+        step = ROOM.follow(
+            self._model,
+            Drained.trigger,
+            lambda: RoomFacts(
+                people=len(self.people),
+                held=len(self._broadcasts),
+                notice=self._settings.closing_notice > 0,
+            ),
+        )
+        if step is not None:
+            self.journal.took(ROOM.name, None, step)
 
     def _is_stale(self, event: Event) -> bool:
         """Whether the event speaks of something that has ended since it was posted."""
@@ -302,7 +328,7 @@ class Room:
                 reason = await broadcast.run()
             finally:
                 self._broadcasts.discard(broadcast)
-                self._released.set()
+                self._less.set()
             if reason is not None:
                 await self.post(MediaLost(broadcast, reason))
 
@@ -315,20 +341,24 @@ class Room:
 
     def _start_drain(self) -> None:
         assert self._nursery is not None
-        nursery = self._nursery
 
         async def drain() -> None:
             over = trio.current_time() + self._settings.closing_notice
             with trio.move_on_after(self._settings.closing_deadline):
-                while self._broadcasts:
-                    self._released = trio.Event()
-                    await self._released.wait()
+                await self._until_less(lambda: not self._broadcasts)
             if self._broadcasts:
                 self._log.error("endpoints not released in time", broadcasts=len(self._broadcasts))
-            await trio.sleep_until(over)
-            nursery.cancel_scope.cancel()
+            with trio.move_on_at(over):
+                await self._until_less(lambda: not self.people)
+            with suppress(RoomOver):
+                await self.post(Drained())
 
-        nursery.start_soon(drain)
+        self._nursery.start_soon(drain)
+
+    async def _until_less(self, gone: Callable[[], bool]) -> None:
+        while not gone():
+            self._less = trio.Event()
+            await self._less.wait()
 
 
 def _starts_nothing(event: Event) -> bool:
@@ -367,7 +397,3 @@ def _stream_of(message: RoomMessage) -> str | None:
         ):
             return stream
     return None
-
-
-def _nothing() -> None:
-    """A state that owns nothing."""

@@ -30,7 +30,7 @@ CROWDED: Table[Any] = Table(
     "crowded",
     'Every state leads to every other; "quoted"; a colon: #1 <b> & C:\\x.',
     tuple(
-        State(name, 'says "so"; at: #1 <b>bold</b> & C:\\n ' + "WMwm " * 20, owns="a; b", final=name in "ae")
+        State(name, 'says "so"; at: #1 <b>bold</b> & C:\\n ' + "WMwm " * 20, owns=("a; b",), final=name in "ae")
         for name in _NAMES
     ),
     (

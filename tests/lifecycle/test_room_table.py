@@ -57,6 +57,8 @@ MOVES = [
     ("empty", "close", NOBODY, "closing", ["tell closing", "end streams"]),
     ("waiting", "close", PEOPLE, "closing", ["tell closing", "end streams"]),
     ("broadcasting", "close", STREAMS, "closing", ["tell closing", "end streams"]),
+    ("closing", "drained", RoomFacts(people=0, notice=True), "closed", []),
+    ("closing", "drained", RoomFacts(people=2), "closed", []),
 ]
 
 
@@ -128,8 +130,25 @@ def test_what_has_no_row_is_illegal_and_moves_nothing(state: str, trigger: str) 
     room.state = state
     with pytest.raises(IllegalInState) as refused:
         ROOM.fire(room, trigger, PEOPLE)
-    assert (refused.value.machine, refused.value.state, room.state) == ("room", state, state)
+    assert (refused.value.machine, refused.value.state) == ("room", ROOM.state(state).told)
+    assert room.state == state
     assert trigger not in refused.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("state", "facts"),
+    [
+        ("waiting", NOBODY),
+        ("closing", RoomFacts(people=0, held=1)),
+        ("closing", RoomFacts(people=1, notice=True)),
+        ("closed", NOBODY),
+    ],
+)
+def test_what_follows_from_the_facts_alone_waits_for_them(state: str, facts: RoomFacts) -> None:
+    room = ROOM.new()
+    room.state = state
+    assert ROOM.follow(room, "drained", lambda: facts) is None
+    assert room.state == state
 
 
 def test_every_row_is_tried_above() -> None:

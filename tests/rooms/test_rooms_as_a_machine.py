@@ -152,7 +152,7 @@ class House:
         """What must hold whenever nothing is under way."""
         await wait_all_tasks_blocked()
         for room in self.rooms:
-            if room.state == "closing":
+            if room.over:
                 # It may still wait for what the media server does not release.
                 continue
             expected = "broadcasting" if room.streams else "waiting" if room.people else "empty"
