@@ -59,6 +59,10 @@ class Machine:
     messages: frozenset[str]
     """Its triggers that are messages of a client."""
 
+    def begins(self, trigger: str) -> Row | None:
+        """The transition of that trigger from the initial state."""
+        return next((row for row in self.rows if (row.trigger, row.source) == (trigger, self.initial)), None)
+
     def row(self, trigger: str, source: str, dest: str) -> Row | None:
         """That transition."""
         return next((r for r in self.rows if (r.trigger, r.source, r.dest) == (trigger, source, dest)), None)

@@ -25,6 +25,7 @@ class Leg:
     peer: Peer
     answer: str = ""
     state: str = "negotiating"
+    """As it is told."""
 
 
 @dataclass(eq=False, slots=True)
@@ -211,7 +212,7 @@ class Room:
 
     async def answered(self, leg: Leg, machine: str, ref: Ref) -> None:
         """The owner of a stream or view gets the answer to its offer, and nobody else anything."""
-        row = self.scene.spec.machines[machine].row("answered", "negotiating", "negotiating")
+        row = self.scene.spec.machines[machine].begins("answered")
         if row is None:
             raise NotReachable(f"the {machine} has no row of answered")
         expected = [Expected(tell.message, {"stream": leg.id, "ref": ref}) for tell in row.tells]

@@ -138,7 +138,11 @@ def _effects(machine: Json) -> str:
             _table(
                 ("effect", "what is done", "messages that go out, in order", "errors that may follow later"), rows
             ),
-            *([f"Whenever the state changes, the server also sends: {always}.\n"] if always else []),
+            *(
+                [f"Whenever the state that clients see changes, the server also sends: {always}.\n"]
+                if always
+                else []
+            ),
         ]
     )
 

@@ -33,7 +33,7 @@ def describe(table: Table[Any]) -> Json:
     - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
       guards (name, and the code of the refusal or null), effects (their names);
     - `effects`: name, meaning, tells (message, to, when), mayFail (codes);
-    - `movesTell`: the messages that go out after the effects whenever the state has changed.
+    - `movesTell`: the messages that go out after the effects whenever the state that clients see has changed.
     """
     effects = dict.fromkeys(effect for row in table.rows for effect in row.effects)
     return {
@@ -89,12 +89,13 @@ def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list
     for name, table in machines.items():
         described = describe(table)
         effects = {effect["name"]: effect for effect in described["effects"]}
+        told = {state["name"]: state["told"] for state in described["states"]}
         found += [
             {
                 "machine": name,
                 **transition,
                 "effects": [effects[effect] for effect in transition["effects"]],
-                "movesTell": described["movesTell"] if transition["from"] != transition["to"] else [],
+                "movesTell": described["movesTell"] if told[transition["from"]] != told[transition["to"]] else [],
             }
             for transition in described["transitions"]
             if (name, transition["trigger"]) in fires

@@ -1,8 +1,21 @@
-"""The machines of a stream (what a presenter publishes) and of a view (one viewer's reception of it)."""
+"""The machines of a stream (what a presenter publishes) and of a view (one viewer's reception of it).
+
+Both begin with an offer, are answered, and get a media connection, over which media flow. What the protocol calls
+*negotiating* is three states here, because each decides something: while *offered*, who asked has no answer yet;
+while *answered*, the browser has a limited time to connect; while *connected*, it is there, and nothing flows.
+
+Media that flow from a browser prove that it is connected. Media that flow to a browser do not: a media server may
+see them arrive at a viewer's endpoint before the viewer is connected. So a view has two more states for that time,
+*awaiting* and *lapsed*, which the protocol tells as *live* and *stalled*.
+"""
 
 from __future__ import annotations
 
 from roomfsm.lifecycle.table import STAYS, Audience, Effect, Row, State, Table, Tell
+
+ENDPOINT = "endpoint"
+CONNECT_TIMEOUT = "connect timeout"
+"""The time that the browser has to connect. When it is over, the stream or view fails."""
 
 
 class StreamEffect(Effect):
@@ -12,6 +25,11 @@ class StreamEffect(Effect):
         "send answer",
         "the media server's answer to the offer goes to its sender",
         (Tell("answer", Audience.OWNER),),
+    )
+    REFUSE_OFFER = (
+        "refuse offer",
+        "the sender of the offer learns why it gets no answer",
+        (Tell("error", Audience.OWNER),),
     )
     KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
     TELL_STATE = "tell state", "everybody learns the stream's new state", (Tell("streamChanged", Audience.ALL),)
@@ -25,6 +43,11 @@ class ViewEffect(Effect):
         "the media server's answer to the offer goes to its sender",
         (Tell("answer", Audience.OWNER),),
     )
+    REFUSE_OFFER = (
+        "refuse offer",
+        "the sender of the offer learns why it gets no answer",
+        (Tell("error", Audience.OWNER),),
+    )
     KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
     TELL_STATE = "tell state", "the viewer learns the view's new state", (Tell("streamChanged", Audience.OWNER),)
     TELL_LIMITED = (
@@ -32,64 +55,114 @@ class ViewEffect(Effect):
         "the viewer learns that the view is limited, because the path to the viewer is too slow",
         (Tell("streamChanged", Audience.OWNER, "with the reason `slow_path`"),),
     )
-
-
-_states = (
-    State("negotiating", "the offer was taken, and no media have been seen yet", owns="endpoint"),
-    State("live", "the media server sees media flow (ICE being connected is not enough)", owns="endpoint"),
-    State("stalled", "media flowed before, and have stopped", owns="endpoint"),
-    State("ended", "it is over, and its endpoint is released", final=True),
-)
-_open = ("negotiating", "live", "stalled")
-
-
-def _rows(do: type[StreamEffect] | type[ViewEffect]) -> tuple[Row[None], ...]:
-    return (
-        Row(("answered",), ("negotiating",), STAYS, (), (do.SEND_ANSWER,)),
-        Row(("candidate",), _open, STAYS, (), (do.KEEP_CANDIDATE,)),
-        Row(("flowing",), ("negotiating", "stalled"), "live", (), (do.TELL_STATE,)),
-        Row(("flowing",), ("live",), STAYS),
-        Row(("silent",), ("live",), "stalled", (), (do.TELL_STATE,)),
-        Row(("silent",), ("negotiating", "stalled"), STAYS),
-        Row(("end",), _open, "ended"),
-        # While the endpoint is being released, the media server may still send events about it.
-        Row(("answered", "flowing", "silent"), ("ended",), STAYS),
+    ASK_KEYFRAME = (
+        "ask keyframe",
+        "if video has just begun to flow to the browser, the media server asks the presenter for a keyframe",
     )
 
 
-_limited = State(
-    "limited",
-    "it is live, but the path to the viewer is too slow for the picture: only the sound is sent",
-    owns="endpoint",
+_NEGOTIATING = "negotiating"
+_begin = (
+    State("offered", "the media server has not answered the offer yet", (ENDPOINT,), told_as=_NEGOTIATING),
+    State("answered", "the browser is not connected yet", (ENDPOINT, CONNECT_TIMEOUT), told_as=_NEGOTIATING),
 )
+_connected = State(
+    "connected", "the browser is connected, and no media have been seen yet", (ENDPOINT,), told_as=_NEGOTIATING
+)
+_live = State("live", "the media server sees media flow (ICE being connected is not enough)", (ENDPOINT,))
+_stalled = State("stalled", "media flowed before, and have stopped", (ENDPOINT,))
+_ended = State("ended", "it is over, and its endpoint is released", final=True)
 
 _causes = {
     "answered": "the media server answered the offer",
+    "connected": "the browser's media connection is up",
     "flowing": "the media server sees media flow",
     "silent": "the media server sees no media flow",
 }
 
+_do_stream = StreamEffect
+_stream_open = ("offered", "answered", "connected", "live", "stalled")
+
 STREAM: Table[None] = Table(
     "stream",
     "What a presenter publishes: one endpoint at the media server, which receives the media.",
-    _states,
-    (Row(("view",), _open, STAYS), *_rows(StreamEffect)),
+    (*_begin, _connected, _live, _stalled, _ended),
+    (
+        Row(("view",), _stream_open, STAYS),
+        Row(("candidate",), _stream_open, STAYS, (), (_do_stream.KEEP_CANDIDATE,)),
+        Row(("answered",), ("offered",), "answered", (), (_do_stream.SEND_ANSWER,)),
+        Row(("connected",), ("answered",), "connected"),
+        Row(("connected",), ("connected", "live", "stalled"), STAYS),
+        Row(("flowing",), ("connected", "stalled"), "live", (), (_do_stream.TELL_STATE,)),
+        # Media from a browser prove that it is connected, even if the event that says so is missing.
+        Row(("flowing",), ("answered",), "live", (), (_do_stream.TELL_STATE,)),
+        Row(("flowing",), ("live",), STAYS),
+        Row(("silent",), ("live",), "stalled", (), (_do_stream.TELL_STATE,)),
+        Row(("silent",), ("answered", "connected", "stalled"), STAYS),
+        Row(("end",), ("offered",), "ended", (), (_do_stream.REFUSE_OFFER,)),
+        Row(("end",), ("answered", "connected", "live", "stalled"), "ended"),
+        # While the endpoint is being released, the media server may still send events about it.
+        Row(("answered", "connected", "flowing", "silent"), ("ended",), STAYS),
+    ),
     _causes | {"end": "the presenter stopped it or left, its endpoint failed, or the room's media ended"},
 )
+
+_do_view = ViewEffect
+_unlimited = ("answered", "awaiting", "lapsed", "connected", "live", "stalled")
+_view_open = ("offered", *_unlimited, "limited")
+
 VIEW: Table[None] = Table(
     "view",
     "One viewer's reception of a stream: one endpoint at the media server, which sends the media to the viewer.",
-    (*_states[:-1], _limited, _states[-1]),
     (
-        *_rows(ViewEffect),
-        Row(("candidate",), ("limited",), STAYS, (), (ViewEffect.KEEP_CANDIDATE,)),
-        Row(("narrow",), _open, "limited", (), (ViewEffect.TELL_LIMITED,)),
-        Row(("wide",), ("limited",), "live", (), (ViewEffect.TELL_STATE,)),
+        *_begin,
+        State(
+            "awaiting",
+            "media flow, and wait for the browser to be connected",
+            (ENDPOINT, CONNECT_TIMEOUT),
+            told_as="live",
+        ),
+        State(
+            "lapsed",
+            "media flowed and have stopped before the browser was connected",
+            (ENDPOINT, CONNECT_TIMEOUT),
+            told_as="stalled",
+        ),
+        _connected,
+        _live,
+        _stalled,
+        State(
+            "limited",
+            "it is live, but the path to the viewer is too slow for the picture: only the sound is sent",
+            (ENDPOINT,),
+        ),
+        _ended,
+    ),
+    (
+        Row(("candidate",), _view_open, STAYS, (), (_do_view.KEEP_CANDIDATE,)),
+        Row(("answered",), ("offered",), "answered", (), (_do_view.SEND_ANSWER,)),
+        Row(("connected",), ("answered",), "connected"),
+        Row(("connected",), ("awaiting",), "live", (), (_do_view.ASK_KEYFRAME,)),
+        Row(("connected",), ("lapsed",), "stalled"),
+        Row(("connected",), ("connected", "live", "stalled", "limited"), STAYS),
+        Row(("flowing",), ("connected", "stalled"), "live", (), (_do_view.TELL_STATE, _do_view.ASK_KEYFRAME)),
+        Row(("flowing",), ("answered", "lapsed"), "awaiting", (), (_do_view.TELL_STATE,)),
+        Row(("flowing",), ("live",), STAYS, (), (_do_view.ASK_KEYFRAME,)),
+        Row(("flowing",), ("awaiting",), STAYS),
+        Row(("silent",), ("live",), "stalled", (), (_do_view.TELL_STATE,)),
+        Row(("silent",), ("awaiting",), "lapsed", (), (_do_view.TELL_STATE,)),
+        Row(("silent",), ("answered", "lapsed", "connected", "stalled"), STAYS),
+        # A path that is too slow is that of a browser that is connected.
+        Row(("narrow",), _unlimited, "limited", (), (_do_view.TELL_LIMITED,)),
+        # The media server begins a picture that it had paused with a keyframe by itself.
+        Row(("wide",), ("limited",), "live", (), (_do_view.TELL_STATE,)),
         # Only the sound flows to a limited view. It may stop and come back.
         Row(("flowing", "silent", "narrow"), ("limited",), STAYS),
-        Row(("wide",), _open, STAYS),
-        Row(("narrow", "wide"), ("ended",), STAYS),
-        Row(("end",), ("limited",), "ended"),
+        Row(("wide",), _unlimited, STAYS),
+        Row(("end",), ("offered",), "ended", (), (_do_view.REFUSE_OFFER,)),
+        Row(("end",), (*_unlimited, "limited"), "ended"),
+        # While the endpoint is being released, the media server may still send events about it.
+        Row(("answered", "connected", "flowing", "silent", "narrow", "wide"), ("ended",), STAYS),
     ),
     _causes
     | {

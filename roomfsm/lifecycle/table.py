@@ -150,8 +150,8 @@ class Table[Facts]:
     """A machine: its states, the first being the initial one, and its rows.
 
     `meaning` says whose life the table describes. `causes` says what fires each trigger that is not a client's
-    message. `moves_tell` lists the messages that go out after the effects whenever the state has changed.
-    `run_by` says where the machine runs: it notices those triggers and carries out the effects.
+    message. `moves_tell` lists the messages that go out after the effects whenever the state that clients see has
+    changed. `run_by` says where the machine runs: it notices those triggers and carries out the effects.
     """
 
     name: str
@@ -215,6 +215,10 @@ class Table[Facts]:
             return None
         row = self._attempt(model, trigger, facts()).row
         return None if row is None else Step(trigger, source, model.state, row.effects)
+
+    def told_anew(self, step: Step) -> bool:
+        """Whether the state is told by another name than before."""
+        return self.state(step.source).told != self.state(step.dest).told
 
     def entered(self, step: Step) -> tuple[str, ...]:
         """The resources that the step's destination owns, and its source did not."""

@@ -98,6 +98,8 @@ class _Life:
             # address had told in other rooms, and of which address one comes, is known outside.
             journal_refusals=_MANY,
             candidate_buffer=_MANY,
+            # That a browser did not connect in time is in the journal, too, and when its room heard of that.
+            connect_timeout=_MANY,
             room_told_rate=_MANY,
             room_told_bytes=_MANY,
             room_entries_burst=_MANY,
@@ -210,7 +212,7 @@ class _Life:
                 return self._post(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
                 self._refused_candidate(entry)
-            case Entry(trigger="answered" | "flowing" | "silent" | "narrow" | "wide"):
+            case Entry(trigger="answered" | "connected" | "flowing" | "silent" | "narrow" | "wide"):
                 return self._media_does(entry)
         return None
 
@@ -288,6 +290,7 @@ class _Life:
             leg.fire(entry.trigger)
         elif entry.trigger == "answered":
             endpoint.answered.set()
+        elif entry.trigger == "connected":
             endpoint.connected()
         elif entry.trigger in ("narrow", "wide"):
             endpoint.pauses(entry.trigger == "narrow")

@@ -14,7 +14,6 @@ from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
-from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
@@ -32,7 +31,7 @@ from roomfsm.protocol.server import (
 )
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
-from roomfsm.rooms.legs import Leg, Stream, View
+from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Participant, seat_to_give
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
 """What a viewer is told with a view's new state, by the effect that tells it."""
+
+_ENDED = Refusal(ErrorCode.ENDED)
 
 
 class Effects:
@@ -203,8 +204,7 @@ class Effects:
                 self._drop_stream(self._streams[name], "unpublished", ref)
             case StreamFailed(stream=stream, refusal=refusal):
                 self._log.warning("stream failed", stream=stream.id, why=str(refusal), cause=_cause(refusal))
-                self._tell_unanswered(stream, refusal)
-                self._drop_stream(stream, "failed")
+                self._drop_stream(stream, "failed", refusal=refusal)
 
     def _open_view(self, event: Ask) -> None:
         assert isinstance(event.message, ViewMessage)
@@ -240,11 +240,9 @@ class Effects:
                 self._log.warning(
                     "view failed", view=view.id, viewer=viewer, why=str(refusal), cause=_cause(refusal)
                 )
-                answered = view.answered
-                self._tell_unanswered(view, refusal)
-                self._drop_view(view)
+                refused = self._drop_view(view, refusal)
                 self._tell_stream(view.stream)
-                if answered:
+                if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
 
@@ -264,30 +262,37 @@ class Effects:
         full = event.reason == ErrorCode.MEDIA_FULL
         code = ErrorCode.MEDIA_FULL if full else ErrorCode.MEDIA_UNAVAILABLE
         for stream in tuple(self._streams.values()):
-            for leg in (stream, *stream.views.values()):
-                self._tell_unanswered(leg, Refusal(code))
-            self._drop_stream(stream, event.reason)
+            self._drop_stream(stream, event.reason, refusal=Refusal(code), of_views=Refusal(code))
 
     def _end_streams(self, event: Close) -> None:
         for stream in tuple(self._streams.values()):
             self._drop_stream(stream, event.reason)
 
-    def _drop_stream(self, stream: Stream, reason: str, ref: Ref | None = None) -> None:
+    def _drop_stream(
+        self,
+        stream: Stream,
+        reason: str,
+        ref: Ref | None = None,
+        *,
+        refusal: Refusal = _ENDED,
+        of_views: Refusal = _ENDED,
+    ) -> None:
+        """End a stream and its views; those that had no answer get `refusal`, and `of_views`, instead."""
         for view in tuple(stream.views.values()):
-            self._drop_view(view)
-        self._tell_unanswered(stream, Refusal(ErrorCode.ENDED))
-        stream.end()
+            self._drop_view(view, of_views)
+        stream.end(refusal)
         del self._streams[stream.id]
         stream.participant.streams.pop(stream.id, None)
         self._news.forget(stream.id)
         self._news.happened(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
-    def _drop_view(self, view: View) -> None:
-        self._tell_unanswered(view, Refusal(ErrorCode.ENDED))
-        view.end()
+    def _drop_view(self, view: View, refusal: Refusal = _ENDED) -> bool:
+        """End a view; whether its viewer got `refusal` for an answer, having had none."""
+        refused = view.end(refusal)
         del view.stream.views[view.participant.id]
         view.participant.views.pop(view.id, None)
+        return refused
 
     # Telling
 
@@ -309,13 +314,9 @@ class Effects:
         self._news.changed(stream.id, lambda: StreamChanged(stream=stream.info()))
 
     def _tell_view(self, view: View, *, reason: str | None = None, ref: Ref | None = None) -> None:
-        view.participant.send(StreamChanged(stream=view.stream.info(), view=view.state, reason=reason, ref=ref))
-
-    def _tell_unanswered(self, leg: Leg, refusal: Refusal) -> None:
-        """Answer the message that asked for a leg, if nothing has answered it yet."""
-        if not leg.answered:
-            leg.answered = True
-            leg.participant.send(error_of(refusal, leg.ref, leg.asked, stream=leg.id))
+        view.participant.send(
+            StreamChanged(stream=view.stream.info(), view=view.told_state, reason=reason, ref=ref)
+        )
 
     def _tell_closing(self, event: Close) -> None:
         self._news.happened(Closing(scope="room", reason=event.reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
 
@@ -39,11 +39,12 @@ from roomfsm.kurento.events import (
     SessionResumed,
 )
 from roomfsm.kurento.objects import WebRtcEndpoint
-from roomfsm.lifecycle.stream import STREAM, VIEW, StreamEffect, ViewEffect
+from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, ENDPOINT, STREAM, VIEW, StreamEffect, ViewEffect
 from roomfsm.lifecycle.table import Effect, Model, Table
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Publish, message_type
 from roomfsm.protocol.client import View as ViewMessage
+from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
@@ -73,7 +74,7 @@ class LegFailed(Exception):
 class Leg(Model, ABC):
     """One browser's endpoint: negotiated once, fed with candidates, watched until it ends.
 
-    `ref` is that of the message that asked for it, until the answer has gone out.
+    `ref` is that of the message that asked for it.
     """
 
     table: ClassVar[Table[None]]
@@ -96,16 +97,19 @@ class Leg(Model, ABC):
         self.participant = participant
         self.generation = participant.next_generation(stream_id)
         self.scope = ChildScope()
-        self.answered = False
         self.ref = ref
         self.offer = offer
         self._ufrags = frozenset(_UFRAG.findall(offer))
         self._settings = settings
         self._on_change = on_change
         self._flowing: set[MediaType] = set()
-        self._connected = trio.Event()
+        self._patience = trio.CancelScope()
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._journal = journal
+        self._leave: dict[str, Callable[[], None]] = {
+            ENDPOINT: self.scope.cancel,
+            CONNECT_TIMEOUT: self._patience.cancel,
+        }
         journal.begin(self.table.name, self.key, self.state)
 
     def fire(self, trigger: str) -> tuple[Effect, ...]:
@@ -113,17 +117,29 @@ class Leg(Model, ABC):
         step = self.table.fire(self, trigger, None)
         ended = self.table.state(self.state).final
         self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
+        for resource in self.table.left(step):
+            self._leave[resource]()
         return step.effects
+
+    @property
+    def told_state(self) -> str:
+        """The name by which the protocol tells of the leg's state."""
+        return self.table.state(self.state).told
 
     @property
     def key(self) -> str:
         """What tells it from all other legs of its kind that the room has or had: '<stream>#<generation>'."""
         return f"{self.id}#{self.generation}"
 
-    def end(self) -> None:
-        """End the leg: its tasks are cancelled, which releases its endpoint."""
-        self.fire("end")
-        self.scope.cancel()
+    def end(self, refusal: Refusal) -> bool:
+        """End the leg: its tasks are cancelled, which releases its endpoint.
+
+        Whether this was what it answers to who asked for it, with `refusal`: because nothing was answered before.
+        """
+        refused = self.do.REFUSE_OFFER in self.fire("end")
+        if refused:
+            self.participant.send(error_of(refusal, self.ref, self.asked, stream=self.id))
+        return refused
 
     def take(self, message: Candidate) -> None:
         """Keep a candidate of the browser until the endpoint can take it; a stale one is dropped.
@@ -154,8 +170,6 @@ class Leg(Model, ABC):
         answer = await endpoint.process_offer(self.offer)
         if self.do.SEND_ANSWER in self.fire("answered"):
             self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
-            self.answered = True
-            self.ref = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
             nursery.start_soon(self._expect_connection)
@@ -164,10 +178,9 @@ class Leg(Model, ABC):
                 await endpoint.add_ice_candidate(candidate)
 
     async def _expect_connection(self) -> None:
-        with trio.move_on_after(self._settings.connect_timeout):
-            await self._connected.wait()
-            return
-        raise LegFailed(ErrorCode.MEDIA_FAILED, "no media connection came up between browser and media server")
+        with self._patience:
+            await trio.sleep(self._settings.connect_timeout)
+            raise LegFailed(ErrorCode.MEDIA_FAILED, "no media connection came up between browser and media server")
 
     async def _watch(self, endpoint: WebRtcEndpoint, candidates: BundledCandidates) -> None:
         async for event in endpoint.events:
@@ -176,7 +189,7 @@ class Leg(Model, ABC):
                     if (found := candidates.pick(event.candidate)) is not None:
                         self._send_candidate(found)
                 case DtlsConnectionStateChange(state=DtlsConnectionState.CONNECTED):
-                    self._connected.set()
+                    await self._move("connected", endpoint, begun=self._flowing)
                 case DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the browser closed its media connection")
                 case (
@@ -190,8 +203,7 @@ class Leg(Model, ABC):
                 case SessionResumed():
                     await self._ask_flow(endpoint)
                 case _:
-                    self._follow_flow(event)
-            await self._heard(endpoint)
+                    await self._follow(event, endpoint)
 
     def _send_candidate(self, found: IceCandidate) -> None:
         self.participant.send(
@@ -203,9 +215,6 @@ class Leg(Model, ABC):
             )
         )
 
-    async def _heard(self, endpoint: WebRtcEndpoint) -> None:
-        """Called after each event: what to do now that the endpoint is as it is."""
-
     @abstractmethod
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         """The media type and state if the event tells of the flow that makes this leg live."""
@@ -215,30 +224,47 @@ class Leg(Model, ABC):
         """Ask for what `_flow_of` reads from events."""
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
-        for media_type in (MediaType.AUDIO, MediaType.VIDEO):
-            if await self._is_flowing(endpoint, media_type):
-                self._flowing.add(media_type)
-            else:
-                self._flowing.discard(media_type)
-        self._tell_flow()
+        flowing = {
+            media_type
+            for media_type in (MediaType.AUDIO, MediaType.VIDEO)
+            if await self._is_flowing(endpoint, media_type)
+        }
+        await self._flow(flowing, endpoint)
 
-    def _follow_flow(self, event: EndpointEvent) -> None:
+    async def _follow(self, event: EndpointEvent, endpoint: WebRtcEndpoint) -> None:
         match self._flow_of(event):
             case (media_type, MediaFlowState.FLOWING):
-                self._flowing.add(media_type)
+                await self._flow(self._flowing | {media_type}, endpoint)
             case (media_type, _):
-                self._flowing.discard(media_type)
-            case None:
-                return
-        self._tell_flow()
+                await self._flow(self._flowing - {media_type}, endpoint)
 
-    def _tell_flow(self) -> None:
-        self._move("flowing" if self._flowing else "silent")
+    async def _flow(self, flowing: set[MediaType], endpoint: WebRtcEndpoint) -> None:
+        begun, self._flowing = flowing - self._flowing, flowing
+        await self._move("flowing" if flowing else "silent", endpoint, begun=begun)
 
-    def _move(self, trigger: str) -> None:
-        """Move the leg's machine by what the media server sees, and tell of it."""
+    async def _move(
+        self, trigger: str, endpoint: WebRtcEndpoint, begun: Collection[MediaType] = frozenset()
+    ) -> None:
+        """Move the leg's machine by what the media server sees, and do what follows.
+
+        `begun`: the media that have just begun to flow between media server and browser.
+        """
         for effect in self.fire(trigger):
-            self._on_change(effect)
+            if effect is not ViewEffect.ASK_KEYFRAME:
+                self._on_change(effect)
+            elif MediaType.VIDEO in begun:
+                await self._ask_keyframe(endpoint)
+
+    async def _ask_keyframe(self, endpoint: WebRtcEndpoint) -> None:
+        """Ask for a keyframe, before which the browser shows nothing.
+
+        Not before video has reached the endpoint: until then Kurento refuses it (40111), which is for ever where a
+        presenter sends audio alone. That none can be asked for is no failure of the view: one comes by itself.
+        """
+        try:
+            await endpoint.request_keyframe()
+        except (KurentoError, RequestTimedOut) as error:
+            _log.debug("no keyframe can be asked for", view=self.key, error=str(error))
 
 
 class Stream(Leg):
@@ -276,7 +302,7 @@ class Stream(Leg):
             id=self.id,
             participant=self.participant.id,
             source=self.source,
-            state=self.state,
+            state=self.told_state,
             generation=self.generation,
             viewers=len(self.views),
         )
@@ -329,9 +355,6 @@ class View(Leg):
         self.stream = stream
         self.reason: str | None = None
         """Why the view is in its state, as its viewer was told; None for no special reason."""
-        self._keyframe_asked = False
-        """Since video began to flow."""
-        self._paused = False
 
     @property
     def key(self) -> str:
@@ -348,42 +371,22 @@ class View(Leg):
 
         await self.scope.run(body)
 
-    async def _heard(self, endpoint: WebRtcEndpoint) -> None:
-        """Ask for a keyframe when video begins to flow to the browser, which shows nothing before one.
-
-        Not sooner: Kurento refuses it (40111) until video has reached the endpoint, which is never where a
-        presenter sends audio alone. That none can be asked for is no failure of the view: one comes by itself.
-        """
-        if MediaType.VIDEO not in self._flowing:
-            # Where a media server has paused the picture, it begins again with a keyframe by itself.
-            self._keyframe_asked = self._paused
-        elif self._connected.is_set() and not self._keyframe_asked:
-            self._keyframe_asked = True
-            try:
-                await endpoint.request_keyframe()
-            except (KurentoError, RequestTimedOut) as error:
-                _log.debug("no keyframe can be asked for", view=self.key, error=str(error))
-
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:
             case MediaFlowInStateChanged(media_type=media_type, state=state):
                 return media_type, state
         return None
 
-    def _follow_flow(self, event: EndpointEvent) -> None:
+    async def _follow(self, event: EndpointEvent, endpoint: WebRtcEndpoint) -> None:
         match event:
             case MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state):
-                self._follow_pause(state is MediaPausedState.PAUSED)
+                await self._move("narrow" if state is MediaPausedState.PAUSED else "wide", endpoint)
             case _:
-                super()._follow_flow(event)
+                await super()._follow(event, endpoint)
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
-        self._follow_pause(await endpoint.is_paused(MediaType.VIDEO))
+        await self._move("narrow" if await endpoint.is_paused(MediaType.VIDEO) else "wide", endpoint)
         await super()._ask_flow(endpoint)
-
-    def _follow_pause(self, paused: bool) -> None:
-        self._paused = paused
-        self._move("narrow" if paused else "wide")
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         return await endpoint.is_flowing_in(media_type)

@@ -252,7 +252,7 @@ class Room:
                 self._effects.carry_out(effect, event)
             for resource in ROOM.left(step):
                 self._leave[resource]()
-            if step.moved:
+            if ROOM.told_anew(step):
                 self._effects.tell_state(step)
             self._end_if_drained()
 

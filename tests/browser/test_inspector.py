@@ -71,7 +71,7 @@ def test_a_broadcast_is_seen_state_by_state(
     bob = open_page(f"/r/{name}", "Bob")
     decodes(bob)
     assert "Bob" in entry(inspector, "room", "view")
-    expect(inspector.get_by_test_id("entries")).to_contain_text("negotiating → live")
+    expect(inspector.get_by_test_id("entries")).to_contain_text("connected → live")
     photograph(inspector, "inspector-broadcasting")
 
     for tab, states in (("stream", ["live"]), ("view", ["live"]), ("session", ["joined"])):

@@ -20,7 +20,7 @@ FINDS = {
     "a_message_lost": {"row/room/waiting/leave/waiting", "row/room/broadcasting/leave/waiting"},
     "room_state_before_joined": {"row/room/empty/join/waiting", "cell/connected/-/join"},
     "room_state_before_stream_started": {"row/room/waiting/publish/broadcasting", "cell/joined/waiting/publish"},
-    "the_answer_to_everybody": {"row/stream/negotiating/answered/negotiating", "cell/joined/waiting/publish"},
+    "the_answer_to_everybody": {"row/stream/offered/answered/answered", "cell/joined/waiting/publish"},
     "chat_heard_in_other_rooms": {"row/room/waiting/chat/waiting", "row/room/broadcasting/chat/broadcasting"},
     "no_ref_in_a_reply": {"row/room/waiting/rename/waiting", "cell/joined/broadcasting/rename"},
     "a_reply_to_candidates": {
@@ -32,7 +32,7 @@ FINDS = {
     "resume_forgets": {"row/session/away/reattach/joined", "row/room/waiting/back/waiting"},
     "another_close_code": {"row/session/joined/reattach/joined"},
     "a_field_of_another_type": {"row/room/waiting/chat/waiting", "order/chat"},
-    "a_stream_is_never_live": {"row/stream/negotiating/flowing/live", "cell/stream/live/view"},
+    "a_stream_is_never_live": {"row/stream/connected/flowing/live", "cell/stream/live/view"},
 }
 
 

@@ -73,10 +73,10 @@ def test_there_may_be_no_way() -> None:
 
 def test_a_path_is_shown_as_in_the_diagram() -> None:
     stream = SPEC.machines["stream"]
-    rows = rows_to(stream, "stalled", ("flowing", "silent"))
+    rows = rows_to(stream, "stalled", ("answered", "flowing", "silent"))
     assert rows is not None
-    assert diagram(stream, rows) == "stream: negotiating —flowing→ live —silent→ stalled"
-    assert diagram(stream, []) == "stream: negotiating"
+    assert diagram(stream, rows) == "stream: offered —answered→ answered —flowing→ live —silent→ stalled"
+    assert diagram(stream, []) == "stream: offered"
 
 
 def test_every_cell_and_every_row_has_a_check_and_no_two_have_one_name() -> None:

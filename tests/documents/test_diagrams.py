@@ -98,7 +98,9 @@ def test_the_stylesheet_touches_nothing_else_on_a_page() -> None:
 def test_several_states_may_be_present() -> None:
     root = ElementTree.fromstring(svg(MACHINES["stream"], current=["live", "ended"]))
     assert [group.get("data-state") for group in with_class(root, "current")] == ["live", "ended"]
-    with pytest.raises(ValueError, match="no state 'liev'; there are negotiating, live, stalled, ended"):
+    with pytest.raises(
+        ValueError, match="no state 'liev'; there are offered, answered, connected, live, stalled, ended"
+    ):
         svg(MACHINES["stream"], current=["liev"])
 
 

@@ -7,45 +7,50 @@ from typing import Any
 import pytest
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
-from roomfsm.lifecycle.stream import STREAM, VIEW
+from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Table
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 type Move = tuple[str, str, str, list[str]]
 
+FLOWED = ("answered", "connected", "live", "stalled")
 LEG: list[Move] = [
-    ("negotiating", "answered", "negotiating", ["send answer"]),
-    ("negotiating", "candidate", "negotiating", ["keep candidate"]),
-    ("live", "candidate", "live", ["keep candidate"]),
-    ("stalled", "candidate", "stalled", ["keep candidate"]),
-    ("negotiating", "flowing", "live", ["tell state"]),
-    ("stalled", "flowing", "live", ["tell state"]),
-    ("live", "flowing", "live", []),
+    ("offered", "answered", "answered", ["send answer"]),
+    ("offered", "candidate", "offered", ["keep candidate"]),
+    ("offered", "end", "ended", ["refuse offer"]),
+    *[(state, "candidate", state, ["keep candidate"]) for state in FLOWED],
+    ("answered", "connected", "connected", []),
+    *[(state, "connected", state, []) for state in ("connected", "live", "stalled", "ended")],
     ("live", "silent", "stalled", ["tell state"]),
-    ("negotiating", "silent", "negotiating", []),
-    ("stalled", "silent", "stalled", []),
-    ("negotiating", "end", "ended", []),
-    ("live", "end", "ended", []),
-    ("stalled", "end", "ended", []),
+    *[(state, "silent", state, []) for state in ("answered", "connected", "stalled", "ended")],
+    *[(state, "end", "ended", []) for state in FLOWED],
     ("ended", "answered", "ended", []),
     ("ended", "flowing", "ended", []),
-    ("ended", "silent", "ended", []),
 ]
+STREAM_ONLY: list[Move] = [
+    *[(state, "view", state, []) for state in ("offered", *FLOWED)],
+    *[(state, "flowing", "live", ["tell state"]) for state in ("answered", "connected", "stalled")],
+    ("live", "flowing", "live", []),
+]
+EARLY = ("awaiting", "lapsed")
 VIEW_ONLY: list[Move] = [
-    ("negotiating", "narrow", "limited", ["tell limited"]),
-    ("live", "narrow", "limited", ["tell limited"]),
-    ("stalled", "narrow", "limited", ["tell limited"]),
-    ("limited", "narrow", "limited", []),
+    *[(state, "flowing", "live", ["tell state", "ask keyframe"]) for state in ("connected", "stalled")],
+    ("live", "flowing", "live", ["ask keyframe"]),
+    ("answered", "flowing", "awaiting", ["tell state"]),
+    ("lapsed", "flowing", "awaiting", ["tell state"]),
+    ("awaiting", "flowing", "awaiting", []),
+    ("awaiting", "silent", "lapsed", ["tell state"]),
+    ("lapsed", "silent", "lapsed", []),
+    ("awaiting", "connected", "live", ["ask keyframe"]),
+    ("lapsed", "connected", "stalled", []),
+    *[(state, "candidate", state, ["keep candidate"]) for state in (*EARLY, "limited")],
+    *[(state, "end", "ended", []) for state in (*EARLY, "limited")],
+    *[(state, "narrow", "limited", ["tell limited"]) for state in (*FLOWED, *EARLY)],
+    *[(state, "wide", state, []) for state in (*FLOWED, *EARLY, "ended")],
     ("limited", "wide", "live", ["tell state"]),
-    *[(state, "wide", state, []) for state in ("negotiating", "live", "stalled")],
-    ("limited", "flowing", "limited", []),
-    ("limited", "silent", "limited", []),
-    ("limited", "candidate", "limited", ["keep candidate"]),
-    ("limited", "end", "ended", []),
+    *[("limited", trigger, "limited", []) for trigger in ("narrow", "flowing", "silent", "connected")],
     ("ended", "narrow", "ended", []),
-    ("ended", "wide", "ended", []),
 ]
-STREAM_ONLY: list[Move] = [(state, "view", state, []) for state in ("negotiating", "live", "stalled")]
 IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping", "reattach")
 SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),
@@ -104,6 +109,29 @@ def test_an_unknown_token_resumes_nothing() -> None:
         SESSION.fire(session, "resume", SessionFacts(token_known=False))
     assert refused.value.code is ErrorCode.SESSION_UNKNOWN
     assert session.state == "connected"
+
+
+@pytest.mark.parametrize("table", [STREAM, VIEW])
+def test_a_state_is_told_exactly_when_it_has_another_name_in_the_protocol(table: Table[Any]) -> None:
+    for row in table.rows:
+        tells = any(tell.message == "streamChanged" for effect in row.effects for tell in effect.tells)
+        for source in row.sources:
+            before, after = table.state(source).told, table.state(row.dest_from(source)).told
+            # That a leg has ended is told by the room's effects, which end it.
+            assert tells == (before != after and after != "ended"), (row.triggers, source)
+
+
+@pytest.mark.parametrize("table", [STREAM, VIEW])
+def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_there(table: Table[Any]) -> None:
+    timed = {state.name for state in table.states if CONNECT_TIMEOUT in state.owns}
+    assert {state.name for state in table.states if table.rows_of(state.name, "connected")} >= timed
+    for state in timed:
+        (row,) = table.rows_of(state, "connected")
+        assert row.dest_from(state) not in timed
+    for row in table.rows:
+        for source in row.sources:
+            if row.dest_from(source) in timed and source not in timed:
+                assert "answered" in row.triggers
 
 
 @pytest.mark.parametrize("table", [STREAM, VIEW, SESSION])

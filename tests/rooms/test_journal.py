@@ -51,12 +51,12 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
             ("session", b, "join", "connected", "joined"),
             ("room", a, "publish", "waiting", "broadcasting"),
             ("room", b, "view", "broadcasting", "broadcasting"),
-            ("stream", a, "view", "negotiating", "negotiating"),
-            ("stream", a, "answered", "negotiating", "negotiating"),
-            ("view", b, "answered", "negotiating", "negotiating"),
+            ("stream", a, "view", "offered", "offered"),
+            ("stream", a, "answered", "offered", "answered"),
+            ("view", b, "answered", "offered", "answered"),
             ("room", a, "unpublish", "broadcasting", "waiting"),
-            ("view", b, "end", "negotiating", "ended"),
-            ("stream", a, "end", "negotiating", "ended"),
+            ("view", b, "end", "answered", "ended"),
+            ("stream", a, "end", "answered", "ended"),
         ]
         last = journal.since(11)[-1]
         assert last.id == f"{ada.stream()}#1"
@@ -67,7 +67,7 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
         assert tally.dwelt(journal.age) == pytest.approx({"empty": 0, "waiting": 0, "broadcasting": 2})
         assert tally.present() == {"waiting": 1}
         assert journal.tallies["stream"].present() == {}
-        assert journal.tallies["stream"].visits == {"negotiating": 1, "ended": 1}
+        assert journal.tallies["stream"].visits == {"offered": 1, "answered": 1, "ended": 1}
 
 
 async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojump_clock: MockClock) -> None:
@@ -143,7 +143,7 @@ async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
         await ada.say(Unpublish(stream=stream.id))
         await settle()
         stream.fire("silent")
-        assert room.journal.tallies["stream"].visits == {"negotiating": 1, "ended": 1}
+        assert room.journal.tallies["stream"].visits == {"offered": 1, "answered": 1, "ended": 1}
         assert room.journal.tallies["stream"].present() == {}
 
 

@@ -78,6 +78,8 @@ async def test_a_closing_room_stays_for_its_notice(autojump_clock: MockClock) ->
         await directory.close_rooms("drain")
         assert trio.current_time() - began == pytest.approx(1.5)
         assert (ada.state, ada.room) == ("connected", None)
+        # That it is closed now is no news: its people know that it closes.
+        assert [told["state"] for told in ada.all("roomState")] == ["waiting", "closing"]
 
 
 async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) -> None:

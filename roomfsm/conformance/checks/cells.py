@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from roomfsm.conformance.checks import steps
-from roomfsm.conformance.checks.steps import LEG_TRIGGERS, Place
+from roomfsm.conformance.checks.steps import Place
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
-from roomfsm.conformance.paths import diagram, rows_to
+from roomfsm.conformance.paths import diagram
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Pair
 from roomfsm.conformance.stage import Leg, Room, Stream, candidate_of
@@ -34,7 +34,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     for name, messages in _LEG_MESSAGES.items():
         machine = spec.machines[name]
         for state in machine.states:
-            rows = rows_to(machine, state, LEG_TRIGGERS)
+            rows = steps.way_of_leg(machine, state)
             for message in messages:
                 yield Check(
                     f"cell/{name}/{state}/{message}",

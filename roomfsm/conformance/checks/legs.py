@@ -12,15 +12,6 @@ from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.spec import Row
 from roomfsm.conformance.stage import Leg, Stream
 
-_UNSEEN = {
-    ("ended", None): "of an endpoint that is being released: nobody is told",
-    ("negotiating", "silent"): "a media server speaks of silence only after media were seen; nobody is told",
-    ("stalled", "silent"): "a media server speaks of silence once; nobody is told",
-}
-
-
-_OF_PATHS = ("narrow", "wide")
-
 
 def checks(plan: Plan) -> Iterator[Check]:
     """A check for each row of both machines."""
@@ -30,12 +21,13 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _row(scene: Scene, *, row: Row) -> None:
-    reason = _UNSEEN.get((row.source, row.trigger)) or _UNSEEN.get((row.source, None))
-    if row.trigger in _OF_PATHS or row.source == "limited":
-        reason = "a media server need not know the viewer's path, and the kit's path is good"
+    reason = steps.why_unseen(row)
     if reason is not None:
         raise NeverReachable(reason)
     await steps.bystander(scene)
+    if row.trigger == "answered":
+        await _answered(scene)
+        return
     if row.trigger == "flowing" and row.source == row.dest:
         await _more_flows(scene)
         return
@@ -45,21 +37,24 @@ async def _row(scene: Scene, *, row: Row) -> None:
     await place.room.chat(place.bob)
 
 
+async def _answered(scene: Scene) -> None:
+    """Brought about and seen by whoever publishes or views."""
+    place = await steps.bring(scene, "broadcasting")
+    await place.room.view(place.ada, place.stream)
+    await place.room.chat(place.bob)
+
+
 async def _bring_about(scene: Scene, row: Row, place: Place, stream: Stream, view: Leg | None) -> None:
     room = place.room
     match row.trigger:
-        case "answered":
-            # Brought about and seen by whoever publishes or views.
-            return
+        case "connected":
+            await room.connect(view or stream)
         case "candidate":
             await room.pass_candidate(view or stream)
         case "view":
             await room.view(place.ada, stream)
             if stream.state == "live":
                 await steps.show(place, stream, stream.views[0])
-        case "flowing" if view is not None and view.state == "negotiating" and stream.state == "negotiating":
-            await steps.flow(place, stream, None)
-            await steps.show(place, stream, view)
         case "flowing" if view is not None:
             await steps.flow(place, stream, view)
         case "flowing":

@@ -9,6 +9,7 @@ import trio
 
 from roomfsm.conformance.checks import bounds, steps
 from roomfsm.conformance.checks.cells import leave_closing
+from roomfsm.conformance.checks.sessions import until_out
 from roomfsm.conformance.checks.steps import Place, bring
 from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
@@ -245,6 +246,14 @@ async def _close(scene: Scene, row: Row) -> None:
     await _forgotten(room, ada)
 
 
+async def _drained(scene: Scene, row: Row) -> None:
+    """Everybody is put out, and the name is free for another room."""
+    place = await bring(scene, row.source)
+    await until_out(scene, place.ada)
+    await place.bob.flush()
+    await Room(scene, place.room.name).join(place.ada)
+
+
 async def _forgotten(room: Room, client: Client) -> None:
     """The room that one enters is another one of that name."""
     while True:
@@ -278,4 +287,5 @@ _PLAYS: dict[str, Play] = {
     "expire": _expire,
     "vacate": _vacate,
     "close": _close,
+    "drained": _drained,
 }

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roomfsm.conformance.outcome import Failed, Message, NeverReachable, shown
 from roomfsm.conformance.paths import diagram, rows_to, way_to
 from roomfsm.conformance.scene import Scene
-from roomfsm.conformance.spec import Pair, Row, Spec
+from roomfsm.conformance.spec import Machine, Pair, Row, Spec
 from roomfsm.conformance.stage import Leg, Room, Stream
 from roomfsm.conformance.wire import Client, Expected
 
 ROOM_TRIGGERS = ("join", "publish", "close")
 """By these a client or an administrator brings a room into each of its states."""
-LEG_TRIGGERS = ("flowing", "silent", "end")
+LEG_TRIGGERS = ("answered", "connected", "flowing", "silent", "end")
 """By these a peer brings its stream or view into each of its states."""
+
+_ANSWERS = "a media server answers when it can: nobody outside can hold it back"
+_EARLY = (
+    "only some media servers tell of media before the connection is there: nobody outside can bring that about"
+)
+_UNSEEN = {
+    ("ended", None): "of an endpoint that is being released: nobody is told",
+    ("offered", "candidate"): _ANSWERS,
+    ("offered", "view"): _ANSWERS,
+    ("offered", "end"): _ANSWERS,
+    ("answered", "flowing"): _EARLY,
+    ("awaiting", None): _EARLY,
+    ("lapsed", None): _EARLY,
+    ("answered", "silent"): "a media server speaks of silence only after media were seen; nobody is told",
+    ("connected", "silent"): "a media server speaks of silence only after media were seen; nobody is told",
+    ("stalled", "silent"): "a media server speaks of silence once; nobody is told",
+}
+_OF_PATHS = ("narrow", "wide")
 
 TOO_SOON = "the room left closing too soon (a server may keep it there: --closing-notice)"
 
@@ -72,16 +90,35 @@ def path_of_pair(spec: Spec, pair: Pair) -> str:
 def path_of_row(spec: Spec, row: Row) -> str:
     """How the row's machine gets to its source by the fewest rows, and the row."""
     machine = spec.machines[row.machine]
+    if row.machine in ("stream", "view") and (way := way_of_leg(machine, row.source)) is not None:
+        return diagram(machine, [*way, row])
     able = {r.trigger for r in machine.rows} - {"expire", "media_lost", "end"}
     before = rows_to(machine, row.source, able) or rows_to(machine, row.source, {r.trigger for r in machine.rows})
     return diagram(machine, [*(before or ()), row])
 
 
+def why_unseen(row: Row) -> str | None:
+    """Why nobody outside can bring a row of a stream or view about, or see it; None if somebody can."""
+    if row.trigger in _OF_PATHS or row.source == "limited":
+        return "a media server need not know the viewer's path, and the kit's path is good"
+    if row.trigger == "connected" and row.source == row.dest:
+        return "a media connection comes up once"
+    return _UNSEEN.get((row.source, row.trigger)) or _UNSEEN.get((row.source, None))
+
+
+def way_of_leg(machine: Machine, state: str) -> list[Row] | None:
+    """How a peer brings its stream or view into a state, by rows that somebody outside can bring about."""
+    seen = tuple(row for row in machine.rows if why_unseen(row) is None)
+    return rows_to(replace(machine, rows=seen), state, LEG_TRIGGERS)
+
+
 async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
     """Bob's stream, or Ada's view of it, in a state; a second stream of Bob's keeps the room broadcasting."""
-    way = rows_to(scene.spec.machines[machine], state, LEG_TRIGGERS)
+    way = way_of_leg(scene.spec.machines[machine], state)
     if way is None:
         raise NeverReachable(f"no way leads to a {machine} that is {state}")
+    if not way:
+        raise NeverReachable(_ANSWERS)
     place = await bring(scene, "broadcasting")
     stream = place.stream
     await place.room.publish(place.bob, "screen")
@@ -91,7 +128,11 @@ async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
     if any(row.trigger == "flowing" for row in way):
         await play(place, stream, None, ["flowing"])
     view = await place.room.view(place.ada, stream)
-    await play(place, stream, view, [row.trigger for row in way])
+    triggers = [row.trigger for row in way]
+    if "flowing" in triggers:
+        # The media of a live stream flow as soon as the viewer is connected.
+        triggers.remove("connected")
+    await play(place, stream, view, triggers)
     return place, view
 
 
@@ -99,6 +140,8 @@ async def play(place: Place, stream: Stream, view: Leg | None, triggers: list[st
     """Bring triggers of the stream about, or those of a view of it."""
     for trigger in triggers:
         match trigger:
+            case "connected":
+                await place.room.connect(view or stream)
             case "flowing" if view is None:
                 await flow(place, stream, None)
             case "flowing":
