@@ -74,7 +74,7 @@ async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojum
     async with open_directory(Media().pool, RoomSettings(max_people=1)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Unpublish(stream="none", ref=4))
-        with pytest.raises(Exception, match="as many people"):
+        with pytest.raises(Exception, match="limit of people"):
             await Person(directory, "Bob").join("blue")
         illegal, full = ada.sits_in.journal.since(2)
         assert illegal.refused is not None
