@@ -28,6 +28,7 @@ from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal_file import open_journal_file
+from roomfsm.rooms.server_life import ServerLife
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
@@ -174,6 +175,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
 
     Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
+    life = ServerLife()
     # First what a wrong setting can make fail, before anything is started.
     certificate = await _read_certificate(settings.server)
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
@@ -181,7 +183,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         _open_listeners(settings.server) as listeners,
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
-        open_directory(media.pool, settings.rooms, write_journal) as directory,
+        open_directory(media.pool, settings.rooms, write_journal, life) as directory,
         open_registry(
             directory,
             settings.signaling,
@@ -204,11 +206,13 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 async with trio.open_nursery() as acceptor:
                     acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
+                    life.fire("opened")
                     yield Running(port, directory, registry, door, access, certificate)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     await _drain(media, directory, registry)
+                life.fire("drained")
                 connections.cancel_scope.cancel()
 
 

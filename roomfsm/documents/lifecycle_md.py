@@ -84,18 +84,15 @@ def _machine(table: Table[Any]) -> str:
                     ("trigger", "when"),
                     ([f"*{t['name']}*", t["cause"]] for t in machine["triggers"] if not t["message"]),
                 ),
-                *(
-                    (
-                        "### Messages\n",
-                        _MATRIX_KEY,
-                        _table(("message", *(state["name"] for state in machine["states"])), _matrix(machine)),
-                    )
-                    if messages
-                    else ()
-                ),
+                _messages(machine) if messages else "",
             ],
         )
     )
+
+
+def _messages(machine: Json) -> str:
+    heads = ("message", *(state["name"] for state in machine["states"]))
+    return "\n".join(["### Messages\n", _MATRIX_KEY, _table(heads, _matrix(machine))])
 
 
 def _states(machine: Json) -> Iterator[list[str]]:

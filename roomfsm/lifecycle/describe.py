@@ -8,11 +8,12 @@ from typing import Any
 
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
 from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
-MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM, VIEW, SESSION)}
+MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM, VIEW, SESSION, SERVER)}
 
 type Json = dict[str, Any]
 

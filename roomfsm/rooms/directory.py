@@ -17,6 +17,7 @@ from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.participant import Link
 from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
 
 _TRIES = 3
@@ -37,14 +38,22 @@ class Directory:
     """All rooms. A room that fails ends alone; the next who joins opens it anew."""
 
     def __init__(
-        self, nursery: trio.Nursery, pool: MediaPool, settings: RoomSettings, write_journal: Sink | None
+        self,
+        nursery: trio.Nursery,
+        pool: MediaPool,
+        settings: RoomSettings,
+        write_journal: Sink | None,
+        life: ServerLife | None = None,
     ) -> None:
+        self.life = ServerLife() if life is None else life
+        """The machine of the server. Rooms that are part of none have one that is open."""
+        if life is None:
+            self.life.fire("opened")
         self._write_journal = write_journal
         self._nursery = nursery
         self._pool = pool
         self.settings = settings
         self._rooms: dict[str, Room] = {}
-        self._closing = False
         self._changed = trio.Event()
 
     def __len__(self) -> int:
@@ -96,7 +105,7 @@ class Directory:
 
     async def close(self) -> None:
         """Close every room, and open no more."""
-        self._closing = True
+        self.life.fire("stop")
         await self.close_rooms("shutdown")
 
     async def close_rooms(self, reason: str) -> None:
@@ -111,8 +120,7 @@ class Directory:
         """The room of that name, opened for `link` if nobody did so meanwhile. Raises `Refusal`."""
         key, by = room_key(name), (link.participant_id, link.voice.address)
         while (room := self._rooms.get(key)) is None:
-            if self._closing:
-                raise Refusal(ErrorCode.SERVER_CLOSING)
+            self.life.fire("open_room")
             one_of, code = self._in_the_way(by)
             if code is None:
                 room = Room(name, self._pool, self.settings, self._write_journal, opened_by=by)
@@ -165,10 +173,16 @@ class Directory:
 
 @asynccontextmanager
 async def open_directory(
-    pool: MediaPool, settings: RoomSettings, write_journal: Sink | None = None
+    pool: MediaPool,
+    settings: RoomSettings,
+    write_journal: Sink | None = None,
+    life: ServerLife | None = None,
 ) -> AsyncIterator[Directory]:
-    """The nursery in which the rooms live; leaving it ends them. `write_journal` gets every journal's lines."""
+    """The nursery in which the rooms live; leaving it ends them. `write_journal` gets every journal's lines.
+
+    `life` is the machine of the server that the rooms are part of.
+    """
     async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings, write_journal)
+        directory = Directory(nursery, pool, settings, write_journal, life)
         yield directory
         nursery.cancel_scope.cancel()

@@ -10,6 +10,7 @@ import trio
 from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
+from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.log import get_logger
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
@@ -40,7 +41,6 @@ class Registry:
         # Those that are away, the longest away first.
         self._away: dict[Session, None] = {}
         self._idle = trio.Event()
-        self._closing = False
         self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
 
     def __len__(self) -> int:
@@ -49,7 +49,8 @@ class Registry:
     @property
     def full(self) -> bool:
         """Whether nobody more may connect."""
-        return self._closing or len(self._serving) >= self.settings.max_sessions
+        facts = ServerFacts(sessions=len(self._serving) + 1, max_sessions=self.settings.max_sessions)
+        return self.directory.life.refusal("connect", facts) is not None
 
     async def serve(self, transport: Transport, upgrade: Upgrade) -> None:
         """Serve one websocket, from its handshake on."""
@@ -104,7 +105,7 @@ class Registry:
 
     def close(self) -> None:
         """Tell every browser that the server closes; new ones are refused from now on."""
-        self._closing = True
+        self.directory.life.fire("stop")
         outgoing = Outgoing(Closing(scope="server", reason="shutdown"))
         for connection in tuple(self._serving):
             connection.send(outgoing)

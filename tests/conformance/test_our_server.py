@@ -27,6 +27,7 @@ REASONS = {
     "of an endpoint that is being released: nobody is told",
     "needs as many rooms as the server may have",
     "needs the server's end",
+    "needs the server's start or end",
     "needs the instant between a room's end and its people's dismissal",
     "needs the media server's absence",
     "needs media servers that can carry no more",

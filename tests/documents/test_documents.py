@@ -26,7 +26,7 @@ def table_below(section: str, heading: str) -> Iterator[list[str]]:
         yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", [name for name, table in MACHINES.items() if messages_of(table)])
 def test_messages_by_states_are_as_in_the_table(machine: str) -> None:
     table = MACHINES[machine]
     (_, *states), *rows = table_below(machine, "Messages")

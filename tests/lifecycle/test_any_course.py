@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.server import SERVER, ServerFacts
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Row, Table
@@ -35,6 +36,7 @@ ROOM_FACTS = st.builds(
     held=count,
     notice=st.booleans(),
 )
+SERVER_FACTS = st.builds(ServerFacts, sessions=count, max_sessions=count, media_reachable=st.booleans())
 COMPLETIONS = ("drained",)
 """Triggers that follow from the facts, or do not: `Table.follow` puts them, and is refused nothing."""
 
@@ -61,6 +63,7 @@ def by_the_rows(table: Table[Any], state: str, trigger: str, facts: Any) -> Row[
     [
         (ROOM, ROOM_FACTS),
         (SESSION, st.builds(SessionFacts, token_known=st.booleans())),
+        (SERVER, SERVER_FACTS),
         (STREAM, st.none()),
         (VIEW, st.none()),
     ],

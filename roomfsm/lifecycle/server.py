@@ -1,0 +1,80 @@
+"""The machine of the server itself: when it takes people in, and what it answers to those who ask how it is.
+
+Nobody's message moves this machine, but it decides what the rest may do: whether a browser may connect, whether a
+room may be opened, and what `/health/ready` and `/health/live` say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
+from roomfsm.protocol.errors import ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server's guards may look at.
+
+    `sessions`: how many there would be with the one that asks; `media_reachable`: at least one media server can be
+    reached.
+    """
+
+    sessions: int = 0
+    max_sessions: int = 0
+    media_reachable: bool = False
+
+
+class ServerEffect(Effect):
+    """What a transition of the server asks to be done."""
+
+    TELL_CLOSING = (
+        "tell closing",
+        "everybody learns that the server closes, and every room closes",
+        (Tell("closing", Audience.ALL),),
+    )
+
+
+has_place = Guard[ServerFacts](
+    "the server has a place for another session", lambda f: f.sessions <= f.max_sessions, ErrorCode.SERVER_FULL
+)
+media_reachable = Guard[ServerFacts](
+    "a media server can be reached", lambda f: f.media_reachable, ErrorCode.MEDIA_UNAVAILABLE
+)
+never = Guard[ServerFacts]("never: the server is closing", lambda _: False, ErrorCode.SERVER_CLOSING)
+
+SERVER: Table[ServerFacts] = Table(
+    "server",
+    "The server program, from its start until everything is released.",
+    states=(
+        State("starting", "the program looks for its media servers and opens its ports", owns=("listeners",)),
+        State("open", "browsers may connect, and rooms may be opened", owns=("listeners", "front door")),
+        State(
+            "draining",
+            "nobody new may come in; the rooms close, and then the connections, within a deadline",
+            owns=("listeners",),
+        ),
+        State("closed", "everything is released", final=True),
+    ),
+    rows=(
+        Row(("opened",), ("starting",), "open"),
+        Row(("connect",), ("open",), STAYS, (has_place,)),
+        Row(("open_room",), ("open",), STAYS),
+        Row(("ready",), ("open",), STAYS, (media_reachable,)),
+        Row(("live",), ("starting", "open", "draining"), STAYS),
+        Row(("stop",), ("starting", "open"), "draining", (), (ServerEffect.TELL_CLOSING,)),
+        # The rooms and the connections are stopped each on their own.
+        Row(("stop",), ("draining",), STAYS),
+        Row(("connect", "open_room", "ready"), ("draining", "closed"), STAYS, (never,)),
+        Row(("drained",), ("draining",), "closed"),
+    ),
+    causes={
+        "opened": "the front door accepts connections",
+        "connect": "a browser opens a websocket",
+        "open_room": "somebody enters a room that is not open",
+        "ready": "somebody asks /health/ready",
+        "live": "somebody asks /health/live",
+        "stop": "the program gets SIGTERM or Ctrl-C",
+        "drained": "rooms and connections have ended, or the deadline for that is over",
+    },
+)

@@ -1,0 +1,68 @@
+"""The server's own table: who may come in, and what it answers to those who ask how it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from roomfsm.lifecycle.server import SERVER, ServerFacts
+from roomfsm.lifecycle.table import STAYS
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+
+ALL_WELL = ServerFacts(sessions=1, max_sessions=1, media_reachable=True)
+
+MOVES = [
+    ("starting", "opened", "open"),
+    ("starting", "live", "starting"),
+    ("starting", "stop", "draining"),
+    ("open", "connect", "open"),
+    ("open", "open_room", "open"),
+    ("open", "ready", "open"),
+    ("open", "live", "open"),
+    ("open", "stop", "draining"),
+    ("draining", "live", "draining"),
+    ("draining", "stop", "draining"),
+    ("draining", "drained", "closed"),
+]
+REFUSED = [
+    ("open", "connect", ServerFacts(sessions=2, max_sessions=1), ErrorCode.SERVER_FULL),
+    ("open", "ready", ServerFacts(), ErrorCode.MEDIA_UNAVAILABLE),
+    *[
+        (state, trigger, ALL_WELL, ErrorCode.SERVER_CLOSING)
+        for state in ("draining", "closed")
+        for trigger in ("connect", "open_room", "ready")
+    ],
+]
+
+
+@pytest.mark.parametrize(("state", "trigger", "dest"), MOVES)
+def test_move(state: str, trigger: str, dest: str) -> None:
+    server = SERVER.new()
+    server.state = state
+    assert SERVER.fire(server, trigger, ALL_WELL).dest == server.state == dest
+
+
+@pytest.mark.parametrize(("state", "trigger", "facts", "code"), REFUSED)
+def test_refused_by_a_guard(state: str, trigger: str, facts: ServerFacts, code: ErrorCode) -> None:
+    server = SERVER.new()
+    server.state = state
+    with pytest.raises(Refusal) as refused:
+        SERVER.fire(server, trigger, facts)
+    assert (refused.value.code, server.state) == (code, state)
+
+
+def test_the_moves_above_are_the_table() -> None:
+    rows = {
+        (source, trigger, row.dest_from(source))
+        for row in SERVER.rows
+        for source in row.sources
+        for trigger in row.triggers
+    }
+    never = {(state, trigger, state) for state, trigger, _, code in REFUSED if code is ErrorCode.SERVER_CLOSING}
+    assert rows == {*MOVES, *never}
+    assert all(row.dest == STAYS for row in SERVER.rows if "closed" in row.sources)
+
+
+@pytest.mark.parametrize("trigger", ["connect", "open_room", "ready"])
+def test_a_server_that_starts_takes_nobody_in_and_is_not_ready(trigger: str) -> None:
+    with pytest.raises(IllegalInState):
+        SERVER.fire(SERVER.new(), trigger, ALL_WELL)

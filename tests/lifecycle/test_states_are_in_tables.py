@@ -1,0 +1,95 @@
+"""What follows from a state stands in the tables: no code outside `lifecycle/` compares a state with its name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import roomfsm
+from roomfsm.lifecycle.describe import MACHINES
+
+PACKAGE = Path(roomfsm.__file__).parent
+NAMES = {name for table in MACHINES.values() for state in table.states for name in (state.name, state.told)}
+OUTSIDE = {
+    # The tables themselves.
+    "lifecycle",
+    # The kit knows a server by its specification only, and holds its own picture of it against the server.
+    "conformance",
+    # A program of its own, whose states are those of the RFCs.
+    "mediaserver",
+}
+
+
+def is_state(node: ast.expr) -> bool:
+    """Whether the expression is called a state: `state`, `room.state`, `self._state`, `told_state`."""
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.rstrip("_").split("_")[-1] == "state"
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The states that are named in an expression or a pattern."""
+    return {
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in NAMES
+    }
+
+
+def decisions(source: str) -> Iterator[int]:
+    """The lines in which a state is compared with names of states, or matched against them."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                sides = [left, *others]
+                if any(map(is_state, sides)) and any(map(names_in, sides)):
+                    yield node.lineno
+            case ast.Match(subject=subject, cases=cases):
+                subjects = subject.elts if isinstance(subject, ast.Tuple) else [subject]
+                if any(map(is_state, subjects)) and any(names_in(case.pattern) for case in cases):
+                    yield node.lineno
+            case ast.MatchClass(kwd_attrs=attributes, kwd_patterns=patterns):
+                for name, pattern in zip(attributes, patterns, strict=True):
+                    if name.endswith("state") and names_in(pattern):
+                        yield node.pattern.lineno if hasattr(node, "pattern") else patterns[0].lineno
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if room.state == 'closing': pass",
+        "if 'away' != self.session.state: pass",
+        "while state in ('live', 'stalled'): pass",
+        "x = 1 if leg.told_state == 'negotiating' else 2",
+        "match room.state:\n  case 'empty' | 'waiting': pass",
+        "match room.state, 1:\n  case 'empty', 1: pass",
+        "match room:\n  case Room(state='empty'): pass",
+    ],
+)
+def test_a_decision_by_a_states_name_is_found(source: str) -> None:
+    assert list(decisions(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if event.state is DtlsConnectionState.CONNECTED: pass",
+        "if room.state == before: pass",
+        "if TABLE.state(room.state).final: pass",
+        "if source == 'camera': pass",
+    ],
+)
+def test_anything_else_is_not(source: str) -> None:
+    assert not list(decisions(source))
+
+
+def test_no_code_outside_the_tables_decides_by_a_states_name() -> None:
+    found = [
+        f"{file.relative_to(PACKAGE)}:{line}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).parts[0] not in OUTSIDE
+        for line in decisions(file.read_text())
+    ]
+    assert found == []
