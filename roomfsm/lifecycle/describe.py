@@ -19,7 +19,7 @@ type Json = dict[str, Any]
 
 CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "switch": (("room", "join"), ("room", "leave")),
-    "resume": (("session", "reattach"), ("room", "back")),
+    "resume": (("session", "reattach"), ("room", "back"), ("session", "resumed")),
 }
 """Messages that also fire triggers with other names: a switch is a join in one room and a leave in another."""
 

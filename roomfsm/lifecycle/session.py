@@ -1,4 +1,10 @@
-"""The machine of a session: one browser's presence, which outlives a lost connection for a while."""
+"""The machine of a session: one browser's presence, which outlives a lost connection for a while.
+
+Two sessions meet when a browser comes back. The one of its new connection is *connected*, sends `resume`, and is
+gone; the one whose token it sent takes the connection, and is *resuming* until its room knows that it is back. In
+that time it may say all that it may say when it is *joined*, but it hears no news: they would come before the room
+as it is, which makes them worthless. Clients are told that such a session is joined.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +23,23 @@ class SessionFacts:
 
 token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known, ErrorCode.SESSION_UNKNOWN)
 
+NEWS = "news"
+"""What a room tells everybody. Without it a session gets only the replies to its own messages."""
+
+_in_room = ("joined", "resuming")
+
 SESSION: Table[SessionFacts] = Table(
     "session",
     "One browser's presence: its connection, and its seat, which stays for a while after the connection is lost.",
     states=(
         State("connected", "the browser is connected, and in no room", owns=("connection",)),
-        State("joined", "the browser is connected, and in a room", owns=("connection",)),
+        State("joined", "the browser is connected, and in a room", owns=("connection", NEWS)),
+        State(
+            "resuming",
+            "the browser is connected again, and has not got the room as it is now",
+            owns=("connection",),
+            told_as="joined",
+        ),
         State(
             "away",
             "the browser has a seat in a room, but its connection is lost; it may come back",
@@ -32,29 +49,34 @@ SESSION: Table[SessionFacts] = Table(
     ),
     rows=(
         Row(("join",), ("connected",), "joined"),
-        Row(("leave",), ("joined",), "connected"),
+        Row(("leave",), _in_room, "connected"),
         Row(("switch",), ("joined",), STAYS),
+        Row(("switch",), ("resuming",), "joined"),
         # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
-        Row(("reattach",), ("away",), "joined"),
-        Row(("reattach",), ("joined",), STAYS),
-        Row(("rename",), ("joined",), STAYS),
-        Row(("chat",), ("joined",), STAYS),
-        Row(("publish",), ("joined",), STAYS),
-        Row(("unpublish",), ("joined",), STAYS),
-        Row(("view",), ("joined",), STAYS),
-        Row(("unview",), ("joined",), STAYS),
-        Row(("candidate",), ("joined",), STAYS),
-        Row(("ping",), ("connected", "joined"), STAYS),
-        Row(("lost",), ("joined",), "away"),
+        Row(("reattach",), ("away", "joined"), "resuming"),
+        Row(("reattach",), ("resuming",), STAYS),
+        Row(("resumed",), ("resuming",), "joined"),
+        # The new connection was lost before the room knew of it.
+        Row(("resumed",), ("away",), STAYS),
+        Row(("rename",), _in_room, STAYS),
+        Row(("chat",), _in_room, STAYS),
+        Row(("publish",), _in_room, STAYS),
+        Row(("unpublish",), _in_room, STAYS),
+        Row(("view",), _in_room, STAYS),
+        Row(("unview",), _in_room, STAYS),
+        Row(("candidate",), _in_room, STAYS),
+        Row(("ping",), ("connected", *_in_room), STAYS),
+        Row(("lost",), _in_room, "away"),
         Row(("lost",), ("connected",), "gone"),
-        Row(("dismissed",), ("joined",), "connected"),
+        Row(("dismissed",), _in_room, "connected"),
         Row(("dismissed",), ("away",), "gone"),
         Row(("expire",), ("away",), "gone"),
-        Row(("bye",), ("connected", "joined"), "gone"),
+        Row(("bye",), ("connected", *_in_room), "gone"),
     ),
     causes={
         "reattach": "another connection resumed this session with its token",
+        "resumed": "the room has noticed that the person is back, and sends the room as it is now",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
         "dismissed": "the room has ended, and everybody had to leave it",
         "expire": "the resume window is over",

@@ -187,7 +187,7 @@ class _Life:
     def _cause(self, entry: Entry) -> str | None:
         match entry:
             case (
-                Entry(machine="session", refused=None, trigger="dismissed")
+                Entry(machine="session", refused=None, trigger="dismissed" | "resumed")
                 | Entry(machine="room", trigger="expire" | Drained.trigger)
             ):
                 # It is the room's own doing.
@@ -250,7 +250,7 @@ class _Life:
                 person.voice.address = str(told.get("address", ""))
                 return Away(person)
             case "back":
-                return Back(person, None)
+                return Back(person, None, person.attachment)
             case "stream_failed" | "view_failed":
                 return self._failure(entry, told)
         if entry.trigger not in MESSAGE_TYPES:

@@ -23,6 +23,7 @@ class ReplayedPerson:
     """Implements `roomfsm.rooms.participant.Link`."""
 
     outbox = (0, 0)
+    attachment = 0
 
     def __init__(self, participant_id: str, journal: Journal) -> None:
         self.participant_id = participant_id
@@ -54,6 +55,10 @@ class ReplayedPerson:
 
     def ice_servers(self) -> tuple[IceServer, ...]:
         return ()
+
+    def resumed(self, room: Room) -> None:
+        if room is self.room:
+            self.fire("resumed")
 
     def unseated(self, room: Any) -> None:
         if room is self.room:

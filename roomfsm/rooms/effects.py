@@ -128,11 +128,10 @@ class Effects:
         self._tell_person(participant)
 
     def _welcome_back(self, event: Back) -> None:
-        if event.overtaken:
-            return
         participant = self._people[event.link.participant_id]
         participant.away_since = None
         self._news.tell_changes_if_few()
+        event.link.resumed(self._room)
         self._send_snapshot(participant, event.ref, resumed=True)
         for name in participant.views:
             view = self._streams[name].views[participant.id]

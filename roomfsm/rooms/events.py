@@ -81,13 +81,14 @@ class Away:
 class Back:
     """A session has a connection again, and needs the room as it is.
 
-    `overtaken`: another connection resumed it meanwhile, and the one that asked is closed.
+    `attachment` is that of the connection which asked. When the session has another one by now, the event is out
+    of date: the other one has asked for the room, too.
     """
 
     trigger: ClassVar[str] = "back"
     link: Link[Any]
     ref: Ref | None
-    overtaken: bool = False
+    attachment: int
 
 
 @dataclass(slots=True)

@@ -40,6 +40,13 @@ class Link[Room](Protocol):
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         """Send a message of `room`; news are dropped if the session no longer sits there."""
 
+    @property
+    def attachment(self) -> int:
+        """Counts the connections that the session has had: what speaks of an older one is out of date."""
+
+    def resumed(self, room: Room) -> None:
+        """`room` knows that the session has a connection again, and sends the room as it is next."""
+
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""
 

@@ -281,6 +281,8 @@ class Room:
                 return self.broadcast is not broadcast
             case Expire() | Vacate():
                 return bool(self.people)
+            case Back(link=link, attachment=attachment) if attachment != link.attachment:
+                return True
             case Ask(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
                 return link.participant_id not in self.people
         return False
@@ -298,7 +300,7 @@ class Room:
                 link.deliver(Outgoing(error), self)
             case Enter(link=link, asked=asked):
                 event.refusal = _for_client(refusal, asked, link)
-            case Back(link=link, ref=ref, overtaken=False):
+            case Back(link=link, ref=ref, attachment=attachment) if attachment == link.attachment:
                 link.deliver(Outgoing(error_of(refusal, ref, message_type(Resume))), self)
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)

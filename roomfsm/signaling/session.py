@@ -11,7 +11,7 @@ import trio
 
 from roomfsm import __version__
 from roomfsm.lifecycle.legality import judge
-from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.session import NEWS, SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
 from roomfsm.protocol import SUBPROTOCOL, fields
@@ -28,7 +28,7 @@ from roomfsm.protocol.client import (
 from roomfsm.protocol.codec import Outgoing, error_of, read_client, with_prepared_names
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed, Refusal
 from roomfsm.protocol.fields import Ref
-from roomfsm.protocol.server import IceServer, Joined, Limits, Pong, ServerMessage, Welcome
+from roomfsm.protocol.server import IceServer, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
@@ -81,8 +81,8 @@ class Session:
         self._room: Room | None = None
         self._window = trio.CancelScope()
         self._departure: Depart | None = None
-        self._back: Back | None = None
-        self._behind = False
+        self.attachment = 0
+        """Counts the connections that the session has had after its first."""
         self._renew_at = 0.0
         """When new credentials of TURN servers are to be told."""
 
@@ -116,11 +116,9 @@ class Session:
         """
         if self.connection is None:
             return
-        if self._behind or room is not self._room:
-            if not outgoing.is_reply:
-                return
-            self._behind = self._behind and not isinstance(outgoing.message, Joined)
-        self.connection.send(outgoing)
+        hears_news = room is self._room and NEWS in SESSION.state(self.state).owns
+        if hears_news or outgoing.is_reply:
+            self.connection.send(outgoing)
 
     def seated(self, room: Room) -> None:
         """The session sits in `room` from now on."""
@@ -129,6 +127,11 @@ class Session:
         if before is not None:
             before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
             self._departure = self._give_up(before, "switched")
+
+    def resumed(self, room: Room) -> None:
+        """`room` knows that there is a connection again, and sends the room as it is next."""
+        if room is self._room:
+            self._fire("resumed")
 
     def unseated(self, room: Room) -> None:
         """`room` has put the session out, if that is where it sat."""
@@ -211,14 +214,11 @@ class Session:
         if self.connection is not None:
             self.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
         self.connection = connection
-        self._behind = True
+        self.attachment += 1
         self.tokens = (token, self.tokens[0])
-        if self._back is not None:
-            self._back.overtaken = True
         if self._room is not None:
-            self._back = back = Back(self, message.ref)
             try:
-                await self._room.post(back)
+                await self._room.post(Back(self, message.ref, self.attachment))
             except RoomOver:
                 self._send(error_of(Refusal(ErrorCode.ROOM_CLOSED), message.ref, message_type(message)))
 

@@ -28,6 +28,8 @@ REASONS = {
     "needs as many rooms as the server may have",
     "needs the server's end",
     "needs the server's start or end",
+    "nobody outside can keep a session resuming",
+    "nobody outside can keep a session away",
     "needs the instant between a room's end and its people's dismissal",
     "needs the media server's absence",
     "needs media servers that can carry no more",

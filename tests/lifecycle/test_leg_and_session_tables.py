@@ -51,7 +51,7 @@ VIEW_ONLY: list[Move] = [
     *[("limited", trigger, "limited", []) for trigger in ("narrow", "flowing", "silent", "connected")],
     ("ended", "narrow", "ended", []),
 ]
-IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping", "reattach")
+IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping")
 SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),
     ("connected", "ping", "connected", []),
@@ -59,11 +59,16 @@ SESSIONS: list[Move] = [
     ("connected", "lost", "gone", []),
     ("connected", "bye", "gone", []),
     *[("joined", trigger, "joined", []) for trigger in IN_ROOM],
-    ("joined", "leave", "connected", []),
-    ("joined", "lost", "away", []),
-    ("joined", "dismissed", "connected", []),
-    ("joined", "bye", "gone", []),
-    ("away", "reattach", "joined", []),
+    *[("resuming", trigger, "resuming", []) for trigger in (*IN_ROOM[1:], "reattach")],
+    ("resuming", "switch", "joined", []),
+    ("resuming", "resumed", "joined", []),
+    ("away", "resumed", "away", []),
+    ("joined", "reattach", "resuming", []),
+    ("away", "reattach", "resuming", []),
+    *[(state, "leave", "connected", []) for state in ("joined", "resuming")],
+    *[(state, "lost", "away", []) for state in ("joined", "resuming")],
+    *[(state, "dismissed", "connected", []) for state in ("joined", "resuming")],
+    *[(state, "bye", "gone", []) for state in ("joined", "resuming")],
     ("away", "dismissed", "gone", []),
     ("away", "expire", "gone", []),
 ]

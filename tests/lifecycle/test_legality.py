@@ -43,6 +43,14 @@ def test_what_is_legal(states: tuple[str, str | None], legal: tuple[str, ...]) -
         assert refused.value.allowed == legal
 
 
+@pytest.mark.parametrize("room", ["waiting", "broadcasting", "closing"])
+def test_what_is_told_as_joined_is_legal_as_joined(room: str) -> None:
+    assert allowed("resuming", room) == allowed("joined", room)
+    with pytest.raises(IllegalInState) as refused:
+        judge("join", "resuming", room)
+    assert (refused.value.machine, refused.value.state) == ("session", "joined")
+
+
 def test_the_machine_that_refuses_is_named() -> None:
     with pytest.raises(IllegalInState) as refused:
         judge("publish", "connected", None)

@@ -24,6 +24,7 @@ class Person:
     """Implements `roomfsm.rooms.participant.Link`."""
 
     outbox = (0, 0)
+    attachment = 0
 
     def __init__(
         self, directory: Directory, name: str = "Ada", address: str = "192.0.2.1", rates: Rates = UNBOUNDED
@@ -64,6 +65,10 @@ class Person:
     def ice_servers(self) -> tuple[IceServer, ...]:
         return ()
 
+    def resumed(self, room: Room) -> None:
+        if room is self._room:
+            self._fire("resumed")
+
     def unseated(self, room: Room) -> None:
         if room is self._room:
             self._fire("dismissed")
@@ -99,7 +104,7 @@ class Person:
 
     async def come_back(self) -> None:
         self._fire("reattach")
-        await self.sits_in.post(Back(self, None))
+        await self.sits_in.post(Back(self, None, self.attachment))
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002 (the protocol's word)
         """The newest message of that type."""

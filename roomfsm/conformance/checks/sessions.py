@@ -45,6 +45,8 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 async def _row(scene: Scene, *, row: Row) -> None:
     play = _PLAYS.get((row.trigger, row.source))
+    if row.source not in {pair.session for pair in scene.spec.legality} and play is None:
+        raise NeverReachable(f"nobody outside can keep a session {row.source}")
     if play is None and row.trigger in scene.spec.machines["session"].messages:
         play = _message
     if play is None:
@@ -198,6 +200,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("resume", "connected"): _resume,
     ("reattach", "away"): _reattach_away,
     ("reattach", "joined"): _reattach_joined,
+    ("resumed", "resuming"): _reattach_away,
     ("lost", "joined"): _lost_joined,
     ("lost", "connected"): _lost_connected,
     ("dismissed", "joined"): _dismissed_joined,
