@@ -9,7 +9,7 @@ from typing import Any
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
-from roomfsm.protocol.codec import Outgoing, encode
+from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.allowance import UNBOUNDED, Rates, Voice
@@ -32,7 +32,8 @@ class Person:
         self.name = name
         self.participant_id = f"p{next(_numbers)}"
         self.voice = Voice(self.participant_id, address, rates)
-        self.messages: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
+        self._unread: list[bytes] = []
         self._directory = directory
         self._model = SESSION.new()
         self._room: Room | None = None
@@ -50,9 +51,16 @@ class Person:
         assert self._room is not None
         return self._room
 
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All that came, oldest first. Decoded when somebody looks: in a crowd most is never looked at."""
+        self._messages += map(json.loads, self._unread)
+        self._unread.clear()
+        return self._messages
+
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
         if room is self._room or outgoing.is_reply:
-            self.messages.append(json.loads(encode(outgoing.message)))
+            self._unread.append(outgoing.payload)
 
     def seated(self, room: Room) -> None:
         before, self._room = self._room, room

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -306,3 +307,21 @@ def test_what_is_said_about_the_offer_is_told(words: str) -> None:
 
 def test_no_more_is_passed_on_than_can_be_read() -> None:
     assert len(about_offer("x" * 100_000, "v=0") or "") < 400
+
+
+@pytest.mark.parametrize("inside", ["ws://kms:8888", "192.0.2.9", "f0e1_kurento.MediaPipeline", "/etc/kurento/x"])
+@pytest.mark.parametrize("told", [1, 5, 8])
+def test_nothing_inside_is_told_in_part_where_the_words_are_cut(inside: str, told: int) -> None:
+    assert about_offer("x" * (299 - told) + " " + inside + " and so on" * 100, "v=0") is None
+
+
+def test_long_words_take_no_longer_than_short_ones() -> None:
+    def seconds(length: int) -> float:
+        def one() -> float:
+            began = time.process_time()
+            about_offer("x" * length, "v=0")
+            return time.process_time() - began
+
+        return min(one() for _ in range(5))
+
+    assert seconds(10_000) < 20 * seconds(1_000)
