@@ -10,7 +10,8 @@ from collections.abc import Collection
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
-from roomfsm.mediaserver.forwarding.track import Attended, Track
+from roomfsm.mediaserver.forwarding.surroundings import Attended
+from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.sdp.codec import Codec
 

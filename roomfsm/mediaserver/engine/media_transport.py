@@ -13,7 +13,8 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine.transport import Transport
-from roomfsm.mediaserver.forwarding.track import Attended, Track
+from roomfsm.mediaserver.forwarding.surroundings import Attended
+from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.ice.state import IceState
 from roomfsm.mediaserver.rtp.extensions import TRANSPORT_CC
 from roomfsm.mediaserver.rtp.transport_cc import Feedback

@@ -22,7 +22,8 @@ from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Network, Transport
 from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
 from roomfsm.mediaserver.forwarding.sink import Sink
-from roomfsm.mediaserver.forwarding.track import Outlet, Track
+from roomfsm.mediaserver.forwarding.surroundings import Outlet
+from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.ice.allowance import Allowance
 from roomfsm.mediaserver.ice.lite import Credentials

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind
-from roomfsm.mediaserver.forwarding.track import Attended, Outlet, Track
+from roomfsm.mediaserver.forwarding.surroundings import Attended, Outlet
+from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.sdp.codec import Codec
 
@@ -251,13 +252,13 @@ class Mirror:
         self.track.negotiated(replace(codec, feedback=feedback), audio_level)
 
     def receive(self, packet: bytes, now: float) -> None:
-        if self.track.codec is not None and not self._is_known(packet):
+        if self.track.stream.codec is not None and not self._is_known(packet):
             self.track.receive(packet, now)
 
     def _is_known(self, packet: bytes) -> bool:
         """Whether it came before: asked for twice, and sent twice. From a browser SRTP lets nothing through twice,
         and must not be given the same number twice with another send time in the packet (RFC 7714 section 8.1)."""
-        reception = self.track.reception
+        reception = self.track.stream.reception
         if reception is None or packet[8:12] != reception.ssrc.to_bytes(4):
             return False
         extended = reception.extend(int.from_bytes(packet[2:4]))

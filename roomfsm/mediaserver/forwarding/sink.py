@@ -42,8 +42,11 @@ class Viewer(Protocol):
 class Source(Protocol):
     """What a sink takes its media from: a :class:`~roomfsm.mediaserver.forwarding.track.Track`."""
 
-    codec: Codec | None
     sinks: "set[Sink]"
+
+    @property
+    def codec(self) -> Codec | None:
+        """What the publisher's browser sends; None while that is not negotiated."""
 
     def admit(self, sink: "Sink") -> None: ...
 

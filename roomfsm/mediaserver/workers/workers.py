@@ -34,7 +34,7 @@ from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Transport
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
-from roomfsm.mediaserver.forwarding.track import Attended
+from roomfsm.mediaserver.forwarding.surroundings import Attended
 from roomfsm.mediaserver.ice import announced
 from roomfsm.mediaserver.ice.lite import Address, Credentials, Path, host_candidates
 from roomfsm.mediaserver.ice.state import IceState, LocalCandidate

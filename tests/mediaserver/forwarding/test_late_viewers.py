@@ -11,6 +11,7 @@ import trio
 from roomfsm.conformance.sdp import VP8_TYPE
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.admission import Admission
 from roomfsm.mediaserver.forwarding.catch_up import catch_up
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.track import Track
@@ -293,13 +294,13 @@ def test_a_viewer_that_asks_all_the_time_costs_no_search_for_a_replay_that_it_wi
         source.wait(2)
     viewer = source.join()
     searches: list[float] = []
-    replay = Track._replay
+    replay = Admission.replay
 
-    def counted(track: Track, now: float) -> Any:
+    def counted(admission: Admission, now: float) -> Any:
         searches.append(now)
-        return replay(track, now)
+        return replay(admission, now)
 
-    monkeypatch.setattr(Track, "_replay", counted)
+    monkeypatch.setattr(Admission, "replay", counted)
     for _ in range(80):
         source.outlet.time += 0.1
         source.track.request_keyframe_for(viewer, source.outlet.time)

@@ -8,7 +8,8 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.sink import Continuation, Group, Sink
-from roomfsm.mediaserver.forwarding.track import Attended, Track
+from roomfsm.mediaserver.forwarding.surroundings import Attended
+from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions

@@ -19,7 +19,7 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
-from roomfsm.mediaserver.forwarding.track import Attended
+from roomfsm.mediaserver.forwarding.surroundings import Attended
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.sdp.codec import Codec
 from tests.mediaserver.observer import RecordingObserver

@@ -1,0 +1,264 @@
+"""How sinks and relays join a track and leave it: with a replay, with the next keyframe, or at once.
+
+Theory. Video can be decoded only from a keyframe on, so a viewer cannot simply be sent the next packet. There
+are three beginnings, in the order of preference:
+
+1. *A replay*: the last keyframe and all that followed it, from the ring, if that is whole. It costs only the
+   viewer that joins. It is given where it is short or has just begun, where the source is silent (a still
+   canvas may never make another keyframe), and where too many keyframes were asked for lately.
+2. *The next keyframe*: the viewer waits in `joining`, and the browser is asked for one.
+3. *The next packet*, for audio.
+
+Invariants: a sink is in `joining`, or in a group, or in neither (paused, closed, no common codec), and never
+in two of these. A packet reaches a sink either by its start (a replay, or what overtook the keyframe on its
+way here) or by its group, never by both: so what is pending is flushed before a sink that is replayed to joins
+its group. A replay's packets have other timestamps than the ring's
+(:mod:`~roomfsm.mediaserver.forwarding.catch_up`). While the viewer may still ask for one of them again, it
+must get the same bytes, because SRTP is not safe for two packets of one number (RFC 7714 section 8.1):
+`replays` remembers them, and when it forgets them, repairs of that sink begin behind them.
+"""
+
+from roomfsm.mediaserver.base.boundary import Boundary
+from roomfsm.mediaserver.forwarding.catch_up import Replay, catch_up
+from roomfsm.mediaserver.forwarding.groups import Groups
+from roomfsm.mediaserver.forwarding.keyframes import TrackKeyframes
+from roomfsm.mediaserver.forwarding.sink import Group, Sink
+from roomfsm.mediaserver.forwarding.start import Start
+from roomfsm.mediaserver.forwarding.stream import Stream
+from roomfsm.mediaserver.forwarding.surroundings import Relay
+
+_SHARED_REPLAY = 0.5
+"""Seconds for which a replay is given to others, too: so many joins at once share its packets."""
+_REPLAY_INTERVAL = 1.0
+"""Seconds between two replays to one viewer of a silent source."""
+_KEPT_REPLAY = 5.0
+"""Seconds for which a viewer may ask for parts of its replay again."""
+
+_VIEWER = Boundary("a track and one of its viewers")
+_RELAY = Boundary("a track and its way to another worker")
+
+
+class Admission:
+    """Who waits to be sent a track, who has just begun, and what those were given."""
+
+    __slots__ = (
+        "_groups",
+        "_joining_relays",
+        "_keyframes",
+        "_shared_replay",
+        "_stream",
+        "joining",
+        "relays",
+        "replays",
+        "starting",
+    )
+
+    def __init__(self, stream: Stream, groups: Groups, keyframes: TrackKeyframes) -> None:
+        self._stream = stream
+        self._groups = groups
+        self._keyframes = keyframes
+        self.joining: set[Sink] = set()
+        """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        self._joining_relays: list[Relay] = []
+        """Relays that wait for that: a mirror has no use for video before a keyframe."""
+        self.relays: list[Relay] = []
+        """Those that are handed each packet. Always the same list: the track goes through it for each packet."""
+        self._shared_replay: Replay | None = None
+        """The one made last: whoever comes just then is given the same."""
+        self.replays: dict[Sink, Replay] = {}
+        """What sinks were given when they started, while they may still ask for it again."""
+        self.starting: dict[Sink, Start] = {}
+        """What is still to be repeated of the starts of sinks (:mod:`~roomfsm.mediaserver.forwarding.start`)."""
+
+    def admit(self, sink: Sink) -> None:
+        """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe.
+
+        A keyframe goes to all viewers. While many start, or one again and again, the others would see little else.
+        So beyond an allowance those that start are given the last keyframe and all that followed, however much.
+        """
+        if sink in self.joining:
+            return
+        now = self._stream.outlet.now()
+        replay = self.replay(now)
+        if replay is None and not (self._keyframes.wanted or self._keyframes.for_joins.take(1, now)):
+            replay = self.replay(now, long=True)
+        if replay is None:
+            self.joining.add(sink)
+            self._keyframes.request()
+        else:
+            self.start_with(sink, replay)
+
+    def readmit(self, sink: Sink, now: float) -> None:
+        """Let a sink start that was paused: at once where there can be a replay, else with the next keyframe. That
+        is asked for as for losses are, because others have no need of it."""
+        replay = self.replay(now)
+        if replay is not None:
+            self.joining.discard(sink)
+            self.start_with(sink, replay)
+            return
+        self.joining.add(sink)
+        own = sink.viewer.path.keyframes
+        if not self._keyframes.wanted and own.left(now) >= 1 and self._keyframes.for_losses.take(1, now):
+            own.take(1, now)
+            self._keyframes.request()
+
+    def leave(self, sink: Sink) -> None:
+        """Stop sending to a sink; it stays connected."""
+        self.joining.discard(sink)
+        self.starting.pop(sink, None)
+        replay = self.replays.pop(sink, None)
+        group, reception = sink.group, self._stream.reception
+        if group is None:
+            return
+        assert reception is not None
+        timestamp, time = reception.last_timestamp, reception.last_time
+        if replay is not None and replay.packets[-1].extended == reception.highest:
+            timestamp, time = replay.packets[-1].timestamp, replay.time
+        self._groups.remove(sink, group, timestamp, time)
+        sink.set_flowing(False)
+
+    # With a replay
+
+    def replay(self, now: float, *, long: bool = False) -> Replay | None:
+        """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
+        because it is short or has just begun, or because the source is silent and may send none; or `long`."""
+        stream = self._stream
+        reception, ring, start = stream.reception, stream.ring, stream.keyframe_start
+        if reception is None or stream.codec is None or ring is None or stream.is_keyframe_start is None:
+            return None
+        if start < stream.floor:
+            return None
+        settings = stream.outlet.settings
+        size = reception.highest + 1 - start
+        recent = reception.last_time - stream.keyframe_time <= settings.keyframe_replay
+        suited = long or recent or size <= settings.small_replay or stream.is_silent(now)
+        if not suited or size > ring.size:
+            return None
+        shared, span = self._shared_replay, (start, reception.highest)
+        if shared is not None and shared.span == span and now - shared.time <= _SHARED_REPLAY:
+            return shared
+        kept = ring.span(*span)
+        if not kept:
+            return None
+        self._shared_replay = catch_up(kept, now - reception.last_time, now, stream.codec.clock_rate)
+        return self._shared_replay
+
+    def replay_again(self, sink: Sink, now: float) -> Replay | None:
+        """What a silent source sent last, unless the sink was just given it."""
+        before = self.replays.get(sink)
+        if not self._stream.is_silent(now) or (before is not None and now - before.time < _REPLAY_INTERVAL):
+            return None
+        return self.replay(now)
+
+    def start_with(self, sink: Sink, replay: Replay) -> None:
+        outlet = self._stream.outlet
+        outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
+        first = replay.packets[0]
+        group = self._place(sink, first.extended, first.timestamp, replay.time)
+        self.replays[sink] = replay
+        sink.set_flowing(True)
+        packets = [group.rewrite(*kept) for kept in replay.packets]
+        sink.sent_alone(packets)
+        outlet.send_packets(packets, (sink,))
+
+    def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
+        """Put a sink into its group from this packet on, and have the start repeated where that is of use."""
+        group = self._groups.place(sink, extended, timestamp, now)
+        if sink.continuation is None and sink.codec is not None and sink.codec.rtx is not None:
+            self.starting[sink] = Start(sink.joined_at)
+            self._stream.attend_soon()
+        return group
+
+    # With the next keyframe, or the next packet
+
+    def keyframe_began(self, extended: int, timestamp: int, now: float, first: int) -> None:
+        """Let all who wait start with a keyframe, whose first packet has the extended number `first`."""
+        relays, self._joining_relays = self._joining_relays, []
+        for relay in relays:
+            self._add_relay(relay)
+        if self.joining:
+            self.start_joining(extended, timestamp, now, first)
+
+    def start_joining(self, extended: int, timestamp: int, now: float, first: int | None = None) -> None:
+        """Let those who wait start with this packet, and with what overtook it on its way here.
+
+        `first`: the extended number that they start with, where one before this packet's is still to come.
+        """
+        stream = self._stream
+        ring, reception = stream.ring, stream.reception
+        assert reception is not None
+        joining, self.joining = self.joining, set()
+        later = range(extended + 1, reception.highest + 1)
+        early = [kept for number in later if ring and (kept := ring.get(number)) is not None]
+        for sink in joining:
+            with _VIEWER:
+                group = self._place(sink, extended if first is None else first, timestamp, now)
+                if early:
+                    packets = [group.rewrite(*kept) for kept in early]
+                    sink.sent_alone(packets)
+                    stream.outlet.send_packets(packets, (sink,))
+
+    # Relays
+
+    def admit_relay(self, relay: Relay) -> None:
+        """Let a relay start, as :meth:`admit` does with a sink."""
+        replay = self.replay(self._stream.outlet.now())
+        if replay is not None:
+            self._start_relay_with(relay, replay)
+        elif self._stream.is_keyframe_start is None:
+            self._add_relay(relay)
+        else:
+            self._joining_relays.append(relay)
+            self._keyframes.request()
+
+    def dismiss_relay(self, relay: Relay) -> None:
+        """Hand nothing more to a relay."""
+        for relays in (self.relays, self._joining_relays):
+            if relay in relays:
+                relays.remove(relay)
+
+    def _start_relay_with(self, relay: Relay, replay: Replay) -> None:
+        # A packet in the ring still has its number and timestamp; the mirror shifts timestamps as we do.
+        shift, packets = self._stream.timestamp_shift, []
+        for _, timestamp, _, packet, _ in replay.packets:
+            packets.append(packet[:4] + ((timestamp - shift) & 0xFFFFFFFF).to_bytes(4) + packet[8:])
+        relay.replay(packets, replay.time)
+        self._add_relay(relay)
+
+    def _add_relay(self, relay: Relay) -> None:
+        self.relays.append(relay)
+        reception = self._stream.reception
+        clock = reception.clock(self._stream.outlet.now()) if reception else None
+        if clock is not None:
+            relay.sender_report(clock)
+
+    # Called now and then
+
+    def forget_replays(self, now: float) -> None:
+        """Let go of replays that nobody can ask for again, and of the one that was shared."""
+        for sink, replay in list(self.replays.items()):
+            if now - replay.time >= _KEPT_REPLAY:
+                # Those packets are in the ring with other timestamps.
+                sink.start = replay.packets[-1].extended + 1
+                del self.replays[sink]
+        if self._shared_replay is not None and now - self._shared_replay.time > _SHARED_REPLAY:
+            self._shared_replay = None
+
+    def end_waiting(self, now: float) -> None:
+        """The source is silent: give those who wait for a keyframe what there is."""
+        if not (self.joining or self._joining_relays) or (found := self.replay(now)) is None:
+            return
+        joining, self.joining = self.joining, set()
+        for sink in joining:
+            with _VIEWER:
+                self.start_with(sink, found)
+        relays, self._joining_relays = self._joining_relays, []
+        for relay in relays:
+            with _RELAY:
+                self._start_relay_with(relay, found)
+
+    def end_flow_of_replays(self, now: float) -> None:
+        """Media flows to a sink for a moment after its replay, though the source is silent: end that."""
+        for sink, replay in self.replays.items():
+            if now - replay.time >= self._stream.outlet.settings.flow_timeout:
+                sink.set_flowing(False)
