@@ -34,7 +34,7 @@ COMMANDS = {
     "diagram": _Lazy(
         "roomfsm.documents.command",
         "diagram",
-        "Draw the diagram of a state machine, generated from the table that the server uses.",
+        "Draw the diagram of a state machine, generated from the table that the server or the page uses.",
     ),
     "mediaserver": _Lazy(
         "roomfsm.mediaserver.command",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import ipaddress
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0]
         if folder in QUICK and not SLOW.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.quick)
+
+
+@contextmanager
+def _locked(file: Path, how: int) -> Iterator[None]:
+    with file.open("a") as lock:
+        fcntl.flock(lock, how)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked as `alone` run while no other process of pytest-xdist has one under way.
+
+    Every test passes a turnstile, in which one that is to be alone stays while it waits for the others to end:
+    else new ones would go before it for ever.
+    """
+    folder = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if folder is None:
+        return (yield)
+    turnstile, room = (Path(tempfile.gettempdir()) / f"roomfsm-{folder}-{name}" for name in ("turnstile", "room"))
+    alone = item.get_closest_marker("alone") is not None
+    with _locked(turnstile, fcntl.LOCK_EX):
+        inside = _locked(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        inside.__enter__()
+    try:
+        return (yield)
+    finally:
+        inside.__exit__(None, None, None)
 
 
 # What fails shows what it expected; the log of ten thousand rooms would hide it.

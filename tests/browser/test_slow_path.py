@@ -14,7 +14,7 @@ from tests.browser.test_broadcast import broadcasts, decodes, photograph
 from tests.mediaserver.bottleneck import Bottleneck, open_bottleneck
 from tests.system.program import Program, running
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 HOST = "127.0.0.1"
 SLOW, FAST = 120_000, 20_000_000

@@ -24,7 +24,7 @@ from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
 from tests.mediaserver.udp_relay import Path, Relay, open_relay
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 PATIENCE = 60.0
 """Seconds for a whole case, browsers started and ended."""

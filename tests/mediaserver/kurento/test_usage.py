@@ -43,7 +43,7 @@ def test_memory_and_cpu_time_are_those_that_the_system_tells() -> None:
                 assert busy.poll() is None
             told = cpu_times([busy.pid])[busy.pid]
             times = process.cpu_times()
-            assert 0.2 <= told <= times.user + times.system
+            assert 0.2 <= told <= times.user + times.system + 0.01  # Both count in steps of 10 ms.
             assert abs(resident_memory([busy.pid]) - resident([psutil.Process(), process])) < 4096
         finally:
             # Leaving the block waits for its end, also where an assertion fails.
