@@ -1,6 +1,32 @@
-"""Client of Kurento media servers: a pool of them, and their pipelines and WebRTC endpoints as scopes."""
+"""Client of Kurento media servers on Trio: a pool of them, and their pipelines and WebRTC endpoints as scopes.
 
-from roomfsm.kurento.candidates import IceCandidate
+All that a program needs is exported here: whatever is in an annotation or is raised has a name in `__all__`. A
+browser's offer is answered, its media come back to it, and every event of the endpoint is printed:
+
+    async with open_media_pool(["ws://127.0.0.1:8888/kurento"]) as pool:
+        async with pool.pipeline({"app": "echo"}) as pipeline:
+            async with pipeline.endpoint(BandwidthLimits()) as endpoint:
+                await send_to_browser(await endpoint.process_offer(offer))
+                await endpoint.gather_candidates()
+                await endpoint.connect(endpoint)
+                async for event in endpoint.events:
+                    match event:
+                        case IceCandidateFound():
+                            await send_to_browser(event.candidate)
+                        case DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED):
+                            break
+                        case _:
+                            print(event)
+
+Leaving a scope releases its object at the media server. Everything raised about a media server is a
+`MediaServerError`: `MediaServerLost` ends all that was made in a session, and a `KurentoError` is the media
+server's refusal of one request, with a subclass for each code that a caller may act on.
+"""
+
+from roomfsm.kurento.candidates import (
+    BundledCandidates,
+    IceCandidate,
+)
 from roomfsm.kurento.errors import (
     AlreadyNegotiated,
     BadArgument,
@@ -15,6 +41,7 @@ from roomfsm.kurento.errors import (
     MediaServersFull,
     MediaServerUnavailable,
     ObjectGone,
+    OfferRefused,
     RequestTimedOut,
     ResourcesExhausted,
     SdpInvalid,
@@ -23,25 +50,82 @@ from roomfsm.kurento.errors import (
     TypeUnknown,
     UnknownOperation,
 )
-from roomfsm.kurento.events import EndpointEvent, EventChannel, MediaType
-from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
-from roomfsm.kurento.pool import MediaPool, MediaServerStatus, open_media_pool
-from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.kurento.events import (
+    CandidatePair,
+    ConnectionState,
+    ConnectionStateChanged,
+    DtlsConnectionState,
+    DtlsConnectionStateChange,
+    EndpointEvent,
+    Error,
+    Event,
+    EventChannel,
+    IceCandidateFound,
+    IceComponentState,
+    IceComponentStateChanged,
+    IceGatheringDone,
+    MediaFlowInStateChanged,
+    MediaFlowOutStateChanged,
+    MediaFlowState,
+    MediaPausedState,
+    MediaPausedStateChanged,
+    MediaState,
+    MediaStateChanged,
+    MediaTranscodingState,
+    MediaTranscodingStateChanged,
+    MediaType,
+    NewCandidatePairSelected,
+    SessionResumed,
+)
+from roomfsm.kurento.objects import (
+    BandwidthLimits,
+    MediaPipeline,
+    WebRtcEndpoint,
+)
+from roomfsm.kurento.owner import (
+    Owner,
+    node_name,
+)
+from roomfsm.kurento.pool import (
+    MediaPool,
+    MediaServerStatus,
+    open_media_pool,
+)
+from roomfsm.kurento.settings import (
+    KurentoSettings,
+)
 
 __all__ = [
     "AlreadyNegotiated",
     "BadArgument",
     "BandwidthLimits",
+    "BundledCandidates",
+    "CandidatePair",
     "CandidateRefused",
     "ConnectRefused",
+    "ConnectionState",
+    "ConnectionStateChanged",
+    "DtlsConnectionState",
+    "DtlsConnectionStateChange",
     "EndpointEvent",
+    "Error",
+    "Event",
     "EventChannel",
     "EventOverflow",
     "EventUnsupported",
     "IceCandidate",
+    "IceCandidateFound",
+    "IceComponentState",
+    "IceComponentStateChanged",
+    "IceGatheringDone",
     "KeyframeRefused",
     "KurentoError",
     "KurentoSettings",
+    "MediaFlowInStateChanged",
+    "MediaFlowOutStateChanged",
+    "MediaFlowState",
+    "MediaPausedState",
+    "MediaPausedStateChanged",
     "MediaPipeline",
     "MediaPool",
     "MediaServerError",
@@ -49,15 +133,24 @@ __all__ = [
     "MediaServerStatus",
     "MediaServerUnavailable",
     "MediaServersFull",
+    "MediaState",
+    "MediaStateChanged",
+    "MediaTranscodingState",
+    "MediaTranscodingStateChanged",
     "MediaType",
+    "NewCandidatePairSelected",
     "ObjectGone",
+    "OfferRefused",
+    "Owner",
     "RequestTimedOut",
     "ResourcesExhausted",
     "SdpInvalid",
     "SessionInvalid",
+    "SessionResumed",
     "TagUnknown",
     "TypeUnknown",
     "UnknownOperation",
     "WebRtcEndpoint",
+    "node_name",
     "open_media_pool",
 ]

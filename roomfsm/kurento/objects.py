@@ -36,18 +36,6 @@ class BandwidthLimits:
     max_video_send: int | None = None
     remb_on_connect: int | None = None
 
-    def operations(self) -> Iterator[tuple[str, Params]]:
-        """The operations of WebRtcEndpoint that set them."""
-        for name, value in (
-            ("MaxVideoRecvBandwidth", self.max_video_recv),
-            ("MaxVideoSendBandwidth", self.max_video_send),
-            ("MinVideoSendBandwidth", self.min_video_send),
-        ):
-            if value is not None:
-                yield f"set{name}", {f"m{name[1:]}": value}
-        if self.remb_on_connect is not None:
-            yield "setRembParams", {"rembParams": {"rembOnConnect": self.remb_on_connect}}
-
 
 class MediaPipeline:
     """A pipeline: endpoints can be connected within one. Made by `MediaPool.pipeline`.
@@ -88,7 +76,7 @@ class MediaPipeline:
                         ),
                         *(
                             ("invoke", invocation(object_id, operation, params))
-                            for operation, params in limits.operations()
+                            for operation, params in _operations(limits)
                         ),
                     ]
                 )
@@ -115,6 +103,19 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
             ]
         )
         yield MediaPipeline(session, object_id)
+
+
+def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
+    """The operations of WebRtcEndpoint that set the limits."""
+    for name, value in (
+        ("MaxVideoRecvBandwidth", limits.max_video_recv),
+        ("MaxVideoSendBandwidth", limits.max_video_send),
+        ("MinVideoSendBandwidth", limits.min_video_send),
+    ):
+        if value is not None:
+            yield f"set{name}", {f"m{name[1:]}": value}
+    if limits.remb_on_connect is not None:
+        yield "setRembParams", {"rembParams": {"rembOnConnect": limits.remb_on_connect}}
 
 
 async def _try_to_subscribe(session: Session, object_id: str, name: str) -> None:
