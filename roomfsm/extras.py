@@ -1,4 +1,4 @@
-"""Parts that are installed only where they are wanted: `roomfsm[conformance]` and `roomfsm[yaml]`."""
+"""Commands that need more than the server does: `roomfsm[conformance]` and `roomfsm[yaml]`."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import trio
 
 from roomfsm.conformance.control import Control
 from roomfsm.conformance.outcome import Failed, LeftOut, Message, NeverReachable, NotReachable, Record
-from roomfsm.conformance.peer import Peer, run_peer
 from roomfsm.conformance.raw import Gone, RawSocket, Target, shake_hands
 from roomfsm.conformance.spec import Spec
 from roomfsm.conformance.wire import Client
+from roomfsm.peer import Peer, run_peer
 
 NO_MEDIA = "needs media (--no-media)"
 """Why a check that needs media endpoints is left out."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
-from roomfsm.conformance.peer import Peer
 from roomfsm.conformance.scene import Scene
-from roomfsm.conformance.sdp import AnswerInvalid
 from roomfsm.conformance.spec import Row, Tell
 from roomfsm.conformance.wire import Client, Expected, Ref, Where
+from roomfsm.peer import AnswerInvalid, HandshakeFailed, Peer
 
 type Facts = Mapping[str, Message | Sequence[Message]]
 """What the fields of a message must be, by its type, or by `type/audience`; of several messages, a list."""
@@ -230,7 +229,10 @@ class Room:
     async def connect(self, leg: Leg) -> None:
         """The media connection comes up."""
         await self.pass_candidate(leg)
-        await self.scene.until("the media connection", leg.peer.connect)
+        try:
+            await self.scene.until("the media connection", leg.peer.connect)
+        except HandshakeFailed as error:
+            raise Failed("the media connection", str(error)) from error
 
     # The end
 

@@ -17,10 +17,10 @@ from functools import partial
 import trio
 from OpenSSL import SSL
 
-from roomfsm.conformance.certificate import identity
 from roomfsm.mediaserver.dtls.session import DtlsIdentity
 from roomfsm.mediaserver.dtls.srtp import PROFILES
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.peer.certificate import identity
 from tests.bench.media_clients import Load, keyframe, percentile, publish
 from tests.bench.media_servers import HOST, MediaServer, OpenServer, servers
 from tests.bench.processes import allow_sockets, pin

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, TestPeer
 
 VIDEO_PACKETS = 120

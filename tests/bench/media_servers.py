@@ -21,7 +21,7 @@ import psutil
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC
 from tests.bench.processes import pin
 from tests.mediaserver.peer import TestPeer
 

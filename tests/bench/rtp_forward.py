@@ -20,7 +20,7 @@ from functools import partial
 import trio
 from pylibsrtp import Policy, Session
 
-from roomfsm.conformance.peer import VIDEO_SSRC
+from roomfsm.peer import VIDEO_SSRC
 from tests.bench.media_clients import VIDEO_SIZE, Load, PacketId, keyframe, open_audience, percentile, publish
 from tests.bench.media_servers import HOST, OpenServer, servers
 from tests.bench.processes import allow_sockets, pin

@@ -1,4 +1,4 @@
-"""The conformance kit's WebRTC peer as tests want it: packets by hand, feedback read, datagrams lost or tapped."""
+"""`roomfsm.peer` as tests want it: packets by hand, feedback read, datagrams lost or tapped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, SRTP_PROFILES, VIDEO_SSRC, Peer, run_peer
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, Extensions, PayloadType
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.peer import (
+    AUDIO_SSRC,
+    OPUS_TYPE,
+    SRTP_PROFILES,
+    VIDEO_SSRC,
+    VP8_TYPE,
+    Extensions,
+    PayloadType,
+    Peer,
+    run_peer,
+)
 
 VP8_KEYFRAME = bytes((0x10, 0x00)) + bytes(20)
 """A payload that begins a VP8 keyframe: descriptor with S, then a payload header without P."""
@@ -110,10 +119,6 @@ class TestPeer(Peer):
 
     def resend(self, sequence_number: int, ssrc: int = VIDEO_SSRC) -> None:
         self.protect_and_send(self.sent[ssrc, sequence_number])
-
-    def send_rtcp(self, compound: bytes) -> None:
-        assert self._outbound is not None
-        self.send(self._outbound.protect_rtcp(compound))
 
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
         """Send raw bytes to the server, unless they are lost."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import trio
 
-from roomfsm.conformance.peer import RtpPacket
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import Engine, Peer, open_engine
 from roomfsm.mediaserver.workers.workers import Workers
+from roomfsm.peer import RtpPacket
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 

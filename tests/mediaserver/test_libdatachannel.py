@@ -9,9 +9,9 @@ from functools import partial
 
 import trio
 
-from roomfsm.conformance.peer import RtpPacket
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.engine.engine import Engine, Peer
+from roomfsm.peer import RtpPacket
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME
 from tests.mediaserver.stage import join, open_stage

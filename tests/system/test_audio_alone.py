@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.peer import OPUS, open_test_peer
 from tests.protocol_client import open_client
 from tests.serving import serving

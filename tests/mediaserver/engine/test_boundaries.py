@@ -13,7 +13,6 @@ import pytest
 import structlog
 import trio
 
-from roomfsm.conformance.peer import VIDEO_SSRC
 from roomfsm.jsonrpc import Response
 from roomfsm.mediaserver.base import boundary
 from roomfsm.mediaserver.base.boundary import Boundary
@@ -26,6 +25,7 @@ from roomfsm.mediaserver.kurento.registry import Objects
 from roomfsm.mediaserver.kurento.server import ClientSocket
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.workers.workers import open_workers
+from roomfsm.peer import VIDEO_SSRC
 from tests.mediaserver.forwarding.test_relay import open_way
 from tests.mediaserver.kurento_client import Client, open_client, open_server
 from tests.mediaserver.observer import RecordingObserver

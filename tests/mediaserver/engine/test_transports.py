@@ -12,13 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.dtls.session import HASHES, DtlsError, DtlsIdentity, DtlsSession
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine.engine import Engine, Peer
 from roomfsm.mediaserver.ice.state import IceState
 from roomfsm.mediaserver.workers.workers import Workers
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.kurento_client import open_client, open_server
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer

@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from roomfsm.conformance.peer import VIDEO_SSRC
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.peer import VIDEO_SSRC
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 from tests.mediaserver.stage import join, join_many, open_stage, packets, until_received
 

@@ -4,11 +4,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from roomfsm.conformance.peer import AUDIO_SSRC, RtpPacket
-from roomfsm.conformance.sdp import VP8_TYPE, PayloadType
 from roomfsm.mediaserver.base.errors import NoCommonCodec
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID
+from roomfsm.peer import AUDIO_SSRC, VP8_TYPE, PayloadType, RtpPacket
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import H264_KEYFRAME, H264_TYPE, OPUS, VP8_DELTA, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import join, join_many, open_stage, packets, until_received

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.sdp import VP8_TYPE
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.admission import Admission
@@ -19,6 +18,7 @@ from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.ring import KeptPacket
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.workers.workers import open_workers
+from roomfsm.peer import VP8_TYPE
 from tests.mediaserver.forwarding.test_track import Recorder
 from tests.mediaserver.peer import H264_KEYFRAME, VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
 from tests.mediaserver.stage import join, open_stage, packets, until_received

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, RtpPacket
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.loss_window import LossWindow
@@ -16,6 +15,7 @@ from roomfsm.mediaserver.forwarding.remb import RembTarget
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.workers.workers import open_workers
+from roomfsm.peer import AUDIO_SSRC, RtpPacket
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer
 from tests.mediaserver.stage import Joined, join, open_stage
 

@@ -3,8 +3,6 @@
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
-from roomfsm.conformance.sdp import OPUS_TYPE, PayloadType
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.red import RedError, primary
@@ -12,6 +10,7 @@ from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.description import parse_offer
 from roomfsm.mediaserver.workers.workers import open_workers
+from roomfsm.peer import AUDIO_SSRC, OPUS_TYPE, PayloadType
 from tests.mediaserver.peer import OPUS, RED_TYPE, redundant
 from tests.mediaserver.stage import join, open_stage, until_received
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.engine.engine import Engine
 from roomfsm.mediaserver.forwarding.relay import _BUFFER, Links, Mirror, Relay, _What
 from roomfsm.mediaserver.forwarding.surroundings import Attended
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC
 from tests.mediaserver.peer import OPUS, VP8_DELTA, VP8_KEYFRAME, TestPeer
 from tests.mediaserver.stage import join, open_stage
 

@@ -5,11 +5,10 @@ from contextlib import AsyncExitStack
 import trio
 import trio.testing
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL
+from roomfsm.peer import AUDIO_SSRC, OPUS_TYPE, VIDEO_SSRC, VP8_TYPE
 from tests.mediaserver.peer import OPUS, VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
 from tests.mediaserver.stage import Joined, join, join_many, open_stage, packets, until_received
 

@@ -5,11 +5,10 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
-from roomfsm.conformance.sdp import VP8_TYPE
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import TRANSPORT_CC
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC, VP8_TYPE
 from tests.mediaserver.peer import OPUS, VP8_DELTA, VP8_KEYFRAME, VP8_RTX_TYPE
 from tests.mediaserver.rtp.transport_cc_reader import read_feedback
 from tests.mediaserver.stage import join, join_many, open_stage, packets

@@ -3,11 +3,11 @@
 import pytest
 import trio
 
-from roomfsm.conformance.peer import VIDEO_SSRC
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.peer import VIDEO_SSRC
 from tests.mediaserver.peer import VP8_KEYFRAME
 from tests.mediaserver.stage import join, open_stage
 

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import trio
 from trio_websocket import wrap_client_stream
 
-from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import open_engine
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.registry import Objects
 from roomfsm.mediaserver.kurento.server import open_websocket_server
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.kurento import replay
 from tests.mediaserver.kurento.differences import Kind
 from tests.mediaserver.kurento_client import Client, tcp

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.kurento_client import open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.mediaserver.tcp_relay import open_relay

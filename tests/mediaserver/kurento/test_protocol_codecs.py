@@ -2,7 +2,7 @@
 
 import pytest
 
-from roomfsm.conformance.sdp import VP8_TYPE, PayloadType
+from roomfsm.peer import VP8_TYPE, PayloadType
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import open_client, open_server
 from tests.mediaserver.peer import H264_TYPE, open_test_peer

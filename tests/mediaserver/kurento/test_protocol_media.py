@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import open_engine
 from roomfsm.mediaserver.kurento.arguments import Arguments
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType
 from roomfsm.mediaserver.kurento.registry import Objects
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import open_engine
 from roomfsm.mediaserver.ice.state import IceState
@@ -16,6 +15,7 @@ from roomfsm.mediaserver.kurento.arguments import Arguments
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.registry import Objects
 from roomfsm.mediaserver.kurento.webrtc_endpoint import WebRtcEndpoint
+from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.kurento import replay
 from tests.mediaserver.kurento.recorded import shape
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC
 from roomfsm.mediaserver.base.errors import (
     AlreadyNegotiated,
     AnswerAlreadyProcessed,
@@ -21,6 +20,7 @@ from roomfsm.mediaserver.engine.engine import Engine, Peer
 from roomfsm.mediaserver.rtp.extensions import TRANSPORT_CC
 from roomfsm.mediaserver.sdp.description import Direction, parse_offer
 from roomfsm.mediaserver.sdp.offer import propose, read_answer
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC
 from tests.examples import examples
 from tests.mediaserver import answering
 from tests.mediaserver.kurento import replay

@@ -5,13 +5,13 @@ import re
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC
-from roomfsm.conformance.sdp import OPUS_TYPE, VP8_TYPE, write_offer
 from roomfsm.mediaserver.base.errors import NoCommonCodec, SdpError
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.ice.lite import Credentials
 from roomfsm.mediaserver.sdp.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.sdp.description import parse_offer
+from roomfsm.peer import AUDIO_SSRC
+from roomfsm.peer.sdp import OPUS_TYPE, VP8_TYPE, write_offer
 from tests.mediaserver.kurento_client import PATIENCE, open_client, open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.sdp.sdp_variants import NO_CODEC, VARIANTS, Change, Expected, Refused, Served

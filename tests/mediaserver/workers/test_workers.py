@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.conformance.peer import AUDIO_SSRC, VIDEO_SSRC, RtpPacket
-from roomfsm.conformance.sdp import VP8_TYPE
 from roomfsm.mediaserver.base.errors import EngineFull, WorkerDied
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
@@ -19,6 +17,7 @@ from roomfsm.mediaserver.ice.state import IceState
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL
 from roomfsm.mediaserver.workers.workers import Workers, open_workers
+from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC, VP8_TYPE, RtpPacket
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import open_client, open_server
 from tests.mediaserver.observer import RecordingObserver

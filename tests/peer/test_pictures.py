@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from roomfsm.conformance.keyframe import HEIGHT, VP8_KEYFRAME, WIDTH
-from roomfsm.conformance.peer import VIDEO_SSRC, Peer, RtpPacket
+from roomfsm.peer import VIDEO_SSRC, Peer, RtpPacket
+from roomfsm.peer.keyframe import HEIGHT, VP8_KEYFRAME, WIDTH
 
 I420 = WIDTH * HEIGHT * 3 // 2
 """Bytes of a decoded picture."""

@@ -1,8 +1,16 @@
-"""A minimal WebRTC peer without a browser: ICE over one UDP socket, DTLS in either role, SRTP, VP8 and Opus."""
+"""The peer itself: ICE over one UDP socket, DTLS in either role, and SRTP.
+
+The three protocols share the socket, and the first byte of a datagram tells them apart (RFC 7983). ICE checks
+every address of the other side until one answers; from then on everything goes there. The DTLS handshake then
+proves that the other side has the certificate of its answer, and gives the keys by which SRTP protects the media.
+None of these protocols waits for the network by itself: OpenSSL and libsrtp are given bytes and asked for bytes.
+So each datagram is dealt with at once, in `Peer.run`, and a change that somebody may wait for is a `trio.Event`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import itertools
 import secrets
 import socket
@@ -19,9 +27,9 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
-from roomfsm.conformance.certificate import identity
-from roomfsm.conformance.keyframe import VP8_PAYLOAD
-from roomfsm.conformance.sdp import (
+from roomfsm.peer.certificate import identity
+from roomfsm.peer.keyframe import VP8_PAYLOAD
+from roomfsm.peer.sdp import (
     OPUS_TYPE,
     VP8_TYPE,
     Answer,
@@ -48,7 +56,7 @@ _FRAMES_OF_VIDEO = 5
 
 @dataclass(frozen=True, slots=True)
 class RtpPacket:
-    """A received packet, decrypted."""
+    """A received RTP packet, decrypted; `timestamp` is in units of the codec's clock."""
 
     payload_type: int
     marker: bool
@@ -57,18 +65,45 @@ class RtpPacket:
     ssrc: int
     payload: bytes
     extension: bytes = b""
-    """With its header; empty if there is none."""
+    """The header extension with its own header of four bytes; empty if there is none."""
 
     @classmethod
     def parse(cls, data: bytes) -> RtpPacket:
-        """Read a packet (RFC 3550 section 5.1)."""
+        """Read a packet (RFC 3550 section 5.1). Raises ValueError."""
+        if len(data) < 12:
+            raise ValueError("shorter than an RTP header")
         first, second, sequence_number, timestamp, ssrc = struct.unpack_from("!BBHII", data)
-        end = 16 + 4 * int.from_bytes(data[14:16]) if first & 0x10 else 12
-        return cls(second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, data[end:], data[12:end])
+        # Behind the fixed header come as many contributing sources as its first byte counts.
+        begin = end = 12 + 4 * (first & 0x0F)
+        if first & 0x10:
+            end += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4])
+        # The last byte of padding counts it.
+        stop = len(data) - (data[-1] if first & 0x20 else 0)
+        if not end <= stop:
+            raise ValueError("the header or the padding is longer than the packet")
+        extension, payload = data[begin:end], data[end:stop]
+        return cls(second & 0x7F, bool(second & 0x80), sequence_number, timestamp, ssrc, payload, extension)
+
+
+class HandshakeFailed(Exception):
+    """The DTLS handshake was refused, or the other side is not the one that answered (RFC 8122 section 6.2)."""
+
+
+class NotConnected(RuntimeError):
+    """Something was to be sent before the peer had an answer, or before it was connected."""
+
+
+DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
 
 
 class Peer:
-    """A publisher or a viewer. Made by `open_peer`; every wait is the caller's to bound."""
+    """A publisher or a viewer. Made by `open_peer`; no wait here ends by itself, so bound it by a cancel scope.
+
+    `direction` is what it offers: sendonly (a publisher), recvonly (a viewer), sendrecv or inactive. `audio` and
+    `video` are the offered codecs; an empty sequence leaves that media out. `profiles` are those of SRTP, as
+    OpenSSL names them. Without `certificate` it shows none in the handshake, which a server must refuse.
+    `extensions` are the header extensions of the offer. Raises ValueError for another direction.
+    """
 
     def __init__(
         self,
@@ -80,25 +115,30 @@ class Peer:
         extensions: Extensions | None = None,
         ip_version: int = 4,
     ) -> None:
+        if direction not in DIRECTIONS:
+            raise ValueError(f"the direction {direction!r} is none of {', '.join(DIRECTIONS)}")
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = identity(b":".join(profiles), certificate)
         ssrcs = None if direction == "recvonly" else {"audio": AUDIO_SSRC, "video": VIDEO_SSRC}
         self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs, extensions)
         self.payload_types = {item.codec: item.number for item in (*audio, *video)}
+        """The numbers of the offered payload types by codec, in lower case."""
         self._ip_version = ip_version
         self.socket = socket.socket(socket.AF_INET6 if ip_version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.answer: Answer | None = None
         self.connected = trio.Event()
-        """DTLS-SRTP is up."""
+        """DTLS-SRTP is up: media can be sent and received."""
         self.closed = trio.Event()
-        """The other side sent close_notify."""
+        """The other side ended the connection (close_notify)."""
         self.failed = trio.Event()
-        """The handshake came to nothing."""
+        """The handshake failed."""
+        self._settled = trio.Event()
+        """The handshake has ended, one way or the other."""
         self.stun_answers: list[stun.Message] = []
         self.stun_answered = trio.Event()
         self.refused = 0
-        """Packets that SRTP did not take: replayed or not authentic."""
+        """How many packets were dropped because they were replayed, not authentic, or no RTP."""
         self.keepalive = 1.0
         """Seconds between checks once connected."""
         self.retransmits = True
@@ -119,28 +159,35 @@ class Peer:
 
     @property
     def candidate(self) -> str:
-        """Our one candidate, as in RTCIceCandidateInit."""
+        """The `candidate` of RTCIceCandidateInit for our one address: that of the route to the other side."""
         host, port = self.socket.getsockname()[:2]
-        return f"candidate:1 1 udp 2130706431 {_local_address(self._addresses) if host == '0.0.0.0' else host} \
-{port} typ host"
+        if ipaddress.ip_address(host).is_unspecified:
+            host = _local_address(self.socket.family, self._addresses)
+        return f"candidate:1 1 udp 2130706431 {host} {port} typ host"
 
     def take_answer(self, answer: str) -> None:
-        """Know the other side. Raises `AnswerInvalid`."""
+        """Take the answer to `offer`, which says who the other side is. Raises `AnswerInvalid`."""
         self.answer = Answer.parse(answer, self._ip_version)
         self._addresses = [*self.answer.addresses, *self._addresses]
 
     def add_candidate(self, line: str) -> None:
-        """A candidate of the other side, by trickle; what is not UDP over our IP is passed over."""
+        """Take a trickled candidate of the other side; ignored unless it is UDP over our version of IP."""
         address = candidate_address(line, self._ip_version)
         if address is not None and address not in self._addresses:
             self._addresses.append(address)
 
     async def connect(self) -> None:
-        """Check every address until one answers, then shake hands; returns when DTLS-SRTP is up."""
+        """Check every address until one answers, then shake hands; returns when media can flow.
+
+        Raises `NotConnected` if there is no answer yet, and `HandshakeFailed`.
+        """
+        self.require_answer()
         await self.reach()
         if self._dtls is None:
             self.start_dtls()
-        await self.connected.wait()
+        await self._settled.wait()
+        if self.failed.is_set():
+            raise HandshakeFailed("the DTLS handshake failed")
 
     async def reach(self) -> None:
         """Check every address until one answers."""
@@ -184,56 +231,92 @@ class Peer:
         self._drive_dtls(b"")
 
     def close_notify(self) -> None:
-        """Say goodbye, as a browser's `close()` does."""
-        assert self._dtls is not None
+        """Tell the other side that the connection ends, as a browser's `close()` does. Raises `NotConnected`."""
+        if self._dtls is None:
+            raise NotConnected("there is no connection to close")
         self._dtls.shutdown()
         self._flush_dtls(self._dtls)
 
     def stop_checks(self) -> None:
-        """Fall silent: no more STUN."""
+        """Send no more connectivity checks, as a browser that has vanished."""
         self._cancel_checks.cancel()
 
     def require_answer(self) -> Answer:
-        assert self.answer is not None, "accept an answer first"
+        """The answer that was taken. Raises `NotConnected`."""
+        if self.answer is None:
+            raise NotConnected("take_answer comes first")
         return self.answer
 
     # Media
 
     def play(self, *kinds: str) -> None:
-        """Send these kinds from now on, and no others: audio, video."""
+        """Send a built-in test source from now on: "audio", "video", both, or nothing.
+
+        Audio is silence, 50 packets a second; video is one VP8 picture of 64 × 64 pixels, 10 times a second. It
+        begins as soon as the peer is connected.
+        """
         self._playing = frozenset(kinds)
         self._play_changed.set()
         self._play_changed = trio.Event()
 
     def next_sequence_number(self, ssrc: int) -> int:
-        """Count the packets of a source."""
+        """The sequence number of the source's next packet."""
         return next(self._sequence_numbers.setdefault(ssrc, itertools.count(100))) & 0xFFFF
 
-    def packet(
-        self, payload: bytes, ssrc: int, payload_type: int, timestamp: int, marker: bool, number: int
-    ) -> bytes:
-        """A packet before protection."""
-        header = struct.pack("!BBHII", 0x80, marker << 7 | payload_type, number, timestamp & 0xFFFFFFFF, ssrc)
-        return header + payload
+    def send_rtp(
+        self,
+        payload: bytes,
+        *,
+        ssrc: int = VIDEO_SSRC,
+        payload_type: int | None = None,
+        timestamp: int = 0,
+        marker: bool = False,
+        sequence_number: int | None = None,
+        extension: bytes = b"",
+    ) -> int:
+        """Send an RTP packet (RFC 3550 section 5.1) over SRTP; returns its sequence number.
+
+        `timestamp` is in units of the codec's clock (Opus 48000 a second, video 90000). The payload type is by
+        default that of Opus for `AUDIO_SSRC`, else that of VP8, and the sequence number the source's next.
+        `extension` is a whole header extension, with its own header of four bytes. Raises `NotConnected`.
+        """
+        number = self.next_sequence_number(ssrc) if sequence_number is None else sequence_number
+        if payload_type is None:
+            payload_type = self.payload_types["opus" if ssrc == AUDIO_SSRC else "vp8"]
+        first = 0x90 if extension else 0x80
+        header = struct.pack("!BBHII", first, marker << 7 | payload_type, number, timestamp & 0xFFFFFFFF, ssrc)
+        self.protect_and_send(header + extension + payload)
+        return number
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Send a compound RTCP packet (RFC 3550 section 6.1) over SRTCP. Raises `NotConnected`."""
+        if self._outbound is None:
+            raise NotConnected("RTCP is sent after connect")
+        self.send(self._outbound.protect_rtcp(compound))
 
     def protect_and_send(self, packet: bytes) -> None:
-        """Send an RTP packet over SRTP."""
-        assert self._outbound is not None
+        """Send a whole RTP packet over SRTP. Raises `NotConnected`."""
+        if self._outbound is None:
+            raise NotConnected("RTP is sent after connect")
         self.send(self._outbound.protect(packet))
 
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
-        """Send raw bytes, to the address that answered our checks if to no other."""
-        to = address or self._selected or self.require_answer().address
-        # A full buffer loses it, as the network does; so does an address that cannot be reached from here.
-        with suppress(OSError):
-            self.socket.sendto(datagram, to)
+        """Send a raw datagram to `address`, else to the address that answered our checks, else to the first."""
+        to = address or self._selected or next(iter(self._addresses), None)
+        # A full buffer loses it, as the network does; so does an address that is unknown or cannot be reached.
+        if to is not None:
+            with suppress(OSError):
+                self.socket.sendto(datagram, to)
 
     async def receive_rtp(self) -> RtpPacket:
-        """The next decrypted packet."""
+        """The next packet, decrypted.
+
+        20000 packets that were not taken yet are kept, and any more are lost, as in a full socket buffer.
+        """
         return await self._rtp_out.receive()
 
     def received_rtp(self) -> list[RtpPacket]:
-        """All that came and was not taken yet."""
+        """All packets that came and were not taken yet."""
         packets = []
         while True:
             try:
@@ -242,13 +325,13 @@ class Peer:
                 return packets
 
     async def receive_rtcp(self) -> bytes:
-        """The next decrypted compound."""
+        """The next compound RTCP packet, decrypted; else as `receive_rtp`."""
         return await self._rtcp_out.receive()
 
     # Tasks
 
     async def run(self) -> None:
-        """Take what arrives."""
+        """Take what arrives at the socket, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self.socket)
             # Nothing more, or an ICMP error of an address that nobody listens at.
@@ -257,7 +340,7 @@ class Peer:
                     self.received(*self.socket.recvfrom(2048))
 
     async def keep_alive(self) -> None:
-        """Go on checking (RFC 7675)."""
+        """Check the connection again and again, by which we go on consenting to it (RFC 7675)."""
         with self._cancel_checks:
             while True:
                 await trio.sleep(self.keepalive)
@@ -265,19 +348,19 @@ class Peer:
                     self.check()
 
     async def retransmit(self) -> None:
-        """Repeat handshake messages that may be lost."""
+        """Repeat handshake messages that may have been lost."""
         while not self.connected.is_set():
             await trio.sleep(0.2)
             if self._dtls is not None and self.retransmits and not self.connected.is_set():
                 try:
                     self._dtls.DTLSv1_handle_timeout()
                 except SSL.Error:
-                    self.failed.set()
+                    self._fails()
                     return
                 self._flush_dtls(self._dtls)
 
     async def play_out(self) -> None:
-        """Send what is to be played, in time."""
+        """Send what `play` chose, in time."""
         frame = 0
         while True:
             if not self._playing:
@@ -293,8 +376,7 @@ class Peer:
     def _send_frame(self, payload: bytes, ssrc: int, codec: str, timestamp: int) -> None:
         payload_type = self.payload_types.get(codec)
         if payload_type is not None:
-            number = self.next_sequence_number(ssrc)
-            self.protect_and_send(self.packet(payload, ssrc, payload_type, timestamp, True, number))
+            self.send_rtp(payload, ssrc=ssrc, payload_type=payload_type, timestamp=timestamp, marker=True)
 
     def received(self, datagram: bytes, source: tuple[str, int]) -> None:
         """Tell STUN, DTLS and SRTP apart (RFC 7983)."""
@@ -310,8 +392,8 @@ class Peer:
                 else:
                     self._rtp_in.send_nowait(RtpPacket.parse(self._inbound.unprotect(datagram)))
             except trio.WouldBlock:
-                pass  # Nobody reads: like a full socket buffer.
-            except pylibsrtp.Error:
+                pass  # Nobody reads: the packet is lost, as in a full socket buffer.
+            except (pylibsrtp.Error, ValueError):
                 self.refused += 1
 
     def _received_stun(self, datagram: bytes, source: tuple[str, int]) -> None:
@@ -355,7 +437,7 @@ class Peer:
         except SSL.ZeroReturnError:
             self.closed.set()
         except SSL.Error:
-            self.failed.set()
+            self._fails()
         self._flush_dtls(connection)
 
     def _secured(self, connection: SSL.Connection) -> None:
@@ -363,11 +445,12 @@ class Peer:
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert certificate is not None
         der = certificate.public_bytes(serialization.Encoding.DER)
-        if hashlib.new(answer.hash, der).digest() != answer.fingerprint:
-            # RFC 8122 section 6.2: not the one who answered.
-            self.failed.set()
+        selected = connection.get_selected_srtp_profile()
+        if hashlib.new(answer.hash, der).digest() != answer.fingerprint or selected not in SRTP_PROFILES:
+            # RFC 8122 section 6.2: it is not the one who answered. RFC 5764 section 4.1: or it does no SRTP.
+            self._fails()
             return
-        profile, key, salt = SRTP_PROFILES[connection.get_selected_srtp_profile()]
+        profile, key, salt = SRTP_PROFILES[selected]
         material = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt), None)
         client = material[:key] + material[2 * key : 2 * key + salt]
         server = material[key : 2 * key] + material[2 * key + salt :]
@@ -380,6 +463,11 @@ class Peer:
         inbound.allow_repeat_tx = True
         self._inbound = Session(inbound)
         self.connected.set()
+        self._settled.set()
+
+    def _fails(self) -> None:
+        self.failed.set()
+        self._settled.set()
 
     def _flush_dtls(self, connection: SSL.Connection) -> None:
         while True:
@@ -393,21 +481,49 @@ class Peer:
                 records = records[end:]
 
 
-def _local_address(remote: Sequence[tuple[str, int]]) -> str:
-    """The address from which the first remote one is reached; no packet is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-        probe.connect(remote[0] if remote else ("192.0.2.1", 9))
+def _local_address(family: int, remote: Sequence[tuple[str, int]]) -> str:
+    """Our address on the way to the first remote one, or to anywhere; no packet is sent."""
+    ip_6 = family == socket.AF_INET6
+    anywhere = ("2001:db8::1" if ip_6 else "192.0.2.1", 9)
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(remote[0] if remote else anywhere)
         return str(probe.getsockname()[0])
-    return "127.0.0.1"
+    return "::1" if ip_6 else "127.0.0.1"
 
 
 @asynccontextmanager
 async def run_peer[P: Peer](peer: P, host: str = "0.0.0.0") -> AsyncIterator[P]:
-    """Bind the peer's socket at `host` and run its tasks."""
+    """Bind the peer's socket at `host`, an IP address of the peer's version, and run its tasks; closed at the end.
+
+    For subclasses of `Peer`; else use `open_peer`. Raises OSError.
+    """
+
+    async def play_out() -> None:
+        await peer.connected.wait()
+        await peer.play_out()
+
     with peer.socket:
         peer.socket.bind((host, 0))
         async with trio.open_nursery() as nursery:
-            for task in (peer.run, peer.keep_alive, peer.retransmit, peer.play_out):
+            for task in (peer.run, peer.keep_alive, peer.retransmit, play_out):
                 nursery.start_soon(task)
             yield peer
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_peer(
+    direction: str,
+    *,
+    audio: Sequence[PayloadType] = (OPUS_TYPE,),
+    video: Sequence[PayloadType] = (VP8_TYPE,),
+    extensions: Extensions | None = None,
+    host: str = "0.0.0.0",
+) -> AsyncIterator[Peer]:
+    """A peer at a free UDP port of `host`, an IPv4 or IPv6 address; closed at the end of the scope.
+
+    The arguments and what is raised are those of `Peer` and `run_peer`.
+    """
+    version = ipaddress.ip_address(host).version
+    async with run_peer(Peer(direction, audio, video, extensions=extensions, ip_version=version), host) as peer:
+        yield peer

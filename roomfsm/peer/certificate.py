@@ -1,4 +1,4 @@
-"""The certificate that a WebRTC peer of the kit shows in its DTLS handshakes (RFC 8827 section 6.5)."""
+"""The certificate that the peer shows in its DTLS handshakes (RFC 8827 section 6.5)."""
 
 from __future__ import annotations
 

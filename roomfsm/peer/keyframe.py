@@ -1,4 +1,4 @@
-"""The one picture that the kit's presenters send: a VP8 keyframe that any decoder takes.
+"""The one picture that the peer's test source sends: a VP8 keyframe that any decoder takes.
 
 A media server that only forwards is content with the first bytes of a keyframe. One that reads what it forwards,
 as Kurento does by GStreamer, drops what is no VP8, and a viewer never gets anything. An encoder made this frame:
