@@ -33,7 +33,10 @@ class EngineSettings:
     max_addresses: int = 16
     """Authenticated remote addresses remembered for one peer; the oldest is forgotten."""
     nack_ring: int = 2048
-    """Video packets of a source kept for retransmission and for viewers that come late; a power of two."""
+    """At most so many video packets of a source are kept for viewers that come late; a power of two. As many as
+    have come since the last keyframe are kept, and at least those of `repair_window`."""
+    repair_window: int = 1024
+    """The newest video packets of a source that are kept for retransmission, whatever keyframe comes."""
     audio_ring: int = 128
     """The same of audio: over two seconds."""
     max_retransmissions: int = 1000
@@ -101,5 +104,7 @@ class EngineSettings:
             size = getattr(self, name)
             if size <= 0 or size & (size - 1) or size > 0x8000:
                 raise ValueError(f"{name} must be a power of two up to 32768")
+        if self.repair_window <= 0:
+            raise ValueError("repair_window must be at least 1")
         if self.max_addresses < 2:
             raise ValueError("max_addresses must be at least 2: the selected one is never forgotten")

@@ -102,7 +102,10 @@ class Stream:
         self.red = codec.red
         self.is_keyframe_start = KEYFRAME_STARTS.get(codec.name)
         settings = self.outlet.settings
-        self.ring = PacketRing(settings.nack_ring if self.is_keyframe_start else settings.audio_ring)
+        if self.is_keyframe_start is None:
+            self.ring = PacketRing(settings.audio_ring, settings.audio_ring)
+        else:
+            self.ring = PacketRing(settings.nack_ring, settings.repair_window)
 
     def attend_soon(self) -> None:
         """Let the engine call the track's `attend` soon."""
@@ -160,11 +163,12 @@ class Stream:
         """
         assert self.codec is not None
         assert self.reception is not None
+        assert self.ring is not None
         first = extended
         if self.codec.name in _MANY_STARTS:
             while first - 1 in self.reception.missing:
                 first -= 1
-        self.keyframe_start = first
+        self.keyframe_start = self.ring.keyframe_start = first
         self._keyframe_timestamp = timestamp
         self.keyframe_time = now
         self.keyframes_seen += 1

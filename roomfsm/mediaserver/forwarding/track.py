@@ -139,7 +139,7 @@ class Track:
         if restored is None:
             return None
         extended = reception.extend(int.from_bytes(restored[2:4]))
-        known = extended <= reception.highest - ring.size or ring.get(extended) is not None
+        known = extended < ring.oldest or ring.get(extended) is not None
         if known or extended > reception.highest or extended < stream.floor:
             return None
         reception.repaired += 1
@@ -184,7 +184,7 @@ class Track:
                 level = read_extension(packet, payload, stream.audio_level)[:1]
             packet = without_extension(packet, payload)
             payload = 12 + 4 * (packet[0] & 0x0F)
-        if ring is None or extended <= reception.highest - ring.size:
+        if ring is None or extended < ring.oldest:
             return Refusal.RTP_TOO_OLD
         begins = stream.is_keyframe_start
         keyframe = begins is not None and begins(packet, payload) and stream.is_new_frame(extended, timestamp)

@@ -17,18 +17,38 @@ class KeptPacket(NamedTuple):
 
 
 class PacketRing:
-    """The packets with the newest `size` extended sequence numbers; `size` is a power of two."""
+    """What is kept of a source: the newest `window` packets, and all from the last keyframe on if that is more.
 
-    __slots__ = ("_mask", "_slots", "size")
+    All of it lies within the newest `size` extended sequence numbers. Once more than that has followed the
+    keyframe, nobody can begin with it any more, and only the window is left.
+    """
 
-    def __init__(self, size: int) -> None:
+    __slots__ = ("_mask", "_slots", "_window", "keyframe_start", "oldest", "size")
+
+    def __init__(self, size: int, window: int) -> None:
+        """`size`: a power of two, because a packet's slot is its number modulo `size`. `window`: packets that are
+        kept to be sent again, whatever keyframe comes."""
         self.size = size
+        self._window = min(window, size)
         self._slots: list[KeptPacket | None] = [None] * size
         self._mask = size - 1
+        self.keyframe_start = 0
+        """The extended number of the last keyframe's first packet. Set by the owner."""
+        self.oldest = 0
+        """The least extended number that may be in the ring: of lower ones nobody can tell whether they came."""
 
     def keep(self, packet: KeptPacket) -> None:
-        """Keep a packet in place of the one `size` before it."""
-        self._slots[packet.extended & self._mask] = packet
+        """Keep a packet, and let go of those that are needed no more."""
+        newest = packet.extended
+        self._slots[newest & self._mask] = packet
+        oldest = newest + 1 - self._window
+        if self.keyframe_start < oldest and newest - self.keyframe_start < self.size:
+            oldest = self.keyframe_start
+        if oldest > self.oldest:
+            # Still lower numbers share their slots with numbers from there on.
+            for extended in range(max(self.oldest, newest + 1 - self.size), oldest):
+                self._slots[extended & self._mask] = None
+            self.oldest = oldest
 
     def get(self, extended: int) -> KeptPacket | None:
         kept = self._slots[extended & self._mask]

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.admission import Admission
 from roomfsm.mediaserver.forwarding.catch_up import catch_up
@@ -214,6 +215,46 @@ def test_hundreds_who_join_a_silent_source_at_once_share_its_packets() -> None:
     assert all(sink.group for sink in sinks)
     assert used < 1_000_000
     assert most < 4_000_000
+
+
+def test_what_came_before_the_last_keyframe_takes_memory_only_while_it_may_be_sent_again() -> None:
+    source = Source()
+    window, ring = source.outlet.settings.repair_window, source.outlet.settings.nack_ring
+    source.send(VP8_KEYFRAME)
+    for _ in range(ring - 1):
+        source.send(VP8_DELTA)
+    everything = range(1, 2 * ring)
+    assert len(source.track.kept(everything)) == ring
+    source.outlet.time += 1
+    source.send(VP8_KEYFRAME)
+    source.send(VP8_DELTA)
+    assert len(source.track.kept(everything)) == window
+    for _ in range(window):
+        source.send(VP8_DELTA)
+    assert len(source.track.kept(everything)) == window + 2
+    # If the keyframe cannot be replayed any more, and no other comes, only what repairs need is kept.
+    for _ in range(ring):
+        source.send(VP8_DELTA)
+    assert len(source.track.kept(range(1, 3 * ring))) == window
+
+
+def test_a_number_that_is_kept_no_more_is_not_sent_again_with_whatever_comes_under_it() -> None:
+    """Whether its packet came, in one stream or the other, nobody can tell. SRTP is not safe for a second one."""
+    source = Source(RTX_VP8)
+    source.send(VP8_KEYFRAME)
+    for _ in range(1100):
+        source.send(VP8_DELTA)
+    source.outlet.time += 1
+    source.send(VP8_KEYFRAME)
+    viewer = source.join()
+    source.send(VP8_DELTA)
+    before = source.got(viewer)
+    again = struct.pack("!BBHII", 0x80, 96, 5, 10 * CLOCK, 7) + VP8_DELTA
+    assert source.track.receive(again, source.outlet.time) is Refusal.RTP_TOO_OLD
+    repair = struct.pack("!BBHII", 0x80, 97, 1, 10 * CLOCK, 8) + (5).to_bytes(2) + VP8_DELTA
+    assert source.track.receive_repair(repair, source.outlet.time) is None
+    source.outlet.flush()
+    assert source.got(viewer) == before
 
 
 def test_a_packet_that_comes_late_makes_a_replay_whole() -> None:
