@@ -21,7 +21,6 @@ from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.replay.clock import ReplayClock
-from roomfsm.replay.media import ReplayedMedia
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
 from roomfsm.rooms.events import (
@@ -40,6 +39,7 @@ from roomfsm.rooms.events import (
 from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.testing import FakeMedia
 
 _MANY = 1_000_000
 """More than any journal needs of a bound that a replay must not meet."""
@@ -82,7 +82,9 @@ class _Life:
         self._run = run
         self._clock = clock
         self._opened = run.opened
-        self._media = ReplayedMedia()
+        # Its media servers answer, and let go of a closing room's pipeline, when the journal says that they did.
+        self._media = FakeMedia(answers=False, event_buffer=_MANY)
+        self._media.releasing_pipelines.shut()
         self._people: dict[str, ReplayedPerson] = {}
         self._offers = 0
         self._legs: dict[str, Leg] = {}
@@ -121,7 +123,7 @@ class _Life:
             if difference is None:
                 difference = await self._compare_end(over)
             nursery.cancel_scope.cancel()
-            self._media.released.set()
+            self._media.releasing_pipelines.open()
         return Outcome(self._run, done, True, difference)
 
     async def _run_room(self, over: trio.Event) -> None:
@@ -129,7 +131,7 @@ class _Life:
             over.set()
             if not self._room.over:
                 # It fails, and would wait for the media servers of a journal that has gone on.
-                self._media.released.set()
+                self._media.releasing_pipelines.open()
 
         try:
             await self._room.run(on_over)
@@ -150,7 +152,7 @@ class _Life:
     async def _compare_end(self, over: trio.Event) -> Difference | None:
         last = len(self._run.entries)
         if self._run.ended is not None:
-            self._media.released.set()
+            self._media.releasing_pipelines.open()
             settings = self._opened.settings
             self._jump(self._run.ended.at + settings.closing_deadline + settings.closing_notice + _LATER)
             await self._clock.quiet()
@@ -175,7 +177,7 @@ class _Life:
         following = self._run.entries[entry.seq : entry.seq + 1]
         if any(one.trigger == Drained.trigger for one in (entry, *following)):
             # Only the journal knows when everything that a closing room waited for had been released.
-            self._media.released.set()
+            self._media.releasing_pipelines.open()
         # The cause lies in the inbox before any timer that is due by then.
         self._jump(entry.at)
         await self._clock.quiet()
@@ -289,9 +291,9 @@ class _Life:
             # What its endpoint still had to say while it was being released: in a replay nobody listens then.
             leg.fire(entry.trigger)
         elif entry.trigger == "answered":
-            endpoint.answered.set()
+            endpoint.answering.open()
         elif entry.trigger == "connected":
-            endpoint.connected()
+            endpoint.connects()
         elif entry.trigger in ("narrow", "wide"):
             endpoint.pauses(entry.trigger == "narrow")
         else:

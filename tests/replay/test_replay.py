@@ -28,18 +28,17 @@ from roomfsm.replay.runs import JournalError, read_runs
 from roomfsm.rooms import room as rooms
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.testing import FakeMedia, Person
 from tests.examples import examples
 from tests.rooms.house import OFFER, settle
-from tests.rooms.media import Media
-from tests.rooms.person import Person
 from tests.rooms.test_rooms_as_a_machine import LIMITS, PEOPLE, House, actions
 
 
-def record(file: Path, course: Callable[[Directory, Media], Any], limits: RoomSettings = LIMITS) -> Path:
+def record(file: Path, course: Callable[[Directory, FakeMedia], Any], limits: RoomSettings = LIMITS) -> Path:
     """Run a course of events and keep the journal."""
 
     async def main() -> None:
-        media = Media()
+        media = FakeMedia()
         async with trio.open_nursery() as nursery:
             await course(Directory(nursery, media.pool, limits, lines.append), media)
             nursery.cancel_scope.cancel()
@@ -51,7 +50,7 @@ def record(file: Path, course: Callable[[Directory, Media], Any], limits: RoomSe
     return file
 
 
-async def broadcast(directory: Directory, media: Media) -> None:
+async def broadcast(directory: Directory, media: FakeMedia) -> None:
     """Ada broadcasts, Bob views and leaves, Ada vanishes, comes back and leaves, the room expires."""
     ada, bob = Person(directory, "Ada"), Person(directory, "Bob")
     for person in (ada, bob):
@@ -84,7 +83,7 @@ def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:
 @examples(150)
 @given(st.lists(actions, min_size=20, max_size=60))
 def test_any_course_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:
-    async def play(directory: Directory, media: Media) -> None:
+    async def play(directory: Directory, media: FakeMedia) -> None:
         house = House(directory, media)
         for number in range(PEOPLE):
             await house.act(("join", number))

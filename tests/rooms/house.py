@@ -19,8 +19,7 @@ from roomfsm.protocol.client import Publish
 from roomfsm.protocol.fields import Source
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.settings import RoomSettings
-from tests.rooms.media import Media
-from tests.rooms.person import Person
+from roomfsm.testing import FakeMedia, Person
 
 settle = wait_all_tasks_blocked
 SMALL = RoomSettings(
@@ -30,8 +29,8 @@ OFFER = "v=0\r\na=ice-ufrag:u1\r\n"
 
 
 @asynccontextmanager
-async def house(settings: RoomSettings = SMALL) -> AsyncIterator[tuple[Directory, Media]]:
-    media = Media()
+async def house(settings: RoomSettings = SMALL) -> AsyncIterator[tuple[Directory, FakeMedia]]:
+    media = FakeMedia()
     async with open_directory(media.pool, settings) as directory:
         yield directory, media
     assert media.open == []

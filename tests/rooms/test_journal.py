@@ -20,9 +20,8 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal import Ended, Entry, Opened, decode_line
 from roomfsm.rooms.journal_file import JournalFileError, open_journal_file
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import OFFER, settle
-from tests.rooms.media import Media
-from tests.rooms.person import Person
 
 
 async def people(directory: Directory, *names: str) -> list[Person]:
@@ -33,7 +32,7 @@ async def people(directory: Directory, *names: str) -> list[Person]:
 
 
 async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings()) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings()) as directory:
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
         await bob.say(View(stream=ada.stream(), sdp=OFFER))
@@ -71,7 +70,7 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
 
 
 async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings(max_people=1)) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings(max_people=1)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Unpublish(stream="none", ref=4))
         with pytest.raises(Exception, match="limit of people"):
@@ -94,7 +93,7 @@ async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojum
 
 @pytest.mark.parametrize("bodies", [False, True])
 async def test_what_was_said_is_kept_only_where_asked_for(autojump_clock: MockClock, bodies: bool) -> None:
-    async with open_directory(Media().pool, RoomSettings(journal_bodies=bodies)) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings(journal_bodies=bodies)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
         await ada.say(Chat(text="a secret"))
@@ -108,7 +107,7 @@ async def test_what_was_said_is_kept_only_where_asked_for(autojump_clock: MockCl
 
 
 async def test_one_who_is_refused_again_and_again_does_not_wash_out_the_others(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings(journal_refusals=2.0)) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings(journal_refusals=2.0)) as directory:
         ada, bob = await people(directory, "Ada", "Bob")
         for _ in range(30):
             await bob.say(Unpublish(stream="none"))
@@ -126,7 +125,7 @@ async def test_one_who_is_refused_again_and_again_does_not_wash_out_the_others(a
 
 
 async def test_a_kept_body_is_cut(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings(journal_bodies=True)) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings(journal_bodies=True)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Chat(text="x" * 4000))
         await settle()
@@ -134,7 +133,7 @@ async def test_a_kept_body_is_cut(autojump_clock: MockClock) -> None:
 
 
 async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings()) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings()) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
         await settle()
@@ -148,7 +147,7 @@ async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
 
 
 async def test_only_the_newest_entries_are_kept(autojump_clock: MockClock) -> None:
-    async with open_directory(Media().pool, RoomSettings(journal_entries=3)) as directory:
+    async with open_directory(FakeMedia().pool, RoomSettings(journal_entries=3)) as directory:
         (ada,) = await people(directory, "Ada")
         for text in "abcd":
             await ada.say(Chat(text=text))
@@ -169,7 +168,7 @@ async def open_recorded(settings: RoomSettings) -> AsyncIterator[Directory]:
     """Rooms whose journals are written to the settings' file."""
     async with (
         open_journal_file(settings) as write_journal,
-        open_directory(Media().pool, settings, write_journal) as directory,
+        open_directory(FakeMedia().pool, settings, write_journal) as directory,
     ):
         yield directory
 

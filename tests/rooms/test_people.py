@@ -8,8 +8,8 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat, Rename, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Source
+from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
-from tests.rooms.person import Person
 
 
 async def test_a_newcomer_gets_the_room_as_it_is_and_the_others_get_news(autojump_clock: MockClock) -> None:

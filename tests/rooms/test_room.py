@@ -13,9 +13,8 @@ from roomfsm.protocol.errors import IllegalInState
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Expire
 from roomfsm.rooms.room import Room
+from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import SMALL, house, people, publish, settle
-from tests.rooms.media import Media
-from tests.rooms.person import Person
 
 
 async def test_an_empty_room_lingers_and_then_ends(autojump_clock: MockClock) -> None:
@@ -36,7 +35,7 @@ async def test_an_empty_room_lingers_and_then_ends(autojump_clock: MockClock) ->
         assert ada.sits_in is not room
 
 
-async def closing_room(directory: Directory, media: Media, ada: Person) -> Room:
+async def closing_room(directory: Directory, media: FakeMedia, ada: Person) -> Room:
     """Ada's room, closing, and kept so by a media server that does not let go."""
     await ada.say(publish())
     await settle()

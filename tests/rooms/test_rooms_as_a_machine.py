@@ -29,9 +29,8 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import RoomMessage
 from roomfsm.rooms.room import Room
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.testing import FakeMedia, Gate, Person
 from tests.examples import examples
-from tests.rooms.media import Gate, Media
-from tests.rooms.person import Person
 
 PEOPLE = 3
 LIMITS = RoomSettings(max_people=2, max_presenters=1, max_views=1, candidate_buffer=2, linger=5.0)
@@ -56,7 +55,7 @@ actions = st.one_of(
 class House:
     """The rooms under test, and what was asked of them."""
 
-    def __init__(self, directory: Directory, media: Media) -> None:
+    def __init__(self, directory: Directory, media: FakeMedia) -> None:
         self.directory = directory
         self.media = media
         self.people = [Person(directory, f"person {number}") for number in range(PEOPLE)]
@@ -199,7 +198,7 @@ class House:
 @given(st.lists(actions, min_size=20, max_size=60))
 def test_any_course_of_events(course: list[tuple[Any, ...]]) -> None:
     async def main() -> None:
-        media = Media()
+        media = FakeMedia()
         async with open_directory(media.pool, LIMITS) as directory:
             house = House(directory, media)
             for number in range(PEOPLE):

@@ -16,8 +16,8 @@ from roomfsm.rooms.allowance import Rates
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Depart
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
-from tests.rooms.person import Person
 
 OWN = Rates(2.0, 1000.0, 5.0)
 WIDE = RoomSettings(linger=30.0)

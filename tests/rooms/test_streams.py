@@ -23,8 +23,8 @@ from roomfsm.kurento.events import (
 )
 from roomfsm.protocol.client import Candidate, Unpublish, Unview, View
 from roomfsm.protocol.fields import Source
+from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, dtls, flow_in, flow_out, house, people, publish, settle
-from tests.rooms.person import Person
 
 
 async def test_the_pipeline_lives_from_the_first_stream_to_the_last(autojump_clock: MockClock) -> None:

@@ -1,0 +1,95 @@
+"""The fakes are for everybody: their page's example runs, and they stand for what they say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import roomfsm.testing
+from roomfsm.kurento import BandwidthLimits, MediaPipeline, MediaPool, RequestTimedOut, WebRtcEndpoint
+from roomfsm.testing import FakeEndpoint, FakeMedia, FakePipeline, FakeSession
+
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+
+
+async def test_the_example_of_the_page_runs(autojump_clock: MockClock) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(compile(source, str(PAGE), "exec"), scope)
+    (example,) = (value for name, value in scope.items() if name.startswith("test_"))
+    with trio.fail_after(60):
+        await example(autojump_clock)
+
+
+def test_the_page_names_all_that_is_exported() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for name in ("FakeMedia", "FakeSession", "Person"):
+        assert name in roomfsm.testing.__all__
+        assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize(
+    ("fake", "real"), [(FakeEndpoint, WebRtcEndpoint), (FakePipeline, MediaPipeline), (FakeMedia, MediaPool)]
+)
+def test_a_fake_is_called_as_what_it_stands_for(fake: type[Any], real: type[Any]) -> None:
+    """Methods of both take as many arguments; what the fake lacks, rooms do not call."""
+    both = [name for name, member in vars(fake).items() if inspect.isfunction(member) and hasattr(real, name)]
+    assert {"__init__"} < set(both)
+    for name in set(both) - {"__init__"}:
+        required = [
+            parameter
+            for parameter in inspect.signature(inspect.unwrap(getattr(real, name))).parameters.values()
+            if parameter.default is parameter.empty
+        ]
+        assert len(inspect.signature(inspect.unwrap(getattr(fake, name))).parameters) == len(required), name
+
+
+async def test_a_gate_holds_back_and_fails(autojump_clock: MockClock) -> None:
+    media = FakeMedia(answers=False)
+    answers: list[str] = []
+    async with media.pool.pipeline({}) as pipeline, pipeline.endpoint(BandwidthLimits()) as endpoint:
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                answers.append(await endpoint.process_offer("an offer"))
+
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            assert answers == []
+            media.by_offer["an offer"].answering.open()
+        assert answers == ["answer to an offer"]
+        media.gathering.error = RequestTimedOut("ws://memory", "gatherCandidates", 1)
+        with pytest.raises(RequestTimedOut):
+            await endpoint.gather_candidates()
+    assert media.open == []
+    assert media.pipelines == []
+
+
+async def test_a_lost_pipeline_needs_no_release(autojump_clock: MockClock) -> None:
+    media = FakeMedia()
+    media.releasing_pipelines.shut()
+    with trio.fail_after(1):
+        async with media.pool.pipeline({}) as pipeline:
+            pipeline.lost.set()
+    with trio.move_on_after(1) as waiting:
+        async with trio.open_nursery() as nursery, media.pool.pipeline({}):
+            nursery.start_soon(_open_later, media)
+    assert not waiting.cancelled_caught
+
+
+async def _open_later(media: FakeMedia) -> None:
+    await wait_all_tasks_blocked()
+    media.releasing_pipelines.open()
+
+
+def test_there_is_one_fake_session() -> None:
+    from roomfsm.replay.people import ReplayedPerson
+
+    assert issubclass(ReplayedPerson, FakeSession)
+    assert issubclass(roomfsm.testing.Person, FakeSession)
