@@ -112,6 +112,11 @@ def test_refused_by_a_guard(state: str, trigger: str, facts: RoomFacts, code: Er
     assert room.state == state
 
 
+def test_a_room_is_over_when_it_is_closed_and_not_before() -> None:
+    """Whoever runs a room stops when its state is final: too soon, and nothing would be released."""
+    assert [state.name for state in ROOM.states if state.final] == ["closed"]
+
+
 def test_bounds_may_be_met() -> None:
     room = ROOM.new()
     ROOM.fire(room, "join", RoomFacts(people=9, max_people=9))

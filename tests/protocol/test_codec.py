@@ -14,7 +14,9 @@ from roomfsm.protocol import fields, names
 from roomfsm.protocol.client import CLIENT_MESSAGES, Chat, Join, message_type
 from roomfsm.protocol.codec import Outgoing, decode_client, decode_server, encode, error_of
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Malformed, Refusal, UnknownMessage
-from roomfsm.protocol.server import SERVER_MESSAGES, Error, Pong, RoomState
+from roomfsm.protocol.server import SERVER_MESSAGES, Error, Joined, Pong, RoomState
+
+JOINED = Joined(room="Blue", key="blue", you="p1", state="waiting", participants=(), streams=(), chat=())
 
 
 def wire(**members: Any) -> str:
@@ -85,6 +87,37 @@ def test_an_unknown_type_is_told_from_a_malformed_message_and_keeps_its_ref() ->
     with pytest.raises(UnknownMessage) as refused:
         decode_client(wire(type="dance", ref=9))
     assert refused.value.ref == 9
+
+
+def test_an_unknown_type_is_repeated_up_to_a_length_and_so_is_the_ref() -> None:
+    for length in (1, 64, 65, 1000):
+        with pytest.raises(UnknownMessage) as refused:
+            decode_client(wire(type="d" * length, ref=9))
+        told = "d" * min(length, 64)
+        assert error_of(refused.value, None) == Error(
+            code=ErrorCode.UNKNOWN_MESSAGE, detail=f"no message of type '{told}'", message=told, ref=9
+        )
+
+
+def test_a_malformed_message_is_answered_with_its_path_type_and_ref() -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_client(wire(type="rename", name=5, ref="r"))
+    assert error_of(refused.value, None) == Error(
+        code=ErrorCode.MALFORMED,
+        detail="Expected `str`, got `int`",
+        path="$.name",
+        message="rename",
+        ref="r",
+    )
+
+
+@pytest.mark.parametrize(("said", "told"), [(None, None), ("d" * 64, "d" * 64), ("d" * 65, "d" * 64)])
+def test_a_type_that_stands_behind_the_fault_is_repeated_up_to_a_length(
+    said: str | None, told: str | None
+) -> None:
+    with pytest.raises(Malformed) as refused:
+        decode_client(f'{{"type": "rename", "name": 5, "ref": 4, "type": {json.dumps(said)}}}')
+    assert (refused.value.path, refused.value.message, refused.value.ref) == ("$.name", told, 4)
 
 
 def test_the_ref_of_a_malformed_message_is_repeated_where_it_can_be_read() -> None:
@@ -214,6 +247,21 @@ def test_an_outgoing_message_is_encoded_once() -> None:
         "streams": 0,
     }
     assert outgoing.payload is outgoing.payload
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "is_reply"),
+    [
+        (Outgoing(RoomState(state="waiting", participants=1, streams=0)), False),
+        (Outgoing(RoomState(state="waiting", participants=1, streams=0), is_reply=True), True),
+        (Outgoing(Pong()), False),
+        (Outgoing(Pong(ref=0)), True),
+        (Outgoing(Error(code=ErrorCode.MALFORMED, detail="")), True),
+        (Outgoing(JOINED), True),
+    ],
+)
+def test_a_reply_has_a_ref_or_can_be_nothing_else(outgoing: Outgoing, is_reply: bool) -> None:
+    assert outgoing.is_reply is is_reply
 
 
 def test_fields_left_at_their_default_are_left_out() -> None:

@@ -27,7 +27,9 @@ from roomfsm.kurento.events import (
     MediaState,
     MediaStateChanged,
 )
-from roomfsm.protocol.client import View
+from roomfsm.protocol.client import Unpublish, View
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.rooms.events import MediaLost, StreamFailed, ViewFailed
 from roomfsm.rooms.offer_words import about_offer
 from tests.rooms.house import OFFER, SMALL, dtls, house, people, publish, settle
 
@@ -303,6 +305,51 @@ async def test_what_names_something_inside_is_not_told_to_browsers(
 )
 def test_what_is_said_about_the_offer_is_told(words: str) -> None:
     assert about_offer(words, "v=0\r\nc=IN IP4 192.0.2.9\r\na=fingerprint:sha-256 AB:CD:EF:01\r\n") == words
+
+
+async def test_what_failed_before_it_was_asked_for_anew_ends_nothing(autojump_clock: MockClock) -> None:
+    """The failure may wait in the room's inbox while its stream ends, and one of the same name begins."""
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        room, name = ada.sits_in, ada.stream()
+
+        async def present() -> None:
+            await ada.say(publish())
+            await bob.say(View(stream=name, sdp=OFFER))
+            await settle()
+
+        await present()
+        stream, broadcast = room.streams[name], room.broadcast
+        view = stream.views[bob.participant_id]
+        assert broadcast is not None
+        await ada.say(Unpublish(stream=name))
+        await present()
+        refusal = Refusal(ErrorCode.MEDIA_FAILED)
+        for late in (StreamFailed(stream, refusal), ViewFailed(view, refusal), MediaLost(broadcast, "media_lost")):
+            room.post_nowait(late)
+        await settle()
+        assert room.streams[name].generation == 2
+        assert [*room.streams[name].views] == [bob.participant_id]
+        assert [told["reason"] for told in bob.all("streamEnded")] == ["unpublished"]
+        assert ada.all("error") == bob.all("error") == []
+        assert len(media.open) == 2
+
+
+@pytest.mark.parametrize("fails", ["stream", "view"])
+async def test_who_has_an_answer_gets_no_refusal_of_the_offer_when_it_fails_later(
+    autojump_clock: MockClock, fails: str
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish(ref=1))
+        await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=2))
+        await settle()
+        media.open[fails == "view"].happens(dtls(DtlsConnectionState.FAILED))
+        await settle()
+        assert (ada.last("answer")["ref"], bob.last("answer")["ref"]) == (1, 2)
+        assert ada.all("error") == bob.all("error") == []
+        assert (ada.stream() in ada.sits_in.streams) == (fails == "view")
+        assert len(media.open) == (fails == "view")
 
 
 def test_no_more_is_passed_on_than_can_be_read() -> None:

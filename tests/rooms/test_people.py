@@ -8,6 +8,7 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat, Rename, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Source
+from roomfsm.rooms.events import Back
 from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
 
@@ -95,6 +96,19 @@ async def test_one_keeps_the_own_name_unmarked(autojump_clock: MockClock) -> Non
         assert _marked(ada) == {ada.participant_id: False}
 
 
+async def test_only_one_who_leaves_is_told_of_the_own_leaving(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, zoe = await people(directory, "Ada", "Bob", "Zoe")
+        await bob.switch("red")
+        await settle()
+        await zoe.vanish()
+        await zoe.leave("disconnected")
+        left = [(told["participant"], told["reason"]) for told in ada.all("participantLeft")]
+        assert left == [(bob.participant_id, "switched"), (zoe.participant_id, "disconnected")]
+        assert bob.all("participantLeft") == []
+        assert zoe.participant_id not in [told["participant"] for told in zoe.all("participantLeft")]
+
+
 async def test_chat_history_is_bounded(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
@@ -152,4 +166,17 @@ async def test_who_is_away_stays_and_who_is_back_gets_the_room_anew(autojump_clo
         await settle()
         assert ada.last("joined")["resumed"] is True
         assert [stream["id"] for stream in ada.last("joined")["streams"]] == [ada.stream()]
+        assert "away" not in bob.last("participantChanged")["participant"]
+
+
+async def test_of_two_who_come_back_for_one_seat_only_the_later_is_welcomed(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.vanish()
+        await settle()
+        for ref in (1, 2):
+            ada.reattach()
+            ada.sits_in.post_nowait(Back(ada, ref, ada.attachment))
+        await settle()
+        assert [told.get("ref") for told in ada.all("joined")] == [None, 2]
         assert "away" not in bob.last("participantChanged")["participant"]

@@ -23,6 +23,8 @@ from wsproto.events import CloseConnection, TextMessage
 
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.errors import CloseCode
+from roomfsm.rooms.events import Depart, Enter, Vacate
+from roomfsm.rooms.room import Room
 from tests.protocol_client import Client, open_client
 from tests.serving import UNMETERED, Served, serving
 
@@ -273,6 +275,30 @@ async def test_switching_keeps_the_name_and_leaves_the_old_room(media_server: st
             assert (await ada.ask("switch", room=room))["room"] == room
         assert (await ada.ask("switch", room="BLUE"))["code"] == "already_in_room"
         assert (await ada.ask("chat", text="here"))["line"]["name"] == "Countess"
+
+
+async def test_one_who_switches_back_at_once_finds_the_seat_there_empty(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the room that was left hears of it."""
+    held = trio.Event()
+    request = Room.request
+
+    async def late(room: Room, event: Enter | Depart | Vacate) -> None:
+        if isinstance(event, Depart):
+            await held.wait()
+        await request(room, event)
+
+    monkeypatch.setattr(Room, "request", late)
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        await ada.send("switch", room="red")
+        back = await ada.send("switch", room="blue")
+        await ada.expect("joined", room="red")
+        await trio.testing.wait_all_tasks_blocked()
+        held.set()
+        reply = await ada.expect(ref=back)
+        assert (reply["type"], reply.get("room")) == ("joined", "blue")
 
 
 async def test_a_switch_to_a_full_room_leaves_one_where_one_is(media_server: str) -> None:

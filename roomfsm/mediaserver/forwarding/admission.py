@@ -152,7 +152,6 @@ class Admission:
 
     def start_with(self, sink: Sink, replay: Replay) -> None:
         outlet = self._stream.outlet
-        outlet.flush()  # What is pending is in the ring too: the new sink must not get it twice.
         first = replay.packets[0]
         group = self._place(sink, first.extended, first.timestamp, replay.time)
         self.replays[sink] = replay

@@ -53,7 +53,8 @@ class Groups:
         if group is None:
             group = self.by_key[key] = self._new_group(key)
         if group.pending:
-            stream.outlet.flush()  # Packets before `extended` are not for this sink.
+            # Packets before `extended` are not for this sink, and later ones are in its replay if it has one.
+            stream.outlet.flush()
         if before is not None:
             group.start = max(group.start, extended)
         group.sinks.append(sink)

@@ -24,8 +24,7 @@ def payload_offset(packet: bytes) -> int:
     first = packet[0]
     offset = HEADER_LENGTH + 4 * (first & 0x0F)
     if first & 0x10:
-        if offset + 4 > size:
-            raise RtpError("header extension past the end")
+        # What is torn off counts as zeros here, and the header is past the end all the same.
         offset += 4 + 4 * int.from_bytes(packet[offset + 2 : offset + 4])
     if offset > size:
         raise RtpError("header past the end")

@@ -106,6 +106,91 @@ def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_t
     assert numbers == {first: [11, 12, 13, 14], second: [14]}
 
 
+def vp8(number: int, payload: bytes = VP8_DELTA) -> bytes:
+    return struct.pack("!BBHII", 0x80, 96, number & 0xFFFF, 3000 * number, 7) + payload
+
+
+def numbers(packets: Sequence[bytes]) -> list[int]:
+    return [int.from_bytes(packet[2:4]) for packet in packets]
+
+
+def viewer_of(track: Track, recorder: Recorder, codec: Codec = VP8) -> Sink:
+    sink = Sink(MediaKind.VIDEO, recorder)
+    sink.codecs, sink.open = (codec,), True
+    sink.follow(track)
+    return sink
+
+
+def test_a_sink_that_starts_with_what_is_kept_does_not_get_the_pending_of_it_twice() -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8, 0)
+    first = viewer_of(track, recorder)
+    for number in range(3):
+        assert track.receive(vp8(number, VP8_DELTA if number else VP8_KEYFRAME), 0.0) is None
+    second = viewer_of(track, recorder)
+    assert track.receive(vp8(3), 0.0) is None
+    recorder.flush()
+    assert first.group is second.group
+    assert {sink: numbers(sent) for sink, sent in recorder.sent.items()} == {
+        first: [0, 1, 2, 3],
+        second: [0, 1, 2, 3],
+    }
+
+
+def test_a_late_packet_is_taken_until_its_place_in_the_ring_is_anothers() -> None:
+    recorder = Recorder(nack_ring=64)
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8, 0)
+    for number in (0, *range(3, 67)):
+        assert track.receive(vp8(number), 0.0) is None
+    # Of the 64 newest, 3 is the oldest; 2 has the place of 66.
+    assert track.receive(vp8(2), 0.0) is Refusal.RTP_TOO_OLD
+    assert track.kept([2, 66]) == [vp8(66)]
+    late = Track(MediaKind.VIDEO, recorder, recorder)
+    late.negotiated(VP8, 0)
+    for number in (0, *range(2, 65)):
+        assert late.receive(vp8(number), 0.0) is None
+    assert late.receive(vp8(1), 0.0) is None
+    assert late.kept([0, 1, 2, 64]) == [vp8(1), vp8(2), vp8(64)]
+
+
+def test_a_repair_of_a_packet_that_the_ring_has_no_place_for_counts_for_nothing() -> None:
+    recorder = Recorder(nack_ring=64)
+    codec = Codec(96, "VP8", 90000, "", "", ("nack",), 97)
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(codec, 0)
+    for number in (0, *range(3, 67)):
+        assert track.receive(vp8(number), 0.0) is None
+    assert track.reception is not None
+
+    def repair(number: int) -> int:
+        header = struct.pack("!BBHII", 0x80, 97, number, 0, 8)
+        assert track.receive_repair(header + number.to_bytes(2) + VP8_DELTA, 0.1) is None
+        assert track.reception is not None
+        return track.reception.repaired
+
+    assert repair(2) == 0
+    assert track.receive(vp8(68), 0.1) is None
+    assert repair(67) == 1
+
+
+def test_no_more_of_a_start_is_repeated_than_64_packets() -> None:
+    recorder = Recorder()
+    codec = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli"), 97)
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(codec, 0)
+    viewer = viewer_of(track, recorder, codec)
+    for number in range(100):
+        assert track.receive(vp8(number, VP8_DELTA if number else VP8_KEYFRAME), 0.0) is None
+    recorder.flush()
+    sent = len(recorder.sent[viewer])
+    for turn in range(1, 11):
+        track.attend(turn / 10)
+    repeated = [int.from_bytes(packet[12:14]) for packet in recorder.sent[viewer][sent:]]
+    assert sorted(repeated) == sorted([*range(64)] * 2)
+
+
 class Listener:
     """A relay that keeps the sender reports that it is handed."""
 

@@ -85,6 +85,23 @@ def test_what_is_not_stun_is_an_error(data: bytes) -> None:
         stun.parse(data)
 
 
+def plain(count: int) -> bytes:
+    """A Binding request of so many attributes of four bytes, without integrity."""
+    body = b"".join(kind.to_bytes(2) + b"\0\4abcd" for kind in range(0x9000, 0x9000 + count))
+    return b"\0\1" + len(body).to_bytes(2) + b"\x21\x12\xa4\x42" + bytes(12) + body
+
+
+def test_an_attribute_may_end_with_the_message() -> None:
+    assert stun.parse(plain(1)).attributes == {0x9000: b"abcd"}
+
+
+def test_no_more_attributes_are_read_than_any_browser_sends() -> None:
+    """All of them are read before anything is authenticated."""
+    assert len(stun.parse(plain(32)).attributes) == 32
+    with pytest.raises(stun.StunError, match="too many attributes"):
+        stun.parse(plain(33))
+
+
 @examples(200)
 @given(st.binary(max_size=120))
 def test_no_attributes_break_the_parser(body: bytes) -> None:

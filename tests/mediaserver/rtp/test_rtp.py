@@ -28,10 +28,21 @@ def test_the_payload_comes_after_csrcs_and_extension() -> None:
         HEADER[:11],
         bytes((0x40, 96)) + bytes(10),
         bytes((0x8F, 96)) + bytes(10),
+        bytes((0x90, 96)) + bytes(10),
         bytes((0x90, 96)) + bytes(10) + b"\xbe\xde",
+        bytes((0x90, 96)) + bytes(10) + b"\xbe\xde\0",
         bytes((0x90, 96)) + bytes(10) + b"\xbe\xde\xff\xff",
     ],
-    ids=["empty", "short", "version 1", "csrcs past the end", "torn extension", "extension past the end"],
+    ids=[
+        "empty",
+        "short",
+        "version 1",
+        "csrcs past the end",
+        "no extension",
+        "torn extension",
+        "torn length",
+        "extension past the end",
+    ],
 )
 def test_what_is_not_rtp_is_an_error(packet: bytes) -> None:
     with pytest.raises(rtp.RtpError):

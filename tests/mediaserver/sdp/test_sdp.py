@@ -172,6 +172,34 @@ def test_a_viewer_of_a_known_source_is_told_that_codec_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "profile"),
+    [
+        ("42001f", "baseline"),
+        ("42801f", "baseline"),
+        ("42401f", "constrained baseline"),
+        ("42e01f", "constrained baseline"),
+        ("4d001f", "main"),
+        ("4d401f", "main"),
+        ("4d801f", "constrained baseline"),
+        ("58001f", "extended"),
+        ("58801f", "constrained baseline"),
+        ("64001f", "high"),
+        ("64e01f", "high"),
+        ("f4001f", "high 4:4:4"),
+        ("7a001f", "7a001f"),
+        ("4x001f", "4x001f"),
+        ("42", "42"),
+    ],
+)
+def test_an_h264_profile_is_told_by_its_number_and_constraints(level: str, profile: str) -> None:
+    assert h264(1, level).h264_profile == profile
+
+
+def test_h264_without_a_level_is_of_the_baseline_profile() -> None:
+    assert Codec(1, "H264", 90000, "", "packetization-mode=1", ()).h264_profile == "baseline"
+
+
+@pytest.mark.parametrize(
     ("source", "offered", "chosen"),
     [
         (VP8, [h264(1, "42e01f"), VP8], 96),
@@ -220,6 +248,17 @@ def test_a_viewer_that_offers_no_video_misses_none() -> None:
     assert "m=video" not in answer(audio, {MediaKind.VIDEO: VP8})
     inactive = text.replace("a=recvonly", "a=inactive")
     assert "a=inactive" in section(answer(inactive, {MediaKind.VIDEO: h264(9, "64001f")}), "video")
+
+
+@pytest.mark.parametrize(
+    ("name", "payload_type"), [("97", 97), ("x", None), ("-1", None), ("128", None), ("64", None), ("95", None)]
+)
+def test_a_retransmission_stream_has_a_payload_type_that_packets_can_have(
+    name: str, payload_type: int | None
+) -> None:
+    lines = ("a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack", f"a=rtpmap:{name} rtx/90000", f"a=fmtp:{name} apt=96")
+    text = f"v=0\nm=video 9 UDP/TLS/RTP/SAVPF 96 {name}\n" + "\n".join(lines)
+    assert [codec.rtx for codec in parse_offer(text).sections[0].codecs] == [payload_type]
 
 
 def test_without_nack_there_is_no_retransmission_stream() -> None:
@@ -316,6 +355,14 @@ def test_directions_are_the_other_sides_reversed() -> None:
     assert Direction.SENDONLY.reversed() is Direction.RECVONLY
     assert Direction.SENDRECV.reversed() is Direction.SENDRECV
     assert not Direction.INACTIVE.reversed().sends
+
+
+@pytest.mark.parametrize("allowed", Direction)
+@pytest.mark.parametrize("direction", Direction)
+def test_a_limited_direction_is_what_both_allow(direction: Direction, allowed: Direction) -> None:
+    limited = direction.limited_to(allowed)
+    assert limited.sends == (direction.sends and allowed.sends)
+    assert limited.receives == (direction.receives and allowed.receives)
 
 
 @examples(200)
