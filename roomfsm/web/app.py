@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 
 from roomfsm.documents.page_tables import client_folder
 from roomfsm.kurento.pool import MediaPool
+from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.protocol.names import NameFault, is_room_name, made_room_name
 from roomfsm.rooms.directory import Directory
 from roomfsm.web.access import Access
@@ -99,12 +100,14 @@ def create_app(
         return response
 
     @app.get("/health/live")
-    async def live() -> Response:
-        return jsonify(live=True)
+    async def live() -> tuple[Response, int]:
+        is_live = directory.life.refusal("live") is None
+        return jsonify(live=is_live), 200 if is_live else 503
 
     @app.get("/health/ready")
     async def ready() -> tuple[Response, int]:
-        is_ready = pool.ready()
+        facts = ServerFacts(media_reachable=pool.ready())
+        is_ready = directory.life.refusal("ready", facts) is None
         servers = [
             {
                 "number": number,

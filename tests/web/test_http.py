@@ -13,6 +13,7 @@ import trio
 from hypercorn.protocol.http_stream import HTTPStream
 
 from roomfsm.documents.page_tables import client_folder
+from tests.door.talk import talking
 from tests.protocol_client import open_client
 from tests.serving import serving
 from tests.web.http import get
@@ -196,6 +197,23 @@ async def test_health(media_server: str) -> None:
     async with serving("ws://127.0.0.1:9/kurento") as server:
         assert (await get(server, "/health/live")).status == 200
         assert (await get(server, "/health/ready")).status == 503
+
+
+async def test_a_server_that_drains_is_live_and_not_ready(media_server: str) -> None:
+    """It takes no new connections then: who keeps one learns that it should go elsewhere."""
+    async with serving(media_server) as server, talking(server) as talk:
+        with trio.fail_after(60):
+            while (await talk.get("/health/ready")).status != 200:
+                pass
+        assert server.running.directory.life.state == "open"
+        server.running.registry.close()
+        assert server.running.directory.life.state == "draining"
+        live, ready = await talk.get("/health/live"), await talk.get("/health/ready")
+        assert (live.status, json.loads(live.body)) == (200, {"live": True})
+        told = json.loads(ready.body)
+        assert (ready.status, told["ready"]) == (503, False)
+        # The media server is well: nothing else is the reason.
+        assert [one["connected"] for one in told["mediaServers"]] == [True]
 
 
 @pytest.mark.parametrize(
