@@ -92,7 +92,8 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
 
     Raises as `MediaPipeline.endpoint`.
     """
-    async with session.object("MediaPipeline", {}) as object_id:
+
+    async def prepare(object_id: str) -> None:
         await session.request_all(
             [
                 ("subscribe", {"object": object_id, "type": "Error"}),
@@ -102,6 +103,8 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
                 ),
             ]
         )
+
+    async with session.object("MediaPipeline", {}, prepare) as object_id:
         yield MediaPipeline(session, object_id)
 
 

@@ -118,6 +118,7 @@ class MediaPool:
                 try:
                     with trio.move_on_after(self._patience(session, tried)):
                         pipeline = await stack.enter_async_context(open_pipeline(session, tags))
+                        session.failing_until = -math.inf
                         break
                     raise RequestTimedOut(session.url, "create", self._settings.pipeline_patience)
                 except ResourcesExhausted as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -79,14 +79,24 @@ class Session:
                     self._abandon(call)
 
     @asynccontextmanager
-    async def object(self, kind: str, constructor: Params) -> AsyncIterator[str]:
-        """The id of a new object that is released at the end of the scope. Raises as `request`.
+    async def object(
+        self, kind: str, constructor: Params, prepare: Callable[[str], Awaitable[None]] | None = None
+    ) -> AsyncIterator[str]:
+        """The id of a new object that is released at the end of the scope. Raises as `request`, and `prepare`.
 
         `objects` counts it from the moment of asking, so that a burst of creations spreads over the servers.
+        `prepare` is called with the id first. Where it fails or is cancelled, the release is sent and nobody waits
+        for it: a media server that hangs would hold up whoever wants to ask another one.
         """
         self.objects[kind] += 1
         try:
             object_id = await self.create(kind, constructor)
+            if prepare is not None:
+                try:
+                    await prepare(object_id)
+                except BaseException:
+                    self._let_go(object_id)
+                    raise
             try:
                 yield object_id
             finally:
@@ -230,9 +240,12 @@ class Session:
             self._calls.discard(call)
 
     def _release_orphan(self, result: Any) -> None:
+        self._let_go(value_of(result))
+
+    def _let_go(self, object_id: Any) -> None:
+        """Release an object that nobody has got, without waiting; it stays posted as long as the session lives."""
         if self.lost.is_set():
             return
-        object_id = value_of(result)
         _log.info("kurento.orphan_released", url=self.url, object=object_id)
         self._issue("release", {"object": object_id})
 

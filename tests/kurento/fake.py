@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -70,6 +70,11 @@ class FakeServer:
                 request = await self._arrivals.receive()
                 if name in (request.method, (request.params or {}).get("operation")):
                     return request
+
+    @property
+    def held(self) -> Collection[str]:
+        """The methods whose replies are held back."""
+        return self._held.keys()
 
     def hold(self, method: str) -> None:
         self._held[method] = []

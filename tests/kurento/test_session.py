@@ -454,11 +454,15 @@ async def test_a_full_media_server_is_passed_over_for_the_next_and_rested(
                 assert {first.server_url, second.server_url} == set(urls)
 
 
-@pytest.mark.parametrize("how", ["refuses", "hangs"])
+@pytest.mark.parametrize("how", ["refuses", "create", "subscribe", "invoke"])
 async def test_a_media_server_that_makes_no_pipeline_is_passed_over_for_the_next_and_rested(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, how: str
 ) -> None:
-    """It has the fewest endpoints for ever, and so would be asked again and again."""
+    """It has the fewest endpoints for ever, and so would be asked again and again.
+
+    `how`: it refuses, or hangs at that method, and does not answer the release.
+    """
+    tags = {"room": "blue"}
     one, two, urls = await two_servers(nursery, monkeypatch)
     with trio.fail_after(120):
         async with open_media_pool(urls) as pool:
@@ -466,9 +470,10 @@ async def test_a_media_server_that_makes_no_pipeline_is_passed_over_for_the_next
             if how == "refuses":
                 one.fail["create"] = ErrorObject(-32603, "Unexpected error while processing method")
             else:
-                one.hold("create")
+                for method in (how, "release"):
+                    one.hold(method)
             began = trio.current_time()
-            async with pool.pipeline({}) as pipeline:
+            async with pool.pipeline(tags) as pipeline:
                 assert pipeline.server_url == two.url
             assert trio.current_time() - began <= SETTINGS.pipeline_patience
             assert [server.problem for server in pool.servers] == ["failing: it makes no pipeline", None]
@@ -477,15 +482,18 @@ async def test_a_media_server_that_makes_no_pipeline_is_passed_over_for_the_next
                 assert one.methods().count("create") == asked
             two.fail["create"] = ErrorObject(-32603, "Unexpected error while processing method")
             with pytest.raises(MediaServerUnavailable, match="make no pipeline"):
-                async with pool.pipeline({}):
+                async with pool.pipeline(tags):
                     pytest.fail("entered")
             one.fail.clear()
-            if how == "hangs":
-                await one.let_go("create")
+            if how != "refuses":
+                for method in list(one.held):
+                    await one.let_go(method)
                 await wait_all_tasks_blocked()
                 assert one.objects == set(), "made too late, and released"
             async with pool.pipeline({}) as pipeline:
                 assert pipeline.server_url == one.url
+                # It makes pipelines: nothing is said against it any more, and it is as good as any other.
+                assert pool.servers[0].problem is None
 
 
 async def test_one_that_is_alone_has_all_the_time_of_a_request(
