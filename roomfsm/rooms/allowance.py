@@ -117,10 +117,6 @@ class Share:
         self._users[who] = (group, now)
         self._groups[group] += 1
 
-    def counts(self, who: str) -> bool:
-        """Whether one has used something lately."""
-        return who in self._users
-
     def is_idle(self, now: float) -> bool:
         """Whether nothing of the past counts any more."""
         self._used.run_down(self.rates, now)
@@ -150,11 +146,15 @@ class Entries:
         self._addresses: dict[str, Voice] = {}
         self._sweep_at = _SWEEP
 
-    def voice_of(self, address: str) -> Voice:
+    def voice_of(self, address: str, now: float) -> Voice:
         """The voice by which all who come from this address are counted."""
         if address not in self._addresses:
             if len(self._addresses) >= self._sweep_at:
-                self._addresses = {one: voice for one, voice in self._addresses.items() if self.share.counts(one)}
+                # One who has not come for long may still owe for having come often: the debt runs down at a part
+                # of the rate.
+                self._addresses = {
+                    one: voice for one, voice in self._addresses.items() if not voice.is_idle(now, self.share)
+                }
                 self._sweep_at = max(_SWEEP, 2 * len(self._addresses))
             self._addresses[address] = Voice(address, address)
         return self._addresses[address]
@@ -195,6 +195,11 @@ class Voice:
         self._lately.use(cost)
         for share, group in shares:
             share.use(self._who, group, cost, now)
+
+    def is_idle(self, now: float, room: Share) -> bool:
+        """Whether nothing that was used in a room counts any more."""
+        self._run_down_lately(self._shares(room), now)
+        return self._lately.idle
 
     def _shares(self, room: Share) -> list[tuple[Share, str]]:
         """The budgets that count, each with the group to which this one belongs there."""

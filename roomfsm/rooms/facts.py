@@ -66,14 +66,14 @@ class Budgets:
     told: Share
     entries: Entries
 
-    def said_by(self, event: Event) -> Said | None:
+    def said_by(self, event: Event, now: float) -> Said | None:
         """What an event has told to everybody, if it is one that its sender may cause only so often.
 
         What begins something pays for its end, too, which is never refused.
         """
         match event:
             case Enter(link=link):
-                return Said(self.entries.voice_of(link.voice.address), _COMING, self.entries.share)
+                return Said(self.entries.voice_of(link.voice.address, now), _COMING, self.entries.share)
             case Ask(link=link, message=message):
                 cost = _cost_of(message)
                 return None if cost is None else Said(link.voice, cost, self.told)

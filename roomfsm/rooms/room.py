@@ -227,7 +227,8 @@ class Room:
             if self._is_stale(event):
                 self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
-            said, now = self._budgets.said_by(event), trio.current_time()
+            now = trio.current_time()
+            said = self._budgets.said_by(event, now)
             within_rates = said is None or said.may(now)
             facts = facts_of(event, self.people, self.streams, self._settings, within_rates=within_rates)
             who, message = who_of(event), told_of(event, self.journal)

@@ -233,14 +233,14 @@ class Session:
             case Ping(ref=ref):
                 self._send(Pong(ice_servers=self._renewed_ice_servers(), ref=ref))
             case Join():
-                self._count_entry(self.voice)
+                self._count_entry(message_type(message), self.voice)
                 asked = self._prepared(message)
                 await self._home.directory.enter(asked.room, Enter(self, asked.name, asked.ref))
             case Resume():
                 await self._resume(message)
             case Switch(ref=ref):
                 assert room is not None
-                self._count_entry(self.voice)
+                self._count_entry(message_type(message), self.voice)
                 name = self._prepared(message).room
                 person = room.people[self.participant_id].name
                 await self._home.directory.enter(name, Enter(self, person, ref, asked="switch"))
@@ -268,7 +268,7 @@ class Session:
 
     async def _resume(self, message: Resume) -> None:
         other = self._home.resumable(message.token)
-        self._count_entry(self.voice if other is None else other.voice)
+        self._count_entry(message_type(message), self.voice if other is None else other.voice)
         known = other is not None and other is not self and "reattach" in SESSION.legal(other.state)
         self._fire("resume", SessionFacts(token_known=known))
         assert other is not None
@@ -277,12 +277,16 @@ class Session:
         self._home.hand_over(connection, self, other)
         await other.reattach(connection, self.tokens[0], message)
 
-    def _count_entry(self, voice: Voice) -> None:
+    def _count_entry(self, asked: str, voice: Voice) -> None:
         """Count one who wants into a room, or back. Raises `Refusal`."""
         now = trio.current_time()
-        if not voice.may(ENTERING, now):
-            raise Refusal(ErrorCode.RATE_LIMITED)
-        self.address.may_enter()
+        try:
+            if not voice.may(ENTERING, now):
+                raise Refusal(ErrorCode.RATE_LIMITED)
+            self.address.may_enter()
+        except Refusal as refusal:
+            self._note_refusal(asked, refusal)
+            raise
         voice.use(ENTERING, now)
 
     def _count_name(self) -> None:

@@ -71,20 +71,24 @@ def create_app(
     async def lobby() -> Response:
         return await page()
 
+    def asked_query() -> str:
+        """What of the address stands behind the path, for redirects."""
+        return f"?{query}" if (query := request.query_string.decode("ascii", "ignore")) else ""
+
     @app.get("/r/<name>")
     async def room(name: str) -> ResponseReturnValue:
         if is_room_name(name):
             return await page()
         try:
             # As the lobby does with what somebody types.
-            return redirect(quote(made_room_name(name)), 308)
+            return redirect(quote(made_room_name(name)) + asked_query(), 308)
         except NameFault:
             return await page(status=404)
 
     @app.get("/r/<name>/")
     async def room_with_a_slash(name: str) -> ResponseReturnValue:
         # Relative, so that it holds wherever a proxy has put the pages.
-        return redirect(f"../{quote(name)}", 308)
+        return redirect(f"../{quote(name)}{asked_query()}", 308)
 
     @app.get("/client/<path:name>")
     async def client_file(name: str) -> Response:

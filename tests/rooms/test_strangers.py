@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from roomfsm.protocol.client import Chat, Rename, Unview, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.rooms.allowance import Rates
+from roomfsm.rooms.allowance import Cost, Entries, Rates
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Depart
 from roomfsm.rooms.settings import RoomSettings
@@ -188,6 +188,25 @@ async def test_many_addresses_come_in_for_as_long_as_they_like(autojump_clock: M
         room = directory.find("blue")
         assert room is not None
         assert len(room._budgets.entries._addresses) <= 100
+
+
+def test_an_address_that_came_often_is_not_forgotten_while_it_still_owes() -> None:
+    entries, cost = Entries(rate=10, burst=2500), Cost(messages=2)
+    often = entries.voice_of("192.0.2.1", 0.0)
+    while often.may(cost, 0.0, entries.share):
+        often.use(cost, 0.0, entries.share)
+    # Others come meanwhile, so that what it owes runs down at a part of the rate; and then many, so that those who
+    # have not come for long are forgotten.
+    for now in range(1, 261):
+        for other in ("192.0.2.2", "192.0.2.3", "192.0.2.4"):
+            entries.voice_of(other, now).use(cost, now, entries.share)
+    for number in range(200):
+        entries.voice_of(f"198.51.100.{number}", 260.0)
+    assert entries.voice_of("192.0.2.1", 260.0) is often
+    assert entries.voice_of("192.0.2.1", 10_000.0) is often
+    for number in range(1000):
+        entries.voice_of(f"203.0.{number // 250}.{number % 250}", 10_000.0)
+    assert entries.voice_of("192.0.2.1", 10_000.0) is not often
 
 
 # Seats
