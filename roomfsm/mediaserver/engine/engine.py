@@ -1,4 +1,24 @@
-"""The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded."""
+"""The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded.
+
+Theory. All runs in one thread of one Trio loop, and nothing that handles a packet awaits anything. So no locks
+are needed, and each method sees a consistent state. There are three tasks:
+
+- `receive` reads the socket until it is empty, or until `drain` datagrams were read. That is a *round*. Tracks
+  queue what they rewrite in `pending`, by group, so that the packets of a round leave in bursts. They leave in
+  portions (:mod:`~roomfsm.mediaserver.engine.fanout`), and between two portions the socket is read again and
+  other tasks have their turn: a keyframe to hundreds of viewers delays nobody else's sound.
+- `attend` looks each 50 ms at what cannot wait for the reports (NACKs, keyframe requests, repetitions, DTLS
+  retransmission), and sleeps while there is nothing of the kind.
+- `tick` does what is due each half second: receiver reports, flow and silence, and housekeeping.
+
+The datagrams of all peers come to one port. The first byte tells STUN, DTLS and RTP apart (RFC 7983), the
+second RTP and RTCP (RFC 5761 section 4). A STUN check belongs to the transport with its user name; anything
+else belongs to the transport that has authenticated its sender's address by such a check, and is dropped if
+none has.
+
+Whatever goes wrong with one datagram, peer, or round ends there (:mod:`~roomfsm.mediaserver.base.boundary`),
+is counted, and costs the others nothing.
+"""
 
 import secrets
 import socket
@@ -68,11 +88,11 @@ _ATTENTION_INTERVAL = 0.05
 """Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
 
 _FREED_SHARE = 0.1
-"""Of the peers, those that must have freed memory before it is given back."""
+"""Fraction of the peers that must have freed memory before we return it to the system."""
 _ADDRESSES_INTERVAL = 5.0
 """Seconds between two looks at the machine's addresses."""
 _LATENCY_WEIGHT = 0.05
-"""Of the newest in the average."""
+"""Weight of the newest measurement in the moving average."""
 
 _DATAGRAM = Boundary("one datagram")
 _ROUND = Boundary("what was received at once")
@@ -119,12 +139,13 @@ class Engine:
         self.cname = secrets.token_hex(8)
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
-        """Of every stream that leaves here. Each viewer's answer names them, and its sources may change."""
+        """The SSRCs of every stream that leaves here. Each viewer's answer names them, so they stay the same
+        whatever source the viewer is connected to."""
         self.repair_ssrc = audio + 2
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self._due = trio.Event()
-        """There is something in one of the next two."""
+        """Set when something is put into one of the next two sets."""
         self.handshaking: set[Transport] = _WakingSet(self._wake)
         self.attention: set[Attended] = _WakingSet(self._wake)
         self.pending: list[Group] = []

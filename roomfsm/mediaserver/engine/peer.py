@@ -1,4 +1,18 @@
-"""One WebRTC peer: its negotiation, the media that its browser sends (tracks) and gets (sinks), its statistics."""
+"""One WebRTC peer: its negotiation, the media that its browser sends (tracks) and gets (sinks), its statistics.
+
+Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours; then what was agreed on
+does not change. It has one track and one sink for each kind of media from its beginning, so that peers can be
+connected before they are negotiated: whichever is negotiated second chooses a codec that fits the other. It
+has no transport before it is negotiated, and one for each BUNDLE group or unbundled m-line after (RFC 9143).
+
+The peer is where RTCP from its browser is sorted (RFC 3550 section 6). The browser plays two parts in it. As a
+sender it tells its clock (SR), which goes to the track of that SSRC. As a receiver it reports losses (report
+blocks), asks for packets (NACK) and keyframes (PLI, FIR) and tells its bandwidth (REMB); these go to `path`,
+or to the source of the sink that they are about.
+
+After :meth:`Peer.close` nothing is told to the observer any more, and no reference cycle holds the peer: its
+memory is free at once.
+"""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -85,7 +99,7 @@ class Peer:
         """The credentials of each m-line of our offer."""
         self._connected = False
         self._last_command: int | None = None
-        """Of the browser's newest FIR."""
+        """The command number of the browser's newest FIR (RFC 5104 section 4.3.1)."""
         most = context.settings.max_retransmissions
         self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
@@ -360,7 +374,7 @@ class Peer:
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
-        # Of many of one SSRC the last will do: each goes to every viewer.
+        # Each sender report goes to every viewer, so if a compound has several of one SSRC only the last is taken.
         reports: dict[int, rtcp.SenderReport] = {}
         keyframe_wanted = False
         for packet in packets:

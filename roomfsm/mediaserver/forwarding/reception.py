@@ -17,7 +17,7 @@ _MAX_RETRY = 1.0
 """Seconds until then, at most."""
 _ROUND_TRIP_WEIGHT = 1 / 8
 _MAX_ASKED = 256
-"""Of one NACK, so that it stays within a datagram whatever the numbers."""
+"""Packets that one NACK asks for at most, so that it fits a datagram whatever the numbers are."""
 
 
 class _Lost(NamedTuple):
@@ -77,7 +77,7 @@ class Reception:
         self.packets = 0
         self.octets = 0
         self.repaired = 0
-        """Of `packets`, those that came as retransmissions in another stream: to the sender they are lost."""
+        """How many of `packets` came as retransmissions in another stream: to the sender they are lost."""
         self.jitter = 0.0
         """In timestamp units."""
         self._transit: float | None = None

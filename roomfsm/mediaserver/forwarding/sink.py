@@ -1,4 +1,24 @@
-"""One kind of media that goes to a browser, and the groups of sinks that get the same packets."""
+"""One kind of media that goes to a browser, and the groups of sinks that get the same packets.
+
+Theory. A *sink* is one kind of media on its way to one browser. It outlives its sources: a viewer may be moved
+from one track to another, and its browser goes on with the one SSRC that was named in the answer. So a sink
+keeps what the next source must go on from: `continuation` is the last sequence number and timestamp that it
+was sent, and when.
+
+A sink is sent something exactly while it has a `group`. It may have one only while it has a source, its
+transport is `open`, one of its codecs fits the source's, and it is not `paused`; :meth:`Sink.refresh` is
+called whenever one of these changes, and asks the source to let the sink start or leave. Between asking and
+starting it waits for a keyframe.
+
+A *group* holds the sinks for which a packet is rewritten to the same bytes. The invariants:
+
+- The numbers that a sink is sent only rise, from source to source, and no number is used for two packets; else
+  SRTP would not be safe (RFC 7714 section 8.1). Repairs without RTX send the very same packet once more.
+- A sender report counts all packets and octets of the stream (RFC 3550 section 6.4.1). They are counted once a
+  group. A sink's own share is what the group has counted since it joined; what it was sent alone, or in groups
+  before, is in `_packets_before`, from which the group's count at the time of joining was taken off.
+- What is sent again in a stream of its own (RFC 4588) has its own SSRC, numbers and counts.
+"""
 
 import struct
 from typing import Any, NamedTuple, Protocol
@@ -115,7 +135,7 @@ class Sink:
         """The browser would receive this kind, but in no codec of ours: `codecs` stays empty, no source fits."""
         self.extensions = OutgoingExtensions()
         self.codec: Codec | None = None
-        """Of `codecs`, the one that fits `source`."""
+        """The codec among `codecs` that fits `source`; None if none does."""
         self.source: Source | None = None
         self.group: Group | None = None
         self.open = False
@@ -129,23 +149,25 @@ class Sink:
         self.start = 0
         """The first extended number of `source` that this sink was given, or that it still needs."""
         self.joined_at = 0.0
-        """When that was."""
+        """When the sink was given that packet."""
         self.continuation: Continuation | None = None
         self.flowing = False
         self.nacks = 0
         self.keyframe_requests = 0
         self.keyframe_wish: int | None = None
-        """Losses want a keyframe, not granted yet, since `source` had begun so many; None: they want none."""
+        """How many keyframes `source` had begun when this sink wished for one for its losses. None if it wishes
+        for none, or once the wish is granted."""
         self.repaired = RepairHistory()
         self.given_up: int | None = None
-        """Losses are not repaired until `source` has begun more keyframes than so many; None: they are."""
+        """How many keyframes `source` had begun when repairing was given up: losses are not repaired until it
+        begins another. None while losses are repaired."""
         self.retransmitted = 0
         self.repair_packets = 0
-        """Of those retransmitted, in a stream of their own (RFC 4588)."""
+        """How many of those were sent in a stream of their own (RFC 4588)."""
         self.repair_octets = 0
-        """Octets of their payloads."""
+        """Octets of the payloads of `repair_packets`."""
         self._mismatched = False
-        """That `source` does not fit was told."""
+        """Whether the viewer was told that none of its codecs fits `source`."""
         self._packets_before = 0
         self._octets_before = 0
 
@@ -228,7 +250,7 @@ class Sink:
     def bitrate(self, now: float) -> int | None:
         """What the path takes within the limits, bit/s; None if that is not known."""
         path = self.viewer.path
-        # Of a paused one nothing newer can come, and what was known last is all that there is.
+        # While a sink is paused its browser measures nothing, so the last estimate is all that there is.
         estimate = path.limit(now) or (path.remb or None if self.paused else None)
         if estimate is None:
             return None
@@ -290,10 +312,10 @@ class Group:
         self.removed = 0
         """Octets of the payload that were left out of the packet rewritten last."""
         self.pending_octets = 0
-        """Of the payloads."""
+        """Octets of the payloads of `pending`."""
         self.packets = 0
         self.octets = 0
-        """Of the payloads of all `packets`."""
+        """Octets of the payloads of all `packets`, without headers and padding."""
 
     @property
     def key(self) -> GroupKey:

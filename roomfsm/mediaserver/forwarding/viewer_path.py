@@ -25,7 +25,7 @@ from roomfsm.mediaserver.rtp.rtcp import ReportBlock
 _REPORTS = 16
 """Sender reports whose sending is remembered: of two kinds of media, several seconds of them."""
 _WEIGHT = 1 / 8
-"""Of the newest round trip in the smoothed one (RFC 6298 section 2)."""
+"""Weight of the newest round trip in the smoothed one (RFC 6298 section 2)."""
 _MAX_ROUND_TRIP = 5.0
 """Seconds. A longer one is no measurement: its sender report was stuck somewhere, or DLSR is wrong."""
 _LIFE = 5.0
@@ -78,7 +78,7 @@ class ViewerPath:
         self.remb = 0
         """The newest estimate of the browser, bit/s; 0 while it told none."""
         self._remb = float("-inf")
-        """When that came."""
+        """When the newest estimate came."""
         self.rate = 0.0
         """Bit/s of RTP sent to this viewer, repairs not counted, smoothed over about a second."""
         self.repairs = Allowance(settings.start_repair_rate, settings.start_repair_burst)
@@ -90,7 +90,7 @@ class ViewerPath:
         self._losses = {kind: LossWindow() for kind in ALL_KINDS}
         self._loss_limit: float | None = None
         self._limited = float("-inf")
-        """When that was last judged."""
+        """When the limit was last set by losses."""
         self._noticed: deque[tuple[float, float]] = deque(maxlen=2)
         """How long after its sending a loss was noticed, and when."""
         self._octets = 0

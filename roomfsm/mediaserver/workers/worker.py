@@ -1,8 +1,13 @@
 """A worker: a process with an engine of its own, which does for the main process's peers all that moves media.
 
-`python -m roomfsm.mediaserver.workers.worker DESCRIPTOR INDEX FOLDER SETTINGS`: the stream to the main process,
-the worker's number, the folder of the workers' sockets, and the engine's settings in JSON. It ends with the
-stream.
+`python -m roomfsm.mediaserver.workers.worker DESCRIPTOR INDEX FOLDER SETTINGS`: the stream to the main
+process, the worker's number, the folder of the workers' sockets, and the engine's settings in JSON.
+
+Theory. A worker decides nothing: it carries out the main process's commands in the order in which they come,
+and reports what its peers tell their observers. Whatever can be refused was refused before, so a command has
+no answer. It lives as long as the stream to the main process: when that ends, because the main process closed
+it or died, the worker says goodbye to its browsers and ends. Signals to the process group are ignored, because
+the main process gets them, too, and ends its workers in order.
 """
 
 from __future__ import annotations
