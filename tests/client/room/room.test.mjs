@@ -173,6 +173,33 @@ test('who changes the mind while a request is under way ends up in the room that
   assert.deepEqual([room.state.name, waits()], ['green', []]);
 });
 
+for (const [code, more] of [
+  ['room_full', {}],
+  ['unknown_message', {}],
+  ['malformed', { path: '$.room' }],
+]) {
+  test(`who wants another room by now asks for it as soon as the first is refused: ${code}`, async (t) => {
+    const { connection, room, told, waits } = start(t, 'blue');
+    connection.connects();
+    room.enter('red', 'Ada');
+    assert.deepEqual(waits(), ['join blue']);
+    await connection.refuse(code, more);
+    // Nobody waits, and nobody hears of a room that is not wanted any more.
+    assert.deepEqual([room.status, waits(), told], ['joining', ['join red'], []]);
+    await connection.answer(joined('red'));
+    assert.deepEqual([room.status, room.state.name], ['inside', 'red']);
+  });
+}
+
+test('who wants another room by now asks for it without the name that the server refused', async (t) => {
+  const { connection, room, told } = start(t, 'blue');
+  connection.connects();
+  room.enter('red', 'Ada');
+  await connection.refuse('malformed', { path: '$.name' });
+  const { type, room: asked, name } = connection.next();
+  assert.deepEqual([type, asked, name, told], ['join', 'red', undefined, ['enteredNameless']]);
+});
+
 test('a lost connection interrupts; the resumed session is inside again at once', async (t) => {
   const { connection, room, waits } = await inside(t);
   connection.lose();
