@@ -35,6 +35,7 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 
 register_profiles()
 
+HERE = Path(__file__).parent
 QUICK = {"documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol", "rooms", "testing"}
 """Folders whose tests are quick, except for those that use one of the fixtures below."""
 
@@ -48,11 +49,16 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if quick else "default"))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m quick` leave out the other folders: to import what their tests need takes longer than the tests."""
+    other = collection_path.parent == HERE and collection_path.is_dir() and collection_path.name not in QUICK
+    return True if other and config.getoption("markexpr") == "quick" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the quick tests."""
-    here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
+        folder = item.path.relative_to(HERE).parts[0]
         if folder in QUICK and not SLOW.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.quick)
 

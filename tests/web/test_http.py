@@ -13,6 +13,7 @@ import trio
 from hypercorn.protocol.http_stream import HTTPStream
 
 from roomfsm.documents.page_tables import client_folder
+from roomfsm.door.settings import DoorSettings
 from tests.door.talk import talking
 from tests.protocol_client import open_client
 from tests.serving import serving
@@ -242,7 +243,8 @@ async def test_one_who_says_nothing_is_let_go(media_server: str) -> None:
         for sent in (b"", b"GET / HTT"):
             async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
                 await stream.send_all(sent)
-                with trio.fail_after(60):
+                # Without the setting it would take as long as this.
+                with trio.fail_after(DoorSettings().head_timeout):
                     assert await stream.receive_some(4096) == b""
 
 
