@@ -77,6 +77,8 @@ class Session:
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
         self.connection: Connection | None = connection
         self._model = SESSION.new()
+        self._hears_news = False
+        """Whether the state owns the room's news: asked for each delivery, so read off the table once a step."""
         self._home = home
         self._room: Room | None = None
         self._window = trio.CancelScope()
@@ -116,8 +118,7 @@ class Session:
         """
         if self.connection is None:
             return
-        hears_news = room is self._room and NEWS in SESSION.state(self.state).owns
-        if hears_news or outgoing.is_reply:
+        if (self._hears_news and room is self._room) or outgoing.is_reply:
             self.connection.send(outgoing)
 
     def seated(self, room: Room) -> None:
@@ -333,6 +334,7 @@ class Session:
 
     def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> Step:
         step = SESSION.fire(self._model, trigger, facts)
+        self._hears_news = NEWS in SESSION.state(step.dest).owns
         if self._room is not None:
             self._room.journal.took(
                 SESSION.name,
