@@ -38,7 +38,7 @@ class EngineSettings:
     repair_window: int = 1024
     """The newest video packets of a source that are kept for retransmission, whatever keyframe comes."""
     audio_ring: int = 128
-    """The same of audio: over two seconds."""
+    """So many audio packets of a source are kept for retransmission, over two seconds; a power of two."""
     max_retransmissions: int = 1000
     """Packets a second that one viewer may ask for again; after a pause, so many at once."""
     repair_share: float = 0.3

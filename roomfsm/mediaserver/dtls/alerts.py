@@ -20,10 +20,10 @@ CLOSE_NOTIFY = 0
 _ALERT = 21
 _DTLS_1_2 = 0xFEFD
 _EPOCH = 1
-"""Of all that follows a first handshake; there is no second."""
+"""The epoch of all records that follow the first handshake; there is no second one."""
 _FIRST_NUMBER = 1 << 24
-"""Of our records: above all that OpenSSL has sent, as a receiver wants it, and far below the 2**34 or so at which
-Firefox's NSS finds an AES-GCM key worn out."""
+"""The number of our first record: above all that OpenSSL has sent, as a receiver wants it, and far below the 2**34
+or so at which Firefox's NSS finds an AES-GCM key worn out."""
 _HEADER = struct.Struct("!BHQH")
 """Content type, version, epoch and sequence number together, length."""
 _TAG = 16
@@ -41,9 +41,9 @@ class _Aead(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Suite:
     hash: str
-    """Of the pseudorandom function."""
+    """The hash of the pseudorandom function (RFC 5246 section 5)."""
     key: int
-    """Bytes, as the next."""
+    """The length of the key in bytes; the next field is a length in bytes, too."""
     salt: int
     """The nonce's constant part: of AES-GCM the rest is sent along (RFC 5288); of ChaCha20-Poly1305 there is no
     rest, and it is mixed with the number (RFC 7905)."""

@@ -106,7 +106,7 @@ class DtlsSession:
         self._handshake = 0
         self.state = DtlsState.NEW
         self.keys: SrtpKeys | None = None
-        """Of the SRTP session, once `state` is CONNECTED."""
+        """The keys of the SRTP session; None until `state` is CONNECTED."""
 
     def begin(self) -> list[bytes]:
         """The client's first message; nothing after the first call."""

@@ -13,7 +13,7 @@ from pylibsrtp._binding import ffi, lib
 
 _REPLAY_WINDOW = 1024
 MAX_SSRCS = 32
-"""Of one peer: libsrtp keeps a state for each, and looks through all of them for each packet."""
+"""The most SSRCs taken from one peer: libsrtp keeps a state for each and searches all of them for each packet."""
 MAX_PACKET = 1500
 """Bytes of an SRTP packet that libsrtp's binding takes."""
 
@@ -63,7 +63,7 @@ class SrtpReceiver:
     def __init__(self, profile: SrtpProfile, key: bytes) -> None:
         self._session = _session(profile, key, Policy.SSRC_ANY_INBOUND)
         self._ssrcs: set[bytes] = set()
-        """Of the packets that were authentic: those that libsrtp keeps a state for."""
+        """The SSRCs of packets that were authentic, for which libsrtp therefore keeps a state."""
 
     @property
     def heard(self) -> bool:

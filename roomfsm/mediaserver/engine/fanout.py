@@ -13,7 +13,7 @@ from roomfsm.mediaserver.forwarding.sink import Group, Sink
 PORTION = 256
 """Packets protected and sent before others have their turn: about a millisecond."""
 _SHARE = 64
-"""Of a portion, what one group gets before the next while several have something to send."""
+"""How much of a portion one group gets before it is the next one's turn, while several have something to send."""
 _MAX_BACKLOG = 32 * PORTION
 """Packets waiting to leave above which nothing more is read: then the system drops, not our memory."""
 

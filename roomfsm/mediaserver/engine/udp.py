@@ -40,7 +40,7 @@ class Destination(Protocol):
     control: Control
     """What makes packets leave from the right address of ours; empty where they do anyway."""
     handle: Any
-    """Of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
+    """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
     tag_length: int
 
 

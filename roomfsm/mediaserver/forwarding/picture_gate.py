@@ -21,7 +21,7 @@ from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 _LOSSY = 0.1
 """A fraction lost from which on a path that is full, by the browser's estimate, is too slow."""
 _LOSSY_UNESTIMATED = 0.2
-"""The same where the browser estimates nothing."""
+"""The fraction from which on it is too slow where the browser estimates nothing."""
 _FULL = 0.9
 """An estimate below so much of what is sent says that the path is full."""
 _LONG_ROUND_TRIP = 1.0

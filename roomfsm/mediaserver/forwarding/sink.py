@@ -244,7 +244,7 @@ class Sink:
 
     @property
     def octets(self) -> int:
-        """Of their payloads, without headers and padding."""
+        """Octets of the payloads of `packets`, without headers and padding."""
         return self._octets_before + (self.group.octets if self.group else 0)
 
     def bitrate(self, now: float) -> int | None:

@@ -91,7 +91,7 @@ class Stream:
         self.keyframe_start = 0
         self._keyframe_timestamp: int | None = None
         self.keyframe_time = float("-inf")
-        """When that packet came."""
+        """When the last keyframe's first packet came."""
         self.keyframes_seen = 0
         self._early_reports: dict[int, tuple[rtcp.SenderReport, float]] = {}
         """While no packet has come: the newest sender report of each SSRC, and when it came."""

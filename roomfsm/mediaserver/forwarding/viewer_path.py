@@ -38,9 +38,9 @@ _RATE_WEIGHT = 0.5
 _START = 1.0
 """Seconds in which a viewer's start is repaired, whatever its rate."""
 _KEPT_FOR_AUDIO = 0.2
-"""Of the least that may be repeated to a viewer at once, the share that video leaves: half a second of audio."""
+"""The share that video leaves of the least that may be repeated to a viewer at once: half a second of audio."""
 _KEPT_AT_START = 0.1
-"""Of what may be repeated at once, the share that the repetition of a start leaves for what is lost after it."""
+"""The share that the repetition of a start leaves of what may be repeated at once, for later losses."""
 _GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
 _RISE = 1.08
 _LIMIT_INTERVAL = 1.0

@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 
 class ConnectionState(StrEnum):
-    """Of the transport, and of the media."""
+    """The states of the transport, and those of the media."""
 
     DISCONNECTED = "DISCONNECTED"
     CONNECTED = "CONNECTED"

@@ -18,7 +18,7 @@ TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-exte
 KNOWN = (ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC)
 
 MAX_ID = 14
-"""Of the one-byte form."""
+"""The highest id that the one-byte form of header extensions has (RFC 8285 section 4.2)."""
 _MAX_MID = 16
 _ABS_SEND_TIME_RATE = 1 << 18
 _ONE_BYTE_FORM = b"\xbe\xde"

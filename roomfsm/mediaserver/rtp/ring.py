@@ -10,10 +10,10 @@ class KeptPacket(NamedTuple):
     """Extended sequence number."""
     timestamp: int
     time: float
-    """Of its arrival."""
+    """When it arrived, in seconds."""
     packet: bytes
     level: bytes = b""
-    """Of audio, its level's byte, if known: sent again, it must be the same packet to the byte."""
+    """The byte of the audio level, if known: a packet that is sent again must be the same to the byte."""
 
 
 class PacketRing:

@@ -88,16 +88,16 @@ class LocalEnd:
     candidates: Sequence[str]
     """Lines without `a=`."""
     ssrcs: Mapping[MediaKind, int]
-    """Of the streams to the viewer."""
+    """The SSRCs of the streams to the viewer."""
     cname: str
     stream_id: str
-    """Of the MediaStream that the viewer's browser makes."""
+    """The id of the MediaStream that the viewer's browser makes."""
     receive_bandwidth: int
     """kbit/s for the video that we receive; 0 says nothing."""
     repair_ssrc: int
-    """Of the retransmissions of video (RFC 4588), where they are agreed on."""
+    """The SSRC of the retransmissions of video (RFC 4588), where they are agreed on."""
     receive_audio_bandwidth: int = 0
-    """The same for audio."""
+    """kbit/s for the audio that we receive; 0 says nothing."""
 
 
 def accept(

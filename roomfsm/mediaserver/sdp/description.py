@@ -39,7 +39,7 @@ _RTCP_PAYLOAD_TYPES = range(64, 96)
 """Packets of these, if marked, look like RTCP (RFC 5761 section 4), which comes to the same port."""
 _MAX_SECTIONS = 64
 _MAX_FINGERPRINTS = 32
-"""Of one m-line; more are passed over."""
+"""The most fingerprints that are read of one m-line; more are passed over."""
 _MAX_FAULTS = 4
 """Told of the fingerprints of one m-line."""
 _MAX_QUOTED = 60
@@ -62,7 +62,7 @@ class Direction(StrEnum):
         return self in (Direction.SENDRECV, Direction.RECVONLY)
 
     def reversed(self) -> "Direction":
-        """The same as the other side says it."""
+        """This direction as the other side names it."""
         return {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}.get(self, self)
 
     def limited_to(self, allowed: "Direction") -> "Direction":

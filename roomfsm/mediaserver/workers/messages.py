@@ -140,7 +140,7 @@ class MirrorOpened(Report, frozen=True):
 
 
 class Statistics(Report, frozen=True):
-    """Of all connected peers, and the engine's latency, once a second."""
+    """The statistics of all connected peers and the engine's latency; sent once a second."""
 
     peers: Mapping[int, PeerStats]
     latency: float

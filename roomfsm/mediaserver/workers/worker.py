@@ -163,7 +163,7 @@ class Worker:
             self._channel.send(Statistics(self._statistics(), self._engine.latency))
 
     def _statistics(self) -> dict[int, PeerStats]:
-        """Of the peers that are connected."""
+        """The statistics of the peers that are connected."""
         connected = {}
         for number, peer in self._peers.items():
             with _STATISTICS:

@@ -76,7 +76,7 @@ class Workers:
         """The source of each of them."""
         self._openings = itertools.count(1)
         self._opening: dict[tuple[int, MediaKind, _Worker], int] = {}
-        """Of each mirror, by its source's number."""
+        """The number of each mirror's opening, by the source's number, the kind and the target."""
 
     def announce(self, addresses: Sequence[str]) -> None:
         """Tell browsers these addresses from now on (`announced.look_up`)."""
@@ -104,7 +104,7 @@ class Workers:
 
     @property
     def latency(self) -> float:
-        """Of the worker that has the longest (:attr:`~roomfsm.mediaserver.engine.engine.Engine.latency`)."""
+        """The longest that a worker has (:attr:`~roomfsm.mediaserver.engine.engine.Engine.latency`)."""
         return max(worker.latency for worker in self.workers)
 
     def open_peer(self, observer: PeerObserver) -> WorkerPeer:
