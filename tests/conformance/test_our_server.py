@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -84,8 +83,8 @@ async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> 
     assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
     assert report["notReachableHere"] == 0
     assert report["failed"] == 0
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert report["seconds"] < 60 * busy
+    # Checks wait for each other's timers side by side, on a busy machine as on a quiet one.
+    assert report["seconds"] < sum(check["seconds"] for check in report["checks"]) / 3
     assert sample_figures(run.out) == sample_figures((ROOT / "docs" / "conformance.md").read_text("utf-8"))
     # The three reports tell the same.
     assert f"passed {report['passed']}, failed 0, not reachable {report['notReachable']}" in run.out
@@ -133,9 +132,7 @@ async def test_a_token_that_the_control_api_refuses_ends_the_run(tmp_path: Path,
     async with serving(media_server, inspect_token="right") as server:
         refused = await run_kit(tmp_path, server.url, *chosen, "--control-token=wrong")
         without = await run_kit(tmp_path, server.url, "--only=row/room/waiting/close/*")
-        taken = await run_kit(
-            tmp_path, server.url, "--only=row/room/waiting/close/*", "--control-token=right", bound=30
-        )
+        taken = await run_kit(tmp_path, server.url, "--only=row/room/waiting/close/*", "--control-token=right")
     assert (refused.code, refused.out, refused.report) == (2, "", {})
     assert refused.err == "roomfsm conformance: the control API refused the token (HTTP 401)\n"
     assert without.code == 0
