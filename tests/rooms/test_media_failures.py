@@ -267,6 +267,7 @@ INSIDE = [
     "no route to 10.0.0.7",
     "no route to fd00:10::7 from ::1",
     "/etc/kurento/modules/WebRtcEndpoint.conf.ini: no codec",
+    "no answer from kms-7.internal:8888 for endpoint",
 ]
 
 
@@ -352,8 +353,72 @@ async def test_who_has_an_answer_gets_no_refusal_of_the_offer_when_it_fails_late
         assert len(media.open) == (fails == "view")
 
 
+INNER_OFFER = (
+    "v=0\r\nc=IN IP4 110.1.2.30\r\na=candidate:1 1 udp 1 ::1 9 typ host\r\na=mid:fd00:aa\r\n"
+    "a=candidate:2 1 udp 1 10.9.8.70 5000 typ host\r\na=x:line 2 (c=IN IP4 110.1.2.30)\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no route to fd00:aa:bb::1",
+        "no route to [fd00:aa::1]:8888",
+        "no route to fe80::1%eth0, nor to ::2",
+        "no route to fd00::",
+        "no route to 10.1.2.3",
+        "no route to 10.1.2.3:8888",
+        "no route to 10.9.8.7…",
+        "no route to 0x0a010203 or 167838211",
+        "no answer from kms-7.internal:8888 for endpoint",
+        "no answer from kms-7.internal.",
+        "no answer from kms-7",
+        "no answer from kms:8888",
+        "line 2 (c=IN IP4 10.1.2.3): bad",
+        "line 2 (c=IN IP4 110.1.2.30) is not 10.1.2.3",
+        "line 2 (c=IN IP4 110.1.2.3.internal): bad",
+        "line 2 (c=IN IP4 110.1.2.305): bad",
+        "line 99 (c=IN IP4 10.1.2.3): bad",
+        "mid:10.1.2.3 and a=mid:kms-7.internal",
+        "user=kms-7.internal",
+        "etc/kurento/modules and ./run/kms.sock",
+        "C:\\kurento\\kms.exe",
+        "0A1B2C3D-0000-4000-8000-0123456789AB",
+        "0a1b2c3d000040008000c123456789ab",
+    ],
+)
+def test_a_name_from_inside_is_told_only_where_it_is_a_whole_word_of_the_offer(words: str) -> None:
+    assert about_offer(words, INNER_OFFER) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid SDP: line 2 (c=IN IP4 110.1.2.30): the port is not a number",
+        "line 3 (a=candidate:1 1 udp…) has no ICE credentials: a=ice-ufrag is missing",
+        "line 5 (a=candidate:2 1 udp 1 10.9.8.7…): it is cut, as long lines are",
+        "line 3 is not of the form x=value: 'a=candidate:1 1 udp 1 ::1 9'",
+        "line 6 (a=x:line 2 (c=IN IP4 110.1.2.30)): nested",
+        "candidate ::1 and 10.9.8.70, port 5000",
+        "no m-line can be served: none of its codecs (H265, AV1) is passed on here, which are VP8 and AV1",
+        "no common video codec: the source sends H264 (42e0, packetization mode 1), the viewer takes H265",
+        "the source sends H264 (high 4:4:4, packetization mode 0)",
+        "no common video codec: the source sends VP9 (profile 2), the viewer takes nothing",
+        f"the peer's certificate (sha-256 {':'.join(['0A'] * 32)}) has none of the fingerprints",
+        "media go by RTP/AVP, UDP/TLS/RTP/SAVPF",
+        "its hash function is none of sha-224, sha-256, sha-384, sha-512",
+        "more than 64 m-lines",
+        "Endpoint isn't ready: SDP_PARSE_ERROR (40201)",
+    ],
+)
+def test_what_names_nothing_inside_is_told(words: str) -> None:
+    assert about_offer(words, INNER_OFFER) == words
+
+
 def test_no_more_is_passed_on_than_can_be_read() -> None:
-    assert len(about_offer("x" * 100_000, "v=0") or "") < 400
+    assert about_offer("x" * 300, "v=0") == "x" * 300
+    assert about_offer("x" * 301, "v=0") == "x" * 299 + "…"
+    assert about_offer("x" * 100_000, "v=0") == "x" * 299 + "…"
 
 
 @pytest.mark.parametrize("inside", ["ws://kms:8888", "192.0.2.9", "f0e1_kurento.MediaPipeline", "/etc/kurento/x"])
@@ -362,11 +427,15 @@ def test_nothing_inside_is_told_in_part_where_the_words_are_cut(inside: str, tol
     assert about_offer("x" * (299 - told) + " " + inside + " and so on" * 100, "v=0") is None
 
 
-def test_long_words_take_no_longer_than_short_ones() -> None:
+@pytest.mark.parametrize("unit", ["x", "a-", "1.", ":", "fd00:", "A/", "a:mid:", "line 1 (a=", "a=x;"])
+def test_long_words_and_offers_take_no_longer_than_their_length(unit: str) -> None:
     def seconds(length: int) -> float:
+        long = unit * length
+
         def one() -> float:
             began = time.process_time()
-            about_offer("x" * length, "v=0")
+            about_offer(long, f"a={long}\r\n" + f"{long}\r\n")
+            about_offer("10.1.2.3", long)
             return time.process_time() - began
 
         return min(one() for _ in range(5))
