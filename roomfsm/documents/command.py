@@ -32,7 +32,7 @@ _DRAW = {"svg": svg, "mermaid": mermaid, "dot": dot}
 def diagram(machine: str, form: str, current: tuple[str, ...], output: Path | None) -> None:
     """Draw the diagram of a state machine, generated from the table that the server or the page uses.
 
-    Machines of the server: room, stream, view, session. Machines of the page: page, link, media.
+    Machines of the server: room, stream, view, session, server. Machines of the page: page, link, media.
     """
     table = page_table(machine) if machine in FILES else MACHINES[machine]
     names = [state.name for state in table.states]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
 from roomfsm.protocol.fields import (
@@ -129,20 +131,7 @@ type ClientMessage = (
     Join | Leave | Switch | Rename | Chat | Publish | Unpublish | View | Unview | Candidate | Ping | Resume
 )
 
-CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
-    Join,
-    Leave,
-    Switch,
-    Rename,
-    Chat,
-    Publish,
-    Unpublish,
-    View,
-    Unview,
-    Candidate,
-    Ping,
-    Resume,
-)
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = get_args(ClientMessage.__value__)
 
 
 def message_type(message: msgspec.Struct | type[msgspec.Struct]) -> str:

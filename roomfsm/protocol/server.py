@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -293,20 +293,4 @@ type ServerMessage = (
     | Closing
 )
 
-SERVER_MESSAGES: tuple[type[ServerMessage], ...] = (
-    Welcome,
-    Joined,
-    ParticipantJoined,
-    ParticipantLeft,
-    ParticipantChanged,
-    StreamStarted,
-    StreamChanged,
-    StreamEnded,
-    Answer,
-    CandidateFound,
-    ChatSaid,
-    RoomState,
-    Error,
-    Pong,
-    Closing,
-)
+SERVER_MESSAGES: tuple[type[ServerMessage], ...] = get_args(ServerMessage.__value__)

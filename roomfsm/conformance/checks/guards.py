@@ -263,7 +263,10 @@ async def _rate_limited(scene: Scene, message: str) -> None:
 
 
 async def _comes_too_often(scene: Scene) -> None:
-    """Who comes into rooms again and again is refused in the end, and the session goes on."""
+    """Who comes into rooms again and again is refused in the end, and the session goes on.
+
+    It is the session's own allowance that is met here. A room's budget is far greater, and no limit tells it.
+    """
     place, newcomer = await bring(scene, "waiting"), await scene.connect("Eve")
     # Many at once: the allowance grows while a kit on a busy machine waits for each reply.
     for _ in range(2 * scene.plan.limit("toldBurst") // _COMINGS + 2):
