@@ -60,8 +60,7 @@ class EngineSettings:
     loss_keyframe_burst: int = 5
     """So many of them at once."""
     join_keyframe_interval: float = 1.0
-    """Between two keyframes of a source for viewers that start, in the long run: the others are given what is in
-    the ring since the last."""
+    """Between two keyframes of a source for viewers that start, in the long run: the others wait for the next."""
     join_keyframe_burst: int = 10
     """So many of them at once."""
     nack_tries: int = 5
@@ -76,7 +75,7 @@ class EngineSettings:
     small_replay: int = 64
     """Up to so many packets, from a keyframe to the newest, are given to a viewer that starts, however old they
     are: a new keyframe would go to all viewers."""
-    renewal_share: float = 0.4
+    renewal_share: float = 0.8
     """Once what followed a keyframe fills so much of the ring, the publisher is asked for another, so that the
     ring holds all that a late viewer needs should the source fall silent."""
     renewal_interval: float = 6.0

@@ -4,15 +4,17 @@ Theory. Video can be decoded only from a keyframe on, so a viewer cannot simply 
 are three beginnings, in the order of preference:
 
 1. *A replay*: the last keyframe and all that followed it, from the ring, if that is whole. It costs only the
-   viewer that joins. It is given where it is short or has just begun, where the source is silent (a still
-   canvas may never make another keyframe), and where too many keyframes were asked for lately.
-2. *The next keyframe*: the viewer waits in `joining`, and the browser is asked for one.
+   viewer that joins. It is given where it is short or has just begun, and where the source is silent (a still
+   canvas may never make another keyframe).
+2. *The next keyframe*: the viewer waits in `joining`, and the browser is asked for one. If too many were asked
+   for lately, the viewer is in `unasked` until the allowance permits one. A long replay would spare it the wait,
+   but its path would take seconds for the burst, or lose most of it.
 3. *The next packet*, for audio.
 
 Invariants: a sink is in `joining`, or in a group, or in neither (paused, closed, no common codec), and never
-in two of these. A packet reaches a sink either by its start (a replay, or what overtook the keyframe on its
-way here) or by its group, never by both: so what is pending is flushed before a sink that is replayed to joins
-its group. A replay's packets have other timestamps than the ring's
+in two of these. Who is in `unasked` is in `joining`, too. A packet reaches a sink either by its start (a
+replay, or what overtook the keyframe on its way here) or by its group, never by both: so what is pending is
+flushed before a sink that is replayed to joins its group. A replay's packets have other timestamps than the ring's
 (:mod:`~roomfsm.mediaserver.forwarding.catch_up`). While the viewer may still ask for one of them again, it
 must get the same bytes, because SRTP is not safe for two packets of one number (RFC 7714 section 8.1):
 `replays` remembers them, and when it forgets them, repairs of that sink begin behind them.
@@ -51,6 +53,7 @@ class Admission:
         "relays",
         "replays",
         "starting",
+        "unasked",
     )
 
     def __init__(self, stream: Stream, groups: Groups, keyframes: TrackKeyframes) -> None:
@@ -59,6 +62,8 @@ class Admission:
         self._keyframes = keyframes
         self.joining: set[Sink] = set()
         """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        self.unasked: set[Sink] = set()
+        """Those of them that start, and that no keyframe was asked for yet."""
         self._joining_relays: list[Relay] = []
         """Relays that wait for that: a mirror has no use for video before a keyframe."""
         self.relays: list[Relay] = []
@@ -74,19 +79,26 @@ class Admission:
         """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe.
 
         A keyframe goes to all viewers. While many start, or one again and again, the others would see little else.
-        So beyond an allowance those that start are given the last keyframe and all that followed, however much.
+        So beyond an allowance those that start wait until it permits another (:meth:`ask_for_joining`).
         """
         if sink in self.joining:
             return
         now = self._stream.outlet.now()
         replay = self.replay(now)
-        if replay is None and not (self._keyframes.wanted or self._keyframes.for_joins.take(1, now)):
-            replay = self.replay(now, long=True)
-        if replay is None:
-            self.joining.add(sink)
-            self._keyframes.request()
-        else:
+        if replay is not None:
             self.start_with(sink, replay)
+            return
+        self.joining.add(sink)
+        if self._stream.can_be_asked:
+            self.unasked.add(sink)
+            self.ask_for_joining(now)
+            self._stream.attend_soon()
+
+    def ask_for_joining(self, now: float) -> None:
+        """Ask for a keyframe for those that start, as soon as their allowance permits it: one serves them all."""
+        if self.unasked and (self._keyframes.wanted or self._keyframes.for_joins.take(1, now)):
+            self.unasked.clear()
+            self._keyframes.request()
 
     def readmit(self, sink: Sink, now: float) -> None:
         """Let a sink start that was paused: at once where there can be a replay, else with the next keyframe. That
@@ -105,6 +117,7 @@ class Admission:
     def leave(self, sink: Sink) -> None:
         """Stop sending to a sink; it stays connected."""
         self.joining.discard(sink)
+        self.unasked.discard(sink)
         self.starting.pop(sink, None)
         replay = self.replays.pop(sink, None)
         group, reception = sink.group, self._stream.reception
@@ -119,9 +132,9 @@ class Admission:
 
     # With a replay
 
-    def replay(self, now: float, *, long: bool = False) -> Replay | None:
+    def replay(self, now: float) -> Replay | None:
         """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
-        because it is short or has just begun, or because the source is silent and may send none; or `long`."""
+        because it is short or has just begun, or because the source is silent and may send none."""
         stream = self._stream
         reception, ring, start = stream.reception, stream.ring, stream.keyframe_start
         if reception is None or stream.codec is None or ring is None or stream.is_keyframe_start is None:
@@ -131,7 +144,7 @@ class Admission:
         settings = stream.outlet.settings
         size = reception.highest + 1 - start
         recent = reception.last_time - stream.keyframe_time <= settings.keyframe_replay
-        suited = long or recent or size <= settings.small_replay or stream.is_silent(now)
+        suited = recent or size <= settings.small_replay or stream.is_silent(now)
         if not suited or size > ring.size:
             return None
         shared, span = self._shared_replay, (start, reception.highest)
@@ -187,6 +200,7 @@ class Admission:
         ring, reception = stream.ring, stream.reception
         assert reception is not None
         joining, self.joining = self.joining, set()
+        self.unasked.clear()
         later = range(extended + 1, reception.highest + 1)
         early = [kept for number in later if ring and (kept := ring.get(number)) is not None]
         for sink in joining:
@@ -248,6 +262,7 @@ class Admission:
         if not (self.joining or self._joining_relays) or (found := self.replay(now)) is None:
             return
         joining, self.joining = self.joining, set()
+        self.unasked.clear()
         for sink in joining:
             with _VIEWER:
                 self.start_with(sink, found)

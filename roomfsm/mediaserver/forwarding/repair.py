@@ -157,11 +157,12 @@ class Repair:
 
     def request_keyframe_at_start(self, sink: Sink) -> None:
         """Ask for a keyframe for a sink at its owner's wish, who has just connected it: within the allowance of
-        those that start. Beyond that it gets one as for losses."""
-        if self._keyframes.wanted or self._keyframes.for_joins.take(1, self._stream.outlet.now()):
+        those that start. Beyond that nothing is done: a sink that was sent anything began with a whole picture.
+        """
+        if sink.group is None or self._keyframes.wanted:
+            return  # It waits for one, or gets one anyhow.
+        if self._keyframes.for_joins.take(1, self._stream.outlet.now()):
             self._keyframes.request()
-        elif sink.group is not None:
-            sink.keyframe_wish = self._stream.keyframes_seen
 
     def request_keyframe_for(self, sink: Sink, now: float) -> None:
         """Give a sink a keyframe for its losses, as soon as that is granted: it costs all others quality.

@@ -280,9 +280,11 @@ class Track:
         if reception.keyframe_wanted:
             reception.keyframe_wanted = False
             self.keyframes.request()
+        self._admission.ask_for_joining(now)
         self._tell(feedback + self.keyframes.request_due(now))
         self._repair.repeat_starts(reception.highest, now)
-        return bool(reception.missing or self._admission.starting) or self.keyframes.wanted
+        admission = self._admission
+        return bool(reception.missing or admission.starting or admission.unasked) or self.keyframes.wanted
 
     def renew(self, now: float) -> None:
         """See to it that the ring holds a keyframe and all that followed, for viewers that come late."""

@@ -186,6 +186,39 @@ def test_a_source_that_falls_silent_is_asked_for_a_keyframe_so_that_the_replay_i
     assert [number for number, _ in source.got(source.join())] == [401]
 
 
+def test_a_source_that_never_stands_still_is_asked_for_a_keyframe_only_when_the_ring_is_nearly_full() -> None:
+    source, rate, seconds = Source(), 150, 60
+    source.draw(rate * seconds, rate)
+    settings = source.outlet.settings
+    assert 1 <= source.keyframes_asked <= rate * seconds / (settings.nack_ring * 0.8)
+
+
+def test_who_starts_beyond_the_allowance_waits_for_the_next_keyframe_that_it_permits() -> None:
+    source = Source(join_keyframe_burst=1)
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.outlet.time += 1 / 30
+        source.send(VP8_DELTA)
+    source.join()
+    source.track.attend(source.outlet.time)
+    source.send(VP8_KEYFRAME)
+    for _ in range(LONG):
+        source.outlet.time += 0.008
+        source.send(VP8_DELTA)
+    asked = source.keyframes_asked
+    gone, waiting = source.join(), source.join()
+    gone.follow(None)
+    assert source.track.attend(source.outlet.time)
+    assert source.got(waiting) == []
+    assert source.keyframes_asked == asked
+    source.outlet.time += 0.25
+    source.track.attend(source.outlet.time)
+    assert source.keyframes_asked == asked + 1
+    source.send(VP8_KEYFRAME)
+    assert len(source.got(waiting)) == 1
+    assert source.got(gone) == []
+
+
 def test_a_source_that_does_not_take_requests_for_keyframes_is_not_asked() -> None:
     source = Source(Codec(96, "VP8", CLOCK, "", "", ("nack",)))
     source.draw(5000, 100)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from tests.mediaserver.forwarding.virtual_path import Stage, Viewer
 
@@ -62,6 +63,43 @@ def test_who_comes_and_goes_all_the_time_sees_the_picture_and_costs_the_others_n
     assert restless.longest_freeze(begin, stage.world.time) < 1.0
     for viewer in good:
         assert viewer.longest_freeze(2.0, stage.world.time) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("interval", "rate"), [(0.25, 2_000_000), (0.35, 3_000_000), (0.35, 6_000_000), (0.8, 2_000_000)]
+)
+def test_who_comes_and_goes_gets_no_burst_and_leaves_the_keyframes_for_losses_alone(
+    interval: float, rate: int
+) -> None:
+    stage = Stage(bitrate=1_500_000)
+    good = [stage.view() for _ in range(3)]
+    stage.world.run(2.0)
+    restless = stage.view({"rate": rate, "queue": 0.3})
+    losses = stage.source.peer.track(MediaKind.VIDEO).keyframes.for_losses
+
+    def come_again() -> None:
+        stage.source.peer.disconnect(restless.peer)
+        stage.source.peer.connect(restless.peer)
+        stage.world.at(stage.world.time + 0.1, restless.peer.request_keyframe)
+
+    stage.world.every(interval, come_again)
+    stage.world.run(12.0)  # The ten that may come at once are used up.
+    begin, keyframes = stage.world.time, stage.source.keyframes
+    least = losses.left(begin)
+    for _ in range(80):
+        stage.world.run(0.25)
+        least = min(least, losses.left(stage.world.time))
+    end = stage.world.time
+    assert stage.source.keyframes - keyframes <= 20 + 1
+    sent = [time for time, _ in restless.down.sent if time >= begin]
+    burst = max(restless.down.bytes_between(time, time + 0.01) for time in sent)
+    assert least == EngineSettings().loss_keyframe_burst
+    # A keyframe and the half second that followed it.
+    assert burst <= 12_000 + 1_500_000 / 8 * 0.5
+    # At worst it came half a second after a keyframe, and waited for the next; then that is under way.
+    assert restless.longest_freeze(begin, end) < 0.7
+    for viewer in good:
+        assert viewer.longest_freeze(2.0, end) < 0.3
 
 
 LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
