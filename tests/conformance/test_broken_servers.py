@@ -29,8 +29,8 @@ FINDS = {
         "race/candidate-before-answer",
     },
     "late_candidates_are_swallowed": {"race/late-candidate/unview", "guard/room/candidate/no_such_stream"},
-    "resume_forgets": {"row/session/away/reattach/joined", "row/room/waiting/back/waiting"},
-    "another_close_code": {"row/session/joined/reattach/joined"},
+    "resume_forgets": {"row/session/away/reattach/resuming", "row/room/waiting/back/waiting"},
+    "another_close_code": {"row/session/joined/reattach/resuming"},
     "a_field_of_another_type": {"row/room/waiting/chat/waiting", "order/chat"},
     "a_stream_is_never_live": {"row/stream/connected/flowing/live", "cell/stream/live/view"},
 }

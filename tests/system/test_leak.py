@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import trio
 
 from roomfsm.mediaserver.kurento.limits import Limits
@@ -206,6 +207,7 @@ trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True), l
         process.wait(timeout=10)
 
 
+@pytest.mark.alone
 def test_memory_and_files_stay_flat(tmp_path: Path) -> None:
     async def main(program: Program, url: str, pids: dict[str, int]) -> None:
         async with kurento_client.open_client(url) as media:

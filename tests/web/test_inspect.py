@@ -148,8 +148,8 @@ async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
         run = event["room"]["glance"]["run"]
         await ada.ask("leave")
         event = await watcher.until(lambda event: event["over"])
-        assert (event["room"]["glance"]["run"], event["room"]["glance"]["state"]) == (run, "closing")
-        assert event["journal"][-1]["trigger"] == "expire"
+        assert (event["room"]["glance"]["run"], event["room"]["glance"]["state"]) == (run, "closed")
+        assert [entry["trigger"] for entry in event["journal"][-2:]] == ["expire", "drained"]
         await ada.join("blue")
         event = await watcher.until(lambda event: not event["over"])
         assert event["room"]["glance"]["run"] != run
