@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import trio
@@ -92,11 +92,10 @@ class Session:
         try:
             object_id = await self.create(kind, constructor)
             if prepare is not None:
-                try:
+                with ExitStack() as unfinished:
+                    unfinished.callback(self._let_go, object_id)
                     await prepare(object_id)
-                except BaseException:
-                    self._let_go(object_id)
-                    raise
+                    unfinished.pop_all()
             try:
                 yield object_id
             finally:

@@ -35,7 +35,7 @@ ENTERING = Cost(2.0)
 RENAMING = Cost(3.0)
 """What it uses to have another name, beside the bytes of that."""
 _COMING = Cost(1.0)
-"""One who comes into a room, of what may come."""
+"""What one person who comes into a room uses of the room's budget of entries."""
 _ENVELOPE = 200
 """Bytes, about, of a message to everybody around what is said."""
 _encoder = msgspec.json.Encoder()

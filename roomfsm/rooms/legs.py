@@ -64,7 +64,7 @@ type OnChange = Callable[[Effect], None]
 
 
 class LegFailed(Exception):
-    """The endpoint is of no more use; `refusal` is what its browser is told, `cause` what the log is."""
+    """The endpoint is of no more use; `refusal` says to its browser why, and `cause` says it to the log."""
 
     def __init__(self, code: ErrorCode, detail: str | None, cause: str | None = None) -> None:
         super().__init__(cause or detail or code.explanation)

@@ -26,7 +26,8 @@ class Address[Session]:
         rates = Rates(settings.told_rate_per_address, settings.told_bytes_per_address, seconds)
         self.share = Share(rates)
         self.names = Share(rates)
-        """Of what may be told of new names so much may be asked about: a name costs before it is told."""
+        """The budget of names that are looked at, as large as that of names that are told: to look at a name costs
+        time, be it told or refused."""
         rate, burst = settings.entries_per_address, settings.entries_burst_per_address
         self._entry_rates = Rates(rate, UNBOUNDED.bytes, burst / rate)
         self._entries = Meter()

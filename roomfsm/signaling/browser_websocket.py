@@ -50,7 +50,8 @@ class BrowserWebsocket(Websocket):
     def __init__(self, stream: FrameStream, settings: SignalingSettings, messages: Tally, client: str) -> None:
         super().__init__(
             stream,
-            # Of a handshake's and a frame's protocol, which WSConnection has in turn, the latter.
+            # A WSConnection speaks two protocols, first the handshake's and then the frames'. The front door has
+            # read the handshake, so this begins with the frames.
             cast(WSConnection, Connection(ConnectionType.SERVER)),
             message_queue_size=_QUEUED_MESSAGES,
             max_message_size=settings.max_message_bytes,

@@ -21,8 +21,8 @@ class EngineSettings:
     handshake_timeout: float = 20.0
     """From the first DTLS message to the keys; then the handshake counts as failed and its memory is freed."""
     handshake_linger: float = 5.0
-    """From a connected peer's last DTLS message until OpenSSL's memory for it is freed: who lacks our last message
-    repeats its own sooner."""
+    """Seconds from the last DTLS message of a connected peer until OpenSSL's memory for it is freed. A browser
+    that has not got our last message sends its own again before that."""
     flow_timeout: float = 2.0
     """Without RTP for so long, media counts as no longer flowing."""
     max_peers: int = 2000
