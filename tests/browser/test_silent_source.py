@@ -69,13 +69,14 @@ MOVE = """async (packets) => {
 }"""
 """Draws another picture all the time until so many packets were sent, and then a green one."""
 SHOWS = """async (colour) => {
-  const video = document.querySelector('[data-testid=tile] video');
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', {willReadFrequently: true});
   const deadline = performance.now() + 20000;
   for (;;) {
     let found = [];
-    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+    // The page may still be entering the room: then there is no tile yet.
+    const video = document.querySelector('[data-testid=tile] video');
+    if (video && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
       [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
       context.drawImage(video, 0, 0);
       found = [...context.getImageData(canvas.width - 20, canvas.height / 2, 1, 1).data].slice(0, 3);
