@@ -39,7 +39,7 @@ A list of objects is told as their ids, and the session that asked holds them al
 
 @dataclass(frozen=True)
 class Unavailable:
-    """An operation that Kurento has and this server has not: it is answered with 40006 and the reason."""
+    """An operation of Kurento's that this server lacks. The answer is the error 40006 with `reason`."""
 
     reason: str
 
@@ -47,8 +47,8 @@ class Unavailable:
         raise NotImplementedByServerError(self.reason)
 
 
-_NO_GSTREAMER = Unavailable("There is no GStreamer pipeline to draw: media are passed on as they come")
-_NO_ENCODER = Unavailable("This server never encodes: media are passed on as they come")
+_NO_GSTREAMER = Unavailable("There is no GStreamer pipeline to draw, because media are forwarded as they come")
+_NO_ENCODER = Unavailable("This server never encodes; it forwards media as they come")
 
 
 class Audience(Protocol):

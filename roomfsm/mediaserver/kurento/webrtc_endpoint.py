@@ -45,7 +45,7 @@ _MTU = 1200
 """Bytes of RTP packets: what browsers make of it on their own."""
 
 _NO_DATA_CHANNELS = Unavailable("This server has no data channels")
-_NO_MTU = Unavailable("Packets are passed on as long as they came")
+_NO_MTU = Unavailable("Packets are forwarded with the length that they came with")
 _ANNOUNCED = Unavailable("All endpoints share one UDP port: see --media-host and --announced-address")
 
 log = get_logger(__name__)

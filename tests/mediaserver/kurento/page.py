@@ -1,6 +1,6 @@
-"""The made parts of docs/mediaserver.md: what of Kurento's API there is, and where answers differ from Kurento's.
+"""The generated parts of docs/mediaserver.md: what exists of Kurento's API, and where answers differ.
 
-`python -m tests.mediaserver.page` writes them into the page.
+`python -m tests.mediaserver.kurento.page` writes them into the page.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TYPES: tuple[tuple[type[MediaObject], type[MediaObject] | None], ...] = (
     (PassThrough, MediaElement),
     (WebRtcEndpoint, MediaElement),
 )
-"""Each type with the one whose operations and events it has too."""
+"""Each type, with the type whose operations and events it inherits."""
 
 
 def differences() -> str:
-    """The differences in Markdown, those of one reason in one row."""
+    """The differences in Markdown. All differences with the same reason share a row."""
     rows: dict[tuple[str, Kind], list[str]] = {}
     for one in DIFFERENCES:
         rows.setdefault((one.reason, one.kind), []).append(f"{one.transcript}: {one.where}")
@@ -52,13 +52,13 @@ def interface() -> str:
         events = sorted(type_.EVENTS - (parent.EVENTS if parent else frozenset()))
         name = type_.__name__ if parent is None else f"{type_.__name__} (and {parent.__name__}'s)"
         lines.append(f"| {name} | {_names(_paired(operations))} | {_names(events)} |")
-    lines += ["", "Kurento's operations that are answered with error 40006, and the message:", ""]
+    lines += ["", "The server answers these operations of Kurento's with the error 40006 and this message:", ""]
     lines += [f"- {_names(_paired(dict.fromkeys(names)))}: *{reason}.*" for reason, names in refused.items()]
     return "\n".join(lines)
 
 
 def _paired(names: list[str] | dict[str, None]) -> list[str]:
-    """Names in order, a getter with its setter as one."""
+    """The names in order. A getter and its setter become one name."""
     stems = {name[3:] for name in names if name.startswith("set")}
     paired = [f"get/set{name[3:]}" if name[:3] == "get" and name[3:] in stems else name for name in names]
     return [name for name in paired if not (name[:3] == "set" and f"get{name[3:]}" in names)]
@@ -72,10 +72,10 @@ PARTS = {"interface": interface, "differences": differences}
 
 
 def fill(page: str) -> str:
-    """The page with its made parts made anew."""
+    """The page with its generated parts made anew."""
     for name, make in PARTS.items():
         begin, end = (
-            f"<!-- {name}: made by python -m tests.mediaserver.page -->\n\n",
+            f"<!-- {name}: made by python -m tests.mediaserver.kurento.page -->\n\n",
             f"\n\n<!-- end of {name} -->",
         )
         before, found, rest = page.partition(begin)
