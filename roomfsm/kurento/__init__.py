@@ -1,7 +1,8 @@
-"""Client of Kurento media servers on Trio: a pool of them, and their pipelines and WebRTC endpoints as scopes.
+"""A client for Kurento media servers on Trio.
 
-All that a program needs is exported here: whatever is in an annotation or is raised has a name in `__all__`. A
-browser's offer is answered, its media come back to it, and every event of the endpoint is printed:
+It has a pool of media servers, and pipelines and endpoints as scopes. Everything that a program needs is exported
+here: each type that an annotation names, and each error. This example answers a browser's offer, sends the
+browser's media back to it, and prints every event of the endpoint:
 
     async with open_media_pool(["ws://127.0.0.1:8888/kurento"]) as pool:
         async with pool.pipeline({"app": "echo"}) as pipeline:
@@ -18,9 +19,9 @@ browser's offer is answered, its media come back to it, and every event of the e
                         case _:
                             print(event)
 
-Leaving a scope releases its object at the media server. Everything raised about a media server is a
-`MediaServerError`: `MediaServerLost` ends all that was made in a session, and a `KurentoError` is the media
-server's refusal of one request, with a subclass for each code that a caller may act on.
+Leaving a scope releases its object at the media server. All errors about a media server are `MediaServerError`s.
+After `MediaServerLost`, everything that was created in the session is gone. A `KurentoError` means that the media
+server refused one request; it has a subclass for each code that a caller may act on.
 """
 
 from roomfsm.kurento.candidates import (

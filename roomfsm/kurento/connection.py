@@ -1,4 +1,7 @@
-"""One websocket to a media server: whole JSON-RPC messages out and in, and the calls that end with it."""
+"""One websocket to a media server, which sends and receives JSON-RPC messages.
+
+Calls on it end with the websocket.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ from roomfsm.log import get_logger
 _log = get_logger(__name__)
 
 _MAX_REASON = 200
-"""Characters of a media server's words that are passed on."""
+"""The most characters of a media server's text that appear in an error."""
 
 
 class Connection:
-    """An open websocket. Made by `open_connection`."""
+    """An open websocket. `open_connection` creates it."""
 
     def __init__(self, websocket: Websocket, settings: KurentoSettings, ids: Iterator[int]) -> None:
         self._websocket = websocket
@@ -41,21 +44,21 @@ class Connection:
         self._outbox, self._unsent = trio.open_memory_channel[str](math.inf)
         self._last_reply = trio.current_time()
         self._pinged = math.inf
-        """When the ping was sent that waits for its answer; never, while none does."""
+        """When the ping was sent that waits for its answer; infinity while no ping waits."""
         self._closed: trio.Event | None = None
 
     def post(self, request: Request) -> None:
-        """Send a request after those posted before.
+        """Send a request after all that were posted before.
 
-        Never waits: a cancelled caller cannot leave half a frame behind.
+        It never waits, so a caller that is cancelled cannot leave half a frame behind.
         """
         self._outbox.send_nowait(encode(request))
 
     async def call(self, method: str, params: Params, patience: float | None = None) -> Any:
-        """A request that belongs to this websocket: not repeated on another one.
+        """Send a request that is not repeated on another websocket, and return its result.
 
-        Raises `KurentoError`, or `ConnectionLost` when the websocket ends or is silent for `patience` seconds, by
-        default `ping_timeout`.
+        Raises `KurentoError`, or `ConnectionLost` if the websocket ends or is silent for `patience` seconds (by
+        default `ping_timeout`).
         """
         call = self._calls.add(next(self._ids), method, params)
         self.post(call.request)
@@ -68,19 +71,19 @@ class Connection:
     async def keep_alive(self, session_id: str) -> None:
         """Ping for ever.
 
-        Raises `ConnectionLost` when the media server answers nothing for `ping_timeout` while a ping waits.
+        Raises `ConnectionLost` if the media server answers nothing for `ping_timeout` while a ping waits.
         """
         interval = self._settings.ping_interval
         while True:
             await trio.sleep(interval)
             self._pinged = trio.current_time()
-            with suppress(KurentoError):  # an answer all the same
+            with suppress(KurentoError):  # an error reply is an answer, too
                 await self.call("ping", {"interval": int(interval * 1000), "sessionId": session_id})
             self._pinged = math.inf
 
     @property
     def silent(self) -> bool:
-        """Whether a ping waits for longer than it should, and nothing else was answered meanwhile."""
+        """Whether a ping has waited for `silent_after` seconds and no other reply has come since."""
         since = max(self._pinged, self._last_reply)
         return trio.current_time() - since >= self._settings.silent_after
 
@@ -94,8 +97,8 @@ class Connection:
             self._closed.set()
 
     async def _answered(self, call: Call, patience: float) -> None:
-        # Kurento serves the requests of one websocket one after another: while others are answered,
-        # this one is on its way.
+        # Kurento handles the requests of one websocket one after another. So while it answers other requests, this
+        # one only waits for its turn.
         silent_since = trio.current_time()
         while not call.answered.is_set():
             silent_since = max(silent_since, self._last_reply)
@@ -115,7 +118,8 @@ class Connection:
                 text = await self._websocket.get_message()
             except ConnectionClosed:
                 if self._closed is not None:
-                    # Ours to close: the task that reads the closing handshake lives in the same nursery.
+                    # We are closing the websocket. Wait until the closing handshake is over, because it needs a
+                    # task of the nursery that this error would cancel.
                     await self._closed.wait()
                 raise
             try:
@@ -134,11 +138,11 @@ class Connection:
 async def open_connection(
     url: str, settings: KurentoSettings, ids: Iterator[int], dispatch: Callable[[Message], None]
 ) -> AsyncIterator[Connection]:
-    """Open a websocket to `url`; `dispatch` gets every message that is not the reply to a `Connection.call`.
+    """Open a websocket to `url`. `dispatch` gets every message that is not the reply to a `Connection.call`.
 
-    The body is cancelled when the websocket ends. Raises `ConnectionLost` then, also when it cannot be
-    opened within `ping_timeout`; `ConnectionRefused` where nobody listens. The socket is closed at the end without
-    a handshake; see `Connection.close`.
+    When the websocket ends, the body is cancelled and `ConnectionLost` is raised. The same error is raised if the
+    websocket cannot be opened within `ping_timeout`, and `ConnectionRefused` if no process listens at the address.
+    At the end the socket is closed without a closing handshake, unless `Connection.close` was called before.
     """
     try:
         with trio.fail_after(settings.ping_timeout):
@@ -160,8 +164,7 @@ async def open_connection(
                 connection._calls.fail_all(lambda: ConnectionLost("the connection has ended"))
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # LocalProtocolError: trio-websocket's reader raises it when a ping arrives while we close
-        # (its issue 184).
+        # trio-websocket's reader raises LocalProtocolError if a ping arrives while we close (its issue 184).
         ended, others = group.split((ConnectionLost, ConnectionClosed, HandshakeError, LocalProtocolError))
         if others is not None:
             raise others from None
@@ -193,7 +196,7 @@ async def _shake_hands(
     nursery: trio.Nursery, stream: HandshakeGuard, url: str, settings: KurentoSettings
 ) -> Websocket:
     parts = urlsplit(url)
-    # In a header, because addresses are logged.
+    # The secret goes into a header, because addresses are logged.
     secret = [] if settings.secret is None else [(b"Authorization", f"Bearer {settings.secret}".encode())]
     try:
         with trio.fail_after(settings.ping_timeout):

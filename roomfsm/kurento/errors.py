@@ -1,4 +1,6 @@
-"""What can go wrong with a media server: its error replies by code; servers that are lost or not there."""
+"""Errors about media servers: error replies by their codes, and media servers that are lost or cannot be
+reached.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ from roomfsm.jsonrpc import ErrorObject
 
 
 class MediaServerError(Exception):
-    """Base of everything that this package raises about a media server."""
+    """Base class of all errors that this package raises about a media server."""
 
 
 class MediaServerLost(MediaServerError):
-    """The session that owned the object is gone for good, and with it everything that was made in it.
+    """The session that owned the object has ended for good, and everything that was created in it is gone.
 
     `url` is the media server's address.
     """
@@ -28,11 +30,11 @@ class MediaServerUnavailable(MediaServerError):
 
 
 class MediaServersFull(MediaServerUnavailable):
-    """Every media server that is ready refused for want of threads or file descriptors."""
+    """Every media server that is ready refused because it has no threads or file descriptors left."""
 
 
 class RequestTimedOut(MediaServerError):
-    """The media server did not answer in time; whether it carried the request out is unknown."""
+    """The media server did not answer in time. It is not known whether it carried the request out."""
 
     def __init__(self, url: str, method: str, seconds: float) -> None:
         super().__init__(f"{url}: no answer to {method} in {seconds:g} s")
@@ -41,15 +43,15 @@ class RequestTimedOut(MediaServerError):
 
 
 class ConnectionLost(MediaServerError):
-    """The websocket could not be opened, was closed or fell silent. The session may survive it."""
+    """The websocket could not be opened, was closed, or went silent. The session may still be resumed."""
 
 
 class ConnectionRefused(ConnectionLost):
-    """Nobody listens at the address: the process that was there has ended, and its sessions with it."""
+    """No process listens at the address, so the media server's process has ended, and its sessions with it."""
 
 
 class ConnectionSilent(ConnectionLost):
-    """Nothing came for too long: the media server hangs, or what is between drops everything."""
+    """Nothing was received for too long: the media server hangs, or the network loses everything."""
 
 
 class UnknownEvent(Exception):
@@ -57,14 +59,14 @@ class UnknownEvent(Exception):
 
 
 class EventOverflow(MediaServerError):
-    """Events of one endpoint came faster than they were read, and what is unread cannot be merged."""
+    """Events of one endpoint came faster than they were read, and the unread ones cannot be merged."""
 
 
 class KurentoError(MediaServerError):
     """An error reply of the media server.
 
-    `code` is the JSON-RPC error code, `type` Kurento's name for it (`error.data.type`; None with the
-    codes -32xxx of JSON-RPC itself). The subclasses are the codes that callers act on.
+    `code` is the JSON-RPC error code, `type` Kurento's name for it (`error.data.type`; None with the codes -32xxx
+    of JSON-RPC itself). There is a subclass for each code that callers act on.
     """
 
     CODE: ClassVar[int] = 0
@@ -78,37 +80,37 @@ class KurentoError(MediaServerError):
 
 
 class BadArgument(KurentoError):
-    """An argument is missing or of the wrong type, or not of the enumeration."""
+    """An argument is missing, has the wrong type, or is not a value of the enumeration."""
 
     CODE = 40001
 
 
 class ConnectRefused(KurentoError):
-    """Two media elements cannot be connected: they are not of one pipeline."""
+    """Two media elements cannot be connected, because they belong to different pipelines."""
 
     CODE = 40004
 
 
 class SessionInvalid(KurentoError):
-    """The media server does not know the session (any more)."""
+    """The media server does not know the session, or no longer knows it."""
 
     CODE = 40007
 
 
 class UnknownOperation(KurentoError):
-    """The object has no such operation, or not with so many parameters."""
+    """The object has no operation of that name, or the operation does not take so many parameters."""
 
     CODE = 40008
 
 
 class ResourcesExhausted(KurentoError):
-    """The media server is at its limit of threads or file descriptors."""
+    """The media server has reached its limit of threads or file descriptors."""
 
     CODE = 40009
 
 
 class ObjectGone(KurentoError):
-    """The object is unknown: never made, or released."""
+    """The object does not exist: it was never created, or has been released."""
 
     CODE = 40101
 
@@ -126,13 +128,13 @@ class TypeUnknown(KurentoError):
 
 
 class TagUnknown(KurentoError):
-    """The object has no tag of that key."""
+    """The object has no tag with that key."""
 
     CODE = 40110
 
 
 class KeyframeRefused(KurentoError):
-    """No keyframe can be asked for at this endpoint: no video has reached it yet."""
+    """No keyframe can be requested at this endpoint, because no video has reached it yet."""
 
     CODE = 40111
 
@@ -144,19 +146,21 @@ class SdpInvalid(KurentoError):
 
 
 class OfferRefused(KurentoError):
-    """The session description can be read and not served: for want of a codec in common, as a rule."""
+    """The session description is readable but cannot be accepted, usually because the two sides have no codec in
+    common.
+    """
 
     CODE = 40205
 
 
 class AlreadyNegotiated(KurentoError):
-    """The endpoint has had its offer: a new negotiation needs a new endpoint."""
+    """The endpoint has already been given an offer. A new negotiation needs a new endpoint."""
 
     CODE = 40208
 
 
 class CandidateRefused(KurentoError):
-    """The candidate's media line is not of the session description."""
+    """The session description does not have the candidate's m-line."""
 
     CODE = 40401
 
@@ -165,6 +169,6 @@ _BY_CODE: dict[int, type[KurentoError]] = {subclass.CODE: subclass for subclass 
 
 
 def from_reply(error: ErrorObject) -> KurentoError:
-    """The typed error of an error reply."""
+    """The error for an error reply: the subclass for its code, or else a plain `KurentoError`."""
     name = error.data.get("type") if isinstance(error.data, dict) else None
     return _BY_CODE.get(error.code, KurentoError)(error.code, error.message, name)

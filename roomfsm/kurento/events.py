@@ -1,4 +1,7 @@
-"""The events of Kurento's objects as typed structs, and the bounded channel that carries them to their reader."""
+"""The events of Kurento's objects as typed structs, and the bounded channel that carries them to their reader.
+
+The names and values are those of Kurento's protocol.
+"""
 
 from __future__ import annotations
 
@@ -63,13 +66,14 @@ class MediaTranscodingState(enum.StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What every event of Kurento carries: its object and the media server's clock in milliseconds."""
+    """The fields of every event: `source` is the id of its object, and `timestamp_millis` the media server's time
+    in milliseconds.
+    """
 
     MERGE_BY: ClassVar[tuple[str, ...] | None] = None
-    """The fields that name the state which the event reports: a later event of the same state replaces it.
+    """The fields that say which state the event reports. A later event about the same state replaces this one.
 
-    None: every event counts.
-    """
+    None means that every event counts."""
 
     source: str = ""
     timestamp_millis: int = 0
@@ -80,13 +84,16 @@ class IceCandidateFound(Event, frozen=True):
 
 
 class IceGatheringDone(Event, frozen=True):
-    """Gathering ended; a candidate may still come after it."""
+    """Gathering has ended. A candidate may still come after this event."""
 
     MERGE_BY = ()
 
 
 class IceComponentStateChanged(Event, frozen=True):
-    """Component 2 (RTCP) stays GATHERING for ever where RTCP is multiplexed."""
+    """The ICE state of one component changed.
+
+    Component 2 (RTCP) stays GATHERING for ever if RTCP is multiplexed.
+    """
 
     MERGE_BY = ("stream_id", "component_id")
 
@@ -96,7 +103,7 @@ class IceComponentStateChanged(Event, frozen=True):
 
 
 class DtlsConnectionStateChange(Event, frozen=True):
-    """CLOSED: the peer ended its connection cleanly."""
+    """The DTLS state of the transport changed. CLOSED means that the peer ended its connection cleanly."""
 
     MERGE_BY = ("stream_id", "component_id")
 
@@ -113,7 +120,7 @@ class ConnectionStateChanged(Event, frozen=True):
 
 
 class MediaStateChanged(Event, frozen=True):
-    """Follows RTCP: DISCONNECTED comes 10 to 30 s after the peer vanished."""
+    """The state of the media changed, as RTCP shows it. DISCONNECTED comes 10 to 30 s after the peer vanished."""
 
     MERGE_BY = ()
 
@@ -122,7 +129,10 @@ class MediaStateChanged(Event, frozen=True):
 
 
 class MediaFlowInStateChanged(Event, frozen=True):
-    """Media flows into the element, from its sources in the pipeline: a viewer's sign of life."""
+    """Media began or stopped to flow into the element from its sources in the pipeline.
+
+    This shows whether a viewer gets media.
+    """
 
     MERGE_BY = ("media_type", "pad_name")
 
@@ -132,7 +142,10 @@ class MediaFlowInStateChanged(Event, frozen=True):
 
 
 class MediaFlowOutStateChanged(Event, frozen=True):
-    """Media flows out of the element, to its sinks in the pipeline: a publisher's sign of life."""
+    """Media began or stopped to flow from the element to its sinks in the pipeline.
+
+    This shows whether a publisher sends media.
+    """
 
     MERGE_BY = ("media_type", "pad_name")
 
@@ -142,9 +155,9 @@ class MediaFlowOutStateChanged(Event, frozen=True):
 
 
 class MediaPausedStateChanged(Event, frozen=True):
-    """The embedded media server's own, no event of Kurento's.
+    """An event that only the embedded media server has, and not Kurento.
 
-    PAUSED: the endpoint's browser gets none of this media type, because its path is too slow for it.
+    PAUSED means that the endpoint's browser gets no media of this type, because its path is too slow.
     """
 
     MERGE_BY = ("media_type",)
@@ -175,7 +188,7 @@ class NewCandidatePairSelected(Event, frozen=True):
 
 
 class Error(Event, frozen=True):
-    """Something failed inside the object; `type` is Kurento's name of it, such as RESOURCE_ERROR_WRITE."""
+    """Something failed inside the object. `type` is Kurento's name of the error, such as RESOURCE_ERROR_WRITE."""
 
     error_code: int
     description: str = ""
@@ -183,7 +196,10 @@ class Error(Event, frozen=True):
 
 
 class SessionResumed(Event, frozen=True):
-    """Made by this client: the connection was cut and the session resumed; events between may be missing."""
+    """An event of this client: the connection was cut and the session resumed.
+
+    Events from that time may be missing.
+    """
 
     MERGE_BY = ()
 
@@ -222,7 +238,7 @@ SUBSCRIBED: dict[str, type[EndpointEvent]] = {
 }
 """The events that every WebRtcEndpoint subscribes to, by Kurento's names."""
 OPTIONAL: dict[str, type[EndpointEvent]] = {struct.__name__: struct for struct in (MediaPausedStateChanged,)}
-"""Those that a media server may not have: where one refuses the subscription, it is not tried again."""
+"""Events that a media server may not have. If it refuses the subscription, it is not asked again."""
 
 
 class _Envelope(msgspec.Struct):
@@ -232,33 +248,33 @@ class _Envelope(msgspec.Struct):
 
 
 def decode(params: Mapping[str, Any] | None) -> tuple[str, EndpointEvent]:
-    """The object's id and the event, from the `params` of an `onEvent` notification.
+    """Read the object's id and the event from the `params` of an `onEvent` notification.
 
     Raises `UnknownEvent`.
     """
     try:
         envelope = msgspec.convert((params or {}).get("value"), _Envelope)
-        # Not data.type: in an Error that is the error's own type.
+        # This is not `data.type`, which in an Error is the error's own type.
         struct = SUBSCRIBED.get(envelope.type) or OPTIONAL.get(envelope.type)
         if struct is None:
             raise UnknownEvent(f"{envelope.type} of {envelope.object}")
-        # Not strict: timestampMillis is a number in a string.
+        # The conversion is not strict, because timestampMillis is a number in a string.
         return envelope.object, msgspec.convert(envelope.data, struct, strict=False)
     except msgspec.ValidationError as error:
         raise UnknownEvent(str(error)) from error
 
 
 class EventChannel(trio.abc.ReceiveChannel[EndpointEvent]):
-    """The events of one endpoint, in the order they came, for one reader.
+    """The events of one endpoint, in the order in which they came, for one reader.
 
-    Putting never waits, so a reader that is slow never holds up the socket that all endpoints share. When
-    `bound` events are unread, those that report a state which a later unread one reports again are merged
-    into the later: the reader misses that a state was passed, never where it ended. Candidates and errors
-    are never merged. Where merging makes no room the channel breaks: the reader gets `EventOverflow`,
-    because an endpoint whose candidates were dropped in silence would be worse than one that is made anew.
+    `put` never waits, so a slow reader never delays the socket that all endpoints share. If `bound` events are
+    unread, an event is dropped if a later unread event reports the same state again. So the reader may miss a
+    state in between, but never the last one. Candidates and errors are never dropped. If this makes no room, the
+    channel breaks and the reader gets `EventOverflow`. It is better to create the endpoint anew than to lose
+    candidates without notice.
 
-    `receive` raises what the channel was broken with, at once; after `close` it gives what is left, then
-    `trio.EndOfChannel`.
+    If the channel is broken, `receive` raises its error at once. After `close` it returns the events that are
+    left, and then raises `trio.EndOfChannel`.
     """
 
     def __init__(self, bound: int) -> None:
@@ -269,7 +285,7 @@ class EventChannel(trio.abc.ReceiveChannel[EndpointEvent]):
         self._error: MediaServerError | None = None
 
     def put(self, event: EndpointEvent) -> None:
-        """Append an event; ignored once the channel is closed or broken."""
+        """Append an event. It is ignored if the channel is closed or broken."""
         if self._closed:
             return
         if len(self._events) >= self._bound:
@@ -281,7 +297,7 @@ class EventChannel(trio.abc.ReceiveChannel[EndpointEvent]):
         self._lot.unpark()
 
     def break_off(self, error: MediaServerError) -> None:
-        """Drop what is unread; the reader gets `error`."""
+        """Drop the unread events, and let the reader get `error`."""
         if not self._closed:
             self._closed = True
             self._error = error
@@ -289,7 +305,7 @@ class EventChannel(trio.abc.ReceiveChannel[EndpointEvent]):
             self._lot.unpark_all()
 
     def close(self) -> None:
-        """No more events come."""
+        """End the channel: no more events come."""
         self._closed = True
         self._lot.unpark_all()
 

@@ -1,4 +1,7 @@
-"""The link to one media server: connects, resumes the session after a cut, starts a new one when it is lost."""
+"""The link to one media server.
+
+It connects, resumes the session after a cut, and starts a new one if the session is lost.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,18 @@ from roomfsm.log import get_logger
 _log = get_logger(__name__)
 
 OLDEST = (7, 1, 0)
-"""The first Kurento with DtlsConnectionStateChange, which tells that a browser's media connection is up, or
-over."""
+"""The first Kurento version with `DtlsConnectionStateChange`, the event that a browser's media connection has
+begun or ended."""
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _TELLABLE = re.compile(r"[\w.+~ -]{1,64}")
 
 
 class Link:
-    """One media server. `session` answers while `connected`; `changed` is called when `connected` changes."""
+    """The link to one media server.
+
+    Requests of `session` get answers while `connected` is true. `changed` is called when `connected` changes.
+    """
 
     def __init__(self, url: str, settings: KurentoSettings, changed: Callable[[], None]) -> None:
         self.url = url
@@ -45,31 +51,32 @@ class Link:
         self.connected = False
         self._settings = settings
         self._changed = changed
-        # One sequence for the link's life: Kurento answers an id that a session used before from its cache.
+        # The link counts ids over its whole life, because Kurento answers an id that a session used before from
+        # its cache.
         self._ids = itertools.count(1)
         self._connection: Connection | None = None
         self._unclosed: str | None = None
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()
-        """One connection, or attempt at it, and the wait before the next."""
+        """The scope of one connection or attempt to connect, and of the wait before the next attempt."""
         self.version: str | None = None
-        """What the media server says it is; None before it was asked, or where it does not say."""
+        """The version that the media server reports; None if it was not asked yet or reports none."""
         self._cut_off = "not connected yet"
 
     @property
     def usable(self) -> bool:
-        """Whether there is a session in which pipelines can be made."""
+        """Whether there is a session in which pipelines can be created."""
         return self.connected and not is_too_old(self.version)
 
     @property
     def responsive(self) -> bool:
-        """Whether it is usable and answers."""
+        """Whether the media server is usable and answers."""
         return self.usable and self._connection is not None and not self._connection.silent
 
     @property
     def problem(self) -> str | None:
-        """Why a new pipeline would not come here, in a few words without addresses; None if it would."""
+        """Why this media server gets no new pipelines, in a few words without addresses; None if it gets them."""
         if not self.connected or self._connection is None or self.session is None:
             return self._cut_off
         if is_too_old(self.version):
@@ -83,7 +90,10 @@ class Link:
         return None
 
     async def run(self) -> None:
-        """Work until `close`. Cancellation from outside does not reach it: releases still need the connection."""
+        """Keep the media server connected until `close`.
+
+        Cancellation from outside has no effect, because releases still need the connection.
+        """
         with self._scope:
             delay = self._settings.reconnect_first
             while True:
@@ -109,16 +119,19 @@ class Link:
                 self._give_up(f"not resumed in {self._settings.reconnect_grace:g} s")
 
     def gone(self, why: str) -> None:
-        """The media server's process has ended, as who started it knows: its session cannot come back."""
+        """Treat the session as lost, because the media server's process has ended.
+
+        The starter of the process knows that.
+        """
         if self._closing:
-            return  # An ordinary end: it is ended after us, and nobody waits for its session.
+            return  # This is the ordinary end: the process is ended after us, and nobody waits for its session.
         self._cut(why)
         self._cut_off = "ended: it is started again"
         self._give_up(why)
         self._round.cancel()
 
     async def answers(self, patience: float) -> bool:
-        """Whether there is a session and the media server answers, at least something every `patience` seconds."""
+        """Whether there is a session and the media server answers something at least every `patience` seconds."""
         if self._connection is None or self.session is None:
             return False
         try:
@@ -129,12 +142,14 @@ class Link:
         return True
 
     def ready(self) -> None:
-        """There is a new process: connect now, however long the next attempt was put off."""
+        """Connect now, because there is a new process, instead of waiting for the time of the next attempt."""
         if not self.connected:
             self._round.cancel()
 
     async def close(self) -> None:
-        """Close the session, which releases what is left in it, and the connection, within `release_timeout`."""
+        """Close the session, which releases everything that is left in it, and then the connection, within
+        `release_timeout`.
+        """
         self._closing = True
         with trio.move_on_after(self._settings.release_timeout, shield=True):
             if self._connection is not None and self.session is not None:
@@ -153,7 +168,7 @@ class Link:
         return math.inf if self.session is None else trio.current_time() + self._settings.reconnect_grace
 
     async def _carry(self, grace: trio.CancelScope) -> None:
-        """One connection, from its opening until it is lost."""
+        """Open one connection and use it until it is lost."""
         async with open_connection(self.url, self._settings, self._ids, self._dispatch) as connection:
             try:
                 session = await self._establish(connection)
@@ -167,7 +182,7 @@ class Link:
             await connection.keep_alive(session.session_id)
 
     async def _establish(self, connection: Connection) -> Session:
-        """Resume the session or, where the media server does not know it, start a new one."""
+        """Resume the session, or start a new one if the media server does not know it any more."""
         old = self.session
         if old is not None:
             try:
@@ -180,7 +195,7 @@ class Link:
                     return old
                 self._lose("the media server has been restarted")
         if self._unclosed is not None:
-            # Its objects would otherwise live on for one or two periods of Kurento's garbage collector.
+            # Otherwise its objects would exist for one or two more periods of Kurento's garbage collector.
             with suppress(KurentoError):
                 await connection.call("closeSession", closing(self._unclosed))
             self._unclosed = None
@@ -201,7 +216,8 @@ class Link:
             return
         version = info.get("version") if isinstance(info, dict) else None
         if isinstance(version, str):
-            # Everybody who asks for the health is told it: a version, and nothing else that may be in there.
+            # Everybody may ask for the health and sees this value, so only a version may be in it, and nothing
+            # else that the media server says.
             self.version = version if _TELLABLE.fullmatch(version) else _numbers_of(version)
         if is_too_old(self.version):
             _log.error(
@@ -232,7 +248,10 @@ class Link:
             self._changed()
 
     def _give_up(self, reason: str) -> None:
-        """Nobody can be told that the session has ended; if its process lives after all, it is told later."""
+        """Treat the session as lost although the media server cannot be told.
+
+        If the process is still alive, it is told later.
+        """
         if self.session is not None:
             self._unclosed = self.session.session_id
             self._lose(reason)
@@ -245,7 +264,10 @@ class Link:
 
 
 def is_too_old(version: str | None) -> bool:
-    """Whether a media server of that version lacks what rooms need; a version that cannot be read is tried."""
+    """Whether a media server of that version lacks something that rooms need.
+
+    False if the version cannot be read.
+    """
     found = _VERSION.match(version or "")
     return found is not None and tuple(int(part or 0) for part in found.groups()) < OLDEST
 
@@ -260,7 +282,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _in_short(error: ConnectionLost) -> str:
-    """What is told to whoever asks for the health: no address, no words of others."""
+    """The reason that everybody who asks for the health may see: it has no address and no text from outside."""
     match error:
         case ConnectionSilent():
             return "silent: it does not answer"
@@ -271,11 +293,12 @@ def _in_short(error: ConnectionLost) -> str:
 
 
 def closing(session_id: str) -> Params:
-    """The params of a `closeSession` that releases all that was made in the session.
+    """The params of a `closeSession` that releases everything that was created in the session.
 
-    Without `release` Kurento keeps whatever another session holds too, and a session holds all that it ever looked
-    at: one monitor that asks for `getPipelines` would keep the pipelines of every room server that ended. For the
-    same reason a session closed like this must never have looked at what others made.
+    Without `release`, Kurento keeps every object that another session holds as well, and a session holds all
+    objects that it ever looked at. So one monitor that asks for `getPipelines` would keep the pipelines of every
+    room server that has ended. For the same reason, a session that is closed like this must never have looked at
+    objects of others.
     """
     return {"sessionId": session_id, "release": True}
 

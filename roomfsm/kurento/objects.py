@@ -1,4 +1,4 @@
-"""Kurento's objects as scopes: created on entry, released on exit."""
+"""Kurento's objects as scopes: they are created on entry and released on exit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from roomfsm.log import get_logger
 _log = get_logger(__name__)
 
 MANAGER = "manager_ServerManager"
-"""The object that tells about the media server and all its other objects."""
+"""The id of the object that describes the media server and all its other objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class BandwidthLimits:
-    """Limits of an endpoint's video in kbit/s; None keeps the media server's default, 0 is no limit.
+    """Limits for an endpoint's video in kbit/s. None keeps the media server's default, and 0 means no limit.
 
-    Kurento's defaults are 500 for `max_video_send` and 100 for `min_video_send`. `remb_on_connect` is what the
-    browser is told at first that it may send, in bit/s; Kurento's default of 300000 keeps a camera small and
-    blurred for its first ten seconds. None of them can change once the endpoint is negotiated.
+    Kurento's defaults are 500 for `max_video_send` and 100 for `min_video_send`. `remb_on_connect` is in bit/s:
+    the rate at which the browser may send at first. With Kurento's default of 300000, a camera is small and
+    blurred for its first ten seconds. No limit can be changed after the endpoint has been negotiated.
     """
 
     max_video_recv: int | None = None
@@ -38,9 +38,9 @@ class BandwidthLimits:
 
 
 class MediaPipeline:
-    """A pipeline: endpoints can be connected within one. Made by `MediaPool.pipeline`.
+    """A pipeline, within which endpoints can be connected. `MediaPool.pipeline` creates it.
 
-    `lost` is set when the session that owns it is lost: nothing of it is left, and every call raises
+    `lost` is set when the session that owns the pipeline is lost. Then the pipeline is gone, and every call raises
     `MediaServerLost`.
     """
 
@@ -58,10 +58,10 @@ class MediaPipeline:
 
     @asynccontextmanager
     async def endpoint(self, limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
-        """A new WebRtcEndpoint, subscribed to its events and limited; released at the end of the scope.
+        """A new WebRtcEndpoint with these limits and with its events subscribed.
 
-        Raises `KurentoError` (`ResourcesExhausted` where the media server is full), `RequestTimedOut`,
-        `MediaServerLost`.
+        It is released at the end of the scope. Raises `KurentoError` (`ResourcesExhausted` if the media server is
+        full), `RequestTimedOut` and `MediaServerLost`.
         """
         session = self._session
         async with session.object("WebRtcEndpoint", {"mediaPipeline": self.id}) as object_id:
@@ -88,9 +88,9 @@ class MediaPipeline:
 
 @asynccontextmanager
 async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
-    """A new pipeline, released at the end of the scope; by its tags a restarted program can find what it left.
+    """A new pipeline, which is released at the end of the scope.
 
-    Raises as `MediaPipeline.endpoint`.
+    A restarted program can find its old pipelines by their tags. Raises the errors of `MediaPipeline.endpoint`.
     """
 
     async def prepare(object_id: str) -> None:
@@ -109,7 +109,7 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
 
 
 def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
-    """The operations of WebRtcEndpoint that set the limits."""
+    """The operations of WebRtcEndpoint that set the limits, with their params."""
     for name, value in (
         ("MaxVideoRecvBandwidth", limits.max_video_recv),
         ("MaxVideoSendBandwidth", limits.max_video_send),
@@ -122,7 +122,10 @@ def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
 
 
 async def _try_to_subscribe(session: Session, object_id: str, name: str) -> None:
-    """Find out whether the media server has an event. Raises as `MediaPipeline.endpoint`."""
+    """Subscribe to an event that the media server may not have, and remember whether it has it.
+
+    Raises the errors of `MediaPipeline.endpoint`.
+    """
     try:
         await session.request("subscribe", {"object": object_id, "type": name})
     except EventUnsupported:
@@ -132,10 +135,10 @@ async def _try_to_subscribe(session: Session, object_id: str, name: str) -> None
 
 
 class WebRtcEndpoint:
-    """One peer connection of the media server. Made by `MediaPipeline.endpoint`.
+    """One peer connection of the media server. `MediaPipeline.endpoint` creates it.
 
-    `events` is for one reader. It raises `MediaServerLost` when the session is lost and `EventOverflow`
-    when events are left unread, and ends when the endpoint is released. Every method raises `KurentoError`
+    `events` is for one reader. It raises `MediaServerLost` if the session is lost and `EventOverflow` if too many
+    events are left unread, and it ends when the endpoint is released. Every method may raise `KurentoError`
     (`ObjectGone` after the release), `RequestTimedOut` and `MediaServerLost`.
     """
 
@@ -146,18 +149,25 @@ class WebRtcEndpoint:
         self.events = channel
 
     async def process_offer(self, sdp: str) -> str:
-        """The answer to a browser's offer.
+        """Return the answer to a browser's offer (session descriptions, RFC 8866).
 
-        Raises `SdpInvalid`, `OfferRefused` if it cannot be served, and `AlreadyNegotiated` for a second offer.
+        Raises `SdpInvalid`, `OfferRefused` if the offer cannot be accepted, and `AlreadyNegotiated` for a second
+        offer.
         """
         return str(await self._invoke("processOffer", {"offer": sdp}))
 
     async def gather_candidates(self) -> None:
-        """Start gathering: `IceCandidateFound` events follow. To be called after the answer is on its way."""
+        """Start gathering candidates; `IceCandidateFound` events follow.
+
+        Call this after the answer has been sent.
+        """
         await self._invoke("gatherCandidates")
 
     async def add_ice_candidate(self, candidate: IceCandidate) -> None:
-        """Hand over a candidate of the browser; `.local` ones are dropped. Raises `CandidateRefused`."""
+        """Pass on a candidate of the browser.
+
+        Candidates with a `.local` name are dropped. Raises `CandidateRefused`.
+        """
         if is_mdns(candidate):
             _log.debug("kurento.mdns_candidate_dropped", endpoint=self.id)
             return
@@ -173,28 +183,32 @@ class WebRtcEndpoint:
         )
 
     async def connect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
-        """Let the media of this endpoint flow to `sink`: all of it, or one type.
+        """Send the media of this endpoint to `sink`: all of them, or those of one type.
 
-        Raises TypeError, and `ConnectRefused` for a sink of another pipeline.
+        Raises `TypeError` if `sink` is not an endpoint, and `ConnectRefused` if it belongs to another pipeline.
         """
         await self._invoke("connect", self._sink(sink, media_type))
 
     async def disconnect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
-        """Undo `connect`; succeeds also where nothing was connected. Raises as `connect`."""
+        """Undo `connect`. It also succeeds if nothing was connected. Raises the errors of `connect`."""
         await self._invoke("disconnect", self._sink(sink, media_type))
 
     async def is_flowing_in(self, media_type: MediaType) -> bool:
-        """Whether media flows from the pipeline to this endpoint's browser: to be asked after `SessionResumed`."""
+        """Whether media flow from the pipeline to this endpoint's browser.
+
+        Ask this after `SessionResumed`, because events may have been lost.
+        """
         return bool(await self._invoke("isMediaFlowingIn", {"mediaType": media_type}))
 
     async def is_flowing_out(self, media_type: MediaType) -> bool:
-        """Whether media flows from this endpoint's browser into the pipeline; else as `is_flowing_in`."""
+        """Whether media flow from this endpoint's browser into the pipeline. Otherwise like `is_flowing_in`."""
         return bool(await self._invoke("isMediaFlowingOut", {"mediaType": media_type}))
 
     async def is_paused(self, media_type: MediaType) -> bool:
-        """Whether the media server sends none of this type because the path is too slow; else as `is_flowing_in`.
+        """Whether the media server sends no media of this type because the path is too slow.
 
-        A media server that never does so, as Kurento, is not asked.
+        Otherwise like `is_flowing_in`. False, without a request, for a media server that never does so, such as
+        Kurento.
         """
         if not self._session.has.get(MediaPausedStateChanged.__name__):
             return False
@@ -203,17 +217,17 @@ class WebRtcEndpoint:
     async def request_keyframe(self) -> None:
         """Ask the source of this endpoint's video for a keyframe.
 
-        Raises `KeyframeRefused` where no video has reached this endpoint yet (`MediaFlowInStateChanged`).
+        Raises `KeyframeRefused` if no video has reached this endpoint yet (`MediaFlowInStateChanged`).
         """
         await self._invoke("requestKeyframe")
 
     async def stats(self) -> Mapping[str, Any]:
-        """Kurento's statistics (`getStats`) by their ids."""
+        """Kurento's statistics (`getStats`), by their ids."""
         value = await self._invoke("getStats")
         return value if isinstance(value, dict) else {}
 
     def _sink(self, sink: WebRtcEndpoint, media_type: MediaType | None) -> Params:
-        # Kurento crashes, with all its sessions, on a sink that is not a media element.
+        # If a sink is not a media element, Kurento crashes with all its sessions.
         if not isinstance(sink, WebRtcEndpoint):
             raise TypeError(f"a sink must be a WebRtcEndpoint, not {type(sink).__name__}")
         if sink._pipeline_id != self._pipeline_id:

@@ -1,4 +1,4 @@
-"""The pool of media servers: which are ready, and which one a new pipeline goes to."""
+"""The pool of media servers. It knows which of them are ready, and chooses one for each new pipeline."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MediaServerStatus:
-    """One media server at this moment; the ids are None and the counts 0 while it has no session.
+    """The state of one media server now. While it has no session, the ids are None and the counts 0.
 
-    `problem` says in words without addresses why it gets no new pipelines; None if it does.
+    `problem` says in words, and without addresses, why the media server gets no new pipelines. It is None if it
+    gets them.
     """
 
     url: str
@@ -49,7 +50,7 @@ class MediaServerStatus:
 
 
 class MediaPool:
-    """Several media servers as one. Made by `open_media_pool`."""
+    """Several media servers that are used as one. `open_media_pool` creates it."""
 
     def __init__(self, urls: Sequence[str], settings: KurentoSettings, owner: Owner | None = None) -> None:
         self._settings = settings
@@ -58,29 +59,33 @@ class MediaPool:
         self._links = [Link(url, settings, self._announce) for url in urls]
 
     def ready(self) -> bool:
-        """Whether there is a media server that answers, though it may be full."""
+        """Whether at least one media server answers, even if it is full."""
         return any(link.responsive for link in self._links)
 
     async def wait_ready(self) -> None:
-        """Return as soon as there is a media server with a session."""
+        """Wait until at least one media server has a session."""
         while not any(link.usable for link in self._links):
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
 
     def server_gone(self, url: str, why: str) -> None:
-        """The process at `url` has ended, as who started it knows: all that was made in it is lost."""
+        """Tell the pool that the process at `url` has ended, so that everything in it is lost.
+
+        The starter of the process calls this.
+        """
         for link in self._links:
             if link.url == url:
                 link.gone(why)
 
     def server_ready(self, url: str) -> None:
-        """There is a new process at `url`."""
+        """Tell the pool that there is a new process at `url`."""
         for link in self._links:
             if link.url == url:
                 link.ready()
 
     async def give_up_silent(self, patience: float) -> list[str]:
-        """Count those that do not answer within `patience` seconds as lost, so that no release waits for them.
+        """Treat media servers that do not answer within `patience` seconds as lost, so that no release waits for
+        them.
 
         Returns their addresses.
         """
@@ -102,11 +107,11 @@ class MediaPool:
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
-        """A new pipeline on the ready media server with the fewest endpoints; released at the end of the scope.
+        """A new pipeline on the ready media server with the fewest endpoints.
 
-        One that is full, or that makes none, is passed over for the next. Raises `MediaServerUnavailable` when
-        none is ready within `ready_timeout` or those that are fail, `MediaServersFull` when they are full, and as
-        `MediaPipeline.endpoint`.
+        It is released at the end of the scope. If a media server is full or fails to create a pipeline, the next
+        one is tried. Raises `MediaServerUnavailable` if none is ready within `ready_timeout` or all that are ready
+        fail, `MediaServersFull` if they are full, and the errors of `MediaPipeline.endpoint`.
         """
         deadline = trio.current_time() + self._settings.ready_timeout
         if self._owner is not None:
@@ -129,13 +134,16 @@ class MediaPool:
                     session.failing_until = trio.current_time() + self._settings.full_pause
                     tried[session] = error
                 except MediaServerLost:
-                    # Nothing was handed out yet: another session is as good.
+                    # The caller has got nothing yet, so another session can be used instead.
                     if trio.current_time() >= deadline:
                         raise
             yield pipeline
 
     def _patience(self, session: Session, tried: Collection[Session]) -> float:
-        """Seconds for making a pipeline: as long as may be where nobody else is left to be asked."""
+        """Seconds that a media server gets to create a pipeline.
+
+        The last one that can be asked gets as much time as possible.
+        """
         others = [link for link in self._links if link.usable and link.session not in (session, *tried)]
         return self._settings.pipeline_patience if others else math.inf
 
@@ -164,7 +172,9 @@ class MediaPool:
         return min(left, key=load)[1]
 
     async def _sweep(self, link: Link, owner: Owner) -> None:
-        """Once it can be reached, release what an earlier run of ours left at a media server."""
+        """As soon as a media server can be reached, release the pipelines that an earlier run of ours left
+        there.
+        """
         while True:
             while not link.connected:
                 await self._changed.wait()
@@ -185,11 +195,11 @@ class MediaPool:
 async def open_media_pool(
     urls: Sequence[str], settings: KurentoSettings | None = None, owner: Owner | None = None
 ) -> AsyncIterator[MediaPool]:
-    """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`); does not wait for them.
+    """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`), without waiting for the connections.
 
-    Pipelines are tagged with `owner`, and those that an earlier run of it left are released. At the end the
-    sessions are closed, which releases whatever is left in them, within `release_timeout`. Raises ValueError for
-    an address that is not a `ws:` or `wss:` URL.
+    Pipelines are tagged with `owner`, and pipelines that an earlier run of the owner left are released. At the end
+    the sessions are closed within `release_timeout`, which releases everything that is left in them. Raises
+    `ValueError` for an address that is not a `ws:` or `wss:` URL.
     """
     for url in urls:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Correlation of requests and replies: ids that are never used twice, and what still waits for its reply."""
+"""Matches replies to requests, and holds the calls that still wait for a reply."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from roomfsm.kurento.errors import MediaServerError, from_reply
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One request and its outcome; times are those of Trio's clock.
+    """One request and its outcome. Times are those of Trio's clock.
 
-    `orphaned` is called with the result when the caller has gone by the time it comes.
+    `orphaned` is called with the result if the caller has been cancelled before the result arrives.
     """
 
     request: Request
@@ -29,19 +29,19 @@ class Call:
     orphaned: Callable[[Any], None] | None = None
 
     def unwrap(self) -> Any:
-        """The result of an answered call; raises its error."""
+        """The result of an answered call. Raises the call's error if it has one."""
         if self.error is not None:
             raise self.error
         return self.result
 
     def orphan(self) -> None:
-        """The caller has gone and the reply is there: let go of what it made."""
+        """Give the result to `orphaned`, because the reply came after the caller was cancelled."""
         if self.error is None and self.orphaned is not None:
             self.orphaned(self.result)
 
 
 class PendingCalls:
-    """The calls that wait for a reply, oldest first."""
+    """The calls that wait for a reply, the oldest first."""
 
     def __init__(self) -> None:
         self._calls: dict[object, Call] = {}
@@ -58,7 +58,7 @@ class PendingCalls:
         self._calls.pop(call.request.id, None)
 
     def settle(self, response: Response) -> bool:
-        """Hand a reply to its call; False when no call of that id waits."""
+        """Give a reply to its call. Returns False if no call with that id waits."""
         call = self._calls.pop(response.id, None)
         if call is None:
             return False
@@ -72,7 +72,7 @@ class PendingCalls:
         return True
 
     def fail_all(self, make_error: Callable[[], MediaServerError]) -> None:
-        """Every waiting call ends with an error of its own."""
+        """End every waiting call with an error. `make_error` is called once for each of them."""
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.error = make_error()

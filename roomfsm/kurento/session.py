@@ -1,4 +1,7 @@
-"""A session with a media server: what survives a cut connection, and what is lost with the session."""
+"""A session with a media server.
+
+It survives a cut connection; if the session is lost, everything in it is gone.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,11 @@ _log = get_logger(__name__)
 
 
 class Session:
-    """What Kurento calls a session. Made by `roomfsm.kurento.link`.
+    """A session of Kurento's protocol. `roomfsm.kurento.link` creates it.
 
-    A request made while the connection is cut waits; one that was sent already is sent again with the same
-    id, which the media server answers from its cache if it had carried it out.
+    Requests that are made while the connection is cut wait for the next connection. Requests that were already
+    sent are sent again with the same id. If the media server had carried such a request out, it answers from its
+    cache.
     """
 
     def __init__(
@@ -45,11 +49,12 @@ class Session:
         self.lost = trio.Event()
         self.objects: Counter[str] = Counter()
         self.has: dict[str, bool] = {}
-        """Whether the media server has an event that not all have, by its name, as far as that was tried."""
+        """Whether the media server has an event that not all media servers have, by the event's name. It has only
+        events that were tried."""
         self.full_until = -math.inf
-        """The media server refused for want of threads or file descriptors: until then others are tried first."""
+        """Until then others are tried first, because the media server had no threads or file descriptors left."""
         self.failing_until = -math.inf
-        """It could not make a pipeline, or not in time: until then others are tried first."""
+        """Until then others are tried first, because the media server failed to create a pipeline in time."""
         self._reason = ""
         self._ids = ids
         self._calls = PendingCalls()
@@ -59,16 +64,19 @@ class Session:
     async def request(self, method: str, params: Params) -> Any:
         """Send one request and return its `result`.
 
-        Raises `KurentoError`, `RequestTimedOut`, `MediaServerLost`.
+        Raises `KurentoError`, `RequestTimedOut` and `MediaServerLost`.
         """
         return await self._outcome(self._issue(method, params))
 
     async def invoke(self, object_id: str, operation: str, params: Params | None = None) -> Any:
-        """Call an operation of an object and return its value. Raises as `request`."""
+        """Call an operation of an object and return its value. Raises the errors of `request`."""
         return value_of(await self.request("invoke", invocation(object_id, operation, params)))
 
     async def request_all(self, requests: Sequence[tuple[str, Params]]) -> None:
-        """Send requests without waiting between them; all have succeeded on return. Raises the first error."""
+        """Send requests without waiting between them.
+
+        When this returns, all have succeeded. Raises the first error.
+        """
         calls = [self._issue(method, params) for method, params in requests]
         try:
             for call in calls:
@@ -82,11 +90,12 @@ class Session:
     async def object(
         self, kind: str, constructor: Params, prepare: Callable[[str], Awaitable[None]] | None = None
     ) -> AsyncIterator[str]:
-        """The id of a new object that is released at the end of the scope. Raises as `request`, and `prepare`.
+        """The id of a new object, which is released at the end of the scope.
 
-        `objects` counts it from the moment of asking, so that a burst of creations spreads over the servers.
-        `prepare` is called with the id first. Where it fails or is cancelled, the release is sent and nobody waits
-        for it: a media server that hangs would hold up whoever wants to ask another one.
+        Raises the errors of `request` and of `prepare`. `objects` counts the object from the moment of the
+        request, so that many creations at once spread over the media servers. `prepare` is called first, with the
+        id. If it fails or is cancelled, the release is sent but not waited for, because a media server that hangs
+        would delay a caller who wants to try another one.
         """
         self.objects[kind] += 1
         try:
@@ -106,7 +115,7 @@ class Session:
     async def create(self, kind: str, constructor: Params) -> str:
         """Create an object and return its id.
 
-        An object whose creation was cancelled or timed out is released as soon as its id comes to light.
+        If the creation was cancelled or timed out, the object is released as soon as its id arrives.
         """
         call = self._issue("create", {"type": kind, "constructorParams": constructor})
         call.orphaned = self._release_orphan
@@ -117,10 +126,10 @@ class Session:
             raise
 
     async def release(self, object_id: str) -> None:
-        """Release an object; what is gone already counts as released.
+        """Release an object. An object that is already gone counts as released.
 
-        Cancellation does not stop it, `release_timeout` bounds it. A release that could not be confirmed by
-        then stays posted for as long as the session lives.
+        Cancellation does not stop the release, but it takes no longer than `release_timeout`. If it has not been
+        confirmed by then, it is repeated on new connections for as long as the session lives.
         """
         if self.lost.is_set():
             return
@@ -135,7 +144,7 @@ class Session:
 
     @contextmanager
     def subscription(self, object_id: str) -> Iterator[events.EventChannel]:
-        """The channel that gets the object's events within the scope."""
+        """The channel that receives the object's events within the scope."""
         channel = events.EventChannel(self.settings.event_buffer)
         self._channels[object_id] = channel
         try:
@@ -145,7 +154,7 @@ class Session:
             channel.close()
 
     def attach(self, connection: Connection) -> None:
-        """Go on over a new connection: repeat what has no answer yet, in order."""
+        """Use a new connection, and repeat the requests that have no answer yet, in their order."""
         self._connection = connection
         for call in self._calls:
             self._post(call)
@@ -153,11 +162,11 @@ class Session:
             channel.put(events.SessionResumed())
 
     def detach(self) -> None:
-        """The connection is cut: hold requests back."""
+        """Hold requests back, because the connection is cut."""
         self._connection = None
 
     def lose(self, reason: str) -> None:
-        """The session is gone: everything that waits on it ends with `MediaServerLost`."""
+        """End everything that waits for the session with `MediaServerLost`, because the session is gone."""
         if self.lost.is_set():
             return
         self._reason = reason
@@ -210,7 +219,7 @@ class Session:
         if call.sent_at is None:
             call.sent_at = now
         elif call.orphaned is not None and now - call.sent_at >= REPLY_CACHE_SECONDS:
-            # Sent again it might create a second object, and the first would still have no name.
+            # Sending it again might create a second object, and the id of the first would still be unknown.
             _log.warning("kurento.orphan_unknown", url=self.url, params=call.request.params)
             self._calls.discard(call)
             return
@@ -230,10 +239,10 @@ class Session:
         return call.unwrap()
 
     def _abandon(self, call: Call) -> None:
-        """Nobody waits for the outcome any more."""
+        """Mark a call whose caller does not wait for the outcome any more."""
         call.abandoned = True
         if call.answered.is_set():
-            # The reply came between the cancellation and the moment that the cancelled task ran.
+            # The reply came after the cancellation, but before the cancelled task ran.
             call.orphan()
         elif call.sent_at is None or call.orphaned is None:
             self._calls.discard(call)
@@ -242,7 +251,10 @@ class Session:
         self._let_go(value_of(result))
 
     def _let_go(self, object_id: Any) -> None:
-        """Release an object that nobody has got, without waiting; it stays posted as long as the session lives."""
+        """Release an object that no caller has got, without waiting.
+
+        The release is repeated on new connections while the session lives.
+        """
         if self.lost.is_set():
             return
         _log.info("kurento.orphan_released", url=self.url, object=object_id)
@@ -250,7 +262,7 @@ class Session:
 
 
 def invocation(object_id: str, operation: str, params: Params | None = None) -> Params:
-    """The params of an `invoke`; Kurento wants no `operationParams` where the operation has none."""
+    """The params of an `invoke`. Kurento does not accept `operationParams` for an operation that has none."""
     members: dict[str, Any] = {"object": object_id, "operation": operation}
     if params is not None:
         members["operationParams"] = params
@@ -258,5 +270,5 @@ def invocation(object_id: str, operation: str, params: Params | None = None) -> 
 
 
 def value_of(result: Any) -> Any:
-    """The `value` of a result; None where there is none."""
+    """The `value` of a result; None if it has none."""
     return result.get("value") if isinstance(result, Mapping) else None

@@ -1,49 +1,60 @@
-"""Every limit and period of the Kurento client, by name."""
+"""The limits and times of the Kurento client."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 REPLY_CACHE_SECONDS = 20.0
-"""How long Kurento answers a repeated request id from its cache instead of carrying the request out again."""
+"""For so many seconds Kurento answers a repeated request id from its cache, without carrying the request out
+again."""
 
 
 @dataclass(frozen=True, slots=True)
 class KurentoSettings:
-    """Seconds unless said otherwise."""
+    """Settings of the Kurento client. Times are in seconds.
+
+    Raises `ValueError` if `request_timeout` is not below `REPLY_CACHE_SECONDS`, or if a buffer or message size is
+    less than 1.
+    """
 
     request_timeout: float = 10.0
-    """A request that is not answered by then raises `RequestTimedOut`; a reconnect counts in."""
+    """A request without an answer raises `RequestTimedOut` after this time, which includes time spent on
+    reconnecting."""
     ping_interval: float = 2.0
     silent_after: float = 2.5
-    """From a ping that is not answered until the media server counts as not ready; with `ping_interval` it takes
-    less than 5 s until a hung one is told by `/health/ready` and gets no more pipelines."""
+    """A media server counts as silent when a ping has been unanswered for so long. With `ping_interval`, it takes
+    less than 5 s until `/health/ready` reports a media server that hangs and it gets no more pipelines."""
     ping_timeout: float = 5.0
-    """How long a media server may be silent until it is cut off: while connecting, or while a ping waits."""
+    """The connection is cut if the media server is silent for so long while it is being connected or while a ping
+    waits."""
     reconnect_first: float = 0.1
-    """The first wait before a new connection; doubled up to `reconnect_max`, with jitter."""
+    """The first wait before a new connection. Each wait is twice as long as the one before, up to `reconnect_max`,
+    and is shortened at random by up to half."""
     reconnect_max: float = 5.0
     reconnect_grace: float = 10.0
     """How long a session whose connection was cut may be resumed before it counts as lost."""
     release_timeout: float = 2.0
-    """Bound of every clean-up: releasing one object, closing the session, closing the connection."""
+    """The longest time for each step of cleaning up: releasing one object, closing the session, closing the
+    connection."""
     event_buffer: int = 256
-    """Unread events of one endpoint."""
+    """The most unread events of one endpoint."""
     full_pause: float = 30.0
-    """For so long others are preferred to a media server that refused for want of resources, or failed."""
+    """For so long after a media server refused because it was full, or failed, the others are preferred."""
     pipeline_patience: float = 3.0
-    """From asking for a pipeline, which takes milliseconds, until another media server is asked instead."""
+    """If a media server has not made a pipeline after so long (usually it takes milliseconds), another one is
+    asked instead."""
     ready_timeout: float = 5.0
-    """How long a new pipeline waits for a media server that is ready."""
+    """How long a new pipeline waits until a media server is ready."""
     max_message_bytes: int = 4 * 1024 * 1024
-    """A longer message cuts the connection (close code 1009); the longest recorded reply has 80 kB."""
+    """A longer message ends the connection with close code 1009. The longest recorded reply has 80 kB."""
 
     secret: str | None = field(default=None, repr=False)
-    """Sent to the media servers as a bearer's token; None: they ask for none."""
+    """The secret that is sent to the media servers as a bearer token; None if they need none."""
 
     def __post_init__(self) -> None:
         if not self.request_timeout < REPLY_CACHE_SECONDS:
-            # A request resent after a reconnect must find its reply still cached, or it is carried out twice.
+            # When a request is sent again after a reconnect, its reply must still be in the cache. Otherwise the
+            # request would be carried out twice.
             raise ValueError(f"request_timeout must be below {REPLY_CACHE_SECONDS:g} s")
         if min(self.event_buffer, self.max_message_bytes) < 1:
             raise ValueError("buffers and message sizes must be at least 1")

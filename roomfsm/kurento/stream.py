@@ -1,4 +1,4 @@
-"""The byte streams under a websocket: TCP or TLS to a media server."""
+"""The byte stream under a websocket to a media server: TCP or TLS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from roomfsm.kurento.errors import ConnectionLost
 
 
 async def open_stream(url: str) -> trio.abc.Stream:
-    """A TCP or, for `wss:`, a TLS stream to the host of `url`.
+    """A TCP stream, or for `wss:` a TLS stream, to the host of `url`.
 
-    Raises OSError.
+    Raises `OSError`.
     """
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
@@ -36,23 +36,27 @@ async def open_stream(url: str) -> trio.abc.Stream:
 
 
 _NO_WAY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH})
-"""This machine has no way to addresses of that kind, IPv6 as a rule: it says nothing about the other end."""
+"""Errors that mean that this machine cannot reach addresses of that kind, usually IPv6. They say nothing about the
+other end."""
 
 
 def is_refusal(error: OSError) -> bool:
-    """Whether a connection was refused at every address that could be reached: then no process listens there.
+    """Whether every address that could be reached refused the connection, so that no process listens there.
 
-    An address that does not answer, a network that is down or a name that cannot be resolved tell nothing: the
-    process and its sessions may well be alive behind them.
+    If an address does not answer, a network is down, or a name cannot be resolved, the process and its sessions
+    may still be alive.
     """
-    # Trio tries all addresses of a name and raises one error for all of them, with theirs as its cause.
+    # Trio tries all addresses of a name. It raises one error for all of them, whose cause has the errors of each
+    # address.
     tried = error.__cause__.exceptions if isinstance(error.__cause__, BaseExceptionGroup) else (error,)
     told = [one for one in tried if not (isinstance(one, OSError) and one.errno in _NO_WAY)]
     return bool(told) and all(isinstance(one, ConnectionRefusedError) for one in told)
 
 
 class HandshakeGuard(trio.abc.Stream):
-    """Ends the websocket's handshake when the peer closes in the middle: trio-websocket would wait on."""
+    """Ends the websocket's handshake if the peer closes the connection during it, because trio-websocket would
+    wait for ever.
+    """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
@@ -86,9 +90,9 @@ class HandshakeGuard(trio.abc.Stream):
 
 
 class _QuickAckStream(trio.abc.Stream):
-    """A TCP stream that acknowledges at once, where the platform can.
+    """A TCP stream that acknowledges data at once, if the platform supports that.
 
-    Kurento does not disable Nagle's algorithm: with delayed acknowledgements its events come 40 ms late.
+    Kurento does not disable Nagle's algorithm, so with delayed acknowledgements its events would come 40 ms late.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -97,8 +101,8 @@ class _QuickAckStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         if self._option is not None:
-            # Linux forgets the option now and then (tcp(7)): set before every wait.
-            with suppress(OSError):  # closed meanwhile: the read tells it
+            # Linux may reset the option at any time (tcp(7)), so it is set before every wait.
+            with suppress(OSError):  # the stream has been closed; the read will report that
                 self._stream.setsockopt(socket.IPPROTO_TCP, self._option, 1)
         return await self._stream.receive_some(max_bytes)
 

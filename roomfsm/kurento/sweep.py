@@ -1,4 +1,6 @@
-"""What an earlier run of this room server left at a media server is found by its tags, and released."""
+"""Finds the pipelines that an earlier run of this room server left at a media server by their tags, and releases
+them.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ _log = get_logger(__name__)
 
 
 async def sweep(url: str, settings: KurentoSettings, owner: Owner) -> int:
-    """Release the pipelines at `url` that an earlier run of `owner` left; how many there were.
+    """Release the pipelines at `url` that an earlier run of `owner` left, and return how many there were.
 
-    It looks by a connection and a session of its own, closed without `release`: a session holds all that it has
-    looked at, those of other room servers too, and must neither keep them alive nor end them.
+    The search uses a connection and a session of its own, which is closed without `release`. A session holds all
+    pipelines that it has looked at, also those of other room servers, and must neither keep them alive nor end
+    them.
 
-    Raises `ConnectionLost`, also where the media server refuses something.
+    Raises `ConnectionLost`, also if the media server refuses a request.
     """
     async with open_connection(url, settings, itertools.count(1), _ignore) as connection:
         try:
@@ -60,7 +63,7 @@ async def _release_left(connection: Connection, session: Params, url: str, owner
         try:
             tags = value_of(await connection.call("invoke", {**invocation(pipeline, "getTags"), **session}))
         except ObjectGone:
-            continue  # since it was listed
+            continue  # it was released after it had been listed
         if owner.left(_by_key(tags)):
             await connection.call("release", {"object": pipeline, **session})
             released += 1
@@ -77,4 +80,4 @@ def _by_key(tags: Any) -> Mapping[str, str]:
 
 
 def _ignore(_: Message) -> None:
-    """Nothing is subscribed to."""
+    """Ignore messages, because nothing is subscribed to."""
