@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,19 +168,27 @@ class WebRtcEndpoint:
 
         Candidates with a `.local` name are dropped. Raises `CandidateRefused`.
         """
+        if self._takes(candidate):
+            await self._invoke("addIceCandidate", _candidate_params(candidate))
+
+    async def add_ice_candidates(self, candidates: AsyncIterable[IceCandidate]) -> None:
+        """Pass on candidates as they come, in order, without waiting for the reply to each.
+
+        Returns when there are no more. Raises the first error, as `add_ice_candidate` does.
+        """
+        async with aclosing(self._additions(candidates)) as additions:
+            await self._session.request_each(additions)
+
+    async def _additions(self, candidates: AsyncIterable[IceCandidate]) -> AsyncGenerator[tuple[str, Params]]:
+        async for candidate in candidates:
+            if self._takes(candidate):
+                yield "invoke", invocation(self.id, "addIceCandidate", _candidate_params(candidate))
+
+    def _takes(self, candidate: IceCandidate) -> bool:
         if is_mdns(candidate):
             _log.debug("kurento.mdns_candidate_dropped", endpoint=self.id)
-            return
-        await self._invoke(
-            "addIceCandidate",
-            {
-                "candidate": {
-                    "candidate": candidate.candidate,
-                    "sdpMid": candidate.sdp_mid,
-                    "sdpMLineIndex": candidate.sdp_m_line_index,
-                }
-            },
-        )
+            return False
+        return True
 
     async def connect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
         """Send the media of this endpoint to `sink`: all of them, or those of one type.
@@ -239,3 +247,13 @@ class WebRtcEndpoint:
 
     async def _invoke(self, operation: str, params: Params | None = None) -> Any:
         return await self._session.invoke(self.id, operation, params)
+
+
+def _candidate_params(candidate: IceCandidate) -> Params:
+    return {
+        "candidate": {
+            "candidate": candidate.candidate,
+            "sdpMid": candidate.sdp_mid,
+            "sdpMLineIndex": candidate.sdp_m_line_index,
+        }
+    }

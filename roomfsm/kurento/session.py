@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from roomfsm.kurento import events
 from roomfsm.kurento.connection import Connection
 from roomfsm.kurento.errors import (
     KurentoError,
+    MediaServerError,
     MediaServerLost,
     ObjectGone,
     RequestTimedOut,
@@ -85,6 +86,30 @@ class Session:
             for call in calls:
                 if not call.answered.is_set():
                     self._abandon(call)
+
+    async def request_each(self, requests: AsyncIterable[tuple[str, Params]]) -> None:
+        """Send requests as they come, in order, without waiting for the reply to the one before.
+
+        At most `requests_ahead` wait for their replies. Returns when there are no more and all have succeeded.
+        Raises the first error.
+        """
+        places = trio.Semaphore(self.settings.requests_ahead)
+        errors: list[MediaServerError] = []
+
+        async def settle(call: Call) -> None:
+            try:
+                await self._outcome(call)
+                places.release()
+            except MediaServerError as error:
+                errors.append(error)
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            async for method, params in requests:
+                await places.acquire()
+                nursery.start_soon(settle, self._issue(method, params))
+        if errors:
+            raise errors[0]
 
     @asynccontextmanager
     async def object(

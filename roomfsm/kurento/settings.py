@@ -38,6 +38,8 @@ class KurentoSettings:
     connection."""
     event_buffer: int = 256
     """The most unread events of one endpoint."""
+    requests_ahead: int = 32
+    """The most candidates of one endpoint that wait for their replies while the next is sent."""
     full_pause: float = 30.0
     """For so long after a media server refused because it was full, or failed, the others are preferred."""
     pipeline_patience: float = 3.0
@@ -56,5 +58,5 @@ class KurentoSettings:
             # When a request is sent again after a reconnect, its reply must still be in the cache. Otherwise the
             # request would be carried out twice.
             raise ValueError(f"request_timeout must be below {REPLY_CACHE_SECONDS:g} s")
-        if min(self.event_buffer, self.max_message_bytes) < 1:
-            raise ValueError("buffers and message sizes must be at least 1")
+        if min(self.event_buffer, self.requests_ahead, self.max_message_bytes) < 1:
+            raise ValueError("buffers, requests ahead and message sizes must be at least 1")

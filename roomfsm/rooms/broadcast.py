@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -19,7 +20,7 @@ from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoi
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import Refusal
-from roomfsm.rooms.legs import Stream, View, leaves, run_leg
+from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
 
@@ -33,13 +34,21 @@ What the path cannot carry, the estimates that follow within a second take back.
 class Broadcast:
     """One pipeline at a media server, the streams published into it and the views out of it.
 
-    The scopes are nested as the resources are: a view in its stream, the stream in the broadcast, the
-    broadcast in the room. What ends an outer one releases all that is inside.
+    Each stream and each view has a task in the broadcast's scope, and its endpoint is a scope in that task. So
+    what ends the broadcast, or the room around it, releases everything. `on_failure` is called with a leg that
+    failed on its own account, and with what its browser is told.
     """
 
-    def __init__(self, pool: MediaPool, tags: dict[str, str], settings: RoomSettings) -> None:
+    def __init__(
+        self,
+        pool: MediaPool,
+        tags: dict[str, str],
+        settings: RoomSettings,
+        on_failure: Callable[[Stream | View, Refusal], Awaitable[None]],
+    ) -> None:
         self._pool = pool
         self._tags = tags
+        self._on_failure = on_failure
         self._scope = ChildScope()
         self._pipeline: MediaPipeline | None = None
         self._ready = trio.Event()
@@ -65,21 +74,14 @@ class Broadcast:
         """Release everything."""
         self._scope.cancel()
 
-    def open_stream(self, stream: Stream, on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
-        """Start a stream in this broadcast."""
+    def start(self, leg: Stream | View) -> None:
+        """Give a stream or a view its task in this broadcast."""
+        self._scope.start_soon(partial(self._hold_leg, leg))
 
-        async def work() -> None:
-            await run_leg(stream, lambda: stream.run(self._open_source), on_failure)
-
-        self._scope.start_soon(self._when_ready(work))
-
-    def open_view(self, view: View, on_failure: Callable[[Refusal], Awaitable[None]]) -> None:
-        """Start a view of a stream of this broadcast."""
-
-        async def work() -> None:
-            await run_leg(view, lambda: view.run(self._open_endpoint), on_failure)
-
-        view.stream.scope.start_soon(work)
+    async def _hold_leg(self, leg: Stream | View) -> None:
+        refusal = await leg.run(self)
+        if refusal is not None:
+            await self._on_failure(leg, refusal)
 
     async def run(self) -> str | None:
         """Hold the pipeline until `end`; the reason for `streamEnded` if the media server failed it, else None."""
@@ -107,15 +109,8 @@ class Broadcast:
                 waiting.cancel_scope.cancel()
             self._moving = trio.Event()
 
-    def _when_ready(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def wait_and_work() -> None:
-            await self._ready.wait()
-            await work()
-
-        return wait_and_work
-
     @asynccontextmanager
-    async def _open_source(self) -> AsyncIterator[WebRtcEndpoint]:
+    async def source(self) -> AsyncIterator[WebRtcEndpoint]:
         """An endpoint for a stream. Where the media server has room for a pipeline and not for the first
         endpoint in it, the broadcast moves to another one: the pool prefers those that are not full.
         """
@@ -149,7 +144,8 @@ class Broadcast:
         self._moving.set()
         return True
 
-    def _open_endpoint(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+    def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for a view. Its stream has one already, so the pipeline stays where it is."""
         assert self._pipeline is not None
         return self._pipeline.endpoint(self._limits)
 

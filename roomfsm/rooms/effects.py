@@ -189,11 +189,7 @@ class Effects:
         stream = Stream(event.message, presenter, self._settings, on_change, self._journal)
         self._streams[stream.id] = stream
         presenter.streams[stream.id] = None
-
-        async def on_failure(refusal: Refusal) -> None:
-            await self._room.post(StreamFailed(stream, refusal))
-
-        self._room.broadcast.open_stream(stream, on_failure)
+        self._room.broadcast.start(stream)
         self._news.happened(StreamStarted(stream=stream.info()))
         self._log.info("stream started", stream=stream.id, generation=stream.generation)
 
@@ -219,11 +215,7 @@ class Effects:
         view = View(event.message, stream, viewer, self._settings, on_change, self._journal)
         stream.views[viewer.id] = view
         viewer.views[view.id] = None
-
-        async def on_failure(refusal: Refusal) -> None:
-            await self._room.post(ViewFailed(view, refusal))
-
-        self._room.broadcast.open_view(view, on_failure)
+        self._room.broadcast.start(view)
         self._tell_stream(stream)
 
     def _end_view(self, event: Ask | ViewFailed) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import trio
 
@@ -51,16 +51,24 @@ from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
-from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
 
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
 _log = get_logger(__name__)
 
-type OpenEndpoint = Callable[[], AbstractAsyncContextManager[WebRtcEndpoint]]
 type OnChange = Callable[[Effect], None]
 """Called with each effect of a row that tells of the leg's new state."""
+
+
+class Endpoints(Protocol):
+    """Where legs get their endpoints. Both scopes raise `MediaServerError`."""
+
+    def source(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for what is published."""
+
+    def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for a view of a stream that has its own already."""
 
 
 class LegFailed(Exception):
@@ -96,7 +104,7 @@ class Leg(Model, ABC):
         self.id = stream_id
         self.participant = participant
         self.generation = participant.next_generation(stream_id)
-        self.scope = ChildScope()
+        self._scope = trio.CancelScope()
         self.ref = ref
         self.offer = offer
         self._ufrags = frozenset(_UFRAG.findall(offer))
@@ -107,7 +115,7 @@ class Leg(Model, ABC):
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._journal = journal
         self._leave: dict[str, Callable[[], None]] = {
-            ENDPOINT: self.scope.cancel,
+            ENDPOINT: self._scope.cancel,
             CONNECT_TIMEOUT: self._patience.cancel,
         }
         journal.begin(self.table.name, self.key, self.state)
@@ -131,8 +139,25 @@ class Leg(Model, ABC):
         """What tells it from all other legs of its kind that the room has or had: '<stream>#<generation>'."""
         return f"{self.id}#{self.generation}"
 
+    async def run(self, endpoints: Endpoints) -> Refusal | None:
+        """Hold an endpoint until `end`. Returns what the browser is told if the leg fails on its own account.
+
+        None also if the media server was lost: so are all legs of the broadcast, and the room is told that once.
+        """
+        refusal: Refusal | None = None
+        try:
+            with self._scope:
+                await self._hold(endpoints)
+        except* (MediaServerError, LegFailed) as group:
+            refusal = refusal_of(group, self.offer)
+        return refusal
+
+    @abstractmethod
+    async def _hold(self, endpoints: Endpoints) -> None:
+        """Open the endpoint and negotiate. Raises `LegFailed` or `MediaServerError`, in groups or alone."""
+
     def end(self, refusal: Refusal) -> bool:
-        """End the leg: its tasks are cancelled, which releases its endpoint.
+        """End the leg: its task is cancelled, which releases its endpoint.
 
         Whether this was what it answers to who asked for it, with `refusal`: because nothing was answered before.
         """
@@ -174,8 +199,7 @@ class Leg(Model, ABC):
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
             nursery.start_soon(self._expect_connection)
             await endpoint.gather_candidates()
-            async for candidate in self._kept:
-                await endpoint.add_ice_candidate(candidate)
+            await endpoint.add_ice_candidates(self._kept)
 
     async def _expect_connection(self) -> None:
         with self._patience:
@@ -268,7 +292,7 @@ class Leg(Model, ABC):
 
 
 class Stream(Leg):
-    """What a presenter publishes. Its views are children of its scope."""
+    """What a presenter publishes."""
 
     table = STREAM
     do = StreamEffect
@@ -313,16 +337,11 @@ class Stream(Leg):
         assert self._endpoint is not None
         return self._endpoint
 
-    async def run(self, open_endpoint: OpenEndpoint) -> None:
-        """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""
-
-        async def body() -> None:
-            async with open_endpoint() as endpoint:
-                self._endpoint = endpoint
-                self._has_endpoint.set()
-                await self._negotiate(endpoint)
-
-        await self.scope.run(body)
+    async def _hold(self, endpoints: Endpoints) -> None:
+        async with endpoints.source() as endpoint:
+            self._endpoint = endpoint
+            self._has_endpoint.set()
+            await self._negotiate(endpoint)
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         # Kurento tells of a publisher's media as what flows *out* of its endpoint into the pipeline.
@@ -360,16 +379,11 @@ class View(Leg):
     def key(self) -> str:
         return f"{self.participant.id}>{self.id}#{self.generation}"
 
-    async def run(self, open_endpoint: OpenEndpoint) -> None:
-        """Live until the scope is cancelled. Raises `LegFailed` or `MediaServerError`, in groups."""
-
-        async def body() -> None:
-            source = await self.stream.endpoint()
-            async with open_endpoint() as endpoint:
-                await source.connect(endpoint)
-                await self._negotiate(endpoint)
-
-        await self.scope.run(body)
+    async def _hold(self, endpoints: Endpoints) -> None:
+        source = await self.stream.endpoint()
+        async with endpoints.sink() as endpoint:
+            await source.connect(endpoint)
+            await self._negotiate(endpoint)
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:
@@ -426,16 +440,3 @@ def leaves[E: BaseException](group: BaseExceptionGroup[E]) -> list[E]:
     for error in group.exceptions:
         flat += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return flat
-
-
-async def run_leg(
-    leg: Leg, work: Callable[[], Awaitable[None]], on_failure: Callable[[Refusal], Awaitable[None]]
-) -> None:
-    """Run a leg; if it fails on its own account call `on_failure` with what its browser is told."""
-    refusal: Refusal | None = None
-    try:
-        await work()
-    except* (MediaServerError, LegFailed) as group:
-        refusal = refusal_of(group, leg.offer)
-    if refusal is not None:
-        await on_failure(refusal)

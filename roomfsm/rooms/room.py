@@ -322,7 +322,7 @@ class Room:
 
     def _start_broadcast(self) -> None:
         assert self._nursery is not None
-        broadcast = Broadcast(self._pool, self._tags, self._settings)
+        broadcast = Broadcast(self._pool, self._tags, self._settings, self._leg_failed)
         self.broadcast = broadcast
         self._broadcasts.add(broadcast)
 
@@ -336,6 +336,9 @@ class Room:
                 await self.post(MediaLost(broadcast, reason))
 
         self._nursery.start_soon(hold)
+
+    async def _leg_failed(self, leg: Stream | View, refusal: Refusal) -> None:
+        await self.post(ViewFailed(leg, refusal) if isinstance(leg, View) else StreamFailed(leg, refusal))
 
     def _end_broadcast(self) -> None:
         assert self.broadcast is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -83,6 +83,10 @@ class FakeEndpoint:
     async def add_ice_candidate(self, candidate: IceCandidate) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append(f"candidate {candidate.candidate}")
+
+    async def add_ice_candidates(self, candidates: AsyncIterable[IceCandidate]) -> None:
+        async for candidate in candidates:
+            await self.add_ice_candidate(candidate)
 
     async def connect(self, sink: FakeEndpoint) -> None:
         await trio.lowlevel.checkpoint()

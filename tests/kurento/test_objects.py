@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.jsonrpc import ErrorObject
 from roomfsm.kurento import (
@@ -15,6 +15,8 @@ from roomfsm.kurento import (
     ConnectRefused,
     EventUnsupported,
     IceCandidate,
+    KurentoError,
+    KurentoSettings,
     MediaPool,
     MediaServersFull,
     ObjectGone,
@@ -298,3 +300,51 @@ async def test_an_mdns_candidate_is_not_sent(
         if r.params and r.params.get("operation") == "addIceCandidate"
     ]
     assert sent == [{"candidate": plain.candidate, "sdpMid": "0", "sdpMLineIndex": 0}]
+
+
+def numbered(first: int, last: int) -> list[IceCandidate]:
+    return [IceCandidate(f"candidate:{n} 1 udp 1 192.0.2.2 {n} typ host", "0", 0) for n in range(first, last + 1)]
+
+
+async def test_candidates_are_sent_in_order_and_none_waits_for_the_reply_to_another(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    settings = KurentoSettings(requests_ahead=3)
+    to_endpoint, candidates = trio.open_memory_channel[IceCandidate](10)
+    with trio.fail_after(60):
+        async with (
+            open_media_pool([URL], settings) as pool,
+            pool.pipeline({}) as pipeline,
+            pipeline.endpoint(LIMITS) as endpoint,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(endpoint.add_ice_candidates, candidates)
+            server.hold("addIceCandidate")
+            for candidate in numbered(1, 5):
+                to_endpoint.send_nowait(candidate)
+            await wait_all_tasks_blocked()
+            assert server.methods().count("addIceCandidate") == 3
+            await server.let_go("addIceCandidate")
+            to_endpoint.close()
+    sent = [
+        r.params["operationParams"]["candidate"]["candidate"]
+        for r in server.requests
+        if r.params and r.params.get("operation") == "addIceCandidate"
+    ]
+    assert sent == [candidate.candidate for candidate in numbered(1, 5)]
+
+
+async def test_a_candidate_that_is_refused_ends_the_handing_over(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    to_endpoint, candidates = trio.open_memory_channel[IceCandidate](10)
+    refused = ErrorObject(40401, "Error adding candidate", {"type": "ICE_ADD_CANDIDATE_ERROR"})
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            server.fail["addIceCandidate"] = refused
+            to_endpoint.send_nowait(numbered(1, 1)[0])
+            # More may come: nobody has closed the channel.
+            with pytest.raises(KurentoError) as caught:
+                await endpoint.add_ice_candidates(candidates)
+            assert caught.value.code == refused.code
+            assert await endpoint.process_offer("v=0") == "v=0 answer"

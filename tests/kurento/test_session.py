@@ -591,7 +591,7 @@ def test_a_request_may_not_outlive_the_media_servers_cache_of_replies() -> None:
         KurentoSettings(request_timeout=20)
 
 
-@pytest.mark.parametrize("limit", ["event_buffer", "max_message_bytes"])
+@pytest.mark.parametrize("limit", ["event_buffer", "requests_ahead", "max_message_bytes"])
 def test_a_limit_is_at_least_one(limit: str) -> None:
     least: dict[str, Any] = {limit: 1}
     KurentoSettings(**least)
