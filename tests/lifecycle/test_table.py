@@ -1,0 +1,149 @@
+"""What a table of one's own does: a door that two hands hold, and that a key locks."""
+
+from __future__ import annotations
+
+import pytest
+
+from roomfsm.lifecycle.describe import describe
+from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+
+
+class DoorEffect(Effect):
+    SQUEAK = ("squeak", "it is heard", (Tell("noise", Audience.ALL, "if it is old"),), (ErrorCode.ENDED,))
+    CLICK = ("click", "it is felt")
+
+
+KEYS = {"key", "brass key"}
+has_key = Guard[set[str]]("has the key", lambda held: "key" in held, ErrorCode.NOT_YOUR_STREAM)
+has_any = Guard[set[str]]("has anything", bool, ErrorCode.NO_SUCH_STREAM)
+is_brass = Guard[set[str]]("is of brass", lambda held: "brass key" in held)
+is_iron = Guard[set[str]]("is of iron", lambda held: "iron key" in held)
+
+DOOR: Table[set[str]] = Table(
+    "door",
+    "One door.",
+    states=(
+        State("open", "anybody may pass", owns=("wedge", "draught")),
+        State("ajar", "a cat may pass", owns=("draught",), told_as="open"),
+        State("shut", "nobody may pass"),
+        State("bricked", "there was a door", final=True),
+    ),
+    rows=(
+        Row(("pull", "push"), ("open",), "ajar", (), (DoorEffect.SQUEAK,)),
+        Row(("push",), ("ajar",), "shut", (), (DoorEffect.SQUEAK, DoorEffect.CLICK)),
+        Row(("turn",), ("shut",), STAYS, (has_any, has_key, is_brass), (DoorEffect.CLICK,)),
+        Row(("turn",), ("shut",), "open", (has_any, has_key, is_iron)),
+        Row(("settle",), ("ajar",), "shut", (is_brass,)),
+    ),
+)
+
+
+def test_a_model_begins_in_the_first_state() -> None:
+    assert DOOR.initial == DOOR.new().state == "open"
+    assert [state.name for state in DOOR.states if state.final] == ["bricked"]
+
+
+def test_triggers_are_in_the_order_of_the_rows() -> None:
+    assert DOOR.triggers == ("pull", "push", "turn", "settle")
+    assert DOOR.legal("ajar") == ("push", "settle")
+    assert DOOR.legal("bricked") == ()
+
+
+def test_a_row_is_chosen_by_the_guards_that_have_no_code() -> None:
+    door = DOOR.new()
+    DOOR.fire(door, "push", set())
+    DOOR.fire(door, "push", set())
+    stayed = DOOR.fire(door, "turn", KEYS)
+    assert (stayed.trigger, stayed.source, stayed.dest, stayed.moved) == ("turn", "shut", "shut", False)
+    assert stayed.effects == (DoorEffect.CLICK,)
+    opened = DOOR.fire(door, "turn", {"key", "iron key"})
+    assert (opened.source, opened.dest, opened.moved, opened.effects) == ("shut", "open", True, ())
+    assert door.state == "open"
+
+
+@pytest.mark.parametrize(
+    ("held", "code"), [(set[str](), ErrorCode.NO_SUCH_STREAM), ({"spoon"}, ErrorCode.NOT_YOUR_STREAM)]
+)
+def test_the_first_guard_that_fails_gives_its_code(held: set[str], code: ErrorCode) -> None:
+    door = DOOR.new()
+    door.state = "shut"
+    with pytest.raises(Refusal) as refused:
+        DOOR.fire(door, "turn", held)
+    assert refused.value.code is code
+    assert door.state == "shut"
+
+
+def test_a_table_that_says_nothing_of_a_case_is_at_fault() -> None:
+    door = DOOR.new()
+    door.state = "shut"
+    with pytest.raises(AssertionError, match="door: no row of turn in shut fits"):
+        DOOR.fire(door, "turn", {"key"})
+    assert door.state == "shut"
+
+
+def test_what_is_illegal_is_told_by_the_names_of_the_protocol() -> None:
+    door = DOOR.new()
+    door.state = "ajar"
+    with pytest.raises(IllegalInState) as refused:
+        DOOR.fire(door, "turn", KEYS)
+    error = refused.value
+    assert (error.message, error.machine, error.state) == ("turn", "door", "open")
+    assert list(error.allowed) == ["push", "settle"]
+
+
+def test_what_follows_from_the_facts_moves_only_when_they_hold() -> None:
+    door = DOOR.new()
+    assert DOOR.follow(door, "settle", lambda: pytest.fail("no row asks for facts here")) is None
+    door.state = "ajar"
+    assert DOOR.follow(door, "settle", set) is None
+    step = DOOR.follow(door, "settle", lambda: KEYS)
+    assert step is not None
+    assert (step.trigger, step.source, step.dest, step.effects) == ("settle", "ajar", "shut", ())
+    assert door.state == "shut"
+
+
+def test_resources_are_entered_and_left_with_the_states_that_own_them() -> None:
+    door = DOOR.new()
+    pulled = DOOR.fire(door, "pull", set())
+    assert (DOOR.entered(pulled), DOOR.left(pulled)) == ((), ("wedge",))
+    pushed = DOOR.fire(door, "push", set())
+    assert (DOOR.entered(pushed), DOOR.left(pushed)) == ((), ("draught",))
+    opened = DOOR.fire(door, "turn", {"key", "iron key"})
+    assert (DOOR.entered(opened), DOOR.left(opened)) == (("wedge", "draught"), ())
+
+
+def test_a_state_told_by_the_same_name_is_not_told_anew() -> None:
+    door = DOOR.new()
+    assert not DOOR.told_anew(DOOR.fire(door, "pull", set()))
+    assert DOOR.told_anew(DOOR.fire(door, "push", set()))
+
+
+def test_the_description_has_what_the_table_says() -> None:
+    described = describe(DOOR)
+    assert [(state["told"], state["owns"], state["final"]) for state in described["states"]] == [
+        ("open", "wedge, draught", False),
+        ("open", "draught", False),
+        ("shut", None, False),
+        ("bricked", None, True),
+    ]
+    assert described["effects"] == [
+        {
+            "name": "squeak",
+            "meaning": "it is heard",
+            "tells": [{"message": "noise", "to": Audience.ALL, "when": "if it is old"}],
+            "mayFail": [ErrorCode.ENDED],
+        },
+        {"name": "click", "meaning": "it is felt", "tells": [], "mayFail": []},
+    ]
+    assert described["transitions"][3] == {
+        "trigger": "turn",
+        "from": "shut",
+        "to": "shut",
+        "guards": [
+            {"name": "has anything", "code": ErrorCode.NO_SUCH_STREAM},
+            {"name": "has the key", "code": ErrorCode.NOT_YOUR_STREAM},
+            {"name": "is of brass", "code": None},
+        ],
+        "effects": ["click"],
+    }
