@@ -12,7 +12,14 @@ import trio
 from roomfsm.jsonrpc import Params
 from roomfsm.kurento.candidates import IceCandidate, is_mdns
 from roomfsm.kurento.errors import ConnectRefused, EventUnsupported
-from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, EventChannel, MediaPausedStateChanged, MediaType
+from roomfsm.kurento.events import (
+    OPTIONAL,
+    SUBSCRIBED,
+    ConnectionState,
+    EventChannel,
+    MediaPausedStateChanged,
+    MediaType,
+)
 from roomfsm.kurento.session import Session, invocation
 from roomfsm.log import get_logger
 
@@ -200,6 +207,10 @@ class WebRtcEndpoint:
     async def disconnect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
         """Undo `connect`. It also succeeds if nothing was connected. Raises the errors of `connect`."""
         await self._invoke("disconnect", self._sink(sink, media_type))
+
+    async def is_connected(self) -> bool:
+        """Whether the browser's media connection is, or was, up (DTLS included): else as `is_flowing_in`."""
+        return bool(await self._invoke("getConnectionState") == ConnectionState.CONNECTED)
 
     async def is_flowing_in(self, media_type: MediaType) -> bool:
         """Whether media flow from the pipeline to this endpoint's browser.

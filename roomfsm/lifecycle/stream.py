@@ -7,6 +7,15 @@ while *answered*, the browser has a limited time to connect; while *connected*, 
 Media that flow from a browser prove that it is connected. Media that flow to a browser do not: a media server may
 see them arrive at a viewer's endpoint before the viewer is connected. So a view has two more states for that time,
 *awaiting* and *lapsed*, which the protocol tells as *live* and *stalled*.
+
+A view has three facts that change each on its own: whether its browser is connected, whether media flow, and
+whether the path to the viewer is too slow for the picture. A slow path hides from the viewer whether media
+flow, but the table must not forget it: what the view is told to be when the path is good again depends on it.
+So each of the four states *awaiting*, *lapsed*, *live* and *stalled* has a partner with a slow path, and the
+protocol tells all four partners as *limited*. A path is only found to be slow by media that were sent over it,
+so there are no partners of the two states in which no media have been seen: *answered* and *connected* lead to
+the partners of those in which media flowed and have stopped. The time to connect runs on until the media server
+says that the browser is connected.
 """
 
 from __future__ import annotations
@@ -108,8 +117,10 @@ STREAM: Table[None] = Table(
 )
 
 _do_view = ViewEffect
+_LIMITED = "limited"
 _unlimited = ("answered", "awaiting", "lapsed", "connected", "live", "stalled")
-_view_open = ("offered", *_unlimited, "limited")
+_limited = (_LIMITED, "stalled-limited", "awaiting-limited", "lapsed-limited")
+_view_open = ("offered", *_unlimited, *_limited)
 
 VIEW: Table[None] = Table(
     "view",
@@ -136,6 +147,24 @@ VIEW: Table[None] = Table(
             "it is live, but the path to the viewer is too slow for the picture: only the sound is sent",
             (ENDPOINT,),
         ),
+        State(
+            "stalled-limited",
+            "the path to the viewer is too slow for the picture, and no media flow",
+            (ENDPOINT,),
+            told_as=_LIMITED,
+        ),
+        State(
+            "awaiting-limited",
+            "as limited, but the browser is not connected yet",
+            (ENDPOINT, CONNECT_TIMEOUT),
+            told_as=_LIMITED,
+        ),
+        State(
+            "lapsed-limited",
+            "as stalled-limited, but the browser is not connected yet",
+            (ENDPOINT, CONNECT_TIMEOUT),
+            told_as=_LIMITED,
+        ),
         _ended,
     ),
     (
@@ -144,7 +173,9 @@ VIEW: Table[None] = Table(
         Row(("connected",), ("answered",), "connected"),
         Row(("connected",), ("awaiting",), "live", (), (_do_view.ASK_KEYFRAME,)),
         Row(("connected",), ("lapsed",), "stalled"),
-        Row(("connected",), ("connected", "live", "stalled", "limited"), STAYS),
+        Row(("connected",), ("awaiting-limited",), "limited"),
+        Row(("connected",), ("lapsed-limited",), "stalled-limited"),
+        Row(("connected",), ("connected", "live", "stalled", "limited", "stalled-limited"), STAYS),
         Row(("flowing",), ("connected", "stalled"), "live", (), (_do_view.TELL_STATE, _do_view.ASK_KEYFRAME)),
         Row(("flowing",), ("answered", "lapsed"), "awaiting", (), (_do_view.TELL_STATE,)),
         Row(("flowing",), ("live",), STAYS, (), (_do_view.ASK_KEYFRAME,)),
@@ -152,15 +183,26 @@ VIEW: Table[None] = Table(
         Row(("silent",), ("live",), "stalled", (), (_do_view.TELL_STATE,)),
         Row(("silent",), ("awaiting",), "lapsed", (), (_do_view.TELL_STATE,)),
         Row(("silent",), ("answered", "lapsed", "connected", "stalled"), STAYS),
-        # A path that is too slow is that of a browser that is connected.
-        Row(("narrow",), _unlimited, "limited", (), (_do_view.TELL_LIMITED,)),
+        # Of a view with a slow path only the sound flows. The viewer has been told why there is no picture.
+        Row(("flowing",), ("stalled-limited",), "limited"),
+        Row(("flowing",), ("lapsed-limited",), "awaiting-limited"),
+        Row(("flowing",), ("limited", "awaiting-limited"), STAYS),
+        Row(("silent",), ("limited",), "stalled-limited"),
+        Row(("silent",), ("awaiting-limited",), "lapsed-limited"),
+        Row(("silent",), ("stalled-limited", "lapsed-limited"), STAYS),
+        Row(("narrow",), ("live",), "limited", (), (_do_view.TELL_LIMITED,)),
+        Row(("narrow",), ("connected", "stalled"), "stalled-limited", (), (_do_view.TELL_LIMITED,)),
+        Row(("narrow",), ("awaiting",), "awaiting-limited", (), (_do_view.TELL_LIMITED,)),
+        Row(("narrow",), ("answered", "lapsed"), "lapsed-limited", (), (_do_view.TELL_LIMITED,)),
+        Row(("narrow",), _limited, STAYS),
         # The media server begins a picture that it had paused with a keyframe by itself.
         Row(("wide",), ("limited",), "live", (), (_do_view.TELL_STATE,)),
-        # Only the sound flows to a limited view. It may stop and come back.
-        Row(("flowing", "silent", "narrow"), ("limited",), STAYS),
+        Row(("wide",), ("stalled-limited",), "stalled", (), (_do_view.TELL_STATE,)),
+        Row(("wide",), ("awaiting-limited",), "awaiting", (), (_do_view.TELL_STATE,)),
+        Row(("wide",), ("lapsed-limited",), "lapsed", (), (_do_view.TELL_STATE,)),
         Row(("wide",), _unlimited, STAYS),
         Row(("end",), ("offered",), "ended", (), (_do_view.REFUSE_OFFER,)),
-        Row(("end",), (*_unlimited, "limited"), "ended"),
+        Row(("end",), (*_unlimited, *_limited), "ended"),
         # While the endpoint is being released, the media server may still send events about it.
         Row(("answered", "connected", "flowing", "silent", "narrow", "wide"), ("ended",), STAYS),
     ),

@@ -225,6 +225,9 @@ class Leg(Model, ABC):
                 case Error(type="STREAM_ERROR_CODEC_NOT_FOUND" | "STREAM_ERROR_DECRYPT", description=description):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, about_offer(description, self.offer), description)
                 case SessionResumed():
+                    # What the media server told in between is lost.
+                    if await endpoint.is_connected():
+                        await self._move("connected", endpoint, begun=self._flowing)
                     await self._ask_flow(endpoint)
                 case _:
                     await self._follow(event, endpoint)
@@ -399,8 +402,14 @@ class View(Leg):
                 await super()._follow(event, endpoint)
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
-        await self._move("narrow" if await endpoint.is_paused(MediaType.VIDEO) else "wide", endpoint)
+        # A path that became slow is told first, one that became good last: so the viewer hears of no state that
+        # the view was never in.
+        paused = await endpoint.is_paused(MediaType.VIDEO)
+        if paused:
+            await self._move("narrow", endpoint)
         await super()._ask_flow(endpoint)
+        if not paused:
+            await self._move("wide", endpoint)
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         return await endpoint.is_flowing_in(media_type)

@@ -63,6 +63,8 @@ class FakeEndpoint:
         """The answer to the offer at this endpoint, after the pool's own gate."""
         self.keyframes = Gate()
         self.calls: list[str] = []
+        self.connected = False
+        """What `is_connected` says."""
         self.flowing: set[MediaType] = set()
         """What `is_flowing_in` and `is_flowing_out` say."""
         self.paused: set[MediaType] = set()
@@ -97,6 +99,10 @@ class FakeEndpoint:
         self.calls.append("keyframe")
         await self.keyframes()
 
+    async def is_connected(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self.connected
+
     async def is_flowing_out(self, media_type: MediaType) -> bool:
         await trio.lowlevel.checkpoint()
         return media_type in self.flowing
@@ -115,6 +121,7 @@ class FakeEndpoint:
 
     def connects(self) -> None:
         """The browser's connection comes up."""
+        self.connected = True
         self.happens(
             DtlsConnectionStateChange(stream_id="0", component_id="1", state=DtlsConnectionState.CONNECTED)
         )

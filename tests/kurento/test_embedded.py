@@ -153,6 +153,7 @@ async def test_it_says_whether_a_viewer_is_sent_the_picture(proxy: Proxy) -> Non
             assert set(first._session.has.values()) == {True}
             for endpoint in (first, second):
                 assert await endpoint.is_paused(MediaType.VIDEO) is False
+                assert await endpoint.is_connected() is False
 
 
 async def test_bad_input_is_raised_typed_and_harms_nobody(proxy: Proxy) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, STREAM, VIEW
@@ -33,6 +35,14 @@ STREAM_ONLY: list[Move] = [
     ("live", "flowing", "live", []),
 ]
 EARLY = ("awaiting", "lapsed")
+SLOW = {
+    "awaiting": "awaiting-limited",
+    "lapsed": "lapsed-limited",
+    "live": "limited",
+    "stalled": "stalled-limited",
+}
+"""The states of a view whose path is too slow for the picture, by those of one whose path is good."""
+LIMITED = tuple(SLOW.values())
 VIEW_ONLY: list[Move] = [
     *[(state, "flowing", "live", ["tell state", "ask keyframe"]) for state in ("connected", "stalled")],
     ("live", "flowing", "live", ["ask keyframe"]),
@@ -43,13 +53,20 @@ VIEW_ONLY: list[Move] = [
     ("lapsed", "silent", "lapsed", []),
     ("awaiting", "connected", "live", ["ask keyframe"]),
     ("lapsed", "connected", "stalled", []),
-    *[(state, "candidate", state, ["keep candidate"]) for state in (*EARLY, "limited")],
-    *[(state, "end", "ended", []) for state in (*EARLY, "limited")],
-    *[(state, "narrow", "limited", ["tell limited"]) for state in (*FLOWED, *EARLY)],
+    *[(state, "candidate", state, ["keep candidate"]) for state in (*EARLY, *LIMITED)],
+    *[(state, "end", "ended", []) for state in (*EARLY, *LIMITED)],
+    *[(good, "narrow", slow, ["tell limited"]) for good, slow in SLOW.items()],
+    ("answered", "narrow", "lapsed-limited", ["tell limited"]),
+    ("connected", "narrow", "stalled-limited", ["tell limited"]),
+    *[(slow, "wide", good, ["tell state"]) for good, slow in SLOW.items()],
     *[(state, "wide", state, []) for state in (*FLOWED, *EARLY, "ended")],
-    ("limited", "wide", "live", ["tell state"]),
-    *[("limited", trigger, "limited", []) for trigger in ("narrow", "flowing", "silent", "connected")],
-    ("ended", "narrow", "ended", []),
+    *[(state, "narrow", state, []) for state in (*LIMITED, "ended")],
+    *[(state, "flowing", "limited", []) for state in ("limited", "stalled-limited")],
+    *[(state, "flowing", "awaiting-limited", []) for state in ("awaiting-limited", "lapsed-limited")],
+    *[(state, "silent", "stalled-limited", []) for state in ("limited", "stalled-limited")],
+    *[(state, "silent", "lapsed-limited", []) for state in ("awaiting-limited", "lapsed-limited")],
+    *[(state, "connected", "limited", []) for state in ("limited", "awaiting-limited")],
+    *[(state, "connected", "stalled-limited", []) for state in ("stalled-limited", "lapsed-limited")],
 ]
 IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping")
 SESSIONS: list[Move] = [
@@ -137,6 +154,25 @@ def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_there(tab
         for source in row.sources:
             if row.dest_from(source) in timed and source not in timed:
                 assert "answered" in row.triggers
+
+
+@given(st.lists(st.sampled_from(["connected", "flowing", "silent", "narrow", "wide"])))
+def test_a_view_is_told_as_what_the_media_server_said_last(said: list[str]) -> None:
+    """Whatever it says in whatever order: of the connection, of the media and of the path, each on its own."""
+    view = VIEW.new()
+    VIEW.fire(view, "answered", None)
+    connected = flowed = flows = slow = False
+    for trigger in said:
+        VIEW.fire(view, trigger, None)
+        connected |= trigger == "connected"
+        flows = trigger == "flowing" or (flows and trigger != "silent")
+        slow = trigger == "narrow" or (slow and trigger != "wide")
+        # Only media that were sent can show that a path is slow.
+        flowed |= flows or slow
+        without_slow_path = "live" if flows else "stalled" if flowed else "negotiating"
+        state = VIEW.state(view.state)
+        assert state.told == ("limited" if slow else without_slow_path)
+        assert (CONNECT_TIMEOUT in state.owns) == (not connected)
 
 
 @pytest.mark.parametrize("table", [STREAM, VIEW, SESSION])

@@ -24,6 +24,7 @@ from roomfsm.kurento.errors import (
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     Error,
+    MediaFlowState,
     MediaState,
     MediaStateChanged,
 )
@@ -31,7 +32,7 @@ from roomfsm.protocol.client import Unpublish, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms.events import MediaLost, StreamFailed, ViewFailed
 from roomfsm.rooms.offer_words import about_offer
-from tests.rooms.house import OFFER, SMALL, dtls, house, people, publish, settle
+from tests.rooms.house import OFFER, SMALL, dtls, flow_in, house, people, publish, settle
 
 
 async def test_who_leaves_during_an_answer_gets_none_and_holds_nothing(autojump_clock: MockClock) -> None:
@@ -138,6 +139,25 @@ async def test_a_browser_that_never_connects_is_given_up(autojump_clock: MockClo
         await trio.sleep(2)
         assert media.open == []
         assert ada.last("streamEnded")["reason"] == "failed"
+
+
+async def test_a_viewer_who_never_connects_is_given_up_whatever_is_said_of_the_path(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        presenter, viewer = media.open
+        presenter.connects()
+        viewer.happens(flow_in(MediaFlowState.FLOWING))
+        viewer.pauses(True)
+        await settle()
+        assert bob.views() == ["live", "limited"]
+        await trio.sleep(SMALL.connect_timeout + 1)
+        assert media.open == [presenter]
+        assert bob.views() == ["live", "limited", "ended"]
 
 
 async def test_a_lost_media_server_ends_the_broadcast_and_the_next_one_works(autojump_clock: MockClock) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from roomfsm.kurento.candidates import IceCandidate
@@ -242,6 +243,67 @@ async def test_a_viewer_is_told_that_its_path_is_too_slow_and_when_it_is_not(aut
         endpoint.happens(SessionResumed())
         await settle()
         assert bob.views()[-1] == "limited"
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_a_viewer_whose_path_becomes_good_after_the_media_stopped_is_not_told_that_they_flow(
+    resumed: bool, autojump_clock: MockClock
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        endpoint = media.open[1]
+        endpoint.connects()
+        endpoint.happens(flow_in(MediaFlowState.FLOWING))
+        endpoint.pauses(True)
+        endpoint.happens(flow_in(MediaFlowState.NOT_FLOWING))
+        await settle()
+        assert bob.views() == ["live", "limited"]
+        endpoint.happens(SessionResumed()) if resumed else endpoint.pauses(False)
+        await settle()
+        assert bob.views() == ["live", "limited", "stalled"]
+        endpoint.happens(flow_in(MediaFlowState.FLOWING))
+        await settle()
+        assert bob.views() == ["live", "limited", "stalled", "live"]
+
+
+async def test_a_viewer_hears_of_no_state_between_when_the_media_server_is_asked(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        endpoint = media.open[1]
+        endpoint.connects()
+        endpoint.happens(flow_in(MediaFlowState.FLOWING))
+        for paused, flowing in ((True, False), (False, True), (True, False), (False, False)):
+            endpoint.paused = {MediaType.VIDEO} if paused else set()
+            endpoint.flowing = {MediaType.VIDEO} if flowing else set()
+            endpoint.happens(SessionResumed())
+            await settle()
+        assert bob.views() == ["live", "limited", "live", "limited", "stalled"]
+
+
+@pytest.mark.parametrize("flowing", [False, True])
+async def test_that_a_browser_is_connected_is_asked_when_the_event_may_be_missing(
+    flowing: bool, autojump_clock: MockClock
+) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        for endpoint in media.open:
+            endpoint.connected = True
+            endpoint.flowing = {MediaType.AUDIO} if flowing else set()
+            endpoint.happens(SessionResumed())
+        await trio.sleep(SMALL.connect_timeout + 1)
+        assert len(media.open) == 2
+        assert bob.views() == (["live"] if flowing else [])
 
 
 async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:

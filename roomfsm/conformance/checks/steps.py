@@ -34,6 +34,7 @@ _UNSEEN = {
     ("stalled", "silent"): "a media server speaks of silence once; nobody is told",
 }
 _OF_PATHS = ("narrow", "wide")
+_LIMITED = ("limited", "stalled-limited", "awaiting-limited", "lapsed-limited")
 
 TOO_SOON = "the room left closing too soon (a server may keep it there: --closing-notice)"
 
@@ -99,7 +100,7 @@ def path_of_row(spec: Spec, row: Row) -> str:
 
 def why_unseen(row: Row) -> str | None:
     """Why nobody outside can bring a row of a stream or view about, or see it; None if somebody can."""
-    if row.trigger in _OF_PATHS or row.source == "limited":
+    if row.trigger in _OF_PATHS or row.source in _LIMITED:
         return "a media server need not know the viewer's path, and the kit's path is good"
     if row.trigger == "connected" and row.source == row.dest:
         return "a media connection comes up once"
