@@ -131,7 +131,7 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
         theirs.direction = theirs.direction.limited_to(ours.direction)
     _check_roles(answer)
     if all(section.disabled for section in answer.sections):
-        return Answered((), undecodable(answer, ()))
+        return Answered((), frozenset())
     agreement = accept(answer, sources, {})
     return Answered(agreement.transports, undecodable(answer, agreement.media))
 

@@ -320,6 +320,19 @@ def test_media_that_cannot_be_served_is_refused(old: str, new: str) -> None:
     assert "m=audio 0" in answer(text) or "m=video 0" in answer(text)
 
 
+@pytest.mark.parametrize(("mid", "lines"), [("a=mid:0", ["a=mid:0"]), ("a=x-mid:0", [])])
+def test_an_m_line_that_is_refused_keeps_its_mid(mid: str, lines: list[str]) -> None:
+    text = offer("chromium_publisher").replace("a=mid:0", mid).replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 1")
+    text = re.sub("m=audio 9 [^ ]+ .*", "m=audio 9 TCP/MSRP 111 x", text)
+    assert section(answer(text), "audio") == [
+        "m=audio 0 TCP/MSRP 111 x",
+        "c=IN IP4 0.0.0.0",
+        "a=inactive",
+        *lines,
+        "",
+    ]
+
+
 def test_v_0_alone_gets_an_answer_without_media() -> None:
     assert answer("v=0").split("\r\n")[0] == "v=0"
     assert "m=" not in answer("v=0")
@@ -409,3 +422,14 @@ def test_audio_is_repaired_where_the_browser_offers_it() -> None:
     assert repaired != text
     for offered, agreed in ((text, False), (repaired, True)):
         assert ("a=rtcp-fb:111 nack" in section(answer(offered), "audio")) is agreed
+
+
+def test_redundant_audio_is_told_of_with_what_it_repeats() -> None:
+    text = offer("chromium_viewer")
+    assert "a=rtpmap:63 red/48000/2" in text
+    audio = section(answer(text), "audio")
+    assert audio[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 111 63"
+    assert {"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(audio)
+    plain = section(answer(text.replace("red/48000/2", "red/8000")), "audio")
+    assert plain[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 111"
+    assert not [line for line in plain if ":63 " in line or "red/" in line]
