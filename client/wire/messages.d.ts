@@ -58,15 +58,15 @@ export type Limits = {
   messageBurst: number;
   /** how many messages a second a client may send on average */
   messageRate: number;
-  /** most characters of a line of chat */
+  /** how many characters a line of chat may have */
   chatText: number;
-  /** most characters of a display name */
+  /** how many characters a display name may have */
   displayName: number;
-  /** most people in a room */
+  /** how many people may be in a room */
   people: number;
-  /** most people in a room who present at a time */
+  /** how many people may present in a room at the same time */
   presenters: number;
-  /** most streams that one person views at a time */
+  /** how many streams one person may view at the same time */
   views: number;
   /** how many candidates are kept for an endpoint that is not ready yet */
   candidates: number;
@@ -96,7 +96,7 @@ export type Ref = number | string;
 /** a state of the machine `room` */
 export type RoomStateName = 'empty' | 'waiting' | 'broadcasting' | 'closing';
 
-/** What a presenter's stream shows; a presenter has at most one stream of each. */
+/** What a presenter's stream shows. A presenter has at most one stream of each kind. */
 export type Source = 'camera' | 'screen';
 
 /** One stream of the room. */
@@ -131,7 +131,7 @@ export type Join = {
   ref?: Ref;
 };
 
-/** Leave the room; the sender's streams and views end. Reply: `participantLeft` with the sender's own id. */
+/** Leave the room. The sender's streams and views end. Reply: `participantLeft` with the sender's own id. */
 export type Leave = {
   type: 'leave';
   ref?: Ref;
@@ -207,7 +207,7 @@ export type Candidate = {
   type: 'candidate';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow */
+  /** a candidate-attribute (RFC 8839 section 5.1); an empty text ends the candidates */
   candidate: string;
   /** the `a=mid` of the media section (RFC 5888 section 4) */
   sdpMid?: string;
@@ -218,13 +218,13 @@ export type Candidate = {
   ref?: Ref;
 };
 
-/** Ask for a sign of life; always legal. Reply: `pong`. */
+/** Ask the server whether it is alive. This message is always legal. Reply: `pong`. */
 export type Ping = {
   type: 'ping';
   ref?: Ref;
 };
 
-/** Continue, on a new connection, the session of a lost one. Reply: `joined` of its room. */
+/** Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room. */
 export type Resume = {
   type: 'resume';
   /** a secret from `welcome`, with which a session is resumed */
@@ -355,7 +355,7 @@ export type CandidateFound = {
   type: 'candidate';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow */
+  /** a candidate-attribute (RFC 8839 section 5.1); an empty text ends the candidates */
   candidate: string;
   /** the `a=mid` of the media section (RFC 5888 section 4) */
   sdpMid: string;
@@ -401,7 +401,7 @@ export type ErrorMessage = {
   ref?: Ref;
 };
 
-/** A sign of life. */
+/** The answer to `ping`. */
 export type Pong = {
   type: 'pong';
   /** servers with new credentials, once half the time of the old ones is over */

@@ -1,4 +1,4 @@
-"""Messages that a client sends, as one tagged union (`type` is the tag, fields are camelCase)."""
+"""The messages that a client sends, as one tagged union (`type` is the tag, fields are camelCase)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _ClientMessage(
     tag_field="type",
     omit_defaults=True,
 ):
-    """A message from a client; `ref`, if given, is repeated by the reply."""
+    """A message from a client. If it has a `ref`, the reply repeats it."""
 
 
 class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
@@ -42,7 +42,7 @@ class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
 
 
 class Leave(_ClientMessage, frozen=True, tag="leave", kw_only=True):
-    """Leave the room; the sender's streams and views end. Reply: `participantLeft` with the sender's own id."""
+    """Leave the room. The sender's streams and views end. Reply: `participantLeft` with the sender's own id."""
 
     ref: Ref | None = None
 
@@ -115,13 +115,13 @@ class Candidate(_ClientMessage, frozen=True, tag="candidate", kw_only=True):
 
 
 class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
-    """Ask for a sign of life; always legal. Reply: `pong`."""
+    """Ask the server whether it is alive. This message is always legal. Reply: `pong`."""
 
     ref: Ref | None = None
 
 
 class Resume(_ClientMessage, frozen=True, tag="resume", kw_only=True):
-    """Continue, on a new connection, the session of a lost one. Reply: `joined` of its room."""
+    """Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room."""
 
     token: Token
     ref: Ref | None = None

@@ -18,37 +18,38 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Readable(msgspec.Struct):
-    """What of a message is worth reading when the rest cannot be read."""
+    """The fields that are read from a message whose other fields are wrong."""
 
     ref: Ref | None = None
     type: str | None = None
 
 
 _readable_decoder = msgspec.json.Decoder(_Readable)
-# msgspec says where by "… - at `$.name`", and an unknown tag by "Invalid value 'x' - at `$.type`".
+# msgspec's errors end with "… - at `$.name`". For an unknown tag it says "Invalid value 'x' - at `$.type`".
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _MAX_TYPE = 64
 _MAX_DETAIL = 200
-"""An unknown field's name is the client's, and may be as long as its message."""
+"""The most characters of an unknown field's name in an error. The client chose that name, and it may be as long as
+the message."""
 _FIELD = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<field>[^`]*)`$")
 _PATTERN = re.compile(r"^Expected `str` matching regex '(?P<regex>.*)'$", re.DOTALL)
 _UNKNOWN_TYPE = re.compile(r"^Invalid value '(?P<type>.*)' - at `\$\.type`$", re.DOTALL)
 
 
 def decode_client(text: str) -> ClientMessage:
-    """Read one message of a client; names in it are as they are kept and told (`roomfsm.protocol.names`).
+    """Read one message of a client. Names in it are converted to the form that is kept (`roomfsm.protocol.names`).
 
-    Raises `UnknownMessage` where the type is none of ours, else `Malformed` with the path of the field
-    at fault.
+    Raises `UnknownMessage` if there is no message of that type, and otherwise `Malformed` with the path of the
+    wrong field.
     """
     return with_prepared_names(read_client(text))
 
 
 def read_client(text: str) -> ClientMessage:
-    """Read one message of a client; names in it are as they came. Raises like `decode_client`.
+    """Read one message of a client, and leave names in it as they are. Raises the errors of `decode_client`.
 
-    That is for whoever must first ask whether so much may be done for the client: what names need, a
-    hundred times as much as all else, is done by `with_prepared_names`.
+    Checking a name takes a hundred times as long as everything else. A caller that first has to check the client's
+    rate limits uses this function, and then `with_prepared_names`.
     """
     try:
         return _client_decoder.decode(text)
@@ -71,7 +72,7 @@ def read_client(text: str) -> ClientMessage:
 
 
 def with_prepared_names[M: ClientMessage](message: M) -> M:
-    """The message with its names as they are kept and told. Raises `Malformed` where one can be none."""
+    """The message with its names in the form that is kept. Raises `Malformed` if a text cannot be a name."""
     path = "$"
     try:
         if isinstance(message, Join | Switch):
@@ -96,11 +97,11 @@ def encode(message: ClientMessage | ServerMessage) -> str:
 
 
 class Outgoing:
-    """A server message encoded once, to be delivered to many.
+    """A server message that is encoded once and delivered to many people.
 
-    `merge_key`: while an older message of the same key still waits in an outbox, this one takes its
-    place. `is_reply`: it answers a message of its one recipient, and is no news of the room. `wire` is the
-    transport's own encoding, made by the first connection that sends it and shared by the others.
+    If an older message with the same `merge_key` still waits in an outbox, this message replaces it. `is_reply`
+    says that the message answers a message of its only recipient, and is not news of the room. `wire` is the
+    transport's encoding. The first connection that sends the message sets it, and the other connections use it.
     """
 
     __slots__ = ("is_reply", "merge_key", "message", "payload", "wire")
@@ -116,7 +117,7 @@ class Outgoing:
 
 
 def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, stream: str | None = None) -> Error:
-    """The `error` that answers a refusal of the message of that type."""
+    """The `error` message for a refusal. `message` is the type of the refused message."""
     detail = str(refusal)
     match refusal:
         case IllegalInState(machine=machine, state=state, allowed=allowed):
@@ -138,7 +139,10 @@ def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, s
 
 
 def _readable(text: str) -> _Readable:
-    """Nothing of a message whose ref or type is of a wrong type, or that is no object."""
+    """The readable fields of a message.
+
+    They are None if the text is not an object, or `ref` or `type` has the wrong type.
+    """
     try:
         readable = _readable_decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):

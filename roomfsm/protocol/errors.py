@@ -1,4 +1,4 @@
-"""Error codes that a reply carries, and websocket close codes, of roomfsm.v1."""
+"""The error codes and websocket close codes of roomfsm.v1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Why a message was refused or its effect failed; `explanation` says it in a sentence."""
+    """Why a message was refused or its effect failed. `explanation` is a sentence that says so."""
 
     explanation: str
 
@@ -94,7 +94,7 @@ class CloseCode(IntEnum):
 
 
 class Refusal(Exception):
-    """A message was understood and refused; answered by an `error` message with this code."""
+    """A message was understood but refused. The answer is an `error` message with this code."""
 
     def __init__(self, code: ErrorCode, detail: str | None = None) -> None:
         super().__init__(detail or code.explanation)
@@ -102,7 +102,10 @@ class Refusal(Exception):
 
 
 class IllegalInState(Refusal):
-    """The message `message` is not legal in `state` of `machine`; `allowed` are the messages that are."""
+    """The message `message` is not legal in the state `state` of `machine`.
+
+    `allowed` are the messages that are legal.
+    """
 
     def __init__(self, message: str, machine: str, state: str, allowed: tuple[str, ...]) -> None:
         super().__init__(ErrorCode.ILLEGAL_IN_STATE, f"'{message}' is not legal while the {machine} is {state}")

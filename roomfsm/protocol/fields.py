@@ -1,4 +1,4 @@
-"""Constrained field types of roomfsm.v1: what a room name, a display name or an offer may be."""
+"""The field types of roomfsm.v1 with their constraints, for example of a room name, a display name or an offer."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MAX_SDP = 100_000
 MAX_CANDIDATE = 1_024
 MAX_REF = 64
 
-# The patterns are written so that Python and ECMA-262 (with the flag `u`) read them alike. They catch the simple
-# mistakes; `roomfsm.protocol.names` then decides which characters of which script may follow each other.
-# `(?![\s\S])` is the end of the text; Python's `$` would let a trailing newline through.
+# The patterns mean the same in Python and in ECMA-262 (with the flag `u`). They find simple mistakes;
+# `roomfsm.protocol.names` then decides which characters of which script may follow each other. `(?![\s\S])` is the
+# end of the text, because Python's `$` would allow a trailing newline.
 _ROOM_NAME = (
     r"^(?!\.{1,2}(?![\s\S]))"
     rf"[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xa0]{{1,{MAX_ROOM_NAME}}}(?![\s\S])"
 )
 _DISPLAY_NAME = rf"^(?=[\s\S]*\S)[^\x00-\x1f\x7f-\x9f]{{1,{MAX_DISPLAY_NAME}}}(?![\s\S])"
 
-# A control character takes six bytes of JSON, and only newline and tab mean anything in a line of chat.
+# A control character takes six bytes in JSON, and only newline and tab have a meaning in a line of chat.
 _CHAT_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*(?![\s\S])"
 
 PATTERN_MEANINGS = {
     _ROOM_NAME: f"a room name is 1 to {MAX_ROOM_NAME} letters and digits of any script, '.', '_' or '-'",
     _DISPLAY_NAME: f"a name is 1 to {MAX_DISPLAY_NAME} characters, no control characters, not only spaces",
-    _CHAT_TEXT: "a line of chat has no control characters but newlines and tabs",
+    _CHAT_TEXT: "a line of chat has no control characters except newlines and tabs",
 }
 """What each pattern requires, in words."""
 
@@ -72,7 +72,7 @@ CandidateLine = Annotated[
     Meta(
         title="CandidateLine",
         max_length=MAX_CANDIDATE,
-        description="a candidate-attribute (RFC 8839 section 5.1); an empty text: no more candidates follow",
+        description="a candidate-attribute (RFC 8839 section 5.1); an empty text ends the candidates",
     ),
 ]
 Mid = Annotated[
@@ -112,19 +112,22 @@ Ref = Annotated[
     Meta(title="Ref", description="a mark that the sender gives a message; the reply repeats it"),
 ]
 
-# The titles of types whose values are the states of a machine.
+# These types have the states of a machine as values.
 RoomStateName = Annotated[str, Meta(title="RoomStateName", description="a state of the machine `room`")]
 StreamState = Annotated[str, Meta(title="StreamState", description="a state of the machine `stream`")]
 ViewState = Annotated[str, Meta(title="ViewState", description="a state of the machine `view`")]
 
 
 class Source(StrEnum):
-    """What a presenter's stream shows; a presenter has at most one stream of each."""
+    """What a presenter's stream shows. A presenter has at most one stream of each kind."""
 
     CAMERA = "camera"
     SCREEN = "screen"
 
 
 def stream_id(participant: str, source: Source) -> str:
-    """The id of a participant's stream; both sides can build it, so no candidate waits to learn it."""
+    """The id of a participant's stream.
+
+    Both sides can build it, so a client need not wait for it before it sends candidates.
+    """
     return f"{participant}.{source}"

@@ -1,18 +1,19 @@
-"""What a room or a person may be called, which names are the same, and which look alike.
+"""Decides which names rooms and people may have, which names are the same, and which look alike.
 
-Three questions are asked of a name, and each has a standard of its own:
+There are three questions about a name, and a standard for each:
 
-- *May it be a name?* PRECIS (RFC 8264) says which characters of which scripts belong into identifiers and into
-  free text, and in which context: a zero-width non-joiner between two Persian letters is right, alone it is
-  invisible. Room names are of its IdentifierClass, display names are nicknames (RFC 8266). PRECIS lets any number
-  of accents pile up on one letter, and knows nothing of emoji that are sequences of characters. UTS 39 section 5.4
-  bounds the accents; for the emoji there is Unicode's list of those recommended for general interchange.
-- *Is it the same name?* Room names are compared by `room_key`, a compatibility caseless match. The server tells
-  the key to whoever must compare names, so that nobody else needs these rules.
+- *May it be a name?* PRECIS (RFC 8264) says which characters of which scripts may be in identifiers and in free
+  text, and in which context. For example, a zero-width non-joiner is right between two Persian letters, but
+  invisible when it is alone. Room names belong to PRECIS's IdentifierClass, and display names are nicknames (RFC
+  8266). PRECIS allows any number of accents on one letter, and does not know emoji that are sequences of
+  characters. UTS 39 section 5.4 limits the accents. The emoji are those of Unicode's list of emoji for general
+  interchange.
+- *Is it the same name?* Room names are compared by `room_key`, a compatibility caseless match. The server sends
+  the key to clients, so that they can compare names without these rules.
 - *Does it look like another?* Two names look alike if their skeletons (UTS 39 section 4) are equal.
 
-Nothing here is asked for each message: only `join`, `switch` and `rename` carry names, and what the libraries
-need for one, up to half a millisecond, is spent only on who may still come in or be renamed.
+Only `join`, `switch` and `rename` have names. Checking one name takes up to half a millisecond, so it is done only
+after the other checks of such a message have passed.
 """
 
 from __future__ import annotations
@@ -30,30 +31,31 @@ from precis_i18n import get_profile
 from roomfsm.protocol.fields import MAX_DISPLAY_NAME, MAX_ROOM_NAME
 
 MAX_NONSPACING = 4
-"""Nonspacing marks that may follow each other (UTS 39 section 5.4)."""
+"""The most nonspacing marks in a row (UTS 39 section 5.4)."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]*")
-"""Names that need no library, which most are."""
+"""Names that are right without asking a library. Most names are like that."""
 _ROOM_SIGNS = frozenset("._-")
 _BLANK = frozenset("\u2800\U0001d159\U00013441\U00013442\U00016fe4")
-"""Blank to the eye, yet neither spaces nor ignorable by Unicode's properties, so that PRECIS lets them pass."""
+"""Characters that look blank, although Unicode counts them neither as spaces nor as ignorable, so that PRECIS
+allows them."""
 _SEQUENCE = re.compile("[\u200d\ufe0f\U000e0020-\U000e007f\u20e3\U0001f3fb-\U0001f3ff]")
-"""What makes a sequence of several characters one emoji."""
+"""The characters that join a sequence of characters to one emoji."""
 _IGNORABLE = dict.fromkeys((0x200C, 0x200D, 0xFE0F, *range(0xE0020, 0xE0080)))
-"""The Default_Ignorable code points that a good name can have."""
+"""The Default_Ignorable code points that an allowed name can contain."""
 _TOO_LONG = f"A name has at most {MAX_DISPLAY_NAME} characters."
 _STAND_IN = "\u2603"
-"""An emoji of one character, which PRECIS takes and does not change."""
+"""An emoji of one character, which PRECIS allows and does not change."""
 
 
 class NameFault(ValueError):
-    """The text cannot be such a name; the message is a sentence for people that says why."""
+    """The text cannot be a name of that kind. The message is a sentence for people that says why."""
 
 
 def room_name(text: str) -> str:
-    """The room name that `text` is, in Unicode's normal form C; its case and width stay as they are written.
+    """Check a room name, and return it in Unicode's normal form C. Its case and width stay as they are.
 
-    Beside letters, digits and marks (the IdentifierClass of RFC 8264 section 4.2) it may have '.', '_' and '-'.
+    Besides letters, digits and marks (the IdentifierClass of RFC 8264 section 4.2) it may have '.', '_' and '-'.
     The rule of RFC 5893 about directions is left out, because people do mix Hebrew or Arabic with Latin letters.
     Raises `NameFault`.
     """
@@ -67,13 +69,13 @@ def room_name(text: str) -> str:
     if any(character.isspace() for character in name):
         raise NameFault("A room name has no spaces; use “-” or “_” instead.")
     if name in (".", ".."):
-        raise NameFault("A room name is more than one or two dots: no address could name the room.")
+        raise NameFault("A room name cannot be “.” or “..”, because these have another meaning in addresses.")
     compatible = unicodedata.normalize("NFKC", name)
     for character in compatible:
         if character.isascii() and not (character.isalnum() or character in _ROOM_SIGNS):
             raise NameFault(
-                "A room name is made of letters and digits of any script, “.”, “_” and “-”; "
-                f"{_named(character)} is none of them."
+                "A room name consists of letters and digits of any script, “.”, “_” and “-”. It cannot contain "
+                f"{_named(character)}."
             )
     _enforce("IdentifierClass", compatible, "A room name")
     _check_marks(compatible, "A room name")
@@ -81,7 +83,7 @@ def room_name(text: str) -> str:
 
 
 def made_room_name(text: str) -> str:
-    """The room name made of what somebody typed: spaces at the ends go, those within become '-'.
+    """Make a room name from what somebody typed. Spaces at the ends are removed, and those within become '-'.
 
     Raises `NameFault`.
     """
@@ -89,7 +91,7 @@ def made_room_name(text: str) -> str:
 
 
 def is_room_name(text: str) -> bool:
-    """Whether `text` (of an address, say) can name a room."""
+    """Whether `text`, for example from an address, can be the name of a room."""
     try:
         room_name(text)
     except NameFault:
@@ -105,10 +107,10 @@ def room_key(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def display_name(text: str) -> str:
-    """The nickname (RFC 8266) that `text` is.
+    """Check a display name, and return it as a nickname (RFC 8266).
 
-    It is in normal form KC, has no spaces at its ends and single ones within; its case is kept. Emoji that are
-    sequences of characters pass unchanged. Raises `NameFault`.
+    The result is in normal form KC. Spaces at its ends are removed, several spaces in a row become one, and its
+    case is kept. Emoji that are sequences of characters are not changed. Raises `NameFault`.
     """
     if _PLAIN.fullmatch(text) and len(text) <= MAX_DISPLAY_NAME:
         return text
@@ -117,7 +119,7 @@ def display_name(text: str) -> str:
         text, emoji = _without_emoji(text)
     if not text.strip():
         raise NameFault("A name needs at least one visible character.")
-    # One character may stand for eighteen: too many of them are not worth a look at each.
+    # One character may become eighteen. If the text gets too long by that, the expensive checks are not made.
     if len(" ".join(unicodedata.normalize("NFKC", text).split())) > MAX_DISPLAY_NAME:
         raise NameFault(_TOO_LONG)
     name = _enforce("NicknameCasePreserved", text, "A name")
@@ -135,21 +137,23 @@ def display_name(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def skeleton(name: str) -> str:
-    """Two names with the same skeleton look alike (UTS 39 section 4), be they equal or not; for comparison only.
+    """The skeleton of a name (UTS 39 section 4).
 
-    Beside what UTS 39 asks for, case does not count: "ADA" is "Ada" to somebody who looks for a person.
+    Two names with the same skeleton look alike. It is only for comparisons. Case does not count, which UTS 39 does
+    not require: to somebody who looks for a person, "ADA" is "Ada".
     """
     prototypes = _prototypes()
     name = name.translate(_IGNORABLE)
     for _ in range(2):
-        # Once as it is written and once in lower case: confusable are “l” and “I”, but also “b” and “Ь”.
+        # This is done for the name as it is written and in lower case, because “l” and “I” look alike, but also
+        # “b” and “Ь”.
         name = unicodedata.normalize("NFD", name)
         name = "".join(prototypes.get(character, character) for character in name).casefold()
     return unicodedata.normalize("NFD", name)
 
 
 def prepare() -> None:
-    """Read the tables that names need, which takes some 0.2 s, before somebody must wait for them."""
+    """Read the tables that names need in advance, so that nobody has to wait for them. It takes about 0.2 s."""
     _prototypes()
     _without_emoji("")
 
@@ -170,22 +174,30 @@ def _profile(name: str) -> Any:
 
 
 def _check_marks(name: str, what: str) -> None:
-    """Marks stand on something, few at a time and none twice (UTS 39 section 5.4). Raises `NameFault`."""
+    """Check that marks follow a letter, that they are few, and that none comes twice in a row (UTS 39 section
+    5.4). Raises `NameFault`.
+    """
     stacked = ""
     before = " "
     for character in unicodedata.normalize("NFD", name):
         category = unicodedata.category(character)
         if category.startswith("M") and before == " ":
-            raise NameFault(f"{what} cannot begin a word with {_named(character)}: it belongs onto a letter.")
+            raise NameFault(f"{what} cannot begin a word with {_named(character)}, which belongs on a letter.")
         stacked = stacked + character if category in ("Mn", "Me") else ""
         if len(stacked) > MAX_NONSPACING or stacked[-2:] == character * 2:
-            raise NameFault(f"{what} has at most {MAX_NONSPACING} accents on a letter, each of them once.")
+            raise NameFault(
+                f"{what} has at most {MAX_NONSPACING} accents on a letter, and the same accent only once."
+            )
         before = character
 
 
 def _without_emoji(text: str) -> tuple[str, list[str]]:
-    """The text with a stand-in for every emoji that has one, or several, characters; and these emoji in order."""
-    # Imported when a name with such emoji comes: its tables are larger than all else that names need.
+    """Replace every emoji of several characters by a stand-in.
+
+    Returns the new text, and the replaced emoji in order.
+    """
+    # This is imported only when a name has such emoji, because its tables are larger than everything else that
+    # names need.
     import emoji
 
     found: list[str] = []
@@ -202,7 +214,7 @@ def _without_emoji(text: str) -> tuple[str, list[str]]:
 
 
 def _named(character: str) -> str:
-    """A character in words, readable where the character itself could not be seen."""
+    """Describe a character in words, so that it can be recognised even if it is invisible."""
     name = unicodedata.name(character, "")
     code = f"U+{ord(character):04X}"
     shown = (
@@ -213,14 +225,14 @@ def _named(character: str) -> str:
 
 @cache
 def _prototypes() -> dict[str, str]:
-    """The prototype of each character that has another one (UTS 39 section 4, `confusables.txt`).
+    """The prototype of each character that is not its own prototype (UTS 39 section 4, `confusables.txt`).
 
-    The library keeps that table as pairs in both directions, and its own module would keep 8 MB of it in memory
-    with the characters' names; so its data file is read here. A prototype is where several characters meet, and
-    only a prototype may have several characters.
+    The library has that table as pairs in both directions. Its own module would keep 8 MB of it in memory with the
+    characters' names, so this function reads the data file. The prototype of a group of characters is the one to
+    which the most others belong, and only a prototype may be longer than one character.
     """
     file = resources.files("confusable_homoglyphs") / "confusables.json"
-    # The file puts marks of direction around characters that are written from right to left.
+    # The file has direction marks around characters that are written from right to left.
     pairs = {
         _bare(one): [_bare(other["c"]) for other in others]
         for one, others in json.loads(file.read_text(encoding="utf-8")).items()

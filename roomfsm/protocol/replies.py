@@ -1,4 +1,4 @@
-"""The reply that each client message gets, and the errors that no table names."""
+"""The reply to each client message, and the errors that no table names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Ping: server.Pong,
     client.Resume: server.Joined,
 }
-"""The message that repeats the client message's `ref`, unless it is refused with an `error`."""
+"""The message that answers a client message and repeats its `ref`, unless the client message is refused with an
+`error`."""
 
 OF_ANY_MESSAGE = (
     ErrorCode.MALFORMED,
@@ -53,7 +54,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
         (ErrorCode.ROOM_CLOSED,),
     ),
 }
-"""Errors that the tables do not name: those of the directory, and of a room that has just ended."""
+"""Errors that the tables do not name. They come from the directory, or from a room that has just ended."""
 
 UNASKED: Mapping[type[ServerMessage], str] = {
     server.Welcome: "to every new connection, before anything else",

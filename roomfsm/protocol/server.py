@@ -1,4 +1,4 @@
-"""Messages that the server sends, as one tagged union (`type` is the tag, fields are camelCase)."""
+"""The messages that the server sends, as one tagged union (`type` is the tag, fields are camelCase)."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Limits(_Part, frozen=True):
     message_bytes: Annotated[int, Meta(description="the longest message that a client may send, in bytes")]
     message_burst: Annotated[int, Meta(description="how many messages a client may send at once")]
     message_rate: Annotated[float, Meta(description="how many messages a second a client may send on average")]
-    chat_text: Annotated[int, Meta(description="most characters of a line of chat")]
-    display_name: Annotated[int, Meta(description="most characters of a display name")]
-    people: Annotated[int, Meta(description="most people in a room")]
-    presenters: Annotated[int, Meta(description="most people in a room who present at a time")]
-    views: Annotated[int, Meta(description="most streams that one person views at a time")]
+    chat_text: Annotated[int, Meta(description="how many characters a line of chat may have")]
+    display_name: Annotated[int, Meta(description="how many characters a display name may have")]
+    people: Annotated[int, Meta(description="how many people may be in a room")]
+    presenters: Annotated[int, Meta(description="how many people may present in a room at the same time")]
+    views: Annotated[int, Meta(description="how many streams one person may view at the same time")]
     candidates: Annotated[
         int, Meta(description="how many candidates are kept for an endpoint that is not ready yet")
     ]
@@ -98,7 +98,7 @@ class ChatLine(_Part, frozen=True):
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="type", omit_defaults=True):
-    """A message from the server; `ref` repeats the `ref` of the message that it answers."""
+    """A message from the server. `ref` repeats the `ref` of the message that it answers."""
 
 
 class Welcome(_ServerMessage, frozen=True, tag="welcome", kw_only=True):
@@ -259,7 +259,7 @@ class Error(_ServerMessage, frozen=True, tag="error", kw_only=True):
 
 
 class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
-    """A sign of life."""
+    """The answer to `ping`."""
 
     ice_servers: Annotated[
         tuple[IceServer, ...],

@@ -133,7 +133,7 @@ def test_lines_of_chat(text: str) -> None:
 
 
 def test_a_control_character_in_chat_is_refused_in_words() -> None:
-    with pytest.raises(Malformed, match="no control characters but newlines and tabs"):
+    with pytest.raises(Malformed, match="no control characters except newlines and tabs"):
         decode_client(wire(type="chat", text="a\x1bb"))
 
 
