@@ -1,1 +1,1 @@
-"""The front door: connections, and what is asked over them, until a websocket or the application takes over."""
+"""The front door: connections and their requests, until a websocket or the application takes over."""

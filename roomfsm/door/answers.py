@@ -1,4 +1,4 @@
-"""What the front door answers by itself, and the headers that all answers have, whoever gives them."""
+"""Answers that the front door gives by itself, and the headers that all answers have."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ _ALL_ANSWERS: Fields = (
 )
 
 RETRY: Fields = (("Retry-After", "5"),)
-"""What belongs to 503: seconds after which to ask again."""
+"""The header for status 503: after so many seconds the client may ask again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of the front door's own: a status, a sentence that says why, and headers that belong to it."""
+    """An answer that the front door gives by itself: a status, a sentence that gives the reason, and more
+    headers.
+    """
 
     status: int
     why: str = ""
     fields: Fields = ()
 
     def events(self, *, with_body: bool = True) -> tuple[h11.Response | h11.Data | h11.EndOfMessage, ...]:
-        """As HTTP, without the body if HEAD asked; the connection is closed after it."""
-        # Upgrade is a header of the connection, and has to be named as one (RFC 9110 section 7.8).
+        """The answer as HTTP, which closes the connection. An answer to HEAD has no body."""
+        # Upgrade concerns only this connection, so the Connection header must name it (RFC 9110 section 7.8).
         options = "close, upgrade" if "Upgrade" in dict(self.fields) else "close"
         fields: list[tuple[str, str]] = [*self.fields, ("Connection", options)]
         parts: list[h11.Data] = []
@@ -44,10 +46,10 @@ class Answer:
 
 
 def dressed(response: h11.Response, ancestors: tuple[str, ...] = (), *, last: bool = False) -> h11.Response:
-    """The response with what all have: the date, and how browsers are to treat what comes from us.
+    """Add the headers that all responses have: the date, and rules for browsers.
 
-    `ancestors`: origins of the pages that may show ours in a frame (`--frame-ancestors`).
-    `last`: it is the last of its connection.
+    `ancestors` are the origins of pages that may show ours in a frame (`--frame-ancestors`). `last` says that the
+    connection is closed after this response.
     """
     there = {name for name, _ in response.headers}
     more: Fields = (
@@ -64,7 +66,11 @@ def dressed(response: h11.Response, ancestors: tuple[str, ...] = (), *, last: bo
 
 @cache
 def _policy(ancestors: tuple[str, ...]) -> str:
-    """No inline scripts or styles, nothing from elsewhere: what a chat line contains can never run."""
+    """The Content-Security-Policy.
+
+    It forbids inline scripts and styles and everything from other servers, so that the text of a chat line can
+    never run.
+    """
     words = [f"'{origin}'" if origin == "self" else origin for origin in ancestors] or ["'none'"]
     return f"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {' '.join(words)}"
 

@@ -1,9 +1,9 @@
-"""Whose request it is: the one place that decides which address a client is known, bounded and logged by.
+"""Decides which address a client has. All limits and log lines use this address.
 
-A proxy in front of us is the peer of every connection and says in a header for whom it asks. Anybody can write
-such a header, so it is believed only from peers that the settings name. Each proxy appends the address that it
-was asked from, so the list is read from its end: as long as the one who wrote an entry is trusted, the entry is
-true. The first that is no trusted proxy is the client; whatever stands before it may be made up.
+If there is a proxy in front of us, every connection comes from the proxy, and a header says which client the proxy
+asks for. Anybody can write such a header, so the server believes it only from peers that the settings name. Each
+proxy appends the address from which it got the request, so the list is read from its end. An entry is true if a
+trusted proxy wrote it. The first entry that is not a trusted proxy is the client. Entries before it may be forged.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from functools import lru_cache
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _IPV6_SITE = 64
-"""Bits of an IPv6 address that tell sites apart: everybody has 2^64 addresses below their own (RFC 6177)."""
+"""The bits of an IPv6 address that identify a site. Every site has at least 2^64 addresses (RFC 6177)."""
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](:\d*)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d*")
-"""How an address is written where a port may follow it (RFC 7239 section 6, and some proxies' X-Forwarded-For)."""
+"""An address that a port may follow (RFC 7239 section 6, and the X-Forwarded-For of some proxies)."""
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"(?P<quoted>[^"\\]*)"|(?P<token>[^;"\s]*))\s*(?=;|$)', re.IGNORECASE)
 """The parameter `for` of one element of `Forwarded` (RFC 7239 section 4)."""
 
 
 def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Network] = ()) -> str:
-    """The address of the client who asks: the `peer` of the connection, or whom a trusted proxy asks for.
+    """The address of the client: the `peer` of the connection, or the address for which a trusted proxy asks.
 
-    `headers` are those of the request, by lower-case names; of a name that came more than once the values are
-    joined by commas. `X-Forwarded-For` is read, or `Forwarded` (RFC 7239) where there is none. At an entry that is
-    no address the reading ends: then the proxy that wrote it is all that is known of the client.
+    `headers` are the headers of the request by lower-case names; if a name came more than once, its values are
+    joined by commas. The function reads `X-Forwarded-For` or, if that is missing, `Forwarded` (RFC 7239). It stops
+    at an entry that is not an address, and returns the address of the proxy that wrote the entry.
     """
     client = plain(peer)
     if not trusted:
@@ -45,7 +45,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
 
 @lru_cache(maxsize=1024)
 def plain(address: str) -> str:
-    """An IPv4 address that came in IPv6's clothes (RFC 4291 section 2.5.5.2) as IPv4; others as they are."""
+    """The address, in IPv4's form if it is an IPv4 address that was mapped to IPv6 (RFC 4291 section 2.5.5.2)."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -56,7 +56,7 @@ def plain(address: str) -> str:
 
 @lru_cache(maxsize=1024)
 def bound_key(address: str) -> str:
-    """What bounds "for an address" are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The key for limits "per address": an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         ip = ipaddress.ip_address(plain(address))
     except ValueError:
@@ -67,7 +67,7 @@ def bound_key(address: str) -> str:
 
 
 def is_in(address: str, networks: Sequence[Network]) -> bool:
-    """Whether the address lies in one of the networks; what is no address lies in none."""
+    """Whether the address is in one of the networks. False for a text that is not an address."""
     if not networks:
         return False
     try:
@@ -78,12 +78,12 @@ def is_in(address: str, networks: Sequence[Network]) -> bool:
 
 
 def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks as the settings write them: `10.0.0.0/8`, or one address. Raises `ValueError`."""
+    """Read networks in the form of the settings: `10.0.0.0/8`, or a single address. Raises `ValueError`."""
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
 def _hops(headers: Mapping[str, str]) -> list[str]:
-    """The entries that proxies wrote, the nearest last."""
+    """The entries that proxies wrote. The last one is from the nearest proxy."""
     if "x-forwarded-for" in headers:
         return [entry.strip() for entry in headers["x-forwarded-for"].split(",")]
     if "forwarded" not in headers:

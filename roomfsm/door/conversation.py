@@ -1,16 +1,18 @@
-"""One connection's conversation in HTTP/1.1: request after request, each judged alike, until one side ends it.
+"""The HTTP/1.1 conversation of one connection.
 
-One task reads the heads and has each request answered before it looks at the next one; so requests that were sent
-ahead ("pipelined") wait, and are answered in their order. h11 keeps the state of the protocol; what is ours is
-who waits how long for what. A connection goes on after an answer only if both sides are done with the request; a
-body that nobody read, an answer that broke off or that we gave at the door ends it.
+Every request is judged by the same rules, until one side ends the connection. One task reads the heads of
+requests, and answers each request before it reads the next one. So requests that the client sent ahead
+("pipelined") wait, and are answered in order. h11 keeps the state of the protocol. This module adds the time
+limits. A connection can be used again only if both sides have finished the request. It ends if nobody read the
+body, if an answer broke off, or if the front door gave the answer by itself.
 
-While an answer is given, the reader goes on: it feeds the body to whoever answers, and afterwards notices that
-the client has gone, without which an answer that never ends by itself (server-sent events) would never be ended.
+While a request is being answered, the reader continues. First it passes the body to the answering side, and then
+it notices when the client has gone. Otherwise an answer that never ends by itself (server-sent events) would go on
+for ever.
 
-We close in such an order that the answer arrives: a socket closed with unread bytes in it resets the connection,
-and the reset may overtake what was sent. So we say that we are done, read and drop what still comes for a moment,
-and close then.
+We close a connection in such a way that the answer arrives. Closing a socket that has unread bytes resets the
+connection, and the reset may overtake the answer. So we first close our side, then read and drop the client's data
+for a moment, and then close the socket.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ _log = get_logger(__name__)
 _READ = 16_384
 _WRITTEN_AT_ONCE = 65_536
 _LINGER = 1.0
-"""Seconds that a client has to close its side, or to read the answer to a request whose body nobody read."""
+"""Seconds that a client has to close its side, or to read the answer to a request with an unread body."""
 
 _REFUSALS = 400
 _LOGGED = 200
-"""Characters of a refusal that the log gets: it may name what was sent."""
+"""The most characters of a refusal in the log, because a refusal may quote what the client sent."""
 _HEAD_TOO_LONG = 431
 _NOT_IMPLEMENTED = 501
 
@@ -48,12 +50,12 @@ type Address = tuple[str, int]
 
 
 type Waiting = dict[trio.CancelScope, None]
-"""Connections that wait for a client to say something, the oldest first: they make room for others if need be."""
+"""The connections that wait for their client, the oldest first. They are closed if others need their place."""
 
 
 @contextmanager
 def patience(waiting: Waiting, seconds: float) -> Iterator[trio.CancelScope]:
-    """Wait so long at most for a client, and no longer once the place is needed for others."""
+    """Wait for a client for at most so many seconds, and end the wait early if others need the place."""
     with trio.move_on_after(seconds) as scope:
         waiting[scope] = None
         try:
@@ -63,7 +65,7 @@ def patience(waiting: Waiting, seconds: float) -> Iterator[trio.CancelScope]:
 
 
 class Exchange(Protocol):
-    """One request, and its answer to come, as whoever answers it sees it."""
+    """One request and its answer, as the answering side sees them."""
 
     @property
     def head(self) -> RequestHead:
@@ -71,21 +73,24 @@ class Exchange(Protocol):
 
     @property
     def secure(self) -> bool:
-        """Whether it came over TLS."""
+        """Whether the request came over TLS."""
 
     @property
     def client(self) -> Address:
-        """Address of the client, and the port at the other end of the connection."""
+        """The address of the client, and the port at the other end of the connection."""
 
     @property
     def server(self) -> Address:
-        """Our own address and port of this connection."""
+        """Our address and port of this connection."""
 
     async def receive(self) -> bytes | None:
-        """Some of the body, or `b""` once at its end. After that it waits until the client has gone: None."""
+        """Return some of the body, or `b""` once at its end.
+
+        After that, wait until the client has gone and return None.
+        """
 
     async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        """Send the next part of the answer. A client that has gone is no error: `receive` tells of it."""
+        """Send the next part of the answer. It is no error if the client has gone; `receive` reports that."""
 
 
 type ServeHttp = Callable[[Exchange], Awaitable[None]]
@@ -93,7 +98,7 @@ type ServeHttp = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A connection as it was accepted, and the addresses of its two ends."""
+    """An accepted connection, with the addresses of its two ends."""
 
     transport: Transport
     peer: Address
@@ -101,19 +106,19 @@ class Visitor:
 
     @property
     def secure(self) -> bool:
-        """Whether TLS ends here."""
+        """Whether the connection's TLS ends here, and not at a proxy."""
         return isinstance(self.transport, trio.SSLStream)
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A request for a websocket, which ended a conversation."""
+    """The request for a websocket with which a conversation ended."""
 
     head: RequestHead
     client: str
     """The client's address."""
     read: bytes
-    """What was read after the request."""
+    """The bytes that were read after the request."""
 
     @property
     def key(self) -> str:
@@ -123,33 +128,34 @@ class Upgrade:
 
 @dataclass(slots=True)
 class Shared:
-    """What all conversations have in common. Settings may change while they go on."""
+    """What all conversations share. The settings may change at any time."""
 
     settings: DoorSettings
     trusted: Sequence[Network]
-    """Where proxies are whose word about their clients is believed."""
+    """The networks of proxies that are trusted to name their clients."""
     serve_http: ServeHttp
     is_full: Callable[[], bool]
-    """Whether there are as many websockets as may be."""
+    """Whether the limit of websockets is reached."""
     bodies: Tally
-    """Bytes of bodies, by addresses."""
+    """The bytes of request bodies, by address."""
     waiting: Waiting = field(default_factory=dict)
 
 
 class Conversation:
-    """Reads the requests of one visitor and has them answered."""
+    """Reads the requests of one visitor and gets them answered."""
 
     def __init__(self, visitor: Visitor, shared: Shared) -> None:
         self.visitor = visitor
         self.shared = shared
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.settings.max_head_bytes)
         self._writing = trio.Lock()
-        """Whoever answers and whoever reads the body (which may be told to go on) both write; in their order."""
+        """Keeps writes in order. Two tasks write: the answering side, and the reader of the body, which may send
+        100 Continue."""
         self._requests = 0
         self._ended = False
-        """Whether the client says no more: it closed its side."""
+        """Whether the client has closed its side and sends no more."""
         self._lost = trio.Event()
-        """The client hears no more: the connection is broken, or was given up."""
+        """Set when the client gets no more, because the connection is broken or was given up."""
 
     @property
     def _settings(self) -> DoorSettings:
@@ -160,7 +166,7 @@ class Conversation:
         return self._lost.is_set()
 
     async def run(self) -> Upgrade | None:
-        """Until the connection is to be closed (None), or becomes a websocket."""
+        """Serve requests until the connection is to be closed (returns None) or becomes a websocket."""
         while True:
             request = await self._next_request()
             if request is None:
@@ -185,13 +191,13 @@ class Conversation:
             self._http.start_next_cycle()
 
     async def close(self) -> None:
-        """Say that there will be no more, and let what was said arrive."""
+        """Close our side, and give the client time to read what was sent."""
         transport = self.visitor.transport
         socket = transport if isinstance(transport, trio.SocketStream) else transport.transport_stream
         try:
             with trio.move_on_after(_LINGER), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 if isinstance(transport, trio.SSLStream):
-                    # It breaks if the client still sends; our own closing has been said then.
+                    # This fails if the client still sends. Our side has been closed by then.
                     with suppress(trio.BrokenResourceError):
                         await transport.unwrap()
                 await socket.send_eof()
@@ -220,7 +226,10 @@ class Conversation:
             await self._write(data or b"")
 
     async def next_of_body(self) -> h11.Data | h11.EndOfMessage | None:
-        """The next part of the request's body; None if the client has gone. Raises `h11.RemoteProtocolError`."""
+        """The next part of the request's body, or None if the client has gone.
+
+        Raises `h11.RemoteProtocolError`.
+        """
         if self._http.they_are_waiting_for_100_continue and self._http.our_state is h11.SEND_RESPONSE:
             await self.send(h11.InformationalResponse(status_code=100, headers=[]))
         while (event := self._http.next_event()) is h11.NEED_DATA:
@@ -230,15 +239,18 @@ class Conversation:
         return event if isinstance(event, h11.Data | h11.EndOfMessage) else None
 
     async def wait_until_gone(self) -> None:
-        """Until the client has gone. It may send its next requests meanwhile, as long as a head may be."""
+        """Wait until the client has gone.
+
+        Meanwhile it may send further requests, as many bytes as a head may have.
+        """
         while not self._gone and not self._ended:
             if len(self._http.trailing_data[0]) > self._settings.max_head_bytes:
-                # Nothing more is read, so that only the answer can find out.
+                # Nothing more is read, so only sending the answer can show that the client has gone.
                 await self._lost.wait()
                 return
             await self._read()
         if not self._gone:
-            # It may have closed its own side only, and still read an answer that is under way.
+            # The client may have closed only its own side, and may still be reading an answer.
             await trio.sleep(_LINGER)
 
     async def _serve(self, head: RequestHead, client: str) -> None:
@@ -257,7 +269,7 @@ class Conversation:
             await self.send(event)
 
     async def _next_request(self) -> h11.Request | Answer | None:
-        """The next request, or the answer to what is none; None if nothing comes."""
+        """The next request, or the answer to something that is not a request; None if nothing comes."""
         settings = self._settings
         if not self._http.trailing_data[0]:
             with patience(
@@ -266,7 +278,7 @@ class Conversation:
                 await self._read()
             if not self._ended and not self._http.trailing_data[0]:
                 return None
-        # Out of patience, it gives None.
+        # When the time is over, this returns None.
         with patience(self.shared.waiting, settings.head_timeout):
             return await self._read_head()
 
@@ -311,7 +323,7 @@ class Conversation:
 
 
 class _Exchange:
-    """The bounds of one request's body, over the conversation that it is part of."""
+    """One request of a conversation. It enforces the limits of the request's body."""
 
     def __init__(self, conversation: Conversation, head: RequestHead, client: str) -> None:
         visitor = conversation.visitor
@@ -320,7 +332,7 @@ class _Exchange:
         self.client: Address = (client, visitor.peer[1])
         self.server = visitor.here
         self.objection: Answer | None = None
-        """What the request is answered at the door, after all, if no other answer has begun."""
+        """The front door's own answer, which is sent if no other answer has begun."""
         self._conversation = conversation
         self._settings = conversation.shared.settings
         self._bodies = conversation.shared.bodies
@@ -351,7 +363,7 @@ class _Exchange:
         return b"" if self._whole else None
 
     def release(self) -> None:
-        """The body is not held any more."""
+        """Give back the memory of the body."""
         self._bodies.give_back(self._key, self._size)
         self._size = 0
 
@@ -367,7 +379,7 @@ class _Exchange:
 
 
 def _malformed(error: h11.RemoteProtocolError) -> Answer:
-    """h11's own words are not passed on: they repeat what was sent."""
+    """The answer for h11's error. It does not use h11's text, because that repeats what the client sent."""
     if error.error_status_hint == _HEAD_TOO_LONG:
         return Answer(_HEAD_TOO_LONG, "The head of the request is too long.")
     if error.error_status_hint == _NOT_IMPLEMENTED:
@@ -376,6 +388,6 @@ def _malformed(error: h11.RemoteProtocolError) -> Answer:
 
 
 def _length(request: h11.Request) -> int:
-    """Bytes of a head as it was sent, but for optional spaces."""
+    """The bytes that a head had when it was sent, without optional spaces."""
     line = len(request.method) + len(request.target) + len("  HTTP/1.1\r\n")
     return line + sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers) + len("\r\n")

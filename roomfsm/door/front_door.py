@@ -1,9 +1,9 @@
-"""The front door: accepts connections, as many as there is room for, and has each served to its end.
+"""The front door accepts as many connections as there is room for, and serves each of them until it ends.
 
-What is asked over a connection is judged in `judge.py`; this module is about connections as such. There are never
-more than `max_connections`, nor more than the open files allow with a reserve kept: so accepting does not fail,
-and what else the program opens can be opened. One connection too many makes the oldest of those give way that
-wait for a request; if all are busy it is answered 503.
+This module is about the connections themselves; `judge.py` judges the requests. There are never more than
+`max_connections`, and never more than the limit of open files allows. A few open files are kept in reserve, so
+that accepting does not fail and the program can open other files. If there is one connection too many, the oldest
+connection that waits for a request is closed. If all connections are busy, the new one gets status 503.
 """
 
 from __future__ import annotations
@@ -35,29 +35,30 @@ from roomfsm.log import get_logger
 _log = get_logger(__name__)
 
 _SLACK = 64
-"""Connections above the bound for a moment, while others that give way for them are being closed."""
+"""So many connections may exceed the limit for a moment, while others are being closed for them."""
 _TURNED_AWAY = 64
-"""Connections at a time that are told of it and given the time to read that; more are closed at once."""
+"""So many connections at a time are told that the server is full, and get time to read that. Others are closed at
+once."""
 _FAREWELL = 1.0
-"""Seconds for that."""
+"""Seconds that they get."""
 _LOG_INTERVAL = 10.0
-"""Seconds between two lines of the log about connections that were turned away."""
+"""Seconds between two lines of the log about refused connections."""
 _BREATH = 0.1
-"""Seconds until accepting is tried again, if the system has no room for even one connection more."""
+"""Seconds until the server tries to accept again, if the system has no room for another connection."""
 
-_BUSY = Answer(503, "There are as many connections as may be.", RETRY)
+_BUSY = Answer(503, "The server has reached its limit of connections.", RETRY)
 _NO_TLS = Answer(400, "This port speaks HTTPS: use an address that begins with https://.")
 _PLAIN_HTTP = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
-"""OpenSSL's reasons where a request stands in place of a TLS handshake."""
+"""OpenSSL's error reasons if a client sends a plain HTTP request instead of a TLS handshake."""
 
 _PROXIES = "proxies"
-"""By what the connections of trusted proxies are counted."""
+"""The key that counts the connections of trusted proxies."""
 
 type ServeWebsocket = Callable[[Transport, Upgrade], Awaitable[None]]
 
 
 class FrontDoor:
-    """Accepts connections, and gives what is asked over them to those who serve it."""
+    """Accepts connections, and passes their requests to the parts that serve them."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class FrontDoor:
         self._settings = settings
         self._serve_websocket = serve_websocket
         self.tls = tls
-        """For handshakes from now on."""
+        """The TLS context for new handshakes."""
         self._connections = Tally(
             settings.max_connections, settings.max_connections_per_address, boundless=_PROXIES
         )
@@ -81,9 +82,9 @@ class FrontDoor:
         self._logged_at = -_LOG_INTERVAL
 
     def apply(self, settings: DoorSettings) -> None:
-        """Go by these settings from now on, connections that are open from their next request on.
+        """Use these settings from now on. Open connections use them from their next request on.
 
-        What counts connections and bodies stays as it was.
+        The counters of connections and bodies stay as they are.
         """
         self._settings = settings
         self._shared.settings = settings
@@ -96,7 +97,10 @@ class FrontDoor:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept until cancelled; the connections live in `handler_nursery`, and may outlive the accepting."""
+        """Accept connections until cancelled.
+
+        The connections run in `handler_nursery`, and may run on after that.
+        """
         async with trio.open_nursery() as nursery:
             for listener in listeners:
                 nursery.start_soon(self._accept, listener, handler_nursery)
@@ -118,7 +122,7 @@ class FrontDoor:
                 if spare.take_back():
                     await self._admit(stream, nursery)
                     continue
-                # This connection has the last file that there is.
+                # This connection uses the last open file that is allowed.
                 await self._say(stream, _BUSY)
                 stream.socket.close()
                 spare.take_back()
@@ -132,7 +136,7 @@ class FrontDoor:
             stream.socket.close()
             return
         visitor: Visitor = Visitor(stream, peer, here)
-        # A proxy connects for many, whose requests are bounded by their own addresses.
+        # A proxy connects for many clients. Their requests are limited by their own addresses.
         key = _PROXIES if is_in(peer[0], self._shared.trusted) else bound_key(peer[0])
         if self._take_place(key):
             nursery.start_soon(self._handle, visitor, key)
@@ -146,10 +150,13 @@ class FrontDoor:
             stream.socket.close()
 
     def _take_place(self, key: str) -> bool:
-        """Whether there is a place for one more; the oldest connection that waits for a request may give way."""
+        """Take a place for one more connection, and return whether there was one.
+
+        It may close the oldest connection that waits for a request.
+        """
         if self._connections.take(key):
             return True
-        # An address that has all it may have makes nobody give way.
+        # No other connection is closed for an address that has reached its own limit.
         if not self._connections.take(key, slack=_SLACK):
             return False
         for scope in self._shared.waiting:
@@ -169,17 +176,20 @@ class FrontDoor:
             if upgrade is not None:
                 await self._serve_websocket(transport, upgrade)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as group:
-            # A client that went away, or never spoke TLS: nobody is left to be told.
+            # The client went away or never spoke TLS, so there is nobody to answer.
             _log.debug("connection ended early", why=repr(group.exceptions))
         except* Exception:  # noqa: BLE001 (a boundary)
-            # A fault in serving one connection must not end the others: this is the boundary.
+            # This is the boundary: a mistake in serving one connection must not end the others.
             _log.exception("connection failed")
         finally:
             self._connections.give_back(key)
             await trio.aclose_forcefully(transport)
 
     async def _shake_hands(self, visitor: Visitor, tls: ssl.SSLContext) -> Visitor:
-        """The visitor over TLS. Raises `trio.TooSlowError`, and `trio.BrokenResourceError` if there is none."""
+        """The visitor over TLS.
+
+        Raises `trio.TooSlowError`, or `trio.BrokenResourceError` if the handshake fails.
+        """
         assert isinstance(visitor.transport, trio.SocketStream)
         transport = trio.SSLStream(visitor.transport, tls, server_side=True)
         with patience(self._shared.waiting, self._settings.head_timeout) as scope:
@@ -201,7 +211,7 @@ class FrontDoor:
         return upgrade
 
     async def _turn_away(self, visitor: Visitor) -> None:
-        """Tell a connection that there is no room for it."""
+        """Tell a client that there is no room for its connection."""
         self._complain()
         transport = visitor.transport
         try:
@@ -212,14 +222,14 @@ class FrontDoor:
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
         except Exception:  # noqa: BLE001 (a boundary)
-            # As in serving a connection: a fault here must not end the others.
+            # This is a boundary, too: a mistake here must not end the other connections.
             _log.exception("connection failed")
         finally:
             self._turning -= 1
             await trio.aclose_forcefully(transport)
 
     async def _see_off(self, transport: Transport, answer: Answer) -> None:
-        """Give this answer, whatever is asked, and the time to read it."""
+        """Send this answer, whatever the request is, and give the client time to read it."""
         with trio.move_on_after(_FAREWELL):
             await self._say(transport, answer)
             if isinstance(transport, trio.SocketStream):
@@ -237,7 +247,7 @@ class FrontDoor:
             await transport.send_all(b"".join(part or b"" for part in parts))
 
     def _complain(self) -> None:
-        """Say in the log, but not for each, that connections are turned away."""
+        """Log that connections are being refused, but not for each of them."""
         self._unlogged += 1
         now = trio.current_time()
         if now - self._logged_at >= _LOG_INTERVAL:

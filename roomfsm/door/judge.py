@@ -1,10 +1,10 @@
-"""The judge of every request: a websocket, a request for the application, or an answer given at the door.
+"""Judges every request: it goes to the websocket or to the application, or the front door answers it.
 
-It is asked about each request alike: the first of a connection or a later one, plain or over TLS, from a browser
-or by way of a proxy. `judge` is a pure function: of the head, of the circumstances of the connection, and of the
-settings. A rule about requests is a function in `_RULES` that gives an `Answer` to what it objects to and None to
-all else; the first objection counts. What is not told by the head alone (the head is too long, the body never
-ends) is bounded where it is read, in `conversation.py`.
+All requests are judged by the same rules: the first of a connection and later ones, with and without TLS, from a
+browser or through a proxy. `judge` is a pure function of the head, the circumstances of the connection, and the
+settings. Each rule is a function in `_RULES`. It returns an `Answer` if it refuses the request, and None
+otherwise. The first refusal counts. Problems that the head alone does not show (the head is too long, the body
+never ends) are handled where the request is read, in `conversation.py`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _ONCE = frozenset(
     (b"host", b"origin", b"content-length", b"sec-websocket-key", b"sec-websocket-version", b"sec-fetch-site")
 )
-"""Headers that mean something only if there is one of each (RFC 9110 section 5.3)."""
+"""Headers that may come only once (RFC 9110 section 5.3)."""
 
 
 class Course(Enum):
-    """How a request that nobody objects to goes on."""
+    """Where a request goes that no rule refuses."""
 
     WEBSOCKET = "websocket"
     APPLICATION = "application"
@@ -44,7 +44,7 @@ class Course(Enum):
 
 @dataclass(frozen=True)
 class RequestHead:
-    """The head of a request. `target` is a path with its query, or `*`; names of headers are in lower case."""
+    """The head of a request. `target` is a path with its query, or `*`. Names of headers are in lower case."""
 
     method: str
     target: str
@@ -53,7 +53,10 @@ class RequestHead:
 
     @classmethod
     def of(cls, request: h11.Request) -> RequestHead:
-        """A head as h11 read it; of a target in absolute form the authority counts as `Host` (RFC 9112 3.2.2)."""
+        """Make a head from h11's request.
+
+        If the target is in absolute form, its authority replaces `Host` (RFC 9112 section 3.2.2).
+        """
         target = request.target.decode("ascii")
         fields = tuple(request.headers)
         absolute = _ABSOLUTE_FORM.fullmatch(target)
@@ -65,7 +68,10 @@ class RequestHead:
         return cls(method, target, version, fields)
 
     def without_prefix(self, prefix: str) -> RequestHead:
-        """The head as if a proxy had taken off `--path-prefix`; itself if the target has none, or one did."""
+        """The head without `--path-prefix` in its target, as if a proxy had removed it.
+
+        The same head if the target does not have the prefix.
+        """
         rest = self.target.removeprefix(prefix)
         if not prefix or rest == self.target or not (rest == "" or rest[0] in "/?"):
             return self
@@ -73,7 +79,7 @@ class RequestHead:
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names; the values of one that came more than once joined by commas."""
+        """The headers by their names. If a header came more than once, its values are joined by commas."""
         headers: dict[str, str] = {}
         for raw_name, raw_value in self.fields:
             name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
@@ -82,7 +88,7 @@ class RequestHead:
 
     @property
     def path(self) -> str:
-        """The target without its query; what is percent-encoded stays so."""
+        """The target without its query. Percent-encoding is kept."""
         return self.target.partition("?")[0]
 
     def tokens(self, name: str) -> list[str]:
@@ -97,24 +103,24 @@ class RequestHead:
 
     @property
     def has_body(self) -> bool:
-        """Whether a body follows, if only an empty one in chunks."""
+        """Whether a body follows, even if it is an empty one in chunks."""
         return "transfer-encoding" in self.headers or self.headers.get("content-length", "0").strip("0") != ""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What of a request its head does not tell."""
+    """What the judge must know about a request besides its head."""
 
     secure: bool
-    """Whether it came over TLS that ends here."""
+    """Whether it came over TLS that ends at this server."""
     client: str
     """The client's address."""
     full: bool
-    """Whether there are as many sessions as may be."""
+    """Whether the limit of sessions is reached."""
 
 
 def judge(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Course | Answer:
-    """How a request goes on, or what it is answered at the door."""
+    """Where a request goes, or the front door's answer to it."""
     for rule in _RULES:
         answer = rule(head, circumstances, settings)
         if answer is not None:
@@ -123,14 +129,14 @@ def judge(head: RequestHead, circumstances: Circumstances, settings: DoorSetting
 
 
 def _http_version(head: RequestHead, *_: object) -> Answer | None:
-    # HTTP/2 is known by its preface (RFC 9113 section 3.4), which reads like a request of version 2.0. One who
-    # offers to change to it (Upgrade: h2c) is answered in HTTP/1.1, like all offers that nobody takes up here
-    # (RFC 9110 section 7.8).
+    # The preface of HTTP/2 (RFC 9113 section 3.4) looks like a request of version 2.0. A client that offers to
+    # change to HTTP/2 (Upgrade: h2c) gets an answer in HTTP/1.1, because a server may ignore such an offer (RFC
+    # 9110 section 7.8).
     return None if head.version.startswith("1.") else Answer(505, "This server speaks HTTP/1.1 only.")
 
 
 def _framing(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
-    # A proxy may have seen another end of the request than we do: RFC 9112 sections 6.1, 6.3, 11.2.
+    # A proxy may disagree with us about where such a request ends (RFC 9112 sections 6.1, 6.3, 11.2).
     if "transfer-encoding" in head.headers and ("content-length" in head.headers or head.version == "1.0"):
         return Answer(
             400,
@@ -162,7 +168,7 @@ def _target(head: RequestHead, *_: object) -> Answer | None:
 def _host(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
     host = head.headers.get("host", "")
     if not host:
-        # Some health checks speak so. Browsers, which the names are about, always say whom they ask.
+        # Some health checks send no Host. The rule protects browsers, and these always send it.
         return None
     if not _HOST.fullmatch(host):
         return Answer(400, "The Host header must be a name or an address, with or without a port.")
@@ -182,7 +188,7 @@ def _expectation(head: RequestHead, *_: object) -> Answer | None:
 
 
 def _websocket(head: RequestHead, *_: object) -> Answer | None:
-    """RFC 6455 section 4.2.1."""
+    """Rules for a websocket's handshake (RFC 6455 section 4.2.1)."""
     asks = "websocket" in head.tokens("upgrade")
     if head.path != WEBSOCKET_PATH:
         offered = asks and "websocket" in head.upgrades
@@ -233,7 +239,7 @@ _RULES: tuple[Callable[[RequestHead, Circumstances, DoorSettings], Answer | None
 
 
 def body_too_long(settings: DoorSettings) -> Answer:
-    """To a body that is, or says that it will be, too long."""
+    """The answer to a body that is too long, or whose announced length is too long."""
     return Answer(
         413, f"The body of a request may have at most {settings.max_body_bytes} bytes (--max-body-bytes)."
     )
@@ -242,8 +248,8 @@ def body_too_long(settings: DoorSettings) -> Answer:
 def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], *, secure: bool) -> bool:
     """Whether a page of `origin` may connect to us as `host` (RFC 6454, RFC 6455 section 10.2).
 
-    No origin: not a browser, which is the only one that the check protects. The scheme is not compared with
-    our own, because a proxy may have taken off the TLS; a page without TLS may not connect over TLS, though.
+    A request without an origin does not come from a browser, and the check protects only browsers. The schemes are
+    not compared, because TLS may end at a proxy. But a page without TLS may not connect over TLS.
     """
     if origin is None:
         return True

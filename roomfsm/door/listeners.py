@@ -11,19 +11,19 @@ from typing import Any
 import trio
 
 _TRIES = 20
-"""A port that the system gave us for one address may be in use at another: then it is asked for another port."""
+"""So many ports are tried: a port that the system chose for one address may be in use at another address."""
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the message says which, and why."""
+    """The server cannot listen on an address. The message says on which, and why."""
 
 
 @asynccontextmanager
 async def open_listeners(hosts: Sequence[str], port: int) -> AsyncIterator[list[trio.SocketListener]]:
-    """Listen on each of the addresses, or on all addresses of a name; port 0: the system chooses one for all.
+    """Listen on each address, and on all addresses of each name. With port 0 the system chooses one port for all.
 
-    `0.0.0.0` and `::` are every interface, for IPv4 and for IPv6 alone (trio sets `IPV6_V6ONLY`), so both can be
-    had at once. Raises `ListenError`.
+    `0.0.0.0` means every interface for IPv4, and `::` every interface for IPv6 only (trio sets `IPV6_V6ONLY`), so
+    both can be used together. Raises `ListenError`.
     """
     addresses = dict.fromkeys([address for host in hosts for address in await _addresses(host, port)])
     async with AsyncExitStack() as stack:
@@ -50,7 +50,7 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 
 async def _numeric(address: Any) -> str:
-    # With the interface's name behind a link-local address, which `address[0]` lacks.
+    # This form contains the interface of a link-local address, which `address[0]` lacks.
     flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     return (await trio.socket.getnameinfo(address, flags))[0]
 

@@ -1,4 +1,4 @@
-"""How many files this process may have open: connections are most of them, and a few are kept for all else."""
+"""The limit of open files. Most open files are connections, and a few are kept in reserve for everything else."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ import os
 import resource
 
 RESERVED = 256
-"""Open files that are not for connections: pipes, media servers, journals, connections that are turned away."""
+"""The open files that are reserved for pipes, media servers, journals, and connections that are being refused."""
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What accepting fails with when there is no room for one more."""
+"""The errors of `accept` if there is no room for another connection."""
 
 
 def allow_open_files() -> None:
-    """Raise this process's limit of open files as far as the system lets it. For a program, not for a library."""
+    """Raise this process's limit of open files as far as the system allows.
+
+    Programs call this, libraries do not.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def connections_possible() -> int:
-    """How many connections this process's limit of open files leaves room for."""
+    """How many connections this process's limit of open files allows."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Where the reserve would be most of it, a half has to do.
+    # If the limit is so low that the reserve would be most of it, half is kept in reserve.
     return max(limit - RESERVED, limit // 2)
 
 
 class Spare:
-    """One open file that can be given up when there is no other: enough to accept a connection and close it."""
+    """One open file that can be closed when no other is left, so that a connection can be accepted and closed."""
 
     def __init__(self) -> None:
         self._file = self._open()
 
     def give_up(self) -> bool:
-        """Make room for one; whether there was any to be made."""
+        """Close the spare file. Returns whether there was one."""
         if self._file is None:
             return False
         os.close(self._file)
@@ -42,7 +45,7 @@ class Spare:
         return True
 
     def take_back(self) -> bool:
-        """Whether there is one again."""
+        """Open a spare file again. Returns whether there is one."""
         if self._file is None:
             self._file = self._open()
         return self._file is not None

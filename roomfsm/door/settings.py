@@ -1,4 +1,4 @@
-"""Limits and times of the front door: connections and what is asked over them, before anybody has a session."""
+"""Limits and times of the front door, for connections and requests before there is a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
-    """Who may connect, how many, how long a request may be and take; times in seconds, sizes in bytes."""
+    """Who may connect, how many connections there may be, and how long requests may be and take.
+
+    Times are in seconds, sizes in bytes.
+    """
 
     allow_origin: tuple[str, ...] = field(
         default=(),

@@ -1,4 +1,4 @@
-"""How much is taken of what there is only so much of, in all and by each."""
+"""Counts how much of a limited resource is in use, in all and by each user."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Tally:
-    """Units taken of a bound in all and of a bound for each key (an address, a room). Never negative."""
+    """Units in use, with a limit for all together and a limit for each key (an address, a room).
+
+    Counts are never negative.
+    """
 
     most: int
     most_each: int
     boundless: str | None = None
-    """A key that is bounded only by what there is in all."""
+    """A key that has no limit of its own, but only the limit for all together."""
     taken: int = 0
     _by_key: Counter[str] = field(default_factory=Counter)
 
     def take(self, key: str, units: int = 1, *, slack: int = 0) -> bool:
-        """Take units, if they are to be had (in all, `slack` more than the bound); nothing is taken otherwise."""
+        """Take units and return True, or take nothing and return False if a limit would be exceeded.
+
+        `slack` units more than the limit for all may be in use.
+        """
         if self.taken + units > self.most + slack:
             return False
         if key != self.boundless and self._by_key[key] + units > self.most_each:
@@ -28,12 +34,12 @@ class Tally:
         return True
 
     def give_back(self, key: str, units: int = 1) -> None:
-        """Give back what was taken."""
+        """Give back units that were taken."""
         self.taken -= units
         self._by_key[key] -= units
         if self._by_key[key] <= 0:
             del self._by_key[key]
 
     def of(self, key: str) -> int:
-        """Units that this key has taken."""
+        """The units that this key uses."""
         return self._by_key[key]
