@@ -1,8 +1,8 @@
-"""The command `roomfsm` and its subcommands; serve is meant where none is named.
+"""The command `roomfsm` and its subcommands. The default subcommand is `serve`.
 
-Each subcommand is imported when it is called, and only then: the room server takes long to import, and whoever
-asks for the version or draws a diagram need not wait for it. So this file imports nothing but click, and says in a
-line what each command is for, because the help would otherwise have to import them all.
+Each subcommand is imported only when it is called. The room server takes long to import, and somebody who asks for
+the version or draws a diagram should not have to wait for that. So this file imports nothing but click. It also
+has a one-line summary of each command, because the help would otherwise have to import all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Lazy:
     module: str
     attribute: str
     summary: str
-    """What the list of commands says of it: the first sentence of its docstring."""
+    """Its description in the list of commands, which is the first sentence of its docstring."""
 
 
 COMMANDS = {

@@ -1,14 +1,14 @@
-"""Who may inspect and administer: whoever knows the token, from wherever, and nobody else.
+"""Decides who may inspect and administer the server: everybody who knows the token, and nobody else.
 
-"From this machine" is no proof of anything. nginx, as it is set by default, passes a stranger's request on from
-127.0.0.1, with a `Host` of 127.0.0.1 and without a word of where it comes from; and so may any tunnel. Nothing
-that a request looks like tells it from that of a browser here. So there is always a token. Where the operator
-sets none (`--inspect-token`) the server makes one for as long as it runs, and prints it as part of the
-inspector's address: one click for whoever started it, and no way in for others.
+The address of a request proves nothing, even if it is that of this machine. With its default settings, nginx
+passes a stranger's request on from 127.0.0.1, with a `Host` of 127.0.0.1 and without a header that shows where it
+comes from. A tunnel may do the same. Such a request cannot be told from one of a browser on this machine. So there
+is always a token. If the operator sets none (`--inspect-token`), the server makes one at each start, and prints it
+as part of the inspector's address. So the operator needs only one click, and others cannot enter.
 
-A page of another origin cannot use what its visitor's browser knows: the cookie goes with requests of our own
-pages only (`SameSite=Strict`), and a request that says that another page made it is refused (Fetch Metadata,
-`Origin`).
+A page of another origin cannot use the token in its visitor's browser. The browser sends the cookie only with
+requests of our own pages (`SameSite=Strict`), and the server refuses requests that the browser marks as coming
+from another page (Fetch Metadata, `Origin`).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _COOKIE = "roomfsm-inspect"
 
 
 def new_token() -> str:
-    """A token that nobody can guess."""
+    """Make a token that nobody can guess."""
     return secrets.token_urlsafe(24)
 
 
 @dataclass(slots=True)
 class Access:
-    """Judges requests to the inspector. Its token may be changed while the server runs."""
+    """Judges requests to the inspector. Its token can be changed while the server runs."""
 
     token: str
     path_prefix: str = ""
-    """The path of our pages in browsers begins with it (`--path-prefix`)."""
+    """The prefix of our pages' paths in browsers (`--path-prefix`)."""
 
     def refusal(self, request: Request) -> Response | None:
-        """The answer to one who may not; None for one who may."""
+        """The answer to a request that is not allowed; None if it is allowed."""
         if not self._knows_token(request):
             return _words(
                 401,
@@ -50,7 +50,10 @@ class Access:
         return None
 
     def remember(self, request: Request) -> Response | None:
-        """One who came with the token in the address goes on without it there, by a cookie."""
+        """If the address has the token, put it into a cookie and redirect to the address without it.
+
+        Otherwise return None.
+        """
         if not self._is_token(request.args.get("token")):
             return None
         path = request.scope["raw_path"].partition(b"?")[0].decode("ascii")
@@ -73,23 +76,28 @@ class Access:
         return any(self._is_token(given) for given in (bearer, request.cookies.get(cookie_name(request.host))))
 
     def _is_token(self, given: str | None) -> bool:
-        # In a time that does not tell how much of it was right.
+        # The comparison takes the same time however much of the token is right.
         return bool(given) and hmac.compare_digest(str(given).encode(), self.token.encode())
 
 
 def cookie_name(host: str) -> str:
-    """Cookies know no ports (RFC 6265 section 8.5): of two servers on one machine each needs a name of its own."""
+    """The name of the cookie for this host.
+
+    Cookies are shared by all ports of a host (RFC 6265 section 8.5), so each server on a machine needs a name of
+    its own.
+    """
     port = host.rpartition(":")[2]
     return f"{_COOKIE}-{port}" if port.isdecimal() else _COOKIE
 
 
 def _from_elsewhere(request: Request) -> bool:
-    """Whether a page of another origin asks. Browsers say so; other programs say nothing."""
+    """Whether a page of another origin makes the request. Browsers say so; other programs say nothing."""
     site = request.headers.get("Sec-Fetch-Site")
     if site in ("none", "same-origin"):
         return False
     if site is not None:
-        # A link from elsewhere may lead here; a picture, script or form of another page may do nothing here.
+        # A link on another page may lead here, but pictures, scripts and forms of another page may not use this
+        # server.
         reading = request.method in ("GET", "HEAD")
         return not (reading and request.headers.get("Sec-Fetch-Mode") == "navigate")
     origin = request.headers.get("Origin")

@@ -31,16 +31,16 @@ def create_app(
     settings: WebSettings,
     access: Access,
 ) -> QuartTrio:
-    """The application over the running parts; `access` says who may inspect them."""
+    """Create the application for these running parts. `access` decides who may inspect them."""
     app = QuartTrio(__name__, static_folder=None)
-    # Where the program has set up no log, Quart would give this one a handler, and a thread that feeds it.
+    # Without this, Quart would add a handler and a thread if the program has not configured logging.
     app.logger = logging.getLogger(app.name)
-    # A redirect from "//" to "/" would name us as we were asked, and lead out of a proxy's TLS and prefix.
+    # A redirect from "//" to "/" would contain our own address, and would lose a proxy's TLS and prefix.
     app.url_map.merge_slashes = False
     files = ClientFiles(client_folder(), access.path_prefix)
 
     async def page(file: str = "index.html", status: int = 200) -> Response:
-        # A page that is not found has its words sent again each time: without them 404 would show nothing.
+        # A 404 page is always sent in full, because a browser would show nothing if its body were missing.
         response = await files.answer(file, conditional=status == HTTPStatus.OK)
         if response is None:
             raise FileNotFoundError(file)
@@ -50,7 +50,8 @@ def create_app(
 
     @app.get("/inspect/api/access")
     async def inspector_access() -> Response:
-        # Below /inspect, where browsers send the token's cookie; told to everybody, so that the lobby can ask.
+        # This address is below /inspect, because browsers send the token's cookie only there. Everybody may ask,
+        # so that the lobby can.
         response = jsonify(open=settings.inspect and access.refusal(request) is None)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -62,7 +63,7 @@ def create_app(
 
     @app.errorhandler(404)
     async def not_found(_: Exception) -> Response:
-        # A mistyped address of a room is met by people: the page says so in words.
+        # People may mistype a room's address, so the page explains the mistake. Programs get plain text.
         if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/")):
             return Response("There is nothing at this address.\n", 404, content_type="text/plain")
         return await page(status=404)
@@ -72,7 +73,7 @@ def create_app(
         return await page()
 
     def asked_query() -> str:
-        """What of the address stands behind the path, for redirects."""
+        """The query of the request with its question mark, for redirects."""
         return f"?{query}" if (query := request.query_string.decode("ascii", "ignore")) else ""
 
     @app.get("/r/<name>")
@@ -80,14 +81,14 @@ def create_app(
         if is_room_name(name):
             return await page()
         try:
-            # As the lobby does with what somebody types.
+            # The lobby makes names from typed text in the same way.
             return redirect(quote(made_room_name(name)) + asked_query(), 308)
         except NameFault:
             return await page(status=404)
 
     @app.get("/r/<name>/")
     async def room_with_a_slash(name: str) -> ResponseReturnValue:
-        # Relative, so that it holds wherever a proxy has put the pages.
+        # The address is relative, so that it is right under any path that a proxy uses.
         return redirect(f"../{quote(name)}{asked_query()}", 308)
 
     @app.get("/client/<path:name>")
@@ -121,7 +122,8 @@ def create_app(
                 "pipelines": server.pipelines,
                 "endpoints": server.endpoints,
             }
-            # By its place among the settings: addresses are not for everybody who may ask.
+            # Media servers are named by their place in the settings, because not everybody who asks may know the
+            # addresses.
             for number, server in enumerate(pool.servers, 1)
         ]
         body = jsonify(ready=is_ready, rooms=len(directory), sessions=session_count(), mediaServers=servers)

@@ -1,4 +1,6 @@
-"""What keeps inspector pages up to date: server-sent events (WHATWG HTML section 9.2), cheap for the rooms."""
+"""Keeps inspector pages up to date by server-sent events (WHATWG HTML section 9.2), at little cost for the
+rooms.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ from roomfsm.rooms.room import Room
 from roomfsm.web.settings import WebSettings
 
 TAIL = 200
-"""Journal entries that a page gets at its start."""
+"""The number of journal entries that a page gets at its start."""
 
 _SIGN_OF_LIFE = 15.0
-"""Seconds after which a page that has no news gets a comment, so that no proxy cuts the connection."""
+"""After so many seconds without news a page gets a comment, so that no proxy cuts the connection."""
 
 _ALL_ROOMS = 4
-"""Intervals from one look at all rooms to the next: there may be a thousand."""
+"""All rooms are looked at only every so many intervals, because there may be a thousand of them."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -34,7 +36,7 @@ class _Look:
 
 
 class Feed:
-    """Looks at the rooms for all watchers; a room that many watch is looked at once for all of them."""
+    """Looks at the rooms for all watchers. If many pages watch a room, it is looked at once for all of them."""
 
     def __init__(self, directory: Directory, settings: WebSettings) -> None:
         self._directory = directory
@@ -45,11 +47,11 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        """Whether as many watch as may."""
+        """Whether the limit of watching pages is reached."""
         return self._watchers >= self._settings.inspect_watchers
 
     def rooms(self) -> AsyncIterator[bytes]:
-        """All rooms, a line each: now, and whenever something has changed."""
+        """Events with a summary of all rooms: one now, and one whenever something has changed."""
         told: object = _NOTHING
 
         def look() -> bytes | None:
@@ -63,10 +65,10 @@ class Feed:
         return self._follow(look, self._settings.inspect_interval * _ALL_ROOMS)
 
     def room(self, name: str) -> AsyncIterator[bytes]:
-        """One room: now, whenever something has changed, and when it opens anew.
+        """Events about one room: one now, and one whenever something has changed or the room opens again.
 
-        An event has the room in full (`room`; null: there is none), whether it has ended (`over`), and the new
-        entries of its journal (`journal`).
+        An event has `room`, the room in full (null if there is no such room), `over`, whether it has ended, and
+        `journal`, the new entries of its journal.
         """
         told: object = _NOTHING
         room: Room | None = None
@@ -77,7 +79,7 @@ class Feed:
             found = self._directory.find(name)
             if found is not None and found is not room and (room is None or told == _OVER):
                 room, seq = found, max(0, found.journal.seq - TAIL)
-            # Of a room that has ended the last steps are told before another is looked at.
+            # If the room has ended, its last steps are sent before a new room of that name is looked at.
             changed = _ageless(glance_at(room)) if room is not None and room is found else _OVER
             if changed == told:
                 return None
@@ -92,7 +94,8 @@ class Feed:
 
     async def _follow(self, look: Callable[[], bytes | None], interval: float) -> AsyncIterator[bytes]:
         if self.full:
-            # Others came between the question and the first step: this page asks again, and is told.
+            # Other pages came between the check and this first step. This page will ask again, and is then
+            # refused.
             return
         self._watchers += 1
         try:
@@ -112,9 +115,11 @@ class Feed:
             self._watchers -= 1
 
     def _look_at_all(self, *, anew: bool) -> bytes:
-        """All rooms as JSON: the very same bytes for as long as nothing has changed, looked at once an interval.
+        """All rooms as JSON.
 
-        `anew`: a page that was told nothing yet must not be told how old the rooms were then.
+        They are looked at once in each interval, and the bytes stay the same while nothing has changed. `anew` is
+        for a page that has been sent nothing yet: it needs the present ages of the rooms, and not those of the
+        last change.
         """
         now = trio.current_time()
         if not anew and now - self._all.at < self._settings.inspect_interval * _ALL_ROOMS:
@@ -126,7 +131,7 @@ class Feed:
         return data
 
     def _look(self, room: Room) -> bytes:
-        """The room as JSON; what another watcher was given a moment ago will do if nothing has changed since."""
+        """The room as JSON. If nothing has changed, these are the bytes that another watcher got a moment ago."""
         run, now, glance = room.journal.opened.run, trio.current_time(), _ageless(glance_at(room))
         last = self._looks.get(run)
         if last is not None and last.glance == glance and now - last.at < self._settings.inspect_interval:
@@ -137,11 +142,11 @@ class Feed:
 
 
 _NOTHING = object()
-"""What a watcher that was told nothing yet was told."""
+"""Marks a watcher that has not been sent anything yet."""
 _OVER = "over"
 _NO_ROOM = b'{"room":null,"over":true,"journal":[]}'
 
 
 def _ageless(glance: Glance) -> Glance:
-    """What tells a changed room from one that only grew older."""
+    """The glance without ages, so that a room that has only grown older counts as unchanged."""
     return msgspec.structs.replace(glance, age=0.0)

@@ -1,4 +1,4 @@
-"""The page's files, from memory: no file stays open for as long as somebody takes to read an answer."""
+"""Serves the page's files from memory, so that no file stays open while a client slowly reads an answer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import trio
 from quart import Response, request
 
 _NAME = re.compile(r"(?:[a-z0-9-]{1,64}/)?[a-z0-9-]{1,64}\.(html|js|css|svg|png|ico)")
-"""Names that a file may be asked for by, in the folder or in one of its folders.
+"""The names of files that clients may ask for, in the folder or in one of its subfolders.
 
-What a stranger writes reaches the file system in no other form.
-"""
+Text from a client reaches the file system in no other form."""
 
 _OUR_ADDRESS = re.compile(rb'(\b(?:href|src)=")/(?!/)')
-"""Where an address of ours begins in a page."""
+"""The beginning of an address of this server in a page."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -37,9 +36,9 @@ class _File:
 
 
 class ClientFiles:
-    """The files of one folder and of the folders in it, read again when they have changed.
+    """The files of one folder and its subfolders, which are read again when they have changed.
 
-    In pages the addresses of what is ours begin with `prefix`; scripts know it from their own address.
+    In HTML pages, the addresses of this server get the `prefix`. Scripts find it out from their own address.
     """
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
@@ -48,9 +47,9 @@ class ClientFiles:
         self._files: dict[str, _File] = {}
 
     async def answer(self, name: str, *, conditional: bool = True) -> Response | None:
-        """The file as an answer to the request at hand; None if there is none of this name.
+        """The file as an answer to the current request; None if there is no file of this name.
 
-        Unless `conditional` it is sent in full, even to one who has it.
+        If `conditional` is false, it is sent in full, even if the client already has it.
         """
         file = await self._read(name)
         if file is None:
@@ -58,7 +57,7 @@ class ClientFiles:
         response = Response(file.data, content_type=_TYPES[Path(name).suffix])
         response.set_etag(file.version)
         response.last_modified = file.modified
-        # Always asked for again, answered 304 while unchanged: a page never mixes versions.
+        # Browsers ask for each file every time, and get 304 while it is unchanged. So a page never mixes versions.
         response.headers["Cache-Control"] = "no-cache"
         if conditional:
             await response.make_conditional(request, complete_length=len(file.data))

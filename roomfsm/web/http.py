@@ -1,9 +1,9 @@
-"""The application behind the front door: hypercorn speaks ASGI to it, for one request at a time.
+"""Connects the front door to the application. hypercorn speaks ASGI to the application, for one request at a time.
 
-The front door frames requests and answers, judges and bounds them (`roomfsm.door.conversation`); hypercorn's
-`HTTPStream` makes of one request what ASGI wants to see, starts the application's task, and checks what it
-answers. hypercorn's own protocol of a connection is not used: it closes a connection in the task of the
-application, which quart-trio cancels as soon as it hears that the request has ended; so nothing was ever closed.
+The front door reads and writes HTTP, judges the requests, and enforces their limits (`roomfsm.door.conversation`).
+hypercorn's `HTTPStream` translates one request to ASGI, starts the application's task, and checks its answer.
+hypercorn's own handling of connections is not used. It closes a connection in the application's task, but
+quart-trio cancels that task as soon as the request has ended, so the connection would never be closed.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from quart_trio import QuartTrio
 from roomfsm.door.conversation import Exchange, ServeHttp
 
 _STREAM = 1
-"""hypercorn numbers the streams of a connection; ours has one at a time."""
+"""hypercorn numbers the streams of a connection. Here there is one at a time."""
 
 
 @asynccontextmanager
 async def open_http_server(app: QuartTrio) -> AsyncIterator[ServeHttp]:
-    """Start the application; gives what has one request answered by it."""
+    """Start the application. Yields a function that gets one request answered by it."""
     config = Config()
     config.accesslog = None
-    # Given a logger, hypercorn leaves it as the program has set it up; by default it gives it handlers of its own.
+    # If hypercorn is given a logger, it leaves the logger as it is. By default it would add handlers of its own.
     config.errorlog = logging.getLogger("hypercorn.error")
 
     async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        # Quart's word for an answer that nobody waits for any more; hypercorn would log it as a fault.
+        # Quart raises this if nobody waits for the answer any more. hypercorn would log it as an error.
         with suppress(ClientDisconnectedError):
             await app(scope, receive, send)
 
@@ -90,7 +90,7 @@ async def open_http_server(app: QuartTrio) -> AsyncIterator[ServeHttp]:
                     state=ConnectionState(state.copy()),
                 )
             )
-            # The application's task is the group's; it ends by itself once the stream is closed.
+            # The application's task runs in this nursery, and ends by itself when the stream is closed.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(feed)
                 await over.wait()

@@ -1,4 +1,4 @@
-"""The inspector's addresses: its pages, what feeds them, diagrams, journals, and a way to close a room."""
+"""The addresses of the inspector: its pages and their feeds, diagrams, journals, and closing a room."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_REASON = 200
 def create_inspector(
     directory: Directory, settings: WebSettings, access: Access, page: Callable[[str, int], Awaitable[Response]]
 ) -> Blueprint:
-    """Everything below `/inspect`; `page` answers with a file of the pages, and a status."""
+    """Create everything below `/inspect`. `page` answers with a file of the page and a status."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
 
@@ -49,7 +49,7 @@ def create_inspector(
 
     @inspector.get("/<name>")
     async def room_page(name: str) -> Response:
-        # The page says in words why there can be no such room.
+        # The page explains why there can be no such room.
         return await page("inspect.html", 200 if is_room_name(name) else 404)
 
     @inspector.get("/<name>/")
@@ -104,12 +104,12 @@ def create_inspector(
 
 
 def _is_for_people(asked: Request) -> bool:
-    """Whether a browser asks for a page, and not a script or another program for data."""
+    """Whether a browser asks for a page. Otherwise a script or another program asks for data."""
     return asked.method in ("GET", "HEAD") and "text/html" in asked.headers.get("Accept", "")
 
 
 def _reason_in(body: str | bytes) -> object:
-    """The reason that a body of JSON gives, whatever it is; None if it is none such at all."""
+    """The `reason` in a JSON body, whatever its type is; None if the body is not a JSON object."""
     try:
         said = msgspec.json.decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -135,11 +135,11 @@ def _fresh(body: str | bytes | AsyncIterator[bytes], content_type: str) -> Respo
 def _stream(feed: Feed, events: AsyncIterator[bytes]) -> Response:
     if feed.full:
         return Response(
-            "As many pages watch already as may (--inspect-watchers).\n", 503, content_type="text/plain"
+            "The limit of watching pages is reached (--inspect-watchers).\n", 503, content_type="text/plain"
         )
     response = _fresh(events, "text/event-stream")
-    # nginx would keep the news until it has a page of memory full of them.
+    # Otherwise nginx would keep the events until they fill a page of memory.
     response.headers["X-Accel-Buffering"] = "no"
-    # It goes on for as long as the page is open.
+    # The answer goes on for as long as the page is open.
     response.timeout = None
     return response

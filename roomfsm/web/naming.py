@@ -1,4 +1,7 @@
-"""What may be a name. The page has no rules of its own and asks here: it cannot differ from what `join` says."""
+"""Says which names are allowed.
+
+The page has no rules of its own and asks here, so it always agrees with `join`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from quart import Blueprint, Response, jsonify, request
 from roomfsm.protocol.names import NameFault, display_name, made_room_name, room_key
 
 MAX_ASKED = 256
-"""Characters that are looked at; a longer text is no name and costs nothing."""
+"""The most characters that are examined. A longer text is refused at once."""
 
 
 def create_naming() -> Blueprint:
-    """`/api/room-name?name=…` and `/api/display-name?name=…`.
+    """The addresses `/api/room-name?name=…` and `/api/display-name?name=…`.
 
-    The answer has `name`, as it is kept and told to others, and of a room its `key`; or `fault`, a sentence for
-    people that says why it can be no name.
+    The answer has `name`, the name as the server keeps it and shows it to others, and for a room also its `key`.
+    Or it has `fault`, a sentence for people that says why the text cannot be a name.
     """
     naming = Blueprint("naming", __name__)
 

@@ -1,4 +1,4 @@
-"""Who may look into the rooms from outside, and how many may watch at a time."""
+"""Settings of the inspector: who may use it, and how many pages may watch at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """The inspector and the administration of rooms."""
+    """Settings of the inspector and of the administration of rooms."""
 
     inspect: bool = field(default=True, metadata={"help": "Whether there is an inspector."})
     inspect_token: str | None = field(
