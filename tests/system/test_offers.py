@@ -15,7 +15,7 @@ from tests.serving import serving
 @pytest.mark.parametrize(
     ("variant", "code", "words"),
     [
-        ("setup:holdconn", "sdp_invalid", r"line \d+ \(a=setup:holdconn\): this DTLS role is none of"),
+        ("setup:holdconn", "sdp_invalid", r"line \d+ \(a=setup:holdconn\): the DTLS role must be"),
         ("a lite agent", "sdp_invalid", r"line \d+ \(a=ice-lite\)"),
         ("only unknown codecs of both", "media_failed", r"m=audio.*PCMU.*m=video.*theora"),
     ],

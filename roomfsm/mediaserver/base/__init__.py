@@ -1,1 +1,1 @@
-"""What all layers of the media server share."""
+"""Types and settings that all layers of the media server share."""

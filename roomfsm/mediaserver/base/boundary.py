@@ -1,11 +1,10 @@
-"""Where unknown exceptions end: each costs what it concerns and no more, is logged with its cause, and is counted.
+"""Boundaries, at which unexpected exceptions end.
 
-One loop serves all peers, so an exception that nobody foresaw would end everybody's media. There is a boundary
-wherever the code goes on from one peer's affairs to another's, or from one datagram, request or round of a task to
-the next. `with BOUNDARY:` costs 0.1 µs. On the way of every packet the `try` is written out instead, with
-`BOUNDARY.caught`, because in Python a `try` in which nothing is raised costs nothing.
-
-The errors that are foreseen have types, and are dealt with inside.
+An exception ends only what it concerns, is logged with its cause, and is counted. One loop serves all peers, so an
+unexpected exception would end everybody's media. There is a boundary wherever the code goes on from one peer to
+another, or from one datagram, request or round of a task to the next. `with BOUNDARY:` costs 0.1 µs. In code that
+runs for every packet, `try` is written out instead, with `BOUNDARY.caught`, because in Python a `try` that raises
+nothing costs nothing. Expected errors have types, and are handled inside the boundaries.
 """
 
 from __future__ import annotations
@@ -19,22 +18,27 @@ from types import TracebackType
 from roomfsm.log import get_logger
 
 _LOG_INTERVAL = 1.0
-"""Seconds between two log entries of one boundary: what fails with every packet must not fill the disk."""
+"""The shortest time in seconds between two log entries of one boundary, because an error with every packet must
+not fill the disk."""
 
 faults: Counter[str] = Counter()
-"""The exceptions that ended at each boundary of this process, by what it is around."""
+"""The number of exceptions that ended at each boundary of this process, by the boundary's `what`."""
 
 
 def log_fault(what: str, times: int, cause: str) -> None:
-    """What is done with a fault by default; `cause` is the traceback's text."""
+    """Log a fault. This is what boundaries do by default. `cause` is the text of the traceback."""
     get_logger(__name__).error("unexpected error", what=what, times=times, exception=cause)
 
 
 class Boundary:
-    """No `Exception` passes it; cancellation, which is none, does. It may be entered again inside itself."""
+    """A context manager that no `Exception` passes.
+
+    Cancellation passes, because it is not an `Exception`. It may be entered again inside itself.
+    """
 
     tell: Callable[[str, int, str], None] = staticmethod(log_fault)
-    """Called with `what`, how often that has happened, and the cause. A worker, which has no log, sets it."""
+    """Called with `what`, how often that has happened, and the cause. Workers replace it, because they have no
+    log."""
 
     def __init__(self, what: str) -> None:
         self.what = what

@@ -2,55 +2,57 @@
 
 
 class EngineError(Exception):
-    """An error of the engine; `code` names it for programs."""
+    """Base class of the engine's errors. `code` names the error for programs."""
 
     code = "engine_error"
 
 
 class EngineFull(EngineError):
-    """`max_peers` peers are open."""
+    """The engine already has `max_peers` peers."""
 
     code = "engine_full"
 
 
 class SdpError(EngineError):
-    """The offer cannot be parsed, or cannot be answered."""
+    """The session description cannot be parsed, or cannot be answered."""
 
     code = "sdp_error"
 
 
 class NoCommonCodec(EngineError):
-    """There is no codec in common, and nothing is transcoded: an offer has none of ours, or a viewer's offer not
-    the one in which its source sends."""
+    """The two sides have no codec in common, and the engine never transcodes.
+
+    Either the offer has none of the engine's codecs, or a viewer's offer lacks the codec of its source.
+    """
 
     code = "no_common_codec"
 
 
 class AlreadyNegotiated(EngineError):
-    """The peer has answered or made an offer; another one needs a new peer."""
+    """The peer has already answered or made an offer. Another negotiation needs a new peer."""
 
     code = "already_negotiated"
 
 
 class OfferNotGenerated(EngineError):
-    """An answer came to a peer that has made no offer."""
+    """A peer that has made no offer got an answer."""
 
     code = "offer_not_generated"
 
 
 class AnswerAlreadyProcessed(EngineError):
-    """A second answer came to one offer."""
+    """An offer got a second answer."""
 
     code = "answer_already_processed"
 
 
 class PeerClosed(EngineError):
-    """The peer was closed."""
+    """The peer has been closed."""
 
     code = "peer_closed"
 
 
 class WorkerDied(EngineError):
-    """The process that moved the peer's media has died, and with it the connection to the browser."""
+    """The process that forwarded the peer's media has died, and the connection to the browser is lost."""
 
     code = "worker_died"

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class MediaKind(StrEnum):
-    """A media type as Kurento names it."""
+    """A kind of media, with Kurento's name."""
 
     AUDIO = "AUDIO"
     VIDEO = "VIDEO"

@@ -1,10 +1,10 @@
-"""Why received datagrams are refused."""
+"""Reasons for refusing received datagrams."""
 
 from enum import Enum
 
 
 class Refusal(Enum):
-    """Why a received datagram, or a part of it, was not taken."""
+    """Why a received datagram, or a part of it, was refused."""
 
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_ADDRESS = "unknown_address"
@@ -13,9 +13,9 @@ class Refusal(Enum):
     STUN_UNAUTHENTICATED = "stun_unauthenticated"
     STUN_ROLE_CONFLICT = "stun_role_conflict"
     STUN_TOO_SHORT = "stun_too_short"
-    """An answer would be longer than the request."""
+    """The answer would be longer than the request."""
     STUN_ADDRESS_TAKEN = "stun_address_taken"
-    """Another peer's media comes from that address."""
+    """The address belongs to another peer whose media come from it."""
     DTLS_ERROR = "dtls_error"
     DTLS_UNEXPECTED = "dtls_unexpected"
     SRTP_NOT_READY = "srtp_not_ready"
@@ -24,7 +24,7 @@ class Refusal(Enum):
     RTP_UNKNOWN_PAYLOAD = "rtp_unknown_payload"
     RTP_TOO_OLD = "rtp_too_old"
     RTP_DUPLICATE = "rtp_duplicate"
-    """The packet had come before, as a retransmission in a stream of its own."""
+    """The packet had already come as a retransmission in a stream of its own."""
     RTP_SECOND_STREAM = "rtp_second_stream"
     RTCP_MALFORMED = "rtcp_malformed"
     SEND_FAILED = "send_failed"

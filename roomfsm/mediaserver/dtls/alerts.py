@@ -1,7 +1,8 @@
-"""The alerts of an established DTLS 1.2 association (RFC 6347), told and heard without OpenSSL's object for it.
+"""Sends and receives the alerts of an established DTLS 1.2 association (RFC 6347) without OpenSSL's connection
+object.
 
-Written here because OpenSSL has no way to let go of what a handshake needed, some 77 kB for each browser, while
-all that DTLS-SRTP still wants of DTLS is to tell the end and to hear of it.
+This code exists because OpenSSL cannot release the memory of the handshake, about 77 kB for each browser. After
+the handshake, DTLS-SRTP needs DTLS only to report the end of the association.
 """
 
 import hmac
@@ -20,16 +21,16 @@ CLOSE_NOTIFY = 0
 _ALERT = 21
 _DTLS_1_2 = 0xFEFD
 _EPOCH = 1
-"""The epoch of all records that follow the first handshake; there is no second one."""
+"""The epoch of all records after the first handshake. There is no second handshake."""
 _FIRST_NUMBER = 1 << 24
-"""The number of our first record: above all that OpenSSL has sent, as a receiver wants it, and far below the 2**34
-or so at which Firefox's NSS finds an AES-GCM key worn out."""
+"""The number of our first record. A receiver needs it to be higher than the numbers that OpenSSL has used. It is
+far below about 2**34, where Firefox's NSS refuses to use an AES-GCM key any longer."""
 _HEADER = struct.Struct("!BHQH")
-"""Content type, version, epoch and sequence number together, length."""
+"""The record header: content type, version, epoch and sequence number together, length."""
 _TAG = 16
 _NONCE = 12
 _BODY = 2
-"""Bytes of an alert: its level and description."""
+"""The bytes of an alert: its level and description."""
 
 
 class _Aead(Protocol):
@@ -43,15 +44,15 @@ class _Suite:
     hash: str
     """The hash of the pseudorandom function (RFC 5246 section 5)."""
     key: int
-    """The length of the key in bytes; the next field is a length in bytes, too."""
+    """The length of the key in bytes. The length of the salt is in bytes, too."""
     salt: int
-    """The nonce's constant part: of AES-GCM the rest is sent along (RFC 5288); of ChaCha20-Poly1305 there is no
-    rest, and it is mixed with the number (RFC 7905)."""
+    """The length of the nonce's constant part. With AES-GCM, the rest is sent in the record (RFC 5288). With
+    ChaCha20-Poly1305 there is no rest, and the constant part is combined with the record number (RFC 7905)."""
     aead: Callable[[bytes], _Aead]
 
     @property
     def explicit(self) -> int:
-        """Bytes of the nonce that are sent along."""
+        """The bytes of the nonce that are sent in each record."""
         return _NONCE - self.salt
 
 
@@ -60,7 +61,7 @@ _SUITES = {
     "AES256-GCM-SHA384": _Suite("sha384", 32, 4, AESGCM),
     "CHACHA20-POLY1305": _Suite("sha256", 32, 12, ChaCha20Poly1305),
 }
-"""By the end of OpenSSL's name for a cipher suite."""
+"""The suites, by the end of OpenSSL's name for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,9 @@ class _Direction:
     salt: bytes
 
     def protect(self, number: int, plain: bytes) -> bytes:
-        """A record."""
-        # OpenSSL counts its own from a random one on, which is not known here: theirs and this one never meet.
+        """Encrypt the content of a record."""
+        # The explicit nonce is random. OpenSSL counts its own from a random value on, which is not known here, so
+        # the two will practically never be equal.
         explicit = secrets.token_bytes(self.suite.explicit)
         aead = self.suite.aead(self.key)
         sealed = aead.encrypt(self._nonce(number, explicit), plain, _associated(number, len(plain)))
@@ -79,7 +81,7 @@ class _Direction:
         return _HEADER.pack(_ALERT, _DTLS_1_2, number, len(fragment)) + fragment
 
     def unprotect(self, number: int, fragment: bytes) -> bytes:
-        """Raises InvalidTag."""
+        """Decrypt the content of a record. Raises `InvalidTag`."""
         explicit, sealed = fragment[: self.suite.explicit], fragment[self.suite.explicit :]
         aead = self.suite.aead(self.key)
         return aead.decrypt(self._nonce(number, explicit), sealed, _associated(number, len(sealed) - _TAG))
@@ -91,7 +93,7 @@ class _Direction:
 
 
 class AlertChannel:
-    """What two ends that have shaken hands can still tell each other."""
+    """Encrypts and decrypts alerts after the handshake."""
 
     __slots__ = ("_number", "_ours", "_theirs")
 
@@ -102,8 +104,10 @@ class AlertChannel:
 
     @classmethod
     def of(cls, connection: SSL.Connection, *, client: bool) -> Self | None:
-        """That of a connection of which we are the client or the server; None if it uses other ciphers or another
-        version than are known here."""
+        """Create the channel for a connection; None if it uses another cipher or version than this code knows.
+
+        `client` says whether we are the client of the connection.
+        """
         name = connection.get_cipher_name() or ""
         suite = next((suite for ending, suite in _SUITES.items() if name.endswith(ending)), None)
         master = connection.master_key()
@@ -112,7 +116,7 @@ class AlertChannel:
             return None
         if not master or not of_client or not of_server:
             return None
-        # Key block (RFC 5246 section 6.3): the client's and the server's key, then their salts.
+        # The key block (RFC 5246 section 6.3) has the client's and the server's key, and then their salts.
         key, salt = suite.key, suite.salt
         block = _pseudorandom(suite.hash, master, b"key expansion" + of_server + of_client, 2 * (key + salt))
         from_client = _Direction(suite, block[:key], block[2 * key : 2 * key + salt])
@@ -120,15 +124,15 @@ class AlertChannel:
         return cls(from_client, from_server) if client else cls(from_server, from_client)
 
     def tell(self, level: int, description: int) -> bytes:
-        """The datagram with an alert."""
+        """Return a datagram with an alert."""
         number, self._number = self._number, self._number + 1
         return self._ours.protect(_EPOCH << 48 | number, bytes((level, description)))
 
     def hear(self, datagram: bytes) -> Iterator[tuple[int, int]]:
-        """Level and description (RFC 5246 section 7.2) of each authentic alert.
+        """Return the level and description (RFC 5246 section 7.2) of each authentic alert.
 
-        Handshake records are passed over. The first alert that is not authentic is the last that is looked at, for
-        each costs a decryption.
+        Handshake records are ignored. The first alert that is not authentic ends the search, because each alert
+        costs a decryption.
         """
         length = self._theirs.suite.explicit + _BODY + _TAG
         for kind, version, number, fragment in _records(datagram):
@@ -141,7 +145,7 @@ class AlertChannel:
 
 
 def _records(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Content type, version, number and fragment of each whole record (RFC 6347 section 4.1)."""
+    """The content type, version, number and fragment of each whole record (RFC 6347 section 4.1)."""
     begin = 0
     while begin + _HEADER.size <= len(datagram):
         kind, version, number, length = _HEADER.unpack_from(datagram, begin)
@@ -153,12 +157,12 @@ def _records(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _associated(number: int, length: int) -> bytes:
-    """What the tag covers beside the alert (RFC 6347 section 4.1.2.1)."""
+    """The additional data that the tag covers besides the alert (RFC 6347 section 4.1.2.1)."""
     return struct.pack("!QBHH", number, _ALERT, _DTLS_1_2, length)
 
 
 def _pseudorandom(hash_name: str, secret: bytes, seed: bytes, size: int) -> bytes:
-    """P_hash (RFC 5246 section 5)."""
+    """The function P_hash (RFC 5246 section 5)."""
     output, link = b"", seed
     while len(output) < size:
         link = hmac.digest(secret, link, hash_name)

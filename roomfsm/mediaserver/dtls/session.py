@@ -1,4 +1,7 @@
-"""DTLS-SRTP (RFC 5763, RFC 5764), in either role, on pyOpenSSL with memory BIOs: datagrams in, datagrams out."""
+"""DTLS-SRTP (RFC 5763, RFC 5764) in either role.
+
+It takes and returns datagrams, and uses pyOpenSSL with memory BIOs.
+"""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +23,8 @@ _DTLS_1_2 = 0xFEFD
 _MTU = 1200
 _RECORD_HEADER = 13
 MAX_HANDSHAKE = 64 * 1024
-"""Bytes that a peer may send before it is connected, repetitions included: OpenSSL keeps what is not whole yet."""
+"""The most bytes that a peer may send before it is connected, including repetitions, because OpenSSL keeps
+incomplete messages."""
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 _CERTIFICATE_LIFE = timedelta(days=3650)
 HASHES: Mapping[str, hashes.HashAlgorithm] = {
@@ -29,17 +33,21 @@ HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha-384": hashes.SHA384(),
     "sha-512": hashes.SHA512(),
 }
-"""Fingerprint hash functions (RFC 8122 section 5) that we accept: not SHA-1 and MD5, which are broken."""
+"""The hash functions for fingerprints (RFC 8122 section 5) that we accept. SHA-1 and MD5 are broken, so they are
+missing."""
 
 
 class DtlsError(Exception):
-    """The handshake failed or the connection broke; the session is of no more use."""
+    """The handshake failed or the connection broke. The session cannot be used any more."""
 
 
 def _accept_any(
     _connection: SSL.Connection, _certificate: Any, _error: int, _depth: int, _preverified: int
 ) -> bool:
-    """Browsers' certificates are self-signed: the fingerprint in the offer vouches for them."""
+    """Accept any certificate.
+
+    Browsers' certificates are self-signed, and the fingerprint in the offer is checked instead.
+    """
     return True
 
 
@@ -73,7 +81,7 @@ class DtlsIdentity:
         self._context = context
         digest = certificate.fingerprint(hashes.SHA256())
         self.fingerprint = "sha-256 " + digest.hex(":").upper()
-        """As the `a=fingerprint` attribute has it."""
+        """The fingerprint in the form of the `a=fingerprint` attribute."""
 
     def connection(self, *, client: bool) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
@@ -86,9 +94,9 @@ class DtlsIdentity:
 
 
 class DtlsSession:
-    """The association with one peer.
+    """The DTLS association with one peer.
 
-    Each method returns the datagrams to send, of at most 1200 bytes, whole records each.
+    Each method returns the datagrams to send. They have at most 1200 bytes, and whole records.
     """
 
     __slots__ = ("_alerts", "_connection", "_fingerprints", "_handshake", "client", "keys", "state")
@@ -96,11 +104,12 @@ class DtlsSession:
     def __init__(
         self, identity: DtlsIdentity, fingerprints: Sequence[tuple[str, bytes]], *, client: bool = False
     ) -> None:
-        """`fingerprints`: from the peer's description, each the hash function's name of :data:`HASHES` and the
-        digest. `client`: whether we begin the handshake, with :meth:`begin`."""
+        """`fingerprints` are those of the peer's description, as pairs of the name of a hash function in
+        :data:`HASHES` and the digest. `client` says whether we begin the handshake, with :meth:`begin`.
+        """
         self._connection: SSL.Connection | None = identity.connection(client=client)
         self._alerts: AlertChannel | None = None
-        """In place of the connection, once settled."""
+        """Replaces the connection after :meth:`settle`."""
         self.client = client
         self._fingerprints = fingerprints
         self._handshake = 0
@@ -109,7 +118,7 @@ class DtlsSession:
         """The keys of the SRTP session; None until `state` is CONNECTED."""
 
     def begin(self) -> list[bytes]:
-        """The client's first message; nothing after the first call."""
+        """The client's first message. Further calls return nothing."""
         connection = self._connection
         if not self.client or connection is None or self.state is not DtlsState.NEW:
             return []
@@ -119,7 +128,7 @@ class DtlsSession:
         return self._outgoing()
 
     def receive(self, datagram: bytes) -> list[bytes]:
-        """Take one datagram. Raises :class:`DtlsError` once, when that ends the session."""
+        """Handle one datagram. Raises :class:`DtlsError` once, if the datagram ends the session."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return []
         connection = self._connection
@@ -138,7 +147,7 @@ class DtlsSession:
                 self.keys = self._verified_keys(connection)
                 self.state = DtlsState.CONNECTED
             while True:
-                # Application data has no use here; reading also answers retransmitted handshakes.
+                # Application data is not used, but reading also answers repeated handshake messages.
                 connection.recv(2048)
         except SSL.WantReadError:
             pass
@@ -159,10 +168,11 @@ class DtlsSession:
                 self._fail(f"the peer ended the association by alert {description}")
 
     def settle(self) -> bool:
-        """Let go of all that the handshake needed, most of what a peer costs in memory; whether that was done.
+        """Release everything that only the handshake needed, which is most of a peer's memory.
 
-        For when the peer certainly has our last flight: repeated handshake messages are passed over from now on.
-        Not done unless connected, nor if the cipher is none that :class:`AlertChannel` knows.
+        Returns whether that was done. Call this when the peer certainly has our last flight, because repeated
+        handshake messages are ignored from now on. Nothing is done if the session is not connected, or if
+        :class:`AlertChannel` does not know the cipher.
         """
         if self._connection is None or self.state is not DtlsState.CONNECTED:
             return False
@@ -176,9 +186,10 @@ class DtlsSession:
         certificate = connection.get_peer_certificate()
         if certificate is None:
             self._fail("the peer sent no certificate")
-        # By OpenSSL, which took it: cryptography's reader raises for some that OpenSSL accepts (X.509 version 2).
+        # OpenSSL converts the certificate, because cryptography raises an error for some that OpenSSL accepts
+        # (X.509 version 2).
         der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-        # A peer may have several certificates and name each by several functions (RFC 8122 section 5).
+        # A peer may have several certificates, and several fingerprints for each (RFC 8122 section 5).
         digests = {function: _digest(HASHES[function], der) for function, _ in self._fingerprints}
         if not any(digests[function] == digest for function, digest in self._fingerprints):
             shown = ", ".join(f"{function} {digest.hex(':').upper()}" for function, digest in digests.items())
@@ -193,13 +204,13 @@ class DtlsSession:
         raise DtlsError(reason)
 
     def timeout(self) -> float | None:
-        """Seconds until :meth:`handle_timeout` wants to be called; None if it does not."""
+        """Seconds until :meth:`handle_timeout` must be called; None if it need not be called."""
         if self._connection is None or self.state is not DtlsState.CONNECTING:
             return None
         return self._connection.DTLSv1_get_timeout()
 
     def handle_timeout(self) -> list[bytes]:
-        """Retransmit what the peer has not answered. Raises :class:`DtlsError` when it has been too often."""
+        """Repeat messages that the peer has not answered. Raises :class:`DtlsError` after too many repetitions."""
         if self._connection is None:
             return []
         try:
@@ -215,7 +226,7 @@ class DtlsSession:
         return self._outgoing()
 
     def close(self) -> list[bytes]:
-        """close_notify, if there is an association."""
+        """Return close_notify, if there is an association."""
         if self.state is not DtlsState.CONNECTED:
             return []
         self.state = DtlsState.CLOSED
@@ -228,7 +239,7 @@ class DtlsSession:
         return self._outgoing()
 
     def alert(self) -> list[bytes]:
-        """What OpenSSL left to send after a :class:`DtlsError`: the fatal alert, if any."""
+        """The datagrams that are left to send after a :class:`DtlsError`: the fatal alert, if there is one."""
         return self._outgoing()
 
     def _outgoing(self) -> list[bytes]:
@@ -262,7 +273,7 @@ def _datagrams(records: bytes) -> Iterator[bytes]:
 
 
 def _exported(connection: SSL.Connection, profile: SrtpProfile) -> SrtpKeys:
-    """Client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
+    """Export the keys: client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
     key, salt = profile.key_length, profile.salt_length
     material = connection.export_keying_material(_EXPORTER_LABEL, 2 * (key + salt), None)
     client_salt, server_salt = material[2 * key : 2 * key + salt], material[2 * key + salt :]

@@ -1,4 +1,7 @@
-"""SRTP sessions (RFC 3711, RFC 7714) on libsrtp, and protection in place for the sender's hot path."""
+"""SRTP sessions (RFC 3711, RFC 7714) with libsrtp.
+
+The sender protects packets in place, because that is faster.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,41 +10,44 @@ from typing import Any, NamedTuple
 import pylibsrtp
 from pylibsrtp import Policy, Session
 
-# Protecting in place saves two copies and an allocation a packet, half the cost of `Session.protect`. The package
-# offers no public way to it; tests/mediaserver/dtls/test_srtp.py holds the canary.
+# Protecting a packet in place saves two copies and an allocation, which is half the cost of `Session.protect`. The
+# package has no public function for it. The canary test is in tests/mediaserver/dtls/test_srtp.py.
 from pylibsrtp._binding import ffi, lib
 
 _REPLAY_WINDOW = 1024
 MAX_SSRCS = 32
-"""The most SSRCs taken from one peer: libsrtp keeps a state for each and searches all of them for each packet."""
+"""The most SSRCs that are accepted from one peer, because libsrtp keeps a state for each and searches all of them
+for each packet."""
 MAX_PACKET = 1500
-"""Bytes of an SRTP packet that libsrtp's binding takes."""
+"""The most bytes of an SRTP packet that libsrtp's binding accepts."""
 
 
 class SrtpError(Exception):
-    """A packet that is refused: not authentic, replayed, malformed, too long, or of one SSRC too many."""
+    """A packet is refused because it is not authentic, replayed, malformed or too long, or because it has one SSRC
+    too many.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SrtpProfile:
-    """A protection profile of RFC 5764 section 4.1.2 or RFC 7714 section 14.2; lengths in bytes."""
+    """A protection profile of RFC 5764 section 4.1.2 or RFC 7714 section 14.2. Lengths are in bytes."""
 
     libsrtp: int
     key_length: int
     salt_length: int
     tag_length: int
-    """What protection adds to an RTP packet."""
+    """The bytes that protection adds to an RTP packet."""
 
 
 PROFILES: dict[bytes, SrtpProfile] = {
     b"SRTP_AEAD_AES_128_GCM": SrtpProfile(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12, 16),
     b"SRTP_AES128_CM_SHA1_80": SrtpProfile(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14, 10),
 }
-"""By OpenSSL's name, best first."""
+"""The profiles by OpenSSL's names, the best first."""
 
 
 class SrtpKeys(NamedTuple):
-    """What DTLS-SRTP agreed on; each key is the master key followed by the master salt."""
+    """The profile and keys that DTLS-SRTP agreed on. Each key is the master key followed by the master salt."""
 
     profile: SrtpProfile
     client: bytes
@@ -56,18 +62,18 @@ def _session(profile: SrtpProfile, key: bytes, direction: int) -> Session:
 
 
 class SrtpReceiver:
-    """Unprotects what one peer sends. Each method raises :class:`SrtpError`."""
+    """Unprotects the packets of one peer. Each method raises :class:`SrtpError`."""
 
     __slots__ = ("_session", "_ssrcs")
 
     def __init__(self, profile: SrtpProfile, key: bytes) -> None:
         self._session = _session(profile, key, Policy.SSRC_ANY_INBOUND)
         self._ssrcs: set[bytes] = set()
-        """The SSRCs of packets that were authentic, for which libsrtp therefore keeps a state."""
+        """The SSRCs of authentic packets. libsrtp keeps a state for each of them."""
 
     @property
     def heard(self) -> bool:
-        """Whether anything authentic has come."""
+        """Whether any authentic packet has come."""
         return bool(self._ssrcs)
 
     def unprotect(self, packet: bytes) -> bytes:
@@ -90,7 +96,7 @@ class SrtpReceiver:
 
 
 class SrtpSender:
-    """Protects what goes to one peer. `handle` is for :data:`protect`."""
+    """Protects packets to one peer. `handle` is for :data:`protect`."""
 
     __slots__ = ("_session", "handle", "tag_length")
 
@@ -107,13 +113,13 @@ class SrtpSender:
 
 
 class PacketBuffer:
-    """Memory in which packets are protected where they lie, and from which the socket sends them."""
+    """Memory in which packets are protected in place, and from which the socket sends them."""
 
     def __init__(self, size: int) -> None:
         self.memory: Any = ffi.new("char[]", size)
         self.view = memoryview(ffi.buffer(self.memory))
         self.length: Any = ffi.new("int *")
-        """In: the packet's length; out: the protected packet's. For :data:`protect`."""
+        """For :data:`protect`: the packet's length before the call, and the protected packet's length after it."""
 
 
 protect: Any = lib.srtp_protect

@@ -1,8 +1,8 @@
-"""How often something may happen that the network asks for, or how many bytes it may cost: a token bucket."""
+"""A token bucket, which limits how often something may happen, or how many bytes may be spent."""
 
 
 class Allowance:
-    """`burst` at once, `rate` a second in the long run; it begins full."""
+    """Allows `burst` uses at once, and `rate` uses a second on average. It is full at the beginning."""
 
     __slots__ = ("_time", "_tokens", "burst", "rate")
 
@@ -14,20 +14,20 @@ class Allowance:
         self._tokens = float(burst)
 
     def take(self, wanted: int, now: float) -> int:
-        """How many of the `wanted` times are allowed now; they count as used."""
+        """How many of the `wanted` uses are allowed now. These count as used."""
         granted = min(wanted, int(self.left(now)))
         self._tokens -= granted
         return granted
 
     def spend(self, amount: float, now: float, *, keep: float = 0.0) -> bool:
-        """Use up all of `amount` if at least `keep` is left then; whether it was used."""
+        """Use `amount` if at least `keep` is left after that. Returns whether it was used."""
         if self.left(now) - amount < keep:
             return False
         self._tokens -= amount
         return True
 
     def left(self, now: float) -> float:
-        """What may be used now."""
+        """How much may be used now."""
         if self._time is None:
             self._time = now
         elif now > self._time:

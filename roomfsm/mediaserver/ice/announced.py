@@ -1,7 +1,8 @@
-"""Addresses that browsers are told in the place of our own: where a NAT, or a name that moves, stands between.
+"""Addresses that browsers are told instead of our own, for example because of a NAT.
 
-`HOST[:PORT]`: an address, or a name that is looked up when the media server starts and now and then later, so that
-a change of it reaches browsers that connect from then on; and the port, where the NAT maps ours to another one.
+An announced address is `HOST[:PORT]`. The host is an IP address or a name. A name is looked up when the media
+server starts and then regularly, so that browsers that connect later get its new address. The port is needed if
+the NAT maps our port to another one.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ from roomfsm.hosts import host_and_port, is_address
 from roomfsm.log import get_logger
 
 LOOK_UP_INTERVAL = 30.0
-"""Seconds from one look at the names to the next."""
+"""Seconds between two look-ups of the names."""
 _LOOK_UP_TIMEOUT = 5.0
 
 log = get_logger(__name__)
 
 
 class UnknownName(Exception):
-    """There is no such name; the message says which."""
+    """A name does not exist. The message says which one."""
 
 
 def join(host: str, port: int | None) -> str:
-    """The reverse of `host_and_port`."""
+    """Make a text from a host and a port, the reverse of `host_and_port`."""
     if port is None:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def shifted(addresses: Sequence[str], by: int) -> tuple[str, ...]:
-    """The same addresses, with ports that are higher by so many: each worker has a port of its own."""
+    """The same addresses with ports that are higher by this number, because each worker has a port of its own."""
     parts = [host_and_port(address) for address in addresses]
     return tuple(join(host, None if port is None else port + by) for host, port in parts)
 
 
 async def look_up(announced: Sequence[str]) -> tuple[str, ...]:
-    """What is announced, with addresses in the place of names, each once.
+    """The announced addresses, with names replaced by their IP addresses. Each appears once.
 
-    Raises `UnknownName`, or `OSError` if there is no answer for now.
+    Raises `UnknownName`, or `OSError` if there is no answer now.
     """
     found: dict[str, None] = {}
     for host, port in map(host_and_port, announced):
@@ -61,7 +62,7 @@ async def _addresses_of(name: str) -> list[str]:
         if error.errno == socket.EAI_NONAME:
             raise UnknownName(f"there is no host {name}") from error
         raise OSError(f"{name}: {error.strerror}") from error
-    # IPv4 first, as with our own addresses.
+    # IPv4 addresses come first, as with our own addresses.
     addresses = [ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in infos]
     return [str(address) for address in sorted(addresses, key=lambda address: address.version)]
 
@@ -69,7 +70,10 @@ async def _addresses_of(name: str) -> list[str]:
 async def follow(
     announced: Sequence[str], known: tuple[str, ...], announce: Callable[[tuple[str, ...]], None]
 ) -> None:
-    """Look the names up again and again, and `announce` what has changed; while there is no answer nothing has."""
+    """Look the names up regularly, and call `announce` when the addresses have changed.
+
+    Without an answer they stay as they are.
+    """
     while any(not is_address(host_and_port(text)[0]) for text in announced):
         await trio.sleep(LOOK_UP_INTERVAL)
         try:

@@ -1,4 +1,4 @@
-"""ICE-lite (RFC 8445 section 2.5): the browser checks and nominates, we answer and follow it."""
+"""ICE-lite (RFC 8445 section 2.5): the browser sends checks and nominates a path; we answer and use that path."""
 
 import ipaddress
 import secrets
@@ -13,14 +13,16 @@ from roomfsm.mediaserver.ice import stun
 from roomfsm.mediaserver.ice.allowance import Allowance
 
 type Address = tuple[str, int] | tuple[str, int, int, int]
-"""A socket address as the socket gives it: IPv4, or IPv6 with flow and scope."""
+"""An address as the socket returns it: IPv4, or IPv6 with flow and scope."""
 
 type Control = tuple[tuple[int, int, bytes], ...]
-"""Control messages (sendmsg(2)) that a datagram is sent with."""
+"""The control messages (sendmsg(2)) with which a datagram is sent."""
 
 
 class Path(NamedTuple):
-    """Where a peer is reached, and from which of our addresses, if that has to be said (`packet_info.py`)."""
+    """The address of a peer, and control messages that name our own address if that is necessary
+    (`packet_info.py`).
+    """
 
     remote: Address
     control: Control = ()
@@ -28,17 +30,18 @@ class Path(NamedTuple):
 
 _ICE_CHARACTERS = string.ascii_letters + string.digits
 _REBINDING_SILENCE = 2.0
-"""Seconds of silence after which a check from a new address moves media there, though it does not nominate."""
+"""After so many seconds of silence, a check from a new address moves media there even if it does not nominate."""
 _MAX_MOVES, _MOVES_A_SECOND = 16, 1.0
-"""How often media goes to another address: each is told to the owner, and a peer could nominate two in turn."""
+"""How often media may move to another address. Each move is reported to the owner, and a peer could nominate two
+addresses in turn."""
 _MAX_CANDIDATE = 1024
-"""Characters of a candidate line."""
+"""The most characters of a candidate line."""
 _HOST_PREFERENCE = 126
 _PEER_REFLEXIVE_PREFERENCE = 110
 
 
 def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
-    """One UDP host candidate line an address, best first (RFC 8839 section 5.1, without `a=`).
+    """One UDP host candidate line for each address, the best first (RFC 8839 section 5.1, without `a=`).
 
     An address may have a port of its own (`hosts.host_and_port`).
     """
@@ -50,13 +53,13 @@ def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
 
 
 def plain_address(address: Address) -> tuple[str, int]:
-    """IP and port; an IPv4 address that a dual-stack socket shows as IPv6 is given as IPv4."""
+    """The IP address and port. An IPv4 address that a dual-stack socket shows as IPv6 becomes IPv4."""
     host = address[0]
     return (host.removeprefix("::ffff:") if "." in host else host, address[1])
 
 
 def local_candidate(candidates: Sequence[str], remote: Address, asked: str = "") -> str:
-    """Our candidate with the address that was asked, else the first in the peer's address family.
+    """Our candidate with the address that the peer contacted, or else the first one of the peer's address family.
 
     Empty if there is none.
     """
@@ -76,7 +79,7 @@ def _token(length: int) -> str:
 
 
 class Credentials(NamedTuple):
-    """ufrag and password of our end of one transport (RFC 8839 section 5.4)."""
+    """The ufrag and password of our end of one transport (RFC 8839 section 5.4)."""
 
     ufrag: str
     password: str
@@ -87,10 +90,10 @@ class Credentials(NamedTuple):
 
 
 class IceLite:
-    """The ICE agent of one peer, component 1 only (rtcp-mux).
+    """The ICE agent of one peer, for component 1 only (rtcp-mux).
 
-    It knows who is allowed (`password`), which paths proved it (`paths`) and which of them media takes
-    (`selected`).
+    It has the `password` that checks must know, the `paths` from which authentic checks came, and the path that
+    media use (`selected`).
     """
 
     __slots__ = (
@@ -106,19 +109,19 @@ class IceLite:
     )
 
     def __init__(self, settings: EngineSettings, credentials: Credentials | None = None) -> None:
-        """`credentials`: those that the peer has been told, if it has."""
+        """`credentials` are those that the peer has already been told, if any."""
         self.ufrag, self.password = credentials or Credentials.new()
         self._password = self.password.encode()
         self._settings = settings
         self.paths: dict[Path, float] = {}
-        """When each was last heard with a valid check, the oldest acquaintance first."""
+        """When the last authentic check came on each path. The path that has been known longest is first."""
         self.selected: Path | None = None
         self.nominated = False
         self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
 
     def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
-        """Whether the request is authentic and from a controlling agent; None if so."""
+        """Why a request is refused; None if it is authentic and from a controlling agent."""
         if not stun.is_authentic(request, data, self._password):
             return Refusal.STUN_UNAUTHENTICATED
         if stun.ICE_CONTROLLED in request.attributes:
@@ -129,15 +132,19 @@ class IceLite:
         return stun.success(request, plain_address(address), self._password)
 
     def role_conflict(self, request: stun.StunMessage) -> bytes:
-        """A lite agent never becomes controlling: the other has to (RFC 8445 section 7.3.1.1)."""
+        """The response to a role conflict.
+
+        A lite agent never becomes controlling, so the other side has to (RFC 8445 section 7.3.1.1).
+        """
         return stun.failure(request, stun.ROLE_CONFLICT, "Role Conflict", self._password)
 
     def heard(self, path: Path, nominated: bool, now: float) -> tuple[bool, Path | None]:
-        """Note an authentic check. Returns whether `selected` changed, and a path forgotten for it.
+        """Record an authentic check.
 
-        The newest nominated address is selected; before any nomination the newest checked one; a check that does
-        not nominate also moves media once the selected address is silent (a NAT that gave the peer a new port).
-        It moves only so often.
+        Returns whether `selected` changed, and a path that was forgotten for the new one. The newest nominated
+        path is selected or, before any nomination, the newest checked one. When the selected path is silent, a
+        check that does not nominate also moves media, because a NAT may have given the peer a new port. The number
+        of moves is limited.
         """
         forgotten = None
         if path not in self.paths and len(self.paths) >= self._settings.max_addresses:
@@ -158,8 +165,11 @@ class IceLite:
         return self.selected is not None and now - self.paths[self.selected] > _REBINDING_SILENCE
 
     def add_remote_candidate(self, candidate: str) -> None:
-        """Remember a candidate for naming the selected pair. Checks come from the peer, so garbage, names (mDNS),
-        TCP and late ones do no harm and are passed over."""
+        """Remember a candidate, to name the selected pair.
+
+        Garbage, names (mDNS), TCP candidates and late ones are ignored. They do no harm, because checks come from
+        the peer.
+        """
         if len(candidate) > _MAX_CANDIDATE:
             return
         fields = candidate.strip().removeprefix("a=").split()
@@ -175,7 +185,7 @@ class IceLite:
         self._remote_candidates[fields[4], port] = " ".join(fields)
 
     def remote_candidate(self, address: Address) -> str:
-        """The peer's candidate line with this address, or a peer-reflexive one."""
+        """The peer's candidate line with this address, or else a peer-reflexive one."""
         host, port = plain_address(address)
         known = self._remote_candidates.get((host, port))
         priority = _priority(_PEER_REFLEXIVE_PREFERENCE, 65535)

@@ -1,4 +1,4 @@
-"""What is told of ICE: the state and our candidates."""
+"""The state of ICE and our candidates, as they are reported."""
 
 from enum import StrEnum
 from typing import NamedTuple

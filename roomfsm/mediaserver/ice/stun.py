@@ -1,4 +1,6 @@
-"""STUN messages (RFC 5389) as far as an ICE-lite agent needs them: Binding requests in, responses out."""
+"""STUN messages (RFC 5389), as far as an ICE-lite agent needs them: reads Binding requests and writes
+responses.
+"""
 
 import hmac
 import ipaddress
@@ -27,26 +29,27 @@ _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
 _FINGERPRINT_XOR = 0x5354554E
 _MAX_ATTRIBUTES = 32
-"""Before MESSAGE-INTEGRITY; a browser's check has about seven. Nothing is authenticated while they are read."""
+"""The most attributes before MESSAGE-INTEGRITY. A browser's check has about seven. The limit is needed because
+they are read before the message is authenticated."""
 
 
 class StunError(ValueError):
-    """Not a STUN message."""
+    """The bytes are not a STUN message."""
 
 
 @dataclass(frozen=True, slots=True)
 class StunMessage:
-    """A parsed message; `attributes` holds the first of each type up to MESSAGE-INTEGRITY, undecoded."""
+    """A parsed message. `attributes` has the first attribute of each type before MESSAGE-INTEGRITY, undecoded."""
 
     type: int
     transaction_id: bytes
     attributes: dict[int, bytes]
     integrity_offset: int
-    """Where MESSAGE-INTEGRITY begins; 0 if there is none."""
+    """The offset of MESSAGE-INTEGRITY; 0 if there is none."""
 
 
 def parse(data: bytes) -> StunMessage:
-    """Parse a datagram. Raises :class:`StunError`. Nothing is authenticated: see :func:`is_authentic`."""
+    """Parse a datagram, without authenticating it: see :func:`is_authentic`. Raises :class:`StunError`."""
     size = len(data)
     if size < 20:
         raise StunError("shorter than a header")
@@ -74,7 +77,7 @@ def parse(data: bytes) -> StunMessage:
 
 
 def is_authentic(message: StunMessage, data: bytes, password: bytes) -> bool:
-    """Whether MESSAGE-INTEGRITY is there and right (RFC 5389 section 15.4)."""
+    """Whether the message has a correct MESSAGE-INTEGRITY (RFC 5389 section 15.4)."""
     at = message.integrity_offset
     if not at:
         return False
@@ -82,7 +85,7 @@ def is_authentic(message: StunMessage, data: bytes, password: bytes) -> bool:
 
 
 def success(request: StunMessage, address: tuple[str, int], password: bytes) -> bytes:
-    """The Binding success response: the address that the request came from, integrity, fingerprint."""
+    """A Binding success response, with the address that the request came from, integrity and fingerprint."""
     ip = ipaddress.ip_address(address[0])
     mask = _COOKIE.to_bytes(4) + request.transaction_id
     packed = bytes(a ^ b for a, b in zip(ip.packed, mask, strict=False))
@@ -109,7 +112,10 @@ def _seal(message_type: int, request: StunMessage, attributes: bytes, password: 
 
 
 def _integrity(covered: bytes, password: bytes) -> bytes:
-    """The HMAC over all before MESSAGE-INTEGRITY, the length counted as if the message ended with it."""
+    """The HMAC over everything before MESSAGE-INTEGRITY.
+
+    The length field counts as if the message ended with that attribute.
+    """
     return hmac.digest(password, _with_length(covered, len(covered) - 20 + 24), "sha1")
 
 

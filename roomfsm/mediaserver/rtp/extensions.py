@@ -1,24 +1,24 @@
-"""RTP header extensions (RFC 8285): which are agreed on, reading the publisher's, writing a viewer's own.
+"""RTP header extensions (RFC 8285): which of them are negotiated, and how they are read and written.
 
-Publisher and viewers number the same extensions differently, and some hold for one transport only. So a received
-extension is read and removed, and each group of viewers gets one written anew.
+The publisher and the viewers use different ids for the same extensions, and some values are valid on one transport
+only. So the engine removes the extension from a received packet, and writes a new one for each group of viewers.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-"""The send time, by which a viewer's browser estimates its bandwidth (draft-alvestrand-rmcat-remb-03)."""
+"""The send time, which a viewer's browser needs to estimate its bandwidth (draft-alvestrand-rmcat-remb-03)."""
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-"""RFC 6464."""
+"""The audio level (RFC 6464)."""
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-"""The m-line's name (RFC 9143 section 15)."""
+"""The mid of the m-line (RFC 9143 section 15)."""
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-"""A number that counts the packets of a whole transport."""
+"""The packet's number among all packets of its transport."""
 KNOWN = (ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC)
 
 MAX_ID = 14
-"""The highest id that the one-byte form of header extensions has (RFC 8285 section 4.2)."""
+"""The highest id in the one-byte form of header extensions (RFC 8285 section 4.2)."""
 _MAX_MID = 16
 _ABS_SEND_TIME_RATE = 1 << 18
 _ONE_BYTE_FORM = b"\xbe\xde"
@@ -26,7 +26,9 @@ _HEADER_LENGTH = 12
 
 
 class OutgoingExtensions(NamedTuple):
-    """What a viewer's browser understands: the ids, 0 is none."""
+    """The ids of the extensions that a viewer's browser understands. 0 means that it does not understand the
+    extension.
+    """
 
     abs_send_time: int = 0
     audio_level: int = 0
@@ -41,10 +43,10 @@ class OutgoingExtensions(NamedTuple):
 
 
 class ExtensionWriter:
-    """Makes the header extension for each packet of one group.
+    """Writes the header extension for each packet of one group of viewers.
 
-    The one element that changes comes first, so that all others are made once: of video the send time, of audio
-    the level.
+    The only element that changes comes first, so that the others are written only once. For video it is the send
+    time, for audio the level.
     """
 
     __slots__ = ("_after_level", "_after_time", "_before_level", "_before_time", "_constant")
@@ -61,10 +63,10 @@ class ExtensionWriter:
             self._before_level, self._after_level = heard[:5], heard[6:]
 
     def write(self, time: float, level: bytes) -> bytes:
-        """The extension, of whole 32-bit words; empty if there is none.
+        """The extension, in whole 32-bit words, or empty bytes if there is none.
 
-        `time`: seconds of any clock. `level`: the audio level's byte, or empty. The same packet must always get
-        the same: SRTP is not safe for two packets of one number that differ.
+        `time` is in seconds of any clock. `level` is the byte of the audio level, or empty. The same packet must
+        always get the same extension, because SRTP is not safe if two different packets have the same number.
         """
         if self._before_time:
             stamp = (int(time * _ABS_SEND_TIME_RATE) & 0xFFFFFF).to_bytes(3)
@@ -84,9 +86,9 @@ def _block(elements: bytes) -> bytes:
 
 
 def read_extension(packet: bytes, payload: int, extension_id: int) -> bytes:
-    """The value of one extension of a packet that has any, in either form; empty if it is not there.
+    """The value of one extension in a packet that has extensions, in either form; empty if it is missing.
 
-    `payload`: where the payload begins.
+    `payload` is the offset of the payload.
     """
     offset = _HEADER_LENGTH + 4 * (packet[0] & 0x0F)
     one_byte = packet[offset : offset + 2] == _ONE_BYTE_FORM
@@ -96,7 +98,7 @@ def read_extension(packet: bytes, payload: int, extension_id: int) -> bytes:
     while offset < payload:
         head = packet[offset]
         offset += 1
-        if head == 0:  # Padding.
+        if head == 0:  # This byte is padding.
             continue
         if one_byte:
             found, size = head >> 4, (head & 0x0F) + 1

@@ -1,4 +1,6 @@
-"""RTP packets (RFC 3550 section 5.1): where the payload begins, and whether with a keyframe; retransmissions."""
+"""RTP packets (RFC 3550 section 5.1): finds the payload, keyframes, and the original packets in
+retransmissions.
+"""
 
 from collections.abc import Callable
 
@@ -13,18 +15,19 @@ _AV1_CONTINUES, _AV1_NEW_SEQUENCE = 0x80, 0x08
 
 
 class RtpError(ValueError):
-    """Not an RTP packet."""
+    """The bytes are not an RTP packet."""
 
 
 def payload_offset(packet: bytes) -> int:
-    """Where the payload begins, after CSRCs and header extension. Raises :class:`RtpError`."""
+    """The offset of the payload, which follows CSRCs and header extension. Raises :class:`RtpError`."""
     size = len(packet)
     if size < HEADER_LENGTH or packet[0] >> 6 != 2:
         raise RtpError("not RTP version 2")
     first = packet[0]
     offset = HEADER_LENGTH + 4 * (first & 0x0F)
     if first & 0x10:
-        # What is torn off counts as zeros here, and the header is past the end all the same.
+        # If the packet is cut off here, the missing bytes count as zeros. The offset is still beyond the packet's
+        # end, which is an error.
         offset += 4 + 4 * int.from_bytes(packet[offset + 2 : offset + 4])
     if offset > size:
         raise RtpError("header past the end")
@@ -32,21 +35,23 @@ def payload_offset(packet: bytes) -> int:
 
 
 def without_extension(packet: bytes, payload: int) -> bytes:
-    """The packet without its header extension, whose ids no viewer would understand."""
+    """The packet without its header extension, because viewers use other ids."""
     csrc_end = HEADER_LENGTH + 4 * (packet[0] & 0x0F)
     return bytes((packet[0] & 0xEF,)) + packet[1:csrc_end] + packet[payload:]
 
 
 def payload_size(packet: bytes) -> int:
-    """Octets of the payload, without header and padding, as sender reports count (RFC 3550 section 6.4.1)."""
+    """The octets of the payload without header and padding, as sender reports count them (RFC 3550 section
+    6.4.1).
+    """
     padding = packet[-1] if packet[0] & 0x20 else 0
     return max(0, len(packet) - payload_offset(packet) - padding)
 
 
 def original(packet: bytes, ssrc: int, payload_type: int) -> bytes | None:
-    """The packet that a retransmission (RFC 4588 section 4) repeats, None if that is nothing but padding.
+    """The packet that a retransmission (RFC 4588 section 4) repeats; None if it has only padding.
 
-    `ssrc`, `payload_type`: of the original stream. Raises :class:`RtpError`.
+    `ssrc` and `payload_type` are those of the original stream. Raises :class:`RtpError`.
     """
     payload, end = payload_offset(packet), len(packet)
     if packet[0] & 0x20:
@@ -113,7 +118,10 @@ def h264_keyframe_start(packet: bytes, offset: int) -> bool:
 
 
 def vp9_keyframe_start(packet: bytes, offset: int) -> bool:
-    """Whether the VP9 payload at `offset` begins a keyframe (RFC 9628 section 4.2): of layers, the lowest."""
+    """Whether the VP9 payload at `offset` begins a keyframe (RFC 9628 section 4.2).
+
+    With layers, only the lowest one counts.
+    """
     size = len(packet)
     if offset >= size:
         return False
@@ -143,4 +151,4 @@ KEYFRAME_STARTS: dict[str, Callable[[bytes, int], bool]] = {
     "H264": h264_keyframe_start,
     "AV1": av1_keyframe_start,
 }
-"""By the codec's name, in capitals."""
+"""The functions above by the codec's name in capitals."""

@@ -1,4 +1,6 @@
-"""RTCP packets (RFC 3550 section 6, RFC 4585, RFC 5104, REMB): reading compounds, writing what we send."""
+"""RTCP packets (RFC 3550 section 6, RFC 4585, RFC 5104, REMB): reads compound packets, and writes the packets that
+we send.
+"""
 
 import itertools
 import struct
@@ -11,7 +13,8 @@ _NACK = 1
 _PLI, _FIR, _AFB = 1, 4, 15
 
 MAX_NACKED = 1024
-"""Sequence numbers of one compound's NACKs; browsers ask for no more than 1000 at once."""
+"""The most sequence numbers that are read from the NACKs of one compound packet. Browsers ask for at most 1000 at
+once."""
 
 _HEADER = struct.Struct("!BBH")
 _SENDER = struct.Struct("!IQIII")
@@ -21,14 +24,14 @@ _NACK_ITEM = struct.Struct("!HH")
 
 
 class RtcpError(ValueError):
-    """Not an RTCP compound packet."""
+    """The bytes are not an RTCP compound packet."""
 
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
     ssrc: int
     ntp: int
-    """64 bits, RFC 3550 section 4."""
+    """The 64-bit NTP timestamp (RFC 3550 section 4)."""
     rtp: int
     packets: int
     octets: int
@@ -42,11 +45,11 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRequest:
-    """A PLI (RFC 4585 section 6.3.1), or a FIR (RFC 5104 section 4.3.1) entry."""
+    """A PLI (RFC 4585 section 6.3.1), or one entry of a FIR (RFC 5104 section 4.3.1)."""
 
     media_ssrc: int
     command: int | None = field(default=None, compare=False)
-    """The number of a FIR's command, 0 to 255: one that repeats an earlier command has the same."""
+    """The sequence number of a FIR's command, 0 to 255. A repeated command has the same number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,10 @@ type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb
 
 
 def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
-    """The packets of a compound that the engine acts on; the others are passed over. Raises :class:`RtcpError`.
+    """Return the packets of a compound that the engine uses, and ignore the others. Raises :class:`RtcpError`.
 
-    `max_nacked`: sequence numbers that are read from all its NACKs. A datagram holds 8500, which would take longer
-    to deal with than a sender may cost.
+    At most `max_nacked` sequence numbers are read from all its NACKs. A datagram could hold 8500, which would take
+    too long to handle.
     """
     packets: list[RtcpPacket] = []
     offset, size = 0, len(compound)
@@ -152,7 +155,7 @@ def _nacked(items: bytes) -> Iterator[int]:
 
 
 def sender_report(ssrc: int, report: SenderReport) -> bytes:
-    """A sender report without report blocks, `ssrc` in place of the report's."""
+    """A sender report without report blocks. `ssrc` replaces that of the report."""
     return _HEADER.pack(0x80, SR, 6) + _SENDER.pack(
         ssrc, report.ntp, report.rtp & 0xFFFFFFFF, report.packets & 0xFFFFFFFF, report.octets & 0xFFFFFFFF
     )
@@ -176,14 +179,14 @@ def receiver_report(ssrc: int, blocks: Sequence[ReportBlock]) -> bytes:
 
 
 def source_description(ssrc: int, cname: str) -> bytes:
-    """SDES with the CNAME, which a compound must have (RFC 3550 section 6.5)."""
+    """An SDES packet with the CNAME, which every compound must have (RFC 3550 section 6.5)."""
     item = bytes((1, len(cname))) + cname.encode()
     item += bytes(4 - len(item) % 4)
     return struct.pack("!BBHI", 0x81, SDES, 1 + len(item) // 4, ssrc) + item
 
 
 def nack(ssrc: int, media_ssrc: int, sequence_numbers: Sequence[int]) -> bytes:
-    """A generic NACK (RFC 4585 section 6.2.1); the numbers in rising order, as the stream counts."""
+    """A generic NACK (RFC 4585 section 6.2.1). The numbers must be in the order of the stream."""
     items: list[list[int]] = []
     for number in sequence_numbers:
         distance = (number - items[-1][0]) & 0xFFFF if items else 0
@@ -200,7 +203,10 @@ def pli(ssrc: int, media_ssrc: int) -> bytes:
 
 
 def fir(ssrc: int, media_ssrc: int, count: int) -> bytes:
-    """A full intra request; `count` rises with each new one, so that a repetition is known as such."""
+    """A full intra request (RFC 5104 section 4.3.1).
+
+    `count` grows with each new request, so that a repetition is recognised.
+    """
     return _FEEDBACK.pack(0x80 | _FIR, PSFB, 4, ssrc, 0) + struct.pack("!IBxxx", media_ssrc, count & 0xFF)
 
 

@@ -1,7 +1,7 @@
-"""Transport-wide congestion control: when each packet came, told to the browser that sent it.
+"""Transport-wide congestion control: tells a browser when each of its packets arrived.
 
-draft-holmer-rmcat-transport-wide-cc-extensions-01. The browser numbers all its packets of a transport in a header
-extension; from our feedback it learns how its way to us fills up, before packets are lost.
+This follows draft-holmer-rmcat-transport-wide-cc-extensions-01. The browser numbers all packets of a transport in
+a header extension. Our feedback shows it that the path to us fills up, before packets are lost.
 """
 
 import struct
@@ -12,15 +12,15 @@ from roomfsm.mediaserver.rtp.packet import payload_offset
 from roomfsm.mediaserver.rtp.rtcp import RTPFB
 
 _INTERVAL = 0.1
-"""Seconds between two feedbacks (section 3.1 of the draft names 50 to 250 ms)."""
+"""Seconds between two feedback packets (section 3.1 of the draft recommends 50 to 250 ms)."""
 _MAX_STATUSES = 480
-"""Packets that one feedback tells of: it stays within a datagram whatever their times."""
+"""The most packets that one feedback packet covers, so that it always fits into a datagram."""
 _MAX_JUMP = 5000
-"""A greater jump of the numbers starts anew."""
+"""If the numbers jump by more than this, counting starts anew."""
 _FMT = 15
 _FEEDBACK = struct.Struct("!BBHIIHH")
 _TICKS = 4000
-"""Delta units a second: 250 µs."""
+"""Units of the deltas in a second. A unit is 250 µs."""
 _TICKS_OF_REFERENCE = 256
 """The reference time's unit is 64 ms."""
 _LOST, _SMALL, _LARGE = 0, 1, 2
@@ -29,15 +29,15 @@ _VECTOR_LENGTH = 7
 
 
 class Feedback:
-    """The record of one transport's packets since the last feedback.
+    """The arrival times of one transport's packets since the last feedback.
 
-    `extensions`: the extension's id for each payload type that carries it.
+    `extensions` has the id of the header extension for each payload type that carries it.
     """
 
     def __init__(self, ssrc: int, send: Callable[[bytes], None], arrival_time: Callable[[], float]) -> None:
-        """`ssrc`: ours, in the feedback; `send`: takes it as an RTCP packet.
+        """`ssrc` is our SSRC in the feedback. `send` sends an RTCP packet.
 
-        `arrival_time`: of the packet that is being received, seconds of any clock.
+        `arrival_time` returns the arrival time of the packet that is being received, in seconds of any clock.
         """
         self._ssrc = ssrc
         self._send = send
@@ -45,15 +45,15 @@ class Feedback:
         self.extensions: dict[int, int] = {}
         self._media_ssrc = 0
         self._highest: int | None = None
-        """Extended number of the newest packet."""
+        """The extended number of the newest packet."""
         self._next = 0
-        """Extended number after the last feedback's."""
+        """The extended number after those of the last feedback."""
         self._arrivals: dict[int, float] = {}
         self._count = 0
         self._due = 0.0
 
     def received(self, packet: bytes, now: float) -> bool:
-        """Note a packet that has a header extension; whether there is something to tell."""
+        """Record a packet that has a header extension. Returns whether there is something to report."""
         extension_id = self.extensions.get(packet[1] & 0x7F)
         if extension_id is None:
             return False
@@ -79,12 +79,12 @@ class Feedback:
         return extended
 
     def attend(self, now: float) -> bool:
-        """Send the feedback if that is due; whether there is more to tell."""
+        """Send the feedback if it is due. Returns whether there is more to report."""
         if not self._arrivals or now < self._due:
             return bool(self._arrivals)
         arrivals, self._arrivals = self._arrivals, {}
         self._due = now + _INTERVAL
-        # Late packets, told of as lost before, are told of again: the later word counts.
+        # Packets that come late have been reported as lost. They are reported again, and the later report counts.
         first = min(self._next, min(arrivals))
         end = max(arrivals) + 1
         self._next = max(self._next, end)
@@ -97,10 +97,11 @@ class Feedback:
 
 
 def write_feedback(ssrc: int, media_ssrc: int, first: int, count: int, arrivals: Sequence[float | None]) -> bytes:
-    """The RTCP packet (section 3.1 of the draft).
+    """Write the RTCP packet (section 3.1 of the draft).
 
-    `arrivals`: seconds of any clock for each packet from number `first` on, None for those that did not come; one
-    at least did. `count`: of this feedback, modulo 256.
+    `arrivals` has the arrival time of each packet from number `first` on, in seconds of any clock, or None for a
+    packet that did not come. At least one must have come. `count` is the number of this feedback packet, modulo
+    256.
     """
     ticks = [None if time is None else round(time * _TICKS) for time in arrivals]
     before = next(tick for tick in ticks if tick is not None) // _TICKS_OF_REFERENCE * _TICKS_OF_REFERENCE
@@ -124,7 +125,9 @@ def write_feedback(ssrc: int, media_ssrc: int, first: int, count: int, arrivals:
 
 
 def _chunks(symbols: Sequence[int]) -> Iterator[bytes]:
-    """Run lengths (section 3.1.3) where that is shorter, else vectors of seven two-bit symbols (section 3.1.4)."""
+    """Encode symbols as run lengths (section 3.1.3) where that is shorter, and otherwise as vectors of seven
+    two-bit symbols (section 3.1.4).
+    """
     index = 0
     while index < len(symbols):
         run = _run_length(symbols, index)

@@ -1,8 +1,9 @@
-"""The answer to an offer (RFC 8829 section 5.3, RFC 8839, RFC 9143): what is accepted, and its text.
+"""The answer to an offer (RFC 8829 section 5.3, RFC 8839, RFC 9143): decides what is accepted, and writes the
+text.
 
-The m-lines of a BUNDLE group share one transport: ICE, DTLS and SRTP. What the other side says of its end of it is
-read from one of them, the tagged one (RFC 9143 section 7.3.1), and from the session's lines. An m-line in no group
-has a transport of its own.
+The m-lines of a BUNDLE group share one transport: ICE, DTLS and SRTP. The other side's end of the transport is
+described by one of these m-lines, the tagged one (RFC 9143 section 7.3.1), and by the session-level lines. An
+m-line outside of a group has a transport of its own.
 """
 
 import secrets
@@ -22,31 +23,32 @@ _PROTOCOLS = frozenset(
         *("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF", "TCP/DTLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF"),
     }
 )
-"""All mean UDP/TLS/RTP/SAVPF, for whoever has a fingerprint (RFC 8829 section 5.1.2)."""
+"""The accepted protocols. If a description has a fingerprint, all of them mean UDP/TLS/RTP/SAVPF (RFC 8829 section
+5.1.2)."""
 _DISCARD_PORT = 9
 _START_BITRATE = 1000
-"""kbit/s at which Chromium is to start; others pass it over. By itself it starts at 300, which makes it scale the
-picture down, and it may take half a minute to find out that there is room for more."""
+"""The bitrate in kbit/s at which Chromium starts. Other browsers ignore it. By itself Chromium starts at 300 and
+makes the picture smaller, and it may need half a minute to find out that there is more bandwidth."""
 _RECEIVED = {MediaKind.AUDIO: (AUDIO_LEVEL, TRANSPORT_CC), MediaKind.VIDEO: (TRANSPORT_CC,)}
 _SENT = {MediaKind.AUDIO: (AUDIO_LEVEL, MID), MediaKind.VIDEO: (ABS_SEND_TIME, MID)}
-"""The header extensions of what we send. A number for the whole transport is not among them: it would make the
-same packet another for each viewer, and REMB does without."""
+"""The header extensions of packets that we send. Transport-wide numbers are not among them, because the same
+packet would then differ for each viewer, and REMB does not need them."""
 _MAX_ENCODINGS = 20
-"""Names of codecs that an error shows."""
+"""The most names of codecs that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedMedia:
-    """What was agreed for one m-line, the direction as seen from us."""
+    """The agreement for one m-line. The direction is as seen from our side."""
 
     section: MediaSection
     index: int
     kind: MediaKind
     direction: Direction
     extensions: Mapping[str, int]
-    """The ids of the header extensions that were agreed on, of either direction."""
+    """The ids of the header extensions that were agreed on, for both directions."""
     codecs: tuple[Codec, ...]
-    """The first is the one that the publisher sends."""
+    """The agreed codecs. A publisher sends the first one."""
 
     @property
     def mid(self) -> str:
@@ -55,11 +57,11 @@ class AcceptedMedia:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTransport:
-    """One transport that was agreed on, and the m-lines that it carries, the tagged one first."""
+    """One transport that was agreed on, with its m-lines. The tagged m-line is the first."""
 
     media: tuple[AcceptedMedia, ...]
     fingerprints: tuple[tuple[str, bytes], ...]
-    """The fingerprints of the other side; its certificate must have one of them."""
+    """The fingerprints of the other side. Its certificate must have one of them."""
     candidates: tuple[str, ...]
     """The candidates of the other side."""
     dtls_client: bool
@@ -68,36 +70,36 @@ class AcceptedTransport:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What is served of an offer."""
+    """The parts of an offer that are accepted."""
 
     transports: tuple[AcceptedTransport, ...] = ()
     refused: Mapping[int, str] = field(default_factory=dict)
-    """Why other m-lines are not served, by their index."""
+    """The reasons why the other m-lines are refused, by their index."""
 
     @property
     def media(self) -> list[AcceptedMedia]:
-        """In the order of the m-lines."""
+        """The accepted media in the order of the m-lines."""
         return sorted((one for transport in self.transports for one in transport.media), key=lambda one: one.index)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEnd:
-    """What the answer says about us, whatever the transport."""
+    """The parts of the answer that describe us and are the same for every transport."""
 
     fingerprint: str
     candidates: Sequence[str]
-    """Lines without `a=`."""
+    """Our candidate lines without `a=`."""
     ssrcs: Mapping[MediaKind, int]
     """The SSRCs of the streams to the viewer."""
     cname: str
     stream_id: str
-    """The id of the MediaStream that the viewer's browser makes."""
+    """The id of the MediaStream that the viewer's browser creates."""
     receive_bandwidth: int
-    """kbit/s for the video that we receive; 0 says nothing."""
+    """The limit for video that we receive in kbit/s. With 0 the answer has no limit."""
     repair_ssrc: int
-    """The SSRC of the retransmissions of video (RFC 4588), where they are agreed on."""
+    """The SSRC of video retransmissions (RFC 4588), if these are agreed on."""
     receive_audio_bandwidth: int = 0
-    """kbit/s for the audio that we receive; 0 says nothing."""
+    """The limit for audio that we receive in kbit/s. With 0 the answer has no limit."""
 
 
 def accept(
@@ -105,15 +107,15 @@ def accept(
     sources: Mapping[MediaKind, Codec],
     viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
 ) -> Agreement:
-    """Choose the m-lines that are served: the first audio and the first video with a codec of ours.
+    """Choose the m-lines that are accepted: the first audio and the first video m-line with one of our codecs.
 
-    `sources`: the codecs of streams already connected, to pin a viewer's answer to. `viewers`: what the viewers
-    already connected can decode, for the choice of the publisher's codec. Raises :class:`SdpError` for media that
-    cannot be set up, and where none of the m-lines can be served; :class:`NoCommonCodec` where that is for want of
-    a codec, or a stream would have to be transcoded.
+    `sources` are the codecs of streams that are already connected to a viewer; its answer must use them. `viewers`
+    are the codecs that viewers who are already connected can decode; a publisher's codec is chosen for them.
+    Raises :class:`SdpError` if media cannot be set up or no m-line can be accepted. Raises :class:`NoCommonCodec`
+    if the reason is a missing codec, or if a stream would have to be transcoded.
     """
     if offer.ice_lite is not None:
-        raise SdpError(f"{offer.ice_lite}: this server is ICE-lite, too, so that neither side would begin")
+        raise SdpError(f"{offer.ice_lite}: this server is ICE-lite, too, so neither side would begin")
     accepted: list[AcceptedMedia] = []
     refused: dict[int, str] = {}
     transcoded: dict[MediaKind, str] = {}
@@ -148,33 +150,33 @@ def accept(
 
 
 def _refusal(offer: Offer, section: MediaSection, accepted: Sequence[AcceptedMedia]) -> str:
-    """Why an m-line is not served, its codecs aside; empty if it is."""
+    """Why an m-line is refused for another reason than its codecs; empty if it is accepted."""
     if section.kind is None:
-        return "only audio and video are served"
+        return "only audio and video are accepted"
     if section.disabled:
         return "its port is 0"
     if section.protocol not in _PROTOCOLS:
-        return f"media go by {', '.join(sorted(_PROTOCOLS))}"
+        return f"the protocol must be one of {', '.join(sorted(_PROTOCOLS))}"
     bundle = offer.bundle_of(section)
     if section.bundle_only and section.port == "0" and not bundle:
-        return "it is bundle-only and in no BUNDLE group"
-    # Bundled media are always multiplexed, and a bundle-only m-line need not say so (RFC 9143 section 9.3).
+        return "it is bundle-only but not in a BUNDLE group"
+    # Bundled media are always multiplexed, so a bundle-only m-line need not say it (RFC 9143 section 9.3).
     muxed = section.rtcp_mux or (section.bundle_only and bundle)
     if not muxed and not any(one.rtcp_mux for one in offer.sections if one.mid in bundle):
-        return "it has no a=rtcp-mux, and RTCP has no port of its own here"
+        return "it has no a=rtcp-mux, but this server has no separate port for RTCP"
     if any(media.kind is section.kind for media in accepted):
-        return f"one m-line of {section.media} is served already"
+        return f"another m-line of {section.media} is already accepted"
     return ""
 
 
 def _no_codec(section: MediaSection) -> str:
     ours = "VP8, VP9, H264 and AV1" if section.kind is MediaKind.VIDEO else "opus"
     offered = ", ".join(section.encodings[:_MAX_ENCODINGS]) or "none by name"
-    return f"none of its codecs ({offered}) is passed on here, which are {ours}"
+    return f"none of its codecs ({offered}) can be forwarded; this server forwards {ours}"
 
 
 def undecodable(description: Offer, accepted: Sequence[AcceptedMedia]) -> frozenset[MediaKind]:
-    """The kinds that the other side would receive, but in no codec of ours: no source will fit."""
+    """The kinds that the other side wants to receive, but in none of our codecs, so that no source can fit."""
     served = {media.kind for media in accepted}
     return frozenset(
         section.kind
@@ -187,7 +189,7 @@ def undecodable(description: Offer, accepted: Sequence[AcceptedMedia]) -> frozen
 
 
 def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[AcceptedTransport]:
-    """The transports of accepted m-lines. Raises :class:`SdpError` for one that cannot be set up."""
+    """The transports of accepted m-lines. Raises :class:`SdpError` if a transport cannot be set up."""
     groups: dict[tuple[str, ...] | int, list[AcceptedMedia]] = {}
     for media in accepted:
         groups.setdefault(offer.bundle_of(media.section) or media.index, []).append(media)
@@ -207,7 +209,9 @@ def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[Acc
 
 
 def _check_payload_types(group: Sequence[AcceptedMedia]) -> None:
-    """On one transport a payload type has one meaning (RFC 9143 section 9.1): by it packets are told apart."""
+    """Raise :class:`SdpError` if a payload type has two meanings on one transport (RFC 9143 section 9.1), because
+    packets could not be told apart.
+    """
     used: dict[int, AcceptedMedia] = {}
     for media in group:
         for payload_type in frozenset[int]().union(*(codec.payload_types for codec in media.codecs)):
@@ -218,10 +222,10 @@ def _check_payload_types(group: Sequence[AcceptedMedia]) -> None:
 
 
 def _tagged(offer: Offer, mids: Sequence[str], group: Sequence[AcceptedMedia]) -> MediaSection:
-    """The m-line of a BUNDLE group that describes its transport: the first that is accepted and has a port.
+    """The m-line of a BUNDLE group that describes its transport: the first one that is accepted and has a port.
 
-    Where that one says nothing of the transport, it is what the others do not say again, and stands with the first
-    of the group, which may be a data channel that is refused.
+    If that m-line does not describe the transport, the first m-line of the group does, which may be a data channel
+    that is refused.
     """
     accepted = [media.section for media in group]
     own = [section for section in accepted if not section.bundle_only]
@@ -243,15 +247,13 @@ def _check_transport(section: MediaSection) -> None:
         faults = "; ".join(section.fingerprint_faults) or "a=fingerprint is missing"
         raise SdpError(f"{section.line} has no fingerprint that can be used: {faults}")
     if section.setup not in ("", "actpass", "active", "passive"):
-        raise SdpError(
-            f"{section.setup_line or section.line}: this DTLS role is none of actpass, active and passive"
-        )
+        raise SdpError(f"{section.setup_line or section.line}: the DTLS role must be actpass, active or passive")
 
 
 def _choose(
     section: MediaSection, direction: Direction, source: Codec | None, viewers: Sequence[Sequence[Codec]]
 ) -> tuple[Codec, ...]:
-    """The codecs of the answer, the best first; none if the m-line cannot be served."""
+    """The codecs of the answer, the best first; empty if the m-line cannot be accepted."""
     if not section.codecs:
         return ()
     if source is not None:
@@ -269,15 +271,17 @@ def _agree_on_extensions(section: MediaSection, kind: MediaKind, direction: Dire
 
 
 def with_feedback(codec: Codec, extensions: Mapping[str, int]) -> Codec:
-    """Without transport-cc where the packets are not numbered for it."""
+    """The codec, without transport-cc if the packets have no transport-wide numbers."""
     if TRANSPORT_CC in extensions:
         return codec
     return replace(codec, feedback=tuple(value for value in codec.feedback if value != TRANSPORT_CC_FEEDBACK))
 
 
 def _wanted(codec: Codec, direction: Direction) -> Codec:
-    """Without redundancy (RFC 2198) where a publisher does not prefer it: it takes twice the bandwidth, from every
-    viewer, too, so that whoever sends has to want it."""
+    """The codec, without redundancy (RFC 2198) if a publisher does not prefer it.
+
+    Redundancy takes twice the bandwidth, also on every viewer's path, so the sender must choose it.
+    """
     return replace(codec, red=None) if direction.receives and not codec.prefers_red else codec
 
 
@@ -289,9 +293,9 @@ def write_answer(
     *,
     setup: str | None = None,
 ) -> str:
-    """The answer's text, lines ended with CRLF.
+    """Write the text of the answer, with lines that end with CRLF.
 
-    `credentials` are ours, of each transport. Our DTLS role is as was agreed, or `setup`: actpass, in an offer.
+    `credentials` are ours for each transport. `setup` replaces the agreed DTLS role; an offer uses actpass.
     """
     lines = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     bundles: dict[tuple[str, ...], list[str]] = {}
@@ -321,11 +325,11 @@ def _refused(section: MediaSection) -> list[str]:
 
 
 def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -> list[str]:
-    """One m-line; `transport` are the lines about that."""
+    """The lines of one m-line. `transport` are the lines that describe its transport."""
     section = media.section
     payload_types: list[int] = []
     for codec in media.codecs:
-        # Browsers send what stands first.
+        # Browsers send the codec that is first in the list.
         redundant = [codec.payload_type] if codec.red is None else [codec.payload_type, codec.red]
         payload_types += reversed(redundant) if codec.prefers_red else redundant
     payload_types += [codec.rtx for codec in media.codecs if codec.rtx is not None]
@@ -367,7 +371,7 @@ def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -
 
 
 def _sources(media: AcceptedMedia, local: LocalEnd) -> list[str]:
-    """The lines about what we send (RFC 5576, RFC 8830)."""
+    """The lines about the streams that we send (RFC 5576, RFC 8830)."""
     ssrcs = [local.ssrcs[media.kind]]
     msid = f"{local.stream_id} {local.stream_id}-{media.section.media}"
     lines = [f"a=msid:{msid}"]

@@ -1,7 +1,7 @@
-"""Codecs as session descriptions have them: which stream a payload type can take, and which is asked for.
+"""Codecs in session descriptions: which payload type can carry a stream, and which codec a publisher is asked for.
 
-Nothing is transcoded. So one codec is chosen for a publisher, the *pinned* one, and each viewer's payload type is
-found by what its source sends.
+Nothing is transcoded. So one codec is chosen for a publisher, the *pinned* one, and each viewer gets the payload
+type that fits the codec of its source.
 """
 
 from collections.abc import Sequence
@@ -10,35 +10,36 @@ from dataclasses import dataclass
 from roomfsm.mediaserver.base.kinds import MediaKind
 
 _PROFILES = {"VP9": "profile-id", "AV1": "profile"}
-"""Parameters that must be alike, 0 if absent: RFC 9628 section 6.1, RTP Payload Format For AV1 section 7.2.1."""
+"""The parameters that must be equal, and count as 0 if they are missing (RFC 9628 section 6.1, RTP Payload Format
+For AV1 section 7.2.1)."""
 _CONSTRAINED_BASELINE = "constrained baseline"
 _H264_PROFILES = {0x42: "baseline", 0x4D: "main", 0x58: "extended", 0x64: "high", 0xF4: "high 4:4:4"}
 _DEFAULT_PROFILE_LEVEL = "420010"
-"""What an absent profile-level-id means: RFC 6184 section 8.1."""
+"""The value of a missing profile-level-id (RFC 6184 section 8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One payload type of an m-line that the engine passes on; `parameters` is its fmtp text, or empty."""
+    """One payload type of an m-line that the engine can forward. `parameters` is its fmtp text, or empty."""
 
     payload_type: int
     name: str
     """VP8, VP9, H264, AV1 or opus."""
     clock_rate: int
     channels: str
-    """As in the rtpmap, with its slash; empty if it has none."""
+    """The channels as in the rtpmap, with the slash; empty if the rtpmap has none."""
     parameters: str
     feedback: tuple[str, ...]
     rtx: int | None = None
-    """The payload type of its retransmissions (RFC 4588); None if they come as the packets were."""
+    """The payload type of its retransmissions (RFC 4588). None if packets are repeated unchanged."""
     red: int | None = None
-    """The payload type of redundant packets of it (RFC 2198); None if there are none."""
+    """The payload type of its redundant packets (RFC 2198). None if there are none."""
     prefers_red: bool = False
-    """The offer names that one first."""
+    """Whether the offer names the redundant payload type first."""
 
     @property
     def payload_types(self) -> frozenset[int]:
-        """Its own, and those of its retransmissions and redundant packets."""
+        """Its own payload type, and those of its retransmissions and redundant packets."""
         return frozenset(one for one in (self.payload_type, self.rtx, self.red) if one is not None)
 
     @property
@@ -58,7 +59,10 @@ class Codec:
 
     @property
     def h264_profile(self) -> str:
-        """The profile's name (H.264 Annex A.2); constraint set 1 makes a baseline stream a constrained one."""
+        """The name of the profile (H.264 Annex A.2).
+
+        With constraint set 1, a baseline stream is a constrained one.
+        """
         level = self.parameter("profile-level-id", _DEFAULT_PROFILE_LEVEL)
         try:
             profile, constraints = int(level[0:2], 16), int(level[2:4], 16)
@@ -70,7 +74,7 @@ class Codec:
 
     @property
     def variant(self) -> str:
-        """Name, and what tells it from other streams of the name, for people."""
+        """The codec's name and its variant, for people."""
         if self.name == "H264":
             return f"H264 ({self.h264_profile}, packetization mode {self.packetization_mode})"
         name = _PROFILES.get(self.name)
@@ -78,22 +82,25 @@ class Codec:
         return self.name if profile == "0" else f"{self.name} (profile {profile})"
 
     def distance(self, source: "Codec") -> int | None:
-        """How far a stream of `source` is from what this payload type was offered for: 0 the same, more is less
-        certain, None cannot be decoded."""
+        """How well this payload type fits a stream of `source`.
+
+        0 is the same codec. The higher the number, the less certain it is that the stream can be decoded. None
+        means that it cannot be decoded.
+        """
         if self.name != source.name:
             return None
         if self.name != "H264":
             profile = _PROFILES.get(self.name)
             alike = profile is None or self.parameter(profile, "0") == source.parameter(profile, "0")
             return 0 if alike else None
-        # A receiver of mode 1 also takes the single NAL units of mode 0 (RFC 6184 section 6.2).
+        # A receiver of mode 1 also accepts the single NAL units of mode 0 (RFC 6184 section 6.2).
         if (source.packetization_mode, self.packetization_mode) not in (("0", "0"), ("1", "1"), ("0", "1")):
             return None
         modes = int(source.packetization_mode != self.packetization_mode)
         wanted, offered = source.h264_profile, self.h264_profile
         if wanted == offered:
             return modes
-        # No browser makes the baseline streams that a constrained baseline decoder cannot take.
+        # No browser sends baseline streams that a constrained baseline decoder cannot decode.
         baselines = (_CONSTRAINED_BASELINE, "baseline")
         if wanted in baselines and offered in (*baselines, "main", "high"):
             return modes + 2 + (offered not in baselines)
@@ -107,14 +114,14 @@ _COMMON = (
     Codec(102, "H264", 90000, "", "packetization-mode=1;profile-level-id=42e01f", ()),
     Codec(111, "opus", 48000, "/2", "", ()),
 )
-"""What every browser that has a codec at all can decode of it."""
+"""The variants that every browser can decode if it has the codec at all."""
 
 
 def pinned_codec(codecs: Sequence[Codec], viewers: Sequence[Sequence[Codec]] = ()) -> Codec:
-    """The one codec that a publisher is asked for: the first that most of the `viewers` already there can decode.
+    """The codec that a publisher is asked for: the first one that most of the present `viewers` can decode.
 
-    A variant that not every browser decodes (VP9 profile 2, H264 high) is asked for only where the publisher has
-    nothing else: viewers that come later could not be served.
+    A variant that not every browser can decode (VP9 profile 2, H264 high) is chosen only if the publisher has
+    nothing else, because viewers that come later might not be able to watch.
     """
 
     def suited(codec: Codec) -> int:
@@ -133,7 +140,7 @@ def pinned_codec(codecs: Sequence[Codec], viewers: Sequence[Sequence[Codec]] = (
 
 
 def matching_codec(codecs: Sequence[Codec], source: Codec) -> Codec | None:
-    """The payload type by which a stream of `source` is best sent; None if none fits."""
+    """The payload type that fits a stream of `source` best; None if none fits."""
     fitting = [
         (distance, index) for index, codec in enumerate(codecs) if (distance := codec.distance(source)) is not None
     ]
@@ -141,6 +148,6 @@ def matching_codec(codecs: Sequence[Codec], source: Codec) -> Codec | None:
 
 
 def mismatch(kind: MediaKind, source: Codec, codecs: Sequence[Codec]) -> str:
-    """In words, that a viewer with `codecs` can take nothing of `source`."""
+    """A text that says that a viewer with `codecs` cannot decode `source`."""
     offered = ", ".join(dict.fromkeys(codec.variant for codec in codecs)) or "nothing that this server passes on"
     return f"no common {kind.lower()} codec: the source sends {source.variant}, the viewer takes {offered}"

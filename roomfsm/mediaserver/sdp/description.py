@@ -1,11 +1,11 @@
-"""Session descriptions (RFC 8866, RFC 8829): reading an offer or an answer.
+"""Reads session descriptions (RFC 8866, RFC 8829): offers and answers.
 
-Only what is used is judged. An m-line that is refused anyway may say whatever it likes, so what is wrong with an
-m-line is noted (`MediaSection.fault`) and becomes an error where the m-line is to be served. Lines end with LF or
-CRLF and with nothing else: U+0085 or U+2028 within a line are part of it.
+Only the parts that are used are checked. Mistakes in an m-line that is refused anyway do not matter. So a mistake
+is recorded in `MediaSection.fault`, and becomes an error only if the m-line is to be accepted. Lines end with LF
+or CRLF only: U+0085 or U+2028 within a line belong to it.
 
-What is said at the session level holds for every m-line that does not say otherwise (RFC 8866 section 5.13). An
-m-line's own fingerprints replace those of the session (RFC 8122 section 5).
+Session-level attributes are valid for every m-line that does not have its own (RFC 8866 section 5.13). The
+fingerprints of an m-line replace those of the session (RFC 8122 section 5).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ FEEDBACK = {
     MediaKind.AUDIO: ("nack", TRANSPORT_CC_FEEDBACK),
     MediaKind.VIDEO: ("nack", "nack pli", "ccm fir", "goog-remb", TRANSPORT_CC_FEEDBACK),
 }
-"""The rtcp-fb values (RFC 4585 section 4.2) that the engine serves."""
+"""The rtcp-fb values (RFC 4585 section 4.2) that the engine supports."""
 _KNOWN_FEEDBACK = frozenset(value for values in FEEDBACK.values() for value in values)
 
 _KINDS = {"audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
@@ -33,17 +33,19 @@ _CODECS = {
     MediaKind.VIDEO: {name: (name, 90000) for name in ("VP8", "VP9", "H264", "AV1")},
 }
 _STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "15": "G728", "18": "G729"}
-"""Payload types that need no rtpmap (RFC 3551 section 6): none is ours, some are met."""
+"""Payload types that need no rtpmap (RFC 3551 section 6). None is a codec of ours, but descriptions contain some
+of them."""
 _MAX_PAYLOAD_TYPE = 127
 _RTCP_PAYLOAD_TYPES = range(64, 96)
-"""Packets of these, if marked, look like RTCP (RFC 5761 section 4), which comes to the same port."""
+"""Packets of these payload types look like RTCP if their marker bit is set (RFC 5761 section 4), and RTCP uses the
+same port."""
 _MAX_SECTIONS = 64
 _MAX_FINGERPRINTS = 32
-"""The most fingerprints that are read of one m-line; more are passed over."""
+"""The most fingerprints that are read from one m-line. Further ones are ignored."""
 _MAX_FAULTS = 4
-"""Told of the fingerprints of one m-line."""
+"""The most mistakes that are reported about the fingerprints of one m-line."""
 _MAX_QUOTED = 60
-"""Characters of a line that an error shows."""
+"""The most characters of a line that an error shows."""
 _SPACE = " \t\r"
 
 
@@ -62,18 +64,18 @@ class Direction(StrEnum):
         return self in (Direction.SENDRECV, Direction.RECVONLY)
 
     def reversed(self) -> "Direction":
-        """This direction as the other side names it."""
+        """This direction as seen from the other side."""
         return {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}.get(self, self)
 
     def limited_to(self, allowed: "Direction") -> "Direction":
-        """What is left of it where only `allowed` may be, seen from the same side."""
+        """This direction restricted to `allowed`, as seen from the same side."""
         if self is allowed or allowed is Direction.SENDRECV:
             return self
         return allowed if self is Direction.SENDRECV else Direction.INACTIVE
 
 
 class Line(NamedTuple):
-    """One line of a description; `value` is what stands behind `=`."""
+    """One line of a description. `value` is the text after `=`."""
 
     number: int
     type: str
@@ -86,7 +88,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class MediaSection:
-    """One m-line with its attributes, session-level ones filled in."""
+    """One m-line with its attributes. Session-level attributes are filled in."""
 
     line: Line
     media: str
@@ -96,27 +98,28 @@ class MediaSection:
     mid: str = ""
     direction: Direction = Direction.SENDRECV
     bundle_only: bool = False
-    """Offered on the transport of its BUNDLE group alone, with port 0 (RFC 9143 section 6)."""
+    """Whether it is offered only on the transport of its BUNDLE group, with port 0 (RFC 9143 section 6)."""
     rtcp_mux: bool = False
     rtcp_rsize: bool = False
     ufrag: str = ""
     password: str = ""
     setup: str = ""
-    """The DTLS role (RFC 8842); empty if it says none."""
+    """The DTLS role (RFC 8842); empty if there is none."""
     setup_line: Line | None = None
     fingerprints: list[tuple[str, bytes]] = field(default_factory=list)
-    """Name of the hash function and digest, as :class:`~roomfsm.mediaserver.dtls.session.DtlsSession` takes it."""
+    """Pairs of the hash function's name and the digest, as :class:`~roomfsm.mediaserver.dtls.session.DtlsSession`
+    takes them."""
     fingerprint_faults: list[str] = field(default_factory=list)
-    """Why other fingerprints cannot be used."""
+    """The reasons why other fingerprints cannot be used."""
     candidates: list[str] = field(default_factory=list)
     extensions: dict[str, int] = field(default_factory=dict)
     """The ids of the header extensions (RFC 8285) that the engine knows."""
     codecs: list[Codec] = field(default_factory=list)
-    """Those of the engine's, in the offer's order."""
+    """The codecs that the engine can forward, in the order of the offer."""
     encodings: tuple[str, ...] = ()
     """The names of all codecs, for people."""
     fault: str = ""
-    """The first thing that is wrong with it, should it be served; empty if nothing is."""
+    """The first mistake that prevents accepting the m-line; empty if there is none."""
 
     @property
     def kind(self) -> MediaKind | None:
@@ -124,7 +127,7 @@ class MediaSection:
 
     @property
     def disabled(self) -> bool:
-        """Stopped, or never started, by the offerer (RFC 8829 section 5.2.2)."""
+        """Whether the offerer has stopped or never started it (RFC 8829 section 5.2.2)."""
         return self.port == "0" and not self.bundle_only
 
 
@@ -134,16 +137,16 @@ class Offer:
     bundles: tuple[tuple[str, ...], ...] = ()
     """The mids of each BUNDLE group (RFC 9143)."""
     ice_lite: Line | None = None
-    """The line that says so."""
+    """The line that says that the other side is ICE-lite; None if it is not."""
 
     def bundle_of(self, section: MediaSection) -> tuple[str, ...]:
-        """The BUNDLE group that a section is in; empty if it is in none."""
+        """The BUNDLE group of a section; empty if it is in none."""
         return next((mids for mids in self.bundles if section.mid and section.mid in mids), ())
 
 
 @dataclass(slots=True)
 class _PayloadTypes:
-    """The payload type attributes of one m-line while it is read."""
+    """The payload type attributes of one m-line that is being read."""
 
     maps: dict[str, tuple[Line, str]] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
@@ -152,7 +155,7 @@ class _PayloadTypes:
 
 @dataclass(slots=True)
 class _Session:
-    """What the lines before the first m-line say."""
+    """The content of the lines before the first m-line."""
 
     defaults: MediaSection
     bundles: list[tuple[str, ...]] = field(default_factory=list)
@@ -160,7 +163,7 @@ class _Session:
 
 
 def parse_offer(text: str) -> Offer:
-    """Read an offer, or an answer. Raises :class:`SdpError`, which says the line."""
+    """Read an offer or an answer. Raises :class:`SdpError`, which names the line."""
     head, *blocks = _blocks(text)
     if len(blocks) > _MAX_SECTIONS:
         raise SdpError(f"more than {_MAX_SECTIONS} m-lines")
@@ -174,9 +177,10 @@ def parse_offer(text: str) -> Offer:
 
 
 def _blocks(text: str) -> list[list[Line | str]]:
-    """The session's lines, which begin with v=0, then those of each m-line, which is the first of them.
+    """The lines of the session, which begin with v=0, and then the lines of each m-line, which begin with the
+    m-line.
 
-    A line that is not of the form x=value is given as the reason why it is none.
+    A line that does not have the form x=value is replaced by a text that says so.
     """
     blocks: list[list[Line | str]] = [[]]
     begun = False
@@ -220,7 +224,7 @@ def _read_session(lines: Sequence[Line | str]) -> _Session:
 
 def _read_section(lines: Sequence[Line | str], defaults: MediaSection) -> MediaSection:
     media_line, *attributes = lines
-    assert isinstance(media_line, Line)  # it began the block
+    assert isinstance(media_line, Line)  # because it began the block
     section, types = _media_section(media_line, defaults), _PayloadTypes()
     own = replace(section, fingerprints=[], fingerprint_faults=[])
     for line in attributes:
@@ -238,7 +242,10 @@ def _read_section(lines: Sequence[Line | str], defaults: MediaSection) -> MediaS
 
 
 def _media_section(line: Line, defaults: MediaSection) -> MediaSection:
-    """The m-line itself. Raises :class:`SdpError` for one that cannot even be refused, which takes its fields."""
+    """Read the m-line itself.
+
+    Raises :class:`SdpError` if fields are missing, because then it cannot even be refused.
+    """
     fields = _words(line.value)
     if len(fields) < 4:
         raise SdpError(f"{line}: an m-line needs media, port, protocol and formats")
@@ -260,7 +267,10 @@ def _media_section(line: Line, defaults: MediaSection) -> MediaSection:
 
 
 def _words(text: str) -> list[str]:
-    """The fields between spaces, one that is empty if there is none. `str.split` would split at others, too."""
+    """The fields between spaces; one empty field for an empty text.
+
+    `str.split` would also split at other characters.
+    """
     return [word for word in text.replace("\t", " ").split(" ") if word] or [""]
 
 
@@ -300,14 +310,14 @@ def _small_number(text: str) -> int | None:
 
 
 def _is_usable(payload_type: int | None) -> TypeGuard[int]:
-    """Whether packets of the payload type can be told from others."""
+    """Whether packets of the payload type can be told apart from other packets."""
     return (
         payload_type is not None and payload_type <= _MAX_PAYLOAD_TYPE and payload_type not in _RTCP_PAYLOAD_TYPES
     )
 
 
 def _read_extension(section: MediaSection, content: str) -> None:
-    """Note an extmap line without a direction, and in reach of the one-byte form; others are passed over."""
+    """Record an extmap line without a direction whose id fits into the one-byte form. Others are ignored."""
     number, _, name = content.partition(" ")
     extension_id, uri = _small_number(number), name.split(" ")[0]
     if uri in KNOWN and extension_id is not None and 0 < extension_id <= MAX_ID:
@@ -315,7 +325,7 @@ def _read_extension(section: MediaSection, content: str) -> None:
 
 
 def _read_fingerprint(line: Line, section: MediaSection, content: str) -> None:
-    """Note a fingerprint, or why it is of no use."""
+    """Record a fingerprint, or the reason why it cannot be used."""
     function, _, text = content.partition(" ")
     function, fault = function.lower(), ""
     try:
@@ -323,7 +333,7 @@ def _read_fingerprint(line: Line, section: MediaSection, content: str) -> None:
     except ValueError:
         digest, fault = b"", "it is not hexadecimal"
     if function not in HASHES:
-        fault = f"its hash function is none of {', '.join(HASHES)}"
+        fault = f"its hash function is not one of {', '.join(HASHES)}"
     elif not fault and len(digest) != HASHES[function].digest_size:
         fault = f"a digest of {function} has {HASHES[function].digest_size} bytes"
     if fault:
@@ -393,9 +403,9 @@ def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Ite
 
 
 def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tuple[int, bool]]:
-    """The payload types of RED, and whether they stand first, by the one of all their blocks (RFC 2198 section 5).
+    """The payload type of RED and whether it comes first, by the payload type of its blocks (RFC 2198 section 5).
 
-    Only of audio at 48 kHz in stereo, as Opus is.
+    Only RED for audio at 48 kHz in stereo counts, because Opus has that format.
     """
     redundancies: dict[str, tuple[int, bool]] = {}
     order = {text: index for index, text in enumerate(section.formats)}
@@ -412,7 +422,7 @@ def _redundancies(section: MediaSection, types: _PayloadTypes) -> dict[str, tupl
 
 
 def _repairs(section: MediaSection, types: _PayloadTypes) -> dict[str, int]:
-    """The RTX payload types by the payload types that they repair (RFC 4588 section 8.6)."""
+    """The RTX payload types, by the payload types that they repair (RFC 4588 section 8.6)."""
     repairs = {}
     for text in section.formats:
         payload_type = _small_number(text)

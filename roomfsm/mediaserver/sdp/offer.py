@@ -1,8 +1,9 @@
-"""Our own offer (RFC 8829 section 5.2), for endpoints that offer instead of answering, and the answer to it.
+"""Our own offer (RFC 8829 section 5.2), for endpoints that offer instead of answering, and reading the answer to
+it.
 
-What we offer is what we would answer to somebody who offers all that we can pass on: so both are made by the same
-code. The browser stays the controlling ICE agent (RFC 8445 section 6.1.1), for we are lite, and it chooses the
-DTLS role (RFC 8842 section 5.3).
+Our offer is the same as our answer to somebody who offers everything that we can forward, so the same code makes
+both. The browser is still the controlling ICE agent, because we are lite (RFC 8445 section 6.1.1), and it chooses
+the DTLS role (RFC 8842 section 5.3).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -62,7 +63,7 @@ a=rtpmap:103 rtx/90000
 a=fmtp:103 apt=102
 """
 _MEDIA = {MediaKind.AUDIO: ("audio0", _AUDIO), MediaKind.VIDEO: ("video0", _VIDEO)}
-# No transport: these stand only for what a description must have to be read.
+# These lines do not describe a transport. They are only here because a description must have them.
 _SESSION = """\
 v=0
 a=group:BUNDLE {mids}
@@ -73,11 +74,11 @@ a=fingerprint:sha-256 {fingerprint}
 
 
 class Answered(NamedTuple):
-    """What the answer to our offer agrees on."""
+    """The agreement after the answer to our offer."""
 
     transports: tuple[AcceptedTransport, ...]
     undecodable: frozenset[MediaKind]
-    """The kinds that it would receive, but in no codec of ours."""
+    """The kinds that the other side wants to receive, but in none of our codecs."""
 
 
 def propose(
@@ -86,10 +87,11 @@ def propose(
     sources: Mapping[MediaKind, Codec],
     viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
 ) -> tuple[Offer, Agreement]:
-    """What to offer: an m-line each of `kinds`, and for a kind whose source is known only what it can be sent as.
+    """Decide what to offer: an m-line for each of `kinds`.
 
-    `direction` is ours; what most of `viewers` can decode comes first. The pair is what `write_answer` takes.
-    Raises :class:`NoCommonCodec` for a source that we cannot offer.
+    If the source of a kind is known, only codecs that fit it are offered. `direction` is ours. The codec that most
+    `viewers` can decode comes first. The returned pair is for `write_answer`. Raises :class:`NoCommonCodec` if we
+    cannot offer the codec of a source.
     """
     chosen = [kind for kind in ALL_KINDS if kind in kinds]
     text = _SESSION.format(mids=" ".join(_MEDIA[kind][0] for kind in chosen), fingerprint="00" * 32)
@@ -102,7 +104,8 @@ def propose(
         pinned = direction.sends and media.kind in sources
         return media if pinned else replace(media, codecs=_all_codecs(media))
 
-    # A transport each, of which the other side that bundles uses the tagged one alone (RFC 9143 section 7.2).
+    # Each m-line is offered with a transport of its own. If the other side bundles, it uses only the tagged one
+    # (RFC 9143 section 7.2).
     return described, Agreement(
         tuple(
             replace(transport, media=(offered(media),))
@@ -113,21 +116,24 @@ def propose(
 
 
 def _all_codecs(media: AcceptedMedia) -> tuple[Codec, ...]:
-    """What was chosen, and behind it all others that we pass on."""
+    """The chosen codecs, followed by all others that we can forward."""
     others = (with_feedback(codec, media.extensions) for codec in media.section.codecs)
     return tuple(dict.fromkeys((*media.codecs, *others)))
 
 
 def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -> Answered:
-    """Read the answer to `offered`. Raises :class:`SdpError` where it is none, :class:`NoCommonCodec` where it has
-    not the source's codec. What it has first is what the browser will send."""
+    """Read the answer to `offered`. The browser will send the first codec of each m-line.
+
+    Raises :class:`SdpError` if the text does not answer the offer, and :class:`NoCommonCodec` if it lacks the
+    source's codec.
+    """
     answer = parse_offer(text)
     if len(answer.sections) != len(offered.sections):
         raise SdpError(f"the offer has {len(offered.sections)} m-lines, the answer {len(answer.sections)}")
     for ours, theirs in zip(offered.sections, answer.sections, strict=True):
         if ours.media != theirs.media:
             raise SdpError(f"the answer has {theirs.media[:20]} where the offer has {ours.media}")
-        # What we did not offer to do is not done, whatever the answer says (RFC 3264 section 6.1).
+        # The answer cannot extend the direction that we offered (RFC 3264 section 6.1).
         theirs.direction = theirs.direction.limited_to(ours.direction)
     _check_roles(answer)
     if all(section.disabled for section in answer.sections):
@@ -137,7 +143,7 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
 
 
 def _check_roles(answer: Offer) -> None:
-    """Raises :class:`SdpError` where one transport would have both DTLS roles."""
+    """Raise :class:`SdpError` if one transport would have both DTLS roles."""
     for mids in answer.bundles:
         roles = {section.setup for section in answer.sections if section.mid in mids and section.port != "0"}
         if roles >= {"active", "passive"}:

@@ -184,7 +184,7 @@ VARIANTS: dict[str, tuple[Change, Expected]] = {
     ),
     "setup:holdconn": (
         replace("setup:actpass", "setup:holdconn"),
-        Refused(r"line \d+ \(a=setup:holdconn\): this DTLS role"),
+        Refused(r"line \d+ \(a=setup:holdconn\): the DTLS role"),
     ),
     "an unknown setup": (replace("setup:actpass", "setup:whatever"), Refused(r"a=setup:whatever")),
     # Fingerprints (RFC 8122)
@@ -318,7 +318,7 @@ VARIANTS: dict[str, tuple[Change, Expected]] = {
     ),
     "a data channel alone": (
         lambda offer: offer.partition("m=")[0] + CRLF.join(DATA),
-        Refused(r"line \d+ \(m=application .*: only audio and video are served"),
+        Refused(r"line \d+ \(m=application .*: only audio and video are accepted"),
     ),
     "no m-line": (lambda offer: offer.partition("m=")[0], Served("", transports=0)),
     # Multiplexing
@@ -354,7 +354,7 @@ VARIANTS: dict[str, tuple[Change, Expected]] = {
     ),
     "only unknown codecs of both": (
         each(codecs("audio", "0"), codecs("video", "99", "a=rtpmap:99 theora/90000")),
-        Refused(r"m=audio.*\(PCMU\) is passed on here, which are opus; .*m=video.*\(theora\)", NO_CODEC),
+        Refused(r"m=audio.*\(PCMU\) can be forwarded; this server forwards opus; .*m=video.*\(theora\)", NO_CODEC),
     ),
     "only unknown codecs, audio alone": (
         lambda offer: codecs("audio", "0 8")(offer).partition("m=video")[0],
