@@ -1,9 +1,11 @@
 """One WebRTC peer: its negotiation, the media that its browser sends (tracks) and gets (sinks), its statistics.
 
-Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours; then what was agreed on
-does not change. It has one track and one sink for each kind of media from its beginning, so that peers can be
-connected before they are negotiated: whichever is negotiated second chooses a codec that fits the other. It
-has no transport before it is negotiated, and one for each BUNDLE group or unbundled m-line after (RFC 9143).
+Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours; then what was agreed
+on does not change. Peers can be connected before they are negotiated: whichever is negotiated second
+chooses a codec that fits the other. So a peer has a sink for each kind of media from its beginning, and a
+track for each kind that its browser sends, or that a sink follows: most peers are viewers, who have none.
+It has no transport before it is negotiated, and one for each BUNDLE group or unbundled m-line after (RFC
+9143).
 
 The peer is where RTCP from its browser is sorted (RFC 3550 section 6). The browser plays two parts in it. As a
 sender it tells its clock (SR), which goes to the track of that SSRC. As a receiver it reports losses (report
@@ -81,7 +83,8 @@ class Peer:
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
         self._context = context
         self._observer: PeerObserver | None = observer
-        self._tracks = {kind: Track(kind, context, self) for kind in ALL_KINDS}
+        self._tracks: dict[MediaKind, Track] = {}
+        """Those that :meth:`track` was asked for."""
         self.path = ViewerPath(context.settings)
         """To this peer's browser, for what is sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
@@ -221,7 +224,7 @@ class Peer:
             for media in accepted.media:
                 self._carriers[media.kind] = carried
                 if media.direction.receives:
-                    track = self._tracks[media.kind]
+                    track = self.track(media.kind)
                     carried.receive(media, track)
                     track.negotiated(media.codecs[0], media.extensions.get(AUDIO_LEVEL, 0))
                 if media.direction.sends:
@@ -260,19 +263,23 @@ class Peer:
         self._check_open()
         sink._check_open()
         for kind in kinds:
-            sink._sinks[kind].follow(self._tracks[kind])
+            sink._sinks[kind].follow(self.track(kind))
 
     def disconnect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
         """Undo :meth:`connect`; what is not connected is passed over."""
         self._check_open()
         for kind in kinds:
             followed = sink._sinks.get(kind)
-            if followed is not None and followed.source is self._tracks[kind]:
+            if followed is not None and followed.source is not None and followed.source is self._tracks.get(kind):
                 followed.follow(None)
 
     def track(self, kind: MediaKind) -> Track:
-        """What this peer's browser sends."""
-        return self._tracks[kind]
+        """What this peer's browser sends, now or once it is negotiated."""
+        self._check_open()
+        track = self._tracks.get(kind)
+        if track is None:
+            track = self._tracks[kind] = Track(kind, self._context, self)
+        return track
 
     def source(self, kind: MediaKind) -> object:
         """The track that this peer's browser gets; None without one."""
@@ -290,8 +297,8 @@ class Peer:
         sink = self._sinks[MediaKind.VIDEO]
         if sink.source is not None:
             sink.source.request_keyframe_at_start(sink)
-        else:
-            self._tracks[MediaKind.VIDEO].request_keyframe()
+        elif (track := self._tracks.get(MediaKind.VIDEO)) is not None:
+            track.request_keyframe()
 
     def stats(self) -> PeerStats:
         self._check_open()

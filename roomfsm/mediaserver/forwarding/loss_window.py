@@ -5,7 +5,6 @@ report with every feedback, so the interval may be a few packets, and the fracti
 counters in the block, which never start anew, tell the share over any time.
 """
 
-from collections import deque
 from typing import NamedTuple
 
 from roomfsm.mediaserver.rtp.rtcp import ReportBlock
@@ -32,13 +31,15 @@ class LossWindow:
     __slots__ = ("_reports",)
 
     def __init__(self) -> None:
-        self._reports: deque[_Counters] = deque(maxlen=_REMEMBERED)
+        self._reports: list[_Counters] = []
 
     def reported(self, block: ReportBlock, now: float) -> None:
         reports = self._reports
         if len(reports) > 1 and now - reports[-2].time < _SPACING:
             reports.pop()
         reports.append(_Counters(now, block.highest, block.lost, block.fraction_lost / 256))
+        if len(reports) > _REMEMBERED:
+            del reports[0]
 
     def clear(self) -> None:
         """What comes from now on has nothing to do with what was before."""

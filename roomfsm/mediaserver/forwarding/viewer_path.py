@@ -14,8 +14,6 @@ budget in bytes, a share of what it is sent for the first time, and the keyframe
 an allowance. Both are token buckets.
 """
 
-from collections import deque
-
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.loss_window import LossWindow
@@ -85,14 +83,14 @@ class ViewerPath:
         """Bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """Keyframes that losses of this viewer may cost."""
-        self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REPORTS)
+        self._sent: list[tuple[int, int, float]] = []
         """SSRC, middle of the NTP timestamp and time of each sender report that went to the viewer."""
         self._losses = {kind: LossWindow() for kind in ALL_KINDS}
         self._loss_limit: float | None = None
         self._limited = float("-inf")
         """When the limit was last set by losses."""
-        self._noticed: deque[tuple[float, float]] = deque(maxlen=2)
-        """How long after its sending a loss was noticed, and when."""
+        self._noticed: tuple[tuple[float, float], ...] = ()
+        """How long after its sending a loss was noticed, and when; the newest two."""
         self._octets = 0
         self._time: float | None = None
         self._flowing_since: float | None = None
@@ -103,6 +101,8 @@ class ViewerPath:
     def report_sent(self, ssrc: int, ntp: int, now: float) -> None:
         """A sender report with this NTP timestamp goes to the viewer."""
         self._sent.append((ssrc, _middle(ntp), now))
+        if len(self._sent) > _REPORTS:
+            del self._sent[0]
 
     def reported(self, kind: MediaKind, block: ReportBlock, now: float) -> None:
         """A report block about our stream of a kind came."""
@@ -127,7 +127,7 @@ class ViewerPath:
 
     def loss_noticed(self, delay: float, now: float) -> None:
         """A NACK came `delay` after the packet behind the missing one was sent."""
-        self._noticed.append((min(delay, _MAX_NOTICED), now))
+        self._noticed = (*self._noticed[-1:], (min(delay, _MAX_NOTICED), now))
 
     def repeat_interval(self, now: float) -> float:
         """Seconds in which a packet just sent cannot have been missed by the viewer: its round trip and queue."""

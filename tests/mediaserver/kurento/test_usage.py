@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import psutil
 import trio
@@ -12,10 +13,15 @@ import trio.lowlevel
 
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from roomfsm.mediaserver.kurento.usage import cpu_times, resident_memory
+from roomfsm.peer import OPUS_TYPE, VP8_TYPE
+from roomfsm.peer.sdp import write_offer
 from tests.mediaserver.kurento_client import open_client, open_server
 
 PATIENCE = 60.0
 """Seconds that a test waits before it fails: three processes have to start."""
+VIEWERS = 20
+MAX_VIEWER = 13_000
+"""Bytes of our own objects for a viewer that has been answered."""
 FLOOD = """
 import socket, sys
 sock = socket.socket(type=socket.SOCK_DGRAM)
@@ -87,3 +93,30 @@ async def test_the_time_of_the_workers_counts() -> None:
                         break
                 nursery.cancel_scope.cancel()
             assert told / 100 * 0.5 <= ours + theirs + 0.05
+
+
+async def test_a_viewer_costs_no_more_than_it_needs() -> None:
+    """Most peers are viewers, so what only publishers need must not be there for each of them."""
+    with trio.fail_after(PATIENCE):
+        async with open_server() as server, open_client(server.url) as client:
+            pipeline = await client.pipeline()
+            source = await client.endpoint(pipeline)
+
+            async def view() -> None:
+                offer = write_offer("recvonly", [OPUS_TYPE], [VP8_TYPE], "ufra", "p" * 22, bytes(range(32)))
+                endpoint = await client.endpoint(pipeline)
+                await client.invoke(source, "connect", sink=endpoint)
+                await client.invoke(endpoint, "processOffer", offer=offer)
+
+            await view()
+            tracemalloc.start()
+            try:
+                for _ in range(VIEWERS):
+                    await view()
+                ours = tracemalloc.take_snapshot().filter_traces(
+                    [tracemalloc.Filter(True, "*/roomfsm/mediaserver/*")]
+                )
+            finally:
+                tracemalloc.stop()
+            size = sum(trace.size for trace in ours.traces)
+            assert size / VIEWERS < MAX_VIEWER, size / VIEWERS
