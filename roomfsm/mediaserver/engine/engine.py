@@ -226,11 +226,13 @@ class Engine:
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
-            with _FANOUT:
-                group.packets += len(packets)
-                group.octets += group.pending_octets
-                group.pending_octets = 0
+            group.packets += len(packets)
+            group.octets += group.pending_octets
+            group.pending_octets = 0
+            try:
                 self._fanout.add(group, packets)
+            except Exception as error:  # noqa: BLE001 (see boundary.py)
+                _FANOUT.caught(error)
         self.pending.clear()
 
     # Tasks
@@ -259,22 +261,28 @@ class Engine:
 
     def _send_portion(self) -> bool:
         """Whether there is more."""
-        with _FANOUT:
-            self._fanout.work()
-        return not self._fanout.empty
+        try:
+            return self._fanout.work()
+        except Exception as error:  # noqa: BLE001 (see boundary.py)
+            _FANOUT.caught(error)
+            return not self._fanout.empty
 
     def _turn(self, drain: Callable[[float], None]) -> None:
         now = trio.current_time()
-        with _ROUND:
+        try:
             drain(now)
+        except Exception as error:  # noqa: BLE001 (see boundary.py)
+            _ROUND.caught(error)
         self.flush()
         if self.attention:
             self._attend(now)
         self._end_turn()
 
     def _end_turn(self) -> None:
-        with _RELAYING:
+        try:
             self.end_turn()
+        except Exception as error:  # noqa: BLE001 (see boundary.py)
+            _RELAYING.caught(error)
 
     def _drain(self, now: float) -> None:
         asks, ancillary = self._asks_addresses, list[tuple[int, int, bytes]]()

@@ -211,6 +211,11 @@ class BurstSender:
     def _layout(self, packets: Sequence[bytes], tag: int) -> list[_Run]:
         """Group the packets into runs, each from the beginning of the buffer."""
         room, memory = bytes(tag), self._buffer.memory
+        if len(packets) == 1:  # In a small room nearly always.
+            template = packets[0] + room
+            return [
+                _Run(template, ((memory, len(packets[0])),), self._buffer.view[: len(template)], len(template))
+            ]
         runs: list[_Run] = []
         for group in self._groups(packets, tag):
             stride = len(group[0]) + tag
