@@ -20,17 +20,21 @@ export function follow(url, show, tell) {
       tell('');
     });
     source.addEventListener('message', (event) => show(JSON.parse(event.data)));
-    source.addEventListener('error', () => {
+    source.addEventListener('error', async () => {
       // Of its own accord it would not come back after an answer other than 200.
       source.close();
       tries += 1;
-      void why(url).then((words) => tell(`${words} Trying again.`));
+      // Before the next try, whose success these words would outlast.
+      tell(`${await why(url)} Trying again.`);
       setTimeout(open, backoff(tries));
     });
   }
 
   open();
 }
+
+/** Milliseconds in which a server that is asked for its reason answers. */
+const PATIENCE = 5000;
 
 /**
  * The server's own words, which an EventSource does not tell.
@@ -39,12 +43,14 @@ export function follow(url, show, tell) {
  */
 async function why(url) {
   const asked = new AbortController();
+  const patience = setTimeout(() => asked.abort(), PATIENCE);
   try {
     const response = await fetch(url, { signal: asked.signal, cache: 'no-store' });
     return response.ok ? 'The connection was lost.' : (await response.text()).trim();
   } catch {
     return 'The server does not answer.';
   } finally {
+    clearTimeout(patience);
     asked.abort();
   }
 }
