@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import faulthandler
 import fcntl
 import ipaddress
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from hypothesis import settings
 
 from roomfsm.jsonrpc.websocket import Websocket
 from tests.examples import register_profiles
+from tests.processes import media_server_program
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # The tests start hundreds of processes. If none of them may keep what it compiles beside the source, each
@@ -43,8 +43,17 @@ SLOW = {"browser", "graphviz", "limited", "media_server", "program"}
 """Fixtures that start a process."""
 
 
+HANGS = 240.0
+"""Seconds after which a test hangs: longer than any waits, and short beside the time that all take together."""
+
+_OUTPUT = pytest.StashKey[int]()
+"""Where pytest does not catch what is written."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples hypothesis tries: `-m quick`, `HYPOTHESIS_PROFILE=thorough`."""
+    assert sys.__stderr__ is not None
+    config.stash[_OUTPUT] = os.dup(sys.__stderr__.fileno())
     quick = config.getoption("markexpr") == "quick"
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if quick else "default"))
 
@@ -70,8 +79,8 @@ def _locked(file: Path, how: int) -> Iterator[None]:
         yield
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+@contextmanager
+def _turn(item: pytest.Item) -> Iterator[None]:
     """Let a test that is marked as `alone` run while no other process of pytest-xdist has one under way.
 
     Every test passes a turnstile, in which one that is to be alone stays while it waits for the others to end:
@@ -79,16 +88,42 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """
     folder = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if folder is None:
-        return (yield)
+        yield
+        return
     turnstile, room = (Path(tempfile.gettempdir()) / f"roomfsm-{folder}-{name}" for name in ("turnstile", "room"))
     alone = item.get_closest_marker("alone") is not None
-    with _locked(turnstile, fcntl.LOCK_EX):
-        inside = _locked(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        inside.__enter__()
-    try:
-        return (yield)
-    finally:
-        inside.__exit__(None, None, None)
+    with ExitStack() as inside:
+        with _locked(turnstile, fcntl.LOCK_EX):
+            inside.enter_context(_locked(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+        yield
+
+
+def _set_alarm(item: pytest.Item) -> None:
+    """Let a test that hangs end its process, which shows where it stands; from now on for `HANGS` seconds.
+
+    pytest-xdist then names the test, and goes on with the others in a new process. Nothing less would do: the end
+    of a test may hang on an exception that was raised in its midst, as Playwright's does.
+    """
+    if settings.get_current_profile_name() != "thorough":
+        faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config.stash[_OUTPUT])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Each test has its turn, and an end."""
+    with _turn(item):
+        _set_alarm(item)
+        try:
+            return (yield)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Set the alarm anew: pytest takes it off when a test fails, whose end may hang all the same."""
+    if isinstance(node, pytest.Item):
+        _set_alarm(node)
 
 
 # What fails shows what it expected; the log of ten thousand rooms would hide it.
@@ -102,19 +137,8 @@ trio_websocket._impl.WebSocketConnection = Websocket  # type: ignore[misc]
 @pytest.fixture(scope="session")
 def media_server() -> Iterator[str]:
     """The address of a real embedded media server, in its own process, for all tests that only need one."""
-    command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--port=0"]
-    process = subprocess.Popen(
-        [*command, "--media-host=127.0.0.1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        yield json.loads(process.stdout.readline())["url"]
-        process.stdin.close()
-        process.wait(timeout=10)
+    with media_server_program() as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,9 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-expect.set_options(timeout=60_000)
+PATIENCE = 60_000
 """Milliseconds after which a page that does not become as expected fails the test: a bound for a busy machine."""
+expect.set_options(timeout=PATIENCE)
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -51,9 +52,17 @@ def browser() -> Iterator[Browser]:
             pytest.fail("no Chromium: apt-get install chromium")
         pytest.skip("no Chromium (set CHROMIUM to its path)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=2 * PATIENCE)
         yield browser
         browser.close()
+
+
+def new_person(browser: Browser, name: str, script: str = "", **options: Any) -> BrowserContext:
+    """A person with camera and microphone, who is known to every page by a name; `script` runs in each."""
+    context = browser.new_context(permissions=["camera", "microphone"], **options)
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{script}")
+    return context
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +88,8 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
         script: str = "",
         **options: Any,
     ) -> Page:
-        context = browser.new_context(viewport=viewport, permissions=["camera", "microphone"], **options)
+        context = new_person(browser, name, script, viewport=viewport, **options)
         contexts.append(context)
-        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{script}")
         page = context.new_page()
 
         def on_console(message: ConsoleMessage) -> None:

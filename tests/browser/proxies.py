@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.ports import reserved_port
+from tests.processes import started, until_listening
 
 _RECIPES = Path(__file__).parents[2] / "docs" / "proxies.md"
 _HAPROXY = Path("/etc/haproxy/haproxy.cfg")
@@ -78,24 +78,11 @@ def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> It
             pytest.fail(f"no {proxy}: apt-get install {proxy}")
         pytest.skip(f"no {proxy}")
     folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = _write(proxy, folder, server_port, port, certificate)
     log = folder / "log"
     own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **own, "PATH": path})
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert process.poll() is None, log.read_text()
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
-        yield f"https://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    environment = {**os.environ, **own, "PATH": path}
+    with reserved_port() as port, log.open("w") as output:
+        command = _write(proxy, folder, server_port, port, certificate)
+        with started(command, stdout=output, stderr=output, env=environment) as process:
+            until_listening(port, process, log)
+            yield f"https://localhost:{port}"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 UNTIL = """async (condition) => {
   const holds = new Function('videos', `return ${condition}`);
-  const deadline = performance.now() + 20000;
+  const deadline = performance.now() + 60000;
   for (;;) {
     const videos = [];
     for (const [stream, peer] of window.roomfsm.peerConnections())

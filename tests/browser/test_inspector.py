@@ -39,12 +39,6 @@ def name() -> str:
     return f"room-{uuid.uuid4().hex[:8]}"
 
 
-def lit(page: Page) -> list[str]:
-    """The states of the shown diagram that are lit."""
-    states = page.locator(".diagram .state.current")
-    return [str(state.get_attribute("data-state")) for state in states.all()]
-
-
 def entry(page: Page, machine: str, trigger: str) -> str:
     """The newest row of the journal for that trigger, once it is there."""
     row = page.locator(f"[data-testid=entries] tr[data-machine={machine}][data-trigger={trigger}]").last
@@ -74,10 +68,10 @@ def test_a_broadcast_is_seen_state_by_state(
     expect(inspector.get_by_test_id("entries")).to_contain_text("connected → live")
     photograph(inspector, "inspector-broadcasting")
 
-    for tab, states in (("stream", ["live"]), ("view", ["live"]), ("session", ["joined"])):
+    for tab, state in (("stream", "live"), ("view", "live"), ("session", "joined")):
         inspector.get_by_test_id(f"tab-{tab}").click()
         expect(inspector.locator(f".diagram .machine[data-machine={tab}] svg")).to_be_visible()
-        assert lit(inspector) == states
+        expect(inspector.locator(".diagram .state.current")).to_have_attribute("data-state", state)
         photograph(inspector, f"inspector-{tab}")
     # With the keyboard: round the tabs, back to the room's.
     inspector.keyboard.press("ArrowRight")
@@ -142,8 +136,14 @@ def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str
     expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
 
 
+# What is told of a feed passes by: it is kept, too.
 KEEP_FEEDS = """
   window.feeds = [];
+  window.told = [];
+  new MutationObserver(() => {
+    const words = document.querySelector('[data-testid=feed-state]')?.textContent;
+    if (words !== window.told.at(-1)) window.told.push(words);
+  }).observe(document, {subtree: true, childList: true, characterData: true});
   window.EventSource = class extends EventSource {
     constructor(url) { super(url); window.feeds.push(this); }
   };
@@ -159,7 +159,7 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(2)
     expect(inspector.get_by_test_id("states")).to_contain_text("waiting")
     inspector.evaluate("window.feeds[0].dispatchEvent(new Event('error'))")
-    expect(inspector.get_by_test_id("feed-state")).not_to_be_empty()
+    inspector.wait_for_function("window.told.includes('The connection was lost. Trying again.')")
     ada.get_by_test_id("chat-input").fill("meanwhile")
     ada.get_by_test_id("chat-send").click()
     expect(inspector.locator("[data-testid=entries] tr[data-trigger=chat]")).to_have_count(1)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,17 +9,18 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_broadcast import decodes
+from tests.ports import reserved_port
+from tests.processes import media_server_program
 from tests.system.program import Program, running
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    """A free TCP port, at which a test starts a media server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def port() -> Iterator[int]:
+    """At which a test starts a media server."""
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +35,12 @@ def test_the_reason_stays_until_a_media_server_is_there(open_page: OpenPage, por
     ada.clock.install()
     ada.get_by_test_id("start-camera").click()
     reason = ada.get_by_test_id("notice").filter(has_text="Your camera does not reach the room.")
-    expect(reason).to_contain_text(
-        "No media server can be reached at the moment. The page tries again.", timeout=20_000
-    )
+    expect(reason).to_contain_text("No media server can be reached at the moment. The page tries again.")
     # Longer than any notice is shown that tells of something past; the page's patience for an answer ends, too.
     for _ in range(4):
         ada.clock.fast_forward(20_000)
         expect(reason).to_contain_text("The page tries again.")
-    command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--media-host=127.0.0.1"]
-    with subprocess.Popen([*command, f"--port={port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        assert str(port) in json.loads(server.stdout.readline())["url"]
+    with media_server_program(port) as (url, _):
+        assert str(port) in url
         decodes(bob)
         expect(reason).to_have_count(0)
-        server.stdin.close()

@@ -73,7 +73,7 @@ async ([url, setup]) => {
 BOUNDED = f"""
 (given) => Promise.race([
   ({SCRIPT.strip()})(given),
-  new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), 20000)),
+  new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), 60000)),
 ])
 """
 

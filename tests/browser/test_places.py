@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import new_person
 from tests.browser.test_broadcast import broadcasts, decodes
+from tests.ports import reserved_port
+from tests.processes import started, until_listening
 from tests.system.program import running
 
 pytestmark = pytest.mark.browser
@@ -42,13 +43,6 @@ http {{
 """
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextmanager
 def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
     """nginx in front of the backend, which it shows below /rooms; the port."""
@@ -57,31 +51,15 @@ def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
         if os.environ.get("CI") == "true":
             pytest.fail("no nginx: apt-get install nginx")
         pytest.skip("no nginx: apt-get install nginx")
-    port = free_port()
-    configuration = folder / "nginx.conf"
-    configuration.write_text(
-        NGINX.format(folder=folder, port=port, backend=backend, stripped="/" if strips else "")
-    )
-    process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)])
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def goto(page: Page, address: str) -> None:
-    """Open the address, as soon as nginx listens."""
-    for _ in range(100):
-        try:
-            page.goto(address)
-        except Exception as error:
-            if "ERR_CONNECTION_REFUSED" not in str(error):
-                raise
-            page.wait_for_timeout(100)
-        else:
-            return
-    raise AssertionError(f"nobody answers at {address}")
+    configuration, log = folder / "nginx.conf", folder / "nginx.log"
+    command = [program, "-p", str(folder), "-c", str(configuration)]
+    with reserved_port() as port, log.open("w") as output:
+        configuration.write_text(
+            NGINX.format(folder=folder, port=port, backend=backend, stripped="/" if strips else "")
+        )
+        with started(command, stdout=output, stderr=output) as process:
+            until_listening(port, process, log)
+            yield port
 
 
 @pytest.mark.parametrize("strips", [True, False])
@@ -97,11 +75,9 @@ def test_below_a_path_everything_works_whether_the_proxy_takes_it_off_or_not(
         address = f"http://localhost:{port}/rooms/"
 
         def open_page(path: str, name: str) -> Page:
-            context = browser.new_context(permissions=["camera", "microphone"])
-            context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
-            page = context.new_page()
+            page = new_person(browser, name).new_page()
             page.on("response", lambda response: foreign.append(response.url) if response.status >= 400 else None)
-            goto(page, address + path)
+            page.goto(address + path)
             return page
 
         ada = open_page("", "Ada")
@@ -158,13 +134,12 @@ def framing_page(src: str) -> Iterator[str]:
 def test_another_page_may_show_ours_in_a_frame_only_if_it_is_named(
     browser: Browser, tmp_path: Path, allowed: bool
 ) -> None:
-    port = free_port()
-    with framing_page(f"http://127.0.0.1:{port}/r/blue") as origin:
+    with reserved_port() as port, framing_page(f"http://127.0.0.1:{port}/r/blue") as origin:
         ancestors = origin if allowed else "https://portal.example.org"
         with running(tmp_path, f"--port={port}", f"--frame-ancestors={ancestors}"):
-            context = browser.new_context(permissions=["camera", "microphone"])
-            page = context.new_page()
-            page.goto(origin)
+            page = new_person(browser, "Ada").new_page()
+            with page.expect_response("**/r/blue"):
+                page.goto(origin)
             frame = page.frame_locator("iframe")
             if allowed:
                 frame.get_by_test_id("start-camera").click()
@@ -172,4 +147,4 @@ def test_another_page_may_show_ours_in_a_frame_only_if_it_is_named(
             else:
                 page.wait_for_load_state("networkidle")
                 expect(frame.get_by_test_id("start-camera")).to_have_count(0)
-            context.close()
+            page.context.close()

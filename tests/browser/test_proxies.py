@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
+from tests.browser.conftest import new_person
 from tests.browser.proxies import PROXIES, proxied
 from tests.browser.test_broadcast import broadcasts, decodes
 from tests.system.program import Program, running
@@ -35,9 +36,7 @@ class Person:
     """A page in a room, and the websockets that it has opened."""
 
     def __init__(self, browser: Browser, address: str, name: str) -> None:
-        context = browser.new_context(permissions=["camera", "microphone"], ignore_https_errors=True)
-        context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r})")
-        self.page: Page = context.new_page()
+        self.page: Page = new_person(browser, name, ignore_https_errors=True).new_page()
         self.websockets: list[WebSocket] = []
         self.page.on("websocket", lambda opened: self.websockets.append(opened))
         self.page.goto(address)

@@ -71,7 +71,7 @@ MOVE = """async (packets) => {
 SHOWS = """async (colour) => {
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', {willReadFrequently: true});
-  const deadline = performance.now() + 20000;
+  const deadline = performance.now() + 60000;
   for (;;) {
     let found = [];
     // The page may still be entering the room: then there is no tile yet.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import uuid
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenPage
 from tests.browser.test_broadcast import broadcasts, decodes, photograph
 from tests.mediaserver.bottleneck import Bottleneck, open_bottleneck
+from tests.ports import reserved_port
 from tests.system.program import Program, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.alone]
@@ -34,10 +34,9 @@ THROUGH = """{
 
 
 @pytest.fixture(scope="module")
-def media_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+def media_port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +60,12 @@ def test_who_is_too_slow_for_the_picture_is_told_and_gets_it_later(
     decodes(bob)
     eve = open_page(room, "Eve", script=THROUGH % {"server": media_port, "narrow": bottleneck.port})
     tile = eve.get_by_test_id("tile")
-    expect(tile).to_have_attribute("data-state", "limited", timeout=40_000)
+    expect(tile).to_have_attribute("data-state", "limited")
     expect(tile).to_contain_text(NOTICE)
     photograph(eve, "slow-path")
     decodes(bob)
     expect(bob.get_by_test_id("tile")).to_have_attribute("data-state", "live")
     bottleneck.rate = FAST
-    expect(tile).to_have_attribute("data-state", "live", timeout=60_000)
+    expect(tile).to_have_attribute("data-state", "live")
     expect(tile).not_to_contain_text(NOTICE)
     decodes(eve)

@@ -14,7 +14,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from roomfsm.signaling.ice_servers import time_limited_credentials
+from tests.browser.conftest import new_person
 from tests.browser.test_broadcast import broadcasts, decodes
+from tests.ports import reserved_port
+from tests.processes import started
 from tests.system.program import running
 
 SECRET = "north wind"
@@ -48,25 +51,18 @@ def program_of_coturn(name: str) -> str:
 def turn_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """coturn on the loopback, where it would not relay to without being told."""
     folder = tmp_path_factory.mktemp("coturn")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    command = [
-        *(program_of_coturn("turnserver"), "-n", "--use-auth-secret", f"--static-auth-secret={SECRET}"),
-        *("--realm=rooms.example", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}"),
-        *("--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--log-file=stdout"),
-        *(f"--pidfile={folder / 'pid'}", f"--userdb={folder / 'db'}"),
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 30
-        while not answers(port):
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
+    with reserved_port() as port, (folder / "log").open("w") as log:
+        command = [
+            *(program_of_coturn("turnserver"), "-n", "--use-auth-secret", f"--static-auth-secret={SECRET}"),
+            *("--realm=rooms.example", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"),
+            *(f"--listening-port={port}", "--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli"),
+            *("--log-file=stdout", f"--pidfile={folder / 'pid'}", f"--userdb={folder / 'db'}"),
+        ]
+        with started(command, stdout=log, stderr=log) as process:
+            while not answers(port):
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.05)
+            yield port
 
 
 def answers(port: int) -> bool:
@@ -109,9 +105,7 @@ def test_browsers_that_may_only_use_a_relay_see_each_other(
     with running(tmp_path, *options) as program:
 
         def open_page(name: str) -> Page:
-            context = browser.new_context(permissions=["camera", "microphone"])
-            context.add_init_script(RELAY_ONLY + f"localStorage.setItem('roomfsm.name', {name!r})")
-            page = context.new_page()
+            page = new_person(browser, name, RELAY_ONLY).new_page()
             page.goto(program.address.rstrip("/") + "/r/blue")
             return page
 

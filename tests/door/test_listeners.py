@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from roomfsm.door.listeners import ListenError, open_listeners
+from tests.ports import reserved_port
 
 
 async def addresses(*hosts: str) -> tuple[set[str], set[int]]:
@@ -50,14 +51,12 @@ async def test_a_name_means_all_its_addresses() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "2001:db8::1"])
 async def test_what_cannot_be_had_is_named_and_leaves_nothing_open(host: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: .* --host and --port"):
-        async with open_listeners(["127.0.0.1", host], port):
+    with reserved_port() as port:
+        with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: .* --host and --port"):
+            async with open_listeners(["127.0.0.1", host], port):
+                pass
+        async with open_listeners(["127.0.0.1"], port):
             pass
-    async with open_listeners(["127.0.0.1"], port):
-        pass
 
 
 async def test_a_taken_port_is_named() -> None:

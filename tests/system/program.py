@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.processes import LOADED, started
+
 
 class Program:
     """A running `roomfsm serve`; what it logs goes to `log`."""
@@ -29,7 +31,7 @@ class Program:
         assert parts.port is not None
         self.port = parts.port
 
-    def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = LOADED) -> int:
         """Signal it, and return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
@@ -45,21 +47,12 @@ def running(
 ) -> Iterator[Program]:
     """Run `roomfsm serve`, or another program that takes its options, until the block ends."""
     log = folder / "server.log"
-    with log.open("a") as stderr:
-        process = subprocess.Popen(
-            [python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=cwd,
-            text=True,
-        )
-    with process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert "://" in line, (line, log.read_text())
-            yield Program(process, line, log)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(10)
+    command = [python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments]
+    with (
+        log.open("a") as stderr,
+        started(command, stdout=subprocess.PIPE, stderr=stderr, cwd=cwd, text=True) as process,
+    ):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "://" in line, (line, log.read_text())
+        yield Program(process, line, log)

@@ -22,6 +22,8 @@ from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, node_name
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.mediaserver import kurento_client
 from tests.mediaserver.peer import TestPeer, open_test_peer
+from tests.ports import reserved_port
+from tests.processes import media_server_program
 from tests.protocol_client import Client, open_client
 from tests.system.cycles import PATIENCE, connect
 from tests.system.program import Program, running
@@ -31,22 +33,12 @@ type Health = dict[str, Any]
 
 @contextmanager
 def media_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`roomfsm mediaserver` and its address."""
-    command = [sys.executable, "-m", "roomfsm.mediaserver", "--exit-with-parent", "--port=0"]
-    process = subprocess.Popen(
-        [*command, "--media-host=127.0.0.1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    """`roomfsm mediaserver` and its address; a test may stop the process."""
+    with media_server_program() as (url, process):
         try:
-            yield json.loads(process.stdout.readline())["url"], process
+            yield url, process
         finally:
             process.send_signal(signal.SIGCONT)
-            process.stdin.close()
 
 
 @asynccontextmanager
@@ -83,14 +75,15 @@ async def open_program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
 
 
 async def test_what_a_killed_room_server_left_is_swept_when_it_is_back_and_no_others(tmp_path: Path) -> None:
-    with media_server() as (url, _):
+    with media_server() as (url, _), reserved_port() as port:
         async with (
             open_program(tmp_path / "other", f"--kurento={url}") as other,
             presenting(other.url, "others"),
             # A monitor that looks all the while, and so would keep every orphan for ever.
             kurento_client.open_client(url) as monitor,
         ):
-            async with open_program(tmp_path / "first", f"--kurento={url}") as program:
+            same = f"--port={port}"
+            async with open_program(tmp_path / "first", f"--kurento={url}", same) as program:
                 async with presenting(program.url, "ours"):
                     before = await tags_at(monitor)
                     assert before.keys() == {"ours", "others"}
@@ -98,7 +91,6 @@ async def test_what_a_killed_room_server_left_is_swept_when_it_is_back_and_no_ot
                     program.process.kill()
                     program.process.wait()
                 assert (await tags_at(monitor)).keys() == {"ours", "others"}
-            same = f"--port={program.port}"
             async with open_program(tmp_path / "second", f"--kurento={url}", same) as successor:
                 await until_gone("ours", monitor)
                 async with presenting(successor.url, "new"):

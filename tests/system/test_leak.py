@@ -25,6 +25,7 @@ import trio
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.mediaserver import kurento_client
+from tests.processes import started
 from tests.serving import serving
 from tests.system.cycles import PATIENCE, presenting, run_cycles
 from tests.system.program import Program, running
@@ -193,19 +194,10 @@ limits = Limits(request_cache_size=0)
 settings = MediaServerSettings(port=0, media_host="127.0.0.1", exit_with_parent=True, limits=limits)
 trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True), lambda: None)
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with started([sys.executable, "-c", program], text=True, **pipes) as process:
         assert process.stdout is not None
-        assert process.stdin is not None
         yield process.stdout.readline().strip(), process.pid
-        process.stdin.close()
-        process.wait(timeout=10)
 
 
 @pytest.mark.alone
