@@ -34,10 +34,8 @@ _ELSEWHERE = {
 }
 _EACH = 4.0
 """Seconds for each person who has to be in a room first, and for that person's streams and views."""
-_LINES = 20
-"""Lines of chat said at once."""
-_COMINGS = 10
-"""How often somebody comes and goes at once."""
+_SPARE = 20
+"""Messages of a connection's burst that are left for all but a flood."""
 _ROUNDS = 20
 """Tries at a race before it counts as never won."""
 
@@ -228,6 +226,17 @@ async def _ended(scene: Scene, message: str) -> None:
         raise NotReachable(f"the answer came first in {_ROUNDS} tries")
 
 
+def _floods(scene: Scene) -> Iterator[int]:
+    """How many messages to send at once, and then again, so that the allowance for what is told is used up.
+
+    That allowance grows while a busy server answers them. So they are as many as the connection may send.
+    """
+    told, burst = scene.plan.limit("toldBurst"), scene.plan.limit("messageBurst")
+    yield max(burst - _SPARE, _SPARE)
+    for _ in range(2 * told // _SPARE + 2):
+        yield _SPARE
+
+
 async def _rate_limited(scene: Scene, message: str) -> None:
     """Who has had too much told to everybody is refused, nobody hears of it, and the session goes on."""
     place = await bring(scene, "broadcasting" if message == "view" else "waiting")
@@ -236,10 +245,11 @@ async def _rate_limited(scene: Scene, message: str) -> None:
         fields["sdp"] = (await scene.peer("recvonly" if message == "view" else "sendonly")).offer
     heard: list[str] = []
     refused = False
-    # The allowance grows while a server is busy with them: so they are said until one is too many.
-    for _ in range(2 * scene.plan.limit("toldBurst") // _LINES + 2):
-        said = [place.ada.message("chat", text=f"line {number}") for number in range(_LINES)]
-        asked = [place.ada.message(message, **fields)] if refused else []
+    for count in _floods(scene):
+        said = [place.ada.message("chat", text=f"line {number}") for number in range(count)]
+        # So many lines that the last are refused, however slowly they are answered.
+        floods = refused or count > 2 * scene.plan.limit("toldBurst")
+        asked = [place.ada.message(message, **fields)] if floods else []
         await place.ada.send_message(*said, *asked)
         replies = await place.ada.gather(*(one["ref"] for one in (*said, *asked)))
         for one in said:
@@ -250,7 +260,7 @@ async def _rate_limited(scene: Scene, message: str) -> None:
                 steps.check_code(reply, "rate_limited")
                 refused = True
         if asked:
-            if message != "chat":
+            if message != "chat" and refused:
                 steps.check_code(replies[asked[0]["ref"]], "rate_limited")
             break
     if not refused:
@@ -268,10 +278,9 @@ async def _comes_too_often(scene: Scene) -> None:
     It is the session's own allowance that is met here. A room's budget is far greater, and no limit tells it.
     """
     place, newcomer = await bring(scene, "waiting"), await scene.connect("Eve")
-    # Many at once: the allowance grows while a kit on a busy machine waits for each reply.
-    for _ in range(2 * scene.plan.limit("toldBurst") // _COMINGS + 2):
+    for count in _floods(scene):
         comings = [
-            (newcomer.message("join", room=place.room.name), newcomer.message("leave")) for _ in range(_COMINGS)
+            (newcomer.message("join", room=place.room.name), newcomer.message("leave")) for _ in range(count // 2)
         ]
         asked = [message for coming in comings for message in coming]
         await newcomer.send_message(*asked)
