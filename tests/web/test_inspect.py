@@ -168,12 +168,12 @@ async def test_a_watcher_is_told_of_every_change_also_beside_others(media_server
         for number in range(20):
             await ada.ask("rename", name=f"Ada {number}")
             for watcher in (one, other):
-                event = await watcher.until(lambda event: event["room"] and event["journal"])
-                seq = event["journal"][-1]["seq"]
-                assert event["room"]["glance"]["steps"] == seq
-        for watcher in (one, other):
-            while event["room"]["people"][0]["name"] != "Ada 19":
-                event = await watcher.next()
+                name = ""
+                # Several changes may be told at once.
+                while name != f"Ada {number}":
+                    event = await watcher.until(lambda event: event["room"] and event["journal"])
+                    assert event["room"]["glance"]["steps"] == event["journal"][-1]["seq"]
+                    name = event["room"]["people"][0]["name"]
 
 
 async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
@@ -184,7 +184,7 @@ async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
     ):
         assert await watcher.next() == []
         await ada.join("blue")
-        (room,) = await watcher.next()
+        (room,) = await watcher.until(lambda rooms: rooms and rooms[0]["people"])
         assert (room["name"], room["people"]) == ("blue", 1)
 
 
@@ -227,6 +227,6 @@ async def test_the_end_of_the_server_is_not_held_up_by_watchers(media_server: st
                 await stream.send_all(_asking_for(server, "/feed"))
                 assert await Feed(stream).next() == []
                 began = trio.current_time()
-            assert trio.current_time() - began < 3
+            assert trio.current_time() - began < PATIENCE / 3
             nursery.cancel_scope.cancel()
         await stream.aclose()
