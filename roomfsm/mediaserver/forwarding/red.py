@@ -25,8 +25,6 @@ def primary(packet: bytes, payload: int) -> tuple[int, int]:
     """
     size, offset, redundant = len(packet), payload, 0
     while offset < size and packet[offset] & _FOLLOWED:
-        if offset + _HEADER_LENGTH > size:
-            raise RedError("block header past the end")
         redundant += int.from_bytes(packet[offset + 2 : offset + _HEADER_LENGTH]) & 0x3FF
         offset += _HEADER_LENGTH
     if offset >= size:

@@ -5,8 +5,9 @@ import trio
 
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.forwarding.red import RedError, primary
+from roomfsm.mediaserver.forwarding.red import RedError, RedundantGroup, primary
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.description import parse_offer
 from roomfsm.mediaserver.workers.workers import open_workers
@@ -41,6 +42,39 @@ def test_the_primary_block_is_found_behind_the_others() -> None:
 def test_what_is_not_whole_is_refused(payload: bytes) -> None:
     with pytest.raises(RedError):
         primary(HEADER + payload, 12)
+
+
+def group(red: int | None, payload_type: int = 111) -> RedundantGroup:
+    return RedundantGroup(payload_type, 0, 0, OutgoingExtensions(), red, 7, (111, 63))
+
+
+def packet(payload_type: int, payload: bytes, *, marked: bool = False, sources: int = 0) -> bytes:
+    first = bytes((0x80 | sources, 0x80 * marked | payload_type))
+    return first + bytes.fromhex("0005 00000009 00000007") + b"CSRC" * sources + payload
+
+
+@pytest.mark.parametrize("sources", [0, 2])
+@pytest.mark.parametrize("marked", [False, True])
+def test_who_has_not_agreed_gets_the_primary_block_alone(sources: int, marked: bool) -> None:
+    plain = group(None)
+    got = plain.rewrite(5, 9, 0.0, packet(63, PAYLOAD, marked=marked, sources=sources))
+    assert got == packet(111, OPUS, marked=marked, sources=sources)
+    assert plain.removed == len(PAYLOAD) - len(OPUS)
+    single = packet(111, OPUS, marked=marked, sources=sources)
+    assert plain.rewrite(5, 9, 0.0, single) == single
+    assert plain.removed == 0
+
+
+@pytest.mark.parametrize("sources", [0, 2])
+@pytest.mark.parametrize("marked", [False, True])
+def test_who_has_agreed_by_other_names_gets_all_blocks_by_them(sources: int, marked: bool) -> None:
+    payload = redundant(111, (1920, OLDER), (960, OLDER), primary=OPUS)
+    other = redundant(98, (1920, OLDER), (960, OLDER), primary=OPUS)
+    for payload_type, expected in ((98, other), (111, payload)):
+        red = group(97, payload_type)
+        got = red.rewrite(5, 9, 0.0, packet(63, payload, marked=marked, sources=sources))
+        assert got == packet(97, expected, marked=marked, sources=sources)
+        assert red.removed == 0
 
 
 OFFER = """v=0
