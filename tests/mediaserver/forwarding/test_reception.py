@@ -163,3 +163,117 @@ def test_a_wish_is_repeated_until_a_keyframe_is_seen() -> None:
     requests.seen()
     assert not requests.due(1.0)
     assert requests.count == 3
+
+
+def test_jitter_is_smoothed_by_a_sixteenth_and_no_jump_of_the_clock() -> None:
+    """RFC 3550 section 6.4.1."""
+    stream = reception()
+    for number, (timestamp, now) in enumerate([(0, 0.0), (9000, 0.1), (18000, 0.3), (27000, 0.4)], 1000):
+        stream.received(stream.extend(number), timestamp, 100, now)
+    assert stream.jitter == pytest.approx(9000 / 16 * 15 / 16)
+    stream.received(stream.extend(1004), 27000 + 90000, 100, 0.4)
+    assert stream.jitter == pytest.approx(9000 / 16 * 15 / 16)
+    stream.received(stream.extend(1005), 27000 + 90000 - 89999, 100, 0.4)
+    assert stream.jitter > 5000
+    assert stream.report(1.0).jitter == int(stream.jitter)
+
+
+def test_octets_and_the_newest_packets_time_are_kept() -> None:
+    stream = reception()
+    assert stream.received(stream.extend(1001), 18000, 70, 5.0)
+    assert not stream.received(stream.extend(1000), 9000, 30, 6.0)
+    assert (stream.packets, stream.octets) == (2, 100)
+    assert (stream.last_time, stream.last_timestamp, stream.highest) == (5.0, 18000, FIRST + 1001)
+
+
+def test_the_answers_time_is_smoothed_by_an_eighth() -> None:
+    stream = reception()
+    for index, (answer, round_trip) in enumerate([(0.08, 0.08), (0.16, 0.09), (0.01, 0.08)]):
+        number, now = 1000 + 2 * index, 10.0 * index
+        receive(stream, number, number + 2, now=now)
+        assert stream.nacks_due(now) == [number + 1]
+        receive(stream, number + 1, now=now + answer)
+        assert stream.round_trip == pytest.approx(round_trip)
+
+
+def test_an_answer_that_may_be_to_any_of_several_requests_only_lengthens_the_round_trip() -> None:
+    stream = reception()
+    receive(stream, 1000, 1002)
+    stream.nacks_due(0.0)
+    receive(stream, 1001, now=0.08)
+    for now, answer, round_trip in ((10.0, 0.15, 0.08 + 0.07 / 8), (20.0, 0.05, 0.08 + 0.07 / 8)):
+        start = 1000 + int(now)
+        receive(stream, start, start + 2, now=now)
+        stream.nacks_due(now)
+        # The second request is made at once.
+        stream.missing[FIRST + start + 1] = stream.missing[FIRST + start + 1]._replace(due=now + 0.01)
+        assert stream.nacks_due(now + 0.01) == [start + 1]
+        receive(stream, start + 1, now=now + answer)
+        assert stream.round_trip == pytest.approx(round_trip)
+
+
+def test_a_packet_that_came_before_it_was_asked_for_measures_nothing() -> None:
+    stream = Reception(EngineSettings(nack_delay=1), 5, VP8, 1000, FIRST + 1000)
+    receive(stream, 1000, 1002)
+    receive(stream, 1001, now=0.5)
+    assert stream.round_trip is None
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "requests"),
+    [
+        (None, [0.0, 0.1, 0.25, 0.475]),
+        (0.04, [0.0, 0.1, 0.2, 0.3]),
+        (0.2, [0.0, 0.3, 0.6]),
+        (0.8, [0.0, 1.0, 2.0]),
+    ],
+)
+def test_a_packet_is_asked_for_again_when_the_answer_could_be_here(
+    round_trip: float | None, requests: list[float]
+) -> None:
+    stream = Reception(EngineSettings(nack_delay=0, nack_retry=0.1, nack_tries=9), 5, VP8, 1000, FIRST + 1000)
+    receive(stream, 1000, 1002)
+    stream.round_trip = round_trip
+    for now in requests:
+        assert stream.nacks_due(now - 0.005) == []
+        assert stream.nacks_due(now + 0.0005) == [1001]
+        # What follows is counted from when it was really asked.
+        stream.missing[FIRST + 1001] = stream.missing[FIRST + 1001]._replace(
+            due=stream.missing[FIRST + 1001].due - 0.0005
+        )
+
+
+def test_no_more_than_512_packets_are_missed_at_a_time() -> None:
+    stream = reception()
+    receive(stream, 1000, 1401)
+    receive(stream, 1514)
+    assert (len(stream.missing), stream.keyframe_wanted) == (512, False)
+    receive(stream, 1516)
+    assert (len(stream.missing), stream.keyframe_wanted) == (0, True)
+
+
+def test_a_report_has_the_fields_in_their_bounds() -> None:
+    """RFC 3550 section 6.4.1: 8 bits, 24 bits with a sign, and 32 bits."""
+    stream = Reception(EngineSettings(), 5, OPUS, 65535, FIRST + 65535)
+    receive(stream, 65535)
+    stream.sender_report(SenderReport(5, 0x11112222_33334444, 0, 0, 0), now=10.0)
+    assert stream.report(20.0).delay == 10 * 65536
+    assert stream.report(10.0 + 65535).delay == 65535 * 65536
+    assert stream.report(10.0 + 66000).delay == 0xFFFFFFFF
+    stream.highest += 0x900000
+    block = stream.report(0.0)
+    assert (block.ssrc, block.fraction_lost, block.lost) == (5, 255, 0x7FFFFF)
+    assert block.highest == 65535 + 0x900000
+    stream.packets += 0x1200001
+    block = stream.report(0.0)
+    assert (block.fraction_lost, block.lost) == (0, -0x800000)
+
+
+def test_the_clock_goes_on_from_the_last_report() -> None:
+    stream = reception()
+    assert stream.clock(1.0) is None
+    stream.sender_report(SenderReport(5, 0xFFFFFFFF_80000000, 0xFFFFFF00, 3, 4), now=10.0)
+    clock = stream.clock(11.0)
+    assert clock is not None
+    assert (clock.ntp, clock.rtp) == (0x00000000_80000000, 90000 - 0x100)
+    assert (clock.ssrc, clock.packets, clock.octets) == (5, 3, 4)
