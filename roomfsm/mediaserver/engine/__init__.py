@@ -1,1 +1,1 @@
-"""One process's loop: sockets, transports, peers."""
+"""The loop of one process: sockets, transports and peers."""

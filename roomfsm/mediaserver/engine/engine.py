@@ -1,23 +1,23 @@
-"""The media engine: one UDP socket, many WebRTC peers, RTP passed on between them, never transcoded.
+"""The media engine: it forwards RTP between many WebRTC peers over one UDP socket, and never transcodes.
 
-Theory. All runs in one thread of one Trio loop, and nothing that handles a packet awaits anything. So no locks
-are needed, and each method sees a consistent state. There are three tasks:
+Theory. Everything runs in one thread of one Trio loop, and code that handles packets never awaits. So no locks are
+needed, and each method sees a consistent state. There are three tasks:
 
 - `receive` reads the socket until it is empty, or until `drain` datagrams were read. That is a *round*. Tracks
   queue what they rewrite in `pending`, by group, so that the packets of a round leave in bursts. They leave in
-  portions (:mod:`~roomfsm.mediaserver.engine.fanout`), and between two portions the socket is read again and
-  other tasks have their turn: a keyframe to hundreds of viewers delays nobody else's sound.
-- `attend` looks each 50 ms at what cannot wait for the reports (NACKs, keyframe requests, repetitions, DTLS
-  retransmission), and sleeps while there is nothing of the kind.
-- `tick` does what is due each half second: receiver reports, flow and silence, and housekeeping.
+  portions (:mod:`~roomfsm.mediaserver.engine.fanout`), and between two portions the socket is read again and other
+  tasks have their turn: a keyframe to hundreds of viewers delays nobody else's sound.
+- `attend` runs every 50 ms and does the work that cannot wait for the reports (NACKs, keyframe requests,
+  repetitions, DTLS retransmission). It sleeps while there is no such work.
+- `tick` runs every half second: it sends receiver reports, checks flow and silence, and does housekeeping.
 
-The datagrams of all peers come to one port. The first byte tells STUN, DTLS and RTP apart (RFC 7983), the
-second RTP and RTCP (RFC 5761 section 4). A STUN check belongs to the transport with its user name; anything
-else belongs to the transport that has authenticated its sender's address by such a check, and is dropped if
-none has.
+The datagrams of all peers come to one port. The first byte tells STUN, DTLS and RTP apart (RFC 7983), and the
+second byte RTP and RTCP (RFC 5761 section 4). A STUN check belongs to the transport with its user name. Any other
+datagram belongs to the transport that has authenticated the sender's address by such a check. If there is none,
+the datagram is dropped.
 
-Whatever goes wrong with one datagram, peer, or round ends there (:mod:`~roomfsm.mediaserver.base.boundary`),
-is counted, and costs the others nothing.
+An error with one datagram, peer or round ends at a boundary (:mod:`~roomfsm.mediaserver.base.boundary`). It is
+counted, and does not affect the others.
 """
 
 import secrets
@@ -85,14 +85,15 @@ __all__ = [
 
 _MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
-"""Seconds between two looks at what cannot wait for the reports: NACKs, keyframe requests, DTLS retransmission."""
+"""Seconds between two rounds of the work that cannot wait for the reports: NACKs, keyframe requests, DTLS
+retransmission."""
 
 _FREED_SHARE = 0.1
 """Fraction of the peers that must have freed memory before we return it to the system."""
 _ADDRESSES_INTERVAL = 5.0
-"""Seconds between two looks at the machine's addresses."""
+"""Seconds between two checks of the machine's addresses."""
 _LATENCY_WEIGHT = 0.05
-"""Weight of the newest measurement in the moving average."""
+"""The weight of the newest measurement in the moving average."""
 
 _DATAGRAM = Boundary("one datagram")
 _ROUND = Boundary("what was received at once")
@@ -106,13 +107,13 @@ _CLOSING = Boundary("closing one peer")
 
 
 class Ticked(Protocol):
-    """What is told the time each `report_interval`."""
+    """Something that gets the time every `report_interval`."""
 
     def tick(self, now: float) -> None: ...
 
 
 class _WakingSet[Item](set[Item]):
-    """A set that calls `wake` whenever something is put in."""
+    """A set that calls `wake` whenever something is added."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         super().__init__()
@@ -124,7 +125,7 @@ class _WakingSet[Item](set[Item]):
 
 
 class Engine:
-    """All peers of one UDP socket. Made by :func:`open_engine`."""
+    """All peers of one UDP socket. :func:`open_engine` creates it."""
 
     def __init__(self, settings: EngineSettings, sock: socket.socket) -> None:
         self.settings = settings
@@ -145,29 +146,29 @@ class Engine:
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self._due = trio.Event()
-        """Set when something is put into one of the next two sets."""
+        """Set when something is added to one of the next two sets."""
         self.handshaking: set[Transport] = _WakingSet(self._wake)
         self.attention: set[Attended] = _WakingSet(self._wake)
         self.pending: list[Group] = []
         self.latency = 0.0
-        """Seconds from reading packets to having sent them to all, a moving average over the newest."""
+        """Seconds from reading packets to having sent them to all viewers, as a moving average."""
         self.mirrors: set[Ticked] = set()
         """Sources on other workers."""
         self.end_turn: Callable[[], None] = lambda: None
-        """Called when what was received at once has been dealt with."""
+        """Called when all datagrams of a round have been handled."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
         self._memory_freed = 0
-        """Peers whose handshakes' memory was freed since that was given back."""
+        """The number of peers whose handshake memory was freed since memory was last returned to the system."""
         self._memory_given_back = float("-inf")
 
     # For its owner
 
     def open_peer(self, observer: PeerObserver) -> Peer:
-        """Raises :class:`EngineFull`."""
+        """Open a peer, which reports to `observer`. Raises :class:`EngineFull`."""
         if len(self._peers) >= self.settings.max_peers:
             raise EngineFull(f"{self.settings.max_peers} peers are open")
         peer = Peer(self, observer)
@@ -176,12 +177,12 @@ class Engine:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Ids of other processes that work for this one: none."""
+        """The ids of other processes that work for this one. Here there are none."""
         return ()
 
     @property
     def peers(self) -> int:
-        """How many are open."""
+        """The number of open peers."""
         return len(self._peers)
 
     def stats(self) -> EngineStats:
@@ -200,7 +201,9 @@ class Engine:
         return trio.current_time()
 
     def arrival_time(self) -> float:
-        """When the datagram that is being dispatched came, seconds of a clock that only this method shows."""
+        """The arrival time of the datagram that is being dispatched, in seconds of a clock that only this method
+        uses.
+        """
         time = udp.arrival_time(self._socket)
         return trio.current_time() if time is None else time
 
@@ -214,7 +217,10 @@ class Engine:
         self._memory_freed += 1
 
     def send(self, datagram: bytes, path: Path) -> None:
-        """Send, or lose it if the system does not take it: every protocol on top repeats."""
+        """Send a datagram.
+
+        If the system refuses it, it is lost, because every protocol above repeats its datagrams.
+        """
         try:
             self._socket.sendmsg((datagram,), path.control, 0, path.remote)
         except OSError:
@@ -238,15 +244,15 @@ class Engine:
     # Tasks
 
     async def receive(self) -> None:
-        """Read the socket for ever: a drain of datagrams and what they bring about, then the other tasks' turn.
+        """Read the socket for ever.
 
-        They have it at `wait_readable` even while more datagrams are waiting, and between the portions of what
-        there is to send.
+        After each round of datagrams and its consequences, other tasks get their turn. They get it at
+        `wait_readable`, even if more datagrams are waiting, and between portions of packets to send.
         """
         await self.pump(self._socket, self._drain)
 
     async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
-        """Call `drain` with the time whenever the socket is readable, and send what that brings."""
+        """Call `drain` with the time whenever the socket is readable, and send the resulting packets."""
         while True:
             await trio.lowlevel.wait_readable(sock)
             began = trio.current_time()
@@ -260,7 +266,7 @@ class Engine:
             self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
 
     def _send_portion(self) -> bool:
-        """Whether there is more."""
+        """Send a portion of the waiting packets. Returns whether there are more."""
         try:
             return self._fanout.work()
         except Exception as error:  # noqa: BLE001 (see boundary.py)
@@ -294,7 +300,7 @@ class Engine:
                     datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 break
-            except OSError:  # An ICMP error of an earlier send, on some systems.
+            except OSError:  # On some systems this is an ICMP error of an earlier send.
                 continue
             self._received += 1
             if datagram:
@@ -306,7 +312,7 @@ class Engine:
     def _dispatch(
         self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()
     ) -> None:
-        """Tell the protocols apart by the first byte (RFC 7983), the peers by the address."""
+        """Find the protocol by the first byte (RFC 7983), and the peer by the address."""
         first = datagram[0]
         if first < 4:
             self._receive_stun(datagram, address, now, packet_info.asked_address(ancillary))
@@ -340,7 +346,7 @@ class Engine:
             transport.receive_stun(message, datagram, address, now, asked)
 
     async def attend(self) -> None:
-        """What cannot wait for the reports; without anything of the kind, sleep."""
+        """Do the work that cannot wait for the reports. Without such work, sleep."""
         while True:
             if not self.attention and not self.handshaking:
                 self._due = trio.Event()
@@ -371,14 +377,15 @@ class Engine:
                 self.attention.discard(attended)
 
     async def tick(self) -> None:
-        """Reports, flow, silence."""
+        """Send reports, and check flow and silence, for ever."""
         while True:
             await trio.sleep(self.settings.report_interval)
             self._tick(trio.current_time())
             self._end_turn()
 
     def _tick(self, now: float) -> None:
-        # Not in the task itself, whose frame would keep the last peer until the next round.
+        # This is not done in the task itself, because its frame would keep the last peer alive until the next
+        # round.
         for peer in list(self._peers):
             with _TICK:
                 peer.tick(now)
@@ -392,19 +399,23 @@ class Engine:
         if self._tells_addresses and now - self._addresses_counted >= _ADDRESSES_INTERVAL:
             self._addresses_counted = now
             self._count_addresses()
-        # Seldom: it takes longer the more peers there are, and others that joined with these settle soon after.
+        # This is done rarely. It takes longer the more peers there are, and peers that joined together free their
+        # memory at about the same time.
         enough = self._memory_freed > len(self._peers) * _FREED_SHARE
         if enough and now - self._memory_given_back >= self.settings.handshake_linger:
             self._memory_freed, self._memory_given_back = 0, now
             memory.give_back()
 
     def _count_addresses(self) -> None:
-        """Whether it matters which address is asked: addresses come and go while we run."""
+        """Check whether the machine has several addresses, so that it matters which one was contacted.
+
+        Addresses may change at any time.
+        """
         announced = bool(self.settings.announced_addresses)
         self._asks_addresses = self._tells_addresses and (announced or packet_info.several_addresses())
 
     def announce(self, addresses: Sequence[str]) -> None:
-        """Tell browsers these addresses from now on (`announced.look_up`)."""
+        """Send these addresses to browsers from now on (`announced.look_up`)."""
         self.settings = replace(self.settings, announced_addresses=tuple(addresses))
         self.candidates = host_candidates(addresses, self.port)
 
@@ -416,7 +427,10 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
-    """Open the UDP socket and serve it; leaving closes every peer. Raises OSError if it cannot bind."""
+    """Open the UDP socket and serve it.
+
+    Leaving the scope closes every peer. Raises `OSError` if the socket cannot be bound.
+    """
     with udp.bind(settings) as sock:
         engine = Engine(settings, sock)
         async with trio.open_nursery() as nursery:

@@ -1,7 +1,7 @@
-"""The order in which bursts leave: a long one gives way to other streams and to what comes in meanwhile.
+"""The order in which bursts are sent. A long burst gives way to other streams and to incoming datagrams.
 
-A keyframe of 30 packets to 200 viewers takes some 15 ms to protect and send. So the work is done in portions, with
-the socket read and the other tasks served in between, and each portion takes a share of every group's burst.
+Protecting and sending a keyframe of 30 packets to 200 viewers takes about 15 ms. So the work is done in portions.
+Between portions the socket is read and other tasks run. Each portion takes a share of every group's burst.
 """
 
 from collections import deque
@@ -11,15 +11,16 @@ from roomfsm.mediaserver.engine.udp import Burst, BurstSender
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 
 PORTION = 256
-"""Packets protected and sent before others have their turn: about a millisecond."""
+"""The packets that are protected and sent before others get their turn. They take about a millisecond."""
 _SHARE = 64
-"""How much of a portion one group gets before it is the next one's turn, while several have something to send."""
+"""The part of a portion that one group gets, if several groups have something to send."""
 _MAX_BACKLOG = 32 * PORTION
-"""Packets waiting to leave above which nothing more is read: then the system drops, not our memory."""
+"""If more packets than this are waiting, nothing more is read. The system then drops datagrams, and our memory
+does not grow."""
 
 
 class _Task:
-    """One burst, and the sinks that have not been sent it yet."""
+    """One burst, and the sinks that have not got it yet."""
 
     __slots__ = ("burst", "next", "sinks")
 
@@ -30,7 +31,7 @@ class _Task:
 
 
 class Fanout:
-    """What waits to be sent, by group; each group's bursts leave in their order."""
+    """The bursts that wait to be sent, by group. The bursts of a group are sent in order."""
 
     def __init__(self, sender: BurstSender) -> None:
         self._sender = sender
@@ -46,7 +47,7 @@ class Fanout:
         return not self._queues
 
     def add(self, group: Group, packets: Sequence[bytes]) -> None:
-        """Queue packets for those who are in the group now: who joins later has them by other ways."""
+        """Queue packets for the sinks that are in the group now. Sinks that join later get them in another way."""
         task = _Task(Burst(packets), group.sinks.copy())
         self._backlog += len(packets) * len(task.sinks)
         queue = self._queues.get(group)
@@ -56,18 +57,21 @@ class Fanout:
             queue.append(task)
 
     def work(self) -> bool:
-        """Send a portion; whether there is more."""
+        """Send a portion. Returns whether there is more to send."""
         budget, queues = PORTION, self._queues
         while queues and budget > 0:
             group = next(iter(queues))
             queue = queues.pop(group)
             budget -= self._send_share(group, queue, min(budget, _SHARE) if queues else budget)
             if queue:
-                queues[group] = queue  # Behind the others.
+                queues[group] = queue  # The queue goes behind the others.
         return bool(queues)
 
     def _send_share(self, group: Group, queue: deque[_Task], share: int) -> int:
-        """Send a group's first burst to as many sinks as the share holds, one at least; returns what that was."""
+        """Send a group's first burst to as many sinks as the share allows, and to one at least.
+
+        Returns the number of packets.
+        """
         task = queue[0]
         size = len(task.burst.packets)
         begin, task.next = task.next, task.next + max(1, share // size)
@@ -75,6 +79,6 @@ class Fanout:
         if task.next >= len(task.sinks):
             queue.popleft()
         self._backlog -= size * len(sinks)
-        # Who has left the group meanwhile may have no transport any more.
+        # A sink that has left the group meanwhile may have no transport any more.
         self._sender.send(task.burst, [sink for sink in sinks if sink.group is group])
         return size * len(sinks)

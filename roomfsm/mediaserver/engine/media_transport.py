@@ -1,9 +1,9 @@
 """One transport of a peer, and the media that it carries.
 
-As a rule a peer has one, for audio and video (BUNDLE). A peer that offers m-lines in no BUNDLE group has a
-transport for each: with its own ICE credentials, DTLS association and SRTP keys, and with payload types that may
-mean something else on the other. All go through the engine's one UDP port: ufrags, then remote addresses, tell
-them apart.
+Usually a peer has one transport for audio and video (BUNDLE). If a peer offers m-lines outside of a BUNDLE group,
+each has a transport with its own ICE credentials, DTLS association and SRTP keys. Payload types may then have
+different meanings on different transports. All transports use the engine's one UDP port. They are told apart by
+ufrags and then by remote addresses.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,11 +28,11 @@ _ICE_ORDER = (
     IceState.CONNECTED,
     IceState.READY,
 )
-"""A peer with several transports has the state that comes first here."""
+"""The ICE states, the least advanced first. A peer with several transports has the state that comes first here."""
 
 
 class Carrier(Protocol):
-    """The peer, as its transports see it."""
+    """A peer, as its transports see it."""
 
     def ice_changed(self) -> None: ...
 
@@ -48,7 +48,7 @@ class Carrier(Protocol):
 
 
 class MediaEngine(Protocol):
-    """What it needs of the engine."""
+    """The parts of the engine that a media transport needs."""
 
     attention: set[Attended]
     ssrcs: dict[MediaKind, int]
@@ -59,7 +59,9 @@ class MediaEngine(Protocol):
 
 
 class MediaTransport:
-    """The owner of one :class:`~roomfsm.mediaserver.engine.transport.Transport`; `open_transport` makes for it."""
+    """The owner of one :class:`~roomfsm.mediaserver.engine.transport.Transport`, which `open_transport`
+    creates.
+    """
 
     __slots__ = (
         "_by_repair_payload_type",
@@ -83,19 +85,19 @@ class MediaTransport:
         self.kinds = frozenset(kinds)
         self.transport = open_transport(self)
         self.by_payload_type: dict[int, Track] = {}
-        """The tracks that come over this transport."""
+        """The tracks that come over this transport, by payload type."""
         self._by_repair_payload_type: dict[int, Track] = {}
         self._feedback: Feedback | None = None
-        """About every packet from the browser, where transport-cc was agreed on."""
+        """Feedback about every packet from the browser, if transport-cc was agreed on."""
 
     def start(self, accepted: AcceptedTransport, now: float) -> None:
-        """Expect the other side, or begin the handshake, as was agreed."""
+        """Wait for the other side, or begin the handshake, as was agreed."""
         for candidate in accepted.candidates:
             self.transport.ice.add_remote_candidate(candidate)
         self.transport.start(accepted.fingerprints, now, dtls_client=accepted.dtls_client)
 
     def receive(self, media: AcceptedMedia, track: Track) -> None:
-        """Take an m-line's packets for a track from now on."""
+        """Pass the packets of an m-line to a track from now on."""
         codec = media.codecs[0]
         self.by_payload_type[codec.payload_type] = track
         if codec.red is not None:
@@ -115,7 +117,8 @@ class MediaTransport:
         if self._feedback is not None:
             self._engine.attention.discard(self._feedback)
         self.transport.close()
-        # They refer to the peer: without these references all goes at once, and waits for no garbage collection.
+        # These objects refer to the peer. Without the references everything is freed at once, and not only by the
+        # garbage collector.
         self.by_payload_type, self._by_repair_payload_type, self._feedback = {}, {}, None
 
     # Called by the transport
@@ -157,13 +160,16 @@ class MediaTransport:
 
 
 def ice_state(transports: Iterable[MediaTransport]) -> IceState:
-    """The one state of several transports: that of the one that is farthest behind."""
+    """The common state of several transports: that of the least advanced one."""
     states = (carried.transport.ice_state for carried in transports)
     return min(states, key=_ICE_ORDER.index, default=IceState.DISCONNECTED)
 
 
 def dtls_state(transports: Iterable[MediaTransport]) -> DtlsState:
-    """The one state of several transports, as of RTCPeerConnection (WebRTC section 4.4.1.3): connected are all."""
+    """The common state of several transports, as for RTCPeerConnection (WebRTC section 4.4.1.3).
+
+    It is connected only if all are.
+    """
     states = {carried.transport.dtls_state for carried in transports}
     for state in (DtlsState.FAILED, DtlsState.CLOSED):
         if state in states:

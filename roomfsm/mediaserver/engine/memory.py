@@ -1,4 +1,6 @@
-"""The process's memory: what stays is not looked through again and again, what is free goes back to the system."""
+"""The process's memory: objects that stay are hidden from the garbage collector, and free memory is returned to
+the system.
+"""
 
 import ctypes
 import gc
@@ -6,7 +8,7 @@ import sys
 
 
 def _malloc_trim() -> "ctypes._NamedFuncPointer | None":
-    """glibc's malloc_trim(3); other C libraries have none, or need none."""
+    """glibc's malloc_trim(3). Other C libraries do not have it, or do not need it."""
     if not sys.platform.startswith("linux"):
         return None
     trim: ctypes._NamedFuncPointer | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -19,17 +21,19 @@ _trim = _malloc_trim()
 
 
 def give_back() -> None:
-    """Return whole free pages to the system: glibc by itself returns only those at the heap's end.
+    """Return whole free pages to the system. By itself, glibc returns only those at the end of the heap.
 
-    Nothing else runs meanwhile: with what peers leave behind, 1 ms for 160 of them, 9 for 2000.
+    Nothing else runs meanwhile. It takes 1 ms after 160 peers have freed their memory, and 9 ms after 2000.
     """
     if _trim is not None:
         _trim(0)
 
 
 def settle_start_up() -> None:
-    """Give back what only the start-up needed, and let full collections, which stop all media, pass by what it has
-    made: that stays anyway."""
+    """Return memory that only the start needed, and freeze the objects that exist now.
+
+    Full collections, which stop all media, then skip these objects. They stay anyway.
+    """
     gc.collect()
     gc.freeze()
     give_back()

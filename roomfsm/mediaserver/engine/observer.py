@@ -1,4 +1,4 @@
-"""What a peer tells its owner."""
+"""What a peer reports to its owner."""
 
 from typing import Protocol
 
@@ -9,35 +9,42 @@ from roomfsm.mediaserver.ice.state import IceState
 
 
 class PeerObserver(Protocol):
-    """What a peer tells its owner, called from the engine's loop: it must return soon and never raise.
+    """What a peer reports to its owner.
 
-    Nothing is called any more once :meth:`Peer.close` returned.
+    The engine's loop calls these methods, so they must return soon and never raise. Nothing is called any more
+    after :meth:`Peer.close` has returned.
     """
 
     def ice_state_changed(self, state: IceState) -> None: ...
 
     def candidate_pair_selected(self, local: str, remote: str) -> None:
-        """The pair of candidate lines (RFC 8839 section 5.1, without `a=`) that media takes, or changes to."""
+        """Media use this pair of candidate lines from now on (RFC 8839 section 5.1, without `a=`)."""
 
     def dtls_state_changed(self, state: DtlsState) -> None: ...
 
     def connection_failed(self, reason: str) -> None:
-        """DTLS failed, in words; the state FAILED follows."""
+        """DTLS failed. `reason` is a text for people. The state FAILED follows."""
 
     def media_connection_changed(self, connected: bool) -> None:
-        """True once DTLS-SRTP is up; False at close_notify or silence; True again when a silent peer is heard."""
+        """True when DTLS-SRTP is connected, False after close_notify or silence, and True again when a silent peer
+        is heard.
+        """
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
-        """RTP from this peer's browser flows, or has not for `flow_timeout`."""
+        """RTP from this peer's browser flows, or has not flowed for `flow_timeout`."""
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None:
-        """RTP to this peer's browser flows, or no longer."""
+        """RTP to this peer's browser flows, or flows no longer."""
 
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
-        """This peer's browser is sent none of that kind, because its path is too slow; or is sent it again."""
+        """This peer's browser gets no media of that kind because its path is too slow, or gets them again."""
 
     def codec_mismatched(self, reason: str) -> None:
-        """The peer is connected to a source whose media its browser cannot decode: it gets none of that kind."""
+        """The peer's browser cannot decode the media of its source, so it gets no media of that kind."""
 
     def worker_died(self, error: "WorkerDied") -> None:
-        """The last word about a peer whose worker died: it can only be closed. All are told the same error."""
+        """The peer's worker died.
+
+        This is the last report about the peer, which can only be closed. All peers of the worker get the same
+        error.
+        """

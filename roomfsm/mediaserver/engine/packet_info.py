@@ -1,13 +1,14 @@
-"""From which of the machine's addresses an answer leaves (IP_PKTINFO, IPV6_PKTINFO; RFC 3542 section 6).
+"""Makes answers leave from the address that the browser contacted (IP_PKTINFO, IPV6_PKTINFO; RFC 3542 section 6).
 
-The engine has one socket for all addresses, and left alone the system sends from the one that its route to the
-other side prefers. Where that is not the address that was asked (a second address on the network, a floating one,
-another uplink), browsers drop the answer: for ICE it comes from somebody else (RFC 8445 section 7.2.5.2.1). So the
-address that a check was sent to is read with it, and what goes back to its sender is told to leave from there.
+The engine has one socket for all addresses. By default the system sends from the address that its route to the
+other side prefers. If that is not the address that the browser contacted (a second address on the network, a
+floating one, another uplink), browsers drop the answer, because for ICE it comes from somebody else (RFC 8445
+section 7.2.5.2.1). So the engine reads the address to which a check was sent, and sends everything for that
+browser from there.
 
-Both cost something, so neither is done where it makes no difference: the address is read only if the machine has
-several, and told only if the route would choose another. To ask the system for its route takes a socket, and
-browsers send a check every second or so: what it said is remembered for some seconds.
+Both steps cost time, so they are left out if they make no difference. The address is read only if the machine has
+several addresses, and set only if the route would choose another one. Asking the system for its route takes a
+socket, and browsers send a check about every second, so the result is remembered for some seconds.
 """
 
 import functools
@@ -22,30 +23,30 @@ import ifaddr
 from roomfsm.mediaserver.ice.lite import Address, Control
 
 ANCILLARY = 64
-"""Bytes of room for the control message of one datagram."""
+"""The bytes that are reserved for the control message of one datagram."""
 _ROUTE_LIFE = 5.0
-"""Seconds after which the system is asked anew: routes and addresses change."""
+"""Seconds after which the system is asked again, because routes and addresses change."""
 _MAX_ROUTES = 4096
-"""Routes remembered."""
+"""The most routes that are remembered."""
 _PROBE_PORT = 9
-"""Routes do not depend on the port."""
+"""Any port will do, because routes do not depend on it."""
 _IN_PKTINFO = struct.Struct("=i4s4s")
-"""Interface, local address, address in the header (ip(7))."""
+"""The structure has the interface, the local address, and the address in the header (ip(7))."""
 _IN6_PKTINFO = struct.Struct("=16sI")
-"""Address, interface (RFC 3542 section 6)."""
+"""The structure has the address and the interface (RFC 3542 section 6)."""
 
 
 def enable(sock: socket.socket) -> bool:
-    """Have the system say with each datagram which address it was sent to; whether it can.
+    """Make the system report the address to which each datagram was sent. Returns whether it can.
 
-    Not for a socket that is bound to one address: its answers leave from there anyway.
+    A socket that is bound to one address does not need this, because its answers leave from there anyway.
     """
     bound = ipaddress.ip_address(sock.getsockname()[0].partition("%")[0])
     if sys.platform != "linux" or not bound.is_unspecified:
         return False
     try:
         if sock.family == socket.AF_INET6:
-            # Of IPv4, too: with addresses of the form ::ffff:192.0.2.1.
+            # This includes IPv4, with addresses of the form ::ffff:192.0.2.1.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_PKTINFO, 1)
@@ -55,7 +56,7 @@ def enable(sock: socket.socket) -> bool:
 
 
 def several_addresses() -> bool:
-    """Whether other machines can reach this one by more than one address of IPv4, or of IPv6."""
+    """Whether other machines can reach this one by more than one IPv4 address, or more than one IPv6 address."""
     found = [
         ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
         for adapter in ifaddr.get_adapters()
@@ -66,7 +67,9 @@ def several_addresses() -> bool:
 
 
 def asked_address(ancillary: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """The address that a datagram was sent to, packed as the socket's family has it; empty if it was not told."""
+    """The address to which a datagram was sent, packed in the form of the socket's family; empty if it is not
+    known.
+    """
     for level, type_, data in ancillary:
         if level == socket.IPPROTO_IPV6 and type_ == socket.IPV6_PKTINFO:
             return data[:16]
@@ -76,7 +79,10 @@ def asked_address(ancillary: Iterable[tuple[int, int, bytes]]) -> bytes:
 
 
 def plain(asked: bytes) -> str:
-    """The address as text, of IPv4 also where an IPv6 socket got it; empty if there is none."""
+    """The address as text; empty if there is none.
+
+    An IPv4 address has IPv4's form even if an IPv6 socket reported it.
+    """
     if not asked:
         return ""
     address = ipaddress.ip_address(asked)
@@ -85,7 +91,9 @@ def plain(asked: bytes) -> str:
 
 
 def control(asked: bytes, remote: Address, now: float) -> Control:
-    """What makes datagrams to `remote` leave from the address that it asked; empty where they do anyway."""
+    """Control messages that make datagrams to `remote` leave from the address that it contacted; empty if they do
+    so anyway.
+    """
     if not asked:
         return ()
     host, scope = remote[0], remote[3] if len(remote) == 4 else 0
@@ -98,9 +106,9 @@ def control(asked: bytes, remote: Address, now: float) -> Control:
 
 @functools.lru_cache(_MAX_ROUTES)
 def _route_source(host: str, scope: int, size: int, period: int) -> bytes:
-    """The address, of so many bytes, from which the system would send; empty without a route. Sends nothing.
+    """The address of `size` bytes from which the system would send; empty if there is no route. Sends nothing.
 
-    `period`: a number that changes when what is remembered is out of date.
+    `period` is a number that changes when the remembered result is too old.
     """
     del period
     family = socket.AF_INET if size == 4 else socket.AF_INET6

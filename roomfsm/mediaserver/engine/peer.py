@@ -1,19 +1,19 @@
-"""One WebRTC peer: its negotiation, the media that its browser sends (tracks) and gets (sinks), its statistics.
+"""One WebRTC peer: its negotiation, the media that its browser sends (tracks) and receives (sinks), and its
+statistics.
 
-Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours; then what was agreed
-on does not change. Peers can be connected before they are negotiated: whichever is negotiated second
-chooses a codec that fits the other. So a peer has a sink for each kind of media from its beginning, and a
-track for each kind that its browser sends, or that a sink follows: most peers are viewers, who have none.
-It has no transport before it is negotiated, and one for each BUNDLE group or unbundled m-line after (RFC
-9143).
+Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours, and the agreement does not
+change after that. Peers can be connected before they are negotiated. The peer that is negotiated second chooses a
+codec that fits the other. So a peer has a sink for each kind of media from the beginning. It has a track only for
+a kind that its browser sends or that a sink follows, because most peers are viewers and need none. A peer has no
+transport before the negotiation, and after it one for each BUNDLE group or unbundled m-line (RFC 9143).
 
-The peer is where RTCP from its browser is sorted (RFC 3550 section 6). The browser plays two parts in it. As a
-sender it tells its clock (SR), which goes to the track of that SSRC. As a receiver it reports losses (report
-blocks), asks for packets (NACK) and keyframes (PLI, FIR) and tells its bandwidth (REMB); these go to `path`,
-or to the source of the sink that they are about.
+The peer distributes the RTCP packets of its browser (RFC 3550 section 6). The browser has two roles. As a sender
+it reports its clock (SR), which goes to the track with that SSRC. As a receiver it reports losses (report blocks),
+asks for packets (NACK) and keyframes (PLI, FIR), and reports its bandwidth (REMB). These go to `path`, or to the
+source of the sink that they are about.
 
-After :meth:`Peer.close` nothing is told to the observer any more, and no reference cycle holds the peer: its
-memory is free at once.
+After :meth:`Peer.close` the observer gets no more reports, and no reference cycle holds the peer, so its memory is
+freed at once.
 """
 
 import secrets
@@ -61,11 +61,11 @@ from roomfsm.mediaserver.sdp.offer import propose, read_answer
 _CLOSING = Boundary("closing one peer")
 _KILOBIT = 1000
 _HEADER = 12
-"""Bytes of an RTP header without extensions."""
+"""The bytes of an RTP header without extensions."""
 
 
 class PeerContext(Outlet, Network, Protocol):
-    """What a peer needs of the engine."""
+    """The parts of the engine that a peer needs."""
 
     def arrival_time(self) -> float: ...
 
@@ -73,30 +73,30 @@ class PeerContext(Outlet, Network, Protocol):
 
 
 class Peer:
-    """Made by :meth:`~roomfsm.mediaserver.engine.engine.Engine.open_peer`; ends with :meth:`close`.
+    """One peer. :meth:`~roomfsm.mediaserver.engine.engine.Engine.open_peer` creates it, and :meth:`close` ends it.
 
-    All methods are synchronous, for the engine's thread; all but `close` raise :class:`PeerClosed` after it.
-    The bandwidths are kbit/s, 0 or less is unlimited: `send` bounds what this viewer's estimate can ask of its
-    source, `receive` what is asked of this publisher.
+    All methods are synchronous, and for the engine's thread only. After `close`, all other methods raise
+    :class:`PeerClosed`. The bandwidths are in kbit/s, and 0 or less means unlimited. `send` limits the bitrate
+    that this viewer can request from its source, and `receive` the bitrate that is requested from this publisher.
     """
 
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
         self._context = context
         self._observer: PeerObserver | None = observer
         self._tracks: dict[MediaKind, Track] = {}
-        """Those that :meth:`track` was asked for."""
+        """The tracks that :meth:`track` was asked for."""
         self.path = ViewerPath(context.settings)
-        """To this peer's browser, for what is sent to it."""
+        """The path to this peer's browser, for all media that are sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
         self._gate = PictureGate(context.settings)
         self._transports: list[MediaTransport] = []
-        """The transports that were agreed on: one, or one for each m-line where they are not bundled."""
+        """The transports that were agreed on: one, or one for each m-line if they are not bundled."""
         self._carriers: dict[MediaKind, MediaTransport] = {}
         """The transport of each kind."""
         self._ice_state = IceState.DISCONNECTED
         self._dtls_state = DtlsState.NEW
         self._media_lines: list[tuple[str, int]] = []
-        """mid and index of each m-line that was accepted, or that we offered."""
+        """The mid and index of each m-line that was accepted, or that we offered."""
         self._offered: Offer | None = None
         self._offered_credentials: list[Credentials] = []
         """The credentials of each m-line of our offer."""
@@ -107,10 +107,10 @@ class Peer:
         self._retransmissions = Allowance(most, most)
         self.local_description: str | None = None
         self.refused_media: tuple[str, ...] = ()
-        """Why m-lines of the offer are not served, in words."""
+        """The reasons why m-lines of the offer are refused, as texts for people."""
         self.remote_description: str | None = None
         self.direction = Direction.SENDRECV
-        """What this peer does at most, whatever is offered to it."""
+        """The most that this peer does, even if more is offered."""
         self.max_audio_receive_bandwidth = 0
         self.max_video_send_bandwidth = 0
         self.min_video_send_bandwidth = 0
@@ -123,7 +123,7 @@ class Peer:
         """Answer an SDP offer.
 
         Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
-        :class:`AlreadyNegotiated` after a success.
+        :class:`AlreadyNegotiated` if an earlier call succeeded.
         """
         self._check_unnegotiated()
         self._check_length(offer)
@@ -141,8 +141,11 @@ class Peer:
         return answer
 
     def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
-        """Make an SDP offer of these kinds. Raises :class:`NoCommonCodec` if what this viewer's source sends is
-        not to be offered, or :class:`AlreadyNegotiated` after a success."""
+        """Make an SDP offer of these kinds.
+
+        Raises :class:`NoCommonCodec` if we cannot offer the codec of this viewer's source, or
+        :class:`AlreadyNegotiated` if an earlier call succeeded.
+        """
         self._check_unnegotiated()
         offered, proposed = propose(kinds, self.direction, self._source_codecs(), self._viewer_codecs())
         credentials = [Credentials.new() for _ in proposed.transports]
@@ -152,9 +155,12 @@ class Peer:
         return offer
 
     def process_answer(self, answer: str) -> None:
-        """Take the answer to our offer. Raises :class:`SdpError` or, if this is a viewer that cannot decode its
-        source, :class:`NoCommonCodec`, and then another answer may come; :class:`OfferNotGenerated`, or
-        :class:`AnswerAlreadyProcessed` after a success."""
+        """Use the answer to our offer.
+
+        Raises :class:`SdpError`, or :class:`NoCommonCodec` if this is a viewer that cannot decode its source.
+        After these errors another answer may come. Raises :class:`OfferNotGenerated` if there was no offer, and
+        :class:`AnswerAlreadyProcessed` if an earlier call succeeded.
+        """
         self._check_open()
         if self._offered is None:
             raise OfferNotGenerated("the peer has made no offer")
@@ -164,7 +170,7 @@ class Peer:
         answered = read_answer(answer, self._offered, self._source_codecs())
         self.remote_description = answer
         self._note_undecodable(answered.undecodable)
-        # Of bundled m-lines the tagged one's are used (RFC 9143 section 7.5).
+        # For bundled m-lines, the credentials of the tagged one are used (RFC 9143 section 7.5).
         credentials = [self._offered_credentials[one.media[0].index] for one in answered.transports]
         self.start(answered.transports, credentials)
 
@@ -179,7 +185,7 @@ class Peer:
             raise SdpError(f"the description is longer than {limit} characters")
 
     def _source_codecs(self) -> dict[MediaKind, Codec]:
-        """The codecs of the streams that this peer is connected to, where they are known."""
+        """The codecs of the streams that this peer is connected to, if they are known."""
         return {
             kind: sink.source.codec
             for kind, sink in self._sinks.items()
@@ -187,7 +193,7 @@ class Peer:
         }
 
     def _viewer_codecs(self) -> dict[MediaKind, list[tuple[Codec, ...]]]:
-        """What each viewer that is connected already can decode."""
+        """The codecs that each viewer who is already connected can decode."""
         return {kind: [sink.codecs for sink in track.sinks if sink.codecs] for kind, track in self._tracks.items()}
 
     def _local_end(self) -> LocalEnd:
@@ -211,7 +217,10 @@ class Peer:
             self._sinks[kind].undecodable = True
 
     def start(self, transports: Sequence[AcceptedTransport], credentials: Sequence[Credentials]) -> None:
-        """Do what was agreed on, here or by another process that speaks for us; `credentials` are ours of each."""
+        """Carry out an agreement, which was made here or by another process for us.
+
+        `credentials` are ours for each transport.
+        """
         for accepted, ours in zip(transports, credentials, strict=True):
             carried = MediaTransport(
                 self._context,
@@ -237,7 +246,7 @@ class Peer:
         return Transport(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
-        """Our candidates for each m-line that was accepted; the answer has them too."""
+        """Our candidates for each m-line that was accepted. The answer has them, too."""
         self._check_open()
         for carried in self._transports:
             carried.transport.gathering()
@@ -248,9 +257,11 @@ class Peer:
         ]
 
     def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
-        """Take a candidate of the browser at any time. Being ICE-lite we send no checks, so nothing can go wrong:
-        what is not a UDP candidate with an address is passed over. It only serves to name the selected pair, so
-        every transport may know it."""
+        """Remember a candidate of the browser, at any time.
+
+        An ICE-lite agent sends no checks, so a candidate only serves to name the selected pair, and every
+        transport may know it. Candidates that are not UDP candidates with an IP address are ignored.
+        """
         self._check_open()
         del sdp_mid, sdp_m_line_index
         for carried in self._transports:
@@ -259,14 +270,16 @@ class Peer:
     # Media
 
     def connect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
-        """Send what this peer's browser sends to another's, in place of that one's earlier source of the kind."""
+        """Send the media of this peer's browser to another peer's browser, replacing its earlier source of that
+        kind.
+        """
         self._check_open()
         sink._check_open()
         for kind in kinds:
             sink._sinks[kind].follow(self.track(kind))
 
     def disconnect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
-        """Undo :meth:`connect`; what is not connected is passed over."""
+        """Undo :meth:`connect`. Kinds that are not connected are ignored."""
         self._check_open()
         for kind in kinds:
             followed = sink._sinks.get(kind)
@@ -274,7 +287,7 @@ class Peer:
                 followed.follow(None)
 
     def track(self, kind: MediaKind) -> Track:
-        """What this peer's browser sends, now or once it is negotiated."""
+        """The track of what this peer's browser sends, now or after the negotiation."""
         self._check_open()
         track = self._tracks.get(kind)
         if track is None:
@@ -282,17 +295,22 @@ class Peer:
         return track
 
     def source(self, kind: MediaKind) -> object:
-        """The track that this peer's browser gets; None without one."""
+        """The track that this peer's browser gets, or None."""
         sink = self._sinks.get(kind)
         return None if sink is None else sink.source
 
     def follow(self, kind: MediaKind, source: Track | None) -> None:
-        """Send this peer's browser a track, of whatever peer, in place of its earlier source; or none."""
+        """Send a track of any peer to this peer's browser, replacing its earlier source.
+
+        With None, send nothing.
+        """
         self._check_open()
         self._sinks[kind].follow(source)
 
     def request_keyframe(self) -> None:
-        """Ask the source of the video that this peer gets; without one its own browser, if it sends video."""
+        """Ask for a keyframe: the source of the video that this peer gets, or else its own browser, if that sends
+        video.
+        """
         self._check_open()
         sink = self._sinks[MediaKind.VIDEO]
         if sink.source is not None:
@@ -311,7 +329,7 @@ class Peer:
         return PeerStats(self._ice_state, self._dtls_state, address, receiving, sending)
 
     def close(self) -> None:
-        """Say goodbye to the browser and forget the peer. Nothing is told to the observer any more."""
+        """Say goodbye to the browser and forget the peer. The observer gets no more reports."""
         if self._observer is None:
             return
         self._observer = None
@@ -325,7 +343,8 @@ class Peer:
         for carried in self._transports:
             with _CLOSING:
                 carried.close()
-        # They refer to this peer: without these references all goes at once, and waits for no garbage collection.
+        # These objects refer to this peer. Without the references everything is freed at once, and not only by the
+        # garbage collector.
         self._tracks, self._sinks, self._transports, self._carriers = {}, {}, [], {}
         self._context.forget(self)
 
@@ -381,7 +400,8 @@ class Peer:
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
-        # Each sender report goes to every viewer, so if a compound has several of one SSRC only the last is taken.
+        # Each sender report goes to every viewer. So if a compound has several reports of one SSRC, only the last
+        # one is used.
         reports: dict[int, rtcp.SenderReport] = {}
         keyframe_wanted = False
         for packet in packets:
@@ -415,7 +435,7 @@ class Peer:
                 sink.source.retransmit(sink, numbers[: self._retransmissions.take(len(numbers), now)], now)
 
     def _is_new_wish(self, request: rtcp.KeyframeRequest) -> bool:
-        """Whether a request is about our video, and was not heard before."""
+        """Whether a request is about our video and is not a repetition."""
         if request.media_ssrc != self._context.ssrcs[MediaKind.VIDEO]:
             return False
         if request.command is not None:
@@ -425,7 +445,7 @@ class Peer:
         return True
 
     def _pass_on_keyframe_wish(self, now: float) -> None:
-        """Let the source of our video know: once a compound, however many requests that has."""
+        """Report the wish to the source of our video, once for each compound, however many requests it has."""
         sink = self._sinks[MediaKind.VIDEO]
         if sink.source is not None:
             sink.keyframe_requests += 1
@@ -442,7 +462,7 @@ class Peer:
         return _limits(self.min_video_send_bandwidth, self.max_video_send_bandwidth)
 
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
-        """Send about that kind of media, over its transport."""
+        """Send RTCP about that kind of media over its transport."""
         if (carried := self._carriers.get(kind)) is not None:
             carried.transport.send_rtcp(compound)
 
@@ -461,7 +481,7 @@ class Peer:
     # Called by the engine's clock
 
     def tick(self, now: float) -> None:
-        """Reports, flow and silence; each `report_interval`."""
+        """Send reports, and check flow and silence. Called every `report_interval`."""
         self.path.measure(sum(sink.octets + _HEADER * sink.packets for sink in self._sinks.values()), now)
         video = self._sinks[MediaKind.VIDEO]
         if video.keyframe_wish is not None and video.source is not None:
@@ -473,7 +493,7 @@ class Peer:
             self._report(carried, now)
 
     def _judge_picture(self, video: Sink, now: float) -> None:
-        """Pause the picture for a path that cannot take it, and try it again."""
+        """Pause the picture if the path cannot carry it, and try it again later."""
         before = self._gate.picture
         picture = self._gate.judge(self.path, video.group is not None and video.flowing, now)
         if picture is Picture.PAUSED:
@@ -492,9 +512,9 @@ class Peer:
             self._observer.pause_changed(MediaKind.VIDEO, paused)
 
     def _report(self, carried: MediaTransport, now: float) -> None:
-        """Tell what came over a transport."""
+        """Report what came over a transport."""
         reports = []
-        for track in dict.fromkeys(carried.by_payload_type.values()):  # Of several payload types once.
+        for track in dict.fromkeys(carried.by_payload_type.values()):  # A track may have several payload types.
             track.check_flow(now)
             track.renew(now)
             report = track.report(now)
@@ -510,5 +530,5 @@ class Peer:
 
 
 def _limits(least: int, greatest: int) -> tuple[int, int]:
-    """Two bandwidths in bit/s."""
+    """Convert two bandwidths from kbit/s to bit/s."""
     return max(0, least) * _KILOBIT, max(0, greatest) * _KILOBIT

@@ -23,10 +23,10 @@ class EngineStats:
     peers: int
     datagrams_received: int
     packets_sent: int
-    """Media packets handed to the system."""
+    """Media packets that the system accepted."""
     packets_dropped: int
-    """Media packets that the system's full send buffer, or an error of it, refused."""
+    """Media packets that the system refused, because its send buffer was full or because of an error."""
     refused: Mapping[str, int]
-    """Received datagrams that were not taken, by :class:`Refusal`."""
+    """Received datagrams that were refused, by :class:`Refusal`."""
     faults: Mapping[str, int]
-    """Unexpected exceptions in this process, by what each was the end of (`boundary.py`)."""
+    """Unexpected exceptions in this process, by what each of them ended (`boundary.py`)."""

@@ -1,4 +1,4 @@
-"""One peer's transport: ICE-lite, then DTLS, then SRTP, and the state that its owner is told."""
+"""One peer's transport: ICE-lite, then DTLS, then SRTP. It reports its states to its owner."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,11 +14,12 @@ from roomfsm.mediaserver.ice.lite import Address, Credentials, IceLite, Path, lo
 from roomfsm.mediaserver.ice.state import IceState
 
 _JUST_HEARD = 2.0
-"""Seconds: a peer heard since then keeps its address, whoever else sends checks in that address's name."""
+"""A peer that was heard within so many seconds keeps its address, even if somebody else sends checks from that
+address."""
 
 
 class Network(Protocol):
-    """What a transport needs of the engine."""
+    """The parts of the engine that a transport needs."""
 
     settings: EngineSettings
     identity: DtlsIdentity
@@ -32,11 +33,14 @@ class Network(Protocol):
     def refuse(self, reason: Refusal) -> None: ...
 
     def memory_freed(self) -> None:
-        """A transport has let go of what its handshake needed."""
+        """A transport has released the memory of its handshake."""
 
 
 class TransportOwner(Protocol):
-    """Who is told; see :class:`~roomfsm.mediaserver.engine.observer.PeerObserver` for the first three."""
+    """The owner of a transport, which gets its reports.
+
+    See :class:`~roomfsm.mediaserver.engine.observer.PeerObserver` for the first three methods.
+    """
 
     def ice_state_changed(self, state: IceState) -> None: ...
 
@@ -45,10 +49,10 @@ class TransportOwner(Protocol):
     def dtls_state_changed(self, state: DtlsState) -> None: ...
 
     def dtls_failed(self, reason: str) -> None:
-        """The handshake came to nothing, or the association broke; the state FAILED follows."""
+        """The handshake failed or the association broke. The state FAILED follows."""
 
     def path_changed(self) -> None:
-        """Media can be sent now, or no longer, or goes to another address."""
+        """Media can now be sent, can no longer be sent, or go to another address."""
 
     def rtp_received(self, packet: bytes, now: float) -> None: ...
 
@@ -56,7 +60,7 @@ class TransportOwner(Protocol):
 
 
 class Transport:
-    """From the answer until :meth:`close`. Media can be sent while `usable`."""
+    """One transport, from the answer until :meth:`close`. Media can be sent while `usable` is true."""
 
     __slots__ = (
         "_dtls",
@@ -90,21 +94,24 @@ class Transport:
         self._last_heard: float | None = None
         self._last_dtls = 0.0
         self._lingers = True
-        """It was not yet tried to let go of what the handshake needed."""
+        """Whether releasing the memory of the handshake has not been tried yet."""
 
     @property
     def usable(self) -> bool:
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
     def start(self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False) -> None:
-        """Both descriptions are known: take checks, and the handshake of who has a certificate with one of these
-        fingerprints or, as the DTLS client, begin it once checked."""
+        """Begin to accept checks and the DTLS handshake, because both descriptions are known.
+
+        The other side's certificate must have one of these fingerprints. The DTLS client begins the handshake
+        after the first check.
+        """
         self._dtls = DtlsSession(self._network.identity, fingerprints, client=dtls_client)
         self._started = now
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
 
     def gathering(self) -> None:
-        """The candidates are told to the peer."""
+        """The candidates are being sent to the peer."""
         if self.ice_state is IceState.DISCONNECTED:
             self._set_ice_state(IceState.GATHERING)
 
@@ -115,7 +122,7 @@ class Transport:
     ) -> None:
         """Answer a Binding request for our ufrag (RFC 8445 section 7.3).
 
-        `asked`: the address of ours that it was sent to, if that is known (:func:`packet_info.asked_address`).
+        `asked` is our address to which the request was sent, if that is known (:func:`packet_info.asked_address`).
         """
         network, holder = self._network, self._network.by_address.get(address)
         refusal = self.ice.check(request, data)
@@ -127,9 +134,10 @@ class Transport:
         elif refusal is Refusal.STUN_ROLE_CONFLICT:
             answer = self.ice.role_conflict(request)
         if len(answer) > len(data):
-            # The sender's address may be forged. A check with all that RFC 8445 section 7.1 wants is longer.
+            # The sender's address may be forged, so the answer must not be longer. A check with all attributes of
+            # RFC 8445 section 7.1 is always longer than the answer.
             refusal, answer = Refusal.STUN_TOO_SHORT, b""
-        # Only now, for it may cost a look at the system's routes.
+        # This is done only now, because it may have to ask the system for a route.
         path = Path(address, packet_info.control(asked, address, now)) if answer else Path(address)
         if answer:
             network.send(answer, path)
@@ -157,7 +165,7 @@ class Transport:
             self._set_ice_state(IceState.READY)
 
     def _forget(self, address: Address) -> None:
-        """Take nothing from an address any more, unless it has another path."""
+        """Accept nothing from an address any more, unless it has another path."""
         known = any(path.remote == address for path in self.ice.paths)
         if not known and self._network.by_address.get(address) is self:
             del self._network.by_address[address]
@@ -206,7 +214,7 @@ class Transport:
     # Sending
 
     def send_rtcp(self, compound: bytes) -> None:
-        """Protect and send, if that is possible now."""
+        """Protect and send a compound packet, if that is possible now."""
         if self.sender is None or self.ice.selected is None or not self.usable:
             return
         try:
@@ -224,11 +232,11 @@ class Transport:
     # Time
 
     def is_heard(self, now: float) -> bool:
-        """Whether the peer is connected and was heard just now."""
+        """Whether the peer is connected and was heard a moment ago."""
         return self.usable and self._last_heard is not None and now - self._last_heard < _JUST_HEARD
 
     def drive_handshake(self, now: float) -> bool:
-        """Retransmit if that is due; whether the handshake still goes on."""
+        """Repeat messages if that is due. Returns whether the handshake still goes on."""
         dtls = self._dtls
         if dtls is None:
             return False
@@ -250,7 +258,9 @@ class Transport:
         return dtls.timeout() is not None
 
     def settle(self, now: float) -> None:
-        """Free the handshake's memory once nothing of it can be asked for again: the peer sends SRTP."""
+        """Free the memory of the handshake when the peer sends SRTP and can no longer ask for handshake
+        messages.
+        """
         dtls, receiver = self._dtls, self._receiver
         if not self._lingers or dtls is None or receiver is None or not receiver.heard:
             return
@@ -260,7 +270,7 @@ class Transport:
                 self._network.memory_freed()
 
     def check_silence(self, now: float) -> None:
-        """Note a peer that has gone without a word, or never came."""
+        """Notice a peer that went away without a goodbye, or never came."""
         if self._started is None or self.silent:
             return
         settings = self._network.settings
@@ -275,7 +285,7 @@ class Transport:
     # State
 
     def _follow_dtls(self, dtls: DtlsSession) -> None:
-        """Take over what the session has become."""
+        """Adopt the new state of the session."""
         if dtls.state is DtlsState.CONNECTING:
             self._network.handshaking.add(self)
         if dtls.state is self.dtls_state:
@@ -301,7 +311,7 @@ class Transport:
         return plain_address(self.ice.selected.remote) if self.ice.selected else None
 
     def close(self) -> None:
-        """Say goodbye (close_notify) and be unknown to the network."""
+        """Say goodbye (close_notify), and remove this transport from the network."""
         if self._dtls is not None:
             self._send_all(self._dtls.close())
             self._dtls = None

@@ -1,4 +1,4 @@
-"""The engine's UDP socket: binding, its candidates' addresses, and sending bursts of protected packets."""
+"""The engine's UDP socket: binding it, the addresses for candidates, and sending bursts of protected packets."""
 
 import errno
 import ipaddress
@@ -22,11 +22,11 @@ from roomfsm.mediaserver.ice.lite import Address, Control
 _UDP_SEGMENT = 103
 """The socket option and control message of Linux's UDP GSO (linux/udp.h)."""
 _SIOCGSTAMPNS = 0x8907
-"""Linux's request for the time of the packet that the last read returned (socket(7), linux/sockios.h)."""
+"""Linux's ioctl request for the arrival time of the packet that was read last (socket(7), linux/sockios.h)."""
 _TIMESPEC = struct.Struct("@ll")
 _MAX_SEGMENTS = 64
 _MAX_BURST = 65000
-"""Bytes of one GSO send, below what an IP packet holds."""
+"""The most bytes of one GSO send, which is below the limit of an IP packet."""
 _DUAL_STACK = "::"
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
 
@@ -34,30 +34,30 @@ _DESTINATION = Boundary("sending to one browser")
 
 
 class Destination(Protocol):
-    """Where a burst goes."""
+    """A destination of a burst."""
 
     address: Address
     control: Control
-    """What makes packets leave from the right address of ours; empty where they do anyway."""
+    """Control messages that make packets leave from the right address of ours. Empty if they do so anyway."""
     handle: Any
     """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
     tag_length: int
 
 
 class _Run(NamedTuple):
-    """Packets of one length (the last may be shorter) laid out for one system call."""
+    """Packets of the same length (the last may be shorter), laid out for one system call."""
 
     template: bytes
-    """The packets, room for the tag after each."""
+    """The packets, each followed by room for the tag."""
     packets: tuple[tuple[Any, int], ...]
-    """Pointer into the buffer and length of each."""
+    """For each packet, a pointer into the buffer and the length."""
     view: memoryview
     """The protected run in the buffer."""
     stride: int
 
 
 def bind(settings: EngineSettings) -> socket.socket:
-    """Open the non-blocking socket. Raises OSError."""
+    """Open the non-blocking socket. Raises `OSError`."""
     try:
         return _bind(settings, settings.host)
     except OSError as error:
@@ -84,7 +84,9 @@ def _bind(settings: EngineSettings, host: str) -> socket.socket:
 
 
 def candidate_addresses(settings: EngineSettings, sock: socket.socket) -> tuple[str, ...]:
-    """The addresses that browsers are told: the announced, else the bound, else all of the machine's."""
+    """The addresses that browsers are told: the announced ones, or else the bound one, or else all of the
+    machine's.
+    """
     if settings.announced_addresses:
         return settings.announced_addresses
     bound = sock.getsockname()[0]
@@ -101,9 +103,10 @@ def candidate_addresses(settings: EngineSettings, sock: socket.socket) -> tuple[
 
 
 def arrival_time(sock: socket.socket) -> float | None:
-    """When the datagram read last came to the socket, seconds of the system's clock; None where it does not tell.
+    """The arrival time of the datagram that was read last, in seconds of the system's clock; None if the system
+    does not say.
 
-    Datagrams that are read together came one after the other, which a bandwidth estimate lives on.
+    Datagrams that are read together arrived at different times, and a bandwidth estimate depends on these times.
     """
     if sys.platform != "linux":
         return None
@@ -115,21 +118,21 @@ def arrival_time(sock: socket.socket) -> float | None:
 
 
 class Burst:
-    """Packets (RTP, not protected) that go to any number of destinations, in order."""
+    """Unprotected RTP packets that go to any number of destinations, in order."""
 
     __slots__ = ("packets", "runs")
 
     def __init__(self, packets: Sequence[bytes]) -> None:
         self.packets = packets
         self.runs: dict[int, list[_Run]] = {}
-        """By tag length, laid out by the sender when the first destination needs them."""
+        """The runs by tag length. The sender lays them out when the first destination needs them."""
 
 
 class BurstSender:
     """Protects and sends the same packets to many destinations, with few system calls.
 
-    `packets_sent` counts what the system took, `packets_dropped` what it refused: UDP's retransmission (NACK)
-    repairs that, so nothing is queued.
+    `packets_sent` counts the packets that the system accepted, and `packets_dropped` those that it refused. These
+    are not queued, because viewers ask for lost packets (NACK).
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -142,7 +145,7 @@ class BurstSender:
     def send(self, burst: Burst, destinations: Iterable[Destination]) -> None:
         """Send a burst to each destination."""
         rest = iter(destinations)
-        # Who comes after one at whom it failed is served all the same.
+        # If sending to one destination fails, the destinations after it are still served.
         while True:
             try:
                 self._send(burst, rest)
@@ -189,7 +192,10 @@ class BurstSender:
         self.packets_dropped += dropped
 
     def _send_run(self, view: memoryview, stride: int, count: int, address: Address, control: Control) -> int:
-        """Send `count` packets at once, or singly where that is refused. Returns how many the system took."""
+        """Send `count` packets at once, or one by one if the system refuses that.
+
+        Returns how many the system accepted.
+        """
         if self._segmentation:
             segment = (socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride))
             try:
@@ -197,7 +203,8 @@ class BurstSender:
             except BlockingIOError:
                 return 0
             except OSError as error:
-                # EIO: the route's device cannot. Others (EINVAL: the path's MTU) concern this destination only.
+                # EIO means that the network device does not support it. Other errors (EINVAL for the path's MTU)
+                # concern only this destination.
                 self._segmentation = error.errno != errno.EIO
             else:
                 return count
@@ -209,7 +216,7 @@ class BurstSender:
         return count
 
     def _layout(self, packets: Sequence[bytes], tag: int) -> list[_Run]:
-        """Group the packets into runs, each from the beginning of the buffer."""
+        """Group the packets into runs, each of which starts at the beginning of the buffer."""
         room, memory = bytes(tag), self._buffer.memory
         if len(packets) == 1:  # In a small room nearly always.
             template = packets[0] + room
