@@ -1,1 +1,1 @@
-"""The embedded media server: a program of its own that speaks Kurento's protocol."""
+"""The embedded media server, a separate program that speaks Kurento's protocol."""

@@ -1,9 +1,11 @@
-"""`python -m roomfsm.mediaserver`: how a room server starts it, and starts it again when it has died."""
+"""`python -m roomfsm.mediaserver`: a room server starts the media server by this command, also after it has
+died.
+"""
 
 import sys
 
-# Nobody has a picture until it has started. A quarter of that time would go to rich, which structlog imports for
-# coloured tracebacks, and does without where there is none; a child's log is JSON.
+# Nobody has a picture until the media server has started. Importing rich would take a quarter of that time.
+# structlog imports it for coloured tracebacks if it is installed, but a child's log is JSON.
 sys.modules["rich"] = None  # type: ignore[assignment]
 
 from roomfsm.mediaserver.command import mediaserver  # noqa: E402

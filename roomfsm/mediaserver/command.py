@@ -25,12 +25,12 @@ from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready
 
 _DEFAULTS = MediaServerSettings()
 _EXIT_SETTINGS = 2
-"""What the settings ask for cannot be had: a room server tells this from a fault of its child."""
+"""The exit code if the settings cannot be used. A room server can tell this from a fault of its child."""
 _ALIVE = msgspec.json.encode({"event": "alive"}) + b"\n"
 
 
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
-    """The option for a bound of :class:`~roomfsm.mediaserver.kurento.limits.Limits`."""
+    """The option for one of the :class:`~roomfsm.mediaserver.kurento.limits.Limits`."""
     default = getattr(_DEFAULTS.limits, f"max_{name}")
     return click.option(f"--max-{name}", type=click.IntRange(1), default=default, show_default=True, help=what)
 
@@ -132,7 +132,7 @@ def mediaserver(
     NOT_ENOUGH_RESOURCES.
     """
     _configure_logging(log_format)
-    # Until the server listens for it: a closed terminal's signal ends nothing.
+    # Until the server handles it, the signal of a closed terminal is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = MediaServerSettings(
         host=host,
@@ -170,7 +170,7 @@ def mediaserver(
 
 
 def is_open_to_others(settings: MediaServerSettings) -> bool:
-    """Whether programs of other machines can reach the control port and need no secret."""
+    """Whether programs on other machines can reach the control port and need no secret."""
     if settings.secret is not None:
         return False
     try:
@@ -183,7 +183,7 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(host_setting(name) for name in given)
     for name, text in zip(names, given, strict=True):
         if name is None:
-            raise click.BadParameter(f"not a host's name: {text!r}", param_hint="--host-name")
+            raise click.BadParameter(f"not a host name: {text!r}", param_hint="--host-name")
     return tuple(name for name in names if name is not None)
 
 
@@ -197,7 +197,7 @@ def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _secret(file: Path | None) -> str | None:
-    # Taken out of the environment, which the workers inherit.
+    # The secret is removed from the environment, because the workers inherit it.
     secret = os.environ.pop(SECRET_VARIABLE, "") or None
     if file is not None:
         try:
@@ -220,10 +220,13 @@ def _announce_in_json(ready: Ready) -> None:
 
 
 def _say_alive() -> None:
-    """Never waits: a pipe that nobody reads fills up, and then there is nobody to tell."""
-    with suppress(OSError):  # The parent has gone: the end of the standard input tells it, too.
+    """Print that the server is alive.
+
+    It never waits: if nobody reads the pipe, it fills up, and nothing more is printed.
+    """
+    with suppress(OSError):  # The parent has gone. The end of the standard input shows that, too.
         _, writable, _ = select.select((), (sys.stdout,), (), 0)
-        if writable:  # There is room for PIPE_BUF bytes at least (select(2)).
+        if writable:  # There is room for at least PIPE_BUF bytes (select(2)).
             os.write(sys.stdout.fileno(), _ALIVE)
 
 

@@ -1,4 +1,4 @@
-"""The media server as a program: its settings, what it opens, and what ends it."""
+"""The media server as a program: its settings, its parts, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,34 @@ from roomfsm.mediaserver.kurento.server import Clients, open_websocket_server
 from roomfsm.mediaserver.workers.workers import Workers, open_workers
 
 ALIVE_INTERVAL = 1.0
-"""Seconds between two words to the parent: one that hears none for some seconds may take this process for hung."""
+"""Seconds between two reports to the parent. A parent that gets none for some seconds assumes that this process
+hangs."""
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaServerSettings:
-    """What can be set about the media server."""
+    """The settings of the media server."""
 
     host: str = "127.0.0.1"
     """The TCP address of the websocket server."""
     port: int = 8888
-    """0: the system chooses."""
+    """The TCP port. 0 lets the system choose one."""
     host_names: tuple[str, ...] = ()
-    """Names by which clients may call the server, beside `host`, addresses and the loopback names."""
+    """Names by which clients may call the server, besides `host`, addresses and the loopback names."""
     secret: str | None = field(default=None, repr=False)
-    """What a client must know. Without one every program that reaches `host` may connect."""
+    """The secret that a client must know. Without it, every program that can reach `host` may connect."""
     media_host: str = EngineSettings().host
     media_port: int = EngineSettings().port
-    """The UDP port, or the first of as many as there are workers; 0: the system chooses each."""
+    """The UDP port of the first worker. Further workers have the next ports. 0 lets the system choose each of
+    them."""
     announced_addresses: tuple[str, ...] = ()
     workers: int = 1
-    """Processes that move media; of one, the process that serves the protocol does it itself."""
+    """The number of processes that forward media. With one, the process that serves the protocol forwards media
+    itself."""
     exit_with_parent: bool = False
-    """End when the standard input does."""
+    """Whether to exit when the standard input ends."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -59,20 +62,20 @@ class MediaServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Where the server listens."""
+    """The address and the UDP port at which the server listens."""
 
     url: str
     media_port: int
 
 
 class AddressError(Exception):
-    """An address of the settings cannot be had; the message says which, and why."""
+    """An address of the settings cannot be used. The message says which one, and why."""
 
 
 async def run(
     settings: MediaServerSettings, *, task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve until cancelled; every object is released and every peer closed before it returns.
+    """Serve until cancelled. Before it returns, every object is released and every peer is closed.
 
     Raises `AddressError`, in groups.
     """
@@ -96,14 +99,16 @@ async def run(
 
 
 async def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses to begin with; none if a name is not to be had just now. Raises `AddressError`."""
+    """The announced addresses at the start; empty if a name cannot be looked up now. Raises `AddressError`."""
     try:
         return await announced.look_up(given)
     except announced.UnknownName as error:
         raise AddressError(f"{error} (see --announced-address)") from error
     except OSError as error:
-        # It may be a start in the middle of an outage: then the next look finds it.
-        log.error("announced address not looked up, our own are told for now", error=str(error))
+        # The network may be out of order at the moment. The next look-up will then find the name.
+        log.error(
+            "the announced address cannot be looked up; browsers get our own addresses for now", error=str(error)
+        )
         return ()
 
 
@@ -122,7 +127,7 @@ def _saying_what(attempt: str, options: str) -> Iterator[None]:
 
 
 def first_error[Error: BaseException](group: BaseExceptionGroup[Error]) -> Error:
-    """The first in a group, however deep."""
+    """The first error in a group, however deep it is nested."""
     error = group.exceptions[0]
     return first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
@@ -130,12 +135,13 @@ def first_error[Error: BaseException](group: BaseExceptionGroup[Error]) -> Error
 async def run_until_told(
     settings: MediaServerSettings, announce: Callable[[Ready], None], say_alive: Callable[[], None]
 ) -> None:
-    """`run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends.
+    """Call `run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends.
 
-    With `exit_with_parent`, `say_alive` is called each `ALIVE_INTERVAL` from the loop that moves the media.
-    Raises `AddressError`, in groups.
+    With `exit_with_parent`, the loop that forwards the media calls `say_alive` every `ALIVE_INTERVAL`. Raises
+    `AddressError`, in groups.
     """
-    # Open before the server says that it is ready: who reads that may signal at once.
+    # Signals are handled before the server reports that it is ready, because a program that reads the report may
+    # send one at once.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(run, settings)
@@ -146,7 +152,7 @@ async def run_until_told(
                 nursery.start_soon(_repeat, say_alive)
             async for number in signals:
                 if number == signal.SIGHUP:
-                    # A terminal that is closed sends it, too: no reason to end.
+                    # A closed terminal sends this signal, too, which is no reason to end.
                     log.info("media server goes on", signal="SIGHUP")
                     continue
                 log.info("media server ends", signal=signal.Signals(number).name)
@@ -161,7 +167,7 @@ async def _repeat(say_alive: Callable[[], None]) -> None:
 
 
 async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
-    # A thread reads: making the descriptor non-blocking would change it for every process that shares it.
+    # A thread reads, because making the descriptor non-blocking would change it for every process that shares it.
     while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
         pass
     log.info("media server ends", reason="standard input ended")

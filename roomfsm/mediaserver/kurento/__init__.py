@@ -1,1 +1,1 @@
-"""The server's side of Kurento's protocol."""
+"""The server side of Kurento's protocol."""

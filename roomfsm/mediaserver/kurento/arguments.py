@@ -1,7 +1,7 @@
-"""Reading the arguments of a request by name and type, with Kurento's conversions and messages.
+"""Reads the arguments of a request by name and type, with Kurento's conversions and messages.
 
-Kurento reads JSON with jsoncpp's `isConvertibleTo`: null converts to everything, numbers and booleans to text, a
-whole number or a boolean to an integer, but text to nothing else.
+Kurento reads JSON with jsoncpp's `isConvertibleTo`. Null converts to every type, numbers and booleans convert to
+text, and a whole number or a boolean converts to an integer. Text converts to no other type.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_INTEGER = 2**31 - 1
 
 
 def as_text(value: Any) -> str | None:
-    """The text that jsoncpp makes of a scalar; None where it makes none."""
+    """The text to which jsoncpp converts a scalar; None if it cannot convert it."""
     match value:
         case None:
             return ""
@@ -31,7 +31,7 @@ def as_text(value: Any) -> str | None:
 
 
 def as_integer(value: Any) -> int | None:
-    """The 32-bit integer that jsoncpp makes of a scalar; None where it makes none."""
+    """The 32-bit integer to which jsoncpp converts a scalar; None if it cannot convert it."""
     if value is None:
         return 0
     if isinstance(value, int | float) and -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
@@ -40,7 +40,7 @@ def as_integer(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float | None:
-    """The double that jsoncpp makes of a scalar; None where it makes none."""
+    """The double to which jsoncpp converts a scalar; None if it cannot convert it."""
     if value is None:
         return 0.0
     return float(value) if isinstance(value, int | float) else None
@@ -51,7 +51,7 @@ def as_boolean(value: Any) -> bool | None:
 
 
 class Params:
-    """The members of a request's `params`; what is missing or wrong is answered with -32000."""
+    """The members of a request's `params`. A missing or wrong member gets the error -32000."""
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = members
@@ -74,9 +74,9 @@ class Params:
 
 
 class Arguments:
-    """The arguments of a constructor or an operation; what is missing or wrong is answered with 40001.
+    """The arguments of a constructor or an operation. A missing or wrong argument gets the error 40001.
 
-    `given` is the JSON as it came (None where it was absent), `name` what messages call the whole.
+    `given` is the JSON value as it came (None if it was missing), and `name` is its name in error messages.
     """
 
     def __init__(self, given: Any, name: str) -> None:
@@ -110,7 +110,7 @@ class Arguments:
         return Structure(self._checked(value if isinstance(value, dict) else None, name, "object"))
 
     def _get(self, name: str) -> Any:
-        """The member; `_MISSING`, which converts to nothing, where it is absent."""
+        """The member, or `_MISSING`, which converts to no type, if it is missing."""
         if self._given is None:
             raise MarshallError(f"'{self._name}' is required")
         if not isinstance(self._given, dict):
@@ -153,7 +153,7 @@ class Structure:
 
 
 class _Missing:
-    """Stands for an absent member, so that null can stand for itself."""
+    """Represents a missing member, because None represents null."""
 
 
 _MISSING = _Missing()

@@ -1,6 +1,8 @@
-"""A WebRtcEndpoint's bandwidths: Kurento's properties, its defaults, the operations that read and set them.
+"""The bandwidths of a WebRtcEndpoint: Kurento's properties, their defaults, and the operations that read and set
+them.
 
-Kurento counts kbit/s, and 0 is without limit; so does the engine's peer, to which each property is handed on.
+Kurento counts in kbit/s, and 0 means no limit. The engine's peer has the same units, and each property is passed
+to it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ BANDWIDTHS = {
     "MinVideoRecvBandwidth": ("min_video_receive_bandwidth", 100),
     "MinVideoSendBandwidth": ("min_video_send_bandwidth", 100),
 }
-"""Kurento's property → the peer's attribute, and Kurento's default in kbit/s; 0 is without limit."""
+"""For each of Kurento's properties, the peer's attribute and Kurento's default in kbit/s. 0 means no limit."""
 
 REMB_PARAMETERS: Mapping[str, float] = {
     "decrementFactor": 0.5,
@@ -34,10 +36,11 @@ REMB_PARAMETERS: Mapping[str, float] = {
     "thresholdFactor": 0.800000011920929,
     "upLosses": 12,
 }
-"""Kurento's RembParams with its defaults (`rembOnConnect` is bit/s); their types are those of the values."""
+"""Kurento's RembParams with their defaults (`rembOnConnect` is in bit/s). The types of the values are the types of
+the parameters."""
 
 MAX_BANDWIDTH = 10_000_000
-"""kbit/s that can be set."""
+"""The highest bandwidth that can be set, in kbit/s."""
 
 
 class Limited(Protocol):

@@ -1,4 +1,7 @@
-"""An endpoint's `getStats` (W3C's names of 2016, as Kurento has them), from what the engine counts."""
+"""The result of an endpoint's `getStats`, from the engine's statistics.
+
+Like Kurento, it uses the W3C's names of 2016.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ _NANOSECONDS = 1_000_000_000
 
 
 class EndpointStats:
-    """Makes the statistics of one endpoint; each stream keeps its id."""
+    """Makes the statistics of one endpoint. Each stream keeps its id."""
 
     def __init__(self, endpoint_id: str) -> None:
         self._endpoint_id = endpoint_id
         self._ids: dict[tuple[str, MediaKind], str] = {}
 
     def streams(self, peer: PeerStats, wanted: Collection[str]) -> dict[str, dict[str, Any]]:
-        """One entry a stream of the wanted media types, by id."""
+        """One entry for each stream of the wanted media types, by id."""
         found: list[dict[str, Any]] = []
         for kind, received in peer.receiving.items():
             if kind in wanted:
@@ -33,7 +36,7 @@ class EndpointStats:
         return {stats["id"]: stats for stats in found}
 
     def latencies(self, kinds: Collection[MediaKind], seconds: float) -> dict[str, dict[str, Any]]:
-        """The entry about the endpoint itself: how long the media that it gets take through the server."""
+        """The entry about the endpoint itself, with the time that its media take through the server."""
         latencies = [
             {
                 "__module__": "kurento",

@@ -1,4 +1,4 @@
-"""Kurento's error codes as exception types, with the names and messages that the real server gives."""
+"""Kurento's error codes as exception types, with the names and messages of the real server."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from roomfsm.jsonrpc import ErrorObject
 
 
 class ProtocolError(Exception):
-    """A request that is answered with an error; `code` and `type` are Kurento's (`error.data.type`).
+    """A request fails with this error. `code` and `type` are Kurento's (`error.data.type`).
 
-    A class without a `type` is answered without `error.data`, as Kurento does outside its own code range.
+    The answer for a class without a `type` has no `error.data`, as with Kurento's codes outside of its own range.
     """
 
     code: ClassVar[int]
@@ -40,7 +40,7 @@ class MethodNotFoundError(ProtocolError):
 
 
 class ParamsRequiredError(ProtocolError):
-    """No `params`, on a socket that is not bound to a session."""
+    """The request has no `params`, and its socket is not bound to a session."""
 
     code = -32602
     type = "INVALID_PARAMS"
@@ -50,7 +50,9 @@ class ParamsRequiredError(ProtocolError):
 
 
 class UnexpectedError(ProtocolError):
-    """A request that makes the real server throw: JSON of another shape, an object of another kind."""
+    """The request makes the real server throw an exception: JSON of a wrong shape, or an object of a wrong
+    kind.
+    """
 
     code = -32603
 
@@ -59,28 +61,31 @@ class UnexpectedError(ProtocolError):
 
 
 class ParameterError(ProtocolError):
-    """A member of `params` itself that is missing or of a wrong type."""
+    """A member of `params` is missing or has a wrong type."""
 
     code = -32000
 
 
 class MarshallError(ProtocolError):
-    """A wrong or missing argument of a constructor or an operation, or a bad enumeration value."""
+    """An argument of a constructor or an operation is missing or wrong, or is not a value of the enumeration."""
 
     code = 40001
     type = "MARSHALL_ERROR"
 
 
 class WorkerDiedError(ProtocolError):
-    """Negotiation of an endpoint whose media worker died. Kurento's code for what it did not expect of itself:
-    nothing is wrong with the request, and none of the other codes blames the server."""
+    """The endpoint cannot be negotiated, because its media worker died.
+
+    The code is Kurento's for unexpected errors. Nothing is wrong with the request, and no other code blames the
+    server.
+    """
 
     code = 40003
     type = "UNEXPECTED_ERROR"
 
 
 class InternalError(ProtocolError):
-    """An exception that nobody foresaw; its cause is in the log."""
+    """An unexpected exception. Its cause is in the log."""
 
     code = 40003
     type = "UNEXPECTED_ERROR"
@@ -98,7 +103,7 @@ class ConnectError(ProtocolError):
 
 
 class NotImplementedByServerError(ProtocolError):
-    """An operation that Kurento has and this server has not."""
+    """Kurento has this operation, but this server does not."""
 
     code = 40006
     type = "NOT_IMPLEMENTED"
@@ -113,7 +118,9 @@ class InvalidSessionError(ProtocolError):
 
 
 class MalformedTransactionError(ProtocolError):
-    """An unknown operation (Kurento's name for it), or a transaction whose ids do not count up from 0."""
+    """An operation is unknown (Kurento uses this name for that, too), or the ids of a transaction do not count up
+    from 0.
+    """
 
     code = 40008
     type = "MALFORMED_TRANSACTION"
@@ -149,7 +156,7 @@ class FactoryNotFoundError(ProtocolError):
 
 
 class NewrefNotFoundError(ProtocolError):
-    """A `newref:N` outside a transaction, or one whose operation did not create an object."""
+    """A `newref:N` is outside of a transaction, or its operation did not create an object."""
 
     code = 40109
     type = "MEDIA_OBJECT_NOT_FOUND_TRANSACTION_NO_COMMIT"
@@ -170,7 +177,7 @@ class TagNotFoundError(ProtocolError):
 
 
 class KeyframeNotSupportedError(ProtocolError):
-    """A keyframe is asked for at an endpoint that no video has reached: nobody is there to be asked."""
+    """A keyframe is requested at an endpoint that no video has reached, so there is no source to ask."""
 
     code = 40111
     type = "MEDIA_OBJECT_OPERATION_NOT_SUPPORTED"
@@ -201,21 +208,21 @@ class NoRemoteSdpError(ProtocolError):
 
 
 class GenerateOfferError(ProtocolError):
-    """An offer that cannot be made of what the endpoint is to send."""
+    """An offer cannot be made, because the codec of the endpoint's source cannot be offered."""
 
     code = 40204
     type = "SDP_END_POINT_GENERATE_OFFER_ERROR"
 
 
 class ProcessOfferError(ProtocolError):
-    """An offer that is well-formed, but cannot be served."""
+    """An offer is well-formed, but cannot be accepted."""
 
     code = 40205
     type = "SDP_END_POINT_PROCESS_OFFER_ERROR"
 
 
 class ProcessAnswerError(ProtocolError):
-    """An answer that is well-formed, but cannot be served."""
+    """An answer is well-formed, but cannot be accepted."""
 
     code = 40206
     type = "SDP_END_POINT_PROCESS_ANSWER_ERROR"

@@ -1,4 +1,4 @@
-"""Events: their shapes as Kurento sends them, and who has subscribed to which."""
+"""Events in the form in which Kurento sends them, and the subscriptions to them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ WEBRTC_ENDPOINT_EVENTS = BASE_RTP_ENDPOINT_EVENTS | {
 }
 
 UNTYPED_EVENTS = frozenset({"ObjectCreated", "ObjectDestroyed"})
-"""Events whose `data` carries no `type` (seen on Kurento 7.3)."""
+"""Events whose `data` has no `type` (as recorded with Kurento 7.3)."""
 
 
 def encode_event(
     source: str, type_: str, data: Mapping[str, Any], tags: list[dict[str, str]], timestamp_millis: int
 ) -> str:
-    """The `onEvent` notification; `timestampMillis` is text."""
+    """The `onEvent` notification. `timestampMillis` is a text."""
     body: dict[str, Any] = {
         **data,
         "source": source,
@@ -45,16 +45,16 @@ def encode_event(
         "timestampMillis": str(timestamp_millis),
     }
     if type_ not in UNTYPED_EVENTS:
-        # An Error says in its own data of which type it is.
+        # The data of an Error has the error's own type.
         body.setdefault("type", type_)
     value = {"data": body, "object": source, "type": type_}
     return jsonrpc.encode(jsonrpc.Notification("onEvent", {"value": value}))
 
 
 class Subscriptions:
-    """Who has subscribed to the events of one object.
+    """The subscriptions to the events of one object.
 
-    A session that subscribed twice to a type gets each event once, until its last subscription is gone.
+    A session that subscribed twice to a type gets each event once, until it has cancelled both subscriptions.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Subscriptions:
         self._by_id[subscription_id] = (type_, session_id)
 
     def remove(self, subscription_id: str) -> None:
-        """Forget one subscription; an unknown one is no error, as in Kurento."""
+        """Forget one subscription. As in Kurento, it is no error if it is unknown."""
         self._by_id.pop(subscription_id, None)
 
     def remove_session(self, session_id: str) -> None:
@@ -77,5 +77,5 @@ class Subscriptions:
         self._by_id.clear()
 
     def sessions(self, type_: str) -> Iterator[str]:
-        """The sessions that want this type, each once."""
+        """The sessions that have subscribed to this type, each once."""
         return iter({session_id: None for wanted, session_id in self._by_id.values() if wanted == type_})

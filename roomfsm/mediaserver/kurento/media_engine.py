@@ -1,4 +1,4 @@
-"""What the protocol layer needs of whatever moves the media."""
+"""The parts of the media engine that the protocol layer needs."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -12,11 +12,11 @@ class MediaEngine(Protocol):
 
     @property
     def latency(self) -> float:
-        """Seconds that media takes through the server."""
+        """Seconds that media take through the server."""
 
     @property
     def processes(self) -> Collection[int]:
-        """The process ids of the workers; none where this process moves the media itself."""
+        """The process ids of the workers; empty if this process forwards the media itself."""
 
     def open_peer(self, observer: PeerObserver) -> Peer:
-        """A new peer. Raises `EngineFull`."""
+        """Open a peer, which reports to `observer`. Raises `EngineFull`."""

@@ -1,4 +1,4 @@
-"""The methods of Kurento's JSON-RPC protocol, and how one request is answered."""
+"""The methods of Kurento's JSON-RPC protocol, and the way in which a request is answered."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ type Method = Callable[[Any, Params, Session], Awaitable[Result]]
 
 
 class Methods:
-    """Answers requests; everything that a request can do to sessions and objects begins here.
+    """Answers requests. Everything that a request can do to sessions and objects begins here.
 
-    `TABLE` lists the methods, `WITHOUT_PARAMS` those that may come without `params` on a socket without a session,
-    `IN_TRANSACTION` those that a transaction may hold.
+    `TABLE` has the methods, `WITHOUT_PARAMS` those that may come without `params` on a socket without a session,
+    and `IN_TRANSACTION` those that are allowed in a transaction.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -44,10 +44,10 @@ class Methods:
         self.server_id = str(uuid4())
 
     async def answer(self, text: str | bytes, socket: Socket) -> str:
-        """The reply to one message; the socket is bound to the session that a successful reply names.
+        """Return the reply to one message. The socket is bound to the session that a successful reply names.
 
-        Raises `FramingError` with `PARSE_ERROR` where the message is not JSON: Kurento cuts the connection then.
-        Whatever else nobody foresaw is answered with 40003, and ends nothing but this request.
+        Raises `FramingError` with `PARSE_ERROR` if the message is not JSON; Kurento cuts the connection then. An
+        unexpected exception is answered with 40003, and ends only this request.
         """
         id_: MessageId = None
         try:
@@ -86,7 +86,7 @@ class Methods:
             return _encode_error(id_, error)
 
     async def _carry_out(self, method: Method, params: Params, session: Session) -> Result:
-        """Raises nothing but `ProtocolError`s."""
+        """Carry out a method. Raises only `ProtocolError`s."""
         try:
             return await method(self, params, session)
         except ProtocolError:
@@ -95,7 +95,9 @@ class Methods:
             raise _unexpected(error) from error
 
     def _session_and_params(self, message: Request | Notification, socket: Socket) -> tuple[Session, Params]:
-        """The session that the request names, or else its socket's, or else a new one that nobody knows yet."""
+        """The session that the request names, or else its socket's session, or else a new one that is not kept
+        yet.
+        """
         params = dict(message.params or {})
         if "sessionId" not in params and socket.session_id is not None:
             params["sessionId"] = socket.session_id
@@ -109,9 +111,9 @@ class Methods:
             self.objects.sessions.bind(session, socket)
 
     def _write(self, response: Response, session: Session) -> str:
-        """The reply's text, remembered for a repeated id."""
+        """The text of the reply, which is remembered in case the id is repeated."""
         if response.id is None and response.error is None:
-            # Sent without an id: Kurento does what was asked, and tells the result as an error.
+            # The request has no id. Kurento carries it out, and sends the result as an error.
             refusal = "Ignoring response because of a notification request"
             response = Response(None, error=ErrorObject(ParameterError.code, refusal, response.result))
         text = jsonrpc.encode(response)
@@ -127,7 +129,10 @@ class Methods:
         return {"value": "pong"}
 
     async def connect(self, params: Params, session: Session) -> Result:
-        """A new session's id, or the id of one that has touched an object: its events come to this socket now."""
+        """Return the id of a new session, or of one that has touched an object.
+
+        Its events come to this socket from now on.
+        """
         if "sessionId" in params.members and not session.registered:
             raise InvalidSessionError
         return {"serverId": self.server_id, "sessionId": session.id}
@@ -139,8 +144,11 @@ class Methods:
         return {"sessionId": session.id}
 
     async def close_session(self, params: Params, session: Session) -> Result:
-        """End a session. What others hold too stays for them, unless `release` is true: then everything that the
-        session made or touched goes, whoever holds it."""
+        """End a session. Objects that other sessions hold stay.
+
+        If `release` is true, everything that the session created or touched is released, even if other sessions
+        hold it.
+        """
         params.text("sessionId")
         if as_boolean(params.members.get("release")):
             self.objects.release_all(session)
@@ -183,7 +191,7 @@ class Methods:
         return {"sessionId": session.id, "value": target.subscribe(type_, session.id)}
 
     async def unsubscribe(self, params: Params, session: Session) -> Result:
-        """Forget a subscription; that the object or the subscription is unknown is no error, as in Kurento."""
+        """Forget a subscription. As in Kurento, it is no error if the object or the subscription is unknown."""
         object_id, subscription_id = params.text("object"), params.text("subscription")
         params.text("sessionId")
         if (target := self.objects.get(object_id)) is not None:
@@ -191,7 +199,10 @@ class Methods:
         return {"sessionId": session.id}
 
     async def release(self, params: Params, session: Session) -> Result:
-        """Release an object, whoever holds it; that it is unknown is no error, as in Kurento."""
+        """Release an object, even if other sessions hold it.
+
+        As in Kurento, it is no error if the object is unknown.
+        """
         if (target := self.objects.get(params.text("object"))) is not None:
             self.objects.release(target)
         return {"sessionId": session.id}
@@ -210,7 +221,10 @@ class Methods:
         return {"sessionId": session.id}
 
     async def transaction(self, params: Params, session: Session) -> Result:
-        """Requests served in a row until one fails; `newref:N` stands for the object that number N created."""
+        """Carry out requests in order until one fails.
+
+        `newref:N` means the object that request number N created.
+        """
         operations = params.items("operations")
         results: list[dict[str, Any]] = []
         for number, operation in enumerate(operations):
@@ -261,7 +275,7 @@ class Methods:
 
 
 def _resolve(value: Any, results: list[dict[str, Any]]) -> Any:
-    """`value` with every `newref:N` in it replaced by what operation N created."""
+    """`value`, with every `newref:N` in it replaced by the object that operation N created."""
     if isinstance(value, str) and value.startswith(NEWREF):
         number = value.removeprefix(NEWREF)
         if number.isdecimal() and int(number) < len(results):
@@ -276,7 +290,7 @@ def _resolve(value: Any, results: list[dict[str, Any]]) -> Any:
 
 
 def _unexpected(error: Exception) -> InternalError:
-    """What a request is answered that raised what nobody foresaw; it is logged and counted here."""
+    """The error for a request that raised an unexpected exception, which is logged and counted here."""
     _REQUEST.caught(error)
     return InternalError(error)
 

@@ -1,4 +1,4 @@
-"""Media objects: what every remote object has, the elements that media flows between, and the pipeline."""
+"""Media objects: the base of every remote object, the elements between which media flow, and the pipeline."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 _EVENT = Boundary("one event for one session")
 
 type Operation = Callable[[Any, Arguments], Any]
-"""Called with the object and the operation's arguments; its result, awaited where it can be, is the `value`.
+"""A function that is called with the object and the operation's arguments. Its result is the `value` of the reply;
+an awaitable is awaited first.
 
-A list of objects is told as their ids, and the session that asked holds them all from then on, as in Kurento.
-"""
+A list of objects is sent as their ids, and the session that asked holds all of them from then on, as in
+Kurento."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Audience(Protocol):
 
 
 class Registry(Protocol):
-    """What objects need of the registry that they are kept in."""
+    """The parts of the registry that objects need."""
 
     @property
     def limits(self) -> Limits: ...
@@ -74,7 +75,7 @@ class Registry(Protocol):
         """Raises `ObjectNotFoundError`."""
 
     def find_pipeline(self, object_id: str) -> MediaPipeline:
-        """Raises `ObjectNotFoundError`, or `UnexpectedError` if it is no pipeline."""
+        """Raises `ObjectNotFoundError`, or `UnexpectedError` if the object is not a pipeline."""
 
     def next_endpoint_serial(self) -> int: ...
 
@@ -86,9 +87,10 @@ class MediaType(StrEnum):
 
 
 class MediaObject:
-    """What every remote object has: an id, a parent, children, a name, tags and events.
+    """The base of every remote object: an id, a parent, children, a name, tags and events.
 
-    `OPERATIONS` is the whole list of what `invoke` can call on the type, `EVENTS` of what `subscribe` accepts.
+    `OPERATIONS` has all operations that `invoke` can call on the type, and `EVENTS` all events that `subscribe`
+    accepts.
     """
 
     TYPE: ClassVar[str]
@@ -107,14 +109,15 @@ class MediaObject:
         self.creation_time = int(time.time())
         self.subscriptions = Subscriptions()
         self.holders: set[str] = set()
-        """Ids of the sessions that created or touched it; it goes when the last of them goes."""
+        """The ids of the sessions that created or touched the object. It is released when the last of them
+        ends."""
 
     @property
     def pipeline(self) -> MediaPipeline | None:
         return None if self.parent is None else self.parent.pipeline
 
     def subscribe(self, type_: str, session_id: str) -> str:
-        """Subscribe a session to a type of event; returns the subscription's id."""
+        """Subscribe a session to a type of event. Returns the subscription's id."""
         if type_ not in self.EVENTS:
             raise EventNotSupportedError(type_)
         if len(self.subscriptions) >= self.objects.limits.max_subscriptions_per_object:
@@ -135,7 +138,7 @@ class MediaObject:
                 self.objects.sessions.deliver(session_id, text)
 
     def dispose(self) -> None:
-        """Let go of what the object has beyond this process's memory: called once, when it is released."""
+        """Free the object's resources. This is called once, when the object is released."""
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -202,16 +205,19 @@ class MediaPipeline(MediaObject):
     def __init__(self, objects: Registry, _arguments: Arguments) -> None:
         super().__init__(objects, f"{uuid4()}_kurento.{self.TYPE}")
         self.latency_stats = False
-        """Whether `getStats` of its endpoints tells how long media take through the server."""
+        """Whether `getStats` of its endpoints reports how long media take through the server."""
         self._told: WorkerDied | None = None
-        """The last death of a worker that was told."""
+        """The last death of a worker that was reported."""
 
     @property
     def pipeline(self) -> MediaPipeline:
         return self
 
     def worker_died(self, error: WorkerDied) -> None:
-        """Endpoints of the pipeline were on that worker: told once a death, not once an endpoint."""
+        """Report that a worker with endpoints of this pipeline died.
+
+        It is reported once for each death, and not for each endpoint.
+        """
         if error is self._told:
             return
         self._told = error
@@ -231,12 +237,12 @@ class MediaPipeline(MediaObject):
 
 
 class MediaElement(MediaObject):
-    """An element of a pipeline: a sink has one source a media type, a source any number of sinks."""
+    """An element of a pipeline. A sink has one source for each media type, and a source any number of sinks."""
 
     HIERARCHY = ("kurento.MediaElement", *MediaObject.HIERARCHY)
     EVENTS = events.MEDIA_ELEMENT_EVENTS
     passes_on: ClassVar[bool] = False
-    """Whether it is a joint, which hands on to its sinks what it gets."""
+    """Whether it is a joint, which passes the media that it gets on to its sinks."""
 
     def __init__(self, objects: Registry, pipeline: MediaPipeline) -> None:
         super().__init__(objects, f"{pipeline.id}/{uuid4()}_kurento.{self.TYPE}", pipeline)
@@ -244,7 +250,7 @@ class MediaElement(MediaObject):
         self.sinks: dict[MediaType, dict[str, MediaElement]] = {kind: {} for kind in MediaType}
 
     def origin(self, kind: MediaType) -> MediaElement | None:
-        """Where media that leaves this element comes from: itself, or what is before the joints."""
+        """The element from which this element's outgoing media come: itself, or the element before the joints."""
         element, seen = self, {self.id}
         while element.passes_on:
             source = element.sources.get(kind)
@@ -255,7 +261,7 @@ class MediaElement(MediaObject):
         return element
 
     def receivers(self, kind: MediaType) -> list[MediaElement]:
-        """Where media that enters this element ends: itself, or all that is behind the joints."""
+        """The elements at which this element's incoming media end: itself, or all elements behind the joints."""
         found: list[MediaElement] = []
         ahead, seen = [self], {self.id}
         while ahead:
@@ -270,17 +276,17 @@ class MediaElement(MediaObject):
         return found
 
     def feed(self, kind: MediaType, origin: MediaElement | None) -> None:
-        """Take media of that type from `origin`, or none: where the subclass has a transport, it does so here."""
+        """Get media of that type from `origin`, or none. Subclasses with a transport implement it."""
 
     def _route(self, sink: MediaElement, kind: MediaType) -> None:
-        """After a connection came or went: let all that `sink` reaches take media from where it comes now."""
+        """After a connection was made or removed, give all elements that `sink` reaches their new source."""
         source = sink.sources.get(kind)
         origin = None if source is None else source.origin(kind)
         for receiver in sink.receivers(kind):
             receiver.feed(kind, origin)
 
     def connect(self, arguments: Arguments) -> None:
-        """Connect to a sink; a source that the sink had for a type is disconnected from it first."""
+        """Connect to a sink. If the sink already has a source of that type, that source is disconnected first."""
         sink, kinds = self._sink_and_kinds(arguments)
         if sink.pipeline is not self.pipeline:
             raise ConnectError
@@ -296,7 +302,7 @@ class MediaElement(MediaObject):
         self.disconnect_from(*self._sink_and_kinds(arguments))
 
     def disconnect_from(self, sink: MediaElement, kinds: Iterable[MediaType]) -> None:
-        """Disconnect a sink; types that are not connected are passed over, as in Kurento."""
+        """Disconnect a sink. Types that are not connected are ignored, as in Kurento."""
         for kind in [kind for kind in kinds if sink.sources.get(kind) is self]:
             del sink.sources[kind]
             del self.sinks[kind][sink.id]
@@ -313,7 +319,7 @@ class MediaElement(MediaObject):
     def _sink_and_kinds(self, arguments: Arguments) -> tuple[MediaElement, list[MediaType]]:
         sink = self.objects.find(arguments.text("sink"))
         if not isinstance(sink, MediaElement):
-            # Kurento's process dies of this.
+            # This ends Kurento's process.
             raise MarshallError("'sink' parameter should be a MediaElement")
         if "mediaType" in arguments:
             return sink, [arguments.enumeration("mediaType", MediaType)]
@@ -337,11 +343,11 @@ class MediaElement(MediaObject):
         return [_connection(self, sink, kind) for kind in kinds for sink in self.sinks[kind].values()]
 
     def is_media_flowing_in(self, kind: MediaType) -> bool:
-        """Whether media of that type comes in from a source."""
+        """Whether media of that type come in from a source."""
         raise NotImplementedError
 
     def is_media_flowing_out(self, kind: MediaType) -> bool:
-        """Whether there is media of that type for sinks."""
+        """Whether there are media of that type for sinks."""
         raise NotImplementedError
 
     def is_media_transcoding(self, arguments: Arguments) -> bool:
@@ -375,7 +381,7 @@ class MediaElement(MediaObject):
 
 
 def _wanted_kinds(arguments: Arguments) -> list[MediaType]:
-    """The given media type, or all, in the order that Kurento lists connections."""
+    """The given media type, or all types in the order in which Kurento lists connections."""
     if "mediaType" in arguments:
         return [arguments.enumeration("mediaType", MediaType)]
     return [MediaType.AUDIO, MediaType.DATA, MediaType.VIDEO]

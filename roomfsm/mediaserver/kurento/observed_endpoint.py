@@ -1,9 +1,9 @@
-"""What Kurento's clients see of a connection: the states of an endpoint's peer, and the events that they make.
+"""An endpoint's connection as Kurento's clients see it: the states of the endpoint's peer, and events about them.
 
-Kurento tells of one connection in several ways at once, and clients wait for one or the other: a DTLS state
-for each half of the transport, an ICE state for each component, the connection as a whole, the media as a
-whole, and the flow of each kind of media in each direction. All of them are made here from what the engine's
-peer tells its observer.
+Kurento reports a connection in several ways at the same time, and different clients wait for different reports: a
+DTLS state for each half of the transport, an ICE state for each component, the connection as a whole, the media as
+a whole, and the flow of each kind of media in each direction. This module makes all of them from the reports of
+the engine's peer to its observer.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
 
 DTLS_ENCODER, DTLS_DECODER = "[bundle/dtlssrtpenc]", "[bundle/dtlssrtpdec]"
-"""The two halves of a transport that Kurento reports DTLS states of."""
+"""The two halves of a transport, for which Kurento reports DTLS states."""
 
 CODEC_NOT_FOUND, DECRYPT = 6, 12
-"""Numbers of those stream errors of GStreamer's, as an Error event has them."""
+"""GStreamer's numbers of these stream errors, for Error events."""
 
 RTP_COMPONENT, RTCP_COMPONENT = 1, 2
-"""RFC 8445 section 3; with rtcp-mux the second is never used: Kurento leaves it GATHERING for ever."""
+"""The ICE components (RFC 8445 section 3). With rtcp-mux the second one is never used, and Kurento leaves it
+GATHERING for ever."""
 
 log = get_logger(__name__)
 
 
 class ConnectionState(StrEnum):
-    """The states of the transport, and those of the media."""
+    """The states of the transport, and also of the media."""
 
     DISCONNECTED = "DISCONNECTED"
     CONNECTED = "CONNECTED"
@@ -44,8 +45,8 @@ class ConnectionState(StrEnum):
 class ObservedEndpoint(MediaElement):
     """An endpoint with one peer of the engine, which it observes (`PeerObserver`).
 
-    What comes from the browser goes out to the sinks (MediaFlowOut), what goes to the browser comes in from the
-    source (MediaFlowIn).
+    Media from the browser flow out to the sinks (MediaFlowOut), and media to the browser flow in from the source
+    (MediaFlowIn).
     """
 
     def __init__(self, objects: Registry, pipeline: MediaPipeline) -> None:
@@ -61,9 +62,9 @@ class ObservedEndpoint(MediaElement):
         self._paused: set[str] = set()
         self._passed_through: list[MediaKind] = []
         self._fed_by: dict[MediaType, ObservedEndpoint] = {}
-        """The endpoint whose media of each type this one's browser gets."""
+        """For each type, the endpoint whose media this endpoint's browser gets."""
         self._video_came = False
-        """Video has reached the endpoint from its present source."""
+        """Whether video has reached the endpoint from its present source."""
         try:
             self.peer = objects.engine.open_peer(self)
         except EngineFull as error:
@@ -104,7 +105,7 @@ class ObservedEndpoint(MediaElement):
 
     def dtls_state_changed(self, state: DtlsState) -> None:
         if state is DtlsState.CONNECTED:
-            # It stays so for good, even when the peer vanishes.
+            # The state stays CONNECTED for ever, even if the peer vanishes.
             self._connection_state = self._change_state(
                 "ConnectionStateChanged", self._connection_state, ConnectionState.CONNECTED
             )
@@ -142,7 +143,7 @@ class ObservedEndpoint(MediaElement):
             self.pipeline.worker_died(error)
 
     def tell_passed_through(self, kind: MediaKind) -> None:
-        """Media of that kind reaches a first sink, and is not transcoded: it never is here."""
+        """Report that media of that kind reach a first sink and are not transcoded. They never are here."""
         if kind in self._passed_through:
             return
         bin_name = f"kmswebrtcendpoint{self._serial}_kmsagnosticbin2-{len(self._passed_through)}"

@@ -1,4 +1,4 @@
-"""PassThrough: an element without a transport that hands media on to its sinks."""
+"""PassThrough: an element without a transport that passes media on to its sinks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class PassThrough(MediaElement):
-    """A joint of a pipeline: who is connected behind it gets what it gets, without one more step on the way.
+    """A joint of a pipeline.
 
-    The endpoints behind it are connected to the endpoint before it; so it emits no flow events of its own.
+    Elements that are connected behind it get the media that it gets, without an additional step. The endpoints
+    behind it are connected directly to the endpoint before it. So it emits no flow events of its own.
     """
 
     TYPE = "PassThrough"
@@ -32,6 +33,6 @@ class PassThrough(MediaElement):
 
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **MediaElement.OPERATIONS,
-        # Only endpoints have something to count.
+        # Only endpoints have statistics.
         "getStats": lambda _, __: {},
     }

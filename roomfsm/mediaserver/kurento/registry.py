@@ -1,4 +1,4 @@
-"""All objects of the server: making, finding, holding and releasing them."""
+"""All objects of the server: creates, finds, holds and releases them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,20 @@ FACTORIES: Mapping[str, Callable[[Registry, Arguments], MediaObject]] = {
     "PassThrough": PassThrough,
     "WebRtcEndpoint": WebRtcEndpoint,
 }
-"""What `create` can make, by the type's name; `kurento.` may stand before it."""
+"""The types that `create` can create, by name. The prefix `kurento.` is allowed."""
 
 _RELEASE = Boundary("releasing one object")
 
 NEWREF = "newref:"
-"""Before the number of a transaction's operation: the object that it created."""
+"""The prefix of a reference to an object that an earlier operation of the transaction created. The operation's
+number follows."""
 
 
 class Objects:
-    """Every object by id; an object lives until it is released, or the last session that touched it ends."""
+    """All objects, by id.
+
+    An object exists until it is released, or until the last session that touched it ends.
+    """
 
     def __init__(self, engine: MediaEngine, limits: Limits) -> None:
         self.engine = engine
@@ -53,7 +57,7 @@ class Objects:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[MediaObject]:
-        """Pipelines and elements, the oldest first; the manager is not among them."""
+        """All pipelines and elements, the oldest first, without the manager."""
         return iter(list(self._by_id.values()))
 
     def next_endpoint_serial(self) -> int:
@@ -63,7 +67,7 @@ class Objects:
         return self.manager if object_id == self.manager.id else self._by_id.get(object_id)
 
     def find(self, object_id: str) -> MediaObject:
-        """Raises `ObjectNotFoundError`, or for a `newref:` `NewrefNotFoundError`."""
+        """Raises `ObjectNotFoundError`, or `NewrefNotFoundError` for a `newref:`."""
         if (found := self.get(object_id)) is None:
             raise (NewrefNotFoundError if object_id.startswith(NEWREF) else ObjectNotFoundError)(object_id)
         return found
@@ -75,11 +79,11 @@ class Objects:
         return found
 
     def create(self, type_: str, arguments: Arguments, session: Session) -> MediaObject:
-        """Make an object that `session` holds.
+        """Create an object that `session` holds.
 
-        Raises what the type's constructor raises, `FactoryNotFoundError`, and `NotEnoughResourcesError` where
-        there are `max_objects`, the session holds `max_objects_per_session`, or there is no room for the session
-        or in the engine.
+        Raises the errors of the type's constructor, `FactoryNotFoundError`, and `NotEnoughResourcesError` if there
+        are already `max_objects`, if the session already holds `max_objects_per_session`, or if there is no room
+        for the session or in the engine.
         """
         factory = FACTORIES.get(type_.removeprefix("kurento."))
         if factory is None:
@@ -98,7 +102,9 @@ class Objects:
         return created
 
     def hold(self, session: Session, touched: MediaObject) -> None:
-        """The session touches an object: it and its parents live at least as long as the session."""
+        """Record that the session touches an object, so that the object and its parents exist at least as long as
+        the session.
+        """
         self.sessions.keep(session)
         session.registered = True
         session.used = True
@@ -111,7 +117,10 @@ class Objects:
             held = held.parent
 
     def unhold(self, session: Session, held: MediaObject) -> None:
-        """The session lets go of an object and its children; what nobody holds any more is released."""
+        """Let the session give up an object and its children.
+
+        Objects that no session holds any more are released.
+        """
         if held.id not in session.objects:
             return
         for child in list(held.children):
@@ -123,7 +132,7 @@ class Objects:
             self.release(held)
 
     def release(self, released: MediaObject) -> None:
-        """Release an object and its children, whoever holds them; the manager stays."""
+        """Release an object and its children, even if other sessions hold them. The manager cannot be released."""
         if released is self.manager:
             return
         for child in list(released.children):
@@ -143,14 +152,14 @@ class Objects:
             self.manager.emit("ObjectDestroyed", objectId=released.id)
 
     def release_all(self, session: Session) -> None:
-        """Release all that a session made or touched, whoever else holds it."""
+        """Release everything that a session created or touched, even if other sessions hold it."""
         for held in list(session.objects.values()):
-            if held.id in self._by_id:  # not released with its parent
+            if held.id in self._by_id:  # it has not been released with its parent
                 with _RELEASE:
                     self.release(held)
 
     def end_session(self, session: Session) -> None:
-        """Let go of all that a session holds and forget it."""
+        """Let a session give up everything that it holds, and forget the session."""
         for held in list(session.objects.values()):
             with _RELEASE:
                 self.unhold(session, held)
@@ -158,7 +167,7 @@ class Objects:
         self.sessions.remove(session)
 
     def collect(self) -> None:
-        """End the abandoned sessions: called once a collector period."""
+        """End the abandoned sessions. It is called once every collector period."""
         for session in self.sessions.abandoned():
             self.end_session(session)
 

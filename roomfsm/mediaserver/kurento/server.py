@@ -1,8 +1,9 @@
-"""The websocket server at `/kurento`: who may connect, sockets with bounded outboxes, requests served in order.
+"""The websocket server at `/kurento`.
 
-Kurento's protocol has no passwords, and whoever speaks it owns every call. Three kinds of strangers can reach a
-port on the loopback interface: pages in a browser on the machine, whose handshake always has an `Origin`; pages
-whose name was rebound to us, whose `Host` has that name; and other users' programs, who do not know the secret.
+It decides who may connect, has bounded outboxes, and serves requests in order. Kurento's protocol has no
+passwords, and anybody who speaks it controls every call. Three kinds of strangers can reach a port on the loopback
+interface: pages in a browser on the machine, whose handshake always has an `Origin`; pages whose name was rebound
+to us, whose `Host` has that name; and programs of other users, which do not know the secret.
 """
 
 from __future__ import annotations
@@ -41,32 +42,33 @@ class Clients:
     """Who may connect."""
 
     host_names: tuple[str, ...] = ()
-    """Our own names, beside addresses and the loopback names."""
+    """Our own names, besides addresses and the loopback names."""
     secret: str | None = None
-    """What a client must know; None: nothing."""
+    """The secret that a client must know; None if it needs none."""
 
     def refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
-        """The HTTP status and the reason why this handshake is refused; None where it is not."""
+        """The HTTP status and the reason for refusing this handshake; None if it is allowed."""
         headers = [(name.lower(), value) for name, value in request.headers]
         if any(name == b"origin" for name, _ in headers):
-            return 403, "a web page may not drive a media server"
+            return 403, "a web page may not control a media server"
         if self.secret is not None:
             given = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
             if not any(self._is_secret(text) for text in _secrets_in(given, request.path)):
                 return 401, "the secret is missing or wrong (see --secret-file)"
-        elif not answers_to(request._event.host, self.host_names):  # the one header that it does not hand out
-            return 421, "not a name of this media server (see --host-name)"
+        elif not answers_to(request._event.host, self.host_names):  # the only header that `request` does not offer
+            return 421, "the Host header is not a name of this media server (see --host-name)"
         return None
 
     def _is_secret(self, given: str) -> bool:
-        # In a time that does not tell how much of it was right.
+        # The comparison takes the same time however much of the secret is right.
         return self.secret is not None and hmac.compare_digest(given.encode(), self.secret.encode())
 
 
 def _secrets_in(authorizations: list[str], target: str) -> list[str]:
-    """What a client offers as the secret.
+    """The secrets that a client offers.
 
-    A bearer's token or a password (RFC 6750, RFC 7617), or `?secret=`, for clients that can only be given a URL.
+    They are a bearer token or a password (RFC 6750, RFC 7617), or `?secret=` for clients that can only be given a
+    URL.
     """
     found = parse_qs(target.partition("?")[2]).get("secret", [])
     for authorization in authorizations:
@@ -86,7 +88,7 @@ _COLLECTOR = Boundary("a round of the collector")
 
 
 class ClientSocket:
-    """One client's websocket; what goes to it waits in a bounded outbox, replies and events in one order."""
+    """One client's websocket. Replies and events wait for it in one bounded outbox, in order."""
 
     def __init__(self, websocket: WebSocketConnection, limits: Limits) -> None:
         self.session_id: str | None = None
@@ -96,18 +98,18 @@ class ClientSocket:
         self._scope = trio.CancelScope()
 
     def push(self, text: str) -> None:
-        """Queue an event; a socket whose outbox is full is cut."""
+        """Queue an event. If the outbox is full, the socket is cut."""
         try:
             self._outbox.send_nowait(text)
         except trio.WouldBlock:
             self._cut("outbox full")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # it is going already
+            pass  # the socket is already closing
 
     async def serve(self, methods: Methods) -> int:
-        """Serve requests one after another until the client closes, is cut, or sends what is not JSON.
+        """Serve requests one after another until the client closes, is cut, or sends a message that is not JSON.
 
-        Returns the code to close with.
+        Returns the close code.
         """
         close_code = NORMAL
         with self._scope:
@@ -118,7 +120,7 @@ class ClientSocket:
                 except FramingError as error:
                     log.info("not JSON, closing", error=str(error))
                     close_code = INVALID_DATA
-                # What is still queued goes out first.
+                # Messages that are still queued are sent first.
                 self._outbox.close()
         return close_code
 
@@ -128,7 +130,7 @@ class ClientSocket:
                 text = await self._websocket.get_message()
             except ConnectionClosed:
                 return
-            # Waits where the client reads slowly: then its next request waits too.
+            # If the client reads slowly, this waits, and so does the client's next request.
             await self._outbox.send(await methods.answer(text, self))
 
     async def _send_outbox(self) -> None:
@@ -147,7 +149,7 @@ class ClientSocket:
 
 
 class WebSocketServer:
-    """Accepts clients until cancelled; `url` is where."""
+    """Accepts clients until cancelled. `url` is its address."""
 
     def __init__(
         self, objects: Objects, limits: Limits, listeners: list[trio.SocketListener], clients: Clients
@@ -181,18 +183,19 @@ class WebSocketServer:
             try:
                 await self._serve_websocket(stream)
             except* LocalProtocolError as group:
-                # trio-websocket sends a pong, or what was under way, into a closing handshake: wsproto refuses.
+                # trio-websocket may send a pong or another frame during the closing handshake, which wsproto
+                # refuses.
                 log.debug("websocket ended in the middle", error=str(group.exceptions[0]))
             except* UnicodeError as group:
-                # wsproto decodes the Host header by IDNA, and lets out what that cannot read.
-                log.debug("a Host header that is no name", error=str(group.exceptions[0]))
+                # wsproto decodes the Host header by IDNA, and does not catch the error if that fails.
+                log.debug("the Host header is not a name", error=str(group.exceptions[0]))
             except* Exception as group:  # noqa: BLE001 (see boundary.py)
                 _CLIENT.caught(group)
             finally:
                 self._sockets -= 1
 
     async def _serve_websocket(self, stream: trio.SocketStream) -> None:
-        """Serve one client from its handshake to its end."""
+        """Serve one client from its handshake until it has gone."""
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(self._limits.handshake_timeout) as handshake:
                 request = await wrap_server(
@@ -216,7 +219,7 @@ class WebSocketServer:
                 else:
                     close_code, reason = PROTOCOL_ERROR, "Invalid path"
             finally:
-                # Also while cancelled, so that a client learns that the server goes.
+                # This is also done while cancelled, so that clients learn that the server is shutting down.
                 with trio.move_on_after(self._limits.close_timeout, shield=True):
                     await websocket.aclose(close_code, reason)
                 nursery.cancel_scope.cancel()
@@ -233,11 +236,11 @@ class WebSocketServer:
 async def open_websocket_server(
     objects: Objects, limits: Limits, host: str, port: int, clients: Clients | None = None
 ) -> AsyncIterator[WebSocketServer]:
-    """Serve Kurento's protocol on `host` and `port` (0: the system chooses) until the block ends.
+    """Serve Kurento's protocol on `host` and `port` until the block ends. With port 0 the system chooses one.
 
-    Without `clients` no secret is asked for, and the server has no names beside its addresses.
+    Without `clients`, no secret is needed, and the server has no names besides its addresses.
 
-    Raises `OSError` where the address cannot be bound.
+    Raises `OSError` if the address cannot be bound.
     """
     listeners = await trio.open_tcp_listeners(port, host=host)
     server = WebSocketServer(objects, limits, listeners, clients or Clients())

@@ -1,4 +1,4 @@
-"""ServerManager: the one object that is always there, and tells about the server and all others."""
+"""ServerManager: the object that always exists, and describes the server and all other objects."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "elements": ("WebRtcEndpoint",),
     "filters": (),
 }
-"""Kurento's modules, with the types of theirs that can be created here. Its own clients insist on all three."""
+"""Kurento's modules, with those of their types that can be created here. Kurento's own clients require all three
+modules."""
 
 KURENTO_VERSION = "7.3.0"
-"""The release of Kurento whose protocol this server speaks: clients ask for it, to learn what they can use.
-The modules carry this server's own version."""
+"""The release of Kurento whose protocol this server speaks. Clients ask for it to find out what they can use. The
+modules have this server's own version."""
 
 MAX_CPU_INTERVAL = 10_000
-"""Milliseconds: the socket that asks `getUsedCpu` is not served meanwhile."""
+"""The longest interval of `getUsedCpu` in milliseconds. The socket that asks is not served during the interval."""
 
 
 class WholeRegistry(Registry, Protocol):
-    """What the manager needs of the registry, of which it tells everything."""
+    """The parts of the registry that the manager needs."""
 
     @property
     def sessions(self) -> Sessions: ...
 
     def __iter__(self) -> Iterator[MediaObject]:
-        """Pipelines and elements, the oldest first."""
+        """All pipelines and elements, the oldest first."""
 
 
 class ServerManager(MediaObject):
@@ -82,7 +83,7 @@ class ServerManager(MediaObject):
         }
 
     def get_kmd(self, arguments: Arguments) -> str:
-        """This server ships no module descriptions."""
+        """Raise an error, because this server has no module descriptions."""
         arguments.text("moduleName")
         raise ModuleNotFoundInServerError
 
@@ -94,7 +95,9 @@ class ServerManager(MediaObject):
         return [session.id for session in self._all.sessions if session.registered]
 
     async def get_used_cpu(self, arguments: Arguments) -> float:
-        """Percent of one core that this process and the workers use during `interval` milliseconds."""
+        """The CPU time that this process and the workers use during `interval` milliseconds, in percent of one
+        core.
+        """
         interval = arguments.integer("interval")
         if not 0 < interval <= MAX_CPU_INTERVAL:
             raise MarshallError(f"'interval' must be 1 to {MAX_CPU_INTERVAL} ms")
@@ -103,17 +106,17 @@ class ServerManager(MediaObject):
         await trio.sleep(interval / 1000)
         elapsed = trio.current_time() - since
         used = time.process_time() - own
-        # A worker that was started meanwhile has used all its time since; that of one that died is lost.
+        # A worker that was started meanwhile counts with all its time. The time of one that died is lost.
         for pid, time_now in cpu_times(self.objects.engine.processes).items():
             used += time_now - workers.get(pid, 0.0)
         return 100 * used / elapsed
 
     def get_used_memory(self, _arguments: Arguments) -> int:
-        """KiB that this process and the workers have resident."""
+        """The resident memory of this process and the workers in KiB."""
         try:
             return resident_memory(self.objects.engine.processes)
         except OSError as error:
-            raise NotImplementedByServerError("This system does not tell the memory in use") from error
+            raise NotImplementedByServerError("This system does not report the memory in use") from error
 
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **MediaObject.OPERATIONS,

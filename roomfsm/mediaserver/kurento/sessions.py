@@ -1,4 +1,4 @@
-"""Sessions: which socket has one, which objects it holds, which replies it was given, and when it is abandoned."""
+"""Sessions: their sockets, the objects that they hold, the replies that they got, and when they are abandoned."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ class Socket(Protocol):
     """A client's connection, as its session sees it."""
 
     session_id: str | None
-    """The session that requests without a `sessionId` belong to and whose events come here."""
+    """The session of this socket. Its events come here, and requests without a `sessionId` belong to it."""
 
     def push(self, text: str) -> None:
-        """Queue a message behind those already queued; never waits, never raises."""
+        """Queue a message after those that are already queued. It never waits and never raises."""
 
 
 class ReplyCache:
     """The replies of one session by request id, for `request_cache_time`, within `request_cache_size`.
 
-    The method plays no part, and the ids 2 and "2" are one, as in Kurento: a client must not reuse an id.
+    As in Kurento, the method does not matter, and the ids 2 and "2" are the same. So a client must not reuse an
+    id.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -45,7 +46,7 @@ class ReplyCache:
         return None if entry is None else entry[1]
 
     def put(self, reply: Response, size: int) -> None:
-        """Remember the reply to a request; `size` is that of its text."""
+        """Remember the reply to a request. `size` is the size of its text."""
         self._forget_expired()
         key = _cache_key(reply.id)
         if (earlier := self._replies.pop(key, None)) is not None:
@@ -73,22 +74,22 @@ def _cache_key(id_: MessageId) -> str:
 
 
 class Session:
-    """One client's session; it outlives its socket until it is closed or found abandoned."""
+    """One client's session. It may exist longer than its socket, until it is closed or found to be abandoned."""
 
     def __init__(self, session_id: str, limits: Limits) -> None:
         self.id = session_id
         self.socket: Socket | None = None
         self.replies = ReplyCache(limits)
         self.objects: dict[str, MediaObject] = {}
-        """Objects that this session created or touched: they live at least as long as it."""
+        """The objects that this session created or touched. They exist at least as long as the session."""
         self.registered = False
-        """Whether it has touched an object: before that, `connect` and `keepAlive` do not know it."""
+        """Whether it has touched an object. Before that, `connect` and `keepAlive` do not know the session."""
         self.used = True
-        """Whether it had a socket or a request since the collector last came by."""
+        """Whether it had a socket or a request since the collector's last round."""
 
 
 class Sessions:
-    """All sessions of the server by id."""
+    """All sessions of the server, by id."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -104,9 +105,10 @@ class Sessions:
         return self._by_id.get(session_id)
 
     def get_or_new(self, session_id: str | None) -> Session:
-        """The session of that id, or one that is not yet among the others: a failing request leaves nothing.
+        """The session with that id, or a new one.
 
-        Raises `InvalidSessionError` where the id is longer than `max_session_id`.
+        A new session is kept only by `keep`, so that a request that fails leaves nothing behind. Raises
+        `InvalidSessionError` if the id is longer than `max_session_id`.
         """
         if session_id is None:
             return Session(str(uuid4()), self._limits)
@@ -115,17 +117,17 @@ class Sessions:
         return self._by_id.get(session_id) or Session(session_id, self._limits)
 
     def require_room(self, session: Session) -> None:
-        """Raises `NotEnoughResourcesError` where the session is new and there are `max_sessions` others."""
+        """Raise `NotEnoughResourcesError` if the session is new and there are already `max_sessions`."""
         if session.id not in self._by_id and len(self._by_id) >= self._limits.max_sessions:
             raise NotEnoughResourcesError(f"Too many sessions: {self._limits.max_sessions}")
 
     def keep(self, session: Session) -> None:
-        """Put a session among the others; raises what `require_room` raises."""
+        """Keep a session. Raises the errors of `require_room`."""
         self.require_room(session)
         self._by_id[session.id] = session
 
     def bind(self, session: Session, socket: Socket) -> None:
-        """Make `socket` the session's own; the socket that had it, if another, has none from now on."""
+        """Bind the session to `socket`. If it was bound to another socket, that one has no session any more."""
         self.keep(session)
         session.used = True
         if session.socket is not None and session.socket is not socket:
@@ -136,7 +138,10 @@ class Sessions:
         socket.session_id = session.id
 
     def unbind(self, socket: Socket) -> None:
-        """The socket is gone, or goes to another session; a session that never touched an object goes with it."""
+        """Unbind a socket that is gone or goes to another session.
+
+        A session that never touched an object is forgotten.
+        """
         session = None if socket.session_id is None else self._by_id.get(socket.session_id)
         socket.session_id = None
         if session is not None and session.socket is socket:
@@ -146,20 +151,23 @@ class Sessions:
                 del self._by_id[session.id]
 
     def remove(self, session: Session) -> None:
-        """Forget a session; its socket may ask for another."""
+        """Forget a session. Its socket may begin another one."""
         self._by_id.pop(session.id, None)
         if session.socket is not None:
             session.socket.session_id = None
             session.socket = None
 
     def deliver(self, session_id: str, text: str) -> None:
-        """Send an event to where the session is bound; without a socket it is lost, as in Kurento."""
+        """Send an event to the session's socket. If it has none, the event is lost, as in Kurento."""
         session = self._by_id.get(session_id)
         if session is not None and session.socket is not None:
             session.socket.push(text)
 
     def abandoned(self) -> list[Session]:
-        """The sessions without a socket or a request since the last call: called once a collector period."""
+        """The sessions that had neither a socket nor a request since the last call.
+
+        It is called once every collector period.
+        """
         found = [session for session in self if session.socket is None and not session.used]
         for session in self:
             session.used = session.socket is not None

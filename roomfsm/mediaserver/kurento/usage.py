@@ -1,4 +1,4 @@
-"""What processes use of the machine, as Linux tells it (proc(5))."""
+"""The CPU time and memory that processes use, as Linux reports them (proc(5))."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _USER_TIME, _SYSTEM_TIME = 11, 12
-"""Fields of `stat` after the command's name, which is in brackets and may have spaces."""
+"""Indices of the fields of `stat` after the command's name, which is in brackets and may contain spaces."""
 
 
 def resident_memory(pids: Collection[int]) -> int:
-    """KiB that this process and those of `pids` that still run have resident; what they share counts for each.
+    """The resident memory of this process and of those of `pids` that still run, in KiB.
 
-    Raises OSError where the system does not tell.
+    Shared memory counts for each process. Raises `OSError` if the system does not report it.
     """
     pages = _resident_pages(os.getpid())
     for pid in pids:
@@ -30,7 +30,7 @@ def _resident_pages(pid: int) -> int:
 
 
 def cpu_times(pids: Collection[int]) -> dict[int, float]:
-    """CPU seconds that each of `pids` that still runs has used so far, in steps of 10 ms."""
+    """The CPU seconds that each of `pids` that still runs has used so far, in steps of 10 ms."""
     tick = os.sysconf("SC_CLK_TCK")
     times = {}
     for pid in pids:

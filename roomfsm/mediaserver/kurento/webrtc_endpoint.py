@@ -1,4 +1,6 @@
-"""WebRtcEndpoint: one engine peer as Kurento's remote object: its negotiation, the table of its operations."""
+"""WebRtcEndpoint: one peer of the engine as a remote object of Kurento's, with its negotiation and its
+operations.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
 
 _MTU = 1200
-"""Bytes of RTP packets: what browsers make of it on their own."""
+"""The size of RTP packets in bytes that browsers choose by themselves."""
 
 _NO_DATA_CHANNELS = Unavailable("This server has no data channels")
 _NO_MTU = Unavailable("Packets are forwarded with the length that they came with")
@@ -57,7 +59,7 @@ class CertificateKeyType(StrEnum):
 
 
 class WebRtcEndpoint(ObservedEndpoint):
-    """An endpoint that answers one browser's offer, or offers itself."""
+    """An endpoint that answers a browser's offer, or makes an offer itself."""
 
     TYPE = "WebRtcEndpoint"
     HIERARCHY = (
@@ -116,7 +118,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         return answer
 
     def generate_offer(self, arguments: Arguments) -> str:
-        """Our offer; `options` can leave audio or video out of it."""
+        """Make our offer. `options` can leave out audio or video."""
         kinds = list(MediaKind)
         if "options" in arguments:
             options = arguments.structure("options")
@@ -134,7 +136,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         return offer
 
     def process_answer(self, arguments: Arguments) -> str:
-        """Take the answer to our offer; returns the offer, as Kurento does."""
+        """Use the answer to our offer. Returns the offer, as Kurento does."""
         answer = arguments.text("answer")
         try:
             self.peer.process_answer(answer)
@@ -164,7 +166,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         return self.peer.remote_description
 
     def gather_candidates(self, _arguments: Arguments) -> None:
-        """Tell the candidates as events; before the offer is known, as soon as it is."""
+        """Send the candidates as events. If there was no offer yet, this is done when the offer comes."""
         self._gather_wanted = True
         if self.peer.local_description is not None:
             self._gather()
@@ -202,11 +204,14 @@ class WebRtcEndpoint(ObservedEndpoint):
     # Reading
 
     def is_media_paused(self, arguments: Arguments) -> bool:
-        """Not Kurento's: whether the browser is sent none of a type because its path is too slow for it."""
+        """Whether the browser gets no media of a type because its path is too slow.
+
+        Kurento does not have this operation.
+        """
         return arguments.enumeration("mediaType", MediaType) in self._paused
 
     def get_stats(self, arguments: Arguments) -> dict[str, Any] | None:
-        """Statistics by id; null before the transport is connected."""
+        """Statistics, by id; null before the transport is connected."""
         wanted: tuple[str, ...] = tuple(MediaType)
         if "mediaType" in arguments:
             wanted = (arguments.enumeration("mediaType", MediaType),)
@@ -225,7 +230,10 @@ class WebRtcEndpoint(ObservedEndpoint):
     # Setting
 
     def set_remb_parameters(self, arguments: Arguments) -> None:
-        """Kept to be read again: this server estimates bandwidths its own way, and begins without a limit."""
+        """Store the parameters, only to be read again.
+
+        This server estimates bandwidths in its own way, and begins without a limit.
+        """
         given = arguments.structure("rembParams")
         parameters = self._remb_parameters or REMB_PARAMETERS
         self._remb_parameters = {
@@ -243,7 +251,10 @@ class WebRtcEndpoint(ObservedEndpoint):
         self.peer.request_keyframe()
 
     def set_stun_server_address(self, arguments: Arguments) -> None:
-        """Kept to be read again: an ICE-lite agent has no use for STUN and TURN servers (RFC 8445 section 2.5)."""
+        """Store the address, only to be read again.
+
+        An ICE-lite agent does not use STUN and TURN servers (RFC 8445 section 2.5).
+        """
         self.stun_server_address = arguments.text("stunServerAddress")
 
     def set_stun_server_port(self, arguments: Arguments) -> None:

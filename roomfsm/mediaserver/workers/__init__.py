@@ -1,1 +1,1 @@
-"""Several processes that share the media."""
+"""Several processes that share the work of forwarding media."""

@@ -1,4 +1,7 @@
-"""One end of the stream between the main process and a worker: messages sent without waiting, read in order."""
+"""One end of the stream between the main process and a worker.
+
+Messages are sent without waiting, and read in order.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ import trio
 from roomfsm.mediaserver.workers.messages import MAX_LINE
 
 _MAX_QUEUED = 64 * 1024 * 1024
-"""Bytes that wait to be written: more than any burst; an end that takes no more is as good as dead."""
+"""The most bytes that wait to be written. This is more than any burst, so if it is exceeded the other end
+hangs."""
 _CHUNK = 65536
 
 
 class Channel[Received]:
-    """Reads messages of one type; writes any message. `write` must run meanwhile."""
+    """Reads messages of one type, and writes any message. `write` must run meanwhile."""
 
     def __init__(self, sock: socket.socket, received: Any) -> None:
         sock.setblocking(False)
@@ -27,14 +31,14 @@ class Channel[Received]:
         self._queued = bytearray()
         self._more = trio.Event()
         self.broken = trio.Event()
-        """Too much was queued, or the other end is gone: nothing more is written."""
+        """Set when too much was queued or the other end is gone. Nothing more is written then."""
 
     def send(self, message: msgspec.Struct) -> None:
-        """Send a message, at once where the system takes it; after `broken` it is lost."""
+        """Send a message, at once if the system accepts it. After `broken` it is lost."""
         if self.broken.is_set():
             return
         self._queued += self._encoder.encode(message) + b"\n"
-        # At once, because what a browser does next may be faster than the writing task's turn.
+        # It is sent at once, because the browser's next step may come before the writing task gets its turn.
         if not self._more.is_set():
             self._write()
         if len(self._queued) > _MAX_QUEUED:
@@ -53,7 +57,7 @@ class Channel[Received]:
             self.broken.set()
 
     async def write(self) -> None:
-        """Write what is queued, for ever."""
+        """Write queued messages, for ever."""
         while True:
             await self._more.wait()
             while self._queued:
@@ -62,7 +66,10 @@ class Channel[Received]:
             self._more = trio.Event()
 
     async def read(self) -> AsyncGenerator[Received]:
-        """The messages until the other end is gone. Raises `msgspec.DecodeError` for what is none."""
+        """Yield messages until the other end is gone.
+
+        Raises `msgspec.DecodeError` for bytes that are not a message.
+        """
         buffer = b""
         while len(buffer) <= MAX_LINE:
             await trio.lowlevel.wait_readable(self._socket)

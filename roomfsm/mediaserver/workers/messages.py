@@ -1,6 +1,6 @@
-"""What the main process and a worker tell each other over a Unix stream: one JSON object a line.
+"""The messages between the main process and a worker: one JSON object in each line of a Unix stream.
 
-A peer, the *source* of a track or the owner of a sink, goes by the number that the main process gave it.
+The number that the main process gave to a peer identifies it, as the *source* of a track or the owner of a sink.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_LINE = 4 * 1024 * 1024
 
 
 class Command(msgspec.Struct, frozen=True, tag=True):
-    """From the main process."""
+    """A message from the main process to a worker."""
 
 
 class OpenPeer(Command, frozen=True):
@@ -28,7 +28,10 @@ class OpenPeer(Command, frozen=True):
 
 
 class Start(Command, frozen=True):
-    """The main process has agreed on these transports with the browser, each with ICE credentials of ours."""
+    """Start the transports that the main process and the browser have agreed on.
+
+    `credentials` are our ICE credentials for each.
+    """
 
     peer: int
     transports: tuple[AcceptedTransport, ...]
@@ -49,7 +52,7 @@ class SetBandwidth(Command, frozen=True):
 
 
 class Follow(Command, frozen=True):
-    """A peer's sink takes its media from that source, here or mirrored here; or from none."""
+    """Connect a peer's sink to a source, which is on this worker or mirrored here. None disconnects it."""
 
     peer: int
     kind: MediaKind
@@ -65,17 +68,21 @@ class ClosePeer(Command, frozen=True):
 
 
 class OpenMirror(Command, frozen=True):
-    """Sinks here will follow a source whose peer is on the worker `origin`."""
+    """Open a mirror of a source whose peer is on the worker `origin`, because sinks of this worker will follow
+    it.
+    """
 
     source: int
     kind: MediaKind
     origin: int
     opening: int
-    """Which it is of all that are opened: said again by :class:`MirrorOpened`."""
+    """The number of this opening, which :class:`MirrorOpened` repeats."""
 
 
 class NegotiateMirror(Command, frozen=True):
-    """The source's browser will send this codec, and the audio level in the header extension of that id."""
+    """Set the codec that the source's browser will send, and the id of the header extension with the audio
+    level.
+    """
 
     source: int
     kind: MediaKind
@@ -89,7 +96,7 @@ class CloseMirror(Command, frozen=True):
 
 
 class OpenRelay(Command, frozen=True):
-    """Hand what this source sends to the worker `target` too, which mirrors it."""
+    """Send the media of this source to the worker `target` as well, which mirrors it."""
 
     source: int
     kind: MediaKind
@@ -103,11 +110,11 @@ class CloseRelay(Command, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, tag=True):
-    """From a worker."""
+    """A message from a worker to the main process."""
 
 
 class WorkerReady(Report, frozen=True):
-    """What the answers of the worker's peers say."""
+    """The worker is ready. The fields are the data that the answers of its peers contain."""
 
     port: int
     fingerprint: str
@@ -118,7 +125,7 @@ class WorkerReady(Report, frozen=True):
 
 
 class WorkerFailed(Report, frozen=True):
-    """It cannot open its UDP port."""
+    """The worker cannot open its UDP port."""
 
     error: str
 
@@ -132,7 +139,10 @@ class Observed(Report, frozen=True):
 
 
 class MirrorOpened(Report, frozen=True):
-    """What the origin hands over is taken from now on: of what came sooner, the first keyframe would be missed."""
+    """The mirror is open.
+
+    The origin may send from now on. Packets sent earlier would be lost, including the first keyframe.
+    """
 
     source: int
     kind: MediaKind
@@ -140,14 +150,14 @@ class MirrorOpened(Report, frozen=True):
 
 
 class Statistics(Report, frozen=True):
-    """The statistics of all connected peers and the engine's latency; sent once a second."""
+    """The statistics of all connected peers and the engine's latency in seconds, sent once a second."""
 
     peers: Mapping[int, PeerStats]
     latency: float
 
 
 class Fault(Report, frozen=True):
-    """An unexpected exception: what it was the end of, how often that has happened, and the traceback."""
+    """An unexpected exception: what it ended, how often that has happened, and the traceback."""
 
     what: str
     times: int

@@ -1,14 +1,14 @@
-"""One worker's process as the main process sees it: started, listened to, and started again when it dies.
+"""One worker's process in the main process: starts it, reads its reports, and starts it again when it dies.
 
-Theory. A worker is a child process under supervision (:mod:`roomfsm.supervise`). Its life goes round: it is
-started with one end of a Unix stream, says that it is ready or why it cannot be, reports until it dies, and is
-started again. `context` is set exactly while a process is ready. It holds what the answers to the browsers of
-this worker's peers say, such as the certificate's fingerprint, so a peer can be opened on a worker only while
-that is set. The UDP port is the same after every start, because firewalls and announced addresses name it.
+Theory. A worker is a child process under supervision (:mod:`roomfsm.supervise`). It is started with one end of a
+Unix stream, reports that it is ready or why it cannot be, sends reports until it dies, and is started again.
+`context` is set exactly while a process is ready. It has the data for answers to browsers, such as the
+certificate's fingerprint, so a peer can be opened on a worker only while `context` is set. The UDP port is the
+same after every start, because firewalls and announced addresses name it.
 
-A worker that dies takes its peers with it for good: their keys and sockets were in its memory. Nothing of them
-is restored here. The owner is told at once, in the same turn of the loop, so that nobody hands a command to a
-process that is no more.
+When a worker dies, its peers are lost for good, because their keys and sockets were in its memory. Nothing of them
+is restored. The owner is told at once, in the same turn of the loop, so that no command is sent to a process that
+no longer exists.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ from roomfsm.supervise import ChildStartError, Patience, Supervised
 
 _REPORT = Boundary("one report of a worker")
 _PATIENCE = Patience(stop_timeout=2.0)
-"""A worker has 2 s to say goodbye to its peers, and says something each second."""
+"""The times of supervision. A worker has 2 s to say goodbye to its peers, and sends a report every second."""
 
 log = get_logger(__name__)
 
 
 class Reported(Protocol):
-    """A peer whose media the process moves, as its reports are about it."""
+    """A peer whose media the process forwards, and which gets the process's reports."""
 
     def observed(self, report: Observed) -> None: ...
 
@@ -65,7 +65,7 @@ class Reported(Protocol):
 
 
 class Owner[P: Reported](Protocol):
-    """Whoever knows all workers."""
+    """The owner of all workers."""
 
     def mirror_opened(self, target: WorkerProcess[P], source: int, kind: MediaKind, opening: int) -> None: ...
 
@@ -73,14 +73,14 @@ class Owner[P: Reported](Protocol):
 
 
 class _Fingerprint(DtlsIdentity):
-    """A worker's certificate, as far as answers need it."""
+    """The part of a worker's certificate that answers need."""
 
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
 
 
 class WorkerContext:
-    """What peers of one worker need for their negotiation (`PeerContext`); nothing is sent from here."""
+    """The context in which peers of one worker negotiate (`PeerContext`). Nothing is sent from here."""
 
     def __init__(self, settings: EngineSettings, ready: WorkerReady) -> None:
         self.settings = settings
@@ -115,14 +115,14 @@ class WorkerContext:
 
 
 class WorkerProcess[P: Reported](Supervised):
-    """One worker's process, started again whenever it is of no more use."""
+    """One worker's process, which is started again whenever it dies or hangs."""
 
     def __init__(self, index: int, settings: EngineSettings, folder: str, owner: Owner[P]) -> None:
         super().__init__("media worker", _PATIENCE, log.bind(worker=index))
         self.index = index
         self.peers: dict[int, P] = {}
         self.context: WorkerContext | None = None
-        """None while it is not ready."""
+        """None while the worker is not ready."""
         self.latency = 0.0
         self._settings = settings
         self._folder = folder
@@ -130,7 +130,7 @@ class WorkerProcess[P: Reported](Supervised):
         self._socket: socket.socket | None = None
         """Our end of the stream to the newest process."""
         self._channel: Channel[AnyReport] | None = None
-        """To a process that is ready."""
+        """The channel to a process that is ready."""
 
     @property
     def port(self) -> int:
@@ -138,7 +138,7 @@ class WorkerProcess[P: Reported](Supervised):
         return self._settings.port
 
     def announce(self, addresses: tuple[str, ...]) -> None:
-        """Tell its browsers these addresses from now on, also after its next start."""
+        """Send these addresses to its browsers from now on, also after its next start."""
         self._settings = replace(self._settings, announced_addresses=addresses)
         if self.context is not None:
             self.context.candidates = host_candidates(addresses, self.port)
@@ -153,7 +153,7 @@ class WorkerProcess[P: Reported](Supervised):
             unfinished.enter_context(closing(ours))
             with theirs:
                 settings = msgspec.json.encode(self._settings).decode()
-                # In our process group, so that who kills that leaves nothing behind.
+                # The worker is in our process group, so that killing the group leaves nothing behind.
                 process = await trio.lowlevel.open_process(
                     [
                         *(sys.executable, "-m", "roomfsm.mediaserver.workers.worker"),
@@ -185,7 +185,7 @@ class WorkerProcess[P: Reported](Supervised):
                             self._take(report, channel)
                 nursery.cancel_scope.cancel()
             if failure is not None:
-                # Beyond the nursery, which would wrap it in a group.
+                # This is raised outside of the nursery, which would wrap it in a group.
                 raise ChildStartError(failure)
 
     def _take(self, report: AnyReport, channel: Channel[AnyReport]) -> None:
@@ -209,12 +209,12 @@ class WorkerProcess[P: Reported](Supervised):
                         peer.update(stats)
 
     def ask_to_end(self, process: trio.Process) -> None:
-        """It ends with the stream, which has been closed."""
+        """Nothing to do: the worker ends because the stream has been closed."""
 
     def gone(self, why: str) -> None:
         del why
         assert self._socket is not None
         self._socket.close()
         self.context = self._channel = None
-        # At once: what is asked of its peers from now on is refused.
+        # This is done at once, so that further calls of its peers are refused.
         self._owner.died(self)

@@ -1,13 +1,14 @@
-"""A worker: a process with an engine of its own, which does for the main process's peers all that moves media.
+"""A worker: a process with its own engine, which forwards the media of the main process's peers.
 
-`python -m roomfsm.mediaserver.workers.worker DESCRIPTOR INDEX FOLDER SETTINGS`: the stream to the main
-process, the worker's number, the folder of the workers' sockets, and the engine's settings in JSON.
+`python -m roomfsm.mediaserver.workers.worker DESCRIPTOR INDEX FOLDER SETTINGS` starts it. The arguments are the
+stream to the main process, the worker's number, the folder of the workers' sockets, and the engine's settings in
+JSON.
 
-Theory. A worker decides nothing: it carries out the main process's commands in the order in which they come,
-and reports what its peers tell their observers. Whatever can be refused was refused before, so a command has
-no answer. It lives as long as the stream to the main process: when that ends, because the main process closed
-it or died, the worker says goodbye to its browsers and ends. Signals to the process group are ignored, because
-the main process gets them, too, and ends its workers in order.
+Theory. A worker makes no decisions. It carries out the main process's commands in order, and passes on the reports
+of its peers. A command has no answer, because everything that can be refused has been refused before. The worker
+lives as long as the stream to the main process. When the stream ends, because the main process closed it or died,
+the worker says goodbye to its browsers and ends. It ignores signals to the process group, because the main process
+gets them as well, and ends its workers in order.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ _STATISTICS = Boundary("one peer's statistics")
 
 
 class _Observer:
-    """Passes a peer's calls on to the main process."""
+    """Passes a peer's reports on to the main process."""
 
     def __init__(self, channel: Channel[AnyCommand], peer: int) -> None:
         self._channel = channel
@@ -96,10 +97,10 @@ class _Observer:
         self._tell("pause_changed", kind, paused)
 
     def codec_mismatched(self, reason: str) -> None:
-        """The main process, which negotiates, finds it by itself."""
+        """Nothing to do: the main process negotiates, and notices this by itself."""
 
     def worker_died(self, error: WorkerDied) -> None:
-        """It is the main process that sees it."""
+        """Nothing to do: the main process notices this."""
 
 
 class Worker:
@@ -112,7 +113,10 @@ class Worker:
         self._peers: dict[int, Peer] = {}
 
     def execute(self, command: AnyCommand) -> None:
-        """Raises nothing that a command can bring about: the main process has judged it before."""
+        """Carry out a command.
+
+        It cannot fail because of its content, which the main process has checked before.
+        """
         match command:
             case OpenPeer(peer):
                 self._peers[peer] = self._engine.open_peer(_Observer(self._channel, peer))
@@ -143,7 +147,7 @@ class Worker:
                 self._links.relays[source, kind, target] = relay
                 relay.open()
             case CloseRelay(source, kind, target):
-                # It may have ended before its mirror was open.
+                # The relay may have ended before its mirror was open.
                 if (opened := self._links.relays.pop((source, kind, target), None)) is not None:
                     opened.close()
 
@@ -174,7 +178,7 @@ class Worker:
 
 
 async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineSettings) -> None:
-    """Until the main process closes the stream."""
+    """Run the worker until the main process closes the stream."""
     async with AsyncExitStack() as stack:
         channel = stack.enter_context(closing(Channel[AnyCommand](sock, AnyCommand.__value__)))
         try:
@@ -208,7 +212,8 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
 
 def main() -> None:
     descriptor, index, folder, settings = sys.argv[1:]
-    # The main process ends this one, by the stream; signals to the whole group are for that one.
+    # The main process ends this process by closing the stream. Signals to the whole group are for the main
+    # process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=int(descriptor)) as sock:

@@ -1,13 +1,12 @@
-"""A peer that is negotiated in the main process, and whose media a worker moves.
+"""A peer that is negotiated in the main process, and whose media a worker forwards.
 
-Theory. The main process has no UDP socket, so a :class:`WorkerPeer` is the half of a peer that speaks SDP: it
-parses offers, chooses codecs and writes answers with its worker's certificate, candidates and SSRCs. Whatever
-then is to be done is told to the worker, which has the other half, an engine's
-:class:`~roomfsm.mediaserver.engine.peer.Peer` under the same number. What happens there comes back as calls of
-the observer.
+Theory. The main process has no UDP socket, so a :class:`WorkerPeer` is the half of a peer that speaks SDP. It
+parses offers, chooses codecs and writes answers with its worker's certificate, candidates and SSRCs. Everything
+else is done by the worker, which has the other half, an engine's :class:`~roomfsm.mediaserver.engine.peer.Peer`
+with the same number. Its reports come back as calls of the observer.
 
-The order of commands is the order of calls here, because there is one stream to a worker. So the worker never
-has to answer for what it is told: all that can be refused has been refused here.
+Commands arrive in the order of the calls here, because there is one stream to a worker. A command needs no answer,
+because everything that can be refused is refused here.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
     "sending_changed": (MediaKind, bool),
     "pause_changed": (MediaKind, bool),
 }
-"""The observer's methods, with their arguments' types."""
+"""The observer's methods, with the types of their arguments."""
 _FLOWS = frozenset({"receiving_changed", "sending_changed"})
 
 
 class Crossings(Protocol):
-    """What a peer needs of whoever knows all workers: its media may have to cross from one to another."""
+    """What a peer needs because its media may have to go from one worker to another."""
 
     def negotiated(self, source: WorkerPeer) -> None: ...
 
@@ -70,7 +69,7 @@ class Crossings(Protocol):
 
 
 class _Elsewhere(Transport):
-    """The transport of a peer whose datagrams another process gets: it only has the ICE credentials."""
+    """The transport of a peer whose datagrams go to another process. It only has the ICE credentials."""
 
     def start(
         self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False
@@ -78,8 +77,11 @@ class _Elsewhere(Transport):
 
 
 class WorkerPeer(Peer):
-    """A peer whose media another process moves. After its worker's death it can only be closed: what would
-    negotiate it raises :class:`WorkerDied`, all else does nothing."""
+    """A peer whose media another process forwards.
+
+    After the death of its worker it can only be closed. Methods that negotiate raise :class:`WorkerDied`, and all
+    others do nothing.
+    """
 
     # Not of each object, as with the endpoint's: more than 30 attributes of its own would cost 1.5 kB.
     _death: WorkerDied | None = None
@@ -87,15 +89,15 @@ class WorkerPeer(Peer):
     def __init__(
         self, crossings: Crossings, worker: WorkerProcess[WorkerPeer], number: int, observer: PeerObserver
     ) -> None:
-        assert worker.context is not None  # chosen for being ready
+        assert worker.context is not None  # only ready workers are chosen
         super().__init__(worker.context, observer)
         self._crossings = crossings
         self._pushed: PeerStats | None = None
         self._flowing: dict[tuple[str, MediaKind], None] = {}
-        """What was told to flow, as the observer's method and the kind."""
+        """The media that were reported to flow, as the observer's method and the kind."""
         self.number = number
         self.worker: WorkerProcess[WorkerPeer] | None = worker
-        """None once it has died, or the peer was closed."""
+        """None after the worker has died or the peer has been closed."""
         self.tell(OpenPeer(number))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -104,7 +106,7 @@ class WorkerPeer(Peer):
             self.tell(SetBandwidth(self.number, name, value))
 
     def tell(self, command: Command) -> None:
-        """Send the worker a command, while there is one that knows this peer."""
+        """Send the worker a command, if there is a worker that knows this peer."""
         if self.worker is not None:
             self.worker.send(command)
 
@@ -162,7 +164,7 @@ class WorkerPeer(Peer):
         self.tell(RequestKeyframe(self.number))
 
     def stats(self) -> PeerStats:
-        """At most a second old."""
+        """The statistics, which are at most a second old."""
         self._check_open()
         return self._pushed or super().stats()
 
@@ -190,7 +192,7 @@ class WorkerPeer(Peer):
         self._pushed = stats
 
     def died(self, error: WorkerDied) -> None:
-        """The worker is gone, and the connection to the browser with it."""
+        """Report that the worker is gone, and the connection to the browser with it."""
         self.worker = None
         self._death = error
         if self._observer is None:

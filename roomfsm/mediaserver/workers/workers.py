@@ -1,20 +1,19 @@
-"""All workers as one: what takes an engine's place in a media server with several processes.
+"""All workers together, which replace the engine in a media server with several processes.
 
-Theory. One Python process can move media with one core only. So the peers are spread over worker processes,
-each with an engine and a UDP port of its own; a new peer goes to the worker that has the fewest. All
-negotiation stays in the main process, where all sources and viewers are known and an answer can be given at
-once.
+Theory. One Python process can forward media with one core only. So the peers are spread over worker processes,
+each with an engine and a UDP port of its own. A new peer goes to the worker that has the fewest. All negotiation
+stays in the main process, which knows all sources and viewers and can answer at once.
 
-Where a source and a viewer of it are on different workers, the source's worker hands each packet to the
-viewer's worker once, however many viewers there are (:mod:`~roomfsm.mediaserver.forwarding.relay`). There the
-source has a *mirror*. This file keeps the account of mirrors:
+If a source and one of its viewers are on different workers, the source's worker sends each packet to the viewer's
+worker once, however many viewers there are (:mod:`~roomfsm.mediaserver.forwarding.relay`). There the source has a
+*mirror*. This file manages the mirrors:
 
-- A mirror of a source, kind and target worker is open exactly while at least one sink there follows that
+- A mirror for a source, kind and target worker is open exactly while at least one sink on the target follows that
   source.
-- It is opened at the target first, and only when the target has said so does the origin begin to hand over:
-  packets that came sooner would be lost, among them the keyframe that the viewers begin with. Each opening has
-  a number, because the mirror may have been closed and opened again before the word of the first opening came.
-- When a worker dies, everything that crosses from it or to it ends.
+- A mirror is first opened at the target. The origin begins to send only after the target has reported that.
+  Packets that are sent earlier would be lost, including the keyframe with which the viewers begin. Each opening
+  has a number, because the mirror may be closed and opened again before the report of the first opening arrives.
+- When a worker dies, all mirrors from it and on it end.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ type _Worker = WorkerProcess[WorkerPeer]
 
 
 class Workers:
-    """In the place of an :class:`~roomfsm.mediaserver.engine.engine.Engine`. Made by :func:`open_workers`."""
+    """Replaces an :class:`~roomfsm.mediaserver.engine.engine.Engine`. :func:`open_workers` creates it."""
 
     def __init__(self, settings: EngineSettings, number: int, folder: str) -> None:
         self.settings = settings
@@ -71,26 +70,26 @@ class Workers:
         ]
         self._numbers = itertools.count(1)
         self._mirrors: dict[WorkerPeer, dict[tuple[MediaKind, _Worker], set[WorkerPeer]]] = {}
-        """The sinks of each source that are on other workers."""
+        """For each source, its sinks on other workers."""
         self._mirrored: dict[tuple[WorkerPeer, MediaKind], WorkerPeer] = {}
-        """The source of each of them."""
+        """For each of these sinks and kinds, its source."""
         self._openings = itertools.count(1)
         self._opening: dict[tuple[int, MediaKind, _Worker], int] = {}
-        """The number of each mirror's opening, by the source's number, the kind and the target."""
+        """The number of each mirror's last opening, by the source's number, the kind and the target."""
 
     def announce(self, addresses: Sequence[str]) -> None:
-        """Tell browsers these addresses from now on (`announced.look_up`)."""
+        """Send these addresses to browsers from now on (`announced.look_up`)."""
         for worker in self.workers:
             worker.announce(announced.shifted(addresses, worker.index))
 
     @property
     def port(self) -> int:
-        """The first worker's."""
+        """The UDP port of the first worker."""
         return self.workers[0].port
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """The workers' process ids, of those that run."""
+        """The process ids of the workers that run."""
         return tuple(worker.pid for worker in self.workers if worker.pid is not None)
 
     @property
@@ -99,16 +98,18 @@ class Workers:
 
     @property
     def mirrors(self) -> int:
-        """How many tracks are handed from one worker to another."""
+        """The number of tracks that are sent from one worker to another."""
         return sum(map(len, self._mirrors.values()))
 
     @property
     def latency(self) -> float:
-        """The longest that a worker has (:attr:`~roomfsm.mediaserver.engine.engine.Engine.latency`)."""
+        """The longest latency of a worker, in seconds
+        (:attr:`~roomfsm.mediaserver.engine.engine.Engine.latency`).
+        """
         return max(worker.latency for worker in self.workers)
 
     def open_peer(self, observer: PeerObserver) -> WorkerPeer:
-        """Raises :class:`EngineFull`, also while no worker is ready."""
+        """Open a peer. Raises :class:`EngineFull`, also while no worker is ready."""
         ready = [worker for worker in self.workers if worker.context is not None]
         if not ready or self.peers >= self.settings.max_peers:
             raise EngineFull(f"{self.peers} peers are open, {len(ready)} workers are ready")
@@ -120,7 +121,7 @@ class Workers:
     # For its peers
 
     def negotiated(self, source: WorkerPeer) -> None:
-        """Its codecs are known: those who mirror it must know them too."""
+        """Send the codecs of a source to the workers that mirror it, because they are now known."""
         for kind, worker in self._mirrors.get(source, ()):
             self._tell_codec(source, kind, worker)
 
@@ -130,7 +131,7 @@ class Workers:
             worker.send(NegotiateMirror(source.number, kind, track.codec, track.audio_level))
 
     def follow(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer | None) -> None:
-        """Let a sink's worker send it that source's media."""
+        """Make a sink's worker send it the media of that source."""
         previous = self._mirrored.pop((sink, kind), None)
         if source is not None and source.worker is None:
             source = None
@@ -152,13 +153,13 @@ class Workers:
         self._mirrored[sink, kind] = source
 
     def mirror_opened(self, target: _Worker, source: int, kind: MediaKind, opening: int) -> None:
-        """Let the source's worker hand it over, unless the mirror has been closed since."""
+        """Make the source's worker send to the mirror, unless the mirror has been closed meanwhile."""
         if self._opening.get((source, kind, target)) == opening:
             peer = next(peer for peer in self._mirrors if peer.number == source)
             peer.tell(OpenRelay(source, kind, target.index))
 
     def _leave(self, sink: WorkerPeer, kind: MediaKind, source: WorkerPeer) -> None:
-        """One sink fewer elsewhere; without any the mirror ends."""
+        """Remove a sink on another worker. If it was the last one there, the mirror ends."""
         for (mirrored, target), sinks in list(self._mirrors.get(source, {}).items()):
             if mirrored is kind and sink in sinks:
                 sinks.remove(sink)
@@ -183,7 +184,7 @@ class Workers:
             peer.worker = None
 
     def _detach(self, peer: WorkerPeer) -> None:
-        """End what crosses workers because of this peer."""
+        """End the mirrors that exist because of this peer."""
         for kind, target in list(self._mirrors.get(peer, ())):
             self._end_mirror(peer, kind, target)
         for kind in ALL_KINDS:
@@ -192,7 +193,7 @@ class Workers:
                 self._leave(peer, kind, source)
 
     def died(self, worker: _Worker) -> None:
-        """Its peers are gone for good; the others do not notice but for the media that came from there."""
+        """Report that a worker's peers are gone for good. Other peers only lose the media that came from there."""
         error = WorkerDied(f"media worker {worker.index} died")
         peers, worker.peers = list(worker.peers.values()), {}
         for peer in peers:
@@ -217,9 +218,10 @@ async def _start(worker: _Worker, nursery: trio.Nursery) -> None:
 
 @asynccontextmanager
 async def open_workers(settings: EngineSettings, number: int) -> AsyncIterator[Workers]:
-    """Start `number` workers, on the UDP ports from `settings.port` on; leaving closes every peer and ends them.
+    """Start `number` workers, on the UDP ports from `settings.port` on.
 
-    Raises OSError, in a group, if one cannot bind its port.
+    Leaving the scope closes every peer and ends the workers. Raises `OSError`, in a group, if a worker cannot bind
+    its port.
     """
     with tempfile.TemporaryDirectory(prefix="roomfsm-") as folder:
         workers = Workers(settings, number, folder)
