@@ -18,11 +18,11 @@ type Params = Mapping[str, Any]
 
 
 class FramingError(Exception):
-    """What arrived is not one JSON-RPC 2.0 message.
+    """The text is not a single JSON-RPC 2.0 message.
 
-    `code` is `PARSE_ERROR` (not JSON), `INVALID_REQUEST` (JSON, but not a message, or a batch: Kurento
-    answers batches with -32600) or `INVALID_PARAMS` (a call whose `params` are neither absent, null nor an
-    object); `id` is the message's id where one could be read.
+    `code` is `PARSE_ERROR` (not JSON), `INVALID_REQUEST` (JSON, but not a message; or a batch, which Kurento
+    answers with -32600) or `INVALID_PARAMS` (a call whose `params` are neither missing, null nor an object). `id`
+    is the message's id if it could be read.
     """
 
     def __init__(self, code: int, message: str, id: MessageId = None) -> None:  # noqa: A002 (the field's name)
@@ -32,7 +32,7 @@ class FramingError(Exception):
 
 
 class ErrorObject(msgspec.Struct, frozen=True):
-    """Section 5.1: what went wrong with a request."""
+    """The error of a request (section 5.1)."""
 
     code: int
     message: str
@@ -40,7 +40,7 @@ class ErrorObject(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Section 4: a call that expects a response. `params` is None where the member was absent."""
+    """A call that expects a response (section 4). `params` is None if the member is missing."""
 
     id: MessageId
     method: str
@@ -48,14 +48,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """Section 4.1: a call without an id, never answered."""
+    """A call without an id, which is never answered (section 4.1)."""
 
     method: str
     params: Params | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
-    """Section 5: the answer to the request of that id; `error` is None where it succeeded."""
+    """The response to the request with that id (section 5). `error` is None if the request succeeded."""
 
     id: MessageId
     result: Any = None
@@ -68,7 +68,7 @@ type Message = Request | Notification | Response
 def decode(text: str | bytes) -> Message:
     """Read one message.
 
-    Raises `FramingError` on anything that is not exactly one JSON-RPC 2.0 message.
+    Raises `FramingError` if the text is not exactly one JSON-RPC 2.0 message.
     """
     try:
         raw = msgspec.json.decode(text)
@@ -81,7 +81,7 @@ def decode(text: str | bytes) -> Message:
     if isinstance(id_, bool) or not isinstance(id_, int | float | str | None):
         raise FramingError(INVALID_REQUEST, "'id' must be a string or a number")
     if isinstance(id_, int) and not -(2**63) <= id_ < 2**64:
-        # Wider than JSON encoders write as an integer; Kurento, too, answers such an id as a float.
+        # JSON encoders cannot write this number as an integer. Kurento also answers such an id as a float.
         try:
             id_ = float(id_)
         except OverflowError as error:
@@ -106,7 +106,7 @@ def _decode_call(raw: dict[str, Any], has_id: bool, id_: MessageId) -> Request |
     if not isinstance(method, str):
         raise FramingError(INVALID_REQUEST, "'method' must be a string", id_)
     if params is not None and not isinstance(params, dict):
-        # Kurento takes its parameters by name only.
+        # Kurento accepts parameters by name only.
         raise FramingError(INVALID_PARAMS, "'params' must be an object", id_)
     return Request(id_, method, params) if has_id else Notification(method, params)
 
@@ -115,7 +115,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(message: Message) -> str:
-    """Write one message; members appear in the order that the specification lists them."""
+    """Write one message. Members are in the order of the specification."""
     members: dict[str, Any] = {"jsonrpc": "2.0"}
     match message:
         case Request(id=id_, method=method, params=params):

@@ -1,12 +1,12 @@
-"""trio-websocket's connection without three faults of its version 0.12.2.
+"""trio-websocket's connection without three faults of version 0.12.2.
 
-A ping or a message that arrives during `aclose()` would be answered (a ping by a pong, its issue 184; a message
-that is too long by a second close), which raises in the reader task; of a ping the `Cancelled` then leaks out of
-`open_websocket`, and an enclosing nursery absorbs it in silence. And a frame that breaks RFC 6455 would end the
-connection without the close frame that has the code of its fault (section 7.1.7).
+If a ping or a message arrives during `aclose()`, trio-websocket answers it (a ping with a pong, see its issue 184;
+a message that is too long with a second close), which raises an exception in the reader task. After a ping, the
+`Cancelled` leaks out of `open_websocket`, and an enclosing nursery absorbs it silently. Also, a frame that breaks
+RFC 6455 would end the connection without a close frame that has the right code (section 7.1.7).
 
-The handlers are private, so a subclass overrides them, and nobody else's websockets change;
-`tests/jsonrpc/test_websocket.py` holds the canary.
+The handlers are private. A subclass overrides them, so that websockets of other code do not change.
+`tests/jsonrpc/test_websocket.py` has the canary test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 
 class Websocket(WebSocketConnection):
-    """A websocket that handles pings and messages only while it is open, and says why it is closed."""
+    """A websocket that handles pings and messages only while it is open, and sends the right close code."""
 
     async def _handle_ping_event(self, event: Ping) -> None:
         if self._wsproto.state is ConnectionState.OPEN:
@@ -30,7 +30,8 @@ class Websocket(WebSocketConnection):
             await super()._handle_message_event(event)
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
-        # The peer's own close frame is met in another state: this is wsproto's word for a frame it cannot take.
+        # If the peer sent a close frame, the state is another one. In this state, wsproto reports a frame that
+        # breaks the rules.
         if self._wsproto.state is ConnectionState.OPEN:
             await self._send(CloseConnection(event.code, event.reason))
         await super()._handle_close_connection_event(event)
@@ -45,9 +46,9 @@ async def wrap_client(
     headers: list[tuple[bytes, bytes]],
     max_message_size: int,
 ) -> Websocket:
-    """A client's websocket over the stream, once the handshake is done; it is read by a task in `nursery`.
+    """A client's websocket over the stream, after the handshake. A task in `nursery` reads it.
 
-    Like `trio_websocket.wrap_client_stream`, and raises the same.
+    It is like `trio_websocket.wrap_client_stream`, and raises the same errors.
     """
     websocket = Websocket(
         stream,
@@ -67,7 +68,7 @@ async def wrap_server(
 ) -> WebSocketRequest:
     """A client's request for a websocket over the stream, to be accepted or rejected.
 
-    Like `trio_websocket.wrap_server_stream`, and raises the same.
+    It is like `trio_websocket.wrap_server_stream`, and raises the same errors.
     """
     websocket = Websocket(
         stream,
