@@ -1,4 +1,4 @@
-"""Media servers in memory, which do at once whatever they are asked, unless a test holds it back or fails it."""
+"""Media servers in memory. They do everything at once, unless a test delays a step or makes it fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from roomfsm.kurento import (
 
 
 class Gate:
-    """A step of a media server: open unless a test shuts it. While `error` is set, passing raises it."""
+    """A step of a media server, which is open unless a test shuts it. While `error` is set, passing raises it."""
 
     def __init__(self) -> None:
         self._open = trio.Event()
@@ -38,37 +38,40 @@ class Gate:
         self.error: MediaServerError | None = None
 
     def shut(self) -> None:
-        """Hold back whoever comes from now on."""
+        """Make every call wait from now on."""
         if self._open.is_set():
             self._open = trio.Event()
 
     def open(self) -> None:
-        """Let everybody pass who waits or comes."""
+        """Let all calls pass that wait now or come later."""
         self._open.set()
 
     async def __call__(self) -> None:
-        """Pass. Raises `error`."""
+        """Pass the gate. Raises `error`, if it is set."""
         await self._open.wait()
         if self.error is not None:
             raise self.error
 
 
 class FakeEndpoint:
-    """What rooms call of a `WebRtcEndpoint`. `calls` are the calls in words; `number` is its place in the pool."""
+    """The methods of a `WebRtcEndpoint` that rooms call.
+
+    `calls` lists the calls as texts, and `number` is its place in the pool.
+    """
 
     def __init__(self, media: FakeMedia, number: int) -> None:
         self.number = number
         self.events = EventChannel(media.event_buffer)
         self.answering = Gate()
-        """The answer to the offer at this endpoint, after the pool's own gate."""
+        """The gate for the answer of this endpoint, after the pool's own gate."""
         self.keyframes = Gate()
         self.calls: list[str] = []
         self.connected = False
-        """What `is_connected` says."""
+        """The result of `is_connected`."""
         self.flowing: set[MediaType] = set()
-        """What `is_flowing_in` and `is_flowing_out` say."""
+        """The types for which `is_flowing_in` and `is_flowing_out` are true."""
         self.paused: set[MediaType] = set()
-        """What `is_paused` says."""
+        """The types for which `is_paused` is true."""
         self._media = media
 
     async def process_offer(self, sdp: str) -> str:
@@ -113,34 +116,34 @@ class FakeEndpoint:
         await trio.lowlevel.checkpoint()
         return media_type in self.paused
 
-    # What a test, or a journal, lets happen
+    # Events that a test or a journal causes
 
     def happens(self, event: EndpointEvent) -> None:
-        """The media server tells this event."""
+        """Send this event from the media server."""
         self.events.put(event)
 
     def connects(self) -> None:
-        """The browser's connection comes up."""
+        """Connect the browser."""
         self.connected = True
         self.happens(
             DtlsConnectionStateChange(stream_id="0", component_id="1", state=DtlsConnectionState.CONNECTED)
         )
 
     def flows(self, flowing: bool) -> None:
-        """Video begins to flow, or stops."""
+        """Make video begin or stop to flow."""
         state = MediaFlowState.FLOWING if flowing else MediaFlowState.NOT_FLOWING
-        # A stream heeds the first of these, a view the second.
+        # A stream uses the first of these events, and a view the second.
         self.happens(MediaFlowOutStateChanged(media_type=MediaType.VIDEO, state=state))
         self.happens(MediaFlowInStateChanged(media_type=MediaType.VIDEO, state=state))
 
     def pauses(self, paused: bool) -> None:
-        """The viewer is sent no video any more because its path is too slow, or is sent it again."""
+        """Pause the viewer's video, as if its path were too slow, or send it again."""
         state = MediaPausedState.PAUSED if paused else MediaPausedState.NOT_PAUSED
         self.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
 
 
 class FakePipeline:
-    """What rooms call of a `MediaPipeline`. Set `lost` when its media server has died."""
+    """The methods of a `MediaPipeline` that rooms call. Set `lost` to simulate the death of its media server."""
 
     def __init__(self, media: FakeMedia, tags: dict[str, str], server_url: str) -> None:
         self.tags = tags
@@ -150,7 +153,7 @@ class FakePipeline:
 
     @asynccontextmanager
     async def endpoint(self, _limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
-        """A new endpoint. Raises `ResourcesExhausted` where the media server is full."""
+        """A new endpoint. Raises `ResourcesExhausted` if the media server is full."""
         media = self._media
         await media.creating()
         if self.server_url in media.full:
@@ -169,12 +172,12 @@ class FakePipeline:
 
 
 class FakeMedia:
-    """A pool of media servers. Give its `pool` to whatever takes a `MediaPool`.
+    """A pool of media servers. Pass its `pool` wherever a `MediaPool` is wanted.
 
-    `pipelines` and `open` are the pipelines and endpoints that are held now, `endpoints` all that ever were. The
-    gates `creating`, `answering`, `gathering` and `releasing` hold back or fail these steps of all of them;
-    `releasing_pipelines` holds back only pipelines that are not lost. `event_buffer` is how many events of an
-    endpoint may be unread. Without `answers` each endpoint answers only when its own gate is opened.
+    `pipelines` and `open` are the pipelines and endpoints that exist now, and `endpoints` are all that ever
+    existed. The gates `creating`, `answering`, `gathering` and `releasing` delay these steps or make them fail;
+    `releasing_pipelines` delays only pipelines that are not lost. `event_buffer` is how many events of an endpoint
+    may be unread. If `answers` is false, each endpoint answers only when its own gate is opened.
     """
 
     def __init__(self, *, answers: bool = True, event_buffer: int = 64) -> None:
@@ -184,11 +187,11 @@ class FakeMedia:
         self.open: list[FakeEndpoint] = []
         self.endpoints: list[FakeEndpoint] = []
         self.by_offer: dict[str, FakeEndpoint] = {}
-        """The endpoint that each offer came to last."""
+        """For each offer, the last endpoint that got it."""
         self.urls = ["ws://memory"]
-        """The media servers, which get the pipelines in turn."""
+        """The media servers, which get new pipelines in turn."""
         self.full: set[str] = set()
-        """The media servers that make no more endpoints."""
+        """The media servers that are full and refuse new endpoints."""
         self.made = 0
         self.creating = Gate()
         self.answering = Gate()
@@ -198,7 +201,7 @@ class FakeMedia:
 
     @property
     def pool(self) -> MediaPool:
-        """This, as the type for which it stands."""
+        """This object, with the type that it replaces."""
         return cast(MediaPool, self)
 
     @asynccontextmanager

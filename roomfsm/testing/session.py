@@ -22,9 +22,9 @@ _numbers = itertools.count(1)
 
 
 class FakeSession:
-    """Implements `roomfsm.rooms.participant.Link`. Its machine moves by `fire`, as that of a real session does.
+    """Implements `roomfsm.rooms.participant.Link`. `fire` moves its machine, like that of a real session.
 
-    `room` is the room that it sits in, or None. What it does goes into that room's journal, or into `journal`.
+    `room` is the session's room, or None. Its steps go into the journal of that room, or else into `journal`.
     """
 
     outbox = (0, 0)
@@ -42,7 +42,7 @@ class FakeSession:
         return self._model.state
 
     def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Nobody listens."""
+        """Ignore a message of the room."""
 
     def ice_servers(self) -> tuple[IceServer, ...]:
         return ()
@@ -54,7 +54,7 @@ class FakeSession:
             self.left_for_another(before, step)
 
     def left_for_another(self, before: Room, step: Step) -> None:
-        """By this step of its machine the session has left the room `before`, which must be told."""
+        """Called when this step of its machine made the session leave the room `before`, which must be told."""
 
     def resumed(self, room: Room) -> None:
         if room is self.room:
@@ -89,13 +89,16 @@ class Person(FakeSession):
 
     @property
     def sits_in(self) -> Room:
-        """The room that this person is in."""
+        """The room of this person."""
         assert isinstance(self.room, Room)
         return self.room
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """All that came, oldest first. Decoded when somebody looks: in a crowd most is never looked at."""
+        """All messages that came, the oldest first.
+
+        They are decoded only when they are read, because in a crowd most are never read.
+        """
         self._messages += map(json.loads, self._unread)
         self._unread.clear()
         return self._messages
@@ -109,7 +112,7 @@ class Person(FakeSession):
         with suppress(RoomOver):
             before.post_nowait(Depart(self, "switched"))
 
-    # What people do; a refusal by the room is raised as `Refusal`
+    # What people do. A refusal by the room is raised as `Refusal`.
 
     async def join(self, room: str, ref: Ref | None = None) -> None:
         """Enter a room of this name."""
@@ -118,7 +121,7 @@ class Person(FakeSession):
         await self._directory.enter(room, Enter(self, self.name, ref))
 
     async def leave(self, reason: str = "left", ref: Ref | None = None) -> None:
-        """Leave the room; one who has vanished leaves because the time to come back has run out."""
+        """Leave the room. If the person has vanished, this is the end of the resume window."""
         self.fire("leave" if "leave" in SESSION.legal(self.state) else "expire")
         room, self.room = self.sits_in, None
         with suppress(RoomOver):
@@ -138,12 +141,12 @@ class Person(FakeSession):
         await self.sits_in.post(Away(self))
 
     def reattach(self) -> None:
-        """Have another connection, of which the room does not know yet."""
+        """Get a new connection, of which the room does not know yet."""
         self.fire("reattach")
         self.attachment += 1
 
     async def come_back(self) -> None:
-        """Have a connection again, and tell the room."""
+        """Get a new connection, and tell the room."""
         self.reattach()
         await self.sits_in.post(Back(self, None, self.attachment))
 
@@ -152,11 +155,11 @@ class Person(FakeSession):
         return self.all(type)[-1]
 
     def all(self, type: str) -> list[dict[str, Any]]:  # noqa: A002 (the protocol's word)
-        """Every message of that type, oldest first."""
+        """All messages of that type, the oldest first."""
         return [message for message in self.messages if message["type"] == type]
 
     def views(self) -> list[str]:
-        """What this one was told of its own views, oldest first."""
+        """The states of this person's own views that it was told, the oldest first."""
         return [message["view"] for message in self.all("streamChanged") if "view" in message]
 
     def stream(self, source: str = "camera") -> str:
