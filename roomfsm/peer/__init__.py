@@ -4,7 +4,7 @@ docs/peer.md describes it, with an example. It imports nothing of the room serve
 """
 
 try:
-    import aioice as _aioice  # noqa: F401 (asked for here, so that its lack is told in one place)
+    import aioice as _aioice  # noqa: F401 (imported here, so that one place reports that it is missing)
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"roomfsm.peer needs {error.name}, which is not installed. It comes with roomfsm[peer]:"

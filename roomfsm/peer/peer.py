@@ -1,10 +1,11 @@
 """The peer itself: ICE over one UDP socket, DTLS in either role, and SRTP.
 
 The three protocols share the socket, and the first byte of a datagram tells them apart (RFC 7983). ICE checks
-every address of the other side until one answers; from then on everything goes there. The DTLS handshake then
-proves that the other side has the certificate of its answer, and gives the keys by which SRTP protects the media.
-None of these protocols waits for the network by itself: OpenSSL and libsrtp are given bytes and asked for bytes.
-So each datagram is dealt with at once, in `Peer.run`, and a change that somebody may wait for is a `trio.Event`.
+every address of the other side until one answers, and everything goes to that address from then on. The DTLS
+handshake proves that the other side has the certificate of its answer, and provides the keys with which SRTP
+protects the media. None of these protocols waits for the network by itself, because OpenSSL and libsrtp only take
+and return bytes. So `Peer.run` handles each datagram at once. A change for which somebody may wait is a
+`trio.Event`.
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ SRTP_PROFILES = {
 }
 _DRAIN = 64
 _PACE = 0.05
-"""Seconds between two rounds of checks while none was answered yet (RFC 8445 section 14.2)."""
+"""Seconds between two rounds of checks before one is answered (RFC 8445 section 14.2)."""
 
 _OPUS_SILENCE = bytes((0xF8, 0xFF, 0xFE))
 _FRAME = 0.02
 _FRAMES_OF_VIDEO = 5
-"""One picture in so many audio frames: 10 a second."""
+"""A picture is sent with every fifth audio frame, which makes 10 a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class RtpPacket:
-    """A received RTP packet, decrypted; `timestamp` is in units of the codec's clock."""
+    """A received RTP packet, decrypted. `timestamp` is in units of the codec's clock."""
 
     payload_type: int
     marker: bool
@@ -69,15 +70,15 @@ class RtpPacket:
 
     @classmethod
     def parse(cls, data: bytes) -> RtpPacket:
-        """Read a packet (RFC 3550 section 5.1). Raises ValueError."""
+        """Read a packet (RFC 3550 section 5.1). Raises `ValueError`."""
         if len(data) < 12:
             raise ValueError("shorter than an RTP header")
         first, second, sequence_number, timestamp, ssrc = struct.unpack_from("!BBHII", data)
-        # Behind the fixed header come as many contributing sources as its first byte counts.
+        # The first byte has the number of contributing sources, which follow the fixed header.
         begin = end = 12 + 4 * (first & 0x0F)
         if first & 0x10:
             end += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4])
-        # The last byte of padding counts it.
+        # The last byte of the padding is its length.
         stop = len(data) - (data[-1] if first & 0x20 else 0)
         if not end <= stop:
             raise ValueError("the header or the padding is longer than the packet")
@@ -86,7 +87,9 @@ class RtpPacket:
 
 
 class HandshakeFailed(Exception):
-    """The DTLS handshake was refused, or the other side is not the one that answered (RFC 8122 section 6.2)."""
+    """The DTLS handshake was refused, or the other side does not have the certificate of its answer (RFC 8122
+    section 6.2).
+    """
 
 
 class NotConnected(RuntimeError):
@@ -97,12 +100,13 @@ DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
 
 
 class Peer:
-    """A publisher or a viewer. Made by `open_peer`; no wait here ends by itself, so bound it by a cancel scope.
+    """A publisher or a viewer. `open_peer` creates it. It waits without time limits, so use cancel scopes.
 
-    `direction` is what it offers: sendonly (a publisher), recvonly (a viewer), sendrecv or inactive. `audio` and
-    `video` are the offered codecs; an empty sequence leaves that media out. `profiles` are those of SRTP, as
-    OpenSSL names them. Without `certificate` it shows none in the handshake, which a server must refuse.
-    `extensions` are the header extensions of the offer. Raises ValueError for another direction.
+    `direction` is the direction of the offer: sendonly (a publisher), recvonly (a viewer), sendrecv or inactive.
+    `audio` and `video` are the offered codecs; an empty sequence leaves out that kind. `profiles` are SRTP
+    profiles by OpenSSL's names. If `certificate` is false, the peer shows no certificate in the handshake, which a
+    server must refuse. `extensions` are the header extensions of the offer. Raises `ValueError` for another
+    direction.
     """
 
     def __init__(
@@ -128,17 +132,17 @@ class Peer:
         self.socket.setblocking(False)
         self.answer: Answer | None = None
         self.connected = trio.Event()
-        """DTLS-SRTP is up: media can be sent and received."""
+        """Set when DTLS-SRTP is connected, so that media can be sent and received."""
         self.closed = trio.Event()
-        """The other side ended the connection (close_notify)."""
+        """Set when the other side has ended the connection (close_notify)."""
         self.failed = trio.Event()
-        """The handshake failed."""
+        """Set when the handshake has failed."""
         self._settled = trio.Event()
-        """The handshake has ended, one way or the other."""
+        """Set when the handshake has succeeded or failed."""
         self.stun_answers: list[stun.Message] = []
         self.stun_answered = trio.Event()
         self.refused = 0
-        """How many packets were dropped because they were replayed, not authentic, or no RTP."""
+        """The number of packets that were dropped because they were replayed, not authentic, or not RTP."""
         self.keepalive = 1.0
         """Seconds between checks once connected."""
         self.retransmits = True
@@ -159,25 +163,27 @@ class Peer:
 
     @property
     def candidate(self) -> str:
-        """The `candidate` of RTCIceCandidateInit for our one address: that of the route to the other side."""
+        """The `candidate` of RTCIceCandidateInit for our only address, which is that of the route to the other
+        side.
+        """
         host, port = self.socket.getsockname()[:2]
         if ipaddress.ip_address(host).is_unspecified:
             host = _local_address(self.socket.family, self._addresses)
         return f"candidate:1 1 udp 2130706431 {host} {port} typ host"
 
     def take_answer(self, answer: str) -> None:
-        """Take the answer to `offer`, which says who the other side is. Raises `AnswerInvalid`."""
+        """Use the answer to `offer`, which describes the other side. Raises `AnswerInvalid`."""
         self.answer = Answer.parse(answer, self._ip_version)
         self._addresses = [*self.answer.addresses, *self._addresses]
 
     def add_candidate(self, line: str) -> None:
-        """Take a trickled candidate of the other side; ignored unless it is UDP over our version of IP."""
+        """Add a trickled candidate of the other side. It is ignored if it is not UDP over our version of IP."""
         address = candidate_address(line, self._ip_version)
         if address is not None and address not in self._addresses:
             self._addresses.append(address)
 
     async def connect(self) -> None:
-        """Check every address until one answers, then shake hands; returns when media can flow.
+        """Check every address until one answers, and make the DTLS handshake. Returns when media can flow.
 
         Raises `NotConnected` if there is no answer yet, and `HandshakeFailed`.
         """
@@ -220,7 +226,7 @@ class Peer:
         self.send(bytes(request), address)
 
     def start_dtls(self) -> None:
-        """Begin the handshake, or wait for the other side's first message, as the answer says."""
+        """Begin the handshake, or wait for the other side's first message, depending on the answer."""
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(1200)
         if self.require_answer().active:
@@ -238,11 +244,11 @@ class Peer:
         self._flush_dtls(self._dtls)
 
     def stop_checks(self) -> None:
-        """Send no more connectivity checks, as a browser that has vanished."""
+        """Send no more connectivity checks, like a browser that has vanished."""
         self._cancel_checks.cancel()
 
     def require_answer(self) -> Answer:
-        """The answer that was taken. Raises `NotConnected`."""
+        """The answer of the other side. Raises `NotConnected` if there is none yet."""
         if self.answer is None:
             raise NotConnected("take_answer comes first")
         return self.answer
@@ -252,8 +258,8 @@ class Peer:
     def play(self, *kinds: str) -> None:
         """Send a built-in test source from now on: "audio", "video", both, or nothing.
 
-        Audio is silence, 50 packets a second; video is one VP8 picture of 64 × 64 pixels, 10 times a second. It
-        begins as soon as the peer is connected.
+        Audio is silence with 50 packets a second. Video is a VP8 picture of 64 × 64 pixels, 10 times a second.
+        Sending begins as soon as the peer is connected.
         """
         self._playing = frozenset(kinds)
         self._play_changed.set()
@@ -274,11 +280,12 @@ class Peer:
         sequence_number: int | None = None,
         extension: bytes = b"",
     ) -> int:
-        """Send an RTP packet (RFC 3550 section 5.1) over SRTP; returns its sequence number.
+        """Send an RTP packet (RFC 3550 section 5.1) over SRTP. Returns its sequence number.
 
-        `timestamp` is in units of the codec's clock (Opus 48000 a second, video 90000). The payload type is by
-        default that of Opus for `AUDIO_SSRC`, else that of VP8, and the sequence number the source's next.
-        `extension` is a whole header extension, with its own header of four bytes. Raises `NotConnected`.
+        `timestamp` is in units of the codec's clock (48000 a second for Opus, 90000 for video). By default the
+        payload type is that of Opus for `AUDIO_SSRC` and that of VP8 for others, and the sequence number is the
+        source's next one. `extension` is a whole header extension, with its own header of four bytes. Raises
+        `NotConnected`.
         """
         number = self.next_sequence_number(ssrc) if sequence_number is None else sequence_number
         if payload_type is None:
@@ -301,9 +308,11 @@ class Peer:
         self.send(self._outbound.protect(packet))
 
     def send(self, datagram: bytes, address: tuple[str, int] | None = None) -> None:
-        """Send a raw datagram to `address`, else to the address that answered our checks, else to the first."""
+        """Send a raw datagram to `address`, or else to the address that answered our checks, or else to the first
+        one.
+        """
         to = address or self._selected or next(iter(self._addresses), None)
-        # A full buffer loses it, as the network does; so does an address that is unknown or cannot be reached.
+        # The datagram is lost if the buffer is full, or if the address is unknown or cannot be reached.
         if to is not None:
             with suppress(OSError):
                 self.socket.sendto(datagram, to)
@@ -311,12 +320,12 @@ class Peer:
     async def receive_rtp(self) -> RtpPacket:
         """The next packet, decrypted.
 
-        20000 packets that were not taken yet are kept, and any more are lost, as in a full socket buffer.
+        Up to 20000 unread packets are kept. Further ones are lost, as in a full socket buffer.
         """
         return await self._rtp_out.receive()
 
     def received_rtp(self) -> list[RtpPacket]:
-        """All packets that came and were not taken yet."""
+        """All packets that have come and were not read yet, without waiting."""
         packets = []
         while True:
             try:
@@ -325,22 +334,22 @@ class Peer:
                 return packets
 
     async def receive_rtcp(self) -> bytes:
-        """The next compound RTCP packet, decrypted; else as `receive_rtp`."""
+        """The next compound RTCP packet, decrypted. Otherwise like `receive_rtp`."""
         return await self._rtcp_out.receive()
 
     # Tasks
 
     async def run(self) -> None:
-        """Take what arrives at the socket, until cancelled."""
+        """Handle the datagrams that arrive at the socket, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self.socket)
-            # Nothing more, or an ICMP error of an address that nobody listens at.
+            # There is nothing more to read, or an ICMP error came from an address at which nobody listens.
             with suppress(OSError):
                 for _ in range(_DRAIN):
                     self.received(*self.socket.recvfrom(2048))
 
     async def keep_alive(self) -> None:
-        """Check the connection again and again, by which we go on consenting to it (RFC 7675)."""
+        """Send connectivity checks regularly, which shows our continuing consent (RFC 7675)."""
         with self._cancel_checks:
             while True:
                 await trio.sleep(self.keepalive)
@@ -360,7 +369,7 @@ class Peer:
                 self._flush_dtls(self._dtls)
 
     async def play_out(self) -> None:
-        """Send what `play` chose, in time."""
+        """Send the packets of the test source that `play` chose, at the right times."""
         frame = 0
         while True:
             if not self._playing:
@@ -392,7 +401,7 @@ class Peer:
                 else:
                     self._rtp_in.send_nowait(RtpPacket.parse(self._inbound.unprotect(datagram)))
             except trio.WouldBlock:
-                pass  # Nobody reads: the packet is lost, as in a full socket buffer.
+                pass  # Nobody reads, so the packet is lost, as in a full socket buffer.
             except (pylibsrtp.Error, ValueError):
                 self.refused += 1
 
@@ -420,7 +429,7 @@ class Peer:
 
     def _drive_dtls(self, datagram: bytes) -> None:
         if self._dtls is None and datagram and self.answer is not None:
-            # The other side begins, and found us before our own check was answered.
+            # The other side begins the handshake, and has found us before our own check was answered.
             self.start_dtls()
         connection = self._dtls
         if connection is None or self.failed.is_set():
@@ -447,7 +456,8 @@ class Peer:
         der = certificate.public_bytes(serialization.Encoding.DER)
         selected = connection.get_selected_srtp_profile()
         if hashlib.new(answer.hash, der).digest() != answer.fingerprint or selected not in SRTP_PROFILES:
-            # RFC 8122 section 6.2: it is not the one who answered. RFC 5764 section 4.1: or it does no SRTP.
+            # The other side does not have the certificate of its answer (RFC 8122 section 6.2), or does not
+            # support SRTP (RFC 5764 section 4.1).
             self._fails()
             return
         profile, key, salt = SRTP_PROFILES[selected]
@@ -482,7 +492,7 @@ class Peer:
 
 
 def _local_address(family: int, remote: Sequence[tuple[str, int]]) -> str:
-    """Our address on the way to the first remote one, or to anywhere; no packet is sent."""
+    """Our address on the route to the first remote address, or else to any address. No packet is sent."""
     ip_6 = family == socket.AF_INET6
     anywhere = ("2001:db8::1" if ip_6 else "192.0.2.1", 9)
     with socket.socket(family, socket.SOCK_DGRAM) as probe, suppress(OSError):
@@ -493,9 +503,9 @@ def _local_address(family: int, remote: Sequence[tuple[str, int]]) -> str:
 
 @asynccontextmanager
 async def run_peer[P: Peer](peer: P, host: str = "0.0.0.0") -> AsyncIterator[P]:
-    """Bind the peer's socket at `host`, an IP address of the peer's version, and run its tasks; closed at the end.
+    """Bind the peer's socket at `host`, an IP address of the peer's version, and run its tasks.
 
-    For subclasses of `Peer`; else use `open_peer`. Raises OSError.
+    The socket is closed at the end. This is for subclasses of `Peer`; otherwise use `open_peer`. Raises `OSError`.
     """
 
     async def play_out() -> None:
@@ -520,9 +530,9 @@ async def open_peer(
     extensions: Extensions | None = None,
     host: str = "0.0.0.0",
 ) -> AsyncIterator[Peer]:
-    """A peer at a free UDP port of `host`, an IPv4 or IPv6 address; closed at the end of the scope.
+    """A peer at a free UDP port of `host`, an IPv4 or IPv6 address. It is closed at the end of the scope.
 
-    The arguments and what is raised are those of `Peer` and `run_peer`.
+    The arguments and errors are those of `Peer` and `run_peer`.
     """
     version = ipaddress.ip_address(host).version
     async with run_peer(Peer(direction, audio, video, extensions=extensions, ip_version=version), host) as peer:

@@ -1,4 +1,4 @@
-"""Offers of the shape that browsers write, and what a peer takes from an answer (RFC 8866, RFC 8829)."""
+"""Writes offers as browsers do, and reads the parts of an answer that a peer needs (RFC 8866, RFC 8829)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FEEDBACK = {"audio": (), "video": ("goog-remb", "ccm fir", "nack", "nack pli")}
 _TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 type Extensions = Mapping[str, Mapping[str, int]]
-"""The header extensions of an offer: their ids by URI, for audio and video."""
+"""The header extensions of an offer: the ids by URI, for audio and video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ VP8_TYPE = PayloadType(96, "VP8/90000")
 
 
 class AnswerInvalid(ValueError):
-    """Not an answer that a peer can connect by."""
+    """The text is not an answer with which a peer can connect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a peer takes from an answer; `hash` is of the fingerprint, as hashlib names it.
+    """The parts of an answer that a peer needs. `hash` is hashlib's name for the fingerprint's hash function.
 
-    `active`: the other side begins the DTLS handshake. `addresses` are those of its candidates: none, if
-    they come by trickle, or are of another version of IP.
+    `active` says that the other side begins the DTLS handshake. `addresses` are those of its candidates. It is
+    empty if the candidates come later (trickle), or have another version of IP.
     """
 
     ufrag: str
@@ -82,7 +82,9 @@ class Answer:
 
 
 def candidate_address(line: str, ip_version: int = 4) -> tuple[str, int] | None:
-    """Where a candidate (RFC 8839 section 5.1) can be reached by UDP, component 1; else None."""
+    """The address at which a candidate (RFC 8839 section 5.1) can be reached by UDP, for component 1; None for
+    other candidates.
+    """
     parts = line.removeprefix("a=").removeprefix("candidate:").split()
     if len(parts) < 6 or parts[1] != "1" or parts[2].lower() != "udp":
         return None
@@ -103,7 +105,10 @@ def write_offer(
     ssrcs: Mapping[str, int] | None = None,
     extensions: Extensions | None = None,
 ) -> str:
-    """An offer of the shape that Chromium writes; `digest` is the certificate's SHA-256, `ssrcs` by media."""
+    """An offer in the form that Chromium writes.
+
+    `digest` is the certificate's SHA-256, and `ssrcs` are the SSRCs by kind of media.
+    """
     sections = [(media, types) for media, types in (("audio", audio), ("video", video)) if types]
     lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     lines.append("a=group:BUNDLE " + " ".join(str(index) for index, _ in enumerate(sections)))
