@@ -10,7 +10,7 @@ import trio
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.loss_window import LossWindow
-from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
+from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate, is_too_slow
 from roomfsm.mediaserver.forwarding.remb import RembTarget
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.rtp import rtcp
@@ -151,6 +151,127 @@ def test_a_radio_link_that_always_loses_some_sound_gets_the_picture_back() -> No
     viewer.live(6, 0.4, 255_000)
     viewer.live(30, 0.08, 900_000, sound=0.08)
     assert viewer.seen[-1][0] is Picture.SENT
+
+
+def path_with(loss: float, estimate: int | None, *, kind: MediaKind = MediaKind.VIDEO) -> ViewerPath:
+    """A path over which 500 kbit/s go, and what its browser told at the time 0."""
+    path = ViewerPath(SETTINGS)
+    path.rate = RATE
+    path.reported(kind, rtcp.ReportBlock(SSRC, 0, 0, 0, 0, 0, 0), 0.0)
+    path.reported(kind, rtcp.ReportBlock(SSRC, 0, round(1000 * loss), 1000, 0, 0, 0), 0.0)
+    if estimate is not None:
+        path.estimated(estimate, 0.0)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("loss", "estimate", "slow"),
+    [
+        (0.199, None, False),
+        (0.2, None, True),
+        (0.1, 449_999, True),
+        (0.099, 449_999, False),
+        (0.1, 450_000, False),
+        (0.3, 450_000, False),
+    ],
+)
+def test_a_path_is_too_slow_from_these_figures_on(loss: float, estimate: int | None, slow: bool) -> None:
+    assert is_too_slow(path_with(loss, estimate), 0.0) is slow
+
+
+@pytest.mark.parametrize(("round_trip", "slow"), [(None, False), (0.99, False), (1.0, True)])
+def test_a_round_trip_of_a_second_is_a_queue(round_trip: float | None, slow: bool) -> None:
+    path = path_with(0.0, 300_000)
+    path.newest_round_trip = round_trip
+    assert is_too_slow(path, 0.0) is slow
+
+
+def test_a_path_that_told_no_loss_is_not_too_slow() -> None:
+    path = ViewerPath(SETTINGS)
+    path.newest_round_trip, path.rate = 3.0, RATE
+    path.estimated(1, 0.0)
+    assert not is_too_slow(path, 0.0)
+
+
+class Clock:
+    """A gate that is asked about paths which were judged a moment before."""
+
+    def __init__(self) -> None:
+        self.gate = PictureGate(SETTINGS)
+
+    def judge(self, now: float, *, slow: bool, sending: bool = True, sound: float = 0.0) -> Picture:
+        path = ViewerPath(SETTINGS)
+        path.rate = RATE
+        for kind, loss in ((MediaKind.VIDEO, 0.5 * slow), (MediaKind.AUDIO, sound)):
+            path.reported(kind, rtcp.ReportBlock(SSRC, 0, 0, 0, 0, 0, 0), now)
+            path.reported(kind, rtcp.ReportBlock(SSRC, 0, round(1000 * loss), 1000, 0, 0, 0), now)
+        return self.gate.judge(path, sending, now)
+
+    def pause(self, now: float) -> None:
+        """So that it is paused at that time."""
+        self.judge(now - SETTINGS.picture_patience, slow=True)
+        assert self.judge(now, slow=True) is Picture.PAUSED
+
+
+def test_the_picture_goes_when_patience_is_over_and_not_before() -> None:
+    clock = Clock()
+    assert [clock.judge(now, slow=True) for now in (10.0, 12.9, 13.0)] == [
+        Picture.SENT,
+        Picture.SENT,
+        Picture.PAUSED,
+    ]
+
+
+@pytest.mark.parametrize(("slow", "sending"), [(False, True), (True, False)], ids=["good", "nothing was sent"])
+def test_patience_begins_anew_after_a_moment_that_was_not_too_slow(slow: bool, sending: bool) -> None:
+    clock = Clock()
+    clock.judge(10.0, slow=True)
+    clock.judge(12.0, slow=slow, sending=sending)
+    assert clock.judge(13.0, slow=True) is Picture.SENT
+    assert clock.judge(15.9, slow=True) is Picture.SENT
+    assert clock.judge(16.0, slow=True) is Picture.PAUSED
+
+
+@pytest.mark.parametrize(("sound", "pause"), [(0.0, 8.0), (0.05, 8.0), (0.051, 16.0)])
+def test_the_picture_is_tried_later_if_sound_is_lost(sound: float, pause: float) -> None:
+    clock = Clock()
+    clock.pause(20.0)
+    assert clock.judge(20.0 + pause - 0.1, slow=False, sending=False, sound=sound) is Picture.PAUSED
+    assert clock.judge(20.0 + pause, slow=False, sending=False, sound=sound) is Picture.TRIED
+
+
+def test_a_trial_lasts_three_seconds_of_what_is_really_sent() -> None:
+    clock = Clock()
+    clock.pause(20.0)
+    assert clock.judge(28.0, slow=False, sending=False) is Picture.TRIED
+    # A keyframe is waited for.
+    assert clock.judge(30.0, slow=False, sending=False) is Picture.TRIED
+    assert clock.judge(32.9, slow=False) is Picture.TRIED
+    assert clock.judge(33.0, slow=False) is Picture.SENT
+
+
+def test_a_trial_ends_after_a_third_of_the_patience() -> None:
+    clock = Clock()
+    clock.pause(20.0)
+    clock.judge(28.0, slow=False, sending=False)
+    assert [clock.judge(now, slow=True) for now in (28.5, 29.4, 29.5)] == [
+        Picture.TRIED,
+        Picture.TRIED,
+        Picture.PAUSED,
+    ]
+    assert clock.judge(45.4, slow=False, sending=False) is Picture.PAUSED
+    assert clock.judge(45.5, slow=False, sending=False) is Picture.TRIED
+
+
+@pytest.mark.parametrize(("good", "pause"), [(39.9, 16.0), (40.0, 8.0)])
+def test_a_path_that_was_good_for_as_long_as_the_longest_pause_begins_anew(good: float, pause: float) -> None:
+    clock = Clock()
+    clock.pause(20.0)
+    clock.judge(28.0, slow=False, sending=False)
+    assert clock.judge(31.0, slow=False) is Picture.SENT
+    clock.pause(31.0 + good)
+    assert clock.judge(31.0 + good + pause - 0.1, slow=False, sending=False) is Picture.PAUSED
+    assert clock.judge(31.0 + good + pause, slow=False, sending=False) is Picture.TRIED
 
 
 def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports() -> None:

@@ -103,3 +103,138 @@ async def test_a_browsers_reports_tell_the_round_trip_and_the_loss() -> None:
             await trio.lowlevel.checkpoint()
         assert 0.1 <= path.round_trip < 2.0
         assert path.loss(MediaKind.VIDEO, engine.now()) == 0.5
+
+
+# To the edge of each rule
+
+
+def video_lost(lost: int, expected: int) -> rtcp.ReportBlock:
+    return rtcp.ReportBlock(SSRC, 0, lost, expected, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("came", "measured"), [(10.0, 0.0), (15.0, 5.0), (15.01, None), (9.99, None)])
+def test_a_round_trip_is_between_nothing_and_five_seconds(came: float, measured: float | None) -> None:
+    path = ViewerPath(EngineSettings())
+    path.report_sent(SSRC, NTP, 10.0)
+    path.reported(MediaKind.VIDEO, block(), came)
+    assert path.round_trip == path.newest_round_trip == measured
+
+
+def test_sixteen_sender_reports_are_remembered_and_the_newest_of_a_kind_counts() -> None:
+    path = ViewerPath(EngineSettings())
+    for second in range(17):
+        path.report_sent(SSRC, second << 32, float(second))
+    found = []
+    for middle, delay in ((0, 16.5), (1, 15.5)):
+        path.reported(MediaKind.AUDIO, block(last_report=middle << 16, delay=delay), 17.0)
+        found.append(path.round_trip)
+    assert found == [None, 0.5]
+    path.report_sent(SSRC, 16 << 32, 17.0)
+    path.reported(MediaKind.AUDIO, block(last_report=16 << 16), 17.5)
+    assert path.newest_round_trip == 0.5
+
+
+def test_nothing_is_repeated_within_the_longer_of_the_round_trips() -> None:
+    path = ViewerPath(EngineSettings(viewer_round_trip=0.1))
+    assert path.repeat_interval(0.0) == 0.1
+    for sent, came, interval in ((10.0, 10.4, 0.4), (11.0, 11.08, 0.36), (12.0, 12.8, 0.8)):
+        path.report_sent(SSRC, NTP, sent)
+        path.reported(MediaKind.VIDEO, block(), came)
+        assert path.repeat_interval(came) == pytest.approx(interval)
+
+
+def test_the_shorter_of_two_losses_that_were_noticed_late_tells_of_a_queue() -> None:
+    path = ViewerPath(EngineSettings(viewer_round_trip=0.1))
+    path.loss_noticed(0.5, 10.0)
+    assert path.repeat_interval(10.0) == 0.1, "one alone may have had an earlier NACK that was lost"
+    path.loss_noticed(0.7, 11.0)
+    assert path.repeat_interval(12.0) == 0.5
+    assert path.repeat_interval(12.01) == 0.1, "the first is too long ago"
+    path.loss_noticed(9.0, 12.0)
+    path.loss_noticed(8.0, 12.0)
+    assert path.repeat_interval(12.0) == 1.0, "no path has a longer queue"
+    path.loss_noticed(0.05, 12.0)
+    assert path.repeat_interval(12.0) == 0.1
+
+
+def test_the_rate_moves_by_half_of_the_change() -> None:
+    path = ViewerPath(EngineSettings())
+    rates = []
+    for octets, now in ((500, 1.0), (100_500, 2.0), (200_500, 3.0), (200_500, 3.0), (200_500, 4.0)):
+        path.measure(octets, now)
+        rates.append(path.rate)
+    assert rates == [0, 400_000, 600_000, 600_000, 300_000]
+
+
+def test_what_may_be_repeated_follows_the_rate_after_the_first_second() -> None:
+    settings = EngineSettings(repair_share=0.5, min_repair_burst=16_000)
+    path = ViewerPath(settings)
+    budgets = []
+    for octets, now in ((0, 0.0), (0, 5.0), (50_000, 6.0), (100_000, 6.9), (150_000, 7.0), (150_000, 8.0)):
+        path.measure(octets, now)
+        budgets.append((path.repairs.rate, path.repairs.burst))
+    start = (settings.start_repair_rate, settings.start_repair_burst)
+    assert budgets[:4] == [start] * 4
+    rate, burst = budgets[4]
+    assert start != (rate, burst)
+    assert burst == rate > 16_000
+    assert budgets[5] == budgets[4], "in a silence it stays as it was"
+    path.measure(150_100, 9.0)
+    for now in range(10, 30):
+        path.measure(150_100 + now, float(now))
+    assert path.repairs.rate < 1000
+    assert path.repairs.burst == 16_000
+
+
+def test_what_is_kept_for_later_is_a_share_of_the_budget() -> None:
+    path = ViewerPath(EngineSettings(min_repair_burst=10_000, start_repair_burst=50_000))
+    assert path.kept_for_audio == 2000
+    assert path.kept_at_start == 5000
+
+
+def test_great_losses_limit_a_path_whose_browser_tells_nothing_and_small_ones_free_it() -> None:
+    """draft-ietf-rmcat-gcc-02 section 6."""
+    path = ViewerPath(EngineSettings())
+    path.rate = 1_000_000
+    path.reported(MediaKind.VIDEO, video_lost(0, 0), 0.0)
+    limits = []
+    lost = expected = 0
+    for second, share in enumerate((20, 20, 10, 2, 1, 0, 0), 10):
+        # Three seconds apart, so that each report tells of its own share.
+        lost, expected = lost + share, expected + 100
+        now = 3.0 * second
+        path.reported(MediaKind.VIDEO, video_lost(lost, expected), now)
+        limits.append(path.limit(now))
+    first = 900_000
+    assert limits[:5] == [first, first * 0.9, first * 0.9, first * 0.9, round(first * 0.9 * 1.08)]
+    assert limits[5:] == [round(first * 0.9 * 1.08**2), round(first * 0.9 * 1.08**3)]
+    path.rate = 400_000
+    path.reported(MediaKind.VIDEO, video_lost(lost, expected + 100), 60.0)
+    assert path.limit(60.0) is None, "it is more than twice what is sent"
+
+
+def test_the_limit_moves_once_a_second_and_by_video_alone() -> None:
+    path = ViewerPath(EngineSettings())
+    path.rate = 1_000_000
+    path.reported(MediaKind.AUDIO, block(fraction=128), 9.0)
+    assert path.limit(9.0) is None
+    path.reported(MediaKind.VIDEO, block(fraction=128), 10.0)
+    assert path.limit(10.0) == 750_000
+    path.reported(MediaKind.VIDEO, block(fraction=128), 10.99)
+    assert path.limit(10.99) == 750_000
+    path.reported(MediaKind.VIDEO, block(fraction=128), 11.0)
+    assert path.limit(11.0) == 562_500
+    path.estimated(300_000, 11.0)
+    assert [path.limit(now) for now in (16.0, 16.1)] == [300_000, 562_500]
+    path.rate = 100_000
+    path.reported(MediaKind.VIDEO, block(fraction=128), 17.0)
+    assert path.limit(17.0) == 75_000, "never more than is sent"
+    path.paused()
+    assert path.limit(17.0) is None
+    assert path.loss(MediaKind.VIDEO, 17.0) is None
+
+
+def test_nothing_that_is_sent_is_no_limit() -> None:
+    path = ViewerPath(EngineSettings())
+    path.reported(MediaKind.VIDEO, block(fraction=128), 10.0)
+    assert path.limit(10.0) is None
