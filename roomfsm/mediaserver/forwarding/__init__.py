@@ -1,1 +1,1 @@
-"""From a publisher's packets to its viewers': numbering, repair, keyframes, pacing."""
+"""Forwards a publisher's packets to its viewers: numbering, repair, keyframes and pacing."""

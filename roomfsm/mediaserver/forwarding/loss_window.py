@@ -1,8 +1,8 @@
-"""What share of a stream a receiver lost within the last seconds, by its receiver reports.
+"""The share of a stream that a receiver lost within the last seconds, from its receiver reports.
 
-The fraction in a report block is of the packets since the report before (RFC 3550 section 6.4.1). Browsers send a
-report with every feedback, so the interval may be a few packets, and the fraction nothing or half, by chance. The
-counters in the block, which never start anew, tell the share over any time.
+The fraction in a report block covers the packets since the previous report (RFC 3550 section 6.4.1). Browsers send
+a report with every feedback, so the interval may be a few packets, and the fraction may be nothing or half by
+chance. The counters in the block never start anew, so they give the share over any time.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from typing import NamedTuple
 from roomfsm.mediaserver.rtp.rtcp import ReportBlock
 
 _WINDOW = 2.0
-"""Seconds, at least, as soon as there are reports from so long ago."""
+"""The share is over at least so many seconds, if there are reports that old."""
 _SPACING = 0.25
-"""Seconds between two reports that are remembered."""
+"""The shortest time in seconds between two remembered reports."""
 _REMEMBERED = 16
 _LIFE = 5.0
 """Seconds for which a report counts."""
@@ -42,11 +42,14 @@ class LossWindow:
             del reports[0]
 
     def clear(self) -> None:
-        """What comes from now on has nothing to do with what was before."""
+        """Forget all reports, because later ones are about something else."""
         self._reports.clear()
 
     def fraction(self, now: float) -> float | None:
-        """0 to 1; None if there was no report lately. Repairs in a stream of their own (RTX) do not make good."""
+        """The lost share, 0 to 1; None if there was no report lately.
+
+        Packets that were repaired in a stream of their own (RTX) still count as lost.
+        """
         reports = self._reports
         if not reports or now - reports[-1].time > _LIFE:
             return None

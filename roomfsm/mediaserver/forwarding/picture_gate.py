@@ -1,15 +1,16 @@
-"""Whether a viewer's path can take the picture: for one whose path cannot, video is paused and the sound goes on.
+"""Decides whether a viewer's path can carry the picture. If it cannot, video is paused and the sound goes on.
 
-Theory. A path that is full drops what it cannot hold, sound as well as picture: its viewer gets a still picture
-and broken words. The publisher slows down for those of its viewers who are not far behind the others
-(:mod:`~roomfsm.mediaserver.forwarding.remb`); whoever still loses much after some seconds is better off without
-the picture. Loss alone says little, for a radio link may lose a tenth of its packets and have room for twice as
-many. So it must come with an estimate of the browser below what is sent, or, of a browser that estimates nothing,
-be great. A path with a long queue loses nothing at first: there the round trip takes the place of the loss.
+Theory. A full path drops packets of sound as well as of the picture, so the viewer gets a still picture and broken
+words. The publisher lowers its bitrate for viewers who are not far behind the others
+(:mod:`~roomfsm.mediaserver.forwarding.remb`). A viewer who still loses much after some seconds is better off
+without the picture. Loss alone says little, because a radio link may lose a tenth of its packets and have room for
+twice as many. So the browser's estimate must also be below the bitrate that is sent. If the browser estimates
+nothing, the loss must be greater. A path with a long queue loses nothing at first, so a long round trip counts
+like a loss.
 
-While nothing is sent nothing can be measured: browsers repeat the estimate that they had. So the picture is tried
-again after a while, and given for good when the path has taken it for some seconds. Each try that fails costs the
-viewer some sound, so each time the next one is twice as far off.
+While nothing is sent nothing can be measured, because browsers repeat their last estimate. So the picture is tried
+again after a while, and stays if the path has carried it for some seconds. Each trial that fails costs the viewer
+some sound, so the time until the next trial doubles.
 """
 
 from enum import Enum
@@ -19,32 +20,33 @@ from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 
 _LOSSY = 0.1
-"""A fraction lost from which on a path that is full, by the browser's estimate, is too slow."""
+"""A path is too slow if it loses this fraction or more and the browser's estimate says that it is full."""
 _LOSSY_UNESTIMATED = 0.2
-"""The fraction from which on it is too slow where the browser estimates nothing."""
+"""A path is too slow if it loses this fraction or more and the browser estimates nothing."""
 _FULL = 0.9
-"""An estimate below so much of what is sent says that the path is full."""
+"""A path is full if the estimate is below this share of the sent bitrate."""
 _LONG_ROUND_TRIP = 1.0
-"""Seconds that only a long queue can take."""
+"""A round trip of so many seconds can only come from a long queue."""
 _HASTE = 3
-"""A picture that is tried is paused so much sooner."""
+"""During a trial, the picture is paused so many times sooner."""
 _GOOD_SOUND = 0.05
-"""Up to this fraction of the sound lost, the picture may be tried again at its time."""
+"""If no more than this fraction of the sound is lost, the next trial begins at its time."""
 _DOUBT = 2
-"""With more of it lost the picture is tried so much later: a radio link may lose that much whatever is sent."""
+"""If more sound is lost, the next trial begins so many times later. It is not given up, because a radio link may
+lose that much whatever is sent."""
 
 
 class Picture(Enum):
-    """What becomes of the picture."""
+    """What happens with the picture."""
 
     SENT = "sent"
     PAUSED = "paused"
     TRIED = "tried"
-    """It is sent, and may be paused again soon."""
+    """It is sent on trial, and may be paused again soon."""
 
 
 class PictureGate:
-    """Decides for one viewer. Pure: it is told the time and what is known of the path."""
+    """Decides for one viewer. It is pure: the time and the data about the path are passed to it."""
 
     __slots__ = ("_poor_since", "_settings", "_since", "_wait", "picture")
 
@@ -52,14 +54,15 @@ class PictureGate:
         self._settings = settings
         self.picture = Picture.SENT
         self._since = float("-inf")
-        """When the picture was last given for good, paused, or began to be tried."""
+        """When the present state of `picture` began."""
         self._poor_since: float | None = None
         self._wait = settings.picture_first_pause
 
     def judge(self, path: ViewerPath, sending: bool, now: float) -> Picture:
-        """What becomes of the picture, by what the path has told until now; called every half second or so.
+        """Decide what happens with the picture, from the present data about the path.
 
-        `sending`: the picture goes out at present, and is not waiting for a keyframe.
+        Called about every half second. `sending` says that the picture is being sent, and does not wait for a
+        keyframe.
         """
         if self.picture is Picture.PAUSED:
             sound = path.loss(MediaKind.AUDIO, now)
@@ -67,7 +70,7 @@ class PictureGate:
             if now - self._since >= self._wait * doubt:
                 self._become(Picture.TRIED, now)
         elif not sending:
-            # What is waited for is no merit of the path.
+            # While the picture waits for a keyframe, nothing is learned about the path.
             self._poor_since = None
             if self.picture is Picture.TRIED:
                 self._since = now
@@ -99,7 +102,7 @@ class PictureGate:
 
 
 def is_too_slow(path: ViewerPath, now: float) -> bool:
-    """Whether the path cannot take what is sent over it at present."""
+    """Whether the path cannot carry the bitrate that is sent over it at present."""
     loss, estimate = path.loss(MediaKind.VIDEO, now), path.estimate(now)
     if loss is None:
         return False

@@ -1,4 +1,4 @@
-"""One received RTP stream: its numbering, its losses and when to ask for them again, its reports."""
+"""One received RTP stream: its numbering, its losses and the times to request them again, and its reports."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,34 +8,34 @@ from roomfsm.mediaserver.rtp.rtcp import ReportBlock, SenderReport
 from roomfsm.mediaserver.sdp.codec import Codec
 
 _MAX_DROPOUT = 3000
-"""A greater jump of the sequence number is a restart (RFC 3550 appendix A.1)."""
+"""If the sequence number jumps by more than this, the stream was restarted (RFC 3550 appendix A.1)."""
 _MAX_MISSING = 512
-"""More missing packets than this are not asked for: a keyframe is cheaper."""
+"""If more packets than this are missing, they are not requested, because a keyframe is cheaper."""
 _BACKOFF = 1.5
-"""So much longer than before, or than the answer took, until a packet is asked for again."""
+"""The time until a packet is requested again is so many times the time before, or the time that answers take."""
 _MAX_RETRY = 1.0
-"""Seconds until then, at most."""
+"""The longest time until then, in seconds."""
 _ROUND_TRIP_WEIGHT = 1 / 8
 _MAX_ASKED = 256
-"""Packets that one NACK asks for at most, so that it fits a datagram whatever the numbers are."""
+"""The most packets that one NACK requests, so that it always fits into a datagram."""
 
 
 class _Lost(NamedTuple):
-    """A packet that did not come."""
+    """A packet that has not come."""
 
     tries: int
-    """How often it was asked for."""
+    """How often it was requested."""
     due: float
-    """When to ask next."""
+    """When to request it next."""
     asked: float
-    """When it was asked for first."""
+    """When it was requested first."""
 
 
 class Reception:
     """The receiver's side of one SSRC.
 
-    Sequence numbers are *extended*: without wrapping, and continued by `first` from the stream that came before,
-    so that whatever the publisher does, the numbers passed on only rise.
+    Sequence numbers are *extended*: they do not wrap, and `first` continues the numbers of the stream before. So
+    the forwarded numbers only rise, whatever the publisher does.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Reception:
     def __init__(
         self, settings: EngineSettings, ssrc: int, codec: Codec, sequence_number: int, first: int
     ) -> None:
-        """`first`: the extended number that the packet with `sequence_number` gets."""
+        """`first` is the extended number of the packet with `sequence_number`."""
         self._settings = settings
         self._clock_rate = codec.clock_rate
         self._repairs = "nack" in codec.feedback
@@ -77,19 +77,20 @@ class Reception:
         self.packets = 0
         self.octets = 0
         self.repaired = 0
-        """How many of `packets` came as retransmissions in another stream: to the sender they are lost."""
+        """How many of `packets` came as retransmissions in another stream. For the sender they count as lost."""
         self.jitter = 0.0
-        """In timestamp units."""
+        """The jitter in timestamp units (RFC 3550 section 6.4.1)."""
         self._transit: float | None = None
         self.last_time = 0.0
         self.last_timestamp = 0
         self.missing: dict[int, _Lost] = {}
-        """By extended number."""
+        """The missing packets by extended number."""
         self.round_trip: float | None = None
-        """From asking for a packet to getting it, smoothed; None until one came that was asked for."""
+        """The smoothed time in seconds from requesting a packet to getting it; None until a requested packet has
+        come."""
         self.nacks = 0
         self.keyframe_wanted = False
-        """Losses were given up: only a keyframe helps."""
+        """Whether losses were given up, so that only a keyframe helps."""
         self._expected_prior = 0
         self._received_prior = 0
         self._last_report: SenderReport | None = None
@@ -104,13 +105,13 @@ class Reception:
         return not -_MAX_DROPOUT < extended - self.highest < _MAX_DROPOUT
 
     def received(self, extended: int, timestamp: int, size: int, now: float) -> bool:
-        """Count a packet; whether it is the newest, in order or after a gap."""
+        """Count a packet. Returns whether it is the newest one, in order or after a gap."""
         self.packets += 1
         self.octets += size
         transit = now * self._clock_rate - timestamp
         if self._transit is not None:
             difference = abs(transit - self._transit)
-            if difference < self._clock_rate:  # A jump of the timestamps is not jitter.
+            if difference < self._clock_rate:  # A greater jump of the timestamps is not jitter.
                 self.jitter += (difference - self.jitter) / 16
         self._transit = transit
         distance = extended - self.highest
@@ -135,8 +136,11 @@ class Reception:
             self.missing.update((number, _Lost(0, due, due)) for number in range(start, end))
 
     def _answered(self, lost: _Lost, now: float) -> None:
-        """A packet came that was asked for. If more than once, it may answer any of the requests: that it took so
-        long since the first is a guess, which those that were asked for once soon correct."""
+        """Update `round_trip` after a requested packet has come.
+
+        If it was requested more than once, it may answer any of the requests. The time since the first request is
+        only a guess, and packets that were requested once soon correct it.
+        """
         response = now - lost.asked
         if self.round_trip is None:
             self.round_trip = response
@@ -144,14 +148,17 @@ class Reception:
             self.round_trip += (response - self.round_trip) * _ROUND_TRIP_WEIGHT
 
     def _until_next(self, tries: int) -> float:
-        """Seconds until a packet asked for so often is asked for again: not before the answer can be here."""
+        """Seconds until a packet that was requested so often is requested again.
+
+        The answer must have had time to arrive.
+        """
         least = self._settings.nack_retry
         if self.round_trip is None:
             return least * _BACKOFF ** (tries - 1)
         return min(max(least, self.round_trip * _BACKOFF), _MAX_RETRY)
 
     def nacks_due(self, now: float) -> list[int]:
-        """The sequence numbers, as the sender counts, to ask for now; each try is counted."""
+        """The sequence numbers to request now, as the sender counts them. Each request is counted."""
         due: list[int] = []
         for number, (tries, when, asked) in list(self.missing.items()):
             if now < when:
@@ -172,7 +179,7 @@ class Reception:
         self._last_report_time = now
 
     def clock(self, now: float) -> SenderReport | None:
-        """The newest sender report, its two times moved on to `now`; None if none has come."""
+        """The newest sender report, with its two times moved to `now`; None if none has come."""
         last, elapsed = self._last_report, now - self._last_report_time
         if last is None:
             return None
@@ -181,7 +188,9 @@ class Reception:
 
     @property
     def lost(self) -> int:
-        """Cumulative, negative with duplicates (RFC 3550 section 6.4.1)."""
+        """The cumulative number of lost packets, which is negative if there are duplicates (RFC 3550 section
+        6.4.1).
+        """
         return self.highest - self._first + 1 - self._came_themselves
 
     @property
@@ -189,7 +198,7 @@ class Reception:
         return self.packets - self.repaired
 
     def report(self, now: float) -> ReportBlock:
-        """The block of the next receiver report; starts a new interval for the fraction lost."""
+        """The block for the next receiver report. It starts a new interval for the lost fraction."""
         expected = self.highest - self._first + 1
         interval = expected - self._expected_prior
         received = self._came_themselves

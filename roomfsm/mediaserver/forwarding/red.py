@@ -1,8 +1,8 @@
-"""Redundant audio (RFC 2198): each packet brings those before it once more, so that single losses are no loss.
+"""Redundant audio (RFC 2198): each packet repeats the audio of earlier ones, so that single losses do not matter.
 
-A payload is a list of block headers, the redundant blocks, and the *primary* block, which alone stands in a packet
-without redundancy. So whoever has not agreed on RED is given the primary block, and nothing else need be changed:
-number and timestamp of the packet are the primary block's (section 3).
+A payload has a list of block headers, the redundant blocks, and the *primary* block, which is the whole payload of
+a packet without redundancy. So viewers that have not agreed on RED get the primary block. Nothing else must be
+changed, because the number and timestamp of the packet are those of the primary block (section 3).
 """
 
 from roomfsm.mediaserver.forwarding.sink import Group
@@ -10,18 +10,18 @@ from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
 from roomfsm.mediaserver.rtp.packet import HEADER_LENGTH
 
 _FOLLOWED = 0x80
-"""The F bit: this is the header of a redundant block, and another header follows."""
+"""The F bit. If it is set, this is the header of a redundant block, and another header follows."""
 _HEADER_LENGTH = 4
 
 
 class RedError(ValueError):
-    """Not a redundant payload."""
+    """The payload is not a redundant payload."""
 
 
 def primary(packet: bytes, payload: int) -> tuple[int, int]:
-    """Payload type of the primary block of the RED payload at `payload`, and where the block begins.
+    """The payload type and the offset of the primary block of the RED payload at `payload`.
 
-    It is the last, so that it goes on to the end of the packet, padding included. Raises :class:`RedError`.
+    It is the last block, so it extends to the end of the packet, including padding. Raises :class:`RedError`.
     """
     size, offset, redundant = len(packet), payload, 0
     while offset < size and packet[offset] & _FOLLOWED:
@@ -36,7 +36,9 @@ def primary(packet: bytes, payload: int) -> tuple[int, int]:
 
 
 def renamed(packet: bytes, payload: int, old: int, new: int) -> bytes:
-    """The packet with another payload type for the blocks of type `old`; :func:`primary` has taken it before."""
+    """The packet with the payload type `new` for blocks of type `old`. :func:`primary` must have accepted it
+    before.
+    """
     changed, offset = bytearray(packet), payload
     while True:
         first = packet[offset]
@@ -48,7 +50,10 @@ def renamed(packet: bytes, payload: int, old: int, new: int) -> bytes:
 
 
 class RedundantGroup(Group):
-    """Sinks of a source that sends RED, or packets without redundancy: each packet tells it by its type."""
+    """Sinks of a source that sends RED.
+
+    It may also send packets without redundancy, which have another payload type.
+    """
 
     __slots__ = ("_source", "_source_red", "red")
 
@@ -62,8 +67,10 @@ class RedundantGroup(Group):
         ssrc: int,
         source: tuple[int, int],
     ) -> None:
-        """`red`: the sinks' payload type of RED, None if they have not agreed on it. `source`: the payload types
-        of single blocks and of RED in what comes."""
+        """`red` is the sinks' payload type of RED; None if they have not agreed on it.
+
+        `source` has the source's payload types of single blocks and of RED.
+        """
         super().__init__(payload_type, sequence_offset, timestamp_offset, extensions, ssrc)
         self.red = red
         self._source, self._source_red = source

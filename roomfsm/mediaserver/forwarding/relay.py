@@ -1,10 +1,10 @@
-"""A track's way to the viewers of other workers: handed over once a worker, and mirrored there.
+"""Sends a track to the viewers of other workers: once to each worker, where it is mirrored.
 
-The publisher's worker (the *origin*) has a `Relay` a worker with viewers; that worker has a `Mirror`, whose track
-is fed with the decrypted packets as if they came from a browser. Its feedback goes back as the RTCP that a browser
-would get: what was lost on the way is repaired from the origin's ring (audio, which has none, from the relay's own
-last packets), keyframe requests are gathered there. Both ways go over Unix datagram sockets in a folder that only
-this user can read.
+The publisher's worker (the *origin*) has a `Relay` for each worker with viewers. That worker has a `Mirror`, whose
+track gets the decrypted packets as if they came from a browser. Its feedback goes back as the RTCP that a browser
+would get. Packets that were lost on the way are repaired from the origin's ring, or for audio from the relay's own
+last packets. Keyframe requests are collected at the origin. Both directions use Unix datagram sockets in a folder
+that only this user can read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.sdp.codec import Codec
 
 _HEADER = struct.Struct("!BBIBH")
-"""What it is, the worker that it comes from, the source, its kind, the payload's length."""
+"""The header: the type of the message, the sending worker, the source, its kind, and the length of the payload."""
 _MAX_DATAGRAM = 60_000
 _BUFFER = 4 * 1024 * 1024
-"""Bytes, of the socket, and of what waits for one other worker."""
+"""The bytes of the socket's buffer, and the most bytes that wait for one other worker."""
 _DRAIN = 64
-"""Datagrams read without giving other tasks their turn."""
+"""The most datagrams that are read before other tasks get their turn."""
 _REMB_LIFE = 5.0
 _KEPT_AUDIO = 64
-"""Packets: about a second."""
+"""The number of kept audio packets, which last about a second."""
 _KEPT_REPLAY = 5.0
 """Seconds for which a mirror may ask for parts of its replay again."""
 _KINDS = (MediaKind.AUDIO, MediaKind.VIDEO)
@@ -50,19 +50,19 @@ class _What(IntEnum):
 
 
 class Links:
-    """A worker's datagram socket to all others.
+    """A worker's datagram socket to all other workers.
 
-    Linux lets no more than 10 datagrams wait at a socket (net.unix.max_dgram_qlen), whatever its buffer. So what a
-    busy worker does not take is kept here for a while; beyond that it is dropped, and repaired like any loss.
+    On Linux at most 10 datagrams can wait at a socket (net.unix.max_dgram_qlen), whatever its buffer. So datagrams
+    for a busy worker wait here for a while. If there are too many, they are dropped, and repaired like any loss.
     """
 
     def __init__(self, folder: Path, index: int, attention: set[Attended]) -> None:
-        """`attention`: the engine's."""
+        """`attention` is the engine's set of objects that have something to do soon."""
         self._attention = attention
         self._folder = folder
         self._index = index
         path = folder / str(index)
-        path.unlink(missing_ok=True)  # Of the worker before this one, which died.
+        path.unlink(missing_ok=True)  # This is the socket of the worker before this one, which died.
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -71,17 +71,17 @@ class Links:
         self._pending: dict[int, list[bytes]] = {}
         self._sizes: dict[int, int] = {}
         self._waiting: dict[int, deque[bytes]] = {}
-        """Datagrams that a target has no room for."""
+        """The datagrams for which a target has no room yet."""
         self._waiting_sizes: dict[int, int] = {}
-        """Bytes of those."""
+        """The bytes of these datagrams, by target."""
         self.relays: dict[tuple[int, MediaKind, int], Relay] = {}
-        """By source, kind and target."""
+        """The relays by source, kind and target."""
         self.mirrors: dict[tuple[int, MediaKind], Mirror] = {}
         self.dropped = 0
-        """Datagrams."""
+        """The number of dropped datagrams."""
 
     def put(self, what: _What, target: int, source: int, kind: MediaKind, payload: bytes) -> None:
-        """Queue for the target; :meth:`flush` sends what one drain brought in one datagram."""
+        """Queue a message for the target. :meth:`flush` sends all messages of one drain in one datagram."""
         size = self._sizes.get(target, 0) + _HEADER.size + len(payload)
         if size > _MAX_DATAGRAM:
             self._send(target)
@@ -112,7 +112,7 @@ class Links:
             self._waiting_sizes[target] += len(datagram)
 
     def attend(self, now: float) -> bool:
-        """Try what waits once more; whether some of it still has to."""
+        """Try to send waiting datagrams. Returns whether some are still waiting."""
         del now
         for target, waiting in list(self._waiting.items()):
             while waiting and self._taken(target, waiting[0]):
@@ -122,17 +122,17 @@ class Links:
         return bool(self._waiting)
 
     def _taken(self, target: int, datagram: bytes) -> bool:
-        """Whether the datagram need be tried no more: it was sent, or there is nobody to send it to."""
+        """Whether the datagram is done, because it was sent or the target does not exist any more."""
         try:
             self.socket.sendto(datagram, str(self._folder / str(target)))
         except BlockingIOError:
             return False
-        except OSError:  # It has died.
+        except OSError:  # The target has died.
             self.dropped += 1
         return True
 
     def drain(self, now: float) -> None:
-        """Take what other workers sent."""
+        """Handle the datagrams that other workers sent."""
         for _ in range(_DRAIN):
             try:
                 datagram = self.socket.recv(_MAX_DATAGRAM)
@@ -157,7 +157,7 @@ class Links:
             return
         mirror = self.mirrors.get((source, kind))
         if mirror is None:
-            return  # It has just been closed.
+            return  # The relay or mirror has just been closed.
         if what == _What.RTP:
             mirror.receive(payload, now)
         else:
@@ -169,7 +169,7 @@ class Links:
 
 
 class Relay:
-    """At the origin: hands one track to one other worker."""
+    """At the origin: sends one track to one other worker."""
 
     def __init__(self, links: Links, track: Track, source: int, target: int) -> None:
         self._links = links
@@ -181,11 +181,11 @@ class Relay:
         self._audio: deque[bytes] = deque(maxlen=_KEPT_AUDIO)
         """The last packets of audio."""
         self._replayed: dict[bytes, bytes] = {}
-        """What the mirror began with, by sequence number: not as it stands in the ring."""
+        """The packets with which the mirror began, by sequence number. They differ from those in the ring."""
         self._replay_time = float("-inf")
 
     def open(self) -> None:
-        """Begin with the keyframe just past, if there is one, else ask for one: viewers wait there."""
+        """Begin with a recent keyframe if there is one, or else ask for one, because viewers are waiting."""
         self._track.admit_relay(self)
 
     def close(self) -> None:
@@ -209,11 +209,11 @@ class Relay:
         self._links.put(_What.SENDER_REPORT, self._target, self._source, self._track.kind, compound)
 
     def bitrate(self, now: float) -> int | None:
-        """What the viewers there can take, bit/s; None while they have told nothing."""
+        """The bitrate that the viewers there can receive, in bit/s; None while it is not known."""
         return self._remb if now - self._remb_time <= _REMB_LIFE else None
 
     def feedback(self, compound: bytes, now: float) -> None:
-        """What the mirror would tell a browser."""
+        """Handle the RTCP that the mirror would send to a browser."""
         for packet in rtcp.parse(compound):
             match packet:
                 case rtcp.Nack():
@@ -235,7 +235,7 @@ class Relay:
 
 
 class Mirror:
-    """At a worker with viewers: the track of a source that is elsewhere. It is the track's publisher."""
+    """At a worker with viewers: the publisher of a track whose source is on another worker."""
 
     receive_limits = (0, 0)
 
@@ -247,7 +247,10 @@ class Mirror:
         self.track = Track(kind, outlet, self)
 
     def negotiated(self, codec: Codec, audio_level: int) -> None:
-        """As of the source's track; but what is lost on the way here is asked for again, of audio, too."""
+        """Set the codec of the source's track.
+
+        Packets that are lost on the way here are requested again, also for audio.
+        """
         feedback = tuple(dict.fromkeys((*codec.feedback, "nack")))
         self.track.negotiated(replace(codec, feedback=feedback), audio_level)
 
@@ -256,8 +259,11 @@ class Mirror:
             self.track.receive(packet, now)
 
     def _is_known(self, packet: bytes) -> bool:
-        """Whether it came before: asked for twice, and sent twice. From a browser SRTP lets nothing through twice,
-        and must not be given the same number twice with another send time in the packet (RFC 7714 section 8.1)."""
+        """Whether a packet has already come. A packet that was requested twice may come twice.
+
+        Packets from a browser never come twice, because SRTP drops them. SRTP to the viewers must not get the same
+        number twice with another send time in the packet (RFC 7714 section 8.1).
+        """
         reception = self.track.stream.reception
         if reception is None or packet[8:12] != reception.ssrc.to_bytes(4):
             return False
@@ -277,7 +283,7 @@ class Mirror:
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
     def tick(self, now: float) -> None:
-        """Flow, and what the viewers here can take."""
+        """Check the flow, and report the bitrate that the viewers here can receive."""
         self.track.check_flow(now)
         if any(estimate is not None for estimate in self.track.estimates(now)):
             report = self.track.report(now)

@@ -1,4 +1,6 @@
-"""The bitrate to ask of a browser by REMB: what nearly all of its viewers can take, within limits."""
+"""The bitrate that a browser is asked for by REMB: nearly all of its viewers can receive it, and it is within
+limits.
+"""
 
 from collections.abc import Collection
 
@@ -6,31 +8,34 @@ from roomfsm.mediaserver.base.settings import EngineSettings
 
 _PERCENTILE = 10
 _FEW_VIEWERS = 2
-"""Up to so many, the poorest viewer counts."""
+"""With up to so many viewers, the poorest one counts."""
 _FAR_BEHIND = 0.7
-"""A viewer with less than so much of what the middle one can take does not count: it would cost the others too
-much, and the picture is not for its path (:mod:`~roomfsm.mediaserver.forwarding.picture_gate`)."""
+"""A viewer that can receive less than this share of the median viewer's bitrate does not count. It would cost the
+others too much quality, and its path cannot carry the picture
+(:mod:`~roomfsm.mediaserver.forwarding.picture_gate`)."""
 _IDLE_ESTIMATE = (1.2, 2.0)
-"""An estimate of so many times the rate is held down by nothing but the rate: browsers stop at 1.5 times."""
+"""If the estimate is so many times the rate, only the rate itself limits it, because browsers estimate at most 1.5
+times the rate."""
 _HEADROOM = 1.5
-"""Such an estimate counts for so much more: else a stream once low would stay so, as each waits for the other.
-Of a viewer that tells nothing, so many times the rate is taken to be its estimate."""
+"""Such an estimate counts as so many times more. Otherwise a stream with a low rate would stay low, because
+publisher and viewers would wait for each other. For a viewer that reports nothing, the estimate is so many times
+the rate."""
 _RATE_WEIGHT = 0.5
 
 
 class RembTarget:
-    """What to ask for, by what the viewers tell and what the browser sends."""
+    """The bitrate to ask for, from the viewers' estimates and the bitrate that the browser sends."""
 
     __slots__ = ("_rate", "_reported")
 
     def __init__(self) -> None:
         self._rate = 0.0
-        """What comes from the browser, bit/s, smoothed."""
+        """The bitrate that comes from the browser in bit/s, smoothed."""
         self._reported = (0, 0.0)
-        """Octets and time at the last report."""
+        """The octets and the time at the last report."""
 
     def measure(self, octets: int, now: float) -> None:
-        """So many octets have come from the browser until `now`, in seconds."""
+        """Record that so many octets have come from the browser until `now`, in seconds."""
         before, then = self._reported
         self._reported = (octets, now)
         if octets >= before and now > then > 0:
@@ -38,12 +43,12 @@ class RembTarget:
             self._rate += _RATE_WEIGHT * (rate - self._rate) if self._rate else rate
 
     def bitrate(self, estimates: Collection[int | None], settings: EngineSettings, limits: tuple[int, int]) -> int:
-        """Bit/s: a low percentile of what viewers can take, those far behind the others left out, within the
-        settings' and the publisher's limits.
+        """A low percentile of the bitrates that viewers can receive, in bit/s.
 
-        `estimates`: one for each viewer, None where nothing is known of it. A path that loses much is known, so
-        that an unknown one gets what is sent: it counts as one that nothing but the rate holds down.
-        `limits`: the least and the greatest to ask for, bit/s; 0 is none.
+        Viewers who are far behind the others are left out. The result is within the limits of the settings and of
+        the publisher. `estimates` has one value for each viewer, or None if nothing is known about it. Paths that
+        lose much are known, so a viewer without an estimate receives everything, and counts as limited only by the
+        rate. `limits` are the lowest and the highest bitrate to ask for in bit/s; 0 means no limit.
         """
         bitrate = settings.max_receive_bitrate
         if any(estimate is not None for estimate in estimates):
@@ -62,5 +67,7 @@ class RembTarget:
 
 
 def _poor_rank(viewers: int) -> int:
-    """Which of the rising estimates counts: a low percentile, but of several viewers never the poorest's alone."""
+    """The index of the sorted estimate that counts: a low percentile, but with several viewers never the poorest
+    one.
+    """
     return max(int(viewers > _FEW_VIEWERS), viewers * _PERCENTILE // 100)

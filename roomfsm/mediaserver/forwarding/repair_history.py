@@ -1,7 +1,9 @@
-"""What was sent again to one receiver lately, so that nothing is sent again while it may still be under way."""
+"""Remembers which packets were sent again to a receiver lately, so that no packet is repeated while it may still
+be under way.
+"""
 
 _MAX = 1024
-"""Numbers remembered: with more, the oldest are forgotten."""
+"""The most numbers that are remembered. The oldest are forgotten first."""
 
 
 class RepairHistory:
@@ -11,7 +13,7 @@ class RepairHistory:
 
     def __init__(self) -> None:
         self._times: dict[int, float] = {}
-        """In the order of time."""
+        """The times by extended number, the oldest first."""
 
     def __contains__(self, extended: int) -> bool:
         return extended in self._times
@@ -28,5 +30,5 @@ class RepairHistory:
             del self._times[next(iter(self._times))]
 
     def clear(self) -> None:
-        """The numbers are another stream's from now on."""
+        """Forget everything, because numbers belong to another stream from now on."""
         self._times.clear()

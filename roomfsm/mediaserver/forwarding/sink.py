@@ -1,23 +1,23 @@
 """One kind of media that goes to a browser, and the groups of sinks that get the same packets.
 
-Theory. A *sink* is one kind of media on its way to one browser. It outlives its sources: a viewer may be moved
-from one track to another, and its browser goes on with the one SSRC that was named in the answer. So a sink
-keeps what the next source must go on from: `continuation` is the last sequence number and timestamp that it
-was sent, and when.
+Theory. A *sink* is one kind of media on its way to one browser. It lives longer than its sources: a viewer may be
+moved from one track to another, while its browser keeps the SSRC that the answer named. So a sink keeps the point
+from which the next source must continue: `continuation` has the last sequence number and timestamp that it was
+sent, and the time.
 
-A sink is sent something exactly while it has a `group`. It may have one only while it has a source, its
-transport is `open`, one of its codecs fits the source's, and it is not `paused`; :meth:`Sink.refresh` is
-called whenever one of these changes, and asks the source to let the sink start or leave. Between asking and
-starting it waits for a keyframe.
+A sink gets packets exactly while it has a `group`. It may have a group only while it has a source, its transport
+is `open`, one of its codecs fits the source's, and it is not `paused`. :meth:`Sink.refresh` is called whenever one
+of these changes, and asks the source to let the sink start or leave. Between asking and starting it waits for a
+keyframe.
 
 A *group* holds the sinks for which a packet is rewritten to the same bytes. The invariants:
 
-- The numbers that a sink is sent only rise, from source to source, and no number is used for two packets; else
-  SRTP would not be safe (RFC 7714 section 8.1). Repairs without RTX send the very same packet once more.
-- A sender report counts all packets and octets of the stream (RFC 3550 section 6.4.1). They are counted once a
-  group. A sink's own share is what the group has counted since it joined; what it was sent alone, or in groups
-  before, is in `_packets_before`, from which the group's count at the time of joining was taken off.
-- What is sent again in a stream of its own (RFC 4588) has its own SSRC, numbers and counts.
+- The numbers of a sink's packets only rise, also from source to source, and no number is used for two packets,
+  because SRTP would not be safe (RFC 7714 section 8.1). Repairs without RTX send exactly the same packet again.
+- A sender report counts all packets and octets of the stream (RFC 3550 section 6.4.1). They are counted once for
+  each group. A sink's own share is what the group has counted since the sink joined. Packets that it got alone or
+  in earlier groups are in `_packets_before`, from which the group's count at the time of joining was subtracted.
+- Packets that are repeated in a stream of their own (RFC 4588) have their own SSRC, numbers and counts.
 """
 
 import struct
@@ -39,18 +39,20 @@ _FIXED = struct.Struct("!BBHII")
 
 
 type GroupKey = tuple[int, int, int, OutgoingExtensions, int | None]
-"""What the sinks of a group have in common: payload type, offsets of sequence number and timestamp, header
-extensions, payload type of redundant packets."""
+"""The properties that all sinks of a group share: payload type, offsets of sequence number and timestamp, header
+extensions, and payload type of redundant packets."""
 
 
 class Viewer(Protocol):
-    """The peer whose browser a sink goes to."""
+    """The peer whose browser gets the media of a sink."""
 
     path: ViewerPath
 
     @property
     def send_limits(self) -> tuple[int, int]:
-        """Least and greatest bitrate that the browser's estimate counts for, bit/s; 0 is none."""
+        """The lowest and the highest bitrate that the browser's estimate can count for, in bit/s; 0 means no
+        limit.
+        """
 
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
@@ -60,13 +62,13 @@ class Viewer(Protocol):
 
 
 class Source(Protocol):
-    """What a sink takes its media from: a :class:`~roomfsm.mediaserver.forwarding.track.Track`."""
+    """The source of a sink's media, which is a :class:`~roomfsm.mediaserver.forwarding.track.Track`."""
 
     sinks: "set[Sink]"
 
     @property
     def codec(self) -> Codec | None:
-        """What the publisher's browser sends; None while that is not negotiated."""
+        """The codec that the publisher's browser sends; None while it is not negotiated."""
 
     def admit(self, sink: "Sink") -> None: ...
 
@@ -84,7 +86,7 @@ class Source(Protocol):
 
 
 class Continuation(NamedTuple):
-    """The last that a sink was sent, for its next source to go on from."""
+    """The last packet that a sink got, from which its next source continues."""
 
     sequence_number: int
     timestamp: int
@@ -130,49 +132,52 @@ class Sink:
         self.kind = kind
         self.viewer = viewer
         self.codecs: tuple[Codec, ...] = ()
-        """Negotiated for sending; empty before the answer, or if the browser does not receive this kind."""
+        """The codecs that were negotiated for sending. Empty before the answer, or if the browser does not receive
+        this kind."""
         self.undecodable = False
-        """The browser would receive this kind, but in no codec of ours: `codecs` stays empty, no source fits."""
+        """Whether the browser wants to receive this kind, but in none of our codecs. Then `codecs` is empty and no
+        source fits."""
         self.extensions = OutgoingExtensions()
         self.codec: Codec | None = None
         """The codec among `codecs` that fits `source`; None if none does."""
         self.source: Source | None = None
         self.group: Group | None = None
         self.open = False
-        """The transport is up and the peer is not silent. Only then are `address` to `tag_length` set."""
+        """Whether the transport is connected and the peer is not silent. `address` to `tag_length` are set only
+        then."""
         self.paused = False
-        """The viewer's path is too slow for this kind: it gets none of it."""
+        """Whether the viewer's path is too slow for this kind, so that it gets none of it."""
         self.address: Address = ("", 0)
         self.control: Control = ()
         self.handle: Any = None
         self.tag_length = 0
         self.start = 0
-        """The first extended number of `source` that this sink was given, or that it still needs."""
+        """The first extended number of `source` that this sink got, or that it still needs."""
         self.joined_at = 0.0
-        """When the sink was given that packet."""
+        """When the sink got that packet."""
         self.continuation: Continuation | None = None
         self.flowing = False
         self.nacks = 0
         self.keyframe_requests = 0
         self.keyframe_wish: int | None = None
-        """How many keyframes `source` had begun when this sink wished for one for its losses. None if it wishes
-        for none, or once the wish is granted."""
+        """How many keyframes `source` had begun when this sink asked for one because of losses. None if it has not
+        asked, or after a keyframe was requested."""
         self.repaired = RepairHistory()
         self.given_up: int | None = None
-        """How many keyframes `source` had begun when repairing was given up: losses are not repaired until it
-        begins another. None while losses are repaired."""
+        """How many keyframes `source` had begun when repairing was given up. Losses are not repaired until it
+        begins another one. None while losses are repaired."""
         self.retransmitted = 0
         self.repair_packets = 0
-        """How many of those were sent in a stream of their own (RFC 4588)."""
+        """How many of them were sent in a stream of their own (RFC 4588)."""
         self.repair_octets = 0
-        """Octets of the payloads of `repair_packets`."""
+        """The octets of the payloads of `repair_packets`."""
         self._mismatched = False
         """Whether the viewer was told that none of its codecs fits `source`."""
         self._packets_before = 0
         self._octets_before = 0
 
     def follow(self, source: Source | None) -> None:
-        """Take media from another track, or from none."""
+        """Get media from another track, or from none."""
         if self.source is source:
             return
         if self.source is not None:
@@ -201,13 +206,16 @@ class Sink:
                 self.viewer.codec_mismatched(mismatch(self.kind, wanted, self.codecs))
 
     def pause(self) -> None:
-        """Send nothing until :meth:`go_on`: what comes then continues the numbers, and begins with a keyframe."""
+        """Send nothing until :meth:`go_on`.
+
+        The packets after that continue the numbers, and begin with a keyframe.
+        """
         self.paused = True
         if self.source is not None:
             self.source.leave(self)
 
     def go_on(self, now: float) -> None:
-        """Send again, as soon as a keyframe for it is granted. To be called until `group` is set."""
+        """Send again as soon as a keyframe is allowed. Call this repeatedly until `group` is set."""
         self.paused = False
         if self.source is not None and self.codec is not None and self.open and self.group is None:
             self.source.readmit(self, now)
@@ -239,18 +247,20 @@ class Sink:
 
     @property
     def packets(self) -> int:
-        """Sent in the media stream, as sender reports count (RFC 3550 section 6.4.1)."""
+        """The packets that were sent in the media stream, as sender reports count them (RFC 3550 section
+        6.4.1).
+        """
         return self._packets_before + (self.group.packets if self.group else 0)
 
     @property
     def octets(self) -> int:
-        """Octets of the payloads of `packets`, without headers and padding."""
+        """The octets of the payloads of `packets`, without headers and padding."""
         return self._octets_before + (self.group.octets if self.group else 0)
 
     def bitrate(self, now: float) -> int | None:
-        """What the path takes within the limits, bit/s; None if that is not known."""
+        """The bitrate that the path can carry, within the limits, in bit/s; None if it is not known."""
         path = self.viewer.path
-        # While a sink is paused its browser measures nothing, so the last estimate is all that there is.
+        # While a sink is paused its browser measures nothing, so the last estimate is used.
         estimate = path.limit(now) or (path.remb or None if self.paused else None)
         if estimate is None:
             return None
@@ -271,7 +281,7 @@ class Sink:
 
 
 class Group:
-    """The sinks of a track that get byte for byte the same packets before protection."""
+    """The sinks of a track that get exactly the same packets before these are protected."""
 
     red: int | None = None
     """The payload type of redundant packets (:mod:`~roomfsm.mediaserver.forwarding.red`)."""
@@ -306,23 +316,24 @@ class Group:
         self._writer = ExtensionWriter(extensions)
         self.ssrc = ssrc
         self.start = 0
-        """Packets before this extended number are not passed on: their numbers may have been used."""
+        """Packets before this extended number are not forwarded, because their numbers may have been used
+        already."""
         self.sinks: list[Sink] = []
         self.pending: list[bytes] = []
         self.removed = 0
-        """Octets of the payload that were left out of the packet rewritten last."""
+        """The octets of the payload that were left out of the packet that was rewritten last."""
         self.pending_octets = 0
-        """Octets of the payloads of `pending`."""
+        """The octets of the payloads of `pending`."""
         self.packets = 0
         self.octets = 0
-        """Octets of the payloads of all `packets`, without headers and padding."""
+        """The octets of the payloads of all `packets`, without headers and padding."""
 
     @property
     def key(self) -> GroupKey:
         return self.payload_type, self.sequence_offset, self.timestamp_offset, self.extensions, self.red
 
     def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes, level: bytes = b"") -> bytes:
-        """The packet as this group gets it; `level` is the audio level's byte, if known."""
+        """The packet in the form that this group gets. `level` is the byte of the audio level, if it is known."""
         extension = self._writer.write(time, level)
         first = packet[0]
         head = _FIXED.pack(
@@ -338,8 +349,10 @@ class Group:
         return head + packet[12:payload] + extension + packet[payload:]
 
     def repair(self, kept: KeptPacket, time: float, payload_type: int, sequence_number: int, ssrc: int) -> bytes:
-        """The packet as a retransmission in a stream of its own: its number stands before the payload (RFC 4588
-        section 4)."""
+        """The packet as a retransmission in a stream of its own.
+
+        Its number comes before the payload (RFC 4588 section 4).
+        """
         extended, timestamp, _, packet, _ = kept
         extension = self._writer.write(time, b"")
         first = packet[0]

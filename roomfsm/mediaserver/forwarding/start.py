@@ -1,10 +1,10 @@
-"""What a viewer starts with is repeated unasked, as far as the viewer cannot know that it is missing.
+"""Repeats the first packets of a viewer without being asked, because the viewer cannot know that they are missing.
 
-A browser asks for nothing that is older than the first packet that reaches it. A start is a burst: the network may
-change its order and lose some of it. And a packet of it may come from the publisher only later, and then be lost
-on the way to the viewer. Without that packet the browser shows the keyframe, and nothing more until it has lost
-its patience after 3 s. So each packet of a start is sent twice more, as soon as there is one. But once the viewer
-asks for a packet, it has one before it, and will ask by itself for whatever is missing from there on.
+A browser never asks for a packet that is older than the first one that it received. The start of a stream is a
+burst, and the network may change its order and lose some packets. A packet may also come late from the publisher,
+and then be lost on the way to the viewer. Without that packet the browser shows the keyframe, and nothing more
+until it gives up waiting after 3 s. So each packet of a start is sent two more times. If the viewer asks for a
+packet, it has received an earlier one, and it will ask by itself for all packets that are missing after that.
 """
 
 from collections.abc import Iterable
@@ -19,27 +19,30 @@ _LIFE = 1.0
 
 
 class Start:
-    """What is left to repeat of one viewer's start."""
+    """The packets of one viewer's start that are still to be repeated."""
 
     __slots__ = ("_asked", "_left", "_until", "due")
 
     def __init__(self, now: float) -> None:
         self.due = now + REPEAT
-        """When to repeat."""
+        """When to repeat packets next."""
         self._until = now + _LIFE
         self._left: dict[int, int] | None = None
-        """How often each extended number is still to be repeated; None until the start is over."""
+        """How often each extended number must still be repeated; None before the first repetition."""
         self._asked: int | None = None
-        """The lowest number that the viewer asked for."""
+        """The lowest number for which the viewer has asked."""
 
     def asked(self, lowest: int) -> None:
-        """The viewer asked for packets from this extended number on."""
+        """Record that the viewer asked for packets, of which this extended number is the lowest."""
         self._asked = lowest if self._asked is None else min(self._asked, lowest)
         if self._left is not None:
             self._left = {number: times for number, times in self._left.items() if number < self._asked}
 
     def numbers(self, start: Iterable[int], now: float) -> list[int]:
-        """The numbers to repeat now, the least repeated first; `start` are all that the viewer was sent by now."""
+        """The numbers to repeat now, the least repeated first.
+
+        `start` are the numbers of all packets that the viewer was sent so far.
+        """
         self.due = now + REPEAT
         if self._left is None:
             self._left = {number: _REPEATS for number in start if self._asked is None or number < self._asked}

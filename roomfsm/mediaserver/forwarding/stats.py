@@ -1,11 +1,11 @@
-"""Statistics of the streams that come and go (RFC 3550)."""
+"""Statistics of received and sent streams (RFC 3550)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivingStats:
-    """One stream that comes from the peer's browser (RFC 3550 section 6.4)."""
+    """Statistics of one stream from the peer's browser (RFC 3550 section 6.4)."""
 
     codec: str
     ssrc: int
@@ -13,29 +13,29 @@ class ReceivingStats:
     bytes: int
     lost: int
     jitter: float
-    """Seconds."""
+    """The jitter in seconds."""
     nacks: int
-    """Packets asked for again, by us."""
+    """The packets that we requested again."""
     keyframes: int
     keyframe_requests: int
-    """Sent to the browser."""
+    """The requests that were sent to the browser."""
     remb: int
-    """The bitrate last told to the browser, bit/s; 0 while none was."""
+    """The bitrate that the browser was last asked for in bit/s; 0 if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendingStats:
-    """One stream that goes to the peer's browser."""
+    """Statistics of one stream to the peer's browser."""
 
     codec: str
     ssrc: int
     packets: int
     bytes: int
-    """The bytes of payloads, retransmissions included."""
+    """The bytes of payloads, including retransmissions."""
     retransmitted: int
     nacks: int
-    """Packets that the browser asked for again."""
+    """The packets that the browser requested again."""
     keyframe_requests: int
-    """Received from the browser."""
+    """The requests that came from the browser."""
     remb: int
-    """The bitrate that the browser last told us, bit/s; 0 while it told none."""
+    """The bitrate that the browser last reported in bit/s; 0 if there was none."""

@@ -1,4 +1,6 @@
-"""What a track needs of the objects around it: the engine, the publishing peer, the relays to other workers."""
+"""The parts of other objects that a track needs: of the engine, of the publishing peer, and of the relays to other
+workers.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -10,19 +12,19 @@ from roomfsm.mediaserver.rtp import rtcp
 
 
 class Attended(Protocol):
-    """What has something to do for its browser that cannot wait for the reports."""
+    """Something that has work to do for its browser that cannot wait for the reports."""
 
     def attend(self, now: float) -> bool:
-        """Do what is due; whether there is more to come."""
+        """Do the work that is due. Returns whether there will be more."""
 
 
 class Outlet(Protocol):
-    """What tracks need of the engine."""
+    """The parts of the engine that tracks need."""
 
     settings: EngineSettings
     ssrcs: dict[MediaKind, int]
     repair_ssrc: int
-    """The SSRC of retransmissions of video in a stream of their own (RFC 4588)."""
+    """The SSRC of video retransmissions in a stream of their own (RFC 4588)."""
     cname: str
     pending: list[Group]
     """The groups for which the current drain of the socket brought packets."""
@@ -30,20 +32,20 @@ class Outlet(Protocol):
     """The objects whose `attend` is to be called soon, and again while it returns true."""
 
     def now(self) -> float:
-        """Seconds of the clock that packets' times are of."""
+        """The time in seconds of the clock that packets' times use."""
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None: ...
 
     def flush(self) -> None:
-        """Send what is pending."""
+        """Send the pending packets."""
 
 
 class Publisher(Protocol):
-    """The peer whose browser a track comes from."""
+    """The peer whose browser sends a track."""
 
     @property
     def receive_limits(self) -> tuple[int, int]:
-        """Least and greatest bitrate to ask of the browser, bit/s; 0 is none."""
+        """The lowest and the highest bitrate that the browser may be asked for, in bit/s; 0 means no limit."""
 
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
@@ -51,15 +53,15 @@ class Publisher(Protocol):
 
 
 class Relay(Protocol):
-    """Where a track goes beside its own sinks: another worker's mirror of it."""
+    """A further destination of a track besides its own sinks: a mirror on another worker."""
 
     def replay(self, packets: Sequence[bytes], now: float) -> None:
-        """Hand over what the mirror begins with, numbered as the publisher numbered it."""
+        """Send the packets with which the mirror begins, with the publisher's numbers."""
 
     def packet(self, packet: bytes) -> None:
-        """Hand over one packet as the publisher numbered it; each packet comes once."""
+        """Send one packet with the publisher's number. Each packet is sent once."""
 
     def sender_report(self, report: rtcp.SenderReport) -> None: ...
 
     def bitrate(self, now: float) -> int | None:
-        """What its viewers can take, bit/s; None where that is not known."""
+        """The bitrate that its viewers can receive in bit/s; None if it is not known."""

@@ -1,17 +1,17 @@
-"""The path to one viewer's browser: its round trip, its losses and its bandwidth, and what it may cost us.
+"""The path to one viewer's browser: its round trip, losses and bandwidth, and the budgets for its repairs.
 
-The round trip is measured as RFC 3550 section 6.4.1 has it. A receiver report names the newest sender report that
-the browser has (LSR: the middle 32 bits of its NTP timestamp) and how long it has had it (DLSR). The sender
-reports that we pass on carry the publisher's clock, which we do not know. So we note when each was sent, and the
-round trip is the time since then less DLSR. What waits in a queue of the path is part of it.
+The round trip is measured as RFC 3550 section 6.4.1 describes. A receiver report names the newest sender report
+that the browser has (LSR, the middle 32 bits of its NTP timestamp), and how long the browser has had it (DLSR).
+The sender reports that we forward have the publisher's clock, which we do not know. So we remember when each
+report was sent, and the round trip is the time since then minus DLSR. It includes the time in queues on the path.
 
-Reports come once a second, and a queue fills up sooner. A NACK tells of it at once: the browser misses a packet
-when it gets the one behind it, so the time since that one was sent is a round trip, too, though too long a one if
-an earlier NACK was lost. The shorter of two such times therefore counts.
+Reports come once a second, but a queue fills up sooner. A NACK shows it at once. The browser notices a missing
+packet when it gets the next one, so the time since that one was sent is a round trip, too. It is too long if an
+earlier NACK was lost, so the shorter of two such times counts.
 
-Who loses packets because its path is full must not be sent more for it. So what is repeated to a viewer has a
-budget in bytes, a share of what it is sent for the first time, and the keyframes that it costs all the others have
-an allowance. Both are token buckets.
+If a viewer loses packets because its path is full, it must not be sent more because of that. So the bytes that are
+sent to it again have a budget, which is a share of the bytes that it is sent for the first time. The keyframes for
+its losses have an allowance, because they cost all the others quality. Both are token buckets.
 """
 
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
@@ -21,24 +21,25 @@ from roomfsm.mediaserver.ice.allowance import Allowance
 from roomfsm.mediaserver.rtp.rtcp import ReportBlock
 
 _REPORTS = 16
-"""Sender reports whose sending is remembered: of two kinds of media, several seconds of them."""
+"""The number of sent sender reports that are remembered. They cover several seconds of two kinds of media."""
 _WEIGHT = 1 / 8
-"""Weight of the newest round trip in the smoothed one (RFC 6298 section 2)."""
+"""The weight of the newest round trip in the smoothed one (RFC 6298 section 2)."""
 _MAX_ROUND_TRIP = 5.0
-"""Seconds. A longer one is no measurement: its sender report was stuck somewhere, or DLSR is wrong."""
+"""The longest round trip in seconds that counts. A longer one is wrong: its sender report was stuck somewhere, or
+DLSR is wrong."""
 _LIFE = 5.0
 """Seconds for which a report of the browser counts. Browsers report about once a second."""
 _NOTICED_LIFE = 2.0
-"""Seconds for which the time that a loss was noticed after counts."""
+"""Seconds for which the measured delay of a NACK counts."""
 _MAX_NOTICED = 1.0
-"""Seconds: a loss that is noticed later tells nothing of the path."""
+"""The longest delay of a NACK in seconds that counts. A loss that is noticed later says nothing about the path."""
 _RATE_WEIGHT = 0.5
 _START = 1.0
-"""Seconds in which a viewer's start is repaired, whatever its rate."""
+"""Seconds during which a viewer's start is repaired, whatever its rate."""
 _KEPT_FOR_AUDIO = 0.2
-"""The share that video leaves of the least that may be repeated to a viewer at once: half a second of audio."""
+"""The share of the smallest burst of repairs that video leaves to audio, which is half a second of audio."""
 _KEPT_AT_START = 0.1
-"""The share that the repetition of a start leaves of what may be repeated at once, for later losses."""
+"""The share of the burst of repairs that the repetition of a start leaves for later losses."""
 _GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
 _RISE = 1.08
 _LIMIT_INTERVAL = 1.0
@@ -46,7 +47,10 @@ _LIMIT_INTERVAL = 1.0
 
 
 class ViewerPath:
-    """What is known of the path to one viewer. Its peer keeps it up to date, its sinks read it; seconds, bit/s."""
+    """The data about the path to one viewer.
+
+    Its peer updates it, and its sinks read it. Times are in seconds, rates in bit/s.
+    """
 
     __slots__ = (
         "_flowing_since",
@@ -70,47 +74,48 @@ class ViewerPath:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self.round_trip: float | None = None
-        """Smoothed; None until it was measured."""
+        """The smoothed round trip; None until it was measured."""
         self.newest_round_trip: float | None = None
-        """As measured last: longer than the smoothed one while a queue builds up."""
+        """The round trip that was measured last. It is longer than the smoothed one while a queue builds up."""
         self.remb = 0
-        """The newest estimate of the browser, bit/s; 0 while it told none."""
+        """The newest estimate of the browser in bit/s; 0 if there was none."""
         self._remb = float("-inf")
         """When the newest estimate came."""
         self.rate = 0.0
-        """Bit/s of RTP sent to this viewer, repairs not counted, smoothed over about a second."""
+        """The bitrate of RTP to this viewer without repairs, smoothed over about a second."""
         self.repairs = Allowance(settings.start_repair_rate, settings.start_repair_burst)
-        """Bytes that may be sent again to this viewer."""
+        """The budget of bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
-        """Keyframes that losses of this viewer may cost."""
+        """The allowance of keyframes for losses of this viewer."""
         self._sent: list[tuple[int, int, float]] = []
-        """SSRC, middle of the NTP timestamp and time of each sender report that went to the viewer."""
+        """The SSRC, the middle of the NTP timestamp, and the time of each sender report that was sent to the
+        viewer."""
         self._losses = {kind: LossWindow() for kind in ALL_KINDS}
         self._loss_limit: float | None = None
         self._limited = float("-inf")
-        """When the limit was last set by losses."""
+        """When losses last changed the limit."""
         self._noticed: tuple[tuple[float, float], ...] = ()
-        """How long after its sending a loss was noticed, and when; the newest two."""
+        """The delays of the newest two NACKs, and when they came."""
         self._octets = 0
         self._time: float | None = None
         self._flowing_since: float | None = None
-        """When it was first noticed that something is sent."""
+        """When packets were first seen to be sent."""
 
     # The round trip
 
     def report_sent(self, ssrc: int, ntp: int, now: float) -> None:
-        """A sender report with this NTP timestamp goes to the viewer."""
+        """Record that a sender report with this NTP timestamp is sent to the viewer."""
         self._sent.append((ssrc, _middle(ntp), now))
         if len(self._sent) > _REPORTS:
             del self._sent[0]
 
     def reported(self, kind: MediaKind, block: ReportBlock, now: float) -> None:
-        """A report block about our stream of a kind came."""
+        """Record a report block about our stream of that kind."""
         self._losses[kind].reported(block, now)
         if kind is MediaKind.VIDEO:
             self._limit_by_loss(now)
         if not block.last_report:
-            return  # It has no sender report yet.
+            return  # The browser has no sender report yet.
         for ssrc, middle, time in reversed(self._sent):
             if ssrc == block.ssrc and middle == block.last_report:
                 self._measured(now - time - block.delay / 65536)
@@ -126,11 +131,13 @@ class ViewerPath:
             self.round_trip += (round_trip - self.round_trip) * _WEIGHT
 
     def loss_noticed(self, delay: float, now: float) -> None:
-        """A NACK came `delay` after the packet behind the missing one was sent."""
+        """Record a NACK that came `delay` seconds after the packet that follows the missing one was sent."""
         self._noticed = (*self._noticed[-1:], (min(delay, _MAX_NOTICED), now))
 
     def repeat_interval(self, now: float) -> float:
-        """Seconds in which a packet just sent cannot have been missed by the viewer: its round trip and queue."""
+        """Seconds in which the viewer cannot have noticed that a packet is missing: its round trip, including the
+        queue.
+        """
         if self.round_trip is None or self.newest_round_trip is None:
             known = self._settings.viewer_round_trip
         else:
@@ -140,43 +147,52 @@ class ViewerPath:
 
     @property
     def kept_for_audio(self) -> float:
-        """Bytes of the budget that only audio may use. A share of a start's great burst would starve video."""
+        """The bytes of the budget that only audio may use.
+
+        It is not a share of the large burst at a start, because video would then get too little.
+        """
         return self._settings.min_repair_burst * _KEPT_FOR_AUDIO
 
     @property
     def kept_at_start(self) -> float:
-        """Bytes of the budget that a start is not repeated with."""
+        """The bytes of the budget that the repetition of a start leaves."""
         return self.repairs.burst * _KEPT_AT_START
 
     # Losses and bandwidth
 
     def loss(self, kind: MediaKind, now: float) -> float | None:
-        """The fraction lost of a kind within the last seconds, 0 to 1; None if there was no report lately."""
+        """The lost fraction of a kind within the last seconds, 0 to 1; None if there was no report lately."""
         return self._losses[kind].fraction(now)
 
     def paused(self) -> None:
-        """No video is sent: what is told of its losses from now on is of the time before."""
+        """Forget the losses of video, because none is sent from now on and later reports are about the time
+        before.
+        """
         self._losses[MediaKind.VIDEO].clear()
         self._loss_limit = None
 
     def estimated(self, bitrate: int, now: float) -> None:
-        """The browser told what it can take."""
+        """Record the browser's estimate of the bitrate that it can receive."""
         self.remb, self._remb = bitrate, now
 
     def estimate(self, now: float) -> int | None:
-        """What the browser can take by its own estimate, bit/s; None if it told none lately."""
+        """The browser's own estimate in bit/s; None if there was none lately."""
         return self.remb if now - self._remb <= _LIFE else None
 
     def limit(self, now: float) -> int | None:
-        """What may be sent over the path, bit/s: the browser's estimate, or of one that tells none what its losses
-        allow; None if nothing is known."""
+        """The bitrate that may be sent over the path in bit/s; None if nothing is known.
+
+        It is the browser's estimate or, if there is none, a limit that follows its losses.
+        """
         estimate = self.estimate(now)
         if estimate is None and self._loss_limit is not None:
             return round(self._loss_limit)
         return estimate
 
     def _limit_by_loss(self, now: float) -> None:
-        """As draft-ietf-rmcat-gcc-02 section 6 has it: great losses lower the limit, small ones let it rise."""
+        """Update the limit as in draft-ietf-rmcat-gcc-02 section 6: great losses lower it, and small ones let it
+        rise.
+        """
         if now - self._limited < _LIMIT_INTERVAL or (fraction := self.loss(MediaKind.VIDEO, now)) is None:
             return
         self._limited = now
@@ -189,13 +205,13 @@ class ViewerPath:
                 self._loss_limit = None
 
     def measure(self, octets: int, now: float) -> None:
-        """So many octets of RTP have gone to the viewer for the first time until `now`."""
+        """Record that so many octets of RTP have been sent to the viewer for the first time until `now`."""
         if self._time is not None and now > self._time:
             self.rate += _RATE_WEIGHT * (8 * (octets - self._octets) / (now - self._time) - self.rate)
             if self._flowing_since is None and octets > self._octets:
                 self._flowing_since = now
             started = self._flowing_since is not None and now - self._flowing_since >= _START
-            if started and octets > self._octets:  # What was there before a silence is repaired as before it.
+            if started and octets > self._octets:  # The budget from before a silence stays.
                 share = self.rate / 8 * self._settings.repair_share
                 self.repairs.rate, self.repairs.burst = share, max(share, self._settings.min_repair_burst)
         self._octets, self._time = octets, now
