@@ -3,7 +3,11 @@
 The commands configure structlog (`roomfsm.program`). A program of somebody else that runs `open_server` may do so,
 too; if it does not, structlog by itself would print to the standard output. So until structlog is configured, each
 entry goes to the `logging` logger named after the module, as one line: the event, and its fields as `name=value`.
-Whether it is configured is asked for each entry, because modules make their loggers when they are imported.
+
+Modules make their loggers when they are imported, and structlog may be configured, or configured anew, at any
+time after that. So each entry asks for structlog's configuration. To build a logger by it takes 5 to 10 µs,
+which is far more than an entry costs whose level is not enabled; so a logger that was built is kept for as long
+as the parts of the configuration are the very same objects.
 """
 
 from __future__ import annotations
@@ -12,6 +16,15 @@ import logging
 from typing import Any
 
 import structlog
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "exception": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
 
 
 def get_logger(name: str) -> Any:
@@ -23,19 +36,48 @@ class _Logger:
     def __init__(self, name: str, bound: dict[str, Any]) -> None:
         self._name = name
         self._bound = bound
+        self._standard = logging.getLogger(name)
+        self._by_standard: Any = None
+        """The logger that is used while structlog is not configured."""
+        self._built: Any = None
+        """The logger that was built by these parts of structlog's configuration:"""
+        self._parts: tuple[object, ...] = (None, None, None, None)
 
     def bind(self, **fields: Any) -> _Logger:
         """The same logger, whose entries all have these fields, too."""
         return _Logger(self._name, {**self._bound, **fields})
 
     def __getattr__(self, method: str) -> Any:
-        logger = structlog.get_logger(self._name) if structlog.is_configured() else _standard(self._name)
-        return getattr(logger.bind(**self._bound), method)
+        if structlog.is_configured():
+            return getattr(self._configured(), method)
+        if method in _LEVELS and not self._standard.isEnabledFor(_LEVELS[method]):
+            return _ignore
+        if self._by_standard is None:
+            self._by_standard = _as_structlogs(self._standard).bind(**self._bound)
+        return getattr(self._by_standard, method)
+
+    def _configured(self) -> Any:
+        now = structlog.get_config()
+        processors, wrapper_class, context_class, logger_factory = self._parts
+        if (
+            now["processors"] is processors
+            and now["wrapper_class"] is wrapper_class
+            and now["context_class"] is context_class
+            and now["logger_factory"] is logger_factory
+        ):
+            return self._built
+        self._built = structlog.get_logger(self._name).bind(**self._bound)
+        self._parts = (now["processors"], now["wrapper_class"], now["context_class"], now["logger_factory"])
+        return self._built
 
 
-def _standard(name: str) -> Any:
+def _ignore(_event: str, **_fields: Any) -> None:
+    """Take an entry that nobody wants."""
+
+
+def _as_structlogs(logger: logging.Logger) -> Any:
     return structlog.wrap_logger(
-        logging.getLogger(name),
+        logger,
         processors=[structlog.stdlib.filter_by_level, _as_line],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
