@@ -34,10 +34,10 @@ the extensions of each message are read off:
 """
 
 EXTENSIONS = """\
-- `x-roomfsm` (root): `version`; `machines` (of `room`, `stream`, `view`, `session`: states, triggers, transitions
-  with guards and effects); `carriedOutBy` (messages that fire triggers of other names, too); `legality` (what is
-  allowed and who refuses the rest, by the states of session and room, null: in no room); `audiences` (to whom
-  a message goes); `closeCodes`; `control` (how an administrator closes a room).
+- `x-roomfsm` (root): `version`; `machines` (of `room`, `stream`, `view`, `session`, `server`: states, triggers,
+  transitions with guards and effects); `carriedOutBy` (messages that fire triggers of other names, too);
+  `legality` (what is allowed and who refuses the rest, by the states of session and room, null: in no room);
+  `audiences` (to whom a message goes); `closeCodes`; `control` (how an administrator closes a room).
 - on a client's message: `x-roomfsm-reply` (the `type` that answers it; null: nothing does), `x-roomfsm-legal`
   (the states in which it is legal), `x-roomfsm-refused` (the others, with the machine and state that refuse it),
   `x-roomfsm-changes` (the transitions that it triggers, with guards and effects, and what these tell whom),

@@ -18,10 +18,12 @@ MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM,
 type Json = dict[str, Any]
 
 CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
-    "switch": (("room", "join"), ("room", "leave")),
+    "join": (("server", "open_room"),),
+    "switch": (("server", "open_room"), ("room", "join"), ("room", "leave")),
     "resume": (("session", "reattach"), ("room", "back"), ("session", "resumed")),
 }
-"""Messages that also fire triggers with other names: a switch is a join in one room and a leave in another."""
+"""Messages that also fire triggers with other names: a switch is a join in one room and a leave in another. The
+server's machine is asked where the room that is to be entered is not open."""
 
 
 def describe(table: Table[Any]) -> Json:

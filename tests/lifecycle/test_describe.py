@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from roomfsm.lifecycle.describe import MACHINES, describe, describe_legality
+from roomfsm.lifecycle.describe import MACHINES, changes, describe, describe_legality
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed
 from roomfsm.lifecycle.table import Table
-from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
+from roomfsm.protocol.client import CLIENT_MESSAGES, ClientMessage, Join, Switch, message_type
+from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.replies import OUTSIDE_THE_TABLES, REPLIES
 from roomfsm.protocol.server import SERVER_MESSAGES
 
@@ -69,3 +70,31 @@ def test_legality_names_every_message_once() -> None:
 def test_every_client_message_has_its_reply() -> None:
     assert set(REPLIES) == set(CLIENT_MESSAGES)
     assert set(OUTSIDE_THE_TABLES) <= set(CLIENT_MESSAGES)
+
+
+@pytest.mark.parametrize("message", OUTSIDE_THE_TABLES)
+def test_what_a_table_names_is_not_listed_beside_the_tables(message: type[ClientMessage]) -> None:
+    in_tables: set[str] = set()
+    for change in changes(message_type(message)):
+        in_tables |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}
+        in_tables |= {code for effect in change["effects"] for code in effect["mayFail"]}
+    assert in_tables.isdisjoint(OUTSIDE_THE_TABLES[message])
+
+
+def test_no_code_that_a_guard_refuses_with_is_told_of_a_message_by_hand() -> None:
+    refused_by_guards = {
+        guard.code for table in MACHINES.values() for row in table.rows for guard in row.guards if guard.code
+    }
+    # The same code where the server can hold no more sessions, which a guard says, and no more rooms.
+    by_hand = {code for codes in OUTSIDE_THE_TABLES.values() for code in codes} - {ErrorCode.SERVER_FULL}
+    assert by_hand.isdisjoint(refused_by_guards)
+
+
+@pytest.mark.parametrize("message", [Join, Switch])
+def test_a_server_that_closes_refuses_who_wants_to_enter_a_room(message: type[ClientMessage]) -> None:
+    refusing = [
+        (change["machine"], change["trigger"], change["from"])
+        for change in changes(message_type(message))
+        if ErrorCode.SERVER_CLOSING in [guard["code"] for guard in change["guards"]]
+    ]
+    assert refusing == [("server", "open_room", "draining"), ("server", "open_room", "closed")]
