@@ -1,4 +1,4 @@
-// The page's start: which address shows what, going from one to another without a reload.
+// The start of the page. It shows the view for each address, and changes from one to another without a reload.
 
 import { BASE } from './wire/base.js';
 import { Connection } from './wire/connection.js';
@@ -24,7 +24,8 @@ const navigation = new Navigation({
   ask: () => guard.ask(),
 });
 
-// Opened at the server itself, past the proxy: the addresses of rooms are those that others can open, too.
+// If the page was opened at the server itself and not through the proxy, the addresses of rooms must still be
+// those that others can open.
 if (location.pathname !== BASE && !location.pathname.startsWith(`${BASE}/`)) {
   history.replaceState(history.state, '', BASE + location.pathname + location.search + location.hash);
 }
@@ -57,21 +58,23 @@ function show(next) {
   view?.destroy();
   view = next;
   page.replaceChildren(next.root);
-  // What had the focus is gone; who uses the keyboard or a screen reader goes on from the head of the new view.
+  // The element that had the focus is gone. People who use the keyboard or a screen reader continue at the head of
+  // the new view.
   if (!first) find(next.root, 'h1', HTMLElement).focus();
 }
 
 room.on('news', (news) => notices.show({ ...news, text: inWords(news) }));
 room.on('solved', (topic) => notices.takeBack(topic));
 room.on('moved', () => notices.clear());
-// The room's own spelling of its name; or, where another could not be entered, the room where one still is.
+// The address gets the room's own spelling of its name or, if another room could not be entered, the name of the
+// present room.
 room.on('entered', ({ name }) => {
   const asked = roomOfPath(location.pathname);
   if (asked !== null && asked !== name) navigation.replace(roomPath(name));
   document.title = `${name} · roomfsm`;
 });
 
-// The address names what can be no room: the lobby has a field for a better one.
+// The address has a name that cannot be a room's. The lobby has a field for another name.
 room.on('misnamed', ({ name, fault }) => {
   navigation.replace(`${BASE}/`);
   route();
@@ -86,13 +89,13 @@ document.addEventListener('click', (event) => {
   void navigation.goTo(link.pathname);
 });
 addEventListener('online', () => connection.retryNow());
-// Who closes the page is gone at once, instead of "away" until the resume window is over.
+// A user who closes the page leaves at once, instead of being "away" until the end of the resume window.
 addEventListener('pagehide', () => room.leave());
 addEventListener('pageshow', (event) => {
   if (event.persisted) route();
 });
 
-// For curious developers at the browser's console, and for tests that read statistics of the peer connections.
+// This is for developers at the browser's console, and for tests that read statistics of the peer connections.
 Object.assign(window, {
   roomfsm: { room, connection, peerConnections: () => room.peerConnections() },
 });

@@ -1,4 +1,4 @@
-// The inspector's start: which address shows what.
+// The start of the inspector. It shows the view for each address.
 
 import { BASE } from './wire/base.js';
 import { roomOfPath } from './room/names.js';

@@ -1,4 +1,5 @@
-// A machine's diagram, live: present states lit, visits and time in the states, counts on the arrows.
+// A machine's live diagram. It highlights the present states, and shows visits and times of states and counts of
+// arrows.
 
 import { BASE } from '../wire/base.js';
 import { element } from '../page/dom.js';
@@ -9,7 +10,7 @@ import { duration } from './words.js';
 /** How long an arrow is marked after its transition, in milliseconds. */
 const FIRED = 1200;
 
-/** Pixels above a state that was brought into sight. */
+/** Pixels above a state that was scrolled into view. */
 const MARGIN = 24;
 
 export class Diagram {
@@ -36,13 +37,13 @@ export class Diagram {
     this.#draw();
   }
 
-  /** Let the clocks of the present states go on between two updates. */
+  /** Continue the clocks of the present states between two updates. */
   tick() {
     if (this.#svg && this.#seen) this.#drawDwell(this.#svg, this.#seen);
   }
 
   /**
-   * Mark the arrows and lines that were just taken.
+   * Mark the arrows and table lines of transitions that were just taken.
    * @param {Entry[]} entries
    */
   fire(entries) {
@@ -67,7 +68,7 @@ export class Diagram {
       return;
     }
     this.#svg = document.importNode(svg, true);
-    // The table of states says it in words, and goes on saying it.
+    // The table of states shows this in words, and for longer.
     this.#svg.setAttribute('aria-hidden', 'true');
     this.root.replaceChildren(this.#svg);
     this.#draw();
@@ -93,7 +94,7 @@ export class Diagram {
   }
 
   /**
-   * Scroll the panel, and nothing else of the page, where the state is not in sight whole.
+   * Scroll the panel, and nothing else, if the state is not completely visible.
    * @param {Element} state
    */
   #bringIntoSight(state) {

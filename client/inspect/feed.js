@@ -1,4 +1,4 @@
-// A feed of the inspector: server-sent events, opened again by itself when it breaks off.
+// A feed of the inspector. Server-sent events are opened again automatically when they break off.
 
 import { backoff } from '../wire/backoff.js';
 
@@ -21,10 +21,10 @@ export function follow(url, show, tell) {
     });
     source.addEventListener('message', (event) => show(JSON.parse(event.data)));
     source.addEventListener('error', async () => {
-      // Of its own accord it would not come back after an answer other than 200.
+      // By itself, an EventSource does not reconnect after an answer other than 200.
       source.close();
       tries += 1;
-      // Before the next try, whose success these words would outlast.
+      // This is done before the next attempt. Otherwise the text would stay after a success.
       tell(`${await why(url)} Trying again.`);
       setTimeout(open, backoff(tries));
     });
@@ -33,11 +33,11 @@ export function follow(url, show, tell) {
   open();
 }
 
-/** Milliseconds in which a server that is asked for its reason answers. */
+/** Milliseconds that the server has to give its reason. */
 const PATIENCE = 5000;
 
 /**
- * The server's own words, which an EventSource does not tell.
+ * The server's reason as a text, which an EventSource does not provide.
  * @param {string} url
  * @returns {Promise<string>}
  */

@@ -1,4 +1,5 @@
-// The journal's tail as a table: newest below, followed while one looks at its end.
+// The end of the journal as a table, with the newest entry at the bottom. It scrolls with new entries while its
+// end is visible.
 
 import { element, find, part } from '../page/dom.js';
 import { FollowEnd } from '../page/follow-end.js';
@@ -6,7 +7,7 @@ import { details, outcome, stopwatch } from './words.js';
 
 /** @import {Entry} from './inspection.d.ts' */
 
-/** Rows that are kept; the server keeps more, which can be downloaded. */
+/** The most rows that are shown. The server keeps more, which can be downloaded. */
 const KEPT = 500;
 
 export class Journal {
@@ -72,7 +73,7 @@ export class Journal {
   }
 
   /**
-   * Participants by their names.
+   * Show participants by their names.
    * @param {string} text with ids
    */
   #short(text) {

@@ -1,4 +1,5 @@
-// One room: its machines' diagrams, its people, streams and views, and its journal, kept up to date.
+// The view of one room: the diagrams of its machines, its people, streams and views, and its journal. It is kept
+// up to date.
 
 import { BASE } from '../wire/base.js';
 import { roomPath } from '../room/names.js';
@@ -13,7 +14,7 @@ import { duration, size } from './words.js';
 /** @type {Record<MachineName, string>} */
 const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
 
-/** The tables that each page asks in its browser. @type {Record<PageMachineName, string>} */
+/** The tables that each page uses in its browser. @type {Record<PageMachineName, string>} */
 const PAGE_MACHINES = { page: 'Being in a room', link: 'The connection', media: 'The way of one stream' };
 
 export class RoomInspector {
@@ -24,7 +25,7 @@ export class RoomInspector {
   #run = '';
   #lastSeq = 0;
   #over = false;
-  /** Names by participant, also of those who have left. @type {Map<string, string>} */
+  /** Names by participant, including those who have left. @type {Map<string, string>} */
   #names = new Map();
   /** @type {Record<MachineName, Diagram>} */
   #diagrams = {
@@ -74,7 +75,7 @@ export class RoomInspector {
       this.#lastSeq = 0;
       this.#journal.clear();
     }
-    // A feed that was opened again begins with what was told before.
+    // A feed that was opened again begins with entries that were sent before.
     journal = journal.filter(({ seq }) => seq > this.#lastSeq);
     this.#lastSeq = journal.at(-1)?.seq ?? this.#lastSeq;
     this.#remember(room, journal);
@@ -155,7 +156,7 @@ export class RoomInspector {
   }
 
   /**
-   * What the diagram shows, for those who do not see it.
+   * The content of the diagram as a text, for people who cannot see it.
    * @param {MachineSeen} seen
    * @param {number} later seconds since it was told
    */
@@ -220,7 +221,7 @@ export class RoomInspector {
       tab.addEventListener('click', () => this.#choose(machine));
       this.#tabs.append(tab);
     }
-    // As the ARIA Authoring Practices have it: arrows go from tab to tab, the Tab key goes on into the panel.
+    // As in the ARIA Authoring Practices, arrow keys move from tab to tab, and the Tab key moves into the panel.
     this.#tabs.addEventListener('keydown', (event) => {
       const names = /** @type {MachineName[]} */ (Object.keys(TABS));
       const at = names.indexOf(this.#machine);
@@ -261,7 +262,7 @@ function machines(diagrams) {
   return /** @type {[MachineName, Diagram][]} */ (Object.entries(diagrams));
 }
 
-/** @returns {HTMLElement[]} a diagram of each of the page's machines, asked for when it is opened first */
+/** @returns {HTMLElement[]} a diagram of each of the page's machines, which is loaded when it is first opened */
 function pageMachines() {
   return /** @type {[PageMachineName, string][]} */ (Object.entries(PAGE_MACHINES)).map(([machine, words]) => {
     const shown = element('details', { class: 'card', testid: `page-machine-${machine}` }, element('summary', { text: words }));
@@ -271,7 +272,7 @@ function pageMachines() {
 }
 
 /**
- * A machine of which nothing is left.
+ * A machine that no longer exists.
  * @param {MachineSeen} seen
  * @returns {MachineSeen}
  */

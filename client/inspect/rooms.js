@@ -1,4 +1,4 @@
-// All rooms in a table, kept up to date.
+// A table of all rooms, which is kept up to date.
 
 import { BASE } from '../wire/base.js';
 import { element, fromTemplate, part, setText, updateList } from '../page/dom.js';

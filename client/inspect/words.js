@@ -1,4 +1,4 @@
-// Durations, sizes and the journal's entries in words.
+// Texts for durations, sizes and entries of the journal.
 
 /** @import {Entry} from './inspection.d.ts' */
 
@@ -49,11 +49,11 @@ export function stopwatch(seconds) {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${second}` : `${minutes}:${second}`;
 }
 
-/** Parts of messages that tell a reader of the journal nothing. */
+/** Fields of messages that are of no use to a reader of the journal. */
 const LEFT_OUT = new Set(['type', 'ref', 'sdpMid', 'sdpMLineIndex', 'usernameFragment']);
 
 /**
- * What an entry's message says beside its type, in one line.
+ * The fields of an entry's message besides its type, in one line.
  * @param {Entry} entry
  * @returns {string}
  */

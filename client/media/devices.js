@@ -1,4 +1,4 @@
-// Camera, microphone and screen: asked of the browser. What its refusals mean in words, page/words.js knows.
+// Gets camera, microphone and screen from the browser. page/words.js has the texts for refusals.
 
 const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
 const SCREEN = { frameRate: { ideal: 15, max: 30 } };
@@ -7,12 +7,12 @@ const SCREEN = { frameRate: { ideal: 15, max: 30 } };
  * @typedef {'camera' | 'microphone' | 'screen'} Capture `camera`: with the microphone, if there is one
  */
 
-/** A device was not given. */
+/** The browser did not give access to a device. */
 export class DeviceError extends Error {
   /**
    * @param {Capture} what was asked for
    * @param {string} reason `insecure_page`: browsers give devices to pages by https or from this computer only;
-   *   `unsupported`: this browser cannot do it; else the name of the error of getUserMedia or getDisplayMedia
+   * `unsupported` if this browser cannot do it, or else the name of the error of getUserMedia or getDisplayMedia
    *   (W3C Media Capture and Streams, section 10.2)
    * @param {unknown} [cause] that error
    */

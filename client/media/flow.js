@@ -1,10 +1,11 @@
-// Whether a received stream's media still come, read off the peer connection's statistics (W3C webrtc-stats).
+// Finds out from the peer connection's statistics (W3C webrtc-stats) whether media of a received stream still
+// come.
 
-/** Milliseconds without anything new after which a stream counts as stalled. */
+/** Milliseconds without new media after which a stream counts as stalled. */
 const STALLED_AFTER = 3_000;
 
 export class Flow {
-  /** Nothing new for a while, though there was something before. */
+  /** Whether nothing new has come for a while, although media came before. */
   stalled = false;
   #count = 0;
   #since = 0;

@@ -1,5 +1,5 @@
-// A stream's way to or from the media server: made anew with back-off when it fails, until it is stopped.
-// What is legal when, and when a failure ends it, is the table's to say: media-table.js.
+// A stream's connection to or from the media server. If it fails, it is made again after growing delays, until it
+// is stopped. The table in media-table.js says what is legal in which state, and when a failure ends it.
 
 import { backoff } from '../wire/backoff.js';
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
@@ -12,7 +12,7 @@ import { Peer } from './peer.js';
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
 
-/** Why a link failed where no error message says so; `code` is the server's word for it, or ours. */
+/** Why a link failed, if there was no error message. `code` is the server's code for the reason, or ours. */
 export class LinkFailure extends Error {
   /** @param {string} code */
   constructor(code) {
@@ -22,18 +22,18 @@ export class LinkFailure extends Error {
   }
 }
 
-/** Milliseconds from the offer to a connected peer, after which we try again. */
+/** If the peer is not connected so many milliseconds after the offer, we try again. */
 const CONNECT_WITHIN = 20_000;
-/** Milliseconds connected, after which earlier failures are forgotten. */
+/** After so many milliseconds with a connection, earlier failures are forgotten. */
 const STABLE_AFTER = 10_000;
 
-/** What passes by itself, however long it takes: a link that fails for it is never given up. */
+/** Reasons that pass by themselves. A link that fails for such a reason is never given up. */
 const PASSING = new Set(['media_unavailable', 'media_lost']);
 
 /** @typedef {StateOf<typeof MEDIA>} LinkState */
 
 /**
- * What a trigger of the table comes with: why it failed; whether the server still has its end.
+ * The data of a trigger of the table: why the link failed, and whether the server still has its end of it.
  * @typedef {{ error?: Error, atServer?: boolean }} MediaFacts
  */
 
@@ -45,7 +45,7 @@ const PASSING = new Set(['media_unavailable', 'media_lost']);
  */
 
 /**
- * What differs between publishing and viewing is in the four methods at the end.
+ * The four methods at the end differ between publishing and viewing.
  * @extends {Emitter<LinkEvents>}
  */
 export class MediaLink extends Emitter {
@@ -54,11 +54,11 @@ export class MediaLink extends Emitter {
 
   /** Whether the server has (or may have) an endpoint of ours for this stream. */
   #atServer = false;
-  /** @type {Promise<void> | null} the newest unpublish or unview, until it is replied to */
+  /** @type {Promise<void> | null} the newest unpublish or unview, until its reply comes */
   #undoing = null;
-  /** Failures in a row, after which the waits between tries are. */
+  /** The number of failures in a row, which determines the next delay. */
   #tries = 0;
-  /** Those among them that may never pass. */
+  /** The number of these failures that may never pass by themselves. */
   #refusals = 0;
   #connectedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -115,12 +115,12 @@ export class MediaLink extends Emitter {
     return this.#machine.state;
   }
 
-  /** Whether it is hidden, or not begun: `show` begins it. */
+  /** Whether it is hidden or has not begun. `show` begins it. */
   get idle() {
     return this.#machine.can('show');
   }
 
-  /** Whether there is a way for the media. */
+  /** Whether media can flow. */
   get works() {
     return this.#machine.can('media');
   }
@@ -130,7 +130,7 @@ export class MediaLink extends Emitter {
     this.#machine.fire('start', {});
   }
 
-  /** Begin it unless it is begun. */
+  /** Begin it if it has not begun. */
   show() {
     this.#machine.fire('show', {});
   }
@@ -141,34 +141,34 @@ export class MediaLink extends Emitter {
     await this.#undoing;
   }
 
-  /** The server has already ended it, and it is not wanted any more. */
+  /** End it here, because the server has already ended it and it is not wanted any more. */
   drop() {
     this.#machine.fire('over', {});
   }
 
   /**
-   * The server ended it, though it is wanted.
+   * Note that the server has ended it although it is wanted.
    * @param {string} reason
    */
   endedByServer(reason) {
-    // While an undo is under way, what ended is what we ended.
+    // While an undo is under way, this is the end that we asked for.
     if (!this.peer || this.#undoing) return;
     this.#atServer = false;
     this.#fail(new LinkFailure(reason));
   }
 
-  /** The room is gone for a while: the server has ended it, and `startAnew` will come. */
+  /** Pause, because the room is gone for a while. The server has ended the link, and `startAnew` will be called later. */
   suspend() {
     this.#machine.fire('suspend', {});
   }
 
-  /** The session is a new one: whatever the server had of ours is gone. */
+  /** Start again in a new session. Everything that the server had of the old session is gone. */
   startAnew() {
     this.#machine.fire('begin anew', {});
   }
 
   /**
-   * The session was resumed: a link that works goes on, any other is made anew.
+   * Continue in a resumed session. A link that works continues, and any other is made again.
    * @param {boolean} atServer whether the server (perhaps) still has its end
    */
   resume(atServer) {
@@ -184,7 +184,7 @@ export class MediaLink extends Emitter {
     const peer = this.#newPeer();
     if (!peer) return;
     this.peer = peer;
-    // A peer that is not the newest any more has nothing to say: its replies and failures are dropped.
+    // Replies and failures of a peer that is not the newest one are ignored.
     const outdated = () => peer !== this.peer;
     peer.pc.addEventListener('connectionstatechange', () => {
       if (!outdated()) this.#pathTold[peer.pc.connectionState]?.();
@@ -209,7 +209,7 @@ export class MediaLink extends Emitter {
     }
   }
 
-  /** @returns {Peer | null} null: the browser makes none of the server's settings, and will not at another try */
+  /** @returns {Peer | null} null if the browser cannot use the server's settings, which another attempt would not change */
   #newPeer() {
     try {
       return new Peer(this.connection.iceServers, (candidate) => this.#sendCandidate(candidate));
@@ -222,7 +222,7 @@ export class MediaLink extends Emitter {
   }
 
   /**
-   * What the peer connection's state (W3C WebRTC section 4.4.3) means to the table.
+   * Translate the peer connection's state (W3C WebRTC section 4.4.3) to a trigger of the table.
    * @type {Partial<Record<RTCPeerConnectionState, () => void>>}
    */
   #pathTold = {
@@ -242,7 +242,7 @@ export class MediaLink extends Emitter {
     this.#refusals = 0;
   }
 
-  /** Part with the peer, and with the server's end where there is one. */
+  /** Close the peer, and end the server's side of it if there is one. */
   #end() {
     clearTimeout(this.#timer);
     this.#connectedAt = 0;
@@ -255,10 +255,10 @@ export class MediaLink extends Emitter {
     }
     this.#atServer = false;
     const undoing = this.undo()
-      // It is over already, or the connection is: either way there is nothing left to undo.
+      // The stream or the connection has already ended, so there is nothing left to undo.
       .catch((error) => console.debug('nothing to undo', error))
       .then(() => {
-        // Not before: the server would take the closed connection for a failure.
+        // This is not done earlier, because the server would see the closed connection as a failure.
         peer?.close();
         if (this.#undoing === undoing) this.#undoing = null;
       });

@@ -1,16 +1,17 @@
-// The machine of one stream's way between the page and the media server: offered, connected, lost, tried again.
+// The machine of one stream's connection between the page and the media server: offered, connected, lost, tried
+// again.
 
 export const MEDIA = /** @type {const} */ ({
   "name": "media",
-  "meaning": "A page's way to or from the media server for one stream, made anew for as long as it is wanted.",
+  "meaning": "A page's connection to or from the media server for one stream. If it fails, it is made again for as long as it is wanted.",
   "states": [
-    { "name": "idle", "meaning": "not wanted: not yet, no longer, or hidden" },
-    { "name": "negotiating", "meaning": "an offer is made, or waits for its answer" },
-    { "name": "connecting", "meaning": "answered; a network path is being found, or found again" },
+    { "name": "idle", "meaning": "the stream is not wanted: not yet, no longer, or because it is hidden" },
+    { "name": "negotiating", "meaning": "an offer is being made, or waits for its answer" },
+    { "name": "connecting", "meaning": "the offer was answered, and a network path is being found" },
     { "name": "connected", "meaning": "there is a network path" },
-    { "name": "waiting", "meaning": "failed; the time until the next try is running" },
-    { "name": "offline", "meaning": "failed, or ended with its room, while nothing can be asked of the server" },
-    { "name": "given-up", "meaning": "failed in a way that does not pass; only the user begins it anew" }
+    { "name": "waiting", "meaning": "it failed, and the time until the next attempt is running" },
+    { "name": "offline", "meaning": "it failed or ended with its room, and the server cannot be asked at the moment" },
+    { "name": "given-up", "meaning": "it failed for a reason that does not pass, and only the user can begin it again" }
   ],
   "rows": [
     { "triggers": ["start", "show"], "sources": ["idle"], "dest": "negotiating", "guards": [], "effects": ["forget the failures", "try"] },
@@ -32,30 +33,30 @@ export const MEDIA = /** @type {const} */ ({
     { "triggers": ["over"], "sources": ["negotiating", "connecting", "connected", "waiting", "offline", "given-up"], "dest": "idle", "guards": [], "effects": ["part for good"] }
   ],
   "causes": {
-    "start": "it is wanted",
-    "show": "the user wants to see what was hidden",
-    "impossible": "the browser does not take the ICE servers, and will not at another try",
-    "due": "the time until the next try is over: it doubles with each failure, up to 10 s",
+    "start": "the stream is wanted",
+    "show": "the user wants to see a stream that was hidden",
+    "impossible": "the browser does not accept the ICE servers, which another attempt would not change",
+    "due": "the time until the next attempt is over. It doubles with each failure, up to 10 s",
     "answered": "the media server's answer is set",
     "path found": "the peer connection is connected",
-    "media": "media may be sent and received",
-    "path disturbed": "the peer connection is disconnected, which may pass",
-    "failed": "the server refused or ended it, the peer connection failed, or neither came about in time",
-    "suspend": "the room closed; it is entered again as soon as it can be",
-    "begin anew": "back in the room by a new session, which has nothing of the old one",
-    "back": "back in the room by the same session",
-    "stop": "the user stopped it, or hides it",
+    "media": "media can be sent and received",
+    "path disturbed": "the peer connection is disconnected, perhaps only for a while",
+    "failed": "the server refused or ended it, the peer connection failed, or it took too long",
+    "suspend": "the room closed, and is entered again as soon as possible",
+    "begin anew": "the page is back in the room with a new session, and everything of the old one is gone",
+    "back": "the page is back in the room with the same session",
+    "stop": "the user stopped or hid the stream",
     "over": "the room was left, or the stream has ended"
   },
   "effects": {
-    "forget the failures": "the next wait is the shortest again",
+    "forget the failures": "the next waiting time is the shortest again",
     "try": "make a peer connection and an offer, and ask the server",
-    "part": "close the peer connection; ask the server to release its end, if it has one",
-    "part for good": "close the peer connection; the server has no end of it any more",
-    "look at the server": "the resumed room tells whether the server still has its end",
-    "note the time": "failures are forgotten after 10 s on a path",
+    "part": "close the peer connection, and ask the server to release its side if it has one",
+    "part for good": "close the peer connection; the server's side has already ended",
+    "look at the server": "find out from the resumed room whether the server still has its side",
+    "note the time": "remember the time: failures are forgotten after 10 s with a connection",
     "count": "count the failure",
-    "wait": "start the time until the next try",
-    "tell the failure": "the user hears of it"
+    "wait": "start the time until the next attempt",
+    "tell the failure": "tell the user about the failure"
   }
 });

@@ -2,14 +2,14 @@
 
 /** @import {CandidateFound, IceServer} from '../wire/messages.d.ts' */
 
-/** What the media server forwards, the preferred first; rtx carries retransmissions of either. */
+/** The codecs that the media server forwards, the preferred one first. rtx carries retransmissions. */
 const VIDEO_CODECS = ['video/vp8', 'video/h264', 'video/rtx'];
 const AUDIO_CODECS = ['audio/opus'];
 
 export class Peer {
-  /** @type {CandidateFound[] | null} null: the answer is set, and candidates go straight in */
+  /** @type {CandidateFound[] | null} null when the answer is set, and candidates are added at once */
   #early = [];
-  /** @type {RTCIceCandidate[] | null} null: the offer is on its way, and candidates may follow it */
+  /** @type {RTCIceCandidate[] | null} null when the offer has been sent, and candidates may follow it */
   #held = [];
   #silent = false;
 
@@ -28,19 +28,19 @@ export class Peer {
   }
   #onCandidate;
 
-  /** @returns {Promise<string>} the offer for the transceivers that are there */
+  /** @returns {Promise<string>} the offer for the present transceivers */
   async offer() {
     for (const transceiver of this.pc.getTransceivers()) preferCodecs(transceiver);
     try {
       const { sdp } = await this.pc.createOffer();
       await this.pc.setLocalDescription({ type: 'offer', sdp: withAudioRepair(sdp ?? '') });
     } catch {
-      await this.pc.setLocalDescription(); // A browser that takes only its own words.
+      await this.pc.setLocalDescription(); // This browser accepts only its own offer.
     }
     return this.pc.localDescription?.sdp ?? '';
   }
 
-  /** The offer has been sent: our candidates may follow it. */
+  /** Send our candidates from now on, because the offer has been sent. */
   trickle() {
     const held = this.#held ?? [];
     this.#held = null;
@@ -61,7 +61,7 @@ export class Peer {
     else this.#add(message);
   }
 
-  /** Send and take no more candidates. */
+  /** Send and accept no more candidates. */
   silence() {
     this.#silent = true;
   }
@@ -74,7 +74,7 @@ export class Peer {
   /** @param {CandidateFound} message */
   #add({ candidate, sdpMid, sdpMLineIndex }) {
     if (this.#silent) return;
-    // One candidate that the browser cannot use does no harm: the others are tried.
+    // A candidate that the browser cannot use does no harm, because the others are tried.
     this.pc
       .addIceCandidate({ candidate, sdpMid, sdpMLineIndex })
       .catch((error) => console.debug('candidate not used', candidate, error));
@@ -82,7 +82,7 @@ export class Peer {
 }
 
 /**
- * An offer whose audio can be sent again when it is lost (RFC 4585). Browsers can do that, and do not offer it by
+ * Change an offer so that lost audio can be sent again (RFC 4585). Browsers support that, but do not offer it by
  * themselves.
  * @param {string} sdp
  */
@@ -98,6 +98,6 @@ function preferCodecs(transceiver) {
   const wanted = kind === 'video' ? VIDEO_CODECS : AUDIO_CODECS;
   const known = RTCRtpReceiver.getCapabilities(kind)?.codecs ?? [];
   const codecs = wanted.flatMap((type) => known.filter((codec) => codec.mimeType.toLowerCase() === type));
-  // Where none is left (or an old browser has no such method) its own choice is better than none.
+  // If no codec is left, or an old browser has no such method, the browser's own choice is used.
   if (codecs.length > 0 && 'setCodecPreferences' in transceiver) transceiver.setCodecPreferences(codecs);
 }

@@ -1,4 +1,4 @@
-// What one presents oneself: starts and stops camera and screen, and tells when one fails.
+// The user's own streams: starts and stops camera and screen, and reports failures.
 
 import { Emitter } from '../wire/emitter.js';
 import { capture } from './devices.js';
@@ -9,16 +9,16 @@ import { Publication } from './publication.js';
 /** @import {Connection} from '../wire/connection.js' */
 
 /**
- * What the user should know. `topic` names the cause, as `publish:camera`: newer news of a topic replaces the older.
- * What is `lasting` holds until the topic is solved. page/words.js has the words.
+ * News for the user. `topic` names the cause, such as `publish:camera`. A newer message of a topic replaces the
+ * older one. A `lasting` message is valid until its topic is solved. page/words.js has the texts.
  * @template {{ what: string }} What
  * @typedef {What & { kind: 'info' | 'error', topic: string, lasting?: boolean }} News
  */
 
 /**
- * `publishFailed`: the stream does not reach the room; `givenUp`: and is not tried again by itself.
- * `deviceEnded`: the browser stopped it, or it was unplugged. `microphoneEnded`: so, and the picture goes on.
- * `unpublishFailed`: the server still has what was stopped here.
+ * `publishFailed`: the stream does not reach the room. With `givenUp`, the page does not try again by itself.
+ * `deviceEnded`: the browser stopped the device, or it was unplugged. `microphoneEnded`: this happened to the
+ * microphone, and the picture goes on. `unpublishFailed`: the server still has a stream that was stopped here.
  * @typedef {(
  *   { what: 'noMicrophone' | 'microphoneEnded' } |
  *   { what: 'deviceEnded', label: Capture } |
@@ -33,7 +33,7 @@ import { Publication } from './publication.js';
 export class Presenting extends Emitter {
   /** @type {Map<Source, Publication>} */
   publications = new Map();
-  /** Sources being started or stopped. @type {Set<Source>} */
+  /** The sources that are being started or stopped. @type {Set<Source>} */
   busy = new Set();
 
   /**
@@ -47,7 +47,7 @@ export class Presenting extends Emitter {
   }
   #connection;
   #ownId;
-  /** Counts the rooms: a device that is granted after one left is let go. */
+  /** Counts the rooms. If a device is granted after the user left the room, it is released. */
   #visit = 0;
 
   /**
@@ -86,7 +86,7 @@ export class Presenting extends Emitter {
     });
   }
 
-  /** The room is left: everything is over here; the server ends it by itself. */
+  /** End everything here, because the user leaves the room. The server ends its side by itself. */
   leave() {
     this.#visit += 1;
     for (const publication of this.publications.values()) {
@@ -97,18 +97,18 @@ export class Presenting extends Emitter {
     this.emit('change', undefined);
   }
 
-  /** The room closed, and is entered again as soon as it can be. */
+  /** Pause, because the room closed. It is entered again as soon as possible. */
   suspend() {
     for (const publication of this.publications.values()) publication.suspend();
   }
 
-  /** Back in the room by a new session: publish everything again. */
+  /** Publish everything again, because the user is back in the room with a new session. */
   startAnew() {
     for (const publication of this.publications.values()) publication.startAnew();
   }
 
   /**
-   * Back in the room by the same session.
+   * Continue, because the user is back in the room with the same session.
    * @param {Map<string, StreamInfo>} streams of the room
    */
   resume(streams) {
@@ -134,7 +134,7 @@ export class Presenting extends Emitter {
   }
 
   /**
-   * The server still has what was stopped here while the connection was lost.
+   * End a stream at the server that was stopped here while the connection was lost.
    * @param {string} stream
    */
   #end(stream) {
@@ -199,7 +199,7 @@ export class Presenting extends Emitter {
 }
 
 /**
- * The topic of the notices about a source.
+ * The topic of notices about a source.
  * @param {Source} source
  */
 function topicOf(source) {

@@ -1,4 +1,4 @@
-// One's own stream on its way to the room: its captured tracks and the link that sends them.
+// The user's own stream: its captured tracks and the link that sends them.
 
 import { MediaLink } from './link.js';
 
@@ -27,7 +27,7 @@ export class Publication extends MediaLink {
     return `${this.#ownId()}.${this.source}`;
   }
 
-  /** @returns {'camera' | 'microphone' | 'screen'} as in "your camera" */
+  /** @returns {'camera' | 'microphone' | 'screen'} for texts such as "your camera" */
   label() {
     if (this.source === 'screen') return 'screen';
     return this.has('video') ? 'camera' : 'microphone';
@@ -39,7 +39,7 @@ export class Publication extends MediaLink {
   }
 
   /**
-   * A track that is off sends silence or black, and its device may go on.
+   * Turn a track on or off. A track that is off sends silence or black, and its device may stay on.
    * @param {'audio' | 'video'} kind
    */
   isOn(kind) {
@@ -55,7 +55,7 @@ export class Publication extends MediaLink {
     this.emit('change', undefined);
   }
 
-  /** Let go of camera, microphone or screen. */
+  /** Release camera, microphone or screen. */
   releaseDevices() {
     for (const track of this.stream.getTracks()) track.stop();
   }

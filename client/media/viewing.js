@@ -1,4 +1,4 @@
-// One's view of somebody's stream: the link that receives it, and the tracks whose media have come.
+// A view of somebody's stream: the link that receives it, and the tracks whose media have come.
 
 import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './link.js';
@@ -6,20 +6,20 @@ import { MediaLink } from './link.js';
 /** @import {ViewState} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
-/** Milliseconds after the first sound in which a picture, if there is one, has had its first packet. */
+/** If there is a picture, its first packet comes within so many milliseconds after the first sound. */
 const PICTURE_WITHIN = 2_000;
 /** The server's final states of a view. @type {ReadonlySet<ViewState>} */
 const OVER = new Set(/** @type {const} */ (['ended']));
 
 export class Viewing extends MediaLink {
   /**
-   * The received tracks, each from the arrival of its first packet on: a player that were given a video track
-   * without media would hold back the sound of a presenter who sends sound only.
+   * The received tracks. Each is added when its first packet arrives. A player with a video track without media
+   * would delay the sound of a presenter who sends only sound.
    */
   stream = new MediaStream();
-  /** Whether all tracks that there are must have come. */
+  /** Whether all existing tracks should have come by now. */
   settled = false;
-  /** What the server says of this view. @type {ViewState} */
+  /** The server's state of this view. @type {ViewState} */
   serverState = 'negotiating';
   #flow = new Flow();
 
@@ -62,7 +62,7 @@ export class Viewing extends MediaLink {
   }
 
   /**
-   * The server says how this view fares.
+   * Use the server's new state of this view.
    * @param {ViewState} state
    * @param {string} [reason] why it ended
    */
@@ -72,16 +72,16 @@ export class Viewing extends MediaLink {
       return;
     }
     this.serverState = state;
-    // What was not sent has not stalled.
+    // If nothing was sent, the stream has not stalled.
     this.#flow = new Flow();
   }
 
-  /** Whether media came, and come no more. */
+  /** Whether media came before but come no more. */
   get stalled() {
     return this.#flow.stalled;
   }
 
-  /** Look whether media still come. */
+  /** Check whether media still come. */
   async measure() {
     const flow = this.#flow;
     const report = await this.peer?.pc.getStats();

@@ -1,4 +1,5 @@
-// What one watches: a view of every stream of the others, as far as the server allows and the user wants.
+// The streams that the user watches: a view of every stream of others, as far as the server allows and the user
+// wants.
 
 import { Emitter } from '../wire/emitter.js';
 import { Viewing } from './viewing.js';
@@ -6,11 +7,11 @@ import { Viewing } from './viewing.js';
 /** @import {CandidateFound, StreamChanged, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
-/** Milliseconds between looks at whether media still come. */
+/** Milliseconds between two checks whether media still come. */
 const MEASURE_EVERY = 1_000;
 
 /**
- * `solved`: the stream of this id is received, or need not be.
+ * `solved`: the stream with this id is received, or is not wanted any more.
  * @typedef {{
  *   change: void,
  *   failed: { stream: string, error: Error, tries: number, givenUp: boolean },
@@ -20,7 +21,7 @@ const MEASURE_EVERY = 1_000;
 
 /** @extends {Emitter<WatchingEvents>} */
 export class Watching extends Emitter {
-  /** By stream id; a stream that is hidden has a view that is idle. @type {Map<string, Viewing>} */
+  /** Views by stream id. A hidden stream has an idle view. @type {Map<string, Viewing>} */
   views = new Map();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #measuring;
@@ -33,7 +34,7 @@ export class Watching extends Emitter {
   #connection;
 
   /**
-   * View what is new, forget what is over.
+   * View new streams, and forget those that have ended.
    * @param {StreamInfo[]} streams those of the others
    */
   follow(streams) {
@@ -83,12 +84,12 @@ export class Watching extends Emitter {
     this.views.get(message.stream)?.candidateFound(message);
   }
 
-  /** The room is left, or the session is a new one: every view is over. */
+  /** End every view, because the user leaves the room or the session is new. */
   leave() {
     this.follow([]);
   }
 
-  /** Back in the room by the same session. */
+  /** Continue, because the user is back in the room with the same session. */
   resume() {
     for (const view of this.views.values()) view.resume(true);
   }

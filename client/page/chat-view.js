@@ -1,4 +1,4 @@
-// The chat: lines as they come, and the field to say something.
+// The chat: its lines, and the field to write a line.
 
 import { button, element, find, part } from './dom.js';
 import { FollowEnd } from './follow-end.js';
@@ -12,7 +12,7 @@ import { lookalikeMark } from './lookalike.js';
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 export class ChatView {
-  /** The newest line shown. */
+  /** The number of the newest line that is shown. */
   #last = -1;
 
   /**
@@ -44,7 +44,7 @@ export class ChatView {
   #input;
   #sendButton;
 
-  /** Another room, or a snapshot: show its chat from the start, without reading it all aloud. */
+  /** Show the chat of another room or a snapshot from the start, without reading all of it aloud. */
   reset() {
     this.#list.setAttribute('aria-live', 'off');
     this.#list.replaceChildren();
@@ -105,7 +105,7 @@ export class ChatView {
     try {
       await this.#room.say(text);
       this.#notices.takeBack('chat');
-      // What was typed meanwhile stays.
+      // Text that was typed meanwhile stays.
       if (withoutControls(this.#input.value).trim() === text) this.#input.value = '';
     } catch (error) {
       this.#notices.showFailure('Your message was not sent.', error, 'chat');
@@ -116,7 +116,7 @@ export class ChatView {
 }
 
 /**
- * What is pasted may hold control characters, which nobody could see and the server refuses.
+ * Remove control characters, which pasted text may contain. Nobody could see them, and the server refuses them.
  *
  * @param {string} text
  */

@@ -1,8 +1,9 @@
-// What the page's head says of the connection: by the state of the link, then by that of being in the room.
+// The text about the connection in the page's head, by the state of the link and then by the state of the page in
+// the room.
 
 /** @typedef {import('../wire/connection.js').ConnectionState['phase']} Phase */
 /** @typedef {import('../room/room.js').RoomStatus} RoomStatus */
-/** @typedef {{ state: string, words: string }} Shown `state`: by which the style knows it */
+/** @typedef {{ state: string, words: string }} Shown `state`: the name for the style sheet */
 
 /** @type {Shown} */
 const CLOSED = { state: 'closed', words: 'Not connected' };

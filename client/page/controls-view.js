@@ -1,4 +1,4 @@
-// The controls of one's own camera, microphone and screen.
+// The controls of the user's own camera, microphone and screen.
 
 import { button, find, part, setIcon, setText } from './dom.js';
 

@@ -1,9 +1,9 @@
-// Small helpers for the views: templates, typed look-up, icons, and lists updated in place.
+// Small helpers for the views: templates, typed look-up, icons, and lists that are updated in place.
 
 import { BASE } from '../wire/base.js';
 
 /**
- * A copy of a template's one element.
+ * A copy of the only element of a template.
  * @param {string} id
  * @returns {HTMLElement}
  */
@@ -16,7 +16,7 @@ export function fromTemplate(id) {
 }
 
 /**
- * The element within `root` that matches and is of this class.
+ * The element within `root` that matches the selector and has this class.
  * @template {Element} T
  * @param {ParentNode} root
  * @param {string} selector
@@ -88,7 +88,7 @@ export function setIcon(root, name) {
 }
 
 /**
- * Set the text only where it differs, so that what is read aloud is not repeated.
+ * Set the text only if it differs, so that screen readers do not read it again.
  * @param {Element} element
  * @param {string} text
  */
@@ -97,7 +97,7 @@ export function setText(element, text) {
 }
 
 /**
- * Make a list's children those of `items`, keeping the elements (their focus, their video) of items that stay.
+ * Update a list's children to those for `items`. Items that stay keep their elements, with focus and video.
  * @template Item
  * @param {Element} list
  * @param {Item[]} items

@@ -1,6 +1,6 @@
-// A list that scrolls, kept at its end while its reader is there.
+// A list that scrolls with new items while its reader is at its end.
 
-/** Pixels from the end within which the reader is at the end. */
+/** A reader counts as being at the end within so many pixels of it. */
 const NEAR_END = 40;
 
 export class FollowEnd {
@@ -11,7 +11,7 @@ export class FollowEnd {
     this.#list = list;
     this.#size = sizeOf(list);
     list.addEventListener('scroll', () => {
-      // A list of another size was scrolled by its layout, not by the reader.
+      // If the size of the list changed, the layout scrolled it, and not the reader.
       if (sizeOf(list) === this.#size) this.#look();
     });
     this.#sizes = new ResizeObserver(() => {
@@ -30,7 +30,7 @@ export class FollowEnd {
     this.#list.scrollTop = this.#list.scrollHeight;
   }
 
-  /** More has come: show it to a reader who was at the end. */
+  /** Show new items to a reader who was at the end. */
   grown() {
     if (this.#atEnd) this.toEnd();
   }
@@ -41,7 +41,7 @@ export class FollowEnd {
 
   #look() {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
-    // Hidden, it has no place.
+    // A hidden list has no scroll position.
     if (clientHeight > 0) this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 }

@@ -1,4 +1,5 @@
-// How the pictures are laid out: as large as they all fit, else scrolling at a readable size.
+// The layout of the pictures. They are as large as possible if all fit, and otherwise have a readable size and
+// scroll.
 
 /**
  * @param {{width: number, height: number}} area pixels

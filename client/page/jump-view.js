@@ -1,4 +1,4 @@
-// The other rooms, a click away.
+// Links to the other rooms.
 
 import { followRooms } from '../room/rooms.js';
 import { element, part, setText, updateList } from './dom.js';

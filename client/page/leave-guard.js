@@ -1,9 +1,10 @@
-// Asks before going away ends a broadcast: in a dialog of the page, or the browser's where the page is closed.
+// Asks the user before leaving ends a broadcast: by a dialog of the page, or by the browser's dialog if the page
+// is closed.
 
 /** @import {Room} from '../room/room.js' */
 
 export class LeaveGuard {
-  /** @type {Promise<boolean> | null} the question being asked */
+  /** @type {Promise<boolean> | null} the question that is being asked */
   #asked = null;
 
   /**
@@ -13,7 +14,8 @@ export class LeaveGuard {
   constructor(dialog, room) {
     this.#dialog = dialog;
     this.#room = room;
-    // There only while needed: a page that listens to this may not be kept for going back to it.
+    // The listener is added only while it is needed, because a browser may not cache a page that has it for going
+    // back.
     room.on('change', (what) => {
       if (what !== 'media') return;
       if (this.onAir) addEventListener('beforeunload', hold);
@@ -27,10 +29,10 @@ export class LeaveGuard {
     return this.#room.presenting.publications.size > 0;
   }
 
-  /** @returns {Promise<boolean>} whether the user leaves, though that ends the broadcast; Escape stays */
+  /** @returns {Promise<boolean>} whether the user leaves although that ends the broadcast. Escape means to stay */
   ask() {
     this.#asked ??= new Promise((resolve) => {
-      // Escape closes it with the value as it was.
+      // Escape closes the dialog without changing its value.
       this.#dialog.returnValue = 'stay';
       this.#dialog.addEventListener(
         'close',

@@ -1,7 +1,7 @@
-// Web addresses in a text, told apart from the words around them.
+// Finds web addresses in a text.
 
 const ADDRESS = /(?<![\p{L}\p{N}_])https?:\/\/[^\s<>"“”„«»]+/giu;
-/** What follows an address in a sentence belongs to the sentence. */
+/** Punctuation after an address belongs to the sentence, and not to the address. */
 const SENTENCE_END = /[.,;:!?'’…*_~]+$/u;
 /** @type {Record<string, string>} */
 const OPENING = { ')': '(', ']': '[', '}': '{' };
@@ -31,7 +31,7 @@ export function splitLinks(text) {
 }
 
 /**
- * Without the sentence's punctuation, and without a bracket that was opened before the address.
+ * Remove the sentence's punctuation, and a bracket that was opened before the address.
  * @param {string} address
  */
 function withoutEnd(address) {

@@ -1,4 +1,4 @@
-// The lobby: rooms that are open, one's name, and the way into a room.
+// The lobby: the open rooms, the user's name, and the form to enter a room.
 
 import { mayInspect } from '../wire/inspector-access.js';
 import { roomPath } from '../room/names.js';
@@ -31,11 +31,11 @@ export class LobbyView {
       fault.textContent = wrong ?? '';
       input.setAttribute('aria-invalid', String(wrong !== undefined));
     };
-    /** @returns {Promise<boolean>} whether the name will do */
+    /** @returns {Promise<boolean>} whether the name is allowed */
     const keepName = async () => {
       const typed = nameInput.value;
       const answer = typed.trim() === '' ? { name: '' } : await askDisplayName(typed);
-      // What was typed meanwhile is asked for by its own change.
+      // If more was typed meanwhile, the next change event checks it.
       if (nameInput.value !== typed) return false;
       tell(nameInput, answer.fault);
       if (answer.name === undefined) return false;

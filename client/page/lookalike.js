@@ -1,4 +1,4 @@
-// The mark of a name that looks like that of somebody who is in the room under it already.
+// The mark for a name that looks like the name of somebody who took it earlier in this room.
 
 import { element } from './dom.js';
 

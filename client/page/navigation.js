@@ -1,11 +1,11 @@
-// Going from address to address without a reload, by links and by the browser's Back and Forward.
+// Changes the address without a reload, by links and by the browser's Back and Forward buttons.
 
 /** @typedef {{ route: () => void, ends: (path: string) => boolean, ask: () => Promise<boolean> }} Guarded */
 
 export class Navigation {
-  /** Where in the tab's history the shown address is; each of our entries carries its place. */
+  /** The position of the shown address in the tab's history. Each of our entries stores its position. */
   #at = placeOf(history.state) ?? 0;
-  /** The user has agreed to the step that comes next. */
+  /** Whether the user has agreed to the next step. */
   #agreed = false;
   #asking = false;
 
@@ -30,12 +30,12 @@ export class Navigation {
     this.#page.route();
   }
 
-  /** @param {string} path another spelling of the address that is shown */
+  /** @param {string} path another spelling of the shown address */
   replace(path) {
     history.replaceState({ place: this.#at }, '', path);
   }
 
-  /** The browser has gone to another entry already: where that is not agreed to, go back to ours and ask. */
+  /** Handle a step that the browser has already made. If the user has not agreed to it, go back and ask. */
   async #stepped() {
     const place = placeOf(history.state);
     if (place === this.#at) return;

@@ -1,23 +1,24 @@
-// Notices to the user: read aloud, shown for a while, closed by hand, taken back when what they tell is over.
+// Notices to the user. They are read aloud, shown for a while, can be closed, and are removed when their cause is
+// over.
 
 import { ConnectionLost } from '../wire/connection.js';
 import { element, find, icon, setText } from './dom.js';
 import { explain } from './words.js';
 
-/** Milliseconds. */
+/** The time in milliseconds for which a notice is shown. */
 const SHOWN = { info: 7_000, error: 15_000 };
 const MAX_NOTICES = 3;
 
 /**
- * A notice replaces the one of the same topic; `topic` names its cause, as `publish:camera`. One that is `lasting`
- * tells what still holds: it stays until that is over, or is closed by hand.
+ * A notice replaces an older one of the same topic. `topic` names its cause, such as `publish:camera`. A `lasting`
+ * notice stays until its cause is over or the user closes it.
  * @typedef {{ text: string, kind: 'info' | 'error', topic: string, lasting?: boolean }} Notice
  */
 
 export class Notices {
   /** @type {Map<string, {root: HTMLElement, timer: ReturnType<typeof setTimeout> | undefined}>} by topic, the oldest first */
   #shown = new Map();
-  /** What was closed by hand and still holds: not to be told again in the same words. @type {Map<string, string>} */
+  /** Notices that the user closed although their cause continues. They are not shown again with the same text. @type {Map<string, string>} */
   #closed = new Map();
 
   /** @param {HTMLElement} region an aria-live region */
@@ -34,13 +35,14 @@ export class Notices {
     if (old) clearTimeout(old.timer);
     const root = old?.root ?? this.#make(topic);
     root.dataset['kind'] = kind;
-    // The same words again are not read aloud again.
+    // The same text is not read aloud again.
     setText(find(root, 'p', HTMLElement), text);
     if (!old) this.#region.append(root);
     const timer = lasting ? undefined : setTimeout(() => this.#remove(topic), SHOWN[kind]);
     this.#shown.set(topic, { root, timer });
     if (this.#shown.size > MAX_NOTICES) {
-      // Not the new one. What would go by itself goes before what still holds, the older first.
+      // The new notice is not removed. Notices that would disappear by themselves are removed before lasting ones,
+      // and older ones first.
       const others = [...this.#shown].filter(([other]) => other !== topic);
       const [first] = others.find(([, { timer }]) => timer) ?? others[0] ?? [];
       if (first !== undefined) this.#remove(first);
@@ -48,7 +50,7 @@ export class Notices {
   }
 
   /**
-   * Tell that something was not done.
+   * Show that something could not be done.
    * @param {string} what in a sentence; empty: the error says it
    * @param {unknown} error
    * @param {string} topic of the notice, where not the lost connection is at fault
@@ -59,13 +61,13 @@ export class Notices {
     this.show({ text, kind: 'error', topic: lasting ? 'presence' : topic, lasting });
   }
 
-  /** @param {string} topic what it told of is over */
+  /** @param {string} topic the topic whose cause is over */
   takeBack(topic) {
     this.#closed.delete(topic);
     this.#remove(topic);
   }
 
-  /** What all of them told of is over. */
+  /** Remove all notices, because their causes are over. */
   clear() {
     this.#closed.clear();
     for (const topic of [...this.#shown.keys()]) this.#remove(topic);

@@ -1,4 +1,4 @@
-// The roster: who is there, who is away, who presents; and the field to change one's own name.
+// The list of people: who is present, who is away, and who presents; and the field to change one's own name.
 
 import { askDisplayName } from '../room/naming.js';
 import { element, find, icon, part, setText, updateList } from './dom.js';
@@ -25,7 +25,7 @@ export class PeopleView {
       event.preventDefault();
       void this.#rename();
     });
-    // Left without a change of name: the field shows the name as it is.
+    // If the field is left without changing the name, it shows the present name.
     this.#input.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#input.value = this.#shownName;
     });

@@ -1,4 +1,4 @@
-// The room's page: its head and tabs, and the views that its parts are made of.
+// The page of a room: its head and tabs, and the views of its parts.
 
 import { ChatView } from './chat-view.js';
 import { CONNECTION } from './connection-table.js';

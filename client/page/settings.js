@@ -1,11 +1,12 @@
-// What the browser remembers between visits; where storage is refused (private mode), for this page only.
+// Settings that the browser remembers between visits. If storage is refused (private mode), they are kept for this
+// page only.
 
 const NAME_KEY = 'roomfsm.name';
 
 /** @type {string | null} */
 let nameHere = null;
 
-/** @returns {string} the remembered display name; empty: none */
+/** @returns {string} the remembered display name; empty if there is none */
 export function rememberedName() {
   if (nameHere !== null) return nameHere;
   try {

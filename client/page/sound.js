@@ -1,21 +1,22 @@
-// Others are heard as soon as the browser lets them be: until the user does something, pictures may play muted only.
+// Plays the sound of others as soon as the browser allows it. Until the user does something on the page, pictures
+// may only play muted.
 
-/** By these events a user activates the page (HTML, "user activation"), so that sound is allowed. */
+/** The events by which a user activates the page (HTML, "user activation"), so that sound is allowed. */
 const ACTIVATING = ['pointerup', 'keydown'];
 /**
- * Milliseconds until the outcome is shown: the click that an event is part of comes after it, and must find the
- * page laid out as it was.
+ * Milliseconds until the result is shown. The click to which an event belongs comes after it, and the layout must
+ * not change before that.
  */
 const SHOWN_AFTER = 300;
 
 export class Sound {
-  /** The browser refused sound until the user does something here. */
+  /** Whether the browser refuses sound until the user does something on the page. */
   refused = false;
   /** @type {Set<HTMLVideoElement>} */
   #videos = new Set();
   #ended = new AbortController();
 
-  /** @param {() => void} changed `refused` is another */
+  /** @param {() => void} changed called when `refused` has changed */
   constructor(changed) {
     this.#changed = changed;
     for (const event of ACTIVATING) {
@@ -36,7 +37,7 @@ export class Sound {
   }
 
   /**
-   * Play it, muted where sound is refused.
+   * Play a video, and mute it if sound is refused.
    * @param {HTMLVideoElement} video
    */
   async play(video) {
@@ -49,13 +50,13 @@ export class Sound {
         this.#set(true);
         await this.play(video);
       } else {
-        // A newer stream took this one's place in the player, or the tile is gone.
+        // A newer stream has replaced this one in the player, or the tile is gone.
         console.debug('not played', error);
       }
     }
   }
 
-  /** Try again with sound; where the browser refuses again, they play on muted. */
+  /** Try again with sound. If the browser refuses it again, the videos continue without sound. */
   turnOn() {
     if (!this.refused) return;
     for (const video of this.#videos) {

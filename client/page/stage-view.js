@@ -1,4 +1,5 @@
-// The stage: a tile for each stream, one's own first, laid out to fill the place; sees to sound and autoplay.
+// The stage: a tile for each stream, the user's own first, laid out to fill the space. It also handles sound and
+// autoplay.
 
 import { button, part, setText, updateList } from './dom.js';
 import { tileWidth } from './grid.js';
@@ -15,7 +16,7 @@ import { Tile } from './tile.js';
 
 const GAP = 12;
 const LEAST_WIDTH = 160;
-/** A page narrower than this shows few large tiles rather than many small ones: none below this part of it. */
+/** A page narrower than this shows few large tiles instead of many small ones. No tile is smaller than this part of it. */
 const NARROW = { below: 480, leastPart: 0.66 };
 
 export class StageView {

@@ -1,4 +1,4 @@
-// What a tile shows of a stream: tables, of which the first row whose facts all fit is taken.
+// Tables of what a tile shows of a stream. The first row whose facts all fit is used.
 
 /**
  * @typedef {'waiting' | 'live' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
@@ -24,7 +24,7 @@ export const VIEWED = [
   { tile: 'failed', when: { link: ['given-up'] } },
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
   { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], stream: ['stalled'] } },
-  // The picture has stopped, too, but the server has said why.
+  // The picture has also stopped, but the server has given the reason.
   { tile: 'limited', when: { link: ['negotiating', 'connecting', 'connected'], view: ['limited'] } },
   { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], view: ['stalled'] } },
   { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], flow: ['stopped'] } },

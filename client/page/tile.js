@@ -1,4 +1,4 @@
-// One tile of the stage: a picture, whose it is, and how it fares, in words.
+// One tile of the stage: a picture, the name of its presenter, and its state in words.
 
 import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
 
@@ -17,7 +17,7 @@ import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
  *   stream: string,
  *   media: MediaStream,
  * }} TileInfo
- * `words` stand in the picture's place, `label` beside the name.
+ * `words` are shown instead of the picture, and `label` next to the name.
  */
 
 export class Tile {

@@ -1,4 +1,4 @@
-// What happens, said to the user in words: news of the room, codes and reasons of the protocol, refused devices.
+// All texts for the user about what happens: news of the room, codes and reasons of the protocol, refused devices.
 
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { DeviceError } from '../media/devices.js';
@@ -54,7 +54,7 @@ const CLOSINGS = {
   4001: 'You continued this session in another window, so it ended here.',
 };
 
-/** For these codes the detail says more than the code. */
+/** For these codes the detail is more useful than the text for the code. */
 const DETAILED = new Set(['illegal_in_state', 'malformed', 'media_failed']);
 
 /**

@@ -1,4 +1,4 @@
-// The addresses of rooms. What may be a room's name is known to the server alone (see naming.js).
+// The addresses of rooms. Only the server knows which names are allowed (see naming.js).
 
 import { BASE } from '../wire/base.js';
 

@@ -1,4 +1,4 @@
-// What may be a name is asked of the server: the page has no rules of its own, so the two cannot differ.
+// Asks the server which names are allowed. The page has no rules of its own, so it always agrees with the server.
 
 import { BASE } from '../wire/base.js';
 

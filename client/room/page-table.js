@@ -1,16 +1,17 @@
-// The machine of being in a room: entered, left, changed for another, entered again after a loss.
+// The machine of a page's presence in a room: the room is entered, left, exchanged for another, or entered again
+// after a loss.
 
 export const PAGE = /** @type {const} */ ({
   "name": "page",
   "meaning": "A page's presence in the room that its user wants to be in.",
   "states": [
     { "name": "outside", "meaning": "no room is wanted" },
-    { "name": "entering", "meaning": "a room is wanted; waits for the connection, or for the time to ask again" },
-    { "name": "joining", "meaning": "has asked to enter, and is in no room" },
-    { "name": "inside", "meaning": "is in a room" },
-    { "name": "switching", "meaning": "is in a room, and has asked to go to another" },
-    { "name": "interrupted", "meaning": "was in a room; the connection is lost, the session may be resumed" },
-    { "name": "refused", "meaning": "a room is wanted, and only the user tries again" }
+    { "name": "entering", "meaning": "a room is wanted, and the page waits for the connection or for the time to ask again" },
+    { "name": "joining", "meaning": "the page has asked to enter a room, and is in none" },
+    { "name": "inside", "meaning": "the page is in a room" },
+    { "name": "switching", "meaning": "the page is in a room, and has asked to go to another" },
+    { "name": "interrupted", "meaning": "the page was in a room; the connection is lost, but the session may be resumed" },
+    { "name": "refused", "meaning": "a room is wanted, but only the user can try again" }
   ],
   "rows": [
     { "triggers": ["want"], "sources": ["outside", "entering", "refused"], "dest": "joining", "guards": ["connected"], "effects": ["ask to join"] },
@@ -44,40 +45,40 @@ export const PAGE = /** @type {const} */ ({
     { "triggers": ["go"], "sources": ["entering", "joining", "inside", "switching", "interrupted", "refused"], "dest": "outside", "guards": [], "effects": ["let go"] }
   ],
   "causes": {
-    "want": "the address names a room: it is opened, or gone to by a link",
+    "want": "the user opened the address of a room, or followed a link to it",
     "try again": "the user wants to try again",
-    "due": "the time until the next try is over: it doubles with each refusal, up to 10 s",
-    "connected anew": "there is a connection, by a session that is in no room",
-    "resumed": "there is a connection again, by the session that is in the room",
+    "due": "the time until the next attempt is over. It doubles with each refusal, up to 10 s",
+    "connected anew": "there is a connection with a session that is in no room",
+    "resumed": "there is a connection again, with the session that is in the room",
     "entered": "the server answered `join` or `switch` with `joined`",
     "turned away": "the server answered `join` or `switch` with an error",
     "present": "the user may start camera, microphone or screen",
-    "server closes": "the server said `closing` of itself",
-    "room closes": "the server said `closing` of the room",
+    "server closes": "the server sent `closing` about itself",
+    "room closes": "the server sent `closing` about the room",
     "lost": "the connection ended",
     "go": "the user goes to the lobby, or closes the page"
   },
   "effects": {
-    "connect": "the link is opened",
+    "connect": "open the link",
     "ask to join": "send `join`",
     "ask to switch": "send `switch`",
-    "refresh the room": "the snapshot is the newest; media that still flow go on",
-    "take the room": "the snapshot is all that is known; media of another room end",
-    "settle": "the news of one's absence is taken back, and the streams are watched",
-    "publish again": "what one still presents has to be offered anew",
-    "go on": "another room may be wanted by now",
-    "let go": "media and connection end",
-    "tell the misnaming": "the lobby says why there can be no such room",
-    "drop the name": "the server does not take the display name: enter without one",
-    "tell the refusal": "the user hears why",
-    "tell the delay": "the user hears why, and that it is tried again",
-    "wait": "start the time until the next try",
-    "stay": "the room where one is is the one that is wanted; the user hears why",
-    "tell the shutdown": "the user hears of it",
-    "suspend": "media wait until one is back; the session has no room to resume",
-    "tell the closing": "the user hears why",
-    "forget the server": "no wait runs on, no shutdown is expected any more",
-    "end the media": "devices are let go of",
-    "tell the end": "the user hears why"
+    "refresh the room": "use the new snapshot; media that still flow continue",
+    "take the room": "use only the new snapshot; media of another room end",
+    "settle": "remove notices about the absence, and watch the streams",
+    "publish again": "offer again the streams that the user still presents",
+    "go on": "go to another room, if that is wanted by now",
+    "let go": "end the media and the connection",
+    "tell the misnaming": "let the lobby say why there can be no such room",
+    "drop the name": "enter without a display name, because the server does not accept it",
+    "tell the refusal": "tell the user why",
+    "tell the delay": "tell the user why, and that the page tries again",
+    "wait": "start the time until the next attempt",
+    "stay": "want the present room again, and tell the user why",
+    "tell the shutdown": "tell the user about it",
+    "suspend": "let the media wait until the page is back; the session has no room to resume",
+    "tell the closing": "tell the user why",
+    "forget the server": "stop waiting, and expect no shutdown any more",
+    "end the media": "release the devices",
+    "tell the end": "tell the user why"
   }
 });

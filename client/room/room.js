@@ -1,5 +1,5 @@
-// Being in a room: enters it, comes back to it, keeps its state, hands media messages to whom they concern.
-// What is legal when, and what follows a reply or a loss, is the table's to say: page-table.js.
+// The user's presence in a room: enters the room, comes back to it, keeps its state, and passes on messages about
+// media. The table in page-table.js says what is legal in which state, and what follows a reply or a loss.
 
 import { backoff } from '../wire/backoff.js';
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
@@ -19,8 +19,8 @@ import { RoomState } from './state.js';
 /** @typedef {StateOf<typeof PAGE>} RoomStatus */
 
 /**
- * What a trigger of the table comes with: the reply, or the error instead, to what asked for a room; a close code;
- * why a room closes.
+ * The data of a trigger of the table: the reply or the error for a request to enter a room, a close code, or the
+ * reason why a room closes.
  * @typedef {{
  *   asked?: string,
  *   joined?: Joined,
@@ -63,15 +63,15 @@ import { RoomState } from './state.js';
  * }} RoomEvents
  */
 
-/** Refusals of a `join` that a later try meets again. @type {Set<ErrorCode>} */
+/** Refusals of a `join` that another attempt would get again. @type {Set<ErrorCode>} */
 const HOPELESS = new Set(['malformed', 'unknown_message']);
 
-/** What the closing of the server, or of a room, is to the table. @type {Record<Closing['scope'], 'server closes' | 'room closes'>} */
+/** The trigger of the table when the server or a room closes. @type {Record<Closing['scope'], 'server closes' | 'room closes'>} */
 const CLOSES = { server: 'server closes', room: 'room closes' };
 
 /** @extends {Emitter<RoomEvents>} */
 export class Room extends Emitter {
-  /** As last known; while not inside it may be outdated. @type {RoomState | null} */
+  /** The last known state of the room. It may be outdated while the user is not in the room. @type {RoomState | null} */
   state = null;
 
   /** The room in which the user wants to be. @type {string | null} */
@@ -107,7 +107,7 @@ export class Room extends Emitter {
       'let go': () => this.#letGo(),
       'tell the misnaming': ({ asked: name = '', error }) =>
         this.emit('misnamed', { name, fault: faultOf(error)?.detail ?? '' }),
-      // It was kept since an earlier version of the server took it.
+      // The browser remembered this name from an earlier version of the server, which allowed it.
       'drop the name': ({ error }) => {
         this.#displayName = '';
         this.#tell({ what: 'enteredNameless', fault: faultOf(error)?.detail ?? '' }, 'rename');
@@ -164,7 +164,7 @@ export class Room extends Emitter {
     connection.on('lost', (loss) => this.#page.fire('lost', loss));
     connection.on('message', (message) => this.#received(message));
     connection.on('unasked', (error) => {
-      // A candidate that comes too late speaks of a stream or view that is over: nobody misses it.
+      // A late candidate is for a stream or view that has ended, so it is not needed.
       if (error.message === 'candidate') console.debug('candidate refused', error);
       else this.#tell({ what: 'refused', error: new ProtocolError(error) }, `refusal:${error.code}`);
     });
@@ -180,19 +180,19 @@ export class Room extends Emitter {
     return this.#page.can('present');
   }
 
-  /** Whether the user may try again what is not tried again by itself. */
+  /** Whether the user may repeat an attempt that the page does not repeat by itself. */
   get mayTryAgain() {
     return this.#page.can('try again');
   }
 
-  /** The streams that one may view. */
+  /** The streams that the user may view. */
   othersStreams() {
     const { state } = this;
     return state ? [...state.streams.values()].filter((stream) => stream.participant !== state.you) : [];
   }
 
   /**
-   * Be in this room: join it, or go there from the room where one is.
+   * Enter this room: join it, or switch to it from the present room.
    * @param {string} name
    * @param {string} displayName empty: the server's default
    */
@@ -203,13 +203,13 @@ export class Room extends Emitter {
     this.#page.fire('want', {});
   }
 
-  /** Try again what was refused. */
+  /** Repeat the attempt that was refused. */
   tryAgain() {
     this.#joinTries = 0;
     this.#page.fire('try again', {});
   }
 
-  /** To no room at all. */
+  /** Leave the room without entering another. */
   leave() {
     this.#page.fire('go', {});
   }
@@ -248,7 +248,7 @@ export class Room extends Emitter {
   }
 
   /**
-   * Ask for a room. The reply decides how to go on to the room that is wanted by then.
+   * Ask for a room. If another room is wanted when the reply comes, the reply decides how to get there.
    * @param {Join | Switch} message
    */
   #ask(message) {
@@ -256,13 +256,13 @@ export class Room extends Emitter {
     this.connection.request(message).then(
       (joined) => this.#page.fire('entered', { asked, joined }),
       (error) => {
-        // With the connection lost, the wish is kept: `ready` goes on from there.
+        // If the connection is lost, the wish is kept, and `ready` continues from here.
         if (!(error instanceof ConnectionLost)) this.#page.fire('turned away', { asked, error });
       },
     );
   }
 
-  /** @param {Joined} joined in the room where one is already, by the session of before */
+  /** @param {Joined} joined the state of the room in which the resumed session already is */
   #refresh(joined) {
     if (!this.state) return;
     this.state = this.state.resumed(joined);
@@ -281,7 +281,7 @@ export class Room extends Emitter {
       this.emit('moved', undefined);
     }
     this.state = new RoomState(joined);
-    // The wish is fulfilled, in the room's own spelling of its name.
+    // The user is now in the wanted room. The room's own spelling of its name is used.
     if (this.#wanted === asked) this.#wanted = joined.room;
   }
 
@@ -300,7 +300,7 @@ export class Room extends Emitter {
   #stay(asked, error) {
     if (!this.state) return;
     this.#wanted = this.state.name;
-    // Another spelling of the room's name is no failure: the address is put right.
+    // Another spelling of the same room's name is not a failure. The address is corrected.
     if (!(error instanceof ProtocolError && error.code === 'already_in_room'))
       this.#tell({ what: 'notSwitched', room: asked, error }, 'switch');
     this.emit('entered', this.state);
@@ -364,7 +364,7 @@ export class Room extends Emitter {
 }
 
 /**
- * What is wrong with a message that the server cannot take.
+ * The reason why the server refuses a message.
  * @param {unknown} error
  */
 function faultOf(error) {

@@ -1,4 +1,4 @@
-// Which rooms are open: asked again and again while somebody looks.
+// The list of open rooms, which is requested regularly while the page is visible.
 
 import { BASE } from '../wire/base.js';
 

@@ -1,4 +1,4 @@
-// What is known of the room, changed by the server's messages and by nothing else. No I/O.
+// The known state of the room. Only the server's messages change it. There is no I/O.
 
 /** @import {ChatLine, Joined, ParticipantInfo, ServerMessage, StreamInfo} from '../wire/messages.d.ts' */
 
@@ -10,7 +10,7 @@ export class RoomState {
   /** @param {Joined} joined */
   constructor(joined) {
     this.name = joined.room;
-    /** The same for all spellings of the name; the server alone knows how to make it. */
+    /** The key is the same for all spellings of the name. Only the server can make it. */
     this.key = joined.key;
     this.you = joined.you;
     this.state = joined.state;
@@ -22,7 +22,7 @@ export class RoomState {
   }
 
   /**
-   * The snapshot that a resumed session gets, keeping the chat lines that are older than its history.
+   * Use the snapshot that a resumed session gets, and keep chat lines that are older than its history.
    * @param {Joined} joined
    * @returns {RoomState}
    */
@@ -49,7 +49,7 @@ export class RoomState {
         this.streams.set(message.stream.id, message.stream);
         return 'streams';
       case 'streamChanged':
-        // The end of one's view may be told after the end of its stream, which must not bring that back.
+        // The end of a view may be reported after the end of its stream. It must not create the stream again.
         if (!this.streams.has(message.stream.id)) return null;
         this.streams.set(message.stream.id, message.stream);
         return 'streams';
@@ -74,7 +74,7 @@ export class RoomState {
 }
 
 /**
- * Lines of both, each `seq` once, in order; of too many the newest.
+ * The lines of both lists in order, each `seq` once. If there are too many, the newest are kept.
  * @param {ChatLine[]} known
  * @param {ChatLine[]} more
  * @returns {ChatLine[]}

@@ -1,4 +1,5 @@
-// Waiting times between tries: doubled, bounded, with jitter so that clients do not all come back at once.
+// Waiting times between attempts. They double up to a limit, and have jitter, so that clients do not all come back
+// at once.
 
 /**
  * @param {number} tries how many tries failed so far, 1 or more

@@ -1,5 +1,5 @@
-// A client's connection of roomfsm.v1: requests, replies, heartbeat, reconnect, resume. Knows nothing of the page.
-// What is legal when, and what follows a loss, is the table's to say: link-table.js.
+// A client's connection for roomfsm.v1: requests, replies, heartbeat, reconnecting and resuming. It does not know
+// the page. The table in link-table.js says what is legal in which state, and what follows a loss.
 
 import { backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
@@ -13,7 +13,7 @@ import { Machine } from './machine.js';
 
 export const SUBPROTOCOL = 'roomfsm.v1';
 
-/** The server refused a request, or what it asked for failed. */
+/** The server refused a request, or the request failed. */
 export class ProtocolError extends Error {
   /** @param {ErrorMessage} message */
   constructor(message) {
@@ -25,7 +25,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** There is no connection, or it was lost before the reply came: nobody knows whether the request was heard. */
+/** There is no connection, or it was lost before the reply came. Then it is not known whether the server got the request. */
 export class ConnectionLost extends Error {
   constructor() {
     super('The connection to the server is lost.');
@@ -33,21 +33,21 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** Close codes after which coming back would be refused, or would throw out somebody else. */
+/** Close codes after which the page must not reconnect, because it would be refused or would push out somebody else. */
 const FINAL_CLOSE_CODES = new Set([1008, 4001]);
-/** Of a server that does not answer: as the browser has it for a connection that broke (RFC 6455 section 7.1.5). */
+/** The code for a server that does not answer. Browsers use it for a broken connection (RFC 6455 section 7.1.5). */
 const SILENT = 1006;
 
 /** `phase`: the state of the link. @typedef {{ phase: StateOf<typeof LINK> }} ConnectionState */
 
 /**
- * What a trigger of the link's table comes with: the close code of a loss.
+ * The data of a trigger of the link's table: the close code of a loss.
  * @typedef {{ code?: number }} LinkFacts
  */
 
 /**
- * `ready`: requests may be made; `joined` is the resumed room, null on a fresh session (which is in no room).
- * `lost`: requests under way have failed, and so will new ones until `ready`.
+ * `ready`: requests may be made. `joined` is the resumed room, or null for a new session, which is in no room.
+ * `lost`: pending requests have failed, and new ones will fail until `ready`.
  * @typedef {{
  *   state: ConnectionState,
  *   ready: { joined: Joined | null },
@@ -76,12 +76,12 @@ const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, s
 export class Connection extends Emitter {
   /** The newest `welcome`. @type {Welcome | null} */
   welcome = null;
-  /** What to give to a new RTCPeerConnection: TURN servers, and new credentials, come with later messages. @type {IceServer[]} */
+  /** The servers for a new RTCPeerConnection. TURN servers and new credentials come with later messages. @type {IceServer[]} */
   iceServers = [];
 
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {string | null} the token of the session that is in a room, and may be resumed */
+  /** @type {string | null} the token of a session that is in a room and can be resumed */
   #token = null;
   /** @type {Map<import('./messages.d.ts').Ref, Pending>} */
   #pending = new Map();
@@ -138,27 +138,27 @@ export class Connection extends Emitter {
     return this.#link.can('request');
   }
 
-  /** Whether the next try may be made at once. */
+  /** Whether the next attempt may be made at once. */
   get mayRetry() {
     return this.#link.can('retry');
   }
 
-  /** Connect, and stay connected until `close`. Does nothing where that is so already. */
+  /** Connect, and stay connected until `close`. It does nothing if that has been asked for already. */
   open() {
     this.#link.fire('open', {});
   }
 
-  /** While waiting for the next try: try now. */
+  /** If the connection waits for the next attempt, try now. */
   retryNow() {
     this.#link.fire('retry', {});
   }
 
-  /** End the connection; the session is not kept. */
+  /** End the connection, and do not keep the session. */
   close() {
     this.#link.fire('end', {});
   }
 
-  /** The session is in no room any more, so there is nothing to resume. */
+  /** Forget the session's token, because the session is in no room any more and need not be resumed. */
   forgetRoom() {
     this.#token = null;
   }
@@ -175,7 +175,7 @@ export class Connection extends Emitter {
   }
 
   /**
-   * Send a message that has no reply; one that cannot be sent is lost.
+   * Send a message that has no reply. It is lost if it cannot be sent.
    * @param {Extract<ClientMessage, {type: 'candidate' | 'leave'}>} message
    */
   send(message) {
@@ -200,7 +200,8 @@ export class Connection extends Emitter {
     clearTimeout(this.#timer);
     const socket = new this.#Socket(this.url, SUBPROTOCOL);
     this.#socket = socket;
-    // The listeners look whether the socket is still ours: events of a given-up one may yet come.
+    // The listeners check whether the socket is still the present one, because events of an abandoned socket may
+    // still come.
     socket.addEventListener('message', (event) => {
       if (socket === this.#socket) this.#received(String(event.data));
     });
@@ -223,13 +224,13 @@ export class Connection extends Emitter {
     if (message.type === 'welcome') {
       clearTimeout(this.#timer);
       this.welcome = message;
-      // Until `joined` those of before are better: these lack the TURN servers.
+      // Until `joined`, the earlier servers are better, because these lack the TURN servers.
       if (this.#token === null) this.iceServers = message.iceServers;
       this.#resumed = null;
       this.#link.fire('greeted', {});
       return;
     }
-    // A resumed session goes by the newest connection's token, and for once more by the one before.
+    // A resumed session has the token of the newest connection, and the token before is valid for one more time.
     if (message.type === 'joined') this.#token = this.welcome?.resumeToken ?? null;
     if ('iceServers' in message) this.iceServers = message.iceServers ?? [];
     const pending =
@@ -240,7 +241,7 @@ export class Connection extends Emitter {
       else this.emit('unasked', message);
       return;
     }
-    // News first: who awaits the reply finds the state that the reply speaks of.
+    // Events are emitted first, so that code that awaits the reply finds the state that the reply describes.
     this.emit('message', message);
     pending?.resolve(message);
   }
@@ -250,7 +251,7 @@ export class Connection extends Emitter {
     try {
       this.#resumed = await this.#request({ type: 'resume', token: this.#token ?? '' });
     } catch (error) {
-      // A connection that was lost again has been seen to.
+      // If the connection was lost again, that has been handled already.
       if (error instanceof ProtocolError && socket === this.#socket) this.#link.fire('not resumed', {});
       return;
     }
@@ -263,7 +264,7 @@ export class Connection extends Emitter {
     this.emit('ready', { joined: this.#resumed });
   }
 
-  /** A browser cannot see the websocket's own pings, and would believe in a dead connection for minutes. */
+  /** The page sends pings of its own, because it cannot see the websocket's pings and would not notice a dead connection for minutes. */
   #beat() {
     const socket = this.#socket;
     this.#timer = setTimeout(() => {

@@ -1,4 +1,4 @@
-// A small typed event emitter: the models tell the views, and know nothing of them.
+// A small typed event emitter. Models report to views by it without knowing them.
 
 /**
  * @template {object} Events the detail's type by event name
@@ -8,7 +8,7 @@ export class Emitter {
   #listeners = new Map();
 
   /**
-   * Call `listener` at each event of this type; the returned function ends it.
+   * Call `listener` for each event of this type. The returned function removes it.
    * @template {keyof Events} K
    * @param {K} type
    * @param {(detail: Events[K]) => void} listener

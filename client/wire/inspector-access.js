@@ -1,10 +1,10 @@
-// Whether this visitor may open the inspector: asked of the server, which alone knows.
+// Asks the server whether this visitor may open the inspector.
 
 import { BASE } from './base.js';
 
 /** @import {InspectorAccess} from './api.d.ts' */
 
-/** @returns {Promise<boolean>} false, too, where it cannot be asked just now */
+/** @returns {Promise<boolean>} also false if the server cannot be asked now */
 export async function mayInspect() {
   try {
     const response = await fetch(`${BASE}/inspect/api/access`, { cache: 'no-store' });

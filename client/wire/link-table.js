@@ -2,13 +2,13 @@
 
 export const LINK = /** @type {const} */ ({
   "name": "link",
-  "meaning": "A page's connection to the server, made again by itself for as long as it is wanted.",
+  "meaning": "A page's connection to the server. If it is lost, it is made again for as long as it is wanted.",
   "states": [
-    { "name": "closed", "meaning": "not wanted, or ended for good" },
-    { "name": "connecting", "meaning": "a websocket is being opened, or waits for the server's welcome" },
-    { "name": "resuming", "meaning": "welcomed; the session that was in a room is being taken up again" },
+    { "name": "closed", "meaning": "the connection is not wanted, or has ended for good" },
+    { "name": "connecting", "meaning": "a websocket is being opened, or the page waits for the server's welcome" },
+    { "name": "resuming", "meaning": "the server has sent its welcome, and the session that was in a room is being resumed" },
     { "name": "open", "meaning": "requests may be made" },
-    { "name": "waiting", "meaning": "lost; the time until the next try is running" }
+    { "name": "waiting", "meaning": "the connection is lost, and the time until the next attempt is running" }
   ],
   "rows": [
     { "triggers": ["open"], "sources": ["closed"], "dest": "connecting", "guards": [], "effects": ["connect"] },
@@ -26,22 +26,22 @@ export const LINK = /** @type {const} */ ({
   "causes": {
     "open": "a room is wanted",
     "retry": "the user does not want to wait, or the browser is online again",
-    "due": "the time until the next try is over: it doubles with each failure, up to 10 s",
+    "due": "the time until the next attempt is over. It doubles with each failure, up to 10 s",
     "greeted": "the server sent `welcome`",
     "resumed": "the server answered `resume` with `joined`",
-    "not resumed": "the server refused `resume`: the session is over",
-    "request": "the page wants something of the server",
+    "not resumed": "the server refused `resume`, because the session is over",
+    "request": "the page sends a request to the server",
     "lost": "the websocket ended, or the server was silent for too long",
     "end": "no room is wanted any more"
   },
   "effects": {
-    "connect": "open a websocket; its welcome must come in time",
+    "connect": "open a websocket, whose welcome must come in time",
     "ask to resume": "send `resume` with the token",
-    "begin": "the heartbeat starts, the room may join",
-    "forget the room": "there is no session to resume",
-    "forget the failures": "the next wait is the shortest again",
-    "let go": "drop the websocket; requests under way fail",
-    "wait": "count the failure, start the time until the next try",
-    "tell the loss": "the room hears of it"
+    "begin": "start the heartbeat, and let the page join a room",
+    "forget the room": "forget the token, because there is no session to resume",
+    "forget the failures": "the next waiting time is the shortest again",
+    "let go": "close the websocket, so that pending requests fail",
+    "wait": "count the failure, and start the time until the next attempt",
+    "tell the loss": "tell the room about the loss"
   }
 });

@@ -1,13 +1,15 @@
-// What lives through a table: the interpreter of the page's machines.
+// The interpreter of the page's machines, which are tables.
 //
-// A table is literal data: its states, and rows that say in which states (`sources`) which event (`triggers`) leads
-// where (`dest`, or '=': it stays), if all `guards` hold, and what is done then (`effects`, in order). The first row
-// that fits is taken; an event without one changes nothing, because it is not legal then. So a table answers what may
-// be done now, too (`can`): which buttons are enabled is read off it, and no other file compares states.
+// A table is literal data: its states and its rows. A row says in which states (`sources`) which events
+// (`triggers`) lead to which state (`dest`, or '=' to stay), if all `guards` hold, and which `effects` follow in
+// order. The first row that fits is taken. An event without a fitting row changes nothing, because it is not legal
+// then. So a table also says what may be done now (`can`). The page enables its buttons by that, and no other file
+// compares states.
 //
-// A machine's owner carries out guards and effects, by their names. An effect may fire the machine again: it finds
-// the new state, so effects that tell others stand last. roomfsm draws the tables and makes docs/lifecycle.md of them:
-// a table stands in a file of its own, between parentheses, as JSON, which both JavaScript and Python read.
+// A machine's owner implements guards and effects by their names. An effect may fire the machine again and then
+// finds the new state, so effects that report to others come last. roomfsm draws the tables and generates
+// docs/lifecycle.md from them. For that, each table is in a file of its own, as JSON between parentheses, which
+// both JavaScript and Python can read.
 
 /**
  * @typedef {{
@@ -20,7 +22,7 @@
  */
 
 /**
- * `causes`: by trigger, what fires it. `effects`: by name, what is done.
+ * `causes` describes by trigger what fires it. `effects` describes the effects by name.
  * @typedef {{
  *   name: string,
  *   meaning: string,
@@ -53,7 +55,7 @@
  * @template Facts what a trigger comes with
  */
 export class Machine {
-  /** @type {StateOf<T>} the first one of the table at first; moved by `fire` alone */
+  /** @type {StateOf<T>} the present state. It begins with the first one of the table, and only `fire` changes it */
   state;
 
   /**
@@ -62,7 +64,7 @@ export class Machine {
    *   guards: Record<GuardOf<T>, (facts: Facts) => boolean>,
    *   effects: Record<EffectOf<T>, (facts: Facts) => void>,
    *   fired: () => void,
-   * }} owner `fired`: a row was taken, and its effects are done
+   * }} owner `fired` is called after a row was taken and its effects are done
    */
   constructor(table, owner) {
     this.#table = table;
