@@ -1,1 +1,1 @@
-"""The conformance kit: drives any server that speaks roomfsm.v1 from outside, knowing only the specification."""
+"""The conformance kit: tests any server that speaks roomfsm.v1 from outside, and knows only the specification."""

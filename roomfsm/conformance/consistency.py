@@ -1,4 +1,7 @@
-"""Whether the document's tables agree with each other: what does not would leave checks out unnoticed."""
+"""Checks that the document's tables agree with each other.
+
+If they did not, checks would be left out without notice.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from typing import Any
 type Json = dict[str, Any]
 
 AUDIENCES = ("asker", "others", "owner", "all")
-"""Those whom the kit knows to be told."""
+"""The audiences that the kit knows."""
 
 
 def contradictions(own: Json, received: Collection[str], sent: Collection[str]) -> Iterator[str]:
-    """What is wrong in `x-roomfsm`, in words; `received` and `sent` are the server's message types."""
+    """Texts about what is wrong in `x-roomfsm`. `received` and `sent` are the server's message types."""
     for name, machine in own["machines"].items():
         yield from _in_machine(name, machine, sent)
     seen = set()
@@ -25,7 +28,7 @@ def contradictions(own: Json, received: Collection[str], sent: Collection[str]) 
 
 
 def of_replies(replies: dict[str, str | None], sent: Collection[str]) -> Iterator[str]:
-    """Replies that no server sends."""
+    """Texts about replies that the server never sends."""
     for message, reply in replies.items():
         if reply is not None and reply not in sent:
             yield f"the message {message} is answered by {reply}, which is no message that a server sends"
@@ -77,7 +80,7 @@ def _in_pair(pair: Json, machines: Json, received: Collection[str]) -> Iterator[
             if message in pair["refused"]:
                 yield f"legality both allows and refuses {message} in {where}"
             for name, state in at.items():
-                # What the session does not know is none of its messages; the room knows only some.
+                # The session must know every message; the room knows only some of them.
                 knows = name == "session" or message in _names(machines[name]["triggers"])
                 if knows and not _has_row(machines[name], message, state):
                     yield f"legality allows {message} in {where}, but the {name} has no transition of it there"

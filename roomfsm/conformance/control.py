@@ -1,4 +1,4 @@
-"""The control API: closing a room as an administrator does, by HTTP."""
+"""The control API, which closes a room by HTTP, as an administrator does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ REASON = "conformance"
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Where rooms are closed: `path` holds `{room}`; `token` goes as `Authorization: Bearer`."""
+    """The address at which rooms are closed.
+
+    `path` contains `{room}`, and `token` is sent as `Authorization: Bearer`.
+    """
 
     target: Target
     method: str
@@ -27,7 +30,7 @@ class Control:
     token: str | None
 
     async def close(self, room: str) -> None:
-        """Close a room. Raises `NotReachable` where that cannot be had, `CannotRun` if the token is refused."""
+        """Close a room. Raises `NotReachable` if that is not possible, and `CannotRun` if the token is refused."""
         status = None
         with trio.move_on_after(_TIMEOUT):
             try:

@@ -1,4 +1,4 @@
-"""The first connection to a server: whether it is one of the protocol, and its welcome."""
+"""The first connection to a server, which finds out whether it speaks the protocol and gets its welcome."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from roomfsm.conformance.raw import Frame, Gone, NoTls, Opcode, ParseFailed, Tar
 from roomfsm.conformance.spec import Spec
 
 _GREETING = 5.0
-"""Seconds at most for the handshake, and for the welcome."""
+"""The most seconds for the handshake, and for the welcome."""
 _BAD_REQUEST = 400
-"""What many a server with TLS answers to a request without."""
+"""The status with which many servers with TLS answer a request without TLS."""
 
 
 async def greet(target: Target, spec: Spec, timeout: float) -> Message:
-    """Connect once; the `welcome`. Raises `CannotRun` if this is no server of the protocol, or is silent."""
+    """Connect once, and return the `welcome`.
+
+    Raises `CannotRun` if the server does not speak the protocol, or is silent.
+    """
     protocol, timeout = spec.protocol, min(timeout, _GREETING)
     try:
         handshake = await shake_hands(target, protocol, timeout=timeout)
@@ -64,7 +67,7 @@ async def greet(target: Target, spec: Spec, timeout: float) -> Message:
 
 
 async def _hint_of_tls(target: Target) -> str | None:
-    """That there is TLS, where the address was of none."""
+    """A hint that the server speaks TLS, if the address is one without TLS."""
     with trio.move_on_after(_GREETING):
         if target.tls is None and await target.takes_tls():
             return "there is TLS (try wss://)"

@@ -1,4 +1,4 @@
-"""What may come of a check, and what was sent and received in it."""
+"""The possible results of a check, and the record of what was sent and received in it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 type Message = dict[str, Any]
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What would steer the terminal, or turn the text around it."""
+"""Characters that would control the terminal or change the direction of the text."""
 
 _LONG = 48
 _SHOWN = 60
-"""Lines of a record that are shown, half of them from its beginning."""
+"""The most lines of a record that are shown. Half of them are from its beginning."""
 
 
 class Failed(Exception):
-    """The server did not do what the specification says; `like` is what other failures of one fault share."""
+    """The server did not do what the specification says. Failures with the same `like` have the same cause."""
 
     def __init__(self, expected: str, came: str, like: str = "") -> None:
         super().__init__(f"expected {expected}, came {came}")
@@ -28,41 +28,43 @@ class Failed(Exception):
 
 
 class Over(Failed):
-    """A connection ended where something was to come."""
+    """A connection ended although a message was expected."""
 
 
 class NotReachable(Exception):
-    """What is to be checked cannot be brought about here: with this server, its settings, these options."""
+    """The check cannot be carried out with this server, its settings or these options."""
 
 
 class NeverReachable(NotReachable):
-    """What is to be checked cannot be brought about from outside, by the kit, whatever server it is."""
+    """The check cannot be carried out from outside with any server."""
 
 
 class LeftOut(NotReachable):
-    """What is to be checked was left out by whoever runs the kit."""
+    """The check was left out by an option."""
 
 
 class CannotRun(Exception):
-    """There is nothing to be checked: no server, none of this protocol, or no specification."""
+    """Nothing can be checked: there is no server, or it does not speak the protocol, or there is no
+    specification.
+    """
 
 
 @dataclass(slots=True)
 class Record:
-    """Who sent and received what, in order."""
+    """A record of who sent and received what, in order."""
 
     lines: list[str] = field(default_factory=list)
 
     def sent(self, who: str, message: Message | str) -> None:
-        """A message or something else that a client did."""
+        """Record a message or another action of a client."""
         self.lines.append(f"{who} → {shown(message)}")
 
     def received(self, who: str, message: Message | str) -> None:
-        """A message or something else that came to a client."""
+        """Record a message or another event that came to a client."""
         self.lines.append(f"{who} ← {shown(message)}")
 
     def excerpt(self) -> list[str]:
-        """The lines; of a long record the beginning and the end."""
+        """The lines. Of a long record, only the beginning and the end."""
         if len(self.lines) <= _SHOWN:
             return list(self.lines)
         half = _SHOWN // 2
@@ -70,7 +72,7 @@ class Record:
 
 
 def shown(message: Message | str) -> str:
-    """A message in a compact form: its type, its ref as #7, its fields, long texts cut."""
+    """A message in a compact form: its type, its ref as #7, and its fields. Long texts are cut."""
     if isinstance(message, str):
         return cut(message)
     if message.get("type") == "welcome":

@@ -1,4 +1,4 @@
-"""Shortest ways through the specification's tables, and how a report shows them."""
+"""Finds the shortest paths through the specification's tables, and formats them for a report."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from roomfsm.conformance.spec import Machine, Pair, Row, Spec
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One trigger of a client's way: the rows of session and room that it takes, where that machine has one."""
+    """One trigger on a client's path, with the rows of the session and of the room that it takes."""
 
     trigger: str
     rows: tuple[Row, ...]
 
 
 def way_to(spec: Spec, pair: Pair, able: Collection[str]) -> list[Step] | None:
-    """How a newcomer gets into these states of session and room by the fewest triggers of `able`; None: no way.
+    """The path with the fewest triggers of `able` that brings a newcomer into these states of session and room;
+    None if there is none.
 
-    The room begins empty; a trigger that one of the machines knows moves it, and must have a row there.
+    The room begins empty. If a machine knows a trigger, the trigger moves it, and it must have a row there.
     """
     session, room = spec.machines["session"], spec.machines["room"]
     goal = (pair.session, pair.room or room.initial)
@@ -39,7 +40,9 @@ def way_to(spec: Spec, pair: Pair, able: Collection[str]) -> list[Step] | None:
 
 
 def rows_to(machine: Machine, state: str, able: Collection[str]) -> list[Row] | None:
-    """The fewest rows from the initial state to another, by triggers of `able`; None: there is no way."""
+    """The shortest path of rows from the initial state to another one, with triggers of `able`; None if there is
+    none.
+    """
 
     def steps(at: str) -> Iterable[tuple[str, Row]]:
         return ((row.dest, row) for row in machine.rows if row.source == at and row.trigger in able)
@@ -56,7 +59,7 @@ def diagram(machine: Machine, rows: Iterable[Row]) -> str:
 
 
 def _moves(machine: Machine, trigger: str, state: str) -> list[Row] | None:
-    """The machine's rows of the trigger in the state; None if it is no trigger of this machine."""
+    """The machine's rows for the trigger in the state; None if the machine does not know the trigger."""
     if all(row.trigger != trigger for row in machine.rows):
         return None
     return [row for row in machine.rows if row.trigger == trigger and row.source == state]
@@ -65,7 +68,7 @@ def _moves(machine: Machine, trigger: str, state: str) -> list[Row] | None:
 def _search[Node, Edge](
     start: Node, goal: Node, steps: Callable[[Node], Iterable[tuple[Node, Edge]]]
 ) -> list[Edge] | None:
-    """Breadth first."""
+    """Search a path breadth first."""
     ways: dict[Node, list[Edge]] = {start: []}
     todo = deque([start])
     while todo and goal not in ways:

@@ -1,4 +1,6 @@
-"""A run of the kit from its options to its exit code: greeted, run, shown, reported."""
+"""A run of the kit from its options to its exit code: it greets the server, runs the checks, and writes the
+report.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,12 @@ from roomfsm.conformance.spec import Spec
 
 EXIT_PASSED, EXIT_FAILED, EXIT_CANNOT = 0, 1, 2
 _NOWHERE = "ws://localhost/ws"
-"""Whose checks are listed without an address: nobody is connected to."""
+"""The server whose checks are listed if no address was given. The kit does not connect to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the command line asks for; without a `url` no more than the list of checks."""
+    """The options of the command line. Without a `url`, only the list of checks can be printed."""
 
     url: str | None
     spec_file: Path | None
@@ -52,7 +54,10 @@ class Request:
 
 
 def run(request: Request, default: Callable[[], dict[str, Any]]) -> int:
-    """Do what is asked for, by the document of `default` unless another is given; the exit code."""
+    """Carry out the request, and return the exit code.
+
+    `default` returns the specification that is used if no other is given.
+    """
     try:
         plan = _plan(request, _spec(request.spec_file, default))
         if request.list_only:
@@ -102,7 +107,7 @@ def _chosen(plan: Plan, only: Sequence[str]) -> list[Check]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    """Show on the standard error how far it is: as a bar on a terminal, else a line for each failure."""
+    """Show the progress on the standard error: as a bar on a terminal, or else as a line for each failure."""
     console = Console(stderr=True)
     if not console.is_terminal:
 
@@ -166,5 +171,5 @@ def _write(file: Path, text: str) -> None:
 
 
 def _encoded(text: str) -> bytes:
-    """As UTF-8; half a character, which JSON can write, as JSON writes it."""
+    """The text as UTF-8. Half a character, which JSON can contain, is written as an escape sequence."""
     return text.encode("utf-8", "backslashreplace")

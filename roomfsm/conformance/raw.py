@@ -1,4 +1,4 @@
-"""One websocket at the level of frames (RFC 6455): what no library would send can be sent, what comes is read."""
+"""A websocket at the level of frames (RFC 6455). It can also send frames that no library would send."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from roomfsm.conformance.outcome import CannotRun
 _HANDSHAKE = 8.0
 """Seconds for TCP, TLS and the HTTP answer together."""
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
-"""What OpenSSL calls an answer that is not of TLS."""
+"""OpenSSL's reasons if an answer is not TLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the server is."""
+    """The address of the server."""
 
     url: str
     host: str
@@ -35,7 +35,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, *, insecure: bool = False) -> Target:
-        """Read `ws://host[:port]/path`. `insecure`: any certificate will do. Raises `CannotRun`."""
+        """Read `ws://host[:port]/path`. `insecure` accepts any certificate. Raises `CannotRun`."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -55,18 +55,18 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """As in a `Host` header."""
+        """Host and port in the form of a `Host` header."""
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """That of the pages that this server would serve."""
+        """The origin of pages of this server."""
         return f"{'http' if self.tls is None else 'https'}://{self.authority}"
 
     async def connect(self, patience: float = _HANDSHAKE) -> trio.abc.Stream:
-        """Open the transport; `patience`: seconds for TLS.
+        """Open the transport. `patience` is the time for TLS in seconds.
 
-        Raises `OSError` or `trio.BrokenResourceError`, of which `NoTls` is one.
+        Raises `OSError` or `trio.BrokenResourceError` (`NoTls` is a subclass).
         """
         stream = await trio.open_tcp_stream(self.host, self.port)
         if self.tls is None:
@@ -88,7 +88,7 @@ class Target:
         return secure
 
     async def takes_tls(self) -> bool:
-        """Whether it speaks TLS, of which certificate ever."""
+        """Whether the server speaks TLS, with any certificate."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -100,11 +100,11 @@ class Target:
 
 
 class NoTls(trio.BrokenResourceError):
-    """What is there seems not to speak TLS."""
+    """The server does not seem to speak TLS."""
 
 
 class Gone(Exception):
-    """The connection is over; `code` is the server's close code, None without a closing handshake."""
+    """The connection has ended. `code` is the server's close code; None if there was no closing handshake."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__("the connection was cut" if code is None else f"the connection was closed with {code}")
@@ -112,7 +112,7 @@ class Gone(Exception):
 
 
 class RawSocket:
-    """A websocket that was accepted. Only whole messages of text are put together; pings are not answered."""
+    """An accepted websocket. It sends and receives single frames, and does not answer pings."""
 
     def __init__(self, stream: trio.abc.Stream, rest: bytes) -> None:
         self._stream = stream
@@ -124,11 +124,11 @@ class RawSocket:
     async def send(
         self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True
     ) -> None:
-        """Send one frame, right or wrong."""
+        """Send one frame, which may break the rules."""
         await self.send_bytes(frame(opcode, payload, fin=fin, rsv=rsv, masked=masked))
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send bytes as they are. A connection that is gone takes them, too: who receives finds out."""
+        """Send bytes unchanged. If the connection is gone, this does nothing, and `receive` reports it."""
         async with self._sending:
             try:
                 await self._stream.send_all(data)
@@ -140,14 +140,15 @@ class RawSocket:
         await self.send(Opcode.CLOSE, code.to_bytes(2))
 
     async def receive(self) -> Frame:
-        """The next frame or part of one; a close frame's payload is its code and reason.
+        """The next frame or part of a frame. The payload of a close frame is its code and reason.
 
-        Raises `Gone` at the end without one, and `ParseFailed` where it is no frame that a server may send.
+        Raises `Gone` if the connection ends without a close frame, and `ParseFailed` for a frame that a server may
+        not send.
         """
         while True:
             if self._ready:
                 return self._ready.pop(0)
-            # One at a time, so that what came before a bad frame is not lost with it.
+            # Frames are read one at a time, so that frames before a bad one are not lost with it.
             found = next(iter(self._frames.received_frames()), None)
             if found is not None:
                 return found
@@ -160,12 +161,12 @@ class RawSocket:
             self._frames.receive_bytes(bytes(data))
 
     async def cut(self) -> None:
-        """Close the transport without a word."""
+        """Close the transport without a closing handshake."""
         await trio.aclose_forcefully(self._stream)
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
-    """One frame (RFC 6455 section 5.2); the payload's mask is of zeros, which is as good as any."""
+    """One frame (RFC 6455 section 5.2). The mask of the payload is zero, which is allowed."""
     length = len(payload)
     mask = 0x80 if masked else 0
     if length < 126:
@@ -179,13 +180,13 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What the server said to an upgrade request; `socket` only if it switched protocols."""
+    """The server's answer to an upgrade request. `socket` is set only if the server switched protocols."""
 
     status: int
     headers: Mapping[str, str]
     socket: RawSocket | None
     accepts: bool = True
-    """Whether `Sec-WebSocket-Accept` is what it must be (section 4.2.2)."""
+    """Whether `Sec-WebSocket-Accept` is correct (section 4.2.2)."""
 
 
 async def shake_hands(
@@ -196,10 +197,11 @@ async def shake_hands(
     timeout: float = _HANDSHAKE,
     **changes: str | None,
 ) -> Handshake:
-    """Ask for a websocket, with some headers changed, or left out (None); `_` stands for `-` in their names.
+    """Ask for a websocket.
 
-    Raises `OSError`, `trio.BrokenResourceError` (`NoTls` is one), or `Gone` if the connection ends without an
-    HTTP answer, and `trio.TooSlowError`.
+    `changes` replace headers, or leave them out (None); `_` means `-` in their names. Raises
+    `OSError`, `trio.BrokenResourceError` (`NoTls` is a subclass), `Gone` if the connection ends without an HTTP
+    answer, and `trio.TooSlowError`.
     """
     headers: dict[str, str | None] = {
         "host": target.authority,
@@ -211,7 +213,7 @@ async def shake_hands(
         **{name.lower().replace("_", "-"): value for name, value in changes.items()},
     }
     with trio.fail_after(timeout):
-        # Half of the time at most is for TLS, so that it can be told which of the two is not answered.
+        # TLS gets at most half of the time, so that the error can say which of the two handshakes is not answered.
         async with AsyncExitStack() as unless_accepted:
             stream = await target.connect(timeout / 2)
             unless_accepted.push_async_callback(trio.aclose_forcefully, stream)

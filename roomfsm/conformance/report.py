@@ -1,4 +1,4 @@
-"""The report of a run: as text for people, as JSON for programs, as JUnit XML for CI."""
+"""The report of a run: text for people, JSON for programs, and JUnit XML for CI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _AS_FAILED = " (counts as failed: --strict)"
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of what there is was reached: reached passed, reachable did not say that it cannot be."""
+    """The coverage of one kind of checks: how many passed, how many could be carried out, and how many there
+    are.
+    """
 
     reached: int
     reachable: int
@@ -41,7 +43,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished run; `strict`: what is not reachable here counts as failed."""
+    """A finished run. With `strict`, checks that are not reachable here count as failed."""
 
     url: str
     protocol: str
@@ -52,12 +54,12 @@ class Report:
 
     @property
     def cells(self) -> Coverage:
-        """Messages in states."""
+        """The coverage of messages in states."""
         return Coverage.of(result for result in self.results if result.check.group == "cell")
 
     @property
     def transitions(self) -> Coverage:
-        """Rows of the tables."""
+        """The coverage of rows of the tables."""
         return Coverage.of(result for result in self.results if result.check.group == "row")
 
     @property
@@ -65,22 +67,22 @@ class Report:
         return {"cells": self.cells, "transitions": self.transitions}
 
     def of(self, status: str) -> list[Result]:
-        """The results of that status."""
+        """The results with that status."""
         return [result for result in self.results if result.status == status]
 
     @property
     def never(self) -> list[Result]:
-        """What is reachable with no server."""
+        """The checks that are not reachable with any server."""
         return [result for result in self.of(NOT_REACHABLE) if result.never]
 
     @property
     def not_here(self) -> list[Result]:
-        """What is not reachable by reason of this server, its settings or the options."""
+        """The checks that are not reachable because of this server, its settings or the options."""
         return [result for result in self.results if _is_not_here(result)]
 
     @property
     def left_out(self) -> list[Result]:
-        """What was not to be reached: an option says so."""
+        """The checks that an option left out."""
         return [result for result in self.of(NOT_REACHABLE) if result.left_out]
 
     @property
@@ -89,7 +91,7 @@ class Report:
         return not any(map(self._counts_as_failed, self.results))
 
     def as_text(self) -> str:
-        """For people: failures of one fault together, the first of them in full."""
+        """The report for people. Failures with the same cause are grouped, and only the first is shown in full."""
         lines = [
             f"{self.protocol} at {self.url} ({self.server}): {len(self.results)} checks in {self.seconds:.1f} s",
             *(f"{name:11}  {of}" for name, of in self._coverage.items() if of.all),
@@ -111,7 +113,7 @@ class Report:
         return f"passed {len(self.of(PASSED))}, failed {len(self.of(FAILED))}, not reachable {unreached}{kinds}"
 
     def as_json(self) -> str:
-        """For programs."""
+        """The report for programs."""
 
         def coverage(of: Coverage) -> dict[str, int]:
             return {"reached": of.reached, "reachable": of.reachable, "all": of.all}
@@ -133,7 +135,10 @@ class Report:
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
     def as_junit(self) -> str:
-        """For CI: a test suite a group, what is not reachable is skipped, or failed where that counts as such."""
+        """The report for CI, with a test suite for each group.
+
+        Checks that are not reachable are skipped, or failed if they count as such.
+        """
         suites = ElementTree.Element("testsuites", name=f"{self.protocol} conformance", time=f"{self.seconds:.3f}")
         groups: dict[str, list[Result]] = {}
         for result in self.results:
@@ -195,7 +200,7 @@ def _reasons(title: str, results: Sequence[Result]) -> list[str]:
 
 
 def _alike(results: Iterable[Result]) -> list[list[Result]]:
-    """Failures by what they are of, whatever refs and names of rooms, and whoever it came to."""
+    """Group failures with the same cause. Refs, names of rooms, and recipients do not matter."""
     found: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         key = (result.like,) if result.like else tuple(_VARYING.sub("", s) for s in (result.expected, result.came))
@@ -226,5 +231,5 @@ def _as_json(result: Result) -> dict[str, Any]:
 
 
 def _clean(text: str) -> str:
-    """Without what XML 1.0 cannot hold (section 2.2)."""
+    """The text without characters that XML 1.0 does not allow (section 2.2)."""
     return _NOT_XML.sub("�", text)

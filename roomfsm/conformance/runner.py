@@ -1,4 +1,4 @@
-"""Running the checks concurrently within bounds, each ended by its time."""
+"""Runs the checks concurrently within limits. Each check has a time limit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ PASSED, FAILED, NOT_REACHABLE = "passed", "failed", "not reachable"
 
 @dataclass(slots=True)
 class Result:
-    """What came of a check.
+    """The result of a check.
 
-    `expected`, `came` and what failures of one fault share, `like`, only of a failed one; of one that is not
-    reachable the `reason`, and whether it is so with any server: `never`, or was not asked for: `left_out`.
+    A failed check has `expected`, `came`, and `like`, which is the same for failures with the same cause. A check
+    that is not reachable has the `reason`; `never` says that this is so with any server, and `left_out` that an
+    option left it out.
     """
 
     check: Check
@@ -35,12 +36,12 @@ class Result:
 
 
 def _first(error: Exception) -> Exception:
-    """The error itself; of a group's the first."""
+    """The error itself, or the first error of a group."""
     return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 class Runner:
-    """Runs checks; `on_result` is called with each result as it comes."""
+    """Runs checks, and calls `on_result` with each result."""
 
     def __init__(self, plan: Plan, on_result: Callable[[Result], None]) -> None:
         self._plan = plan
@@ -52,7 +53,10 @@ class Runner:
         self._scope = trio.CancelScope()
 
     async def run(self, checks: Sequence[Check]) -> list[Result]:
-        """Run them all; the results, in the order of the checks. Raises `CannotRun` where a check does."""
+        """Run all checks, and return the results in the order of the checks.
+
+        Raises `CannotRun` if a check does.
+        """
         results: dict[str, Result] = {}
         most = self._plan.options.max_connections
         async with trio.open_nursery() as nursery:
@@ -79,7 +83,7 @@ class Runner:
         self._changed.set()
 
     async def play(self, check: Check) -> Result:
-        """Run one check. Whatever happens in it becomes its result."""
+        """Run one check. Everything that happens in it becomes its result."""
         options = self._plan.options
         started = trio.current_time()
         result = Result(check, PASSED, 0.0)
@@ -111,7 +115,7 @@ class Runner:
             await check.run(scene)
             await scene.finish()
         except Exception as error:  # noqa: BLE001 (a boundary)
-            # What a server said that no check foresaw must not end the others: this is the boundary.
+            # This is the boundary: an unexpected answer of a server must not end the other checks.
             match _first(error):
                 case Failed() as failed:
                     self._fail(result, failed.expected, failed.came, failed.like)
@@ -120,7 +124,7 @@ class Runner:
                     result.never = isinstance(why, NeverReachable)
                     result.left_out = isinstance(why, LeftOut)
                 case CannotRun() as why:
-                    # Of all the checks that find it out the first says so.
+                    # If several checks find this out, the first one reports it.
                     self._cannot = self._cannot or why
                     self._scope.cancel()
                 case other:

@@ -1,4 +1,4 @@
-"""What one check plays in: the server's address and bounds, clients, peers and the record of it all."""
+"""The environment of one check: the server's address and limits, clients, peers, and the record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_MEDIA = "needs media (--no-media)"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the kit is run; times in seconds."""
+    """The options of a run. Times are in seconds."""
 
     jobs: int
     timeout: float
@@ -35,7 +35,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run against one server; `welcome` is what it greeted the kit with, empty if it was not asked."""
+    """A run against one server. `welcome` is its first message, or empty if the kit did not connect."""
 
     spec: Spec
     target: Target
@@ -44,14 +44,14 @@ class Plan:
     welcome: Message
 
     def limit(self, name: str) -> int:
-        """A bound that `welcome` tells. Raises `NotReachable` if it does not."""
+        """A limit in `welcome`. Raises `NotReachable` if it is missing."""
         value = self.bound(name)
         if value == 0:
             raise NotReachable(f"welcome does not tell limits.{name}")
         return value
 
     def bound(self, name: str) -> int:
-        """A bound that `welcome` tells, 0 if it does not."""
+        """A limit in `welcome`; 0 if it is missing."""
         limits = self.welcome.get("limits")
         value = limits.get(name) if isinstance(limits, dict) else None
         return int(value) if isinstance(value, int | float) else 0
@@ -59,10 +59,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to be checked. `path` is its way through a diagram.
+    """One check. `path` is its path through a diagram.
 
-    `connections` is how many it holds at once; `extra` seconds are granted beyond the usual bound; one that is
-    `alone` runs when no other does; `media`: it needs endpoints.
+    `connections` is how many connections it has at once. It gets `extra` seconds beyond the usual time limit. If
+    it is `alone`, no other check runs at the same time. `media` says that it needs endpoints.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Check:
 
 
 class Scene:
-    """One check's own clients and rooms; what it opened ends with `nursery`."""
+    """The clients and rooms of one check. Everything that it opened ends with `nursery`."""
 
     def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
         self.plan = plan
@@ -89,7 +89,7 @@ class Scene:
         self.record = Record()
         self.clients: list[Client] = []
         self.awaits = ""
-        """What the check waits for beside messages, in words."""
+        """What the check waits for besides messages, as a text."""
         self._prefix = f"k{secrets.token_hex(4)}"
         self._rooms = itertools.count(1)
         self._refs = itertools.count(1)
@@ -99,11 +99,14 @@ class Scene:
         return f"{self._prefix}-{next(self._rooms)}"
 
     def next_ref(self) -> int:
-        """Refs are unique among a check's clients, so that a reply to another is seen."""
+        """The next ref.
+
+        Refs are unique among all clients of a check, so that a reply to the wrong client is noticed.
+        """
         return next(self._refs)
 
     async def open(self) -> RawSocket:
-        """A websocket as the protocol wants it. Raises `Failed`."""
+        """Open a websocket with the right subprotocol. Raises `Failed`."""
         self.awaits = "a websocket"
         try:
             handshake = await shake_hands(self.plan.target, self.spec.protocol)
@@ -115,7 +118,7 @@ class Scene:
         return handshake.socket
 
     async def connect(self, name: str) -> Client:
-        """Connect somebody and take the welcome."""
+        """Connect a client, and read the welcome."""
         client = Client(name, await self.open(), self.spec, self.record, self.next_ref)
         self.clients.append(client)
         self.nursery.start_soon(client.run)
@@ -134,7 +137,7 @@ class Scene:
         return peer
 
     async def until(self, what: str, event: Callable[[], Awaitable[Any]]) -> None:
-        """Wait for something beside messages; a timeout says what for."""
+        """Wait for something besides messages. After a timeout, the report says for what."""
         self.awaits = what
         await event()
         self.awaits = ""
@@ -147,22 +150,22 @@ class Scene:
         await self.plan.control.close(name)
 
     async def finish(self) -> None:
-        """Nobody who is still connected heard anything more. Raises `Failed`."""
+        """Check that nobody who is still connected got another message. Raises `Failed`."""
         for client in self.clients:
             if not client.over.is_set() and client.left is None and not client.gone:
                 await client.quiet()
 
     def fault(self) -> Failed | None:
-        """What a server may never send, if any came."""
+        """A message that no server may send, if one came."""
         return next((client.fault for client in self.clients if client.fault is not None), None)
 
     def waiting(self) -> str:
-        """What is waited for, in words."""
+        """What the check waits for, as a text."""
         waits = [f"at {client.label}: {client.awaits}" for client in self.clients if client.awaits]
         return "; ".join(waits) or self.awaits or "an end"
 
     def named(self, text: str) -> str:
-        """The text with names in place of the participants' ids."""
+        """The text, with names instead of the participants' ids."""
         for client in self.clients:
             if client.me:
                 text = re.sub(rf"\b{re.escape(client.me)}\b", client.label, text)

@@ -1,4 +1,4 @@
-"""What the kit must find in the document: its shape as a JSON Schema, and what is missing of it in words."""
+"""The required shape of the document as a JSON Schema, and texts about what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXT_OR_NONE: Json = {"type": ["string", "null"]}
 
 
 def _object(required: Json, **optional: Json) -> Json:
-    # `required` first, so that of all that is wrong the missing is told.
+    # `required` comes first, so that missing members are reported before other mistakes.
     return {"type": "object", "required": list(required), "properties": {**required, **optional}}
 
 
@@ -69,7 +69,7 @@ _VERSIONS = [
     _object({"asyncapi": {"type": "string", "pattern": r"^3\."}}),
     _object({"x-roomfsm": _object({"version": {"const": 1}})}),
 ]
-"""Told before all else: what else is wrong may come of another version."""
+"""This is reported first, because other mistakes may be the result of another version."""
 
 _PARTS = _object(
     {
@@ -127,13 +127,13 @@ _MEANING = {
 
 
 def misshapen(schema: Json, value: Any, place: Iterable[str | int] = ()) -> str | None:
-    """What the value lacks, in words; None if nothing. `place` is where it stands in the document."""
+    """A text about what is wrong with the value; None if nothing is. `place` is its place in the document."""
     error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
     return None if error is None else _words(error, [*place, *error.absolute_path])
 
 
 def dangling(value: Any, document: Json, place: tuple[str | int, ...] = ()) -> Iterator[str]:
-    """Each `$ref` in the value that leads nowhere, in words."""
+    """Texts about each `$ref` in the value that leads nowhere."""
     if isinstance(value, dict):
         target = value.get("$ref")
         if isinstance(target, str) and not _leads_somewhere(target, document):
@@ -144,10 +144,10 @@ def dangling(value: Any, document: Json, place: tuple[str | int, ...] = ()) -> I
 
 
 def no_schema(schemas: Json) -> str | None:
-    """Which of the schemas is none, in words."""
+    """A text about a schema that is not valid; None if all are."""
     for name, schema in schemas.items():
         try:
-            # Without formats: patterns are ECMA-262's, some of which Python cannot read.
+            # Formats are not checked, because patterns are those of ECMA-262, and Python cannot read some of them.
             Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
         except SchemaError as error:
             return f"`components.schemas.{name}` is no JSON Schema: {cut(error.message)}"
@@ -207,7 +207,7 @@ def _short(value: Any) -> str:
 
 
 def _leads_somewhere(reference: str, document: Json) -> bool:
-    """Whether there is something at the end of a reference, and of those to which it refers."""
+    """Whether a reference leads to a value, also through other references."""
     seen: set[str] = set()
     while reference not in seen and reference.startswith("#/"):
         seen.add(reference)

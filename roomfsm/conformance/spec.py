@@ -1,4 +1,4 @@
-"""The specification as the kit reads it: an AsyncAPI document with the machines of `x-roomfsm`."""
+"""Reads the specification, which is an AsyncAPI document with the machines in `x-roomfsm`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from roomfsm.conformance.shape import CHANNEL, DOCUMENT, MESSAGE, dangling, miss
 type Json = dict[str, Any]
 
 _TOLD = 10
-"""Contradictions that are told, at most."""
+"""The most contradictions that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A message that goes out, and to whom; `when` is set if not always."""
+    """A message that is sent, and its audience. `when` is set if it is not always sent."""
 
     message: str
     to: str
@@ -32,7 +32,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One transition; `codes` are those of its guards that refuse, in order."""
+    """One transition. `codes` are the codes of its guards that can refuse, in order."""
 
     machine: str
     trigger: str
@@ -57,20 +57,22 @@ class Machine:
     rows: tuple[Row, ...]
     moves_tell: tuple[Tell, ...]
     messages: frozenset[str]
-    """Its triggers that are messages of a client."""
+    """The triggers that are messages of a client."""
 
     def begins(self, trigger: str) -> Row | None:
         """The transition of that trigger from the initial state."""
         return next((row for row in self.rows if (row.trigger, row.source) == (trigger, self.initial)), None)
 
     def row(self, trigger: str, source: str, dest: str) -> Row | None:
-        """That transition."""
+        """The transition with these states and this trigger."""
         return next((r for r in self.rows if (r.trigger, r.source, r.dest) == (trigger, source, dest)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is allowed in states of the session and its room (None: in no room), and who refuses the rest."""
+    """The messages that are allowed in a state of the session and a state of its room (None if it is in no room),
+    and the machines that refuse the others.
+    """
 
     session: str
     room: str | None
@@ -84,7 +86,10 @@ class Pair:
 
 
 class Spec:
-    """What the document says. Raises `CannotRun` where that, called `name`, is none or contradicts itself."""
+    """The content of the document.
+
+    Raises `CannotRun` if the document, which is called `name`, is not a specification or contradicts itself.
+    """
 
     def __init__(self, document: Json, name: str = "the specification") -> None:
         wrong = _misshapen(document)
@@ -136,7 +141,7 @@ class Spec:
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """The types of a client's messages."""
+        """The types of the messages that a client may send."""
         return tuple(self.replies)
 
     @property
@@ -154,7 +159,7 @@ class Spec:
         return next(pair for pair in self.legality if (pair.session, pair.room) == (session, room))
 
     def fault(self, message: Any) -> str | None:
-        """Why this is no message of a server, in words; None if it is one."""
+        """A text about why this is not a message of a server; None if it is one."""
         kind = message.get("type") if isinstance(message, dict) else None
         validator = self._sent.get(kind) if isinstance(kind, str) else None
         if validator is None:
@@ -185,19 +190,19 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a client's message; `shapes` are the schemas of which one must fit."""
+    """A field of a client's message. One of the schemas in `shapes` must fit."""
 
     name: str
     required: bool
     shapes: tuple[Json, ...]
 
     def longest(self) -> int | None:
-        """The bound of a text's length, if it has one."""
+        """The greatest length of a text, if there is a limit."""
         return next((s["maxLength"] for s in self.shapes if s.get("type") == "string" and "maxLength" in s), None)
 
 
 def _misshapen(document: Json) -> str | None:
-    """What of what the kit reads is missing, in words."""
+    """A text about a missing or wrong part of the document that the kit needs; None if there is none."""
     wrong = (
         misshapen(DOCUMENT, document)
         or next(dangling(document, document), None)
@@ -245,7 +250,7 @@ def _resolve(document: Json, value: Json) -> Json:
 
 
 def _follow(document: Json, value: Json) -> tuple[list[str], Json]:
-    """What a reference refers to in the end, and where that stands."""
+    """The value to which a reference finally leads, and its place."""
     place: list[str] = []
     while isinstance(value, dict) and "$ref" in value:
         found: Any = document
@@ -257,7 +262,8 @@ def _follow(document: Json, value: Json) -> tuple[list[str], Json]:
 
 
 def _pattern(_validator: Validator, pattern: str, instance: object, _schema: Json) -> Iterator[ValidationError]:
-    # The document's patterns are ECMA-262's; those that Python cannot read are left to the checks of names.
+    # The document's patterns are those of ECMA-262. Patterns that Python cannot read are left to the checks of
+    # names.
     matches = _compiled(pattern)
     if isinstance(instance, str) and matches is not None and not matches(instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")

@@ -1,4 +1,4 @@
-"""A room as it must be by the specification: each thing done in it, and who must be told what, in which order."""
+"""A room according to the specification: for each action in it, who must be told what, and in which order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from roomfsm.conformance.wire import Client, Expected, Ref, Where
 from roomfsm.peer import AnswerInvalid, HandshakeFailed, Peer
 
 type Facts = Mapping[str, Message | Sequence[Message]]
-"""What the fields of a message must be, by its type, or by `type/audience`; of several messages, a list."""
+"""The required fields of a message by its type, or by `type/audience`. It is a list if there are several
+messages."""
 
 
 @dataclass(eq=False, slots=True)
@@ -24,18 +25,18 @@ class Leg:
     peer: Peer
     answer: str = ""
     state: str = "negotiating"
-    """As it is told."""
+    """The state as people are told it."""
 
 
 @dataclass(eq=False, slots=True)
 class Stream(Leg):
-    """What somebody publishes."""
+    """A published stream."""
 
     source: str = "camera"
     views: list[Leg] = field(default_factory=list)
 
     def info(self) -> Message:
-        """As everybody must see it."""
+        """The stream as everybody must see it."""
         return {
             "id": self.id,
             "participant": self.client.me,
@@ -46,7 +47,7 @@ class Stream(Leg):
 
 
 class Room:
-    """A room and the people in it, as the tables say they are."""
+    """A room and the people in it, according to the tables."""
 
     def __init__(self, scene: Scene, name: str | None = None) -> None:
         self.scene = scene
@@ -59,18 +60,18 @@ class Room:
     # People
 
     async def enter(self, name: str) -> Client:
-        """Somebody connects and joins."""
+        """Connect a client, and let it join."""
         client = await self.scene.connect(name)
         await self.join(client)
         return client
 
     async def join(self, client: Client) -> None:
-        """Somebody joins."""
+        """Let a client join, and check who is told."""
         ref = await client.send("join", room=self.name, name=client.name)
         await self.admitted(client, ref, "join")
 
     async def admitted(self, client: Client, ref: Ref, asked: str) -> None:
-        """The room has a newcomer, who asked for it by `join` or `switch`."""
+        """Add a newcomer to the room, who asked by `join` or `switch`, and check who is told."""
         before = list(self.members)
         self.members.append(client)
         dest = "waiting" if self.state == "empty" else self.state
@@ -78,12 +79,12 @@ class Room:
         await self.told("join", dest, facts, people=[*before, client], asker=client, ref=ref, asked=asked)
 
     async def leave(self, client: Client) -> None:
-        """Somebody leaves."""
+        """Let a member leave, and check who is told."""
         ref = await client.send("leave")
         await self.left(client, "left", asker=client, ref=ref)
 
     async def left(self, client: Client, reason: str, asker: Client | None = None, ref: Ref | None = None) -> None:
-        """Somebody is out: those who remain are told, and the leaver who asked by `leave`."""
+        """Remove a member. The others must be told, and the member too if it asked by `leave`."""
         people = [member for member in self.members if member is not client or asker is not None]
         self.members.remove(client)
         changed, ended = [], []
@@ -102,32 +103,35 @@ class Room:
         await self.told("leave", self._rest(), facts, people=people, asker=client, ref=ref)
 
     async def switch(self, client: Client, other: Room) -> None:
-        """Somebody goes to another room."""
+        """Let a member go to another room, and check who is told."""
         ref = await client.send("switch", room=other.name)
         await other.admitted(client, ref, "switch")
         await self.left(client, "switched")
 
     async def rename(self, client: Client, name: str, told: str | None = None) -> None:
-        """Somebody takes another name, which the others are told as it is, or as `told`."""
+        """Change a member's name. Everybody must be told the name, or `told` instead."""
         ref = await client.send("rename", name=name)
         client.name = told or name
         facts = {"participantChanged": {"participant": person(client)}}
         await self.told("rename", self.state, facts, asker=client, ref=ref)
 
     async def chat(self, client: Client, text: str = "hello") -> None:
-        """Somebody says something. Everybody hears it next: nobody had anything else to hear before."""
+        """Let a member say something.
+
+        It must be the next message for everybody, so nobody may have got another one before.
+        """
         ref = await client.send("chat", text=text)
         facts = {"chat": {"line": {"participant": client.me, "name": client.name, "text": text}}}
         await self.told("chat", self.state, facts, asker=client, ref=ref)
 
     async def lose(self, client: Client) -> None:
-        """Somebody's connection is cut."""
+        """Cut a member's connection, and check who is told."""
         await client.cut()
         facts = {"participantChanged": {"participant": person(client, away=True)}}
         await self.told("away", self.state, facts, people=self._others(client), asker=client)
 
     async def resume(self, client: Client, back: Client | None = None) -> Client:
-        """Somebody is back over another connection, which is returned."""
+        """Let a member resume over another connection, which is returned."""
         back = back or await self.scene.connect(client.name)
         ref = await back.send("resume", token=client.welcome["resumeToken"])
         self.replace(client, back)
@@ -139,7 +143,7 @@ class Room:
         return back
 
     def replace(self, client: Client, back: Client) -> None:
-        """From now on somebody is at another connection."""
+        """Replace a member's connection."""
         back.me = client.me
         back.legs = client.legs
         self.members[self.members.index(client)] = back
@@ -151,7 +155,7 @@ class Room:
     # Streams and views
 
     async def publish(self, client: Client, source: str = "camera") -> Stream:
-        """Somebody publishes and is answered."""
+        """Let a member publish, and wait for the answer."""
         peer = await self.scene.peer("sendonly")
         stream = Stream(f"{client.me}.{source}", client, peer, source=source)
         client.legs[stream.id] = peer.add_candidate
@@ -161,18 +165,18 @@ class Room:
         return stream
 
     async def started(self, stream: Stream) -> None:
-        """A stream is there."""
+        """Add a stream, and check who is told."""
         self.streams[stream.id] = stream
         info = {**stream.info(), "generation": Where("a number from 1", lambda n: isinstance(n, int) and n >= 1)}
         await self.told("publish", "broadcasting", {"streamStarted": {"stream": info}}, asker=stream.client)
 
     async def unpublish(self, stream: Stream) -> None:
-        """Its presenter ends a stream."""
+        """Let the presenter end a stream, and check who is told."""
         ref = await stream.client.send("unpublish", stream=stream.id)
         await self.ended(stream, "unpublish", "unpublished", ref)
 
     async def ended(self, stream: Stream, trigger: str, reason: str, ref: Ref | None = None) -> None:
-        """A stream is over."""
+        """Remove a stream that has ended, and check who is told."""
         del self.streams[stream.id]
         stream.state = "ended"
         dest = "broadcasting" if self.streams else "waiting"
@@ -180,7 +184,7 @@ class Room:
         await self.told(trigger, dest, facts, asker=stream.client, ref=ref)
 
     async def view(self, client: Client, stream: Stream) -> Leg:
-        """Somebody views a stream and is answered."""
+        """Let a member view a stream, and wait for the answer."""
         peer = await self.scene.peer("recvonly")
         view = Leg(stream.id, client, peer)
         client.legs[stream.id] = peer.add_candidate
@@ -190,17 +194,17 @@ class Room:
         return view
 
     async def viewed(self, stream: Stream, view: Leg) -> None:
-        """A stream has another view."""
+        """Add a view to a stream, and check who is told."""
         stream.views.append(view)
         await self.told("view", self.state, {"streamChanged": {"stream": stream.info()}}, asker=view.client)
 
     async def unview(self, stream: Stream, view: Leg) -> None:
-        """The viewer ends a view."""
+        """Let the viewer end a view, and check who is told."""
         ref = await view.client.send("unview", stream=stream.id)
         await self.view_ended(stream, view, "unview", ref)
 
     async def view_ended(self, stream: Stream, view: Leg, trigger: str, ref: Ref | None = None) -> None:
-        """A view is over."""
+        """Remove a view that has ended, and check who is told."""
         stream.views.remove(view)
         view.state = "ended"
         facts: Facts = {
@@ -210,7 +214,7 @@ class Room:
         await self.told(trigger, self.state, facts, asker=view.client, owner=view.client, ref=ref)
 
     async def answered(self, leg: Leg, machine: str, ref: Ref) -> None:
-        """The owner of a stream or view gets the answer to its offer, and nobody else anything."""
+        """Check that the owner of a stream or view gets the answer to its offer, and nobody else gets anything."""
         row = self.scene.spec.machines[machine].begins("answered")
         if row is None:
             raise NotReachable(f"the {machine} has no row of answered")
@@ -223,11 +227,11 @@ class Room:
             raise Failed("an answer that a browser could take", str(error)) from error
 
     async def pass_candidate(self, leg: Leg) -> None:
-        """The peer's candidate; nothing comes of it for anybody."""
+        """Send the peer's candidate. Nobody must get anything because of it."""
         await leg.client.send("candidate", **candidate_of(leg))
 
     async def connect(self, leg: Leg) -> None:
-        """The media connection comes up."""
+        """Connect the media of a stream or view."""
         await self.pass_candidate(leg)
         try:
             await self.scene.until("the media connection", leg.peer.connect)
@@ -237,14 +241,14 @@ class Room:
     # The end
 
     async def close(self) -> None:
-        """An administrator closes the room."""
+        """Close the room as an administrator, and check who is told."""
         await self.scene.close_room(self.name)
         ended = [{"stream": stream.id} for stream in self.streams.values()]
         self.streams.clear()
         await self.told("close", "closing", {"closing": {"scope": "room"}, "streamEnded": ended})
 
     async def close_unseen(self) -> None:
-        """An administrator closes the room, which is empty."""
+        """Close the room as an administrator while it is empty."""
         await self.scene.close_room(self.name)
         self.state = "closing"
 
@@ -262,9 +266,11 @@ class Room:
         ref: Ref | None = None,
         asked: str | None = None,
     ) -> None:
-        """Each of `people` (the members unless given) gets what the row tells him, in order, and nothing between.
+        """Check that each of `people` (by default the members) gets the messages of the row, in order and with
+        nothing between them.
 
-        The members get what is told of the room's move, if it moved. The last of the reply's type bears `ref`.
+        If the room's state changed, the members also get the messages about that. The last message of the reply's
+        type has the `ref`.
         """
         row = self.machine.row(trigger, self.state, dest)
         if row is None:
@@ -289,7 +295,7 @@ class Room:
         return [member for member in self.members if member is not client]
 
     def _rest(self) -> str:
-        """Where a leave leads to."""
+        """The state to which a leave leads."""
         if self.state == "closing":
             return "closing"
         if not self.members:
@@ -297,7 +303,7 @@ class Room:
         return "broadcasting" if self.streams else "waiting"
 
     def snapshot(self, dest: str, *, resumed: bool = False) -> Message:
-        """The room as one who comes into it must see it."""
+        """The room as a newcomer must see it."""
         people, streams = {client.me for client in self.members}, set(self.streams)
         return {
             "room": self.name,
@@ -309,12 +315,12 @@ class Room:
 
 
 def person(client: Client, *, away: bool = False) -> Message:
-    """Somebody as everybody must see him."""
+    """A participant as everybody must see it."""
     return {"id": client.me, "name": client.name, "away": away}
 
 
 def candidate_of(leg: Leg) -> Message:
-    """The fields of the message that passes the peer's candidate."""
+    """The fields of the message with the peer's candidate."""
     return {
         "stream": leg.id,
         "candidate": leg.peer.candidate,
@@ -325,7 +331,7 @@ def candidate_of(leg: Leg) -> Message:
 
 
 def refused(row: Row | None, code: str, message: Message) -> None:
-    """The message is a refusal with this code. Raises `Failed`."""
+    """Check that the message is a refusal with this code. Raises `Failed`."""
     if (message.get("type"), message.get("code")) != ("error", code):
         raise Failed(f"error with code {code}" + (f" by {row.key}" if row else ""), shown(message))
 
@@ -343,7 +349,7 @@ def _concerns(tell: Tell, client: Client, asker: Client | None, owner: Client | 
 
 def _facts(facts: Facts, tell: Tell, tells: Sequence[Tell]) -> Sequence[Message]:
     if tell.when and any(one.message == tell.message and one.to == tell.to and not one.when for one in tells):
-        # The facts are those of the message that always goes out.
+        # The facts are those of the message that is always sent.
         return ()
     found = facts.get(f"{tell.message}/{tell.to}", facts.get(tell.message))
     if found is None:
@@ -352,7 +358,7 @@ def _facts(facts: Facts, tell: Tell, tells: Sequence[Tell]) -> Sequence[Message]
 
 
 def _mark(expected: list[Expected], ref: Ref | None, reply: str | None) -> None:
-    """The reply bears the ref, everything else none."""
+    """The reply has the ref, and no other message has one."""
     for one in expected:
         one.fields = {**one.fields, "ref": None}
     replies = [one for one in expected if one.type == reply]

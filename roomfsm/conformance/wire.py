@@ -1,4 +1,7 @@
-"""One client's connection: what it sends, what comes in which order, each message checked against its schema."""
+"""One client's connection.
+
+It sends messages, checks the order of received messages, and validates each against its schema.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ type Ref = int | str
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A field's value of which only something is known: `label` says what."""
+    """A field's value that is only partly known. `label` describes it."""
 
     label: str
     holds: Callable[[Any], bool]
@@ -30,13 +33,13 @@ class Where:
 
 @dataclass(slots=True)
 class Expected:
-    """A message that must come: its type, and fields; those that are not named may be anything."""
+    """A message that must come, with its type and fields. Fields that are not named may have any value."""
 
     type: str
     fields: Message = field(default_factory=dict)
 
     def fits(self, message: Message) -> bool:
-        """Whether it is this message."""
+        """Whether a message fits."""
         return message.get("type") == self.type and _within(self.fields, message)
 
     def __str__(self) -> str:
@@ -44,25 +47,25 @@ class Expected:
 
 
 class Client:
-    """A connection and the person behind it. Every wait is bounded by the check's own time."""
+    """A connection and the person who uses it. All waiting is limited by the time limit of the check."""
 
     def __init__(
         self, name: str, socket: RawSocket, spec: Spec, record: Record, next_ref: Callable[[], int]
     ) -> None:
         self.name = name
         self.label = name
-        """Who it is in the report, whatever the name becomes."""
+        """The client's name in the report. It stays the same when the client is renamed."""
         self.socket = socket
         self.welcome: Message = {}
         self.me = ""
         self.left: int | None = None
         """The code with which the server closed."""
         self.over = trio.Event()
-        """The connection has ended."""
+        """Set when the connection has ended."""
         self.legs: dict[str, Callable[[str], None]] = {}
-        """Who takes the server's candidates, by stream."""
+        """The functions that take the server's candidates, by stream."""
         self.awaits = ""
-        """What the client waits for, in words."""
+        """What the client waits for, as a text."""
         self._spec = spec
         self._record = record
         self._next_ref = next_ref
@@ -74,7 +77,7 @@ class Client:
     # Sending
 
     async def send(self, type: str, **fields: Any) -> Ref:  # noqa: A002 (the protocol's word)
-        """Send a message; its ref, a fresh one unless given, is returned."""
+        """Send a message, and return its ref. Without a given ref, it gets a new one."""
         message = self.message(type, **fields)
         await self.send_message(message)
         ref: Ref = message["ref"]
@@ -85,7 +88,7 @@ class Client:
         return {"type": type, "ref": self._next_ref(), **fields}
 
     async def send_message(self, *messages: Message) -> None:
-        """Send messages together, so that the server may read the later before it answered the first."""
+        """Send messages together, so that the server may read later ones before it has answered the first."""
         data = b""
         for message in messages:
             self._record.sent(self.label, message)
@@ -94,7 +97,7 @@ class Client:
         await self.socket.send_bytes(data)
 
     def _expect_candidates(self, message: Message) -> None:
-        """The server may send candidates for what is asked for; whoever wants them says so before."""
+        """Expect candidates of the server for this message. Code that wants them must have registered before."""
         match message:
             case {"type": "publish", "source": str(source)}:
                 self.legs.setdefault(f"{self.me}.{source}", _pass_over)
@@ -102,28 +105,28 @@ class Client:
                 self.legs.setdefault(stream, _pass_over)
 
     async def send_text(self, text: str) -> None:
-        """Send a text message that need not be one of the protocol."""
+        """Send a text message, which need not be a message of the protocol."""
         self._record.sent(self.label, text)
         await self.socket.send_bytes(self.encode(text))
 
     @staticmethod
     def encode(text: str) -> bytes:
-        """A text frame."""
+        """Send a text frame."""
         return frame(Opcode.TEXT, text.encode("utf-8", "surrogatepass"))
 
     async def bye(self, code: int = 1000) -> None:
-        """Close with a goodbye."""
+        """Close the connection with a goodbye."""
         self._record.sent(self.label, f"closes with {code}")
         await self.say_goodbye(code.to_bytes(2))
 
     async def say_goodbye(self, payload: bytes) -> None:
-        """Close with the payload of a close frame that one likes."""
+        """Close the connection by a close frame with this payload."""
         self._closing = True
         await self.socket.send(Opcode.CLOSE, payload)
         await self.over.wait()
 
     async def cut(self) -> None:
-        """Lose the connection: TCP ends without a closing handshake."""
+        """Lose the connection. TCP ends without a closing handshake."""
         self._record.sent(self.label, "loses the connection")
         self._closing = True
         await self.socket.cut()
@@ -131,7 +134,7 @@ class Client:
     # Receiving
 
     async def next(self, what: str) -> Message:
-        """The next message. Raises `Failed` if none can come any more, or a bad one came."""
+        """The next message. Raises `Failed` if the connection has ended, or if a bad message came."""
         while True:
             if self._fault is not None:
                 raise self._fault
@@ -144,7 +147,7 @@ class Client:
             self.awaits = ""
 
     async def expect(self, *expected: Expected) -> list[Message]:
-        """These messages next, in this order, and no other between them."""
+        """Expect these messages next, in this order and with no others between them."""
         came: list[Message] = []
         for number, one in enumerate(expected):
             message = await self.next(str(one))
@@ -157,7 +160,7 @@ class Client:
         return came
 
     async def expect_in_any_order(self, *expected: Expected) -> None:
-        """These messages next, in any order."""
+        """Expect these messages next, in any order."""
         left = list(expected)
         while left:
             message = await self.next(f"one of {_listed(left)}")
@@ -167,7 +170,7 @@ class Client:
             left.remove(found)
 
     async def ask(self, type: str, **fields: Any) -> Message:  # noqa: A002 (the protocol's word)
-        """Send a message; the next that comes must be its reply."""
+        """Send a message. The next message that comes must be its reply."""
         ref = await self.send(type, **fields)
         message = await self.next(f"the reply to {type}")
         if message.get("ref") != ref:
@@ -175,7 +178,10 @@ class Client:
         return message
 
     async def gather(self, *refs: Ref) -> dict[Ref, Message]:
-        """Take what comes until each ref is answered; the replies. Raises `Failed` if one comes twice."""
+        """Receive messages until each ref has its reply, and return the replies.
+
+        Raises `Failed` if a reply comes twice.
+        """
         replies: dict[Ref, Message] = {}
         while not all(ref in replies for ref in refs):
             message = await self.next(f"a reply to each of {', '.join(f'#{ref}' for ref in refs)}")
@@ -187,7 +193,7 @@ class Client:
         return replies
 
     async def flush(self) -> list[Message]:
-        """All that came before the answer to a ping sent now."""
+        """All messages that come before the answer to a ping that is sent now."""
         ref = await self.send("ping")
         came: list[Message] = []
         while True:
@@ -199,20 +205,20 @@ class Client:
             came.append(message)
 
     async def quiet(self) -> None:
-        """Nothing came but the answer to a ping sent now: the session goes on, and heard nothing else."""
+        """Send a ping and expect its answer next, so that the session continues and got no other message."""
         unexpected = await self.flush()
         if unexpected:
             raise Failed(f"nothing more at {self.label}", _listed(map(shown, unexpected)))
 
     async def closed(self) -> int | None:
-        """Wait for the server to close; the close code, None if TCP just ended."""
+        """Wait until the server closes the connection, and return the close code; None if only TCP ended."""
         self.awaits = "the server to close"
         await self.over.wait()
         self.awaits = ""
         return self.left
 
     async def drop(self) -> None:
-        """The check is over."""
+        """End the connection, because the check is over."""
         self._closing = True
         await self.socket.cut()
 
@@ -239,7 +245,7 @@ class Client:
             self._wake()
 
     async def _control(self, received: Frame) -> bool:
-        """Handle what is no text; whether the connection goes on."""
+        """Handle a frame that is not a text. Returns whether the connection continues."""
         payload = received.payload
         if received.opcode is Opcode.PING:
             await self.socket.send(Opcode.PONG, bytes(payload))  # type: ignore[arg-type]  # a ping's is bytes
@@ -285,7 +291,7 @@ class Client:
 
     @property
     def fault(self) -> Failed | None:
-        """What came that no server may send, whatever the check is about."""
+        """A message that no server may send, whatever the check is about."""
         return self._fault
 
     def _wake(self) -> None:
@@ -294,13 +300,13 @@ class Client:
 
 
 def _like(message: Any, fault: str) -> str:
-    """What a fault has in common with those of other messages of its type: all but the numbers."""
+    """The text of a fault without numbers, which is the same for other messages of that type."""
     kind = message.get("type") if isinstance(message, dict) else None
     return f"{kind}: {re.sub(r'[0-9]+', 'N', fault)}"
 
 
 def _pass_over(_candidate: str) -> None:
-    """Nobody connects to it."""
+    """An address to which nobody connects."""
 
 
 def _within(wanted: Any, value: Any) -> bool:
@@ -310,7 +316,7 @@ def _within(wanted: Any, value: Any) -> bool:
         case dict():
             return isinstance(value, dict) and all(_within(item, value.get(key)) for key, item in wanted.items())
         case None | False:
-            # Fields with their default may be left out.
+            # Fields with their default value may be missing.
             return value is None or value is False
         case bool():
             return value is wanted

@@ -7,6 +7,6 @@ from roomfsm.conformance.scene import Check, Plan
 
 
 def all_checks(plan: Plan) -> list[Check]:
-    """Every check that there is for this specification, in the order of a report."""
+    """All checks for this specification, in the order of the report."""
     groups = (cells, rows, legs, sessions, guards, races, limits, fields, order, websocket)
     return [check for group in groups for check in group.checks(plan)]

@@ -1,4 +1,4 @@
-"""The bounds of a room that `welcome` tells: met exactly, and then exceeded by one."""
+"""The limits of a room in `welcome`. Each is reached exactly, and then exceeded by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _name(number: int) -> str:
 
 
 async def full_room(scene: Scene) -> Room:
-    """A room with as many people as it may have; the first sees all of them come. Raises `NotReachable`."""
+    """A full room, whose first member sees all others come. Raises `NotReachable`."""
     people = scene.plan.limit("people")
     if people + 4 > scene.plan.options.max_connections:
         raise NotReachable(f"{people} people are more than --max-connections allows")
@@ -26,7 +26,7 @@ async def full_room(scene: Scene) -> Room:
 
 
 async def too_many_people(scene: Scene) -> Room:
-    """One more is refused, and let in once another left; the full room."""
+    """One more person is refused, and can enter after another has left. Returns the full room."""
     room = await full_room(scene)
     late = await scene.connect("Late")
     steps.check_code(await late.ask("join", room=room.name), "room_full")
@@ -36,12 +36,13 @@ async def too_many_people(scene: Scene) -> Room:
 
 
 async def presenter_makes_way(scene: Scene) -> None:
-    """In a full room the seat of one who is away ends for a newcomer: here that of the only one who presents."""
+    """In a full room, a newcomer gets the seat of a person who is away. Here that person is the only presenter."""
     room = await full_room(scene)
     away = room.members[-1]
     stream = await room.publish(away)
     await room.lose(away)
-    # The oldest makes way; whoever is present stays, and one more is refused.
+    # The person who has been away longest loses the seat. People who are present stay, and one more person is
+    # refused.
     newcomer = await scene.connect("Newcomer")
     ref = await newcomer.send("join", room=room.name, name=newcomer.name)
     before = [member for member in room.members if member is not away]
@@ -60,7 +61,7 @@ async def presenter_makes_way(scene: Scene) -> None:
 
 
 async def presenting_room(scene: Scene) -> Room:
-    """A room with as many presenters as it may have, and one more in it. Raises `NotReachable`."""
+    """A room with as many presenters as allowed, and one more person. Raises `NotReachable`."""
     presenters, people = scene.plan.limit("presenters"), scene.plan.limit("people")
     if presenters + 4 > scene.plan.options.max_connections:
         raise NotReachable(f"{presenters} presenters are more than --max-connections allows")
@@ -75,7 +76,7 @@ async def presenting_room(scene: Scene) -> Room:
 
 
 async def too_many_presenters(scene: Scene) -> None:
-    """One more is refused; a second stream of a presenter is not."""
+    """One more presenter is refused, but not a second stream of a presenter."""
     room = await presenting_room(scene)
     late = room.members[-1]
     peer = await scene.peer("sendonly")
@@ -91,7 +92,10 @@ def _any(room: Room) -> Stream:
 
 
 async def many_views(scene: Scene) -> tuple[Room, list[Stream]]:
-    """A room whose last member views as many streams as may be, and those left. Raises `NotReachable`."""
+    """A room whose last member views as many streams as allowed, and the streams that are left.
+
+    Raises `NotReachable`.
+    """
     views = scene.plan.limit("views")
     presenters = views // 2 + 1
     if presenters + 4 > scene.plan.options.max_connections:
@@ -111,7 +115,7 @@ async def many_views(scene: Scene) -> tuple[Room, list[Stream]]:
 
 
 async def too_many_views(scene: Scene) -> None:
-    """One view more is refused, and taken once another ended."""
+    """One more view is refused, and accepted after another has ended."""
     room, left = await many_views(scene)
     viewer, stream = room.members[-1], left[0]
     peer = await scene.peer("recvonly")
@@ -122,7 +126,10 @@ async def too_many_views(scene: Scene) -> None:
 
 
 async def candidates_at_once(scene: Scene, number: int) -> list[str]:
-    """Publish, and send so many candidates before the answer can come; the codes of those that were refused."""
+    """Publish, and send so many candidates before the answer can come.
+
+    Returns the codes of those that were refused.
+    """
     room = Room(scene)
     ada = await room.enter("Ada")
     peer = await scene.peer("sendonly")
@@ -150,7 +157,7 @@ async def candidates_at_once(scene: Scene, number: int) -> list[str]:
 
 
 async def too_many_candidates(scene: Scene) -> None:
-    """So many candidates at once that the endpoint cannot be ready in time: some are refused."""
+    """If so many candidates come at once that the endpoint cannot be ready in time, some are refused."""
     bound = scene.plan.limit("candidates")
     room_for = scene.plan.limit("messageBurst") - 20
     if bound >= room_for:

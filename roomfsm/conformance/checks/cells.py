@@ -1,4 +1,6 @@
-"""Every message in every state: accepted with its reply, or refused with what is allowed instead."""
+"""Every message in every state is accepted with its reply, or refused with the messages that are allowed
+instead.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from roomfsm.conformance.stage import Leg, Room, Stream, candidate_of
 from roomfsm.conformance.wire import Client
 
 _LEG_MESSAGES = {"stream": ("candidate", "view", "unpublish"), "view": ("candidate", "view", "unview")}
-"""What there is to say of a stream, or of a view of it."""
+"""The messages about a stream, and about a view of it."""
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -56,7 +58,7 @@ async def _cell(scene: Scene, *, pair: Pair, message: str) -> None:
         return
     stream = f"{place.bob.me}.camera" if place else "nobody.camera"
     reply = await client.ask(message, **steps.sample(scene, client, message, stream))
-    # What one is told who is in no room, or let do: to join, or to hear that there is no such session.
+    # The replies for a person who is in no room: `joined`, or that there is no such session.
     out = steps.out_of_closing(scene, reply) or reply["type"] == "joined" or reply.get("code") == "session_unknown"
     if pair.room == "closing" and out:
         raise NotReachable(steps.TOO_SOON)
@@ -64,7 +66,10 @@ async def _cell(scene: Scene, *, pair: Pair, message: str) -> None:
 
 
 async def accepted(scene: Scene, client: Client, place: Place | None, message: str) -> None:
-    """The message is legal and is answered as the specification says. Raises `Failed` or `NotReachable`."""
+    """Check that the message is legal and gets the reply of the specification.
+
+    Raises `Failed` or `NotReachable`.
+    """
     if place is None:
         await _accepted_outside(scene, client, message)
         return
@@ -102,7 +107,7 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
 
 
 async def leave_closing(scene: Scene, place: Place, client: Client) -> None:
-    """Leave a room that closes. Raises `NotReachable` if it put everybody out first."""
+    """Leave a closing room. Raises `NotReachable` if the room removed everybody before."""
     ref = await client.send("leave")
     message = await client.next("the reply to leave")
     if steps.out_of_closing(scene, message):
@@ -154,7 +159,7 @@ async def _stream_cell(scene: Scene, place: Place, stream: Stream, message: str)
         case "view":
             await room.view(place.ada, stream)
             if stream.state == "live":
-                # The view of a live stream tells of itself once its media flow, be it connected or not.
+                # A view of a live stream is reported when its media flow, whether it was connected before or not.
                 await steps.show(place, stream, stream.views[0])
         case "unpublish" if over:
             steps.check_code(await place.bob.ask(message, stream=stream.id), "no_such_stream")

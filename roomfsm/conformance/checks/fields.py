@@ -1,4 +1,4 @@
-"""Messages that are none: each is answered with what is wrong with it and where, and the connection goes on."""
+"""Texts that are not messages. Each is answered with what is wrong and where, and the connection continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _SHORT = 100
-"""Characters of a type that no server would cut."""
+"""The length of a type that no server would cut."""
 _VALUES: tuple[Any, ...] = ("", 7, 1.5, True, [], {})
 _NO_MESSAGES = (
     "",
@@ -52,7 +52,7 @@ _GOOD_NAMES = (
     "می\u200cخواهم",
 )
 _PREPARED_NAMES = (("Zoe\u0308", "Zoë"), ("  two  spaces ", "two spaces"), ("Ａda", "Ada"))
-"""Names as they are sent, and as the nickname profile of RFC 8266 makes them."""
+"""Names as they are sent, and as the nickname profile of RFC 8266 converts them."""
 _BAD_NAMES = (
     "",
     " ",
@@ -114,7 +114,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _fields(scene: Scene, *, message: str) -> None:
-    """Each field missing, of a wrong type; and one that is unknown."""
+    """Each field is missing or has a wrong type, and a field is unknown."""
     ada = await scene.connect("Ada")
     good = steps.sample(scene, ada, message, "nobody.camera")
     for field in scene.spec.fields(message).values():
@@ -130,7 +130,7 @@ async def _fields(scene: Scene, *, message: str) -> None:
 
 
 def _is_of(field: Field, value: Any) -> bool:
-    """Whether the value is of one of the field's types, or the schema does not say."""
+    """Whether the value has one of the field's types, or the schema does not say."""
     for shape in field.shapes:
         kind = shape.get("type")
         if kind is None and "enum" not in shape and "const" not in shape:
@@ -154,13 +154,13 @@ async def _unknown_type(scene: Scene) -> None:
     for kind in ("dance", "JOIN", "welcome", "x" * 5000, ""):
         reply = await ada.ask(kind)
         steps.check_code(reply, "unknown_message")
-        # Whether it is named is left to the server, and a long one may be cut.
+        # The server need not name it, and may cut a long one.
         if len(kind) < _SHORT and reply.get("message") not in (None, kind):
             raise Failed(f"error with code unknown_message and no message or {kind!r}", shown(reply))
 
 
 async def _bad_types(scene: Scene) -> None:
-    """A type that is no text is malformed, and so is none."""
+    """A type that is not a text is malformed, and so is a missing type."""
     ada = await scene.connect("Ada")
     kinds: tuple[Any, ...] = (7, None, [], {}, True)
     for kind in kinds:
@@ -174,7 +174,7 @@ async def _bad_types(scene: Scene) -> None:
 
 
 async def _deep(scene: Scene) -> None:
-    """Nesting without end breaks nothing."""
+    """Very deep nesting breaks nothing."""
     ada = await scene.connect("Ada")
     depth = min(50_000, scene.plan.limit("messageBytes") // 2)
     await ada.send_text('{"type":"ping","zzz":' + "[" * depth)
@@ -182,7 +182,10 @@ async def _deep(scene: Scene) -> None:
 
 
 async def _surrogate(scene: Scene) -> None:
-    """Half a character, as JSON can write it: refused, or passed on as what stands for it; never a fault."""
+    """Half a character, which JSON can contain, is refused or passed on as a replacement.
+
+    It never causes an internal error.
+    """
     place = await bring(scene, "waiting")
     await place.ada.send_text('{"type":"chat","ref":77,"text":"\\ud83e"}')
     reply = await place.ada.next("chat, or error with code malformed")
@@ -192,7 +195,9 @@ async def _surrogate(scene: Scene) -> None:
 
 
 async def _display_names(scene: Scene) -> None:
-    """Names of any script, with emoji and combining characters; nothing unseen, nothing that turns the text."""
+    """Names may have any script, emoji and combining characters, but no invisible characters and none that change
+    the direction of the text.
+    """
     place = await bring(scene, "waiting")
     for name in _GOOD_NAMES:
         await place.room.rename(place.ada, name)
@@ -230,7 +235,7 @@ async def _room_names(scene: Scene) -> None:
 
 
 async def _folded(scene: Scene) -> None:
-    """Names are compared folded (a compatibility caseless match); the room keeps that which it was opened by."""
+    """Names are compared by a compatibility caseless match. The room keeps the name with which it was opened."""
     unique = scene.room_name()
     for first, second in _SAME_ROOMS:
         room = Room(scene, f"{first}-{unique}")
@@ -245,7 +250,7 @@ async def _folded(scene: Scene) -> None:
 
 
 async def _chat(scene: Scene) -> None:
-    """What is said is passed on as it is."""
+    """Lines of chat are passed on unchanged."""
     place = await bring(scene, "waiting")
     for text in _LINES:
         await place.room.chat(place.ada, text)

@@ -1,4 +1,4 @@
-"""Every refusal of a guard, and what a message's effect may yet fail with."""
+"""Every refusal of a guard, and every error that a message's effect can fail with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ type Play = Callable[[Scene], Awaitable[None]]
 
 _NO_SDP = "this is no session description"
 _ANYWHERE = ("malformed", "unknown_message", "illegal_in_state", "rate_limited")
-"""Codes that any message may get; checks of their own bring them about."""
+"""Codes that any message may get. They have checks of their own."""
 _ELSEWHERE = {
     "server_full": "needs as many rooms as the server may have",
     "too_many_rooms": "needs as many rooms as the server may have",
@@ -33,11 +33,11 @@ _ELSEWHERE = {
     "media_failed": "needs a fault of the media server",
 }
 _EACH = 4.0
-"""Seconds for each person who has to be in a room first, and for that person's streams and views."""
+"""Additional seconds for each person who must be in a room first, and for that person's streams and views."""
 _SPARE = 20
-"""Messages of a connection's burst that are left for all but a flood."""
+"""The number of messages of a connection's burst that are reserved for other messages than the flood."""
 _ROUNDS = 20
-"""Tries at a race before it counts as never won."""
+"""The number of attempts at a race before the check counts as not reachable."""
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -63,7 +63,7 @@ def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
         "too_many_views": plan.bound("views") // 2,
     }
     play = partial(_play, trigger=trigger, code=code)
-    # So many people have to join, publish and view before the refusal: each is granted time of its own.
+    # So many people have to join, publish and view before the refusal. Each adds to the time limit.
     people = more.get(code, 0)
     return Check(name, play, media=media, connections=6 + people, extra=_EACH * people)
 
@@ -77,7 +77,7 @@ async def _play(scene: Scene, *, trigger: str, code: str) -> None:
 
 
 async def _already_in_room(scene: Scene) -> None:
-    """One cannot switch to the room that one is in, however its name is written."""
+    """A person cannot switch to the present room, however its name is written."""
     place = await bring(scene, "waiting")
     for name in (place.room.name, place.room.name.upper()):
         steps.check_code(await place.ada.ask("switch", room=name), "already_in_room")
@@ -85,7 +85,7 @@ async def _already_in_room(scene: Scene) -> None:
 
 
 async def _switch_to_full(scene: Scene) -> None:
-    """One stays where one is."""
+    """The person stays in the room."""
     full = await too_many_people(scene)
     place = await bring(scene, "waiting")
     steps.check_code(await place.ada.ask("switch", room=full.name), "room_full")
@@ -109,7 +109,7 @@ async def _already_publishing(scene: Scene) -> None:
     again = await scene.peer("sendonly")
     reply = await place.bob.ask("publish", source="camera", sdp=again.offer)
     steps.check_code(reply, "already_publishing")
-    # Another source is another stream.
+    # A stream from another source is allowed.
     await place.room.publish(place.bob, "screen")
 
 
@@ -152,7 +152,7 @@ async def _not_viewing(scene: Scene, message: str) -> None:
     fields = steps.sample(scene, place.ada, message, place.stream.id)
     steps.check_code(await place.ada.ask(message, **fields), "not_viewing")
     if message == "unview":
-        # Nor can a presenter end a view of the own stream, having none.
+        # A presenter cannot end a view of the own stream either, because there is none.
         steps.check_code(await place.bob.ask(message, **fields), "not_viewing")
     await place.room.chat(place.ada)
 
@@ -160,12 +160,12 @@ async def _not_viewing(scene: Scene, message: str) -> None:
 async def _session_unknown(scene: Scene) -> None:
     ada = await scene.connect("Ada")
     steps.check_code(await ada.ask("resume", token="nobody-has-this-token"), "session_unknown")
-    # It goes on as if it had not asked.
+    # The session continues as if it had not asked.
     await Room(scene).join(ada)
 
 
 async def _publish_no_sdp(scene: Scene) -> None:
-    """The stream starts and fails: everybody sees both, and the presenter is told why."""
+    """The stream starts and fails. Everybody sees both, and the presenter is told why."""
     place = await bring(scene, "waiting")
     room, bob = place.room, place.bob
     ref = await bob.send("publish", source="camera", sdp=_NO_SDP)
@@ -197,7 +197,7 @@ async def _view_no_sdp(scene: Scene) -> None:
 
 
 async def _ended(scene: Scene, message: str) -> None:
-    """What asked for a stream or view is answered also when that ends first."""
+    """A request for a stream or view is answered even if the stream or view ends before."""
     place = await bring(scene, "broadcasting")
     won = False
     for _ in range(_ROUNDS):
@@ -227,7 +227,8 @@ async def _ended(scene: Scene, message: str) -> None:
 
 
 def _floods(scene: Scene) -> Iterator[int]:
-    """How many messages to send at once, and then again, so that the allowance for what is told is used up.
+    """How many messages to send at once, and then again, so that the allowance for messages to everybody is used
+    up.
 
     That allowance grows while a busy server answers them. So they are as many as the connection may send.
     """
@@ -238,7 +239,7 @@ def _floods(scene: Scene) -> Iterator[int]:
 
 
 async def _rate_limited(scene: Scene, message: str) -> None:
-    """Who has had too much told to everybody is refused, nobody hears of it, and the session goes on."""
+    """A person who sends too much to everybody is refused. Nobody else notices, and the session continues."""
     place = await bring(scene, "broadcasting" if message == "view" else "waiting")
     fields = steps.sample(scene, place.ada, message, f"{place.bob.me}.camera")
     if "sdp" in fields:
@@ -247,7 +248,7 @@ async def _rate_limited(scene: Scene, message: str) -> None:
     refused = False
     for count in _floods(scene):
         said = [place.ada.message("chat", text=f"line {number}") for number in range(count)]
-        # So many lines that the last are refused, however slowly they are answered.
+        # There are so many lines that the last ones are refused, however slowly they are answered.
         floods = refused or count > 2 * scene.plan.limit("toldBurst")
         asked = [place.ada.message(message, **fields)] if floods else []
         await place.ada.send_message(*said, *asked)
@@ -273,7 +274,7 @@ async def _rate_limited(scene: Scene, message: str) -> None:
 
 
 async def _comes_too_often(scene: Scene) -> None:
-    """Who comes into rooms again and again is refused in the end, and the session goes on.
+    """A person who enters rooms again and again is finally refused, and the session continues.
 
     It is the session's own allowance that is met here. A room's budget is far greater, and no limit tells it.
     """

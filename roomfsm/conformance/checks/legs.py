@@ -1,4 +1,4 @@
-"""Every row of the stream's and the view's tables: media flow, stop, and end."""
+"""Every row of the tables of streams and views: media flow, stop, and end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def _row(scene: Scene, *, row: Row) -> None:
 
 
 async def _answered(scene: Scene) -> None:
-    """Brought about and seen by whoever publishes or views."""
+    """The publisher or viewer causes the row and sees its result."""
     place = await steps.bring(scene, "broadcasting")
     await place.room.view(place.ada, place.stream)
     await place.room.chat(place.bob)
@@ -70,7 +70,7 @@ async def _bring_about(scene: Scene, row: Row, place: Place, stream: Stream, vie
 
 
 async def _more_flows(scene: Scene) -> None:
-    """Audio flows already, and then video, too: that is no news."""
+    """If audio already flows and then video flows as well, nothing is reported."""
     place = await steps.bring(scene, "broadcasting")
     stream = place.stream
     await steps.flow(place, stream, None, "audio")

@@ -1,4 +1,4 @@
-"""Every bound that `welcome` tells or a schema sets: accepted at its edge, refused one beyond."""
+"""Every limit in `welcome` or in a schema: a message at the limit is accepted, and one beyond it is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roomfsm.conformance.wire import Client
 
 _MAX_INT = 2**53 - 1
 _ASTRAL = "🦉"
-"""One character, two UTF-16 units, four bytes."""
+"""One character that has two UTF-16 units and four bytes."""
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -40,7 +40,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 def check_malformed(reply: dict[str, object], path: str, message: str | None = None) -> None:
-    """The reply says that this field is at fault, and of no other message, if of any. Raises `Failed`."""
+    """Check that the reply names this field, and the right message if it names one. Raises `Failed`."""
     if (reply["type"], reply.get("code"), reply.get("path")) != ("error", "malformed", path):
         raise Failed(f"error {{code: malformed, path: {path}}}", shown(reply))
     if message is not None and reply.get("message") not in (None, message):
@@ -93,7 +93,10 @@ async def _message_bytes(scene: Scene) -> None:
 
 
 async def _message_burst(scene: Scene) -> None:
-    """So many at once are answered; with more and more at once the flooder is told, and closed."""
+    """So many messages at once are answered.
+
+    If more and more are sent at once, the sender gets an error and is closed.
+    """
     burst = scene.plan.limit("messageBurst")
     most = 20 * burst
     ada = await scene.connect("Ada")
@@ -128,7 +131,7 @@ async def _views(scene: Scene) -> None:
 
 
 async def _candidates(scene: Scene) -> None:
-    """As many as are kept, before the endpoint can be ready: none is refused."""
+    """As many candidates as the server keeps, before the endpoint can be ready. None is refused."""
     bound = scene.plan.limit("candidates")
     if bound > scene.plan.limit("messageBurst") - 20:
         raise NotReachable(f"{bound} candidates are more than limits.messageBurst allows at once")
@@ -138,7 +141,7 @@ async def _candidates(scene: Scene) -> None:
 
 
 async def _ref(scene: Scene) -> None:
-    """Numbers from 0 to 2^53-1 and texts of 1 to 64 characters are repeated as they are; nothing else is a ref."""
+    """Numbers from 0 to 2^53-1 and texts of 1 to 64 characters are repeated unchanged. Nothing else is a ref."""
     ada = await scene.connect("Ada")
     for ref in (0, 1, _MAX_INT, "x", "x" * 64, _ASTRAL * 64, 'quoted " \\ \n'):
         await ada.send_message({"type": "ping", "ref": ref})
@@ -159,7 +162,10 @@ async def _ref(scene: Scene) -> None:
 
 
 async def _sdp(scene: Scene) -> None:
-    """As long as it may be it is read, and answered or refused as a description; one longer is malformed."""
+    """A description of the greatest length is read, and answered or refused as a description.
+
+    A longer one is malformed.
+    """
     most = scene.spec.fields("publish")["sdp"].longest()
     if most is None:
         raise NeverReachable("the schema of publish sets no bound of sdp")
@@ -180,10 +186,10 @@ async def _sdp(scene: Scene) -> None:
 
 
 async def _longest(scene: Scene, *, message: str, field: Field) -> None:
-    """At its longest the message is understood, whatever becomes of it; one character more is not."""
+    """A message of the greatest length is understood, whatever its result is. One more character is refused."""
     ada = await scene.connect("Ada")
     if message not in scene.spec.pair("connected", None).allowed:
-        # Nothing is allowed here but to be told so: that tells that it was understood.
+        # The message is not legal here. An error that says so shows that it was understood.
         understood = await ada.ask(message, **_with(scene, ada, message, field, 0))
         steps.check_code(understood, "illegal_in_state")
     elif message != "join":

@@ -1,4 +1,4 @@
-"""The order of what is heard: one for all in a room, and that of the requests for who asked."""
+"""The order of messages: it is the same for everybody in a room, and replies come in the order of the requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _chat(scene: Scene) -> None:
-    """Those who speak at once are heard in one order by all, numbered without gaps."""
+    """If several people speak at once, everybody gets the lines in the same order, numbered without gaps."""
     room = Room(scene)
     for number in range(_SPEAKERS):
         await room.enter(f"Speaker {number}")
@@ -50,7 +50,7 @@ async def _chat(scene: Scene) -> None:
 
 
 async def _replies(scene: Scene) -> None:
-    """Requests that a room handles are answered in their order, the refused among the others."""
+    """Requests to a room are answered in order, including those that are refused."""
     room = Room(scene)
     ada = await room.enter("Ada")
     asked: list[Message] = []
@@ -68,7 +68,7 @@ async def _replies(scene: Scene) -> None:
 
 
 async def _history(scene: Scene) -> None:
-    """A newcomer gets what was said before, in its order."""
+    """A newcomer gets the earlier lines of chat in order."""
     room = Room(scene)
     ada = await room.enter("Ada")
     for number in range(5):

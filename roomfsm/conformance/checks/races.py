@@ -1,4 +1,4 @@
-"""Races: whatever comes first, every message with a ref gets one reply, and the room goes on as a table says."""
+"""Races: whatever comes first, every message with a ref gets one reply, and the room continues as a table says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def answers(client: Client, *messages: Message) -> list[Message]:
-    """Send messages together; the one reply to each, in the order of the messages."""
+    """Send messages together, and return the only reply to each, in the order of the messages."""
     await client.send_message(*messages)
     refs = [message["ref"] for message in messages]
     replies = await client.gather(*refs)
@@ -48,14 +48,14 @@ async def answers(client: Client, *messages: Message) -> list[Message]:
 
 
 def once(later: Sequence[Message], refs: Sequence[Ref]) -> None:
-    """None of what came later is another reply. Raises `Failed`."""
+    """Check that no second reply came later. Raises `Failed`."""
     for message in later:
         if message.get("ref") in refs:
             raise Failed(f"one reply to #{message['ref']}", f"another: {shown(message)}")
 
 
 async def _late_candidate(scene: Scene, *, message: str) -> None:
-    """A candidate that was on its way when its stream or view ended is refused, not lost."""
+    """If a candidate was under way when its stream or view ended, it is refused and not ignored."""
     place = await bring(scene, "broadcasting")
     leg: Leg = place.stream
     codes: tuple[str, ...] = ("illegal_in_state", "no_such_stream")
@@ -82,7 +82,7 @@ async def _unborn(scene: Scene, client: Client) -> Stream:
 
 
 async def _candidate_before_answer(scene: Scene) -> None:
-    """Candidates follow their offer at once, as a browser's do."""
+    """Candidates follow their offer at once, as browsers send them."""
     place = await bring(scene, "waiting")
     stream = await _unborn(scene, place.ada)
     asked = _offer(place.ada, stream)
@@ -125,7 +125,7 @@ async def _view_before_answer(scene: Scene) -> None:
 
 
 async def _view_before_publish(scene: Scene) -> None:
-    """Asked at the same moment: there is a stream or there is none."""
+    """Both requests come at the same moment, so the stream may exist or not."""
     place = await bring(scene, "waiting")
     stream = await _unborn(scene, place.ada)
     view = Leg(stream.id, place.bob, await scene.peer("recvonly"))
@@ -161,7 +161,7 @@ async def _double_view(scene: Scene) -> None:
 
 
 async def _republish(scene: Scene) -> None:
-    """Ended and begun again in one go: the new stream is another, and its answer is its own."""
+    """A stream is ended and begun again at once. The new stream is a different one, and gets its own answer."""
     place = await bring(scene, "broadcasting")
     bob, old = place.bob, place.stream
     again = await _unborn(scene, bob)
@@ -183,12 +183,12 @@ async def _leave_during_answer(scene: Scene, *, message: str) -> None:
 
 
 async def _alone_in_waiting(room: Room, client: Client) -> None:
-    """What came meanwhile has left the room waiting, with this one in it."""
+    """Check that the messages that came meanwhile leave the room waiting, with this person in it."""
     seen = await client.flush()
     states = [message for message in seen if message["type"] == "roomState"]
     started = [message for message in seen if message["type"] == "streamStarted"]
     if started and not (states and states[-1]["state"] == "waiting"):
-        # A server may hand on a leave in its own time: its end is roomState.
+        # A server may report a leave later. The report ends with roomState.
         while True:
             message = await client.next("roomState {state: waiting}")
             if message["type"] == "roomState" and message["state"] == "waiting":
@@ -199,7 +199,7 @@ async def _alone_in_waiting(room: Room, client: Client) -> None:
 
 
 async def _disconnect_during_answer(scene: Scene) -> None:
-    """The stream is kept for one who comes back, or has failed; what the room says then is so."""
+    """The stream of a person who comes back still exists or has failed. The room must report its real state."""
     place = await bring(scene, "waiting")
     ada, bob = place.ada, place.bob
     stream = await _unborn(scene, ada)
@@ -228,7 +228,7 @@ async def _disconnect_during_answer(scene: Scene) -> None:
 
 
 async def _close_during_offer(scene: Scene) -> None:
-    """The offer is answered in any case."""
+    """The offer must be answered in any case."""
     place = await bring(scene, "waiting")
     stream = await _unborn(scene, place.ada)
     asked = _offer(place.ada, stream)
@@ -243,7 +243,10 @@ async def _close_during_offer(scene: Scene) -> None:
 
 
 async def _join_while_closing(scene: Scene) -> None:
-    """Refused with what is allowed instead while it closes; let into another room of that name after that."""
+    """While the room closes, the message is refused with the messages that are allowed.
+
+    After that, the person enters a new room of that name.
+    """
     late = await scene.connect("Late")
     place = await bring(scene, "closing")
     while True:
@@ -261,7 +264,7 @@ async def _join_while_closing(scene: Scene) -> None:
 
 
 def joined_people(joined: Message) -> list[Message]:
-    """Those who are in the room."""
+    """The people in the room."""
     people: list[Message] = joined["participants"]
     return people
 
@@ -297,7 +300,10 @@ async def _switch_and_leave(scene: Scene) -> None:
 
 
 async def _two_resumes(scene: Scene) -> None:
-    """Both may have it, one after the other: the earlier is then closed. In the end one of them is in the room."""
+    """Both may resume, one after the other, and the earlier one is then closed.
+
+    At the end one of them is in the room.
+    """
     place = await bring(scene, "waiting")
     await place.room.lose(place.bob)
     token = place.bob.welcome["resumeToken"]
@@ -315,7 +321,7 @@ async def _two_resumes(scene: Scene) -> None:
 
 
 async def _reply_or_end(client: Client, ref: Ref) -> None:
-    """Take what comes until the reply, or until the connection was closed. `Failed` at any other reply."""
+    """Receive messages until the reply comes or the connection is closed. Raises `Failed` for any other reply."""
     with suppress(Over):
         while (message := await client.next(f"a reply to #{ref}")).get("ref") != ref:
             if message.get("ref") is not None:
@@ -323,7 +329,10 @@ async def _reply_or_end(client: Client, ref: Ref) -> None:
 
 
 async def _still_in(scene: Scene, client: Client) -> bool:
-    """Whether somebody can say something in the room; one whose session was taken over is closed with its code."""
+    """Whether a person can say something in the room.
+
+    A person whose session was taken over must be closed with the right code.
+    """
     try:
         ref = await client.send("chat", text="it is me")
         return bool((await client.gather(ref))[ref]["type"] == "chat")

@@ -1,4 +1,4 @@
-"""Every row of the room's table: brought about, and all that it tells whom."""
+"""Every row of the room's table. Each is caused, and all messages to all people are checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _EXPIRY_TRIES = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 
 def checks(plan: Plan) -> Iterator[Check]:
-    """A check for each row of the room's machine, and for each of machines that only the server itself moves."""
+    """A check for each row of the room's machine, and for each row of machines that only the server itself
+    moves.
+    """
     for row in plan.spec.rows:
         if row.machine not in ("room", "stream", "view", "session"):
             yield Check(f"row/{row.key}", _own_doing, steps.path_of_row(plan.spec, row))
@@ -64,7 +66,7 @@ async def _join(scene: Scene, row: Row) -> None:
         return
     room = Room(scene)
     ada = await room.enter("Ada")
-    # It is empty again, or another by now: a newcomer must not see a difference but in its chat.
+    # The room is empty again, or is a new one by now. A newcomer may see a difference only in the chat.
     await room.leave(ada)
     await room.enter("Bob")
 
@@ -83,7 +85,7 @@ async def _leave(scene: Scene, row: Row) -> None:
         place = await bring(scene, row.source)
         await place.room.enter("Cyd")
         if row.source == row.dest == "broadcasting":
-            # One who publishes and views: both end.
+            # The person publishes and views, and both end.
             await place.room.publish(place.ada)
             await place.room.view(place.ada, place.stream)
             await place.room.leave(place.ada)
@@ -129,7 +131,7 @@ async def _back(scene: Scene, row: Row) -> None:
 
 
 async def _lose_in_closing(scene: Scene, place: Place) -> None:
-    """Bob's connection is cut and Ada told. Raises `NotReachable` if the room put her out first."""
+    """Cut Bob's connection, and check that Ada is told. Raises `NotReachable` if the room removed her before."""
     await place.bob.cut()
     told = Expected("participantChanged", {"participant": person(place.bob, away=True), "ref": None})
     while True:
@@ -213,7 +215,7 @@ async def _media_lost(scene: Scene, row: Row) -> None:
 
 
 async def _expire(scene: Scene, row: Row) -> None:
-    """Rooms are left, and entered again after more and more time: an expired one has forgotten its chat."""
+    """Rooms are left, and entered again after more and more time. A room that expired has forgotten its chat."""
     forgot = trio.Event()
 
     async def room_after(seconds: float) -> None:
@@ -253,7 +255,7 @@ async def _close(scene: Scene, row: Row) -> None:
 
 
 async def _drained(scene: Scene, row: Row) -> None:
-    """Everybody is put out, and the name is free for another room."""
+    """Everybody is removed, and the name can be used for a new room."""
     place = await bring(scene, row.source)
     await until_out(scene, place.ada)
     await place.bob.flush()
@@ -261,7 +263,7 @@ async def _drained(scene: Scene, row: Row) -> None:
 
 
 async def _forgotten(room: Room, client: Client) -> None:
-    """The room that one enters is another one of that name."""
+    """Check that the entered room is a new one of that name."""
     while True:
         joined = await client.ask("join", room=room.name)
         if joined["type"] == "error" and (joined.get("machine"), joined.get("state")) == ("room", "closing"):

@@ -19,7 +19,7 @@ from roomfsm.conformance.wire import Client
 type Play = Callable[[Scene, Row], Awaitable[None]]
 
 _GOODBYES = {1000: (1000).to_bytes(2), 1001: (1001).to_bytes(2), 1005: b""}
-"""Close codes of one who will not come back, and the close frame's payload."""
+"""The close codes of a client that will not come back, and the payloads of the close frames."""
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -56,7 +56,7 @@ async def _row(scene: Scene, *, row: Row) -> None:
 
 
 async def _message(scene: Scene, row: Row) -> None:
-    """The message is legal: in a room that is as little as possible, or in none."""
+    """The message is legal, either in no room or in a room in the simplest state."""
     if row.source == "connected":
         await accepted(scene, await scene.connect("Ada"), None, row.trigger)
         return
@@ -66,14 +66,17 @@ async def _message(scene: Scene, row: Row) -> None:
 
 
 async def unknown(scene: Scene, token: str) -> None:
-    """Nobody can resume by this token. Raises `Failed`."""
+    """Check that nobody can resume with this token. Raises `Failed`."""
     late = await scene.connect("Late")
     steps.check_code(await late.ask("resume", token=token), "session_unknown")
     await late.quiet()
 
 
 async def _resume(scene: Scene, row: Row) -> None:
-    """The session that asked is gone: its connection is the other's, and nobody is in the room but that one."""
+    """The session that asked is gone.
+
+    Its connection belongs to the resumed session, which is the only one in the room.
+    """
     place = await bring(scene, "waiting")
     await place.room.lose(place.bob)
     back = await place.room.resume(place.bob)
@@ -90,7 +93,7 @@ async def _reattach_away(scene: Scene, row: Row) -> None:
 
 
 async def _reattach_joined(scene: Scene, row: Row) -> None:
-    """The connection before is closed, with the code that says why."""
+    """The earlier connection is closed with the code that gives the reason."""
     place = await bring(scene, "waiting")
     back = await place.room.resume(place.bob)
     code = await place.bob.closed()
@@ -118,7 +121,7 @@ async def _dismissed_joined(scene: Scene, row: Row) -> None:
 
 
 async def until_out(scene: Scene, client: Client) -> None:
-    """The room puts a client out; it is the check's bound that ends the waiting."""
+    """Wait until the room removes a client. The time limit of the check limits the wait."""
     while True:
         ref = await client.send("chat", text="are we still here?")
         reply = (await client.gather(ref))[ref]
@@ -169,7 +172,7 @@ async def _goodbye(scene: Scene, *, code: int) -> None:
 
 
 async def _no_goodbye(scene: Scene) -> None:
-    """Any other close code is no goodbye: the seat is kept."""
+    """Any other close code is not a goodbye, so the seat is kept."""
     place = await bring(scene, "waiting")
     await place.bob.say_goodbye((4999).to_bytes(2))
     told = await place.ada.next("participantChanged")
@@ -179,7 +182,7 @@ async def _no_goodbye(scene: Scene) -> None:
 
 
 async def _own_token(scene: Scene) -> None:
-    """A session cannot resume itself, nor one that is in no room."""
+    """A session cannot resume itself, nor a session that is in no room."""
     ada, bob = await scene.connect("Ada"), await scene.connect("Bob")
     for token in (ada.welcome["resumeToken"], bob.welcome["resumeToken"]):
         steps.check_code(await ada.ask("resume", token=token), "session_unknown")
@@ -187,7 +190,7 @@ async def _own_token(scene: Scene) -> None:
 
 
 async def _token_chain(scene: Scene) -> None:
-    """The token of the connection that resumed names the session from then on."""
+    """From then on, the token of the new connection resumes the session."""
     place = await bring(scene, "waiting")
     for _ in range(3):
         await place.room.lose(place.bob)

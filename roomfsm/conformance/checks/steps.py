@@ -1,4 +1,4 @@
-"""What checks have in common: bringing a room, a stream or a view into a state, by the shortest way."""
+"""Steps that several checks need: they bring a room, a stream or a view into a state by the shortest path."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from roomfsm.conformance.stage import Leg, Room, Stream
 from roomfsm.conformance.wire import Client, Expected
 
 ROOM_TRIGGERS = ("join", "publish", "close")
-"""By these a client or an administrator brings a room into each of its states."""
+"""The triggers by which a client or an administrator brings a room into its states."""
 LEG_TRIGGERS = ("answered", "connected", "flowing", "silent", "end")
-"""By these a peer brings its stream or view into each of its states."""
+"""The triggers by which a peer brings its stream or view into its states."""
 
 _ANSWERS = "a media server answers when it can: nobody outside can hold it back"
 _EARLY = (
@@ -41,7 +41,7 @@ TOO_SOON = "the room left closing too soon (a server may keep it there: --closin
 
 @dataclass(slots=True)
 class Place:
-    """A room with Ada and Bob in it; what there is to publish, Bob publishes."""
+    """A room with Ada and Bob in it. Bob publishes the streams."""
 
     room: Room
     ada: Client
@@ -49,12 +49,12 @@ class Place:
 
     @property
     def stream(self) -> Stream:
-        """Bob's."""
+        """Bob's stream."""
         return next(stream for stream in self.room.streams.values() if stream.client is self.bob)
 
 
 async def bring(scene: Scene, state: str) -> Place:
-    """A room in that state. Raises `NotReachable` where the tables have no way there for people."""
+    """A room in that state. Raises `NotReachable` if the tables have no path for people to that state."""
     pair = next((pair for pair in scene.spec.legality if pair.room == state), None)
     way = None if pair is None else way_to(scene.spec, pair, ROOM_TRIGGERS)
     if way is None:
@@ -75,12 +75,12 @@ async def bring(scene: Scene, state: str) -> Place:
 
 
 async def bystander(scene: Scene) -> None:
-    """Somebody in another room, who must hear nothing of it all: `Scene.finish` sees to that."""
+    """Add a person in another room, who must get no messages. `Scene.finish` checks that."""
     await Room(scene).enter("Zoe")
 
 
 def path_of_pair(spec: Spec, pair: Pair) -> str:
-    """How a newcomer gets there."""
+    """The path of a newcomer to that state."""
     way = way_to(spec, pair, ROOM_TRIGGERS)
     if way is None:
         return ""
@@ -89,7 +89,7 @@ def path_of_pair(spec: Spec, pair: Pair) -> str:
 
 
 def path_of_row(spec: Spec, row: Row) -> str:
-    """How the row's machine gets to its source by the fewest rows, and the row."""
+    """The shortest path of the row's machine to the row's source, followed by the row."""
     machine = spec.machines[row.machine]
     if row.machine in ("stream", "view") and (way := way_of_leg(machine, row.source)) is not None:
         return diagram(machine, [*way, row])
@@ -99,7 +99,7 @@ def path_of_row(spec: Spec, row: Row) -> str:
 
 
 def why_unseen(row: Row) -> str | None:
-    """Why nobody outside can bring a row of a stream or view about, or see it; None if somebody can."""
+    """The reason why nobody outside can cause or see a row of a stream or view; None if somebody can."""
     if row.trigger in _OF_PATHS or row.source in _LIMITED:
         return "a media server need not know the viewer's path, and the kit's path is good"
     if row.trigger == "connected" and row.source == row.dest:
@@ -108,13 +108,16 @@ def why_unseen(row: Row) -> str | None:
 
 
 def way_of_leg(machine: Machine, state: str) -> list[Row] | None:
-    """How a peer brings its stream or view into a state, by rows that somebody outside can bring about."""
+    """The path by which a peer brings its stream or view into a state.
+
+    It has only rows that somebody outside can cause.
+    """
     seen = tuple(row for row in machine.rows if why_unseen(row) is None)
     return rows_to(replace(machine, rows=seen), state, LEG_TRIGGERS)
 
 
 async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
-    """Bob's stream, or Ada's view of it, in a state; a second stream of Bob's keeps the room broadcasting."""
+    """Bob's stream, or Ada's view of it, in a state. A second stream of Bob's keeps the room broadcasting."""
     way = way_of_leg(scene.spec.machines[machine], state)
     if way is None:
         raise NeverReachable(f"no way leads to a {machine} that is {state}")
@@ -138,7 +141,7 @@ async def leg_in(scene: Scene, machine: str, state: str) -> tuple[Place, Leg]:
 
 
 async def play(place: Place, stream: Stream, view: Leg | None, triggers: list[str]) -> None:
-    """Bring triggers of the stream about, or those of a view of it."""
+    """Cause triggers of the stream, or of a view of it."""
     for trigger in triggers:
         match trigger:
             case "connected":
@@ -156,7 +159,7 @@ async def play(place: Place, stream: Stream, view: Leg | None, triggers: list[st
 
 
 async def flow(place: Place, stream: Stream, view: Leg | None, *kinds: str) -> None:
-    """The presenter sends media: the stream is live, and so is a view that saw them before."""
+    """Let the presenter send media. The stream becomes live, and so does a view that had media before."""
     if not stream.peer.connected.is_set():
         await place.room.connect(stream)
     stream.peer.play(*(kinds or ("audio", "video")))
@@ -164,13 +167,13 @@ async def flow(place: Place, stream: Stream, view: Leg | None, *kinds: str) -> N
 
 
 async def fall_silent(place: Place, stream: Stream, view: Leg | None) -> None:
-    """The presenter sends nothing any more."""
+    """Let the presenter stop sending media."""
     stream.peer.play()
     await _changes(place, stream, view, "stalled")
 
 
 async def show(place: Place, stream: Stream, view: Leg | None) -> None:
-    """A viewer's media connection comes up, and the media of a live stream flow."""
+    """Connect a viewer's media. The media of a live stream flow then."""
     assert view is not None
     if stream.state != "live":
         await flow(place, stream, view)
@@ -181,7 +184,7 @@ async def show(place: Place, stream: Stream, view: Leg | None) -> None:
 
 
 async def _changes(place: Place, stream: Stream, view: Leg | None, state: str) -> None:
-    """Everybody is told of the stream, the viewer of his view, too: either may come first."""
+    """Check that everybody is told about the stream, and the viewer also about the view. Either may come first."""
     stream.state = state
     for client in place.room.members:
         expected = [Expected("streamChanged", {"stream": stream.info(), "view": None, "ref": None})]
@@ -193,7 +196,7 @@ async def _changes(place: Place, stream: Stream, view: Leg | None, state: str) -
 
 
 def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
-    """Fields that make a message well-formed; whether it fits the state is another matter."""
+    """Fields that make a message well-formed. It need not be legal in the state."""
     samples: dict[str, Message] = {
         "join": {"room": scene.room_name()},
         "leave": {},
@@ -214,7 +217,10 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
 
 
 def check_illegal(reply: Message, pair: Pair, message: str) -> None:
-    """The reply refuses the message as the table says, with what is allowed instead. Raises `Failed`."""
+    """Check that the reply refuses the message as the table says, with the messages that are allowed instead.
+
+    Raises `Failed`.
+    """
     machine, state = pair.refused[message]
     expected: dict[str, Any] = {
         "code": "illegal_in_state",
@@ -228,19 +234,19 @@ def check_illegal(reply: Message, pair: Pair, message: str) -> None:
 
 
 def check_code(reply: Message, *codes: str) -> None:
-    """The reply is an error of one of these codes. Raises `Failed`."""
+    """Check that the reply is an error with one of these codes. Raises `Failed`."""
     if reply["type"] != "error" or reply.get("code") not in codes:
         raise Failed(f"error with code {' or '.join(codes)}", shown(reply))
 
 
 def check_type(reply: Message, kind: str) -> None:
-    """The reply is of this type. Raises `Failed`."""
+    """Check that the reply has this type. Raises `Failed`."""
     if reply["type"] != kind:
         raise Failed(kind, shown(reply))
 
 
 def out_of_closing(scene: Scene, reply: Message) -> bool:
-    """Whether a reply speaks of one whom the room has put out: it is closed by now."""
+    """Whether a reply shows that the room, which is closed by now, has removed the person."""
     return reply["type"] == "error" and (
         reply.get("code") == "room_closed"
         or (reply.get("machine"), reply.get("state")) == ("session", scene.spec.machines["session"].initial)

@@ -1,4 +1,4 @@
-"""The websocket layer itself (RFC 6455): handshakes, fragments, control frames, frames that break the rules."""
+"""The websocket layer (RFC 6455): handshakes, fragments, control frames, and frames that break the rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roomfsm.conformance.scene import Check, Plan, Scene
 _PING = json.dumps({"type": "ping", "ref": 7}).encode()
 
 _BAD_FRAMES: dict[str, tuple[bytes, tuple[int, ...]]] = {
-    # Section 5.1: a server closes; 7.4.1 has 1002 for it.
+    # Section 5.1 says that the server closes the connection; section 7.4.1 has code 1002 for it.
     "unmasked": (frame(Opcode.TEXT, _PING, masked=False), (1002,)),
     "reserved-bits": (frame(Opcode.TEXT, _PING, rsv=4), (1002,)),
     "reserved-opcode": (frame(3, b""), (1002,)),
@@ -30,7 +30,8 @@ _BAD_FRAMES: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "close-code-999": (frame(Opcode.CLOSE, (999).to_bytes(2)), (1002,)),
     "close-code-1005": (frame(Opcode.CLOSE, (1005).to_bytes(2)), (1002,)),
     "close-code-1006": (frame(Opcode.CLOSE, (1006).to_bytes(2)), (1002,)),
-    # A reason that is no UTF-8: 8.1 asks to fail the connection, 7.4.1 has both codes for it.
+    # The reason is not UTF-8. Section 8.1 requires to fail the connection, and section 7.4.1 has both codes for
+    # it.
     "close-reason-not-utf-8": (frame(Opcode.CLOSE, (1000).to_bytes(2) + b"\xff\xfe"), (1002, 1007)),
     "not-utf-8": (frame(Opcode.TEXT, b'{"type":"\xff\xfe"}'), (1007,)),
     "fragment-not-utf-8": (
@@ -42,7 +43,7 @@ _BAD_FRAMES: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 class _Cut(Failed):
-    """The connection ended where a frame was to come."""
+    """The connection ended although a frame was expected."""
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -71,7 +72,7 @@ def checks(plan: Plan) -> Iterator[Check]:
         yield Check(f"ws/bad/{name}", partial(_bad, data=data, codes=codes))
     for code in (1000, 1001, 3000, 4999):
         yield Check(f"ws/close/{code}", partial(_close, payload=code.to_bytes(2), codes=(code,)))
-    # Section 5.5.1: typically the code that was received; none was.
+    # Section 5.5.1 says that the answer usually has the received code. There was none.
     yield Check("ws/close/empty", partial(_close, payload=b"", codes=(1005, 1000)))
     yield Check(
         "ws/close/with-reason", partial(_close, payload=(1000).to_bytes(2) + "müde".encode(), codes=(1000,))
@@ -108,7 +109,7 @@ async def _upgraded(scene: Scene, protocol: str, **changes: Any) -> None:
 
 
 async def _accepted(scene: Scene) -> None:
-    """With the proof that the server read the handshake, and the subprotocol."""
+    """The answer has the proof that the server read the handshake, and the subprotocol."""
     await _upgraded(scene, scene.spec.protocol)
 
 
@@ -121,14 +122,14 @@ async def _own_origin(scene: Scene) -> None:
 
 
 async def _socket(scene: Scene) -> RawSocket:
-    """A websocket of which the welcome was taken."""
+    """A websocket whose welcome has been read."""
     socket = await scene.open()
     await _text(scene, socket)
     return socket
 
 
 async def _text(scene: Scene, socket: RawSocket) -> str:
-    """The next text message; what else comes is a failure."""
+    """The next text message. Anything else is a failure."""
     text = ""
     while True:
         received = await _receive(scene, socket)
@@ -156,7 +157,7 @@ async def _send(scene: Scene, socket: RawSocket, data: bytes) -> None:
 
 
 async def _alive(scene: Scene, socket: RawSocket, ref: int = 7) -> None:
-    """The reply to a ping of the protocol that was sent."""
+    """The reply to a ping of the protocol, which has been sent."""
     reply = json.loads(await _text(scene, socket))
     if (reply.get("type"), reply.get("ref")) != ("pong", ref):
         raise Failed(f"pong with ref {ref}", cut(json.dumps(reply)))
@@ -164,7 +165,7 @@ async def _alive(scene: Scene, socket: RawSocket, ref: int = 7) -> None:
 
 
 async def _fragments(scene: Scene) -> None:
-    """A message in many frames, some empty, cut in the middle of a character."""
+    """A message in many frames. Some are empty, and some end in the middle of a character."""
     socket = await _socket(scene)
     text = json.dumps({"type": "ping", "ref": "🦉"}, ensure_ascii=False).encode()
     parts = [text[:1], b"", text[1:25], text[25:26], text[26:]]
@@ -180,7 +181,7 @@ async def _fragments(scene: Scene) -> None:
 
 
 async def _ping_within(scene: Scene) -> None:
-    """Section 5.4: control frames may come in the middle of a fragmented message, and are answered there."""
+    """Control frames may come in the middle of a fragmented message, and are answered at once (section 5.4)."""
     socket = await _socket(scene)
     await _send(scene, socket, frame(Opcode.TEXT, _PING[:5], fin=False) + frame(Opcode.PING, b"mid"))
     await _expect_pong(scene, socket, b"mid")
@@ -195,7 +196,7 @@ async def _expect_pong(scene: Scene, socket: RawSocket, payload: bytes) -> None:
 
 
 async def _ping(scene: Scene) -> None:
-    """Section 5.5.3: the pong has the ping's payload, of up to 125 bytes."""
+    """The pong has the payload of the ping, which has up to 125 bytes (section 5.5.3)."""
     socket = await _socket(scene)
     for payload in (b"", b"there?", bytes(range(125))):
         await _send(scene, socket, frame(Opcode.PING, payload))
@@ -211,13 +212,14 @@ async def _pong(scene: Scene) -> None:
 
 
 async def _bad(scene: Scene, *, data: bytes, codes: tuple[int, ...]) -> None:
-    """The connection is failed: over, after a close frame with the code if with any."""
+    """The connection must be failed: it ends, and if there is a close frame, it has the right code."""
     socket = await _socket(scene)
     await _send(scene, socket, data)
     try:
         await _expect_close(scene, socket, codes)
     except _Cut:
-        # Section 7.1.7: a close frame should come first, but need not; what the protocol refuses is another thing.
+        # A close frame should come first, but need not (section 7.1.7). A refusal by the protocol would be
+        # something else.
         if codes == (1003,):
             raise
 
@@ -231,7 +233,7 @@ async def _expect_close(scene: Scene, socket: RawSocket, codes: tuple[int, ...])
     if code not in codes:
         raise Failed(f"a close frame with {' or '.join(map(str, codes))}", f"one with {code}")
     await socket.close(code if code != 1005 else 1000)
-    # Section 7.1.1: the server closes TCP first.
+    # The server closes TCP first (section 7.1.1).
     try:
         scene.awaits = "the server to close TCP"
         await socket.receive()
