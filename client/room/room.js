@@ -66,6 +66,9 @@ import { RoomState } from './state.js';
 /** Refusals of a `join` that another attempt would get again. @type {Set<ErrorCode>} */
 const HOPELESS = new Set(['malformed', 'unknown_message']);
 
+/** The server's states of a room in which nobody can stay. @type {ReadonlySet<Joined['state']>} */
+const ENDING = new Set(['closing']);
+
 /** The trigger of the table when the server or a room closes. @type {Record<Closing['scope'], 'server closes' | 'room closes'>} */
 const CLOSES = { server: 'server closes', room: 'room closes' };
 
@@ -88,6 +91,8 @@ export class Room extends Emitter {
       connected: () => this.connection.ready,
       'another room': () => this.state?.name !== this.#wanted,
       'another room by now': ({ asked }) => this.#wanted !== asked,
+      // Who comes back to it is told so by the snapshot alone, and by nothing after that.
+      'room is closing': ({ joined }) => joined !== undefined && ENDING.has(joined.state),
       'same room': ({ joined }) => this.state?.key === joined?.key,
       'no name of a room': ({ error }) => faultOf(error)?.path === '$.room',
       'no name of a person': ({ error }) => faultOf(error)?.path === '$.name' && this.#displayName !== '',

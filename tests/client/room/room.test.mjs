@@ -279,3 +279,31 @@ test('while a switch is under way one may present', async (t) => {
   assert.equal(room.mayPresent ?? room.status === 'inside', true);
 });
 
+
+test('whoever comes back to a room that is closing enters it again, for nobody says so again', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  connection.lose();
+  connection.connects(joined('blue', { state: 'closing', resumed: true }));
+  assert.deepEqual([room.status, told, connection.forgot, waits()], ['entering', ['roomCloses'], 1, []]);
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(waits(), ['join blue']);
+  await connection.answer(joined('blue'));
+  assert.equal(room.status, 'inside');
+});
+
+test('the server may say that it closes while the session is being resumed', async (t) => {
+  const { connection, room, told } = await inside(t);
+  connection.lose();
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown' });
+  assert.deepEqual([room.status, told], ['interrupted', ['serverCloses']]);
+});
+
+test('a room that closes may fail, too, while its page already asks to enter again', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  for (let times = 0; times < 2; times += 1)
+    connection.emit('message', { type: 'closing', scope: 'room', reason: 'room_failed' });
+  assert.deepEqual([room.status, told], ['entering', ['roomCloses']]);
+  t.mock.timers.tick(10_000);
+  connection.emit('message', { type: 'closing', scope: 'room', reason: 'room_failed' });
+  assert.deepEqual([room.status, waits()], ['joining', ['join blue']]);
+});

@@ -1,0 +1,81 @@
+// The page's tables: every event that the server or the network can bring has a row in each state, or cannot come there.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MEDIA } from '../../../client/media/media-table.js';
+import { PAGE } from '../../../client/room/page-table.js';
+import { LINK } from '../../../client/wire/link-table.js';
+
+const NO_SOCKET = 'there is no websocket';
+const NO_REQUEST = 'nothing is asked: a reply that was waited for fails with the connection, and is passed over then';
+const HAS_A_ROOM = 'the link keeps a session to resume only while one is in a room';
+const NO_PEER = 'there is no peer connection, and no request: what is left of an earlier one is not listened to';
+
+/** By machine and event: the states in which it cannot come, and why. All other states must have a row. */
+const NEVER = {
+  page: {
+    'server closes': { outside: NO_SOCKET },
+    'room closes': { outside: NO_SOCKET, interrupted: 'a session that comes back hears no news before its snapshot' },
+    'connected anew': {
+      outside: NO_SOCKET,
+      joining: 'the connection is there',
+      inside: 'the connection is there',
+      switching: 'the connection is there',
+    },
+    resumed: {
+      outside: NO_SOCKET,
+      joining: 'the connection is there',
+      inside: 'the connection is there',
+      switching: 'the connection is there',
+      refused: HAS_A_ROOM,
+    },
+    entered: { outside: NO_REQUEST, entering: NO_REQUEST, inside: NO_REQUEST, interrupted: NO_REQUEST, refused: NO_REQUEST },
+    'turned away': {
+      outside: NO_REQUEST,
+      entering: NO_REQUEST,
+      inside: NO_REQUEST,
+      interrupted: NO_REQUEST,
+      refused: NO_REQUEST,
+    },
+    lost: { outside: NO_SOCKET },
+  },
+  link: {
+    greeted: {
+      closed: NO_SOCKET,
+      waiting: NO_SOCKET,
+      resuming: 'a server says welcome once',
+      open: 'a server says welcome once',
+    },
+    resumed: { closed: NO_SOCKET, waiting: NO_SOCKET, connecting: NO_REQUEST, open: NO_REQUEST },
+    'not resumed': { closed: NO_SOCKET, waiting: NO_SOCKET, connecting: NO_REQUEST, open: NO_REQUEST },
+    lost: { closed: NO_SOCKET, waiting: NO_SOCKET },
+  },
+  media: {
+    answered: {
+      idle: NO_PEER,
+      waiting: NO_PEER,
+      offline: NO_PEER,
+      'given-up': NO_PEER,
+      connecting: 'an offer has one answer',
+      connected: 'an offer has one answer',
+    },
+    'path found': { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
+    'path disturbed': { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
+    failed: { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
+    suspend: { idle: 'nothing is wanted', 'given-up': 'there is nothing at the server to come back to' },
+    'begin anew': { idle: 'nothing is wanted' },
+    back: { idle: 'nothing is wanted', 'given-up': 'only the user begins it anew' },
+    over: { idle: 'nothing is wanted' },
+  },
+};
+
+for (const table of [PAGE, LINK, MEDIA]) {
+  test(`in each state of the machine ${table.name}, what can come has a row`, () => {
+    for (const [event, never] of Object.entries(NEVER[table.name])) {
+      const without = table.states
+        .map(({ name }) => name)
+        .filter((state) => !table.rows.some((row) => row.triggers.includes(event) && row.sources.includes(state)));
+      assert.deepEqual(without.sort(), Object.keys(never).sort(), event);
+    }
+  });
+}
