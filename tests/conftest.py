@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import faulthandler
 import fcntl
 import ipaddress
 import os
@@ -23,6 +22,7 @@ from hypothesis import settings
 
 from roomfsm.jsonrpc.websocket import Websocket
 from tests.examples import register_profiles
+from tests.hangs import Watch
 from tests.processes import media_server_program
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
@@ -42,20 +42,14 @@ QUICK = {"documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol
 SLOW = {"browser", "graphviz", "limited", "media_server", "program"}
 """Fixtures that start a process."""
 
-
-HANGS = 240.0
-"""Seconds after which a test hangs: longer than any waits, and short beside the time that all take together."""
-
-_OUTPUT = pytest.StashKey[int]()
-"""Where pytest does not catch what is written."""
+watch = Watch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples hypothesis tries: `-m quick`, `HYPOTHESIS_PROFILE=thorough`."""
-    assert sys.__stderr__ is not None
-    config.stash[_OUTPUT] = os.dup(sys.__stderr__.fileno())
     quick = config.getoption("markexpr") == "quick"
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick" if quick else "default"))
+    watch.start()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -98,32 +92,11 @@ def _turn(item: pytest.Item) -> Iterator[None]:
         yield
 
 
-def _set_alarm(item: pytest.Item) -> None:
-    """Let a test that hangs end its process, which shows where it stands; from now on for `HANGS` seconds.
-
-    pytest-xdist then names the test, and goes on with the others in a new process. Nothing less would do: the end
-    of a test may hang on an exception that was raised in its midst, as Playwright's does.
-    """
-    if settings.get_current_profile_name() != "thorough":
-        faulthandler.dump_traceback_later(HANGS, exit=True, file=item.config.stash[_OUTPUT])
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Each test has its turn, and an end."""
-    with _turn(item):
-        _set_alarm(item)
-        try:
-            return (yield)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
-    """Set the alarm anew: pytest takes it off when a test fails, whose end may hang all the same."""
-    if isinstance(node, pytest.Item):
-        _set_alarm(node)
+    with _turn(item), watch.over_a_test():
+        return (yield)
 
 
 # What fails shows what it expected; the log of ten thousand rooms would hide it.

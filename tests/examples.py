@@ -6,12 +6,17 @@ from hypothesis import settings
 
 _NORMAL = 100
 """Examples of a property that does not say how many."""
+_STEPS = 50
+"""Of a course through a state machine at most."""
 
 
 def register_profiles() -> None:
     """`default`, `quick` and `thorough`. No example has a time limit: a busy machine must not fail what holds."""
     for name, factor in (("default", 1.0), ("quick", 0.2), ("thorough", 20.0)):
-        settings.register_profile(name, deadline=None, max_examples=int(_NORMAL * factor))
+        steps = _STEPS if name != "quick" else _STEPS // 2
+        settings.register_profile(
+            name, deadline=None, max_examples=int(_NORMAL * factor), stateful_step_count=steps
+        )
 
 
 def examples(count: int) -> settings:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from roomfsm.documents.page_tables import page_tables
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.table import STAYS, Effect, Guard, Row, State, Table
-from tests.browser.conftest import browser
 
-__all__ = ["browser"]
+if TYPE_CHECKING:  # `-m quick` needs none of it, and it takes half a second
+    from playwright.sync_api import Browser
 
 _MERMAID = Path(__file__).parents[1] / "client/node_modules/mermaid/dist/mermaid.min.js"
 _long_guard = Guard[Any]("what must hold, which takes quite some words to say", lambda _: True)
@@ -48,6 +49,15 @@ CROWDED: Table[Any] = Table(
 every_table = pytest.mark.parametrize(
     "table", [*MACHINES.values(), *page_tables().values(), CROWDED], ids=lambda table: table.name
 )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    from tests.browser.conftest import chromium
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

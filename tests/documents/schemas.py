@@ -9,10 +9,12 @@ import jsonschema
 
 from roomfsm.documents.asyncapi import document
 
+DOCUMENT = document()
+
 
 @cache
 def _validator(schema: str) -> Any:
-    return jsonschema.Draft7Validator({**document(), "$ref": f"#/components/schemas/{schema}"})
+    return jsonschema.Draft7Validator({**DOCUMENT, "$ref": f"#/components/schemas/{schema}"})
 
 
 def is_valid(value: dict[str, Any], schema: str) -> bool:

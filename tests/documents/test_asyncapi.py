@@ -18,11 +18,10 @@ from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
 from roomfsm.protocol.codec import decode_client
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed
 from roomfsm.protocol.server import SERVER_MESSAGES
-from tests.documents.schemas import is_valid
+from tests.documents.schemas import DOCUMENT, is_valid
 
 type Json = dict[str, Any]
 
-DOCUMENT = document()
 MESSAGES = DOCUMENT["components"]["messages"]
 SCHEMAS = DOCUMENT["components"]["schemas"]
 every_client_message = pytest.mark.parametrize("message", CLIENT_MESSAGES, ids=message_type)

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Browser, Error, Page
 
 from roomfsm.documents.dot import dot
 from roomfsm.documents.mermaid import mermaid
@@ -25,6 +24,9 @@ from roomfsm.lifecycle.describe import MACHINES, illegal
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.table import Row, Table
 from tests.documents.conftest import CROWDED, every_table
+
+if TYPE_CHECKING:  # `-m quick` needs none of it, and it takes half a second
+    from playwright.sync_api import Browser, Page
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -171,6 +173,8 @@ def test_mermaid_understands_it(mermaid_page: Page, table: Table[Any]) -> None:
 
 @pytest.mark.browser
 def test_mermaid_would_refuse_what_is_wrong(mermaid_page: Page) -> None:
+    from playwright.sync_api import Error
+
     with pytest.raises(Error, match="Parse error"):
         mermaid_page.evaluate("text => mermaid.parse(text)", mermaid(ROOM).replace("[*] -->", "[*] --> -->"))
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 import trio
 
-from roomfsm.documents.asyncapi import document
 from roomfsm.documents.examples import (
     ADA,
     ADAS_TOKEN,
@@ -25,7 +24,7 @@ from roomfsm.documents.examples import (
 )
 from roomfsm.protocol.client import CLIENT_MESSAGES
 from roomfsm.protocol.server import SERVER_MESSAGES
-from tests.documents.schemas import is_valid
+from tests.documents.schemas import DOCUMENT, is_valid
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
@@ -149,7 +148,7 @@ async def test_the_story_is_true(media_server: str) -> None:
 
 @pytest.mark.parametrize("message", [*CLIENT_MESSAGES, *SERVER_MESSAGES], ids=lambda m: m.__name__)
 def test_every_message_has_an_example_that_fits_its_schema(message: type[Any]) -> None:
-    examples = document()["components"]["messages"][message.__name__]["examples"]
+    examples = DOCUMENT["components"]["messages"][message.__name__]["examples"]
     assert examples
     for example in examples:
         assert is_valid(example["payload"], message.__name__), example

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from math import hypot
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from roomfsm.documents.svg import svg
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.table import Table
 from tests.documents.conftest import every_table
+
+if TYPE_CHECKING:  # `-m quick` needs none of it, and it takes half a second
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
