@@ -22,9 +22,9 @@ export class Diagram {
   #seen = null;
   #seenAt = 0;
 
-  /** @param {MachineName | PageMachineName} machine */
+  /** @param {MachineName | 'server' | PageMachineName} machine */
   constructor(machine) {
-    this.#single = machine === 'room';
+    this.#single = machine === 'room' || machine === 'server';
     this.root.dataset['machine'] = machine;
     void this.#load(machine);
   }
@@ -59,7 +59,7 @@ export class Diagram {
     }
   }
 
-  /** @param {MachineName | PageMachineName} machine */
+  /** @param {MachineName | 'server' | PageMachineName} machine */
   async #load(machine) {
     const response = await fetch(`${BASE}/inspect/assets/${machine}.svg`);
     const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;

@@ -54,6 +54,13 @@ export interface LegSeen {
 
 export type MachineName = 'room' | 'stream' | 'view' | 'session';
 
+export interface ServerSeen {
+  state: string;
+  /** seconds */
+  since: number;
+  machine: MachineSeen;
+}
+
 /** The machines of a page, whose states the server does not know. */
 export type PageMachineName = 'page' | 'link' | 'media';
 

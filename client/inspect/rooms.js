@@ -1,8 +1,9 @@
-// A table of all rooms, which is kept up to date.
+// All rooms in a table, and the server's machine, which are kept up to date.
 
 import { BASE } from '../wire/base.js';
 import { element, fromTemplate, part, setText, updateList } from '../page/dom.js';
 import { follow } from './feed.js';
+import { showServer } from './server.js';
 import { duration, size } from './words.js';
 
 /** @import {Glance} from './inspection.d.ts' */
@@ -27,6 +28,7 @@ export class RoomsInspector {
       },
       (words) => setText(state, words),
     );
+    showServer(this.root);
     setInterval(() => this.#draw(), 1000);
   }
   #rows;

@@ -1,4 +1,4 @@
-"""What developers see of a room: its state, people, streams, views, queues, and what its machines did so far."""
+"""What developers see of the server and of a room: states, people, streams, views, queues, and transitions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from roomfsm.lifecycle.legality import allowed
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.rooms.journal import Tally
 from roomfsm.rooms.legs import Leg
+from roomfsm.rooms.server_life import ServerLife
 
 if TYPE_CHECKING:
     from roomfsm.rooms.room import Room
@@ -93,6 +94,14 @@ class RoomSeen(_Seen, frozen=True, kw_only=True):
     views: tuple[LegSeen, ...]
 
 
+class ServerSeen(_Seen, frozen=True, kw_only=True):
+    """The server: its state, since how many seconds, and its machine."""
+
+    state: str
+    since: float
+    machine: MachineSeen
+
+
 SHOWN = 200
 """People, streams and views that are listed: more are counted only, so that a full room costs no more to watch."""
 
@@ -143,6 +152,13 @@ def look_at(room: Room) -> RoomSeen:
     )
 
 
+def look_at_server(life: ServerLife) -> ServerSeen:
+    """The server's machine."""
+    return ServerSeen(
+        state=life.state, since=_since(life.tally, None, life.age), machine=_machine(life.tally, life.age)
+    )
+
+
 def _machine(tally: Tally, now: float) -> MachineSeen:
     return MachineSeen(
         present=tally.present(),
@@ -166,6 +182,6 @@ def _leg(leg: Leg, tally: Tally, now: float, viewers: int | None) -> LegSeen:
     )
 
 
-def _since(tally: Tally, id: str, now: float) -> float:  # noqa: A002 (the journal's word)
+def _since(tally: Tally, id: str | None, now: float) -> float:  # noqa: A002 (the journal's word)
     since = tally.since(id)
     return 0.0 if since is None else round(now - since, 3)

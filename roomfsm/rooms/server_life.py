@@ -1,25 +1,38 @@
-"""The life of the server that the rooms are part of: its machine."""
+"""The life of the server that the rooms are part of: its machine, and what that did so far."""
 
 from __future__ import annotations
+
+import trio
 
 from roomfsm.lifecycle.server import SERVER, ServerFacts
 from roomfsm.lifecycle.table import Model, Step
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import Refusal
+from roomfsm.rooms.journal import Tally
 
 _NO_FACTS = ServerFacts()
 
 
 class ServerLife(Model):
-    """One server's machine."""
+    """One server's machine. `tally` has its states and moves, for the inspector."""
 
     def __init__(self) -> None:
         super().__init__(SERVER.initial)
+        self.tally = Tally()
+        self._began = trio.current_time()
+        self.tally.enter(None, self.state, 0.0)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the server began to start."""
+        return trio.current_time() - self._began
 
     def fire(self, trigger: str, facts: ServerFacts = _NO_FACTS) -> Step:
         """Move the machine. Raises `Refusal`."""
         step = SERVER.fire(self, trigger, facts)
         if step.moved:
+            self.tally.moves[trigger, step.source, step.dest] += 1
+            self.tally.enter(None, step.dest, self.age)
             get_logger(__name__).info("server", trigger=trigger, source=step.source, dest=step.dest)
         return step
 

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.inspection import Glance, glance_at, look_at
+from roomfsm.rooms.inspection import Glance, glance_at, look_at, look_at_server
 from roomfsm.rooms.room import Room
 from roomfsm.web.settings import WebSettings
 
@@ -89,6 +89,20 @@ class Feed:
             lines, seq = room.journal.lines_since(seq), room.journal.seq
             over = b"true" if changed == _OVER else b"false"
             return b'{"room":' + self._look(room) + b',"over":' + over + b',"journal":[' + b",".join(lines) + b"]}"
+
+        return self._follow(look, self._settings.inspect_interval)
+
+    def server(self) -> AsyncIterator[bytes]:
+        """The server's machine: now, and whenever it is in another state."""
+        told: object = _NOTHING
+
+        def look() -> bytes | None:
+            nonlocal told
+            life = self._directory.life
+            if life.state == told:
+                return None
+            told = life.state
+            return _encoder.encode(look_at_server(life))
 
         return self._follow(look, self._settings.inspect_interval)
 

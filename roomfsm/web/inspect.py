@@ -16,7 +16,7 @@ from roomfsm.documents.svg_style import css
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.protocol.names import is_room_name
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.inspection import glance_at, look_at
+from roomfsm.rooms.inspection import glance_at, look_at, look_at_server
 from roomfsm.rooms.room import Room
 from roomfsm.web.access import Access
 from roomfsm.web.feed import Feed
@@ -31,6 +31,8 @@ def create_inspector(
     """Create everything below `/inspect`. `page` answers with a file of the page and a status."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
+    # The page of all rooms follows the server, too, and is to count once.
+    feed_of_server = Feed(directory, settings)
 
     @inspector.before_request
     async def judge() -> Response | None:
@@ -85,6 +87,14 @@ def create_inspector(
     @inspector.get("/api/feed")
     async def rooms_feed() -> Response:
         return _stream(feed, feed.rooms())
+
+    @inspector.get("/api/server")
+    async def server() -> Response:
+        return _json(look_at_server(directory.life))
+
+    @inspector.get("/api/server/feed")
+    async def server_feed() -> Response:
+        return _stream(feed_of_server, feed_of_server.server())
 
     @inspector.get("/api/rooms/<name>/feed")
     async def room_feed(name: str) -> Response:

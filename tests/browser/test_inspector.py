@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import uuid
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from roomfsm.replay.engine import replay
 from roomfsm.replay.runs import read_runs
-from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.conftest import PHONE, OpenPage, new_person
 from tests.browser.test_broadcast import broadcasts, decodes, photograph
+from tests.processes import LOADED
 from tests.replay.test_replay import changed, without
-from tests.system.program import Program
+from tests.system.program import Program, running
 
 pytestmark = pytest.mark.browser
 
@@ -113,6 +115,32 @@ def test_the_machines_of_the_page_stand_beside_the_servers(open_page: OpenPage, 
         shown.locator("summary").click()
         expect(shown.locator(f".state[data-state={state}]")).to_be_visible()
     photograph(inspector, "inspector-page-machines", whole=True)
+
+
+def test_the_server_is_seen_to_open_and_to_drain(
+    browser: Browser, media_server: str, name: str, tmp_path: Path
+) -> None:
+    # It drains until the room is empty, however long a busy machine takes to tell the page.
+    options = (f"--kurento={media_server}", "--closing-notice=60", "--closing-deadline=60")
+    with running(tmp_path, *options, program=("tests.browser.slow_to_drain",)) as program:
+        person = new_person(browser, "Ada")
+        inspector = person.new_page()
+        inspector.goto(program.inspector)
+        current = inspector.locator(".machine[data-machine=server] .state.current")
+        expect(inspector.get_by_test_id("server-state")).to_have_text("open")
+        expect(current).to_have_attribute("data-state", "open")
+        expect(inspector.get_by_test_id("server-since")).to_have_text(re.compile(r"^for \d"))
+        photograph(inspector, "inspector-server", whole=True)
+        ada = person.new_page()
+        ada.goto(f"{program.address}r/{name}")
+        expect(ada.get_by_test_id("connection-state")).to_have_text("Connected")
+        program.process.send_signal(signal.SIGTERM)
+        expect(inspector.get_by_test_id("server-state")).to_have_text("draining")
+        expect(current).to_have_attribute("data-state", "draining")
+        photograph(inspector, "inspector-server-draining", whole=True)
+        ada.close()
+        assert program.process.wait(LOADED) == 0
+        person.close()
 
 
 def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str) -> None:

@@ -188,6 +188,28 @@ async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
         assert (room["name"], room["people"]) == ("blue", 1)
 
 
+async def test_the_servers_machine_is_followed(media_server: str) -> None:
+    async with (
+        serving(media_server, inspect_watchers=1, inspect_interval=0.01) as server,
+        # A page of all rooms follows both, and counts once.
+        feed(server, "/feed") as rooms,
+        feed(server, "/server/feed") as watcher,
+    ):
+        assert await rooms.next() == []
+        seen = await watcher.next()
+        assert (seen["state"], seen["machine"]["present"]) == ("open", {"open": 1})
+        assert seen["machine"]["visits"] == {"starting": 1, "open": 1}
+        assert seen["machine"]["moves"] == [
+            {"trigger": "opened", "source": "starting", "dest": "open", "count": 1}
+        ]
+        assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "open"
+        server.running.directory.life.fire("stop")
+        draining = await watcher.next()
+        assert (draining["state"], draining["machine"]["present"]) == ("draining", {"draining": 1})
+        assert draining["since"] <= draining["machine"]["dwelt"]["draining"] + 0.001
+        assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "draining"
+
+
 async def test_only_so_many_watch_and_a_place_is_free_again(media_server: str) -> None:
     async with serving(media_server, inspect_watchers=2, inspect_interval=0.01) as server:
         async with feed(server, "/feed") as one, feed(server, "/rooms/blue/feed") as two:
