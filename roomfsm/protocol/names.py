@@ -162,8 +162,6 @@ def _enforce(profile: str, text: str, what: str) -> str:
     try:
         enforced: str = _profile(profile).enforce(text)
     except UnicodeEncodeError as error:
-        if error.reason.startswith("DISALLOWED/empty"):
-            raise NameFault(f"{what} needs at least one visible character.") from None
         raise NameFault(f"{what} cannot contain {_named(error.object[error.start])}.") from None
     return enforced
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.protocol import names
+from roomfsm.protocol.fields import Source, stream_id
 from roomfsm.protocol.names import (
     MAX_NONSPACING,
     NameFault,
@@ -253,3 +254,47 @@ def test_a_name_that_would_grow_too_long_is_not_looked_at_letter_by_letter(
 
 def test_spaces_that_are_dropped_do_not_make_a_name_too_long() -> None:
     assert display_name(" " * 40 + "Zoë" + " " * 40 + "Ann") == "Zoë Ann"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "at least one character"),
+        ("a b", "no spaces"),
+        ("..", "another meaning"),
+        ("a%b", "“%” (U+0025, percent sign)."),
+        ("🦉", "“🦉” (U+1F989, owl)."),
+        ("a\u202eb", " contain (U+202E, right-to-left override)."),
+        ("\u0301a", " with (U+0301, combining acute accent)"),
+        ("a\x01b", " contain (U+0001)."),
+    ],
+)
+def test_a_refusal_names_the_character_and_shows_it_if_it_can_be_seen(text: str, reason: str) -> None:
+    with pytest.raises(NameFault) as refused:
+        room_name(text)
+    assert reason in str(refused.value)
+
+
+def test_a_name_has_up_to_64_characters_whatever_they_are() -> None:
+    assert room_name("é" * 64) == display_name("é" * 64) == "é" * 64
+    for check in (room_name, display_name):
+        with pytest.raises(NameFault, match="at most 64"):
+            check("é" * 65)
+
+
+@pytest.mark.parametrize("name", ["q\u0323\u0301", "q\u0323\u0301q\u0301"])
+def test_different_accents_may_be_on_a_letter(name: str) -> None:
+    assert room_name(name) == name
+
+
+def test_an_accent_is_not_repeated_behind_another() -> None:
+    with pytest.raises(NameFault, match="the same accent only once"):
+        room_name("q\u0323\u0301\u0301")
+
+
+def test_what_stands_around_an_emoji_is_kept() -> None:
+    assert display_name("A 👍🏽 b ❤\ufe0f c") == "A 👍🏽 b ❤\ufe0f c"
+
+
+def test_a_stream_is_named_after_who_presents_what() -> None:
+    assert [stream_id("p1", source) for source in Source] == ["p1.camera", "p1.screen"]
