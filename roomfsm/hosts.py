@@ -1,11 +1,10 @@
-"""The names that a server answers to, so that no page can rebind its own name to us.
+"""The names to which a server answers, so that no page can rebind its own name to us.
 
-A browser's same-origin policy compares names. Whoever owns `evil.example` can let that name lead to 127.0.0.1,
-or to an address of somebody's network, after the page has been loaded: the page then talks to the server there
-as to its own origin, and `Origin` equals `Host` (DNS rebinding). Only the name in `Host` gives it away. So a
-server answers to names that it was told are its own, and to what can never be rebound: IP addresses, which no
-DNS is asked for, and the names below `localhost`, which always mean the browser's own machine (RFC 6761 section
-6.3).
+A browser's same-origin policy compares names. The owner of `evil.example` can make that name point to 127.0.0.1,
+or to an address in somebody's network, after the page has been loaded. The page can then talk to the server there
+as its own origin, and `Origin` equals `Host` (DNS rebinding). Only the name in `Host` shows this. So a server
+answers only to names that it was told are its own, and to hosts that cannot be rebound: IP addresses, for which no
+DNS is asked, and names below `localhost`, which always mean the browser's own machine (RFC 6761 section 6.3).
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ _MAX_NAME = 253
 _MAX_AUTHORITY = _MAX_NAME + len(":65535")
 _MAX_PORT = 65_535
 ANY = "*"
-"""In place of a name: whatever the client calls us."""
+"""Used instead of a name, this allows every name."""
 
 
 def host_of(authority: str) -> str | None:
     """The host of `HOST[:PORT]` (RFC 9110 section 7.2): an address, or a name in lower case and ASCII.
 
-    None where it is neither. An IPv6 address is without its brackets, a name without the dot at its end.
+    None if it is neither. An IPv6 address has no brackets, and a name no dot at its end.
     """
-    # Room for a dot at the end, and for letters of other scripts, which take up to four bytes.
+    # This leaves room for a dot at the end, and for letters of other scripts, which take up to four bytes.
     return None if len(authority) > 4 * _MAX_AUTHORITY else _host_of(authority)
 
 
@@ -45,7 +44,10 @@ def _host_of(authority: str) -> str | None:
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:
-    """Host and port of `HOST[:PORT]`, IPv6 with a port in brackets. Raises ValueError for anything else."""
+    """The host and port of `HOST[:PORT]`.
+
+    An IPv6 address with a port is in brackets. Raises `ValueError` for anything else.
+    """
     if is_address(text):
         return text, None
     host = host_of(text)
@@ -59,9 +61,9 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 
 
 def normal_name(name: str) -> str | None:
-    """A host's name as browsers send it: lower case, ASCII (RFC 5890), no dot at the end.
+    """A host name as browsers send it: lower case, ASCII (RFC 5890), no dot at the end.
 
-    None where it is no name.
+    None if it is not a host name.
     """
     try:
         ascii_name = name.removesuffix(".").encode("idna").decode("ascii").lower()
@@ -73,7 +75,7 @@ def normal_name(name: str) -> str | None:
 
 
 def host_setting(text: str) -> str | None:
-    """A setting's name of the server as `answers_to` takes it; None where it is none."""
+    """A name from the settings in the form for `answers_to`; None if it is not a name."""
     if text == ANY:
         return text
     wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
@@ -82,7 +84,7 @@ def host_setting(text: str) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an IP address as it stands in a URL, IPv6 without brackets."""
+    """Whether it is an IP address as in a URL, with IPv6 without brackets."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -91,14 +93,15 @@ def is_address(text: str) -> bool:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether the host (see `host_of`) is a name that means the machine on which the browser runs."""
+    """Whether the host (see `host_of`) is a name of the machine on which the browser runs."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 def answers_to(authority: str, names: Collection[str]) -> bool:
     """Whether a request for `authority` (a `Host` header, `:authority`, or that of an absolute target) is for us.
 
-    `names`: our own, as `normal_name` gives them; `*.example.org` is every name one label below, `*` every name.
+    `names` are our own names in the form of `normal_name`. `*.example.org` means every name with one more label,
+    and `*` every name.
     """
     host = host_of(authority)
     if host is None:

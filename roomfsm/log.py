@@ -1,13 +1,14 @@
 """The log of all that is no command: structlog's, if the program has configured it, else the standard library's.
 
-The commands configure structlog (`roomfsm.program`). A program of somebody else that runs `open_server` may do so,
-too; if it does not, structlog by itself would print to the standard output. So until structlog is configured, each
-entry goes to the `logging` logger named after the module, as one line: the event, and its fields as `name=value`.
+The commands configure structlog (`roomfsm.program`). Another program that runs `open_server` may configure it,
+too. If it does not, structlog would print to the standard output. So until structlog is configured, each entry
+goes to the `logging` logger that is named after the module, as one line with the event and its fields as
+`name=value`.
 
-Modules make their loggers when they are imported, and structlog may be configured, or configured anew, at any
-time after that. So each entry asks for structlog's configuration. To build a logger by it takes 5 to 10 µs,
-which is far more than an entry costs whose level is not enabled; so a logger that was built is kept for as long
-as the parts of the configuration are the very same objects.
+Modules make their loggers when they are imported, and structlog may be configured, or configured anew, at any time
+after that. So each entry looks up structlog's configuration. Building a logger from it takes 5 to 10 µs, far more
+than an entry whose level is not enabled. So a logger is kept for as long as the parts of the configuration are the
+same objects.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LEVELS = {
 
 
 def get_logger(name: str) -> Any:
-    """A logger with structlog's methods, `log.info(event, field=…)` and the like; `name` is the module's."""
+    """A logger with structlog's methods, such as `log.info(event, field=…)`. `name` is the name of the module."""
     return _Logger(name, {})
 
 
@@ -40,11 +41,11 @@ class _Logger:
         self._by_standard: Any = None
         """The logger that is used while structlog is not configured."""
         self._built: Any = None
-        """The logger that was built by these parts of structlog's configuration:"""
+        """The logger that was built from these parts of structlog's configuration:"""
         self._parts: tuple[object, ...] = (None, None, None, None)
 
     def bind(self, **fields: Any) -> _Logger:
-        """The same logger, whose entries all have these fields, too."""
+        """The same logger, with additional fields in all its entries."""
         return _Logger(self._name, {**self._bound, **fields})
 
     def __getattr__(self, method: str) -> Any:
@@ -72,7 +73,7 @@ class _Logger:
 
 
 def _ignore(_event: str, **_fields: Any) -> None:
-    """Take an entry that nobody wants."""
+    """Ignore an entry whose level is not enabled."""
 
 
 def _as_structlogs(logger: logging.Logger) -> Any:
@@ -86,5 +87,5 @@ def _as_structlogs(logger: logging.Logger) -> Any:
 def _as_line(_: Any, __: str, entry: structlog.typing.EventDict) -> tuple[tuple[str, str], dict[str, Any]]:
     exc_info = entry.pop("exc_info", None)
     line = " ".join([str(entry.pop("event")), *(f"{name}={value!r}" for name, value in entry.items())])
-    # By way of an argument: what a stranger wrote is never read as a format.
+    # The line is passed as an argument, so that text from strangers is never used as a format.
     return ("%s", line), {"exc_info": exc_info}

@@ -1,4 +1,4 @@
-"""The media server as a supervised child process: started, restarted when it dies, and never left behind."""
+"""The media server as a supervised child process. It is restarted when it dies, and ended with its parent."""
 
 from __future__ import annotations
 
@@ -21,39 +21,44 @@ from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
 from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 MAX_LINE = 64 * 1024
-"""Bytes of a line that the child writes; a longer one is passed on in pieces."""
+"""The most bytes of a line that the child writes. A longer line is passed on in pieces."""
 
 
 _EXIT_SETTINGS = 2
-"""The program's exit code where it cannot be run as it is set."""
+"""The child's exit code if its settings cannot be used."""
 
 
 class ChildSettingsError(ChildStartError):
-    """The media server cannot be run as it is set; the message is what it said."""
+    """The media server's settings cannot be used. The message is the one that it printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSettings(Patience):
-    """How the child is started and kept."""
+    """The settings of the child, and the time limits of its supervision."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """0: the system chooses at the first start; every later start uses that port again."""
+    """The port of its websocket. With 0, the system chooses one at the first start, and later starts use the same
+    port."""
     media_host: str = "::"
     media_port: int = 0
     announced_addresses: tuple[str, ...] = ()
     workers: int = 1
-    """Processes that move media. Of several, chosen ports do not survive a restart of the whole."""
+    """The number of processes that forward media. If there are several, ports that the system chose change when
+    the media server is restarted."""
 
 
 class Holder(Protocol):
-    """Who holds sessions in the child. It is told at once of each death and birth, and must not wait."""
+    """The holder of sessions in the child.
+
+    It is told at once when the child has died or is ready, and must not wait.
+    """
 
     def server_gone(self, url: str, why: str) -> None:
-        """The media server at `url` has ended, and with it all sessions."""
+        """Called when the media server at `url` has ended, and all its sessions with it."""
 
     def server_ready(self, url: str) -> None:
-        """There is a new one at `url`."""
+        """Called when a new media server is ready at `url`."""
 
 
 class _Ready(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="ready"):
@@ -64,11 +69,11 @@ class _Ready(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag
 
 
 class _Alive(msgspec.Struct, frozen=True, tag_field="event", tag="alive"):
-    """What it writes there from then on, from the loop that moves the media."""
+    """The line that the child writes there regularly after that, from the loop that forwards the media."""
 
 
 class MediaServerChild(Supervised):
-    """The running child; while it is being restarted its `url` stays as it is."""
+    """The running child. Its `url` stays the same while it is being restarted."""
 
     def __init__(self, settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger) -> None:
         super().__init__("media server", settings, logger)
@@ -76,14 +81,14 @@ class MediaServerChild(Supervised):
         self._settings = settings
         self._where: _Ready | None = None
         self.secret = secrets.token_urlsafe(32)
-        """What its clients must know; the same after every start."""
+        """The secret that its clients must know. It is the same after every start."""
         self._last_words = ""
-        """The newest line of its log."""
+        """The newest line of the child's log."""
 
     @property
     def url(self) -> str:
-        """Where its protocol is served."""
-        assert self._where is not None  # handed out only once it was ready
+        """The address at which it serves Kurento's protocol."""
+        assert self._where is not None  # the child is handed out only when it is ready
         return self._where.url
 
     async def open_process(self) -> trio.Process:
@@ -92,10 +97,10 @@ class MediaServerChild(Supervised):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Not on the command line, which every user of the machine can read.
+            # The secret is not on the command line, which every user of the machine can read.
             env={**os.environ, SECRET_VARIABLE: self.secret},
-            # A group of its own, which its workers share. And the terminal's Ctrl-C is for the parent, which ends
-            # its child in its own order.
+            # The child and its workers have their own process group. So the terminal's Ctrl-C reaches only the
+            # parent, which ends its child at the right time.
             start_new_session=True,
         )
 
@@ -155,9 +160,9 @@ class MediaServerChild(Supervised):
 async def open_media_server_child(
     settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger
 ) -> AsyncIterator[MediaServerChild]:
-    """The media server as a child process, ready; started again whenever it dies or hangs.
+    """The media server as a child process, which is ready and is started again whenever it dies or hangs.
 
-    Its log lines go to `logger`. Raises `ChildStartError` where it does not become ready.
+    Its log lines go to `logger`. Raises `ChildStartError` if it does not become ready.
     """
     child = MediaServerChild(settings, logger)
     async with trio.open_nursery() as nursery:
@@ -198,7 +203,10 @@ class _LineReader:
 
 
 def _parse_log_line(line: bytes) -> tuple[int, str, Mapping[str, Any]]:
-    """Level, event and fields of a line of the child's log; a line that is no log entry is an event by itself."""
+    """The level, event and fields of a line of the child's log.
+
+    A line that is not a log entry becomes an event.
+    """
     text = line.decode(errors="replace").rstrip()
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])

@@ -1,17 +1,17 @@
 """Keeps one child process running: the embedded media server, or one of its workers.
 
-A process fails in four ways, and all of them end alike. It dies; it hangs; it says what nobody understands; or
-it cannot be started (no descriptor, memory or process to be had, no such program, never ready). Those who hold
-something in the process are told first, because nothing of it comes back. Then the process is ended with its
+A process can fail in four ways, which are all handled alike. It dies; it hangs; it sends something that cannot be
+understood; or it cannot be started (there is no descriptor, memory, process or program, or it is never ready). The
+holders of anything in the process are told first, because all of it is lost. Then the process is ended with its
 whole group, and started again after a delay that grows from failure to failure.
 
-A process hangs when it is silent: it promises to say something each second, from the very loop that does its
-work. Silence is counted in looks and not by the clock. A look is one turn of our own loop in which nothing had
-been heard since the one before. If our own process was stopped (Ctrl-Z) or starved, its next look comes late,
-and finds what the child has said meanwhile. So no child is killed for a sleep of ours.
+A silent process counts as hanging, because the loop that does its work must send something every second. Silence
+is counted in looks and not by the clock. A look is one turn of our own loop in which nothing was received since
+the last look. If our own process was stopped (Ctrl-Z) or got no CPU time, its next look comes late, and finds what
+the child has sent meanwhile. So no child is killed because our own process was asleep.
 
-Nothing here waits without a deadline, not even for a process that was killed or for the end of its log: a
-process that inherited the log's pipe may outlive the one that is supervised.
+Every wait here has a deadline, even for a process that was killed and for the end of its log, because another
+process that inherited the log's pipe may live longer.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ import structlog
 import trio
 
 _LOOKS = 10
-"""In so many looks in a row nothing was heard: then the process hangs."""
+"""A process hangs if nothing was received in so many looks in a row."""
 _KILL_TIMEOUT = 2.0
-"""Seconds in which the system lets go of a process that was killed."""
+"""The most seconds until a killed process has ended."""
 _LOG_TIMEOUT = 1.0
-"""Seconds for reading what a process that has ended still had to say."""
+"""Seconds for reading the last output of a process that has ended."""
 _POLL = 0.05
-"""Seconds between two looks at a process whose death the system cannot announce."""
+"""Seconds between two checks of a process, if the system cannot report its death."""
 
 
 class ChildStartError(Exception):
-    """The process could not be started, or ended or fell silent before it said that it is ready."""
+    """The process could not be started, or it ended or was silent before it was ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long what is waited for. Times are seconds."""
+    """The time limits of supervision, in seconds."""
 
     ready_timeout: float = 30.0
-    """From the start until the process says that it is ready."""
+    """The longest time from the start until the process reports that it is ready."""
     silence: float = 5.0
-    """A process that says nothing for so long hangs."""
+    """A process that sends nothing for so long counts as hanging."""
     stop_timeout: float = 3.0
-    """From asking the process to end until it is killed."""
+    """The time from asking the process to end until it is killed."""
     first_delay: float = 0.05
-    """Before the first restart; twice as long before each further one."""
+    """The delay before the first restart. It doubles for each further one, up to `max_delay`."""
     max_delay: float = 2.0
     steady_after: float = 30.0
-    """A process that lived so long is restarted after `first_delay` again."""
+    """After a process has lived for so long, the next delay is `first_delay` again."""
 
 
 class Supervised(ABC):
-    """One process that is kept running. A subclass says how it is started, understood and ended.
+    """One process that is kept running. Subclasses define how it is started, read and ended.
 
-    `name` is what log entries call it.
+    `name` is its name in log entries.
     """
 
     def __init__(self, name: str, patience: Patience, logger: structlog.typing.FilteringBoundLogger) -> None:
         self.starts = 0
-        """How often it became ready."""
+        """How often the process has become ready."""
         self._name = name
         self._patience = patience
         self._log = logger
@@ -82,49 +82,52 @@ class Supervised(ABC):
         """The process's id; None while none runs."""
         return None if self._process is None else self._process.pid
 
-    # What a subclass says
+    # Defined by subclasses
 
     @abstractmethod
     async def open_process(self) -> trio.Process:
-        """Start the process. Whatever this raises is a failed start."""
+        """Start the process. Any exception counts as a failed start."""
 
     @abstractmethod
     async def converse(self, process: trio.Process) -> None:
-        """Read what the process says, until it says no more: call `heard` each time, and `ready` once.
+        """Read the messages of the process until they end. Call `heard` for each, and `ready` once.
 
-        Whatever this raises ends the process.
+        Any exception ends the process.
         """
 
     async def read_log(self, process: trio.Process) -> None:
-        """Pass on what the process logs, until its end; by default it has no log of its own."""
+        """Pass on the process's log until it ends. By default the process has no log."""
         del process
         await trio.lowlevel.checkpoint()
 
     def ask_to_end(self, process: trio.Process) -> None:
-        """Let the process end in its own way, within `stop_timeout`."""
+        """Ask the process to end by itself, within `stop_timeout`."""
         process.terminate()
 
     def kill(self, process: trio.Process) -> None:
-        """End the process for sure."""
+        """Kill the process."""
         process.kill()
 
     @abstractmethod
     def gone(self, why: str) -> None:
-        """Tell those who hold anything in the process that it is lost: called once a start, before it is ended."""
+        """Tell the holders of anything in the process that it is lost.
+
+        Called once for each start, before the process is ended.
+        """
 
     def start_failure(self, process: trio.Process, why: str) -> ChildStartError:
-        """What is told of a process that ended before it was ready; all of its log has been read."""
+        """The error for a process that ended before it was ready. All of its log has been read by then."""
         del process
         return ChildStartError(f"{self._name} {why}")
 
-    # What a subclass tells
+    # Called by subclasses
 
     def heard(self) -> None:
-        """The process has said something."""
+        """Record that the process has sent something."""
         self._heard = True
 
     def ready(self, **facts: object) -> None:
-        """The process has said that it is ready; `facts` go into the log."""
+        """Record that the process is ready. `facts` go into the log."""
         assert self._process is not None
         self.heard()
         self.starts += 1
@@ -133,10 +136,10 @@ class Supervised(ABC):
         if self.starts == 1:
             self._task_status.started(None)
 
-    # What others know
+    # Called by others
 
     def does_not_answer(self) -> None:
-        """Somebody has waited for its answer in vain: it hangs, before its silence tells."""
+        """Report that the process hangs, because somebody has waited for its answer in vain."""
         self._give_up("does not answer")
 
     # Running
@@ -144,7 +147,7 @@ class Supervised(ABC):
     async def supervise(
         self, *, task_status: trio.TaskStatus[ChildStartError | None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Keep the process running until cancelled; if the very first start fails, tell the error and return."""
+        """Keep the process running until cancelled. If the very first start fails, report the error and return."""
         self._task_status = task_status
         delay = self._patience.first_delay
         while True:
@@ -161,7 +164,7 @@ class Supervised(ABC):
             delay *= 2
 
     async def _run_once(self) -> ChildStartError | None:
-        """Run the process until its end; returns why it did not become ready, None if it did."""
+        """Run the process until it ends. Returns why it did not become ready; None if it did."""
         try:
             process = await self.open_process()
         except Exception as error:  # noqa: BLE001 (no descriptor, memory, process or thread: each has its own type)
@@ -174,7 +177,8 @@ class Supervised(ABC):
                 await self._attend(process)
             finally:
                 self._process = None
-                # At first for as long as ending it may take, whatever goes wrong meanwhile.
+                # The first deadline allows for the time that ending the process may take, whatever goes wrong
+                # meanwhile.
                 log_scope.deadline = trio.current_time() + self._patience.stop_timeout + _KILL_TIMEOUT
                 self._tell_gone()
                 await self._end(process)
@@ -185,7 +189,7 @@ class Supervised(ABC):
         return None
 
     async def _attend(self, process: trio.Process) -> None:
-        """Until the process is of no more use; `_why` says why."""
+        """Wait until the process has failed. `_why` gives the reason."""
         try:
             async with trio.open_nursery() as nursery:
                 self._attending = nursery.cancel_scope
@@ -235,14 +239,17 @@ class Supervised(ABC):
         self._attending.cancel()
 
     async def _await_death(self, process: trio.Process) -> None:
-        """For a process whose pipe somebody else holds open; else `converse` ends first, with all that it said."""
+        """Wait for the end of a process whose pipe another process holds open.
+
+        Otherwise `converse` ends first, after reading everything.
+        """
         await _death(process)
         await trio.sleep(_LOG_TIMEOUT)
         self._note("ended")
         self._attending.cancel()
 
     async def _end(self, process: trio.Process) -> None:
-        """End the process: politely, unless it hangs, then not."""
+        """End the process. It is asked to end by itself, unless it hangs."""
         if not self._hangs:
             self._try("asked to end", self.ask_to_end, process)
             with trio.move_on_after(self._patience.stop_timeout, shield=True):
@@ -254,7 +261,7 @@ class Supervised(ABC):
             self._log.error(f"{self._name} cannot be ended", pid=process.pid)
 
     def _try(self, what: str, how: Callable[[trio.Process], None], process: trio.Process) -> None:
-        """What cannot be done to this process must not keep us from all that follows."""
+        """Log an error of this step, so that the following steps are done all the same."""
         try:
             how(process)
         except ProcessLookupError:
@@ -264,8 +271,8 @@ class Supervised(ABC):
 
 
 def kill_group(process: trio.Process) -> None:
-    """Kill a process that leads a group of its own, and all that are in the group, also if the leader has died."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of the dead.
+    """Kill all processes of the group that this process leads, even if it has already died."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group of dead processes.
         os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -273,7 +280,7 @@ async def _death(process: trio.Process) -> None:
     try:
         await process.wait()
     except RuntimeError:
-        # Without a descriptor for the process Trio needs a thread, and there may be none to be had either.
+        # Without a descriptor for the process Trio needs a thread, and there may be no thread available either.
         while process.poll() is None:  # noqa: ASYNC110
             await trio.sleep(_POLL)
 

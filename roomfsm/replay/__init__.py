@@ -1,1 +1,1 @@
-"""A journal run through today's rooms and tables again, under a mock clock: where would they answer otherwise?"""
+"""Runs a journal through today's rooms and tables again, with a mock clock, and finds out where they differ."""

@@ -1,9 +1,9 @@
 """The clock of a replay: time stands still until the replay moves it, and the replay can wait until all is quiet.
 
-Trio asks a clock how long to sleep only when no task can run (`trio.abc.Clock.deadline_to_sleep_time`). That is
-the moment a replay waits for: every task has done all that the last cause made it do. So the clock itself wakes
-the replay then, and never lets Trio sleep. `trio.testing` has the same two things, but it is made for tests, and
-it would be imported with all that tests need.
+Trio asks a clock how long to sleep only when no task can run (`trio.abc.Clock.deadline_to_sleep_time`). The replay
+waits for that moment, because every task has then done everything that follows from the last cause. So the clock
+wakes the replay then, and never lets Trio sleep. `trio.testing` has the same features, but it is made for tests,
+and would import everything that tests need.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import trio
 
 
 class ReplayClock(trio.abc.Clock):
-    """Time in seconds from 0, which moves by `jump` alone. Nobody but the replay may wait for `quiet`."""
+    """A time in seconds from 0 that only `jump` changes. Only the replay may wait for `quiet`."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -36,7 +36,7 @@ class ReplayClock(trio.abc.Clock):
         return 0.0
 
     def jump(self, seconds: float) -> None:
-        """Move the time on; what is due by then happens once the caller waits."""
+        """Set the time forward. Everything that is due by then happens when the caller waits."""
         self._now += seconds
 
     async def quiet(self) -> None:

@@ -1,4 +1,4 @@
-"""The command `roomfsm replay`: says where today's code would do otherwise than a journal tells."""
+"""The command `roomfsm replay`, which reports where today's code differs from a journal."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _describe(difference: Difference) -> list[str]:
 
 
 def in_words(entry: Entry) -> str:
-    """One entry as a line: machine, who, trigger, from → to, effects or refusal."""
+    """One entry as a line: machine, person, trigger, from → to, and effects or refusal."""
     machine = entry.machine if entry.id is None else f"{entry.machine} {entry.id}"
     who = "" if entry.who is None or entry.who == entry.id else f" of {entry.who}"
     if entry.refused is not None:

@@ -1,6 +1,7 @@
-"""One run of a room again: what came from outside is done again at its time, and what follows is compared.
+"""Runs a room again: everything that came from outside is repeated at its time, and the results are compared.
 
-A run that begins in mid-life cannot be lived again. Each of its steps is then put to the tables alone.
+If the beginning of a run is missing, the room cannot run again. Then each of its steps is checked against the
+tables only.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.testing import FakeMedia
 
 _MANY = 1_000_000
-"""More than any journal needs of a bound that a replay must not meet."""
+"""The value of limits that a replay must never reach."""
 _LATER = 1.0
-"""Seconds after the last entry in which a room that ended must end again, beside its own deadlines."""
+"""Seconds after the last entry within which a room that ended must end again, in addition to its own deadlines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place where today's code does otherwise; `today` is None where it does nothing."""
+    """The first difference to today's code. `today` is None if today's code does nothing."""
 
     then: Entry | None
     today: Entry | None
@@ -58,7 +59,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a replay of one run found. `lived`: the rooms' code ran; else only the tables were asked."""
+    """The result of replaying one run.
+
+    `lived` says that the code of the rooms ran, and not only the tables were checked.
+    """
 
     run: Run
     steps: int
@@ -67,7 +71,7 @@ class Outcome:
 
 
 def replay(run: Run) -> Outcome:
-    """Run one room again. Must not be called inside a trio program."""
+    """Run one room again. This must not be called inside a Trio program."""
     if not run.whole:
         return _ask_tables(run)
     clock = ReplayClock()
@@ -75,20 +79,20 @@ def replay(run: Run) -> Outcome:
 
 
 class _Life:
-    """The room of one run, lived again."""
+    """The room of one run, which runs again."""
 
     def __init__(self, run: Run, clock: ReplayClock) -> None:
         assert run.opened is not None
         self._run = run
         self._clock = clock
         self._opened = run.opened
-        # Its media servers answer, and let go of a closing room's pipeline, when the journal says that they did.
+        # Its media servers answer, and release a closing room's pipeline, at the times in the journal.
         self._media = FakeMedia(answers=False, event_buffer=_MANY)
         self._media.releasing_pipelines.shut()
         self._people: dict[str, ReplayedPerson] = {}
         self._offers = 0
         self._legs: dict[str, Leg] = {}
-        """Every leg that there was, the newest of its key."""
+        """The newest leg of each key."""
         self._failed: str | None = None
 
     async def run(self) -> Outcome:
@@ -105,7 +109,7 @@ class _Life:
             room_told_rate=_MANY,
             room_told_bytes=_MANY,
             room_entries_burst=_MANY,
-            # Whatever comes is in the inbox for a moment only.
+            # Events stay in the inbox for a moment only.
             room_inbox=_MANY,
         )
         self._began = trio.current_time()
@@ -130,7 +134,7 @@ class _Life:
         def on_over() -> None:
             over.set()
             if not self._room.over:
-                # It fails, and would wait for the media servers of a journal that has gone on.
+                # The room fails. It would wait for media servers, but the journal has gone on.
                 self._media.releasing_pipelines.open()
 
         try:
@@ -167,7 +171,10 @@ class _Life:
             self._clock.jump(ahead)
 
     async def _again(self, entry: Entry) -> str | None:
-        """Do again what caused the entry, unless that is the room's own doing; why it cannot be done, if so."""
+        """Repeat the cause of the entry, unless the room itself caused it.
+
+        Returns why it cannot be repeated; None if it can.
+        """
         try:
             why = self._cause(entry)
         except Refusal as refusal:
@@ -178,7 +185,7 @@ class _Life:
         if any(one.trigger == Drained.trigger for one in (entry, *following)):
             # Only the journal knows when everything that a closing room waited for had been released.
             self._media.releasing_pipelines.open()
-        # The cause lies in the inbox before any timer that is due by then.
+        # The cause is in the inbox before any timer that is due by then.
         self._jump(entry.at)
         await self._clock.quiet()
         for stream in self._room.streams.values():
@@ -192,7 +199,7 @@ class _Life:
                 Entry(machine="session", refused=None, trigger="dismissed" | "resumed")
                 | Entry(machine="room", trigger="expire" | Drained.trigger)
             ):
-                # It is the room's own doing.
+                # The room itself caused this.
                 pass
             case Entry(machine="session", refused=None, trigger="switch", who=str(who)):
                 self._person(who).moves_on()
@@ -264,7 +271,7 @@ class _Life:
         if "sdp" in message:
             self._offers += 1
             message["sdp"] = f"offer {self._offers}"
-        # A candidate's fragment would be that of the offer, which is not in the journal.
+        # A candidate's fragment would have to be that of the offer, which is not in the journal.
         message.pop("usernameFragment", None)
         try:
             decoded: Any = msgspec.convert(message, ClientMessage)
@@ -288,7 +295,7 @@ class _Life:
         if leg is None or endpoint is None:
             return f"today there is no {entry.machine} {entry.id}"
         if leg.table.state(leg.state).final:
-            # What its endpoint still had to say while it was being released: in a replay nobody listens then.
+            # Its endpoint sent this while it was being released. In a replay nobody listens then.
             leg.fire(entry.trigger)
         elif entry.trigger == "answered":
             endpoint.answering.open()
@@ -309,7 +316,9 @@ class _Life:
             )
 
     def _refused_session(self, entry: Entry, person: ReplayedPerson) -> None:
-        """A message that never reached the room: what today's tables say of it goes into today's journal."""
+        """Check a message that never reached the room with today's tables, and write the result into today's
+        journal.
+        """
         refused = entry.refused
         assert refused is not None
         refusal: Refusal
@@ -331,7 +340,7 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _alike(then: Entry, today: Entry) -> bool:
-    """Whether two entries tell the same, times aside."""
+    """Whether two entries are the same except for their times."""
     if (then.machine, then.id, then.who, then.trigger) != (today.machine, today.id, today.who, today.trigger):
         return False
     if (then.source, then.dest, then.effects) != (today.source, today.dest, today.effects):
@@ -346,7 +355,7 @@ def _alike(then: Entry, today: Entry) -> bool:
 
 
 def _ask_tables(run: Run) -> Outcome:
-    """Put each step to today's tables, from the state in which it was taken."""
+    """Check each step with today's tables, from the state in which it was taken."""
     for number, entry in enumerate(run.entries):
         today = _table_says(entry)
         if today is not None and not _alike(entry, today):
@@ -355,13 +364,13 @@ def _ask_tables(run: Run) -> Outcome:
 
 
 def _table_says(entry: Entry) -> Entry | None:
-    """The entry as today's table would have it; None for what no table decides."""
+    """The entry that today's table would produce; None if no table decides it."""
     table = MACHINES.get(entry.machine)
     by_table = entry.refused is None or entry.refused.code is ErrorCode.ILLEGAL_IN_STATE or entry.facts is not None
     if table is None or not by_table or entry.trigger not in (*table.triggers, *MESSAGE_TYPES):
         return None
     if entry.machine == SESSION.name and entry.refused is not None:
-        # Refused by the session's state and the room's together, of which the entry has only one.
+        # The states of the session and of the room together refused it, and the entry has only one of them.
         return None
     facts: Any = None
     if entry.machine == ROOM.name:

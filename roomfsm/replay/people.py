@@ -1,4 +1,4 @@
-"""The people of a replay: sessions without connections, moved as the journal says."""
+"""The people of a replay: sessions without connections that follow the journal."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from roomfsm.testing import FakeSession
 
 
 class Elsewhere:
-    """Another room, of which this journal knows only that somebody was there."""
+    """Another room. This journal says only that somebody was in it."""
 
     state = "waiting"
 
 
 class ReplayedPerson(FakeSession):
-    """Somebody of the journal, which does not tell what was said to whom: the table does."""
+    """A person in the journal. Messages to people are not in the journal, because they follow from the table."""
 
     def __init__(self, participant_id: str, journal: Journal) -> None:
         super().__init__(participant_id, Voice(participant_id, ""), journal)
 
     def comes_as(self, state: str) -> None:
-        """Is not in this room, and its session is in `state`: what led there, other journals tell."""
+        """Note that the person is not in this room and the session is in `state`. Other journals say why."""
         self._model = Model(state)
         self.room = Elsewhere() if SESSION.rows_of(state, "leave") else None
 
     def moves_on(self) -> None:
-        """Another room has admitted this one, who will leave the seat here."""
+        """Note that another room has admitted the person, who will leave the seat here."""
         self.fire("switch")
         self.room = Elsewhere()

@@ -1,4 +1,4 @@
-"""Journal files read and sorted into runs: one for each time that a room was opened."""
+"""Reads journal files, and sorts their entries into runs. There is a run for each time that a room was opened."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from roomfsm.rooms.settings import RoomSettings
 
 
 class JournalError(Exception):
-    """What was read is no journal; the message says where and why."""
+    """A file is not a journal. The message says where and why."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One room from its opening to its end, or as far as the file goes. A run with a gap is not `whole`."""
+    """One room from its opening to its end, or to the end of the file. A run with a gap is not `whole`."""
 
     id: str
     opened: Opened | None = None
@@ -34,14 +34,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The room, for people."""
+        """A text that names the run for people."""
         return f"room {self.opened.room!r}, run {self.id}" if self.opened else f"run {self.id}"
 
 
 def read_runs(file: Path, warn: Callable[[str], None] = lambda _warning: None) -> list[Run]:
     """The runs of a file in the order in which they begin. Raises `JournalError`.
 
-    A server that dies leaves half a line; such a one is told to `warn` and passed over, and its run has a gap.
+    A server that died may have left half a line. It is reported to `warn` and ignored, and its run has a gap.
     """
     try:
         lines = file.read_bytes().splitlines()
@@ -55,7 +55,7 @@ def read_runs(file: Path, warn: Callable[[str], None] = lambda _warning: None) -
             line = decode_line(text)
             _check(line)
         except msgspec.ValidationError as error:
-            # It is JSON, so it is whole.
+            # It is JSON, so the line is complete.
             raise JournalError(f"{file}, line {number}: not a line of a journal: {error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if not runs:
@@ -78,7 +78,10 @@ def read_runs(file: Path, warn: Callable[[str], None] = lambda _warning: None) -
 
 
 def _check(line: Line) -> None:
-    """What the types do not say: no number of settings and facts is negative. Raises `msgspec.ValidationError`."""
+    """Check that no number in settings and facts is negative, which the types do not say.
+
+    Raises `msgspec.ValidationError`.
+    """
     told: RoomSettings | RoomFacts | None = None
     if isinstance(line, Opened):
         told = line.settings
