@@ -11,7 +11,7 @@ from roomfsm.settings import Settings
 
 
 def addresses_to_open(settings: Settings, port: int) -> list[str]:
-    """Each address to open in a browser, ending with a slash; that for a browser on this machine first."""
+    """The addresses to open in a browser, each ending with a slash. The first is for a browser on this machine."""
     hosts: dict[str, None] = {}
     for host in settings.server.host:
         hosts |= dict.fromkeys(_hosts_at(host))

@@ -1,7 +1,7 @@
 """The commands `roomfsm serve` and `roomfsm settings`: their options, one for each setting.
 
-Only what reads the settings is imported here. The server itself (`roomfsm.program`) is imported once they are read
-and the first line is printed, so that a person sees at once that something happens.
+Only the code that reads the settings is imported here. The server itself (`roomfsm.program`) is imported after the
+settings are read and the first line is printed, so that people see at once that something happens.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     def read() -> Settings:
         return load(given, os.environ, config or _path(os.environ.get(CONFIG_VARIABLE)))
 
-    # Until the server listens for it: a closed terminal's signal ends nothing.
+    # Until the server handles it, the signal of a closed terminal is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         settings = read()
@@ -79,7 +79,7 @@ def serve(config: Path | None, **flags: Any) -> None:
         sys.exit(_EXIT_USAGE)
     _say_starting(settings)
 
-    # Not at the top of the file: this takes most of the time until the server is there.
+    # This is not at the top of the file, because it takes most of the time until the server runs.
     from roomfsm.program import run
 
     sys.exit(run(settings, read))
@@ -92,7 +92,7 @@ def settings() -> None:
 
 
 def _say_starting(settings: Settings) -> None:
-    """One line before all else, on the standard error as the log is, and in its format."""
+    """Print the first line, on the standard error and in the format of the log."""
     line = "roomfsm is starting …"
     if settings.server.log_format == "json":
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -14,9 +14,9 @@ class _NotInstalled(click.ClickException):
 
 @contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """Imports in the block belong to the extra of this name, which `what` needs.
+    """A block whose imports need the extra of this name. `what` is the command that needs it.
 
-    Where it is not installed the command says how to install it, and ends with exit code 2.
+    If the extra is not installed, the command says how to install it, and exits with code 2.
     """
     try:
         yield

@@ -1,7 +1,8 @@
-"""The room server as a program: where its log goes, what it prints, and the exit code with which it ends.
+"""The room server as a program: its log, its output, and its exit code.
 
-All that changes the process as a whole is done here and in `roomfsm.server.serve_until_signal`: the log, signals,
-the limit of open files, the garbage collector. `open_server` leaves the process alone: it may be another's.
+Everything that changes the process as a whole is done here and in `roomfsm.server.serve_until_signal`: the log,
+signals, the limit of open files, and the garbage collector. `open_server` changes nothing of the process, which
+may belong to another program.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 
 def run(settings: Settings, read: Callable[[], Settings]) -> int:
-    """Serve until a signal ends the program; `read` gives the settings anew. Returns the exit code."""
+    """Serve until a signal ends the program. `read` reads the settings again. Returns the exit code."""
 
     def read_anew() -> Settings:
         new = read()
@@ -48,7 +49,7 @@ def run(settings: Settings, read: Callable[[], Settings]) -> int:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log to the standard error, as lines for a person or as JSON; what libraries log goes the same way."""
+    """Log to the standard error, as lines for people or as JSON. Log entries of libraries go the same way."""
     level = logging.getLevelNamesMapping()[settings.server.log_level.upper()]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -70,7 +71,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 class _OfLibraries(logging.Handler):
-    """Hands on to structlog what libraries log by the standard library."""
+    """Passes log entries that libraries make by the standard library to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -82,7 +83,10 @@ class _OfLibraries(logging.Handler):
 
 
 class _Lasting:
-    """A stream whose reader may go away, as a closed terminal does: what is written then is lost, and no error."""
+    """A stream whose reader may go away, such as a closed terminal.
+
+    Text that is written after that is lost, without an error.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -97,13 +101,14 @@ class _Lasting:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The first of the errors that a group, and the groups in it, hold."""
+    """The first error in a group and the groups within it."""
     return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _announce(settings: Settings, running: Running) -> None:
     addresses = addresses_to_open(settings, running.port)
-    # A token that was set is known; one that was made is told here, and nowhere else.
+    # A token from the settings is known to the operator. A token that the server made is printed here and nowhere
+    # else.
     token = "" if settings.web.inspect_token is not None else f"?token={running.inspect_token}"
     inspector = f"inspector: {addresses[0]}inspect{token} ; " if settings.web.inspect else ""
     click.echo(f"roomfsm is at {addresses[0]}  ({inspector}Ctrl-C ends it)")

@@ -1,8 +1,8 @@
-"""SIGHUP: the certificate and the settings are read again, while the server runs.
+"""On SIGHUP, reads the certificate and the settings again while the server runs.
 
-Some settings can change at run time (`metadata={"live": True}`): those that are looked at anew for each
-connection, request or join. The others would need a restart, and the log names them. What cannot be read, or is
-wrong, leaves in force what was; the signal ends nothing.
+Some settings can change at run time (`metadata={"live": True}`), because they are looked up for each connection,
+request or join. The others need a restart, and the log names them. If something cannot be read or is wrong, the
+old values stay in force. The signal ends nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from roomfsm.log import get_logger
 from roomfsm.settings import Settings, SettingsError, all_settings
 
 _READ_WITHIN = 5.0
-"""Seconds: a file may be on a disk that is gone."""
+"""The most seconds for reading, because a file may be on a disk that does not answer."""
 
 _log = get_logger(__name__)
 
@@ -25,17 +25,17 @@ type Read = Callable[[], Settings]
 
 
 class Server(Protocol):
-    """What runs by the settings."""
+    """The parts of the server that use the settings."""
 
     def apply(self, settings: Settings) -> None:
-        """From now on go by these settings, of which some are others than before."""
+        """Use these settings from now on. Some of them have changed."""
 
     async def renew_certificate(self, settings: Settings) -> str | None:
-        """From now on show the certificate as it stands in its file; or say why that cannot be."""
+        """Use the certificate in its file from now on. Returns the reason if that is not possible."""
 
 
 async def reload(now: Settings, read: Read, server: Server) -> Settings:
-    """Read the settings again and let the server go by them. Returns those that are in force then."""
+    """Read the settings again and let the server use them. Returns the settings that are then in force."""
     new = await _read(read) or now
     settings, changed, waiting = merge(now, new)
     fault = await server.renew_certificate(settings)
@@ -57,7 +57,7 @@ async def _read(read: Read) -> Settings | None:
         except SettingsError as error:
             _log.error("settings not read, those before stay in force", error=str(error))
         except Exception:  # noqa: BLE001 (a boundary)
-            # A fault of ours in reading must not end the server.
+            # A mistake in our code for reading must not end the server.
             _log.exception("settings not read, those before stay in force")
     if scope.cancelled_caught:
         _log.error("settings not read, those before stay in force", error=f"no answer in {_READ_WITHIN:g} s")
@@ -65,7 +65,10 @@ async def _read(read: Read) -> Settings | None:
 
 
 def merge(now: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:
-    """`now` with what can change of `new`; the flags of what did, and of what differs and cannot."""
+    """The settings `now` with the changes from `new` that are possible at run time.
+
+    Also returns the flags that changed, and the flags that differ but cannot change.
+    """
     changed: list[str] = []
     waiting: list[str] = []
     parts: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""The composition root: who starts whom, and the graceful end."""
+"""The composition root: starts all parts of the server, and ends them gracefully."""
 
 from __future__ import annotations
 
@@ -37,20 +37,22 @@ from roomfsm.web.app import create_app
 from roomfsm.web.http import open_http_server
 
 DRAIN_DEADLINE = 3.5
-"""Seconds for the rooms and connections to end; with the media server's end the whole stays below 5."""
+"""Seconds for the rooms and connections to end. Together with the end of the media server it takes less than 5
+s."""
 
 
 _ANSWER_PATIENCE = 1.0
-"""Seconds in which a media server must answer at the end; else it counts as lost."""
+"""Seconds in which a media server must answer during the shutdown. Otherwise it counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Certificate:
-    """A TLS certificate as it was read from its files."""
+    """A TLS certificate that was read from its files."""
 
     tls: ssl.SSLContext
     names: tuple[str, ...]
-    """The DNS names in it (RFC 5280 section 4.2.1.6): by no other name does a browser trust us."""
+    """The DNS names in the certificate (RFC 5280 section 4.2.1.6). Browsers do not trust us under any other
+    name."""
 
 
 @dataclass(slots=True)
@@ -66,18 +68,18 @@ class Running:
 
     @property
     def inspect_token(self) -> str:
-        """Opens the inspector."""
+        """The token that opens the inspector."""
         return self.access.token
 
     def apply(self, settings: Settings) -> None:
-        """Go by these settings from now on, as far as they can change at run time (`roomfsm.reload`)."""
+        """Use these settings from now on, as far as they can change at run time (`roomfsm.reload`)."""
         self.door.apply(_door_settings(settings, self._certificate))
         self.registry.settings = settings.signaling
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
 
     async def renew_certificate(self, settings: Settings) -> str | None:
-        """Show the certificate as it stands in its file from now on; or say why that cannot be."""
+        """Use the certificate in its file from now on. Returns the reason if that is not possible."""
         if (self.door.tls is None) != (settings.server.certfile is None):
             return "HTTPS is turned on and off at the next start only"
         try:
@@ -91,27 +93,27 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class _Media:
-    """The media servers, and the one among them that is our child, if there is one."""
+    """The media servers, and our child among them, if there is one."""
 
     pool: MediaPool
     child: MediaServerChild | None = None
 
     async def give_up_silent(self) -> None:
-        """At the end: nobody waits for a media server that hangs, or for its own goodbye."""
+        """Prepare the shutdown: do not wait for a media server that hangs, nor for the child's goodbye."""
         silent = await self.pool.give_up_silent(_ANSWER_PATIENCE)
         if self.child is not None and self.child.url in silent:
             self.child.does_not_answer()
 
 
 class StartError(Exception):
-    """The server cannot start as it is set."""
+    """The server cannot start with its settings."""
 
 
 async def serve_until_signal(settings: Settings, announce: Callable[[Running], None], read: Read) -> None:
-    """Run the server until SIGTERM or Ctrl-C, then end it gracefully; at SIGHUP `read` the settings again.
+    """Run the server until SIGTERM or Ctrl-C, and then end it gracefully. On SIGHUP, `read` the settings again.
 
-    A start that is still under way is broken off. Raises `StartError`, `ChildStartError` or `JournalFileError`, in
-    a group.
+    A signal during the start cancels the start. Raises `StartError`, `ChildStartError` or `JournalFileError`, in a
+    group.
     """
     allow_open_files()
     signals = _Signals()
@@ -120,8 +122,9 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
         with signals.starting:
             async with open_server(settings) as running, trio.open_nursery() as reloading:
                 signals.started = True
-                # What was imported lives as long as the program. A full collection that passes it by stops an
-                # idle server for 0.2 ms instead of 20, and one with a thousand people for 85 instead of 115.
+                # Imported modules live as long as the program. A full collection that skips them stops an idle
+                # server for 0.2 ms instead of 20 ms, and a server with a thousand people for 85 ms instead of 115
+                # ms.
                 gc.collect()
                 gc.freeze()
                 announce(running)
@@ -132,20 +135,20 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
 
 
 class _Signals:
-    """What the system's signals ask for."""
+    """Handles the signals of the system."""
 
     def __init__(self) -> None:
         self.end = trio.Event()
         self.read_again = trio.Event()
         self.starting = trio.CancelScope()
-        """Cancelled by an order to end, unless the server has `started`."""
+        """The scope of the start, which a signal to end cancels unless the server has `started`."""
         self.started = False
 
     async def listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take signals until cancelled.
+        """Handle signals until cancelled.
 
-        The end is under way and bounded when a second Ctrl-C comes (`uv run` passes one on, too): it must not
-        break that off.
+        If a second Ctrl-C comes (`uv run` also passes one on), the shutdown is already under way and limited in
+        time. The second signal must not cancel it.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
@@ -168,15 +171,16 @@ async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, r
 
 @asynccontextmanager
 async def open_server(settings: Settings) -> AsyncIterator[Running]:
-    """The whole room server. On leaving, everybody is told, every endpoint released, every socket closed.
+    """The whole room server.
 
-    It may run inside a program of somebody else: it takes no signals, sets up no log (see `roomfsm.log`), patches
-    no library, and leaves the limit of open files as it is, by which it bounds its connections.
+    At the end of the scope everybody is told, every endpoint is released, and every socket is closed. It can run
+    inside another program. It handles no signals, configures no log (see `roomfsm.log`), patches no library, and
+    does not change the limit of open files, which limits its connections.
 
     Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
     life = ServerLife()
-    # First what a wrong setting can make fail, before anything is started.
+    # Steps that may fail because of wrong settings come first, before anything is started.
     certificate = await _read_certificate(settings.server)
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     async with (
@@ -217,7 +221,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
 
 
 def _door_settings(settings: Settings, certificate: _Certificate | None) -> DoorSettings:
-    """Those of the front door, with what follows from others and from the system."""
+    """The settings of the front door, with values that follow from other settings and from the system."""
     return dataclasses.replace(
         settings.door,
         max_connections=_connections(settings),
@@ -226,14 +230,16 @@ def _door_settings(settings: Settings, certificate: _Certificate | None) -> Door
 
 
 def _host_names(settings: Settings, certificate: _Certificate | None) -> tuple[str, ...]:
-    """The names that we answer to: those we were told, those that we listen on, and the certificate's."""
+    """The names to which we answer: those of the settings, those on which we listen, and those of the
+    certificate.
+    """
     listening = [name for name in map(host_setting, settings.server.host) if name is not None]
     names = () if certificate is None else certificate.names
     return tuple(dict.fromkeys((*settings.door.host_name, *listening, *names)))
 
 
 def _connections(settings: Settings) -> int:
-    """How many connections there may be, by the settings and by what the system allows."""
+    """The most connections that the settings and the system allow."""
     possible = connections_possible()
     if possible < settings.signaling.max_sessions:
         get_logger(__name__).warning(
@@ -264,7 +270,7 @@ async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.S
 
 @asynccontextmanager
 async def _open_media(settings: ServerSettings, port: int) -> AsyncIterator[_Media]:
-    """The media servers of the settings, else an embedded one of our own."""
+    """The media servers of the settings, or else an embedded one."""
     if settings.kurento:
         owner = Owner(node_name(",".join(settings.host), port))
         kurento = KurentoSettings(secret=settings.kurento_secret)
@@ -291,11 +297,14 @@ def _port(listeners: Sequence[trio.SocketListener]) -> int:
 
 
 _READ_WITHIN = 5.0
-"""Seconds for reading the certificate: its file may be on a disk that is gone."""
+"""The most seconds for reading the certificate, because its file may be on a disk that does not answer."""
 
 
 async def _read_certificate(settings: ServerSettings) -> _Certificate | None:
-    """The certificate of the settings, None without one; no disk holds up the server. Raises `StartError`."""
+    """The certificate of the settings; None if there is none.
+
+    A slow disk does not block the server. Raises `StartError`.
+    """
     if settings.certfile is None or settings.keyfile is None:
         return None
     with trio.move_on_after(_READ_WITHIN):
@@ -308,7 +317,7 @@ async def _read_certificate(settings: ServerSettings) -> _Certificate | None:
 def _certificate(certfile: str, keyfile: str) -> _Certificate:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # A key that needs a password is refused: nobody is there to be asked.
+        # A key with a password is refused, because there is nobody to ask for it.
         context.load_cert_chain(certfile, keyfile, password=lambda: "")
         pem = Path(certfile).read_bytes()
     except (OSError, ssl.SSLError) as error:
@@ -319,11 +328,11 @@ def _certificate(certfile: str, keyfile: str) -> _Certificate:
 
 
 _NO_NAMES = x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
-"""What is raised for the names of a certificate that has none, or odd ones."""
+"""The errors for a certificate without names, or with unusual ones."""
 
 
 def _names_of(pem: bytes) -> list[str]:
-    """The DNS names of a certificate, as names of a host."""
+    """The DNS names of a certificate, in the form of host names."""
     try:
         certificate = x509.load_pem_x509_certificates(pem)[0]
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

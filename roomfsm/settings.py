@@ -27,26 +27,29 @@ from roomfsm.web.settings import WebSettings
 
 _MAX_PORT = 65_535
 _MIN_TURN_TTL, _MAX_TURN_TTL = 60, 2_592_000
-"""Seconds: the least leaves time to connect, the most is a month."""
+"""The limits of the TTL in seconds. The lower one leaves time to connect, and the upper one is a month."""
 _FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
 SECRET_FILE = "file:"
-"""Prefix of a secret that names the file in which the secret stands."""
+"""The prefix of a value that names the file with the secret."""
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
-"""Names the TOML file, as `--config` does."""
+"""The environment variable with the name of the TOML file, like `--config`."""
 
 
 class SettingsError(Exception):
-    """A setting is unknown, or its value is not of its type or range; the message names it and its place."""
+    """A setting is unknown, or its value has a wrong type or is out of range.
+
+    The message names the setting and where it was given.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the server listens, and its media servers."""
+    """The addresses at which the server listens, and its media servers."""
 
     host: tuple[str, ...] = field(
         default=("127.0.0.1",),
@@ -134,23 +137,26 @@ class Setting:
     zero: bool
     """Whether a number may be 0."""
     secret: bool
-    """Whether it is kept from logs; `file:PATH` reads it from a file."""
+    """Whether it is a secret, which never appears in logs. `file:PATH` reads it from a file."""
     live: bool
     """Whether it can change at run time (`roomfsm.reload`)."""
 
     @property
     def flag(self) -> str:
-        """On the command line."""
+        """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def variable(self) -> str:
-        """In the environment."""
+        """Its name in the environment."""
         return ENVIRONMENT_PREFIX + self.name.upper()
 
     @property
     def repeatable(self) -> bool:
-        """Whether it holds several values: a list in TOML, separated by commas in the environment."""
+        """Whether it can have several values.
+
+        They are a list in TOML, and separated by commas in the environment.
+        """
         return isinstance(self.default, tuple)
 
 
@@ -173,9 +179,9 @@ def all_settings() -> Iterator[Setting]:
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:
-    """The settings of the TOML `file`, overridden by the environment, overridden by `flags` (by name).
+    """The settings from the TOML `file`.
 
-    Raises `SettingsError`.
+    The environment overrides them, and `flags` (by name) override the environment. Raises `SettingsError`.
     """
     known = {setting.name: setting for setting in all_settings()}
     variables = {setting.variable for setting in known.values()} | {CONFIG_VARIABLE}

@@ -1,1 +1,4 @@
-"""What is read off the tables and messages: diagrams, the specification, documents. Pure: text from tables."""
+"""Generates diagrams, the specification and documents from the tables and messages.
+
+It is pure: text from tables.
+"""

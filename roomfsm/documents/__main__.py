@@ -23,7 +23,8 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/protocol.md": protocol_md,
     "client/wire/messages.d.ts": typescript,
 }
-"""By path below the repository's root: what makes the text. A test compares each with its file."""
+"""The function that makes each document, by path below the repository's root. A test compares each text with its
+file."""
 
 
 def main() -> None:

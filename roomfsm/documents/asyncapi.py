@@ -1,4 +1,4 @@
-"""The protocol as an AsyncAPI 3.0.0 document, read off the messages and the tables."""
+"""The protocol as an AsyncAPI 3.0.0 document, generated from the messages and the tables."""
 
 from __future__ import annotations
 
@@ -23,37 +23,39 @@ type Message = type[ClientMessage] | type[ServerMessage]
 _DESCRIPTION = """\
 Signalling of roomfsm: rooms in which people present streams, view them and chat, over one websocket.
 
-The application described is the server: it *receives* what clients send, and *sends* the rest. Every message is a
-text frame with one JSON object, whose `type` says which it is; a client's `ref` is repeated by the reply.
-Clients' messages are read strictly: an unknown field is an error. The server's may grow: pass over fields that you
-do not know. Optional fields are left out where they have their default.
+This document describes the server, so it *receives* the messages of clients and *sends* its own. Every message is
+a text frame with one JSON object, whose `type` says which message it is. The reply repeats a client's `ref`.
+The server reads messages strictly: an unknown field is an error. The server's messages may get new fields, so
+clients must ignore fields that they do not know. Fields with their default value may be missing.
 
-Which message is legal when, and what follows from it, stands in the state machines of `x-roomfsm`, of which
-the extensions of each message are read off:
+The state machines in `x-roomfsm` say when each message is legal and what follows from it. The extensions of
+each message are generated from them:
 
 """
 
 EXTENSIONS = """\
 - `x-roomfsm` (root): `version`; `machines` (of `room`, `stream`, `view`, `session`, `server`: states, triggers,
   transitions with guards and effects); `carriedOutBy` (messages that fire triggers of other names, too);
-  `legality` (what is allowed and who refuses the rest, by the states of session and room, null: in no room);
+  `legality` (which messages are allowed, and which machine refuses the others, for each state of the session
+  and of its room, which is null in no room);
   `audiences` (to whom a message goes); `closeCodes`; `control` (how an administrator closes a room).
-- on a client's message: `x-roomfsm-reply` (the `type` that answers it; null: nothing does), `x-roomfsm-legal`
+- on a client's message: `x-roomfsm-reply` (the `type` of the reply; null if there is none), `x-roomfsm-legal`
   (the states in which it is legal), `x-roomfsm-refused` (the others, with the machine and state that refuse it),
-  `x-roomfsm-changes` (the transitions that it triggers, with guards and effects, and what these tell whom),
-  `x-roomfsm-errors` (every code of the `error` that it may get).
-- on a server's message: `x-roomfsm-told-by` (the machines' effects that send it, or their moves to another
-  state, where `effect` is null, and to whom), `x-roomfsm-replies-to` (the messages that it answers),
-  `x-roomfsm-unasked` (when it comes beside that).
+  `x-roomfsm-changes` (the transitions that it triggers, with guards, effects, and the messages that are sent to
+  whom), `x-roomfsm-errors` (every code of the `error` that it may get).
+- on a server's message: `x-roomfsm-told-by` (the effects that send it, and to whom; `effect` is null if a
+  machine's change of state sends it), `x-roomfsm-replies-to` (the messages that it answers),
+  `x-roomfsm-unasked` (when it comes for another reason).
 - on the schema ErrorCode: `x-roomfsm-explanations`."""
-"""What the `x-roomfsm…` members of the document hold."""
+"""The text that describes the `x-roomfsm…` members of the document."""
 
 _PATTERNS = "Patterns are those of ECMA-262 with the `u` flag."
 
 _CLOSE = """\
-Closes a room as an administrator does: its people get `closing`, its endpoints are released. The header
+Closes a room, like an administrator. Its people get `closing`, and its endpoints are released. The header
 `Authorization: Bearer TOKEN` has the token of `--inspect-token`, or the one that the server printed at its start.
-The JSON body `{"reason": "…"}` is optional. Answers 202; 401 without the token; 404 if there is no such room."""
+The JSON body `{"reason": "…"}` is optional. The status is 202, or
+401 without the token, or 404 if there is no such room."""
 
 _CHANNEL = "#/channels/signalling"
 
@@ -127,14 +129,17 @@ def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
 
 
 def name(message: Message) -> str:
-    """The key of a message among the components: its class's name, for `type`s may be of both directions."""
+    """The key of a message among the components.
+
+    It is the class's name, because the same `type` may exist in both directions.
+    """
     return message.__name__
 
 
 def errors_of(
     message: type[ClientMessage], machines: Mapping[str, Table[Any]] = MACHINES
 ) -> tuple[ErrorCode, ...]:
-    """Every code of the `error` that the message may get, in the order of `ErrorCode`."""
+    """All codes of the `error` that the message may get, in the order of `ErrorCode`."""
     codes: set[str] = {*OF_ANY_MESSAGE, *OUTSIDE_THE_TABLES.get(message, ())}
     for change in changes(message_type(message), machines):
         codes |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}

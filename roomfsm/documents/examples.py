@@ -1,4 +1,4 @@
-"""A story that has an example of every message; a test plays it with a real server and two real clients."""
+"""A story with an example of every message. A test plays it with a real server and two real clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roomfsm.protocol.server import ChatLine, IceServer, Limits, ParticipantInfo
 
 
 class Happening(StrEnum):
-    """What happens beside messages."""
+    """Events other than messages."""
 
     CONNECTS = "opens a websocket"
     MEDIA_FLOW = "has a media connection, and media flow"
@@ -27,7 +27,7 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the story: what `who` sends, gets or meets."""
+    """One line of the story: what `who` sends, gets or experiences."""
 
     who: str
     what: ClientMessage | ServerMessage | Happening
@@ -40,7 +40,9 @@ SAID_AT = 1_767_225_600_000
 
 
 def _sdp(direction: str, setup: str, ufrag: str) -> str:
-    """A session description cut down to what one sees at a glance: one video section, no codecs' parameters."""
+    """A session description that is reduced to a short example: one video section, without parameters of
+    codecs.
+    """
     lines = (
         "v=0",
         "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
@@ -246,11 +248,12 @@ _ending = (
 )
 
 STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_ending)
-"""Ada presents in the room "blue"; Bob comes, says hello, views her stream, is cut off, comes back, goes on."""
+"""Ada presents in the room "blue". Bob comes, says hello, views her stream, loses his connection, comes back, and
+continues."""
 
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:
-    """The message as the JSON object that goes over the wire."""
+    """The message as the JSON object that is sent."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(message))
     return plain
 

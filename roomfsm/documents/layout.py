@@ -1,10 +1,11 @@
-"""Where everything in a diagram goes: states stacked as boxes, labels in the gaps, long arrows in lanes beside.
+"""The layout of a diagram: states are stacked as boxes, labels are in the gaps, and long arrows run in lanes
+beside them.
 
-Free of overlaps by construction, for any table: each text has a strip of its own, as wide as `typeset` says that
-it can become. In the gap between two boxes the right half is for arrows that leave downward, the left half for
-those that leave upward. An arrow to the neighbour runs straight; a longer one turns into a lane of its own, and
-its label is in the elbow. So the drawing is narrow enough for a phone. All lengths are in the drawing's units
-(CSS pixels).
+The construction avoids overlaps for any table. Each text has a strip of its own, as wide as `typeset` says that it
+can become. In the gap between two boxes the right half is for arrows that leave downward, the left half for those
+that leave upward. An arrow to the neighbour runs straight; a longer one turns into a lane of its own, and its
+label is in the elbow. So the drawing is narrow enough for a phone. All lengths are in the drawing's units (CSS
+pixels).
 """
 
 from __future__ import annotations

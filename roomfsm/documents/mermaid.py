@@ -8,15 +8,15 @@ from typing import Any
 from roomfsm.documents.transitions import moves, stays
 from roomfsm.lifecycle.table import Table
 
-# To Mermaid these end a statement, begin a comment, break a line, or are markup.
+# In Mermaid, these characters end a statement, begin a comment, break a line, or are markup.
 _ENTITIES = str.maketrans({character: f"#{ord(character)};" for character in ';#<>":&\\'})
 
 
 def mermaid(table: Table[Any], *, current: Collection[str] = ()) -> str:
     """The diagram of `table` with the states `current` marked.
 
-    A state's meaning and what it owns are its descriptions; the transitions that stay are a note, because as loops
-    they would hide the others.
+    The descriptions of a state are its meaning and what it owns. Transitions that stay in the state are in a note,
+    because they would hide the others as loops.
     """
     return "\n".join(_lines(table, current)) + "\n"
 
@@ -48,7 +48,7 @@ def _lines(table: Table[Any], current: Collection[str]) -> Iterator[str]:
 
 
 def _id(state: str) -> str:
-    """A state's name where Mermaid reads `-` as the beginning of an arrow."""
+    """A state's name, changed because Mermaid reads `-` as the beginning of an arrow."""
     return state.replace("-", "_")
 
 

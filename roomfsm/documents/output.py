@@ -1,4 +1,4 @@
-"""Where a command's document goes: a file, or the standard output."""
+"""Writes a command's document to a file or to the standard output."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ output_option = click.option(
 
 
 def write(text: str, output: Path | None) -> None:
-    """Write `text`, which ends with a newline. Raises `click.BadParameter` where the file cannot be written."""
+    """Write `text`, which ends with a newline. Raises `click.BadParameter` if the file cannot be written."""
     if output is None or str(output) == "-":
-        # Bytes, because the drawings say that they are UTF-8 whatever the terminal's encoding.
+        # This writes bytes, because the drawings say that they are UTF-8, whatever the terminal's encoding is.
         click.echo(text.encode(), nl=False)
         return
     try:

@@ -1,8 +1,8 @@
-"""The page's tables, read off its JavaScript: what the browser asks is what is drawn.
+"""Reads the page's tables from its JavaScript, so that the diagrams show the tables that the browser uses.
 
 Each of the page's machines (`client/wire/machine.js` says how they work) has a file of its own with one literal,
 which is JSON between the parentheses of `export const NAME = /** @type {const} */ ({…});`. It is read strictly: an
-unknown field, a name that no state has, or an effect whose meaning is missing is a `PageTableError`.
+unknown field, an unknown state, or an effect without a description is a `PageTableError`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FILES: Mapping[str, str] = {
     "page": "room/page-table.js",
     "media": "media/media-table.js",
 }
-"""By machine: its file below the page's folder."""
+"""The file of each machine, below the page's folder."""
 
 _FILE = re.compile(r"(?://[^\n]*\n|\n)*export const [A-Z]+ = /\*\* @type \{const\} \*/ \((\{.*\})\);\n", re.DOTALL)
 
 
 class PageTableError(Exception):
-    """A file of the page holds no table that could be read."""
+    """A file of the page does not contain a readable table."""
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def client_folder() -> Path:
-    """Where the page's files are: beside the package in a checkout, inside it when installed."""
+    """The folder of the page's files. It is next to the package in a checkout, and inside it when installed."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "_client"
     return installed if installed.is_dir() else package.parent / "client"
@@ -70,7 +70,7 @@ def page_tables() -> dict[str, Table[Any]]:
 
 
 def parse(name: str, text: str) -> Table[Any]:
-    """The table that a file's text holds. Raises `PageTableError`, which says what is wrong with it."""
+    """The table in a file's text. Raises `PageTableError`, which says what is wrong."""
     literal = _FILE.fullmatch(text)
     if literal is None:
         raise PageTableError(

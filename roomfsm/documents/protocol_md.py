@@ -1,4 +1,7 @@
-"""docs/protocol.md: the protocol for those who write a client; its tables are read off messages and machines."""
+"""docs/protocol.md: the protocol for people who write a client.
+
+Its tables are generated from messages and machines.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from roomfsm.protocol.replies import OF_ANY_MESSAGE
 from roomfsm.protocol.server import SERVER_MESSAGES, Error
 
 _CUT = 40
-"""Characters of a session description that the story shows."""
+"""The most characters of a session description that the story shows."""
 
 
 def protocol_md() -> str:
@@ -159,7 +162,7 @@ class _Page:
         for change in self._messages[name]["x-roomfsm-changes"]:
             stays = change["from"] == change["to"]
             if stays and not change["guards"] and not change["effects"]:
-                # It is legal there, and nothing more.
+                # The trigger is legal there, and has no other effect.
                 continue
             key = json.dumps([{**change, "from": None, "to": None if stays else change["to"]}, stays])
             merged.setdefault(key, (change, []))[1].append(change["from"])
@@ -201,7 +204,7 @@ def _is_object(schema: Json) -> bool:
 
 
 def _rules(schema: Json) -> str:
-    """A type and its bounds in words."""
+    """A text that describes a type and its limits."""
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "anyOf" in schema:
@@ -263,7 +266,7 @@ def _json_block(value: Any) -> str:
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table, or nothing if it has no rows; columns that are empty throughout are left out."""
+    """A Markdown table, or nothing if it has no rows. Columns that are completely empty are left out."""
     body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
     if not body:
         return ""
