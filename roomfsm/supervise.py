@@ -10,6 +10,9 @@ is counted in looks and not by the clock. A look is one turn of our own loop in 
 the last look. If our own process was stopped (Ctrl-Z) or got no CPU time, its next look comes late, and finds what
 the child has sent meanwhile. So no child is killed because our own process was asleep.
 
+A process that starts sends nothing until it is ready, and it may need long for that on a slow machine. It counts as
+hanging if a signal has stopped it for so many looks. For every other delay it has the whole `ready_timeout`.
+
 Every wait here has a deadline, even for a process that was killed and for the end of its log, because another
 process that inherited the log's pipe may live longer.
 """
@@ -193,7 +196,7 @@ class Supervised(ABC):
         try:
             async with trio.open_nursery() as nursery:
                 self._attending = nursery.cancel_scope
-                nursery.start_soon(self._watch)
+                nursery.start_soon(self._watch, process)
                 nursery.start_soon(self._await_death, process)
                 await self.converse(process)
                 self._note("ended" if self._is_ready.is_set() else "ended before it was ready")
@@ -220,9 +223,17 @@ class Supervised(ABC):
     def _note(self, why: str) -> None:
         self._why = self._why or why
 
-    async def _watch(self) -> None:
+    async def _watch(self, process: trio.Process) -> None:
+        silence = f"for {self._patience.silence:g} s"
+        stopped = 0
         with trio.move_on_after(self._patience.ready_timeout):
-            await self._is_ready.wait()
+            while not self._is_ready.is_set() and stopped < _LOOKS:
+                with trio.move_on_after(self._patience.silence / _LOOKS):
+                    await self._is_ready.wait()
+                stopped = stopped + 1 if _is_stopped(process) else 0
+        if stopped == _LOOKS:
+            self._give_up(f"hangs: it was stopped {silence} while it started")
+            return
         if not self._is_ready.is_set():
             self._give_up(f"not ready after {self._patience.ready_timeout:g} s")
             return
@@ -231,7 +242,7 @@ class Supervised(ABC):
             self._heard = False
             await trio.sleep(self._patience.silence / _LOOKS)
             missed = 0 if self._heard else missed + 1
-        self._give_up(f"hangs: it said nothing for {self._patience.silence:g} s")
+        self._give_up(f"hangs: it said nothing {silence}")
 
     def _give_up(self, why: str) -> None:
         self._hangs = True
@@ -274,6 +285,14 @@ def kill_group(process: trio.Process) -> None:
     """Kill all processes of the group that this process leads, even if it has already died."""
     with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group of dead processes.
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _is_stopped(process: trio.Process) -> bool:
+    """Whether a signal has stopped the process, and none has continued it since."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False  # It has died, which is noticed elsewhere.
 
 
 async def _death(process: trio.Process) -> None:

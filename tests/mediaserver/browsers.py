@@ -20,8 +20,8 @@ from typing import Any
 import trio
 from trio_websocket import WebSocketConnection, open_websocket_url
 
-_START_TIMEOUT = 30.0
-_END_TIMEOUT = 5.0
+_START_TIMEOUT = 90.0
+_END_TIMEOUT = 20.0
 _MAX_MESSAGE = 16 * 1024 * 1024
 _CHROMIUM_FLAGS = (
     "--headless=new",

@@ -26,7 +26,7 @@ from tests.mediaserver.udp_relay import Path, Relay, open_relay
 
 pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds for a whole case, browsers started and ended."""
 WATCHED = 6.0
 """Seconds of media that the first viewers are watched for; the late ones come after half of them."""

@@ -22,7 +22,7 @@ from tests.mediaserver.test_browsers import available, in_private_network, page_
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds for a whole case, Chromium and two programs started and ended."""
 ENOUGH = 5
 """Frames decoded of each kind."""

@@ -187,6 +187,30 @@ async def test_never_ready_it_is_tried_again(script: str, tmp_path: Path) -> Non
     assert not [pid for pid in child.pids if psutil.pid_exists(pid)]
 
 
+async def test_stopped_in_its_start_it_is_told_within_seconds_and_comes_again(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    script = f'if [ -e "{broken}" ]; then rm "{broken}"; kill -STOP $$; fi; echo ready; {TALKS}'
+    async with running(Child(script, Patience(ready_timeout=1000, silence=3.0, first_delay=0.01))) as child:
+        broken.touch()
+        os.kill(child.pids[-1], signal.SIGKILL)
+        await child.until(2)
+    assert child.told[1] == ("hangs: it was stopped for 3 s while it started", True)
+    assert len(child.pids) == 3
+
+
+async def test_stopped_in_its_start_for_a_moment_only_it_is_left_alone(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    script = f'if [ -e "{broken}" ]; then rm "{broken}"; kill -STOP $$; fi; echo ready; {TALKS}'
+    async with running(Child(script)) as child:
+        broken.touch()
+        os.kill(child.pids[-1], signal.SIGKILL)
+        while len(child.pids) < 2 or psutil.Process(child.pids[1]).status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        os.kill(child.pids[1], signal.SIGCONT)
+        await child.until(2)
+    assert len(child.pids) == 2
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [("exit 3", "child ended before it was ready"), ("sleep 1000", "child not ready after 0.5 s")],

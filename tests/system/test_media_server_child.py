@@ -66,8 +66,8 @@ def address(line: str) -> str:
 
 
 async def ended(process: trio.Process) -> int:
-    """The exit code, soon: the server has a room server's time to end in."""
-    with trio.fail_after(5):
+    """The exit code."""
+    with trio.fail_after(PATIENCE):
         return await process.wait()
 
 
