@@ -10,8 +10,8 @@ is counted in looks and not by the clock. A look is one turn of our own loop in 
 the last look. If our own process was stopped (Ctrl-Z) or got no CPU time, its next look comes late, and finds what
 the child has sent meanwhile. So no child is killed because our own process was asleep.
 
-A process that starts sends nothing until it is ready, and it may need long for that on a slow machine. It counts as
-hanging if a signal has stopped it for so many looks. For every other delay it has the whole `ready_timeout`.
+A process that starts sends nothing until it is ready, and it may need long for that on a slow machine. It counts
+as hanging if a signal has stopped it for so many looks. For every other delay it has the whole `ready_timeout`.
 
 Every wait here has a deadline, even for a process that was killed and for the end of its log, because another
 process that inherited the log's pipe may live longer.

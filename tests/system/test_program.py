@@ -171,31 +171,34 @@ def test_an_ordinary_end_warns_of_nothing(tmp_path: Path) -> None:
     assert "server ends" in [entry["event"] for entry in entries]
 
 
+def media_server_of(program: int) -> psutil.Process | None:
+    """Once it is that program: stopped between fork and exec it would stop its parent's thread, too."""
+    for child in psutil.Process(program).children():
+        with suppress(psutil.Error):  # Another child, which has ended meanwhile.
+            if "roomfsm.mediaserver" in child.cmdline():
+                return child
+    return None
+
+
 @contextmanager
 def starting(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
     """A server whose media server hangs while it starts, and that media server."""
     command = [sys.executable, "-m", "roomfsm", "serve", "--port=0", "--media-host=127.0.0.1"]
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
+    child = None
     with process:
         try:
             deadline = time.monotonic() + LOADED
-            # Once it is that program: stopped between fork and exec it would stop its parent's thread, too.
-            while not (
-                children := [
-                    child
-                    for child in psutil.Process(process.pid).children()
-                    if "roomfsm.mediaserver" in child.cmdline()
-                ]
-            ):
+            while (child := media_server_of(process.pid)) is None:
                 assert time.monotonic() < deadline, log.read_text()
                 # No oftener: looking takes the processor from the server that is to start.
                 time.sleep(0.02)
-            children[0].suspend()
-            yield process, children[0]
+            child.suspend()
+            yield process, child
         finally:
             process.kill()
-            for child in children:
+            if child is not None:
                 with suppress(psutil.NoSuchProcess):
                     child.kill()
 

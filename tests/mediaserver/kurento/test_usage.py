@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 
 import psutil
 import trio
@@ -32,8 +33,12 @@ while True:
 
 def workers() -> list[psutil.Process]:
     """Not what other tests in this process have left."""
-    children = psutil.Process().children()
-    return [process for process in children if "roomfsm.mediaserver.workers.worker" in process.cmdline()]
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):  # One that has ended meanwhile.
+            if "roomfsm.mediaserver.workers.worker" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def resident(processes: list[psutil.Process]) -> int:
