@@ -87,6 +87,16 @@ def a_guard_removed() -> None:
 
 
 @fault
+def a_room_without_a_budget_of_entries() -> None:
+    def unbounded(row: Row[Any]) -> Row[Any]:
+        if "join" not in row.triggers:
+            return row
+        return replace(row, guards=tuple(old for old in row.guards if old.code is not ErrorCode.RATE_LIMITED))
+
+    rows(unbounded)
+
+
+@fault
 def a_bound_off_by_one() -> None:
     guard(ErrorCode.ROOM_FULL, lambda old: replace(old, holds=lambda facts: facts.people <= facts.max_people + 1))
 

@@ -21,6 +21,8 @@ SMALL = (
     "--linger=1",
     "--resume-window=5",
     "--closing-notice=3",
+    "--room-entries-burst=300",
+    "--room-entries-rate=1",
 )
 """Options of a server with which all can be reached that can be at all, and soon.
 

@@ -35,6 +35,8 @@ FINDS = {
     "a_stream_is_never_live": {"row/stream/connected/flowing/live", "cell/stream/live/view"},
 }
 
+UNBOUNDED = "a_room_without_a_budget_of_entries"
+
 
 async def run_against(fault: str, folder: Path, media_server: str, *options: str, notice: float = 2) -> Run:
     arguments = ("--log-level=error", f"--kurento={media_server}", *SMALL, f"--closing-notice={notice}")
@@ -45,7 +47,17 @@ async def run_against(fault: str, folder: Path, media_server: str, *options: str
 
 
 def test_every_fault_is_tried() -> None:
-    assert set(FINDS) == set(FAULTS)
+    assert {*FINDS, UNBOUNDED} == set(FAULTS)
+
+
+async def test_a_budget_that_is_gone_is_missed(tmp_path: Path, media_server: str) -> None:
+    """No limit tells how large it is, so the kit can only say that it was not met."""
+    check = "guard/room/join/rate_limited"
+    options = (f"--only={check}", "--only=limit/entering", "--strict", "--timeout=60")
+    run = await run_against(UNBOUNDED, tmp_path, media_server, *options, notice=0)
+    assert run.code == 1
+    assert (run.ids("not reachable"), run.ids("passed")) == ({check}, {"limit/entering"})
+    assert run.report["notReachableHere"] == 1
 
 
 @pytest.mark.parametrize("fault", FINDS)

@@ -16,7 +16,7 @@ from roomfsm.conformance.checks.steps import bring
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.stage import Leg, Room, Stream
-from roomfsm.conformance.wire import Expected
+from roomfsm.conformance.wire import Client, Expected
 
 type Play = Callable[[Scene], Awaitable[None]]
 
@@ -36,6 +36,10 @@ _EACH = 4.0
 """Additional seconds for each person who must be in a room first, and for that person's streams and views."""
 _SPARE = 20
 """The number of messages of a connection's burst that are reserved for other messages than the flood."""
+_COMINGS = 10
+"""How often a visitor enters a room and leaves it at once."""
+_VISITORS = 8
+"""How many visitors enter one room again and again."""
 _ROUNDS = 20
 """The number of attempts at a race before the check counts as not reachable."""
 
@@ -65,6 +69,8 @@ def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
     play = partial(_play, trigger=trigger, code=code)
     # So many people have to join, publish and view before the refusal. Each adds to the time limit.
     people = more.get(code, 0)
+    if (trigger, code) == ("join", "rate_limited"):
+        return Check(name, play, connections=6 + _VISITORS, extra=_EACH * _VISITORS)
     return Check(name, play, media=media, connections=6 + people, extra=_EACH * people)
 
 
@@ -273,30 +279,61 @@ async def _rate_limited(scene: Scene, message: str) -> None:
     await place.room.leave(place.ada)
 
 
-async def _comes_too_often(scene: Scene) -> None:
-    """A person who enters rooms again and again is finally refused, and the session continues.
-
-    It is the session's own allowance that is met here. A room's budget is far greater, and no limit tells it.
-    """
+async def comes_too_often(scene: Scene) -> None:
+    """A session that enters rooms again and again is finally refused, and the session continues."""
     place, newcomer = await bring(scene, "waiting"), await scene.connect("Eve")
     for count in _floods(scene):
-        comings = [
-            (newcomer.message("join", room=place.room.name), newcomer.message("leave")) for _ in range(count // 2)
-        ]
-        asked = [message for coming in comings for message in coming]
-        await newcomer.send_message(*asked)
-        replies = await newcomer.gather(*(message["ref"] for message in asked))
-        for join, leave in comings:
-            reply = replies[join["ref"]]
-            if reply["type"] == "error":
-                steps.check_code(reply, "rate_limited")
-                steps.check_type(await newcomer.ask("ping"), "pong")
-                await place.ada.flush()
-                await place.bob.flush()
-                return
-            steps.check_type(reply, "joined")
-            steps.check_type(replies[leave["ref"]], "participantLeft")
+        if await _come_and_go(newcomer, place.room, count // 2):
+            steps.check_type(await newcomer.ask("ping"), "pong")
+            await place.ada.flush()
+            await place.bob.flush()
+            return
     raise Failed("rate_limited for one who comes again and again", "all of it was let in")
+
+
+async def _room_entered_too_often(scene: Scene) -> None:
+    """A room that people enter again and again finally refuses them, and other rooms do not.
+
+    Each session enters far less often than its own allowance lets it, and the one that is refused is let into
+    another room. So what is met is the room's budget, which no limit tells.
+    """
+    place = await bring(scene, "waiting")
+    # To enter a room uses more of a session's allowance than to say a line of chat does.
+    each = max(1, scene.plan.limit("toldBurst") // (4 * _COMINGS)) * _COMINGS
+    for number in range(_VISITORS):
+        visitor = await scene.connect(f"Eve {number}")
+        for _ in range(each // _COMINGS):
+            refused = await _come_and_go(visitor, place.room, _COMINGS)
+            await place.ada.flush()
+            await place.bob.flush()
+            if not refused:
+                continue
+            reply = await visitor.ask("join", room=scene.room_name())
+            if reply["type"] == "error":
+                raise NotReachable("other rooms refuse them, too: another limit is met before the room's")
+            steps.check_type(reply, "joined")
+            await visitor.flush()
+            await place.room.chat(place.ada)
+            return
+    raise NotReachable(f"people may enter a room more than {_VISITORS * each} times at once")
+
+
+async def _come_and_go(client: Client, room: Room, times: int) -> bool:
+    """Enter a room and leave it so many times at once. Return whether that was refused as too often."""
+    comings = [(client.message("join", room=room.name), client.message("leave")) for _ in range(times)]
+    asked = [message for coming in comings for message in coming]
+    await client.send_message(*asked)
+    replies = await client.gather(*(message["ref"] for message in asked))
+    for join, leave in comings:
+        reply = replies[join["ref"]]
+        if reply["type"] == "error":
+            steps.check_code(reply, "rate_limited")
+            # The last of the others may have let it in again.
+            await client.flush()
+            return True
+        steps.check_type(reply, "joined")
+        steps.check_type(replies[leave["ref"]], "participantLeft")
+    return False
 
 
 _PLAYS: dict[tuple[str, str], Play] = {
@@ -321,7 +358,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
         (message, "rate_limited"): partial(_rate_limited, message=message)
         for message in ("chat", "rename", "publish", "view")
     },
-    ("join", "rate_limited"): _comes_too_often,
+    ("join", "rate_limited"): _room_entered_too_often,
     ("resume", "session_unknown"): _session_unknown,
     ("publish", "sdp_invalid"): _publish_no_sdp,
     ("view", "sdp_invalid"): _view_no_sdp,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from roomfsm.conformance.checks import bounds, steps
+from roomfsm.conformance.checks.guards import comes_too_often
 from roomfsm.conformance.checks.steps import bring
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.scene import Check, Plan, Scene
@@ -27,6 +28,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     yield Check("limit/room-name", _room_name)
     yield Check("limit/message-bytes", _message_bytes)
     yield Check("limit/message-burst", _message_burst, alone=True, extra=20.0)
+    yield Check("limit/entering", comes_too_often)
     yield Check("limit/people", _people, connections=plan.bound("people") + 4)
     yield Check("limit/presenters", _presenters, connections=plan.bound("presenters") + 4, media=True)
     yield Check("limit/views", _views, connections=plan.bound("views") // 2 + 5, media=True)
