@@ -59,3 +59,8 @@ def test_the_share_is_of_what_was_expected_between_the_reports(
     before: tuple[int, int], after: tuple[int, int], fraction: float
 ) -> None:
     assert window((0.0, *before), (1.0, *after)).fraction(1.0) == fraction
+
+
+def test_no_more_than_sixteen_reports_are_remembered() -> None:
+    losses = window(*((float(number), number, 0) for number in range(1000)))
+    assert len(losses._reports) == 16

@@ -1,0 +1,69 @@
+"""What a room keeps of its chat, and what of a media server's words about an offer is passed on."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.offer_words import about_offer
+
+LINE = ("p1", "Ada", "hello", 1000)
+
+
+def test_lines_are_numbered_and_the_oldest_go_first() -> None:
+    history = ChatHistory(3, 10_000)
+    assert [history.add(*LINE).seq for _ in range(3)] == [1, 2, 3]
+    assert [line.seq for line in history.lines()] == [1, 2, 3]
+    history.add(*LINE)
+    assert [line.seq for line in history.lines()] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("spare", "kept"), [(0, [1, 2]), (-1, [2])])
+def test_lines_take_no_more_bytes_than_they_may(spare: int, kept: list[int]) -> None:
+    """Each counts with the comma behind it."""
+    size = len(msgspec.json.encode(ChatHistory(1, 10_000).add(*LINE))) + 1
+    history = ChatHistory(9, 2 * size + spare)
+    for _ in range(2):
+        history.add(*LINE)
+    assert [line.seq for line in history.lines()] == kept
+
+
+def test_a_line_that_is_too_long_by_itself_is_not_kept() -> None:
+    history = ChatHistory(9, 100)
+    assert history.add("p1", "Ada", "x" * 200, 1000).seq == 1
+    assert history.lines() == ()
+    history.add("p1", "A", "x", 1)
+    assert [line.seq for line in history.lines()] == [2]
+
+
+OFFER = "o=alpha9 10.1.2.3\ns=line 3 (a=q\nc=IN IP4 10.4.5.6"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "line 1 (o=alpha9 10.1.2) is wrong",
+        "line 3 (c=IN IP4 10.4.5…) is wrong",
+        "line 2 (s=line 3 (a=q) and line 3 (c=IN IP4 10.4.5) differ",
+        "line 1 (o=alpha9 10.1.2) and line 3 (c=IN IP4 10.4.5) differ",
+    ],
+)
+def test_a_line_of_the_offer_may_be_shown_cut(words: str) -> None:
+    assert about_offer(words, OFFER) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "line 0 (c=IN IP4 10.4.5) is wrong",
+        "line 2 (c=IN IP4 10.4.5) is wrong",
+        "line 4 (c=IN IP4 10.4.5) is wrong",
+        "line 3 (c=IN IP4 10.4.9) is wrong",
+        "10.9.9.9 says: line 1 (o=alpha9 10.1.2) is wrong",
+        "line 1 (o=alpha9 10.1.2) says 10.9.9.9",
+        "line 1 (o=alpha9 10.1.2) of 10.9.9.9 and line 3 (c=IN IP4 10.4.5) differ",
+    ],
+)
+def test_what_stands_around_a_line_of_the_offer_must_name_nothing_inside(words: str) -> None:
+    assert about_offer(words, OFFER) is None
