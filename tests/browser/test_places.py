@@ -63,7 +63,6 @@ def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("strips", [True, False])
-@pytest.mark.alone
 def test_below_a_path_everything_works_whether_the_proxy_takes_it_off_or_not(
     browser: Browser, tmp_path: Path, strips: bool
 ) -> None:

@@ -54,23 +54,23 @@ def test_more_connections_than_files(limited: Program) -> None:
         # None of them gives way: each is a websocket.
         connections = []
         for _ in range(HELD):
-            connection = socket.create_connection(("127.0.0.1", limited.port), timeout=20)
+            connection = socket.create_connection(("127.0.0.1", limited.port), timeout=60)
             connections.append(stack.enter_context(connection))
             connection.sendall(UPGRADE)
-        with socket.create_connection(("127.0.0.1", limited.port), timeout=20) as late:
+        with socket.create_connection(("127.0.0.1", limited.port), timeout=60) as late:
             assert ask(late) in (b"HTTP/1.1 503 Service Unavailable", b"")
         process = psutil.Process(limited.process.pid)
         assert process.num_fds() < FILES
         busy = sum(process.cpu_times()[:2])
         late_statuses = []
         for _ in range(20):
-            with socket.create_connection(("127.0.0.1", limited.port), timeout=20) as late:
+            with socket.create_connection(("127.0.0.1", limited.port), timeout=60) as late:
                 late_statuses.append(ask(late))
         assert b"HTTP/1.1 503 Service Unavailable" in late_statuses
         assert sum(process.cpu_times()[:2]) - busy < 2
     # They are gone, and there is room again; how soon is the server's to find out.
     for _ in range(100):
-        with socket.create_connection(("127.0.0.1", limited.port), timeout=20) as again:
+        with socket.create_connection(("127.0.0.1", limited.port), timeout=60) as again:
             if ask(again) == b"HTTP/1.1 200 OK":
                 break
     else:

@@ -58,6 +58,6 @@ def _enter() -> None:
     try:
         os.unshare(os.CLONE_NEWNET)
         for command in _COMMANDS:
-            subprocess.run(command.split(), check=True, capture_output=True, timeout=10)
+            subprocess.run(command.split(), check=True, capture_output=True, timeout=60)
     except (OSError, AttributeError, subprocess.SubprocessError) as error:
         raise NoPrivateNetwork(str(error)) from error

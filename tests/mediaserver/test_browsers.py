@@ -24,7 +24,7 @@ from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
 from tests.mediaserver.udp_relay import Path, Relay, open_relay
 
-pytestmark = [pytest.mark.browser, pytest.mark.alone]
+pytestmark = pytest.mark.browser
 
 PATIENCE = 180.0
 """Seconds for a whole case, browsers started and ended."""
@@ -128,6 +128,7 @@ BROWSERS = ("chromium", "firefox") if firefox_path() else ("chromium",)
 PRESENTERS = [("chromium", "VP8"), ("chromium", "H264"), *([("firefox", "VP8")] if firefox_path() else [])]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("presenter", "codec"), PRESENTERS)
 def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(presenter: str, codec: str) -> None:
     """Firefox presents no H264 here: its encoder is a plugin that it downloads from Mozilla.
@@ -167,6 +168,7 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
     in_private_network(body)
 
 
+@pytest.mark.alone
 def test_audio_that_is_lost_on_its_way_is_repaired() -> None:
     available("chromium")
     loss = 0.1
@@ -252,6 +254,7 @@ def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
     in_private_network(body)
 
 
+@pytest.mark.alone
 def test_redundant_audio_is_heard_by_who_has_it_and_by_who_has_not() -> None:
     available("chromium")
 
@@ -261,12 +264,17 @@ def test_redundant_audio_is_heard_by_who_has_it_and_by_who_has_not() -> None:
             track = source.track(MediaKind.AUDIO)
             assert track.codec is not None
             assert track.codec.prefers_red
-            for wanted in ("true", "false"):
+
+            async def hears(wanted: str) -> None:
                 page, _ = await stage.join("chromium", f"view({{red: {wanted}}})", source)
                 # At its beginning a browser makes up sound whatever comes.
                 before = await page.run(f"soundFor({STARTED})")
                 after = await page.run(f"soundFor({before['seconds'] + HEARD})")
                 assert after["concealed"] - before["concealed"] < HEARD / 4, (wanted, before, after)
+
+            async with trio.open_nursery() as nursery:
+                for wanted in ("true", "false"):
+                    nursery.start_soon(hears, wanted)
             assert {sink.group.red for sink in track.sinks if sink.group} == {track.codec.red, None}
 
     in_private_network(body)

@@ -41,7 +41,7 @@ def skip_without(program: str) -> None:
     if not program.startswith("webrtcbin"):
         return
     probe = "import gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import GstWebRTC"
-    found = subprocess.run([SYSTEM_PYTHON, "-c", probe], capture_output=True, check=False, timeout=30)
+    found = subprocess.run([SYSTEM_PYTHON, "-c", probe], capture_output=True, check=False, timeout=60)
     if found.returncode != 0:
         reason = "no GStreamer for Python: apt-get install python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)

@@ -355,7 +355,7 @@ async def test_the_drain_tells_everybody_and_closes_with_1001(media_server: str)
         deaf = await not_reading(server)
         server.running.registry.close()
         await server.running.directory.close()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await server.running.registry.disconnect()
         await deaf.aclose()
 
@@ -404,7 +404,7 @@ async def test_the_canary_of_a_websocket_that_begins_with_its_frames() -> None:
     websocket = WebSocketConnection(ours, cast(WSConnection, protocol))
     assert set(re.findall(r"self\._wsproto\.(\w+)", inspect.getsource(WebSocketConnection))) <= set(dir(protocol))
     client = Connection(ConnectionType.CLIENT)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(websocket._reader_task)
             await theirs.send_all(client.send(TextMessage("hello")))

@@ -30,7 +30,9 @@ def imported_by(*arguments: str) -> set[str]:
         "finally:\n"
         "    print('\\n', *sys.modules, sep='\\n', file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
     return set(done.stderr.splitlines())
 
 

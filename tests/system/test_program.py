@@ -211,7 +211,7 @@ def test_a_start_under_way_ends_with_0_and_leaves_nothing(tmp_path: Path, number
         began = time.monotonic()
         assert process.wait(LOADED) == 0
         assert time.monotonic() - began < 12
-        psutil.wait_procs([child], 5)
+        psutil.wait_procs([child], LOADED)
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert "Traceback" not in (tmp_path / "log").read_text()
 

@@ -246,7 +246,7 @@ def test_it_goes_on_when_its_terminal_is_closed(media_server: str) -> None:
         assert process.poll() is None
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_every_live_setting_is_taken_and_no_other() -> None:

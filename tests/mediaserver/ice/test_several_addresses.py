@@ -32,7 +32,7 @@ def add_addresses() -> None:
     for address in (f"{SECOND}/24", f"{FIRST_6}/64", f"{SECOND_6}/64"):
         options = ["nodad"] if ":" in address else []
         command = ["ip", "address", "add", address, "dev", "media", *options]
-        subprocess.run(command, check=True, capture_output=True, timeout=10)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def with_two_addresses(body: Callable[[], Awaitable[None]]) -> None:

@@ -200,7 +200,7 @@ def test_a_bad_setting_is_named(
         *(a.format(short=short) for a in arguments),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
     )
     assert done.returncode == 2
     assert said in done.stderr
