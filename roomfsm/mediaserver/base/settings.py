@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_MAX_PACKET = 2048
+"""Bytes of the largest datagram that the engine takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -87,6 +90,10 @@ class EngineSettings:
     small_replay: int = 64
     """If there are at most so many packets from the last keyframe to the newest, a viewer that starts gets them,
     however old they are. A new keyframe would go to all viewers."""
+    replay_burst: int = 64_000
+    """The bytes of a replay that are sent at once to one viewer, or to one other worker."""
+    replay_rate: int = 1_250_000
+    """The bytes a second at which the rest of a replay is sent."""
     renewal_share: float = 0.8
     """When the packets since the last keyframe fill this share of the ring, the publisher is asked for a new one.
     So if the source falls silent, the ring has everything that a late viewer needs."""
@@ -116,6 +123,8 @@ class EngineSettings:
             size = getattr(self, name)
             if size <= 0 or size & (size - 1) or size > 0x8000:
                 raise ValueError(f"{name} must be a power of two up to 32768")
+        if self.replay_burst < _MAX_PACKET or self.replay_rate <= 0:
+            raise ValueError(f"replay_burst must hold a packet, {_MAX_PACKET}, and replay_rate be above 0")
         if self.repair_window <= 0:
             raise ValueError("repair_window must be at least 1")
         if self.max_addresses < 2:

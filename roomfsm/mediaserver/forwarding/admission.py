@@ -13,21 +13,26 @@ are three beginnings, in the order of preference:
 
 Invariants: a sink is in `joining`, or in a group, or in neither (paused, closed, no common codec), and never
 in two of these. Who is in `unasked` is in `joining`, too. A packet reaches a sink either by its start (a
-replay, or what overtook the keyframe on its way here) or by its group, never by both: so what is pending is
-flushed before a sink that is replayed to joins its group. A replay's packets have other timestamps than the ring's
-(:mod:`~roomfsm.mediaserver.forwarding.catch_up`). While the viewer may still ask for one of them again, it
-must get the same bytes, because SRTP is not safe for two packets of one number (RFC 7714 section 8.1):
-`replays` remembers them, and when it forgets them, repairs of that sink begin behind them.
+replay, or what overtook the keyframe on its way here) or live, never by both: so a sink that is replayed to is
+in a group apart until its replay is over (:mod:`~roomfsm.mediaserver.forwarding.paced_replay`). A replay's
+packets have other timestamps than the ring's (:mod:`~roomfsm.mediaserver.forwarding.catch_up`). While the
+viewer may still ask for one of them again, it must get the same bytes, because SRTP is not safe for two
+packets of one number (RFC 7714 section 8.1): `replays` remembers them, and when it forgets them, repairs of
+that sink begin behind them.
 """
+
+from collections.abc import Sequence
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.forwarding.catch_up import Replay, catch_up
 from roomfsm.mediaserver.forwarding.groups import Groups
 from roomfsm.mediaserver.forwarding.keyframes import TrackKeyframes
+from roomfsm.mediaserver.forwarding.paced_replay import PacedReplays
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.start import Start
 from roomfsm.mediaserver.forwarding.stream import Stream
 from roomfsm.mediaserver.forwarding.surroundings import Relay
+from roomfsm.mediaserver.rtp.ring import KeptPacket
 
 _SHARED_REPLAY = 0.5
 """Seconds for which a replay is given to others, too: so many joins at once share its packets."""
@@ -51,6 +56,7 @@ class Admission:
         "_stream",
         "joining",
         "relays",
+        "replaying",
         "replays",
         "starting",
         "unasked",
@@ -72,6 +78,8 @@ class Admission:
         """The one made last: whoever comes just then is given the same."""
         self.replays: dict[Sink, Replay] = {}
         """What sinks were given when they started, while they may still ask for it again."""
+        self.replaying = PacedReplays(stream)
+        """Who has not been sent all of its replay yet."""
         self.starting: dict[Sink, Start] = {}
         """What is still to be repeated of the starts of sinks (:mod:`~roomfsm.mediaserver.forwarding.start`)."""
 
@@ -124,10 +132,13 @@ class Admission:
         if group is None:
             return
         assert reception is not None
-        timestamp, time = reception.last_timestamp, reception.last_time
-        if replay is not None and replay.packets[-1].extended == reception.highest:
-            timestamp, time = replay.packets[-1].timestamp, replay.time
-        self._groups.remove(sink, group, timestamp, time)
+        newest, timestamp, time = reception.highest, reception.last_timestamp, reception.last_time
+        last = self.replaying.stop(sink)
+        if last is None and replay is not None and replay.packets[-1].extended == newest:
+            last = replay.packets[-1]
+        if last is not None:
+            newest, timestamp, time, *_ = last
+        self._groups.remove(sink, group, newest, timestamp, time)
         sink.set_flowing(False)
 
     # With a replay
@@ -161,21 +172,40 @@ class Admission:
         before = self.replays.get(sink)
         if not self._stream.is_silent(now) or (before is not None and now - before.time < _REPLAY_INTERVAL):
             return None
+        if sink in self.replaying:
+            return None
         return self.replay(now)
 
     def start_with(self, sink: Sink, replay: Replay) -> None:
         outlet = self._stream.outlet
         first = replay.packets[0]
-        group = self._place(sink, first.extended, first.timestamp, replay.time)
+        group = self._place(sink, first.extended, first.timestamp, replay.time, apart=True)
         self.replays[sink] = replay
         sink.set_flowing(True)
-        packets = [group.rewrite(*kept) for kept in replay.packets]
-        sink.sent_alone(packets)
-        outlet.send_packets(packets, (sink,))
 
-    def _place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
+        def send(packets: Sequence[KeptPacket]) -> None:
+            rewritten = [group.rewrite(*kept) for kept in packets]
+            sink.sent_alone(rewritten)
+            outlet.send_packets(rewritten, (sink,))
+
+        if self.replaying.begin(sink, replay, send, outlet.now()):
+            self._groups.join(sink)
+
+    def go_on_replaying(self, now: float) -> None:
+        """Send what is due of long replays, and let those who were sent all go on with the others."""
+        for receiver in self.replaying.send_due(now):
+            if not isinstance(receiver, Sink):
+                with _RELAY:
+                    self._add_relay(receiver)
+                continue
+            with _VIEWER:
+                self._groups.join(receiver)
+                if (replay := self.replays.get(receiver)) is not None:
+                    self.replays[receiver] = replay._replace(time=now)
+
+    def _place(self, sink: Sink, extended: int, timestamp: int, now: float, *, apart: bool = False) -> Group:
         """Put a sink into its group from this packet on, and have the start repeated where that is of use."""
-        group = self._groups.place(sink, extended, timestamp, now)
+        group = self._groups.place(sink, extended, timestamp, now, apart=apart)
         if sink.continuation is None and sink.codec is not None and sink.codec.rtx is not None:
             self.starting[sink] = Start(sink.joined_at)
             self._stream.attend_soon()
@@ -185,6 +215,8 @@ class Admission:
 
     def keyframe_began(self, extended: int, timestamp: int, now: float, first: int) -> None:
         """Let all who wait start with a keyframe, whose first packet has the extended number `first`."""
+        if self.replaying:
+            self.replaying.skip_to(first)
         relays, self._joining_relays = self._joining_relays, []
         for relay in relays:
             self._add_relay(relay)
@@ -226,17 +258,24 @@ class Admission:
 
     def dismiss_relay(self, relay: Relay) -> None:
         """Hand nothing more to a relay."""
+        self.replaying.stop(relay)
         for relays in (self.relays, self._joining_relays):
             if relay in relays:
                 relays.remove(relay)
 
     def _start_relay_with(self, relay: Relay, replay: Replay) -> None:
         # A packet in the ring still has its number and timestamp; the mirror shifts timestamps as we do.
-        shift, packets = self._stream.timestamp_shift, []
-        for _, timestamp, _, packet, _ in replay.packets:
-            packets.append(packet[:4] + ((timestamp - shift) & 0xFFFFFFFF).to_bytes(4) + packet[8:])
-        relay.replay(packets, replay.time)
-        self._add_relay(relay)
+        outlet, shift = self._stream.outlet, self._stream.timestamp_shift
+
+        def send(packets: Sequence[KeptPacket]) -> None:
+            times = (((kept.timestamp - shift) & 0xFFFFFFFF).to_bytes(4) for kept in packets)
+            numbered = [
+                kept.packet[:4] + time + kept.packet[8:] for kept, time in zip(packets, times, strict=True)
+            ]
+            relay.replay(numbered, outlet.now())
+
+        if self.replaying.begin(relay, replay, send, outlet.now()):
+            self._add_relay(relay)
 
     def _add_relay(self, relay: Relay) -> None:
         self.relays.append(relay)
@@ -250,7 +289,7 @@ class Admission:
     def forget_replays(self, now: float) -> None:
         """Let go of replays that nobody can ask for again, and of the one that was shared."""
         for sink, replay in list(self.replays.items()):
-            if now - replay.time >= _KEPT_REPLAY:
+            if now - replay.time >= _KEPT_REPLAY and sink not in self.replaying:
                 # Those packets are in the ring with other timestamps.
                 sink.start = replay.packets[-1].extended + 1
                 del self.replays[sink]
@@ -274,5 +313,5 @@ class Admission:
     def end_flow_of_replays(self, now: float) -> None:
         """Media flows to a sink for a moment after its replay, though the source is silent: end that."""
         for sink, replay in self.replays.items():
-            if now - replay.time >= self._stream.outlet.settings.flow_timeout:
+            if now - replay.time >= self._stream.outlet.settings.flow_timeout and sink not in self.replaying:
                 sink.set_flowing(False)

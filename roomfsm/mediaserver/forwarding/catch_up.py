@@ -32,13 +32,17 @@ class Replay(NamedTuple):
         """The extended numbers of the first and the last packet."""
         return self.packets[0].extended, self.packets[-1].extended
 
+    def packet(self, extended: int) -> KeptPacket | None:
+        """The packet with an extended number; None if the replay has none."""
+        index = extended - self.packets[0].extended
+        return self.packets[index] if 0 <= index < len(self.packets) else None
+
     def as_sent(self, kept: KeptPacket) -> KeptPacket:
         """A packet of the ring in the form in which it was replayed.
 
         A packet that was not replayed is returned unchanged.
         """
-        index = kept.extended - self.packets[0].extended
-        return self.packets[index] if 0 <= index < len(self.packets) else kept
+        return self.packet(kept.extended) or kept
 
 
 def catch_up(kept: Sequence[KeptPacket], silence: float, now: float, clock_rate: int) -> Replay:

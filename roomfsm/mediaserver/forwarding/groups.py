@@ -36,8 +36,12 @@ class Groups:
         self.by_key: dict[GroupKey, Group] = {}
         """Always the same dictionary: the track goes through it for each packet."""
 
-    def place(self, sink: Sink, extended: int, timestamp: int, now: float) -> Group:
-        """Put a sink into the group that continues what it had, from this packet, of the time `now`, on."""
+    def place(self, sink: Sink, extended: int, timestamp: int, now: float, *, apart: bool = False) -> Group:
+        """Put a sink into the group that continues what it had, from this packet, of the time `now`, on.
+
+        `apart`: into a group of its own with the same key, which no live packets go to, until it is to
+        :meth:`join` the others.
+        """
         assert sink.codec is not None
         stream = self._stream
         sequence_offset = timestamp_offset = 0
@@ -49,12 +53,7 @@ class Groups:
         source_red = stream.codec.red if stream.codec is not None else None
         red = None if source_red is None else sink.codec.red
         key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions, red)
-        group = self.by_key.get(key)
-        if group is None:
-            group = self.by_key[key] = self._new_group(key)
-        if group.pending:
-            # Packets before `extended` are not for this sink, and later ones are in its replay if it has one.
-            stream.outlet.flush()
+        group = self._new_group(key) if apart else self._shared(key)
         if before is not None:
             group.start = max(group.start, extended)
         group.sinks.append(sink)
@@ -66,22 +65,43 @@ class Groups:
             self._tell_clock(clock, group, (sink,), present)
         return group
 
+    def _shared(self, key: GroupKey) -> Group:
+        """The group with this key that live packets go to, ready to take in a sink."""
+        group = self.by_key.get(key)
+        if group is None:
+            group = self.by_key[key] = self._new_group(key)
+        if group.pending:
+            # Who is taken in now begins with a later packet, or was sent these by its replay.
+            self._stream.outlet.flush()
+        return group
+
+    def join(self, sink: Sink) -> None:
+        """Let a sink that was placed apart, and was sent all that came, have live packets with the others."""
+        apart = sink.group
+        assert apart is not None
+        group = self._shared(apart.key)
+        group.start = max(group.start, apart.start)
+        group.sinks.append(sink)
+        sink.moved(group)
+
     def _new_group(self, key: GroupKey) -> Group:
         codec, ssrc = self._stream.codec, self._stream.outlet.ssrcs[self._stream.kind]
         if codec is None or codec.red is None:
             return Group(*key[:-1], ssrc)
         return RedundantGroup(*key, ssrc, (codec.payload_type, codec.red))
 
-    def remove(self, sink: Sink, group: Group, timestamp: int, time: float) -> None:
-        """Take a sink out of its group. `timestamp`: of the newest packet that it was sent, at `time`."""
+    def remove(self, sink: Sink, group: Group, newest: int, timestamp: int, time: float) -> None:
+        """Take a sink out of its group.
+
+        `newest`, `timestamp`: the extended number and the timestamp of the newest packet that it was sent, at
+        `time`.
+        """
         group.sinks.remove(sink)
-        if not group.sinks:
+        if not group.sinks and self.by_key.get(group.key) is group:
             del self.by_key[group.key]
         sink.left(group)
-        reception = self._stream.reception
-        assert reception is not None
         sink.continuation = Continuation(
-            (reception.highest + group.sequence_offset) & 0xFFFF,
+            (newest + group.sequence_offset) & 0xFFFF,
             (timestamp + group.timestamp_offset) & 0xFFFFFFFF,
             time,
         )

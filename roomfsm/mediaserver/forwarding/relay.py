@@ -192,8 +192,9 @@ class Relay:
         self._track.dismiss_relay(self)
 
     def replay(self, packets: Sequence[bytes], now: float) -> None:
-        self._replayed, self._replay_time = {packet[2:4]: packet for packet in packets}, now
+        self._replay_time = now
         for packet in packets:
+            self._replayed[packet[2:4]] = packet
             self._put(packet)
 
     def packet(self, packet: bytes) -> None:

@@ -141,10 +141,11 @@ class Repair:
             if now < start.due or budget <= 0:
                 continue
             with _VIEWER:
-                given = list(range(sink.start, min(newest + 1, sink.start + _MAX_START)))
+                sent = admission.replaying.newest(sink, newest)
+                given = list(range(sink.start, min(sent + 1, sink.start + _MAX_START)))
                 replay = admission.replays.get(sink)
-                if replay is not None and newest == replay.packets[-1].extended:
-                    given += range(max(given[-1], newest - _MAX_END) + 1, newest + 1)
+                if given and replay is not None and sent == replay.packets[-1].extended:
+                    given += range(max(given[-1], sent - _MAX_END) + 1, sent + 1)
                 due = self._due(sink, start.numbers(given, now), now, REPEAT)
                 keep = sink.viewer.path.kept_at_start
                 count = self._repeat(sink, due, now, keep=keep)

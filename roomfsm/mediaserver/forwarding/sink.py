@@ -235,6 +235,14 @@ class Sink:
         self._packets_before -= group.packets
         self._octets_before -= group.octets
 
+    def moved(self, group: "Group") -> None:
+        """Go on in another group, which gets the same bytes."""
+        if self.group is not None:
+            self.left(self.group)
+        self.group = group
+        self._packets_before -= group.packets
+        self._octets_before -= group.octets
+
     def left(self, group: "Group") -> None:
         self.group = None
         self._packets_before += group.packets

@@ -56,7 +56,7 @@ class Relay(Protocol):
     """A further destination of a track besides its own sinks: a mirror on another worker."""
 
     def replay(self, packets: Sequence[bytes], now: float) -> None:
-        """Send the packets with which the mirror begins, with the publisher's numbers."""
+        """Send a portion of the packets with which the mirror begins, in order, with the publisher's numbers."""
 
     def packet(self, packet: bytes) -> None:
         """Send one packet with the publisher's number. Each packet is sent once."""

@@ -282,9 +282,12 @@ class Track:
             self.keyframes.request()
         self._admission.ask_for_joining(now)
         self._tell(feedback + self.keyframes.request_due(now))
-        self._repair.repeat_starts(reception.highest, now)
         admission = self._admission
-        return bool(reception.missing or admission.starting or admission.unasked) or self.keyframes.wanted
+        if admission.replaying:
+            admission.go_on_replaying(now)
+        self._repair.repeat_starts(reception.highest, now)
+        goes_on = reception.missing or admission.starting or admission.unasked or admission.replaying
+        return bool(goes_on) or self.keyframes.wanted
 
     def renew(self, now: float) -> None:
         """See to it that the ring holds a keyframe and all that followed, for viewers that come late."""

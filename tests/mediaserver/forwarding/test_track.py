@@ -47,6 +47,7 @@ class Recorder:
     def flush(self) -> None:
         for group in self.pending:
             packets, group.pending = group.pending, []
+            group.packets += len(packets)
             self.send_packets(packets, group.sinks)
         self.pending.clear()
 
