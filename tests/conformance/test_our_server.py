@@ -101,7 +101,7 @@ async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> 
 async def test_what_is_too_large_to_be_met_is_not_reachable(tmp_path: Path, media_server: str) -> None:
     """A server with the settings that it has by itself."""
     with running(tmp_path, f"--kurento={media_server}") as program:
-        run = await checked(tmp_path, program, "--patience=0", "--max-connections=30", *ONLY_THESE)
+        run = await checked(tmp_path, program, "--patience=0", "--max-connections=30", *ONLY_THESE, *DEAF)
     assert run.code == 0
     reasons = {check["id"]: check["reason"] for check in run.report["checks"] if "reason" in check}
     assert "too soon" in reasons["cell/joined/closing/chat"]
@@ -166,7 +166,7 @@ async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Pa
         refused = await run_kit(tmp_path, server.url)
         assert refused.code == 2
         assert "certificate" in refused.err
-        run = await run_kit(tmp_path, server.url, "--insecure", "--only=ws/*", "--only=cell/connected/*")
+        run = await run_kit(tmp_path, server.url, "--insecure", "--only=ws/*", "--only=cell/connected/*", *DEAF)
     assert run.code == 0, run.out
 
 
