@@ -7,7 +7,7 @@ from functools import cache
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
-from roomfsm.protocol.errors import IllegalInState
+from roomfsm.protocol.errors import IllegalInState, Refusal
 
 MESSAGE_TYPES: tuple[str, ...] = tuple(message_type(message) for message in CLIENT_MESSAGES)
 
@@ -24,6 +24,13 @@ def judge(message: str, session_state: str, room_state: str | None) -> None:
     if by is not None:
         machine, state = by
         raise IllegalInState(message, machine, state, allowed(session_state, room_state))
+
+
+def for_client(refusal: Refusal, message: str, session_state: str, room_state: str | None) -> Refusal:
+    """A table's refusal as the client is told it: by its own message, and with those that are legal now."""
+    if not isinstance(refusal, IllegalInState):
+        return refusal
+    return IllegalInState(message, refusal.machine, refusal.state, allowed(session_state, room_state))
 
 
 @cache

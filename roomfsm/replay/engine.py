@@ -146,6 +146,9 @@ class _Life:
             )
 
     async def _compare(self, entry: Entry) -> Difference | None:
+        if entry.trigger == "dismissed" and ROOM.state(self._room.state).final:
+            # Earlier servers noted that people heard of the end of their room.
+            return None
         if self._room.journal.seq < entry.seq:
             why = await self._again(entry) or self._failed
             if why is not None:
@@ -195,18 +198,11 @@ class _Life:
 
     def _cause(self, entry: Entry) -> str | None:
         match entry:
-            case (
-                Entry(machine="session", refused=None, trigger="dismissed" | "resumed")
-                | Entry(machine="room", trigger="expire" | Drained.trigger)
-            ):
-                # The room itself caused this.
+            case Entry(machine="room", trigger="expire" | Drained.trigger):
+                # It is the room's own doing.
                 pass
-            case Entry(machine="session", refused=None, trigger="switch", who=str(who)):
-                self._person(who).moves_on()
             case Entry(machine="session", refused=None, who=str(who)):
-                self._person(who).fire(entry.trigger)
-                if SESSION.state(self._person(who).state).final or entry.trigger == "leave":
-                    self._person(who).room = None
+                self._person(who).moves(entry.trigger)
             case Entry(machine="session", who=str(who)):
                 self._refused_session(entry, self._person(who))
             case Entry(machine="room", trigger="vacate"):
@@ -250,16 +246,16 @@ class _Life:
         person = self._person(entry.who)
         match entry.trigger:
             case "join":
-                if person.room is not self._room:
-                    person.comes_as(str(told.get("session", SESSION.initial)))
-                return Enter(person, str(told.get("name", "")), None, str(told.get("type", "join")))
+                state = str(told.get("session", SESSION.initial))
+                seat = person.asks_for_seat(state) if entry.refused is None else person.last_seat
+                return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")))
             case "leave":
-                return Depart(person, str(told.get("reason", "")))
+                return Depart(person.last_seat, str(told.get("reason", "")))
             case "away":
                 person.voice.address = str(told.get("address", ""))
-                return Away(person)
+                return Away(person.last_seat)
             case "back":
-                return Back(person, None, person.attachment)
+                return Back(person.last_seat, None)
             case "stream_failed" | "view_failed":
                 return self._failure(entry, told)
         if entry.trigger not in MESSAGE_TYPES:
@@ -277,7 +273,7 @@ class _Life:
             decoded: Any = msgspec.convert(message, ClientMessage)
         except msgspec.ValidationError as error:
             return f"today's protocol does not take the message: {error}"
-        return Ask(person, decoded)
+        return Ask(person.last_seat, decoded)
 
     def _failure(self, entry: Entry, told: dict[str, Any]) -> Event | str:
         stream = self._room.streams.get(str(told.get("stream")))

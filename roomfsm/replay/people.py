@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.table import Model
 from roomfsm.rooms.allowance import Voice
 from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.participant import Seat
 from roomfsm.testing import FakeSession
-
-
-class Elsewhere:
-    """Another room. This journal says only that somebody was in it."""
-
-    state = "waiting"
 
 
 class ReplayedPerson(FakeSession):
@@ -20,13 +17,27 @@ class ReplayedPerson(FakeSession):
 
     def __init__(self, participant_id: str, journal: Journal) -> None:
         super().__init__(participant_id, Voice(participant_id, ""), journal)
+        self._asked_for: Seat[Any] | None = None
+        self._sits = False
 
-    def comes_as(self, state: str) -> None:
-        """Note that the person is not in this room and the session is in `state`. Other journals say why."""
-        self._model = Model(state)
-        self.room = Elsewhere() if SESSION.rows_of(state, "leave") else None
+    @property
+    def last_seat(self) -> Seat[Any]:
+        """The seat in this room that the person has, or had last."""
+        return Seat(self) if self.seat is None else self.seat
 
-    def moves_on(self) -> None:
-        """Note that another room has admitted the person, who will leave the seat here."""
-        self.fire("switch")
-        self.room = Elsewhere()
+    def asks_for_seat(self, state: str) -> Seat[Any]:
+        """Ask for a seat in this room while the session is in `state`: what led there, other journals tell."""
+        if not self._sits:
+            self._model = Model(state)
+        self._asked_for = Seat(self)
+        return self._asked_for
+
+    def moves(self, trigger: str) -> None:
+        """Move the session's machine, and with it from seat to seat."""
+        step = self.fire(trigger)
+        if trigger in ("join", "switch"):
+            # One who asked for no seat here has got one elsewhere.
+            self._sits = self._asked_for is not None
+            self.seat, self._asked_for = self._asked_for or self.seat, None
+        elif "leave" not in SESSION.legal(step.dest):
+            self._sits = self._sits and "reattach" in SESSION.legal(step.dest)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
-from roomfsm.rooms.participant import Link
+from roomfsm.rooms.participant import Seat, Sitter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
@@ -70,21 +70,25 @@ class Directory:
             key=lambda summary: (-summary.participants, summary.name),
         )
 
-    async def enter(self, name: str, event: Enter) -> Room:
-        """Bring a session into the room of that name, opening it if need be.
+    async def enter(
+        self, room_name: str, sitter: Sitter, name: str, ref: Ref | None, asked: str = "join"
+    ) -> Seat[Room]:
+        """A seat for a session in the room of that name, which is opened if need be.
 
-        Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`, `SERVER_CLOSING`, or `ROOM_CLOSED` where
-        rooms end as fast as they are opened.
+        `name` is that of the person, `ref` and `asked` are those of the client's message. When this returns, the
+        room has described itself to the seat. Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`,
+        `SERVER_CLOSING`, or `ROOM_CLOSED` where rooms end as fast as they are opened.
         """
+        seat: Seat[Room] = Seat(sitter)
         for _ in range(_TRIES):
-            room = self.find(name) or await self._open(name, event.link)
+            room = self.find(room_name) or await self._open(room_name, sitter)
             try:
-                await room.request(event)
+                await room.request(Enter(seat, name, ref, asked))
             except RoomOver:
                 # It ended just now. Its entry goes before its waiters are told, so the next one is another room.
-                event = Enter(event.link, event.name, event.ref, event.asked)
                 continue
-            return room
+            seat.place_in(room)
+            return seat
         raise Refusal(ErrorCode.ROOM_CLOSED)
 
     def rooms(self) -> list[Room]:
@@ -116,9 +120,9 @@ class Directory:
             self._changed = trio.Event()
             await self._changed.wait()
 
-    async def _open(self, name: str, link: Link[Any]) -> Room:
-        """The room of that name, opened for `link` if nobody did so meanwhile. Raises `Refusal`."""
-        key, by = room_key(name), (link.participant_id, link.voice.address)
+    async def _open(self, name: str, opener: Sitter) -> Room:
+        """The room of that name, opened for `opener` if nobody did so meanwhile. Raises `Refusal`."""
+        key, by = room_key(name), (opener.participant_id, opener.voice.address)
         while (room := self._rooms.get(key)) is None:
             self.life.fire("open_room")
             one_of, code = self._in_the_way(by)

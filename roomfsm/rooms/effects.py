@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import trio
 
@@ -29,17 +29,15 @@ from roomfsm.protocol.server import (
     StreamEnded,
     StreamStarted,
 )
+from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
+from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
-
-if TYPE_CHECKING:
-    from roomfsm.rooms.room import Room
-
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
 """What a viewer is told with a view's new state, by the effect that tells it."""
@@ -47,10 +45,37 @@ _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
 _ENDED = Refusal(ErrorCode.ENDED)
 
 
+class Inside(Protocol):
+    """What effects see of the room that they are carried out in."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def people(self) -> dict[str, Participant]: ...
+
+    @property
+    def streams(self) -> dict[str, Stream]: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def told_state(self) -> str:
+        """The name by which the protocol tells of the room's state."""
+
+    @property
+    def broadcast(self) -> Broadcast | None:
+        """What streams and views are opened in, while the state owns one."""
+
+    def refuse(self, event: Event, refusal: Refusal) -> None:
+        """Tell whoever is behind the event, if anybody waits for an answer to it."""
+
+
 class Effects:
     """Carries out effects on what is in one room. Nothing here waits, and nothing here asks whether it may."""
 
-    def __init__(self, room: Room, news: News, settings: RoomSettings) -> None:
+    def __init__(self, room: Inside, news: News, settings: RoomSettings) -> None:
         self._room = room
         self._news = news
         self._people = room.people
@@ -90,20 +115,18 @@ class Effects:
         participant = seat_to_give(self._people.values())
         assert participant is not None
         self._put_out(participant, "disconnected")
-        participant.link.unseated(self._room)
+        participant.seat.take_away()
 
     def _admit(self, event: Enter) -> None:
-        link, room = event.link, self._room
-        participant = Participant(link, event.name, lambda outgoing: link.deliver(outgoing, room))
+        participant = Participant(event.seat, event.name)
         self._lookalikes.add(participant)
         self._news.happened(ParticipantJoined(participant=participant.info()))
         self._people[participant.id] = participant
-        link.seated(room)
-        self._send_snapshot(participant, event.ref)
+        self._describe_room_to(participant, event.ref)
         self._log.info("joined", participant=participant.id, people=len(self._people))
 
     def _dismiss(self, event: Depart) -> None:
-        participant = self._people[event.link.participant_id]
+        participant = self._people[event.seat.id]
         self._put_out(participant, event.reason)
         if event.reason == "left":
             participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
@@ -123,16 +146,15 @@ class Effects:
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
 
     def _mark_away(self, event: Away) -> None:
-        participant = self._people[event.link.participant_id]
+        participant = self._people[event.seat.id]
         participant.away_since = trio.current_time()
         self._tell_person(participant)
 
     def _welcome_back(self, event: Back) -> None:
-        participant = self._people[event.link.participant_id]
+        participant = self._people[event.seat.id]
         participant.away_since = None
         self._news.tell_changes_if_few()
-        event.link.resumed(self._room)
-        self._send_snapshot(participant, event.ref, resumed=True)
+        self._describe_room_to(participant, event.ref, resumed=True)
         for name in participant.views:
             view = self._streams[name].views[participant.id]
             if view.reason is not None:
@@ -141,7 +163,7 @@ class Effects:
 
     def _rename(self, event: Ask) -> None:
         assert isinstance(event.message, Rename)
-        participant = self._people[event.link.participant_id]
+        participant = self._people[event.seat.id]
         unmarked = self._lookalikes.remove(participant)
         participant.name = event.message.name
         self._lookalikes.add(participant)
@@ -155,12 +177,14 @@ class Effects:
 
     def _say(self, event: Ask) -> None:
         assert isinstance(event.message, Chat)
-        speaker = self._people[event.link.participant_id]
+        speaker = self._people[event.seat.id]
         now = time.time_ns() // 1_000_000
         line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
         self._news.happened(ChatSaid(line=line), speaker, ref=event.message.ref)
 
-    def _send_snapshot(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
+    def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
+        """Send the room as it is. News are what changes from then on."""
+        participant.seat.hears_news = True
         participant.send(
             Joined(
                 room=self._room.name,
@@ -170,7 +194,7 @@ class Effects:
                 participants=tuple(person.info() for person in self._people.values()),
                 streams=tuple(stream.info() for stream in self._streams.values()),
                 chat=self._chat.lines(),
-                ice_servers=participant.link.ice_servers(),
+                ice_servers=participant.seat.sitter.ice_servers(),
                 resumed=resumed,
                 ref=ref,
             )
@@ -181,7 +205,7 @@ class Effects:
     def _open_stream(self, event: Ask) -> None:
         assert isinstance(event.message, Publish)
         assert self._room.broadcast is not None
-        presenter = self._people[event.link.participant_id]
+        presenter = self._people[event.seat.id]
 
         def on_change(_effect: Effect) -> None:
             self._tell_stream(stream)
@@ -204,7 +228,7 @@ class Effects:
     def _open_view(self, event: Ask) -> None:
         assert isinstance(event.message, ViewMessage)
         assert self._room.broadcast is not None
-        viewer = self._people[event.link.participant_id]
+        viewer = self._people[event.seat.id]
         stream = self._streams[event.message.stream]
         stream.fire("view")
 
@@ -220,8 +244,8 @@ class Effects:
 
     def _end_view(self, event: Ask | ViewFailed) -> None:
         match event:
-            case Ask(link=link, message=Unview(stream=name, ref=ref)):
-                view = self._streams[name].views[link.participant_id]
+            case Ask(seat=seat, message=Unview(stream=name, ref=ref)):
+                view = self._streams[name].views[seat.id]
                 self._drop_view(view)
                 self._tell_stream(view.stream)
                 self._news.tell_changes_if_few()
@@ -239,7 +263,7 @@ class Effects:
 
     def _pass_candidate(self, event: Ask) -> None:
         assert isinstance(event.message, Candidate)
-        participant = self._people[event.link.participant_id]
+        participant = self._people[event.seat.id]
         stream = self._streams[event.message.stream]
         leg = stream if stream.participant is participant else stream.views[participant.id]
         try:

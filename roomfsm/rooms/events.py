@@ -22,7 +22,7 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.legs import View as StreamView
-from roomfsm.rooms.participant import Link
+from roomfsm.rooms.participant import Seat
 
 type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candidate
 
@@ -31,7 +31,7 @@ type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candida
 class Ask:
     """A participant's message."""
 
-    link: Link[Any]
+    seat: Seat[Any]
     message: RoomMessage
 
     @property
@@ -53,7 +53,7 @@ class Enter(_Awaited):
     """A session wants in. `asked` is the client's word for it: join or switch."""
 
     trigger: ClassVar[str] = "join"
-    link: Link[Any]
+    seat: Seat[Any]
     name: str
     ref: Ref | None
     asked: str = "join"
@@ -64,7 +64,7 @@ class Depart(_Awaited):
     """A session is out: left, switched, or disconnected for longer than its resume window."""
 
     trigger: ClassVar[str] = "leave"
-    link: Link[Any]
+    seat: Seat[Any]
     reason: str
     ref: Ref | None = None
 
@@ -74,21 +74,16 @@ class Away:
     """A session's connection is lost; it may come back."""
 
     trigger: ClassVar[str] = "away"
-    link: Link[Any]
+    seat: Seat[Any]
 
 
 @dataclass(slots=True)
-class Back:
-    """A session has a connection again, and needs the room as it is.
-
-    `attachment` is that of the connection which asked. When the session has another one by now, the event is out
-    of date: the other one has asked for the room, too.
-    """
+class Back(_Awaited):
+    """A session has a connection again, and needs the room as it is."""
 
     trigger: ClassVar[str] = "back"
-    link: Link[Any]
+    seat: Seat[Any]
     ref: Ref | None
-    attachment: int
 
 
 @dataclass(slots=True)

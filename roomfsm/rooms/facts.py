@@ -72,11 +72,11 @@ class Budgets:
         What begins something pays for its end, too, which is never refused.
         """
         match event:
-            case Enter(link=link):
-                return Said(self.entries.voice_of(link.voice.address, now), _COMING, self.entries.share)
-            case Ask(link=link, message=message):
+            case Enter(seat=seat):
+                return Said(self.entries.voice_of(seat.voice.address, now), _COMING, self.entries.share)
+            case Ask(seat=seat, message=message):
                 cost = _cost_of(message)
-                return None if cost is None else Said(link.voice, cost, self.told)
+                return None if cost is None else Said(seat.voice, cost, self.told)
         return None
 
 
@@ -106,20 +106,20 @@ def facts_of(
     presenters = {stream.participant.id for stream in streams.values()}
     member = exists = own = viewing = publishing = False
     match event:
-        case Enter(link=link):
+        case Enter(seat=seat):
             people_after += 1
-            member = link.participant_id in people
+            member = seat.id in people
             gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
             if gives_way is not None:
                 people_after -= 1
                 streams_after -= len(gives_way.streams)
-        case Depart(link=link):
+        case Depart(seat=seat):
             people_after -= 1
-            streams_after -= len(people[link.participant_id].streams)
+            streams_after -= len(people[seat.id].streams)
         case StreamFailed():
             streams_after -= 1
-        case Ask(link=link, message=message):
-            asker = people[link.participant_id]
+        case Ask(seat=seat, message=message):
+            asker = people[seat.id]
             match message:
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
@@ -150,8 +150,8 @@ def facts_of(
 def who_of(event: Event) -> str | None:
     """The participant whose message, connection or endpoint it is."""
     match event:
-        case Ask(link=link) | Enter(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
-            return str(link.participant_id)
+        case Ask(seat=seat) | Enter(seat=seat) | Depart(seat=seat) | Away(seat=seat) | Back(seat=seat):
+            return str(seat.id)
         case StreamFailed(stream=leg) | ViewFailed(view=leg):
             return leg.participant.id
     return None
@@ -162,11 +162,11 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
     match event:
         case Ask(message=message):
             return journal.readable(message)
-        case Enter(link=link, asked=asked, name=name):
-            return {"type": asked, "name": name, "session": link.state}
-        case Away(link=link):
+        case Enter(seat=seat, asked=asked, name=name):
+            return {"type": asked, "name": name, "session": seat.sitter.state}
+        case Away(seat=seat):
             # Whose seat makes way depends on who else of the address is away.
-            return {"address": journal.pseudonym(link.voice.address)}
+            return {"address": journal.pseudonym(seat.voice.address)}
         case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
             return {"reason": reason}
         case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):

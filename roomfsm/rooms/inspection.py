@@ -108,7 +108,7 @@ SHOWN = 200
 
 def glance_at(room: Room) -> Glance:
     """The room in a line."""
-    outboxes = [person.link.outbox for person in room.people.values()]
+    outboxes = [person.seat.sitter.outbox for person in room.people.values()]
     return Glance(
         name=room.name,
         run=room.journal.opened.run,
@@ -140,10 +140,10 @@ def look_at(room: Room) -> RoomSeen:
             PersonSeen(
                 id=person.id,
                 name=person.name,
-                state=person.link.state,
+                state=person.seat.sitter.state,
                 since=_since(tallies["session"], person.id, now),
-                outbox_messages=person.link.outbox[0],
-                outbox_bytes=person.link.outbox[1],
+                outbox_messages=person.seat.sitter.outbox[0],
+                outbox_bytes=person.seat.sitter.outbox[1],
             )
             for person in list(room.people.values())[:SHOWN]
         ),

@@ -180,6 +180,7 @@ class Journal:
         self._budget = _Budget(settings.journal_refusals)
         self._sink = sink
         self._secret = secrets.token_bytes(16)
+        self._ended = False
         self.seq = 0
         """The number of the newest entry."""
         self.opened = Opened(
@@ -212,7 +213,9 @@ class Journal:
         facts: RoomFacts | None = None,
         final: bool = False,
     ) -> None:
-        """A machine took a step; `final` where that has ended it."""
+        """A machine took a step; `final` where that has ended it. After the room's end nothing is noted."""
+        if self._ended:
+            return
         at = self.age
         tally = self.tallies[machine]
         tally.moves[step.trigger, step.source, step.dest] += 1
@@ -236,7 +239,7 @@ class Journal:
         facts: RoomFacts | None = None,
     ) -> None:
         """A machine refused a trigger in `state`; of one who is refused too often only some are told."""
-        left_out = self._budget.spend(who, self.age)
+        left_out = None if self._ended else self._budget.spend(who, self.age)
         if left_out is None:
             return
         refused = msgspec.structs.replace(refused_for(refusal), left_out=left_out)
@@ -244,6 +247,7 @@ class Journal:
 
     def end(self) -> None:
         """The room is over."""
+        self._ended = True
         self._write(_encoder.encode(Ended(run=self.opened.run, seq=self.seq + 1, at=round(self.age, 6))))
 
     def since(self, seq: int) -> list[Entry]:

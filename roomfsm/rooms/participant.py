@@ -1,9 +1,9 @@
-"""A participant: one person's presence in one room, and what the room knows of that person's session."""
+"""A participant: one person's presence in one room. Its seat is what the room and the person's session share."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from roomfsm.protocol.codec import Outgoing
@@ -11,8 +11,8 @@ from roomfsm.protocol.server import IceServer, ParticipantInfo, ServerMessage
 from roomfsm.rooms.allowance import Voice
 
 
-class Link[Room](Protocol):
-    """The session behind a participant, as rooms see it. Nothing here waits or raises."""
+class Sitter(Protocol):
+    """Who sits in a seat, as its room sees it: a session of a browser. Nothing here waits or raises."""
 
     @property
     def participant_id(self) -> str:
@@ -23,45 +23,69 @@ class Link[Room](Protocol):
         """The state of the session's machine."""
 
     @property
-    def room(self) -> Room | None:
-        """The room that the session sits in."""
-
-    @property
     def outbox(self) -> tuple[int, int]:
         """Messages and bytes that wait for a browser that reads slowly."""
-
-    def ice_servers(self) -> tuple[IceServer, ...]:
-        """What the browser may use on the way to the media server, with credentials that are new."""
 
     @property
     def voice(self) -> Voice:
         """What the session may have told to everybody, and its address."""
 
-    def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Send a message of `room`; news are dropped if the session no longer sits there."""
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """What the browser may use on the way to the media server, with credentials that are new."""
+
+    def hear(self, outgoing: Outgoing) -> None:
+        """Take a message for the browser."""
+
+    def put_out(self) -> None:
+        """The room has taken the seat away: the session finds out when it is its turn."""
+
+
+class Seat[Room]:
+    """The place of one session in one room: all that the room knows of the session.
+
+    The room tells the seat, and the session asks the room in the name of its seat. A seat hears news from the
+    moment in which its room describes itself as it is, until its session is away or sits elsewhere.
+    """
+
+    def __init__(self, sitter: Sitter) -> None:
+        self.id = sitter.participant_id
+        self.voice = sitter.voice
+        self.sitter = sitter
+        self.hears_news = False
+        self.taken_away = False
+        """Whether the room has put the session out."""
+        self._room: Room | None = None
 
     @property
-    def attachment(self) -> int:
-        """Counts the connections that the session has had: what speaks of an older one is out of date."""
+    def room(self) -> Room:
+        """The room that the seat is in. There is none before the room has admitted the session."""
+        assert self._room is not None
+        return self._room
 
-    def resumed(self, room: Room) -> None:
-        """`room` knows that the session has a connection again, and sends the room as it is next."""
+    def place_in(self, room: Room) -> None:
+        """The room has admitted the session."""
+        self._room = room
 
-    def seated(self, room: Room) -> None:
-        """The session sits in `room` from now on."""
+    def tell(self, outgoing: Outgoing) -> None:
+        """Pass on a reply, or news if they are heard."""
+        if self.hears_news or outgoing.is_reply:
+            self.sitter.hear(outgoing)
 
-    def unseated(self, room: Room) -> None:
-        """`room` has put the session out, if that is where it sat."""
+    def take_away(self) -> None:
+        """End the seat, because the room ends or needs the place."""
+        self.hears_news = False
+        self.taken_away = True
+        self.sitter.put_out()
 
 
 class Participant:
     """One person in one room: `streams` are the ids of what is presented, `views` of what is watched."""
 
-    def __init__(self, link: Link[Any], name: str, deliver: Callable[[Outgoing], None]) -> None:
-        self.link = link
-        self.id = link.participant_id
+    def __init__(self, seat: Seat[Any], name: str) -> None:
+        self.seat = seat
+        self.id = seat.id
         self.name = name
-        self.deliver = deliver
+        self.deliver = seat.tell
         self.away_since: float | None = None
         """When the connection was lost; None while there is one."""
         self.lookalike = False
@@ -101,6 +125,6 @@ def seat_to_give(people: Iterable[Participant]) -> Participant | None:
     behind make way before the seat of somebody whose network failed.
     """
     away = [(person.away_since, person) for person in people if person.away_since is not None]
-    of_address = Counter(person.link.voice.address for _, person in away)
+    of_address = Counter(person.seat.voice.address for _, person in away)
     # Of those who went away at the same time the first in the room; so the ids are never compared.
-    return min(away, key=lambda seat: (-of_address[seat[1].link.voice.address], seat[0]))[1] if away else None
+    return min(away, key=lambda seat: (-of_address[seat[1].seat.voice.address], seat[0]))[1] if away else None

@@ -8,13 +8,13 @@ from contextlib import contextmanager, suppress
 import trio
 
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.lifecycle.legality import allowed, judge
+from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, RoomFacts
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, message_type
+from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
-from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.server import Closing
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
@@ -38,7 +38,7 @@ from roomfsm.rooms.facts import Budgets, facts_of, told_of, who_of
 from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.news import News
-from roomfsm.rooms.participant import Link, Participant
+from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
 
 _EVENTS = 64
@@ -144,7 +144,7 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart | Vacate) -> None:
+    async def request(self, event: Enter | Depart | Back | Vacate) -> None:
         """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
         try:
             await self.post(event)
@@ -193,7 +193,7 @@ class Room:
         for participant in tuple(self.people.values()):
             if failed or not self.over:
                 participant.send(Closing(scope="room", reason="room_failed"))
-            participant.link.unseated(self)
+            participant.seat.take_away()
         self.people.clear()
 
     def _take_turn(self, event: Event) -> None:
@@ -234,8 +234,6 @@ class Room:
             who, message = who_of(event), told_of(event, self.journal)
             state = self.state
             try:
-                if isinstance(event, Enter):
-                    judge(event.asked, event.link.state, None)
                 step = ROOM.fire(self._model, event.trigger, facts)
             except Refusal as refusal:
                 self.journal.refused(
@@ -282,11 +280,13 @@ class Room:
                 return self.broadcast is not broadcast
             case Expire() | Vacate():
                 return bool(self.people)
-            case Back(link=link, attachment=attachment) if attachment != link.attachment:
-                return True
-            case Ask(link=link) | Depart(link=link) | Away(link=link) | Back(link=link):
-                return link.participant_id not in self.people
+            case Ask(seat=seat) | Depart(seat=seat) | Away(seat=seat) | Back(seat=seat):
+                return not self._holds(seat)
         return False
+
+    def _holds(self, seat: Seat[Room]) -> bool:
+        person = self.people.get(seat.id)
+        return person is not None and person.seat is seat
 
     def _view_of(self, viewer: Participant, name: str) -> View | None:
         stream = self.streams.get(name)
@@ -295,14 +295,12 @@ class Room:
     def refuse(self, event: Event, refusal: Refusal) -> None:
         """Tell whoever is behind the event, if anybody waits for an answer to it."""
         match event:
-            case Ask(link=link, message=message):
+            case Ask(seat=seat, message=message):
                 asked = message_type(message)
-                error = error_of(_for_client(refusal, asked, link), message.ref, asked, stream=_stream_of(message))
-                link.deliver(Outgoing(error), self)
-            case Enter(link=link, asked=asked):
-                event.refusal = _for_client(refusal, asked, link)
-            case Back(link=link, ref=ref, attachment=attachment) if attachment == link.attachment:
-                link.deliver(Outgoing(error_of(refusal, ref, message_type(Resume))), self)
+                told = for_client(refusal, asked, seat.sitter.state, self.state)
+                seat.tell(Outgoing(error_of(told, message.ref, asked, stream=_stream_of(message))))
+            case Enter() | Back():
+                event.refusal = refusal
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)
 
@@ -376,21 +374,11 @@ def _settling(event: Event, handled: bool) -> Iterator[Event]:
     """Whoever waits for the event stops waiting, whatever becomes of it."""
     try:
         yield event
-        if isinstance(event, Enter | Depart | Vacate):
+        if isinstance(event, Enter | Depart | Back | Vacate):
             event.handled = handled
     finally:
-        if isinstance(event, Enter | Depart | Vacate):
+        if isinstance(event, Enter | Depart | Back | Vacate):
             event.done.set()
-
-
-def _for_client(refusal: Refusal, message: str, link: Link[Room]) -> Refusal:
-    """The room's refusal in the client's words: its message, and what of the protocol is allowed."""
-    if not isinstance(refusal, IllegalInState):
-        return refusal
-    room = link.room
-    return IllegalInState(
-        message, refusal.machine, refusal.state, allowed(link.state, None if room is None else room.state)
-    )
 
 
 def _stream_of(message: RoomMessage) -> str | None:

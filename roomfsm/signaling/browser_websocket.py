@@ -14,6 +14,7 @@ import math
 from typing import cast
 
 import trio
+from trio_websocket import ConnectionClosed
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, TextMessage
@@ -65,6 +66,7 @@ class BrowserWebsocket(Websocket):
         self._deadline = math.inf
         self._patience = trio.CancelScope()
         self._overrun: CloseCode | None = None
+        self._stopped = False
 
     def accept(self, key: str, nursery: trio.Nursery) -> None:
         """Answer the handshake of that `Sec-WebSocket-Key`, and read in `nursery` from now on."""
@@ -72,13 +74,20 @@ class BrowserWebsocket(Websocket):
         nursery.start_soon(self._reader_task)
 
     async def next_message(self) -> str | bytes:
-        """The next message. Raises `ConnectionClosed` and `MessageOverrun`."""
-        if self._overrun is None:
+        """The next message. Raises `ConnectionClosed`, also after `stop_reading`, and `MessageOverrun`."""
+        if self._overrun is None and not self._stopped:
             with trio.CancelScope(deadline=self._deadline) as self._patience:
                 message: str | bytes = await self.get_message()
                 self._give_back(len(message))
                 return message
+        if self._stopped:
+            raise ConnectionClosed(self.closed)
         raise MessageOverrun(self._overrun or CloseCode.MESSAGE_TOO_BIG)
+
+    def stop_reading(self) -> None:
+        """Nobody wants another message, not even one who waits for it."""
+        self._stopped = True
+        self._patience.cancel()
 
     def release(self) -> None:
         """Nothing of this websocket is held any more."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Self
 
 import trio
 from trio_websocket import ConnectionClosed
 
 from roomfsm.door.tally import Tally
-from roomfsm.log import get_logger
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.signaling.browser_websocket import BrowserWebsocket, MessageOverrun
 from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
 from roomfsm.signaling.settings import SignalingSettings
-
-_log = get_logger(__name__)
 
 _NO_STATUS = 1005
 _GOODBYES = frozenset({int(CloseCode.NORMAL), int(CloseCode.GOING_AWAY), _NO_STATUS})
@@ -28,19 +26,25 @@ _EXPELLED = frozenset({CloseCode.UNSUPPORTED_DATA, CloseCode.POLICY_VIOLATION})
 
 
 class Connection:
-    """An open websocket. `send` and `close_soon` never wait."""
+    """An open websocket: iterate over it for the browser's messages. `send` and `close_soon` never wait.
+
+    The iteration ends when either side closes, and when the browser breaks a limit; `left` says then how it was.
+    """
 
     def __init__(self, websocket: BrowserWebsocket, stream: FrameStream, settings: SignalingSettings) -> None:
         self._websocket = websocket
         self._stream = stream
         self._settings = settings
-        self._close = trio.Event()
-        self._close_code = CloseCode.NORMAL
+        self._over = trio.Event()
+        self._close_code: CloseCode | None = None
+        """What we close with; None while we do not."""
+        self._budget = float(settings.message_burst)
+        self._refilled = trio.current_time()
 
     @property
     def left(self) -> bool:
         """Whether nobody will come back for the session: the browser said goodbye, or it was expelled."""
-        if self._close.is_set():
+        if self._close_code is not None:
             return self._close_code in _EXPELLED
         reason = self._websocket.closed
         return reason is not None and reason.code in _GOODBYES
@@ -52,7 +56,7 @@ class Connection:
 
     def send(self, outgoing: Outgoing) -> None:
         """Send a message as soon as the browser takes it; one that never does is cut with `SLOW_CONSUMER`."""
-        if self._close.is_set():
+        if self._close_code is not None:
             return
         if outgoing.wire is None:
             outgoing.wire = text_frame(outgoing.payload)
@@ -63,50 +67,54 @@ class Connection:
             self.close_soon(CloseCode.SLOW_CONSUMER)
 
     def close_soon(self, code: CloseCode) -> None:
-        """Close the websocket after what was sent so far; the first code counts."""
-        if not self._close.is_set():
+        """Close the websocket after what was sent so far, and read no more; the first code counts."""
+        if self._close_code is None:
             self._close_code = code
-            self._close.set()
+            self._websocket.stop_reading()
+            self._over.set()
 
-    async def run(self, handle: Callable[[str], Awaitable[None]]) -> None:
-        """Call `handle` with each message, until either side closes. Heartbeat and limits are kept meanwhile."""
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        """The next message of the browser, within the rate that it may have."""
+        try:
+            message = await self._websocket.next_message()
+        except ConnectionClosed:
+            self._over.set()
+            raise StopAsyncIteration from None
+        except MessageOverrun as overrun:
+            raise self._expel(overrun.code) from None
+        if self._close_code is not None:
+            raise StopAsyncIteration
+        if isinstance(message, bytes):
+            raise self._expel(CloseCode.UNSUPPORTED_DATA)
+        if not self._within_rate():
+            self.send(Outgoing(error_of(Refusal(ErrorCode.RATE_LIMITED), None)))
+            raise self._expel(CloseCode.POLICY_VIOLATION)
+        return message
+
+    async def run(self) -> None:
+        """Keep the heartbeat until either side closes; then have the closing handshake, if it is ours to begin."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._closer, nursery)
             nursery.start_soon(self._heartbeat)
-            await self._read(handle)
-            if not self._close.is_set():
-                nursery.cancel_scope.cancel()
+            await self._over.wait()
+            if self._close_code is not None:
+                with trio.move_on_after(self._settings.close_timeout), suppress(ConnectionClosed):
+                    await self._websocket.aclose(int(self._close_code), self._close_code.name.lower())
+            nursery.cancel_scope.cancel()
 
-    async def _read(self, handle: Callable[[str], Awaitable[None]]) -> None:
-        budget, refilled = float(self._settings.message_burst), trio.current_time()
-        while True:
-            try:
-                message = await self._websocket.next_message()
-            except ConnectionClosed:
-                return
-            except MessageOverrun as overrun:
-                self.close_soon(overrun.code)
-                return
-            if self._close.is_set():
-                return
-            if isinstance(message, bytes):
-                self.close_soon(CloseCode.UNSUPPORTED_DATA)
-                return
-            now = trio.current_time()
-            budget += (now - refilled) * self._settings.message_rate
-            budget = min(budget, float(self._settings.message_burst)) - 1.0
-            refilled = now
-            if budget < 0:
-                self.send(Outgoing(error_of(Refusal(ErrorCode.RATE_LIMITED), None)))
-                self.close_soon(CloseCode.POLICY_VIOLATION)
-                return
-            try:
-                await handle(message)
-            except Exception:  # noqa: BLE001 (a boundary)
-                # A fault in handling one browser's message must not end the others: this is the boundary.
-                _log.exception("message not handled")
-                self.close_soon(CloseCode.INTERNAL_ERROR)
-                return
+    def _expel(self, code: CloseCode) -> StopAsyncIteration:
+        self.close_soon(code)
+        return StopAsyncIteration()
+
+    def _within_rate(self) -> bool:
+        """Count a message: a bucket of `message_burst` that fills with `message_rate`."""
+        now = trio.current_time()
+        self._budget += (now - self._refilled) * self._settings.message_rate
+        self._budget = min(self._budget, float(self._settings.message_burst)) - 1.0
+        self._refilled = now
+        return self._budget >= 0
 
     async def _heartbeat(self) -> None:
         while True:
@@ -119,13 +127,6 @@ class Connection:
             if patience.cancelled_caught:
                 self.close_soon(CloseCode.HEARTBEAT_TIMEOUT)
                 return
-
-    async def _closer(self, nursery: trio.Nursery) -> None:
-        await self._close.wait()
-        with trio.move_on_after(self._settings.close_timeout):
-            with suppress(ConnectionClosed):
-                await self._websocket.aclose(int(self._close_code), self._close_code.name.lower())
-        nursery.cancel_scope.cancel()
 
 
 async def serve_websocket(

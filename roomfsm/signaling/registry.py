@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
@@ -36,7 +36,7 @@ class Registry:
         self.limits = limits
         self._nursery = nursery
         self._by_token: dict[str, Session] = {}
-        self._serving: dict[Connection, Session] = {}
+        self._serving: set[Connection] = set()
         self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
         # Those that are away, the longest away first.
         self._away: dict[Session, None] = {}
@@ -70,38 +70,28 @@ class Registry:
         """The session that this token may resume."""
         return self._by_token.get(token)
 
-    def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
-        """From now on the connection's messages are those of another session, whose token it knew."""
-        self._serving[connection] = after
+    def hand_over(self, before: Session, after: Session) -> None:
+        """From now on the tokens and the address of one session are those of another."""
+        address, (token, *_) = before.address, before.tokens
         self._forget(before)
         self._no_longer_away(after)
-        if after.address is not before.address:
+        if after.address is not address:
             after.address.sessions.discard(after)
-            after.move(before.address)
+            after.move(address)
             after.address.sessions.add(after)
-        for token in (*before.tokens[1:], *after.tokens[1:]):
-            del self._by_token[token]
-        self._by_token[before.tokens[0]] = after
-
-    def start_soon[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
-        """Run what must be done for a session even when its connection has ended."""
-        self._nursery.start_soon(self._guarded, work, *args)
+        for known in after.tokens[1:]:
+            del self._by_token[known]
+        after.tokens = (token, after.tokens[0])
+        self._by_token[token] = after
 
     def keep_away(self, session: Session) -> None:
         """A session's connection is lost; it, or another that is away, may have to make way."""
         self._away[session] = session.address.away[session] = None
         if len(session.address.away) > self.settings.max_away_per_address:
-            next(iter(session.address.away)).make_way()
+            self._send_off(next(iter(session.address.away)))
         in_room = [other for other in self._away if other.room is session.room]
         if len(in_room) > self.settings.max_away_per_room:
-            in_room[0].make_way()
-
-    def forget_if_gone(self, session: Session) -> None:
-        """Drop a session that has ended."""
-        if session.connection is None and session.room is None:
-            self._forget(session)
-            for token in session.tokens:
-                self._by_token.pop(token, None)
+            self._send_off(in_room[0])
 
     def close(self) -> None:
         """Tell every browser that the server closes; new ones are refused from now on."""
@@ -119,46 +109,53 @@ class Registry:
             await self._idle.wait()
 
     def _forget(self, session: Session) -> None:
+        """Drop a session that is over: nobody can resume it, and it counts no more."""
         self._no_longer_away(session)
         session.address.sessions.discard(session)
+        for token in session.tokens:
+            self._by_token.pop(token, None)
+        session.tokens = ()
 
     def _no_longer_away(self, session: Session) -> None:
         self._away.pop(session, None)
         session.address.away.pop(session, None)
 
-    async def _guarded[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
-        try:
-            await work(*args)
-        except Exception:  # noqa: BLE001 (a boundary)
-            # A fault in what one session still has to do must not end the others: this is the boundary.
-            _log.exception("session failed")
+    def _send_off(self, session: Session) -> None:
+        """End a session that is away, because its place is needed now."""
+        self._forget(session)
+        session.make_way()
 
     async def _serve_open(self, connection: Connection, address: Address[Session]) -> None:
         if len(address.sessions) >= self.settings.max_sessions_per_address:
             if not address.away:
                 _log.warning("too many sessions of an address", address=address.key)
                 connection.close_soon(CloseCode.TOO_MANY_SESSIONS)
-                await connection.run(_ignore)
+                await connection.run()
                 return
-            next(iter(address.away)).make_way()
+            self._send_off(next(iter(address.away)))
         session = Session(self, connection, address)
         address.sessions.add(session)
         self._by_token[session.tokens[0]] = session
-        self._serving[connection] = session
+        self._serving.add(connection)
         if self._away and len(self._serving) + len(self._away) > self.settings.max_sessions:
             # Of the address with the most who are away, like in a room that is full.
-            min(self._away, key=lambda other: -len(other.address.away)).make_way()
+            self._send_off(min(self._away, key=lambda other: -len(other.address.away)))
+        self._nursery.start_soon(self._run, session)
         try:
-            session.welcome()
-            await connection.run(lambda text: self._serving[connection].handle(text))
+            await connection.run()
         finally:
-            # Also where serving it failed: else the seat would stay taken by nobody.
-            self.start_soon(self._serving.pop(connection).lost, connection)
+            self._serving.discard(connection)
             self._idle.set()
 
-
-async def _ignore(_text: str) -> None:
-    """A message of one who is being closed."""
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except Exception:  # noqa: BLE001 (a boundary)
+            # A fault in one session must not end the others: this is the boundary.
+            _log.exception("session failed")
+            await session.abandon()
+        finally:
+            self._forget(session)
 
 
 @asynccontextmanager

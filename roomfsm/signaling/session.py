@@ -1,16 +1,26 @@
-"""A session: one browser's presence, which decodes its messages, asks the tables, and outlives its connection."""
+"""A session: one browser's presence, which decodes its messages, asks the tables, and outlives its connection.
+
+A session is a task, and all that it does reads downwards in `run`: it talks with a browser over a connection until
+that ends; then it waits, away, for another connection; and when none comes, it is over. Nobody else moves its
+machine. What others have for a session (another connection that resumes it, a seat that is taken away, a place to
+be given up) they leave with it, and the session finds it when it is its turn.
+
+What the session asks of its room goes through the room's inbox. What the room says goes through the seat straight
+to the connection, in the order in which the room said it. The session itself replies to what needs no room.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
 from roomfsm import __version__
-from roomfsm.lifecycle.legality import judge
+from roomfsm.lifecycle.legality import for_client, judge
 from roomfsm.lifecycle.session import NEWS, SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
@@ -26,19 +36,22 @@ from roomfsm.protocol.client import (
     message_type,
 )
 from roomfsm.protocol.codec import Outgoing, error_of, read_client, with_prepared_names
-from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed, Refusal
+from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter
+from roomfsm.rooms.events import Ask, Away, Back, Depart
 from roomfsm.rooms.facts import ENTERING, RENAMING
+from roomfsm.rooms.participant import Seat
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.ice_servers import for_participants, for_strangers
 from roomfsm.signaling.settings import SignalingSettings
+
+_log = get_logger(__name__)
 
 _NO_FACTS = SessionFacts()
 
@@ -53,21 +66,23 @@ class Home(Protocol):
     def resumable(self, token: str) -> Session | None:
         """The session that this token may resume."""
 
-    def hand_over(self, connection: Connection, before: Session, after: Session) -> None:
-        """From now on the connection's messages are those of another session."""
+    def hand_over(self, before: Session, after: Session) -> None:
+        """From now on the tokens and the address of one session are those of another."""
 
     def keep_away(self, session: Session) -> None:
         """A session's connection is lost; it, or another that is away, may have to make way."""
 
-    def forget_if_gone(self, session: Session) -> None:
-        """Drop a session that has ended."""
 
-    def start_soon[*Args](self, work: Callable[[*Args], Awaitable[None]], *args: *Args) -> None:
-        """Run what must be done for a session even when its connection has ended."""
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """Another connection, and the message by which it resumed the session."""
+
+    connection: Connection
+    message: Resume
 
 
 class Session:
-    """One browser. Implements `roomfsm.rooms.participant.Link`."""
+    """One browser. Implements `roomfsm.rooms.participant.Sitter`."""
 
     def __init__(self, home: Home, connection: Connection, address: Address[Session]) -> None:
         self.participant_id = f"p{secrets.token_hex(8)}"
@@ -75,16 +90,14 @@ class Session:
         self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
         self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
-        self.connection: Connection | None = connection
+        self._connection: Connection | None = connection
+        """None while away, and from when another session has taken it over."""
+        self._seat: Seat[Room] | None = None
         self._model = SESSION.new()
-        self._hears_news = False
-        """Whether the state owns the room's news: asked for each delivery, so read off the table once a step."""
         self._home = home
-        self._room: Room | None = None
-        self._window = trio.CancelScope()
-        self._departure: Depart | None = None
-        self.attachment = 0
-        """Counts the connections that the session has had after its first."""
+        self._arrival: _Arrival | None = None
+        self._something_came = trio.Event()
+        """Set when there is something for one who is away."""
         self._renew_at = 0.0
         """When new credentials of TURN servers are to be told."""
 
@@ -96,14 +109,24 @@ class Session:
     @property
     def room(self) -> Room | None:
         """The room that the session sits in."""
-        return self._room
+        return None if self._seat is None else self._seat.room
 
     @property
     def outbox(self) -> tuple[int, int]:
         """Messages and bytes that wait for a browser that reads slowly."""
-        return (0, 0) if self.connection is None else self.connection.outbox
+        return (0, 0) if self._connection is None else self._connection.outbox
 
-    # What rooms call
+    @property
+    def may_be_resumed(self) -> bool:
+        """Whether another connection may have this session."""
+        return "reattach" in SESSION.legal(self.state) and not (self._seat is None or self._seat.taken_away)
+
+    # What others have for it
+
+    def hear(self, outgoing: Outgoing) -> None:
+        """Send a message to the browser. While away nothing is kept: who comes back is told all as it is then."""
+        if self._connection is not None:
+            self._connection.send(outgoing)
 
     def ice_servers(self) -> tuple[IceServer, ...]:
         """All STUN and TURN servers, with credentials that are new."""
@@ -111,87 +134,22 @@ class Session:
         self._renew_at = trio.current_time() + settings.turn_ttl / 2
         return for_participants(settings, self.participant_id, time.time())
 
-    def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Send a message of `room`; its news are dropped once one no longer sits there.
+    def put_out(self) -> None:
+        """The room has taken the seat away."""
+        self._something_came.set()
 
-        While away nothing is kept: `joined` tells all to one who comes back, and news from before it, none.
-        """
-        if self.connection is None:
-            return
-        if (self._hears_news and room is self._room) or outgoing.is_reply:
-            self.connection.send(outgoing)
+    def make_way(self) -> None:
+        """End the session, which is away, before its window is over: its place is needed."""
+        self._something_came.set()
 
-    def seated(self, room: Room) -> None:
-        """The session sits in `room` from now on."""
-        before, self._room = self._room, room
-        step = self._fire("join" if before is None else "switch")
-        if before is not None:
-            before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
-            self._departure = self._give_up(before, "switched")
-
-    def resumed(self, room: Room) -> None:
-        """`room` knows that there is a connection again, and sends the room as it is next."""
-        if room is self._room:
-            self._fire("resumed")
-
-    def unseated(self, room: Room) -> None:
-        """`room` has put the session out, if that is where it sat."""
-        if room is self._room:
-            self._fire("dismissed")
-            self._room = None
-            self._window.cancel()
-            self._home.forget_if_gone(self)
-
-    # What its connection calls
-
-    def welcome(self) -> None:
-        """Greet a new connection."""
-        settings, limits = self._home.settings, self._home.limits
-        self._send(
-            Welcome(
-                protocol=SUBPROTOCOL,
-                server=f"roomfsm/{__version__}",
-                session=self.participant_id,
-                resume_token=self.tokens[0],
-                resume_window=settings.resume_window,
-                heartbeat=settings.heartbeat,
-                ice_servers=for_strangers(settings),
-                limits=limits,
-            )
-        )
-
-    async def handle(self, text: str) -> None:
-        """Answer one message of the browser. Every refusal is answered here."""
-        try:
-            message = read_client(text)
-        except Refusal as refusal:
-            self._note_refusal(getattr(refusal, "message", None) or "?", refusal)
-            self._send(error_of(refusal, None))
-            return
-        try:
-            await self._handle(message)
-        except Refusal as refusal:
-            stream = getattr(message, "stream", None)
-            self._send(error_of(refusal, message.ref, message_type(message), stream=stream))
-
-    async def lost(self, connection: Connection) -> None:
-        """A connection has ended. If it was this session's, the session is over, or away for a while."""
-        if connection is not self.connection:
-            return
-        self.connection = None
-        room = self._room
-        self._fire("bye" if connection.left else "lost")
-        if SESSION.state(self.state).final:
-            await self._depart("left")
-        elif room is not None:
-            window = self._window = trio.CancelScope()
-            self._home.keep_away(self)
-            # Before the room is told: one who comes back meanwhile, or is put out, must find it to cancel.
-            try:
-                await room.post(Away(self))
-            except RoomOver:
-                return
-            self._home.start_soon(self._wait_window, window)
+    def resume_over(self, connection: Connection, message: Resume) -> None:
+        """Go on over another connection; the one before, if it still seems alive, is closed."""
+        if self._arrival is not None:
+            self._arrival.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
+        if self._connection is not None:
+            self._connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
+        self._arrival = _Arrival(connection, message)
+        self._something_came.set()
 
     def move(self, address: Address[Session]) -> None:
         """From now on the session belongs to another address."""
@@ -199,164 +157,244 @@ class Session:
         self.voice.address, self.voice.shared = address.key, address.share
         self._naming.address = address.key
 
-    def make_way(self) -> None:
-        """End the session, which is away, before its window is over: its place is needed."""
-        self._window.cancel()
-        self._fire("expire")
-        room, self._room = self._room, None
-        self._home.forget_if_gone(self)
-        if room is not None:
-            self._give_up(room, "disconnected")
+    # Its task
 
-    async def reattach(self, connection: Connection, token: str, message: Resume) -> None:
-        """Go on over another connection; the one before, if it still seems alive, is closed."""
-        self._fire("reattach")
-        self._window.cancel()
-        if self.connection is not None:
-            self.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
-        self.connection = connection
-        self.attachment += 1
-        self.tokens = (token, self.tokens[0])
-        if self._room is not None:
+    async def run(self) -> None:
+        """Live, from the first connection to the end."""
+        connection = self._connection
+        self._send(self._welcome())
+        while connection is not None:
+            await self._converse(connection)
+            connection = await self._next_connection(connection)
+
+    async def _converse(self, connection: Connection) -> None:
+        """Answer the browser's messages, until the connection ends or another session takes it over."""
+        async for text in connection:
             try:
-                await self._room.post(Back(self, message.ref, self.attachment))
-            except RoomOver:
-                self._send(error_of(Refusal(ErrorCode.ROOM_CLOSED), message.ref, message_type(message)))
+                reply = await self.answer(text)
+            except Exception:  # noqa: BLE001 (a boundary)
+                # A fault in handling one browser's message must not end the others: this is the boundary.
+                _log.exception("message not handled")
+                connection.close_soon(CloseCode.INTERNAL_ERROR)
+                return
+            if reply is not None:
+                connection.send(Outgoing(reply))
+            if self._connection is None:
+                return
 
-    async def _handle(self, message: ClientMessage) -> None:
-        room = self._room
+    async def _next_connection(self, before: Connection) -> Connection | None:
+        """The connection that resumes the session after `before`, for which it may wait; None when it is over."""
+        self._notice_taken_seat()
+        if not (self._has_arrival or self._final):
+            self._connection = None
+            self._fire("bye" if before.left else "lost")
+            if not self._final:
+                await self._wait_away()
+                self._notice_taken_seat()
+        if self._has_arrival:
+            return await self._come_back()
+        if not self._final:
+            self._fire("expire")
+            await self._give_up_seat("disconnected")
+        else:
+            await self._give_up_seat("left")
+        return None
+
+    async def _wait_away(self) -> None:
+        """Wait for something to come, or for the end of the resume window."""
+        assert self._seat is not None
+        self._something_came = trio.Event()
+        self._home.keep_away(self)
+        with trio.move_on_after(self._home.settings.resume_window):
+            with suppress(RoomOver):
+                await self._seat.room.post(Away(self._seat))
+            await self._something_came.wait()
+
+    async def _come_back(self) -> Connection:
+        """Take over the connection that came last, and have the room described to it."""
+        seat = self._seat
+        assert seat is not None
+        while True:
+            arrival, self._arrival = self._arrival, None
+            assert arrival is not None
+            self._fire("reattach")
+            self._connection = arrival.connection
+            try:
+                await seat.room.request(Back(seat, arrival.message.ref))
+            except (RoomOver, Refusal):
+                seat.taken_away = True
+            # Another one that came meanwhile gets a description of its own.
+            if not self._has_arrival:
+                break
+        if seat.taken_away:
+            self._send(_error(arrival.message, Refusal(ErrorCode.ROOM_CLOSED)))
+            self._notice_taken_seat()
+        else:
+            self._fire("resumed")
+        return arrival.connection
+
+    async def abandon(self) -> None:
+        """Leave nothing behind after a fault in the session's task."""
+        if self._connection is not None:
+            self._connection.close_soon(CloseCode.INTERNAL_ERROR)
+        await self._give_up_seat("disconnected")
+
+    async def answer(self, text: str) -> ServerMessage | None:
+        """The reply to one message of the browser; None if the room replies. Every refusal is answered here."""
+        self._notice_taken_seat()
         try:
-            judge(message_type(message), self.state, None if room is None else room.state)
+            message = read_client(text)
+        except Refusal as refusal:
+            self._note_refusal(getattr(refusal, "message", None) or "?", refusal)
+            return error_of(refusal, None)
+        try:
+            return await self._answer(message)
         except Refusal as refusal:
             self._note_refusal(message_type(message), refusal)
-            raise
+            return _error(message, refusal)
+
+    async def _answer(self, message: ClientMessage) -> ServerMessage | None:
+        seat = self._seat
+        judge(message_type(message), self.state, None if seat is None else seat.room.state)
         match message:
             case Ping(ref=ref):
-                self._send(Pong(ice_servers=self._renewed_ice_servers(), ref=ref))
+                return Pong(ice_servers=self._renewed_ice_servers(), ref=ref)
             case Join():
-                self._count_entry(message_type(message), self.voice)
-                asked = self._prepared(message)
-                await self._home.directory.enter(asked.room, Enter(self, asked.name, asked.ref))
+                self._count_entry(self.voice)
+                message = with_prepared_names(message)
+                return await self._enter(message, message.name)
+            case Switch():
+                assert seat is not None
+                self._count_entry(self.voice)
+                return await self._enter(with_prepared_names(message), seat.room.people[seat.id].name)
             case Resume():
-                await self._resume(message)
-            case Switch(ref=ref):
-                assert room is not None
-                self._count_entry(message_type(message), self.voice)
-                name = self._prepared(message).room
-                person = room.people[self.participant_id].name
-                await self._home.directory.enter(name, Enter(self, person, ref, asked="switch"))
-                # One who goes back at once must find the seat there empty.
-                if self._departure is not None:
-                    await self._departure.done.wait()
+                self._resume(message)
             case Leave(ref=ref):
                 self._fire("leave")
-                await self._depart("left", ref)
+                await self._give_up_seat("left", ref)
             case _:
-                assert room is not None
+                assert seat is not None
                 if isinstance(message, Rename):
                     self._count_name()
-                    message = self._prepared(message)
+                    message = with_prepared_names(message)
                 try:
-                    await room.post(Ask(self, message))
+                    await seat.room.post(Ask(seat, message))
                 except RoomOver:
-                    raise Refusal(ErrorCode.ROOM_CLOSED) from None
+                    return _error(message, Refusal(ErrorCode.ROOM_CLOSED))
+        return None
+
+    async def _enter(self, message: Join | Switch, name: str) -> ServerMessage | None:
+        """Sit down in the room that the message names, and give up the seat that the session had."""
+        asked, before = message_type(message), self._seat
+        try:
+            seat = await self._home.directory.enter(message.room, self, name, message.ref, asked)
+        except Refusal as refusal:
+            # It is in the journal of the room that refused.
+            room_state = None if before is None else before.room.state
+            return _error(message, for_client(refusal, asked, self.state, room_state))
+        self._seat = seat
+        step = self._fire(asked)
+        if before is not None:
+            before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
+            await _give_up(before, "switched")
+        return None
+
+    def _resume(self, message: Resume) -> None:
+        """Hand the connection over to the session whose token the browser knows. Raises `Refusal`."""
+        other = self._home.resumable(message.token)
+        self._count_entry(self.voice if other is None else other.voice)
+        known = other is not None and other is not self and other.may_be_resumed
+        self._fire("resume", SessionFacts(token_known=known))
+        assert other is not None
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        self._home.hand_over(self, other)
+        other.resume_over(connection, message)
+
+    async def _give_up_seat(self, reason: str, ref: Ref | None = None) -> None:
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            await _give_up(seat, reason, ref)
+
+    def _notice_taken_seat(self) -> None:
+        if self._seat is not None and self._seat.taken_away:
+            self._fire("dismissed")
+            self._seat = None
+
+    # What it is made of
+
+    @property
+    def _has_arrival(self) -> bool:
+        return self._arrival is not None
+
+    @property
+    def _final(self) -> bool:
+        return SESSION.state(self.state).final
+
+    def _welcome(self) -> Welcome:
+        settings = self._home.settings
+        return Welcome(
+            protocol=SUBPROTOCOL,
+            server=f"roomfsm/{__version__}",
+            session=self.participant_id,
+            resume_token=self.tokens[0],
+            resume_window=settings.resume_window,
+            heartbeat=settings.heartbeat,
+            ice_servers=for_strangers(settings),
+            limits=self._home.limits,
+        )
 
     def _renewed_ice_servers(self) -> tuple[IceServer, ...]:
         """New credentials for one in a room whose old ones do not last much longer; else nothing."""
         limited = self._home.settings.turn_secret is not None
-        due = self._room is not None and trio.current_time() >= self._renew_at
+        due = self._seat is not None and trio.current_time() >= self._renew_at
         return self.ice_servers() if limited and due else ()
 
-    async def _resume(self, message: Resume) -> None:
-        other = self._home.resumable(message.token)
-        self._count_entry(message_type(message), self.voice if other is None else other.voice)
-        known = other is not None and other is not self and "reattach" in SESSION.legal(other.state)
-        self._fire("resume", SessionFacts(token_known=known))
-        assert other is not None
-        connection, self.connection = self.connection, None
-        assert connection is not None
-        self._home.hand_over(connection, self, other)
-        await other.reattach(connection, self.tokens[0], message)
-
-    def _count_entry(self, asked: str, voice: Voice) -> None:
+    def _count_entry(self, voice: Voice) -> None:
         """Count one who wants into a room, or back. Raises `Refusal`."""
         now = trio.current_time()
-        try:
-            if not voice.may(ENTERING, now):
-                raise Refusal(ErrorCode.RATE_LIMITED)
-            self.address.may_enter()
-        except Refusal as refusal:
-            self._note_refusal(asked, refusal)
-            raise
+        if not voice.may(ENTERING, now):
+            raise Refusal(ErrorCode.RATE_LIMITED)
+        self.address.may_enter()
         voice.use(ENTERING, now)
 
     def _count_name(self) -> None:
         """Count a new name, be it one or none, as often as new names may be told. Raises `Refusal`."""
         now = trio.current_time()
         if not self._naming.may(RENAMING, now, self.address.names):
-            refusal = Refusal(ErrorCode.RATE_LIMITED)
-            self._note_refusal(message_type(Rename), refusal)
-            raise refusal
+            raise Refusal(ErrorCode.RATE_LIMITED)
         self._naming.use(RENAMING, now, self.address.names)
-
-    def _prepared[M: ClientMessage](self, message: M) -> M:
-        try:
-            return with_prepared_names(message)
-        except Malformed as refusal:
-            self._note_refusal(message_type(message), refusal)
-            raise
-
-    async def _wait_window(self, window: trio.CancelScope) -> None:
-        with window:
-            await trio.sleep(self._home.settings.resume_window)
-        if not window.cancel_called:
-            self._fire("expire")
-            await self._depart("disconnected")
-
-    async def _depart(self, reason: str, ref: Ref | None = None) -> None:
-        room, self._room = self._room, None
-        self._home.forget_if_gone(self)
-        if room is not None:
-            await self._give_up(room, reason, ref).done.wait()
-
-    def _give_up(self, room: Room, reason: str, ref: Ref | None = None) -> Depart:
-        """Give up the seat in `room`, in a task of its own: whatever becomes of the connection meanwhile."""
-        departure = Depart(self, reason, ref)
-        self._home.start_soon(self._leave, room, departure)
-        return departure
-
-    async def _leave(self, room: Room, event: Depart) -> None:
-        try:
-            await room.request(event)
-        except RoomOver:
-            # It ended first, and put everybody out.
-            return
 
     def _fire(self, trigger: str, facts: SessionFacts = _NO_FACTS) -> Step:
         step = SESSION.fire(self._model, trigger, facts)
-        self._hears_news = NEWS in SESSION.state(step.dest).owns
-        if self._room is not None:
-            self._room.journal.took(
-                SESSION.name,
-                self.participant_id,
-                step,
-                who=self.participant_id,
-                final=SESSION.state(step.dest).final,
-            )
+        state = SESSION.state(step.dest)
+        if (seat := self._seat) is not None:
+            if NEWS not in state.owns:
+                seat.hears_news = False
+            journal, me = seat.room.journal, self.participant_id
+            journal.took(SESSION.name, me, step, who=me, final=state.final)
         if step.moved:
-            get_logger(__name__).debug(
-                "session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest
-            )
+            _log.debug("session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest)
         return step
 
     def _note_refusal(self, asked: str, refusal: Refusal) -> None:
-        if self._room is not None:
+        if (room := self.room) is not None:
             me = self.participant_id
-            self._room.journal.refused(SESSION.name, me, asked, self.state, refusal, who=me)
+            room.journal.refused(SESSION.name, me, asked, self.state, refusal, who=me)
 
     def _send(self, message: ServerMessage) -> None:
-        if self.connection is not None:
-            self.connection.send(Outgoing(message))
+        self.hear(Outgoing(message))
+
+
+async def _give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None:
+    """Leave a room, unless it ended first and put everybody out."""
+    seat.hears_news = False
+    with suppress(RoomOver):
+        await seat.room.request(Depart(seat, reason, ref))
+
+
+def _error(message: ClientMessage, refusal: Refusal) -> ServerMessage:
+    return error_of(refusal, message.ref, message_type(message), stream=getattr(message, "stream", None))
 
 
 def rates_of(rooms: RoomSettings) -> Rates:

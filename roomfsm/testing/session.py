@@ -7,33 +7,35 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.allowance import UNBOUNDED, Rates, Voice
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Ask, Away, Back, Depart, Enter, RoomMessage
+from roomfsm.rooms.events import Ask, Away, Back, Depart, RoomMessage
 from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.participant import Seat
 from roomfsm.rooms.room import Room, RoomOver
 
 _numbers = itertools.count(1)
 
 
 class FakeSession:
-    """Implements `roomfsm.rooms.participant.Link`. `fire` moves its machine, like that of a real session.
+    """Implements `roomfsm.rooms.participant.Sitter`. Its machine moves by `fire`, as that of a real session does.
 
-    `room` is the session's room, or None. Its steps go into the journal of that room, or else into `journal`.
+    `seat` is its seat in a room, or None. What it does goes into that room's journal, or into `journal`.
     """
 
     outbox = (0, 0)
-    attachment = 0
 
     def __init__(self, participant_id: str, voice: Voice, journal: Journal | None = None) -> None:
         self.participant_id = participant_id
         self.voice = voice
-        self.room: Any = None
+        self.seat: Seat[Any] | None = None
         self._journal = journal
         self._model = SESSION.new()
 
@@ -41,34 +43,22 @@ class FakeSession:
     def state(self) -> str:
         return self._model.state
 
-    def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        """Ignore a message of the room."""
+    def hear(self, outgoing: Outgoing) -> None:
+        """Nobody listens."""
 
     def ice_servers(self) -> tuple[IceServer, ...]:
         return ()
 
-    def seated(self, room: Room) -> None:
-        before, self.room = self.room, room
-        step = self.fire("join" if before is None else "switch")
-        if before is not None:
-            self.left_for_another(before, step)
-
-    def left_for_another(self, before: Room, step: Step) -> None:
-        """Called when this step of its machine made the session leave the room `before`, which must be told."""
-
-    def resumed(self, room: Room) -> None:
-        if room is self.room:
-            self.fire("resumed")
-
-    def unseated(self, room: Room) -> None:
-        if room is self.room:
-            self.fire("dismissed")
-            self.room = None
+    def put_out(self) -> None:
+        """The room has taken the seat away."""
 
     def fire(self, trigger: str) -> Step:
         """Move the session's machine. Raises `IllegalInState`."""
         step = SESSION.fire(self._model, trigger, SessionFacts())
-        journal = self.room.journal if self._journal is None else self._journal
+        journal = self._journal
+        if journal is None:
+            assert self.seat is not None
+            journal = self.seat.room.journal
         me = self.participant_id
         journal.took(SESSION.name, me, step, who=me, final=SESSION.state(step.dest).final)
         return step
@@ -86,12 +76,25 @@ class Person(FakeSession):
         self._messages: list[dict[str, Any]] = []
         self._unread: list[bytes] = []
         self._directory = directory
+        self._entering = False
+
+    @property
+    def room(self) -> Room | None:
+        """The room that this person is in."""
+        return None if self.seat is None else self.sits_in
+
+    @property
+    def own_seat(self) -> Seat[Any]:
+        """The seat of this person, who must have one."""
+        assert self.seat is not None
+        return self.seat
 
     @property
     def sits_in(self) -> Room:
-        """The room of this person."""
-        assert isinstance(self.room, Room)
-        return self.room
+        """The room that this person is in, who must be in one."""
+        room = self.own_seat.room
+        assert isinstance(room, Room)
+        return room
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -103,14 +106,17 @@ class Person(FakeSession):
         self._unread.clear()
         return self._messages
 
-    def deliver(self, outgoing: Outgoing, room: Room) -> None:
-        if room is self.room or outgoing.is_reply:
-            self._unread.append(outgoing.payload)
+    def hear(self, outgoing: Outgoing) -> None:
+        self._unread.append(outgoing.payload)
 
-    def left_for_another(self, before: Room, step: Step) -> None:
-        before.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
-        with suppress(RoomOver):
-            before.post_nowait(Depart(self, "switched"))
+    def put_out(self) -> None:
+        if not self._entering:
+            self._notice_taken_seat()
+
+    def _notice_taken_seat(self) -> None:
+        if self.seat is not None and self.seat.taken_away:
+            self.fire("dismissed")
+            self.seat = None
 
     # What people do. A refusal by the room is raised as `Refusal`.
 
@@ -118,37 +124,46 @@ class Person(FakeSession):
         """Enter a room of this name."""
         if SESSION.state(self.state).final:
             self._model = SESSION.new()
-        await self._directory.enter(room, Enter(self, self.name, ref))
+        await self._enter(room, "join", ref)
 
     async def leave(self, reason: str = "left", ref: Ref | None = None) -> None:
         """Leave the room. If the person has vanished, this is the end of the resume window."""
         self.fire("leave" if "leave" in SESSION.legal(self.state) else "expire")
-        room, self.room = self.sits_in, None
-        with suppress(RoomOver):
-            await room.request(Depart(self, reason, ref))
+        seat, self.seat = self.own_seat, None
+        await _give_up(seat, reason, ref)
 
     async def switch(self, room: str) -> None:
         """Go to another room."""
-        await self._directory.enter(room, Enter(self, self.name, None, asked="switch"))
+        await self._enter(room, "switch", None)
+
+    async def _enter(self, room: str, asked: str, ref: Ref | None) -> None:
+        before, self._entering = self.seat, True
+        try:
+            self.seat = await self._directory.enter(room, self, self.name, ref, asked)
+            step = self.fire(asked)
+        except Refusal as refusal:
+            raise for_client(refusal, asked, self.state, None if self.room is None else self.room.state) from None
+        finally:
+            self._entering = False
+            self._notice_taken_seat()
+        if before is not None:
+            before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
+            await _give_up(before, "switched")
 
     async def say(self, message: RoomMessage) -> None:
         """Send a message to the room."""
-        await self.sits_in.post(Ask(self, message))
+        await self.sits_in.post(Ask(self.own_seat, message))
 
     async def vanish(self) -> None:
         """Lose the connection."""
         self.fire("lost")
-        await self.sits_in.post(Away(self))
+        await self.sits_in.post(Away(self.own_seat))
 
-    def reattach(self) -> None:
-        """Get a new connection, of which the room does not know yet."""
+    async def come_back(self, ref: Ref | None = None) -> None:
+        """Have a connection again, and have the room described to it."""
         self.fire("reattach")
-        self.attachment += 1
-
-    async def come_back(self) -> None:
-        """Get a new connection, and tell the room."""
-        self.reattach()
-        await self.sits_in.post(Back(self, None, self.attachment))
+        await self.sits_in.request(Back(self.own_seat, ref))
+        self.fire("resumed")
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002 (the protocol's word)
         """The newest message of that type."""
@@ -165,3 +180,9 @@ class Person(FakeSession):
     def stream(self, source: str = "camera") -> str:
         """The id of the stream that this person presents, or would present."""
         return f"{self.participant_id}.{source}"
+
+
+async def _give_up(seat: Seat[Any], reason: str, ref: Ref | None = None) -> None:
+    seat.hears_news = False
+    with suppress(RoomOver):
+        await seat.room.request(Depart(seat, reason, ref))

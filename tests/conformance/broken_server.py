@@ -11,7 +11,6 @@ import msgspec
 
 import roomfsm.lifecycle.legality
 import roomfsm.rooms.news
-import roomfsm.rooms.room
 from roomfsm.cli import main
 from roomfsm.lifecycle.room import ROOM, RoomEffect
 from roomfsm.lifecycle.table import STAYS, Guard, Row
@@ -111,7 +110,6 @@ def allowed_in_another_order() -> None:
     def turned(allowed: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
         return lambda session, room: tuple(reversed(allowed(session, room)))
 
-    put(roomfsm.rooms.room, "allowed", turned)
     put(roomfsm.lifecycle.legality, "allowed", turned)
 
 
@@ -129,14 +127,14 @@ def a_message_lost() -> None:
 def room_state_before_joined() -> None:
     def early(snapshot: Callable[..., None]) -> Callable[..., None]:
         def wrong(effects: Effects, participant: Participant, ref: Any, resumed: bool = False) -> None:
-            room: Any = participant.link.room
+            room = effects._room
             if not resumed and len(room.people) == 1:
-                participant.send(RoomState(state=room.state, participants=1, streams=0))
+                participant.send(RoomState(state=room.told_state, participants=1, streams=0))
             snapshot(effects, participant, ref, resumed)
 
         return wrong
 
-    put(Effects, "_send_snapshot", early)
+    put(Effects, "_describe_room_to", early)
     put(Effects, "tell_state", lambda told: lambda effects, step: step.trigger == "join" or told(effects, step))
 
 
@@ -167,7 +165,7 @@ def the_answer_to_everybody() -> None:
     def shouted(send: Callable[..., None]) -> Callable[..., None]:
         def wrong(participant: Participant, message: Any) -> None:
             if isinstance(message, Answer):
-                room: Any = participant.link.room
+                room: Any = participant.seat.room
                 for other in room.people.values():
                     send(other, message)
             else:
@@ -214,8 +212,8 @@ def a_reply_to_candidates() -> None:
     def polite(take: Callable[..., None]) -> Callable[..., None]:
         def wrong(effects: Effects, event: Ask) -> None:
             take(effects, event)
-            room: Any = event.link.room
-            room.people[event.link.participant_id].send(Pong(ref=event.message.ref))
+            room: Any = event.seat.room
+            room.people[event.seat.id].send(Pong(ref=event.message.ref))
 
         return wrong
 

@@ -8,7 +8,6 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat, Rename, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Source
-from roomfsm.rooms.events import Back
 from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
 
@@ -166,17 +165,4 @@ async def test_who_is_away_stays_and_who_is_back_gets_the_room_anew(autojump_clo
         await settle()
         assert ada.last("joined")["resumed"] is True
         assert [stream["id"] for stream in ada.last("joined")["streams"]] == [ada.stream()]
-        assert "away" not in bob.last("participantChanged")["participant"]
-
-
-async def test_of_two_who_come_back_for_one_seat_only_the_later_is_welcomed(autojump_clock: MockClock) -> None:
-    async with house() as (directory, _):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.vanish()
-        await settle()
-        for ref in (1, 2):
-            ada.reattach()
-            ada.sits_in.post_nowait(Back(ada, ref, ada.attachment))
-        await settle()
-        assert [told.get("ref") for told in ada.all("joined")] == [None, 2]
         assert "away" not in bob.last("participantChanged")["participant"]

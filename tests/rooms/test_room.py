@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat
 from roomfsm.protocol.errors import IllegalInState
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Enter, Expire
+from roomfsm.rooms.events import Expire
 from roomfsm.rooms.room import Room
 from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import SMALL, house, people, publish, settle
@@ -143,25 +143,6 @@ async def test_nobody_waits_for_ever_on_a_room_that_ended(autojump_clock: MockCl
                 await zoe.join("blue")
         assert ada.state == "connected"
         assert zoe.state == "joined" or zoe.room is None
-
-
-async def test_one_whose_connection_is_lost_before_the_rooms_turn_does_not_get_in(
-    autojump_clock: MockClock,
-) -> None:
-    async with house() as (directory, _):
-        (zoe,) = await people(directory, "Zoe", room="red")
-        (bob,) = await people(directory, "Bob")
-        switch = Enter(bob, "Bob", None, asked="switch")
-        zoe.sits_in.post_nowait(switch)
-        await bob.vanish()
-        await switch.done.wait()
-        assert isinstance(switch.refusal, IllegalInState)
-        assert (switch.refusal.machine, switch.refusal.state) == ("session", "away")
-        assert bob.sits_in.name == "blue"
-        assert [*zoe.sits_in.people] == [zoe.participant_id]
-        await zoe.say(Chat(text="the room goes on"))
-        await settle()
-        assert zoe.last("chat")["line"]["text"] == "the room goes on"
 
 
 async def test_one_who_comes_as_an_empty_room_ends_gets_it_anew(autojump_clock: MockClock) -> None:

@@ -160,7 +160,7 @@ class House:
             assert len(room.people) <= LIMITS.max_people
             assert len({stream.participant.id for stream in room.streams.values()}) <= LIMITS.max_presenters
             for participant in room.people.values():
-                assert participant.link.room is room
+                assert participant.seat.room is room
                 assert len(participant.views) <= LIMITS.max_views
                 assert participant.streams.keys() == {
                     s.id for s in room.streams.values() if s.participant is participant

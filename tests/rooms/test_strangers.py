@@ -30,7 +30,7 @@ async def test_of_many_renames_in_one_turn_the_others_hear_the_last(autojump_clo
     async with house(WIDE) as (directory, _):
         ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
         for number in range(50):
-            ada.sits_in.post_nowait(Ask(ada, Rename(name=f"Ada {number}", ref=number)))
+            ada.sits_in.post_nowait(Ask(ada.own_seat, Rename(name=f"Ada {number}", ref=number)))
         await settle()
         # She has each answered, and nothing twice.
         assert [message["ref"] for message in ada.all("participantChanged")] == list(range(50))
@@ -41,8 +41,8 @@ async def test_of_many_renames_in_one_turn_the_others_hear_the_last(autojump_clo
 async def test_what_happens_is_told_after_the_changes_before_it(autojump_clock: MockClock) -> None:
     async with house(WIDE) as (directory, _):
         ada, bob = await people(directory, "Ada", "Bob")
-        ada.sits_in.post_nowait(Ask(ada, Rename(name="Countess")))
-        ada.sits_in.post_nowait(Ask(ada, Chat(text="it is me")))
+        ada.sits_in.post_nowait(Ask(ada.own_seat, Rename(name="Countess")))
+        ada.sits_in.post_nowait(Ask(ada.own_seat, Chat(text="it is me")))
         await settle()
         assert [message["type"] for message in bob.messages[1:]] == ["participantChanged", "chat"]
         assert [message["type"] for message in ada.messages[3:]] == ["participantChanged", "chat"]
@@ -383,7 +383,7 @@ async def test_a_room_that_somebody_comes_into_does_not_make_way(autojump_clock:
                 results.append(f"{person.name}: {refusal.code}")
 
         async with trio.open_nursery() as nursery:
-            room.post_nowait(Depart(ada, "left"))
+            room.post_nowait(Depart(ada.own_seat, "left"))
             nursery.start_soon(come, bob, "first")
             nursery.start_soon(come, Person(directory, "Eve"), "second")
         assert len(results) == 2
