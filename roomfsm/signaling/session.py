@@ -184,15 +184,16 @@ class Session:
 
     async def _next_connection(self, before: Connection) -> Connection | None:
         """The connection that resumes the session after `before`, for which it may wait; None when it is over."""
-        self._notice_taken_seat()
         if not (self._has_arrival or self._final):
+            self._notice_taken_seat()
             self._connection = None
             self._fire("bye" if before.left else "lost")
             if not self._final:
                 await self._wait_away()
-                self._notice_taken_seat()
+        # First: whoever has come was promised the session, and hears from the room that it is over.
         if self._has_arrival:
             return await self._come_back()
+        self._notice_taken_seat()
         if not self._final:
             self._fire("expire")
             await self._give_up_seat("disconnected")
@@ -237,6 +238,8 @@ class Session:
         """Leave nothing behind after a fault in the session's task."""
         if self._connection is not None:
             self._connection.close_soon(CloseCode.INTERNAL_ERROR)
+        if self._arrival is not None:
+            self._arrival.connection.close_soon(CloseCode.INTERNAL_ERROR)
         await self._give_up_seat("disconnected")
 
     async def answer(self, text: str) -> ServerMessage | None:

@@ -121,3 +121,31 @@ async def test_of_two_who_resume_at_once_the_later_gets_its_own_reply_only(
                 assert [seen["ref"] for seen in second.seen if seen["type"] == "joined" and "ref" in seen] == [
                     1002
                 ]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_one_who_resumes_as_the_room_ends_hears_that_and_may_join_again(
+    media_server: str, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    resume_over = Session.resume_over
+
+    def too_late(session: Session, connection: Connection, message: Resume) -> None:
+        resume_over(session, connection, message)
+        assert session._seat is not None
+        room = session._seat.room
+        del room.people[session.participant_id]
+        session._seat.take_away()
+
+    monkeypatch.setattr(Session, "resume_over", too_late)
+    with trio.fail_after(60), capture_logs() as logged:
+        async with serving(media_server) as server, open_client(server.url) as bob, open_client(server.url) as ada:
+            await bob.join("blue", "Bob")
+            await ada.join("blue")
+            if away:
+                await ada.websocket._stream.aclose()
+                await bob.expect("participantChanged")
+            async with open_client(server.url) as back:
+                reply = await back.ask("resume", token=ada.welcome["resumeToken"])
+                assert (reply["type"], reply["code"]) == ("error", "room_closed")
+                assert (await back.ask("join", room="red", name="Ada"))["you"] == ada.me
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
