@@ -2,8 +2,9 @@
 
 Two sessions meet when a browser comes back. The one of its new connection is *connected*, sends `resume`, and is
 gone; the one whose token it sent takes the connection, and is *resuming* until its room knows that it is back. In
-that time it may say all that it may say when it is *joined*, but it hears no news: they would come before the room
-as it is, which makes them worthless. Clients are told that such a session is joined.
+that time it hears no news: they would come before the room as it is, which makes them worthless. What the browser
+sends in that time is legal as when the session is *joined*, and is answered then. Clients are told that such a
+session is joined.
 """
 
 from __future__ import annotations
