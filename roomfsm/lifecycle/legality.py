@@ -27,7 +27,7 @@ def judge(message: str, session_state: str, room_state: str | None) -> None:
 
 
 def for_client(refusal: Refusal, message: str, session_state: str, room_state: str | None) -> Refusal:
-    """A table's refusal as the client is told it: by its own message, and with those that are legal now."""
+    """A table's refusal as the client is told it. It names the client's own message, and what is legal now."""
     if not isinstance(refusal, IllegalInState):
         return refusal
     return IllegalInState(message, refusal.machine, refusal.state, allowed(session_state, room_state))

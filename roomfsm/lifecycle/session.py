@@ -3,8 +3,8 @@
 Two sessions meet when a browser comes back. The one of its new connection is *connected*, sends `resume`, and is
 gone; the one whose token it sent takes the connection, and is *resuming* until its room knows that it is back. In
 that time it hears no news: they would come before the room as it is, which makes them worthless. What the browser
-sends in that time is legal as when the session is *joined*, and is answered then. Clients are told that such a
-session is joined.
+sends in that time waits, and is as legal as when the session is *joined*. Clients are told that such a session is
+joined.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ SESSION: Table[SessionFacts] = Table(
     ),
     causes={
         "reattach": "another connection resumed this session with its token",
-        "resumed": "the room has noticed that the person is back, and sends the room as it is now",
+        "resumed": "the room has noticed that the person is back, and has sent the room as it is now",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
-        "dismissed": "the room has ended, and everybody had to leave it",
+        "dismissed": "the room has ended, or has given the seat to somebody else",
         "expire": "the resume window is over",
         "bye": "the client closed the connection with a goodbye, or the server closed it for a forbidden message",
     },

@@ -26,7 +26,7 @@ class ReplayedPerson(FakeSession):
         return Seat(self) if self.seat is None else self.seat
 
     def asks_for_seat(self, state: str) -> Seat[Any]:
-        """Ask for a seat in this room while the session is in `state`: what led there, other journals tell."""
+        """Ask for a seat in this room while the session is in `state`. Other journals say why it is."""
         if not self._sits:
             self._model = Model(state)
         self._asked_for = Seat(self)

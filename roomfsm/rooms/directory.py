@@ -71,17 +71,25 @@ class Directory:
         )
 
     async def enter(
-        self, room_name: str, sitter: Sitter, name: str, ref: Ref | None, asked: str = "join"
+        self,
+        room_name: str,
+        sitter: Sitter,
+        name: str,
+        ref: Ref | None,
+        *,
+        asked: str = "join",
+        before: Seat[Room] | None = None,
     ) -> Seat[Room]:
         """A seat for a session in the room of that name, which is opened if need be.
 
-        `name` is that of the person, `ref` and `asked` are those of the client's message. When this returns, the
-        room has described itself to the seat. Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`,
-        `SERVER_CLOSING`, or `ROOM_CLOSED` where rooms end as fast as they are opened.
+        `name` is that of the person, `ref` and `asked` are those of the client's message, and `before` is the seat
+        that the session has in another room. When this returns, the room has described itself to the new seat.
+        Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`, `SERVER_CLOSING`, or `ROOM_CLOSED` where
+        rooms end as fast as they are opened.
         """
-        seat: Seat[Room] = Seat(sitter)
         for _ in range(_TRIES):
             room = self.find(room_name) or await self._open(room_name, sitter)
+            seat = Seat(sitter, before)
             try:
                 await room.request(Enter(seat, name, ref, asked))
             except RoomOver:

@@ -184,7 +184,7 @@ class Effects:
 
     def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         """Send the room as it is. News are what changes from then on."""
-        participant.seat.hears_news = True
+        participant.seat.begin_to_hear()
         participant.send(
             Joined(
                 room=self._room.name,

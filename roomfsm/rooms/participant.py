@@ -44,10 +44,12 @@ class Seat[Room]:
     """The place of one session in one room: all that the room knows of the session.
 
     The room tells the seat, and the session asks the room in the name of its seat. A seat hears news from the
-    moment in which its room describes itself as it is, until its session is away or sits elsewhere.
+    moment in which its room describes itself to it, until its session is away or sits elsewhere. `before` is the
+    seat that the session has until then: it hears no more once this one does.
     """
 
-    def __init__(self, sitter: Sitter) -> None:
+    def __init__(self, sitter: Sitter, before: Seat[Room] | None = None) -> None:
+        self._before = before
         self.id = sitter.participant_id
         self.voice = sitter.voice
         self.sitter = sitter
@@ -65,6 +67,13 @@ class Seat[Room]:
     def place_in(self, room: Room) -> None:
         """The room has admitted the session."""
         self._room = room
+
+    def begin_to_hear(self) -> None:
+        """The room describes itself to the seat next."""
+        self.hears_news = True
+        if self._before is not None:
+            self._before.hears_news = False
+            self._before = None
 
     def tell(self, outgoing: Outgoing) -> None:
         """Pass on a reply, or news if they are heard."""

@@ -10,6 +10,7 @@ import trio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.session import SESSION
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
@@ -297,7 +298,11 @@ class Room:
         match event:
             case Ask(seat=seat, message=message):
                 asked = message_type(message)
-                told = for_client(refusal, asked, seat.sitter.state, self.state)
+                session = seat.sitter.state
+                # Its session may have left since it asked.
+                told = for_client(
+                    refusal, asked, session, self.state if SESSION.rows_of(session, "leave") else None
+                )
                 seat.tell(Outgoing(error_of(told, message.ref, asked, stream=_stream_of(message))))
             case Enter() | Back():
                 event.refusal = refusal

@@ -123,6 +123,7 @@ class Connection:
                 try:
                     await self._websocket.ping()
                 except ConnectionClosed:
+                    self._over.set()
                     return
             if patience.cancelled_caught:
                 self.close_soon(CloseCode.HEARTBEAT_TIMEOUT)

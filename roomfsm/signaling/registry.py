@@ -1,4 +1,4 @@
-"""The registry: every session, by its resume tokens; it opens them for connections and watches resume windows."""
+"""The registry: every session, by its resume tokens; it opens them for connections and gives each its task."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Registry:
     def hand_over(self, before: Session, after: Session) -> None:
         """From now on the tokens and the address of one session are those of another."""
         address, (token, *_) = before.address, before.tokens
-        self._forget(before)
+        self.forget(before)
         self._no_longer_away(after)
         if after.address is not address:
             after.address.sessions.discard(after)
@@ -108,7 +108,7 @@ class Registry:
             self._idle = trio.Event()
             await self._idle.wait()
 
-    def _forget(self, session: Session) -> None:
+    def forget(self, session: Session) -> None:
         """Drop a session that is over: nobody can resume it, and it counts no more."""
         self._no_longer_away(session)
         session.address.sessions.discard(session)
@@ -122,7 +122,7 @@ class Registry:
 
     def _send_off(self, session: Session) -> None:
         """End a session that is away, because its place is needed now."""
-        self._forget(session)
+        self.forget(session)
         session.make_way()
 
     async def _serve_open(self, connection: Connection, address: Address[Session]) -> None:
@@ -155,14 +155,14 @@ class Registry:
             _log.exception("session failed")
             await session.abandon()
         finally:
-            self._forget(session)
+            self.forget(session)
 
 
 @asynccontextmanager
 async def open_registry(
     directory: Directory, settings: SignalingSettings, limits: Limits
 ) -> AsyncIterator[Registry]:
-    """The nursery of the sessions' windows; leaving it ends the sessions."""
+    """The nursery of the sessions; leaving it ends them."""
     async with trio.open_nursery() as nursery:
         yield Registry(nursery, directory, settings, limits)
         nursery.cancel_scope.cancel()

@@ -2,8 +2,8 @@
 
 A session is a task, and all that it does reads downwards in `run`: it talks with a browser over a connection until
 that ends; then it waits, away, for another connection; and when none comes, it is over. Nobody else moves its
-machine. What others have for a session (another connection that resumes it, a seat that is taken away, a place to
-be given up) they leave with it, and the session finds it when it is its turn.
+machine. Others only leave a note in it (another connection resumes the session, its seat is taken away, its place
+is needed), and its task acts on that.
 
 What the session asks of its room goes through the room's inbox. What the room says goes through the seat straight
 to the connection, in the order in which the room said it. The session itself replies to what needs no room.
@@ -72,6 +72,9 @@ class Home(Protocol):
     def keep_away(self, session: Session) -> None:
         """A session's connection is lost; it, or another that is away, may have to make way."""
 
+    def forget(self, session: Session) -> None:
+        """Drop a session that is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
@@ -97,7 +100,7 @@ class Session:
         self._home = home
         self._arrival: _Arrival | None = None
         self._something_came = trio.Event()
-        """Set when there is something for one who is away."""
+        """Set when a session that is away must look: it was resumed or put out, or has to make way."""
         self._renew_at = 0.0
         """When new credentials of TURN servers are to be told."""
 
@@ -118,7 +121,7 @@ class Session:
 
     @property
     def may_be_resumed(self) -> bool:
-        """Whether another connection may have this session."""
+        """Whether another connection may take this session over."""
         return "reattach" in SESSION.legal(self.state) and not (self._seat is None or self._seat.taken_away)
 
     # What others have for it
@@ -161,48 +164,56 @@ class Session:
 
     async def run(self) -> None:
         """Live, from the first connection to the end."""
-        connection = self._connection
         self._send(self._welcome())
-        while connection is not None:
-            await self._converse(connection)
-            connection = await self._next_connection(connection)
+        goes_on = True
+        while goes_on:
+            left = await self._converse()
+            goes_on = await self._find_connection(left)
 
-    async def _converse(self, connection: Connection) -> None:
-        """Answer the browser's messages, until the connection ends or another session takes it over."""
+    async def _converse(self) -> bool:
+        """Answer the browser's messages until its connection ends, or another session takes it over.
+
+        Returns whether the browser has left for good.
+        """
+        connection = self._connection
+        assert connection is not None
         async for text in connection:
             try:
                 reply = await self.answer(text)
+                if reply is not None:
+                    connection.send(Outgoing(reply))
             except Exception:  # noqa: BLE001 (a boundary)
                 # A fault in handling one browser's message must not end the others: this is the boundary.
                 _log.exception("message not handled")
                 connection.close_soon(CloseCode.INTERNAL_ERROR)
-                return
-            if reply is not None:
-                connection.send(Outgoing(reply))
             if self._connection is None:
-                return
+                break
+        return connection.left
 
-    async def _next_connection(self, before: Connection) -> Connection | None:
-        """The connection that resumes the session after `before`, for which it may wait; None when it is over."""
+    async def _find_connection(self, left: bool) -> bool:
+        """Go on with another connection, for which the session waits while it is away; False if it has ended."""
         if not (self._has_arrival or self._final):
             self._notice_taken_seat()
             self._connection = None
-            self._fire("bye" if before.left else "lost")
+            self._fire("bye" if left else "lost")
             if not self._final:
                 await self._wait_away()
         # First: whoever has come was promised the session, and hears from the room that it is over.
         if self._has_arrival:
-            return await self._come_back()
+            await self._come_back()
+            return True
         self._notice_taken_seat()
+        reason = "left"
         if not self._final:
             self._fire("expire")
-            await self._give_up_seat("disconnected")
-        else:
-            await self._give_up_seat("left")
-        return None
+            reason = "disconnected"
+        # Before the room is told: an ended session takes nobody's place.
+        self._home.forget(self)
+        await self._give_up_seat(reason)
+        return False
 
     async def _wait_away(self) -> None:
-        """Wait for something to come, or for the end of the resume window."""
+        """Wait until another connection resumes the session, its place is taken, or the resume window is over."""
         assert self._seat is not None
         self._something_came = trio.Event()
         self._home.keep_away(self)
@@ -211,7 +222,7 @@ class Session:
                 await self._seat.room.post(Away(self._seat))
             await self._something_came.wait()
 
-    async def _come_back(self) -> Connection:
+    async def _come_back(self) -> None:
         """Take over the connection that came last, and have the room described to it."""
         seat = self._seat
         assert seat is not None
@@ -220,19 +231,20 @@ class Session:
             assert arrival is not None
             self._fire("reattach")
             self._connection = arrival.connection
+            back = True
             try:
                 await seat.room.request(Back(seat, arrival.message.ref))
             except (RoomOver, Refusal):
-                seat.taken_away = True
+                back = False
             # Another one that came meanwhile gets a description of its own.
             if not self._has_arrival:
                 break
-        if seat.taken_away:
+        if back:
+            self._fire("resumed")
+        else:
+            seat.taken_away = True
             self._send(_error(arrival.message, Refusal(ErrorCode.ROOM_CLOSED)))
             self._notice_taken_seat()
-        else:
-            self._fire("resumed")
-        return arrival.connection
 
     async def abandon(self) -> None:
         """Leave nothing behind after a fault in the session's task."""
@@ -290,16 +302,21 @@ class Session:
         """Sit down in the room that the message names, and give up the seat that the session had."""
         asked, before = message_type(message), self._seat
         try:
-            seat = await self._home.directory.enter(message.room, self, name, message.ref, asked)
+            seat = await self._home.directory.enter(
+                message.room, self, name, message.ref, asked=asked, before=before
+            )
         except Refusal as refusal:
             # It is in the journal of the room that refused.
             room_state = None if before is None else before.room.state
             return _error(message, for_client(refusal, asked, self.state, room_state))
         self._seat = seat
-        step = self._fire(asked)
-        if before is not None:
-            before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
-            await _give_up(before, "switched")
+        try:
+            step = self._fire(asked)
+            if before is not None:
+                before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
+        finally:
+            if before is not None:
+                await _give_up(before, "switched")
         return None
 
     def _resume(self, message: Resume) -> None:

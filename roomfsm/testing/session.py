@@ -139,7 +139,7 @@ class Person(FakeSession):
     async def _enter(self, room: str, asked: str, ref: Ref | None) -> None:
         before, self._entering = self.seat, True
         try:
-            self.seat = await self._directory.enter(room, self, self.name, ref, asked)
+            self.seat = await self._directory.enter(room, self, self.name, ref, asked=asked, before=before)
             step = self.fire(asked)
         except Refusal as refusal:
             raise for_client(refusal, asked, self.state, None if self.room is None else self.room.state) from None

@@ -6,8 +6,12 @@ import pytest
 from trio.testing import MockClock
 
 from roomfsm.protocol.client import Chat, Rename, View
+from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.fields import Source
+from roomfsm.protocol.fields import Ref, Source
+from roomfsm.protocol.server import RoomState
+from roomfsm.rooms.effects import Effects
+from roomfsm.rooms.participant import Participant
 from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
 
@@ -166,3 +170,51 @@ async def test_who_is_away_stays_and_who_is_back_gets_the_room_anew(autojump_clo
         assert ada.last("joined")["resumed"] is True
         assert [stream["id"] for stream in ada.last("joined")["streams"]] == [ada.stream()]
         assert "away" not in bob.last("participantChanged")["participant"]
+
+
+async def test_one_who_switches_hears_nothing_of_the_old_room_after_the_new_one(autojump_clock: MockClock) -> None:
+    class Listener(Person):
+        def hear(self, outgoing: Outgoing) -> None:
+            super().hear(outgoing)
+            if self.last("joined")["room"] == "blue" and self.sits_in.name == "red":
+                # The new room describes itself, and this person has had no turn yet.
+                self.sits_in.people[self.participant_id].send(
+                    RoomState(state="waiting", participants=9, streams=0)
+                )
+
+    async with house() as (directory, _):
+        bob = Listener(directory, "Bob")
+        await bob.join("red")
+        await bob.switch("blue")
+        await settle()
+        assert [told["participants"] for told in bob.all("roomState")] == [1, 1]
+        # One who is refused hears the old room as before.
+        with pytest.raises(Refusal):
+            await bob.switch("blue")
+        await bob.say(Chat(text="still heard"))
+        await settle()
+        assert bob.last("chat")["line"]["text"] == "still heard"
+
+
+async def test_a_room_that_fails_as_somebody_comes_takes_no_other_seat_away(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = Effects._describe_room_to
+    failed: list[str] = []
+
+    def fails_once(effects: Effects, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
+        if not failed:
+            failed.append(participant.id)
+            raise RuntimeError("a fault of ours")
+        describe(effects, participant, ref, resumed)
+
+    monkeypatch.setattr(Effects, "_describe_room_to", fails_once)
+    async with house() as (directory, _):
+        bob = Person(directory, "Bob")
+        await bob.join("blue")
+        await settle()
+        assert failed == [bob.participant_id]
+        assert (bob.state, bob.own_seat.taken_away) == ("joined", False)
+        room = bob.sits_in
+        await bob.leave()
+        assert room.people == {}
