@@ -7,7 +7,7 @@ from hypothesis import settings
 _NORMAL = 100
 """Examples of a property that does not say how many."""
 _STEPS = 50
-"""Of a course through a state machine at most."""
+"""The most steps of a course through a state machine."""
 
 
 def register_profiles() -> None:

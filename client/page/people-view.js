@@ -1,4 +1,4 @@
-// The list of people: who is present, who is away, and who presents; and the field to change one's own name.
+// The list of people shows who is present, who is away and who presents. It has the field for one's own name.
 
 import { askDisplayName } from '../room/naming.js';
 import { element, find, icon, part, setText, updateList } from './dom.js';

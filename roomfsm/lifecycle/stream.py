@@ -183,7 +183,7 @@ VIEW: Table[None] = Table(
         Row(("silent",), ("live",), "stalled", (), (_do_view.TELL_STATE,)),
         Row(("silent",), ("awaiting",), "lapsed", (), (_do_view.TELL_STATE,)),
         Row(("silent",), ("answered", "lapsed", "connected", "stalled"), STAYS),
-        # Of a view with a slow path only the sound flows. The viewer has been told why there is no picture.
+        # A view with a slow path gets only the sound. The viewer has been told why there is no picture.
         Row(("flowing",), ("stalled-limited",), "limited"),
         Row(("flowing",), ("lapsed-limited",), "awaiting-limited"),
         Row(("flowing",), ("limited", "awaiting-limited"), STAYS),

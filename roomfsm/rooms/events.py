@@ -40,7 +40,7 @@ class Ask:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Awaited:
+class Awaited:
     """An event whose sender waits until it is done: `handled`, with a `refusal` or without, or left behind."""
 
     done: trio.Event = field(default_factory=trio.Event)
@@ -49,7 +49,7 @@ class _Awaited:
 
 
 @dataclass(slots=True)
-class Enter(_Awaited):
+class Enter(Awaited):
     """A session wants in. `asked` is the client's word for it: join or switch."""
 
     trigger: ClassVar[str] = "join"
@@ -60,7 +60,7 @@ class Enter(_Awaited):
 
 
 @dataclass(slots=True)
-class Depart(_Awaited):
+class Depart(Awaited):
     """A session is out: left, switched, or disconnected for longer than its resume window."""
 
     trigger: ClassVar[str] = "leave"
@@ -78,7 +78,7 @@ class Away:
 
 
 @dataclass(slots=True)
-class Back(_Awaited):
+class Back(Awaited):
     """A session has a connection again, and needs the room as it is."""
 
     trigger: ClassVar[str] = "back"
@@ -121,7 +121,7 @@ class Expire:
 
 
 @dataclass(slots=True)
-class Vacate(_Awaited):
+class Vacate(Awaited):
     """The place of the room, which is empty, is needed for another one."""
 
     trigger: ClassVar[str] = "vacate"

@@ -16,12 +16,14 @@ from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, 
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import Closing
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
     Ask,
+    Awaited,
     Away,
     Back,
     Depart,
@@ -370,6 +372,13 @@ class Room:
             await self._less.wait()
 
 
+async def give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None:
+    """Leave the room of a seat, unless the room ended first and put everybody out."""
+    seat.hears_news = False
+    with suppress(RoomOver):
+        await seat.room.request(Depart(seat, reason, ref))
+
+
 def _starts_nothing(event: Event) -> bool:
     return isinstance(event, Away | Back) or (isinstance(event, Ask) and isinstance(event.message, Chat | Rename))
 
@@ -379,10 +388,10 @@ def _settling(event: Event, handled: bool) -> Iterator[Event]:
     """Whoever waits for the event stops waiting, whatever becomes of it."""
     try:
         yield event
-        if isinstance(event, Enter | Depart | Back | Vacate):
+        if isinstance(event, Awaited):
             event.handled = handled
     finally:
-        if isinstance(event, Enter | Depart | Back | Vacate):
+        if isinstance(event, Awaited):
             event.done.set()
 
 

@@ -41,10 +41,10 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Ask, Away, Back, Depart
+from roomfsm.rooms.events import Ask, Away, Back
 from roomfsm.rooms.facts import ENTERING, RENAMING
 from roomfsm.rooms.participant import Seat
-from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.room import Room, RoomOver, give_up
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
 from roomfsm.signaling.connection import Connection
@@ -127,7 +127,10 @@ class Session:
     # What others have for it
 
     def hear(self, outgoing: Outgoing) -> None:
-        """Send a message to the browser. While away nothing is kept: who comes back is told all as it is then."""
+        """Send a message to the browser.
+
+        While the session is away, messages are dropped, because a browser that comes back gets the room as it is.
+        """
         if self._connection is not None:
             self._connection.send(outgoing)
 
@@ -316,7 +319,7 @@ class Session:
                 before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
         finally:
             if before is not None:
-                await _give_up(before, "switched")
+                await give_up(before, "switched")
         return None
 
     def _resume(self, message: Resume) -> None:
@@ -334,7 +337,7 @@ class Session:
     async def _give_up_seat(self, reason: str, ref: Ref | None = None) -> None:
         seat, self._seat = self._seat, None
         if seat is not None:
-            await _give_up(seat, reason, ref)
+            await give_up(seat, reason, ref)
 
     def _notice_taken_seat(self) -> None:
         if self._seat is not None and self._seat.taken_away:
@@ -404,13 +407,6 @@ class Session:
 
     def _send(self, message: ServerMessage) -> None:
         self.hear(Outgoing(message))
-
-
-async def _give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None:
-    """Leave a room, unless it ended first and put everybody out."""
-    seat.hears_news = False
-    with suppress(RoomOver):
-        await seat.room.request(Depart(seat, reason, ref))
 
 
 def _error(message: ClientMessage, refusal: Refusal) -> ServerMessage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from contextlib import suppress
 from typing import Any
 
 from roomfsm.lifecycle.legality import for_client
@@ -16,10 +15,10 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import IceServer
 from roomfsm.rooms.allowance import UNBOUNDED, Rates, Voice
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Ask, Away, Back, Depart, RoomMessage
+from roomfsm.rooms.events import Ask, Away, Back, RoomMessage
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.participant import Seat
-from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.room import Room, give_up
 
 _numbers = itertools.count(1)
 
@@ -130,7 +129,7 @@ class Person(FakeSession):
         """Leave the room. If the person has vanished, this is the end of the resume window."""
         self.fire("leave" if "leave" in SESSION.legal(self.state) else "expire")
         seat, self.seat = self.own_seat, None
-        await _give_up(seat, reason, ref)
+        await give_up(seat, reason, ref)
 
     async def switch(self, room: str) -> None:
         """Go to another room."""
@@ -148,7 +147,7 @@ class Person(FakeSession):
             self._notice_taken_seat()
         if before is not None:
             before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
-            await _give_up(before, "switched")
+            await give_up(before, "switched")
 
     async def say(self, message: RoomMessage) -> None:
         """Send a message to the room."""
@@ -180,9 +179,3 @@ class Person(FakeSession):
     def stream(self, source: str = "camera") -> str:
         """The id of the stream that this person presents, or would present."""
         return f"{self.participant_id}.{source}"
-
-
-async def _give_up(seat: Seat[Any], reason: str, ref: Ref | None = None) -> None:
-    seat.hears_news = False
-    with suppress(RoomOver):
-        await seat.room.request(Depart(seat, reason, ref))

@@ -1,4 +1,4 @@
-"""Settings of the inspector: who may use it, and how many pages may watch at a time."""
+"""Settings of the inspector. They say who may use it, and how many pages may watch at a time."""
 
 from __future__ import annotations
 

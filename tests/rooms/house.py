@@ -15,7 +15,7 @@ from roomfsm.kurento.events import (
     MediaFlowState,
     MediaType,
 )
-from roomfsm.protocol.client import Publish
+from roomfsm.protocol.client import Publish, View
 from roomfsm.protocol.fields import Source
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.settings import RoomSettings
@@ -42,6 +42,15 @@ async def people(directory: Directory, *names: str, room: str = "blue") -> list[
     for person in persons:
         await person.join(room)
     return persons
+
+
+async def presenter_and_viewer(directory: Directory) -> tuple[Person, Person]:
+    """Ada, who presents her camera, and Bob, who views it; the media server has answered both."""
+    ada, bob = await people(directory, "Ada", "Bob")
+    await ada.say(publish())
+    await bob.say(View(stream=ada.stream(), sdp=OFFER))
+    await settle()
+    return ada, bob
 
 
 def publish(source: Source = Source.CAMERA, ref: int = 1, sdp: str = OFFER) -> Publish:

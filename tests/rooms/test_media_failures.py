@@ -32,7 +32,7 @@ from roomfsm.protocol.client import Unpublish, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms.events import MediaLost, StreamFailed, ViewFailed
 from roomfsm.rooms.offer_words import about_offer
-from tests.rooms.house import OFFER, SMALL, dtls, flow_in, house, people, publish, settle
+from tests.rooms.house import OFFER, SMALL, dtls, flow_in, house, people, presenter_and_viewer, publish, settle
 
 
 async def test_who_leaves_during_an_answer_gets_none_and_holds_nothing(autojump_clock: MockClock) -> None:
@@ -105,10 +105,7 @@ async def test_a_viewer_that_cannot_decode_the_stream_is_told_so_in_words(autoju
 )
 async def test_a_presenter_whose_media_end_takes_the_views_along(autojump_clock: MockClock, event: Any) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        ada, bob = await presenter_and_viewer(directory)
         media.open[0].happens(event)
         await settle()
         assert media.open == []
@@ -118,10 +115,7 @@ async def test_a_presenter_whose_media_end_takes_the_views_along(autojump_clock:
 
 async def test_a_viewer_whose_media_end_is_told_and_the_stream_goes_on(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        ada, bob = await presenter_and_viewer(directory)
         media.open[1].happens(dtls(DtlsConnectionState.CLOSED))
         await settle()
         assert (len(media.open), bob.views()) == (1, ["ended"])
@@ -145,10 +139,7 @@ async def test_a_viewer_who_never_connects_is_given_up_whatever_is_said_of_the_p
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         presenter, viewer = media.open
         presenter.connects()
         viewer.happens(flow_in(MediaFlowState.FLOWING))
@@ -162,10 +153,7 @@ async def test_a_viewer_who_never_connects_is_given_up_whatever_is_said_of_the_p
 
 async def test_a_lost_media_server_ends_the_broadcast_and_the_next_one_works(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        ada, bob = await presenter_and_viewer(directory)
         media.pipelines[0].lost.set()
         await settle()
         assert bob.last("streamEnded")["reason"] == "media_lost"

@@ -25,7 +25,18 @@ from roomfsm.kurento.events import (
 from roomfsm.protocol.client import Candidate, Unpublish, Unview, View
 from roomfsm.protocol.fields import Source
 from roomfsm.testing import Person
-from tests.rooms.house import OFFER, SMALL, dtls, flow_in, flow_out, house, people, publish, settle
+from tests.rooms.house import (
+    OFFER,
+    SMALL,
+    dtls,
+    flow_in,
+    flow_out,
+    house,
+    people,
+    presenter_and_viewer,
+    publish,
+    settle,
+)
 
 
 async def test_the_pipeline_lives_from_the_first_stream_to_the_last(autojump_clock: MockClock) -> None:
@@ -100,10 +111,7 @@ async def test_a_keyframe_that_cannot_be_had_ends_no_view(
     autojump_clock: MockClock, error: MediaServerError
 ) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         sink = media.open[1]
         sink.keyframes.error = error
         sink.happens(dtls(DtlsConnectionState.CONNECTED))
@@ -116,10 +124,7 @@ async def test_a_keyframe_that_cannot_be_had_ends_no_view(
 
 async def test_a_keyframe_is_asked_for_once_each_time_that_video_begins_to_flow(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        await presenter_and_viewer(directory)
         sink = media.open[1]
 
         async def keyframes(*events: EndpointEvent) -> int:
@@ -140,10 +145,7 @@ async def test_a_keyframe_is_asked_for_once_each_time_that_video_begins_to_flow(
 
 async def test_audio_alone_needs_no_keyframe(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         sink = media.open[1]
         sink.happens(dtls(DtlsConnectionState.CONNECTED))
         sink.happens(MediaFlowInStateChanged(media_type=MediaType.AUDIO, state=MediaFlowState.FLOWING))
@@ -198,10 +200,7 @@ async def test_a_stream_is_live_when_media_flow_and_stalls_when_they_stop(autoju
 
 async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        ada, bob = await presenter_and_viewer(directory)
         for endpoint in media.open:
             endpoint.flowing = {MediaType.AUDIO}
             endpoint.happens(SessionResumed())
@@ -216,10 +215,7 @@ async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: Mo
 
 async def test_a_viewer_is_told_that_its_path_is_too_slow_and_when_it_is_not(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        ada, bob = await presenter_and_viewer(directory)
         told = len(ada.all("streamChanged"))
         endpoint = media.open[1]
         endpoint.happens(flow_in(MediaFlowState.FLOWING))
@@ -250,10 +246,7 @@ async def test_a_viewer_whose_path_becomes_good_after_the_media_stopped_is_not_t
     resumed: bool, autojump_clock: MockClock
 ) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         endpoint = media.open[1]
         endpoint.connects()
         endpoint.happens(flow_in(MediaFlowState.FLOWING))
@@ -273,10 +266,7 @@ async def test_a_viewer_hears_of_no_state_between_when_the_media_server_is_asked
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         endpoint = media.open[1]
         endpoint.connects()
         endpoint.happens(flow_in(MediaFlowState.FLOWING))
@@ -293,10 +283,7 @@ async def test_that_a_browser_is_connected_is_asked_when_the_event_may_be_missin
     flowing: bool, autojump_clock: MockClock
 ) -> None:
     async with house() as (directory, media):
-        ada, bob = await people(directory, "Ada", "Bob")
-        await ada.say(publish())
-        await bob.say(View(stream=ada.stream(), sdp=OFFER))
-        await settle()
+        _, bob = await presenter_and_viewer(directory)
         for endpoint in media.open:
             endpoint.connected = True
             endpoint.flowing = {MediaType.AUDIO} if flowing else set()

@@ -91,6 +91,6 @@ def test_the_publishers_limits_hold_whatever_viewers_tell(limits: tuple[int, int
 
 
 def test_a_viewer_that_tells_nothing_has_room_for_half_as_much_more_as_is_sent() -> None:
-    # It is the middle one of two: who can take less than 0.7 of that does not count.
+    # The median of two viewers decides. A viewer that can take less than 0.7 of it does not count.
     assert asked(sending(1_000_000), 1_050_000, None) == 1_050_000
     assert asked(sending(1_000_000), 1_049_999, None) == 2_250_000
