@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from typing import Any
 
 from roomfsm.lifecycle.legality import for_client
@@ -18,7 +19,7 @@ from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, RoomMessage
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.participant import Seat
-from roomfsm.rooms.room import Room, give_up
+from roomfsm.rooms.room import Room, RoomOver, give_up
 
 _numbers = itertools.count(1)
 
@@ -161,8 +162,12 @@ class Person(FakeSession):
     async def come_back(self, ref: Ref | None = None) -> None:
         """Have a connection again, and have the room described to it."""
         self.fire("reattach")
-        await self.sits_in.request(Back(self.own_seat, ref))
-        self.fire("resumed")
+        seat, room = self.own_seat, self.sits_in
+        # The room may end meanwhile, and has put this person out then.
+        with suppress(RoomOver, Refusal):
+            await room.request(Back(seat, ref))
+        if self.seat is seat:
+            self.fire("resumed")
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002 (the protocol's word)
         """The newest message of that type."""
