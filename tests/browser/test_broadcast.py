@@ -29,7 +29,11 @@ UNTIL = """async (condition) => {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }"""
-"""Polls what the page decodes: `wait_for_function` would take the promise of an async condition for its truth."""
+"""Polls what the page decodes.
+
+`wait_for_function` is no help here: it takes the promise of an async condition for its truth, and in any page of
+ours it fails unless the condition holds at once, because the page's content security policy forbids `eval`.
+"""
 
 
 @pytest.fixture

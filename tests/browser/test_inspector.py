@@ -164,13 +164,14 @@ def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str
     expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
 
 
-# What is told of a feed passes by: it is kept, too.
+# What is told of a feed passes by: it is kept, too, in an attribute that the test can wait for.
 KEEP_FEEDS = """
   window.feeds = [];
-  window.told = [];
+  const told = [];
   new MutationObserver(() => {
     const words = document.querySelector('[data-testid=feed-state]')?.textContent;
-    if (words !== window.told.at(-1)) window.told.push(words);
+    if (words !== told.at(-1)) told.push(words);
+    document.documentElement.dataset.told = told.join('|');
   }).observe(document, {subtree: true, childList: true, characterData: true});
   window.EventSource = class extends EventSource {
     constructor(url) { super(url); window.feeds.push(this); }
@@ -187,7 +188,8 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(2)
     expect(inspector.get_by_test_id("states")).to_contain_text("waiting")
     inspector.evaluate("window.feeds[0].dispatchEvent(new Event('error'))")
-    inspector.wait_for_function("window.told.includes('The connection was lost. Trying again.')")
+    said = re.compile(r"The connection was lost\. Trying again\.")
+    expect(inspector.locator("html")).to_have_attribute("data-told", said)
     ada.get_by_test_id("chat-input").fill("meanwhile")
     ada.get_by_test_id("chat-send").click()
     expect(inspector.locator("[data-testid=entries] tr[data-trigger=chat]")).to_have_count(1)
