@@ -132,17 +132,20 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one trigger did: the states before and after, and the effects to carry out, in order."""
+    """What one trigger does by one row: the states before and after, and the effects to carry out, in order.
+
+    `entered` names the resources that the state after it owns and the state before it did not, `left` those of
+    which the reverse is true. `told_anew`: the state is told by another name than before.
+    """
 
     trigger: str
     source: str
     dest: str
     effects: tuple[Effect, ...]
-
-    @property
-    def moved(self) -> bool:
-        """Whether the state has changed."""
-        return self.source != self.dest
+    moved: bool
+    told_anew: bool
+    entered: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -198,8 +201,8 @@ class Table[Facts]:
         if not self.rows_of(source, trigger):
             raise IllegalInState(trigger, self.name, self.state(source).told, self.legal(source))
         attempt = self._attempt(model, trigger, facts)
-        if attempt.row is not None:
-            return Step(trigger, source, model.state, attempt.row.effects)
+        if attempt.step is not None:
+            return attempt.step
         if attempt.refused_with is None:
             raise AssertionError(f"{self.name}: no row of {trigger} in {source} fits {facts}")
         raise Refusal(attempt.refused_with)
@@ -210,25 +213,9 @@ class Table[Facts]:
         These are UML's completion transitions (UML 2.5.1 section 14.2.3.8.3). `facts` is called only where the
         state has a row of the trigger.
         """
-        source = model.state
-        if not self.rows_of(source, trigger):
+        if not self.rows_of(model.state, trigger):
             return None
-        row = self._attempt(model, trigger, facts()).row
-        return None if row is None else Step(trigger, source, model.state, row.effects)
-
-    def told_anew(self, step: Step) -> bool:
-        """Whether the state is told by another name than before."""
-        return self.state(step.source).told != self.state(step.dest).told
-
-    def entered(self, step: Step) -> tuple[str, ...]:
-        """The resources that the step's destination owns, and its source did not."""
-        before = self.state(step.source).owns
-        return tuple(resource for resource in self.state(step.dest).owns if resource not in before)
-
-    def left(self, step: Step) -> tuple[str, ...]:
-        """The resources that the step's source owned, and its destination does not."""
-        after = self.state(step.dest).owns
-        return tuple(resource for resource in self.state(step.source).owns if resource not in after)
+        return self._attempt(model, trigger, facts()).step
 
     def _attempt(self, model: Model, trigger: str, facts: Facts) -> _Attempt[Facts]:
         attempt = _Attempt(facts)
@@ -247,6 +234,19 @@ class Table[Facts]:
                 index.setdefault((source, trigger), []).append(row)
         return {key: tuple(rows) for key, rows in index.items()}
 
+    def _step(self, row: Row[Facts], trigger: str, source: str) -> Step:
+        before, after = self.state(source), self.state(row.dest_from(source))
+        return Step(
+            trigger,
+            source,
+            after.name,
+            row.effects,
+            moved=before is not after,
+            told_anew=before.told != after.told,
+            entered=tuple(resource for resource in after.owns if resource not in before.owns),
+            left=tuple(resource for resource in before.owns if resource not in after.owns),
+        )
+
     @cached_property
     def _machine(self) -> Machine:
         return Machine(
@@ -256,13 +256,13 @@ class Table[Facts]:
             transitions=[
                 {
                     "trigger": trigger,
-                    "source": list(row.sources),
+                    "source": source,
                     "dest": row.dest,
                     "conditions": [_condition(guard) for guard in row.guards],
-                    "after": _remember(row),
+                    "after": _remember(self._step(row, trigger, source)),
                 }
                 for row in self.rows
-                for trigger in row.triggers
+                for source, trigger in product(row.sources, row.triggers)
             ],
             auto_transitions=False,
             send_event=True,
@@ -277,8 +277,8 @@ class _Attempt[Facts]:
     """
 
     facts: Facts
-    row: Row[Facts] | None = None
-    """The row that was taken."""
+    step: Step | None = None
+    """What the row that was taken does."""
     refused_with: ErrorCode | None = None
     """The code of the first guard that failed and has one."""
 
@@ -297,8 +297,8 @@ def _condition(guard: Guard[Any]) -> Callable[[EventData], bool]:
     return condition
 
 
-def _remember(row: Row[Any]) -> Callable[[EventData], None]:
+def _remember(step: Step) -> Callable[[EventData], None]:
     def remember(event: EventData) -> None:
-        event.kwargs["attempt"].row = row
+        event.kwargs["attempt"].step = step
 
     return remember

@@ -17,6 +17,7 @@ back at once, after a restart, take nothing of what they may say.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -110,8 +111,7 @@ class Share:
         return self._used.has_place(self.rates, cost, lately)
 
     def use(self, who: str, group: str, cost: Cost, now: float) -> None:
-        """Count what one uses."""
-        self._used.run_down(self.rates, now)
+        """Count what one uses, for which `has_place` has just been asked."""
         self._used.use(cost)
         self._leave(who)
         self._users[who] = (group, now)
@@ -182,37 +182,30 @@ class Voice:
             return True
         shares = self._shares(room)
         self._run_down_lately(shares, now)
-        return all(share.has_place(cost, self._lately, now) for share, _ in shares)
+        return all(share.has_place(cost, self._lately, now) for share in shares)
 
     def use(self, cost: Cost, now: float, room: Share | None = None) -> None:
-        """Count what is told to everybody."""
-        self._own.run_down(self._rates, now)
+        """Count what is told to everybody, which `may` has allowed at the same time."""
         self._own.use(cost)
         if room is None:
             return
-        shares = self._shares(room)
-        self._run_down_lately(shares, now)
         self._lately.use(cost)
-        for share, group in shares:
-            share.use(self._who, group, cost, now)
+        for share in self._shares(room):
+            share.use(self._who, self.address, cost, now)
 
     def is_idle(self, now: float, room: Share) -> bool:
         """Whether nothing that was used in a room counts any more."""
         self._run_down_lately(self._shares(room), now)
         return self._lately.idle
 
-    def _shares(self, room: Share) -> list[tuple[Share, str]]:
-        """The budgets that count, each with the group to which this one belongs there."""
-        shares = [(room, self.address)]
-        if self.shared is not None:
-            shares.append((self.shared, self.address))
-        return shares
+    def _shares(self, room: Share) -> tuple[Share, ...]:
+        """The budgets that count, in each of which the address is this person's group."""
+        return (room,) if self.shared is None else (room, self.shared)
 
-    def _run_down_lately(self, shares: list[tuple[Share, str]], now: float) -> None:
-        parts = [(share.rates, share.part(self._who, group, now)) for share, group in shares]
-        slowest = Rates(
-            min(rates.messages * part for rates, part in parts),
-            min(rates.bytes * part for rates, part in parts),
-            1.0,
-        )
-        self._lately.run_down(slowest, now)
+    def _run_down_lately(self, shares: tuple[Share, ...], now: float) -> None:
+        messages = size = math.inf
+        for share in shares:
+            part = share.part(self._who, self.address, now)
+            messages = min(messages, share.rates.messages * part)
+            size = min(size, share.rates.bytes * part)
+        self._lately.run_down(Rates(messages, size, 1.0), now)

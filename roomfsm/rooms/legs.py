@@ -125,7 +125,7 @@ class Leg(Model, ABC):
         step = self.table.fire(self, trigger, None)
         ended = self.table.state(self.state).final
         self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
-        for resource in self.table.left(step):
+        for resource in step.left:
             self._leave[resource]()
         return step.effects
 

@@ -248,13 +248,13 @@ class Room:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
             # The new state's resources are there for the effects, and so are still those of the old one.
-            for resource in ROOM.entered(step):
+            for resource in step.entered:
                 self._enter[resource]()
             for effect in step.effects:
                 self._effects.carry_out(effect, event)
-            for resource in ROOM.left(step):
+            for resource in step.left:
                 self._leave[resource]()
-            if ROOM.told_anew(step):
+            if step.told_anew:
                 self._effects.tell_state(step)
             self._end_if_drained()
 

@@ -76,7 +76,7 @@ class World:
             step = ROOM.fire(self.model, str(trigger), facts)
             for effect in step.effects:
                 self._carry_out(effect, str(trigger), about)
-            self.releasing += "broadcast" in ROOM.left(step)
+            self.releasing += "broadcast" in step.left
         ROOM.follow(
             self.model,
             "drained",

@@ -106,17 +106,17 @@ def test_what_follows_from_the_facts_moves_only_when_they_hold() -> None:
 def test_resources_are_entered_and_left_with_the_states_that_own_them() -> None:
     door = DOOR.new()
     pulled = DOOR.fire(door, "pull", set())
-    assert (DOOR.entered(pulled), DOOR.left(pulled)) == ((), ("wedge",))
+    assert (pulled.entered, pulled.left) == ((), ("wedge",))
     pushed = DOOR.fire(door, "push", set())
-    assert (DOOR.entered(pushed), DOOR.left(pushed)) == ((), ("draught",))
+    assert (pushed.entered, pushed.left) == ((), ("draught",))
     opened = DOOR.fire(door, "turn", {"key", "iron key"})
-    assert (DOOR.entered(opened), DOOR.left(opened)) == (("wedge", "draught"), ())
+    assert (opened.entered, opened.left) == (("wedge", "draught"), ())
 
 
 def test_a_state_told_by_the_same_name_is_not_told_anew() -> None:
     door = DOOR.new()
-    assert not DOOR.told_anew(DOOR.fire(door, "pull", set()))
-    assert DOOR.told_anew(DOOR.fire(door, "push", set()))
+    assert not DOOR.fire(door, "pull", set()).told_anew
+    assert DOOR.fire(door, "push", set()).told_anew
 
 
 def test_the_description_has_what_the_table_says() -> None:

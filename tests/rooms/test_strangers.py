@@ -199,7 +199,9 @@ def test_an_address_that_came_often_is_not_forgotten_while_it_still_owes() -> No
     # have not come for long are forgotten.
     for now in range(1, 261):
         for other in ("192.0.2.2", "192.0.2.3", "192.0.2.4"):
-            entries.voice_of(other, now).use(cost, now, entries.share)
+            voice = entries.voice_of(other, now)
+            assert voice.may(cost, now, entries.share)
+            voice.use(cost, now, entries.share)
     for number in range(200):
         entries.voice_of(f"198.51.100.{number}", 260.0)
     assert entries.voice_of("192.0.2.1", 260.0) is often

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.rooms.allowance import Cost
+from roomfsm.rooms.allowance import Cost, Meter
 from roomfsm.signaling.addresses import Address, Addresses
 from roomfsm.signaling.settings import SignalingSettings
 
@@ -45,7 +45,9 @@ async def test_an_address_is_idle_when_nothing_of_the_past_counts(autojump_clock
     await trio.sleep(0.5)
     assert address.is_idle(trio.current_time())
     for share in (address.share, address.names):
-        share.use("p1", address.key, Cost(1.0, 1.0), trio.current_time())
+        cost, now = Cost(1.0, 1.0), trio.current_time()
+        assert share.has_place(cost, Meter(), now)
+        share.use("p1", address.key, cost, now)
         assert not address.is_idle(trio.current_time())
         await trio.sleep(2 * SECONDS)
         assert address.is_idle(trio.current_time())
