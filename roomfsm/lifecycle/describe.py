@@ -22,16 +22,16 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "switch": (("server", "open_room"), ("room", "join"), ("room", "leave")),
     "resume": (("session", "reattach"), ("room", "back"), ("session", "resumed")),
 }
-"""Messages that also fire triggers with other names: a switch is a join in one room and a leave in another. The
-server's machine is asked where the room that is to be entered is not open."""
+"""Messages that also fire triggers with other names. For example, a switch is a join in one room and a leave in
+another. A message that enters a room asks the server's machine as well, because the room may not be open yet."""
 
 
 def describe(table: Table[Any]) -> Json:
     """One machine as JSON-ready data.
 
     - `states`: name, meaning, told (the state's name in messages), owns (the resources whose scopes are entered
-      and left with the state, or null), final, illegal (those of the machine's client messages that have no row
-      there);
+      and left with the state, or null), final, illegal (the client messages for which the machine has rows, but
+      not in this state);
     - `triggers`: name, message (whether it is a client's), cause (of the others);
     - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
       guards (name, and the code of the refusal or null), effects (their names);
@@ -83,9 +83,10 @@ def describe(table: Table[Any]) -> Json:
 
 
 def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list[Json]:
-    """Every transition that a client's message triggers, in any machine, as `describe` has them.
+    """Every transition that a client's message triggers, in any machine.
 
-    Beside that: `machine`, `effects` in full, `movesTell` where the state becomes another.
+    Each has the fields of a transition in `describe`, and beside them `machine`, the `effects` in full instead of
+    their names, and `movesTell`: the messages that are sent if the state that clients see changes.
     """
     fires = {*((name, message) for name in machines), *CARRIED_OUT_BY.get(message, ())}
     found: list[Json] = []
@@ -112,14 +113,14 @@ def messages_of(table: Table[Any]) -> tuple[str, ...]:
 
 
 def illegal(table: Table[Any], state: str) -> tuple[str, ...]:
-    """Those of the machine's client messages that have no row in `state`."""
+    """The client messages for which the machine has rows, but not in `state`."""
     return tuple(message for message in messages_of(table) if not table.rows_of(state, message))
 
 
 def describe_legality() -> list[Json]:
-    """What is allowed in each pair of a session's and its room's state (null: no room), and who refuses the rest.
+    """What is allowed in each pair of a session's state and its room's (null: no room), and who refuses the rest.
 
-    Only pairs in which a client can send: in all other states the session has no connection.
+    It has only pairs in which a client can send: in all other states the session has no connection.
     """
     pairs: list[tuple[str, str | None]] = [("connected", None)]
     pairs += [("joined", state.name) for state in ROOM.states if ROOM.rows_of(state.name, "leave")]

@@ -14,12 +14,12 @@ MESSAGE_TYPES: tuple[str, ...] = tuple(message_type(message) for message in CLIE
 
 @cache
 def allowed(session_state: str, room_state: str | None) -> tuple[str, ...]:
-    """The message types that are legal in these states, guards aside; `room_state` is None outside rooms."""
+    """The message types that are legal in these states, guards aside. Outside rooms `room_state` is None."""
     return tuple(t for t in MESSAGE_TYPES if refusing(t, session_state, room_state) is None)
 
 
 def judge(message: str, session_state: str, room_state: str | None) -> None:
-    """Return if the message is legal in these states. Raises `IllegalInState` naming the machine that refuses."""
+    """Raise `IllegalInState`, naming the machine that refuses, if the message is not legal in these states."""
     by = refusing(message, session_state, room_state)
     if by is not None:
         machine, state = by
@@ -27,7 +27,7 @@ def judge(message: str, session_state: str, room_state: str | None) -> None:
 
 
 def for_client(refusal: Refusal, message: str, session_state: str, room_state: str | None) -> Refusal:
-    """A table's refusal as the client is told it. It names the client's own message, and what is legal now."""
+    """A table's refusal in the form that the client gets: it names the client's message, and what is legal now."""
     if not isinstance(refusal, IllegalInState):
         return refusal
     return IllegalInState(message, refusal.machine, refusal.state, allowed(session_state, room_state))
@@ -35,7 +35,7 @@ def for_client(refusal: Refusal, message: str, session_state: str, room_state: s
 
 @cache
 def refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
-    """The machine and its state, as it is told, that refuse the message in these states; None if it is legal."""
+    """The machine that refuses the message in these states, and its state as the protocol names it; else None."""
     if not SESSION.rows_of(session_state, message):
         return SESSION.name, SESSION.state(session_state).told
     if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):

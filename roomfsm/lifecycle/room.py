@@ -31,10 +31,10 @@ from roomfsm.protocol.errors import ErrorCode
 class RoomFacts:
     """What the room's guards may look at: the counts as they would be *after* the trigger, and the asker.
 
-    `within_rates`: neither the asker nor the room as a whole has sent too much to everybody lately, and not too
-    many people have entered lately, from the newcomer's address or altogether.
-    `held`: media pipelines that a closing room still waits for; `notice`: the people of a closing room are to
-    stay in it for a while.
+    - `within_rates` says that neither the asker nor the room as a whole has sent too much to everybody lately,
+      and that not too many people have entered lately, from the newcomer's address or altogether.
+    - `held` is the number of media pipelines whose release a closing room still waits for.
+    - `notice` says that the people of a closing room may stay in it for a while.
     """
 
     people: int = 0

@@ -1,7 +1,7 @@
-"""The machine of the server itself: when it takes people in, and what it answers to those who ask how it is.
+"""The machine of the server itself: when it takes people in, and how it answers health checks.
 
-Nobody's message moves this machine, but it decides what the rest may do: whether a browser may connect, whether a
-room may be opened, and what `/health/ready` and `/health/live` say.
+No client's message moves this machine, but it decides what everybody may do: whether a browser may connect,
+whether a room may be opened, and what `/health/ready` and `/health/live` say.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from roomfsm.protocol.errors import ErrorCode
 class ServerFacts:
     """What the server's guards may look at.
 
-    `sessions`: how many there would be with the one that asks; `media_reachable`: at least one media server can be
-    reached.
+    `sessions` is the number of sessions that there would be with the one that asks. `media_reachable` says
+    whether at least one media server can be reached.
     """
 
     sessions: int = 0
@@ -26,7 +26,7 @@ class ServerFacts:
 
 
 class ServerEffect(Effect):
-    """What a transition of the server asks to be done."""
+    """What a transition of the server's machine asks the server to do."""
 
     TELL_CLOSING = (
         "tell closing",
@@ -63,7 +63,7 @@ SERVER: Table[ServerFacts] = Table(
         Row(("ready",), ("open",), STAYS, (media_reachable,)),
         Row(("live",), ("starting", "open", "draining"), STAYS),
         Row(("stop",), ("starting", "open"), "draining", (), (ServerEffect.TELL_CLOSING,)),
-        # The rooms and the connections are stopped each on their own.
+        # The rooms and the connections are stopped separately, and each of the two fires this trigger.
         Row(("stop",), ("draining",), STAYS),
         Row(("connect", "open_room", "ready"), ("draining", "closed"), STAYS, (never,)),
         Row(("drained",), ("draining",), "closed"),

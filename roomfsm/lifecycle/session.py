@@ -1,10 +1,10 @@
 """The machine of a session: one browser's presence, which outlives a lost connection for a while.
 
-Two sessions meet when a browser comes back. The one of its new connection is *connected*, sends `resume`, and is
-gone; the one whose token it sent takes the connection, and is *resuming* until its room knows that it is back. In
-that time it hears no news: they would come before the room as it is, which makes them worthless. What the browser
-sends in that time waits, and is as legal as when the session is *joined*. Clients are told that such a session is
-joined.
+When a browser comes back, two sessions are involved. The session of the new connection is *connected*, receives
+`resume` with the token of the old session, and is gone. The old session takes the connection over, and is
+*resuming* until its room knows that it is back. In that time it gets no news: they would arrive before the
+description of the room that already contains them. What the browser sends in that time waits, and is as legal as
+when the session is *joined*. Clients are told that such a session is joined.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SessionFacts:
 token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known, ErrorCode.SESSION_UNKNOWN)
 
 NEWS = "news"
-"""What a room tells everybody. Without it a session gets only the replies to its own messages."""
+"""What a room sends to everybody. A session that does not own it gets only the replies to its own messages."""
 
 _in_room = ("joined", "resuming")
 

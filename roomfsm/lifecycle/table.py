@@ -1,8 +1,9 @@
 """What a lifecycle table is made of, and how a model is moved through one by `transitions`.
 
-Rules of this package: a machine is one literal `Table`; only `Table.fire` moves a model's state; a table knows
-nothing of sockets, tasks or time, only facts that it is handed; what must be done is named by effects, which
-others carry out. Guards, refusals, diagrams and documents are all read off the rows.
+This package follows four rules. A machine is one literal `Table`. Only `Table.fire` and `Table.follow` move a
+model's state. A table knows nothing of sockets, tasks or time, only the facts that it is given. An effect only
+names what must be done; others carry it out. So guards, refusals, diagrams and documents can all be read off the
+rows, and every machine can be tested by plain function calls.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from transitions import EventData, Machine
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 STAYS = "="
-"""As a row's destination: the state stays what it is."""
+"""A row with this destination leaves the state as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """A state. `owns` names the resources whose scopes are entered with it, and left with it.
 
-    A resource that two states own stays as it is when one follows the other. `told_as` is the name by which the
-    protocol tells of the state, where it is not its own: so that a state can be split without a change of the
-    protocol.
+    If two states own the same resource, a transition from one to the other leaves it as it is. `told_as` is the
+    name that the protocol's messages use for the state, if that is not `name`. It lets us split a state in two
+    without a change of the protocol.
     """
 
     name: str
@@ -44,13 +45,16 @@ class State:
 
     @property
     def owned(self) -> str:
-        """The names of what it owns, in one line; empty if it owns nothing."""
+        """The names of the resources that the state owns, in one line; empty if there are none."""
         return ", ".join(self.owns)
 
 
 @dataclass(frozen=True, slots=True)
 class Guard[Facts]:
-    """A condition on the facts. With a `code` its failure refuses the trigger; without, it only picks the row."""
+    """A condition on the facts.
+
+    A guard with a `code` refuses the trigger if it does not hold. A guard without one only chooses between rows.
+    """
 
     name: str
     holds: Callable[[Facts], bool]
@@ -58,7 +62,7 @@ class Guard[Facts]:
 
 
 class Audience(StrEnum):
-    """Which people of a room a message goes to; `explanation` says it in the documents."""
+    """Which people of a room a message goes to. The documents print the `explanation`."""
 
     explanation: str
 
@@ -79,7 +83,7 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A message that goes out, and to whom. `when` is the condition, if it does not always go out."""
+    """A message, and who gets it. `when` is the condition on which it is sent, if it is not always sent."""
 
     message: str
     to: Audience
@@ -89,8 +93,8 @@ class Tell:
 class Effect(StrEnum):
     """What a transition asks others to do.
 
-    `meaning` says it in words, `tells` lists the messages that go out, in order, and `may_fail` the codes of the
-    `error` that the asker may get later, instead of the expected result.
+    `meaning` says it in words. `tells` lists the messages that are sent, in order. `may_fail` lists the codes of
+    the `error` that the asker may get later instead of the expected result.
     """
 
     meaning: str
@@ -124,7 +128,7 @@ class Row[Facts]:
 
 
 class Model:
-    """Something whose life follows a table. Only `Table.fire` changes its `state`."""
+    """Something whose life follows a table. Only the table's `fire` and `follow` change its `state`."""
 
     def __init__(self, initial: str) -> None:
         self.state = initial
@@ -134,8 +138,8 @@ class Model:
 class Step:
     """What one trigger does by one row: the states before and after, and the effects to carry out, in order.
 
-    `entered` names the resources that the state after it owns and the state before it did not, `left` those of
-    which the reverse is true. `told_anew`: the state is told by another name than before.
+    `entered` names the resources that only the state after it owns, and `left` those that only the state before
+    it owns. `told_anew` says that the protocol has another name for the new state than for the old one.
     """
 
     trigger: str
@@ -208,10 +212,10 @@ class Table[Facts]:
         raise Refusal(attempt.refused_with)
 
     def follow(self, model: Model, trigger: str, facts: Callable[[], Facts]) -> Step | None:
-        """Move `model` by a trigger that nobody sends, but that follows from the facts; None if it does not.
+        """Move `model` by a trigger that nobody sends, but that the facts themselves bring about.
 
-        These are UML's completion transitions (UML 2.5.1 section 14.2.3.8.3). `facts` is called only where the
-        state has a row of the trigger.
+        Returns None if the facts do not bring it about. UML calls such a transition a completion transition
+        (UML 2.5.1 section 14.2.3.8.3). `facts` is called only if the state has a row for the trigger.
         """
         if not self.rows_of(model.state, trigger):
             return None
@@ -271,9 +275,10 @@ class Table[Facts]:
 
 @dataclass(slots=True)
 class _Attempt[Facts]:
-    """One trigger on its way through `transitions`: what the conditions look at, and what became of it.
+    """One trigger on its way through `transitions`: the facts that the conditions look at, and the result.
 
-    The conditions say themselves why they failed, so that a refusal needs no second look at the rows.
+    `transitions` only says whether a condition held. So the conditions themselves note here why they failed, and
+    `fire` need not look at the rows a second time to explain a refusal.
     """
 
     facts: Facts

@@ -1,18 +1,20 @@
-"""How much people may have told to everybody: a budget of each, and those that a room or an address shares.
+"""How much people may send to everybody: each person has a budget, and a room and an address have shared ones.
 
-One message to a room of 500 costs 500 deliveries, so what is told to all is bounded apart from what is sent to
-the server. It is metered in messages and in encoded bytes. A meter counts what was used; it runs down at a
-rate, and may stand at some seconds' worth of that rate at most.
+One message to a room of 500 people costs 500 deliveries. So the messages that go to everybody have a bound of
+their own, apart from the bound on what a browser sends to the server. Meters count them in messages and in encoded
+bytes. A meter shows what was used lately: it runs down at a rate, and may show at most some seconds' worth of that
+rate.
 
-A shared budget must not be used up by one who takes all he can get. So the threshold of each falls with what
-the others use (dynamic thresholds, Choudhury and Hahne 1998): what one has used lately and what all have used
-together must fit into the budget in sum. If n people take all they can, each of them stops at 1/(n+1) of the
-budget, and as much stays free for the next one. What one has used lately runs down at an equal part of the
-shared rate: equal among the addresses, and then among the people of one address.
+Nobody may use up a shared budget alone. Therefore each person's limit becomes smaller, the more the others use
+(dynamic thresholds, Choudhury and Hahne 1998): the sum of what this person has used lately and of what all people
+have used together must fit into the budget. If n people take as much as they can, each of them stops at 1/(n+1) of
+the budget, and the same amount stays free for the next person. What a person has used lately runs down at an equal
+part of the shared rate. The rate is first divided equally among the addresses, and then among the people of each
+address.
 
-Who comes into a room is told to all in it, too, and may leave at once and come again, each time by a new session.
-So comings are counted for an address, not for a person, and by a budget of their own: five hundred people who come
-back at once, after a restart, take nothing of what they may say.
+When somebody enters a room, everybody in it is told, and a stranger could enter and leave again and again, each
+time with a new session. So entries are counted by address, not by person, and have a budget of their own: when
+five hundred people come back at once after a restart, that takes nothing from what they may say.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Messages and bytes a second, and how many seconds' worth may be used at once."""
+    """Messages and bytes per second, and how many seconds' worth of them may be used at once."""
 
     messages: float
     bytes: float
@@ -33,20 +35,20 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one thing told to everybody uses; the bytes are encoded ones, for one receiver."""
+    """What one message to everybody uses. The bytes are those of the encoded message, for one receiver."""
 
     messages: float
     bytes: float = 0.0
 
 
 UNBOUNDED = Rates(1e12, 1e12, 1.0)
-"""Rates that nobody meets."""
+"""Rates that nobody can reach."""
 _SWEEP = 100
-"""Addresses from which on those that used nothing lately are forgotten."""
+"""The number of addresses at which those that used nothing lately are forgotten."""
 
 
 class Meter:
-    """What was used lately. Times are seconds of one clock that never goes back."""
+    """Shows what was used lately. Times are in seconds, of one clock that never goes back."""
 
     __slots__ = ("_at", "_bytes", "_messages")
 
@@ -57,18 +59,21 @@ class Meter:
 
     @property
     def idle(self) -> bool:
-        """Whether all that was used has run down, as of the last `run_down`."""
+        """Whether everything that was used had run down at the last `run_down`."""
         return self._messages <= 0 and self._bytes <= 0
 
     def run_down(self, rates: Rates, now: float, part: float = 1.0) -> None:
-        """Let the meter run until `now`, at a part of the rates."""
+        """Let the meter run down until `now`, at the given `part` of the rates."""
         seconds = (now - self._at) * part
         self._at = now
         self._messages = max(0.0, self._messages - seconds * rates.messages)
         self._bytes = max(0.0, self._bytes - seconds * rates.bytes)
 
     def has_place(self, rates: Rates, cost: Cost, other: Meter | None = None) -> bool:
-        """Whether the cost fits on top of this meter and the `other`; a cost beyond any budget fits alone."""
+        """Whether the cost fits into the budget beside what this meter and the `other` show.
+
+        A cost that is larger than the whole budget fits if nothing has been used.
+        """
         messages, size = self._messages, self._bytes
         if other is not None:
             messages += other._messages
@@ -78,27 +83,27 @@ class Meter:
         )
 
     def seconds_over(self, rates: Rates) -> float:
-        """Seconds until one message fits; 0 if it does now. `run_down` comes first."""
+        """The seconds until one message fits; 0 if it fits now. Call `run_down` first."""
         return max(0.0, (self._messages + 1.0) / rates.messages - rates.seconds)
 
     def use(self, cost: Cost) -> None:
-        """Count what is used. `run_down` comes first."""
+        """Count what is used. Call `run_down` first."""
         self._messages += cost.messages
         self._bytes += cost.bytes
 
 
 class Share:
-    """A budget that people use together, each of whom belongs to a group (an address)."""
+    """A budget that people use together. Each of them belongs to a group, which is an address."""
 
     def __init__(self, rates: Rates) -> None:
         self.rates = rates
         self._used = Meter()
-        # By person: the group, and when the last use was; the latest last.
+        # For each person: the group, and the time of the last use. The person who used it last comes last.
         self._users: dict[str, tuple[str, float]] = {}
         self._groups: Counter[str] = Counter()
 
     def part(self, who: str, group: str, now: float) -> float:
-        """The part of one of those who used something lately, `who` among them."""
+        """The part of the rate that belongs to `who`, if everybody who used something lately gets one, too."""
         self._forget_before(now - self.rates.seconds)
         members = self._groups[group]
         groups = len(self._groups) + (members == 0)
@@ -106,19 +111,19 @@ class Share:
         return 1.0 / (groups * (members + (not is_among_them)))
 
     def has_place(self, cost: Cost, lately: Meter, now: float) -> bool:
-        """Whether the cost fits beside what all have used, for one who has used so much `lately`."""
+        """Whether the cost fits beside what all have used, for a person whose own use is in the meter `lately`."""
         self._used.run_down(self.rates, now)
         return self._used.has_place(self.rates, cost, lately)
 
     def use(self, who: str, group: str, cost: Cost, now: float) -> None:
-        """Count what one uses, for which `has_place` has just been asked."""
+        """Count what one person uses. `has_place` must just have been asked."""
         self._used.use(cost)
         self._leave(who)
         self._users[who] = (group, now)
         self._groups[group] += 1
 
     def is_idle(self, now: float) -> bool:
-        """Whether nothing of the past counts any more."""
+        """Whether no past use counts any more."""
         self._used.run_down(self.rates, now)
         self._forget_before(now - self.rates.seconds)
         return self._used.idle and not self._users
@@ -139,7 +144,7 @@ class Share:
 
 
 class Entries:
-    """How often people may come into one room. The addresses share the budget, whoever comes from them."""
+    """How often people may enter one room. The addresses share the budget, and each address counts as one user."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self.share = Share(Rates(rate, UNBOUNDED.bytes, burst / rate))
@@ -147,11 +152,11 @@ class Entries:
         self._sweep_at = _SWEEP
 
     def voice_of(self, address: str, now: float) -> Voice:
-        """The voice by which all who come from this address are counted."""
+        """The voice that counts everybody who enters from this address."""
         if address not in self._addresses:
             if len(self._addresses) >= self._sweep_at:
-                # One who has not come for long may still owe for having come often: the debt runs down at a part
-                # of the rate.
+                # Addresses that are not idle are kept, even if nobody has entered from them for long: what they
+                # have used runs down at only a part of the rate.
                 self._addresses = {
                     one: voice for one, voice in self._addresses.items() if not voice.is_idle(now, self.share)
                 }
@@ -161,7 +166,7 @@ class Entries:
 
 
 class Voice:
-    """What one person may have told to everybody, in whichever room; `shared` is the budget of the address."""
+    """What one person may send to everybody, in whichever room. `shared` is the budget of the person's address."""
 
     __slots__ = ("_lately", "_own", "_rates", "_who", "address", "shared")
 
@@ -174,7 +179,7 @@ class Voice:
         self._lately = Meter()
 
     def may(self, cost: Cost, now: float, room: Share | None = None) -> bool:
-        """Whether so much may be told to everybody: in a room, or (without one) on the way to one."""
+        """Whether the person may send so much to everybody, in a room or (without one) on the way to one."""
         self._own.run_down(self._rates, now)
         if not self._own.has_place(self._rates, cost):
             return False
@@ -185,7 +190,7 @@ class Voice:
         return all(share.has_place(cost, self._lately, now) for share in shares)
 
     def use(self, cost: Cost, now: float, room: Share | None = None) -> None:
-        """Count what is told to everybody, which `may` has allowed at the same time."""
+        """Count what the person sends to everybody. `may` must just have allowed it."""
         self._own.use(cost)
         if room is None:
             return
@@ -194,12 +199,12 @@ class Voice:
             share.use(self._who, self.address, cost, now)
 
     def is_idle(self, now: float, room: Share) -> bool:
-        """Whether nothing that was used in a room counts any more."""
+        """Whether nothing that the person used in a room counts any more."""
         self._run_down_lately(self._shares(room), now)
         return self._lately.idle
 
     def _shares(self, room: Share) -> tuple[Share, ...]:
-        """The budgets that count, in each of which the address is this person's group."""
+        """The shared budgets that apply. In each of them the address is this person's group."""
         return (room,) if self.shared is None else (room, self.shared)
 
     def _run_down_lately(self, shares: tuple[Share, ...], now: float) -> None:

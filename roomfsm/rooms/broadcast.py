@@ -1,4 +1,14 @@
-"""A broadcast: the scope of a room's media pipeline, from the first stream to the last."""
+"""A broadcast: the scope of a room's media pipeline, from the first stream to the last.
+
+The pool chooses a media server for the pipeline before it knows whether that server can also take an endpoint: a
+full media server may still create a pipeline, which costs it little. Only the first endpoint shows it. So while no
+stream has an endpoint, the broadcast may move: it releases the pipeline and asks the pool for one at another media
+server. As soon as a stream has an endpoint, the pipeline stays where it is, because all streams and views of a
+room must be in one pipeline.
+
+Several streams may wait for their endpoints at once, and the pipeline may be replaced while they wait. A failure
+that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +37,16 @@ from roomfsm.rooms.settings import RoomSettings
 _log = get_logger(__name__)
 
 REMB_ON_CONNECT = 2_000_000
-"""bit/s that a presenter's browser may send from the first second on: a camera of 640×480 is sharp with it.
-What the path cannot carry, the estimates that follow within a second take back."""
+"""The bit/s that a presenter's browser may send from the first second on. A camera of 640×480 is sharp with that.
+If the path cannot carry so much, the estimates that follow within a second lower it."""
 
 
 class Broadcast:
-    """One pipeline at a media server, the streams published into it and the views out of it.
+    """One pipeline at a media server, with the room's streams and views.
 
     Each stream and each view has a task in the broadcast's scope, and its endpoint is a scope in that task. So
-    what ends the broadcast, or the room around it, releases everything. `on_failure` is called with a leg that
-    failed on its own account, and with what its browser is told.
+    everything is released when the broadcast ends, or the room around it. When a leg fails while the pipeline goes
+    on, `on_failure` is called with the leg and with the refusal that its browser gets.
     """
 
     def __init__(
@@ -54,10 +64,10 @@ class Broadcast:
         self._ready = trio.Event()
         self._moving = trio.Event()
         self._used = 0
-        """Endpoints of streams in the pipeline: while there are some, it stays where it is."""
+        """The number of streams that have an endpoint. While there are any, the broadcast does not move."""
         self._tried: set[str] = set()
-        """The media servers that refused the first endpoint."""
-        # Kurento sends at most 500 kbit/s unless told otherwise.
+        """The addresses of the media servers that refused the first endpoint."""
+        # Without these limits Kurento sends at most 500 kbit/s.
         self._limits = BandwidthLimits(
             max_video_recv=settings.video_kbps,
             min_video_send=100,
@@ -84,7 +94,10 @@ class Broadcast:
             await self._on_failure(leg, refusal)
 
     async def run(self) -> str | None:
-        """Hold the pipeline until `end`; the reason for `streamEnded` if the media server failed it, else None."""
+        """Hold the pipeline until `end`.
+
+        If the media server fails, this returns the reason for `streamEnded`; otherwise None.
+        """
         reason: str | None = None
         errors: list[MediaServerError] = []
         try:
@@ -111,8 +124,10 @@ class Broadcast:
 
     @asynccontextmanager
     async def source(self) -> AsyncIterator[WebRtcEndpoint]:
-        """An endpoint for a stream. Where the media server has room for a pipeline and not for the first
-        endpoint in it, the broadcast moves to another one: the pool prefers those that are not full.
+        """An endpoint for a stream.
+
+        If the media server has no place for the first endpoint, the broadcast moves to another media server. The
+        pool prefers those that are not full.
         """
         async with AsyncExitStack() as stack:
             while True:
@@ -135,7 +150,7 @@ class Broadcast:
                 self._used -= 1
 
     def _move(self, pipeline: MediaPipeline) -> bool:
-        """Part with a pipeline in which nothing is; False if it has to stay, or there is nowhere else to go."""
+        """Give up a pipeline without endpoints. Returns False if it has some, or its server was tried before."""
         if self._used or pipeline.server_url in self._tried:
             return False
         self._tried.add(pipeline.server_url)
@@ -145,7 +160,7 @@ class Broadcast:
         return True
 
     def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view. Its stream has one already, so the pipeline stays where it is."""
+        """An endpoint for a view. Its stream has one already, so the pipeline does not move any more."""
         assert self._pipeline is not None
         return self._pipeline.endpoint(self._limits)
 

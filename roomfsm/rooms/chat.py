@@ -1,4 +1,4 @@
-"""A room's chat: numbered lines, the newest of which a newcomer gets."""
+"""A room's chat: its lines are numbered, and a newcomer gets the newest ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class ChatHistory:
-    """The last lines: `most_lines` of them at most, which take `most_bytes` together at most, as encoded."""
+    """The last lines of chat: at most `most_lines` of them, which take at most `most_bytes` when encoded."""
 
     def __init__(self, most_lines: int, most_bytes: int) -> None:
         self._lines: deque[tuple[ChatLine, int]] = deque()
@@ -22,7 +22,7 @@ class ChatHistory:
         self._seq = 0
 
     def add(self, participant: str, name: str, text: str, at: int) -> ChatLine:
-        """Number a line and keep it, and drop the oldest ones; `at` in milliseconds since 1970 (UTC)."""
+        """Number a line, keep it, and drop the oldest ones. `at` is in milliseconds since 1970 (UTC)."""
         self._seq += 1
         line = ChatLine(seq=self._seq, participant=participant, name=name, text=text, at=at)
         size = len(_encoder.encode(line)) + 1
@@ -33,5 +33,5 @@ class ChatHistory:
         return line
 
     def lines(self) -> tuple[ChatLine, ...]:
-        """The lines kept, oldest first."""
+        """The lines that are kept, oldest first."""
         return tuple(line for line, _ in self._lines)

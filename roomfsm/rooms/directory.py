@@ -1,4 +1,10 @@
-"""The directory: the nursery of rooms, found by their folded names, opened by the first who joins."""
+"""The directory: it opens a room when the first person joins, and finds rooms by their folded names.
+
+Each room is a task in the directory's nursery. A room may end at the same moment in which somebody wants to enter
+it. The directory therefore removes a room from its index as soon as the room takes no more events, and before the
+senders of the last events learn that it is over. So whoever was too late finds no room of that name, and opens a
+new one. The old room may still be releasing its media then; the two share nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +27,7 @@ from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
 
 _TRIES = 3
-"""Rooms that one join tries, if each ends just then."""
+"""How many rooms one join tries, if each of them ends at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class RoomSummary:
 
 
 class Directory:
-    """All rooms. A room that fails ends alone; the next who joins opens it anew."""
+    """All rooms. If a room fails, only that room ends, and the next person who joins opens a new one."""
 
     def __init__(
         self,
@@ -46,7 +52,7 @@ class Directory:
         life: ServerLife | None = None,
     ) -> None:
         self.life = ServerLife() if life is None else life
-        """The machine of the server. Rooms that are part of none have one that is open."""
+        """The server's machine. If the caller has none, the directory gets one of its own, which is open."""
         if life is None:
             self.life.fire("opened")
         self._write_journal = write_journal
@@ -60,7 +66,7 @@ class Directory:
         return len(self._rooms)
 
     def summaries(self) -> list[RoomSummary]:
-        """The rooms that somebody is in, the fullest first."""
+        """The rooms with people in them, the fullest first."""
         return sorted(
             (
                 RoomSummary(room.name, room.told_state, len(room.people), len(room.streams))
@@ -80,12 +86,12 @@ class Directory:
         asked: str = "join",
         before: Seat[Room] | None = None,
     ) -> Seat[Room]:
-        """A seat for a session in the room of that name, which is opened if need be.
+        """Give a session a seat in the room of that name, and open the room if it is not open.
 
-        `name` is that of the person, `ref` and `asked` are those of the client's message, and `before` is the seat
-        that the session has in another room. When this returns, the room has described itself to the new seat.
-        Raises `Refusal`: the room's, `SERVER_FULL`, `TOO_MANY_ROOMS`, `SERVER_CLOSING`, or `ROOM_CLOSED` where
-        rooms end as fast as they are opened.
+        `name` is the person's display name. `ref` and `asked` are the `ref` and the type of the client's message.
+        `before` is the seat that the session has in another room. When this returns, the new room has sent its
+        description to the seat. Raises `Refusal`: the room's own, or with `SERVER_FULL`, `TOO_MANY_ROOMS` or
+        `SERVER_CLOSING`, or with `ROOM_CLOSED` if rooms end as fast as they are opened.
         """
         for _ in range(_TRIES):
             room = self.find(room_name) or await self._open(room_name, sitter)
@@ -93,7 +99,7 @@ class Directory:
             try:
                 await room.request(Enter(seat, name, ref, asked))
             except RoomOver:
-                # It ended just now. Its entry goes before its waiters are told, so the next one is another room.
+                # The room ended just now. It has left the index already, so the next try finds another room.
                 continue
             seat.place_in(room)
             return seat
@@ -104,11 +110,11 @@ class Directory:
         return list(self._rooms.values())
 
     def find(self, name: str) -> Room | None:
-        """The room of that name, however it is spelled."""
+        """The room of that name, in any spelling that folds to the same name; None if it is not open."""
         return self._rooms.get(room_key(name))
 
     async def close_room(self, name: str, reason: str) -> bool:
-        """Ask one room to close; whether there is one."""
+        """Ask a room to close. Returns whether there is such a room."""
         room = self.find(name)
         if room is None:
             return False
@@ -116,12 +122,12 @@ class Directory:
         return True
 
     async def close(self) -> None:
-        """Close every room, and open no more."""
+        """Close every room, and open no new ones."""
         self.life.fire("stop")
         await self.close_rooms("shutdown")
 
     async def close_rooms(self, reason: str) -> None:
-        """Close every room, and return when all have released what they had, or are over their deadline."""
+        """Close every room. Returns when each has released its media, or has passed its deadline."""
         for room in tuple(self._rooms.values()):
             self._nursery.start_soon(self._close, room, reason)
         while self._rooms:
@@ -129,7 +135,7 @@ class Directory:
             await self._changed.wait()
 
     async def _open(self, name: str, opener: Sitter) -> Room:
-        """The room of that name, opened for `opener` if nobody did so meanwhile. Raises `Refusal`."""
+        """Open the room of that name for `opener`, unless somebody else did so meanwhile. Raises `Refusal`."""
         key, by = room_key(name), (opener.participant_id, opener.voice.address)
         while (room := self._rooms.get(key)) is None:
             self.life.fire("open_room")
@@ -147,7 +153,11 @@ class Directory:
         return room
 
     def _in_the_way(self, by: tuple[str, str]) -> tuple[list[Room], ErrorCode | None]:
-        """The rooms of which one must end before these may open another, and the code if none can; else None."""
+        """What is in the way if the participant and the address in `by` want to open another room.
+
+        Returns the rooms of which one must end first, and the code of the refusal if none of them can; the code is
+        None if nothing is in the way.
+        """
         rooms = [room for room in self._rooms.values() if not room.over]
         settings = self.settings
         for which, most in ((0, settings.max_rooms_per_session), (1, settings.max_rooms_per_address)):
@@ -190,9 +200,10 @@ async def open_directory(
     write_journal: Sink | None = None,
     life: ServerLife | None = None,
 ) -> AsyncIterator[Directory]:
-    """The nursery in which the rooms live; leaving it ends them. `write_journal` gets every journal's lines.
+    """Open a directory, whose rooms end when this scope ends.
 
-    `life` is the machine of the server that the rooms are part of.
+    `write_journal` gets the lines of every room's journal. `life` is the machine of the server that the rooms are
+    part of.
     """
     async with trio.open_nursery() as nursery:
         directory = Directory(nursery, pool, settings, write_journal, life)

@@ -1,4 +1,10 @@
-"""What the effects of the room's table do: to the people, the streams and the views, and who is told what."""
+"""What the effects of the room's table do to the people, the streams and the views, and who is told what.
+
+The order in an effect matters, because every message describes the room as it is when the message is sent. A
+newcomer is announced to the others before the newcomer is in `people`, and gets the description of the room after
+that, so it contains the newcomer and everything before. Somebody who leaves ends views first, then streams, and is
+then removed, so nobody is ever told of a stream whose presenter is not in the room.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +46,13 @@ from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
-"""What a viewer is told with a view's new state, by the effect that tells it."""
+"""The reason that a viewer is told together with a view's new state, by the effect that tells that state."""
 
 _ENDED = Refusal(ErrorCode.ENDED)
 
 
 class Inside(Protocol):
-    """What effects see of the room that they are carried out in."""
+    """What the effects may use of the room that they are carried out in."""
 
     @property
     def name(self) -> str: ...
@@ -62,18 +68,18 @@ class Inside(Protocol):
 
     @property
     def told_state(self) -> str:
-        """The name by which the protocol tells of the room's state."""
+        """The name of the room's state in the protocol's messages."""
 
     @property
     def broadcast(self) -> Broadcast | None:
-        """What streams and views are opened in, while the state owns one."""
+        """The broadcast in which streams and views are opened; None in states that own none."""
 
     def refuse(self, event: Event, refusal: Refusal) -> None:
-        """Tell whoever is behind the event, if anybody waits for an answer to it."""
+        """Tell the sender of the event that it was refused, if the sender waits for an answer."""
 
 
 class Effects:
-    """Carries out effects on what is in one room. Nothing here waits, and nothing here asks whether it may."""
+    """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
     def __init__(self, room: Inside, news: News, settings: RoomSettings) -> None:
         self._room = room
@@ -104,7 +110,7 @@ class Effects:
         }
 
     def carry_out(self, effect: Effect, event: Event) -> None:
-        """Do what a row of the table names, for the event that took it."""
+        """Do what a row of the table says, for the event that fired it."""
         self._doing[effect](event)
 
     # Who is there
@@ -171,7 +177,7 @@ class Effects:
         self._tell_unmarked(unmarked)
 
     def _tell_unmarked(self, participant: Participant | None) -> None:
-        """Tell all that a name no longer looks like that of somebody who had it before."""
+        """Tell everybody that this person's name no longer looks like the name of somebody who had it before."""
         if participant is not None:
             self._tell_person(participant)
 
@@ -183,7 +189,7 @@ class Effects:
         self._news.happened(ChatSaid(line=line), speaker, ref=event.message.ref)
 
     def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
-        """Send the room as it is. News are what changes from then on."""
+        """Send a description of the room as it is now. From then on the participant gets the news."""
         participant.seat.begin_to_hear()
         participant.send(
             Joined(
@@ -312,7 +318,7 @@ class Effects:
     # Telling
 
     def tell_state(self, step: Step) -> None:
-        """Tell all that the room's state is another; the news that go out after the effects."""
+        """Tell everybody the room's new state, after the effects of the step have been carried out."""
         self._log.info("state", trigger=step.trigger, source=step.source, dest=step.dest)
         room = self._room
         self._news.changed(
@@ -338,5 +344,5 @@ class Effects:
 
 
 def _cause(refusal: Refusal) -> str | None:
-    """What went wrong inside, in words that are for the log alone."""
+    """What went wrong inside the server or the media server. Only the log may have these words."""
     return None if refusal.__cause__ is None else str(refusal.__cause__)

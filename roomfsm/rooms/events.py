@@ -1,4 +1,7 @@
-"""What comes into a room's inbox: from sessions and from the room's tasks. `trigger` names the table's rows."""
+"""The events in a room's inbox. Sessions and the room's own tasks post them.
+
+Each event fires the `trigger` of the room's table.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candida
 
 @dataclass(slots=True)
 class Ask:
-    """A participant's message."""
+    """A participant has sent a message."""
 
     seat: Seat[Any]
     message: RoomMessage
@@ -41,7 +44,10 @@ class Ask:
 
 @dataclass(slots=True, kw_only=True)
 class Awaited:
-    """An event whose sender waits until it is done: `handled`, with a `refusal` or without, or left behind."""
+    """An event whose sender waits until `done`.
+
+    Then it has been `handled`, with a `refusal` or without, or the room ended before its turn came.
+    """
 
     done: trio.Event = field(default_factory=trio.Event)
     handled: bool = False
@@ -50,7 +56,7 @@ class Awaited:
 
 @dataclass(slots=True)
 class Enter(Awaited):
-    """A session wants in. `asked` is the client's word for it: join or switch."""
+    """A session wants to enter the room. `asked` is the client's message for that: `join` or `switch`."""
 
     trigger: ClassVar[str] = "join"
     seat: Seat[Any]
@@ -61,7 +67,7 @@ class Enter(Awaited):
 
 @dataclass(slots=True)
 class Depart(Awaited):
-    """A session is out: left, switched, or disconnected for longer than its resume window."""
+    """A session leaves the room. `reason` is left, switched, or disconnected (longer than the resume window)."""
 
     trigger: ClassVar[str] = "leave"
     seat: Seat[Any]
@@ -71,7 +77,7 @@ class Depart(Awaited):
 
 @dataclass(slots=True)
 class Away:
-    """A session's connection is lost; it may come back."""
+    """A session has lost its connection, and may come back."""
 
     trigger: ClassVar[str] = "away"
     seat: Seat[Any]
@@ -79,7 +85,7 @@ class Away:
 
 @dataclass(slots=True)
 class Back(Awaited):
-    """A session has a connection again, and needs the room as it is."""
+    """A session has a connection again, and needs a description of the room as it is now."""
 
     trigger: ClassVar[str] = "back"
     seat: Seat[Any]
@@ -106,7 +112,7 @@ class ViewFailed:
 
 @dataclass(slots=True)
 class MediaLost:
-    """The media server that held a broadcast lost it, or none could be had; `reason` as in `streamEnded`."""
+    """A media server lost the broadcast, or none could take it. `reason` is that of `streamEnded`."""
 
     trigger: ClassVar[str] = "media_lost"
     broadcast: Broadcast
@@ -122,14 +128,14 @@ class Expire:
 
 @dataclass(slots=True)
 class Vacate(Awaited):
-    """The place of the room, which is empty, is needed for another one."""
+    """The server needs the place of this room, which is empty, for another one."""
 
     trigger: ClassVar[str] = "vacate"
 
 
 @dataclass(slots=True)
 class Close:
-    """The room is to end, whatever goes on in it."""
+    """The room must close, whatever goes on in it."""
 
     trigger: ClassVar[str] = "close"
     reason: str
@@ -137,7 +143,7 @@ class Close:
 
 @dataclass(slots=True)
 class Drained:
-    """A closing room waits no longer: neither for its people nor for the release of its endpoints."""
+    """A closing room waits no longer, neither for its people nor for the release of its endpoints."""
 
     trigger: ClassVar[str] = "drained"
 

@@ -1,4 +1,4 @@
-"""What is known of one event: what the room's guards may look at, and what the journal tells of it."""
+"""What is known of one event: the facts for the room's guards, and what the journal records."""
 
 from __future__ import annotations
 
@@ -31,45 +31,45 @@ from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 
 ENTERING = Cost(2.0)
-"""What it uses to come into a room, or back: all there are told, and one gets the room as it is."""
+"""The cost of entering a room or coming back: everybody is told, and the newcomer gets the room's description."""
 RENAMING = Cost(3.0)
-"""What it uses to have another name, beside the bytes of that."""
+"""The cost of a new name, without the bytes of the name."""
 _COMING = Cost(1.0)
-"""What one person who comes into a room uses of the room's budget of entries."""
+"""What each person who enters a room takes from the room's budget of entries."""
 _ENVELOPE = 200
-"""Bytes, about, of a message to everybody around what is said."""
+"""About how many bytes a message to everybody has, without what is said in it."""
 _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What somebody wants everybody to be told, which may be only so much."""
+    """Something that a person wants to send to everybody, and the budgets into which it must fit."""
 
     voice: Voice
     cost: Cost
     share: Share
-    """The budget that others use, too."""
+    """The budget that this person shares with others."""
 
     def may(self, now: float) -> bool:
-        """Whether it may be told."""
+        """Whether it fits into the budgets."""
         return self.voice.may(self.cost, now, self.share)
 
     def use(self, now: float) -> None:
-        """Count it."""
+        """Count it as sent."""
         self.voice.use(self.cost, now, self.share)
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What the people of one room have together: what they may have told, and how often they may come."""
+    """The budgets of one room: how much its people may send to everybody, and how often people may enter."""
 
     told: Share
     entries: Entries
 
     def said_by(self, event: Event, now: float) -> Said | None:
-        """What an event has told to everybody, if it is one that its sender may cause only so often.
+        """What the event sends to everybody, if there is a bound on how often a client may cause that; else None.
 
-        What begins something pays for its end, too, which is never refused.
+        An event that begins something (a stream, a view) also pays for its end, because an end is never refused.
         """
         match event:
             case Enter(seat=seat):
@@ -101,7 +101,7 @@ def facts_of(
     *,
     within_rates: bool = True,
 ) -> RoomFacts:
-    """Counts as they would be after the event, and what is true of the one who asks."""
+    """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
     member = exists = own = viewing = publishing = False
@@ -148,7 +148,7 @@ def facts_of(
 
 
 def who_of(event: Event) -> str | None:
-    """The participant whose message, connection or endpoint it is."""
+    """The participant whose message, connection or endpoint caused the event; None if nobody's did."""
     match event:
         case Ask(seat=seat) | Enter(seat=seat) | Depart(seat=seat) | Away(seat=seat) | Back(seat=seat):
             return str(seat.id)
@@ -158,14 +158,14 @@ def who_of(event: Event) -> str | None:
 
 
 def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
-    """The client's message as the journal tells it, or what else is known of the cause."""
+    """The client's message as the journal records it, or what else is known of the cause."""
     match event:
         case Ask(message=message):
             return journal.readable(message)
         case Enter(seat=seat, asked=asked, name=name):
             return {"type": asked, "name": name, "session": seat.sitter.state}
         case Away(seat=seat):
-            # Whose seat makes way depends on who else of the address is away.
+            # A replay needs the address: whose seat makes way depends on how many people of it are away.
             return {"address": journal.pseudonym(seat.voice.address)}
         case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
             return {"reason": reason}

@@ -1,4 +1,4 @@
-"""What developers see of the server and of a room: states, people, streams, views, queues, and transitions."""
+"""What the inspector shows of the server and of a room: states, people, streams, views, queues, transitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class _Seen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
 
 class Glance(_Seen, frozen=True, kw_only=True):
-    """One room in a line. `age` in seconds; `outbox…` of all its people together; `steps` of its journal."""
+    """One room in a line.
+
+    `age` is in seconds. The two `outbox…` fields add up all its people. `steps` counts the entries of its journal.
+    """
 
     name: str
     run: str
@@ -40,7 +43,7 @@ class Glance(_Seen, frozen=True, kw_only=True):
 
 
 class Move(_Seen, frozen=True, kw_only=True):
-    """How often a trigger led from a state to a state."""
+    """How often a trigger led from one state to another."""
 
     trigger: str
     source: str
@@ -49,7 +52,7 @@ class Move(_Seen, frozen=True, kw_only=True):
 
 
 class MachineSeen(_Seen, frozen=True, kw_only=True):
-    """One kind of machine: how many individuals are in each state, how often and how long (seconds) they were."""
+    """One kind of machine: for each state, how many individuals are in it, all visits, and the seconds in it."""
 
     present: Mapping[str, int]
     visits: Mapping[str, int]
@@ -58,7 +61,7 @@ class MachineSeen(_Seen, frozen=True, kw_only=True):
 
 
 class PersonSeen(_Seen, frozen=True, kw_only=True):
-    """One participant; `state` is that of the session, since so many seconds."""
+    """One participant. `state` is the session's state, and `since` the number of seconds that it has lasted."""
 
     id: str
     name: str
@@ -69,7 +72,7 @@ class PersonSeen(_Seen, frozen=True, kw_only=True):
 
 
 class LegSeen(_Seen, frozen=True, kw_only=True):
-    """One stream or view; `id` as in the journal, `since` seconds."""
+    """One stream or view. `id` is that of the journal, and `since` the number of seconds in this state."""
 
     id: str
     stream: str
@@ -80,9 +83,10 @@ class LegSeen(_Seen, frozen=True, kw_only=True):
 
 
 class RoomSeen(_Seen, frozen=True, kw_only=True):
-    """One room in full. Of people, streams and views the first `SHOWN` each; the glance has the counts.
+    """One room in full. People, streams and views are listed up to `SHOWN` each; the glance has the full counts.
 
-    `legal_inside` are the messages that its people may send now, `legal_outside` those that bring others in.
+    `legal_inside` are the messages that the room's people may send now. `legal_outside` are the messages with
+    which others may enter it now.
     """
 
     glance: Glance
@@ -95,7 +99,7 @@ class RoomSeen(_Seen, frozen=True, kw_only=True):
 
 
 class ServerSeen(_Seen, frozen=True, kw_only=True):
-    """The server: its state, since how many seconds, and its machine."""
+    """The server: its state, for how many seconds it has been in that, and its machine."""
 
     state: str
     since: float
@@ -103,11 +107,11 @@ class ServerSeen(_Seen, frozen=True, kw_only=True):
 
 
 SHOWN = 200
-"""People, streams and views that are listed: more are counted only, so that a full room costs no more to watch."""
+"""The most people, streams and views that are listed. So it costs no more to watch a room when it is full."""
 
 
 def glance_at(room: Room) -> Glance:
-    """The room in a line."""
+    """Summarize the room in one line."""
     outboxes = [person.seat.sitter.outbox for person in room.people.values()]
     return Glance(
         name=room.name,
@@ -127,7 +131,7 @@ def glance_at(room: Room) -> Glance:
 
 
 def look_at(room: Room) -> RoomSeen:
-    """The room in full."""
+    """Describe the room in full."""
     now, tallies = room.journal.age, room.journal.tallies
     streams = list(room.streams.values())
     views = [view for stream in streams for view in stream.views.values()]
@@ -153,7 +157,7 @@ def look_at(room: Room) -> RoomSeen:
 
 
 def look_at_server(life: ServerLife) -> ServerSeen:
-    """The server's machine."""
+    """Describe the server's machine."""
     return ServerSeen(
         state=life.state, since=_since(life.tally, None, life.age), machine=_machine(life.tally, life.age)
     )

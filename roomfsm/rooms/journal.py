@@ -1,4 +1,13 @@
-"""A room's journal: what its machines did and refused, in order; bounded, and enough to replay the room from."""
+"""A room's journal: what its machines did and refused, in order. It is bounded, and the room can be replayed.
+
+An entry is encoded when it is made, not when somebody reads it: later the facts and the message may have changed,
+and bytes take a third of the memory of the objects. What people said and the descriptions of their connections
+are left out unless the settings ask for them, and addresses appear only as pseudonyms that differ in each run.
+
+Steps are always recorded. Refusals are recorded only as often as `settings.journal_refusals` allows for each
+person, because a client can cause any number of them and would push everything else out of the journal. The next
+refusal that is recorded says how many were left out.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +32,21 @@ FORMAT = "roomfsm.journal.1"
 
 _NO_FACTS = asdict(RoomFacts())
 _BODIES = frozenset({"text", "sdp", "candidate"})
-"""Fields of messages that hold what people said, or where they are."""
+"""The fields of messages that contain what people said, or the addresses of their computers."""
 _MAX_BODY = 2000
-"""Characters of a body that are kept where bodies are asked for."""
+"""The number of characters of a body that are kept if the settings ask for bodies."""
 _BURST = 4.0
-"""Seconds' worth of refusals that one participant may have at once."""
+"""How many seconds' worth of refusals one participant may have at once."""
 
 
 class _Line(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", omit_defaults=True, kw_only=True):
-    """A line of a journal; `run` is the same for all lines of one room from its opening to its end."""
+    """A line of a journal. All lines of one room, from its opening to its end, have the same `run`."""
 
     run: str
 
 
 class Opened(_Line, frozen=True, tag="opened", kw_only=True):
-    """The first line: which room, when (milliseconds since 1970, UTC), and the settings that it goes by."""
+    """The first line: which room was opened, when (milliseconds since 1970, UTC), and the room's settings."""
 
     format: str
     room: str
@@ -47,9 +56,10 @@ class Opened(_Line, frozen=True, tag="opened", kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Why something was refused; machine and state where that is what was in the way.
+    """Why something was refused. `machine` and `state` are given if a machine's state was the reason.
 
-    `left_out`: how many refusals of the same participant came too fast since the one told before.
+    `left_out` is the number of refusals of the same participant that came too fast to be recorded, since the last
+    one that was.
     """
 
     code: ErrorCode
@@ -60,19 +70,20 @@ class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, k
 
 
 def refused_for(refusal: Refusal) -> Refused:
-    """A refusal as the journal tells it."""
+    """The refusal in the form that the journal records."""
     why = (refusal.machine, refusal.state) if isinstance(refusal, IllegalInState) else (None, None)
     return Refused(code=refusal.code, detail=str(refusal), machine=why[0], state=why[1])
 
 
 class Entry(_Line, frozen=True, tag="step", kw_only=True):
-    """One trigger and what came of it.
+    """One trigger and its result.
 
-    `at` in seconds since the room opened. `machine` and `id` say whose state went from `source` to `dest`: the
-    room (no id), a stream ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>') or a session
-    (the participant). `who` is the participant whose message or connection it was. `message` is the client's, or
-    what else is known of the cause.
-    `facts` are what the guards saw, where it is not the default.
+    - `at` is in seconds since the room opened.
+    - `machine` and `id` say whose state went from `source` to `dest`: the room (no id), a stream
+      ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>') or a session (the participant).
+    - `who` is the participant whose message or connection caused it.
+    - `message` is the client's message, or what else is known of the cause.
+    - `facts` are the facts that the guards saw, without those that have their default value.
     """
 
     seq: int
@@ -90,7 +101,7 @@ class Entry(_Line, frozen=True, tag="step", kw_only=True):
 
 
 class Ended(_Line, frozen=True, tag="ended", kw_only=True):
-    """The last line: everything was released."""
+    """The last line: the room has ended."""
 
     seq: int
     at: float
@@ -109,16 +120,16 @@ def decode_line(text: str | bytes) -> Line:
 
 
 class _Budget:
-    """How many refusals of each participant are told: so that one client cannot wash out what others did."""
+    """How many refusals of each participant are recorded. So one client cannot push out what others did."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._burst = rate * _BURST
         self._spent: dict[str | None, tuple[float, float, int]] = {}
-        """By participant: tokens left, when that was, and refusals left out since."""
+        """For each participant: the tokens left, the time of that count, and the refusals left out since then."""
 
     def spend(self, who: str | None, now: float) -> int | None:
-        """How many were left out before this one; None if this one is left out, too."""
+        """Returns how many refusals were left out before this one; None if this one is left out, too."""
         left, at, left_out = self._spent.get(who, (self._burst, now, 0))
         left = min(self._burst, left + (now - at) * self._rate)
         if left < 1:
@@ -130,7 +141,7 @@ class _Budget:
 
 
 class Tally:
-    """What one kind of machine did in a room: transitions, states visited, and time spent in them."""
+    """Counts for one kind of machine: its transitions, the visits to each state, and the time spent in each."""
 
     def __init__(self) -> None:
         self.moves: Counter[tuple[str, str, str]] = Counter()
@@ -140,7 +151,7 @@ class Tally:
         self._since: dict[str | None, tuple[str, float]] = {}
 
     def enter(self, id: str | None, state: str, at: float) -> None:  # noqa: A002 (the journal's word)
-        """One individual is in `state` from `at` (seconds) on."""
+        """Note that one individual is in `state` from `at` (seconds) on."""
         left = self._since.get(id)
         if left is not None:
             self._dwelt[left[0]] = self._dwelt.get(left[0], 0.0) + at - left[1]
@@ -148,11 +159,11 @@ class Tally:
         self.visits[state] += 1
 
     def forget(self, id: str) -> None:  # noqa: A002 (the journal's word)
-        """An individual has ended, or is in this room no more."""
+        """Note that an individual has ended, or is no longer in this room."""
         self._since.pop(id, None)
 
     def since(self, id: str | None) -> float | None:  # noqa: A002 (the journal's word)
-        """When the individual entered its present state."""
+        """When the individual entered its present state; None if there is no such individual."""
         entered = self._since.get(id)
         return None if entered is None else entered[1]
 
@@ -161,7 +172,7 @@ class Tally:
         return Counter(state for state, _ in self._since.values())
 
     def dwelt(self, now: float) -> dict[str, float]:
-        """Seconds spent in each state, by all individuals together."""
+        """The seconds that all individuals together have spent in each state."""
         total = dict(self._dwelt)
         for state, since in self._since.values():
             total[state] = total.get(state, 0.0) + now - since
@@ -169,12 +180,12 @@ class Tally:
 
 
 class Journal:
-    """The last `settings.journal_entries` entries of one room; every line goes to `sink`, too, if there is one."""
+    """Keeps the last `settings.journal_entries` entries of one room, and passes every line to `sink` if given."""
 
     def __init__(self, room: str, settings: RoomSettings, sink: Sink | None = None) -> None:
         self.tallies: Mapping[str, Tally] = {name: Tally() for name in ("room", "stream", "view", "session")}
         self._began = trio.current_time()
-        # Encoded at once: a third of the memory, and nothing for the garbage collector to look at.
+        # Bytes are nothing that the garbage collector has to look at.
         self._entries: deque[bytes] = deque(maxlen=settings.journal_entries)
         self._bodies = settings.journal_bodies
         self._budget = _Budget(settings.journal_refusals)
@@ -199,7 +210,7 @@ class Journal:
         return trio.current_time() - self._began
 
     def begin(self, machine: str, id: str | None, state: str) -> None:  # noqa: A002 (the journal's word)
-        """An individual of this machine begins, in `state`."""
+        """Note that an individual of this machine begins its life, in `state`."""
         self.tallies[machine].enter(id, state, self.age)
 
     def took(
@@ -213,13 +224,16 @@ class Journal:
         facts: RoomFacts | None = None,
         final: bool = False,
     ) -> None:
-        """A machine took a step; `final` where that has ended it. After the room's end nothing is noted."""
+        """Record that a machine took a step. `final` says that the step has ended the machine.
+
+        Nothing is recorded after the room's end.
+        """
         if self._ended:
             return
         at = self.age
         tally = self.tallies[machine]
         tally.moves[step.trigger, step.source, step.dest] += 1
-        # What has ended may still have something to say, and is not counted again.
+        # A machine that has ended may still get events, which must not count it as present again.
         if step.moved or (tally.since(id) is None and not final):
             tally.enter(id, step.dest, at)
         if final and id is not None:
@@ -238,7 +252,7 @@ class Journal:
         message: dict[str, Any] | None = None,
         facts: RoomFacts | None = None,
     ) -> None:
-        """A machine refused a trigger in `state`; of one who is refused too often only some are told."""
+        """Record that a machine refused a trigger in `state`, unless this participant is refused too often."""
         left_out = None if self._ended else self._budget.spend(who, self.age)
         if left_out is None:
             return
@@ -246,25 +260,25 @@ class Journal:
         self._add(machine, id, trigger, state, state, self.age, who, message, facts, (), refused)
 
     def end(self) -> None:
-        """The room is over."""
+        """Record that the room has ended."""
         self._ended = True
         self._write(_encoder.encode(Ended(run=self.opened.run, seq=self.seq + 1, at=round(self.age, 6))))
 
     def since(self, seq: int) -> list[Entry]:
-        """The entries kept whose number is above `seq`, oldest first."""
+        """The entries that are still kept and have a number above `seq`, oldest first."""
         return [entry for line in self.lines_since(seq) if isinstance(entry := decode_line(line), Entry)]
 
     def lines_since(self, seq: int) -> list[bytes]:
-        """The same as JSON, a line each without its end."""
+        """The same entries as lines of JSON, each without its newline."""
         wanted = min(self.seq - seq, len(self._entries))
         return [self._entries[index] for index in range(-wanted, 0)] if wanted > 0 else []
 
     def lines(self) -> bytes:
-        """What is kept, as JSON lines: to be replayed elsewhere."""
+        """Everything that is kept, as JSON lines, from which the room can be replayed elsewhere."""
         return b"\n".join((_encoder.encode(self.opened), *self._entries, b""))
 
     def readable(self, message: msgspec.Struct) -> dict[str, Any]:
-        """A client's message as data; its bodies are left out unless the settings ask for them."""
+        """A client's message as data. Its bodies are left out unless the settings ask for them."""
         data: dict[str, Any] = msgspec.to_builtins(message)
         if not self._bodies:
             for name in _BODIES & data.keys():
@@ -275,7 +289,7 @@ class Journal:
         return data
 
     def pseudonym(self, address: str) -> str:
-        """A word for an address that says nothing outside this run: only which people had the same one."""
+        """A word for an address. It only shows, within this run, which people had the same address."""
         return hashlib.blake2s(address.encode(), digest_size=4, key=self._secret).hexdigest()
 
     def _add(
@@ -322,6 +336,6 @@ def _told(facts: RoomFacts) -> dict[str, Any]:
 
 
 def facts_told(told: Mapping[str, Any]) -> RoomFacts:
-    """The facts that an entry tells. Raises `TypeError` where they are none of ours."""
+    """The facts that an entry has recorded. Raises `TypeError` if the data are no facts of a room."""
     known = {item.name for item in fields(RoomFacts)}
     return RoomFacts(**{name: value for name, value in told.items() if name in known})

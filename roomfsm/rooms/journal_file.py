@@ -1,4 +1,12 @@
-"""The journal file: every room's lines, written by a thread, so that no disk holds up a room."""
+"""The journal file: every room's lines are written by a thread, so that a slow disk does not hold up a room.
+
+Lines wait in a bounded queue. A line leaves the queue only when the thread has written it, so that lines that wait
+can be counted as lost if the server ends first. The writing goes on while the server is being cancelled (that is
+what the shield is for), and `close` gives it a last deadline.
+
+If the server died while it wrote, the file may end in the middle of a line. Whoever appends next begins a new
+line, so that a broken line is never joined with a whole one.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +27,26 @@ from roomfsm.rooms.settings import RoomSettings
 _log = get_logger(__name__)
 
 _WAITING_BYTES = 16_777_216
-"""Bytes that wait for the disk before newer lines are dropped; the log says how many were."""
+"""How many bytes may wait for the disk. Further lines are dropped, and the log says how many."""
 _BATCH = 1000
-"""Lines written in one go."""
+"""The most lines that are written in one go."""
 _LAST_WRITING = 1.0
-"""Seconds that the server's end waits for the disk."""
+"""How many seconds the server waits for the disk when it ends."""
 _MODE = 0o600
-"""For its owner only: there are people's names in it."""
+"""Only the owner may read the file, because it contains people's names."""
 
 
 class JournalFileError(Exception):
-    """The file cannot be written."""
+    """The journal file cannot be written."""
 
 
 @asynccontextmanager
 async def open_journal_file(settings: RoomSettings) -> AsyncIterator[Sink | None]:
-    """Where journals write their lines; None without a file in the settings. Leaving it writes what waits.
+    """A function that takes the journals' lines; None if the settings name no file. The exit writes what waits.
 
-    A file that would grow past `settings.journal_file_bytes` is renamed to `NAME.1` (the one before is lost) and
-    begun anew. Raises `JournalFileError` at the start; later failures are logged, and lines are lost.
+    When the file would grow past `settings.journal_file_bytes`, it is renamed to `NAME.1`, which replaces an older
+    file of that name, and a new file is begun. Raises `JournalFileError` if the file cannot be written at the
+    start. If writing fails later, the log says so, and the lines are lost.
     """
     if settings.journal_file is None:
         yield None
@@ -70,7 +79,7 @@ class _Queue:
         self._failing = False
         self._work = trio.Event()
         self._closed = False
-        # What waits is written although the server ends; `close` bounds that.
+        # The lines that wait are written even though the server is being cancelled; `close` sets the deadline.
         self._scope = trio.CancelScope(shield=True)
         self._written = trio.Event()
 
@@ -93,7 +102,7 @@ class _Queue:
             self._written.set()
 
     async def close(self) -> None:
-        """Let what waits be written, for a moment; a thread that hangs is left behind."""
+        """Give the thread a moment to write the lines that wait. A thread that hangs is abandoned."""
         self._closed = True
         self._work.set()
         with trio.move_on_after(_LAST_WRITING, shield=True):
@@ -128,7 +137,7 @@ class _Queue:
 
 
 def _begin(path: Path) -> None:
-    """See that the file can be written, and that it ends with a whole line: a server may have died in one."""
+    """Check that the file can be written, and complete its last line if a server died while it wrote that."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file")
     with _open(path) as file:
@@ -137,7 +146,7 @@ def _begin(path: Path) -> None:
 
 
 def _append(path: Path, data: bytes, bound: int) -> OSError | None:
-    """Add whole lines; what went wrong, if anything did."""
+    """Append whole lines. Returns the error, if there was one."""
     try:
         if path.exists() and path.stat().st_size + len(data) > bound:
             path.replace(path.with_name(path.name + ".1"))

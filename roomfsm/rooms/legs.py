@@ -1,4 +1,18 @@
-"""Legs: a browser's connection with one media endpoint, which is a stream (it sends) or a view (it receives)."""
+"""Legs: a leg is one browser's media connection with one endpoint at the media server.
+
+A leg is a stream (the browser sends) or a view (the browser receives). Its task holds the endpoint as a scope, and
+its machine says what the leg may do. Two parties move that machine: the leg's task, by what the media server
+reports, and the room, which may `end` the leg at any time. Both run in the same thread and move it between two
+checkpoints, so they cannot meet half way; but the task may learn of its end only later, at its next checkpoint.
+So every event of the media server has a row in the state *ended*, where it does nothing.
+
+Each leg has a generation number, because a stream of the same id may be published again while the endpoint of the
+last one is still being released. A candidate of the browser belongs to one offer; if it names another one by its
+username fragment, it comes from an earlier offer and is dropped.
+
+The browser may send candidates before the endpoint can take them. They wait in a bounded channel, and the same
+channel carries the later ones, so their order is kept.
+"""
 
 from __future__ import annotations
 
@@ -58,21 +72,21 @@ _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _log = get_logger(__name__)
 
 type OnChange = Callable[[Effect], None]
-"""Called with each effect of a row that tells of the leg's new state."""
+"""A function that is called with each effect by which the leg's new state is told."""
 
 
 class Endpoints(Protocol):
-    """Where legs get their endpoints. Both scopes raise `MediaServerError`."""
+    """The source of the legs' endpoints. Both scopes raise `MediaServerError`."""
 
     def source(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for what is published."""
+        """An endpoint for a stream."""
 
     def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view of a stream that has its own already."""
+        """An endpoint for a view. The stream that it shows has an endpoint already."""
 
 
 class LegFailed(Exception):
-    """The endpoint is of no more use; `refusal` says to its browser why, and `cause` says it to the log."""
+    """The endpoint can no longer be used. `refusal` tells the browser why, and `cause` is for the log."""
 
     def __init__(self, code: ErrorCode, detail: str | None, cause: str | None = None) -> None:
         super().__init__(cause or detail or code.explanation)
@@ -80,9 +94,9 @@ class LegFailed(Exception):
 
 
 class Leg(Model, ABC):
-    """One browser's endpoint: negotiated once, fed with candidates, watched until it ends.
+    """One browser's media connection: it is negotiated once, gets candidates, and is watched until it ends.
 
-    `ref` is that of the message that asked for it.
+    `ref` is the `ref` of the message that asked for the leg.
     """
 
     table: ClassVar[Table[None]]
@@ -121,7 +135,7 @@ class Leg(Model, ABC):
         journal.begin(self.table.name, self.key, self.state)
 
     def fire(self, trigger: str) -> tuple[Effect, ...]:
-        """Move the leg's machine; the effects to carry out."""
+        """Move the leg's machine. Returns the effects to carry out."""
         step = self.table.fire(self, trigger, None)
         ended = self.table.state(self.state).final
         self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
@@ -131,18 +145,19 @@ class Leg(Model, ABC):
 
     @property
     def told_state(self) -> str:
-        """The name by which the protocol tells of the leg's state."""
+        """The name of the leg's state in the protocol's messages."""
         return self.table.state(self.state).told
 
     @property
     def key(self) -> str:
-        """What tells it from all other legs of its kind that the room has or had: '<stream>#<generation>'."""
+        """A name that no other leg of this kind has or had in the room: '<stream>#<generation>'."""
         return f"{self.id}#{self.generation}"
 
     async def run(self, endpoints: Endpoints) -> Refusal | None:
-        """Hold an endpoint until `end`. Returns what the browser is told if the leg fails on its own account.
+        """Hold an endpoint until `end`. If the leg itself fails, this returns what the browser is told.
 
-        None also if the media server was lost: so are all legs of the broadcast, and the room is told that once.
+        It returns None if the leg was ended, and also if the media server was lost: then all legs of the
+        broadcast are lost, and the broadcast reports that once to the room.
         """
         refusal: Refusal | None = None
         try:
@@ -154,12 +169,12 @@ class Leg(Model, ABC):
 
     @abstractmethod
     async def _hold(self, endpoints: Endpoints) -> None:
-        """Open the endpoint and negotiate. Raises `LegFailed` or `MediaServerError`, in groups or alone."""
+        """Open the endpoint and negotiate. Raises `LegFailed` or `MediaServerError`, alone or in a group."""
 
     def end(self, refusal: Refusal) -> bool:
         """End the leg: its task is cancelled, which releases its endpoint.
 
-        Whether this was what it answers to who asked for it, with `refusal`: because nothing was answered before.
+        If the offer has not been answered yet, its sender gets `refusal` as the answer, and this returns True.
         """
         refused = self.do.REFUSE_OFFER in self.fire("end")
         if refused:
@@ -167,15 +182,15 @@ class Leg(Model, ABC):
         return refused
 
     def take(self, message: Candidate) -> None:
-        """Keep a candidate of the browser until the endpoint can take it; a stale one is dropped.
+        """Keep a candidate of the browser until the endpoint can take it.
 
-        Raises `Refusal` with `TOO_MANY_CANDIDATES`.
+        A candidate of an earlier offer is dropped. Raises `Refusal` with `TOO_MANY_CANDIDATES`.
         """
         if self.do.KEEP_CANDIDATE not in self.fire("candidate"):
             return
         if message.username_fragment is not None and message.username_fragment not in self._ufrags:
             return
-        # Kurento needs both, a browser may give only one.
+        # Kurento needs the mid and the index of the m-line; a browser may send only one of them.
         index = message.sdp_m_line_index or 0
         candidate = IceCandidate(
             candidate=message.candidate, sdp_mid=message.sdp_mid or str(index), sdp_m_line_index=index
@@ -225,7 +240,7 @@ class Leg(Model, ABC):
                 case Error(type="STREAM_ERROR_CODEC_NOT_FOUND" | "STREAM_ERROR_DECRYPT", description=description):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, about_offer(description, self.offer), description)
                 case SessionResumed():
-                    # What the media server told in between is lost.
+                    # The events of the time without a connection to the media server are lost, so we ask.
                     if await endpoint.is_connected():
                         await self._move("connected", endpoint, begun=self._flowing)
                     await self._ask_flow(endpoint)
@@ -244,11 +259,11 @@ class Leg(Model, ABC):
 
     @abstractmethod
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
-        """The media type and state if the event tells of the flow that makes this leg live."""
+        """The media type and its state, if the event reports the flow that makes this leg live; else None."""
 
     @abstractmethod
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
-        """Ask for what `_flow_of` reads from events."""
+        """Ask the media server for the state that `_flow_of` reads from events."""
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
         flowing = {
@@ -272,9 +287,9 @@ class Leg(Model, ABC):
     async def _move(
         self, trigger: str, endpoint: WebRtcEndpoint, begun: Collection[MediaType] = frozenset()
     ) -> None:
-        """Move the leg's machine by what the media server sees, and do what follows.
+        """Move the leg's machine by what the media server sees, and carry out the effects.
 
-        `begun`: the media that have just begun to flow between media server and browser.
+        `begun` are the media that have just begun to flow between the media server and the browser.
         """
         for effect in self.fire(trigger):
             if effect is not ViewEffect.ASK_KEYFRAME:
@@ -283,10 +298,11 @@ class Leg(Model, ABC):
                 await self._ask_keyframe(endpoint)
 
     async def _ask_keyframe(self, endpoint: WebRtcEndpoint) -> None:
-        """Ask for a keyframe, before which the browser shows nothing.
+        """Ask for a keyframe. The browser shows nothing before it gets one.
 
-        Not before video has reached the endpoint: until then Kurento refuses it (40111), which is for ever where a
-        presenter sends audio alone. That none can be asked for is no failure of the view: one comes by itself.
+        This must not be called before video has reached the endpoint: until then Kurento refuses the request
+        (40111), and if the presenter sends only audio, it always does. A refused request is no failure of the
+        view, because the presenter's browser sends keyframes by itself as well.
         """
         try:
             await endpoint.request_keyframe()
@@ -324,7 +340,7 @@ class Stream(Leg):
         self._has_endpoint = trio.Event()
 
     def info(self) -> StreamInfo:
-        """What everybody in the room sees."""
+        """The stream as everybody in the room sees it."""
         return StreamInfo(
             id=self.id,
             participant=self.participant.id,
@@ -335,7 +351,7 @@ class Stream(Leg):
         )
 
     async def endpoint(self) -> WebRtcEndpoint:
-        """The stream's endpoint, as soon as there is one."""
+        """Wait until the stream has an endpoint, and return that."""
         await self._has_endpoint.wait()
         assert self._endpoint is not None
         return self._endpoint
@@ -347,7 +363,7 @@ class Stream(Leg):
             await self._negotiate(endpoint)
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
-        # Kurento tells of a publisher's media as what flows *out* of its endpoint into the pipeline.
+        # For Kurento, a presenter's media flow *out* of its endpoint, into the pipeline.
         match event:
             case MediaFlowOutStateChanged(media_type=media_type, state=state):
                 return media_type, state
@@ -376,7 +392,7 @@ class View(Leg):
         super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change, journal)
         self.stream = stream
         self.reason: str | None = None
-        """Why the view is in its state, as its viewer was told; None for no special reason."""
+        """The reason for the view's state that its viewer was told; None if there was none."""
 
     @property
     def key(self) -> str:
@@ -402,8 +418,8 @@ class View(Leg):
                 await super()._follow(event, endpoint)
 
     async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
-        # A path that became slow is told first, one that became good last: so the viewer hears of no state that
-        # the view was never in.
+        # We report a path that became slow before the flow of media, and a path that became good after it.
+        # Otherwise the viewer would be told of a state that the view was never in.
         paused = await endpoint.is_paused(MediaType.VIDEO)
         if paused:
             await self._move("narrow", endpoint)
@@ -416,10 +432,10 @@ class View(Leg):
 
 
 def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed], offer: str) -> Refusal | None:
-    """What the browser is told of a leg's failure; None if the media server was lost, which its room handles.
+    """What the browser is told when its leg failed; None if the media server was lost, which the room handles.
 
-    Only what is said about its own offer goes to a browser in the media server's words (`about_offer`). All else
-    may name addresses and objects inside, and stays in the log: it is the refusal's `__cause__`.
+    The browser gets the media server's own words only if they are about its offer (`about_offer`). All other words
+    may name internal addresses and objects. They go to the log alone, as the refusal's `__cause__`.
     """
     errors = leaves(group)
     refusal = Refusal(ErrorCode.MEDIA_FAILED)
@@ -444,7 +460,7 @@ def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed], offer: s
 
 
 def leaves[E: BaseException](group: BaseExceptionGroup[E]) -> list[E]:
-    """The errors of a group and its groups, flat."""
+    """The errors in a group and in the groups inside it, as one flat list."""
     flat: list[E] = []
     for error in group.exceptions:
         flat += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]

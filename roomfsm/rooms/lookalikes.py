@@ -1,7 +1,8 @@
-"""Whose name looks like that of somebody who is in the room under it already.
+"""Marks people whose name looks like the name of somebody who was in the room before them.
 
-Nobody owns a name, so a doubled one is not refused: three guests are three guests. But the roster marks all who
-took it after the first, and when the first leaves or takes another name, the next is the first and loses the mark.
+Nobody owns a name, so a name that is taken already is not refused: three people may all be called "guest". But the
+list of people marks everybody who took the name after the first one did. When the first leaves or takes another
+name, the next one becomes the first and loses the mark.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from roomfsm.rooms.participant import Participant
 
 
 class Lookalikes:
-    """The people of one room by the looks of their names (`skeleton`), in the order in which they took them."""
+    """The people of one room, by what their names look like (`skeleton`), in the order in which they took them."""
 
     def __init__(self) -> None:
         self._bearers: dict[str, dict[str, Participant]] = {}
 
     def add(self, participant: Participant) -> None:
-        """Somebody has come in, or has taken another name: set `participant.lookalike`."""
+        """Add somebody who has entered, or has taken a new name. This sets `participant.lookalike`."""
         bearers = self._bearers.setdefault(skeleton(participant.name), {})
         participant.lookalike = bool(bearers)
         bearers[participant.id] = participant
 
     def remove(self, participant: Participant) -> Participant | None:
-        """Somebody leaves or gives up the name; returns the one who thereby has lost the mark, if anybody has."""
+        """Remove somebody who leaves or gives up the name. Returns the person who loses the mark, if any."""
         look = skeleton(participant.name)
         bearers = self._bearers[look]
         del bearers[participant.id]

@@ -1,12 +1,13 @@
-"""News for the people of a room: encoded once for all of them, and merged where a newer makes an older void.
+"""News for the people of a room. A message is encoded once for all of them, and replaces an older one if it can.
 
-What happens (somebody came, said something, a stream began or ended) is told at once. What only *is* (a name,
-who is away, how many view a stream, the room's state) is told as it stands at the end of the room's turn, in
-which the room handles all that waits for it: so of many changes of one thing in a turn only the newest is told.
-Beyond `room_changes_rate` changes a second it is told later, once for all that has changed by then.
+There are two kinds of news. An event (somebody came or said something, a stream began or ended) is sent at once,
+and each is sent. A change (of a name, of who is away, of the number of viewers, of the room's state) matters only
+as the newest value. It is sent at the end of the room's turn, in which the room handles the events that wait: so
+if something changes many times in a turn, only the newest value is sent. If there are more than
+`room_changes_rate` changes a second, they are sent later, once for everything that has changed by then.
 
-Where changes are few, everything comes in the order in which it happened: what happens is told after the
-changes that came before it.
+While there are few changes, all news arrive in the order in which they happened, because the changes so far are
+sent before an event.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def tell(
     ref: Ref | None = None,
     merge: str | None = None,
 ) -> None:
-    """Tell all of them; the one whose message this replies to gets its `ref` back.
+    """Send a message to all these people. `replied` is the one whose message this replies to, and gets `ref` back.
 
-    `merge` names what the news are about, where a newer one of the same type makes an older one worthless.
+    If a newer message of the same type makes an older one worthless, `merge` names what the message is about.
     """
     outgoing = Outgoing(message, None if merge is None else f"{message_type(message)} {merge}")
     for participant in people:
@@ -47,14 +48,14 @@ def tell(
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Something that is another now: how it is told, and who knows already."""
+    """Something that has changed: the function that makes its message, and the person who knows it already."""
 
     now: Callable[[], ServerMessage]
     knows: Participant | None
 
 
 class News:
-    """What one room tells all its `people`. Nothing here waits."""
+    """The news that one room sends to all its `people`. Nothing here waits."""
 
     def __init__(self, people: Mapping[str, Participant], rates: Rates) -> None:
         self._people = people
@@ -63,17 +64,17 @@ class News:
         self._changes: dict[str, _Change] = {}
         self._in_turn = False
         self.deliveries = 0
-        """Messages that were handed on in this turn."""
+        """The number of messages that were delivered in this turn."""
         self._start: Callable[[float], None] | None = None
         self._waiting = False
 
     def begin_turn(self) -> None:
-        """Changes wait for the end of the turn."""
+        """Begin a turn, at whose end the changes are sent."""
         self._in_turn = True
         self.deliveries = 0
 
     def end_turn(self, tell_later: Callable[[float], None]) -> None:
-        """Tell what has changed; or, if that is too often, call `tell_later` with the seconds until it is not."""
+        """Send what has changed. If that is too soon, call `tell_later` with the seconds until it is not."""
         self._in_turn = False
         self._start = tell_later
         self._tell_changes_soon()
@@ -81,7 +82,7 @@ class News:
     def happened(
         self, message: ServerMessage, replied: Participant | None = None, *, ref: Ref | None = None
     ) -> None:
-        """Tell all of them; the one whose message this replies to gets its `ref` back."""
+        """Send an event to everybody. `replied` is the one whose message this replies to, and gets `ref` back."""
         self.tell_changes_if_few()
         self.deliveries += len(self._people)
         tell(self._people.values(), message, replied, ref=ref)
@@ -94,9 +95,10 @@ class News:
         *,
         ref: Ref | None = None,
     ) -> None:
-        """Have all told how something is now. `about` names it; `now` makes the message when it is sent.
+        """Have everybody told that something has changed.
 
-        The one whose message this replies to gets it at once, with the `ref`.
+        `about` names it, and `now` makes the message when it is sent. If this replies to somebody's message, that
+        person gets it at once, with the `ref`.
         """
         knows = None
         if replied is not None and ref is not None:
@@ -107,16 +109,16 @@ class News:
             self._tell_changes_soon()
 
     def forget(self, about: str) -> None:
-        """It is over: how it was need not be told any more."""
+        """Forget the changes of something that has ended."""
         self._changes.pop(about, None)
 
     def tell_changes_if_few(self) -> None:
-        """Tell what has changed so far, unless changes come too thick."""
+        """Send what has changed so far, unless there are too many changes a second."""
         if self._changes and self._seconds_until_more() <= 0:
             self.tell_changes()
 
     def tell_changes(self) -> None:
-        """Tell what has changed so far."""
+        """Send what has changed so far."""
         self._waiting = False
         changes, self._changes = self._changes, {}
         if not changes:

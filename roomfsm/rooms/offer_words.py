@@ -1,11 +1,12 @@
-"""What a media server says about a browser's offer, as far as the browser may be told.
+"""What a media server says about a browser's offer, as far as the browser may know it.
 
-Which line of its offer is wrong, and why, is of use to a browser. Yet a media server may name in the same sentence
-its own address, or an object by the identifier with which anybody who reaches the media server can end it. There
-is no end to the forms of such a name: addresses of two kinds, host names, ports, files, UUIDs. So the words are
-passed on only where each of them is either a term of the offer itself, compared whole, or of a form that is known
-to name nothing: English without digits, small numbers, and the terms of SDP. A host name that is one plain word
-without a digit cannot be told from English.
+It helps a browser to know which line of its offer is wrong, and why. But in the same sentence a media server may
+name its own address, or the identifier of an object, with which anybody who reaches the media server can release
+that object. Such names have too many forms to list them all: IPv4 and IPv6 addresses, host names, ports, files,
+UUIDs. So we do the opposite, and pass the words on only if every single word is known to be harmless. A word is
+harmless if it is a term of the offer itself, compared as a whole, or if it has a form that names nothing: English
+without digits, small numbers, and the terms of SDP. One gap remains: a host name that is one plain word without a
+digit looks like English.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import re
 from collections.abc import Iterator
 
 _MOST = 300
-"""Characters that are passed on."""
+"""The most characters that are passed on."""
 _MARKS = "\"'`()[]{}<>,.;!?…–-"
-"""What may stand around a word."""
+"""The punctuation that may stand around a word."""
 _SHOWN_LINE = re.compile(r"line (\d{1,5})(?: \((?=[a-z]=)| is not of the form x=value: ['\"])")
-"""How our own media server shows a line of the offer: its text follows, which may be cut."""
+"""How our own media server quotes a line of the offer. The line's text follows, and may be cut."""
 _ATTRIBUTES = (
     "bundle-only|candidate|end-of-candidates|extmap|fingerprint|fmtp|group|ice-lite|ice-options|ice-pwd|ice-ufrag"
     "|identity|imageattr|inactive|max-message-size|maxptime|mid|msid|msid-semantic|packetization-mode|profile-level-id|ptime|recvonly|rid|rtcp|rtcp-fb"
@@ -47,11 +48,11 @@ _H264_PROFILE = re.compile(r"(?<=H264 \()[0-9a-f]{4,6}(?=, packetization mode \d
 
 
 def about_offer(words: str, offer: str) -> str | None:
-    """The words, at most 300 characters of them, if none names anything inside that the offer does not; else None.
+    """Return the first 300 characters of the words; None if a word may name what the offer does not name.
 
-    The time that it takes grows as the offer's length and no faster.
+    The time that this takes is linear in the offer's length.
     """
-    # No more is looked through than what is passed on and the rest of a name that begins there.
+    # We look a little further than what is passed on, because a name may begin in it and end behind it.
     start = _H264_PROFILE.sub("profile", _without_shown_lines(words[: 2 * _MOST], offer))
     doubtful = {word for text in start.split() for word in _terms(text) if not _HARMLESS.fullmatch(word)}
     if doubtful and not doubtful <= _terms_of_offer(offer):
@@ -60,12 +61,12 @@ def about_offer(words: str, offer: str) -> str | None:
 
 
 def _without_shown_lines(words: str, offer: str) -> str:
-    """The words without what they quote of the offer's lines, if it stands there as they say."""
+    """The words without the parts that really are quotations of the offer's lines."""
     lines: list[str] | None = None
     rest, end = [], 0
     for shown in _SHOWN_LINE.finditer(words):
         if shown.start() < end:
-            continue  # The offer's line itself is made to look like the beginning of such a quotation.
+            continue  # This is inside a quoted line: somebody made an offer that looks like such a quotation.
         lines = offer.split("\n") if lines is None else lines
         number = int(shown.group(1))
         line = lines[number - 1].strip()[: 2 * _MOST] if 0 < number <= len(lines) else ""
@@ -81,7 +82,7 @@ def _without_shown_lines(words: str, offer: str) -> str:
 
 
 def _terms(text: str) -> Iterator[str]:
-    """What a word says, without the marks around it: `'a=mid:x',` says `a` and, of an attribute, `x`."""
+    """The term in a word, without punctuation or the name of a line or attribute: in `'a=mid:x',` it is `x`."""
     term = text.strip(_MARKS)
     if not term.endswith("::"):
         term = term.removesuffix(":").rstrip(_MARKS)
@@ -95,7 +96,7 @@ def _terms(text: str) -> Iterator[str]:
 
 
 def _terms_of_offer(offer: str) -> set[str]:
-    """All that the offer says, word by word, and the parts of a word such as `VP8/90000` and `max-fr=30;x=1`."""
+    """All terms of the offer, and also the parts of terms such as `VP8/90000` and `max-fr=30;x=1`."""
     found: set[str] = set()
     for text in offer.split():
         for term in _terms(text):

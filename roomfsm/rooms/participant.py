@@ -1,4 +1,12 @@
-"""A participant: one person's presence in one room. Its seat is what the room and the person's session share."""
+"""A participant: one person's presence in one room. The room and the person's session share a seat.
+
+The seat is the only thing that the two sides know of each other, and it settles the races between them. A session
+may sit in a new room before the old one has handled its leave, and news of the old room must not reach the
+browser after the new room has described itself. So `hears_news` belongs to the seat, not to the session: when the
+new room describes itself, the new seat begins to hear news and the old seat stops, in one step without waiting. A
+room that takes a seat away (because it ends, or needs the place) marks the seat and lets the session know. The
+session's own task acts on the mark when it is its turn, so that nobody else moves its machine.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +20,11 @@ from roomfsm.rooms.allowance import Voice
 
 
 class Sitter(Protocol):
-    """Who sits in a seat, as its room sees it: a session of a browser. Nothing here waits or raises."""
+    """What a room may use of the session that sits in a seat. Nothing here waits or raises."""
 
     @property
     def participant_id(self) -> str:
-        """Unguessable, the same in every room."""
+        """The person's id. Nobody can guess it, and it is the same in every room."""
 
     @property
     def state(self) -> str:
@@ -24,28 +32,28 @@ class Sitter(Protocol):
 
     @property
     def outbox(self) -> tuple[int, int]:
-        """Messages and bytes that wait for a browser that reads slowly."""
+        """How many messages and bytes wait because the browser reads slowly."""
 
     @property
     def voice(self) -> Voice:
-        """What the session may have told to everybody, and its address."""
+        """How much the session may send to everybody, and its address."""
 
     def ice_servers(self) -> tuple[IceServer, ...]:
-        """What the browser may use on the way to the media server, with credentials that are new."""
+        """The STUN and TURN servers that the browser may use, with new credentials."""
 
     def hear(self, outgoing: Outgoing) -> None:
-        """Take a message for the browser."""
+        """Send a message to the browser."""
 
     def put_out(self) -> None:
-        """The room has taken the seat away: the session finds out when it is its turn."""
+        """Learn that the room has taken the seat away. The session acts on that when it is its turn."""
 
 
 class Seat[Room]:
-    """The place of one session in one room: all that the room knows of the session.
+    """The place of one session in one room. The room knows nothing else of the session.
 
-    The room tells the seat, and the session asks the room in the name of its seat. A seat hears news from the
-    moment in which its room describes itself to it, until its session is away or sits elsewhere. `before` is the
-    seat that the session has until then: it hears no more once this one does.
+    The room sends messages to the seat, and the session's requests name the seat. A seat hears news from the
+    moment in which the room describes itself to it, until the session is away or sits in another room. `before` is
+    the seat that the session had until then; it hears no more news as soon as this one does.
     """
 
     def __init__(self, sitter: Sitter, before: Seat[Room] | None = None) -> None:
@@ -65,18 +73,18 @@ class Seat[Room]:
         return self._room
 
     def place_in(self, room: Room) -> None:
-        """The room has admitted the session."""
+        """Note that this room has admitted the session."""
         self._room = room
 
     def begin_to_hear(self) -> None:
-        """The room describes itself to the seat next."""
+        """Hear news from now on. The room calls this just before it sends its description."""
         self.hears_news = True
         if self._before is not None:
             self._before.hears_news = False
             self._before = None
 
     def tell(self, outgoing: Outgoing) -> None:
-        """Pass on a reply, or news if they are heard."""
+        """Pass a message on to the session, if it is a reply or the seat hears news."""
         if self.hears_news or outgoing.is_reply:
             self.sitter.hear(outgoing)
 
@@ -88,7 +96,10 @@ class Seat[Room]:
 
 
 class Participant:
-    """One person in one room: `streams` are the ids of what is presented, `views` of what is watched."""
+    """One person in one room.
+
+    `streams` has the ids of the streams that this person presents, `views` the ids of those that it watches.
+    """
 
     def __init__(self, seat: Seat[Any], name: str) -> None:
         self.seat = seat
@@ -96,9 +107,9 @@ class Participant:
         self.name = name
         self.deliver = seat.tell
         self.away_since: float | None = None
-        """When the connection was lost; None while there is one."""
+        """The time when the connection was lost; None while there is one."""
         self.lookalike = False
-        # In order, so that what ends together ends in the order in which it began.
+        # These are dicts and not sets, so that streams that end together end in the order in which they began.
         self.streams: dict[str, None] = {}
         self.views: dict[str, None] = {}
         self._generations: dict[str, int] = {}
@@ -109,31 +120,31 @@ class Participant:
         return self.away_since is not None
 
     def info(self) -> ParticipantInfo:
-        """What the others see."""
+        """This person as the others see it."""
         return ParticipantInfo(id=self.id, name=self.name, away=self.away, lookalike=self.lookalike)
 
     def send(self, message: ServerMessage) -> None:
-        """Deliver a message to this one alone."""
+        """Send a message to this person alone."""
         self.deliver(Outgoing(message))
 
     def reply(self, message: ServerMessage) -> None:
-        """Answer this one, with a `ref` or without, in the room or just out of it."""
+        """Send a reply, which reaches the person even if it has just left the room."""
         self.deliver(Outgoing(message, is_reply=True))
 
     def next_generation(self, stream_id: str) -> int:
-        """Count the endpoints that this participant has had for a stream: 1, 2, …"""
+        """Number the endpoints that this participant has had for a stream: 1, 2, …"""
         generation = self._generations.get(stream_id, 0) + 1
         self._generations[stream_id] = generation
         return generation
 
 
 def seat_to_give(people: Iterable[Participant]) -> Participant | None:
-    """Whose seat ends if the room is full and somebody comes; None if nobody is away.
+    """The person who loses the seat if the room is full and somebody enters; None if nobody is away.
 
-    It is the one who is away longest of the address with the most who are away: many seats that one stranger left
-    behind make way before the seat of somebody whose network failed.
+    Among the people of the address that has the most people away, it is the one who has been away longest. So if
+    one stranger left many seats behind, those go before the seat of somebody whose network failed.
     """
     away = [(person.away_since, person) for person in people if person.away_since is not None]
     of_address = Counter(person.seat.voice.address for _, person in away)
-    # Of those who went away at the same time the first in the room; so the ids are never compared.
+    # `min` returns the first of several equal ones: the person who has been in the room longest.
     return min(away, key=lambda seat: (-of_address[seat[1].seat.voice.address], seat[0]))[1] if away else None

@@ -1,4 +1,18 @@
-"""A room: one task with an inbox, which puts each event to the lifecycle table and holds what its state owns."""
+"""A room: one task with an inbox, which puts each event to the lifecycle table and holds what its state owns.
+
+Everything that happens to a room is an event in its inbox, and one task handles the events one after another. It
+never waits while it handles one: whatever takes time (a media server's answer, a timer) is another task in the
+room's nursery, which posts an event when it is done. So nothing changes in the room between the moment in which
+the facts are counted for the table and the moment in which the effects are carried out.
+
+The price is that an event may be out of date when its turn comes: the stream that failed may have been
+unpublished, the person who asks may have lost the seat. Such an event is recognized by the identity of what it
+speaks of (`_is_stale`), never by a name or an id, because those may have been given to something new meanwhile.
+
+A room ends in two steps. In *closing* it releases its media, within a deadline, and keeps its people while the
+notice lasts. Then its task ends: it takes no more events, answers those that still wait, and puts out whoever is
+left, so that nobody waits for a room that is gone.
+"""
 
 from __future__ import annotations
 
@@ -46,15 +60,16 @@ from roomfsm.rooms.settings import RoomSettings
 
 _EVENTS = 64
 _DELIVERIES = 500
-"""Events of a room's turn, and what it may tell: then others have theirs, whatever still waits in the inbox."""
+"""The most events that a room handles in one turn, and the number of deliveries after which it stops. Then other
+tasks have their turn, even if more events wait in the inbox."""
 
 
 class RoomOver(Exception):
-    """The room has ended; a room of that name can be opened anew."""
+    """The room has ended. A new room of the same name can be opened."""
 
 
 class Room:
-    """One room. `handle` decides without waiting; whatever waits is a task in the room's nursery."""
+    """One room. `run` is its task; everybody else only posts events to it."""
 
     def __init__(
         self,
@@ -67,7 +82,7 @@ class Room:
     ) -> None:
         self.name = name
         self.opened_by = opened_by
-        """The participant and the address that opened it."""
+        """The participant and the address that opened the room."""
         self.journal = Journal(name, settings, write_journal)
         self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
@@ -82,14 +97,14 @@ class Room:
         self._linger = trio.CancelScope()
         self._empty_since = trio.current_time()
         self.broadcast: Broadcast | None = None
-        """Held while the state owns one: streams and views are opened in it."""
+        """The broadcast in which streams and views are opened; None in states that own none."""
         self._broadcasts: set[Broadcast] = set()
         self._less = trio.Event()
-        """Set when something may have been released, or somebody may have gone."""
+        """Set when a broadcast may have been released, or somebody may have left."""
         self._leave: dict[str, Callable[[], None]] = {
             "linger": lambda: self._linger.cancel(),
             "broadcast": self._end_broadcast,
-            # It is a task of the room, which is over with it.
+            # The drain is a task of the room, and the room ends when it leaves this state.
             "drain": lambda: None,
         }
         self._enter: dict[str, Callable[[], None]] = {
@@ -110,7 +125,7 @@ class Room:
 
     @property
     def told_state(self) -> str:
-        """The name by which the protocol tells of that state."""
+        """The name of that state in the protocol's messages."""
         return ROOM.state(self.state).told
 
     @property
@@ -120,7 +135,7 @@ class Room:
 
     @property
     def idle_since(self) -> float | None:
-        """Since when the room has been empty (on trio's clock), and nobody is about to come; else None."""
+        """When the room became empty (on trio's clock); None if it is not, or if somebody is about to enter."""
         return None if self.waiting or Vacate.trigger not in ROOM.legal(self.state) else self._empty_since
 
     @property
@@ -134,7 +149,7 @@ class Room:
         return self._inbox.statistics().current_buffer_used
 
     async def post(self, event: Event) -> None:
-        """Put an event into the inbox, waiting while it is full. Raises `RoomOver`."""
+        """Put an event into the inbox, and wait while that is full. Raises `RoomOver`."""
         try:
             await self._to_inbox.send(event)
         except trio.BrokenResourceError:
@@ -148,7 +163,7 @@ class Room:
             raise RoomOver(self.name) from None
 
     async def request(self, event: Enter | Depart | Back | Vacate) -> None:
-        """Post an event and wait until it was handled. Raises `Refusal` or `RoomOver`."""
+        """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         try:
             await self.post(event)
         except RoomOver:
@@ -161,10 +176,10 @@ class Room:
             raise RoomOver(self.name)
 
     async def run(self, on_over: Callable[[], None]) -> None:
-        """Be the room, until its machine is in its final state.
+        """Run the room until its machine is in its final state.
 
-        `on_over` is called when it takes nothing more; a release that hangs may outlast that. Raises what a
-        fault of ours raised.
+        `on_over` is called as soon as the room takes no more events. The release of its media may take longer
+        than that. An exception comes from a fault in the server itself, never from what a client sent.
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -185,11 +200,11 @@ class Room:
             nursery.cancel_scope.cancel()
 
     def _evacuate(self, failed: bool) -> None:
-        """Put out whoever is still in, and answer what still waits: nobody waits for ever."""
+        """Put out everybody who is still in the room, and answer the events that still wait in the inbox."""
         with suppress(trio.WouldBlock):
             while True:
                 with _settling(self._inbox.receive_nowait(), handled=False) as event:
-                    # One who wants in is not refused: the directory opens the room anew.
+                    # A newcomer is not refused: the directory opens a new room of this name instead.
                     if not isinstance(event, Enter):
                         self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
         self._inbox.close()
@@ -200,13 +215,14 @@ class Room:
         self.people.clear()
 
     def _take_turn(self, event: Event) -> None:
-        """Handle an event, and those that wait behind it; then tell what they changed."""
+        """Handle an event and those that wait behind it, and then tell the people what has changed."""
         self._news.begin_turn()
         try:
             self._handle(event)
             with suppress(trio.WouldBlock):
                 for _ in range(_EVENTS):
-                    # What starts a task has its own turn, so that tasks begin in the order of their messages.
+                    # An event that starts a task ends the turn. Trio starts the tasks of one turn in no
+                    # particular order, but their order must be that of the messages.
                     if not _starts_nothing(event) or self._news.deliveries > _DELIVERIES:
                         break
                     if ROOM.state(self.state).final:
@@ -247,7 +263,8 @@ class Room:
             if said is not None:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
-            # The new state's resources are there for the effects, and so are still those of the old one.
+            # The effects may need the resources of the new state (a broadcast for the first stream) and those of
+            # the old one. So we enter the new ones before the effects, and leave the old ones after them.
             for resource in step.entered:
                 self._enter[resource]()
             for effect in step.effects:
@@ -273,7 +290,7 @@ class Room:
             self.journal.took(ROOM.name, None, step)
 
     def _is_stale(self, event: Event) -> bool:
-        """Whether the event speaks of something that has ended since it was posted."""
+        """Whether the event is about something that has ended since the event was posted."""
         match event:
             case StreamFailed(stream=stream):
                 return self.streams.get(stream.id) is not stream
@@ -296,12 +313,12 @@ class Room:
         return None if stream is None else stream.views.get(viewer.id)
 
     def refuse(self, event: Event, refusal: Refusal) -> None:
-        """Tell whoever is behind the event, if anybody waits for an answer to it."""
+        """Tell the sender of the event that it was refused, if the sender waits for an answer."""
         match event:
             case Ask(seat=seat, message=message):
                 asked = message_type(message)
                 session = seat.sitter.state
-                # Its session may have left since it asked.
+                # The session may have left the room since it asked. Then the room's state no longer matters to it.
                 told = for_client(
                     refusal, asked, session, self.state if SESSION.rows_of(session, "leave") else None
                 )
@@ -373,7 +390,7 @@ class Room:
 
 
 async def give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None:
-    """Leave the room of a seat, unless the room ended first and put everybody out."""
+    """Leave the room that the seat is in. If the room ended first, it has put everybody out already."""
     seat.hears_news = False
     with suppress(RoomOver):
         await seat.room.request(Depart(seat, reason, ref))
@@ -385,7 +402,7 @@ def _starts_nothing(event: Event) -> bool:
 
 @contextmanager
 def _settling(event: Event, handled: bool) -> Iterator[Event]:
-    """Whoever waits for the event stops waiting, whatever becomes of it."""
+    """End the sender's wait for the event in any case, even if handling it raises an exception."""
     try:
         yield event
         if isinstance(event, Awaited):

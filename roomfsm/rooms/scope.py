@@ -1,4 +1,10 @@
-"""A child scope that can be named, given work and cancelled before its task has run its first step."""
+"""A child scope that can be given work, and cancelled, before its task has run its first step.
+
+A room handles an event without waiting. In the same step it may open a broadcast, start a stream in it, and end
+both again. Trio's nursery cannot do that: it exists only once its task runs. So work that comes early waits here
+for the nursery, a cancel that comes early is remembered by the cancel scope, and work that comes after the end is
+dropped, because a closed nursery would raise an exception.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +14,7 @@ import trio
 
 
 class ChildScope:
-    """A nursery in a task of its own.
-
-    The room task decides without waiting, so it must be able to start a stream in a broadcast, or end it,
-    in the same step that opened the broadcast: work given early waits for the nursery.
-    """
+    """A nursery in a task of its own: the task that calls `run`."""
 
     def __init__(self) -> None:
         self._cancel_scope = trio.CancelScope()
@@ -21,7 +23,7 @@ class ChildScope:
         self._ended = False
 
     def start_soon(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` as a child of this scope; not at all if the scope has ended."""
+        """Run `work` as a child of this scope, or not at all if the scope has ended."""
         if self._ended:
             return
         if self._nursery is None:
@@ -34,9 +36,9 @@ class ChildScope:
         self._cancel_scope.cancel()
 
     async def run(self, body: Callable[[], Awaitable[None]]) -> None:
-        """Run `body` beside the children; when it returns or raises, or on `cancel`, they are cancelled.
+        """Run `body` beside the children. They are cancelled when it returns or raises, or on `cancel`.
 
-        Raises what `body` or a child raised, in an `ExceptionGroup`.
+        An `ExceptionGroup` contains what `body` or a child raised.
         """
         with self._cancel_scope:
             async with trio.open_nursery() as nursery:
@@ -47,6 +49,6 @@ class ChildScope:
                 try:
                     await body()
                 finally:
-                    # A closed nursery takes no child, and somebody may not have heard yet that it is closed.
+                    # From here on the nursery takes no child, but others may call `start_soon` before they know.
                     self._ended = True
                 nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""The life of the server that the rooms are part of: its machine, and what that did so far."""
+"""The machine of the server that the rooms are part of, with a tally of what it has done so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_FACTS = ServerFacts()
 
 
 class ServerLife(Model):
-    """One server's machine. `tally` has its states and moves, for the inspector."""
+    """One server's machine. The inspector shows the states and moves in its `tally`."""
 
     def __init__(self) -> None:
         super().__init__(SERVER.initial)
@@ -37,7 +37,7 @@ class ServerLife(Model):
         return step
 
     def refusal(self, trigger: str, facts: ServerFacts = _NO_FACTS) -> Refusal | None:
-        """Why the machine refuses the trigger; None if it does not, and then it took it."""
+        """Fire the trigger. Returns None if the machine took it, and otherwise why it refused."""
         try:
             self.fire(trigger, facts)
         except Refusal as refusal:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
-    """What a room may hold and how long it waits; times in seconds, bandwidths in kbit/s."""
+    """How much a room may hold, and how long it waits. Times are in seconds, bandwidths in kbit/s."""
 
     max_rooms: int = field(default=1000, metadata={"help": "The most rooms that are open at a time."})
     max_rooms_per_address: int = field(

@@ -1,7 +1,7 @@
-"""What the clients of one address have together: their sessions, and how much they may ask for.
+"""What the clients of one address share: their sessions, and the budgets for what they may ask for.
 
-An address may be a school with five hundred people behind it, so the bounds are wide; they keep one stranger from
-taking the whole server, not a crowd from meeting.
+One address may be a school with five hundred people behind it. So the bounds are wide: they keep one stranger from
+using up the whole server, but do not keep a crowd from meeting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SWEEP = 100
 
 
 class Address[Session]:
-    """One address, or one /64 network of IPv6. Of its sessions, `away` has those that are, the oldest first."""
+    """One address, or one /64 network of IPv6. `away` has its sessions that are away, the longest away first."""
 
     def __init__(self, key: str, settings: SignalingSettings, seconds: float) -> None:
         self.key = key
@@ -26,14 +26,14 @@ class Address[Session]:
         rates = Rates(settings.told_rate_per_address, settings.told_bytes_per_address, seconds)
         self.share = Share(rates)
         self.names = Share(rates)
-        """The budget of names that are looked at, as large as that of names that are told: to look at a name costs
-        time, be it told or refused."""
+        """The budget for checking new names. It is as large as that for sending them, because checking a name
+        costs time even if the name is then refused."""
         rate, burst = settings.entries_per_address, settings.entries_burst_per_address
         self._entry_rates = Rates(rate, UNBOUNDED.bytes, burst / rate)
         self._entries = Meter()
 
     def may_enter(self) -> None:
-        """Count one who wants into a room, or back. Raises `Refusal` if there are too many in a short time."""
+        """Count somebody who wants to enter a room or come back. Raises `Refusal` if too many do in short time."""
         self._entries.run_down(self._entry_rates, trio.current_time())
         if not self._entries.has_place(self._entry_rates, _ONE):
             detail = "Too many people of your address came in a short time; try again in a while."
@@ -41,13 +41,13 @@ class Address[Session]:
         self._entries.use(_ONE)
 
     def is_idle(self, now: float) -> bool:
-        """Whether it would be the same if it were made anew."""
+        """Whether the address can be forgotten, because a new one would be in the same state."""
         self._entries.run_down(self._entry_rates, now)
         return not self.sessions and self._entries.idle and self.share.is_idle(now) and self.names.is_idle(now)
 
 
 class Addresses[Session]:
-    """Every address that counts: it has sessions, or had some so lately that its meters have not run down."""
+    """All addresses that have sessions, or had some so recently that their meters have not run down yet."""
 
     def __init__(self, settings: SignalingSettings, seconds: float) -> None:
         self._settings = settings
@@ -59,7 +59,7 @@ class Addresses[Session]:
         return len(self._by_key)
 
     def of(self, key: str) -> Address[Session]:
-        """The address of that key."""
+        """The address with that key, which is made if it is not known yet."""
         address = self._by_key.get(key)
         if address is None:
             if len(self._by_key) >= self._sweep_at:
@@ -68,7 +68,7 @@ class Addresses[Session]:
         return address
 
     def _sweep(self) -> None:
-        """Forget the idle ones; next when there are twice as many as are left now."""
+        """Forget the idle addresses. The next sweep comes when there are twice as many as are left now."""
         now = trio.current_time()
         self._by_key = {key: address for key, address in self._by_key.items() if not address.is_idle(now)}
         self._sweep_at = max(_SWEEP, 2 * len(self._by_key))

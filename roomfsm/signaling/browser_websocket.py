@@ -1,9 +1,10 @@
-"""trio-websocket's connection, with bounds on messages that are under way.
+"""trio-websocket's connection, with bounds on messages that were received and are not handled yet.
 
-A message may come in fragments, and a fragment may be empty (RFC 6455 section 5.4): so a bound on the bytes of a
-message says nothing about how many parts are kept of it, or for how long. And each message may be within its bound
-while those of all connections together are more than there is memory. What is counted here is everything that was
-read and not handled yet: parts of a message that is not whole, and whole messages that wait their turn.
+A message may come in fragments, and a fragment may be empty (RFC 6455 section 5.4). So a bound on the bytes of a
+message does not limit how many parts the server keeps of it, or for how long. Besides, each message may be within
+its bound while the messages of all connections together need more memory than there is. Therefore we count
+everything that was read and is not handled yet: the parts of incomplete messages, and whole messages that wait for
+their turn. What is counted is given back when the session takes the message, or when the websocket is released.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.settings import SignalingSettings
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What RFC 6455 section 1.3 has the key of a handshake hashed with."""
+"""The text that is hashed together with the key of a handshake (RFC 6455 section 1.3)."""
 _QUEUED_MESSAGES = 16
-"""Messages read ahead of the session; with more unread, TCP holds the sender back."""
+"""The most messages that are read ahead of the session. If more come, TCP holds the sender back."""
 
 
 class MessageOverrun(Exception):
-    """A message under way broke a bound; `code` is what the websocket is to be closed with."""
+    """An incoming message broke a bound. The websocket must be closed with `code`."""
 
     def __init__(self, code: CloseCode) -> None:
         super().__init__(code.name)
@@ -44,15 +45,14 @@ class MessageOverrun(Exception):
 class BrowserWebsocket(Websocket):
     """A browser's websocket. `messages` counts bytes (of text: characters) by the address of the `client`.
 
-    Its handshake was read and judged at the front door. So wsproto's part begins where the frames do: reading the
-    head a second time would cost more than all else that is done for it.
+    The front door has read and judged the handshake. So wsproto begins with the frames here: to read the head a
+    second time would cost more than everything else that a new connection costs.
     """
 
     def __init__(self, stream: FrameStream, settings: SignalingSettings, messages: Tally, client: str) -> None:
         super().__init__(
             stream,
-            # A WSConnection speaks two protocols, first the handshake's and then the frames'. The front door has
-            # read the handshake, so this begins with the frames.
+            # A WSConnection reads the handshake and then the frames. This one reads only the frames.
             cast(WSConnection, Connection(ConnectionType.SERVER)),
             message_queue_size=_QUEUED_MESSAGES,
             max_message_size=settings.max_message_bytes,
@@ -69,12 +69,12 @@ class BrowserWebsocket(Websocket):
         self._stopped = False
 
     def accept(self, key: str, nursery: trio.Nursery) -> None:
-        """Answer the handshake of that `Sec-WebSocket-Key`, and read in `nursery` from now on."""
+        """Answer the handshake with that `Sec-WebSocket-Key`, and read messages in `nursery` from now on."""
         self._frames.put(switching_protocols(key))
         nursery.start_soon(self._reader_task)
 
     async def next_message(self) -> str | bytes:
-        """The next message. Raises `ConnectionClosed`, also after `stop_reading`, and `MessageOverrun`."""
+        """The next message. Raises `ConnectionClosed` (after `stop_reading`, too) or `MessageOverrun`."""
         if self._overrun is None and not self._stopped:
             with trio.CancelScope(deadline=self._deadline) as self._patience:
                 message: str | bytes = await self.get_message()
@@ -85,12 +85,12 @@ class BrowserWebsocket(Websocket):
         raise MessageOverrun(self._overrun or CloseCode.MESSAGE_TOO_BIG)
 
     def stop_reading(self) -> None:
-        """Nobody wants another message, not even one who waits for it."""
+        """Read no more messages. A task that waits in `next_message` gets `ConnectionClosed`."""
         self._stopped = True
         self._patience.cancel()
 
     def release(self) -> None:
-        """Nothing of this websocket is held any more."""
+        """Give back everything that is counted for this websocket."""
         self._give_back(self._held)
 
     async def _handle_message_event(self, event: TextMessage | BytesMessage) -> None:
@@ -119,7 +119,7 @@ class BrowserWebsocket(Websocket):
         self._patience.cancel()
 
     def _give_back(self, size: int) -> None:
-        # Of a message over its bound nothing is kept, and its size was not counted to its end.
+        # A message over its bound was only partly counted, so its size may be more than what is held.
         size = min(size, self._held)
         self._held -= size
         self._messages.give_back(self._key, size)

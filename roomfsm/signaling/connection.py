@@ -1,4 +1,13 @@
-"""One browser's websocket: handshake, heartbeat, rate and size limits, and how it is closed."""
+"""One browser's websocket: handshake, heartbeat, rate and size limits, and how it is closed.
+
+Either side may begin to close, at any moment and both at once. The rule that settles this: `close_soon` only notes
+the first close code and wakes `run`, which alone sends the closing handshake. From then on nothing is sent or
+read. A browser that has begun to close ends the iteration with trio-websocket's `ConnectionClosed`, and `run` then
+has nothing left to say. `left` reads off the two codes afterwards whether the session may be resumed.
+
+At the end the last frames must still reach the browser. They get a short deadline of their own, shielded from the
+cancellation that may be the reason for the end; then the transport is closed in any case.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +28,17 @@ from roomfsm.signaling.settings import SignalingSettings
 
 _NO_STATUS = 1005
 _GOODBYES = frozenset({int(CloseCode.NORMAL), int(CloseCode.GOING_AWAY), _NO_STATUS})
-"""Close codes of a browser that leaves; with any other, or none, it may want to come back."""
+"""Close codes of a browser that leaves for good. With another code, or none, it may want to come back."""
 
 _EXPELLED = frozenset({CloseCode.UNSUPPORTED_DATA, CloseCode.POLICY_VIOLATION})
-"""Our close codes for a client that did what no page of ours does; its session is not kept."""
+"""Our close codes for a client that did something our page never does. Its session is not kept."""
 
 
 class Connection:
-    """An open websocket: iterate over it for the browser's messages. `send` and `close_soon` never wait.
+    """An open websocket. Iterate over it to get the browser's messages; `send` and `close_soon` never wait.
 
-    The iteration ends when either side closes, and when the browser breaks a limit; `left` says then how it was.
+    The iteration ends when either side closes, or when the browser breaks a limit. Then `left` says whether the
+    browser is gone for good.
     """
 
     def __init__(self, websocket: BrowserWebsocket, stream: FrameStream, settings: SignalingSettings) -> None:
@@ -37,13 +47,13 @@ class Connection:
         self._settings = settings
         self._over = trio.Event()
         self._close_code: CloseCode | None = None
-        """What we close with; None while we do not."""
+        """The code with which we close the websocket; None as long as we do not close it."""
         self._budget = float(settings.message_burst)
         self._refilled = trio.current_time()
 
     @property
     def left(self) -> bool:
-        """Whether nobody will come back for the session: the browser said goodbye, or it was expelled."""
+        """Whether nobody will resume the session, because the browser said goodbye or was expelled."""
         if self._close_code is not None:
             return self._close_code in _EXPELLED
         reason = self._websocket.closed
@@ -51,11 +61,14 @@ class Connection:
 
     @property
     def outbox(self) -> tuple[int, int]:
-        """Messages and bytes that the browser has not taken yet."""
+        """How many messages and bytes the browser has not taken yet."""
         return self._stream.waiting
 
     def send(self, outgoing: Outgoing) -> None:
-        """Send a message as soon as the browser takes it; one that never does is cut with `SLOW_CONSUMER`."""
+        """Send a message as soon as the browser takes it.
+
+        If too much waits for the browser, the websocket is closed with `SLOW_CONSUMER`.
+        """
         if self._close_code is not None:
             return
         if outgoing.wire is None:
@@ -67,7 +80,7 @@ class Connection:
             self.close_soon(CloseCode.SLOW_CONSUMER)
 
     def close_soon(self, code: CloseCode) -> None:
-        """Close the websocket after what was sent so far, and read no more; the first code counts."""
+        """Close the websocket behind what was sent so far, and read no more. Only the first code counts."""
         if self._close_code is None:
             self._close_code = code
             self._websocket.stop_reading()
@@ -77,7 +90,7 @@ class Connection:
         return self
 
     async def __anext__(self) -> str:
-        """The next message of the browser, within the rate that it may have."""
+        """The browser's next message. A browser that sends too fast is expelled."""
         try:
             message = await self._websocket.next_message()
         except ConnectionClosed:
@@ -95,7 +108,7 @@ class Connection:
         return message
 
     async def run(self) -> None:
-        """Keep the heartbeat until either side closes; then have the closing handshake, if it is ours to begin."""
+        """Keep the heartbeat until either side closes. If we close, do the closing handshake then."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._heartbeat)
             await self._over.wait()
@@ -109,7 +122,7 @@ class Connection:
         return StopAsyncIteration()
 
     def _within_rate(self) -> bool:
-        """Count a message: a bucket of `message_burst` that fills with `message_rate`."""
+        """Count a message in a bucket that holds `message_burst` messages and fills at `message_rate`."""
         now = trio.current_time()
         self._budget += (now - self._refilled) * self._settings.message_rate
         self._budget = min(self._budget, float(self._settings.message_burst)) - 1.0
@@ -138,9 +151,9 @@ async def serve_websocket(
     key: str,
     on_open: Callable[[Connection], Awaitable[None]],
 ) -> None:
-    """Answer the handshake of that `Sec-WebSocket-Key`, and hand the open connection to `on_open`.
+    """Answer the handshake with `key` as its `Sec-WebSocket-Key`, and pass the open connection to `on_open`.
 
-    `messages` counts the bytes of messages under way, by the address of the `client`.
+    `messages` counts the bytes of messages that are not handled yet, by the address of the `client`.
     """
     websocket = BrowserWebsocket(stream, settings, messages, client)
     try:
@@ -156,5 +169,5 @@ async def serve_websocket(
                 await stream.shut()
                 nursery.cancel_scope.cancel()
     finally:
-        # Not sooner: until its task has ended the websocket may still take up what had been read for it.
+        # This must not come sooner: until its reading task has ended, the websocket may count another message.
         websocket.release()

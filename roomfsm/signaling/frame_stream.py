@@ -1,4 +1,14 @@
-"""The stream under a browser's websocket: whole frames written without waiting, a bounded outbox behind them."""
+"""The stream under a browser's websocket: it writes whole frames without waiting, and has a bounded outbox.
+
+A room sends one message to hundreds of browsers and must not wait for any of them. So `put` tries the socket
+directly. Whatever the socket does not take goes to the outbox, which `pump` empties in a task of its own. Three
+rules keep the byte stream whole:
+
+- While anything waits, or `pump` is sending, every new frame goes to the outbox: frames never overtake each other.
+- If the socket took only the beginning of a frame, the rest is the first in the outbox and is never dropped. Only
+  whole frames may be replaced by newer ones, or discarded.
+- No frame follows a close frame.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +19,13 @@ from dataclasses import dataclass
 import trio
 
 _CLOSE_FRAME = b"\x88"
-"""How an unfragmented close frame begins: no frame may follow it (RFC 6455 section 5.5.1)."""
+"""The first byte of an unfragmented close frame. No frame may follow it (RFC 6455 section 5.5.1)."""
 _JOINED = 65_536
 _DISCARD = 65_536
 
 
 class OutboxFull(Exception):
-    """The peer reads so slowly that more waits for it than may."""
+    """The peer reads so slowly that the outbox has reached its bound."""
 
 
 @dataclass(slots=True)
@@ -23,15 +33,15 @@ class _Waiting:
     data: bytes
     merge_key: str | None = None
     rest: bool = False
-    """The rest of a frame whose beginning was sent: it must follow, whatever else is dropped."""
+    """Whether this is the rest of a frame whose beginning was sent. It must be sent, whatever else is dropped."""
 
 
 class FrameStream(trio.abc.Stream):
-    """Bytes in both directions over `transport`, after `head`, which was read from it already.
+    """A stream over `transport`. `head` has the bytes that were already read from it.
 
-    `put` never waits: the frame goes straight to the socket if that takes it, else into the outbox that
-    `pump` empties. trio-websocket's own frames (pong, close) come by `send_all` and take the same way,
-    so the order holds. Over TLS every frame takes the way through the outbox.
+    `put` never waits: the frame goes straight to the socket if that takes it, and otherwise into the outbox.
+    trio-websocket's own frames (pong, close) come through `send_all` and go the same way, so the order holds. Over
+    TLS every frame goes through the outbox.
     """
 
     def __init__(
@@ -57,7 +67,7 @@ class FrameStream(trio.abc.Stream):
         self._broken = False
         self._said_close = False
         self._reading = trio.CancelScope()
-        # A second object on the same descriptor: trio's own send cannot be tried without waiting.
+        # This is a second object for the same descriptor, because trio's `send` cannot be tried without waiting.
         self._raw: socket.socket | None = None
         if isinstance(transport, trio.SocketStream):
             self._raw = socket.socket(fileno=transport.socket.fileno())
@@ -68,9 +78,9 @@ class FrameStream(trio.abc.Stream):
         return len(self._outbox), self._waiting_bytes
 
     def put(self, frame: bytes, merge_key: str | None = None) -> None:
-        """Send a whole frame as soon as the peer takes it; nothing is sent any more once the stream is closed.
+        """Send a whole frame as soon as the peer takes it. Once the stream is closed, this does nothing.
 
-        A waiting frame of the same `merge_key` is dropped for this one. Raises `OutboxFull`.
+        The frame replaces one of the same `merge_key` that still waits. Raises `OutboxFull`.
         """
         if self._closed or self._broken or self._said_close:
             return
@@ -80,7 +90,7 @@ class FrameStream(trio.abc.Stream):
             except BlockingIOError:
                 sent = 0
             except OSError:
-                # The connection is gone; whoever reads from it finds out and ends it.
+                # The connection is gone. The task that reads from it will notice and end it.
                 return
             if sent == len(frame):
                 return
@@ -96,7 +106,7 @@ class FrameStream(trio.abc.Stream):
         self._append(_Waiting(frame, merge_key))
 
     def discard(self) -> None:
-        """Drop what waits, so that a last frame may follow."""
+        """Drop the frames that wait, so that a last frame can be sent."""
         rest = [waiting for waiting in self._outbox.values() if waiting.rest]
         self._outbox.clear()
         self._by_key.clear()
@@ -105,7 +115,7 @@ class FrameStream(trio.abc.Stream):
             self._append(waiting)
 
     async def pump(self) -> None:
-        """Empty the outbox for as long as the connection lives. A dead peer is the reader's news, not ours."""
+        """Empty the outbox as long as the connection lives. If the peer is dead, the reading task reports that."""
         try:
             while True:
                 while joined := self._next():
@@ -130,7 +140,7 @@ class FrameStream(trio.abc.Stream):
             self.put(bytes(data))
         except OutboxFull:
             raise trio.BrokenResourceError("the peer does not read") from None
-        # The websocket may still be closing for a moment, and the room does not know it yet.
+        # After its close frame the websocket is open for another moment, in which the room may still send.
         self._said_close = self._said_close or data[:1] == _CLOSE_FRAME
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -149,13 +159,13 @@ class FrameStream(trio.abc.Stream):
         raise trio.ClosedResourceError
 
     async def aclose(self) -> None:
-        """Nothing more is read, nothing more put. What waits still goes out: `linger`, then `shut`."""
+        """Read no more and take no more frames. `linger` still sends those that wait; call `shut` after it."""
         self._closed = True
         self._reading.cancel()
         await trio.lowlevel.checkpoint()
 
     async def shut(self) -> None:
-        """Close the transport without a word more."""
+        """Close the transport at once."""
         self._closed = True
         if self._raw is not None:
             self._raw.detach()
@@ -163,10 +173,10 @@ class FrameStream(trio.abc.Stream):
         await trio.aclose_forcefully(self._transport)
 
     async def linger(self) -> None:
-        """Let the last frames reach a peer that is still sending: read and drop until it closes, too.
+        """Wait until the last frames have reached the peer: read and drop what it sends until it closes, too.
 
-        A socket closed with unread bytes resets the connection, which would take our close frame with it.
-        To be bounded by the caller: a peer need not close.
+        If a socket is closed while bytes are unread, the connection is reset and our close frame is lost. The
+        caller must set a deadline, because the peer may never close.
         """
         while (self._outbox or self._pumping) and not self._broken:
             self._emptied = trio.Event()

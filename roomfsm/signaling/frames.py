@@ -1,4 +1,4 @@
-"""Websocket frames from a server (RFC 6455 section 5.2), built once for all the connections they go to."""
+"""Websocket frames that a server sends (RFC 6455 section 5.2). Each is built once for all its receivers."""
 
 from __future__ import annotations
 

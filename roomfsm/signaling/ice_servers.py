@@ -1,10 +1,11 @@
-"""The STUN and TURN servers that browsers are told, and when: a TURN server's credentials cost its owner traffic.
+"""Which STUN and TURN servers a browser is told of, and when.
 
-Whoever has them can send any traffic through the TURN server, so strangers get none: before a join a browser is
-only told of servers that ask for no credentials. The credentials of `--turn-uri` are good for a while only, and
-are made from a secret that the TURN server shares with us (draft-uberti-behave-turn-rest-00 section 2.2;
-coturn's `use-auth-secret`, eturnal's `secret`): the user name is the time of their end, with an id behind it,
-and the password the HMAC of the user name under the secret. So neither side has to tell the other of them.
+Whoever has credentials for a TURN server can send any traffic through it, and its owner pays for that. So
+strangers get none: before a browser has joined a room, it is only told of servers that need no credentials. The
+credentials for `--turn-uri` are valid for a limited time. They are made from a secret that the TURN server shares
+with us (draft-uberti-behave-turn-rest-00 section 2.2; coturn calls it `use-auth-secret`, eturnal `secret`): the
+user name is the time at which they expire, followed by an id, and the password is the HMAC of the user name under
+the secret. So the TURN server can check them without asking us.
 """
 
 from __future__ import annotations
@@ -23,29 +24,29 @@ _TURN_URI = re.compile(rf"turns?:{_HOST}(:[0-9]{{1,5}})?(\?transport=(udp|tcp))?
 
 
 def is_stun_uri(text: str) -> bool:
-    """Whether it is a URI of RFC 7064."""
+    """Whether the text is a STUN URI (RFC 7064)."""
     return _STUN_URI.fullmatch(text) is not None
 
 
 def is_turn_uri(text: str) -> bool:
-    """Whether it is a URI of RFC 7065, with a transport that browsers know."""
+    """Whether the text is a TURN URI (RFC 7065) with a transport that browsers know."""
     return _TURN_URI.fullmatch(text) is not None
 
 
 def time_limited_credentials(secret: str, identity: str, end: int) -> tuple[str, str]:
-    """User name and password that a TURN server with this secret accepts until `end`, seconds since 1970."""
+    """The user name and password that a TURN server with this secret accepts until `end` (seconds since 1970)."""
     username = f"{end}:{identity}"
     digest = hmac.digest(secret.encode(), username.encode(), hashlib.sha1)
     return username, base64.b64encode(digest).decode()
 
 
 def for_strangers(settings: SignalingSettings) -> tuple[IceServer, ...]:
-    """The servers that ask for no credentials: everybody may be told of these."""
+    """The servers that need no credentials. Everybody may know these."""
     return tuple(server for server in settings.ice_servers if server.credential is None)
 
 
 def for_participants(settings: SignalingSettings, identity: str, now: float) -> tuple[IceServer, ...]:
-    """All servers, with credentials for one who is in a room. `now`: seconds since 1970."""
+    """All servers, with credentials for somebody who is in a room. `now` is in seconds since 1970."""
     if settings.turn_secret is None:
         return settings.ice_servers
     end = int(now + settings.turn_ttl)

@@ -1,4 +1,10 @@
-"""The registry: every session, by its resume tokens; it opens them for connections and gives each its task."""
+"""The registry: it opens a session for each new connection, and finds sessions by their resume tokens.
+
+Each session is a task in the registry's nursery, and outlives its connection while its browser may come back. A
+session that is away keeps a place, which others may need. Then the registry forgets the session first, so that
+nobody can resume it any more, and only then wakes its task, which leaves the room. So between the two moments
+there is no session that a browser could resume and that is about to end.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +44,7 @@ class Registry:
         self._by_token: dict[str, Session] = {}
         self._serving: set[Connection] = set()
         self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
-        # Those that are away, the longest away first.
+        # The sessions that are away, with the longest away first.
         self._away: dict[Session, None] = {}
         self._idle = trio.Event()
         self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
@@ -48,12 +54,12 @@ class Registry:
 
     @property
     def full(self) -> bool:
-        """Whether nobody more may connect."""
+        """Whether no other browser may connect now."""
         facts = ServerFacts(sessions=len(self._serving) + 1, max_sessions=self.settings.max_sessions)
         return self.directory.life.refusal("connect", facts) is not None
 
     async def serve(self, transport: Transport, upgrade: Upgrade) -> None:
-        """Serve one websocket, from its handshake on."""
+        """Serve one websocket, beginning with its handshake."""
         stream = FrameStream(
             transport,
             upgrade.read,
@@ -67,11 +73,14 @@ class Registry:
         await serve_websocket(stream, self.settings, self._messages, upgrade.client, upgrade.key, on_open)
 
     def resumable(self, token: str) -> Session | None:
-        """The session that this token may resume."""
+        """The session that this token resumes; None if there is none."""
         return self._by_token.get(token)
 
     def hand_over(self, before: Session, after: Session) -> None:
-        """From now on the tokens and the address of one session are those of another."""
+        """Give the token and the address of the session `before` to the session `after`, and forget `before`.
+
+        `after` then has two tokens: the new one, and the one that the browser used to resume it.
+        """
         address, (token, *_) = before.address, before.tokens
         self.forget(before)
         self._no_longer_away(after)
@@ -85,7 +94,7 @@ class Registry:
         self._by_token[token] = after
 
     def keep_away(self, session: Session) -> None:
-        """A session's connection is lost; it, or another that is away, may have to make way."""
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
         self._away[session] = session.address.away[session] = None
         if len(session.address.away) > self.settings.max_away_per_address:
             self._send_off(next(iter(session.address.away)))
@@ -94,14 +103,14 @@ class Registry:
             self._send_off(in_room[0])
 
     def close(self) -> None:
-        """Tell every browser that the server closes; new ones are refused from now on."""
+        """Tell every browser that the server closes, and refuse new ones from now on."""
         self.directory.life.fire("stop")
         outgoing = Outgoing(Closing(scope="server", reason="shutdown"))
         for connection in tuple(self._serving):
             connection.send(outgoing)
 
     async def disconnect(self) -> None:
-        """Close every websocket, and return when all have had their closing handshake, or the time for it."""
+        """Close every websocket. Returns when each closing handshake is done, or its time is over."""
         for connection in tuple(self._serving):
             connection.close_soon(CloseCode.GOING_AWAY)
         while self._serving:
@@ -109,7 +118,7 @@ class Registry:
             await self._idle.wait()
 
     def forget(self, session: Session) -> None:
-        """Drop a session that is over: nobody can resume it, and it counts no more."""
+        """Drop a session that has ended. Nobody can resume it, and it takes no place any more."""
         self._no_longer_away(session)
         session.address.sessions.discard(session)
         for token in session.tokens:
@@ -121,7 +130,7 @@ class Registry:
         session.address.away.pop(session, None)
 
     def _send_off(self, session: Session) -> None:
-        """End a session that is away, because its place is needed now."""
+        """End a session that is away, because somebody else needs its place."""
         self.forget(session)
         session.make_way()
 
@@ -138,7 +147,7 @@ class Registry:
         self._by_token[session.tokens[0]] = session
         self._serving.add(connection)
         if self._away and len(self._serving) + len(self._away) > self.settings.max_sessions:
-            # Of the address with the most who are away, like in a room that is full.
+            # As in a full room, the address with the most sessions that are away loses one.
             self._send_off(min(self._away, key=lambda other: -len(other.address.away)))
         self._nursery.start_soon(self._run, session)
         try:
@@ -162,7 +171,7 @@ class Registry:
 async def open_registry(
     directory: Directory, settings: SignalingSettings, limits: Limits
 ) -> AsyncIterator[Registry]:
-    """The nursery of the sessions; leaving it ends them."""
+    """Open a registry, whose sessions end when this scope ends."""
     async with trio.open_nursery() as nursery:
         yield Registry(nursery, directory, settings, limits)
         nursery.cancel_scope.cancel()

@@ -1,12 +1,14 @@
-"""A session: one browser's presence, which decodes its messages, asks the tables, and outlives its connection.
+"""A session: one browser's presence. It decodes messages, asks the tables, and outlives a lost connection.
 
-A session is a task, and all that it does reads downwards in `run`: it talks with a browser over a connection until
-that ends; then it waits, away, for another connection; and when none comes, it is over. Nobody else moves its
-machine. Others only leave a note in it (another connection resumes the session, its seat is taken away, its place
-is needed), and its task acts on that.
+A session is a task, and `run` reads like its life: it talks with a browser over a connection until that ends. Then
+it is away and waits for another connection. If none comes in time, it is over. Only this task moves the session's
+machine. Others only leave a note in the session (another connection resumes it, its seat is taken away, its place
+is needed), and its task acts on the note at its next turn. So it does not matter in which order these things
+happen, as long as the task looks at all notes before it decides; a connection that came is looked at first,
+because its browser was promised the session.
 
-What the session asks of its room goes through the room's inbox. What the room says goes through the seat straight
-to the connection, in the order in which the room said it. The session itself replies to what needs no room.
+The session's requests to its room go through the room's inbox. The room's messages go through the seat straight to
+the connection, in the order in which the room sent them. The session itself replies to messages that need no room.
 """
 
 from __future__ import annotations
@@ -57,28 +59,28 @@ _NO_FACTS = SessionFacts()
 
 
 class Home(Protocol):
-    """What a session needs of the registry that keeps it."""
+    """What a session uses of the registry that keeps it."""
 
     directory: Directory
     settings: SignalingSettings
     limits: Limits
 
     def resumable(self, token: str) -> Session | None:
-        """The session that this token may resume."""
+        """The session that this token resumes; None if there is none."""
 
     def hand_over(self, before: Session, after: Session) -> None:
-        """From now on the tokens and the address of one session are those of another."""
+        """Give the token and the address of the session `before` to the session `after`, and forget `before`."""
 
     def keep_away(self, session: Session) -> None:
-        """A session's connection is lost; it, or another that is away, may have to make way."""
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
 
     def forget(self, session: Session) -> None:
-        """Drop a session that is over."""
+        """Drop a session that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """Another connection, and the message by which it resumed the session."""
+    """A new connection for the session, and the message that resumed it."""
 
     connection: Connection
     message: Resume
@@ -94,15 +96,15 @@ class Session:
         self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
         self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
         self._connection: Connection | None = connection
-        """None while away, and from when another session has taken it over."""
+        """The connection. It is None while the session is away, or after another session has taken it over."""
         self._seat: Seat[Room] | None = None
         self._model = SESSION.new()
         self._home = home
         self._arrival: _Arrival | None = None
         self._something_came = trio.Event()
-        """Set when a session that is away must look: it was resumed or put out, or has to make way."""
+        """Set to wake a session that is away, because it was resumed or put out, or has to make way."""
         self._renew_at = 0.0
-        """When new credentials of TURN servers are to be told."""
+        """The time from which on the browser gets new credentials for TURN servers."""
 
     @property
     def state(self) -> str:
@@ -111,12 +113,12 @@ class Session:
 
     @property
     def room(self) -> Room | None:
-        """The room that the session sits in."""
+        """The room that the session sits in; None if it sits in no room."""
         return None if self._seat is None else self._seat.room
 
     @property
     def outbox(self) -> tuple[int, int]:
-        """Messages and bytes that wait for a browser that reads slowly."""
+        """How many messages and bytes wait because the browser reads slowly."""
         return (0, 0) if self._connection is None else self._connection.outbox
 
     @property
@@ -124,32 +126,33 @@ class Session:
         """Whether another connection may take this session over."""
         return "reattach" in SESSION.legal(self.state) and not (self._seat is None or self._seat.taken_away)
 
-    # What others have for it
+    # What others call
 
     def hear(self, outgoing: Outgoing) -> None:
         """Send a message to the browser.
 
-        While the session is away, messages are dropped, because a browser that comes back gets the room as it is.
+        While the session is away, messages are dropped, because a browser that comes back gets a description of
+        the room as it is then.
         """
         if self._connection is not None:
             self._connection.send(outgoing)
 
     def ice_servers(self) -> tuple[IceServer, ...]:
-        """All STUN and TURN servers, with credentials that are new."""
+        """All STUN and TURN servers, with new credentials."""
         settings = self._home.settings
         self._renew_at = trio.current_time() + settings.turn_ttl / 2
         return for_participants(settings, self.participant_id, time.time())
 
     def put_out(self) -> None:
-        """The room has taken the seat away."""
+        """Learn that the room has taken the seat away."""
         self._something_came.set()
 
     def make_way(self) -> None:
-        """End the session, which is away, before its window is over: its place is needed."""
+        """End this session, which is away, before its resume window is over: somebody else needs its place."""
         self._something_came.set()
 
     def resume_over(self, connection: Connection, message: Resume) -> None:
-        """Go on over another connection; the one before, if it still seems alive, is closed."""
+        """Go on over another connection. The old one is closed if it still seems to be alive."""
         if self._arrival is not None:
             self._arrival.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
         if self._connection is not None:
@@ -158,15 +161,15 @@ class Session:
         self._something_came.set()
 
     def move(self, address: Address[Session]) -> None:
-        """From now on the session belongs to another address."""
+        """Make the session belong to another address from now on."""
         self.address = address
         self.voice.address, self.voice.shared = address.key, address.share
         self._naming.address = address.key
 
-    # Its task
+    # The session's task
 
     async def run(self) -> None:
-        """Live, from the first connection to the end."""
+        """Run the session, from its first connection to its end."""
         self._send(self._welcome())
         goes_on = True
         while goes_on:
@@ -194,14 +197,18 @@ class Session:
         return connection.left
 
     async def _find_connection(self, left: bool) -> bool:
-        """Go on with another connection, for which the session waits while it is away; False if it has ended."""
+        """Wait for another connection if the old one was lost, and take it over.
+
+        Returns False if the session has ended instead.
+        """
         if not (self._has_arrival or self._final):
             self._notice_taken_seat()
             self._connection = None
             self._fire("bye" if left else "lost")
             if not self._final:
                 await self._wait_away()
-        # First: whoever has come was promised the session, and hears from the room that it is over.
+        # This comes first, because the browser behind a new connection was promised the session. If the room has
+        # ended, `_come_back` tells the browser so.
         if self._has_arrival:
             await self._come_back()
             return True
@@ -210,13 +217,14 @@ class Session:
         if not self._final:
             self._fire("expire")
             reason = "disconnected"
-        # Before the room is told: an ended session takes nobody's place.
+        # The session is forgotten before the room handles its leave, because an ended session must not take up a
+        # place meanwhile.
         self._home.forget(self)
         await self._give_up_seat(reason)
         return False
 
     async def _wait_away(self) -> None:
-        """Wait until another connection resumes the session, its place is taken, or the resume window is over."""
+        """Wait until somebody resumes the session or takes its place, or until the resume window is over."""
         assert self._seat is not None
         self._something_came = trio.Event()
         self._home.keep_away(self)
@@ -226,7 +234,7 @@ class Session:
             await self._something_came.wait()
 
     async def _come_back(self) -> None:
-        """Take over the connection that came last, and have the room described to it."""
+        """Take over the newest connection, and have the room described to it."""
         seat = self._seat
         assert seat is not None
         while True:
@@ -239,7 +247,7 @@ class Session:
                 await seat.room.request(Back(seat, arrival.message.ref))
             except (RoomOver, Refusal):
                 back = False
-            # Another one that came meanwhile gets a description of its own.
+            # If another connection has come meanwhile, the room is described again to that one.
             if not self._has_arrival:
                 break
         if back:
@@ -250,7 +258,7 @@ class Session:
             self._notice_taken_seat()
 
     async def abandon(self) -> None:
-        """Leave nothing behind after a fault in the session's task."""
+        """Close the connections and give up the seat after a fault in the session's task."""
         if self._connection is not None:
             self._connection.close_soon(CloseCode.INTERNAL_ERROR)
         if self._arrival is not None:
@@ -258,7 +266,7 @@ class Session:
         await self._give_up_seat("disconnected")
 
     async def answer(self, text: str) -> ServerMessage | None:
-        """The reply to one message of the browser; None if the room replies. Every refusal is answered here."""
+        """The reply to one message of the browser; None if the room replies. Refusals get their answer here."""
         self._notice_taken_seat()
         try:
             message = read_client(text)
@@ -309,7 +317,7 @@ class Session:
                 message.room, self, name, message.ref, asked=asked, before=before
             )
         except Refusal as refusal:
-            # It is in the journal of the room that refused.
+            # The room that refused has recorded this in its journal.
             room_state = None if before is None else before.room.state
             return _error(message, for_client(refusal, asked, self.state, room_state))
         self._seat = seat
@@ -323,7 +331,7 @@ class Session:
         return None
 
     def _resume(self, message: Resume) -> None:
-        """Hand the connection over to the session whose token the browser knows. Raises `Refusal`."""
+        """Hand the connection over to the session whose token the browser sent. Raises `Refusal`."""
         other = self._home.resumable(message.token)
         self._count_entry(self.voice if other is None else other.voice)
         known = other is not None and other is not self and other.may_be_resumed
@@ -344,7 +352,7 @@ class Session:
             self._fire("dismissed")
             self._seat = None
 
-    # What it is made of
+    # Parts of the above
 
     @property
     def _has_arrival(self) -> bool:
@@ -368,13 +376,13 @@ class Session:
         )
 
     def _renewed_ice_servers(self) -> tuple[IceServer, ...]:
-        """New credentials for one in a room whose old ones do not last much longer; else nothing."""
+        """New credentials, if the session is in a room and its old ones will soon expire; else nothing."""
         limited = self._home.settings.turn_secret is not None
         due = self._seat is not None and trio.current_time() >= self._renew_at
         return self.ice_servers() if limited and due else ()
 
     def _count_entry(self, voice: Voice) -> None:
-        """Count one who wants into a room, or back. Raises `Refusal`."""
+        """Count an attempt to enter a room or to come back. Raises `Refusal`."""
         now = trio.current_time()
         if not voice.may(ENTERING, now):
             raise Refusal(ErrorCode.RATE_LIMITED)
@@ -382,7 +390,7 @@ class Session:
         voice.use(ENTERING, now)
 
     def _count_name(self) -> None:
-        """Count a new name, be it one or none, as often as new names may be told. Raises `Refusal`."""
+        """Count an attempt to take a new name, whether the name turns out to be valid or not. Raises `Refusal`."""
         now = trio.current_time()
         if not self._naming.may(RENAMING, now, self.address.names):
             raise Refusal(ErrorCode.RATE_LIMITED)
@@ -414,12 +422,12 @@ def _error(message: ClientMessage, refusal: Refusal) -> ServerMessage:
 
 
 def rates_of(rooms: RoomSettings) -> Rates:
-    """What one person may have told to everybody."""
+    """How much one person may send to everybody."""
     return Rates(rooms.told_rate, rooms.told_bytes, rooms.told_seconds)
 
 
 def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
-    """The bounds that `welcome` tells."""
+    """The bounds that the `welcome` message contains."""
     return Limits(
         message_bytes=signaling.max_message_bytes,
         message_burst=signaling.message_burst,

@@ -9,7 +9,7 @@ from roomfsm.protocol.server import IceServer
 
 @dataclass(frozen=True, slots=True)
 class SignalingSettings:
-    """What one browser may send and how long it may be silent; times in seconds."""
+    """How much a browser may send, and how long it may be silent. All times are in seconds."""
 
     turn_uri: tuple[str, ...] = field(
         default=(),
