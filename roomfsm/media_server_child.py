@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
+from roomfsm.ranges import Port, Workers
 from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 MAX_LINE = 64 * 1024
@@ -37,13 +38,13 @@ class ChildSettings(Patience):
     """The settings of the child, and the time limits of its supervision."""
 
     host: str = "127.0.0.1"
-    port: int = 0
+    port: Port = 0
     """The port of its websocket. With 0, the system chooses one at the first start, and later starts use the same
     port."""
     media_host: str = "::"
-    media_port: int = 0
+    media_port: Port = 0
     announced_addresses: tuple[str, ...] = ()
-    workers: int = 1
+    workers: Workers = 1
     """The number of processes that forward media. If there are several, ports that the system chose change when
     the media server is restarted."""
 

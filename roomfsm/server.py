@@ -233,9 +233,11 @@ def _host_names(settings: Settings, certificate: _Certificate | None) -> tuple[s
     """The names to which we answer: those of the settings, those on which we listen, and those of the
     certificate.
     """
-    listening = [name for name in map(host_setting, settings.server.host) if name is not None]
+    ours = [
+        name for name in map(host_setting, (*settings.door.host_name, *settings.server.host)) if name is not None
+    ]
     names = () if certificate is None else certificate.names
-    return tuple(dict.fromkeys((*settings.door.host_name, *listening, *names)))
+    return tuple(dict.fromkeys((*ours, *names)))
 
 
 def _connections(settings: Settings) -> int:

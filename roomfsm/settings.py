@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,21 +14,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from roomfsm.door.client_address import networks_of
+from roomfsm import ranges
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address
-from roomfsm.mediaserver.kurento.limits import MAX_WORKERS, MIN_SECRET
 from roomfsm.protocol.server import IceServer
+from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, Workers, has_ports, is_secret
+from roomfsm.ranges import SettingsError as SettingsError
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.signaling.ice_servers import is_stun_uri, is_turn_uri
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
 
-_MAX_PORT = 65_535
-_MIN_TURN_TTL, _MAX_TURN_TTL = 60, 2_592_000
-"""The limits of the TTL in seconds. The lower one leaves time to connect, and the upper one is a month."""
-_FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
-_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
 
@@ -40,16 +34,9 @@ CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The environment variable with the name of the TOML file, like `--config`."""
 
 
-class SettingsError(Exception):
-    """A setting is unknown, or its value has a wrong type or is out of range.
-
-    The message names the setting and where it was given.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The addresses at which the server listens, and its media servers."""
+    """The addresses at which the server listens, and its media servers. Raises `SettingsError`."""
 
     host: tuple[str, ...] = field(
         default=("127.0.0.1",),
@@ -57,9 +44,7 @@ class ServerSettings:
             "help": "The address to listen on. 0.0.0.0 means every IPv4 interface, and :: every IPv6 interface."
         },
     )
-    port: int = field(
-        default=8080, metadata={"help": "The TCP port to listen on. 0 picks a free one.", "zero": True}
-    )
+    port: Port = field(default=8080, metadata={"help": "The TCP port to listen on. 0 picks a free one."})
     certfile: str | None = field(
         default=None,
         metadata={"help": "The file with the TLS certificate chain (PEM). It turns on HTTPS.", "live": True},
@@ -88,11 +73,10 @@ class ServerSettings:
             "help": "The UDP address of the embedded media server. :: means every interface, IPv4 and IPv6."
         },
     )
-    media_port: int = field(
-        default=0,
-        metadata={"help": "The UDP port of the embedded media server. 0 picks a free one.", "zero": True},
+    media_port: Port = field(
+        default=0, metadata={"help": "The UDP port of the embedded media server. 0 picks a free one."}
     )
-    media_workers: int = field(
+    media_workers: Workers = field(
         default=1,
         metadata={
             "help": "The number of processes that forward media in the embedded media server. Each uses a UDP "
@@ -113,6 +97,34 @@ class ServerSettings:
         default="console", metadata={"help": "How log lines are written: console or json.", "live": True}
     )
 
+    def __post_init__(self) -> None:
+        ranges.check(self)
+        if self.log_level.upper() not in logging.getLevelNamesMapping():
+            raise SettingsError(f"--log-level (log_level): {self.log_level} is not debug, info, warning or error")
+        if self.log_format not in ("console", "json"):
+            raise SettingsError(f"--log-format (log_format): {self.log_format} is neither console nor json")
+        if (self.certfile is None) != (self.keyfile is None):
+            raise SettingsError("HTTPS needs both --certfile and --keyfile, but only one of them is set")
+        if not self.host:
+            raise SettingsError("--host: there is no address to listen on")
+        if not has_ports(self.media_port, self.media_workers):
+            raise SettingsError(
+                f"--media-port: each of the {self.media_workers} --media-workers needs a port,"
+                f" and from {self.media_port} on there are {MAX_PORT + 1 - self.media_port}"
+            )
+        if not is_address(self.media_host):
+            raise SettingsError(f"--media-host: {self.media_host!r} is not an IP address")
+        for address in self.announced_address:
+            try:
+                _, port = host_and_port(address)
+            except ValueError as error:
+                raise SettingsError(f"--announced-address: {error}") from None
+            if port is not None and not has_ports(port, self.media_workers):
+                raise SettingsError(f"--announced-address: {address} leaves too few ports for the --media-workers")
+        _check_kurento(self.kurento)
+        if self.kurento_secret is not None and not is_secret(self.kurento_secret):
+            raise SettingsError(f"--kurento-secret: {SECRET_RULE}")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -132,10 +144,9 @@ class Setting:
     name: str
     part: str
     type: Any
+    """With the range of its numbers (`roomfsm.ranges`)."""
     default: Any
     help: str
-    zero: bool
-    """Whether a number may be 0."""
     secret: bool
     """Whether it is a secret, which never appears in logs. `file:PATH` reads it from a file."""
     live: bool
@@ -164,7 +175,7 @@ def all_settings() -> Iterator[Setting]:
     """Every setting, in the order of the documentation."""
     for part in dataclasses.fields(Settings):
         part_type = get_type_hints(Settings)[part.name]
-        types = get_type_hints(part_type)
+        types = get_type_hints(part_type, include_extras=True)
         for item in dataclasses.fields(part_type):
             yield Setting(
                 item.name,
@@ -172,7 +183,6 @@ def all_settings() -> Iterator[Setting]:
                 types[item.name],
                 item.default,
                 item.metadata["help"],
-                item.metadata.get("zero", False),
                 item.metadata.get("secret", False),
                 item.metadata.get("live", False),
             )
@@ -207,55 +217,10 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
         own = {name: value for name, value in values.items() if known[name].part == part.name}
         parts[part.name] = hints[part.name](**own)
     settings = Settings(**parts)
-    _check(settings)
-    return settings
-
-
-def _check(settings: Settings) -> None:
-    """Check what the type of a single value cannot express. Raises `SettingsError`."""
-    server, signaling = settings.server, settings.signaling
-    if server.log_level.upper() not in logging.getLevelNamesMapping():
-        raise SettingsError(f"--log-level (log_level): {server.log_level} is not debug, info, warning or error")
-    if server.log_format not in ("console", "json"):
-        raise SettingsError(f"--log-format (log_format): {server.log_format} is neither console nor json")
-    if (server.certfile is None) != (server.keyfile is None):
-        raise SettingsError("HTTPS needs both --certfile and --keyfile, but only one of them is set")
-    for flag, pem in (("--certfile", server.certfile), ("--keyfile", server.keyfile)):
+    for flag, pem in (("--certfile", settings.server.certfile), ("--keyfile", settings.server.keyfile)):
         if pem is not None and not Path(pem).is_file():
             raise SettingsError(f"{flag}: there is no file {pem}")
-    for flag, number in (("--port", server.port), ("--media-port", server.media_port)):
-        if number > _MAX_PORT:
-            raise SettingsError(f"{flag} is at most {_MAX_PORT}, not {number}")
-    if server.media_workers > MAX_WORKERS:
-        raise SettingsError(f"--media-workers is at most {MAX_WORKERS}, not {server.media_workers}")
-    if server.media_port + server.media_workers > _MAX_PORT + 1:
-        raise SettingsError(
-            f"--media-port: each of the {server.media_workers} --media-workers needs a port,"
-            f" and from {server.media_port} on there are {_MAX_PORT + 1 - server.media_port}"
-        )
-    if not is_address(server.media_host):
-        raise SettingsError(f"--media-host: {server.media_host!r} is not an IP address")
-    for address in server.announced_address:
-        try:
-            _, port = host_and_port(address)
-        except ValueError as error:
-            raise SettingsError(f"--announced-address: {error}") from None
-        if port is not None and port + server.media_workers > _MAX_PORT + 1:
-            raise SettingsError(f"--announced-address: {address} leaves too few ports for the --media-workers")
-    _check_kurento(server.kurento)
-    for flag, secret in (
-        ("--kurento-secret", server.kurento_secret),
-        ("--inspect-token", settings.web.inspect_token),
-    ):
-        if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
-            raise SettingsError(
-                f"{flag}: a secret needs at least {MIN_SECRET} characters: letters, digits and signs, no spaces"
-            )
-    for origin in settings.door.allow_origin:
-        if origin != "*" and not re.fullmatch(r"https?://[^/]+", origin):
-            raise SettingsError(f"--allow-origin: {origin} is neither '*' nor an origin such as https://host")
-    _check_door(settings.door)
-    _check_ice_servers(signaling)
+    return settings
 
 
 def _check_kurento(urls: tuple[str, ...]) -> None:
@@ -274,51 +239,6 @@ def _check_kurento(urls: tuple[str, ...]) -> None:
             raise SettingsError("--kurento: no name or password in the address: --kurento-secret takes the secret")
         if urls.count(url) > 1:
             raise SettingsError(f"--kurento: the same media server twice: {url}")
-
-
-def _check_door(door: DoorSettings) -> None:
-    """Raises `SettingsError`."""
-    try:
-        networks_of(door.trusted_proxy)
-    except ValueError as error:
-        raise SettingsError(
-            f"--trusted-proxy takes an address, or a network such as 10.0.0.0/8: {error}"
-        ) from None
-    for name in door.host_name:
-        if host_setting(name) is None:
-            raise SettingsError(f"--host-name: {name} is not a host name such as rooms.example.org")
-    for origin in door.frame_ancestors:
-        if origin not in ("self", "*") and not _FRAME_ANCESTOR.fullmatch(origin):
-            raise SettingsError(
-                f"--frame-ancestors: {origin} is neither 'self' nor '*' nor an origin such as https://host"
-            )
-    if door.path_prefix and not _PATH_PREFIX.fullmatch(door.path_prefix):
-        raise SettingsError(
-            f"--path-prefix: {door.path_prefix} must begin with a slash and not end with one, as in /rooms"
-        )
-
-
-def _check_ice_servers(signaling: SignalingSettings) -> None:
-    """Check every address: a browser that gets one wrong address uses none. Raises `SettingsError`."""
-    for ice_server in signaling.ice_servers:
-        for url in ice_server.urls:
-            if not is_stun_uri(url) and not is_turn_uri(url):
-                raise SettingsError(
-                    f"--ice-servers: {url} is not an address such as stun:host:3478 or turn:host:3478"
-                )
-            if url.startswith("turn") and not (ice_server.username and ice_server.credential):
-                raise SettingsError(
-                    f"--ice-servers: {url} needs a user name and a credential: URL|username|credential"
-                )
-    for url in signaling.turn_uri:
-        if not is_turn_uri(url):
-            raise SettingsError(f"--turn-uri: {url} is not like turn:host:3478 or turns:host:443?transport=tcp")
-    if bool(signaling.turn_uri) != (signaling.turn_secret is not None):
-        raise SettingsError("TURN credentials need both --turn-uri and --turn-secret, but only one of them is set")
-    if signaling.turn_secret == "":
-        raise SettingsError("--turn-secret: the secret is empty")
-    if not _MIN_TURN_TTL <= signaling.turn_ttl <= _MAX_TURN_TTL:
-        raise SettingsError(f"--turn-ttl: the value must be from {_MIN_TURN_TTL} to {_MAX_TURN_TTL} seconds")
 
 
 def markdown_table() -> str:
@@ -368,18 +288,15 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
     if setting.secret and isinstance(value, str) and value.startswith(SECRET_FILE):
         value = _read_secret(Path(value.removeprefix(SECRET_FILE)), where)
+    kind, _ = ranges.split(setting.type)
     try:
-        converted = msgspec.convert(value, setting.type, strict=False)
+        converted = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(setting.type)
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(kind)
         raise SettingsError(f"{where}: {f'{value!r} is not {wanted}' if wanted else error}") from error
-    if isinstance(converted, int | float) and not isinstance(converted, bool):
-        if not math.isfinite(converted) or converted < 0:
-            raise SettingsError(
-                f"{where}: {value} is not allowed; the value must be a number that is not negative"
-            )
-        if converted == 0 and not setting.zero:
-            raise SettingsError(f"{where}: 0 is not allowed; the value must be greater than 0")
+    wrong = ranges.fault(setting.type, converted)
+    if wrong is not None:
+        raise SettingsError(f"{where} {wrong}")
     return converted
 
 

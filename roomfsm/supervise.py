@@ -29,6 +29,9 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from roomfsm import ranges
+from roomfsm.ranges import Seconds
+
 _LOOKS = 10
 """A process hangs if nothing was received in so many looks in a row."""
 _KILL_TIMEOUT = 2.0
@@ -45,19 +48,22 @@ class ChildStartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """The time limits of supervision, in seconds."""
+    """The time limits of supervision, in seconds. Raises `SettingsError`."""
 
-    ready_timeout: float = 30.0
+    ready_timeout: Seconds = 30.0
     """The longest time from the start until the process reports that it is ready."""
-    silence: float = 5.0
+    silence: Seconds = 5.0
     """A process that sends nothing for so long counts as hanging."""
-    stop_timeout: float = 3.0
+    stop_timeout: Seconds = 3.0
     """The time from asking the process to end until it is killed."""
-    first_delay: float = 0.05
+    first_delay: Seconds = 0.05
     """The delay before the first restart. It doubles for each further one, up to `max_delay`."""
-    max_delay: float = 2.0
-    steady_after: float = 30.0
+    max_delay: Seconds = 2.0
+    steady_after: Seconds = 30.0
     """After a process has lived for so long, the next delay is `first_delay` again."""
+
+    def __post_init__(self) -> None:
+        ranges.check(self)
 
 
 class Supervised(ABC):

@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from roomfsm import ranges
+from roomfsm.ranges import Bytes, Count, Seconds
 
 REPLY_CACHE_SECONDS = 20.0
 """For so many seconds Kurento answers a repeated request id from its cache, without carrying the request out
 again."""
+
+RequestSeconds = Annotated[float, Meta(gt=0, lt=REPLY_CACHE_SECONDS)]
+"""When a request is sent again after a reconnect, its reply must still be in the cache. Otherwise the request
+would be carried out twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class KurentoSettings:
     """Settings of the Kurento client. Times are in seconds.
 
-    Raises `ValueError` if `request_timeout` is not below `REPLY_CACHE_SECONDS`, or if a buffer or message size is
-    less than 1.
+    Raises `SettingsError`, a `ValueError`.
     """
 
-    request_timeout: float = 10.0
+    request_timeout: RequestSeconds = 10.0
     """A request without an answer raises `RequestTimedOut` after this time, which includes time spent on
     reconnecting."""
-    ping_interval: float = 2.0
-    silent_after: float = 2.5
+    ping_interval: Seconds = 2.0
+    silent_after: Seconds = 2.5
     """A media server counts as silent when a ping has been unanswered for so long. With `ping_interval`, it takes
     less than 5 s until `/health/ready` reports a media server that hangs and it gets no more pipelines."""
-    ping_timeout: float = 5.0
+    ping_timeout: Seconds = 5.0
     """The connection is cut if the media server is silent for so long while it is being connected or while a ping
     waits."""
-    reconnect_first: float = 0.1
+    reconnect_first: Seconds = 0.1
     """The first wait before a new connection. Each wait is twice as long as the one before, up to `reconnect_max`,
     and is shortened at random by up to half."""
-    reconnect_max: float = 5.0
-    reconnect_grace: float = 10.0
+    reconnect_max: Seconds = 5.0
+    reconnect_grace: Seconds = 10.0
     """How long a session whose connection was cut may be resumed before it counts as lost."""
-    release_timeout: float = 2.0
+    release_timeout: Seconds = 2.0
     """The longest time for each step of cleaning up: releasing one object, closing the session, closing the
     connection."""
-    event_buffer: int = 256
+    event_buffer: Count = 256
     """The most unread events of one endpoint."""
-    requests_ahead: int = 32
+    requests_ahead: Count = 32
     """The most candidates of one endpoint that wait for their replies while the next is sent."""
-    full_pause: float = 30.0
+    full_pause: Seconds = 30.0
     """For so long after a media server refused because it was full, or failed, the others are preferred."""
-    pipeline_patience: float = 3.0
+    pipeline_patience: Seconds = 3.0
     """If a media server has not made a pipeline after so long (usually it takes milliseconds), another one is
     asked instead."""
-    ready_timeout: float = 5.0
+    ready_timeout: Seconds = 5.0
     """How long a new pipeline waits until a media server is ready."""
-    max_message_bytes: int = 4 * 1024 * 1024
+    max_message_bytes: Bytes = 4 * 1024 * 1024
     """A longer message ends the connection with close code 1009. The longest recorded reply has 80 kB."""
 
     secret: str | None = field(default=None, repr=False)
     """The secret that is sent to the media servers as a bearer token; None if they need none."""
 
     def __post_init__(self) -> None:
-        if not self.request_timeout < REPLY_CACHE_SECONDS:
-            # When a request is sent again after a reconnect, its reply must still be in the cache. Otherwise the
-            # request would be carried out twice.
-            raise ValueError(f"request_timeout must be below {REPLY_CACHE_SECONDS:g} s")
-        if min(self.event_buffer, self.requests_ahead, self.max_message_bytes) < 1:
-            raise ValueError("buffers, requests ahead and message sizes must be at least 1")
+        ranges.check(self)

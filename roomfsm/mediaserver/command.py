@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import re
 import select
 import signal
 import sys
@@ -19,9 +18,10 @@ import msgspec
 import structlog
 import trio
 
-from roomfsm.hosts import host_and_port, host_setting
-from roomfsm.mediaserver.kurento.limits import MAX_WORKERS, MIN_SECRET, SECRET_VARIABLE
+from roomfsm.hosts import host_setting
+from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
+from roomfsm.ranges import MANY, MAX_PORT, MAX_WORKERS, SECRET_RULE, SettingsError, is_secret
 
 _DEFAULTS = MediaServerSettings()
 _EXIT_SETTINGS = 2
@@ -32,7 +32,9 @@ _ALIVE = msgspec.json.encode({"event": "alive"}) + b"\n"
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     """The option for one of the :class:`~roomfsm.mediaserver.kurento.limits.Limits`."""
     default = getattr(_DEFAULTS.limits, f"max_{name}")
-    return click.option(f"--max-{name}", type=click.IntRange(1), default=default, show_default=True, help=what)
+    return click.option(
+        f"--max-{name}", type=click.IntRange(1, MANY), default=default, show_default=True, help=what
+    )
 
 
 @click.command()
@@ -44,7 +46,7 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, MAX_PORT),
     default=_DEFAULTS.port,
     show_default=True,
     help="The port on which Kurento's protocol is served (TCP).",
@@ -68,7 +70,7 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 )
 @click.option(
     "--media-port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, MAX_PORT),
     default=_DEFAULTS.media_port,
     show_default=True,
     help="The port for all media (UDP). 0 picks a free one.",
@@ -82,7 +84,7 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
 )
 @click.option(
     "--collector-period",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(0, MANY, min_open=True),
     default=_DEFAULTS.limits.collector_period,
     show_default=True,
     help="After one to two periods of so many seconds, the objects of a client that is gone are released.",
@@ -134,24 +136,28 @@ def mediaserver(
     _configure_logging(log_format)
     # Until the server handles it, the signal of a closed terminal is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings = MediaServerSettings(
-        host=host,
-        port=port,
-        host_names=_names(host_names),
-        secret=_secret(secret_file),
-        media_host=media_host,
-        media_port=media_port,
-        announced_addresses=_announced(announced_addresses),
-        workers=workers,
-        exit_with_parent=exit_with_parent,
-        limits=replace(
-            _DEFAULTS.limits,
-            collector_period=collector_period,
-            max_sessions=max_sessions,
-            max_objects=max_objects,
-            max_endpoints=max_endpoints,
-        ),
-    )
+    secret = _secret(secret_file)
+    try:
+        settings = MediaServerSettings(
+            host=host,
+            port=port,
+            host_names=tuple(host_setting(name) or name for name in host_names),
+            secret=secret,
+            media_host=media_host,
+            media_port=media_port,
+            announced_addresses=announced_addresses,
+            workers=workers,
+            exit_with_parent=exit_with_parent,
+            limits=replace(
+                _DEFAULTS.limits,
+                collector_period=collector_period,
+                max_sessions=max_sessions,
+                max_objects=max_objects,
+                max_endpoints=max_endpoints,
+            ),
+        )
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     if is_open_to_others(settings):
         structlog.get_logger().warning(
             "everybody who can reach this port can control the media server", host=host, see="--secret-file"
@@ -179,23 +185,6 @@ def is_open_to_others(settings: MediaServerSettings) -> bool:
         return settings.host != "localhost"
 
 
-def _names(given: tuple[str, ...]) -> tuple[str, ...]:
-    names = tuple(host_setting(name) for name in given)
-    for name, text in zip(names, given, strict=True):
-        if name is None:
-            raise click.BadParameter(f"not a host name: {text!r}", param_hint="--host-name")
-    return tuple(name for name in names if name is not None)
-
-
-def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
-    for text in given:
-        try:
-            host_and_port(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--announced-address") from error
-    return given
-
-
 def _secret(file: Path | None) -> str | None:
     # The secret is removed from the environment, because the workers inherit it.
     secret = os.environ.pop(SECRET_VARIABLE, "") or None
@@ -204,9 +193,9 @@ def _secret(file: Path | None) -> str | None:
             secret = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise click.BadParameter(f"{file}: {error}", param_hint="--secret-file") from error
-    if secret is not None and not re.fullmatch(rf"[!-~]{{{MIN_SECRET},}}", secret):
+    if secret is not None and not is_secret(secret):
         where = f"${SECRET_VARIABLE}" if file is None else str(file)
-        raise click.UsageError(f"{where}: a secret has at least {MIN_SECRET} letters, digits and signs, no spaces")
+        raise click.UsageError(f"{where}: {SECRET_RULE}")
     return secret
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
+from roomfsm import ranges
+from roomfsm.hosts import host_and_port, host_setting
 from roomfsm.log import get_logger
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine import memory
@@ -19,6 +21,7 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.registry import Objects
 from roomfsm.mediaserver.kurento.server import Clients, open_websocket_server
 from roomfsm.mediaserver.workers.workers import Workers, open_workers
+from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, SettingsError, has_ports, is_secret
 
 ALIVE_INTERVAL = 1.0
 """Seconds between two reports to the parent. A parent that gets none for some seconds assumes that this process
@@ -29,27 +32,47 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaServerSettings:
-    """The settings of the media server."""
+    """The settings of the media server. Raises `SettingsError`."""
 
     host: str = "127.0.0.1"
     """The TCP address of the websocket server."""
-    port: int = 8888
+    port: Port = 8888
     """The TCP port. 0 lets the system choose one."""
     host_names: tuple[str, ...] = ()
     """Names by which clients may call the server, besides `host`, addresses and the loopback names."""
     secret: str | None = field(default=None, repr=False)
     """The secret that a client must know. Without it, every program that can reach `host` may connect."""
     media_host: str = EngineSettings().host
-    media_port: int = EngineSettings().port
+    media_port: Port = EngineSettings().port
     """The UDP port of the first worker. Further workers have the next ports. 0 lets the system choose each of
     them."""
     announced_addresses: tuple[str, ...] = ()
-    workers: int = 1
+    workers: ranges.Workers = 1
     """The number of processes that forward media. With one, the process that serves the protocol forwards media
     itself."""
     exit_with_parent: bool = False
     """Whether to exit when the standard input ends."""
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        ranges.check(self)
+        if not has_ports(self.media_port, self.workers):
+            raise SettingsError(
+                f"--media-port: each of the {self.workers} --workers needs a port,"
+                f" and from {self.media_port} on there are {MAX_PORT + 1 - self.media_port}"
+            )
+        for name in self.host_names:
+            if host_setting(name) is None:
+                raise SettingsError(f"--host-name: not a host name: {name!r}")
+        for address in self.announced_addresses:
+            try:
+                _, port = host_and_port(address)
+            except ValueError as error:
+                raise SettingsError(f"--announced-address: {error}") from None
+            if port is not None and not has_ports(port, self.workers):
+                raise SettingsError(f"--announced-address: {address} leaves too few ports for the --workers")
+        if self.secret is not None and not is_secret(self.secret):
+            raise SettingsError(f"the secret cannot be used: {SECRET_RULE}")
 
     @property
     def engine(self) -> EngineSettings:

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from roomfsm import ranges
+from roomfsm.ranges import Bytes, Count, CountOrZero, Rate, Seconds, SecondsOrZero
+
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
-    """How much a room may hold, and how long it waits. Times are in seconds, bandwidths in kbit/s."""
+    """How much a room may hold, and how long it waits. Times are in seconds, bandwidths in kbit/s.
 
-    max_rooms: int = field(default=1000, metadata={"help": "The most rooms that are open at a time."})
-    max_rooms_per_address: int = field(
+    Raises `SettingsError`.
+    """
+
+    max_rooms: Count = field(default=1000, metadata={"help": "The most rooms that are open at a time."})
+    max_rooms_per_address: Count = field(
         default=500,
         metadata={
             "help": "The most open rooms that were opened by people of one address (IPv6: of one /64 network)."
         },
     )
-    max_rooms_per_session: int = field(
+    max_rooms_per_session: Count = field(
         default=20, metadata={"help": "The most open rooms that were opened by one browser."}
     )
-    max_people: int = field(default=500, metadata={"help": "The most people in a room."})
-    max_presenters: int = field(default=16, metadata={"help": "The most people who present in a room at a time."})
-    max_views: int = field(default=32, metadata={"help": "The most streams that one person watches at a time."})
-    chat_history: int = field(
-        default=100,
-        metadata={"help": "How many earlier lines of chat somebody gets who enters a room.", "zero": True},
+    max_people: Count = field(default=500, metadata={"help": "The most people in a room."})
+    max_presenters: Count = field(
+        default=16, metadata={"help": "The most people who present in a room at a time."}
     )
-    chat_history_bytes: int = field(
+    max_views: Count = field(default=32, metadata={"help": "The most streams that one person watches at a time."})
+    chat_history: CountOrZero = field(
+        default=100,
+        metadata={"help": "How many earlier lines of chat somebody gets who enters a room."},
+    )
+    chat_history_bytes: Bytes = field(
         default=65_536,
         metadata={"help": "The most bytes (as encoded) of earlier chat that somebody gets who enters a room."},
     )
-    told_rate: float = field(
+    told_rate: Rate = field(
         default=15.0,
         metadata={
             "help": "How many messages a second one person may send to everybody in the room, on average. A "
@@ -38,77 +46,75 @@ class RoomSettings:
             "three, starting to present as four."
         },
     )
-    told_bytes: float = field(
+    told_bytes: Rate = field(
         default=16_384.0,
         metadata={"help": "How many bytes a second one person may send to everybody in the room, on average."},
     )
-    room_told_rate: float = field(
+    room_told_rate: Rate = field(
         default=100.0,
         metadata={
             "help": "How many messages a second all people of a room together may send to everybody in it, on "
             "average."
         },
     )
-    room_told_bytes: float = field(
+    room_told_bytes: Rate = field(
         default=65_536.0,
         metadata={
             "help": "How many bytes a second all people of a room together may send to everybody in it, on "
             "average."
         },
     )
-    told_seconds: float = field(
+    told_seconds: Seconds = field(
         default=10.0, metadata={"help": "How many seconds' worth of these rates may be used at once."}
     )
-    room_entries_rate: float = field(
+    room_entries_rate: Rate = field(
         default=10.0,
         metadata={"help": "How many people may enter one room a second, on average."},
     )
-    room_entries_burst: int = field(
+    room_entries_burst: Count = field(
         default=2500,
         metadata={
             "help": "How many people may enter one room at once. People of one address may take half of it, and "
             "half of --room-entries-rate."
         },
     )
-    room_changes_rate: float = field(
+    room_changes_rate: Rate = field(
         default=40.0,
         metadata={
             "help": "How many changes a second (names, who is away, number of viewers) a room announces. "
             "Beyond that it waits, and then announces only the newest change of each kind."
         },
     )
-    room_inbox: int = field(
+    room_inbox: Count = field(
         default=256,
         metadata={"help": "How many messages may wait for a room. Beyond that their senders have to wait."},
     )
-    linger: float = field(
-        default=30.0, metadata={"help": "How many seconds an empty room stays open.", "zero": True}
-    )
-    closing_deadline: float = field(
+    linger: SecondsOrZero = field(default=30.0, metadata={"help": "How many seconds an empty room stays open."})
+    closing_deadline: Seconds = field(
         default=2.0,
         metadata={"help": "How many seconds a closing room waits until its media endpoints are released."},
     )
-    closing_notice: float = field(
+    closing_notice: SecondsOrZero = field(
         default=0.0,
-        metadata={"help": "How many seconds a closing room keeps its people at least.", "zero": True},
+        metadata={"help": "How many seconds a closing room keeps its people at least."},
     )
-    connect_timeout: float = field(
+    connect_timeout: Seconds = field(
         default=30.0,
         metadata={
             "help": "How many seconds a browser's media connection may take to be established, counted from "
             "the answer."
         },
     )
-    candidate_buffer: int = field(
+    candidate_buffer: Count = field(
         default=64,
         metadata={
             "help": "How many of a browser's ICE candidates are kept for an endpoint that is not ready yet."
         },
     )
-    video_kbps: int = field(
+    video_kbps: Count = field(
         default=3000, metadata={"help": "The most kbit/s that one video stream may use in each direction."}
     )
-    journal_entries: int = field(
+    journal_entries: Count = field(
         default=500,
         metadata={"help": "How many entries of its journal a room keeps in memory. It keeps the newest."},
     )
@@ -116,17 +122,20 @@ class RoomSettings:
         default=False,
         metadata={"help": "Whether the journal also keeps what people said, their offers and their candidates."},
     )
-    journal_refusals: float = field(
+    journal_refusals: Rate = field(
         default=5.0,
         metadata={"help": "How many refused messages of one person the journal records a second, on average."},
     )
     journal_file: str | None = field(
         default=None, metadata={"help": "The file to which the journals of all rooms are appended, as JSON lines."}
     )
-    journal_file_bytes: int = field(
+    journal_file_bytes: Bytes = field(
         default=67_108_864,
         metadata={
             "help": "The size at which the journal file is renamed to FILE.1, replacing an older one, and a "
             "new one is begun."
         },
     )
+
+    def __post_init__(self) -> None:
+        ranges.check(self)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from roomfsm import ranges
+from roomfsm.ranges import SECRET_RULE, Count, Seconds, SettingsError, is_secret
+
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Settings of the inspector and of the administration of rooms."""
+    """Settings of the inspector and of the administration of rooms. Raises `SettingsError`."""
 
     inspect: bool = field(default=True, metadata={"help": "Whether there is an inspector."})
     inspect_token: str | None = field(
@@ -19,9 +22,14 @@ class WebSettings:
             "live": True,
         },
     )
-    inspect_watchers: int = field(
+    inspect_watchers: Count = field(
         default=32, metadata={"help": "How many inspector pages are kept up to date at a time."}
     )
-    inspect_interval: float = field(
+    inspect_interval: Seconds = field(
         default=0.25, metadata={"help": "How many seconds pass at least between two updates of an inspector page."}
     )
+
+    def __post_init__(self) -> None:
+        ranges.check(self)
+        if self.inspect_token is not None and not is_secret(self.inspect_token):
+            raise SettingsError(f"--inspect-token: {SECRET_RULE}")

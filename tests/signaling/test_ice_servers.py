@@ -13,10 +13,9 @@ from roomfsm.settings import SettingsError, load
 from roomfsm.signaling.ice_servers import (
     for_participants,
     for_strangers,
-    is_stun_uri,
-    is_turn_uri,
     time_limited_credentials,
 )
+from roomfsm.signaling.ice_uris import is_stun_uri, is_turn_uri
 from roomfsm.signaling.settings import SignalingSettings
 from tests.mediaserver.tcp_relay import open_relay
 from tests.protocol_client import Wire, open_client

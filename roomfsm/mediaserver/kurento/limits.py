@@ -2,45 +2,46 @@
 
 from dataclasses import dataclass
 
-MAX_WORKERS = 64
-"""The most processes that forward media."""
+from roomfsm import ranges
+from roomfsm.ranges import Count, Seconds
 
 SECRET_VARIABLE = "ROOMFSM_KURENTO_SECRET"
 """The environment variable with the secret that the media server asks for and the room server sends."""
-MIN_SECRET = 16
-"""The fewest characters of a secret. A shorter one could be guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of the protocol layer. Times are in seconds, sizes in bytes."""
+    """Limits of the protocol layer. Times are in seconds, sizes in bytes. Raises `SettingsError`."""
 
-    max_message: int = 1024 * 1024
+    max_message: Count = 1024 * 1024
     """A larger websocket message closes the socket with code 1009."""
-    max_sockets: int = 256
+    max_sockets: Count = 256
     """Further connections are closed before the handshake."""
-    max_sessions: int = 1000
-    max_session_id: int = 256
+    max_sessions: Count = 1000
+    max_session_id: Count = 256
     """The most characters of a session id that a client chose."""
-    max_objects: int = 50_000
+    max_objects: Count = 50_000
     """The most pipelines and elements of all sessions."""
-    max_endpoints: int = 2000
+    max_endpoints: Count = 2000
     """The most WebRtcEndpoints of all sessions. Each is a peer of the engine."""
-    max_objects_per_session: int = 20_000
+    max_objects_per_session: Count = 20_000
     """The most existing objects that one session has created or touched."""
-    max_subscriptions_per_object: int = 1000
-    max_tags_per_object: int = 100
-    outbox: int = 4096
+    max_subscriptions_per_object: Count = 1000
+    max_tags_per_object: Count = 100
+    outbox: Count = 4096
     """The most messages that wait for one socket. If there is no room for an event, the socket is cut."""
-    send_timeout: float = 10.0
+    send_timeout: Seconds = 10.0
     """A client that accepts no message for so long is cut."""
-    handshake_timeout: float = 10.0
+    handshake_timeout: Seconds = 10.0
     """The longest time from the TCP connection to the end of the websocket handshake."""
-    close_timeout: float = 0.5
+    close_timeout: Seconds = 0.5
     """The longest time from our closing frame to the client's."""
-    collector_period: float = 240.0
+    collector_period: Seconds = 240.0
     """An abandoned session ends after one to two of these periods, as in Kurento."""
-    request_cache_time: float = 20.0
+    request_cache_time: Seconds = 20.0
     """For so long, a repeated request id is answered with the first reply, as in Kurento."""
-    request_cache_size: int = 8 * 1024 * 1024
+    request_cache_size: Count = 8 * 1024 * 1024
     """The size of the replies that are remembered for one session. The oldest are forgotten first."""
+
+    def __post_init__(self) -> None:
+        ranges.check(self)
