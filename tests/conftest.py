@@ -36,7 +36,7 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 register_profiles()
 
 HERE = Path(__file__).parent
-QUICK = {"documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol", "rooms", "testing"}
+QUICK = {"access", "documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol", "rooms", "testing"}
 """Folders whose tests are quick, except for those that use one of the fixtures below."""
 
 SLOW = {"browser", "graphviz", "limited", "media_server", "program"}
