@@ -1,24 +1,27 @@
 """How sinks and relays join a track and leave it: with a replay, with the next keyframe, or at once.
 
-Theory. Video can be decoded only from a keyframe on, so a viewer cannot simply be sent the next packet. There
-are three beginnings, in the order of preference:
+Theory. A browser can decode video only from a keyframe on, so a viewer cannot begin with just any packet. There
+are three ways to begin, in this order of preference:
 
-1. *A replay*: the last keyframe and all that followed it, from the ring, if that is whole. It costs only the
-   viewer that joins. It is given where it is short or has just begun, and where the source is silent (a still
-   canvas may never make another keyframe).
-2. *The next keyframe*: the viewer waits in `joining`, and the browser is asked for one. If too many were asked
-   for lately, the viewer is in `unasked` until the allowance permits one. A long replay would spare it the wait,
-   but its path would take seconds for the burst, or lose most of it.
-3. *The next packet*, for audio.
+1. *A replay* has the last keyframe and all packets after it, from the ring, if none of them is missing. It costs
+   nobody anything except the viewer that joins. The viewer gets a replay if it is short, if its keyframe is
+   recent, or if the source is silent (a still canvas may never make another keyframe).
+2. *The next keyframe*: the viewer waits in `joining`, and the browser is asked for a keyframe. If the browser was
+   asked too often lately, the viewer is also in `unasked` until the allowance permits it. With a long replay the
+   viewer would not have to wait, but its path would need seconds for the burst, or would lose most of it.
+3. *The next packet*: this is how audio begins.
 
-Invariants: a sink is in `joining`, or in a group, or in neither (paused, closed, no common codec), and never
-in two of these. Who is in `unasked` is in `joining`, too. A packet reaches a sink either by its start (a
-replay, or what overtook the keyframe on its way here) or live, never by both: so a sink that is replayed to is
-in a group apart until its replay is over (:mod:`~roomfsm.mediaserver.forwarding.paced_replay`). A replay's
-packets have other timestamps than the ring's (:mod:`~roomfsm.mediaserver.forwarding.catch_up`). While the
-viewer may still ask for one of them again, it must get the same bytes, because SRTP is not safe for two
-packets of one number (RFC 7714 section 8.1): `replays` remembers them, and when it forgets them, repairs of
-that sink begin behind them.
+The invariants are:
+
+- A sink is in `joining`, or it has a group, but never both. It has neither if it is paused or closed, or has no
+  common codec. A sink in `unasked` is also in `joining`.
+- A sink gets each packet only once: with its start (by a replay, or because the packet overtook the keyframe), or
+  live. So a sink has a group of its own while its replay lasts
+  (:mod:`~roomfsm.mediaserver.forwarding.paced_replay`).
+- The packets of a replay have other timestamps than those in the ring
+  (:mod:`~roomfsm.mediaserver.forwarding.catch_up`). If the viewer asks for one of them again, it must get the same
+  bytes, because SRTP is not safe for two packets of one number (RFC 7714 section 8.1). `replays` remembers them.
+  When it forgets them, later repairs of that sink begin behind them.
 """
 
 from collections.abc import Sequence
@@ -35,9 +38,9 @@ from roomfsm.mediaserver.forwarding.surroundings import Relay
 from roomfsm.mediaserver.rtp.ring import KeptPacket
 
 _SHARED_REPLAY = 0.5
-"""Seconds for which a replay is given to others, too: so many joins at once share its packets."""
+"""Seconds for which a replay is also used for other viewers, so that many joins at once share its packets."""
 _REPLAY_INTERVAL = 1.0
-"""Seconds between two replays to one viewer of a silent source."""
+"""The shortest time in seconds between two replays of a silent source to one viewer."""
 _KEPT_REPLAY = 5.0
 """Seconds for which a viewer may ask for parts of its replay again."""
 
@@ -46,7 +49,7 @@ _RELAY = Boundary("a track and its way to another worker")
 
 
 class Admission:
-    """Who waits to be sent a track, who has just begun, and what those were given."""
+    """The sinks and relays that wait to begin, those that have just begun, and what these got."""
 
     __slots__ = (
         "_groups",
@@ -67,27 +70,29 @@ class Admission:
         self._groups = groups
         self._keyframes = keyframes
         self.joining: set[Sink] = set()
-        """Sinks that wait for the next packet to start with: of video, a keyframe's first."""
+        """The sinks that wait for a packet with which they can begin. For video it is the first of a keyframe."""
         self.unasked: set[Sink] = set()
-        """Those of them that start, and that no keyframe was asked for yet."""
+        """The sinks in `joining` for which the browser has not been asked for a keyframe yet."""
         self._joining_relays: list[Relay] = []
-        """Relays that wait for that: a mirror has no use for video before a keyframe."""
+        """The relays that wait for a keyframe, because a mirror cannot use video before one."""
         self.relays: list[Relay] = []
-        """Those that are handed each packet. Always the same list: the track goes through it for each packet."""
+        """The relays that are handed each packet. It stays the same list, because the track keeps it."""
         self._shared_replay: Replay | None = None
-        """The one made last: whoever comes just then is given the same."""
+        """The newest replay. Others who join within a short time get it, too."""
         self.replays: dict[Sink, Replay] = {}
-        """What sinks were given when they started, while they may still ask for it again."""
+        """The replays with which sinks began, as long as they may ask for these packets again."""
         self.replaying = PacedReplays(stream)
-        """Who has not been sent all of its replay yet."""
+        """The replays that have not been sent completely."""
         self.starting: dict[Sink, Start] = {}
-        """What is still to be repeated of the starts of sinks (:mod:`~roomfsm.mediaserver.forwarding.start`)."""
+        """The packets of sinks' starts that are still to be repeated
+        (:mod:`~roomfsm.mediaserver.forwarding.start`)."""
 
     def admit(self, sink: Sink) -> None:
-        """Let a sink that is ready start: with a replay where there can be one, else with the next keyframe.
+        """Let a sink that is ready begin, with a replay if there can be one, and otherwise with the next keyframe.
 
-        A keyframe goes to all viewers. While many start, or one again and again, the others would see little else.
-        So beyond an allowance those that start wait until it permits another (:meth:`ask_for_joining`).
+        A keyframe goes to all viewers. If many viewers begin, or one of them again and again, the others would get
+        hardly anything but keyframes. So there is an allowance, and those who exceed it wait until it permits
+        another keyframe (:meth:`ask_for_joining`).
         """
         if sink in self.joining:
             return
@@ -103,14 +108,16 @@ class Admission:
             self._stream.attend_soon()
 
     def ask_for_joining(self, now: float) -> None:
-        """Ask for a keyframe for those that start, as soon as their allowance permits it: one serves them all."""
+        """Ask for a keyframe for all sinks in `unasked`, as soon as their allowance permits one."""
         if self.unasked and (self._keyframes.wanted or self._keyframes.for_joins.take(1, now)):
             self.unasked.clear()
             self._keyframes.request()
 
     def readmit(self, sink: Sink, now: float) -> None:
-        """Let a sink start that was paused: at once where there can be a replay, else with the next keyframe. That
-        is asked for as for losses are, because others have no need of it."""
+        """Let a sink that was paused begin again, with a replay if there can be one, or with the next keyframe.
+
+        The keyframe counts as one for losses, because the other viewers do not need it.
+        """
         replay = self.replay(now)
         if replay is not None:
             self.joining.discard(sink)
@@ -123,7 +130,7 @@ class Admission:
             self._keyframes.request()
 
     def leave(self, sink: Sink) -> None:
-        """Stop sending to a sink; it stays connected."""
+        """Stop sending to a sink, which stays connected."""
         self.joining.discard(sink)
         self.unasked.discard(sink)
         self.starting.pop(sink, None)
@@ -144,8 +151,10 @@ class Admission:
     # With a replay
 
     def replay(self, now: float) -> Replay | None:
-        """The last keyframe and all that followed it, if that is whole and better than to wait for a new keyframe:
-        because it is short or has just begun, or because the source is silent and may send none."""
+        """The last keyframe and all packets after it, if none is missing, and if this is better than to wait.
+
+        It is better if it is short, if the keyframe is recent, or if the source is silent and may send no other.
+        """
         stream = self._stream
         reception, ring, start = stream.reception, stream.ring, stream.keyframe_start
         if reception is None or stream.codec is None or ring is None or stream.is_keyframe_start is None:
@@ -168,7 +177,7 @@ class Admission:
         return self._shared_replay
 
     def replay_again(self, sink: Sink, now: float) -> Replay | None:
-        """What a silent source sent last, unless the sink was just given it."""
+        """A replay of what a silent source sent last; None if the source is not silent or the sink just got it."""
         before = self.replays.get(sink)
         if not self._stream.is_silent(now) or (before is not None and now - before.time < _REPLAY_INTERVAL):
             return None
@@ -192,7 +201,7 @@ class Admission:
             self._groups.join(sink)
 
     def go_on_replaying(self, now: float) -> None:
-        """Send what is due of long replays, and let those who were sent all go on with the others."""
+        """Send the portions of long replays that are due. Receivers that have got everything go on live."""
         for receiver in self.replaying.send_due(now):
             if not isinstance(receiver, Sink):
                 with _RELAY:
@@ -204,7 +213,7 @@ class Admission:
                     self.replays[receiver] = replay._replace(time=now)
 
     def _place(self, sink: Sink, extended: int, timestamp: int, now: float, *, apart: bool = False) -> Group:
-        """Put a sink into its group from this packet on, and have the start repeated where that is of use."""
+        """Put a sink into its group from this packet on, and have its start repeated if that can help."""
         group = self._groups.place(sink, extended, timestamp, now, apart=apart)
         if sink.continuation is None and sink.codec is not None and sink.codec.rtx is not None:
             self.starting[sink] = Start(sink.joined_at)
@@ -214,7 +223,7 @@ class Admission:
     # With the next keyframe, or the next packet
 
     def keyframe_began(self, extended: int, timestamp: int, now: float, first: int) -> None:
-        """Let all who wait start with a keyframe, whose first packet has the extended number `first`."""
+        """Let everybody who waits begin with a keyframe, whose first packet has the extended number `first`."""
         if self.replaying:
             self.replaying.skip_to(first)
         relays, self._joining_relays = self._joining_relays, []
@@ -224,9 +233,9 @@ class Admission:
             self.start_joining(extended, timestamp, now, first)
 
     def start_joining(self, extended: int, timestamp: int, now: float, first: int | None = None) -> None:
-        """Let those who wait start with this packet, and with what overtook it on its way here.
+        """Let the sinks that wait begin with this packet, and with the later packets that overtook it.
 
-        `first`: the extended number that they start with, where one before this packet's is still to come.
+        If an earlier packet of the same keyframe is still to come, `first` is its extended number.
         """
         stream = self._stream
         ring, reception = stream.ring, stream.reception
@@ -246,7 +255,7 @@ class Admission:
     # Relays
 
     def admit_relay(self, relay: Relay) -> None:
-        """Let a relay start, as :meth:`admit` does with a sink."""
+        """Let a relay begin, as :meth:`admit` does with a sink."""
         replay = self.replay(self._stream.outlet.now())
         if replay is not None:
             self._start_relay_with(relay, replay)
@@ -257,14 +266,15 @@ class Admission:
             self._keyframes.request()
 
     def dismiss_relay(self, relay: Relay) -> None:
-        """Hand nothing more to a relay."""
+        """Hand no more packets to a relay."""
         self.replaying.stop(relay)
         for relays in (self.relays, self._joining_relays):
             if relay in relays:
                 relays.remove(relay)
 
     def _start_relay_with(self, relay: Relay, replay: Replay) -> None:
-        # A packet in the ring still has its number and timestamp; the mirror shifts timestamps as we do.
+        # The packets in the ring have the publisher's numbers. Their timestamps must be the publisher's, too,
+        # because the mirror shifts them as we do.
         outlet, shift = self._stream.outlet, self._stream.timestamp_shift
 
         def send(packets: Sequence[KeptPacket]) -> None:
@@ -284,20 +294,20 @@ class Admission:
         if clock is not None:
             relay.sender_report(clock)
 
-    # Called now and then
+    # Called at intervals
 
     def forget_replays(self, now: float) -> None:
-        """Let go of replays that nobody can ask for again, and of the one that was shared."""
+        """Forget the replays whose packets nobody can ask for any more, and the shared one when it is too old."""
         for sink, replay in list(self.replays.items()):
             if now - replay.time >= _KEPT_REPLAY and sink not in self.replaying:
-                # Those packets are in the ring with other timestamps.
+                # The ring has these packets with other timestamps, so the sink must not get them from there.
                 sink.start = replay.packets[-1].extended + 1
                 del self.replays[sink]
         if self._shared_replay is not None and now - self._shared_replay.time > _SHARED_REPLAY:
             self._shared_replay = None
 
     def end_waiting(self, now: float) -> None:
-        """The source is silent: give those who wait for a keyframe what there is."""
+        """The source is silent, so give those who wait for a keyframe a replay of what there is."""
         if not (self.joining or self._joining_relays) or (found := self.replay(now)) is None:
             return
         joining, self.joining = self.joining, set()
@@ -311,7 +321,7 @@ class Admission:
                 self._start_relay_with(relay, found)
 
     def end_flow_of_replays(self, now: float) -> None:
-        """Media flows to a sink for a moment after its replay, though the source is silent: end that."""
+        """End the flow to sinks that got a replay of a silent source, some time after the replay."""
         for sink, replay in self.replays.items():
             if now - replay.time >= self._stream.outlet.settings.flow_timeout and sink not in self.replaying:
                 sink.set_flowing(False)

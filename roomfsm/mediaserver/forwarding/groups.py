@@ -1,17 +1,17 @@
-"""The groups of a track's sinks: which group continues what a sink had, and the publisher's clock as each sees it.
+"""The groups of a track's sinks: which group continues what a sink had before, and the publisher's clock for each.
 
-Theory. Rewriting a packet costs as much for one sink as for a thousand, if all get the same bytes before
-encryption. So sinks with the same payload type, header extensions and offsets form a *group*, and a packet is
-rewritten once a group. A sink that starts fresh has the offsets 0 and 0. A sink that had another source, or
-was paused, gets offsets by which the next packet has the number after the last that it was sent, and a
-timestamp as much later as time has passed. Without that its browser would stop decoding, and the same number
-for a second packet would break SRTP (RFC 7714 section 8.1).
+Theory. If many sinks get the same bytes before encryption, it costs no more to rewrite a packet for all of them
+than for one. So sinks with the same payload type, header extensions and offsets form a *group*, and a packet is
+rewritten once for each group. A new sink has the offsets 0 and 0. A sink that had another source before, or was
+paused, gets other offsets: they give the next packet the number after the last one that the sink got, and a
+timestamp that is later by the time that has passed. Otherwise its browser would stop decoding, and a number could
+be used for a second packet, which would break SRTP (RFC 7714 section 8.1).
 
-For the same reason a group that continues something never passes on a packet before its `start`: late packets
-from before a sink joined would get numbers that the sink was already sent.
+For the same reason, a group that continues something never forwards a packet from before its `start`. Late packets
+from before a sink joined would get numbers that the sink has already seen.
 
-Sender reports are passed on with the publisher's clock and our own timestamps, because lip sync depends on the
-two being told together (RFC 3550 section 6.4.1).
+Sender reports are passed on with the publisher's clock and our own timestamps. Lip sync depends on both being in
+the same report (RFC 3550 section 6.4.1).
 """
 
 from collections.abc import Iterable
@@ -27,20 +27,20 @@ _VIEWER = Boundary("a track and one of its viewers")
 
 
 class Groups:
-    """The sinks that a track is sent to at present, by what they have in common."""
+    """The groups of sinks to which a track is being sent, by the properties that the sinks have in common."""
 
     __slots__ = ("_stream", "by_key")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.by_key: dict[GroupKey, Group] = {}
-        """Always the same dictionary: the track goes through it for each packet."""
+        """The groups by key. It stays the same dictionary, because the track goes through it for each packet."""
 
     def place(self, sink: Sink, extended: int, timestamp: int, now: float, *, apart: bool = False) -> Group:
-        """Put a sink into the group that continues what it had, from this packet, of the time `now`, on.
+        """Put a sink into the group that continues what it had before, beginning with this packet of time `now`.
 
-        `apart`: into a group of its own with the same key, which no live packets go to, until it is to
-        :meth:`join` the others.
+        If `apart` is true, the sink gets a group of its own with the same key. That gets no live packets, until
+        the sink may :meth:`join` the others.
         """
         assert sink.codec is not None
         stream = self._stream
@@ -61,22 +61,22 @@ class Groups:
         sink.joined(group, extended, present)
         sink.set_flowing(stream.flowing)
         clock = stream.reception.clock(present) if stream.reception else None
-        if clock is not None:  # Without one there is no lip sync until the publisher's next, seconds later.
+        if clock is not None:  # Otherwise there would be no lip sync until the publisher's next report.
             self._tell_clock(clock, group, (sink,), present)
         return group
 
     def _shared(self, key: GroupKey) -> Group:
-        """The group with this key that live packets go to, ready to take in a sink."""
+        """The group with this key that gets live packets, ready to take in a sink."""
         group = self.by_key.get(key)
         if group is None:
             group = self.by_key[key] = self._new_group(key)
         if group.pending:
-            # Who is taken in now begins with a later packet, or was sent these by its replay.
+            # The new sink must not get the pending packets: it begins later, or got them with its replay.
             self._stream.outlet.flush()
         return group
 
     def join(self, sink: Sink) -> None:
-        """Let a sink that was placed apart, and was sent all that came, have live packets with the others."""
+        """Give a sink that was placed apart live packets with the others, now that it has got all earlier ones."""
         apart = sink.group
         assert apart is not None
         group = self._shared(apart.key)
@@ -93,8 +93,8 @@ class Groups:
     def remove(self, sink: Sink, group: Group, newest: int, timestamp: int, time: float) -> None:
         """Take a sink out of its group.
 
-        `newest`, `timestamp`: the extended number and the timestamp of the newest packet that it was sent, at
-        `time`.
+        `newest` and `timestamp` are the extended number and the timestamp of the newest packet that it got, and
+        `time` is when it got that.
         """
         group.sinks.remove(sink)
         if not group.sinks and self.by_key.get(group.key) is group:
@@ -112,13 +112,15 @@ class Groups:
                 sink.set_flowing(flowing)
 
     def tell_clock(self, report: rtcp.SenderReport, now: float) -> None:
-        """Pass a report of the publisher's on to every sink."""
+        """Pass one of the publisher's sender reports on to every sink."""
         for group in self.by_key.values():
             self._tell_clock(report, group, group.sinks, now)
 
     def _tell_clock(self, report: rtcp.SenderReport, group: Group, sinks: Iterable[Sink], now: float) -> None:
-        """Send a report of the publisher's to sinks of a group, as a report about our streams: about the media
-        stream, and about the stream of retransmissions if the sink was sent any."""
+        """Send one of the publisher's reports to sinks of a group, as a report about our own streams.
+
+        These are the media stream and, if the sink got retransmissions, their stream.
+        """
         stream = self._stream
         timestamp = report.rtp + stream.timestamp_shift + group.timestamp_offset
         description = rtcp.source_description(group.ssrc, stream.outlet.cname)

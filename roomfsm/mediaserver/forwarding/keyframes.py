@@ -1,14 +1,15 @@
-"""When to ask a publisher for a keyframe: wishes are gathered, spaced, and repeated until one is seen.
+"""Decides when to ask a publisher for a keyframe. Wishes are collected, and a request is repeated until one comes.
 
-Theory. A keyframe costs every viewer of the source, not only the one who needs it: it is many times as large
-as other frames, so the encoder makes the frames around it poorer. So each reason for a keyframe has an
-allowance of its own, a token bucket: viewers that start, and losses of viewers (of all together, and of each,
-see :mod:`~roomfsm.mediaserver.forwarding.viewer_path`). Once a keyframe is wished for, further wishes cost
-nothing, since the one keyframe serves all. The request (PLI, RFC 4585 section 6.3.1, or FIR, RFC 5104 section
-4.3.1) is repeated until a keyframe begins, because it may be lost.
+Theory. A keyframe costs every viewer of the source some quality, not only the viewer who needs it: it is many
+times as large as other frames, so the encoder makes the frames around it poorer. Therefore each reason for a
+keyframe has an allowance of its own, which is a token bucket. There is one for viewers that begin, one for the
+losses of all viewers together, and one for the losses of each viewer
+(:mod:`~roomfsm.mediaserver.forwarding.viewer_path`). While a wish is open, further wishes cost nothing, because
+one keyframe serves all of them. The request (PLI, RFC 4585 section 6.3.1, or FIR, RFC 5104 section 4.3.1) may be
+lost, so it is repeated until a keyframe begins.
 
-Apart from wishes, a source is asked now and then while it moves, so that the ring always holds a keyframe and
-all that followed it (*renewal*).
+Apart from wishes, a source is asked from time to time while its picture changes, so that the ring always holds a
+keyframe and all packets after it. This is called *renewal*.
 """
 
 from roomfsm.mediaserver.forwarding.stream import Stream
@@ -22,8 +23,8 @@ _SILENT_INTERVAL = 2.0
 class KeyframeRequests:
     """The wish for a keyframe of one source.
 
-    A wish within `interval` of the last request waits its turn and is never dropped: browsers ignore requests that
-    come closer.
+    Browsers ignore a request that follows another one too soon. So a wish within `interval` seconds of the last
+    request waits, and is never dropped.
     """
 
     __slots__ = ("_interval", "_last", "count", "wanted")
@@ -33,30 +34,30 @@ class KeyframeRequests:
         self._last = float("-inf")
         self.wanted = False
         self.count = 0
-        """Requests made."""
+        """The number of requests that were made."""
 
     def want(self) -> None:
         self.wanted = True
 
     def seen(self) -> None:
-        """A keyframe began."""
+        """Note that a keyframe has begun."""
         self.wanted = False
 
     def due(self, now: float, interval: float = 0.0) -> bool:
-        """Whether to send a request now, if the last was `interval` seconds ago; it is counted as sent."""
+        """Whether a request must be sent now, at least `interval` seconds after the last. It counts as sent."""
         if not self.wanted or now - self._last < max(interval, self._interval):
             return False
         self.sent(now)
         return True
 
     def sent(self, now: float) -> None:
-        """A request goes out, whether or not it was wished for."""
+        """Note that a request is sent, whether or not it was wished for."""
         self._last = now
         self.count += 1
 
 
 class TrackKeyframes(KeyframeRequests):
-    """The keyframes of one track: who may wish for one, and what to send to its browser."""
+    """The keyframe requests of one track: the allowances for them, and the packets to send to its browser."""
 
     __slots__ = ("_renewals", "_stream", "for_joins", "for_losses")
 
@@ -65,34 +66,35 @@ class TrackKeyframes(KeyframeRequests):
         super().__init__(settings.keyframe_interval)
         self._stream = stream
         self.for_losses = Allowance(1 / settings.loss_keyframe_interval, settings.loss_keyframe_burst)
-        """Keyframes for losses of any viewers."""
+        """The allowance of keyframes for losses of all viewers together."""
         self.for_joins = Allowance(1 / settings.join_keyframe_interval, settings.join_keyframe_burst)
-        """Keyframes for viewers that start."""
+        """The allowance of keyframes for viewers that begin."""
         self._renewals = Allowance(1 / settings.renewal_interval, 1)
-        """Keyframes asked for so that the ring holds all that a late viewer needs."""
+        """The allowance of keyframes that keep the ring ready for late viewers."""
 
     def request(self) -> None:
-        """Ask the browser for a keyframe, as soon as that is due and until one comes.
+        """Ask the browser for a keyframe as soon as that is due, until one comes.
 
-        Nothing is done for audio, or where the browser has not agreed to be asked: then nobody may count on it.
+        This does nothing for audio, or if the browser has not agreed to be asked, because such a browser need not
+        answer.
         """
         if self._stream.can_be_asked:
             self.want()
             self._stream.attend_soon()
 
     def request_due(self, now: float) -> bytes:
-        """The RTCP packet that is to be sent now; empty if none is due."""
+        """The RTCP packet with the request that must be sent now; empty if none is due."""
         if not self.due(now, 0.0 if self._stream.flowing else _SILENT_INTERVAL):
             return b""
         return self._request()
 
     def renewal_due(self, now: float) -> bytes:
-        """The RTCP packet to be sent now so that the ring holds a keyframe and all that followed; empty if none.
+        """The RTCP packet that must be sent now so that the ring stays ready for late viewers; empty if none.
 
-        A source may fall silent at any time, and some then make no keyframe, even if they are asked: nobody draws
-        on their canvas again. So a source that sends much is asked while it still does. One that has just fallen
-        silent is asked, too, because a short replay is better than a long one. It is asked once each
-        `renewal_interval` and not until it answers.
+        A source may become silent at any time, and some sources then make no keyframe even if they are asked,
+        because nobody draws on their canvas any more. So a source is asked while it still sends much. It is also
+        asked when it has just become silent, because a short replay is better than a long one. It is asked once in
+        each `renewal_interval`, and not repeatedly until it answers.
         """
         stream = self._stream
         reception, ring, settings = stream.reception, stream.ring, stream.outlet.settings
@@ -106,7 +108,7 @@ class TrackKeyframes(KeyframeRequests):
         return self._request()
 
     def _request(self) -> bytes:
-        """The request that was just counted, in the form that was agreed on."""
+        """The request that was just counted, in the form that was negotiated."""
         codec, reception = self._stream.codec, self._stream.reception
         assert codec is not None
         assert reception is not None

@@ -1,18 +1,19 @@
-"""What viewers get for their losses: the packets again, as far as their budget goes, or else a keyframe.
+"""What viewers get for their losses: the lost packets again, if their budget permits it, or otherwise a keyframe.
 
-Theory. A browser that misses a packet of video shows nothing more until it has that packet or a keyframe. It
-asks for the packet by NACK (RFC 4585 section 6.2.1), and is sent it again from the ring: in a stream of its
-own where that was agreed on (RFC 4588), else as it was. Three rules keep that from doing harm:
+Theory. If a browser misses a packet of video, it shows nothing more until it gets that packet or a keyframe. It
+asks for the packet by NACK (RFC 4585 section 6.2.1), and we send it again from the ring, in a stream of its own if
+that was negotiated (RFC 4588), or otherwise unchanged. Three rules keep this from doing harm:
 
-- *Nothing is sent again while it may still be under way.* `Sink.repaired` remembers when each packet was last
-  sent, and a round trip must have passed since.
-- *Repairs have a budget* (:mod:`~roomfsm.mediaserver.forwarding.viewer_path`): a path that loses packets
-  because it is full must not be sent more for it. Where the budget would take too long, video is *given up*:
-  nothing is repaired until the next keyframe has begun, and that is asked for.
-- *What is sent again has the same content as before.* Below `Sink.start` the ring has packets that the sink
-  was not sent, or was sent with other timestamps, so none of them is repeated to it.
+- *A packet that may still be under way is not sent again.* `Sink.repaired` remembers when each packet was last
+  sent, and a round trip must have passed since then.
+- *Repairs have a budget* (:mod:`~roomfsm.mediaserver.forwarding.viewer_path`). If a path loses packets because it
+  is full, the server must not send it more because of that. If the budget would take too long, video is *given
+  up*: the browser is asked for a keyframe, and nothing is repaired until that has begun.
+- *A repeated packet has the same content as before.* Before `Sink.start`, the ring has packets that the sink never
+  got, or got with other timestamps. So none of those is repeated to it.
 
-What a viewer starts with is repeated unasked (:mod:`~roomfsm.mediaserver.forwarding.start`).
+The packets with which a viewer begins are repeated without being asked for
+(:mod:`~roomfsm.mediaserver.forwarding.start`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,14 +29,14 @@ from roomfsm.mediaserver.rtp.packet import payload_size
 from roomfsm.mediaserver.rtp.ring import KeptPacket
 
 _MAX_START = 64
-"""Packets of what a viewer starts with that are repeated."""
+"""The most packets of a viewer's start that are repeated."""
 _MAX_END = 8
-"""So many of a replay's last packets are repeated, too, if none came since that could show that they are lost."""
+"""So many of a replay's last packets are repeated, too, if no later packet can show that they are lost."""
 _PATIENCE = 0.5
-"""Seconds for which video may wait for repairs that the viewer's budget lacks: then a keyframe is better."""
+"""Video may wait so many seconds until the viewer's budget permits repairs. After that a keyframe is better."""
 _REPEATED_AT_ONCE = 256
-"""About so many packets of starts are repeated in one turn. If more viewers than that start with one keyframe, the
-others wait for the next turn."""
+"""About so many packets of starts are repeated in one turn. If too many viewers begin with one keyframe, some of
+them wait for the next turn."""
 
 _VIEWER = Boundary("a track and one of its viewers")
 
@@ -51,11 +52,10 @@ class Repair:
         self._keyframes = keyframes
 
     def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...], now: float) -> None:
-        """Answer a sink's NACK from the ring; what is not there is on its way from the publisher, or lost.
+        """Answer a sink's NACK with packets from the ring, within the viewer's budget.
 
-        What may still be under way is not sent again, and no more than the viewer's budget has. A browser that
-        misses a packet shows nothing more until it has it or a keyframe. So where the budget would take too long,
-        video is given up until the next keyframe, and that is asked for.
+        A packet that is not in the ring is on its way from the publisher, or lost. If the budget would take too
+        long, video is given up until the next keyframe, and the browser is asked for one.
         """
         stream, path, group = self._stream, sink.viewer.path, sink.group
         reception, ring = stream.reception, stream.ring
@@ -77,14 +77,14 @@ class Repair:
         if lacking > path.repairs.rate * _PATIENCE or (lacking > 0 and now - due[0].time > _PATIENCE):
             self.request_keyframe_for(sink, now)
             if sink.group is not group:
-                return  # It was given all of a silent source again, under new numbers.
+                return  # The source is silent, and the sink got a replay of everything under new numbers.
             if self._keyframes.wanted:
                 sink.given_up = stream.keyframes_seen
                 return
         self._repeat(sink, due, now, keep=path.kept_for_audio)
 
     def _has_given_up(self, sink: Sink) -> bool:
-        """Whether losses of the sink wait for the next keyframe; once that has begun, they are repaired again."""
+        """Whether losses of the sink wait for the next keyframe. When it has begun, losses are repaired again."""
         if sink.given_up is None:
             return False
         if sink.given_up == self._stream.keyframes_seen:
@@ -94,7 +94,10 @@ class Repair:
         return False
 
     def _due(self, sink: Sink, numbers: Iterable[int], now: float, interval: float) -> list[KeptPacket]:
-        """The packets among these extended numbers that may be sent to the sink again: not within `interval`."""
+        """The packets with these extended numbers that may be sent to the sink again.
+
+        Those that were sent within the last `interval` seconds are left out.
+        """
         ring, due = self._stream.ring, []
         if ring is None:
             return []
@@ -104,13 +107,16 @@ class Repair:
                 continue
             after = ring.get(number + 1)
             if after is not None and after.time < kept.time and now - kept.time < interval:
-                continue  # It came late from the publisher: the viewer missed it before it was sent at all.
+                continue  # It came late from the publisher. The viewer missed it before we had sent it.
             due.append(kept)
         replay = self._admission.replays.get(sink)
         return [replay.as_sent(kept) for kept in due] if replay is not None else due
 
     def _repeat(self, sink: Sink, due: Sequence[KeptPacket], now: float, *, keep: float = 0.0) -> int:
-        """Send packets to a sink again until only `keep` bytes of its budget are left; returns how many went."""
+        """Send packets to a sink again, until only `keep` bytes of its budget are left.
+
+        Returns how many were sent.
+        """
         group, outlet = sink.group, self._stream.outlet
         if group is None or sink.codec is None:
             return 0
@@ -135,7 +141,10 @@ class Repair:
         return len(packets)
 
     def repeat_starts(self, newest: int, now: float) -> None:
-        """Repeat what sinks started with when that is due. `newest`: the highest extended number that came."""
+        """Repeat the packets with which sinks began, when that is due.
+
+        `newest` is the highest extended number that has come.
+        """
         budget, admission = _REPEATED_AT_ONCE, self._admission
         for sink, start in list(admission.starting.items()):
             if now < start.due or budget <= 0:
@@ -157,30 +166,33 @@ class Repair:
     # Keyframes
 
     def request_keyframe_at_start(self, sink: Sink) -> None:
-        """Ask for a keyframe for a sink at its owner's wish, who has just connected it: within the allowance of
-        those that start. Beyond that nothing is done: a sink that was sent anything began with a whole picture.
+        """Ask for a keyframe for a sink because its owner, who has just connected it, wishes one.
+
+        This is done within the allowance for viewers that begin. Beyond that nothing is done, because a sink that
+        gets packets began with a whole picture.
         """
         if sink.group is None or self._keyframes.wanted:
-            return  # It waits for one, or gets one anyhow.
+            return  # The sink waits for a keyframe already, or will get one in any case.
         if self._keyframes.for_joins.take(1, self._stream.outlet.now()):
             self._keyframes.request()
 
     def request_keyframe_for(self, sink: Sink, now: float) -> None:
-        """Give a sink a keyframe for its losses, as soon as that is granted: it costs all others quality.
+        """Give a sink a keyframe for its losses, as soon as the allowances permit it.
 
-        Of a silent source it gets a replay, where there is one, in place of a keyframe.
+        They limit this because a keyframe costs all other viewers quality. If the source is silent, the sink gets
+        a replay instead, if there can be one.
         """
         own, admission = sink.viewer.path.keyframes, self._admission
         if sink.group is None or now - self._stream.keyframe_time < (sink.viewer.path.round_trip or 0.0):
-            return  # What it has not seen yet may be all that it asks for.
-        # A replay is looked for only where the viewer may have one: that takes long, and it may ask all the time.
+            return  # The viewer may not have seen the last keyframe yet, and may need nothing else.
+        # We look for a replay only if the viewer may have one, because that takes long and viewers may ask often.
         if own.left(now) >= 1 and (replay := admission.replay_again(sink, now)) is not None:
             own.take(1, now)
             admission.leave(sink)
             admission.start_with(sink, replay)
             return
         if self._keyframes.wanted:
-            return  # It gets one anyhow.
+            return  # The sink will get a keyframe in any case.
         if own.left(now) >= 1 and self._keyframes.for_losses.take(1, now):
             own.take(1, now)
             sink.keyframe_wish = None
@@ -189,7 +201,7 @@ class Repair:
             sink.keyframe_wish = self._stream.keyframes_seen
 
     def renew_keyframe_wish(self, sink: Sink, now: float) -> None:
-        """See whether a sink's wish is granted by now, or has been met."""
+        """Check whether a sink's wish for a keyframe can be granted now, or has been met already."""
         if sink.keyframe_wish == self._stream.keyframes_seen:
             self.request_keyframe_for(sink, now)
         else:

@@ -1,23 +1,22 @@
-"""What has come of a track: its packets' numbers, the packets that are kept, and the place of the last keyframe.
+"""The received part of a track: its packets' numbers, the kept packets, and the place of the last keyframe.
 
-Theory. A track outlives the streams that its browser sends. The browser may restart its encoder or change its
-SSRC, and its sequence numbers and timestamps are random at the start and wrap (RFC 3550 section 5.1). The
-viewers see one stream all the same. Three invariants make that so:
+Theory. A track lives longer than the streams that its browser sends. The browser may restart its encoder or change
+its SSRC, and its sequence numbers and timestamps begin at random and wrap (RFC 3550 section 5.1). Viewers
+nevertheless get one continuous stream. Three invariants make that possible:
 
-- *Extended numbers only rise.* Each packet gets a number without wrapping (`Reception.extend`). The first
-  packet of a new stream gets the number after the highest of the stream before. `floor` is that number: a
-  packet below it belongs to an earlier stream and is refused. A jump of more than 3000 counts as a new stream
-  (RFC 3550 appendix A.1).
-- *Timestamps go on.* `timestamp_shift` is added to the timestamps of the stream that is received now. It is
-  chosen at the stream's first packet, so that the time between the two streams is the time that passed between
-  them.
-- *A number is never used for two packets.* What is kept in the ring has passed; a second packet with its
-  number is refused, and so is every packet that is too old for the ring to tell. Sending two different packets
-  under one number would break the encryption of SRTP with AES-GCM (RFC 7714 section 8.1).
+- *Extended numbers only rise.* Each packet gets a number that does not wrap (`Reception.extend`). The first packet
+  of a new stream gets the number after the highest one of the stream before. That number is `floor`: a packet
+  below it belongs to an earlier stream and is refused. A jump of more than 3000 counts as a new stream (RFC 3550
+  appendix A.1).
+- *Timestamps continue.* `timestamp_shift` is added to all timestamps of the present stream. It is chosen at the
+  stream's first packet, so that the timestamps of two streams differ by the time that passed between them.
+- *A number is never used for two packets.* A packet in the ring has been sent, so a second packet with its number
+  is refused. So is every packet that is so old that the ring cannot tell. To send two different packets with one
+  number would break the encryption of SRTP with AES-GCM (RFC 7714 section 8.1).
 
-The ring keeps all packets from the last keyframe to the newest, as far as they fit: viewers who come late
-begin with those. `keyframe_start` is the first of them. If it is below `floor`, the stream received now has
-brought no keyframe yet, and nothing in the ring can be a beginning.
+The ring keeps all packets from the last keyframe to the newest packet, as far as they fit, because viewers who
+come late begin with them. `keyframe_start` is the number of the first of them. If it is below `floor`, the present
+stream has had no keyframe yet, and no packet in the ring can be a beginning.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,18 +32,18 @@ from roomfsm.mediaserver.rtp.ring import PacketRing
 from roomfsm.mediaserver.sdp.codec import Codec
 
 _FIRST_CYCLE = 0x10000
-"""Extended numbers begin here, so that late packets before the first are not negative."""
+"""Extended numbers begin here, so that a late packet from before the first one has no negative number."""
 _KEYFRAME_FEEDBACK = frozenset(("nack pli", "ccm fir"))
-"""Either of these in the codec's feedback is the browser's agreement to be asked for keyframes."""
+"""If one of these is in the codec's feedback, the browser has agreed to be asked for keyframes."""
 _MANY_STARTS = ("H264",)
-"""Codecs with which several packets of one keyframe look like its first."""
+"""The codecs for which several packets of one keyframe look like its first packet."""
 _SILENCE = 0.5
-"""Seconds without a packet after which nobody waits for a keyframe: the source may send nothing at all."""
+"""After so many seconds without a packet nobody waits for a keyframe any more, because there may never be one."""
 _MAX_EARLY_REPORTS = 4
 
 
 class Stream:
-    """The media of one kind that come from one browser, as they were received."""
+    """The media of one kind from one browser, in the form in which they were received."""
 
     __slots__ = (
         "_early_reports",
@@ -67,23 +66,24 @@ class Stream:
     )
 
     def __init__(self, kind: MediaKind, outlet: Outlet, attended: Attended) -> None:
-        """`attended`: the track, which the engine calls soon after :meth:`attend_soon`."""
+        """`attended` is the track, which the engine calls soon after :meth:`attend_soon`."""
         self.kind = kind
         self.outlet = outlet
         self.attended: Attended | None = attended
-        """None once the track was closed: else the two would keep each other in memory."""
+        """The track. It is None after the track was closed, because the two would keep each other in memory."""
         self.codec: Codec | None = None
-        """Negotiated for receiving; None before the answer, or if the browser does not send this kind."""
+        """The codec that was negotiated for receiving. It is None before the answer, or if the browser does not
+        send this kind."""
         self.audio_level = 0
-        """The id of this header extension in what the browser sends; 0 is none."""
+        """The id of the audio level extension in the browser's packets; 0 means that they do not have it."""
         self.red: int | None = None
         """The payload type of redundant packets."""
         self.reception: Reception | None = None
-        """The state of the SSRC that is received now; None before the first packet."""
+        """The state of the SSRC that is being received; None before the first packet."""
         self.ring: PacketRing | None = None
-        """None before the codec is known."""
+        """The kept packets; None before the codec is known."""
         self.floor = 0
-        """The first extended number of the stream received now; those before it belong to an earlier stream."""
+        """The first extended number of the present stream. Lower numbers belong to earlier streams."""
         self.timestamp_shift = 0
         self.flowing = False
         self.is_keyframe_start: Callable[[bytes, int], bool] | None = None
@@ -91,10 +91,10 @@ class Stream:
         self.keyframe_start = 0
         self._keyframe_timestamp: int | None = None
         self.keyframe_time = float("-inf")
-        """When the last keyframe's first packet came."""
+        """The time when the last keyframe's first packet came."""
         self.keyframes_seen = 0
         self._early_reports: dict[int, tuple[rtcp.SenderReport, float]] = {}
-        """While no packet has come: the newest sender report of each SSRC, and when it came."""
+        """The newest sender report of each SSRC and the time when it came, until the first packet comes."""
 
     def negotiated(self, codec: Codec, audio_level: int) -> None:
         self.codec = codec
@@ -108,14 +108,14 @@ class Stream:
             self.ring = PacketRing(settings.nack_ring, settings.repair_window)
 
     def attend_soon(self) -> None:
-        """Let the engine call the track's `attend` soon."""
+        """Have the engine call the track's `attend` soon."""
         if self.attended is not None:
             self.outlet.attention.add(self.attended)
 
     # Numbers
 
     def begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
-        """Number a new stream's first packet on from the stream before, if there was one."""
+        """Begin a new stream with its first packet, and continue the numbers of the stream before, if any."""
         assert self.codec is not None
         old = self.reception
         if old is None:
@@ -131,7 +131,7 @@ class Stream:
         return self.reception
 
     def misfit(self, packet: bytes, payload: int) -> Refusal | None:
-        """Why a packet is not taken that has the payload type of redundant ones (RFC 2198); None if it is."""
+        """Why a redundant packet (RFC 2198) is refused; None if it is taken, or is not redundant."""
         if packet[1] & 0x7F != self.red or self.codec is None:
             return None
         try:
@@ -141,7 +141,7 @@ class Stream:
         return None if payload_type == self.codec.payload_type else Refusal.RTP_UNKNOWN_PAYLOAD
 
     def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
-        """The packets with these numbers, as they came, that the ring still has."""
+        """The packets with these numbers that the ring still has, in the form in which they came."""
         reception, ring = self.reception, self.ring
         if reception is None or ring is None:
             return []
@@ -151,15 +151,17 @@ class Stream:
     # Keyframes
 
     def is_new_frame(self, extended: int, timestamp: int) -> bool:
-        """Whether a packet that looks like a keyframe's first is not just a later packet of the same keyframe: the
-        parameter sets look like a beginning, and so does the slice behind them."""
+        """Whether a packet that looks like the first of a keyframe is not just a later packet of the last one.
+
+        The parameter sets look like a beginning, and so does the slice behind them.
+        """
         return extended > self.keyframe_start and timestamp != self._keyframe_timestamp
 
     def keyframe_began(self, extended: int, timestamp: int, now: float) -> int:
-        """Note that a keyframe's first packet came; returns the extended number that the keyframe begins with.
+        """Note that a packet came that begins a keyframe. Returns the extended number with which that begins.
 
-        That may be a lower one: where several packets look like the first, those missing before this one may be
-        the real beginning, such as the parameter sets.
+        This may be lower than the packet's number: if several packets of a keyframe look like the first, the
+        missing packets before this one may be the real beginning, for example the parameter sets.
         """
         assert self.codec is not None
         assert self.reception is not None
@@ -176,7 +178,7 @@ class Stream:
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether the browser takes requests for keyframes of this media."""
+        """Whether the browser has agreed to be asked for keyframes of this media."""
         if self.codec is None or self.is_keyframe_start is None:
             return False
         return not _KEYFRAME_FEEDBACK.isdisjoint(self.codec.feedback)
@@ -184,11 +186,11 @@ class Stream:
     # Time
 
     def is_silent(self, now: float) -> bool:
-        """Whether the source has sent before, and has sent nothing lately."""
+        """Whether the source has sent packets before, but none lately."""
         return self.reception is not None and now - self.reception.last_time >= _SILENCE
 
     def sender_report(self, report: rtcp.SenderReport, now: float) -> bool:
-        """Note a sender report of the browser's; whether it is of the SSRC that is received now."""
+        """Note a sender report from the browser. Returns whether it is about the SSRC that is being received."""
         reception = self.reception
         if reception is None and len(self._early_reports) < _MAX_EARLY_REPORTS:
             self._early_reports[report.ssrc] = report, now
@@ -199,5 +201,8 @@ class Stream:
 
 
 def following_timestamp(last: int, elapsed: float, clock_rate: int) -> int:
-    """The timestamp of a packet `elapsed` seconds after one with `last`; never the same one."""
+    """The timestamp of a packet that comes `elapsed` seconds after one with the timestamp `last`.
+
+    The two timestamps always differ.
+    """
     return (last + max(1, round(elapsed * clock_rate))) & 0xFFFFFFFF

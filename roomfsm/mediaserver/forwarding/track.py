@@ -1,22 +1,23 @@
-"""One kind of media that comes from a browser: each packet's way to the sinks, and what is told to the browser.
+"""One kind of media that comes from a browser: how each packet gets to the sinks, and the feedback to the browser.
 
-Theory. A received packet is checked and numbered once, kept once in a ring, and rewritten once for each group
-of sinks that get the same bytes. All that is left to do for each sink is to protect it and to send it. This
-file has that way, :meth:`Track.receive`, whole: it runs some thousand times a second, so it calls nothing that
-it need not, and what happens seldom lies elsewhere:
+Theory. A received packet is checked and numbered once, kept once in a ring, and rewritten once for each group of
+sinks that get the same bytes. What remains for each single sink is to encrypt the packet and to send it. All of
+that is in one method, :meth:`Track.receive`. It runs some thousand times a second, so it makes no call that it can
+avoid. Everything that happens seldom is in other files:
 
-- :mod:`~roomfsm.mediaserver.forwarding.stream`: numbers, the ring, where the last keyframe lies;
-- :mod:`~roomfsm.mediaserver.forwarding.groups`: which group continues what a sink had before;
-- :mod:`~roomfsm.mediaserver.forwarding.admission`: how sinks and relays begin and leave;
-- :mod:`~roomfsm.mediaserver.forwarding.repair`: what viewers get for their losses;
-- :mod:`~roomfsm.mediaserver.forwarding.keyframes`: when the browser is asked for a keyframe.
+- :mod:`~roomfsm.mediaserver.forwarding.stream` has the numbers, the ring, and the place of the last keyframe;
+- :mod:`~roomfsm.mediaserver.forwarding.groups` finds the group that continues what a sink had before;
+- :mod:`~roomfsm.mediaserver.forwarding.admission` lets sinks and relays begin and leave;
+- :mod:`~roomfsm.mediaserver.forwarding.repair` answers the losses of viewers;
+- :mod:`~roomfsm.mediaserver.forwarding.keyframes` decides when the browser is asked for a keyframe.
 
-Invariants of the way: a packet is kept before it is handed on, so that a repair is always the packet that was
-sent; each extended number is handed on once; a group is in `outlet.pending` exactly if it has packets pending.
-An exception in one group or relay costs the others nothing.
+:meth:`Track.receive` keeps four invariants. A packet is kept in the ring before it is handed on, so a repair is
+always the packet that was sent. Each extended number is handed on only once. A group is in `outlet.pending`
+exactly if it has packets pending. An exception in one group or relay does not affect the others.
 
-To its browser a track is a receiver: it sends receiver reports (RFC 3550 section 6.4.2), NACKs (RFC 4585
-section 6.2.1), requests for keyframes, and a REMB of what its viewers can take (draft-alvestrand-rmcat-remb).
+For its browser, a track is a receiver: it sends receiver reports (RFC 3550 section 6.4.2), NACKs (RFC 4585
+section 6.2.1), requests for keyframes, and a REMB with the bitrate that its viewers can receive
+(draft-alvestrand-rmcat-remb).
 """
 
 import struct
@@ -44,9 +45,10 @@ from roomfsm.mediaserver.sdp.codec import Codec
 
 _NUMBERS = struct.Struct("!HII")
 _HANDOVER_SILENCE = 0.3
-"""A second SSRC of the same kind takes over only when the first has been silent for so long, in seconds."""
+"""A second SSRC of the same kind takes over only if the first has been silent for so many seconds."""
 _MAX_CLOCKS, _CLOCKS_A_SECOND = 8, 4.0
-"""How often a publisher's sender reports are passed on, at once and in the long run: each goes to every viewer."""
+"""How many of a publisher's sender reports are passed on at once, and each second in the long run. They have a
+limit because each of them goes to every viewer."""
 
 _PUBLISHER = Boundary("telling one publisher")
 _VIEWER = Boundary("a track and one of its viewers")
@@ -55,9 +57,9 @@ _RELAY = Boundary("a track and its way to another worker")
 
 
 class Track:
-    """One kind of media that comes from one peer's browser, and everything that happens to it on its way out.
+    """One kind of media that comes from one peer's browser, and everything that happens to it until it is sent.
 
-    Sinks know it as their :class:`~roomfsm.mediaserver.forwarding.sink.Source`.
+    For its sinks it is a :class:`~roomfsm.mediaserver.forwarding.sink.Source`.
     """
 
     __slots__ = (
@@ -86,27 +88,30 @@ class Track:
         self._admission = Admission(self.stream, self._groups, self.keyframes)
         self._repair = Repair(self.stream, self._admission, self.keyframes)
         self.sinks: set[Sink] = set()
-        """All that follow this track, whether or not they are sent anything at present."""
+        """All sinks that follow this track, whether or not they get packets at present."""
         self.relays = self._admission.relays
-        """Those that are handed each packet."""
+        """The relays that are handed each packet."""
         self._clocks = Allowance(_CLOCKS_A_SECOND, _MAX_CLOCKS)
         self.remb = 0
-        """The bitrate last told to the browser, bit/s; 0 while none was."""
+        """The bitrate that the browser was last asked for, in bit/s; 0 if it was asked for none."""
         self._remb_target = RembTarget()
 
     @property
     def codec(self) -> Codec | None:
-        """Negotiated for receiving; None before the answer, or if the browser does not send this kind."""
+        """The codec that was negotiated for receiving.
+
+        It is None before the answer, or if the browser does not send this kind.
+        """
         return self.stream.codec
 
     @property
     def audio_level(self) -> int:
-        """The id of this header extension in what the browser sends; 0 is none."""
+        """The id of the audio level extension in the browser's packets; 0 means that they do not have it."""
         return self.stream.audio_level
 
     @property
     def reception(self) -> Reception | None:
-        """The state of the SSRC that is received now; None before the first packet."""
+        """The state of the SSRC that is being received; None before the first packet."""
         return self.stream.reception
 
     @property
@@ -114,19 +119,19 @@ class Track:
         return self.stream.keyframes_seen
 
     def negotiated(self, codec: Codec, audio_level: int) -> None:
-        """The browser will send this codec; `audio_level` is the id of that header extension, 0 for none."""
+        """Set the codec that the browser will send. `audio_level` is the id of that header extension, or 0."""
         self.stream.negotiated(codec, audio_level)
         for sink in list(self.sinks):
             with _VIEWER:
                 sink.refresh()
 
-    # The way of a packet
+    # Receiving
 
     def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
-        """Take a decrypted packet of the payload type of this track's retransmissions (RFC 4588).
+        """Take a decrypted packet that has the payload type of this track's retransmissions (RFC 4588).
 
-        Browsers also send such that nobody asked for, or that are nothing but padding, to probe the bandwidth:
-        they are passed over.
+        To probe the bandwidth, browsers also send retransmissions that nobody asked for, and packets that are only
+        padding. These are ignored.
         """
         stream = self.stream
         reception, ring = stream.reception, stream.ring
@@ -146,7 +151,7 @@ class Track:
         return self.receive(restored, now)
 
     def receive(self, packet: bytes, now: float) -> Refusal | None:
-        """Take a decrypted packet of this track's payload type and queue it for the sinks."""
+        """Take a decrypted packet that has this track's payload type, and queue it for the sinks."""
         received, stream = packet, self.stream
         try:
             payload = payload_offset(packet)
@@ -169,9 +174,10 @@ class Track:
         timestamp = (timestamp + stream.timestamp_shift) & 0xFFFFFFFF
         ring = stream.ring
         if extended <= reception.highest and ring is not None and ring.get(extended) is not None:
-            # Its repair came sooner, in another stream. Nobody must be sent that number with a second send time:
-            # SRTP is not safe for two packets of one number (RFC 7714 section 8.1).
-            reception.repaired -= 1  # It was not lost after all.
+            # The retransmission came sooner, in another stream. This packet must not be sent as well: it would
+            # have the same number and another send time, and SRTP is not safe for two packets of one number
+            # (RFC 7714 section 8.1).
+            reception.repaired -= 1  # The packet was not lost after all.
             return Refusal.RTP_DUPLICATE
         newest = reception.received(extended, timestamp, len(packet), now)
         if reception.missing or reception.keyframe_wanted:
@@ -214,7 +220,7 @@ class Track:
         return None
 
     def _begin(self, ssrc: int, sequence_number: int, timestamp: int, now: float) -> Reception:
-        """Take a new stream's first packet. If there was a stream before, viewers need a keyframe of this one."""
+        """Take the first packet of a new stream. If there was another before, viewers need a new keyframe."""
         if self.stream.reception is not None:
             self.keyframes.request()
         return self.stream.begin(ssrc, sequence_number, timestamp, now)
@@ -222,23 +228,23 @@ class Track:
     # For sinks and relays, as their source
 
     def admit(self, sink: Sink) -> None:
-        """Let a sink that is ready start (:meth:`Admission.admit`)."""
+        """Let a sink that is ready begin (:meth:`Admission.admit`)."""
         self._admission.admit(sink)
 
     def readmit(self, sink: Sink, now: float) -> None:
-        """Let a sink start that was paused (:meth:`Admission.readmit`)."""
+        """Let a sink that was paused begin again (:meth:`Admission.readmit`)."""
         self._admission.readmit(sink, now)
 
     def leave(self, sink: Sink) -> None:
-        """Stop sending to a sink; it stays connected."""
+        """Stop sending to a sink, which stays connected."""
         self._admission.leave(sink)
 
     def admit_relay(self, relay: Relay) -> None:
-        """Let a relay start (:meth:`Admission.admit_relay`)."""
+        """Let a relay begin (:meth:`Admission.admit_relay`)."""
         self._admission.admit_relay(relay)
 
     def dismiss_relay(self, relay: Relay) -> None:
-        """Hand nothing more to a relay."""
+        """Hand no more packets to a relay."""
         self._admission.dismiss_relay(relay)
 
     def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...], now: float) -> None:
@@ -246,11 +252,11 @@ class Track:
         self._repair.retransmit(sink, sequence_numbers, now)
 
     def request_keyframe(self) -> None:
-        """Ask the browser for a keyframe, whoever needs it (:meth:`TrackKeyframes.request`)."""
+        """Ask the browser for a keyframe (:meth:`TrackKeyframes.request`)."""
         self.keyframes.request()
 
     def request_keyframe_at_start(self, sink: Sink) -> None:
-        """Ask for a keyframe at the wish of the owner of a sink (:meth:`Repair.request_keyframe_at_start`)."""
+        """Ask for a keyframe because the owner of a sink wishes it (:meth:`Repair.request_keyframe_at_start`)."""
         self._repair.request_keyframe_at_start(sink)
 
     def request_keyframe_for(self, sink: Sink, now: float) -> None:
@@ -258,17 +264,17 @@ class Track:
         self._repair.request_keyframe_for(sink, now)
 
     def renew_keyframe_wish(self, sink: Sink, now: float) -> None:
-        """See whether a sink's wish is granted by now, or has been met."""
+        """Check whether a sink's wish for a keyframe can be granted now, or has been met already."""
         self._repair.renew_keyframe_wish(sink, now)
 
     def kept(self, sequence_numbers: Sequence[int]) -> list[bytes]:
-        """The packets with these numbers, as they came, that the ring still has."""
+        """The packets with these numbers that the ring still has, in the form in which they came."""
         return self.stream.kept(sequence_numbers)
 
-    # What is told to the browser
+    # Feedback to the browser
 
     def attend(self, now: float) -> bool:
-        """Send the NACKs, the keyframe request and the repetitions that are due; whether there is more to come."""
+        """Send the NACKs, keyframe request and repetitions that are due. Returns whether more will follow."""
         stream = self.stream
         reception = stream.reception
         if reception is None or stream.codec is None:
@@ -290,17 +296,17 @@ class Track:
         return bool(goes_on) or self.keyframes.wanted
 
     def renew(self, now: float) -> None:
-        """See to it that the ring holds a keyframe and all that followed, for viewers that come late."""
+        """Make sure that the ring holds a keyframe and all packets after it, for viewers that come late."""
         self._tell(self.keyframes.renewal_due(now))
 
     def _tell(self, feedback: bytes) -> None:
-        """Send the browser feedback, if there is any, behind a receiver report (RFC 3550 section 6.1)."""
+        """Send feedback to the browser, if there is any, behind a receiver report (RFC 3550 section 6.1)."""
         if feedback:
             report = rtcp.receiver_report(self._outlet.ssrcs[self.kind], ())
             self._publisher.send_rtcp(self.kind, report + feedback)
 
     def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
-        """The report block and, where negotiated, the REMB for the browser; None while it sends nothing."""
+        """The report block for the browser, and the REMB if that was negotiated; None while it sends nothing."""
         stream = self.stream
         reception = stream.reception
         if reception is None or stream.codec is None or not stream.flowing:
@@ -313,13 +319,16 @@ class Track:
         return reception.report(now), estimate
 
     def target_bitrate(self, now: float) -> int:
-        """What to tell the browser by REMB, bit/s."""
+        """The bitrate to ask the browser for by REMB, in bit/s."""
         settings, limits = self._outlet.settings, self._publisher.receive_limits
         return self._remb_target.bitrate(self.estimates(now), settings, limits)
 
     def estimates(self, now: float) -> list[int | None]:
-        """What each viewer can take, bit/s, None where that is not known. Paused ones count where there are no
-        others: then nobody suffers if the publisher sends as little as they can take."""
+        """The bitrate that each viewer can receive, in bit/s, or None if that is not known.
+
+        If all viewers are paused, these count: then nobody suffers if the publisher sends as little as they can
+        receive.
+        """
         estimates: list[int | None] = []
         for sink in self.sinks:
             with _VIEWER:
@@ -331,7 +340,7 @@ class Track:
     # Time
 
     def sender_report(self, report: rtcp.SenderReport, now: float) -> None:
-        """Pass the publisher's clock on to every sink (lip sync), as of our own streams."""
+        """Pass the publisher's clock on to every sink, as the clock of our own streams. Lip sync depends on it."""
         if not self.stream.sender_report(report, now) or not self._clocks.take(1, now):
             return
         for relay in self.relays:
@@ -340,7 +349,10 @@ class Track:
         self._groups.tell_clock(report, now)
 
     def check_flow(self, now: float) -> None:
-        """What silence brings about: the flow ends, and who waits for a keyframe gets what there is."""
+        """Do what is due when the source is silent.
+
+        The flow ends after a while, and those who wait for a keyframe get the last picture that there is.
+        """
         stream, admission = self.stream, self._admission
         admission.forget_replays(now)
         reception = stream.reception
@@ -361,15 +373,16 @@ class Track:
         self._groups.set_flowing(flowing)
 
     def close(self) -> None:
-        """Let all sinks go; they keep what the next source needs."""
+        """Let all sinks go. They keep what their next source needs."""
         for sink in list(self.sinks):
             with _VIEWER:
                 sink.follow(None)
-        # The stream refers to this track: without that, all goes at once, and waits for no garbage collection.
+        # The stream refers to this track. We break that circle, so that both are freed at once, and not some time
+        # later by the garbage collector.
         self.stream.attended = None
 
     def stats(self) -> ReceivingStats | None:
-        """None before the first packet."""
+        """Statistics of what was received; None before the first packet."""
         reception, codec = self.stream.reception, self.stream.codec
         if reception is None or codec is None:
             return None
