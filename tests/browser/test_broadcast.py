@@ -67,7 +67,7 @@ def photograph(page: Page, name: str, *, whole: bool = False) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
 
-def test_one_broadcasts_two_watch_and_a_late_joiner_too(open_page: OpenPage, room: str) -> None:
+def test_two_viewers_and_one_who_joins_late_see_a_broadcast(open_page: OpenPage, room: str) -> None:
     ada = open_page(room, "Ada")
     bob, eve = open_page(room, "Bob"), open_page(room, "Eve")
     broadcasts(ada)
@@ -88,7 +88,7 @@ def test_one_broadcasts_two_watch_and_a_late_joiner_too(open_page: OpenPage, roo
         decodes(viewer)
 
 
-def test_two_presenters_with_camera_and_screen(open_page: OpenPage, room: str) -> None:
+def test_two_presenters_can_show_a_camera_and_a_screen(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     viewer = open_page(room, "Eve")
     broadcasts(ada)
@@ -105,7 +105,7 @@ def test_two_presenters_with_camera_and_screen(open_page: OpenPage, room: str) -
     until(viewer, "videos.length === 3 && videos.every(v => v.frames > 0)")
 
 
-def test_chat_roster_and_rename(open_page: OpenPage, room: str) -> None:
+def test_people_chat_and_see_who_is_there_and_rename_themselves(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     ada.get_by_test_id("chat-input").fill("<b>hello</b> & welcome")
     ada.get_by_test_id("chat-send").click()
@@ -120,7 +120,7 @@ def test_chat_roster_and_rename(open_page: OpenPage, room: str) -> None:
     expect(ada.get_by_test_id("roster-entry")).to_have_count(2)
 
 
-def test_a_jump_to_another_room_needs_no_reload(open_page: OpenPage, room: str) -> None:
+def test_a_person_moves_to_another_room_without_a_reload(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(f"{room}-other", "Bob")
     broadcasts(bob)
     ada.evaluate("window.notReloaded = true")
@@ -159,7 +159,7 @@ def test_the_lobby_shows_the_rooms_and_opens_new_ones(open_page: OpenPage, room:
     photograph(dark, "viewer-desktop-dark")
 
 
-def test_a_media_server_that_dies_is_healed_without_a_hand(
+def test_after_a_media_server_died_everybody_sees_the_stream_again(
     open_page: OpenPage, room: str, program: Program
 ) -> None:
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
@@ -172,7 +172,7 @@ def test_a_media_server_that_dies_is_healed_without_a_hand(
     until(bob, "videos.some(v => !v.old && v.frames > 5)")
 
 
-def test_a_presenter_who_closes_the_tab_is_gone_at_once(open_page: OpenPage, room: str) -> None:
+def test_a_presenter_who_closes_the_tab_leaves_at_once(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     broadcasts(ada)
     decodes(bob)
@@ -181,7 +181,7 @@ def test_a_presenter_who_closes_the_tab_is_gone_at_once(open_page: OpenPage, roo
     expect(bob.get_by_test_id("roster-entry")).to_have_count(1)
 
 
-def test_one_who_is_on_air_is_asked_before_leaving(open_page: OpenPage, room: str) -> None:
+def test_a_person_on_air_is_asked_before_leaving(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(f"{room}-other", "Bob")
     broadcasts(ada)
     jump = ada.locator(f"[data-testid=jump-link][data-room='{room.removeprefix('/r/')}-other']")
@@ -197,7 +197,7 @@ def test_one_who_is_on_air_is_asked_before_leaving(open_page: OpenPage, room: st
     expect(ada.get_by_test_id("start-camera")).to_be_visible()
 
 
-def test_an_address_that_cannot_be_a_room_is_told_in_words(open_page: OpenPage) -> None:
+def test_an_address_that_cannot_be_a_room_is_explained_on_the_page(open_page: OpenPage) -> None:
     # The browser logs the status of the page itself as an error.
     for path, said in (
         ("/r/a%21b", "“a!b” cannot be a room. A room name is 1 to 64 letters"),

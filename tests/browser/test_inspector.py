@@ -53,7 +53,7 @@ def state_is(page: Page, state: str) -> None:
     expect(page.locator(".diagram .state.current")).to_have_attribute("data-state", state)
 
 
-def test_a_broadcast_is_seen_state_by_state(
+def test_the_inspector_shows_a_broadcast_state_by_state(
     open_page: OpenPage, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inspector = open_page(f"/inspect/{name}")
@@ -108,7 +108,7 @@ def test_a_broadcast_is_seen_state_by_state(
     assert difference.today.refused is not None
 
 
-def test_the_machines_of_the_page_stand_beside_the_servers(open_page: OpenPage, name: str) -> None:
+def test_the_inspector_shows_the_pages_machines_beside_the_servers(open_page: OpenPage, name: str) -> None:
     inspector = open_page(f"/inspect/{name}")
     for machine, state in (("page", "switching"), ("link", "resuming"), ("media", "given-up")):
         shown = inspector.get_by_test_id(f"page-machine-{machine}")
@@ -117,7 +117,7 @@ def test_the_machines_of_the_page_stand_beside_the_servers(open_page: OpenPage, 
     photograph(inspector, "inspector-page-machines", whole=True)
 
 
-def test_the_server_is_seen_to_open_and_to_drain(
+def test_the_inspector_shows_the_server_open_and_drain(
     browser: Browser, media_server: str, name: str, tmp_path: Path
 ) -> None:
     # It drains until the room is empty, however long a busy machine takes to tell the page.
@@ -143,7 +143,7 @@ def test_the_server_is_seen_to_open_and_to_drain(
         person.close()
 
 
-def test_what_was_refused_is_told_with_its_reason(open_page: OpenPage, name: str) -> None:
+def test_the_inspector_shows_a_refusal_with_its_reason(open_page: OpenPage, name: str) -> None:
     inspector = open_page(f"/inspect/{name}", viewport=PHONE, color_scheme="dark")
     ada = open_page(f"/r/{name}", "Ada")
     state_is(inspector, "waiting")
@@ -179,7 +179,7 @@ KEEP_FEEDS = """
 """
 
 
-def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenPage, name: str) -> None:
+def test_a_feed_that_breaks_off_continues_and_shows_nothing_twice(open_page: OpenPage, name: str) -> None:
     ada = open_page(f"/r/{name}", "Ada")
     inspector = open_page(f"/inspect/{name}")
     inspector.add_init_script(KEEP_FEEDS)
@@ -197,7 +197,7 @@ def test_a_feed_that_breaks_off_goes_on_and_shows_nothing_twice(open_page: OpenP
     expect(rows).to_have_count(3)
 
 
-def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage, program: Program) -> None:
+def test_the_lobby_links_to_the_inspector_for_those_who_may_use_it(open_page: OpenPage, program: Program) -> None:
     stranger = open_page("/")
     expect(stranger.get_by_role("heading", name="Open now")).to_be_visible()
     page = open_page("/inspect")
@@ -208,14 +208,14 @@ def test_the_lobby_leads_to_the_inspector_whoever_may_look(open_page: OpenPage, 
 
 
 @pytest.mark.parametrize(("path", "name"), [("a%20b", "a b"), ("100%25", "100%"), ("%ff", "%ff")])
-def test_a_name_that_can_be_no_rooms_is_told_in_words(open_page: OpenPage, path: str, name: str) -> None:
+def test_the_inspector_explains_a_name_that_no_room_can_have(open_page: OpenPage, path: str, name: str) -> None:
     page = open_page(f"/inspect/{path}", expects="404")
     expect(page.get_by_test_id("no-room")).to_contain_text(f"“{name}” cannot be a room. A room name ")
     page.get_by_role("link", name="All rooms").click()
     expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
 
 
-def test_all_rooms_are_listed_and_lead_to_each(open_page: OpenPage, name: str, program: Program) -> None:
+def test_the_inspector_lists_all_rooms_and_links_to_each(open_page: OpenPage, name: str, program: Program) -> None:
     ada = open_page(f"/r/{name}", "Ada")
     broadcasts(ada)
     inspector = open_page("/inspect")

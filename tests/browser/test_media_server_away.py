@@ -30,7 +30,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Pro
         yield program
 
 
-def test_the_reason_stays_until_a_media_server_is_there(open_page: OpenPage, port: int) -> None:
+def test_the_page_shows_the_reason_until_a_media_server_is_there(open_page: OpenPage, port: int) -> None:
     ada, bob = open_page("/r/away", "Ada"), open_page("/r/away", "Bob")
     ada.clock.install()
     ada.get_by_test_id("start-camera").click()

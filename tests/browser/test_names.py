@@ -8,7 +8,7 @@ from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.test_broadcast import photograph
 
 
-def test_a_room_is_made_of_what_somebody_types(open_page: OpenPage) -> None:
+def test_the_lobby_makes_a_rooms_name_from_typed_text(open_page: OpenPage) -> None:
     page = open_page("/", "Ada")
     page.get_by_test_id("lobby-room-input").fill("  Weekly standup ")
     page.get_by_test_id("lobby-enter").click()
@@ -16,7 +16,7 @@ def test_a_room_is_made_of_what_somebody_types(open_page: OpenPage) -> None:
     assert page.url.endswith("/r/Weekly-standup")
 
 
-def test_a_room_of_another_script_and_another_spelling_of_it_are_one_room(open_page: OpenPage) -> None:
+def test_two_spellings_of_a_name_in_another_script_lead_to_one_room(open_page: OpenPage) -> None:
     ada = open_page("/r/हिन्दी-É", "Ada")
     bob = open_page("/r/हिन्दी-e\u0301", "Bob")
     expect(bob.get_by_test_id("room-title")).to_have_text("हिन्दी-É")
@@ -24,7 +24,7 @@ def test_a_room_of_another_script_and_another_spelling_of_it_are_one_room(open_p
         expect(page.get_by_test_id("roster-entry")).to_have_count(2)
 
 
-def test_a_name_that_nobody_could_see_is_refused_in_the_lobby(open_page: OpenPage) -> None:
+def test_the_lobby_refuses_a_name_that_nobody_can_see(open_page: OpenPage) -> None:
     page = open_page("/")
     page.get_by_test_id("lobby-name-input").fill("\u3164")
     page.get_by_test_id("lobby-room-input").fill("blue")
@@ -33,7 +33,7 @@ def test_a_name_that_nobody_could_see_is_refused_in_the_lobby(open_page: OpenPag
     expect(page.get_by_test_id("lobby-name-input")).to_be_focused()
 
 
-def test_a_name_that_looks_like_that_of_somebody_present_is_marked(open_page: OpenPage) -> None:
+def test_a_name_that_looks_like_the_name_of_somebody_present_is_marked(open_page: OpenPage) -> None:
     ada = open_page("/r/names", "Ada")
     expect(ada.get_by_test_id("roster-entry")).to_have_count(1)
     other = open_page("/r/names", "Аdа", PHONE)  # Cyrillic

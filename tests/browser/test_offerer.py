@@ -113,7 +113,7 @@ def without_origin(url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("setup", ["active", "passive"])
-def test_chromium_publishes_and_views_by_offers_of_the_server(
+def test_chromium_publishes_and_views_if_the_server_makes_the_offers(
     browser: Browser, media_server: str, setup: str
 ) -> None:
     page = browser.new_page()

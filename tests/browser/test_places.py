@@ -63,7 +63,7 @@ def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("strips", [True, False])
-def test_below_a_path_everything_works_whether_the_proxy_takes_it_off_or_not(
+def test_below_a_path_everything_works_whether_or_not_the_proxy_removes_it(
     browser: Browser, tmp_path: Path, strips: bool
 ) -> None:
     foreign: list[str] = []
@@ -130,7 +130,7 @@ def framing_page(src: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_another_page_may_show_ours_in_a_frame_only_if_it_is_named(
+def test_another_page_may_show_ours_in_a_frame_only_if_the_settings_name_it(
     browser: Browser, tmp_path: Path, allowed: bool
 ) -> None:
     with reserved_port() as port, framing_page(f"http://127.0.0.1:{port}/r/blue") as origin:

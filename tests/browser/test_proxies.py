@@ -49,7 +49,7 @@ class Person:
         expect(self.page.get_by_test_id("chat-line").last).to_contain_text(text)
 
 
-def test_a_room_through_each_proxy_and_its_minute_of_silence(
+def test_a_room_works_through_each_proxy_even_after_a_minute_of_silence(
     browser: Browser, server: Program, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     pem = tmp_path / "rooms.pem"

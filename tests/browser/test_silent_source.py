@@ -96,7 +96,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-def test_who_comes_late_sees_what_was_drawn_once_on_any_worker(open_page: OpenPage) -> None:
+def test_a_late_viewer_on_any_worker_sees_what_was_drawn_once(open_page: OpenPage) -> None:
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada = open_page(room, "Ada", script=DRAWN_ONCE)
     broadcasts(ada)
@@ -113,7 +113,7 @@ def test_who_comes_late_sees_what_was_drawn_once_on_any_worker(open_page: OpenPa
     viewer.evaluate(SHOWS, RED)
 
 
-def test_who_comes_late_sees_what_moved_for_long_and_then_stood_still(open_page: OpenPage) -> None:
+def test_a_late_viewer_sees_a_picture_that_moved_for_long_and_then_stood_still(open_page: OpenPage) -> None:
     """The server need not wait for a keyframe: what it keeps is whole."""
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada = open_page(room, "Ada", script=CONNECTIONS + DRAWN_ONCE)

@@ -51,7 +51,7 @@ def bottleneck(media_port: int) -> Iterator[Bottleneck]:
         yield bottleneck
 
 
-def test_who_is_too_slow_for_the_picture_is_told_and_gets_it_later(
+def test_a_viewer_too_slow_for_the_picture_is_told_and_gets_it_later(
     open_page: OpenPage, bottleneck: Bottleneck, media_port: int
 ) -> None:
     room = f"/r/room-{uuid.uuid4().hex[:8]}"

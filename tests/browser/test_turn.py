@@ -86,7 +86,7 @@ def allocates(port: int, username: str, password: str) -> bool:
     return done.returncode == 0 and "Total lost packets 0" in done.stdout + done.stderr
 
 
-def test_a_credential_of_ours_is_accepted_and_an_expired_one_refused(turn_port: int) -> None:
+def test_the_turn_server_accepts_our_credential_and_refuses_an_expired_one(turn_port: int) -> None:
     now = int(time.time())
     assert allocates(turn_port, *time_limited_credentials(SECRET, "p4c1f0e2b9a7d3568", now + 600))
     assert not allocates(turn_port, *time_limited_credentials(SECRET, "p4c1f0e2b9a7d3568", now - 1))

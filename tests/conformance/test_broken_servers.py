@@ -46,11 +46,11 @@ async def run_against(fault: str, folder: Path, media_server: str, *options: str
     return run
 
 
-def test_every_fault_is_tried() -> None:
+def test_every_fault_has_a_case_in_this_file() -> None:
     assert {*FINDS, UNBOUNDED} == set(FAULTS)
 
 
-async def test_a_budget_that_is_gone_is_missed(tmp_path: Path, media_server: str) -> None:
+async def test_the_kit_finds_that_a_servers_budget_is_missing(tmp_path: Path, media_server: str) -> None:
     """No limit tells how large it is, so the kit can only say that it was not met."""
     check = "guard/room/join/rate_limited"
     options = (f"--only={check}", "--only=limit/entering", "--strict", "--timeout=60")
@@ -61,7 +61,7 @@ async def test_a_budget_that_is_gone_is_missed(tmp_path: Path, media_server: str
 
 
 @pytest.mark.parametrize("fault", FINDS)
-async def test_a_fault_is_found(fault: str, tmp_path: Path, media_server: str) -> None:
+async def test_the_kit_finds_the_servers_fault(fault: str, tmp_path: Path, media_server: str) -> None:
     chosen = [f"--only={check}" for check in FINDS[fault]]
     # What the fault has nothing to do with passes.
     other = "ws/ping"
@@ -74,7 +74,7 @@ async def test_a_fault_is_found(fault: str, tmp_path: Path, media_server: str) -
     assert run.ids("passed") == {other}
 
 
-async def test_a_failure_shows_how_it_came_about(tmp_path: Path, media_server: str) -> None:
+async def test_a_failure_shows_the_messages_that_led_to_it(tmp_path: Path, media_server: str) -> None:
     """A whole run: what has nothing to do with the fault passes."""
     run = await run_against("a_row_removed", tmp_path, media_server, "--timeout=5")
     assert run.code == 1
@@ -91,7 +91,7 @@ async def test_a_failure_shows_how_it_came_about(tmp_path: Path, media_server: s
         assert part in run.out
 
 
-async def test_what_one_fault_fails_is_told_together(tmp_path: Path, media_server: str) -> None:
+async def test_failures_with_one_cause_are_reported_together(tmp_path: Path, media_server: str) -> None:
     """Lines of chat are at other times, with other refs and in other rooms: the fault is the same."""
     chosen = [f"--only={check}" for check in FINDS["a_field_of_another_type"]]
     run = await run_against("a_field_of_another_type", tmp_path, media_server, *chosen)

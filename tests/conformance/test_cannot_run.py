@@ -162,7 +162,7 @@ def told(run: Run, words: str) -> None:
         (wrong_proof, "its Sec-WebSocket-Accept is wrong"),
     ],
 )
-async def test_another_server(serve: Serve, words: str) -> None:
+async def test_given_another_kind_of_server_the_kit_says_what_it_is(serve: Serve, words: str) -> None:
     with trio.fail_after(60):
         async with fake(serve) as url:
             with pytest.raises(CannotRun) as error:
@@ -182,7 +182,7 @@ async def cuts_at_once(stream: trio.SocketStream) -> None:
         (cuts_at_once, "the connection ends in its handshake"),
     ],
 )
-async def test_tls_where_there_is_none(serve: Serve, why: str) -> None:
+async def test_given_wss_for_a_server_without_tls_the_kit_says_so(serve: Serve, why: str) -> None:
     with trio.fail_after(60):
         async with fake(serve) as url:
             with pytest.raises(CannotRun) as error:
@@ -197,7 +197,9 @@ async def says_bad_request(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.parametrize("without", [says_bad_request, ends_at_once])
-async def test_no_tls_where_there_is_some(without: Serve, certificate: tuple[Path, Path]) -> None:
+async def test_given_ws_for_a_server_with_tls_the_kit_says_so(
+    without: Serve, certificate: tuple[Path, Path]
+) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     connections = itertools.count()
@@ -215,7 +217,7 @@ async def test_no_tls_where_there_is_some(without: Serve, certificate: tuple[Pat
                 await greet(Target.parse(url), SPEC, 1.0)
 
 
-async def test_the_program_says_so(tmp_path: Path) -> None:
+async def test_the_program_prints_why_it_cannot_run(tmp_path: Path) -> None:
     async with fake(silent) as url:
         told(
             await run_kit(tmp_path, url, "--timeout=0.5"),
@@ -223,7 +225,7 @@ async def test_the_program_says_so(tmp_path: Path) -> None:
         )
 
 
-async def test_nobody_there(tmp_path: Path) -> None:
+async def test_given_a_port_where_nobody_listens_the_program_says_so(tmp_path: Path) -> None:
     with trio.socket.socket() as unused:
         await unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -231,12 +233,12 @@ async def test_nobody_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/ws", "127.0.0.1:8080", "ws://", "ws://host:port/ws", "ws://[/"])
-def test_no_address(url: str) -> None:
+def test_given_a_text_that_is_no_address_the_kit_refuses_it(url: str) -> None:
     with pytest.raises(CannotRun, match="not a websocket address"):
         Target.parse(url)
 
 
-async def test_a_server_that_hangs_after_the_welcome_fails_each_check_in_its_time(tmp_path: Path) -> None:
+async def test_if_a_server_hangs_after_the_welcome_each_check_fails_in_time(tmp_path: Path) -> None:
     """It is not the kit that hangs."""
     welcome = (
         b'{"type":"welcome","protocol":"roomfsm.v1","server":"mute","session":"p1","resumeToken":"t",'

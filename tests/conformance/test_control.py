@@ -28,7 +28,7 @@ async def asked(answer: bytes, room: str, token: str | None) -> bytes:
     return heads[0]
 
 
-async def test_the_room_is_named_in_the_path_and_the_token_in_a_header() -> None:
+async def test_the_control_request_has_the_room_in_its_path_and_the_token_in_a_header() -> None:
     with trio.fail_after(60):
         head = await asked(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", "Zürich/1", "secret")
     lines = head.decode().lower().split("\r\n")
@@ -45,7 +45,7 @@ async def test_the_room_is_named_in_the_path_and_the_token_in_a_header() -> None
         (b"", "cannot be reached"),
     ],
 )
-async def test_without_it_what_needs_it_is_not_reachable(answer: bytes, why: str) -> None:
+async def test_without_the_control_api_the_checks_that_need_it_are_not_reachable(answer: bytes, why: str) -> None:
     with (
         trio.fail_after(60),
         pytest.RaisesGroup(pytest.RaisesExc(NotReachable, match=why), flatten_subgroups=True),
@@ -54,7 +54,7 @@ async def test_without_it_what_needs_it_is_not_reachable(answer: bytes, why: str
 
 
 @pytest.mark.parametrize("status", [b"401 Unauthorized", b"403 Forbidden"])
-async def test_a_token_that_is_refused_is_no_matter_of_reach(status: bytes) -> None:
+async def test_a_refused_token_does_not_count_as_not_reachable(status: bytes) -> None:
     refused = pytest.RaisesExc(CannotRun, match=f"the control API refused the token .HTTP {status.decode()[:3]}")
     with trio.fail_after(60), pytest.RaisesGroup(refused, flatten_subgroups=True):
         await asked(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n", "blue", "wrong")

@@ -71,7 +71,7 @@ async def checked(folder: Path, program: Program, *options: str) -> Run:
     return run
 
 
-async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> None:
+async def test_our_server_passes_everything_that_can_be_reached(tmp_path: Path) -> None:
     junit = tmp_path / "report.xml"
     with running(tmp_path, *SMALL) as program:
         run = await checked(tmp_path, program, f"--report=junit={junit}", "--strict", *DEAF)
@@ -98,7 +98,7 @@ async def test_all_that_can_be_reached_is_reached_and_passes(tmp_path: Path) -> 
     assert "Traceback" not in program.log.read_text()
 
 
-async def test_what_is_too_large_to_be_met_is_not_reachable(tmp_path: Path, media_server: str) -> None:
+async def test_a_bound_that_is_too_large_to_be_reached_is_not_reachable(tmp_path: Path, media_server: str) -> None:
     """A server with the settings that it has by itself."""
     with running(tmp_path, f"--kurento={media_server}") as program:
         run = await checked(tmp_path, program, "--patience=0", "--max-connections=30", *ONLY_THESE, *DEAF)
@@ -109,7 +109,7 @@ async def test_what_is_too_large_to_be_met_is_not_reachable(tmp_path: Path, medi
     assert "--patience" in reasons["row/session/away/expire/gone"]
 
 
-async def test_without_media(tmp_path: Path, media_server: str) -> None:
+async def test_without_media_the_rest_is_checked(tmp_path: Path, media_server: str) -> None:
     with running(tmp_path, f"--kurento={media_server}", *SMALL) as program:
         run = await checked(tmp_path, program, "--no-media", "--strict", *DEAF)
     assert run.code == 0
@@ -160,7 +160,9 @@ async def test_an_error_may_name_the_message_that_was_malformed(
     assert run.ids("passed" if passes else "failed") == {"field/join"}, run.out
 
 
-async def test_over_tls(tmp_path: Path, media_server: str, certificate: tuple[Path, Path]) -> None:
+async def test_our_server_passes_over_tls(
+    tmp_path: Path, media_server: str, certificate: tuple[Path, Path]
+) -> None:
     certfile, keyfile = certificate
     async with serving(media_server, certfile=str(certfile), keyfile=str(keyfile)) as server:
         refused = await run_kit(tmp_path, server.url)
@@ -185,7 +187,7 @@ async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
     assert "which server?" in nowhere.err
 
 
-async def test_another_document_is_held_against_the_server(tmp_path: Path, media_server: str) -> None:
+async def test_the_server_is_checked_against_the_given_document(tmp_path: Path, media_server: str) -> None:
     written = await trio.run_process([sys.executable, "-m", "roomfsm", "spec"], capture_stdout=True)
     text = written.stdout.decode()
     assert '"participantLeft"' in text

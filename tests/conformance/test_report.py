@@ -37,7 +37,7 @@ REPORT = Report(
 )
 
 
-def test_text() -> None:
+def test_the_report_as_text() -> None:
     text = REPORT.as_text()
     assert "cells        1 of 2 reachable (50 %), 3 in all" in text
     assert "transitions  1 of 1 reachable (100 %), 1 in all" in text
@@ -46,7 +46,7 @@ def test_text() -> None:
         assert part in text
 
 
-def test_coverage_is_told_only_of_what_was_chosen() -> None:
+def test_the_coverage_counts_only_the_chosen_checks() -> None:
     text = Report("ws://host/ws", "p", "s", 1.0, [Result(Check("race/late", nothing), PASSED, 0.1)]).as_text()
     assert text.splitlines()[1:] == ["passed 1, failed 0, not reachable 0"]
 
@@ -67,7 +67,7 @@ ALIKE = [
 ]
 
 
-def test_failures_of_one_fault_are_told_together_and_the_first_in_full() -> None:
+def test_failures_of_one_fault_are_told_together_with_the_first_in_full() -> None:
     report = Report("ws://host/ws", "p", "s", 1.0, ALIKE)
     parts = report.as_text().split("\n\n")[1:]
     assert [part.splitlines()[0] for part in parts] == [
@@ -97,7 +97,7 @@ UNREACHED = [
 ]
 
 
-def test_what_no_server_lets_one_reach_is_told_apart() -> None:
+def test_checks_that_no_server_permits_are_listed_apart() -> None:
     report = Report("ws://host/ws", "p", "s", 1.0, UNREACHED)
     assert report.ok
     text = report.as_text()
@@ -109,7 +109,7 @@ def test_what_no_server_lets_one_reach_is_told_apart() -> None:
     assert "too soon" in here
 
 
-def test_strictly_what_is_not_reachable_here_has_failed() -> None:
+def test_with_strict_a_check_that_is_not_reachable_has_failed() -> None:
     report = Report("ws://host/ws", "p", "s", 1.0, UNREACHED, strict=True)
     assert not report.ok
     assert "options (counts as failed: --strict)" in report.as_text()
@@ -122,7 +122,7 @@ def test_strictly_what_is_not_reachable_here_has_failed() -> None:
     assert Report("ws://host/ws", "p", "s", 1.0, UNREACHED[:1], strict=True).ok
 
 
-def test_what_was_left_out_has_not_failed_strictly() -> None:
+def test_with_strict_a_check_that_was_left_out_has_not_failed() -> None:
     left_out = Result(Check("cell/joined/waiting/view", nothing), NOT_REACHABLE, 0.0, reason="-no-", left_out=True)
     report = Report("ws://host/ws", "p", "s", 1.0, [UNREACHED[0], left_out], strict=True)
     assert report.ok
@@ -134,7 +134,7 @@ def test_what_was_left_out_has_not_failed_strictly() -> None:
     assert [suite.get("failures") for suite in ElementTree.fromstring(report.as_junit().encode())] == ["0", "0"]
 
 
-def test_json() -> None:
+def test_the_report_as_json() -> None:
     report = json.loads(REPORT.as_json())
     assert report["cells"] == {"reached": 1, "reachable": 2, "all": 3}
     assert (report["passed"], report["failed"], report["notReachable"]) == (2, 1, 1)
@@ -150,12 +150,12 @@ def test_json() -> None:
     }
 
 
-def test_what_would_steer_the_terminal_is_not_printed() -> None:
+def test_control_characters_are_not_printed_to_the_terminal() -> None:
     assert shown({"type": "chat", "text": "\x1b[2J\u202ea\nb"}) == 'chat {text: "·[2J·a⏎b"}'
     assert shown("\x1b[2J") == "·[2J"
 
 
-def test_junit() -> None:
+def test_the_report_as_junit() -> None:
     root = ElementTree.fromstring(REPORT.as_junit().encode("utf-8"))
     cells, rows = root.iter("testsuite")
     counts = [cells.get(name) for name in ("name", "tests", "failures", "skipped", "errors")]
@@ -167,7 +167,7 @@ def test_junit() -> None:
     assert cells.find("testcase/skipped") is not None
 
 
-def test_a_message_is_shown_short() -> None:
+def test_a_long_message_is_shown_cut() -> None:
     message = {"type": "answer", "ref": 3, "stream": "p.camera", "sdp": "v=0\r\n" * 100, "ok": True, "no": None}
     line = shown(message)
     assert line.startswith('answer #3 {stream: "p.camera", sdp: "v=0⏎')

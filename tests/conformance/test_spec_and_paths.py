@@ -37,13 +37,13 @@ LINE = {"seq": 1, "participant": "p1", "name": "Ada", "text": "hello", "at": 1}
         (None, "None"),
     ],
 )
-def test_what_a_server_may_send(message: Any, fault: str | None) -> None:
+def test_the_specification_says_what_a_server_may_send(message: Any, fault: str | None) -> None:
     found = SPEC.fault(message)
     assert (found is None) == (fault is None), found
     assert fault is None or fault in str(found)
 
 
-def test_fields_of_a_clients_message() -> None:
+def test_the_specification_says_which_fields_a_clients_message_has() -> None:
     fields = SPEC.fields("candidate")
     assert [name for name, field in fields.items() if field.required] == ["stream", "candidate"]
     assert fields["candidate"].longest() == 1024
@@ -60,18 +60,20 @@ def test_fields_of_a_clients_message() -> None:
         ("joined", "closing", ["join", "close"]),
     ],
 )
-def test_the_shortest_way_to_a_pair_of_states(session: str, room: str | None, triggers: list[str]) -> None:
+def test_the_shortest_path_to_a_pair_of_states_is_found(
+    session: str, room: str | None, triggers: list[str]
+) -> None:
     way = way_to(SPEC, SPEC.pair(session, room), ("publish", "close", "join"))
     assert way is not None
     assert [step.trigger for step in way] == triggers
 
 
-def test_there_may_be_no_way() -> None:
+def test_if_no_path_leads_to_a_pair_of_states_none_is_found() -> None:
     assert way_to(SPEC, SPEC.pair("joined", "broadcasting"), ("join", "close")) is None
     assert rows_to(SPEC.machines["stream"], "stalled", ("silent", "end")) is None
 
 
-def test_a_path_is_shown_as_in_the_diagram() -> None:
+def test_a_path_is_written_as_in_the_diagram() -> None:
     stream = SPEC.machines["stream"]
     rows = rows_to(stream, "stalled", ("answered", "flowing", "silent"))
     assert rows is not None
@@ -79,7 +81,7 @@ def test_a_path_is_shown_as_in_the_diagram() -> None:
     assert diagram(stream, []) == "stream: offered"
 
 
-def test_every_cell_and_every_row_has_a_check_and_no_two_have_one_name() -> None:
+def test_every_cell_and_row_has_a_check_with_a_name_of_its_own() -> None:
     plan = Plan(SPEC, Target.parse("ws://localhost/ws"), None, Options(8, 10.0, 5.0, 60, True), {})
     ids = [check.id for check in all_checks(plan)]
     assert len(ids) == len(set(ids))
@@ -106,6 +108,6 @@ def test_every_cell_and_every_row_has_a_check_and_no_two_have_one_name() -> None
         ({"type": "pong", "you": "p1", "participants": [{"id": "p1"}]}, False),
     ],
 )
-def test_which_message_is_the_expected_one(message: dict[str, Any], fits: bool) -> None:
+def test_the_expected_message_is_told_from_others(message: dict[str, Any], fits: bool) -> None:
     fields = {"you": "p1", "resumed": False, "ref": None, "participants": Where("somebody", bool)}
     assert Expected("joined", fields).fits(message) is fits

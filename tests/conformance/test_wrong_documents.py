@@ -90,7 +90,7 @@ def own(name: str) -> Change:
         ),
     ],
 )
-def test_no_specification(change: Change, words: str) -> None:
+def test_a_document_that_is_no_specification_is_refused(change: Change, words: str) -> None:
     of = document()
     change(of)
     with pytest.raises(CannotRun) as error:
@@ -196,7 +196,7 @@ def test_no_specification(change: Change, words: str) -> None:
         ),
     ],
 )
-def test_a_specification_that_contradicts_itself(change: Change, words: str) -> None:
+def test_a_specification_that_contradicts_itself_is_refused(change: Change, words: str) -> None:
     of = document()
     change(of)
     with pytest.raises(CannotRun) as error:
@@ -206,7 +206,7 @@ def test_a_specification_that_contradicts_itself(change: Change, words: str) -> 
     assert any(line.endswith(words) for line in told_of), told_of
 
 
-def test_of_many_contradictions_some_are_told() -> None:
+def test_of_many_contradictions_the_first_few_are_told() -> None:
     of = document()
     machine(of, "room")["effects"] = []
     with pytest.raises(CannotRun) as error:
@@ -227,14 +227,16 @@ def test_of_many_contradictions_some_are_told() -> None:
         (b"[]", ": it must be an object, not a list"),
     ],
 )
-async def test_no_file_of_a_specification(content: bytes | None, words: str, tmp_path: Path) -> None:
+async def test_a_file_without_a_specification_is_refused(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
     file = tmp_path / "spec.json"
     if content is not None:
         file.write_bytes(content)
     told(await run_kit(tmp_path, "ws://127.0.0.1:9/ws", f"--spec={file}"), f"{file}{words}")
 
 
-async def test_a_contradiction_ends_the_program_before_anybody_is_connected_to(tmp_path: Path) -> None:
+async def test_a_contradiction_ends_the_program_before_it_connects(tmp_path: Path) -> None:
     of = document()
     without(of, "room", "chat", "waiting")
     file = tmp_path / "spec.json"

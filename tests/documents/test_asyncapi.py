@@ -28,11 +28,11 @@ every_client_message = pytest.mark.parametrize("message", CLIENT_MESSAGES, ids=m
 every_server_message = pytest.mark.parametrize("message", SERVER_MESSAGES, ids=message_type)
 
 
-def test_it_is_plain_data() -> None:
+def test_the_document_is_plain_data() -> None:
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_in_the_document_has_a_target() -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             if "$ref" in node:
@@ -59,7 +59,7 @@ def test_the_server_receives_what_clients_send_and_replies(message: type[Any]) -
 
 
 @every_server_message
-def test_the_server_sends_the_rest(message: type[Any]) -> None:
+def test_the_server_sends_all_other_messages(message: type[Any]) -> None:
     operation = DOCUMENT["operations"][f"send{message.__name__}"]
     assert operation["action"] == "send"
     assert operation["messages"] == [{"$ref": f"#/channels/signalling/messages/{message.__name__}"}]
@@ -71,12 +71,12 @@ def test_a_clients_message_may_have_no_unknown_field(message: type[Any]) -> None
 
 
 @every_server_message
-def test_a_servers_message_may_grow(message: type[Any]) -> None:
+def test_a_servers_message_may_have_unknown_fields(message: type[Any]) -> None:
     assert "additionalProperties" not in SCHEMAS[message.__name__]
 
 
 @pytest.mark.parametrize("message", [*CLIENT_MESSAGES, *SERVER_MESSAGES], ids=lambda m: m.__name__)
-def test_a_message_is_told_by_its_type_and_its_ref(message: type[Any]) -> None:
+def test_a_message_is_recognized_by_its_type_and_ref(message: type[Any]) -> None:
     described, schema = MESSAGES[message.__name__], SCHEMAS[message.__name__]
     assert schema["properties"]["type"]["const"] == described["name"] == message_type(message)
     assert "type" in schema["required"]
@@ -129,7 +129,7 @@ def test_a_message_is_legal_or_refused_as_the_tables_say() -> None:
             assert ((session, room) in legal) == (by is None)
 
 
-def test_publish_says_what_it_changes_and_whom_that_tells() -> None:
+def test_publish_says_what_it_changes_and_who_is_told() -> None:
     first, later = MESSAGES["Publish"]["x-roomfsm-changes"][:2]
     assert (first["machine"], first["from"], first["to"]) == ("room", "waiting", "broadcasting")
     assert (later["machine"], later["from"], later["to"]) == ("room", "broadcasting", "broadcasting")
@@ -163,17 +163,17 @@ _ENTERING = {"room_full", "already_in_room", "server_full", "too_many_rooms", "s
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
     ],
 )
-def test_the_errors_that_a_message_may_get(message: str, codes: set[str]) -> None:
+def test_each_message_lists_the_errors_that_it_may_get(message: str, codes: set[str]) -> None:
     of_any = {"malformed", "unknown_message", "illegal_in_state", "rate_limited"}
     assert set(MESSAGES[message]["x-roomfsm-errors"]) == codes | of_any
 
 
-def test_every_error_code_may_be_got_by_some_message() -> None:
+def test_some_message_may_get_each_error_code() -> None:
     codes = {code for message in CLIENT_MESSAGES for code in MESSAGES[message.__name__]["x-roomfsm-errors"]}
     assert codes == set(ErrorCode)
 
 
-def test_every_server_message_says_what_sends_it() -> None:
+def test_every_message_of_the_server_says_what_sends_it() -> None:
     for message in SERVER_MESSAGES:
         described = MESSAGES[message.__name__]
         asked = described["x-roomfsm-replies-to"] or described["x-roomfsm-unasked"]
@@ -183,19 +183,19 @@ def test_every_server_message_says_what_sends_it() -> None:
     ]
 
 
-def test_codes_are_explained() -> None:
+def test_every_code_is_explained() -> None:
     assert SCHEMAS["ErrorCode"]["enum"] == list(ErrorCode)
     assert set(SCHEMAS["ErrorCode"]["x-roomfsm-explanations"]) == set(ErrorCode)
     assert [entry["code"] for entry in DOCUMENT["x-roomfsm"]["closeCodes"]] == list(CloseCode)
     assert all(entry["explanation"] for entry in DOCUMENT["x-roomfsm"]["closeCodes"])
 
 
-def test_states_are_those_of_the_tables() -> None:
+def test_the_states_are_those_of_the_tables() -> None:
     for schema, machine in (("RoomStateName", "room"), ("StreamState", "stream"), ("ViewState", "view")):
         assert SCHEMAS[schema]["enum"] == list(dict.fromkeys(state.told for state in MACHINES[machine].states))
 
 
-def test_another_row_is_another_document(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_row_changes_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     never = Guard[Any]("nobody may rename", lambda _: False, ErrorCode.ROOM_FULL)
     rows = [row for row in ROOM.rows if row.triggers not in (("chat",), ("rename",))]
     (chat,) = (row for row in ROOM.rows if row.triggers == ("chat",))

@@ -21,7 +21,7 @@ def diagram(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_machine_in_every_form(machine: str) -> None:
+def test_every_machine_is_drawn_in_every_format(machine: str) -> None:
     table = MACHINES[machine]
     assert diagram(machine).stdout == svg(table)
     assert diagram(machine, "--format", "svg").stdout == svg(table)
@@ -30,13 +30,13 @@ def test_every_machine_in_every_form(machine: str) -> None:
     assert json.loads(diagram(machine, "--format", "json").stdout) == describe(table)
 
 
-def test_the_present_state() -> None:
+def test_the_present_state_is_highlighted() -> None:
     assert diagram("room", "--current", "waiting").stdout == svg(ROOM, current=["waiting"])
     both = diagram("room", "--current=waiting", "--current=closing", "--format=mermaid").stdout
     assert both == mermaid(ROOM, current=["waiting", "closing"])
 
 
-def test_into_a_file(tmp_path: Path) -> None:
+def test_the_diagram_is_written_to_a_file(tmp_path: Path) -> None:
     result = diagram("room", "--output", str(tmp_path / "room.svg"))
     assert (result.exit_code, result.output) == (0, "")
     assert (tmp_path / "room.svg").read_text(encoding="utf-8") == svg(ROOM)
@@ -54,7 +54,7 @@ def test_into_a_file(tmp_path: Path) -> None:
         (["room", "--output", "/proc"], "cannot write /proc: Is a directory"),
     ],
 )
-def test_what_cannot_be_done_is_said(arguments: list[str], said: str) -> None:
+def test_wrong_arguments_get_an_error_that_says_why(arguments: list[str], said: str) -> None:
     result = diagram(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr

@@ -68,7 +68,7 @@ def test_the_svg_has_each_row_once_with_guards_and_effects(table: Table[Any]) ->
 
 
 @every_table
-def test_the_svg_tells_messages_from_what_the_server_notices(table: Table[Any]) -> None:
+def test_the_svg_distinguishes_messages_from_other_triggers(table: Table[Any]) -> None:
     root = ElementTree.fromstring(svg(table))
     expected = {row.trigger: row.message for row in transitions(table)}
     for text in (*with_class(root, "stay"), *with_class(root, "label")):
@@ -89,7 +89,7 @@ def test_the_svg_of_a_page_has_no_style_of_its_own() -> None:
     assert css() in svg(ROOM)
 
 
-def test_the_stylesheet_touches_nothing_else_on_a_page() -> None:
+def test_the_stylesheet_affects_nothing_else_on_a_page() -> None:
     text = re.sub(r"@media [^{]+\{", "", css())
     selectors = [part.strip() for block in re.findall(r"([^{}]+)\{", text) for part in block.split(",")]
     assert len(selectors) > 20
@@ -97,7 +97,7 @@ def test_the_stylesheet_touches_nothing_else_on_a_page() -> None:
     assert "currentcolor" not in css().lower()
 
 
-def test_several_states_may_be_present() -> None:
+def test_several_states_may_be_highlighted() -> None:
     root = ElementTree.fromstring(svg(MACHINES["stream"], current=["live", "ended"]))
     assert [group.get("data-state") for group in with_class(root, "current")] == ["live", "ended"]
     with pytest.raises(
@@ -106,7 +106,7 @@ def test_several_states_may_be_present() -> None:
         svg(MACHINES["stream"], current=["liev"])
 
 
-def test_another_row_is_another_arrow() -> None:
+def test_a_new_row_adds_an_arrow() -> None:
     added = replace(ROOM, rows=(*ROOM.rows, Row(("expire",), ("waiting",), "closing")))
     assert 'data-from="waiting" data-to="closing" data-triggers="close"' in svg(ROOM)
     assert 'data-from="waiting" data-to="closing" data-triggers="close expire"' in svg(added)
@@ -131,7 +131,7 @@ def test_a_renamed_state_is_renamed_everywhere() -> None:
 
 @pytest.mark.parametrize("columns", [20, 30, 60])
 @every_table
-def test_rows_are_set_within_their_columns(table: Table[Any], columns: int) -> None:
+def test_rows_of_text_stay_within_their_columns(table: Table[Any], columns: int) -> None:
     """A single word that is longer stands out; the layout widens the boxes for it."""
     for state in table.states:
         block = set_rows(stays(table, state.name), columns)
@@ -154,7 +154,7 @@ def mermaid_page(browser: Browser, mermaid_script: Path) -> Iterator[Page]:
 
 @pytest.mark.browser
 @every_table
-def test_mermaid_understands_it(mermaid_page: Page, table: Table[Any]) -> None:
+def test_mermaid_can_read_the_diagram(mermaid_page: Page, table: Table[Any]) -> None:
     text = mermaid(table, current=[table.initial])
     assert mermaid_page.evaluate("text => mermaid.parse(text)", text)["diagramType"] == "stateDiagram"
     drawn = mermaid_page.evaluate(
@@ -172,7 +172,7 @@ def test_mermaid_understands_it(mermaid_page: Page, table: Table[Any]) -> None:
 
 
 @pytest.mark.browser
-def test_mermaid_would_refuse_what_is_wrong(mermaid_page: Page) -> None:
+def test_mermaid_refuses_a_broken_diagram(mermaid_page: Page) -> None:
     from playwright.sync_api import Error
 
     with pytest.raises(Error, match="Parse error"):
@@ -180,7 +180,7 @@ def test_mermaid_would_refuse_what_is_wrong(mermaid_page: Page) -> None:
 
 
 @every_table
-def test_graphviz_understands_it(graphviz: str, table: Table[Any]) -> None:
+def test_graphviz_can_read_the_diagram(graphviz: str, table: Table[Any]) -> None:
     text = dot(table, current=[table.initial])
     # One line a node and an edge: https://graphviz.org/docs/outputs/plain/
     command = [graphviz, "-Tplain"]
@@ -194,7 +194,7 @@ def test_graphviz_understands_it(graphviz: str, table: Table[Any]) -> None:
         assert row.label in text
 
 
-def test_graphviz_would_refuse_what_is_wrong(graphviz: str) -> None:
+def test_graphviz_refuses_a_broken_diagram(graphviz: str) -> None:
     wrong = dot(CROWDED).replace("->", "-> ->")
     assert subprocess.run(
         [graphviz, "-Tplain"], input=wrong, capture_output=True, text=True, timeout=60

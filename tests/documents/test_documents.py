@@ -12,7 +12,7 @@ from roomfsm.lifecycle.describe import MACHINES, messages_of
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_the_file_is_fresh(path: str) -> None:
+def test_the_file_is_up_to_date(path: str) -> None:
     file = ROOT / path
     written = file.read_text(encoding="utf-8") if file.exists() else None
     assert written == DOCUMENTS[path](), f"{path} is not fresh: uv run python -m roomfsm.documents"
@@ -27,7 +27,7 @@ def table_below(section: str, heading: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("machine", [name for name, table in MACHINES.items() if messages_of(table)])
-def test_messages_by_states_are_as_in_the_table(machine: str) -> None:
+def test_the_legal_messages_are_those_of_the_table(machine: str) -> None:
     table = MACHINES[machine]
     (_, *states), *rows = table_below(machine, "Messages")
     assert states == [state.name for state in table.states]
@@ -41,7 +41,7 @@ def test_messages_by_states_are_as_in_the_table(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_transitions_are_those_of_the_table(machine: str) -> None:
+def test_the_transitions_are_those_of_the_table(machine: str) -> None:
     table = MACHINES[machine]
     _, *rows = table_below(machine, "Transitions")
     written = {

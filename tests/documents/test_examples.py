@@ -133,7 +133,7 @@ async def send_media(peer: TestPeer) -> None:
         await trio.sleep(0.02)
 
 
-async def test_the_story_is_true(media_server: str) -> None:
+async def test_the_story_happens_with_a_real_server(media_server: str) -> None:
     with trio.fail_after(60):
         async with (
             open_test_peer("sendonly") as camera,

@@ -26,7 +26,7 @@ LINK = (client_folder() / FILES["link"]).read_text(encoding="utf-8")
         ('"rows": [', '"rows": [ // the rows\n', "malformed"),
     ],
 )
-def test_a_table_with_a_fault_is_no_table(there: str, instead: str, fault: str) -> None:
+def test_a_table_with_a_fault_is_refused(there: str, instead: str, fault: str) -> None:
     assert there in LINK
     text = LINK.replace(there, instead, 1)
     with pytest.raises(PageTableError, match=fault):
@@ -34,7 +34,7 @@ def test_a_table_with_a_fault_is_no_table(there: str, instead: str, fault: str) 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_state_is_reached_and_every_guard_has_another_way(name: str) -> None:
+def test_every_state_can_be_reached_and_every_guard_has_an_alternative(name: str) -> None:
     table = page_table(name)
     reached, new = {table.initial}, {table.initial}
     while new:
@@ -46,7 +46,7 @@ def test_every_state_is_reached_and_every_guard_has_another_way(name: str) -> No
             assert not table.rows_of(state, trigger)[-1].guards, f"{trigger} in {state} may fall through"
 
 
-def test_no_trigger_of_the_page_has_a_messages_name() -> None:
+def test_no_trigger_of_the_page_has_the_name_of_a_message() -> None:
     triggers = {trigger for table in page_tables().values() for trigger in table.triggers}
     assert not triggers & set(MESSAGE_TYPES)
 
@@ -66,7 +66,7 @@ def decisions(text: str) -> list[str]:
     return [line for line in text.splitlines() if STATE_COMPARED.search(NO_STATE_OF_OURS.sub("", line))]
 
 
-def test_no_script_of_the_page_decides_by_a_state_outside_its_tables() -> None:
+def test_no_script_of_the_page_compares_states_outside_its_tables() -> None:
     scripts = [path for path in client_folder().rglob("*.js") if not path.name.endswith("-table.js")]
     assert len(scripts) > 40
     found = {str(path): lines for path in scripts if (lines := decisions(path.read_text(encoding="utf-8")))}
@@ -85,10 +85,10 @@ def test_no_script_of_the_page_decides_by_a_state_outside_its_tables() -> None:
         "if (view.serverState === 'limited') {",
     ],
 )
-def test_such_a_decision_would_be_found(line: str) -> None:
+def test_a_comparison_of_states_in_a_script_is_found(line: str) -> None:
     assert decisions(line) == [line]
 
 
-def test_the_folder_is_the_pages() -> None:
+def test_the_folder_of_the_page_is_found() -> None:
     assert (client_folder() / "app.js").is_file()
     assert isinstance(client_folder(), Path)

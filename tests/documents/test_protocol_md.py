@@ -46,7 +46,7 @@ def test_every_code_is_explained() -> None:
         assert f"| {close.value} | `{close.name.lower()}` | {close.explanation} |" in section("Close codes")
 
 
-def test_the_table_of_what_is_legal_is_complete() -> None:
+def test_the_table_of_legal_messages_is_complete() -> None:
     table = section("What is legal when")
     for message in CLIENT_MESSAGES:
         (row,) = re.findall(rf"^\| \[`{message_type(message)}`\].*$", table, re.MULTILINE)
@@ -55,7 +55,7 @@ def test_the_table_of_what_is_legal_is_complete() -> None:
         assert [verdict == "legal" for verdict in verdicts] == legal
 
 
-def test_what_publish_changes_is_told_in_the_order_of_the_table() -> None:
+def test_the_changes_by_publish_are_in_the_order_of_the_table() -> None:
     rows = [line for line in section("Publish").splitlines() if line.startswith("| room |")]
     assert len(rows) == 2
     assert "waiting → broadcasting" in rows[0]

@@ -50,7 +50,7 @@ def load(name: str) -> Any:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_in_a_page_leads_to_a_file_and_a_heading_that_there_are(page: Path) -> None:
+def test_every_link_in_a_page_leads_to_an_existing_file_and_heading(page: Path) -> None:
     broken = []
     for target in _LINK.findall(prose(page)):
         if re.match(r"[a-z]+:", target):
@@ -63,7 +63,7 @@ def test_every_link_in_a_page_leads_to_a_file_and_a_heading_that_there_are(page:
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md", "docs/releasing.md", "docs/stability.md"])
-def test_the_files_that_a_page_names_are_there(page: str) -> None:
+def test_the_files_that_a_page_names_exist(page: str) -> None:
     named = re.findall(
         r"`((?:roomfsm|client|tests|docs|\.ci|\.github|\.devcontainer)/[\w./-]*)`", (ROOT / page).read_text()
     )
@@ -73,7 +73,7 @@ def test_the_files_that_a_page_names_are_there(page: str) -> None:
     assert missing == []
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert "version" in project["dynamic"]
@@ -95,7 +95,7 @@ def test_the_changelog_keeps_its_format() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_the_gate_of_github_is_the_one_that_everybody_can_run() -> None:
+def test_githubs_workflow_runs_the_checks_that_everybody_can_run() -> None:
     workflow = load(".github/workflows/ci.yml")
     job = workflow["jobs"]["gate"]
     assert ".ci/run" in [step.get("run") for step in job["steps"]]
@@ -107,7 +107,7 @@ def test_the_gate_of_github_is_the_one_that_everybody_can_run() -> None:
     assert set(workflow[True]) == {"push", "pull_request"}
 
 
-def test_a_release_is_what_a_tag_names_and_needs_no_password() -> None:
+def test_a_release_is_made_from_a_tag_and_needs_no_password() -> None:
     workflow = load(".github/workflows/release.yml")
     assert workflow[True] == {"push": {"tags": ["v*"]}}
     steps = [step.get("run", "") for step in workflow["jobs"]["build"]["steps"]]
@@ -120,7 +120,7 @@ def test_a_release_is_what_a_tag_names_and_needs_no_password() -> None:
 
 
 @pytest.mark.parametrize("form", ["bug", "idea"])
-def test_a_form_for_issues_is_one_that_github_shows(form: str) -> None:
+def test_github_can_show_the_issue_forms(form: str) -> None:
     """https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests."""
     loaded = load(f".github/ISSUE_TEMPLATE/{form}.yml")
     assert {"name", "description", "body"} <= set(loaded)
@@ -131,7 +131,7 @@ def test_a_form_for_issues_is_one_that_github_shows(form: str) -> None:
         assert field["attributes"]["label"]
 
 
-def test_what_checks_a_commit_are_programs_that_the_gate_runs_too() -> None:
+def test_the_checks_before_a_commit_are_also_run_by_the_workflow() -> None:
     gate = (ROOT / ".ci" / "run").read_text()
     for hook in load(".pre-commit-config.yaml")["repos"][0]["hooks"]:
         program = hook["entry"].removeprefix("uv run ").removesuffix(" --force-exclude")
@@ -144,7 +144,7 @@ def test_the_container_for_developers_has_the_projects_python() -> None:
     assert "uv sync --locked" in container["postCreateCommand"]
 
 
-def test_what_is_promised_to_stay_is_there() -> None:
+def test_everything_that_the_stability_page_promises_exists() -> None:
     promised = (ROOT / "docs" / "stability.md").read_text(encoding="utf-8")
     assert "`roomfsm.kurento`" in promised
     assert roomfsm.kurento.__all__

@@ -13,20 +13,20 @@ from roomfsm.cli import main
 from tests.documents.schemas import DOCUMENT
 
 
-def test_it_prints_json() -> None:
+def test_the_command_prints_json() -> None:
     result = CliRunner().invoke(main, ["spec"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == DOCUMENT
 
 
-def test_it_prints_yaml() -> None:
+def test_the_command_prints_yaml() -> None:
     result = CliRunner().invoke(main, ["spec", "--format", "yaml"])
     assert result.exit_code == 0
     # The loader that is compiled: the one in Python takes ten times as long.
     assert yaml.load(result.stdout, Loader=yaml.CSafeLoader) == DOCUMENT
 
 
-def test_it_writes_a_file(tmp_path: Path) -> None:
+def test_the_command_writes_a_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["spec", "--output", str(tmp_path / "spec.json")])
     assert (result.exit_code, result.stdout) == (0, "")
     assert json.loads((tmp_path / "spec.json").read_text()) == DOCUMENT

@@ -105,7 +105,7 @@ def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: b
 
 
 @every_table
-def test_arrows_run_free_from_box_to_box(page: Page, tmp_path: Path, table: Table[Any]) -> None:
+def test_arrows_cross_nothing_between_their_boxes(page: Page, tmp_path: Path, table: Table[Any]) -> None:
     it = opened(page, tmp_path / "diagram.svg", table, full=True)
 
     assert it.moves
@@ -121,7 +121,7 @@ def test_arrows_run_free_from_box_to_box(page: Page, tmp_path: Path, table: Tabl
 
 
 @every_table
-def test_no_two_arrows_share_a_way(page: Page, tmp_path: Path, table: Table[Any]) -> None:
+def test_no_two_arrows_share_a_line(page: Page, tmp_path: Path, table: Table[Any]) -> None:
     """They may cross, but not run along each other."""
     it = opened(page, tmp_path / "diagram.svg", table, full=False)
 
@@ -147,7 +147,7 @@ def near(point: tuple[float, float], box: Rect) -> bool:
     return within((x, y, x, y), around) and not overlap((x - 1, y - 1, x + 1, y + 1), inside)
 
 
-def test_the_present_state_is_where_the_class_is(page: Page, tmp_path: Path) -> None:
+def test_the_present_state_has_the_class_current(page: Page, tmp_path: Path) -> None:
     """Told by word, border and bar, so without colour, too."""
     file = tmp_path / "room.svg"
     file.write_text(svg(MACHINES["room"], current=["waiting"]), encoding="utf-8")
@@ -174,7 +174,7 @@ def test_the_present_state_is_where_the_class_is(page: Page, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out(browser: Browser, tmp_path: Path, scheme: Any) -> None:
+def test_text_has_enough_contrast(browser: Browser, tmp_path: Path, scheme: Any) -> None:
     """WCAG 2.2, 1.4.3 and 1.4.11: 4.5 for text, 3 for the marks."""
     file = tmp_path / "room.svg"
     file.write_text(svg(MACHINES["room"], current=["waiting"]), encoding="utf-8")

@@ -46,7 +46,7 @@ def test_fields_with_a_default_may_be_missing() -> None:
     assert fields_of("Closing")["scope"] == "'room' | 'server'"
 
 
-def test_unions_are_those_of_the_source() -> None:
+def test_unions_are_the_same_as_in_the_source() -> None:
     assert values_of("StreamState") == list(dict.fromkeys(state.told for state in STREAM.states))
     assert values_of("ErrorCode") == list(ErrorCode)
     assert values_of("Source") == ["camera", "screen"]

@@ -35,7 +35,7 @@ PROXIES = networks_of(["10.0.0.0/8", "127.0.0.1", "2001:db8:ffff::/48"])
         ("10.1.2.3", "127.1", "10.1.2.3"),
     ],
 )
-def test_x_forwarded_for_is_read_from_its_end_as_far_as_its_writers_are_trusted(
+def test_x_forwarded_for_is_read_from_its_end_while_the_writers_are_trusted(
     peer: str, forwarded_for: str, client: str
 ) -> None:
     assert client_address(peer, {"x-forwarded-for": forwarded_for}, PROXIES) == client
@@ -55,7 +55,7 @@ def test_x_forwarded_for_is_read_from_its_end_as_far_as_its_writers_are_trusted(
         ("for=", "10.1.2.3"),
     ],
 )
-def test_forwarded_is_read_where_there_is_no_x_forwarded_for(forwarded: str, client: str) -> None:
+def test_forwarded_is_read_if_there_is_no_x_forwarded_for(forwarded: str, client: str) -> None:
     assert client_address("10.1.2.3", {"forwarded": forwarded}, PROXIES) == client
     both = {"forwarded": forwarded, "x-forwarded-for": "198.51.100.200"}
     assert client_address("10.1.2.3", both, PROXIES) == "198.51.100.200"
@@ -67,7 +67,7 @@ def test_without_a_trusted_proxy_the_peer_is_the_client() -> None:
 
 
 @given(st.text(max_size=100), st.sampled_from(["x-forwarded-for", "forwarded"]))
-def test_whatever_stands_in_the_header_there_is_an_address(said: str, name: str) -> None:
+def test_whatever_the_header_contains_an_address_is_found(said: str, name: str) -> None:
     assert bound_key(client_address("10.1.2.3", {name: said}, PROXIES))
 
 

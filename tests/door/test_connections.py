@@ -26,7 +26,7 @@ def over(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> dict
     return {} if request.param == "plain" else {"certfile": certfile, "keyfile": keyfile}
 
 
-async def test_a_connection_is_closed_when_the_client_wants_it(media_server: str, over: dict[str, Any]) -> None:
+async def test_a_connection_is_closed_if_the_client_asks_for_that(media_server: str, over: dict[str, Any]) -> None:
     async with serving(media_server, **over) as server:
         for last in (GET.replace(b"Host", b"Connection: close\r\nHost"), GET.replace(b"1.1", b"1.0", 1)):
             async with talking(server) as talk:
@@ -45,7 +45,7 @@ async def test_an_idle_connection_is_closed_after_its_time(media_server: str, ov
         assert trio.current_time() - began >= 0.2
 
 
-async def test_the_last_request_of_a_connection_is_told(media_server: str) -> None:
+async def test_the_last_answer_of_a_connection_says_that_it_is_the_last(media_server: str) -> None:
     async with serving(media_server, max_connection_requests=3) as server, talking(server) as talk:
         replies = [await talk.get() for _ in range(3)]
         assert [reply.headers.get("connection") for reply in replies] == [None, None, "close"]
@@ -68,7 +68,7 @@ async def busy(stack: AsyncExitStack, server: Served) -> Talk:
     return talk
 
 
-async def test_one_connection_too_many_is_answered_503(media_server: str, over: dict[str, Any]) -> None:
+async def test_one_connection_too_many_gets_503(media_server: str, over: dict[str, Any]) -> None:
     async with serving(media_server, max_connections=3, **over) as server:
         async with AsyncExitStack() as stack:
             first = await busy(stack, server)
@@ -95,7 +95,7 @@ async def enters(server: Served) -> None:
                         return
 
 
-async def test_the_oldest_that_waits_gives_way(media_server: str) -> None:
+async def test_the_connection_that_has_waited_longest_makes_way(media_server: str) -> None:
     async with serving(media_server, max_connections=3) as server, AsyncExitStack() as stack:
         await busy(stack, server)
         silent = await stack.enter_async_context(talking(server))
@@ -124,7 +124,7 @@ async def test_one_address_may_not_have_all_connections(media_server: str) -> No
         await other.aclose()
 
 
-async def test_an_address_that_has_all_it_may_have_makes_nobody_give_way(media_server: str) -> None:
+async def test_an_address_at_its_bound_makes_nobody_else_give_way(media_server: str) -> None:
     bounds = {"max_connections": 3, "max_connections_per_address": 2}
     async with serving(media_server, **bounds) as server, AsyncExitStack() as stack:
         other = await trio.open_tcp_stream("127.0.0.1", server.port, local_address="127.0.0.2")
@@ -140,7 +140,7 @@ async def test_an_address_that_has_all_it_may_have_makes_nobody_give_way(media_s
             assert (await idle.get()).status == 200
 
 
-async def test_a_trusted_proxy_connects_for_many(media_server: str) -> None:
+async def test_a_trusted_proxy_may_have_many_connections(media_server: str) -> None:
     settings: dict[str, Any] = {"max_connections_per_address": 1, "trusted_proxy": ("127.0.0.1",)}
     async with serving(media_server, **settings) as server, AsyncExitStack() as stack:
         for _ in range(3):
@@ -148,7 +148,9 @@ async def test_a_trusted_proxy_connects_for_many(media_server: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 1000])
-async def test_a_head_that_trickles_is_cut_off(media_server: str, over: dict[str, Any], sent: bytes) -> None:
+async def test_a_request_head_that_comes_too_slowly_is_cut_off(
+    media_server: str, over: dict[str, Any], sent: bytes
+) -> None:
     async with serving(media_server, head_timeout=0.5, **over) as server, talking(server) as talk:
         await talk.get()
         with trio.fail_after(PATIENCE), suppress(trio.BrokenResourceError):
@@ -160,7 +162,9 @@ async def test_a_head_that_trickles_is_cut_off(media_server: str, over: dict[str
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
-async def test_a_body_that_never_comes_is_408(media_server: str, over: dict[str, Any], framing: str) -> None:
+async def test_a_request_whose_body_never_comes_gets_408(
+    media_server: str, over: dict[str, Any], framing: str
+) -> None:
     async with (
         serving(media_server, inspect_token=TOKEN, body_timeout=0.3, **over) as server,
         talking(server) as talk,
@@ -175,7 +179,7 @@ def chunked(*parts: bytes) -> bytes:
     return f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks
 
 
-async def test_a_body_is_bounded_where_its_length_is_not_said(media_server: str) -> None:
+async def test_a_body_of_unknown_length_has_a_bound(media_server: str) -> None:
     async with serving(media_server, inspect_token=TOKEN, max_body_bytes=1000) as server:
         # The first is read, and its spaces are no JSON; the second is too long, the third no body at all.
         for sent, why in (
@@ -191,7 +195,7 @@ async def test_a_body_is_bounded_where_its_length_is_not_said(media_server: str)
 
 
 @pytest.mark.parametrize("bound", ["max_bodies_bytes", "max_bodies_bytes_per_address"])
-async def test_bodies_under_way_have_a_bound_together(media_server: str, bound: str) -> None:
+async def test_all_bodies_under_way_have_a_bound_together(media_server: str, bound: str) -> None:
     async with serving(media_server, inspect_token=TOKEN, **{bound: 1000}) as server:
         async with talking(server) as first, talking(server) as second:
             await first.say(f"{POST}Content-Length: 801\r\n\r\n".encode() + b" " * 800)
@@ -211,7 +215,7 @@ async def test_bodies_under_way_have_a_bound_together(media_server: str, bound: 
                 assert (await third.answer()).status == 404
 
 
-async def test_a_client_that_does_not_read_is_let_go(media_server: str, over: dict[str, Any]) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(media_server: str, over: dict[str, Any]) -> None:
     async with serving(media_server, send_timeout=0.5, **over) as server, talking(server) as talk:
         # More than the buffers of both sides take, asked for in one go.
         with trio.fail_after(PATIENCE), suppress(trio.BrokenResourceError):
@@ -230,7 +234,7 @@ async def test_a_client_that_waits_for_100_continue_gets_it(media_server: str) -
         assert (await talk.get()).status == 200
 
 
-async def test_one_who_closes_only_its_own_side_is_still_answered(media_server: str) -> None:
+async def test_a_client_that_closes_only_its_own_side_still_gets_the_answer(media_server: str) -> None:
     async with serving(media_server) as server, talking(server) as talk:
         await talk.say(GET + GET)
         assert isinstance(talk.stream, trio.SocketStream)
@@ -240,7 +244,7 @@ async def test_one_who_closes_only_its_own_side_is_still_answered(media_server: 
         assert await talk.is_closed()
 
 
-async def test_a_head_is_bounded_as_a_whole(media_server: str) -> None:
+async def test_a_request_head_has_a_bound_as_a_whole(media_server: str) -> None:
     async with serving(media_server, max_head_bytes=1000) as server:
         for fill, status in ((0, 200), (1, 431)):
             for later in (False, True):
@@ -252,7 +256,7 @@ async def test_a_head_is_bounded_as_a_whole(media_server: str) -> None:
                     assert (await talk.answer()).status == status
 
 
-async def test_a_refusal_is_one_short_line_of_the_log(media_server: str) -> None:
+async def test_a_refusal_takes_one_short_line_in_the_log(media_server: str) -> None:
     async with serving(media_server) as server, talking(server) as talk:
         with structlog.testing.capture_logs() as logged:
             await talk.say(b"GET / HTTP/1.1\r\nHost: localhost\r\nBroken " + b"x" * 10_000 + b"\r\n\r\n")

@@ -83,7 +83,9 @@ HOST = ("Host", "rooms.example")
         ("HEAD /ws 1.1", [HOST], 426),
     ],
 )
-def test_the_course_of_a_request(start: str, fields: list[tuple[str, str]], expected: Course | int) -> None:
+def test_each_request_is_judged_as_the_table_says(
+    start: str, fields: list[tuple[str, str]], expected: Course | int
+) -> None:
     assert verdict(start, *fields) == expected
 
 
@@ -113,11 +115,13 @@ def test_the_course_of_a_request(start: str, fields: list[tuple[str, str]], expe
         ("GET /ws 1.1", {"Sec-WebSocket-Protocol": "roomfsm.v2"}, 400),
     ],
 )
-def test_the_course_of_a_handshake(start: str, changes: dict[str, str], expected: Course | int) -> None:
+def test_each_handshake_is_judged_as_the_table_says(
+    start: str, changes: dict[str, str], expected: Course | int
+) -> None:
     assert verdict(start, *{**_UPGRADE, **changes}.items()) == expected
 
 
-def test_a_full_server_and_a_page_without_tls_are_circumstances() -> None:
+def test_a_full_server_and_missing_tls_change_the_judgement() -> None:
     fields = {**_UPGRADE, "Origin": "http://rooms.example"}.items()
     full = Circumstances(secure=False, client="192.0.2.1", full=True)
     secure = Circumstances(secure=True, client="192.0.2.1", full=False)
@@ -150,11 +154,11 @@ def test_a_full_server_and_a_page_without_tls_are_circumstances() -> None:
         ("GET http://rooms.example/ 1.1", "evil.example", Course.APPLICATION),
     ],
 )
-def test_a_name_that_is_none_of_ours_is_not_answered(start: str, host: str, expected: Course | int) -> None:
+def test_a_request_for_a_foreign_host_name_is_refused(start: str, host: str, expected: Course | int) -> None:
     assert verdict(start, ("Host", host)) == expected
 
 
-def test_a_page_whose_name_was_made_to_lead_here_gets_no_websocket() -> None:
+def test_a_page_whose_name_was_rebound_to_our_address_gets_no_websocket() -> None:
     rebound = _UPGRADE | {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
     assert verdict("GET /ws 1.1", *rebound.items()) == 421
     assert verdict("GET /ws 1.1", *(_UPGRADE | {"Origin": "http://rooms.example"}).items()) is Course.WEBSOCKET
@@ -176,5 +180,5 @@ def test_a_page_whose_name_was_made_to_lead_here_gets_no_websocket() -> None:
         ("*", "/rooms", "*"),
     ],
 )
-def test_a_prefix_is_taken_off_if_a_proxy_did_not(target: str, prefix: str, expected: str) -> None:
+def test_the_path_prefix_is_removed_if_the_proxy_did_not_do_it(target: str, prefix: str, expected: str) -> None:
     assert head(f"GET {target} 1.1", HOST).without_prefix(prefix).target == expected

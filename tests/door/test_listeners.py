@@ -31,26 +31,26 @@ async def addresses(*hosts: str) -> tuple[set[str], set[int]]:
         (("127.0.0.1", "127.0.0.1"), {"127.0.0.1"}),
     ],
 )
-async def test_all_are_listened_on_at_one_port(hosts: tuple[str, ...], expected: set[str]) -> None:
+async def test_all_addresses_are_listened_on_at_one_port(hosts: tuple[str, ...], expected: set[str]) -> None:
     listening, ports = await addresses(*hosts)
     assert listening == expected
     assert len(ports) == 1
 
 
-async def test_every_interface_of_both_kinds_is_one_address_each() -> None:
+async def test_ipv4_and_ipv6_wildcards_are_one_address_each() -> None:
     async with open_listeners(["0.0.0.0", "::"], 0) as (four, six):
         assert six.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
         assert four.socket.getsockname()[1] == six.socket.getsockname()[1]
 
 
-async def test_a_name_means_all_its_addresses() -> None:
+async def test_a_host_name_means_all_its_addresses() -> None:
     listening, ports = await addresses("localhost", "127.0.0.1")
     assert "127.0.0.1" in listening
     assert len(ports) == 1
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "2001:db8::1"])
-async def test_what_cannot_be_had_is_named_and_leaves_nothing_open(host: str) -> None:
+async def test_an_address_that_cannot_be_used_is_named_and_nothing_stays_open(host: str) -> None:
     with reserved_port() as port:
         with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: .* --host and --port"):
             async with open_listeners(["127.0.0.1", host], port):
@@ -59,7 +59,7 @@ async def test_what_cannot_be_had_is_named_and_leaves_nothing_open(host: str) ->
             pass
 
 
-async def test_a_taken_port_is_named() -> None:
+async def test_a_port_in_use_is_named() -> None:
     async with open_listeners(["127.0.0.1"], 0) as (taken,):
         port = taken.socket.getsockname()[1]
         with pytest.raises(ListenError, match=r"127\.0\.0\.1"):

@@ -49,7 +49,7 @@ def ask(connection: socket.socket) -> bytes:
         return b""
 
 
-def test_more_connections_than_files(limited: Program) -> None:
+def test_connections_beyond_the_limit_of_open_files_are_handled(limited: Program) -> None:
     with ExitStack() as stack:
         # None of them gives way: each is a websocket.
         connections = []

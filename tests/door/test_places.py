@@ -81,7 +81,9 @@ async def test_the_websocket_works_in_every_place(media_server: str, over: dict[
 
 
 @pytest.mark.parametrize("place", ["first", "later", "ahead"])
-async def test_every_answer_is_alike_in_every_place(media_server: str, over: dict[str, Any], place: str) -> None:
+async def test_every_answer_is_the_same_in_every_place(
+    media_server: str, over: dict[str, Any], place: str
+) -> None:
     async with serving(media_server, **over) as server:
         for request, status in OTHERS:
             async with talking(server) as talk:
@@ -122,7 +124,7 @@ async def test_an_offer_of_http2_changes_nothing(media_server: str, over: dict[s
         assert await talk.is_closed()
 
 
-async def test_plain_http_at_the_port_of_https_is_told_so(
+async def test_plain_http_at_the_https_port_gets_an_answer_that_says_so(
     media_server: str, certificate: tuple[Path, Path]
 ) -> None:
     async with serving(media_server, certfile=str(certificate[0]), keyfile=str(certificate[1])) as server:
@@ -153,14 +155,14 @@ async def test_head_has_the_headers_of_get_and_no_body(media_server: str) -> Non
         assert ((await talk.answer("HEAD")).status, await talk.is_closed()) == (426, True)
 
 
-async def test_options_of_the_server_itself(media_server: str) -> None:
+async def test_options_for_the_server_itself_is_answered(media_server: str) -> None:
     async with serving(media_server) as server, talking(server) as talk:
         await talk.say(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reply = await talk.answer("OPTIONS")
         assert (reply.status, reply.headers["allow"]) == (204, "GET, HEAD, POST, OPTIONS")
 
 
-async def test_a_target_in_absolute_form(media_server: str) -> None:
+async def test_a_request_target_in_absolute_form_is_understood(media_server: str) -> None:
     async with serving(media_server, host_name=("rooms.example",)) as server, talking(server) as talk:
         assert (await talk.get("http://rooms.example/health/live")).status == 200
         # The authority counts, not the header Host (RFC 9112 section 3.2.2).

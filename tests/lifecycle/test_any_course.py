@@ -69,7 +69,9 @@ def by_the_rows(table: Table[Any], state: str, trigger: str, facts: Any) -> Row[
     ],
     ids=lambda value: value.name if isinstance(value, Table) else "",
 )
-def test_any_course(table: Table[Any], facts: st.SearchStrategy[Any]) -> None:
+def test_whatever_triggers_come_a_model_only_goes_where_its_table_says(
+    table: Table[Any], facts: st.SearchStrategy[Any]
+) -> None:
     names = {state.name for state in table.states}
 
     class Course(RuleBasedStateMachine):
@@ -117,7 +119,7 @@ def test_any_course(table: Table[Any], facts: st.SearchStrategy[Any]) -> None:
     st.sampled_from([trigger for trigger in ROOM.triggers if trigger not in COMPLETIONS]),
     ROOM_FACTS,
 )
-def test_no_facts_are_left_without_an_answer(state: str, trigger: str, facts: RoomFacts) -> None:
+def test_whatever_the_facts_are_a_row_fits_or_a_guard_refuses(state: str, trigger: str, facts: RoomFacts) -> None:
     """Where rows are picked by facts one of them fits, or a guard refuses: `fire` has no third way out."""
     room = ROOM.new()
     room.state = state

@@ -20,7 +20,7 @@ every_machine = pytest.mark.parametrize("table", MACHINES.values(), ids=lambda t
 
 
 @every_machine
-def test_every_row_is_there_and_leads_where_the_table_says(table: Table[Any]) -> None:
+def test_the_description_has_every_row_of_the_table(table: Table[Any]) -> None:
     described = describe(table)
     for transition in described["transitions"]:
         rows = table.rows_of(transition["from"], transition["trigger"])
@@ -31,14 +31,14 @@ def test_every_row_is_there_and_leads_where_the_table_says(table: Table[Any]) ->
 
 
 @every_machine
-def test_every_trigger_is_a_message_or_has_a_cause(table: Table[Any]) -> None:
+def test_every_trigger_is_a_clients_message_or_has_a_cause(table: Table[Any]) -> None:
     for trigger in describe(table)["triggers"]:
         assert trigger["message"] != bool(trigger["cause"]), trigger
     assert set(table.causes) <= set(table.triggers)
 
 
 @every_machine
-def test_what_is_illegal_has_no_row(table: Table[Any]) -> None:
+def test_a_message_is_listed_as_illegal_if_it_has_no_row(table: Table[Any]) -> None:
     for state in describe(table)["states"]:
         for message in MESSAGE_TYPES:
             has_row = bool(table.rows_of(state["name"], message))
@@ -46,7 +46,7 @@ def test_what_is_illegal_has_no_row(table: Table[Any]) -> None:
 
 
 @every_machine
-def test_only_messages_of_the_protocol_are_told(table: Table[Any]) -> None:
+def test_effects_only_send_messages_that_the_protocol_has(table: Table[Any]) -> None:
     described = describe(table)
     tells = [*described["movesTell"], *(tell for effect in described["effects"] for tell in effect["tells"])]
     assert {tell["message"] for tell in tells} <= SERVER_TYPES
@@ -54,7 +54,7 @@ def test_only_messages_of_the_protocol_are_told(table: Table[Any]) -> None:
     assert used == {effect["name"] for effect in described["effects"]}
 
 
-def test_legality_names_every_message_once() -> None:
+def test_each_pair_of_states_allows_or_refuses_every_message_once() -> None:
     pairs = describe_legality()
     assert [(pair["session"], pair["room"]) for pair in pairs] == [
         ("connected", None),
@@ -67,13 +67,13 @@ def test_legality_names_every_message_once() -> None:
         assert pair["allowed"] == list(allowed(pair["session"], pair["room"]))
 
 
-def test_every_client_message_has_its_reply() -> None:
+def test_every_client_message_has_a_reply() -> None:
     assert set(REPLIES) == set(CLIENT_MESSAGES)
     assert set(OUTSIDE_THE_TABLES) <= set(CLIENT_MESSAGES)
 
 
 @pytest.mark.parametrize("message", OUTSIDE_THE_TABLES)
-def test_what_a_table_names_is_not_listed_beside_the_tables(message: type[ClientMessage]) -> None:
+def test_the_documents_list_no_code_that_a_table_has_already(message: type[ClientMessage]) -> None:
     in_tables: set[str] = set()
     for change in changes(message_type(message)):
         in_tables |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}
@@ -81,7 +81,7 @@ def test_what_a_table_names_is_not_listed_beside_the_tables(message: type[Client
     assert in_tables.isdisjoint(OUTSIDE_THE_TABLES[message])
 
 
-def test_no_code_that_a_guard_refuses_with_is_told_of_a_message_by_hand() -> None:
+def test_no_code_of_a_guard_is_listed_for_a_message_by_hand() -> None:
     refused_by_guards = {
         guard.code for table in MACHINES.values() for row in table.rows for guard in row.guards if guard.code
     }
@@ -91,7 +91,7 @@ def test_no_code_that_a_guard_refuses_with_is_told_of_a_message_by_hand() -> Non
 
 
 @pytest.mark.parametrize("message", [Join, Switch])
-def test_a_server_that_closes_refuses_who_wants_to_enter_a_room(message: type[ClientMessage]) -> None:
+def test_a_closing_server_refuses_people_who_want_to_enter_a_room(message: type[ClientMessage]) -> None:
     refusing = [
         (change["machine"], change["trigger"], change["from"])
         for change in changes(message_type(message))

@@ -100,7 +100,9 @@ MACHINES: list[tuple[Table[Any], Any, list[Move]]] = [
     ("table", "facts", "state", "trigger", "dest", "effects"),
     [(table, facts, *move) for table, facts, moves in MACHINES for move in moves],
 )
-def test_move(table: Table[Any], facts: Any, state: str, trigger: str, dest: str, effects: list[str]) -> None:
+def test_given_a_state_when_the_trigger_fires_then_the_table_leads_there_with_these_effects(
+    table: Table[Any], facts: Any, state: str, trigger: str, dest: str, effects: list[str]
+) -> None:
     model = table.new()
     model.state = state
     step = table.fire(model, trigger, facts)
@@ -108,7 +110,7 @@ def test_move(table: Table[Any], facts: Any, state: str, trigger: str, dest: str
 
 
 @pytest.mark.parametrize(("table", "facts", "moves"), MACHINES)
-def test_the_moves_above_are_the_table(table: Table[Any], facts: Any, moves: list[Move]) -> None:
+def test_the_list_of_moves_in_this_file_is_complete(table: Table[Any], facts: Any, moves: list[Move]) -> None:
     rows = {
         (source, trigger, source if row.dest == STAYS else row.dest)
         for row in table.rows
@@ -134,7 +136,7 @@ def test_an_unknown_token_resumes_nothing() -> None:
 
 
 @pytest.mark.parametrize("table", [STREAM, VIEW])
-def test_a_state_is_told_exactly_when_it_has_another_name_in_the_protocol(table: Table[Any]) -> None:
+def test_people_are_told_of_a_state_exactly_if_its_name_in_the_protocol_changes(table: Table[Any]) -> None:
     for row in table.rows:
         tells = any(tell.message == "streamChanged" for effect in row.effects for tell in effect.tells)
         for source in row.sources:
@@ -144,7 +146,7 @@ def test_a_state_is_told_exactly_when_it_has_another_name_in_the_protocol(table:
 
 
 @pytest.mark.parametrize("table", [STREAM, VIEW])
-def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_there(table: Table[Any]) -> None:
+def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_connected(table: Table[Any]) -> None:
     timed = {state.name for state in table.states if CONNECT_TIMEOUT in state.owns}
     assert {state.name for state in table.states if table.rows_of(state.name, "connected")} >= timed
     for state in timed:
@@ -157,7 +159,7 @@ def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_there(tab
 
 
 @given(st.lists(st.sampled_from(["connected", "flowing", "silent", "narrow", "wide"])))
-def test_a_view_is_told_as_what_the_media_server_said_last(said: list[str]) -> None:
+def test_a_view_is_told_in_the_state_that_the_media_server_reported_last(said: list[str]) -> None:
     """Whatever it says in whatever order: of the connection, of the media and of the path, each on its own."""
     view = VIEW.new()
     VIEW.fire(view, "answered", None)

@@ -31,7 +31,9 @@ LEGAL: dict[tuple[str, str | None], tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize(("states", "legal"), LEGAL.items())
-def test_what_is_legal(states: tuple[str, str | None], legal: tuple[str, ...]) -> None:
+def test_given_both_states_these_messages_are_legal(
+    states: tuple[str, str | None], legal: tuple[str, ...]
+) -> None:
     session, room = states
     assert allowed(session, room) == legal
     for message in MESSAGE_TYPES:
@@ -44,14 +46,14 @@ def test_what_is_legal(states: tuple[str, str | None], legal: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize("room", ["waiting", "broadcasting", "closing"])
-def test_what_is_told_as_joined_is_legal_as_joined(room: str) -> None:
+def test_a_state_that_is_told_as_joined_allows_what_joined_allows(room: str) -> None:
     assert allowed("resuming", room) == allowed("joined", room)
     with pytest.raises(IllegalInState) as refused:
         judge("join", "resuming", room)
     assert (refused.value.machine, refused.value.state) == ("session", "joined")
 
 
-def test_the_machine_that_refuses_is_named() -> None:
+def test_a_refusal_names_the_machine_that_refuses() -> None:
     with pytest.raises(IllegalInState) as refused:
         judge("publish", "connected", None)
     assert (refused.value.machine, refused.value.state) == ("session", "connected")

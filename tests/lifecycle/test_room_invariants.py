@@ -216,12 +216,14 @@ def lived(course: list[Action], *, notice: bool) -> Iterator[World]:
 
 @pytest.mark.parametrize("holds", INVARIANTS.values(), ids=INVARIANTS)
 @given(course=st.lists(actions, max_size=50), notice=st.booleans())
-def test_invariant(holds: Callable[[World], bool], course: list[Action], notice: bool) -> None:
+def test_the_invariant_holds_whatever_happens(
+    holds: Callable[[World], bool], course: list[Action], notice: bool
+) -> None:
     assert all(holds(world) for world in lived(course, notice=notice))
 
 
 @given(course=st.lists(actions, max_size=50), notice=st.booleans())
-def test_a_room_that_closes_takes_nobody_in_and_never_opens_again(course: list[Action], notice: bool) -> None:
+def test_a_closing_room_takes_nobody_in_and_never_opens_again(course: list[Action], notice: bool) -> None:
     states = [world.model.state for world in lived(course, notice=notice)]
     order = [(*OPEN, "closing", "closed").index(state) for state in states]
     late = [index for index in order if index >= len(OPEN)]

@@ -63,7 +63,9 @@ MOVES = [
 
 
 @pytest.mark.parametrize(("state", "trigger", "facts", "dest", "effects"), MOVES)
-def test_move(state: str, trigger: str, facts: RoomFacts, dest: str, effects: list[str]) -> None:
+def test_given_a_state_and_facts_when_the_trigger_fires_then_the_table_leads_there(
+    state: str, trigger: str, facts: RoomFacts, dest: str, effects: list[str]
+) -> None:
     room = ROOM.new()
     room.state = state
     step = ROOM.fire(room, trigger, facts)
@@ -103,7 +105,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("state", "trigger", "facts", "code"), REFUSED)
-def test_refused_by_a_guard(state: str, trigger: str, facts: RoomFacts, code: ErrorCode) -> None:
+def test_given_these_facts_the_guard_refuses_with_its_code(
+    state: str, trigger: str, facts: RoomFacts, code: ErrorCode
+) -> None:
     room = ROOM.new()
     room.state = state
     with pytest.raises(Refusal) as refused:
@@ -112,12 +116,12 @@ def test_refused_by_a_guard(state: str, trigger: str, facts: RoomFacts, code: Er
     assert room.state == state
 
 
-def test_a_room_is_over_when_it_is_closed_and_not_before() -> None:
+def test_a_room_is_over_when_it_is_closed_but_not_before() -> None:
     """Whoever runs a room stops when its state is final: too soon, and nothing would be released."""
     assert [state.name for state in ROOM.states if state.final] == ["closed"]
 
 
-def test_bounds_may_be_met() -> None:
+def test_a_room_may_be_filled_exactly_to_its_bounds() -> None:
     room = ROOM.new()
     ROOM.fire(room, "join", RoomFacts(people=9, max_people=9))
     ROOM.fire(room, "publish", RoomFacts(presenters=3, max_presenters=3))
@@ -127,7 +131,7 @@ def test_bounds_may_be_met() -> None:
 
 @pytest.mark.parametrize("state", [state.name for state in ROOM.states])
 @pytest.mark.parametrize("trigger", ROOM.triggers)
-def test_what_has_no_row_is_illegal_and_moves_nothing(state: str, trigger: str) -> None:
+def test_a_trigger_without_a_row_is_illegal_and_moves_nothing(state: str, trigger: str) -> None:
     if (state, trigger) in {(move[0], move[1]) for move in MOVES}:
         assert trigger in ROOM.legal(state)
         return
@@ -149,14 +153,14 @@ def test_what_has_no_row_is_illegal_and_moves_nothing(state: str, trigger: str) 
         ("closed", NOBODY),
     ],
 )
-def test_what_follows_from_the_facts_alone_waits_for_them(state: str, facts: RoomFacts) -> None:
+def test_a_room_closes_by_itself_only_when_the_facts_permit_it(state: str, facts: RoomFacts) -> None:
     room = ROOM.new()
     room.state = state
     assert ROOM.follow(room, "drained", lambda: facts) is None
     assert room.state == state
 
 
-def test_every_row_is_tried_above() -> None:
+def test_every_row_of_the_table_has_a_case_in_this_file() -> None:
     tried = {(state, trigger, dest) for state, trigger, _, dest, _ in MOVES}
     rows = {
         (source, trigger, source if row.dest == STAYS else row.dest)
@@ -167,10 +171,10 @@ def test_every_row_is_tried_above() -> None:
     assert tried == rows
 
 
-def test_every_effect_is_of_use() -> None:
+def test_every_effect_belongs_to_a_row() -> None:
     assert {effect for row in ROOM.rows for effect in row.effects} == set(RoomEffect)
 
 
-def test_every_refusing_guard_is_tried_above() -> None:
+def test_every_guard_with_a_code_has_a_case_in_this_file() -> None:
     codes = {guard.code for row in ROOM.rows for guard in row.guards if guard.code is not None}
     assert codes == {code for *_, code in REFUSED}

@@ -35,14 +35,18 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("state", "trigger", "dest"), MOVES)
-def test_move(state: str, trigger: str, dest: str) -> None:
+def test_given_a_state_when_the_trigger_fires_then_the_server_is_in_that_state(
+    state: str, trigger: str, dest: str
+) -> None:
     server = SERVER.new()
     server.state = state
     assert SERVER.fire(server, trigger, ALL_WELL).dest == server.state == dest
 
 
 @pytest.mark.parametrize(("state", "trigger", "facts", "code"), REFUSED)
-def test_refused_by_a_guard(state: str, trigger: str, facts: ServerFacts, code: ErrorCode) -> None:
+def test_given_these_facts_the_guard_refuses_with_its_code(
+    state: str, trigger: str, facts: ServerFacts, code: ErrorCode
+) -> None:
     server = SERVER.new()
     server.state = state
     with pytest.raises(Refusal) as refused:
@@ -50,7 +54,7 @@ def test_refused_by_a_guard(state: str, trigger: str, facts: ServerFacts, code: 
     assert (refused.value.code, server.state) == (code, state)
 
 
-def test_the_moves_above_are_the_table() -> None:
+def test_the_list_of_moves_in_this_file_is_complete() -> None:
     rows = {
         (source, trigger, row.dest_from(source))
         for row in SERVER.rows
@@ -63,6 +67,6 @@ def test_the_moves_above_are_the_table() -> None:
 
 
 @pytest.mark.parametrize("trigger", ["connect", "open_room", "ready"])
-def test_a_server_that_starts_takes_nobody_in_and_is_not_ready(trigger: str) -> None:
+def test_a_starting_server_takes_nobody_in_and_is_not_ready(trigger: str) -> None:
     with pytest.raises(IllegalInState):
         SERVER.fire(SERVER.new(), trigger, ALL_WELL)

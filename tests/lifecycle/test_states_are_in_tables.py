@@ -68,7 +68,7 @@ def decisions(source: str) -> Iterator[int]:
         "match room:\n  case Room(state='empty'): pass",
     ],
 )
-def test_a_decision_by_a_states_name_is_found(source: str) -> None:
+def test_a_comparison_with_a_states_name_is_found(source: str) -> None:
     assert list(decisions(source))
 
 
@@ -81,11 +81,11 @@ def test_a_decision_by_a_states_name_is_found(source: str) -> None:
         "if source == 'camera': pass",
     ],
 )
-def test_anything_else_is_not(source: str) -> None:
+def test_other_comparisons_are_not_reported(source: str) -> None:
     assert not list(decisions(source))
 
 
-def test_no_code_outside_the_tables_decides_by_a_states_name() -> None:
+def test_no_code_outside_the_tables_compares_with_a_states_name() -> None:
     found = [
         f"{file.relative_to(PACKAGE)}:{line}"
         for file in sorted(PACKAGE.rglob("*.py"))

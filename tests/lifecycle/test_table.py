@@ -39,18 +39,18 @@ DOOR: Table[set[str]] = Table(
 )
 
 
-def test_a_model_begins_in_the_first_state() -> None:
+def test_a_new_model_is_in_the_first_state() -> None:
     assert DOOR.initial == DOOR.new().state == "open"
     assert [state.name for state in DOOR.states if state.final] == ["bricked"]
 
 
-def test_triggers_are_in_the_order_of_the_rows() -> None:
+def test_triggers_are_listed_in_the_order_of_the_rows() -> None:
     assert DOOR.triggers == ("pull", "push", "turn", "settle")
     assert DOOR.legal("ajar") == ("push", "settle")
     assert DOOR.legal("bricked") == ()
 
 
-def test_a_row_is_chosen_by_the_guards_that_have_no_code() -> None:
+def test_guards_without_a_code_choose_the_row() -> None:
     door = DOOR.new()
     DOOR.fire(door, "push", set())
     DOOR.fire(door, "push", set())
@@ -65,7 +65,7 @@ def test_a_row_is_chosen_by_the_guards_that_have_no_code() -> None:
 @pytest.mark.parametrize(
     ("held", "code"), [(set[str](), ErrorCode.NO_SUCH_STREAM), ({"spoon"}, ErrorCode.NOT_YOUR_STREAM)]
 )
-def test_the_first_guard_that_fails_gives_its_code(held: set[str], code: ErrorCode) -> None:
+def test_a_refusal_has_the_code_of_the_first_guard_that_fails(held: set[str], code: ErrorCode) -> None:
     door = DOOR.new()
     door.state = "shut"
     with pytest.raises(Refusal) as refused:
@@ -74,7 +74,7 @@ def test_the_first_guard_that_fails_gives_its_code(held: set[str], code: ErrorCo
     assert door.state == "shut"
 
 
-def test_a_table_that_says_nothing_of_a_case_is_at_fault() -> None:
+def test_a_table_in_which_no_row_fits_the_facts_is_a_fault() -> None:
     door = DOOR.new()
     door.state = "shut"
     with pytest.raises(AssertionError, match="door: no row of turn in shut fits"):
@@ -82,7 +82,7 @@ def test_a_table_that_says_nothing_of_a_case_is_at_fault() -> None:
     assert door.state == "shut"
 
 
-def test_what_is_illegal_is_told_by_the_names_of_the_protocol() -> None:
+def test_a_refusal_uses_the_protocols_names_of_the_states() -> None:
     door = DOOR.new()
     door.state = "ajar"
     with pytest.raises(IllegalInState) as refused:
@@ -92,7 +92,7 @@ def test_what_is_illegal_is_told_by_the_names_of_the_protocol() -> None:
     assert list(error.allowed) == ["push", "settle"]
 
 
-def test_what_follows_from_the_facts_moves_only_when_they_hold() -> None:
+def test_a_completion_transition_is_taken_only_if_its_facts_hold() -> None:
     door = DOOR.new()
     assert DOOR.follow(door, "settle", lambda: pytest.fail("no row asks for facts here")) is None
     door.state = "ajar"
@@ -103,7 +103,7 @@ def test_what_follows_from_the_facts_moves_only_when_they_hold() -> None:
     assert door.state == "shut"
 
 
-def test_resources_are_entered_and_left_with_the_states_that_own_them() -> None:
+def test_a_step_enters_and_leaves_the_resources_that_the_states_own() -> None:
     door = DOOR.new()
     pulled = DOOR.fire(door, "pull", set())
     assert (pulled.entered, pulled.left) == ((), ("wedge",))
@@ -113,13 +113,13 @@ def test_resources_are_entered_and_left_with_the_states_that_own_them() -> None:
     assert (opened.entered, opened.left) == (("wedge", "draught"), ())
 
 
-def test_a_state_told_by_the_same_name_is_not_told_anew() -> None:
+def test_a_state_with_the_same_name_in_the_protocol_is_not_told_again() -> None:
     door = DOOR.new()
     assert not DOOR.fire(door, "pull", set()).told_anew
     assert DOOR.fire(door, "push", set()).told_anew
 
 
-def test_the_description_has_what_the_table_says() -> None:
+def test_the_description_says_what_the_table_says() -> None:
     described = describe(DOOR)
     assert [(state["told"], state["owns"], state["final"]) for state in described["states"]] == [
         ("open", "wedge, draught", False),

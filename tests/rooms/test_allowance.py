@@ -18,7 +18,7 @@ def says(voice: Voice, now: float, room: Share, cost: Cost = ONE) -> bool:
     return may
 
 
-def test_so_many_at_once_and_one_more_when_the_meter_has_run_down_by_one() -> None:
+def test_after_the_burst_one_more_message_fits_when_the_meter_has_run_down_by_one() -> None:
     room = Share(Rates(1e9, 1e9, 10.0))
     ada = Voice("ada", "192.0.2.1", OWN)
     assert [says(ada, 5.0, room) for _ in range(101)] == [True] * 100 + [False]
@@ -27,7 +27,7 @@ def test_so_many_at_once_and_one_more_when_the_meter_has_run_down_by_one() -> No
     assert not says(ada, 5.12, room)
 
 
-def test_bytes_are_bounded_like_messages() -> None:
+def test_bytes_have_a_bound_as_messages_have() -> None:
     room = Share(Rates(1e9, 1e9, 10.0))
     ada = Voice("ada", "192.0.2.1", OWN)
     line = Cost(1.0, 5000.0)
@@ -35,7 +35,7 @@ def test_bytes_are_bounded_like_messages() -> None:
     assert says(ada, 5.01, room, line)
 
 
-def test_a_cost_beyond_every_budget_is_taken_by_one_who_has_used_nothing() -> None:
+def test_a_cost_larger_than_the_budget_fits_if_nothing_was_used() -> None:
     room = Share(ROOM)
     ada = Voice("ada", "192.0.2.1", OWN)
     assert says(ada, 0.0, room, Cost(1.0, 20_000.0))
@@ -43,7 +43,7 @@ def test_a_cost_beyond_every_budget_is_taken_by_one_who_has_used_nothing() -> No
     assert says(ada, 20.0, room)
 
 
-def test_one_who_says_little_is_heard_while_twenty_of_another_address_take_all_they_can() -> None:
+def test_a_quiet_person_is_heard_while_twenty_of_another_address_send_all_they_can() -> None:
     room = Share(ROOM)
     loud = [Voice(f"loud {number}", "198.51.100.1", OWN) for number in range(20)]
     ada = Voice("ada", "192.0.2.1", OWN)
@@ -58,7 +58,7 @@ def test_one_who_says_little_is_heard_while_twenty_of_another_address_take_all_t
     assert said <= 50 * 60 + 500
 
 
-def test_of_many_of_one_address_each_gets_the_same() -> None:
+def test_people_of_one_address_get_equal_parts_of_the_budget() -> None:
     room = Share(ROOM)
     voices = [Voice(f"p{number}", "192.0.2.1", OWN) for number in range(10)]
     said = [0] * 10
@@ -69,7 +69,7 @@ def test_of_many_of_one_address_each_gets_the_same() -> None:
     assert max(said) < 1.5 * min(said)
 
 
-def test_the_address_has_a_budget_in_all_its_rooms() -> None:
+def test_an_address_has_one_budget_for_all_its_rooms() -> None:
     address = Share(ROOM)
     rooms = [Share(Rates(1e9, 1e9, 10.0)) for _ in range(50)]
     voices = [Voice(f"p{number}", "192.0.2.1", OWN, address) for number in range(50)]
@@ -78,7 +78,7 @@ def test_the_address_has_a_budget_in_all_its_rooms() -> None:
     assert said > 300
 
 
-def test_an_idle_share_is_as_new() -> None:
+def test_a_share_is_idle_when_nothing_of_it_is_used_any_more() -> None:
     room = Share(ROOM)
     ada = Voice("ada", "192.0.2.1", OWN)
     assert room.is_idle(0.0)
@@ -87,7 +87,7 @@ def test_an_idle_share_is_as_new() -> None:
     assert room.is_idle(10.1)
 
 
-def test_a_meter_tells_when_one_more_fits() -> None:
+def test_a_meter_says_in_how_many_seconds_one_more_message_fits() -> None:
     meter, rates = Meter(), Rates(2.0, 1e12, 5.0)
     for fits, _ in zip(itertools.repeat(0.0), range(10), strict=False):
         meter.run_down(rates, 0.0)

@@ -11,7 +11,7 @@ from roomfsm.rooms.offer_words import about_offer
 LINE = ("p1", "Ada", "hello", 1000)
 
 
-def test_lines_are_numbered_and_the_oldest_go_first() -> None:
+def test_lines_are_numbered_and_the_oldest_are_dropped_first() -> None:
     history = ChatHistory(3, 10_000)
     assert [history.add(*LINE).seq for _ in range(3)] == [1, 2, 3]
     assert [line.seq for line in history.lines()] == [1, 2, 3]
@@ -20,7 +20,7 @@ def test_lines_are_numbered_and_the_oldest_go_first() -> None:
 
 
 @pytest.mark.parametrize(("spare", "kept"), [(0, [1, 2]), (-1, [2])])
-def test_lines_take_no_more_bytes_than_they_may(spare: int, kept: list[int]) -> None:
+def test_the_kept_lines_take_no_more_bytes_than_the_bound(spare: int, kept: list[int]) -> None:
     """Each counts with the comma behind it."""
     size = len(msgspec.json.encode(ChatHistory(1, 10_000).add(*LINE))) + 1
     history = ChatHistory(9, 2 * size + spare)
@@ -29,7 +29,7 @@ def test_lines_take_no_more_bytes_than_they_may(spare: int, kept: list[int]) -> 
     assert [line.seq for line in history.lines()] == kept
 
 
-def test_a_line_that_is_too_long_by_itself_is_not_kept() -> None:
+def test_a_line_that_is_longer_than_the_bound_is_not_kept() -> None:
     history = ChatHistory(9, 100)
     assert history.add("p1", "Ada", "x" * 200, 1000).seq == 1
     assert history.lines() == ()
@@ -49,7 +49,7 @@ OFFER = "o=alpha9 10.1.2.3\ns=line 3 (a=q\nc=IN IP4 10.4.5.6"
         "line 1 (o=alpha9 10.1.2) and line 3 (c=IN IP4 10.4.5) differ",
     ],
 )
-def test_a_line_of_the_offer_may_be_shown_cut(words: str) -> None:
+def test_a_media_server_may_cut_the_line_of_the_offer_that_it_quotes(words: str) -> None:
     assert about_offer(words, OFFER) == words
 
 
@@ -65,5 +65,5 @@ def test_a_line_of_the_offer_may_be_shown_cut(words: str) -> None:
         "line 1 (o=alpha9 10.1.2) of 10.9.9.9 and line 3 (c=IN IP4 10.4.5) differ",
     ],
 )
-def test_what_stands_around_a_line_of_the_offer_must_name_nothing_inside(words: str) -> None:
+def test_the_words_around_a_quoted_line_must_not_name_anything_internal(words: str) -> None:
     assert about_offer(words, OFFER) is None

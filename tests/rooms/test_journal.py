@@ -31,7 +31,7 @@ async def people(directory: Directory, *names: str) -> list[Person]:
     return persons
 
 
-async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: MockClock) -> None:
+async def test_the_journal_has_the_steps_of_all_machines_in_order(autojump_clock: MockClock) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings()) as directory:
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
@@ -69,7 +69,7 @@ async def test_a_broadcast_is_told_in_order_by_all_machines(autojump_clock: Mock
         assert journal.tallies["stream"].visits == {"offered": 1, "answered": 1, "ended": 1}
 
 
-async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojump_clock: MockClock) -> None:
+async def test_a_refusal_is_recorded_with_its_reason_and_the_facts(autojump_clock: MockClock) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings(max_people=1)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Unpublish(stream="none", ref=4))
@@ -92,7 +92,9 @@ async def test_a_refusal_is_told_with_its_reason_and_what_the_guards_saw(autojum
 
 
 @pytest.mark.parametrize("bodies", [False, True])
-async def test_what_was_said_is_kept_only_where_asked_for(autojump_clock: MockClock, bodies: bool) -> None:
+async def test_the_words_of_people_are_kept_only_if_the_settings_ask_for_them(
+    autojump_clock: MockClock, bodies: bool
+) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings(journal_bodies=bodies)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
@@ -106,7 +108,9 @@ async def test_what_was_said_is_kept_only_where_asked_for(autojump_clock: MockCl
             assert "<8 characters>" in lines
 
 
-async def test_one_who_is_refused_again_and_again_does_not_wash_out_the_others(autojump_clock: MockClock) -> None:
+async def test_a_person_who_is_refused_all_the_time_does_not_push_out_other_entries(
+    autojump_clock: MockClock,
+) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings(journal_refusals=2.0)) as directory:
         ada, bob = await people(directory, "Ada", "Bob")
         for _ in range(30):
@@ -124,7 +128,7 @@ async def test_one_who_is_refused_again_and_again_does_not_wash_out_the_others(a
         assert (last.who, last.refused.left_out) == (bob.participant_id, 22)
 
 
-async def test_a_kept_body_is_cut(autojump_clock: MockClock) -> None:
+async def test_a_long_body_is_cut(autojump_clock: MockClock) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings(journal_bodies=True)) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Chat(text="x" * 4000))
@@ -132,7 +136,7 @@ async def test_a_kept_body_is_cut(autojump_clock: MockClock) -> None:
         assert ada.sits_in.journal.since(2)[0].message == {"type": "chat", "text": "x" * 2000}
 
 
-async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
+async def test_a_leg_that_has_ended_is_counted_once(autojump_clock: MockClock) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings()) as directory:
         (ada,) = await people(directory, "Ada")
         await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
@@ -146,7 +150,7 @@ async def test_an_ended_leg_is_counted_once(autojump_clock: MockClock) -> None:
         assert room.journal.tallies["stream"].present() == {}
 
 
-async def test_only_the_newest_entries_are_kept(autojump_clock: MockClock) -> None:
+async def test_a_full_journal_keeps_the_newest_entries(autojump_clock: MockClock) -> None:
     async with open_directory(FakeMedia().pool, RoomSettings(journal_entries=3)) as directory:
         (ada,) = await people(directory, "Ada")
         for text in "abcd":
@@ -173,7 +177,7 @@ async def open_recorded(settings: RoomSettings) -> AsyncIterator[Directory]:
         yield directory
 
 
-async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
+async def test_the_journal_file_has_every_line_of_every_room(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     settings = RoomSettings(journal_file=str(path), journal_entries=1, linger=0.0)
     for _ in range(2):
@@ -190,7 +194,7 @@ async def test_the_file_has_every_line_of_every_room(tmp_path: Path) -> None:
     assert [line.trigger for line in lines if isinstance(line, Entry)][:3] == ["join", "join", "chat"]
 
 
-async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:
+async def test_a_file_that_reaches_its_bound_is_renamed_and_a_new_one_begun(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"x" * 1999 + b"\n")
     async with open_recorded(RoomSettings(journal_file=str(path), journal_file_bytes=2000)) as house:
@@ -199,7 +203,7 @@ async def test_a_file_at_its_bound_is_begun_anew(tmp_path: Path) -> None:
     assert isinstance(read(path)[0], Opened)
 
 
-async def test_half_a_line_of_a_server_that_died_stays_a_line(tmp_path: Path) -> None:
+async def test_after_half_a_line_of_a_dead_server_a_new_line_begins(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"kind":"step","ru')
     async with open_recorded(RoomSettings(journal_file=str(path))) as house:
@@ -214,7 +218,9 @@ async def test_half_a_line_of_a_server_that_died_stays_a_line(tmp_path: Path) ->
     assert new.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_hangs_does_not_delay_the_servers_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hangs = threading.Event()
     monkeypatch.setattr("roomfsm.rooms.journal_file._append", lambda *_arguments: hangs.wait(20))
     began = trio.current_time()
@@ -224,13 +230,13 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkey
     hangs.set()
 
 
-async def test_a_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(JournalFileError, match="not a regular file"):
         async with open_recorded(RoomSettings(journal_file=str(tmp_path))):
             pass
 
 
-async def test_a_disk_that_fails_later_harms_no_room(tmp_path: Path) -> None:
+async def test_a_disk_that_fails_later_does_not_affect_a_room(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
     async with open_recorded(RoomSettings(journal_file=str(folder / "j"))) as directory:
@@ -242,7 +248,7 @@ async def test_a_disk_that_fails_later_harms_no_room(tmp_path: Path) -> None:
         assert ada.last("chat")["ref"] == 1
 
 
-def test_lines_are_json() -> None:
+def test_every_line_is_json() -> None:
     entry = Entry(run="r", seq=1, at=0.5, machine="room", trigger="join", source="empty", dest="waiting")
     assert json.loads(msgspec.json.encode(entry)) == {
         "kind": "step",

@@ -35,7 +35,9 @@ from roomfsm.rooms.offer_words import about_offer
 from tests.rooms.house import OFFER, SMALL, dtls, flow_in, house, people, presenter_and_viewer, publish, settle
 
 
-async def test_who_leaves_during_an_answer_gets_none_and_holds_nothing(autojump_clock: MockClock) -> None:
+async def test_a_person_who_leaves_before_the_answer_gets_none_and_holds_no_endpoint(
+    autojump_clock: MockClock,
+) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         media.answering.shut()
@@ -50,7 +52,7 @@ async def test_who_leaves_during_an_answer_gets_none_and_holds_nothing(autojump_
         assert bob.last("streamEnded")["reason"] == "left"
 
 
-async def test_a_bad_offer_is_answered_and_harms_nobody(autojump_clock: MockClock) -> None:
+async def test_a_bad_offer_gets_an_error_and_affects_nobody_else(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(publish())
@@ -68,7 +70,7 @@ async def test_a_bad_offer_is_answered_and_harms_nobody(autojump_clock: MockCloc
         assert ada.sits_in.state == "broadcasting"
 
 
-async def test_a_viewer_that_cannot_decode_the_stream_is_told_so_in_words(autojump_clock: MockClock) -> None:
+async def test_a_viewer_that_cannot_decode_the_stream_is_told_the_codecs(autojump_clock: MockClock) -> None:
     words = "no common video codec: the source sends H264, the viewer takes VP8"
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
@@ -103,7 +105,9 @@ async def test_a_viewer_that_cannot_decode_the_stream_is_told_so_in_words(autoju
         MediaStateChanged(old_state=MediaState.CONNECTED, new_state=MediaState.DISCONNECTED),
     ],
 )
-async def test_a_presenter_whose_media_end_takes_the_views_along(autojump_clock: MockClock, event: Any) -> None:
+async def test_when_a_presenters_media_connection_ends_its_views_end(
+    autojump_clock: MockClock, event: Any
+) -> None:
     async with house() as (directory, media):
         ada, bob = await presenter_and_viewer(directory)
         media.open[0].happens(event)
@@ -113,7 +117,7 @@ async def test_a_presenter_whose_media_end_takes_the_views_along(autojump_clock:
         assert ada.sits_in.state == "waiting"
 
 
-async def test_a_viewer_whose_media_end_is_told_and_the_stream_goes_on(autojump_clock: MockClock) -> None:
+async def test_when_a_viewers_media_connection_ends_the_stream_goes_on(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await presenter_and_viewer(directory)
         media.open[1].happens(dtls(DtlsConnectionState.CLOSED))
@@ -124,7 +128,7 @@ async def test_a_viewer_whose_media_end_is_told_and_the_stream_goes_on(autojump_
         assert bob.last("answer")["ref"] == 5
 
 
-async def test_a_browser_that_never_connects_is_given_up(autojump_clock: MockClock) -> None:
+async def test_a_stream_whose_browser_never_connects_fails(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
         await ada.say(publish())
@@ -135,7 +139,7 @@ async def test_a_browser_that_never_connects_is_given_up(autojump_clock: MockClo
         assert ada.last("streamEnded")["reason"] == "failed"
 
 
-async def test_a_viewer_who_never_connects_is_given_up_whatever_is_said_of_the_path(
+async def test_a_view_whose_browser_never_connects_fails_whatever_its_path_is(
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
@@ -164,7 +168,7 @@ async def test_a_lost_media_server_ends_the_broadcast_and_the_next_one_works(aut
         assert ada.last("answer")["ref"] == 6
 
 
-async def test_without_a_media_server_who_publishes_is_told(autojump_clock: MockClock) -> None:
+async def test_without_a_media_server_a_presenter_gets_an_error(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
         media.creating.error = MediaServerUnavailable("none is ready")
@@ -175,7 +179,7 @@ async def test_without_a_media_server_who_publishes_is_told(autojump_clock: Mock
         assert ada.sits_in.state == "waiting"
 
 
-async def test_a_pipeline_that_cannot_be_made_is_told_too(autojump_clock: MockClock) -> None:
+async def test_if_no_pipeline_can_be_created_the_presenter_gets_an_error(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
         media.creating.error = KurentoError(40003, "ws://inside is at a loss", "UNEXPECTED_ERROR")
@@ -185,7 +189,7 @@ async def test_a_pipeline_that_cannot_be_made_is_told_too(autojump_clock: MockCl
         assert ada.sits_in.state == "waiting"
 
 
-async def test_full_media_servers_have_a_code_of_their_own(autojump_clock: MockClock) -> None:
+async def test_full_media_servers_have_an_error_code_of_their_own(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         media.creating.error = MediaServersFull("all")
@@ -203,7 +207,7 @@ async def test_full_media_servers_have_a_code_of_their_own(autojump_clock: MockC
         assert (bob.last("error")["code"], bob.last("error")["ref"]) == ("media_full", 8)
 
 
-async def test_a_broadcast_whose_first_endpoint_is_refused_goes_to_another_media_server(
+async def test_if_the_first_endpoint_is_refused_the_broadcast_moves_to_another_media_server(
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
@@ -224,7 +228,7 @@ async def test_a_broadcast_whose_first_endpoint_is_refused_goes_to_another_media
         assert len(media.open) == 3
 
 
-async def test_where_no_media_server_has_room_for_an_endpoint_all_are_asked_and_it_is_told(
+async def test_if_no_media_server_has_a_place_all_are_asked_and_the_presenter_is_told(
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
@@ -249,7 +253,7 @@ async def test_where_no_media_server_has_room_for_an_endpoint_all_are_asked_and_
     ids=["late", "gone", "overflow"],
 )
 @pytest.mark.parametrize("gate", ["creating", "answering", "gathering"])
-async def test_what_goes_wrong_inside_is_told_to_the_log_and_to_no_browser(
+async def test_an_internal_failure_is_told_to_the_log_but_not_to_a_browser(
     autojump_clock: MockClock, error: MediaServerError, gate: str
 ) -> None:
     async with house() as (directory, media):
@@ -281,7 +285,7 @@ INSIDE = [
 
 @pytest.mark.parametrize("words", INSIDE)
 @pytest.mark.parametrize("how", ["invalid", "refused", "later"])
-async def test_what_names_something_inside_is_not_told_to_browsers(
+async def test_words_that_name_something_internal_do_not_reach_browsers(
     autojump_clock: MockClock, words: str, how: str
 ) -> None:
     async with house() as (directory, media):
@@ -312,11 +316,11 @@ async def test_what_names_something_inside_is_not_told_to_browsers(
         "rtpmap:96 VP8/90000 and rtpmap:111 opus/48000/2",
     ],
 )
-def test_what_is_said_about_the_offer_is_told(words: str) -> None:
+def test_words_about_the_offer_reach_the_browser(words: str) -> None:
     assert about_offer(words, "v=0\r\nc=IN IP4 192.0.2.9\r\na=fingerprint:sha-256 AB:CD:EF:01\r\n") == words
 
 
-async def test_what_failed_before_it_was_asked_for_anew_ends_nothing(autojump_clock: MockClock) -> None:
+async def test_the_failure_of_an_earlier_leg_does_not_end_the_new_one(autojump_clock: MockClock) -> None:
     """The failure may wait in the room's inbox while its stream ends, and one of the same name begins."""
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
@@ -345,7 +349,7 @@ async def test_what_failed_before_it_was_asked_for_anew_ends_nothing(autojump_cl
 
 
 @pytest.mark.parametrize("fails", ["stream", "view"])
-async def test_who_has_an_answer_gets_no_refusal_of_the_offer_when_it_fails_later(
+async def test_a_leg_that_fails_after_its_answer_is_not_a_refused_offer(
     autojump_clock: MockClock, fails: str
 ) -> None:
     async with house() as (directory, media):
@@ -395,7 +399,7 @@ INNER_OFFER = (
         "0a1b2c3d000040008000c123456789ab",
     ],
 )
-def test_a_name_from_inside_is_told_only_where_it_is_a_whole_word_of_the_offer(words: str) -> None:
+def test_an_internal_name_is_told_only_if_it_is_a_whole_word_of_the_offer(words: str) -> None:
     assert about_offer(words, INNER_OFFER) is None
 
 
@@ -419,11 +423,11 @@ def test_a_name_from_inside_is_told_only_where_it_is_a_whole_word_of_the_offer(w
         "Endpoint isn't ready: SDP_PARSE_ERROR (40201)",
     ],
 )
-def test_what_names_nothing_inside_is_told(words: str) -> None:
+def test_words_that_name_nothing_internal_reach_the_browser(words: str) -> None:
     assert about_offer(words, INNER_OFFER) == words
 
 
-def test_no_more_is_passed_on_than_can_be_read() -> None:
+def test_no_more_than_300_characters_are_passed_on() -> None:
     assert about_offer("x" * 300, "v=0") == "x" * 300
     assert about_offer("x" * 301, "v=0") == "x" * 299 + "…"
     assert about_offer("x" * 100_000, "v=0") == "x" * 299 + "…"
@@ -431,12 +435,12 @@ def test_no_more_is_passed_on_than_can_be_read() -> None:
 
 @pytest.mark.parametrize("inside", ["ws://kms:8888", "192.0.2.9", "f0e1_kurento.MediaPipeline", "/etc/kurento/x"])
 @pytest.mark.parametrize("told", [1, 5, 8])
-def test_nothing_inside_is_told_in_part_where_the_words_are_cut(inside: str, told: int) -> None:
+def test_no_part_of_an_internal_name_remains_where_the_words_are_cut(inside: str, told: int) -> None:
     assert about_offer("x" * (299 - told) + " " + inside + " and so on" * 100, "v=0") is None
 
 
 @pytest.mark.parametrize("unit", ["x", "a-", "1.", ":", "fd00:", "A/", "a:mid:", "line 1 (a=", "a=x;"])
-def test_long_words_and_offers_take_no_longer_than_their_length(unit: str) -> None:
+def test_the_time_to_check_words_is_linear_in_their_length(unit: str) -> None:
     def seconds(length: int) -> float:
         long = unit * length
 

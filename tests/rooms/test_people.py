@@ -16,7 +16,9 @@ from roomfsm.testing import Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
 
 
-async def test_a_newcomer_gets_the_room_as_it_is_and_the_others_get_news(autojump_clock: MockClock) -> None:
+async def test_a_newcomer_gets_a_description_of_the_room_and_the_others_get_news(
+    autojump_clock: MockClock,
+) -> None:
     async with house() as (directory, _):
         ada = Person(directory, "Ada")
         await ada.join("blue", ref=5)
@@ -33,7 +35,7 @@ async def test_a_newcomer_gets_the_room_as_it_is_and_the_others_get_news(autojum
         assert bob.all("participantJoined") == []
 
 
-async def test_a_reply_repeats_the_ref_and_the_news_does_not(autojump_clock: MockClock) -> None:
+async def test_the_reply_repeats_the_ref_but_the_news_do_not(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(Chat(text="hi", ref=3))
@@ -68,7 +70,7 @@ def _marked(person: Person) -> dict[str, bool]:
     return marks
 
 
-async def test_a_name_that_looks_like_that_of_somebody_present_is_marked(autojump_clock: MockClock) -> None:
+async def test_a_name_that_looks_like_the_name_of_somebody_present_is_marked(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, other = await people(directory, "Ada", "\u0410d\u0430")
         assert _marked(ada) == _marked(other) == {ada.participant_id: False, other.participant_id: True}
@@ -80,7 +82,7 @@ async def test_a_name_that_looks_like_that_of_somebody_present_is_marked(autojum
         assert _marked(ada)[other.participant_id]
 
 
-async def test_the_next_of_a_name_loses_the_mark_when_the_first_gives_it_up(autojump_clock: MockClock) -> None:
+async def test_when_the_first_of_a_name_leaves_the_next_one_loses_the_mark(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         first, second, third = await people(directory, "Guest", "Guest", "Guest")
         assert [_marked(third)[one.participant_id] for one in (first, second, third)] == [False, True, True]
@@ -91,7 +93,7 @@ async def test_the_next_of_a_name_loses_the_mark_when_the_first_gives_it_up(auto
         assert _marked(first) == {first.participant_id: False, third.participant_id: False}
 
 
-async def test_one_keeps_the_own_name_unmarked(autojump_clock: MockClock) -> None:
+async def test_a_person_who_respells_the_own_name_is_not_marked(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         await ada.say(Rename(name="ada"))
@@ -99,7 +101,7 @@ async def test_one_keeps_the_own_name_unmarked(autojump_clock: MockClock) -> Non
         assert _marked(ada) == {ada.participant_id: False}
 
 
-async def test_only_one_who_leaves_is_told_of_the_own_leaving(autojump_clock: MockClock) -> None:
+async def test_only_a_person_who_leaves_is_told_of_leaving(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob, zoe = await people(directory, "Ada", "Bob", "Zoe")
         await bob.switch("red")
@@ -112,7 +114,7 @@ async def test_only_one_who_leaves_is_told_of_the_own_leaving(autojump_clock: Mo
         assert zoe.participant_id not in [told["participant"] for told in zoe.all("participantLeft")]
 
 
-async def test_chat_history_is_bounded(autojump_clock: MockClock) -> None:
+async def test_the_chat_history_has_a_bound(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         for number in range(SMALL.chat_history + 1):
@@ -126,7 +128,7 @@ async def test_chat_history_is_bounded(autojump_clock: MockClock) -> None:
         ]
 
 
-async def test_bounds_of_people_rooms_presenters_and_views(autojump_clock: MockClock) -> None:
+async def test_people_rooms_presenters_and_views_have_bounds(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
         with pytest.raises(Refusal) as refused:
@@ -152,7 +154,9 @@ async def test_bounds_of_people_rooms_presenters_and_views(autojump_clock: MockC
         assert refused.value.code is ErrorCode.SERVER_FULL
 
 
-async def test_who_is_away_stays_and_who_is_back_gets_the_room_anew(autojump_clock: MockClock) -> None:
+async def test_a_person_who_is_away_keeps_the_seat_and_gets_the_room_again_when_back(
+    autojump_clock: MockClock,
+) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(publish())
@@ -172,7 +176,9 @@ async def test_who_is_away_stays_and_who_is_back_gets_the_room_anew(autojump_clo
         assert "away" not in bob.last("participantChanged")["participant"]
 
 
-async def test_one_who_switches_hears_nothing_of_the_old_room_after_the_new_one(autojump_clock: MockClock) -> None:
+async def test_a_person_who_switches_hears_nothing_of_the_old_room_after_the_new_one(
+    autojump_clock: MockClock,
+) -> None:
     class Listener(Person):
         def hear(self, outgoing: Outgoing) -> None:
             super().hear(outgoing)
@@ -196,7 +202,7 @@ async def test_one_who_switches_hears_nothing_of_the_old_room_after_the_new_one(
         assert bob.last("chat")["line"]["text"] == "still heard"
 
 
-async def test_a_room_that_fails_as_somebody_comes_takes_no_other_seat_away(
+async def test_a_room_that_fails_as_somebody_enters_does_not_cost_the_old_seat(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     describe = Effects._describe_room_to

@@ -17,7 +17,7 @@ from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import SMALL, house, people, publish, settle
 
 
-async def test_an_empty_room_lingers_and_then_ends(autojump_clock: MockClock) -> None:
+async def test_an_empty_room_stays_for_the_linger_time_and_then_ends(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         room = ada.sits_in
@@ -35,7 +35,7 @@ async def test_an_empty_room_lingers_and_then_ends(autojump_clock: MockClock) ->
         assert ada.sits_in is not room
 
 
-async def test_a_room_that_is_empty_again_lingers_again_as_long(autojump_clock: MockClock) -> None:
+async def test_a_room_that_is_empty_again_stays_for_the_whole_linger_time(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         room = ada.sits_in
@@ -59,7 +59,7 @@ async def closing_room(directory: Directory, media: FakeMedia, ada: Person) -> R
     return room
 
 
-async def test_a_closing_room_refuses_all_but_leave_and_says_so(autojump_clock: MockClock) -> None:
+async def test_a_closing_room_refuses_everything_but_leave_and_says_so(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         room = await closing_room(directory, media, ada)
@@ -81,7 +81,7 @@ async def test_a_closing_room_refuses_all_but_leave_and_says_so(autojump_clock: 
         await zoe.join("blue")
 
 
-async def test_a_closing_room_stays_for_its_notice(autojump_clock: MockClock) -> None:
+async def test_a_closing_room_keeps_its_people_while_the_notice_lasts(autojump_clock: MockClock) -> None:
     async with house(replace(SMALL, closing_notice=1.5)) as (directory, _):
         (ada,) = await people(directory, "Ada")
         began = trio.current_time()
@@ -92,7 +92,7 @@ async def test_a_closing_room_stays_for_its_notice(autojump_clock: MockClock) ->
         assert [told["state"] for told in ada.all("roomState")] == ["waiting", "closing"]
 
 
-async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) -> None:
+async def test_a_closing_room_ends_when_its_deadline_is_over(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
         await closing_room(directory, media, ada)
@@ -107,7 +107,7 @@ async def test_a_closing_room_ends_by_its_deadline(autojump_clock: MockClock) ->
         media.releasing.open()
 
 
-async def test_a_room_that_fails_ends_alone_and_can_be_opened_again(
+async def test_a_room_that_fails_ends_alone_and_a_new_one_can_be_opened(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with house() as (directory, media):
@@ -132,7 +132,7 @@ async def test_a_room_that_fails_ends_alone_and_can_be_opened_again(
         assert bob.last("joined")["chat"] == []
 
 
-async def test_nobody_waits_for_ever_on_a_room_that_ended(autojump_clock: MockClock) -> None:
+async def test_nobody_waits_forever_for_a_room_that_has_ended(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         async with trio.open_nursery() as nursery:
@@ -145,7 +145,7 @@ async def test_nobody_waits_for_ever_on_a_room_that_ended(autojump_clock: MockCl
         assert zoe.state == "joined" or zoe.room is None
 
 
-async def test_one_who_comes_as_an_empty_room_ends_gets_it_anew(autojump_clock: MockClock) -> None:
+async def test_a_person_who_enters_as_an_empty_room_ends_gets_a_new_room(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada")
         before = ada.sits_in

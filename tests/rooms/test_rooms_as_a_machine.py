@@ -196,7 +196,7 @@ class House:
 
 @examples(300)
 @given(st.lists(actions, min_size=20, max_size=60))
-def test_any_course_of_events(course: list[tuple[Any, ...]]) -> None:
+def test_whatever_happens_rooms_keep_their_promises(course: list[tuple[Any, ...]]) -> None:
     async def main() -> None:
         media = FakeMedia()
         async with open_directory(media.pool, LIMITS) as directory:

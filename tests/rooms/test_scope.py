@@ -22,7 +22,7 @@ class Work:
             self.cancelled += 1
 
 
-async def test_work_given_early_starts_with_the_scope_and_ends_with_it(nursery: trio.Nursery) -> None:
+async def test_work_that_comes_early_starts_with_the_scope_and_ends_with_it(nursery: trio.Nursery) -> None:
     scope, work = ChildScope(), Work()
     scope.start_soon(work)
     nursery.start_soon(scope.run, trio.sleep_forever)
@@ -35,7 +35,7 @@ async def test_work_given_early_starts_with_the_scope_and_ends_with_it(nursery: 
     assert work.cancelled == 2
 
 
-async def test_a_scope_that_was_cancelled_before_it_ran_does_nothing_for_long() -> None:
+async def test_a_scope_that_is_cancelled_before_it_runs_ends_at_once() -> None:
     scope = ChildScope()
     scope.cancel()
     with trio.fail_after(60):
@@ -43,7 +43,7 @@ async def test_a_scope_that_was_cancelled_before_it_ran_does_nothing_for_long() 
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_work_for_a_scope_that_has_ended_is_not_begun(fails: bool) -> None:
+async def test_work_for_a_scope_that_has_ended_is_not_started(fails: bool) -> None:
     scope, work = ChildScope(), Work()
 
     async def body() -> None:

@@ -26,7 +26,7 @@ WIDE = RoomSettings(linger=30.0)
 # What is told to all
 
 
-async def test_of_many_renames_in_one_turn_the_others_hear_the_last(autojump_clock: MockClock) -> None:
+async def test_of_many_renames_in_one_turn_the_others_hear_only_the_last(autojump_clock: MockClock) -> None:
     async with house(WIDE) as (directory, _):
         ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
         for number in range(50):
@@ -38,7 +38,7 @@ async def test_of_many_renames_in_one_turn_the_others_hear_the_last(autojump_clo
             assert [message["participant"]["name"] for message in other.all("participantChanged")] == ["Ada 49"]
 
 
-async def test_what_happens_is_told_after_the_changes_before_it(autojump_clock: MockClock) -> None:
+async def test_an_event_is_told_after_the_changes_that_came_before_it(autojump_clock: MockClock) -> None:
     async with house(WIDE) as (directory, _):
         ada, bob = await people(directory, "Ada", "Bob")
         ada.sits_in.post_nowait(Ask(ada.own_seat, Rename(name="Countess")))
@@ -48,7 +48,7 @@ async def test_what_happens_is_told_after_the_changes_before_it(autojump_clock: 
         assert [message["type"] for message in ada.messages[3:]] == ["participantChanged", "chat"]
 
 
-async def test_changes_beyond_the_rate_are_told_later_and_once(autojump_clock: MockClock) -> None:
+async def test_changes_beyond_the_rate_are_told_later_and_only_once(autojump_clock: MockClock) -> None:
     settings = replace(WIDE, room_changes_rate=2.0, told_seconds=5.0, room_told_rate=1000.0)
     async with house(settings) as (directory, _):
         ada, bob = await people(directory, "Ada", "Bob")
@@ -66,7 +66,7 @@ async def test_changes_beyond_the_rate_are_told_later_and_once(autojump_clock: M
         assert eve.last("joined")["participants"][0]["name"] == "Ada 99"
 
 
-async def test_one_who_left_meanwhile_is_not_told_of_any_more(autojump_clock: MockClock) -> None:
+async def test_no_change_of_a_person_is_told_after_that_person_left(autojump_clock: MockClock) -> None:
     async with house(replace(WIDE, room_changes_rate=0.1, told_seconds=20.0)) as (directory, _):
         ada, bob = await people(directory, "Ada", "Bob")
         for _ in range(5):
@@ -79,7 +79,7 @@ async def test_one_who_left_meanwhile_is_not_told_of_any_more(autojump_clock: Mo
         assert len(bob.all("participantChanged")) == changes
 
 
-async def test_too_much_is_refused_and_what_ends_something_never(autojump_clock: MockClock) -> None:
+async def test_too_many_messages_are_refused_unless_they_end_something(autojump_clock: MockClock) -> None:
     async with house(WIDE) as (directory, _):
         bob = Person(directory, "Bob")
         ada = Person(directory, "Ada", rates=OWN)
@@ -108,7 +108,7 @@ async def test_too_much_is_refused_and_what_ends_something_never(autojump_clock:
         assert [line["line"]["text"] for line in bob.all("chat")][-2:] == ["hello", "again"]
 
 
-async def test_the_history_is_bounded_in_bytes(autojump_clock: MockClock) -> None:
+async def test_the_chat_history_has_a_bound_in_bytes(autojump_clock: MockClock) -> None:
     settings = replace(WIDE, chat_history=100, chat_history_bytes=1000)
     async with house(settings) as (directory, _):
         (ada,) = await people(directory, "Ada")
@@ -142,7 +142,9 @@ async def comes_and_goes(directory: Directory, times: int, address: str = "198.5
     return entered
 
 
-async def test_who_comes_and_goes_is_refused_in_the_end_and_others_come_in(autojump_clock: MockClock) -> None:
+async def test_a_person_who_enters_and_leaves_too_often_is_refused_and_others_get_in(
+    autojump_clock: MockClock,
+) -> None:
     settings = replace(WIDE, room_entries_rate=1.0, room_entries_burst=40)
     async with house(settings) as (directory, _):
         (ada,) = await people(directory, "Ada")
@@ -164,7 +166,9 @@ async def test_who_comes_and_goes_is_refused_in_the_end_and_others_come_in(autoj
         assert 0 < await comes_and_goes(directory, 100) <= 20
 
 
-async def test_a_full_room_comes_back_at_once_twice_over_from_one_address(autojump_clock: MockClock) -> None:
+async def test_everybody_of_a_full_room_may_come_back_at_once_twice_from_one_address(
+    autojump_clock: MockClock,
+) -> None:
     settings = RoomSettings()
     async with house(settings) as (directory, _):
         for _ in range(2):
@@ -180,7 +184,7 @@ async def test_a_full_room_comes_back_at_once_twice_over_from_one_address(autoju
                 await person.leave()
 
 
-async def test_many_addresses_come_in_for_as_long_as_they_like(autojump_clock: MockClock) -> None:
+async def test_people_of_many_addresses_may_go_on_entering_for_long(autojump_clock: MockClock) -> None:
     async with house(replace(WIDE, room_entries_rate=100.0, room_entries_burst=1000)) as (directory, _):
         for number in range(500):
             assert await comes_and_goes(directory, 1, f"192.0.{number // 250}.{number % 250}") == 1
@@ -190,7 +194,7 @@ async def test_many_addresses_come_in_for_as_long_as_they_like(autojump_clock: M
         assert len(room._budgets.entries._addresses) <= 100
 
 
-def test_an_address_that_came_often_is_not_forgotten_while_it_still_owes() -> None:
+def test_an_address_that_entered_often_is_not_forgotten_until_its_meter_is_down() -> None:
     entries, cost = Entries(rate=10, burst=2500), Cost(messages=2)
     often = entries.voice_of("192.0.2.1", 0.0)
     while often.may(cost, 0.0, entries.share):
@@ -214,7 +218,7 @@ def test_an_address_that_came_often_is_not_forgotten_while_it_still_owes() -> No
 # Seats
 
 
-async def test_in_a_full_room_the_one_who_is_away_longest_makes_way(autojump_clock: MockClock) -> None:
+async def test_in_a_full_room_the_person_who_is_away_longest_makes_way(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
         for person in (bob, ada):
@@ -236,7 +240,7 @@ async def test_in_a_full_room_the_one_who_is_away_longest_makes_way(autojump_clo
         assert refused.value.code is ErrorCode.ROOM_FULL
 
 
-async def test_nobody_makes_way_while_there_is_place(autojump_clock: MockClock) -> None:
+async def test_nobody_makes_way_while_the_room_has_a_free_place(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, _ = await people(directory, "Ada", "Bob")
         await ada.vanish()
@@ -248,7 +252,7 @@ async def test_nobody_makes_way_while_there_is_place(autojump_clock: MockClock) 
         assert ada.last("joined")["resumed"] is True
 
 
-async def test_seats_that_a_stranger_left_behind_make_way_before_that_of_somebody_else(
+async def test_the_many_seats_of_one_stranger_make_way_before_somebody_elses(
     autojump_clock: MockClock,
 ) -> None:
     async with house(replace(SMALL, max_people=5)) as (directory, _):
@@ -264,7 +268,7 @@ async def test_seats_that_a_stranger_left_behind_make_way_before_that_of_somebod
         assert [ghost.state for ghost in stranger] == ["gone", "gone", "away"]
 
 
-async def test_a_presenter_who_makes_way_ends_the_broadcast(autojump_clock: MockClock) -> None:
+async def test_if_the_only_presenter_makes_way_the_broadcast_ends(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob, _ = await people(directory, "Ada", "Bob", "Eve")
         await ada.say(publish())
@@ -281,7 +285,7 @@ async def test_a_presenter_who_makes_way_ends_the_broadcast(autojump_clock: Mock
         assert types[-4:] == ["streamEnded", "participantLeft", "participantJoined", "roomState"]
 
 
-async def test_another_stream_keeps_the_broadcast_when_one_makes_way(autojump_clock: MockClock) -> None:
+async def test_if_one_of_two_presenters_makes_way_the_broadcast_goes_on(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob, _ = await people(directory, "Ada", "Bob", "Eve")
         await ada.say(publish())
@@ -297,7 +301,7 @@ async def test_another_stream_keeps_the_broadcast_when_one_makes_way(autojump_cl
 # Rooms
 
 
-async def test_the_room_that_is_empty_longest_makes_way(autojump_clock: MockClock) -> None:
+async def test_the_room_that_has_been_empty_longest_makes_way(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         (ada,) = await people(directory, "Ada", room="first")
         for room in ("second", "third"):
@@ -313,7 +317,7 @@ async def test_the_room_that_is_empty_longest_makes_way(autojump_clock: MockCloc
         assert refused.value.code is ErrorCode.SERVER_FULL
 
 
-async def test_many_who_open_rooms_at_once_find_place_for_as_many_as_there_is(autojump_clock: MockClock) -> None:
+async def test_many_who_open_rooms_at_once_fill_the_server_exactly(autojump_clock: MockClock) -> None:
     async with house(replace(SMALL, max_rooms=5)) as (directory, _):
         (ada,) = await people(directory, "Ada", room="room 0")
         for number in range(1, 5):
@@ -335,7 +339,7 @@ async def test_many_who_open_rooms_at_once_find_place_for_as_many_as_there_is(au
         assert len(directory) == 5
 
 
-async def test_a_session_opens_so_many_rooms_and_its_own_empty_ones_make_way(autojump_clock: MockClock) -> None:
+async def test_a_session_at_its_bound_of_rooms_loses_its_own_empty_ones_first(autojump_clock: MockClock) -> None:
     settings = replace(SMALL, max_rooms=1000, max_rooms_per_session=4)
     async with house(settings) as (directory, _):
         (honest,) = await people(directory, "Honest", room="lingers")
@@ -355,7 +359,7 @@ async def test_a_session_opens_so_many_rooms_and_its_own_empty_ones_make_way(aut
         assert stranger.sits_in.name == "room 99"
 
 
-async def test_people_of_an_address_open_so_many_rooms(autojump_clock: MockClock) -> None:
+async def test_an_address_has_a_bound_of_open_rooms(autojump_clock: MockClock) -> None:
     settings = replace(SMALL, max_rooms=1000, max_rooms_per_address=3)
     async with house(settings) as (directory, _):
         for number in range(3):
@@ -369,7 +373,7 @@ async def test_people_of_an_address_open_so_many_rooms(autojump_clock: MockClock
         await Person(directory, address="192.0.2.1").join("elsewhere")
 
 
-async def test_a_room_that_somebody_comes_into_does_not_make_way(autojump_clock: MockClock) -> None:
+async def test_a_room_that_somebody_is_entering_does_not_make_way(autojump_clock: MockClock) -> None:
     async with house(replace(SMALL, max_rooms=1)) as (directory, _):
         (ada,) = await people(directory, "Ada", room="first")
         room = ada.sits_in

@@ -75,7 +75,7 @@ async def test_the_pipeline_lives_from_the_first_stream_to_the_last(autojump_clo
         assert ada.last("streamStarted")["stream"]["generation"] == 2
 
 
-async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock) -> None:
+async def test_a_view_gets_its_answer_and_ends_with_unview(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(publish())
@@ -107,7 +107,7 @@ async def test_a_view_is_connected_answered_and_ended(autojump_clock: MockClock)
     ],
     ids=["refused", "gone", "late"],
 )
-async def test_a_keyframe_that_cannot_be_had_ends_no_view(
+async def test_a_keyframe_request_that_is_refused_does_not_end_the_view(
     autojump_clock: MockClock, error: MediaServerError
 ) -> None:
     async with house() as (directory, media):
@@ -122,7 +122,7 @@ async def test_a_keyframe_that_cannot_be_had_ends_no_view(
         assert bob.all("error") == []
 
 
-async def test_a_keyframe_is_asked_for_once_each_time_that_video_begins_to_flow(autojump_clock: MockClock) -> None:
+async def test_each_time_video_begins_to_flow_one_keyframe_is_asked_for(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         await presenter_and_viewer(directory)
         sink = media.open[1]
@@ -154,7 +154,7 @@ async def test_audio_alone_needs_no_keyframe(autojump_clock: MockClock) -> None:
         assert bob.views() == ["live"]
 
 
-async def test_everybody_is_told_how_many_watch(autojump_clock: MockClock) -> None:
+async def test_everybody_is_told_the_number_of_viewers(autojump_clock: MockClock) -> None:
     async with house() as (directory, _):
         ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
         await ada.say(publish())
@@ -170,7 +170,7 @@ async def test_everybody_is_told_how_many_watch(autojump_clock: MockClock) -> No
         assert ada.last("streamChanged")["stream"]["viewers"] == 0
 
 
-async def test_a_view_may_come_before_the_stream_has_its_endpoint(autojump_clock: MockClock) -> None:
+async def test_a_view_may_be_asked_for_before_the_stream_has_its_endpoint(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         media.creating.shut()
@@ -198,7 +198,7 @@ async def test_a_stream_is_live_when_media_flow_and_stalls_when_they_stop(autoju
         assert [news["stream"]["state"] for news in bob.all("streamChanged")] == ["live", "stalled", "live"]
 
 
-async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: MockClock) -> None:
+async def test_the_flow_is_asked_for_again_if_events_may_be_missing(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await presenter_and_viewer(directory)
         for endpoint in media.open:
@@ -213,7 +213,7 @@ async def test_flow_is_asked_again_when_events_may_be_missing(autojump_clock: Mo
         assert bob.views()[-1] == "stalled"
 
 
-async def test_a_viewer_is_told_that_its_path_is_too_slow_and_when_it_is_not(autojump_clock: MockClock) -> None:
+async def test_a_viewer_is_told_when_its_path_becomes_too_slow_and_good_again(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await presenter_and_viewer(directory)
         told = len(ada.all("streamChanged"))
@@ -242,7 +242,7 @@ async def test_a_viewer_is_told_that_its_path_is_too_slow_and_when_it_is_not(aut
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-async def test_a_viewer_whose_path_becomes_good_after_the_media_stopped_is_not_told_that_they_flow(
+async def test_a_path_that_becomes_good_after_the_media_stopped_is_told_as_stalled(
     resumed: bool, autojump_clock: MockClock
 ) -> None:
     async with house() as (directory, media):
@@ -262,7 +262,7 @@ async def test_a_viewer_whose_path_becomes_good_after_the_media_stopped_is_not_t
         assert bob.views() == ["live", "limited", "stalled", "live"]
 
 
-async def test_a_viewer_hears_of_no_state_between_when_the_media_server_is_asked(
+async def test_when_the_media_server_is_asked_the_viewer_hears_no_state_that_never_was(
     autojump_clock: MockClock,
 ) -> None:
     async with house() as (directory, media):
@@ -279,7 +279,7 @@ async def test_a_viewer_hears_of_no_state_between_when_the_media_server_is_asked
 
 
 @pytest.mark.parametrize("flowing", [False, True])
-async def test_that_a_browser_is_connected_is_asked_when_the_event_may_be_missing(
+async def test_whether_a_browser_is_connected_is_asked_if_the_event_may_be_missing(
     flowing: bool, autojump_clock: MockClock
 ) -> None:
     async with house() as (directory, media):
@@ -293,7 +293,7 @@ async def test_that_a_browser_is_connected_is_asked_when_the_event_may_be_missin
         assert bob.views() == (["live"] if flowing else [])
 
 
-async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock: MockClock) -> None:
+async def test_candidates_wait_for_their_endpoint_and_keep_their_order(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         (ada,) = await people(directory, "Ada")
         media.gathering.shut()
@@ -322,7 +322,7 @@ async def test_candidates_wait_for_their_endpoint_and_go_in_order(autojump_clock
         ]
 
 
-async def test_the_media_servers_candidates_reach_the_browser_they_are_for(autojump_clock: MockClock) -> None:
+async def test_the_media_servers_candidates_reach_the_right_browser(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(publish())
@@ -347,7 +347,7 @@ async def test_the_media_servers_candidates_reach_the_browser_they_are_for(autoj
         (lambda ada: Candidate(stream="p0.camera", candidate="c", ref=1), "no_such_stream"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_its_code(
+async def test_a_request_that_makes_no_sense_is_refused_with_its_code(
     autojump_clock: MockClock, ask: Callable[[Person], Any], code: str
 ) -> None:
     async with house() as (directory, media):
@@ -360,7 +360,7 @@ async def test_what_makes_no_sense_is_refused_with_its_code(
         assert len(media.open) == 1
 
 
-async def test_only_its_presenter_ends_a_stream(autojump_clock: MockClock) -> None:
+async def test_only_its_presenter_can_end_a_stream(autojump_clock: MockClock) -> None:
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         await ada.say(publish())

@@ -19,7 +19,7 @@ def addresses() -> Addresses[str]:
     return Addresses(SETTINGS, SECONDS)
 
 
-async def test_so_many_may_enter_at_once_and_then_at_the_rate(autojump_clock: MockClock) -> None:
+async def test_an_address_may_enter_up_to_its_burst_and_then_at_its_rate(autojump_clock: MockClock) -> None:
     address: Address[str] = addresses().of("192.0.2.1")
     for _ in range(4):
         address.may_enter()
@@ -34,7 +34,7 @@ async def test_so_many_may_enter_at_once_and_then_at_the_rate(autojump_clock: Mo
         address.may_enter()
 
 
-async def test_an_address_is_idle_when_nothing_of_the_past_counts(autojump_clock: MockClock) -> None:
+async def test_an_address_is_idle_when_no_past_use_counts_any_more(autojump_clock: MockClock) -> None:
     address: Address[str] = addresses().of("192.0.2.1")
     assert address.is_idle(trio.current_time())
     address.sessions.add("one")
@@ -53,13 +53,13 @@ async def test_an_address_is_idle_when_nothing_of_the_past_counts(autojump_clock
         assert address.is_idle(trio.current_time())
 
 
-async def test_what_names_cost_is_counted_apart_from_what_is_told(autojump_clock: MockClock) -> None:
+async def test_checking_names_has_a_budget_apart_from_sending(autojump_clock: MockClock) -> None:
     address: Address[str] = addresses().of("192.0.2.1")
     assert address.share is not address.names
     assert address.share.rates == address.names.rates
 
 
-async def test_idle_addresses_are_forgotten_when_there_are_a_hundred_and_then_twice_as_many(
+async def test_idle_addresses_are_forgotten_at_a_hundred_and_then_at_twice_as_many(
     autojump_clock: MockClock,
 ) -> None:
     known = addresses()

@@ -40,7 +40,7 @@ async def read(peer: trio.SocketStream, size: int) -> bytes:
     return data
 
 
-async def test_a_frame_goes_out_at_once() -> None:
+async def test_a_frame_is_sent_at_once_if_the_socket_takes_it() -> None:
     async with streams() as (stream, peer):
         stream.put(b"one")
         stream.put(b"two")
@@ -48,7 +48,7 @@ async def test_a_frame_goes_out_at_once() -> None:
         assert await read(peer, 6) == b"onetwo"
 
 
-async def test_nothing_follows_a_close_frame() -> None:
+async def test_no_frame_follows_a_close_frame() -> None:
     async with streams() as (stream, peer):
         stream.put(b"one")
         await stream.send_all(b"\x88\x02\x03\xe8")
@@ -59,7 +59,7 @@ async def test_nothing_follows_a_close_frame() -> None:
         assert await peer.receive_some() == b""
 
 
-async def test_what_does_not_fit_follows_in_order(nursery: trio.Nursery) -> None:
+async def test_frames_that_the_socket_does_not_take_follow_in_order(nursery: trio.Nursery) -> None:
     async with streams() as (stream, peer):
         nursery.start_soon(stream.pump)
         stream.put(BIG)
@@ -71,7 +71,7 @@ async def test_what_does_not_fit_follows_in_order(nursery: trio.Nursery) -> None
         nursery.cancel_scope.cancel()
 
 
-async def test_a_waiting_frame_is_replaced_by_a_newer_of_its_key(nursery: trio.Nursery) -> None:
+async def test_a_waiting_frame_is_replaced_by_a_newer_one_with_the_same_key(nursery: trio.Nursery) -> None:
     async with streams() as (stream, peer):
         stream.put(BIG)
         for frame, key in ((b"1", "a"), (b"2", None), (b"3", "b"), (b"4", "a"), (b"5", None)):
@@ -94,7 +94,7 @@ async def test_the_rest_of_a_begun_frame_is_never_replaced_or_dropped(nursery: t
         nursery.cancel_scope.cancel()
 
 
-async def test_the_outbox_is_bounded_in_messages() -> None:
+async def test_the_outbox_has_a_bound_of_messages() -> None:
     async with streams(messages=3) as (stream, _):
         stream.put(BIG)
         stream.put(b"2")
@@ -105,7 +105,7 @@ async def test_the_outbox_is_bounded_in_messages() -> None:
         assert stream.waiting[0] == 3
 
 
-async def test_the_outbox_is_bounded_in_bytes() -> None:
+async def test_the_outbox_has_a_bound_of_bytes() -> None:
     async with streams(size=len(BIG)) as (stream, _):
         stream.put(BIG)
         left = len(BIG) - stream.waiting[1]
@@ -115,7 +115,7 @@ async def test_the_outbox_is_bounded_in_bytes() -> None:
             stream.put(b"z")
 
 
-async def test_what_was_read_before_is_read_first() -> None:
+async def test_bytes_that_were_read_already_are_received_first() -> None:
     async with streams(head=b"GET /") as (stream, peer):
         await peer.send_all(b"ws")
         assert await stream.receive_some(3) == b"GET"
@@ -123,7 +123,7 @@ async def test_what_was_read_before_is_read_first() -> None:
         assert await stream.receive_some() == b"ws"
 
 
-async def test_closing_wakes_the_reader_and_still_lets_the_last_frame_out(nursery: trio.Nursery) -> None:
+async def test_closing_wakes_the_reader_and_still_sends_the_last_frame(nursery: trio.Nursery) -> None:
     async with streams() as (stream, peer):
         nursery.start_soon(stream.pump)
 
@@ -150,7 +150,7 @@ async def test_closing_wakes_the_reader_and_still_lets_the_last_frame_out(nurser
         await peer.send_eof()
 
 
-async def test_a_dead_peer_is_no_ones_failure(nursery: trio.Nursery) -> None:
+async def test_a_dead_peer_raises_no_exception(nursery: trio.Nursery) -> None:
     async with streams() as (stream, peer):
         nursery.start_soon(stream.pump)
         stream.put(BIG)
@@ -163,7 +163,7 @@ async def test_a_dead_peer_is_no_ones_failure(nursery: trio.Nursery) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])
-def test_frames_have_the_shortest_length_form(length: int) -> None:
+def test_a_frame_has_the_shortest_form_of_its_length(length: int) -> None:
     frame = text_frame(b"a" * length)
     header = 2 if length < 126 else 4 if length < 65536 else 10
     assert (frame[0], len(frame)) == (0x81, header + length)

@@ -75,7 +75,9 @@ async def exchange(server: Served, *parts: bytes) -> bytes:
         (head(Origin="http://evil.example"), b"403"),
     ],
 )
-async def test_a_handshake_that_is_refused(media_server: str, request_head: bytes, status: bytes) -> None:
+async def test_a_handshake_that_breaks_a_rule_is_refused(
+    media_server: str, request_head: bytes, status: bytes
+) -> None:
     async with bystander(media_server, head_timeout=5.0) as (server, _):
         for junk in (b"", b"\x81\x85junk behind the head"):
             reply = await exchange(server, request_head + junk)
@@ -83,7 +85,7 @@ async def test_a_handshake_that_is_refused(media_server: str, request_head: byte
 
 
 @pytest.mark.parametrize("junk", [b"\x81\x01x", b"\xff" * 100, b"\x88\x80\x00\x00\x00\x00", b"GET / HTTP/1.1\r\n"])
-async def test_bytes_behind_the_head_are_the_clients_own_harm(media_server: str, junk: bytes) -> None:
+async def test_bytes_behind_the_head_of_a_handshake_affect_only_that_client(media_server: str, junk: bytes) -> None:
     async with bystander(media_server, close_timeout=0.3) as (server, _):
         assert (await exchange(server, head() + junk)).startswith(b"HTTP/1.1 ")
 
@@ -114,7 +116,7 @@ def masked(opcode: int, payload: bytes) -> bytes:
         (masked(1, b"\xff\xfe"), CloseCode.INVALID_PAYLOAD),
     ],
 )
-async def test_a_frame_that_breaks_the_websocket_is_told_why(
+async def test_a_client_that_sends_a_broken_frame_is_told_why(
     media_server: str, frame: bytes, code: CloseCode
 ) -> None:
     async with bystander(media_server) as (server, _):
@@ -157,13 +159,13 @@ async def close_code_after(server: Served, *sent: bytes, alive: bool = False) ->
 
 
 @pytest.mark.parametrize("payload", [b"", b"[", b"\xc3"])
-async def test_a_message_that_never_ends_is_ended(media_server: str, payload: bytes) -> None:
+async def test_a_message_that_never_ends_closes_the_websocket(media_server: str, payload: bytes) -> None:
     async with bystander(media_server, message_timeout=0.3) as (server, _):
         code = await close_code_after(server, fragments(20, payload), alive=True)
         assert code == (CloseCode.INVALID_PAYLOAD if payload == b"\xc3" else CloseCode.MESSAGE_TOO_BIG)
 
 
-async def test_a_message_in_fragments_is_one_message_up_to_the_bound(media_server: str) -> None:
+async def test_a_message_may_come_in_fragments_up_to_their_bound(media_server: str) -> None:
     async with bystander(media_server, max_message_fragments=10) as (server, _):
         ping = b'{"type":"ping","ref":1}'
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
@@ -178,7 +180,7 @@ async def test_a_message_in_fragments_is_one_message_up_to_the_bound(media_serve
         assert await close_code_after(server, fragments(10, last=ping)) == CloseCode.MESSAGE_TOO_BIG
 
 
-async def test_messages_under_way_have_a_bound_in_all_and_for_an_address(media_server: str) -> None:
+async def test_messages_that_wait_have_a_bound_in_all_and_for_each_address(media_server: str) -> None:
     for bounds in ({"max_messages_bytes": 1000}, {"max_messages_bytes_per_address": 1000}):
         async with bystander(media_server, **bounds) as (server, _), open_client(server.url) as other:
             assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
@@ -188,7 +190,7 @@ async def test_messages_under_way_have_a_bound_in_all_and_for_an_address(media_s
             assert (await other.ask("ping"))["type"] == "pong"
 
 
-async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> None:
+async def test_messages_that_come_while_a_connection_ends_are_given_back() -> None:
     messages = Tally(10_000, 10_000)
     settings = SignalingSettings()
     # Whether the reader or the end has its turn first is left to chance.
@@ -210,7 +212,7 @@ async def test_what_comes_while_a_connection_ends_is_not_counted_for_ever() -> N
     assert messages.taken == 0
 
 
-async def test_a_seat_is_away_also_after_a_fault_of_ours_in_reading(
+async def test_after_a_fault_of_ours_in_reading_the_seat_is_kept(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bystander(media_server) as (server, ada), open_client(server.url) as victim:
@@ -226,7 +228,7 @@ async def test_a_seat_is_away_also_after_a_fault_of_ours_in_reading(
         monkeypatch.undo()
 
 
-async def test_an_oversized_message_while_we_close_is_dropped(media_server: str) -> None:
+async def test_an_oversized_message_that_comes_while_we_close_is_dropped(media_server: str) -> None:
     async with bystander(media_server, max_message_bytes=1000) as (server, _):
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         with trio.fail_after(60), suppress(trio.BrokenResourceError):
@@ -246,7 +248,7 @@ async def test_an_oversized_message_while_we_close_is_dropped(media_server: str)
         assert reply.count(b"\x88") == 1
 
 
-async def test_a_fault_of_ours_closes_one_connection_with_1011(
+async def test_a_fault_of_ours_closes_only_that_connection_with_1011(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bystander(media_server) as (server, _), open_client(server.url) as victim:
@@ -263,7 +265,7 @@ async def test_a_fault_of_ours_closes_one_connection_with_1011(
             assert (await again.ask("resume", token=victim.welcome["resumeToken"]))["resumed"] is True
 
 
-async def test_a_reply_follows_one_who_has_switched(media_server: str) -> None:
+async def test_a_reply_of_the_old_room_reaches_a_person_who_has_switched(media_server: str) -> None:
     async with bystander(media_server) as (server, _), open_client(server.url) as quick:
         await quick.join("blue", "Quick")
         said = [await quick.send("chat", text=str(number)) for number in range(50)]
@@ -272,7 +274,7 @@ async def test_a_reply_follows_one_who_has_switched(media_server: str) -> None:
             assert (await quick.expect("chat", ref=ref))["line"]["name"] == "Quick"
 
 
-async def test_one_token_after_the_other_never_resumes_somebody_else(media_server: str) -> None:
+async def test_a_client_that_resumed_a_session_cannot_take_over_a_third_one(media_server: str) -> None:
     async with bystander(media_server) as (server, ada), open_client(server.url) as first:
         await first.join("blue", "First")
         async with open_client(server.url) as second:

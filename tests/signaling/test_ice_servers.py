@@ -29,7 +29,7 @@ LIMITED: dict[str, Any] = {
 }
 
 
-def test_the_credentials_are_those_of_turn_rest() -> None:
+def test_the_credentials_are_made_as_turn_rest_says() -> None:
     """Computed with `openssl dgst -sha1 -hmac north`, as coturn's documentation tells to."""
     assert time_limited_credentials("north", "ada", 1_767_225_600) == (
         "1767225600:ada",
@@ -37,7 +37,7 @@ def test_the_credentials_are_those_of_turn_rest() -> None:
     )
 
 
-def test_a_stranger_is_told_of_no_credentials() -> None:
+def test_a_stranger_gets_no_credentials() -> None:
     settings = SignalingSettings(ice_servers=(STUN, STATIC), **LIMITED)
     assert for_strangers(settings) == (STUN,)
     static, old, limited = for_participants(settings, "p1", 1000.5)
@@ -65,7 +65,7 @@ def test_a_stranger_is_told_of_no_credentials() -> None:
         ("http://t.example", False, False),
     ],
 )
-def test_an_address_is_judged_as_browsers_judge_it(uri: str, stun: bool, turn: bool) -> None:
+def test_a_uri_is_accepted_exactly_if_browsers_accept_it(uri: str, stun: bool, turn: bool) -> None:
     assert (is_stun_uri(uri), is_turn_uri(uri)) == (stun, turn)
 
 
@@ -87,7 +87,7 @@ def test_a_wrong_setting_is_named(flags: dict[str, object], said: str) -> None:
 
 
 @pytest.mark.parametrize("ttl", ["60", "2592000"])
-def test_the_time_that_credentials_are_good_for_has_bounds(ttl: str) -> None:
+def test_the_lifetime_of_credentials_has_bounds(ttl: str) -> None:
     assert load({**LIMITED, "turn_ttl": ttl}, {}).signaling.turn_ttl == float(ttl)
 
 
@@ -105,7 +105,7 @@ def ends_in(found: Wire) -> float:
     return int(found["username"].partition(":")[0]) - time.time()
 
 
-async def test_who_joins_or_comes_back_or_goes_on_is_told_new_ones(media_server: str) -> None:
+async def test_a_person_who_joins_or_resumes_or_switches_gets_new_credentials(media_server: str) -> None:
     settings = {"ice_servers": (STUN, STATIC), "turn_ttl": 600.0, **LIMITED}
     async with serving(media_server, **settings) as server:
         async with open_client(server.url) as zoe:
@@ -127,7 +127,7 @@ async def test_who_joins_or_comes_back_or_goes_on_is_told_new_ones(media_server:
             assert ends_in(credentials(switched)) > 500
 
 
-async def test_a_ping_brings_new_ones_at_half_time(media_server: str) -> None:
+async def test_a_ping_brings_new_credentials_after_half_of_their_lifetime(media_server: str) -> None:
     async with serving(media_server, turn_ttl=6000.0, **LIMITED) as server, open_client(server.url) as ada:
         (session,) = set(server.running.registry._by_token.values())
         assert "iceServers" not in await ada.ask("ping")

@@ -25,7 +25,7 @@ async def until_nobody_is_left(server: Served) -> None:
             await trio.sleep(0.01)
 
 
-async def test_a_session_in_no_room_is_not_taken_over(media_server: str) -> None:
+async def test_a_session_without_a_room_cannot_be_resumed(media_server: str) -> None:
     async with serving(media_server) as server:
         async with open_client(server.url) as ada, open_client(server.url) as bob:
             refused = await bob.ask("resume", token=ada.welcome["resumeToken"])
@@ -35,7 +35,7 @@ async def test_a_session_in_no_room_is_not_taken_over(media_server: str) -> None
         await until_nobody_is_left(server)
 
 
-async def test_a_connection_may_take_over_one_session_after_the_other(media_server: str) -> None:
+async def test_a_connection_may_resume_one_session_after_another(media_server: str) -> None:
     async with serving(media_server) as server:
         async with open_client(server.url) as ada, open_client(server.url) as bob, open_client(server.url) as zoe:
             for client in (ada, bob):
@@ -47,7 +47,7 @@ async def test_a_connection_may_take_over_one_session_after_the_other(media_serv
         await until_nobody_is_left(server)
 
 
-async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
+async def test_a_person_who_is_back_before_the_room_heard_of_the_loss_stays(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, came = trio.Event(), trio.Event()
@@ -85,7 +85,7 @@ async def test_one_who_is_back_before_the_room_heard_of_the_loss_stays(
     assert [entry for entry in logged if entry["log_level"] == "error"] == []
 
 
-async def test_of_two_who_resume_at_once_the_later_gets_its_own_reply_only(
+async def test_if_two_resume_at_once_the_later_one_gets_only_its_own_reply(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_came = trio.Event()
@@ -124,7 +124,7 @@ async def test_of_two_who_resume_at_once_the_later_gets_its_own_reply_only(
 
 
 @pytest.mark.parametrize("away", [False, True])
-async def test_one_who_resumes_as_the_room_ends_hears_that_and_may_join_again(
+async def test_a_person_who_resumes_as_the_room_ends_is_told_and_may_join_again(
     media_server: str, monkeypatch: pytest.MonkeyPatch, away: bool
 ) -> None:
     resume_over = Session.resume_over

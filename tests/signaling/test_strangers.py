@@ -124,7 +124,7 @@ def figures(what: str, before: list[float], during: list[float]) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x01" * 4000, "🦉" * 4000, '"' * 4000, "\n" * 4000])
-async def test_a_burst_of_long_lines_cuts_nobody_with_an_ordinary_line(media_server: str, text: str) -> None:
+async def test_a_burst_of_long_lines_cuts_nobody_whose_network_is_ordinary(media_server: str, text: str) -> None:
     async with (
         serving(media_server, **TRUSTING) as server,
         open_line(server) as slow,
@@ -151,7 +151,7 @@ async def test_a_burst_of_long_lines_cuts_nobody_with_an_ordinary_line(media_ser
             assert len(late.received) < 100_000
 
 
-async def test_many_sockets_of_one_address_leave_others_their_say(media_server: str) -> None:
+async def test_many_sockets_of_one_address_do_not_silence_the_others(media_server: str) -> None:
     async with (
         serving(media_server, **TRUSTING) as server,
         everybody(server, 1, "blue") as (ada,),
@@ -185,7 +185,7 @@ async def test_many_sockets_of_one_address_leave_others_their_say(media_server: 
         assert 0 < told <= 1000 + 100 * seconds
 
 
-async def test_who_renames_at_the_message_rate_is_told_no_more_than_it_may(media_server: str) -> None:
+async def test_a_person_who_renames_all_the_time_is_told_only_as_often_as_allowed(media_server: str) -> None:
     async with (
         serving(media_server, **TRUSTING) as server,
         everybody(server, 20, "blue") as honest,
@@ -215,7 +215,7 @@ async def test_who_renames_at_the_message_rate_is_told_no_more_than_it_may(media
         nursery.cancel_scope.cancel()
 
 
-async def test_one_who_is_refused_is_told_so_and_goes_on(media_server: str) -> None:
+async def test_a_person_who_is_refused_is_told_so_and_stays_connected(media_server: str) -> None:
     async with serving(media_server, told_rate=0.5, told_seconds=10.0) as server, open_client(server.url) as ada:
         await ada.join("blue")
         replies = [await ada.ask("chat", text=str(number)) for number in range(5)]
@@ -229,7 +229,7 @@ async def test_one_who_is_refused_is_told_so_and_goes_on(media_server: str) -> N
 
 
 @pytest.mark.parametrize("name", ["Zoë {}", "Zo\u115f {}"])
-async def test_names_beyond_the_rate_are_not_looked_at(
+async def test_names_beyond_the_rate_are_not_checked(
     media_server: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """What it costs to say whether a name is one is bounded like what it costs to tell it; the second is none."""
@@ -248,7 +248,7 @@ async def test_names_beyond_the_rate_are_not_looked_at(
         assert (await ada.ask("ping"))["type"] == "pong"
 
 
-async def test_coming_back_again_and_again_is_refused_in_the_end(media_server: str) -> None:
+async def test_somebody_who_resumes_too_often_is_refused(media_server: str) -> None:
     async with (
         serving(media_server, told_rate=0.01, told_seconds=700.0) as server,
         open_client(server.url) as bob,
@@ -270,7 +270,7 @@ async def test_coming_back_again_and_again_is_refused_in_the_end(media_server: s
 # Rooms
 
 
-async def test_one_socket_that_switches_keeps_nobody_out(media_server: str) -> None:
+async def test_one_socket_that_switches_all_the_time_keeps_nobody_out(media_server: str) -> None:
     async with serving(media_server, max_rooms=30, **TRUSTING) as server, somebody(server, STRANGER) as stranger:
         await stranger.join("room-0")
         refused = 0
@@ -306,7 +306,7 @@ async def test_seats_of_lost_connections_keep_nobody_out_of_a_room(media_server:
                 assert (await one_more.ask("join", room="blue"))["code"] == "room_full"
 
 
-async def test_a_seat_that_made_way_is_not_resumed(media_server: str) -> None:
+async def test_a_seat_that_made_way_cannot_be_resumed(media_server: str) -> None:
     async with serving(media_server, max_people=2, **TRUSTING) as server, somebody(server) as bob:
         await bob.join("blue", "Bob")
         async with somebody(server) as ada:
@@ -321,7 +321,7 @@ async def test_a_seat_that_made_way_is_not_resumed(media_server: str) -> None:
             await back.join("blue")
 
 
-async def test_sessions_that_are_away_count_and_make_way(media_server: str) -> None:
+async def test_sessions_that_are_away_count_and_make_way_for_new_ones(media_server: str) -> None:
     async with serving(media_server, max_sessions=5, **TRUSTING) as server, somebody(server) as bob:
         await bob.join("blue", "Bob")
         for _ in range(10):
@@ -334,7 +334,7 @@ async def test_sessions_that_are_away_count_and_make_way(media_server: str) -> N
                     pass
 
 
-async def test_an_address_has_so_many_sessions(media_server: str) -> None:
+async def test_an_address_has_a_bound_of_sessions(media_server: str) -> None:
     async with serving(media_server, max_sessions_per_address=3, **TRUSTING) as server:
         await reset(server, "blue", STRANGER)
         async with everybody(server, 3, "blue", STRANGER) as strangers:
@@ -353,7 +353,9 @@ async def test_an_address_has_so_many_sessions(media_server: str) -> None:
 
 
 @pytest.mark.parametrize("bound", [{"max_away_per_address": 2}, {"max_away_per_room": 2}])
-async def test_so_many_may_be_away_and_the_oldest_makes_way(media_server: str, bound: dict[str, int]) -> None:
+async def test_beyond_the_bound_of_sessions_away_the_longest_away_makes_way(
+    media_server: str, bound: dict[str, int]
+) -> None:
     async with serving(media_server, **TRUSTING, **bound) as server, somebody(server) as bob:
         await bob.join("blue", "Bob")
         lost = []
@@ -369,7 +371,7 @@ async def test_so_many_may_be_away_and_the_oldest_makes_way(media_server: str, b
             assert (await back.ask("resume", token=lost[1].welcome["resumeToken"]))["you"] == lost[1].me
 
 
-async def test_people_of_an_address_come_in_so_often(media_server: str) -> None:
+async def test_people_of_one_address_may_enter_only_so_often(media_server: str) -> None:
     few = {"entries_per_address": 0.001, "entries_burst_per_address": 4}
     async with (
         serving(media_server, **TRUSTING, **few) as server,
@@ -384,7 +386,7 @@ async def test_people_of_an_address_come_in_so_often(media_server: str) -> None:
             pass
 
 
-async def test_an_ipv6_site_is_one_address(media_server: str) -> None:
+async def test_a_64_network_of_ipv6_counts_as_one_address(media_server: str) -> None:
     async with (
         serving(media_server, max_sessions_per_address=1, **TRUSTING) as server,
         somebody(server, "2001:db8:1:1::1"),
@@ -395,14 +397,14 @@ async def test_an_ipv6_site_is_one_address(media_server: str) -> None:
                 pass
 
 
-async def test_without_a_trusted_proxy_what_it_says_is_not_believed(media_server: str) -> None:
+async def test_the_header_of_a_proxy_that_is_not_trusted_is_ignored(media_server: str) -> None:
     async with serving(media_server, max_sessions_per_address=1) as server, somebody(server, "192.0.2.1"):
         with pytest.raises(ConnectionClosed):
             async with somebody(server, "192.0.2.2"):
                 pass
 
 
-async def test_addresses_that_are_idle_are_forgotten(media_server: str) -> None:
+async def test_idle_addresses_are_forgotten(media_server: str) -> None:
     async with serving(media_server, told_seconds=0.05, entries_per_address=1e6, **TRUSTING) as server:
         for number in range(250):
             async with somebody(server, f"198.51.{number}.1"):

@@ -42,7 +42,7 @@ async def rejected(server: Served, **options: Any) -> int:
     return int(refused.value.status_code)
 
 
-async def test_the_welcome_says_how_to_go_on(media_server: str) -> None:
+async def test_the_welcome_has_the_protocol_the_token_and_the_limits(media_server: str) -> None:
     async with serving(media_server, resume_window=12.0, heartbeat=7.0) as server, open_client(server.url) as ada:
         assert ada.welcome["protocol"] == SUBPROTOCOL
         assert (ada.welcome["resumeWindow"], ada.welcome["heartbeat"]) == (12.0, 7.0)
@@ -57,7 +57,7 @@ async def test_a_handshake_needs_the_subprotocol(media_server: str) -> None:
         await still_serves(server)
 
 
-async def test_pages_of_other_origins_are_refused_unless_allowed(media_server: str) -> None:
+async def test_a_page_of_another_origin_is_refused_unless_it_is_allowed(media_server: str) -> None:
     async with serving(media_server, allow_origin=("https://good.example",)) as server:
         for origin in ("http://evil.example", f"http://127.0.0.1:{server.port + 1}", "null", ""):
             assert await rejected(server, extra_headers=[(b"Origin", origin.encode())]) == 403
@@ -71,7 +71,7 @@ async def test_pages_of_other_origins_are_refused_unless_allowed(media_server: s
         pass
 
 
-async def test_sessions_are_bounded(media_server: str) -> None:
+async def test_the_server_has_a_bound_of_sessions(media_server: str) -> None:
     async with serving(media_server, max_sessions=2) as server:
         async with open_client(server.url), open_client(server.url):
             assert await rejected(server) == 503
@@ -83,7 +83,7 @@ async def test_sessions_are_bounded(media_server: str) -> None:
                     break
 
 
-async def test_bad_messages_are_answered_and_the_session_goes_on(media_server: str) -> None:
+async def test_a_bad_message_gets_an_error_and_the_session_goes_on(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         for text, code in (
             ("{", "malformed"),
@@ -99,14 +99,14 @@ async def test_bad_messages_are_answered_and_the_session_goes_on(media_server: s
         assert (await ada.ask("ping"))["type"] == "pong"
 
 
-async def test_binary_is_refused(media_server: str) -> None:
+async def test_a_binary_message_is_refused(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.websocket.send_message(b"\x00")
         assert await ada.closed() == CloseCode.UNSUPPORTED_DATA
         await still_serves(server)
 
 
-async def test_a_message_at_the_bound_passes_and_one_over_it_is_too_big(media_server: str) -> None:
+async def test_a_message_of_the_greatest_size_passes_and_a_longer_one_does_not(media_server: str) -> None:
     async with serving(media_server, max_message_bytes=1000) as server, open_client(server.url) as ada:
         frame = json.dumps({"type": "ping", "ref": 1})
         await ada.send_text(frame + " " * (1000 - len(frame)))
@@ -122,7 +122,7 @@ async def test_a_megabyte_of_text_is_too_big(media_server: str) -> None:
         assert await ada.closed() == CloseCode.MESSAGE_TOO_BIG
 
 
-async def test_a_burst_is_answered_and_one_more_is_a_flood(media_server: str) -> None:
+async def test_a_whole_burst_is_answered_and_one_more_message_is_a_flood(media_server: str) -> None:
     burst = 20
     async with serving(media_server, message_burst=burst, message_rate=0.001) as server:
         async with open_client(server.url) as ada:
@@ -135,7 +135,7 @@ async def test_a_burst_is_answered_and_one_more_is_a_flood(media_server: str) ->
 
 
 @pytest.mark.parametrize("size", [30, 200_000, 3_000_000])
-async def test_a_flood_ends_the_flooder_and_costs_no_memory(media_server: str, size: int) -> None:
+async def test_a_flood_closes_the_senders_connection_and_takes_no_memory(media_server: str, size: int) -> None:
     """300 MB in messages of some size, sent whatever comes back."""
     text = '{"type":"ping"}'.ljust(size)
     # A small burst and rate: a busy machine might not send more than the usual ones allow.
@@ -158,7 +158,7 @@ async def test_a_flood_ends_the_flooder_and_costs_no_memory(media_server: str, s
         await still_serves(server)
 
 
-async def test_one_who_does_not_read_is_cut_and_the_others_are_not_slowed(media_server: str) -> None:
+async def test_a_browser_that_does_not_read_is_cut_and_the_others_are_not_slowed(media_server: str) -> None:
     async with (
         serving(media_server, outbox_bytes=100_000, message_burst=10_000, **UNMETERED) as server,
         open_client(server.url) as ada,
@@ -190,7 +190,7 @@ async def not_reading(server: Served) -> trio.SocketStream:
     return stream
 
 
-async def test_a_lost_connection_is_away_and_resumes(media_server: str) -> None:
+async def test_a_session_whose_connection_is_lost_is_away_and_can_be_resumed(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as bob:
         await bob.join("blue", "Bob")
         async with open_client(server.url) as ada:
@@ -216,7 +216,7 @@ async def test_a_lost_connection_is_away_and_resumes(media_server: str) -> None:
         assert await ada2.closed() == CloseCode.RESUMED_ELSEWHERE
 
 
-async def test_one_who_does_not_come_back_is_gone_when_the_window_is_over(media_server: str) -> None:
+async def test_a_browser_that_does_not_come_back_leaves_when_the_window_is_over(media_server: str) -> None:
     async with serving(media_server, resume_window=0.05) as server, open_client(server.url) as bob:
         await bob.join("blue", "Bob")
         async with open_client(server.url) as ada:
@@ -230,7 +230,7 @@ async def test_one_who_does_not_come_back_is_gone_when_the_window_is_over(media_
             await late.join("blue")
 
 
-async def test_a_goodbye_leaves_at_once(media_server: str) -> None:
+async def test_a_browser_that_says_goodbye_leaves_at_once(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as bob:
         await bob.join("blue", "Bob")
         async with open_client(server.url) as ada:
@@ -246,7 +246,7 @@ async def test_a_session_cannot_resume_itself(media_server: str) -> None:
         await ada.join("blue")
 
 
-async def test_one_who_does_not_answer_pings_is_away(media_server: str) -> None:
+async def test_a_browser_that_does_not_answer_pings_is_away(media_server: str) -> None:
     async with (
         serving(media_server, heartbeat=0.05, heartbeat_timeout=2.0) as server,
         open_client(server.url) as bob,
@@ -266,7 +266,7 @@ async def test_a_ping_of_the_browser_is_answered_in_order(media_server: str) -> 
             await ada.websocket.ping(b"there?")
 
 
-async def test_switching_keeps_the_name_and_leaves_the_old_room(media_server: str) -> None:
+async def test_a_person_who_switches_keeps_the_name_and_leaves_the_old_room(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
         await bob.join("blue", "Bob")
         await ada.join("blue", "Ada")
@@ -280,7 +280,7 @@ async def test_switching_keeps_the_name_and_leaves_the_old_room(media_server: st
         assert (await ada.ask("chat", text="here"))["line"]["name"] == "Countess"
 
 
-async def test_one_who_switches_back_at_once_finds_the_seat_there_empty(
+async def test_a_person_who_switches_back_at_once_gets_a_new_seat(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However late the room that was left hears of it."""
@@ -304,7 +304,7 @@ async def test_one_who_switches_back_at_once_finds_the_seat_there_empty(
         assert (reply["type"], reply.get("room")) == ("joined", "blue")
 
 
-async def test_a_switch_to_a_full_room_leaves_one_where_one_is(media_server: str) -> None:
+async def test_a_person_who_switches_to_a_full_room_stays_in_the_old_one(media_server: str) -> None:
     async with (
         serving(media_server, max_people=1) as server,
         open_client(server.url) as ada,
@@ -316,7 +316,7 @@ async def test_a_switch_to_a_full_room_leaves_one_where_one_is(media_server: str
         assert (await ada.ask("chat", text="still in blue"))["type"] == "chat"
 
 
-async def test_a_hundred_come_and_go_at_once(media_server: str) -> None:
+async def test_a_hundred_people_may_come_and_go_at_once(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.join("blue")
 
@@ -334,7 +334,7 @@ async def test_a_hundred_come_and_go_at_once(media_server: str) -> None:
         assert lines == list(range(1, 101))
 
 
-async def test_the_drain_tells_everybody_and_closes_with_1001(media_server: str) -> None:
+async def test_a_draining_server_tells_everybody_and_closes_with_1001(media_server: str) -> None:
     async with serving(media_server) as server, trio.open_nursery() as nursery:
         clients: list[Client] = []
         ready = trio.Event()
@@ -360,7 +360,7 @@ async def test_the_drain_tells_everybody_and_closes_with_1001(media_server: str)
         await deaf.aclose()
 
 
-async def test_tls_on_the_same_port(media_server: str, certificate: tuple[Path, Path]) -> None:
+async def test_tls_is_served_on_the_same_port(media_server: str, certificate: tuple[Path, Path]) -> None:
     certfile, keyfile = certificate
     async with serving(media_server, certfile=str(certfile), keyfile=str(keyfile)) as server:
         async with (
@@ -385,7 +385,7 @@ def trusting(certfile: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certfile))
 
 
-async def test_a_leave_is_answered_with_a_ref_or_without(media_server: str) -> None:
+async def test_a_leave_gets_a_reply_with_a_ref_or_without(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.join("blue")
         await ada.send_text('{"type":"leave"}')
