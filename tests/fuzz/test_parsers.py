@@ -13,7 +13,7 @@ from tests.fuzz.parsers import PARSERS
 from tests.fuzz.run import NAMES
 
 
-def test_every_parser_has_a_corpus_and_a_name_to_run_it_by() -> None:
+def test_every_parser_has_a_corpus_and_a_name() -> None:
     assert sorted(PARSERS) == sorted(NAMES) == sorted(folder.name for folder in FOLDER.iterdir())
     assert all(len(seeds(parser)) > 0 for parser in PARSERS)
 
@@ -37,7 +37,7 @@ def damaged(draw: st.DrawFn, parser: str) -> bytes:
 
 
 @pytest.mark.parametrize("parser", sorted(PARSERS))
-def test_nothing_breaks_the_parser(parser: str) -> None:
+def test_no_bytes_break_the_parser(parser: str) -> None:
     @settings(examples(150), suppress_health_check=list(HealthCheck))
     @given(st.binary(max_size=200) | damaged(parser))
     def fuzz(data: bytes) -> None:

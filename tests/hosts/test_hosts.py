@@ -24,7 +24,7 @@ from roomfsm.hosts import answers_to, host_of, host_setting
         *("[::1]", "[::1]:8080", "192.168.1.5:8080", "203.0.113.7", "[2001:db8::5]:443", "[::ffff:127.0.0.1]"),
     ],
 )
-def test_addresses_and_loopback_names_need_not_be_told(authority: str) -> None:
+def test_addresses_and_loopback_names_need_no_setting(authority: str) -> None:
     assert answers_to(authority, ())
 
 
@@ -66,7 +66,7 @@ def test_addresses_and_loopback_names_need_not_be_told(authority: str) -> None:
         ),
     ],
 )
-def test_other_names_and_what_is_no_host_are_refused(authority: str) -> None:
+def test_other_names_and_texts_that_are_no_host_are_refused(authority: str) -> None:
     assert not answers_to(authority, ("rooms.example.org",))
 
 
@@ -86,7 +86,9 @@ def test_other_names_and_what_is_no_host_are_refused(authority: str) -> None:
         ("*", "no host", False),
     ],
 )
-def test_a_name_of_our_own_is_answered_as_browsers_write_it(name: str, authority: str, answered: bool) -> None:
+def test_a_name_of_ours_is_accepted_in_the_form_that_browsers_send(
+    name: str, authority: str, answered: bool
+) -> None:
     setting = host_setting(name)
     assert setting is not None
     assert answers_to(authority, (setting,)) is answered
@@ -95,12 +97,12 @@ def test_a_name_of_our_own_is_answered_as_browsers_write_it(name: str, authority
 @pytest.mark.parametrize(
     "text", ["", ".", "a b", "http://a", "a:80", "10.0.0.1", "[::1]", "::1", "a..b", "**", "*.", "a" * 64]
 )
-def test_what_is_no_name_is_no_setting(text: str) -> None:
+def test_a_text_that_is_no_name_is_no_valid_setting(text: str) -> None:
     assert host_setting(text) is None
 
 
 @given(st.text(max_size=80))
-def test_no_text_breaks_it(text: str) -> None:
+def test_no_text_breaks_the_parser(text: str) -> None:
     host = host_of(text)
     assert answers_to(text, ()) is (host is not None and answers_to(f"[{host}]" if ":" in host else host, ()))
     host_setting(text)

@@ -33,7 +33,7 @@ messages = (
 
 
 @given(messages)
-def test_what_is_written_is_read_back(message: Message) -> None:
+def test_a_written_message_is_read_back_unchanged(message: Message) -> None:
     assert jsonrpc.decode(jsonrpc.encode(message)) == message
 
 
@@ -59,7 +59,7 @@ def test_anything_is_read_or_refused_with_a_framing_error(text: str | bytes) -> 
         ('{"jsonrpc":"2.0","id":99999999999999999999,"method":"ping"}', Request(1e20, "ping")),
     ],
 )
-def test_message_is_read(text: str | bytes, message: Message) -> None:
+def test_a_message_is_read(text: str | bytes, message: Message) -> None:
     assert jsonrpc.decode(text) == message
 
 
@@ -87,13 +87,13 @@ def test_message_is_read(text: str | bytes, message: Message) -> None:
         ('{"jsonrpc":"2.0","id":1,"method":"ping","params":"x"}', jsonrpc.INVALID_PARAMS, 1),
     ],
 )
-def test_what_is_no_message_is_refused(text: str | bytes, code: int, id_: object) -> None:
+def test_a_text_that_is_no_message_is_refused(text: str | bytes, code: int, id_: object) -> None:
     with pytest.raises(FramingError) as caught:
         jsonrpc.decode(text)
     assert (caught.value.code, caught.value.id) == (code, id_)
 
 
-def test_members_are_written_in_the_specifications_order() -> None:
+def test_members_are_written_in_the_order_of_the_specification() -> None:
     assert jsonrpc.encode(Request(1, "ping", {})) == '{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}'
     assert jsonrpc.encode(Request(1, "ping")) == '{"jsonrpc":"2.0","id":1,"method":"ping"}'
     assert jsonrpc.encode(Response(1)) == '{"jsonrpc":"2.0","id":1,"result":null}'

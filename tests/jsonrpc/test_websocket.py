@@ -15,7 +15,7 @@ from wsproto.utilities import LocalProtocolError
 from roomfsm.jsonrpc.websocket import Websocket
 
 
-async def test_the_canary_of_the_mended_handlers() -> None:
+async def test_the_handlers_that_we_replace_are_the_ones_we_know() -> None:
     """trio-websocket 0.12.2: `Websocket` overrides private methods, which without it raise for what comes late."""
     assert version("trio-websocket") == "0.12.2"
     ours, theirs = trio.testing.memory_stream_pair()

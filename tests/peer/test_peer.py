@@ -68,7 +68,7 @@ async def test_a_peer_that_trickles_checks_us_and_begins_the_handshake() -> None
         ("", None),
     ],
 )
-def test_which_candidates_are_checked(line: str, address: tuple[str, int] | None) -> None:
+def test_the_peer_checks_these_candidates(line: str, address: tuple[str, int] | None) -> None:
     assert candidate_address(line) == address
 
 
@@ -81,7 +81,7 @@ def test_which_candidates_are_checked(line: str, address: tuple[str, int] | None
         ("a=fingerprint:sha-256", "cannot be read"),
     ],
 )
-def test_an_answer_that_is_none(text: str, why: str) -> None:
+def test_a_text_that_is_no_answer_is_refused(text: str, why: str) -> None:
     with pytest.raises(AnswerInvalid, match=why):
         Answer.parse(text)
 
@@ -101,7 +101,7 @@ def rtp(first: int, rest: bytes) -> bytes:
         (rtp(0x80, b""), b"", b""),
     ],
 )
-def test_a_packet_is_read_with_all_that_its_header_may_have(
+def test_a_packet_is_read_with_everything_its_header_may_have(
     packet: bytes, payload: bytes, extension: bytes
 ) -> None:
     read = RtpPacket.parse(packet)
@@ -111,12 +111,12 @@ def test_a_packet_is_read_with_all_that_its_header_may_have(
 @pytest.mark.parametrize(
     "packet", [b"", bytes(11), rtp(0x81, b""), rtp(0x90, b"\0\0\0\1"), rtp(0x90, b"\0"), rtp(0xA0, b"\xff")]
 )
-def test_a_packet_that_is_shorter_than_it_says_is_none(packet: bytes) -> None:
+def test_a_packet_that_is_shorter_than_it_says_is_refused(packet: bytes) -> None:
     with pytest.raises(ValueError, match="than"):
         RtpPacket.parse(packet)
 
 
-async def test_what_needs_a_connection_says_so_before_there_is_one() -> None:
+async def test_a_call_that_needs_a_connection_says_so_before_there_is_one() -> None:
     async with open_peer("sendonly", host="127.0.0.1") as peer:
         with pytest.raises(NotConnected, match="take_answer"):
             await peer.connect()
@@ -139,7 +139,7 @@ async def test_the_candidate_is_an_address_that_others_can_reach() -> None:
             assert not address.is_unspecified
 
 
-async def test_a_handshake_with_another_than_the_one_who_answered_fails() -> None:
+async def test_a_handshake_with_somebody_else_than_the_answerer_fails() -> None:
     with trio.fail_after(60):
         async with open_stage() as engine, open_peer("sendonly", host="127.0.0.1") as peer:
             answer = engine.open_peer(RecordingObserver()).process_offer(peer.offer)
@@ -149,12 +149,12 @@ async def test_a_handshake_with_another_than_the_one_who_answered_fails() -> Non
             assert not peer.connected.is_set()
 
 
-def test_whatever_a_program_meets_is_exported() -> None:
+def test_everything_that_a_program_needs_is_exported() -> None:
     assert exports.missing(roomfsm.peer) == set()
     assert {"AnswerInvalid", "HandshakeFailed", "NotConnected"} <= set(roomfsm.peer.__all__)
 
 
-def test_without_its_extra_it_says_how_to_get_it() -> None:
+def test_without_its_extra_the_package_says_how_to_install_it() -> None:
     program = "import sys; sys.modules['aioice'] = None; import roomfsm.peer"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "ModuleNotFoundError: roomfsm.peer needs aioice" in done.stderr

@@ -24,7 +24,7 @@ def wire(**members: Any) -> str:
 
 
 @pytest.mark.parametrize("name", ["Ada", "Björn Ö.", "علی\u200cرضا", "👩\u200d🚀", "x" * fields.MAX_DISPLAY_NAME])
-def test_display_names(name: str) -> None:
+def test_a_display_name_is_accepted_or_refused_as_prepared(name: str) -> None:
     assert decode_client(wire(type="rename", name=name)) is not None
 
 
@@ -77,19 +77,19 @@ def test_a_ref_is_a_number_or_a_short_text(ref: int | str) -> None:
         (wire(type="ping", ref="z" * (fields.MAX_REF + 1)), "$.ref"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_path(text: str, path: str) -> None:
+def test_an_error_names_the_path_of_the_wrong_field(text: str, path: str) -> None:
     with pytest.raises(Malformed) as refused:
         decode_client(text)
     assert refused.value.path == path
 
 
-def test_an_unknown_type_is_told_from_a_malformed_message_and_keeps_its_ref() -> None:
+def test_an_unknown_type_is_no_malformed_message_and_keeps_its_ref() -> None:
     with pytest.raises(UnknownMessage) as refused:
         decode_client(wire(type="dance", ref=9))
     assert refused.value.ref == 9
 
 
-def test_an_unknown_type_is_repeated_up_to_a_length_and_so_is_the_ref() -> None:
+def test_an_unknown_type_and_its_ref_are_repeated_up_to_a_length() -> None:
     for length in (1, 64, 65, 1000):
         with pytest.raises(UnknownMessage) as refused:
             decode_client(wire(type="d" * length, ref=9))
@@ -99,7 +99,7 @@ def test_an_unknown_type_is_repeated_up_to_a_length_and_so_is_the_ref() -> None:
         )
 
 
-def test_a_malformed_message_is_answered_with_its_path_type_and_ref() -> None:
+def test_the_error_for_a_malformed_message_has_its_path_type_and_ref() -> None:
     with pytest.raises(Malformed) as refused:
         decode_client(wire(type="rename", name=5, ref="r"))
     assert error_of(refused.value, None) == Error(
@@ -112,15 +112,13 @@ def test_a_malformed_message_is_answered_with_its_path_type_and_ref() -> None:
 
 
 @pytest.mark.parametrize(("said", "told"), [(None, None), ("d" * 64, "d" * 64), ("d" * 65, "d" * 64)])
-def test_a_type_that_stands_behind_the_fault_is_repeated_up_to_a_length(
-    said: str | None, told: str | None
-) -> None:
+def test_a_type_that_comes_after_the_fault_is_repeated_up_to_a_length(said: str | None, told: str | None) -> None:
     with pytest.raises(Malformed) as refused:
         decode_client(f'{{"type": "rename", "name": 5, "ref": 4, "type": {json.dumps(said)}}}')
     assert (refused.value.path, refused.value.message, refused.value.ref) == ("$.name", told, 4)
 
 
-def test_the_ref_of_a_malformed_message_is_repeated_where_it_can_be_read() -> None:
+def test_the_ref_of_a_malformed_message_is_repeated_if_it_can_be_read() -> None:
     with pytest.raises(Malformed) as refused:
         decode_client(wire(type="join", room="", ref="here"))
     assert refused.value.ref == "here"
@@ -128,16 +126,16 @@ def test_the_ref_of_a_malformed_message_is_repeated_where_it_can_be_read() -> No
 
 
 @pytest.mark.parametrize("text", ["one\ntwo", "\n", "\tindented", "שלום 👩\u200d🚀", "\u202eturned\u202c", '"\\/'])
-def test_lines_of_chat(text: str) -> None:
+def test_a_line_of_chat_is_accepted_or_refused(text: str) -> None:
     assert decode_client(wire(type="chat", text=text)) == Chat(text=text)
 
 
-def test_a_control_character_in_chat_is_refused_in_words() -> None:
+def test_a_control_character_in_chat_is_refused_and_named() -> None:
     with pytest.raises(Malformed, match="no control characters except newlines and tabs"):
         decode_client(wire(type="chat", text="a\x1bb"))
 
 
-def test_a_line_of_chat_takes_four_bytes_a_character_at_most() -> None:
+def test_a_line_of_chat_takes_at_most_four_bytes_for_each_character() -> None:
     """As encoded: what is told to everybody is bounded by that."""
     for character in ("x", '"', "\\", "\n", "\t", "é", "\u2028", "🦉"):
         text = character * fields.MAX_CHAT_TEXT
@@ -151,7 +149,7 @@ def test_a_refusal_never_repeats_a_long_input() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "Zimmer-Ä", "房间", "...", "x" * fields.MAX_ROOM_NAME])
-def test_room_names(name: str) -> None:
+def test_a_rooms_name_is_accepted(name: str) -> None:
     assert names.is_room_name(name)
     assert decode_client(wire(type="switch", room=name)) is not None
 
@@ -159,19 +157,19 @@ def test_room_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a b", "a/b", "a\n", "\n", "a%", "<b>", "x" * (fields.MAX_ROOM_NAME + 1)]
 )
-def test_what_is_no_room_name(name: str) -> None:
+def test_a_text_that_cannot_be_a_rooms_name_is_refused(name: str) -> None:
     assert not names.is_room_name(name)
     with pytest.raises(Malformed, match="a room name is"):
         decode_client(wire(type="switch", room=name))
 
 
 @pytest.mark.parametrize(("one", "other"), [("Blue", "bLUE"), ("Straße", "STRASSE"), ("ﬁn", "FIN"), ("Å", "Å")])
-def test_room_names_are_compared_folded(one: str, other: str) -> None:
+def test_names_of_rooms_are_compared_in_their_folded_form(one: str, other: str) -> None:
     assert names.room_key(one) == names.room_key(other)
 
 
 @given(st.text())
-def test_no_text_but_a_message_passes(text: str) -> None:
+def test_no_text_except_a_message_is_accepted(text: str) -> None:
     with pytest.raises(Refusal):
         decode_client(text)
 
@@ -182,7 +180,7 @@ def test_no_text_but_a_message_passes(text: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_no_json_but_a_message_passes(value: Any) -> None:
+def test_no_json_except_a_message_is_accepted(value: Any) -> None:
     with pytest.raises(Refusal):
         decode_client(json.dumps(value))
 
@@ -216,7 +214,7 @@ def test_every_message_has_a_type_of_its_own() -> None:
         assert len(set(types)) == len(types)
 
 
-def test_an_error_says_where_and_what_is_legal_instead() -> None:
+def test_an_error_has_the_state_and_the_legal_messages() -> None:
     refusal = IllegalInState("publish", "room", "closing", ("leave", "ping"))
     assert json.loads(encode(error_of(refusal, 7, "publish"))) == {
         "type": "error",
@@ -230,7 +228,7 @@ def test_an_error_says_where_and_what_is_legal_instead() -> None:
     }
 
 
-def test_every_code_explains_itself() -> None:
+def test_every_code_has_an_explanation() -> None:
     for code in ErrorCode:
         assert code.explanation.endswith(".")
         assert decode_server(encode(error_of(Refusal(code), 1))) == Error(
@@ -260,10 +258,10 @@ def test_an_outgoing_message_is_encoded_once() -> None:
         (Outgoing(JOINED), True),
     ],
 )
-def test_a_reply_has_a_ref_or_can_be_nothing_else(outgoing: Outgoing, is_reply: bool) -> None:
+def test_a_message_is_a_reply_if_it_has_a_ref_or_is_always_one(outgoing: Outgoing, is_reply: bool) -> None:
     assert outgoing.is_reply is is_reply
 
 
-def test_fields_left_at_their_default_are_left_out() -> None:
+def test_fields_with_their_default_value_are_left_out() -> None:
     assert encode(Pong()) == '{"type":"pong"}'
     assert encode(Chat(text="hi")) == '{"type":"chat","text":"hi"}'

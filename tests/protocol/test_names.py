@@ -126,19 +126,19 @@ def test_letters_digits_and_marks_of_every_script_make_room_names(name: str) -> 
 
 
 @pytest.mark.parametrize("text", NO_ROOM_NAMES)
-def test_other_texts_are_no_room_names_and_it_is_said_why(text: str) -> None:
+def test_a_text_that_is_no_rooms_name_is_refused_with_the_reason(text: str) -> None:
     assert not is_room_name(text)
     with pytest.raises(NameFault, match=r"^A room name .*\."):
         room_name(text)
 
 
 @pytest.mark.parametrize("name", DISPLAY_NAMES)
-def test_what_can_be_read_makes_display_names(name: str) -> None:
+def test_texts_that_can_be_read_are_display_names(name: str) -> None:
     assert display_name(name) == name
 
 
 @pytest.mark.parametrize("text", NO_DISPLAY_NAMES)
-def test_what_cannot_be_seen_or_turns_the_text_around_makes_none(text: str) -> None:
+def test_invisible_and_direction_characters_are_no_display_names(text: str) -> None:
     with pytest.raises(NameFault, match=r"^A name .*\."):
         display_name(text)
 
@@ -157,7 +157,7 @@ def test_a_nickname_is_kept_as_rfc_8266_prepares_it(text: str, name: str) -> Non
     assert display_name(text) == name
 
 
-def test_as_many_accents_as_a_letter_can_have() -> None:
+def test_a_letter_may_have_so_many_accents_and_no_more() -> None:
     accents = "\u0323\u0331\u0301\u0302\u0306"
     assert display_name("a" + accents[:MAX_NONSPACING])
     with pytest.raises(NameFault, match="accents"):
@@ -172,7 +172,7 @@ def test_a_room_name_is_made_of_what_somebody_typed(typed: str, name: str) -> No
     assert made_room_name(typed) == name
 
 
-def test_what_cannot_be_made_into_a_room_name_is_refused() -> None:
+def test_a_text_from_which_no_rooms_name_can_be_made_is_refused() -> None:
     with pytest.raises(NameFault):
         made_room_name("  ")
     with pytest.raises(NameFault, match="solidus"):
@@ -182,12 +182,12 @@ def test_what_cannot_be_made_into_a_room_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("Blue", "bLUE"), ("Straße", "STRASSE"), ("ﬁn", "FIN"), ("Å", "A\u030a"), ("Ａ", "a")]
 )
-def test_one_room_however_it_is_spelled(one: str, other: str) -> None:
+def test_these_spellings_are_one_room(one: str, other: str) -> None:
     assert room_key(one) == room_key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("ılık", "ilik"), ("blue", "blau"), ("a-b", "a_b"), ("é", "e")])
-def test_different_rooms(one: str, other: str) -> None:
+def test_these_names_are_different_rooms(one: str, other: str) -> None:
     assert room_key(one) != room_key(other)
 
 
@@ -209,12 +209,12 @@ def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [("Ada", "Adam"), ("Bob", "Rob"), ("Zoë", "Zoe"), ("李雷", "李蕾")])
-def test_names_that_look_different_have_not(one: str, other: str) -> None:
+def test_names_that_look_different_have_different_skeletons(one: str, other: str) -> None:
     assert skeleton(one) != skeleton(other)
 
 
 @given(st.text(max_size=70))
-def test_a_name_once_prepared_stays_as_it_is(text: str) -> None:
+def test_a_prepared_name_stays_the_same_if_it_is_prepared_again(text: str) -> None:
     try:
         name = display_name(text)
     except NameFault:
@@ -225,20 +225,20 @@ def test_a_name_once_prepared_stays_as_it_is(text: str) -> None:
 
 
 @given(st.text(max_size=70))
-def test_a_room_name_is_that_of_its_own_room(text: str) -> None:
+def test_the_key_of_a_room_is_the_key_of_its_name(text: str) -> None:
     if is_room_name(text):
         name = room_name(text)
         assert room_name(name) == name
         assert room_key(name) == room_key(text) == room_key(room_key(text))
 
 
-def test_the_table_of_lookalikes_is_where_confusable_homoglyphs_3_3_1_keeps_it() -> None:
+def test_confusable_homoglyphs_3_3_1_has_its_table_where_we_read_it() -> None:
     """Its data file is no public interface: this fails where a later version of the library has it elsewhere."""
     prepare()
     assert skeleton("\u0430\u0435\u043e") == "aeo"
 
 
-def test_a_name_that_would_grow_too_long_is_not_looked_at_letter_by_letter(
+def test_a_name_that_would_become_too_long_is_refused_quickly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """U+FDFA is eighteen characters in normal form KC: 64 of them cost 6 ms."""
@@ -275,7 +275,7 @@ def test_a_refusal_names_the_character_and_shows_it_if_it_can_be_seen(text: str,
     assert reason in str(refused.value)
 
 
-def test_a_name_has_up_to_64_characters_whatever_they_are() -> None:
+def test_a_name_has_up_to_64_characters_of_any_kind() -> None:
     assert room_name("é" * 64) == display_name("é" * 64) == "é" * 64
     for check in (room_name, display_name):
         with pytest.raises(NameFault, match="at most 64"):
@@ -283,16 +283,16 @@ def test_a_name_has_up_to_64_characters_whatever_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["q\u0323\u0301", "q\u0323\u0301q\u0301"])
-def test_different_accents_may_be_on_a_letter(name: str) -> None:
+def test_a_letter_may_have_different_accents(name: str) -> None:
     assert room_name(name) == name
 
 
-def test_an_accent_is_not_repeated_behind_another() -> None:
+def test_the_same_accent_may_not_be_on_a_letter_twice() -> None:
     with pytest.raises(NameFault, match="the same accent only once"):
         room_name("q\u0323\u0301\u0301")
 
 
-def test_what_stands_around_an_emoji_is_kept() -> None:
+def test_the_characters_around_an_emoji_are_kept() -> None:
     assert display_name("A 👍🏽 b ❤\ufe0f c") == "A 👍🏽 b ❤\ufe0f c"
 
 

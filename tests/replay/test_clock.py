@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from roomfsm.replay.clock import ReplayClock
 
 
-def test_quiet_comes_after_every_task_that_can_run() -> None:
+def test_it_is_quiet_only_after_every_task_that_can_run() -> None:
     done: list[str] = []
 
     async def busy(name: str) -> None:
@@ -48,7 +48,7 @@ def test_time_stands_still_until_it_is_moved() -> None:
     trio.run(main, clock, clock=clock)
 
 
-def test_tasks_see_the_order_of_events_that_trios_own_mock_clock_has() -> None:
+def test_tasks_see_the_same_order_as_with_trios_own_mock_clock() -> None:
     """The canary of what the clock relies on: Trio asks how long to sleep only when no task can run."""
 
     async def told(jump: Callable[[float], None], quiet: Callable[[], Awaitable[None]]) -> list[set[str]]:

@@ -82,7 +82,7 @@ def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:
 
 @examples(150)
 @given(st.lists(actions, min_size=20, max_size=60))
-def test_any_course_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:
+def test_whatever_happened_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:
     async def play(directory: Directory, media: FakeMedia) -> None:
         house = House(directory, media)
         for number in range(PEOPLE):
@@ -114,7 +114,7 @@ def without(trigger: str, source: str) -> Callable[[Row[Any]], Row[Any] | None]:
     return change
 
 
-def test_a_row_taken_out_is_the_first_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_row_is_the_first_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = record(tmp_path / "j", broadcast)
     with changed(monkeypatch, without("view", "broadcasting")):
         (outcome,) = outcomes(file)
@@ -156,7 +156,7 @@ def test_a_room_that_fails_today_is_a_difference(tmp_path: Path, monkeypatch: py
     assert "today the room fails: AssertionError" in str(outcome.difference.why)
 
 
-def test_a_timer_that_runs_longer_today_is_a_difference(tmp_path: Path) -> None:
+def test_a_timer_that_is_longer_today_is_a_difference(tmp_path: Path) -> None:
     file = record(tmp_path / "j", broadcast)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     lines[0]["settings"]["linger"] = LIMITS.linger * 10
@@ -167,7 +167,7 @@ def test_a_timer_that_runs_longer_today_is_a_difference(tmp_path: Path) -> None:
     assert (outcome.difference.then.trigger, outcome.difference.today) == ("expire", None)
 
 
-def test_a_journal_without_its_beginning_is_put_to_the_tables(
+def test_a_journal_without_its_beginning_is_checked_with_the_tables_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = record(tmp_path / "j", broadcast)
@@ -196,7 +196,7 @@ def test_a_journal_without_its_beginning_is_put_to_the_tables(
         ),
     ],
 )
-def test_what_is_no_journal_is_told_in_words(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_a_file_that_is_no_journal_is_refused_in_words(tmp_path: Path, content: bytes | None, said: str) -> None:
     file = tmp_path / "journal"
     if content is not None:
         file.write_bytes(content)
@@ -207,7 +207,7 @@ def test_what_is_no_journal_is_told_in_words(tmp_path: Path, content: bytes | No
     assert said in result.stderr
 
 
-def test_half_a_line_of_a_server_that_died_is_passed_over(tmp_path: Path) -> None:
+def test_half_a_line_of_a_server_that_died_is_ignored(tmp_path: Path) -> None:
     one, other = (
         record(tmp_path / "one", broadcast).read_bytes(),
         record(tmp_path / "other", broadcast).read_bytes(),
@@ -221,7 +221,7 @@ def test_half_a_line_of_a_server_that_died_is_passed_over(tmp_path: Path) -> Non
     assert [replay(run).difference for run in runs] == [None, None]
 
 
-def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = record(tmp_path / "j", broadcast)
     result = CliRunner().invoke(main, ["replay", str(file)])
     assert result.exit_code == 0, result.output

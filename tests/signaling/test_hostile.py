@@ -85,7 +85,9 @@ async def test_a_handshake_that_breaks_a_rule_is_refused(
 
 
 @pytest.mark.parametrize("junk", [b"\x81\x01x", b"\xff" * 100, b"\x88\x80\x00\x00\x00\x00", b"GET / HTTP/1.1\r\n"])
-async def test_bytes_behind_the_head_of_a_handshake_affect_only_that_client(media_server: str, junk: bytes) -> None:
+async def test_bytes_behind_the_head_of_a_handshake_affect_only_that_client(
+    media_server: str, junk: bytes
+) -> None:
     async with bystander(media_server, close_timeout=0.3) as (server, _):
         assert (await exchange(server, head() + junk)).startswith(b"HTTP/1.1 ")
 

@@ -103,12 +103,12 @@ async def until_dead(pid: int) -> None:
             await trio.sleep(0.01)
 
 
-def test_its_patience_is_some_seconds() -> None:
+def test_the_default_patience_is_a_few_seconds() -> None:
     assert Patience().silence <= 5
     assert Patience().first_delay + Patience().max_delay < 3
 
 
-async def test_killed_it_is_told_at_once_and_comes_again() -> None:
+async def test_a_killed_child_is_reported_at_once_and_started_again() -> None:
     async with running(Child(f"echo ready; {TALKS}")) as child:
         for starts in (2, 3):
             os.kill(child.pids[-1], signal.SIGKILL)
@@ -118,7 +118,7 @@ async def test_killed_it_is_told_at_once_and_comes_again() -> None:
     assert died == [-signal.SIGKILL, -signal.SIGKILL]
 
 
-async def test_hung_it_is_told_before_it_is_killed_and_comes_again() -> None:
+async def test_a_hung_child_is_reported_then_killed_and_started_again() -> None:
     async with running(Child(f"echo ready; {TALKS}")) as child:
         hung = child.pids[-1]
         os.kill(hung, signal.SIGSTOP)
@@ -127,13 +127,13 @@ async def test_hung_it_is_told_before_it_is_killed_and_comes_again() -> None:
     assert child.told[0] == ("hangs: it said nothing for 3 s", True)
 
 
-async def test_ready_and_then_silent_it_hangs() -> None:
+async def test_a_child_that_is_ready_and_then_silent_counts_as_hung() -> None:
     async with running(Child("echo ready; sleep 1000", Patience(silence=0.3, first_delay=0.01))) as child:
         await child.until(2)
     assert child.told[0][0].startswith("hangs")
 
 
-async def test_our_own_sleep_kills_nobody() -> None:
+async def test_a_child_is_not_killed_because_we_ourselves_were_stopped() -> None:
     async with running(Child(f"echo ready; {TALKS}", Patience(silence=1.0))) as child:
         for _ in range(3):
             time.sleep(2.5)  # noqa: ASYNC251 (as a process that is stopped and goes on)
@@ -141,7 +141,7 @@ async def test_our_own_sleep_kills_nobody() -> None:
         assert child.starts == 1
 
 
-async def test_what_nobody_understands_ends_it_and_nothing_else() -> None:
+async def test_output_that_cannot_be_read_ends_the_child_and_nothing_else() -> None:
     async with running(Child("echo ready; sleep 0.1; echo nonsense; sleep 1000")) as child:
         await child.until(2)
     assert child.told[0][0] == "is not understood: ValueError('nonsense')"
@@ -158,7 +158,7 @@ async def test_what_nobody_understands_ends_it_and_nothing_else() -> None:
         MemoryError(),
     ],
 )
-async def test_while_it_cannot_be_started_it_is_tried_again(error: Exception) -> None:
+async def test_a_child_that_cannot_be_started_is_tried_again(error: Exception) -> None:
     async with running(Child(f"echo ready; {TALKS}")) as child:
         child.cannot_open = error
         os.kill(child.pids[-1], signal.SIGKILL)
@@ -172,7 +172,7 @@ async def test_while_it_cannot_be_started_it_is_tried_again(error: Exception) ->
 
 
 @pytest.mark.parametrize("script", ["exit 3", "echo oops >&2; sleep 1000", "exec >&-; sleep 1000"])
-async def test_never_ready_it_is_tried_again(script: str, tmp_path: Path) -> None:
+async def test_a_child_that_is_never_ready_is_tried_again(script: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     script = f'if [ -e "{broken}" ]; then {script}; fi; echo ready; {TALKS}'
     patience = Patience(ready_timeout=1.0, stop_timeout=0.3, first_delay=0.01, max_delay=0.05)
@@ -187,7 +187,7 @@ async def test_never_ready_it_is_tried_again(script: str, tmp_path: Path) -> Non
     assert not [pid for pid in child.pids if psutil.pid_exists(pid)]
 
 
-async def test_stopped_in_its_start_it_is_told_within_seconds_and_comes_again(tmp_path: Path) -> None:
+async def test_a_child_stopped_in_its_start_is_reported_and_started_again(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     script = f'if [ -e "{broken}" ]; then rm "{broken}"; kill -STOP $$; fi; echo ready; {TALKS}'
     async with running(Child(script, Patience(ready_timeout=1000, silence=3.0, first_delay=0.01))) as child:
@@ -198,7 +198,7 @@ async def test_stopped_in_its_start_it_is_told_within_seconds_and_comes_again(tm
     assert len(child.pids) == 3
 
 
-async def test_stopped_in_its_start_for_a_moment_only_it_is_left_alone(tmp_path: Path) -> None:
+async def test_a_child_stopped_in_its_start_only_for_a_moment_is_left_alone(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     script = f'if [ -e "{broken}" ]; then rm "{broken}"; kill -STOP $$; fi; echo ready; {TALKS}'
     async with running(Child(script)) as child:
@@ -215,7 +215,7 @@ async def test_stopped_in_its_start_for_a_moment_only_it_is_left_alone(tmp_path:
     ("script", "why"),
     [("exit 3", "child ended before it was ready"), ("sleep 1000", "child not ready after 0.5 s")],
 )
-async def test_a_first_start_that_fails_is_told_to_who_started_it(script: str, why: str) -> None:
+async def test_a_first_start_that_fails_is_reported_to_the_caller(script: str, why: str) -> None:
     child = Child(script, Patience(ready_timeout=0.5))
     with trio.fail_after(LOADED):
         async with trio.open_nursery() as nursery:
@@ -224,7 +224,7 @@ async def test_a_first_start_that_fails_is_told_to_who_started_it(script: str, w
     assert str(failure) == why
 
 
-async def test_a_process_of_its_group_that_is_stopped_and_holds_its_log_delays_nothing(tmp_path: Path) -> None:
+async def test_a_stopped_process_of_the_group_that_holds_the_log_delays_nothing(tmp_path: Path) -> None:
     """A worker, which inherits the log's pipe, hangs while the media server dies."""
     number = tmp_path / "pid"
     script = f'sleep 1000 & echo $! > "{number}"; kill -STOP $!; echo ready; {TALKS}'
@@ -237,7 +237,7 @@ async def test_a_process_of_its_group_that_is_stopped_and_holds_its_log_delays_n
         await until_dead(held)
 
 
-async def test_who_left_the_group_and_holds_the_log_is_waited_for_a_second_only() -> None:
+async def test_a_process_outside_the_group_that_holds_the_log_delays_by_a_second() -> None:
     script = f"setsid sleep 20 & echo ready; {TALKS}"
     async with running(Child(script)) as child:
         os.kill(child.pids[-1], signal.SIGKILL)
@@ -247,7 +247,7 @@ async def test_who_left_the_group_and_holds_the_log_is_waited_for_a_second_only(
 
 
 @pytest.mark.parametrize("stop", [False, True])
-async def test_at_our_own_end_one_that_ignores_all_is_killed(stop: bool) -> None:
+async def test_when_we_end_a_child_that_ignores_all_signals_is_killed(stop: bool) -> None:
     child = Child(f'trap "" TERM; echo ready; {TALKS}')
     async with running(child):
         if stop:
@@ -256,7 +256,7 @@ async def test_at_our_own_end_one_that_ignores_all_is_killed(stop: bool) -> None
     assert child.pid is None
 
 
-async def test_what_is_raised_while_others_are_told_ends_nothing() -> None:
+async def test_an_exception_while_others_are_told_ends_nothing() -> None:
     child = Child(f"echo ready; {TALKS}")
 
     def fail(why: str) -> None:
@@ -271,7 +271,7 @@ async def test_what_is_raised_while_others_are_told_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize("what", ["ask_to_end", "kill"])
-async def test_what_is_raised_while_it_is_ended_ends_nothing(what: str) -> None:
+async def test_an_exception_while_the_child_is_ended_ends_nothing(what: str) -> None:
     child = Child(f"echo ready; {TALKS}")
     usual = getattr(child, what)
 

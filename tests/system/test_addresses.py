@@ -20,7 +20,9 @@ from roomfsm.settings import SettingsError, load
         ({"host": ("rooms.lan",), "path_prefix": "/rooms"}, ["http://rooms.lan:8080/rooms/"]),
     ],
 )
-def test_each_address_once_that_of_this_machine_first(flags: dict[str, object], expected: list[str]) -> None:
+def test_each_address_is_printed_once_with_this_machines_first(
+    flags: dict[str, object], expected: list[str]
+) -> None:
     assert addresses_to_open(load(flags, {}), 8080) == expected
 
 
@@ -59,11 +61,11 @@ def test_a_wrong_setting_is_named(flags: dict[str, object], said: str) -> None:
         load(flags, {})
 
 
-def test_names_are_kept_as_browsers_send_them() -> None:
+def test_host_names_are_kept_in_the_form_that_browsers_send() -> None:
     assert load({"host_name": ("Bücher.Example.",)}, {}).door.host_name == ("xn--bcher-kva.example",)
 
 
-def test_a_lone_host_may_stand_in_the_file_as_a_text(tmp_path: Path) -> None:
+def test_a_single_host_may_be_written_as_a_text_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "roomfsm.toml"
     file.write_text('host = "::1"\n')
     assert load({}, {}, file).server.host == ("::1",)

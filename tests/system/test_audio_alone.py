@@ -13,7 +13,7 @@ from tests.serving import serving
 from tests.system.cycles import PATIENCE, connect
 
 
-async def test_a_microphone_alone_is_heard_and_its_view_goes_on(media_server: str) -> None:
+async def test_a_stream_of_audio_alone_is_heard_and_its_view_goes_on(media_server: str) -> None:
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serving(media_server))
         ada, bob = [await stack.enter_async_context(open_client(served.url)) for _ in range(2)]

@@ -28,7 +28,7 @@ def services() -> Any:
     return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
 
 
-def test_it_parses() -> None:
+def test_the_compose_file_can_be_parsed() -> None:
     program = shutil.which("docker-compose")
     if program is None:
         if os.environ.get("CI") == "true":
@@ -45,7 +45,7 @@ def test_it_parses() -> None:
     assert re.search(r"KMS_UID: ['\"]?10001", done.stdout)
 
 
-def test_it_names_settings_that_there_are() -> None:
+def test_the_compose_file_names_existing_settings() -> None:
     known = {setting.variable for setting in all_settings()}
     text = COMPOSE.read_text(encoding="utf-8")
     named = {line.split(":")[0].strip() for line in text.splitlines() if line.strip().startswith("ROOMFSM_")}
@@ -96,14 +96,14 @@ def checked(services: Any, port: int) -> tuple[bool, float]:
     return done.returncode == 0, time.monotonic() - begun
 
 
-def test_the_health_check_tells_a_media_server_from_none(services: Any, media_server: str) -> None:
+def test_the_health_check_says_whether_there_is_a_media_server(services: Any, media_server: str) -> None:
     assert checked(services, urlsplit(media_server).port or 0)[0]
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         assert not checked(services, nobody.getsockname()[1])[0]
 
 
-def test_the_health_check_has_an_end_where_nobody_answers(services: Any) -> None:
+def test_the_health_check_ends_if_nobody_answers(services: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         healthy, seconds = checked(services, silent.getsockname()[1])
     assert not healthy

@@ -21,14 +21,14 @@ def embedded(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_nothing_of_the_process_and_its_libraries_is_changed_and_nothing_printed() -> None:
+def test_open_server_changes_nothing_in_the_process_and_prints_nothing() -> None:
     done = embedded()
     assert json.loads(done.stdout) == []
     # What the standard library does with warnings where no log is set up.
     assert all("fewer connections" in line for line in done.stderr.splitlines())
 
 
-def test_entries_go_to_the_programs_log_by_the_names_of_modules() -> None:
+def test_log_entries_go_to_the_programs_loggers_by_module() -> None:
     *lines, changed = embedded("INFO").stdout.splitlines()
     assert json.loads(changed) == []
     entries = [line.split("|", 2) for line in lines]

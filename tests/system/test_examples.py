@@ -51,7 +51,7 @@ async def test_a_media_server_is_driven_from_trio(media_server: str) -> None:
     assert "receiver: MediaFlowInStateChanged FLOWING" in text
 
 
-async def test_who_drives_a_media_server_that_is_not_there_is_told_so() -> None:
+async def test_without_a_media_server_the_example_says_so() -> None:
     with trio.fail_after(PATIENCE):
         run = partial(trio.run_process, capture_stderr=True, check=False)
         done = await run(command("drive_kurento.py", "ws://127.0.0.1:9/kurento"))
@@ -118,7 +118,7 @@ def room_server(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_room_server_in_ones_own_program_closes_its_rooms_and_ends() -> None:
+def test_a_room_server_inside_another_program_closes_its_rooms_and_ends() -> None:
     async def visit(url: str) -> None:
         with trio.fail_after(PATIENCE):
             async with open_client(url) as ada:
@@ -137,6 +137,6 @@ def test_a_room_server_in_ones_own_program_closes_its_rooms_and_ends() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: str(path.stem))
-def test_an_example_is_short_and_listed(example: Path) -> None:
+def test_every_example_is_short_and_listed(example: Path) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 80
     assert f"examples/{example.name}" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -58,7 +58,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def test_every_file_of_the_page_and_the_mark_of_types_are_in_the_wheel(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_page_and_py_typed(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     page = {
         path.relative_to(ROOT / "client").as_posix() for path in (ROOT / "client").rglob("*") if path.is_file()
@@ -85,7 +85,7 @@ def test_the_installed_server_shows_its_page_and_lets_people_in(python: Path, tm
     assert "Traceback" not in program.log.read_text()
 
 
-def test_what_is_not_installed_is_named_with_the_way_to_get_it(python: Path, tmp_path: Path) -> None:
+def test_a_missing_package_is_named_with_the_way_to_install_it(python: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [python, "-m", "roomfsm", *arguments],
@@ -110,7 +110,7 @@ def test_the_wheel_runs_without_being_installed(wheel: Path) -> None:
     assert uv("tool", "run", "--isolated", "--from", wheel, "roomfsm", "--version").startswith("roomfsm, version ")
 
 
-def test_an_installation_is_small_and_brings_no_tools_of_developers(python: Path) -> None:
+def test_an_installation_is_small_and_has_no_developers_tools(python: Path) -> None:
     """What `uv run --no-dev` installs, too; with the developers' tools it is ten times as much."""
     (packages,) = python.parent.parent.glob("lib/python*/site-packages")
     names = {path.name for path in packages.iterdir()}

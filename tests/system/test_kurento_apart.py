@@ -74,7 +74,7 @@ async def open_program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
             await trio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-async def test_what_a_killed_room_server_left_is_swept_when_it_is_back_and_no_others(tmp_path: Path) -> None:
+async def test_a_restarted_room_server_removes_only_what_its_killed_run_left(tmp_path: Path) -> None:
     with media_server() as (url, _), reserved_port() as port:
         async with (
             open_program(tmp_path / "other", f"--kurento={url}") as other,
@@ -132,7 +132,7 @@ async def health_until(program: Program, holds: Callable[[int, Health], bool]) -
             await trio.sleep(0.05)
 
 
-async def test_a_hung_media_server_is_told_soon_and_by_its_number_alone(tmp_path: Path) -> None:
+async def test_a_hung_media_server_is_reported_soon_and_only_by_its_number(tmp_path: Path) -> None:
     with media_server() as (one, hung), media_server() as (two, _):
         async with open_program(tmp_path, f"--kurento={one}", f"--kurento={two}") as program:
             await health_until(program, lambda _, body: all(not one["problem"] for one in body["mediaServers"]))
@@ -148,7 +148,7 @@ async def test_a_hung_media_server_is_told_soon_and_by_its_number_alone(tmp_path
             assert not re.search(r"wss?://|127\.0\.0\.1", json.dumps(told))
 
 
-async def test_without_any_media_server_it_says_which_is_missing(tmp_path: Path) -> None:
+async def test_without_any_media_server_the_server_says_which_are_missing(tmp_path: Path) -> None:
     with media_server() as (url, process):
         async with open_program(tmp_path, f"--kurento={url}") as program:
             await health_until(program, lambda status, _: status == 200)
@@ -159,7 +159,7 @@ async def test_without_any_media_server_it_says_which_is_missing(tmp_path: Path)
             assert not re.search(r"wss?://|127\.0\.0\.1", json.dumps(told))
 
 
-def test_a_name_outlives_a_restart_and_is_nobody_elses() -> None:
+def test_an_owners_name_survives_a_restart_and_belongs_to_nobody_else() -> None:
     assert node_name("0.0.0.0", 8080) == node_name("0.0.0.0", 8080)
     assert len({node_name(host, port) for host in ("0.0.0.0", "10.0.0.1") for port in (8080, 8081)}) == 4
 
@@ -174,14 +174,16 @@ def test_a_name_outlives_a_restart_and_is_nobody_elses() -> None:
         ("blue:8080", None, False),
     ],
 )
-def test_what_was_left_by_an_earlier_run(name: str | None, instance: str | None, left: bool) -> None:
+def test_given_these_tags_an_object_was_or_was_not_left_by_an_earlier_run(
+    name: str | None, instance: str | None, left: bool
+) -> None:
     owner = Owner("blue:8080")
     tags = {key: value for key, value in ((NAME_TAG, name), (INSTANCE_TAG, instance)) if value is not None}
     assert owner.left(tags | {"room": "r"}) is left
     assert not owner.left(owner.tags)
 
 
-def test_what_a_process_holds_that_still_runs_is_not_left() -> None:
+def test_an_object_of_a_process_that_still_runs_was_not_left_behind() -> None:
     """As where a name is given to two servers by mistake, or the earlier run is on its way out."""
     program = "from roomfsm.kurento.owner import *; print(this_instance(), flush=True); input()"
     command = [sys.executable, "-c", program]

@@ -146,7 +146,7 @@ async def until_few_more_than(objects: Counter[str]) -> Counter[str]:
     raise AssertionError(f"still living: {dict(more)}")
 
 
-async def test_sessions_rooms_endpoints_and_tasks_end_with_the_people() -> None:
+async def test_when_people_leave_sessions_rooms_endpoints_and_tasks_end() -> None:
     async with (
         kurento_client.open_server(Limits(request_cache_size=0)) as ready,
         serving(ready.url, **WINDOWS) as server,
@@ -201,7 +201,7 @@ trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True), l
 
 
 @pytest.mark.alone
-def test_memory_and_files_stay_flat(tmp_path: Path) -> None:
+def test_memory_and_open_files_do_not_grow(tmp_path: Path) -> None:
     async def main(program: Program, url: str, pids: dict[str, int]) -> None:
         async with kurento_client.open_client(url) as media:
 

@@ -37,7 +37,7 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["dance"]])
-def test_the_command_by_itself_imports_click_and_no_part_of_the_server(arguments: list[str]) -> None:
+def test_the_bare_command_imports_click_and_no_part_of_the_server(arguments: list[str]) -> None:
     modules = imported_by(*arguments)
     assert {name for name in modules if name.startswith("roomfsm")} == {"roomfsm", "roomfsm.cli"}
     assert not modules & set(_HEAVY)
@@ -62,13 +62,13 @@ def test_a_command_imports_only_what_it_needs(arguments: list[str], needs: set[s
     assert set(_HEAVY) & imported_by(*arguments) <= needs
 
 
-def test_nothing_of_the_product_imports_what_is_made_for_tests() -> None:
+def test_the_product_imports_nothing_that_is_made_for_tests() -> None:
     for file in _PACKAGE.rglob("*.py"):
         imports = re.findall(r"^\s*(?:from|import) (\S+)", file.read_text(encoding="utf-8"), re.MULTILINE)
         assert not {"trio.testing", "pytest", "hypothesis"} & set(imports), file
 
 
-def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+def test_the_list_of_commands_repeats_each_commands_own_words() -> None:
     for name, lazy in COMMANDS.items():
         command = main.get_command(click.Context(main), name)
         assert command is not None
@@ -79,7 +79,7 @@ def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
         assert first == lazy.summary
 
 
-def test_the_server_says_that_it_starts_before_it_imports_what_takes_long() -> None:
+def test_the_server_prints_that_it_starts_before_slow_imports() -> None:
     # -v prints each import on the standard error, as it happens. The server cannot listen there, and ends.
     done = subprocess.run(
         [sys.executable, "-v", "-m", "roomfsm", "--host=192.0.2.1", "--port=0"],
@@ -97,7 +97,7 @@ def test_the_server_says_that_it_starts_before_it_imports_what_takes_long() -> N
     assert done.stdout == ""
 
 
-def test_the_first_line_is_json_where_the_log_is() -> None:
+def test_the_first_line_is_json_if_the_log_is() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "roomfsm", "--host=192.0.2.1", "--port=0", "--log-format=json"],
         capture_output=True,
@@ -109,7 +109,7 @@ def test_the_first_line_is_json_where_the_log_is() -> None:
     assert re.fullmatch(r'\{"event":"server starts","level":"info","timestamp":"[0-9T:.-]+Z"\}', first)
 
 
-def test_the_help_of_serve_says_what_may_be_repeated_and_what_may_stand_in_a_file() -> None:
+def test_the_help_says_what_may_be_repeated_and_what_may_be_in_a_file() -> None:
     command = main.get_command(click.Context(main), "serve")
     assert isinstance(command, click.Command)
     helps = {option.opts[0]: option.help or "" for option in command.params if isinstance(option, click.Option)}

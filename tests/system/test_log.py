@@ -62,7 +62,7 @@ def test_a_logger_is_built_once_for_a_configuration(fields: dict[str, str]) -> N
     assert len(factory.calls) == 100
 
 
-def test_an_entry_goes_where_the_newest_configuration_says(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_entry_goes_to_where_the_newest_configuration_says(caplog: pytest.LogCaptureFixture) -> None:
     log = get_logger("roomfsm.rooms").bind(room="blue")
     log.warning("first")
     old = configure()
@@ -81,7 +81,7 @@ def test_an_entry_goes_where_the_newest_configuration_says(caplog: pytest.LogCap
     assert [(entry["event"], entry["room"]) for entry in captured] == [("fourth", "blue")]
 
 
-def test_a_part_of_the_configuration_may_change() -> None:
+def test_a_part_of_the_configuration_may_be_changed() -> None:
     factory = configure()
     log = get_logger("roomfsm.rooms")
     log.debug("not wanted")

@@ -89,7 +89,7 @@ async def test_started_by_hand_it_prints_its_address() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signal_ends_it_with_code_0_and_tells_its_clients(number: signal.Signals) -> None:
+async def test_a_signal_ends_it_with_code_0_and_its_clients_are_told(number: signal.Signals) -> None:
     async with started() as (process, line), open_client(address(line)) as client:
         await client.endpoint(await client.pipeline())
         process.send_signal(number)
@@ -105,7 +105,7 @@ async def test_signal_ends_it_while_a_client_does_not_read() -> None:
         assert await ended(process) == 0
 
 
-async def test_ping_into_the_closing_handshake_breaks_no_other_client() -> None:
+async def test_a_ping_during_the_closing_handshake_affects_no_other_client() -> None:
     """trio-websocket answers it, which wsproto refuses (its issue 184; the tests' own process is guarded)."""
     async with started() as (_, line), open_client(address(line)) as other:
         async with await tcp(address(line)) as stream:
@@ -130,7 +130,7 @@ async def test_collector_period_is_an_option() -> None:
         await watch.event("ObjectDestroyed", objectId=pipeline)
 
 
-async def test_address_in_use_is_an_error_in_words() -> None:
+async def test_an_address_in_use_is_an_error_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with trio.fail_after(PATIENCE):
@@ -184,7 +184,7 @@ async def test_killed_child_is_started_again_at_the_same_address() -> None:
     assert died == [-signal.SIGKILL, -signal.SIGKILL]
 
 
-async def test_successor_knows_nothing_of_its_predecessor() -> None:
+async def test_a_restarted_child_knows_nothing_of_the_one_before() -> None:
     """As a Kurento that was restarted (recording 11)."""
     async with open_media_server_child(SETTINGS, Log().logger) as child:
         async with open_client(child.url, child.secret) as client:
@@ -261,7 +261,7 @@ async def test_child_that_is_not_ready_in_time_is_an_error() -> None:
             raise AssertionError("it cannot be ready")
 
 
-async def test_delay_grows_from_death_to_death() -> None:
+async def test_the_delay_grows_with_each_death() -> None:
     settings = ChildSettings(media_host="127.0.0.1", first_delay=0.1, max_delay=1000, steady_after=1000)
     async with open_media_server_child(settings, Log().logger) as child:
         for delay in (0.1, 0.2, 0.4):
@@ -270,13 +270,13 @@ async def test_delay_grows_from_death_to_death() -> None:
             assert trio.current_time() - since >= delay
 
 
-async def test_delay_does_not_pass_max_delay() -> None:
+async def test_the_delay_does_not_exceed_max_delay() -> None:
     settings = ChildSettings(media_host="127.0.0.1", first_delay=1000, max_delay=0.01, steady_after=1000)
     async with open_media_server_child(settings, Log().logger) as child:
         await dies(child)
 
 
-async def test_delay_begins_anew_after_a_steady_run() -> None:
+async def test_the_delay_begins_again_after_a_steady_run() -> None:
     settings = ChildSettings(media_host="127.0.0.1", first_delay=0.01, max_delay=1000, steady_after=0)
     async with open_media_server_child(settings, Log().logger) as child:
         for _ in range(3):

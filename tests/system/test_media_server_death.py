@@ -88,7 +88,7 @@ async def hang(program: Program, audience: Audience) -> float:
 
 
 @pytest.mark.parametrize(("disaster", "told_in"), [(kill, 5), (hang, 15)], ids=["killed", "hung"])
-def test_everybody_is_told_and_watches_again_and_nothing_is_left(
+def test_after_its_death_everybody_is_told_and_watches_again(
     tmp_path: Path, disaster: object, told_in: float
 ) -> None:
     async def main(program: Program) -> None:
@@ -109,7 +109,7 @@ def test_everybody_is_told_and_watches_again_and_nothing_is_left(
         assert "Traceback" not in program.log.read_text()
 
 
-def test_while_it_cannot_be_started_the_server_lives_and_then_everybody_watches_again(
+def test_while_it_cannot_start_the_server_lives_and_later_everybody_watches(
     tmp_path: Path,
 ) -> None:
     async def main(program: Program) -> None:
@@ -131,7 +131,7 @@ def test_while_it_cannot_be_started_the_server_lives_and_then_everybody_watches_
         end(program, 15)
 
 
-def test_a_hung_worker_is_found_and_its_people_watch_again(tmp_path: Path) -> None:
+def test_a_hung_worker_is_noticed_and_its_people_watch_again(tmp_path: Path) -> None:
     async def main(program: Program) -> None:
         with trio.fail_after(PATIENCE):
             async with open_audience(program.url, 7) as audience:
@@ -152,7 +152,9 @@ def test_a_hung_worker_is_found_and_its_people_watch_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("workers", "who"), [(1, "the media server"), (2, "the media server"), (2, "a worker"), (2, "all")]
 )
-def test_the_server_ends_in_time_with_0_while_one_of_them_hangs(tmp_path: Path, workers: int, who: str) -> None:
+def test_the_server_ends_in_time_with_0_while_a_media_process_hangs(
+    tmp_path: Path, workers: int, who: str
+) -> None:
     async def main(program: Program) -> None:
         with trio.fail_after(PATIENCE):
             async with open_audience(program.url, 5):

@@ -20,7 +20,7 @@ from tests.serving import serving
         ("only unknown codecs of both", "media_failed", r"m=audio.*PCMU.*m=video.*theora"),
     ],
 )
-async def test_the_page_is_told_which_line_of_its_offer_is_wrong(
+async def test_a_client_is_told_which_line_of_its_offer_is_wrong(
     media_server: str, variant: str, code: str, words: str
 ) -> None:
     change, _ = VARIANTS[variant]
@@ -37,7 +37,7 @@ async def test_the_page_is_told_which_line_of_its_offer_is_wrong(
         assert (await ada.ask("publish", source="camera", sdp=camera.offer))["type"] == "answer"
 
 
-async def test_a_stream_whose_certificate_is_another_ends_at_once(media_server: str) -> None:
+async def test_a_stream_with_a_wrong_certificate_ends_at_once(media_server: str) -> None:
     async with (
         serving(media_server) as served,
         open_client(served.url) as ada,

@@ -38,7 +38,7 @@ def roomfsm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_0_within_5_seconds_even_while_clients_do_not_read(
+def test_the_server_ends_within_5_seconds_even_if_clients_do_not_read(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(tmp_path) as program:
@@ -72,7 +72,7 @@ def test_it_ends_with_0_within_5_seconds_even_while_clients_do_not_read(
         assert "Traceback" not in program.log.read_text()
 
 
-def test_a_second_ctrl_c_does_not_break_off_the_end(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_does_not_interrupt_the_shutdown(tmp_path: Path) -> None:
     with running(tmp_path) as program:
         for _ in range(3):
             program.process.send_signal(signal.SIGINT)
@@ -80,7 +80,7 @@ def test_a_second_ctrl_c_does_not_break_off_the_end(tmp_path: Path) -> None:
         assert "Traceback" not in program.log.read_text()
 
 
-def test_the_wire_to_the_media_server_is_kurentos(tmp_path: Path, media_server: str) -> None:
+def test_the_connection_to_the_media_server_uses_kurentos_protocol(tmp_path: Path, media_server: str) -> None:
     """`roomfsm mediaserver` alone, and `roomfsm serve --kurento ws://…` against it."""
 
     async def main(program: Program) -> None:
@@ -125,7 +125,7 @@ def test_a_media_server_that_dies_is_started_again_and_the_presenter_is_asked_ag
         assert "Traceback" not in program.log.read_text()
 
 
-def test_a_taken_port_is_said_in_a_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = roomfsm("serve", f"--port={port}")
@@ -135,7 +135,7 @@ def test_a_taken_port_is_said_in_a_line() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_taken_port_for_media_is_said_in_a_line(workers: int) -> None:
+def test_a_media_port_in_use_is_reported_in_one_line(workers: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -149,21 +149,21 @@ def test_a_taken_port_for_media_is_said_in_a_line(workers: int) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_journal_file_that_cannot_be_written_is_said_in_a_line(media_server: str) -> None:
+def test_a_journal_file_that_cannot_be_written_is_reported_in_one_line(media_server: str) -> None:
     done = roomfsm("serve", "--port=0", f"--kurento={media_server}", "--journal-file=/nowhere/rooms.jsonl")
     assert done.returncode == 2
     assert "cannot write the journal file /nowhere/rooms.jsonl: No such file" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_no_media_server_is_started_where_the_journal_file_is_wrong(tmp_path: Path) -> None:
+def test_no_media_server_is_started_if_the_journal_file_is_wrong(tmp_path: Path) -> None:
     done = roomfsm("serve", "--port=0", f"--journal-file={tmp_path}")
     assert done.returncode == 2
     _, line = done.stderr.splitlines()
     assert line.startswith(f"roomfsm: cannot write the journal file {tmp_path}: not a regular file")
 
 
-def test_an_ordinary_end_warns_of_nothing(tmp_path: Path) -> None:
+def test_an_ordinary_end_logs_no_warning(tmp_path: Path) -> None:
     with running(tmp_path, "--log-format=json") as program:
         assert program.end() == 0
     entries = [json.loads(line) for line in program.log.read_text().splitlines()]
@@ -204,7 +204,9 @@ def starting(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], p
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_start_under_way_ends_with_0_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_during_the_start_ends_it_with_0_and_leaves_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     """Even if the media server hangs in it: nothing that it might yet do is waited for."""
     with starting(tmp_path, tmp_path / "log") as (process, child):
         process.send_signal(number)
@@ -216,7 +218,7 @@ def test_a_start_under_way_ends_with_0_and_leaves_nothing(tmp_path: Path, number
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_hangup_in_the_start_breaks_nothing_off(tmp_path: Path) -> None:
+def test_a_hangup_during_the_start_interrupts_nothing(tmp_path: Path) -> None:
     with starting(tmp_path, tmp_path / "log") as (process, child):
         for _ in range(3):
             process.send_signal(signal.SIGHUP)
@@ -259,7 +261,7 @@ def test_a_bad_setting_is_named_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_word_it_serves_and_helps() -> None:
+def test_without_arguments_the_program_serves_and_has_help() -> None:
     assert "mediaserver" in roomfsm("--help").stdout
     assert roomfsm("--version").stdout.startswith("roomfsm")
     assert roomfsm("--port", "many").returncode == 2

@@ -62,7 +62,7 @@ def status(port: int, host: str) -> int:
         return int(sock.makefile("rb").readline().split()[1])
 
 
-def test_a_renewed_certificate_is_shown_and_a_wrong_one_is_not(tmp_path: Path, media_server: str) -> None:
+def test_a_renewed_certificate_is_used_and_a_wrong_one_is_not(tmp_path: Path, media_server: str) -> None:
     old, new = make_certificate(tmp_path / "old"), make_certificate(tmp_path / "new")
     pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
 
@@ -101,7 +101,7 @@ def test_a_renewed_certificate_is_shown_and_a_wrong_one_is_not(tmp_path: Path, m
     assert "Traceback" not in program.log.read_text()
 
 
-async def test_a_fault_of_ours_in_reading_leaves_what_was() -> None:
+async def test_a_fault_of_ours_in_reading_changes_nothing() -> None:
     class Unchanged:
         settings: Settings | None = None
 
@@ -118,7 +118,7 @@ async def test_a_fault_of_ours_in_reading_leaves_what_was() -> None:
     assert await reload(before, read, unchanged) == before == unchanged.settings
 
 
-async def test_a_disk_that_is_gone_does_not_hold_up_the_server(
+async def test_a_disk_that_is_gone_does_not_delay_the_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     pem, key = make_certificate(tmp_path / "made")
@@ -131,7 +131,7 @@ async def test_a_disk_that_is_gone_does_not_hold_up_the_server(
     comes_back.set()
 
 
-def test_settings_that_can_change_do_and_the_others_are_named(tmp_path: Path, media_server: str) -> None:
+def test_live_settings_change_and_the_others_are_named(tmp_path: Path, media_server: str) -> None:
     config, secret = tmp_path / "roomfsm.toml", tmp_path / "secret"
     secret.write_text("x" * 16)
 
@@ -183,7 +183,7 @@ def test_settings_that_can_change_do_and_the_others_are_named(tmp_path: Path, me
     assert "Traceback" not in program.log.read_text()
 
 
-def test_the_signal_ends_nothing_and_people_notice_nothing(tmp_path: Path) -> None:
+def test_the_signal_ends_nothing_and_people_do_not_notice_it(tmp_path: Path) -> None:
     async def main(program: Program) -> None:
         async with open_client(program.url) as ada:
             await ada.join("blue")
@@ -205,7 +205,7 @@ def test_the_signal_ends_nothing_and_people_notice_nothing(tmp_path: Path) -> No
     assert "died" not in program.log.read_text()
 
 
-def test_it_goes_on_when_its_terminal_is_closed(media_server: str) -> None:
+def test_the_server_goes_on_when_its_terminal_is_closed(media_server: str) -> None:
     """Its log goes to a terminal that is gone: every line would fail to be written."""
     ours, theirs = pty.openpty()
     command = [
@@ -265,7 +265,7 @@ def test_every_live_setting_is_taken_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("turned", ["on", "off"])
-def test_tls_is_turned_on_and_off_at_a_start_only(tmp_path: Path, media_server: str, turned: str) -> None:
+def test_tls_can_be_turned_on_and_off_only_at_the_start(tmp_path: Path, media_server: str, turned: str) -> None:
     pem, key = make_certificate(tmp_path / "made")
     config = tmp_path / "roomfsm.toml"
     plain, secure = f'kurento = ["{media_server}"]\n', f'certfile = "{pem}"\nkeyfile = "{key}"\n'

@@ -12,7 +12,7 @@ from roomfsm.settings import Settings, SettingsError, all_settings, load, markdo
 ROOT = Path(__file__).parents[2]
 
 
-def test_without_anything_the_defaults_hold() -> None:
+def test_without_arguments_the_defaults_hold() -> None:
     assert load({}, {}) == Settings()
 
 
@@ -31,7 +31,7 @@ def test_a_switch_is_true_or_false(text: str, value: bool) -> None:
         load({"journal_bodies": "perhaps"}, {})
 
 
-def test_stun_and_turn_servers_in_every_way(tmp_path: Path) -> None:
+def test_stun_and_turn_servers_can_be_given_in_every_way(tmp_path: Path) -> None:
     turn = IceServer(urls=("turn:t.example:3478",), username="ada", credential="s3cret")
     stun = IceServer(urls=("stun:s.example:3478",))
     as_text = ("stun:s.example:3478", "turn:t.example:3478|ada|s3cret")
@@ -49,7 +49,7 @@ def test_stun_and_turn_servers_in_every_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["colour = 1", "port = 'x'", "port = [", "port = -1", "kurento = 'ws://a'"])
-def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+def test_a_bad_file_is_refused_and_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "roomfsm.toml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=r"roomfsm\.toml"):
@@ -64,7 +64,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
             load({"trusted_proxy": (wrong,)}, {})
 
 
-def test_every_setting_has_a_name_of_its_own_and_a_word_of_help() -> None:
+def test_every_setting_has_a_name_of_its_own_and_a_help_text() -> None:
     names = [setting.name for setting in all_settings()]
     assert len(set(names)) == len(names)
     assert all(setting.help for setting in all_settings())
@@ -99,9 +99,7 @@ def test_the_documentation_shows_the_settings_as_they_are() -> None:
         ({"kurento": ("ws://h/k", "ws://h/k")}, "--kurento: the same media server twice: ws://h/k"),
     ],
 )
-def test_the_setting_that_is_wrong_is_named_alone_before_anything_is_started(
-    flags: dict[str, object], said: str
-) -> None:
+def test_only_the_wrong_setting_is_named_before_anything_is_started(flags: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(flags, {})
     assert str(refused.value).startswith(said)

@@ -27,7 +27,7 @@ async def test_the_example_of_the_page_runs(autojump_clock: MockClock) -> None:
         await example(autojump_clock)
 
 
-def test_the_page_names_all_that_is_exported() -> None:
+def test_the_page_names_everything_that_is_exported() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name in ("FakeMedia", "FakeSession", "Person"):
         assert name in roomfsm.testing.__all__
@@ -37,7 +37,7 @@ def test_the_page_names_all_that_is_exported() -> None:
 @pytest.mark.parametrize(
     ("fake", "real"), [(FakeEndpoint, WebRtcEndpoint), (FakePipeline, MediaPipeline), (FakeMedia, MediaPool)]
 )
-def test_a_fake_is_called_as_what_it_stands_for(fake: type[Any], real: type[Any]) -> None:
+def test_a_fake_has_the_methods_of_what_it_stands_for(fake: type[Any], real: type[Any]) -> None:
     """Methods of both take as many arguments; what the fake lacks, rooms do not call."""
     both = [name for name, member in vars(fake).items() if inspect.isfunction(member) and hasattr(real, name)]
     assert {"__init__"} < set(both)
@@ -50,7 +50,7 @@ def test_a_fake_is_called_as_what_it_stands_for(fake: type[Any], real: type[Any]
         assert len(inspect.signature(inspect.unwrap(getattr(fake, name))).parameters) == len(required), name
 
 
-async def test_a_gate_holds_back_and_fails(autojump_clock: MockClock) -> None:
+async def test_a_gate_can_hold_back_and_can_fail(autojump_clock: MockClock) -> None:
     media = FakeMedia(answers=False)
     answers: list[str] = []
     async with media.pool.pipeline({}) as pipeline, pipeline.endpoint(BandwidthLimits()) as endpoint:

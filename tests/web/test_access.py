@@ -29,7 +29,7 @@ CLOSE = "/inspect/api/rooms/blue/close"
         {"Cookie": "roomfsm-inspect="},
     ],
 )
-async def test_to_be_on_this_machine_opens_nothing(media_server: str, headers: dict[str, str]) -> None:
+async def test_a_request_from_this_machine_needs_the_token_too(media_server: str, headers: dict[str, str]) -> None:
     """What nginx passes on, with its own defaults, looks like this."""
     async with serving(media_server) as server:
         for target, method in (("/inspect", "GET"), ("/inspect/api/rooms", "GET"), (CLOSE, "POST")):
@@ -64,13 +64,15 @@ COOKIE = {"Cookie": f"roomfsm-inspect={TOKEN}"}
         ({**COOKIE, "Sec-Fetch-Site": "same-origin", "Origin": "https://elsewhere.example"}, 404),
     ],
 )
-async def test_with_a_token_those_may_who_know_it(media_server: str, headers: dict[str, str], status: int) -> None:
+async def test_whoever_knows_the_token_may_inspect(
+    media_server: str, headers: dict[str, str], status: int
+) -> None:
     async with serving(media_server, inspect_token=TOKEN, host_name=("rooms.example.org",)) as server:
         reply = await get(server, CLOSE, "POST", headers={"Host": "rooms.example.org", **headers}, stranger=True)
         assert reply.status == status
 
 
-async def test_a_link_from_elsewhere_may_lead_to_the_inspector(media_server: str) -> None:
+async def test_a_link_on_another_page_may_lead_to_the_inspector(media_server: str) -> None:
     async with serving(media_server, inspect_token=TOKEN) as server:
         link = {**KNOWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
         picture = {**KNOWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
@@ -97,7 +99,7 @@ async def test_the_token_in_the_address_becomes_a_cookie(media_server: str, pref
         ).status == 401
 
 
-async def test_each_start_makes_another_token(media_server: str) -> None:
+async def test_each_start_makes_a_new_token(media_server: str) -> None:
     tokens = set()
     for _ in range(2):
         async with serving(media_server) as server:
@@ -115,7 +117,7 @@ async def test_each_start_makes_another_token(media_server: str) -> None:
         ({"inspect_token": TOKEN}, {"Host": "localhost", **COOKIE}, True),
     ],
 )
-async def test_everybody_is_told_who_may(
+async def test_everybody_may_ask_whether_they_may_inspect(
     media_server: str, settings: dict[str, Any], headers: dict[str, str], may: bool
 ) -> None:
     async with serving(media_server, **settings) as server:
@@ -133,7 +135,7 @@ async def test_an_administrator_closes_a_room(media_server: str) -> None:
         assert (await ada.join("blue"))["state"] == "waiting"
 
 
-async def test_without_an_inspector_nothing_is_there(media_server: str) -> None:
+async def test_without_the_inspector_its_addresses_do_not_exist(media_server: str) -> None:
     async with serving(media_server, inspect=False) as server:
         for target in ("/inspect", "/inspect/blue", "/inspect/api/rooms"):
             assert (await get(server, target)).status == 404
@@ -141,7 +143,7 @@ async def test_without_an_inspector_nothing_is_there(media_server: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 201, 7, "a\nb", "\ud800"])
-async def test_a_bad_reason_closes_nothing(media_server: str, reason: object) -> None:
+async def test_a_request_to_close_with_a_bad_reason_closes_nothing(media_server: str, reason: object) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.join("blue")
         assert (await get(server, CLOSE, "POST", json.dumps({"reason": reason}).encode())).status == 400
@@ -149,14 +151,14 @@ async def test_a_bad_reason_closes_nothing(media_server: str, reason: object) ->
         assert (await ada.ask("leave"))["type"] == "participantLeft"
 
 
-def test_a_token_that_could_be_guessed_is_refused() -> None:
+def test_a_token_that_can_be_guessed_is_refused() -> None:
     assert load({"inspect_token": "x" * 16}, {}).web.inspect_token == "x" * 16
     with pytest.raises(SettingsError, match="at least 16"):
         load({"inspect_token": "x" * 15}, {})
 
 
 @pytest.mark.parametrize("target", ["/inspect", "/inspect/blue"])
-async def test_somebody_with_a_browser_is_told_where_the_token_is(media_server: str, target: str) -> None:
+async def test_a_browser_without_the_token_is_told_where_it_is(media_server: str, target: str) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with serving(media_server, inspect_token=TOKEN) as server:
         reply = await get(server, target, headers=browser, stranger=True)

@@ -247,7 +247,7 @@ def answers_to(program: Program, sent: bytes) -> list[h11.Response]:
 
 @settings(examples(400), suppress_health_check=list(HealthCheck))
 @given(requests())
-def test_no_request_is_a_fault_of_ours(program: Program, request: bytes) -> None:
+def test_no_request_causes_an_internal_error(program: Program, request: bytes) -> None:
     for response in answers_to(program, request):
         headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
         assert response.status_code < 500 or response.status_code in MEANT
@@ -280,6 +280,8 @@ def test_no_request_is_a_fault_of_ours(program: Program, request: bytes) -> None
         (b"GET /client/app.js HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-1\r\n\r\n", 416),
     ],
 )
-def test_what_once_was_a_fault(program: Program, request_: bytes, status: int, place: str) -> None:
+def test_requests_that_once_caused_an_error_are_answered(
+    program: Program, request_: bytes, status: int, place: str
+) -> None:
     answers = answers_to(program, (ALIVE if place == "later" else b"") + request_)
     assert [answer.status_code for answer in answers] == ([200, status] if place == "later" else [status])

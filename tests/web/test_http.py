@@ -21,7 +21,7 @@ from tests.web.http import get
 
 
 @pytest.mark.parametrize("target", ["/", "/r/blue", "/r/Z%C3%BCrich", "/r/..."])
-async def test_the_page(media_server: str, target: str) -> None:
+async def test_the_lobby_and_a_room_get_the_page(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
         reply = await get(server, target)
         assert reply.status == 200
@@ -54,7 +54,7 @@ async def test_the_page(media_server: str, target: str) -> None:
         "/client/wire%2f..%2f..%2fapp.js",
     ],
 )
-async def test_what_is_not_there(media_server: str, target: str) -> None:
+async def test_an_address_that_does_not_exist_gets_404(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
         reply = await get(server, target)
         assert reply.status == 404
@@ -66,7 +66,7 @@ async def test_what_is_not_there(media_server: str, target: str) -> None:
     ("target", "again"),
     [("/", 304), ("/r/blue", 304), ("/inspect/blue", 304), ("/r/a%21b", 404), ("/inspect/a%20b", 404)],
 )
-async def test_a_page_that_is_asked_for_again(media_server: str, target: str, again: int) -> None:
+async def test_a_page_that_has_not_changed_is_answered_304(media_server: str, target: str, again: int) -> None:
     async with serving(media_server) as server:
         first = await get(server, target)
         reply = await get(server, target, headers={"If-None-Match": first.headers["etag"]})
@@ -115,14 +115,16 @@ async def test_an_address_that_ends_with_a_slash_leads_to_the_room(media_server:
         ("display-name?name=%E2%80%8B", {"fault": "A name cannot contain (U+200B, zero width space)."}),
     ],
 )
-async def test_the_page_asks_what_may_be_a_name(media_server: str, question: str, answer: dict[str, str]) -> None:
+async def test_the_server_says_which_names_are_possible(
+    media_server: str, question: str, answer: dict[str, str]
+) -> None:
     async with serving(media_server) as server:
         reply = await get(server, f"/api/{question}")
         assert (reply.status, json.loads(reply.body)) == (200, answer)
         assert reply.headers["cache-control"] == "no-store"
 
 
-async def test_a_text_of_any_length_may_be_asked_about(media_server: str) -> None:
+async def test_a_name_of_any_length_may_be_asked_about(media_server: str) -> None:
     async with serving(media_server) as server:
         for name in ("x" * 10_000, "%CC%81" * 2_000, "%FF%FE", "%00"):
             reply = await get(server, f"/api/room-name?name={name}")
@@ -130,7 +132,7 @@ async def test_a_text_of_any_length_may_be_asked_about(media_server: str) -> Non
             assert json.loads(reply.body).keys() == {"fault"}
 
 
-async def test_files_have_their_types_and_are_not_sent_twice(media_server: str) -> None:
+async def test_files_have_their_types_and_unchanged_ones_are_not_sent_again(media_server: str) -> None:
     async with serving(media_server) as server:
         script = await get(server, "/client/app.js")
         assert (script.status, script.headers["content-type"].split(";")[0]) == (200, "text/javascript")
@@ -143,7 +145,7 @@ _PAGES = {page.name: page.read_text(encoding="utf-8") for page in client_folder(
 
 
 @pytest.mark.parametrize("page", _PAGES)
-async def test_a_page_finds_all_that_it_is_made_of(media_server: str, page: str) -> None:
+async def test_every_file_that_a_page_uses_exists(media_server: str, page: str) -> None:
     """Its scripts and styles, and every module that those import in turn."""
     async with serving(media_server) as server:
         found: dict[str, str] = {}
@@ -167,7 +169,7 @@ async def test_a_page_finds_all_that_it_is_made_of(media_server: str, page: str)
             assert {"wire", "room", "page"} <= {address.split("/")[2] for address in found}
 
 
-async def test_the_rooms_that_somebody_is_in(media_server: str) -> None:
+async def test_the_list_of_rooms_has_those_with_people(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
         assert json.loads((await get(server, "/api/rooms")).body) == {"rooms": []}
         await ada.join("blue")
@@ -179,7 +181,7 @@ async def test_the_rooms_that_somebody_is_in(media_server: str) -> None:
         assert json.loads((await get(server, "/api/rooms")).body) == {"rooms": []}
 
 
-async def test_health(media_server: str) -> None:
+async def test_the_health_addresses_say_whether_the_server_is_live_and_ready(media_server: str) -> None:
     async with serving(media_server) as server:
         assert (await get(server, "/health/live")).status == 200
         with trio.fail_after(60):
@@ -200,7 +202,7 @@ async def test_health(media_server: str) -> None:
         assert (await get(server, "/health/ready")).status == 503
 
 
-async def test_a_server_that_drains_is_live_and_not_ready(media_server: str) -> None:
+async def test_a_draining_server_is_live_but_not_ready(media_server: str) -> None:
     """It takes no new connections then: who keeps one learns that it should go elsewhere."""
     async with serving(media_server) as server, talking(server) as talk:
         with trio.fail_after(60):
@@ -229,7 +231,7 @@ async def test_a_server_that_drains_is_live_and_not_ready(media_server: str) -> 
         ),
     ],
 )
-async def test_what_is_no_good_request(media_server: str, sent: bytes, status: bytes) -> None:
+async def test_a_malformed_request_gets_400(media_server: str, sent: bytes, status: bytes) -> None:
     async with serving(media_server) as server:
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
             await stream.send_all(sent)
@@ -238,7 +240,7 @@ async def test_what_is_no_good_request(media_server: str, sent: bytes, status: b
         assert (await get(server, "/")).status == 200
 
 
-async def test_one_who_says_nothing_is_let_go(media_server: str) -> None:
+async def test_a_client_that_sends_nothing_is_disconnected(media_server: str) -> None:
     async with serving(media_server, head_timeout=0.05) as server:
         for sent in (b"", b"GET / HTT"):
             async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
@@ -259,7 +261,7 @@ async def test_a_connection_is_kept_for_the_next_request(media_server: str) -> N
                 assert reply.startswith(b"HTTP/1.1 200")
 
 
-def test_the_canary_of_hypercorns_inside() -> None:
+def test_hypercorns_private_interface_is_the_one_we_know() -> None:
     """hypercorn 0.18.0: `open_http_server` builds on its HTTPStream, TaskGroup, WorkerContext and Lifespan."""
     assert version("hypercorn") == "0.18.0"
     assert list(signature(HTTPStream).parameters) == [

@@ -59,7 +59,7 @@ async def feed(server: Served, path: str) -> AsyncIterator[Feed]:
 
 
 @pytest.mark.parametrize("target", ["/inspect", "/inspect/blue", "/inspect/R%C3%A4ume", "/inspect/api"])
-async def test_the_pages(media_server: str, target: str) -> None:
+async def test_the_inspectors_pages_are_served(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
         reply = await get(server, target)
         assert (reply.status, b"inspect.js" in reply.body) == (200, True)
@@ -67,14 +67,16 @@ async def test_the_pages(media_server: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/inspect/a%20b", "/inspect/%ff", "/inspect/" + "x" * 65])
-async def test_what_can_be_no_room_is_told_by_the_inspectors_own_page(media_server: str, target: str) -> None:
+async def test_the_inspectors_page_answers_for_a_name_that_no_room_can_have(
+    media_server: str, target: str
+) -> None:
     async with serving(media_server) as server:
         reply = await get(server, target)
         assert (reply.status, b"inspect.js" in reply.body) == (404, True)
 
 
 @pytest.mark.parametrize("target", ["/inspect/assets/other.svg", "/inspect/api/rooms/none", "/inspect/x/y"])
-async def test_what_is_not_there(media_server: str, target: str) -> None:
+async def test_an_unknown_room_or_machine_gets_404(media_server: str, target: str) -> None:
     async with serving(media_server) as server:
         assert (await get(server, target)).status == 404
 
@@ -91,7 +93,7 @@ async def test_the_diagrams_come_without_styles_of_their_own(media_server: str) 
         assert reply.headers["content-type"].startswith("text/css")
 
 
-async def test_a_room_in_full(media_server: str) -> None:
+async def test_the_inspector_describes_a_room_in_full(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
         await ada.join("Blue")
         await bob.join("blue", "Bob")
@@ -112,7 +114,7 @@ async def test_a_room_in_full(media_server: str) -> None:
         assert room["legalOutside"] == ["join", "switch"]
 
 
-async def test_the_journal_can_be_taken_along(media_server: str) -> None:
+async def test_the_journal_can_be_downloaded(media_server: str) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada:
         await ada.join("blue")
         await ada.ask("chat", text="a secret")
@@ -125,7 +127,7 @@ async def test_the_journal_can_be_taken_along(media_server: str) -> None:
         assert b"secret" not in reply.body
 
 
-async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
+async def test_a_feed_follows_a_room_through_its_life(media_server: str) -> None:
     async with (
         serving(media_server, inspect_interval=0.01, linger=0.0) as server,
         feed(server, "/rooms/blue/feed") as watcher,
@@ -156,7 +158,7 @@ async def test_a_room_is_followed_through_its_life(media_server: str) -> None:
         assert event["journal"][0]["seq"] == 1
 
 
-async def test_a_watcher_is_told_of_every_change_also_beside_others(media_server: str) -> None:
+async def test_every_watcher_is_told_of_every_change(media_server: str) -> None:
     """Whoever looks at the same moment as another gets what is true now, not what the other was given."""
     async with (
         serving(media_server, inspect_interval=0.01) as server,
@@ -176,7 +178,7 @@ async def test_a_watcher_is_told_of_every_change_also_beside_others(media_server
                     name = event["room"]["people"][0]["name"]
 
 
-async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
+async def test_a_feed_follows_the_list_of_rooms(media_server: str) -> None:
     async with (
         serving(media_server, inspect_interval=0.01) as server,
         feed(server, "/feed") as watcher,
@@ -188,7 +190,7 @@ async def test_the_list_of_rooms_is_followed(media_server: str) -> None:
         assert (room["name"], room["people"]) == ("blue", 1)
 
 
-async def test_the_servers_machine_is_followed(media_server: str) -> None:
+async def test_a_feed_follows_the_servers_machine(media_server: str) -> None:
     async with (
         serving(media_server, inspect_watchers=1, inspect_interval=0.01) as server,
         # A page of all rooms follows both, and counts once.
@@ -210,7 +212,7 @@ async def test_the_servers_machine_is_followed(media_server: str) -> None:
         assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "draining"
 
 
-async def test_only_so_many_watch_and_a_place_is_free_again(media_server: str) -> None:
+async def test_watchers_have_a_bound_and_a_place_becomes_free_again(media_server: str) -> None:
     async with serving(media_server, inspect_watchers=2, inspect_interval=0.01) as server:
         async with feed(server, "/feed") as one, feed(server, "/rooms/blue/feed") as two:
             assert (await one.next(), await two.next()) == ([], {"room": None, "over": True, "journal": []})
@@ -224,7 +226,7 @@ async def test_only_so_many_watch_and_a_place_is_free_again(media_server: str) -
                             break
 
 
-async def test_a_watcher_that_sent_much_ahead_is_seen_to_be_gone(media_server: str) -> None:
+async def test_a_watcher_that_sent_much_in_advance_is_noticed_to_be_gone(media_server: str) -> None:
     async with serving(media_server, inspect_watchers=1, inspect_interval=0.01) as server:
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         await stream.send_all(_asking_for(server, "/feed") * 200)
@@ -241,7 +243,7 @@ async def test_a_watcher_that_sent_much_ahead_is_seen_to_be_gone(media_server: s
                                 break
 
 
-async def test_the_end_of_the_server_is_not_held_up_by_watchers(media_server: str) -> None:
+async def test_watchers_do_not_delay_the_end_of_the_server(media_server: str) -> None:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             async with serving(media_server) as server:

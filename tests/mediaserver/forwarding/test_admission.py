@@ -81,7 +81,7 @@ def test_a_replay_counts_as_sent() -> None:
     assert viewer.octets == len(VP8_KEYFRAME) + 3 * len(VP8_DELTA)
 
 
-def test_who_comes_within_half_a_second_is_given_the_same_replay() -> None:
+def test_viewers_who_come_within_half_a_second_get_the_same_replay() -> None:
     source = flowing(3)
     source.wait(5)
     first, second = source.join(), source.join()
@@ -135,7 +135,7 @@ def test_a_replay_is_remembered_for_five_seconds() -> None:
     assert viewer.start == before + 4, "what it was replayed is not repeated any more"
 
 
-def test_frames_of_a_replay_keep_their_distance_if_that_is_less_than_a_millisecond() -> None:
+def test_frames_less_than_a_millisecond_apart_keep_their_distance_in_a_replay() -> None:
     times = (1000, 1010, 1010, 5000)
     kept = [KeptPacket(100 + index, time, 0.0, b"%d" % index) for index, time in enumerate(times)]
     replay = catch_up(kept, 0.25, 7.0, CLOCK)
@@ -150,7 +150,7 @@ def test_frames_of_a_replay_keep_their_distance_if_that_is_less_than_a_milliseco
 # With the next keyframe
 
 
-def test_each_viewer_that_starts_takes_one_of_the_allowance() -> None:
+def test_each_viewer_that_begins_takes_one_keyframe_of_the_allowance() -> None:
     source = flowing(join_keyframe_burst=2, join_keyframe_interval=1000)
     for asked in (1, 2, 2):
         source.join()
@@ -162,7 +162,7 @@ def test_each_viewer_that_starts_takes_one_of_the_allowance() -> None:
             source.send(VP8_DELTA)
 
 
-def test_who_waits_for_a_source_that_begins_in_the_middle_has_a_keyframe_asked_for() -> None:
+def test_if_a_source_begins_without_a_keyframe_the_waiting_viewer_has_one_asked_for() -> None:
     source = Source()
     viewer = source.join()
     assert not attend(source), "there is nobody to ask yet"
@@ -175,7 +175,7 @@ def test_who_waits_for_a_source_that_begins_in_the_middle_has_a_keyframe_asked_f
     assert [number for number, _ in source.got(viewer)] == [2]
 
 
-def test_a_keyframe_that_comes_unasked_is_what_was_waited_for() -> None:
+def test_a_waiting_viewer_begins_with_a_keyframe_that_nobody_asked_for() -> None:
     source = flowing(join_keyframe_burst=0, join_keyframe_interval=10)
     viewer = source.join()
     assert attend(source)
@@ -186,7 +186,7 @@ def test_a_keyframe_that_comes_unasked_is_what_was_waited_for() -> None:
     assert source.keyframes_asked == 0
 
 
-def test_what_overtook_the_keyframe_is_not_lost() -> None:
+def test_packets_that_overtook_the_keyframe_are_not_lost() -> None:
     source = flowing()
     viewer = source.join()
     number = LONG + 2
@@ -198,7 +198,7 @@ def test_what_overtook_the_keyframe_is_not_lost() -> None:
     assert sorted(number for number, _ in source.got(viewer)) == [number, number + 1]
 
 
-def test_who_is_sent_the_picture_again_is_given_a_replay_or_a_keyframe_of_the_losses_allowance() -> None:
+def test_a_paused_viewer_goes_on_with_a_replay_or_a_keyframe_for_losses() -> None:
     source = flowing(3)
     viewer = source.join()
     viewer.pause()
@@ -225,7 +225,7 @@ def test_who_is_sent_the_picture_again_is_given_a_replay_or_a_keyframe_of_the_lo
     assert source.outlet.time > now
 
 
-def test_who_has_no_keyframe_left_waits_for_that_of_others() -> None:
+def test_a_viewer_without_an_allowance_waits_for_a_keyframe_of_the_others() -> None:
     source = flowing(loss_keyframe_burst=0, loss_keyframe_interval=1000)
     viewer = source.join()
     source.send(VP8_KEYFRAME)
@@ -245,7 +245,7 @@ def test_who_has_no_keyframe_left_waits_for_that_of_others() -> None:
 # Groups
 
 
-def test_who_leaves_is_sent_nothing_more_and_the_others_everything() -> None:
+def test_a_viewer_who_leaves_gets_nothing_more_and_the_others_get_everything() -> None:
     source = flowing(3)
     goes, stays = source.join(), source.join()
     assert goes.group is stays.group is not None
@@ -259,7 +259,7 @@ def test_who_leaves_is_sent_nothing_more_and_the_others_everything() -> None:
     assert not source.track._groups.by_key, "nothing is rewritten for nobody"
 
 
-def test_who_comes_back_goes_on_where_it_was_however_often() -> None:
+def test_a_viewer_who_comes_back_continues_its_numbers_however_often() -> None:
     """The numbers rise by one and the timestamps with the time."""
     source = flowing(3)
     viewer = source.join()
@@ -280,7 +280,7 @@ def test_who_comes_back_goes_on_where_it_was_however_often() -> None:
 # Relays
 
 
-def test_a_relay_is_handed_what_came_as_it_came() -> None:
+def test_a_relay_gets_packets_in_the_form_in_which_they_came() -> None:
     source = flowing(3)
     source.wait(5)
     sent: list[bytes] = []
@@ -299,7 +299,7 @@ def test_a_relay_is_handed_what_came_as_it_came() -> None:
     assert len(relay.packets) == 2
 
 
-def test_a_relay_of_a_source_that_flows_begins_with_a_keyframe() -> None:
+def test_a_relay_of_a_flowing_source_begins_with_a_keyframe() -> None:
     source = flowing()
     relay = Relay()
     source.track.admit_relay(relay)

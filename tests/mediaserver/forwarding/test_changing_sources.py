@@ -62,7 +62,7 @@ async def test_a_viewer_switches_between_two_running_sources_and_back() -> None:
 
 
 @pytest.mark.parametrize("ssrc", [VIDEO_SSRC, 3333])
-async def test_a_browser_that_starts_its_stream_anew_continues_it(ssrc: int) -> None:
+async def test_if_a_browser_restarts_its_stream_the_numbers_continue(ssrc: int) -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -79,7 +79,7 @@ async def test_a_browser_that_starts_its_stream_anew_continues_it(ssrc: int) -> 
             assert 0 < first.timestamp - last.timestamp < 10 * 90000
 
 
-async def test_a_late_packet_from_before_a_new_stream_does_not_get_an_old_ones_number() -> None:
+async def test_a_late_packet_of_an_earlier_stream_gets_no_number_of_another_packet() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,

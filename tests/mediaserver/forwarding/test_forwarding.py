@@ -45,7 +45,7 @@ async def test_audio_starts_with_any_packet_and_video_with_a_keyframe() -> None:
         ]
 
 
-async def test_h264_goes_to_the_payload_type_that_fits() -> None:
+async def test_h264_is_sent_with_the_payload_type_that_fits() -> None:
     viewer_types = [
         PayloadType(97, "H264/90000", "packetization-mode=0;profile-level-id=42e01f"),
         PayloadType(126, "H264/90000", "packetization-mode=1;profile-level-id=42e01f"),
@@ -72,7 +72,7 @@ async def test_a_viewer_that_cannot_decode_its_source_is_refused() -> None:
             viewer.process_offer(client.offer)
 
 
-async def test_a_viewer_connected_to_what_it_cannot_decode_is_told_once_and_gets_the_rest() -> None:
+async def test_a_viewer_that_cannot_decode_one_kind_is_told_once_and_gets_the_other() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly", video=[H264_TYPE]) as publisher,
@@ -90,7 +90,7 @@ async def test_a_viewer_connected_to_what_it_cannot_decode_is_told_once_and_gets
         ]
 
 
-async def test_a_publisher_is_asked_for_what_its_waiting_viewer_can_decode() -> None:
+async def test_a_publisher_is_asked_for_a_codec_that_its_waiting_viewer_can_decode() -> None:
     async with (
         open_stage() as engine,
         join(engine, "recvonly", video=[H264_TYPE]) as viewer,

@@ -30,7 +30,7 @@ def test_a_wish_waits_for_the_longer_of_the_two_intervals() -> None:
     assert requests.count == 3
 
 
-def test_a_source_that_sends_nothing_is_asked_each_two_seconds() -> None:
+def test_a_source_that_sends_nothing_is_asked_every_two_seconds() -> None:
     source = flowing(1)
     keyframes = source.track.keyframes
     keyframes.request()
@@ -49,7 +49,7 @@ def test_a_source_that_sends_nothing_is_asked_each_two_seconds() -> None:
         (("nack",), [b"", b""]),
     ],
 )
-def test_it_is_asked_in_the_form_that_was_agreed_on(feedback: tuple[str, ...], asked: list[bytes]) -> None:
+def test_a_keyframe_is_requested_in_the_negotiated_form(feedback: tuple[str, ...], asked: list[bytes]) -> None:
     source = Source(Codec(96, "VP8", CLOCK, "", "", feedback))
     source.send(VP8_KEYFRAME)
     keyframes = source.track.keyframes
@@ -58,18 +58,18 @@ def test_it_is_asked_in_the_form_that_was_agreed_on(feedback: tuple[str, ...], a
 
 
 @pytest.mark.parametrize(("frames", "asked"), [(64, b""), (65, PLI)])
-def test_a_source_that_fell_silent_is_asked_where_the_replay_would_be_long(frames: int, asked: bytes) -> None:
+def test_a_source_that_became_silent_is_asked_if_the_replay_would_be_long(frames: int, asked: bytes) -> None:
     keyframes = flowing(frames).track.keyframes
     assert keyframes.renewal_due(0.4) == b""
     assert keyframes.renewal_due(0.5) == asked
 
 
 @pytest.mark.parametrize(("frames", "asked"), [(96, b""), (97, PLI)])
-def test_a_source_that_flows_is_asked_when_the_ring_is_nearly_full(frames: int, asked: bytes) -> None:
+def test_a_flowing_source_is_asked_when_the_ring_is_nearly_full(frames: int, asked: bytes) -> None:
     assert flowing(frames, nack_ring=128, renewal_share=0.75).track.keyframes.renewal_due(0.4) == asked
 
 
-def test_it_is_asked_so_once_in_six_seconds_and_not_while_a_keyframe_is_wished_for() -> None:
+def test_renewal_asks_once_in_six_seconds_and_not_while_a_wish_is_open() -> None:
     source = flowing(100)
     keyframes = source.track.keyframes
     assert [keyframes.renewal_due(now) for now in (1.0, 1.0, 6.9, 7.0)] == [PLI, b"", b"", PLI]
@@ -79,7 +79,7 @@ def test_it_is_asked_so_once_in_six_seconds_and_not_while_a_keyframe_is_wished_f
     assert keyframes.request_due(20.0) == PLI
 
 
-def test_what_an_earlier_stream_sent_does_not_count() -> None:
+def test_packets_of_an_earlier_stream_do_not_count() -> None:
     source = flowing(100)
     keyframes, stream = source.track.keyframes, source.track.stream
     stream.floor = 0x10000 + 100

@@ -90,7 +90,7 @@ class Source:
         return sum(isinstance(packet, rtcp.KeyframeRequest) for packet in found)
 
 
-def test_minutes_of_silence_are_not_played_again() -> None:
+def test_a_replay_leaves_out_the_minutes_of_silence() -> None:
     source = Source()
     source.send(VP8_KEYFRAME)
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_a_silent_source_is_replayed_however_much_followed_its_keyframe() -> Non
     assert source.got(flowing)[-1] == (number, time)
 
 
-def test_what_is_short_is_replayed_instead_of_asking_everybody_to_take_a_keyframe() -> None:
+def test_a_short_replay_is_preferred_to_a_keyframe_for_everybody() -> None:
     source = Source()
     source.send(VP8_KEYFRAME)
     for _ in range(20):
@@ -142,7 +142,7 @@ def test_what_is_short_is_replayed_instead_of_asking_everybody_to_take_a_keyfram
 @pytest.mark.parametrize(
     ("lost", "ring"), [pytest.param(True, 1024, id="a gap"), pytest.param(False, 64, id="out of the ring")]
 )
-def test_what_is_not_whole_is_not_replayed_but_asked_for_even_in_silence(lost: bool, ring: int) -> None:
+def test_an_incomplete_replay_is_not_sent_and_a_keyframe_is_asked_for(lost: bool, ring: int) -> None:
     source = Source(nack_ring=ring)
     source.send(VP8_KEYFRAME)
     source.send(VP8_DELTA, lose=lost)
@@ -159,9 +159,7 @@ def test_what_is_not_whole_is_not_replayed_but_asked_for_even_in_silence(lost: b
 
 @pytest.mark.parametrize("rate", [60, 150, 300])
 @pytest.mark.parametrize("frames", [1100, 2500, 5000, 9000])
-def test_a_source_that_moved_for_long_and_then_stands_still_is_seen_by_who_comes_later(
-    rate: int, frames: int
-) -> None:
+def test_a_late_viewer_sees_a_source_that_moved_for_long_and_then_stands_still(rate: int, frames: int) -> None:
     """It makes no keyframe once it stands still: nobody draws on it again."""
     source = Source()
     source.draw(frames, rate)
@@ -174,7 +172,7 @@ def test_a_source_that_moved_for_long_and_then_stands_still_is_seen_by_who_comes
     assert [number for number, _ in got] == list(range(got[0][0], frames + 1))
 
 
-def test_a_source_that_falls_silent_is_asked_for_a_keyframe_so_that_the_replay_is_short() -> None:
+def test_a_source_that_becomes_silent_is_asked_for_a_keyframe_for_a_short_replay() -> None:
     source = Source()
     source.draw(400, 30)
     assert source.keyframes_asked == 0
@@ -186,14 +184,14 @@ def test_a_source_that_falls_silent_is_asked_for_a_keyframe_so_that_the_replay_i
     assert [number for number, _ in source.got(source.join())] == [401]
 
 
-def test_a_source_that_never_stands_still_is_asked_for_a_keyframe_only_when_the_ring_is_nearly_full() -> None:
+def test_a_source_that_never_stands_still_is_asked_when_the_ring_is_nearly_full() -> None:
     source, rate, seconds = Source(), 150, 60
     source.draw(rate * seconds, rate)
     settings = source.outlet.settings
     assert 1 <= source.keyframes_asked <= rate * seconds / (settings.nack_ring * 0.8)
 
 
-def test_who_starts_beyond_the_allowance_waits_for_the_next_keyframe_that_it_permits() -> None:
+def test_a_viewer_beyond_the_allowance_waits_for_the_next_permitted_keyframe() -> None:
     source = Source(join_keyframe_burst=1)
     source.send(VP8_KEYFRAME)
     for _ in range(LONG):
@@ -250,7 +248,7 @@ def test_hundreds_who_join_a_silent_source_at_once_share_its_packets() -> None:
     assert most < 4_000_000
 
 
-def test_what_came_before_the_last_keyframe_takes_memory_only_while_it_may_be_sent_again() -> None:
+def test_packets_before_the_last_keyframe_are_kept_only_while_they_may_be_repeated() -> None:
     source = Source()
     window, ring = source.outlet.settings.repair_window, source.outlet.settings.nack_ring
     source.send(VP8_KEYFRAME)
@@ -271,7 +269,7 @@ def test_what_came_before_the_last_keyframe_takes_memory_only_while_it_may_be_se
     assert len(source.track.kept(range(1, 3 * ring))) == window
 
 
-def test_a_number_that_is_kept_no_more_is_not_sent_again_with_whatever_comes_under_it() -> None:
+def test_a_number_that_is_no_longer_kept_is_not_repeated_with_another_packet() -> None:
     """Whether its packet came, in one stream or the other, nobody can tell. SRTP is not safe for a second one."""
     source = Source(RTX_VP8)
     source.send(VP8_KEYFRAME)
@@ -325,7 +323,7 @@ def test_a_viewer_of_a_silent_source_that_asks_for_a_keyframe_gets_another_repla
     assert source.got(viewer)[-1][1] > times[-1]
 
 
-def test_what_was_replayed_is_repeated_as_it_was_and_forgotten_in_the_end() -> None:
+def test_a_replayed_packet_is_repeated_unchanged_until_it_is_forgotten() -> None:
     """SRTP must never protect another packet with the same number."""
     source = Source()
     for payload in (VP8_KEYFRAME, VP8_DELTA, VP8_DELTA):
@@ -340,7 +338,7 @@ def test_what_was_replayed_is_repeated_as_it_was_and_forgotten_in_the_end() -> N
     assert source.outlet.sent[viewer] == [*first, *first[1:]]
 
 
-def test_what_a_new_replay_answers_is_not_repeated_under_its_numbers() -> None:
+def test_losses_that_a_new_replay_answers_are_not_repeated_as_well() -> None:
     source = Source(viewer_round_trip=0.0)
     source.send(VP8_KEYFRAME)
     viewer = source.join()
@@ -359,7 +357,7 @@ def test_what_a_new_replay_answers_is_not_repeated_under_its_numbers() -> None:
     assert all(len(packets) == 1 for packets in contents.values())
 
 
-def test_a_viewer_that_asks_all_the_time_costs_no_search_for_a_replay_that_it_will_not_get(
+def test_no_replay_is_searched_for_a_viewer_that_asks_too_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = Source()
@@ -382,7 +380,7 @@ def test_a_viewer_that_asks_all_the_time_costs_no_search_for_a_replay_that_it_wi
     assert len(searches) <= settings.viewer_keyframe_burst + 8 / settings.viewer_keyframe_interval
 
 
-def test_media_flow_to_a_viewer_of_a_silent_source_for_a_moment() -> None:
+def test_a_replay_of_a_silent_source_counts_as_flow_for_a_moment() -> None:
     source = Source()
     source.send(VP8_KEYFRAME)
     source.wait(5)
@@ -393,7 +391,7 @@ def test_media_flow_to_a_viewer_of_a_silent_source_for_a_moment() -> None:
 
 
 @pytest.mark.parametrize("clock_rate", [90_000, 1_000])
-def test_packets_of_one_frame_keep_one_timestamp_across_its_wrap(clock_rate: int) -> None:
+def test_packets_of_one_frame_keep_one_timestamp_when_it_wraps(clock_rate: int) -> None:
     stamps = [2**32 - 5000, 2**32 - 5000, 2**32 - 2000, 1000, 1000]
     kept = [KeptPacket(index, stamp, 0.0, b"") for index, stamp in enumerate(stamps)]
     replayed = [packet.timestamp for packet in catch_up(kept, 0.1, 1.0, clock_rate).packets]
@@ -401,7 +399,7 @@ def test_packets_of_one_frame_keep_one_timestamp_across_its_wrap(clock_rate: int
     assert [(1000 - stamp) & 0xFFFFFFFF for stamp in replayed] == [2 * step, 2 * step, step, 0, 0]
 
 
-async def test_a_late_viewer_of_a_silent_source_gets_all_of_it_over_the_network() -> None:
+async def test_a_late_viewer_of_a_silent_source_gets_everything_over_the_network() -> None:
     async with open_stage(keyframe_replay=0.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         for index in range(LONG):
@@ -415,7 +413,7 @@ async def test_a_late_viewer_of_a_silent_source_gets_all_of_it_over_the_network(
                 assert again.payload_type == VP8_RTX_TYPE.number
 
 
-async def test_a_late_viewer_on_another_worker_gets_it_too() -> None:
+async def test_a_late_viewer_on_another_worker_gets_the_silent_source_too() -> None:
     """There the second finds what the first has brought, and both play on."""
     with trio.fail_after(60):
         settings = EngineSettings(host="127.0.0.1", keyframe_replay=0.0)
@@ -438,7 +436,7 @@ async def test_a_late_viewer_on_another_worker_gets_it_too() -> None:
                     assert (await viewer.client.receive_rtp()).sequence_number == number
 
 
-def test_a_keyframe_begins_with_the_parameter_sets_that_come_late_before_its_slice() -> None:
+def test_a_keyframe_begins_with_its_parameter_sets_even_if_they_come_late() -> None:
     source = Source(H264)
     source.send(H264_DELTA)
     viewer = source.join()
@@ -457,7 +455,7 @@ def test_a_keyframe_begins_with_the_parameter_sets_that_come_late_before_its_sli
     assert [number for number, _ in source.got(late)] == [2, 3]
 
 
-def test_who_waits_for_a_keyframe_that_comes_late_is_given_what_came_before_it_though_it_is_behind() -> None:
+def test_a_viewer_who_waits_for_a_late_keyframe_gets_the_packets_that_overtook_it() -> None:
     source = Source()
     source.send(VP8_DELTA)
     viewer = source.join()
@@ -470,7 +468,7 @@ def test_who_waits_for_a_keyframe_that_comes_late_is_given_what_came_before_it_t
     assert sorted(number for number, _ in source.got(viewer)) == [2, 3, 4]
 
 
-def test_a_packet_of_the_start_that_comes_late_from_the_source_is_repeated_unasked() -> None:
+def test_a_packet_of_the_start_that_comes_late_is_repeated_without_being_asked_for() -> None:
     """A browser asks for nothing before the first packet that reached it."""
     source = Source(RTX_VP8)
     source.send(VP8_KEYFRAME)

@@ -23,11 +23,11 @@ def test_nothing_is_known_without_a_report_or_five_seconds_after_the_last() -> N
     assert losses.fraction(1.0) is None
 
 
-def test_a_single_report_tells_its_own_fraction() -> None:
+def test_a_single_report_gives_its_own_fraction() -> None:
     assert window((1.0, 100, 9), fraction=64).fraction(1.0) == 0.25
 
 
-def test_what_was_lost_more_than_two_seconds_ago_does_not_count() -> None:
+def test_losses_of_more_than_two_seconds_ago_do_not_count() -> None:
     assert window((0.0, 0, 0), (1.0, 100, 50), (3.0, 200, 50)).fraction(3.0) == 0.0
     assert window((0.0, 0, 0), (1.0, 100, 50), (2.9, 200, 50)).fraction(2.9) == 0.25
 
@@ -55,7 +55,7 @@ def test_reports_that_come_close_together_do_not_shorten_the_window() -> None:
     ],
     ids=["more than all", "duplicates", "the count wraps", "it wraps back", "the number wraps"],
 )
-def test_the_share_is_of_what_was_expected_between_the_reports(
+def test_the_lost_share_is_of_the_packets_expected_between_the_reports(
     before: tuple[int, int], after: tuple[int, int], fraction: float
 ) -> None:
     assert window((0.0, *before), (1.0, *after)).fraction(1.0) == fraction

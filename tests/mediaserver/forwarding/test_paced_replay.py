@@ -63,7 +63,7 @@ def numbers(source: Source, sink: Sink) -> list[int]:
     return [number for number, _ in source.got(sink)]
 
 
-def test_no_more_leaves_at_once_than_the_limits_say() -> None:
+def test_no_more_packets_are_sent_at_once_than_the_limits_permit() -> None:
     source = silent_source()
     viewer = source.join()
     sent = [len(numbers(source, viewer))]
@@ -76,7 +76,7 @@ def test_no_more_leaves_at_once_than_the_limits_say() -> None:
     assert numbers(source, viewer) == list(range(1, LONG + 2))
 
 
-def test_a_short_replay_goes_at_once() -> None:
+def test_a_short_replay_is_sent_at_once() -> None:
     source = silent_source(replay_burst=2 * LONG * 1000)
     viewer = source.join()
     assert numbers(source, viewer) == list(range(1, LONG + 2))
@@ -84,7 +84,7 @@ def test_a_short_replay_goes_at_once() -> None:
     assert numbers(source, viewer)[-1] == LONG + 2
 
 
-def test_what_follows_live_leaves_behind_the_replay_and_each_packet_once() -> None:
+def test_live_packets_follow_the_replay_and_each_is_sent_once() -> None:
     source = silent_source(small_replay=2 * LONG)
     early = source.join()
     for _ in range(5):
@@ -106,7 +106,7 @@ def test_what_follows_live_leaves_behind_the_replay_and_each_packet_once() -> No
     assert early.packets == late.packets == len(numbers(source, early))
 
 
-def test_a_keyframe_ends_a_replay_of_what_was_before_it() -> None:
+def test_a_new_keyframe_ends_a_replay_of_earlier_packets() -> None:
     source = silent_source()
     viewer = source.join()
     before = numbers(source, viewer)
@@ -122,7 +122,7 @@ def test_a_keyframe_ends_a_replay_of_what_was_before_it() -> None:
     assert numbers(source, viewer)[-2:] == [LONG + 4, LONG + 3]
 
 
-def test_who_leaves_in_the_middle_goes_on_behind_what_it_was_sent() -> None:
+def test_a_viewer_who_leaves_in_the_middle_continues_its_numbers_later() -> None:
     source, other = silent_source(), silent_source()
     other.outlet = source.outlet
     viewer = source.join()
@@ -140,7 +140,7 @@ def test_who_leaves_in_the_middle_goes_on_behind_what_it_was_sent() -> None:
     assert time > last[1]
 
 
-def test_what_is_lost_of_a_replay_is_sent_again_while_it_is_under_way() -> None:
+def test_a_lost_packet_of_a_replay_is_sent_again_during_the_replay() -> None:
     source = silent_source(viewer_round_trip=0.0)
     viewer = source.join()
     turn(source)
@@ -149,7 +149,7 @@ def test_what_is_lost_of_a_replay_is_sent_again_while_it_is_under_way() -> None:
     assert source.outlet.sent[viewer] == [*before, before[1], before[2]]
 
 
-def test_a_viewer_that_asks_for_a_keyframe_meanwhile_does_not_begin_anew() -> None:
+def test_a_viewer_that_asks_for_a_keyframe_during_its_replay_does_not_begin_again() -> None:
     source = silent_source(replay_rate=2000)
     viewer = source.join()
     for _ in range(40):
@@ -159,7 +159,7 @@ def test_a_viewer_that_asks_for_a_keyframe_meanwhile_does_not_begin_anew() -> No
     assert sent == list(range(1, len(sent) + 1))
 
 
-def test_many_replays_take_turns_and_leave_time_for_others() -> None:
+def test_many_replays_take_turns_and_leave_time_for_other_work() -> None:
     source = silent_source(replay_rate=10_000_000)
     viewers = [source.join() for _ in range(100)]
     began = sum(len(numbers(source, viewer)) for viewer in viewers)
@@ -171,7 +171,7 @@ def test_many_replays_take_turns_and_leave_time_for_others() -> None:
     assert all(numbers(source, viewer) == list(range(1, LONG + 2)) for viewer in viewers)
 
 
-def test_another_worker_is_handed_a_replay_no_faster_and_live_packets_behind_it() -> None:
+def test_another_worker_gets_a_replay_no_faster_and_live_packets_behind_it() -> None:
     source = silent_source()
     relay = Relayed(source)
     source.track.admit_relay(relay)
@@ -187,7 +187,7 @@ def test_another_worker_is_handed_a_replay_no_faster_and_live_packets_behind_it(
     assert [stamp for _, stamp in relay.got] == sorted(stamp for _, stamp in relay.got)
 
 
-def test_another_worker_that_leaves_meanwhile_is_handed_nothing_more() -> None:
+def test_another_worker_that_leaves_during_a_replay_gets_nothing_more() -> None:
     source = silent_source()
     relay = Relayed(source)
     source.track.admit_relay(relay)
@@ -205,7 +205,7 @@ def test_another_worker_that_leaves_meanwhile_is_handed_nothing_more() -> None:
         ({"replay_rate": 0}, "replay_rate is at least 1, not 0"),
     ],
 )
-def test_limits_by_which_nothing_could_leave_are_refused(settings: dict[str, Any], said: str) -> None:
+def test_limits_that_would_permit_nothing_are_refused(settings: dict[str, Any], said: str) -> None:
     EngineSettings(replay_burst=2048, replay_rate=1)
     with pytest.raises(ValueError, match=said):
         EngineSettings(**settings)

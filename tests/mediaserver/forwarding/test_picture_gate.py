@@ -76,7 +76,7 @@ class Viewer:
         pytest.param(0.15, None, id="losses, and no estimate"),
     ],
 )
-def test_a_path_that_may_do_keeps_the_picture(loss: float, estimate: int | None) -> None:
+def test_a_path_that_can_carry_the_picture_keeps_it(loss: float, estimate: int | None) -> None:
     viewer = Viewer()
     viewer.live(60, loss, estimate)
     assert [picture for picture, _ in viewer.seen] == [Picture.SENT]
@@ -105,7 +105,7 @@ def test_a_long_queue_that_loses_nothing_is_too_slow() -> None:
     assert viewer.seen[-1][0] is Picture.PAUSED
 
 
-def test_one_outage_does_not_take_the_picture() -> None:
+def test_one_short_outage_does_not_pause_the_picture() -> None:
     viewer = Viewer()
     viewer.live(10, 0.0, 600_000)
     viewer.live(1, 0.6, 300_000)
@@ -113,7 +113,7 @@ def test_one_outage_does_not_take_the_picture() -> None:
     assert [picture for picture, _ in viewer.seen] == [Picture.SENT]
 
 
-def test_the_picture_is_tried_more_and_more_seldom_on_a_path_that_stays_slow() -> None:
+def test_on_a_path_that_stays_slow_the_picture_is_tried_less_and_less_often() -> None:
     viewer = Viewer()
     viewer.live(300, 0.4, 255_000)
     first, longest = SETTINGS.picture_first_pause, SETTINGS.picture_longest_pause
@@ -128,7 +128,7 @@ def durations(viewer: Viewer, wanted: Picture) -> list[float]:
     return [times[i + 1] - times[i] for i, (one, _) in enumerate(viewer.seen[:-1]) if one is wanted]
 
 
-def test_the_picture_is_given_for_good_once_the_path_has_taken_it_for_a_while() -> None:
+def test_the_picture_stays_once_the_path_has_carried_it_for_a_while() -> None:
     viewer = Viewer()
     viewer.live(6, 0.4, 255_000)
     viewer.live(20, 0.0, 900_000)
@@ -139,7 +139,7 @@ def test_the_picture_is_given_for_good_once_the_path_has_taken_it_for_a_while() 
     assert viewer.pauses == [SETTINGS.picture_first_pause, 2 * SETTINGS.picture_first_pause]
 
 
-def test_it_is_tried_half_as_often_while_even_the_sound_is_lost() -> None:
+def test_the_picture_is_tried_half_as_often_while_sound_is_lost() -> None:
     viewer = Viewer()
     viewer.live(300, 0.4, 60_000, sound=0.2)
     first, longest = SETTINGS.picture_first_pause, SETTINGS.picture_longest_pause
@@ -175,18 +175,18 @@ def path_with(loss: float, estimate: int | None, *, kind: MediaKind = MediaKind.
         (0.3, 450_000, False),
     ],
 )
-def test_a_path_is_too_slow_from_these_figures_on(loss: float, estimate: int | None, slow: bool) -> None:
+def test_given_these_figures_a_path_is_or_is_not_too_slow(loss: float, estimate: int | None, slow: bool) -> None:
     assert is_too_slow(path_with(loss, estimate), 0.0) is slow
 
 
 @pytest.mark.parametrize(("round_trip", "slow"), [(None, False), (0.99, False), (1.0, True)])
-def test_a_round_trip_of_a_second_is_a_queue(round_trip: float | None, slow: bool) -> None:
+def test_a_round_trip_of_a_second_counts_as_a_long_queue(round_trip: float | None, slow: bool) -> None:
     path = path_with(0.0, 300_000)
     path.newest_round_trip = round_trip
     assert is_too_slow(path, 0.0) is slow
 
 
-def test_a_path_that_told_no_loss_is_not_too_slow() -> None:
+def test_a_path_that_reported_no_loss_is_not_too_slow() -> None:
     path = ViewerPath(SETTINGS)
     path.newest_round_trip, path.rate = 3.0, RATE
     path.estimated(1, 0.0)
@@ -213,7 +213,7 @@ class Clock:
         assert self.judge(now, slow=True) is Picture.PAUSED
 
 
-def test_the_picture_goes_when_patience_is_over_and_not_before() -> None:
+def test_the_picture_is_paused_when_the_patience_is_over_and_not_before() -> None:
     clock = Clock()
     assert [clock.judge(now, slow=True) for now in (10.0, 12.9, 13.0)] == [
         Picture.SENT,
@@ -223,7 +223,7 @@ def test_the_picture_goes_when_patience_is_over_and_not_before() -> None:
 
 
 @pytest.mark.parametrize(("slow", "sending"), [(False, True), (True, False)], ids=["good", "nothing was sent"])
-def test_patience_begins_anew_after_a_moment_that_was_not_too_slow(slow: bool, sending: bool) -> None:
+def test_the_patience_begins_again_after_a_moment_that_was_not_too_slow(slow: bool, sending: bool) -> None:
     clock = Clock()
     clock.judge(10.0, slow=True)
     clock.judge(12.0, slow=slow, sending=sending)
@@ -240,7 +240,7 @@ def test_the_picture_is_tried_later_if_sound_is_lost(sound: float, pause: float)
     assert clock.judge(20.0 + pause, slow=False, sending=False, sound=sound) is Picture.TRIED
 
 
-def test_a_trial_lasts_three_seconds_of_what_is_really_sent() -> None:
+def test_a_trial_lasts_three_seconds_in_which_the_picture_is_really_sent() -> None:
     clock = Clock()
     clock.pause(20.0)
     assert clock.judge(28.0, slow=False, sending=False) is Picture.TRIED
@@ -250,7 +250,7 @@ def test_a_trial_lasts_three_seconds_of_what_is_really_sent() -> None:
     assert clock.judge(33.0, slow=False) is Picture.SENT
 
 
-def test_a_trial_ends_after_a_third_of_the_patience() -> None:
+def test_a_trial_on_a_slow_path_ends_after_a_third_of_the_patience() -> None:
     clock = Clock()
     clock.pause(20.0)
     clock.judge(28.0, slow=False, sending=False)
@@ -264,7 +264,9 @@ def test_a_trial_ends_after_a_third_of_the_patience() -> None:
 
 
 @pytest.mark.parametrize(("good", "pause"), [(39.9, 16.0), (40.0, 8.0)])
-def test_a_path_that_was_good_for_as_long_as_the_longest_pause_begins_anew(good: float, pause: float) -> None:
+def test_a_path_that_was_good_for_the_longest_pause_begins_with_short_pauses_again(
+    good: float, pause: float
+) -> None:
     clock = Clock()
     clock.pause(20.0)
     clock.judge(28.0, slow=False, sending=False)
@@ -274,7 +276,7 @@ def test_a_path_that_was_good_for_as_long_as_the_longest_pause_begins_anew(good:
     assert clock.judge(31.0 + good + pause, slow=False, sending=False) is Picture.TRIED
 
 
-def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports() -> None:
+def test_losses_are_counted_over_seconds_and_not_between_two_reports() -> None:
     window = LossWindow()
     assert window.fraction(0.0) is None
     for index in range(40):
@@ -297,7 +299,7 @@ def test_a_loss_is_counted_over_seconds_not_over_the_packets_between_two_reports
         pytest.param([None, None], 10_000_000, id="nothing is known"),
     ],
 )
-def test_who_is_far_behind_the_others_does_not_hold_them_back(estimates: list[int | None], asked: int) -> None:
+def test_a_viewer_far_behind_the_others_does_not_hold_them_back(estimates: list[int | None], asked: int) -> None:
     assert RembTarget().bitrate(estimates, SETTINGS, (0, 0)) == asked
 
 
@@ -312,7 +314,7 @@ def test_who_is_far_behind_the_others_does_not_hold_them_back(estimates: list[in
         pytest.param([None, None], 10_000_000, id="nothing is known"),
     ],
 )
-def test_a_viewer_that_has_told_nothing_counts_with_what_it_is_sent(
+def test_a_viewer_that_has_reported_nothing_counts_with_the_rate_it_gets(
     estimates: list[int | None], asked: int
 ) -> None:
     target = RembTarget()
@@ -358,7 +360,7 @@ class Poor:
         return lambda: news in self._viewer.observer.told
 
 
-async def test_a_paused_viewer_gets_the_sound_alone_and_the_picture_goes_on_where_it_was() -> None:
+async def test_a_paused_viewer_gets_only_the_sound_and_the_picture_continues_later() -> None:
     async with (
         open_stage(**FAST) as engine,
         join(engine, "sendonly") as publisher,
@@ -384,7 +386,7 @@ def longest_run(packets: list[RtpPacket], payload: bytes) -> int:
     return max(len(list(run)) for same, run in groupby(packets, lambda one: one.payload == payload) if same)
 
 
-async def test_a_paused_viewers_estimate_counts_only_where_nobody_else_is_sent_the_picture() -> None:
+async def test_a_paused_viewers_estimate_counts_only_if_nobody_else_gets_the_picture() -> None:
     async with (
         open_stage(**FAST) as engine,
         join(engine, "sendonly") as publisher,

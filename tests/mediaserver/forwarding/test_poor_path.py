@@ -41,7 +41,7 @@ def test_a_viewer_behind_a_poor_path_is_not_flooded_and_costs_the_others_nothing
 
 
 @pytest.mark.parametrize("interval", [0.35, 0.8, 1.3])
-def test_who_comes_and_goes_all_the_time_sees_the_picture_and_costs_the_others_no_keyframes(
+def test_a_viewer_who_comes_and_goes_sees_the_picture_and_costs_no_keyframes(
     interval: float,
 ) -> None:
     seconds = 30.0
@@ -68,9 +68,7 @@ def test_who_comes_and_goes_all_the_time_sees_the_picture_and_costs_the_others_n
 @pytest.mark.parametrize(
     ("interval", "rate"), [(0.25, 2_000_000), (0.35, 3_000_000), (0.35, 6_000_000), (0.8, 2_000_000)]
 )
-def test_who_comes_and_goes_gets_no_burst_and_leaves_the_keyframes_for_losses_alone(
-    interval: float, rate: int
-) -> None:
+def test_a_viewer_who_comes_and_goes_gets_no_burst_and_no_keyframes_for_losses(interval: float, rate: int) -> None:
     stage = Stage(bitrate=1_500_000)
     good = [stage.view() for _ in range(3)]
     stage.world.run(2.0)
@@ -106,7 +104,7 @@ LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
 
 
 @pytest.mark.parametrize("seed", [10, 28, 52, 60, 61, 62, 63, 64, 72, 164])
-def test_viewers_behind_a_lossy_path_start_at_once_and_see_no_long_freeze(seed: int) -> None:
+def test_viewers_behind_a_lossy_path_begin_at_once_and_see_no_long_freeze(seed: int) -> None:
     """Packets are lost on every way, and come in another order: a viewer asks for none before its first."""
     stage = Stage(seed=seed, bitrate=800_000, fps=20, up=LOSSY)
     stage.world.run(0.5 + stage.world.random.random())

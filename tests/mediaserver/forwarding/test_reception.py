@@ -22,7 +22,7 @@ def receive(stream: Reception, *numbers: int, now: float = 0.0) -> list[bool]:
     return [stream.received(stream.extend(number), 0, 100, now) for number in numbers]
 
 
-def test_numbers_go_on_across_the_wrap() -> None:
+def test_extended_numbers_continue_when_the_numbers_wrap() -> None:
     stream = reception(0xFFFE)
     assert receive(stream, 0xFFFE, 0xFFFF, 0, 1) == [True] * 4
     assert stream.highest == FIRST + 0x10001
@@ -30,7 +30,7 @@ def test_numbers_go_on_across_the_wrap() -> None:
     assert stream.lost == 0
 
 
-def test_what_came_in_another_order_is_not_asked_for() -> None:
+def test_packets_that_came_in_another_order_are_not_requested() -> None:
     stream = Reception(EngineSettings(nack_delay=0.01), 5, VP8, 1000, FIRST + 1000)
     receive(stream, 1000, 1002, 1004)
     assert stream.nacks_due(0.009) == []
@@ -38,7 +38,7 @@ def test_what_came_in_another_order_is_not_asked_for() -> None:
     assert stream.nacks_due(0.01) == [1003]
 
 
-def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
+def test_one_nack_requests_no_more_than_fits_into_a_datagram() -> None:
     stream = reception()
     receive(stream, 1000, 1401)
     assert stream.nacks_due(0.0) == list(range(1001, 1257))
@@ -47,7 +47,7 @@ def test_one_nack_asks_for_no_more_than_a_datagram_holds() -> None:
     assert len(widest) < 1200
 
 
-def test_what_comes_in_another_stream_is_still_lost_to_the_sender() -> None:
+def test_a_packet_repaired_in_another_stream_still_counts_as_lost() -> None:
     stream = reception()
     receive(stream, 1000, 1002)
     stream.repaired += 1
@@ -56,7 +56,7 @@ def test_what_comes_in_another_stream_is_still_lost_to_the_sender() -> None:
     assert stream.report(0.0).lost == 1
 
 
-def test_a_gap_is_asked_for_until_it_is_filled() -> None:
+def test_a_missing_packet_is_requested_until_it_comes() -> None:
     stream = reception()
     receive(stream, 1000, 1003)
     assert stream.nacks_due(0.0) == [1001, 1002]
@@ -66,7 +66,7 @@ def test_a_gap_is_asked_for_until_it_is_filled() -> None:
     assert stream.nacks == 3
 
 
-def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> None:
+def test_after_nack_tries_requests_a_keyframe_is_asked_for_instead() -> None:
     stream = reception()
     receive(stream, 1000, 1002)
     assert [stream.nacks_due(now) for now in (0.0, 0.1, 0.2, 0.3)] == [[1001], [1001], [], []]
@@ -74,7 +74,7 @@ def test_what_was_asked_for_nack_tries_times_is_given_up_for_a_keyframe() -> Non
     assert not stream.missing
 
 
-def test_a_packet_is_not_asked_for_again_while_the_answer_is_under_way() -> None:
+def test_a_packet_is_not_requested_again_while_the_answer_may_be_under_way() -> None:
     stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 1000, FIRST + 1000)
     asked = 0
     for index in range(20):
@@ -88,14 +88,14 @@ def test_a_packet_is_not_asked_for_again_while_the_answer_is_under_way() -> None
     assert asked <= 23
 
 
-def test_numbers_are_asked_for_as_the_sender_counts() -> None:
+def test_packets_are_requested_by_the_senders_numbers() -> None:
     stream = Reception(EngineSettings(nack_delay=0), 5, VP8, 65535, FIRST + 500)
     receive(stream, 65535, 1)
     assert stream.highest == FIRST + 502
     assert stream.nacks_due(0.0) == [0]
 
 
-def test_no_more_is_asked_for_at_a_time_than_a_datagram_holds() -> None:
+def test_no_more_packets_are_requested_at_a_time_than_fit_into_a_datagram() -> None:
     stream = reception()
     lost = set(range(1017, 1017 + 18 * 300, 18))
     receive(stream, *(number for number in range(1000, 7000) if number not in lost))
@@ -105,14 +105,14 @@ def test_no_more_is_asked_for_at_a_time_than_a_datagram_holds() -> None:
 
 
 @pytest.mark.parametrize(("gap", "keyframe"), [(512, False), (513, True)])
-def test_too_great_a_gap_is_a_keyframes_job(gap: int, keyframe: bool) -> None:
+def test_after_too_great_a_gap_a_keyframe_is_asked_for(gap: int, keyframe: bool) -> None:
     stream = reception()
     receive(stream, 1000, 1001 + gap)
     assert stream.keyframe_wanted is keyframe
     assert len(stream.missing) == (0 if keyframe else gap)
 
 
-def test_a_codec_without_nack_is_not_asked_for() -> None:
+def test_packets_of_a_codec_without_nack_are_not_requested() -> None:
     stream = reception(codec=OPUS)
     receive(stream, 1000, 1005)
     assert not stream.missing
@@ -120,7 +120,7 @@ def test_a_codec_without_nack_is_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("jump", "restart"), [(2999, False), (3000, True), (-2999, False), (-3000, True)])
-def test_a_great_jump_is_a_restart(jump: int, restart: bool) -> None:
+def test_a_great_jump_of_the_numbers_counts_as_a_restart(jump: int, restart: bool) -> None:
     stream = reception()
     receive(stream, 1000)
     assert stream.is_restart(stream.extend((1000 + jump) & 0xFFFF)) is restart
@@ -146,7 +146,7 @@ def test_a_report_names_the_last_sender_report_and_its_age() -> None:
     assert block.delay == 0x8000
 
 
-def test_a_wish_is_due_at_once_and_a_second_one_after_the_interval() -> None:
+def test_the_first_wish_is_due_at_once_and_the_second_after_the_interval() -> None:
     requests = KeyframeRequests(0.3)
     assert not requests.due(0.0)
     requests.want()
@@ -165,7 +165,7 @@ def test_a_wish_is_repeated_until_a_keyframe_is_seen() -> None:
     assert requests.count == 3
 
 
-def test_jitter_is_smoothed_by_a_sixteenth_and_no_jump_of_the_clock() -> None:
+def test_jitter_is_smoothed_by_a_sixteenth_and_ignores_jumps_of_the_clock() -> None:
     """RFC 3550 section 6.4.1."""
     stream = reception()
     for number, (timestamp, now) in enumerate([(0, 0.0), (9000, 0.1), (18000, 0.3), (27000, 0.4)], 1000):
@@ -178,7 +178,7 @@ def test_jitter_is_smoothed_by_a_sixteenth_and_no_jump_of_the_clock() -> None:
     assert stream.report(1.0).jitter == int(stream.jitter)
 
 
-def test_octets_and_the_newest_packets_time_are_kept() -> None:
+def test_octets_and_the_time_of_the_newest_packet_are_recorded() -> None:
     stream = reception()
     assert stream.received(stream.extend(1001), 18000, 70, 5.0)
     assert not stream.received(stream.extend(1000), 9000, 30, 6.0)
@@ -186,7 +186,7 @@ def test_octets_and_the_newest_packets_time_are_kept() -> None:
     assert (stream.last_time, stream.last_timestamp, stream.highest) == (5.0, 18000, FIRST + 1001)
 
 
-def test_the_answers_time_is_smoothed_by_an_eighth() -> None:
+def test_the_time_until_an_answer_is_smoothed_by_an_eighth() -> None:
     stream = reception()
     for index, (answer, round_trip) in enumerate([(0.08, 0.08), (0.16, 0.09), (0.01, 0.08)]):
         number, now = 1000 + 2 * index, 10.0 * index
@@ -196,7 +196,7 @@ def test_the_answers_time_is_smoothed_by_an_eighth() -> None:
         assert stream.round_trip == pytest.approx(round_trip)
 
 
-def test_an_answer_that_may_be_to_any_of_several_requests_only_lengthens_the_round_trip() -> None:
+def test_an_ambiguous_answer_can_only_lengthen_the_round_trip() -> None:
     stream = reception()
     receive(stream, 1000, 1002)
     stream.nacks_due(0.0)
@@ -212,7 +212,7 @@ def test_an_answer_that_may_be_to_any_of_several_requests_only_lengthens_the_rou
         assert stream.round_trip == pytest.approx(round_trip)
 
 
-def test_a_packet_that_came_before_it_was_asked_for_measures_nothing() -> None:
+def test_a_packet_that_came_before_its_request_measures_no_round_trip() -> None:
     stream = Reception(EngineSettings(nack_delay=1), 5, VP8, 1000, FIRST + 1000)
     receive(stream, 1000, 1002)
     receive(stream, 1001, now=0.5)
@@ -228,7 +228,7 @@ def test_a_packet_that_came_before_it_was_asked_for_measures_nothing() -> None:
         (0.8, [0.0, 1.0, 2.0]),
     ],
 )
-def test_a_packet_is_asked_for_again_when_the_answer_could_be_here(
+def test_a_packet_is_requested_again_when_the_answer_should_have_come(
     round_trip: float | None, requests: list[float]
 ) -> None:
     stream = Reception(EngineSettings(nack_delay=0, nack_retry=0.1, nack_tries=9), 5, VP8, 1000, FIRST + 1000)
@@ -243,7 +243,7 @@ def test_a_packet_is_asked_for_again_when_the_answer_could_be_here(
         )
 
 
-def test_no_more_than_512_packets_are_missed_at_a_time() -> None:
+def test_no_more_than_512_packets_count_as_missing_at_a_time() -> None:
     stream = reception()
     receive(stream, 1000, 1401)
     receive(stream, 1514)
@@ -252,7 +252,7 @@ def test_no_more_than_512_packets_are_missed_at_a_time() -> None:
     assert (len(stream.missing), stream.keyframe_wanted) == (0, True)
 
 
-def test_a_report_has_the_fields_in_their_bounds() -> None:
+def test_the_fields_of_a_report_stay_within_their_bounds() -> None:
     """RFC 3550 section 6.4.1: 8 bits, 24 bits with a sign, and 32 bits."""
     stream = Reception(EngineSettings(), 5, OPUS, 65535, FIRST + 65535)
     receive(stream, 65535)
@@ -269,7 +269,7 @@ def test_a_report_has_the_fields_in_their_bounds() -> None:
     assert (block.fraction_lost, block.lost) == (0, -0x800000)
 
 
-def test_the_clock_goes_on_from_the_last_report() -> None:
+def test_the_clock_continues_from_the_last_report() -> None:
     stream = reception()
     assert stream.clock(1.0) is None
     stream.sender_report(SenderReport(5, 0xFFFFFFFF_80000000, 0xFFFFFF00, 3, 4), now=10.0)

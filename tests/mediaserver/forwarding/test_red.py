@@ -39,7 +39,7 @@ def test_the_primary_block_is_found_behind_the_others() -> None:
         pytest.param(b"\xff" * 1200, id="headers without end"),
     ],
 )
-def test_what_is_not_whole_is_refused(payload: bytes) -> None:
+def test_an_incomplete_redundant_payload_is_refused(payload: bytes) -> None:
     with pytest.raises(RedError):
         primary(HEADER + payload, 12)
 
@@ -55,7 +55,7 @@ def packet(payload_type: int, payload: bytes, *, marked: bool = False, sources: 
 
 @pytest.mark.parametrize("sources", [0, 2])
 @pytest.mark.parametrize("marked", [False, True])
-def test_who_has_not_agreed_gets_the_primary_block_alone(sources: int, marked: bool) -> None:
+def test_a_viewer_without_red_gets_only_the_primary_block(sources: int, marked: bool) -> None:
     plain = group(None)
     got = plain.rewrite(5, 9, 0.0, packet(63, PAYLOAD, marked=marked, sources=sources))
     assert got == packet(111, OPUS, marked=marked, sources=sources)
@@ -67,7 +67,7 @@ def test_who_has_not_agreed_gets_the_primary_block_alone(sources: int, marked: b
 
 @pytest.mark.parametrize("sources", [0, 2])
 @pytest.mark.parametrize("marked", [False, True])
-def test_who_has_agreed_by_other_names_gets_all_blocks_by_them(sources: int, marked: bool) -> None:
+def test_a_viewer_with_other_payload_types_gets_all_blocks_with_them(sources: int, marked: bool) -> None:
     payload = redundant(111, (1920, OLDER), (960, OLDER), primary=OPUS)
     other = redundant(98, (1920, OLDER), (960, OLDER), primary=OPUS)
     for payload_type, expected in ((98, other), (111, payload)):
@@ -100,14 +100,14 @@ a=fmtp:063 {blocks}
         ("111 063", "110/110", (None, False)),
     ],
 )
-def test_red_is_agreed_on_for_blocks_of_opus_alone(
+def test_red_is_negotiated_only_for_blocks_of_opus(
     formats: str, blocks: str, agreed: tuple[int | None, bool]
 ) -> None:
     (section,) = parse_offer(OFFER.format(formats=formats, blocks=blocks)).sections
     assert section.codecs == [Codec(111, "opus", 48000, "/2", "", (), None, *agreed)]
 
 
-async def test_a_publisher_is_asked_for_it_where_it_prefers_it() -> None:
+async def test_a_publisher_is_asked_for_red_if_it_prefers_that() -> None:
     """It takes twice the bandwidth, from every viewer, too. Browsers send what stands first."""
     async with (
         open_stage() as engine,
@@ -122,7 +122,7 @@ async def test_a_publisher_is_asked_for_it_where_it_prefers_it() -> None:
         assert "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n" in str(viewer.peer.local_description)
 
 
-async def test_red_goes_to_who_has_it_and_the_primary_block_to_all_others() -> None:
+async def test_viewers_with_red_get_all_blocks_and_the_others_the_primary_block() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as publisher,

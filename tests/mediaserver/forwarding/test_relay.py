@@ -81,7 +81,7 @@ async def serving(folder: Path, index: int) -> AsyncIterator[tuple[Engine, Links
         pytest.param(MediaKind.VIDEO, VIDEO_SSRC, VP8_KEYFRAME, VP8_DELTA, id="video"),
     ],
 )
-async def test_what_is_lost_between_workers_reaches_the_viewer_all_the_same(
+async def test_a_packet_lost_between_workers_still_reaches_the_viewer(
     tmp_path: Path, kind: MediaKind, ssrc: int, first: bytes, later: bytes
 ) -> None:
     async with open_way(tmp_path, kind) as way:
@@ -96,7 +96,7 @@ async def test_what_is_lost_between_workers_reaches_the_viewer_all_the_same(
         ]
 
 
-async def test_audio_that_the_publisher_never_sent_is_given_up_in_peace(tmp_path: Path) -> None:
+async def test_audio_that_the_publisher_never_sent_is_given_up_without_harm(tmp_path: Path) -> None:
     async with open_way(tmp_path, MediaKind.AUDIO) as way:
         way.publisher.send_rtp(OPUS, ssrc=AUDIO_SSRC)
         await way.viewer.receive_rtp()
@@ -110,7 +110,7 @@ async def test_audio_that_the_publisher_never_sent_is_given_up_in_peace(tmp_path
         assert not way.mirror.track.attend(trio.current_time())
 
 
-async def test_what_comes_twice_goes_to_viewers_once(tmp_path: Path) -> None:
+async def test_a_packet_that_comes_twice_is_sent_to_viewers_once(tmp_path: Path) -> None:
     """A number that was protected with one send time must not be with another."""
     async with open_way(tmp_path, MediaKind.VIDEO) as way:
         for payload in (VP8_KEYFRAME, VP8_DELTA):
@@ -127,7 +127,7 @@ async def test_what_comes_twice_goes_to_viewers_once(tmp_path: Path) -> None:
         assert (await way.viewer.receive_rtp()).payload == VP8_DELTA + b"next"
 
 
-def test_what_a_busy_worker_does_not_take_waits_in_its_order(tmp_path: Path) -> None:
+def test_datagrams_for_a_busy_worker_wait_in_their_order(tmp_path: Path) -> None:
     attention: set[Attended] = set()
     with closing(Links(tmp_path, ORIGIN, attention)) as near, closing(Links(tmp_path, TARGET, set())) as far:
         sent = [bytes((index,)) * 50_000 for index in range(60)]
@@ -148,7 +148,7 @@ def test_what_a_busy_worker_does_not_take_waits_in_its_order(tmp_path: Path) -> 
         assert near.dropped == 0
 
 
-def test_what_waits_for_a_worker_is_bounded_and_gone_when_it_dies(tmp_path: Path) -> None:
+def test_datagrams_that_wait_for_a_worker_have_a_bound_and_go_when_it_dies(tmp_path: Path) -> None:
     with closing(Links(tmp_path, ORIGIN, set())) as near:
         with closing(Links(tmp_path, TARGET, set())):
             for _ in range(100 + _BUFFER // 50_000):

@@ -33,11 +33,11 @@ def asked(target: RembTarget, *estimates: int | None, limits: tuple[int, int] = 
         ((0, 800_000), 800_000),
     ],
 )
-def test_the_rate_is_smoothed_by_half_from_the_first_on(rates: tuple[int, ...], rate: int) -> None:
+def test_the_rate_is_smoothed_by_half_after_the_first_measurement(rates: tuple[int, ...], rate: int) -> None:
     assert sending(*rates)._rate == pytest.approx(rate)
 
 
-def test_what_comes_before_the_first_report_or_of_a_new_stream_is_no_rate() -> None:
+def test_octets_before_the_first_report_or_of_a_new_stream_give_no_rate() -> None:
     target = RembTarget()
     target.measure(1_000_000, 5.0)
     assert target._rate == 0.0
@@ -64,7 +64,7 @@ def test_what_comes_before_the_first_report_or_of_a_new_stream_is_no_rate() -> N
         ((), 10_000_000),
     ],
 )
-def test_nearly_all_viewers_can_take_what_is_asked_for(estimates: tuple[int, ...], rate: int) -> None:
+def test_nearly_all_viewers_can_receive_the_requested_bitrate(estimates: tuple[int, ...], rate: int) -> None:
     assert asked(RembTarget(), *estimates) == rate
 
 
@@ -78,7 +78,7 @@ def test_nearly_all_viewers_can_take_what_is_asked_for(estimates: tuple[int, ...
         (900_000, 900_000),
     ],
 )
-def test_an_estimate_that_only_the_rate_holds_down_counts_for_half_as_much_more(estimate: int, rate: int) -> None:
+def test_an_estimate_limited_only_by_the_rate_counts_one_and_a_half_times(estimate: int, rate: int) -> None:
     assert asked(sending(1_000_000), estimate) == rate
 
 
@@ -86,11 +86,11 @@ def test_an_estimate_that_only_the_rate_holds_down_counts_for_half_as_much_more(
     ("limits", "rate"),
     [((0, 0), 500_000), ((600_000, 0), 600_000), ((0, 400_000), 400_000), ((600_000, 400_000), 400_000)],
 )
-def test_the_publishers_limits_hold_whatever_viewers_tell(limits: tuple[int, int], rate: int) -> None:
+def test_the_publishers_limits_hold_whatever_viewers_report(limits: tuple[int, int], rate: int) -> None:
     assert asked(RembTarget(), 500_000, limits=limits) == rate
 
 
-def test_a_viewer_that_tells_nothing_has_room_for_half_as_much_more_as_is_sent() -> None:
+def test_a_viewer_that_reports_nothing_counts_one_and_a_half_times_the_rate() -> None:
     # The median of two viewers decides. A viewer that can take less than 0.7 of it does not count.
     assert asked(sending(1_000_000), 1_050_000, None) == 1_050_000
     assert asked(sending(1_000_000), 1_049_999, None) == 2_250_000

@@ -17,7 +17,7 @@ def is_rtp(datagram: bytes) -> bool:
     return datagram[0] >= 128 and not 192 <= datagram[1] <= 223
 
 
-async def test_what_a_viewer_lost_comes_from_the_ring_and_is_not_asked_of_the_publisher() -> None:
+async def test_a_viewers_loss_is_repaired_from_the_ring_and_not_by_the_publisher() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -41,7 +41,7 @@ async def test_what_a_viewer_lost_comes_from_the_ring_and_is_not_asked_of_the_pu
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].nacks == 0
 
 
-async def test_a_retransmission_goes_in_a_stream_of_its_own_where_the_viewer_can_take_that() -> None:
+async def test_a_retransmission_has_its_own_stream_if_the_viewer_supports_that() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -92,7 +92,7 @@ async def test_a_publisher_may_repair_in_a_stream_of_its_own() -> None:
         assert engine.stats().refused == {"rtp_malformed": 1}
 
 
-async def test_what_the_publisher_lost_is_asked_for_and_passed_on_when_it_comes() -> None:
+async def test_a_packet_lost_by_the_publisher_is_requested_and_forwarded_when_it_comes() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -108,7 +108,7 @@ async def test_what_the_publisher_lost_is_asked_for_and_passed_on_when_it_comes(
         assert numbers == [lost - 1, lost + 1, lost]
 
 
-async def test_what_never_comes_is_asked_for_five_times_and_then_a_keyframe() -> None:
+async def test_a_packet_that_never_comes_is_requested_five_times_and_then_a_keyframe() -> None:
     async with open_stage(nack_retry=0.01) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA, lose=True)
@@ -117,7 +117,7 @@ async def test_what_never_comes_is_asked_for_five_times_and_then_a_keyframe() ->
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].nacks == 5
 
 
-async def test_the_wishes_of_many_viewers_are_one_request_repeated_until_it_is_met() -> None:
+async def test_the_wishes_of_many_viewers_become_one_request_that_is_repeated() -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_stage(keyframe_interval=0.2, keyframe_replay=0.0))
         publisher = await stack.enter_async_context(join(engine, "sendonly"))
@@ -139,7 +139,7 @@ async def test_the_wishes_of_many_viewers_are_one_request_repeated_until_it_is_m
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests == requests
 
 
-async def test_a_viewers_request_is_passed_on() -> None:
+async def test_a_viewers_keyframe_request_is_passed_on() -> None:
     async with (
         open_stage(keyframe_interval=0.05) as engine,
         join(engine, "sendonly") as publisher,
@@ -157,7 +157,7 @@ async def test_a_viewers_request_is_passed_on() -> None:
         await publisher.client.receive_feedback(rtcp.KeyframeRequest)
 
 
-async def test_a_viewer_just_after_a_keyframe_is_given_it_from_the_ring() -> None:
+async def test_a_viewer_who_comes_just_after_a_keyframe_gets_it_from_the_ring() -> None:
     async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_DELTA)
         publisher.client.send_rtp(VP8_KEYFRAME, timestamp=3000)
@@ -171,7 +171,7 @@ async def test_a_viewer_just_after_a_keyframe_is_given_it_from_the_ring() -> Non
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests == 0
 
 
-async def test_a_viewer_after_a_keyframe_with_a_gap_waits_for_the_next() -> None:
+async def test_a_viewer_who_comes_after_an_incomplete_keyframe_waits_for_the_next() -> None:
     async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA, lose=True)
@@ -183,7 +183,7 @@ async def test_a_viewer_after_a_keyframe_with_a_gap_waits_for_the_next() -> None
             assert (await viewer.client.receive_rtp()).timestamp == 9000
 
 
-async def test_the_start_comes_thrice_as_a_viewer_cannot_ask_for_what_was_before_the_first_it_got() -> None:
+async def test_a_start_is_sent_three_times_because_a_viewer_cannot_ask_for_it() -> None:
     async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
         first = publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA, timestamp=3000)
@@ -200,7 +200,7 @@ async def test_the_start_comes_thrice_as_a_viewer_cannot_ask_for_what_was_before
             assert (sent.nacks, sent.retransmitted) == (0, 4)
 
 
-async def test_a_number_asked_for_again_and_again_is_repeated_once_a_round_trip() -> None:
+async def test_a_packet_requested_again_and_again_is_repeated_once_each_round_trip() -> None:
     """A viewer that asks for one packet every 10 ms for a second, over a round trip of 300 ms."""
     async with (
         open_stage(viewer_round_trip=0.3) as engine,
@@ -218,7 +218,7 @@ async def test_a_number_asked_for_again_and_again_is_repeated_once_a_round_trip(
         viewer.client.refused = 0  # It had the packet, and SRTP takes none twice.
 
 
-async def test_a_viewer_is_repeated_no_more_than_its_share_of_the_stream_then_given_the_next_keyframe() -> None:
+async def test_beyond_its_share_of_repairs_a_viewer_gets_the_next_keyframe() -> None:
     payload = VP8_DELTA + bytes(1000)
     async with (
         open_stage(start_repair_burst=6000, report_interval=60.0, keyframe_replay=0.0) as engine,
@@ -237,7 +237,7 @@ async def test_a_viewer_is_repeated_no_more_than_its_share_of_the_stream_then_gi
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests == before + 1
 
 
-async def test_a_viewer_that_asks_for_keyframes_all_the_time_gets_few_and_only_of_its_own_stream() -> None:
+async def test_a_viewer_that_always_asks_for_keyframes_gets_few_and_only_of_its_stream() -> None:
     async with (
         open_stage(keyframe_interval=0.01, viewer_keyframe_burst=2, viewer_keyframe_interval=60.0) as engine,
         join(engine, "sendonly") as publisher,
@@ -286,7 +286,7 @@ async def test_a_viewer_that_asks_for_keyframes_all_the_time_gets_few_and_only_o
         assert await ask(other, rtcp.pli(1, ours)), "which is no other viewer's affair"
 
 
-async def test_audio_is_repeated_from_a_small_ring_byte_for_byte_and_asked_of_the_publisher() -> None:
+async def test_audio_is_repeated_unchanged_and_requested_from_the_publisher() -> None:
     """With its audio level, which is in the packet that SRTP has protected under this number."""
     leveled = {"audio": {AUDIO_LEVEL: 5}}
     async with (

@@ -52,7 +52,7 @@ def test_a_start_is_over_after_a_second() -> None:
     assert [start.is_over(now) for now in (10.0, 10.99, 11.0)] == [False, False, True]
 
 
-def test_what_a_viewer_can_ask_for_by_itself_is_not_repeated() -> None:
+def test_packets_that_a_viewer_can_ask_for_are_not_repeated() -> None:
     start = Start(10.0)
     start.asked(5)
     start.asked(7)
@@ -63,7 +63,7 @@ def test_what_a_viewer_can_ask_for_by_itself_is_not_repeated() -> None:
     assert start.is_over(10.2)
 
 
-def test_what_was_not_begun_is_not_over() -> None:
+def test_a_start_that_was_not_repeated_yet_is_not_over() -> None:
     start = Start(10.0)
     start.repeated(kept(1))
     start.asked(1)

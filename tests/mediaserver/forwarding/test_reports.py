@@ -14,7 +14,7 @@ from tests.mediaserver.rtp.transport_cc_reader import read_feedback
 from tests.mediaserver.stage import join, join_many, open_stage, packets
 
 
-async def test_media_that_stops_flowing_is_noted_on_both_sides_and_again_when_it_flows() -> None:
+async def test_both_sides_learn_when_media_stop_and_when_they_flow_again() -> None:
     async with (
         open_stage(flow_timeout=0.2, report_interval=0.05) as engine,
         join(engine, "sendonly") as publisher,
@@ -66,7 +66,7 @@ async def test_a_viewer_that_joins_is_told_the_publishers_clock_at_once() -> Non
             assert told.rtp == pytest.approx(9000 + 90_000 * elapsed, abs=2)
 
 
-async def test_sender_reports_count_repairs_of_a_stream_of_their_own_for_themselves() -> None:
+async def test_repairs_in_their_own_stream_have_sender_reports_of_their_own() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -106,7 +106,7 @@ async def test_the_publisher_is_told_when_each_packet_came() -> None:
 
 
 @pytest.mark.parametrize(("viewers", "poor"), [(1, 1), (3, 1), (4, 1)])
-async def test_one_poor_viewer_of_several_does_not_bring_all_down(viewers: int, poor: int) -> None:
+async def test_one_poor_viewer_of_several_does_not_lower_the_bitrate_for_all(viewers: int, poor: int) -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_stage(report_interval=0.05))
         publisher = await stack.enter_async_context(join(engine, "sendonly"))
@@ -121,7 +121,7 @@ async def test_one_poor_viewer_of_several_does_not_bring_all_down(viewers: int, 
             pass
 
 
-async def test_a_poor_viewer_brings_the_publisher_down_no_lower_than_the_floor() -> None:
+async def test_a_poor_viewer_lowers_the_bitrate_only_to_the_floor() -> None:
     async with (
         open_stage(report_interval=0.05, min_receive_bitrate=150_000) as engine,
         join(engine, "sendonly") as publisher,

@@ -61,7 +61,7 @@ class Recorder:
     def codec_mismatched(self, reason: str) -> None: ...
 
 
-def test_an_estimate_that_only_the_rate_holds_down_leaves_room_to_grow() -> None:
+def test_an_estimate_limited_only_by_the_rate_leaves_room_to_grow() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(REMB_VP8, 0)
@@ -80,7 +80,7 @@ def test_an_estimate_that_only_the_rate_holds_down_leaves_room_to_grow() -> None
         assert track.target_bitrate(11.0) == asked
 
 
-def test_a_sink_that_continues_in_a_shared_group_does_not_get_what_was_pending_there() -> None:
+def test_a_sink_that_joins_a_group_does_not_get_its_pending_packets() -> None:
     recorder = Recorder(small_replay=0)
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
@@ -122,7 +122,7 @@ def viewer_of(track: Track, recorder: Recorder, codec: Codec = VP8) -> Sink:
     return sink
 
 
-def test_a_sink_that_starts_with_what_is_kept_does_not_get_the_pending_of_it_twice() -> None:
+def test_a_sink_that_begins_with_a_replay_gets_no_pending_packet_twice() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
@@ -139,7 +139,7 @@ def test_a_sink_that_starts_with_what_is_kept_does_not_get_the_pending_of_it_twi
     }
 
 
-def test_a_late_packet_is_taken_until_its_place_in_the_ring_is_anothers() -> None:
+def test_a_late_packet_is_taken_until_another_has_its_place_in_the_ring() -> None:
     recorder = Recorder(nack_ring=64)
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
@@ -156,7 +156,7 @@ def test_a_late_packet_is_taken_until_its_place_in_the_ring_is_anothers() -> Non
     assert late.kept([0, 1, 2, 64]) == [vp8(1), vp8(2), vp8(64)]
 
 
-def test_a_repair_of_a_packet_that_the_ring_has_no_place_for_counts_for_nothing() -> None:
+def test_a_repair_of_a_packet_too_old_for_the_ring_counts_for_nothing() -> None:
     recorder = Recorder(nack_ring=64)
     codec = Codec(96, "VP8", 90000, "", "", ("nack",), 97)
     track = Track(MediaKind.VIDEO, recorder, recorder)
@@ -208,7 +208,7 @@ class Listener:
     def bitrate(self, now: float) -> int | None: ...
 
 
-def test_another_worker_and_who_joins_there_is_told_the_publishers_clock_at_once() -> None:
+def test_viewers_on_another_worker_learn_the_publishers_clock_at_once() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
@@ -245,7 +245,7 @@ def test_a_packet_that_comes_after_its_repair_is_not_sent_with_a_second_send_tim
     assert track.reception.lost == 0
 
 
-def test_a_repair_of_a_packet_long_past_does_not_start_the_stream_anew() -> None:
+def test_a_repair_of_a_very_old_packet_does_not_restart_the_stream() -> None:
     codec = Codec(96, "VP8", 90000, "", "", ("nack",), 97)
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
@@ -259,7 +259,7 @@ def test_a_repair_of_a_packet_long_past_does_not_start_the_stream_anew() -> None
     assert track.reception is before
 
 
-def test_a_publisher_that_tells_its_clock_all_the_time_costs_its_viewers_no_flood() -> None:
+def test_too_many_sender_reports_of_a_publisher_do_not_flood_its_viewers() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
@@ -273,7 +273,7 @@ def test_a_publisher_that_tells_its_clock_all_the_time_costs_its_viewers_no_floo
     assert 8 <= len(told) <= 16
 
 
-def test_a_viewers_losses_are_repaired_as_its_budget_allows_where_no_keyframe_can_be_asked_for() -> None:
+def test_without_keyframe_requests_losses_are_repaired_within_the_budget() -> None:
     codec = Codec(96, "VP8", 90000, "", "", ("nack",))
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)

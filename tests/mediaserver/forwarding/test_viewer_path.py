@@ -22,7 +22,7 @@ def block(
     return rtcp.ReportBlock(ssrc, fraction, 0, 0, 0, last_report, round(delay * 65536))
 
 
-def test_the_round_trip_is_the_time_since_the_sender_report_less_the_delay_at_the_browser() -> None:
+def test_the_round_trip_is_the_time_since_the_report_minus_the_browsers_delay() -> None:
     path = ViewerPath(EngineSettings())
     assert path.round_trip is None
     path.report_sent(SSRC, NTP, 10.0)
@@ -67,7 +67,7 @@ def test_old_sender_reports_are_forgotten() -> None:
     assert path.round_trip == pytest.approx(1.0)
 
 
-def test_losses_and_estimates_count_for_five_seconds() -> None:
+def test_losses_and_estimates_count_for_five_seconds_only() -> None:
     path = ViewerPath(EngineSettings())
     assert (path.loss(MediaKind.AUDIO, 0.0), path.estimate(0.0)) == (None, None)
     path.reported(MediaKind.AUDIO, block(fraction=64), 1.0)
@@ -84,7 +84,7 @@ def test_the_rate_follows_what_was_sent() -> None:
     assert path.rate == pytest.approx(160_000, rel=0.01)
 
 
-async def test_a_browsers_reports_tell_the_round_trip_and_the_loss() -> None:
+async def test_the_round_trip_and_the_loss_come_from_the_browsers_reports() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -134,7 +134,7 @@ def test_sixteen_sender_reports_are_remembered_and_the_newest_of_a_kind_counts()
     assert path.newest_round_trip == 0.5
 
 
-def test_nothing_is_repeated_within_the_longer_of_the_round_trips() -> None:
+def test_no_packet_is_repeated_within_the_longer_round_trip() -> None:
     path = ViewerPath(EngineSettings(viewer_round_trip=0.1))
     assert path.repeat_interval(0.0) == 0.1
     for sent, came, interval in ((10.0, 10.4, 0.4), (11.0, 11.08, 0.36), (12.0, 12.8, 0.8)):
@@ -143,7 +143,7 @@ def test_nothing_is_repeated_within_the_longer_of_the_round_trips() -> None:
         assert path.repeat_interval(came) == pytest.approx(interval)
 
 
-def test_the_shorter_of_two_losses_that_were_noticed_late_tells_of_a_queue() -> None:
+def test_of_two_late_nacks_the_shorter_delay_shows_the_queue() -> None:
     path = ViewerPath(EngineSettings(viewer_round_trip=0.1))
     path.loss_noticed(0.5, 10.0)
     assert path.repeat_interval(10.0) == 0.1, "one alone may have had an earlier NACK that was lost"
@@ -157,7 +157,7 @@ def test_the_shorter_of_two_losses_that_were_noticed_late_tells_of_a_queue() -> 
     assert path.repeat_interval(12.0) == 0.1
 
 
-def test_the_rate_moves_by_half_of_the_change() -> None:
+def test_the_smoothed_rate_moves_by_half_of_a_change() -> None:
     path = ViewerPath(EngineSettings())
     rates = []
     for octets, now in ((500, 1.0), (100_500, 2.0), (200_500, 3.0), (200_500, 3.0), (200_500, 4.0)):
@@ -166,7 +166,7 @@ def test_the_rate_moves_by_half_of_the_change() -> None:
     assert rates == [0, 400_000, 600_000, 600_000, 300_000]
 
 
-def test_what_may_be_repeated_follows_the_rate_after_the_first_second() -> None:
+def test_the_budget_of_repairs_follows_the_rate_after_the_first_second() -> None:
     settings = EngineSettings(repair_share=0.5, min_repair_burst=16_000)
     path = ViewerPath(settings)
     budgets = []
@@ -186,13 +186,13 @@ def test_what_may_be_repeated_follows_the_rate_after_the_first_second() -> None:
     assert path.repairs.burst == 16_000
 
 
-def test_what_is_kept_for_later_is_a_share_of_the_budget() -> None:
+def test_the_reserve_for_audio_and_later_losses_is_a_share_of_the_budget() -> None:
     path = ViewerPath(EngineSettings(min_repair_burst=10_000, start_repair_burst=50_000))
     assert path.kept_for_audio == 2000
     assert path.kept_at_start == 5000
 
 
-def test_great_losses_limit_a_path_whose_browser_tells_nothing_and_small_ones_free_it() -> None:
+def test_without_an_estimate_great_losses_limit_a_path_and_small_ones_free_it() -> None:
     """draft-ietf-rmcat-gcc-02 section 6."""
     path = ViewerPath(EngineSettings())
     path.rate = 1_000_000
@@ -213,7 +213,7 @@ def test_great_losses_limit_a_path_whose_browser_tells_nothing_and_small_ones_fr
     assert path.limit(60.0) is None, "it is more than twice what is sent"
 
 
-def test_the_limit_moves_once_a_second_and_by_video_alone() -> None:
+def test_the_limit_changes_once_a_second_and_only_with_losses_of_video() -> None:
     path = ViewerPath(EngineSettings())
     path.rate = 1_000_000
     path.reported(MediaKind.AUDIO, block(fraction=128), 9.0)
@@ -234,7 +234,7 @@ def test_the_limit_moves_once_a_second_and_by_video_alone() -> None:
     assert path.loss(MediaKind.VIDEO, 17.0) is None
 
 
-def test_nothing_that_is_sent_is_no_limit() -> None:
+def test_a_path_over_which_nothing_is_sent_has_no_limit() -> None:
     path = ViewerPath(EngineSettings())
     path.reported(MediaKind.VIDEO, block(fraction=128), 10.0)
     assert path.limit(10.0) is None

@@ -35,7 +35,7 @@ def repeated(source: Source, viewer: Sink, *numbers: int) -> list[tuple[int, int
     ]
 
 
-def test_repairs_in_a_stream_of_their_own_are_numbered_on() -> None:
+def test_repairs_in_their_own_stream_have_numbers_of_their_own() -> None:
     source, viewer = viewed()
     assert repeated(source, viewer, 50, 52) == [(97, 50), (97, 52)]
     numbers = [int.from_bytes(packet[2:4]) for packet in source.outlet.sent[viewer]]
@@ -53,7 +53,7 @@ def test_repairs_in_the_stream_itself_count_as_sent_there() -> None:
     assert (viewer.packets - before, viewer.retransmitted, viewer.repair_packets) == (2, 2, 0)
 
 
-def test_nothing_is_sent_again_within_a_round_trip() -> None:
+def test_no_packet_is_sent_again_within_a_round_trip() -> None:
     source, viewer = viewed(viewer_round_trip=0.1)
     interval = source.outlet.path.repeat_interval(source.outlet.time)
     assert repeated(source, viewer, 50) == [(97, 50)]
@@ -63,7 +63,7 @@ def test_nothing_is_sent_again_within_a_round_trip() -> None:
     assert repeated(source, viewer, 50) == [(97, 50)]
 
 
-def test_what_never_came_or_was_never_sent_is_not_repeated() -> None:
+def test_a_packet_that_never_came_or_was_never_sent_is_not_repeated() -> None:
     source, viewer = viewed()
     assert repeated(source, viewer, LONG + 5, 60_000) == []
     viewer.follow(None)
@@ -71,7 +71,7 @@ def test_what_never_came_or_was_never_sent_is_not_repeated() -> None:
     assert viewer.retransmitted == 0
 
 
-def test_when_a_loss_is_noticed_tells_of_the_path() -> None:
+def test_the_time_at_which_a_loss_is_noticed_measures_the_path() -> None:
     source, viewer = viewed()
     path, now = source.outlet.path, source.outlet.time
     for number in (LONG - 10, LONG - 12):
@@ -100,7 +100,7 @@ def test_beyond_the_budget_video_is_given_up_until_the_next_keyframe() -> None:
     assert viewer.given_up is None
 
 
-def test_what_the_budget_has_left_is_repeated_in_order() -> None:
+def test_packets_are_repeated_in_order_as_far_as_the_budget_goes() -> None:
     # This publisher cannot be asked for a keyframe, so there is nothing to wait for.
     source, viewer = viewed(Codec(96, "VP8", CLOCK, "", "", ("nack",), 97))
     path, now = source.outlet.path, source.outlet.time
@@ -111,7 +111,7 @@ def test_what_the_budget_has_left_is_repeated_in_order() -> None:
 # Keyframes for losses
 
 
-def test_a_viewer_that_asks_for_a_keyframe_has_its_wish_granted_when_that_is_allowed() -> None:
+def test_a_viewers_wish_for_a_keyframe_is_granted_when_the_allowance_permits() -> None:
     source, viewer = viewed(loss_keyframe_burst=1, loss_keyframe_interval=2.0)
     path, track = source.outlet.path, source.track
     track.request_keyframe_for(viewer, source.outlet.time)
@@ -132,7 +132,7 @@ def test_a_viewer_that_asks_for_a_keyframe_has_its_wish_granted_when_that_is_all
     assert path.keyframes.left(source.outlet.time) < 2
 
 
-def test_a_wish_that_another_keyframe_has_met_is_forgotten() -> None:
+def test_a_wish_is_forgotten_when_another_keyframe_has_come() -> None:
     source, viewer = viewed(loss_keyframe_burst=0, loss_keyframe_interval=2.0)
     source.track.request_keyframe_for(viewer, source.outlet.time)
     wishes = [viewer.keyframe_wish]
@@ -142,7 +142,7 @@ def test_a_wish_that_another_keyframe_has_met_is_forgotten() -> None:
     assert not source.track.keyframes.wanted
 
 
-def test_who_cannot_have_seen_the_last_keyframe_yet_gets_no_other() -> None:
+def test_a_viewer_that_cannot_have_the_last_keyframe_yet_gets_no_other() -> None:
     source, viewer = viewed()
     source.send(VP8_KEYFRAME)
     source.outlet.path.round_trip = 0.3
@@ -151,7 +151,7 @@ def test_who_cannot_have_seen_the_last_keyframe_yet_gets_no_other() -> None:
         assert source.track.keyframes.wanted is wanted
 
 
-def test_the_owners_wish_for_a_viewer_is_of_the_allowance_of_those_that_start() -> None:
+def test_a_keyframe_wished_by_a_viewers_owner_counts_as_one_for_joining() -> None:
     source, viewer = viewed(join_keyframe_burst=1, join_keyframe_interval=1000)
     waiting = source.join()
     source.track.keyframes.seen()

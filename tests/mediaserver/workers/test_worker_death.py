@@ -83,7 +83,7 @@ async def open_room() -> AsyncIterator[Room]:
             yield room
 
 
-async def test_each_of_its_endpoints_raises_an_error_of_kurentos_shape_and_the_pipeline_one() -> None:
+async def test_when_a_worker_dies_each_endpoint_and_the_pipeline_raise_an_error_event() -> None:
     async with open_room() as room:
         unused = await room.watched_endpoint()  # It takes turns: this one is the presenter's neighbour,
         doomed = await room.watched_endpoint()  # and this one the viewer's.
@@ -137,7 +137,7 @@ async def test_its_endpoints_can_not_be_negotiated_any_more(operation: str) -> N
         assert refused == (40003, "media worker 1 died")
 
 
-async def test_they_are_released_as_others_and_take_late_requests_in_peace() -> None:
+async def test_its_endpoints_can_be_released_and_late_requests_do_no_harm() -> None:
     async with open_room() as room:
         await room.kill_viewers_worker()
         candidate = {"candidate": "candidate:1 1 UDP 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
@@ -150,7 +150,7 @@ async def test_they_are_released_as_others_and_take_late_requests_in_peace() -> 
         assert await room.client.invoke(room.pipeline, "getChildren") == [room.source]
 
 
-async def test_new_endpoints_are_served_by_the_workers_that_live() -> None:
+async def test_new_endpoints_are_served_by_the_remaining_workers() -> None:
     async with open_room() as room, open_test_peer("recvonly") as viewer:
         await room.kill_viewers_worker()
         await room.client.call("release", object=room.sink)
@@ -162,7 +162,7 @@ async def test_new_endpoints_are_served_by_the_workers_that_live() -> None:
         assert (await viewer.receive_rtp()).payload == VP8_KEYFRAME
 
 
-async def test_the_worker_comes_again_on_its_port_and_serves_new_endpoints() -> None:
+async def test_a_new_worker_takes_the_port_and_serves_new_endpoints() -> None:
     async with open_room() as room:
         await room.kill_viewers_worker()
         await room.client.call("release", object=room.sink)

@@ -78,7 +78,7 @@ async def test_viewers_on_every_worker_get_both_kinds_of_media() -> None:
         assert workers.mirrors == 2
 
 
-async def test_a_burst_crosses_whole_and_in_order() -> None:
+async def test_a_burst_reaches_the_other_worker_complete_and_in_order() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, near):
         sent = [VP8_KEYFRAME, *(VP8_DELTA + bytes(900 + index % 50) for index in range(80))]
         publisher.client.send_rtp(VP8_KEYFRAME)
@@ -90,7 +90,7 @@ async def test_a_burst_crosses_whole_and_in_order() -> None:
             assert [(await video(viewer.client)).payload for _ in sent] == sent
 
 
-async def test_who_comes_just_after_a_keyframe_gets_it_on_the_other_worker_too() -> None:
+async def test_a_viewer_on_another_worker_gets_a_keyframe_that_has_just_passed() -> None:
     """At once: nothing else need be received, nor a report be due."""
     async with open_two(report_interval=PATIENCE) as workers, join(workers, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
@@ -106,7 +106,7 @@ async def test_who_comes_just_after_a_keyframe_gets_it_on_the_other_worker_too()
             assert (await viewer.client.receive_rtp()).payload == VP8_DELTA
 
 
-async def test_what_a_viewer_elsewhere_lost_is_sent_again() -> None:
+async def test_a_loss_of_a_viewer_on_another_worker_is_repaired() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, _):
         publisher.client.send_rtp(VP8_KEYFRAME)
         first = await video(far.client)
@@ -121,7 +121,7 @@ async def test_what_a_viewer_elsewhere_lost_is_sent_again() -> None:
         assert (again.sequence_number, again.payload) == (number, VP8_DELTA + b"lost")
 
 
-async def test_a_viewer_elsewhere_asks_the_publisher_for_a_keyframe() -> None:
+async def test_a_viewer_on_another_worker_can_ask_for_a_keyframe() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, _):
         publisher.client.send_rtp(VP8_KEYFRAME)
         packet = await video(far.client)
@@ -129,7 +129,7 @@ async def test_a_viewer_elsewhere_asks_the_publisher_for_a_keyframe() -> None:
         assert await publisher.client.receive_feedback(rtcp.KeyframeRequest) == rtcp.KeyframeRequest(VIDEO_SSRC)
 
 
-async def test_the_bitrate_of_a_viewer_elsewhere_limits_the_publisher() -> None:
+async def test_the_bitrate_of_a_viewer_on_another_worker_limits_the_publisher() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, _):
         far.peer.max_video_send_bandwidth = 700
         publisher.client.send_rtp(VP8_KEYFRAME)
@@ -140,7 +140,7 @@ async def test_the_bitrate_of_a_viewer_elsewhere_limits_the_publisher() -> None:
                 publisher.client.send_rtp(VP8_DELTA)
 
 
-async def test_the_publishers_clock_reaches_viewers_elsewhere() -> None:
+async def test_the_publishers_clock_reaches_viewers_on_other_workers() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, _):
         publisher.client.send_rtp(VP8_KEYFRAME)
         await video(far.client)
@@ -150,7 +150,7 @@ async def test_the_publishers_clock_reaches_viewers_elsewhere() -> None:
         assert (passed_on.ntp, passed_on.rtp) == (5 << 32, 1234)
 
 
-async def test_a_viewer_moves_to_a_source_on_another_worker_and_its_numbers_go_on() -> None:
+async def test_a_viewer_that_moves_to_another_workers_source_keeps_its_numbers() -> None:
     async with (
         open_two() as workers,
         join(workers, "sendonly") as first,
@@ -171,7 +171,7 @@ async def test_a_viewer_moves_to_a_source_on_another_worker_and_its_numbers_go_o
         assert workers.mirrors == 0
 
 
-async def test_the_audio_level_reaches_viewers_elsewhere() -> None:
+async def test_the_audio_level_reaches_viewers_on_other_workers() -> None:
     async with (
         open_two() as workers,
         join(workers, "sendonly", extensions={"audio": {AUDIO_LEVEL: 5}}) as publisher,
@@ -183,7 +183,7 @@ async def test_the_audio_level_reaches_viewers_elsewhere() -> None:
         assert (packet.payload, packet.extension) == (OPUS, b"\xbe\xde\0\1\x90\x95\0\0")
 
 
-async def test_a_publisher_sends_what_viewers_who_wait_on_every_worker_can_decode() -> None:
+async def test_a_publisher_sends_a_codec_for_waiting_viewers_on_every_worker() -> None:
     async with (
         open_two() as workers,
         open_test_peer("sendonly", video=[VP8_TYPE, H264_TYPE]) as client,
@@ -217,7 +217,7 @@ async def test_a_viewer_that_cannot_decode_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("setup", ["active", "passive"])
-async def test_a_worker_serves_who_answers_our_offer(setup: str) -> None:
+async def test_a_worker_serves_a_peer_that_answers_our_offer(setup: str) -> None:
     async with (
         open_two() as workers,
         join(workers, "sendonly") as publisher,
@@ -232,7 +232,7 @@ async def test_a_worker_serves_who_answers_our_offer(setup: str) -> None:
         assert (await video(client)).payload == VP8_KEYFRAME
 
 
-async def test_a_retransmission_elsewhere_goes_in_a_stream_of_its_own() -> None:
+async def test_a_retransmission_on_another_worker_has_its_own_stream() -> None:
     async with (
         open_two() as workers,
         join(workers, "sendonly") as publisher,
@@ -247,7 +247,7 @@ async def test_a_retransmission_elsewhere_goes_in_a_stream_of_its_own() -> None:
         assert f"a=ssrc-group:FID {first.ssrc} {again.ssrc}" in (far.peer.local_description or "")
 
 
-async def test_without_viewers_elsewhere_nothing_is_handed_over() -> None:
+async def test_without_viewers_on_other_workers_no_packet_is_handed_over() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, near):
         assert workers.mirrors == 2
         far.peer.close()
@@ -259,7 +259,7 @@ async def test_without_viewers_elsewhere_nothing_is_handed_over() -> None:
         assert workers.peers == 0
 
 
-async def test_a_publisher_that_goes_ends_its_mirrors() -> None:
+async def test_a_publisher_that_leaves_ends_its_mirrors() -> None:
     async with open_two() as workers, open_room(workers) as (publisher, far, _):
         publisher.client.send_rtp(VP8_KEYFRAME)
         await video(far.client)
@@ -279,7 +279,7 @@ async def test_statistics_come_from_the_worker() -> None:
         assert far.peer.stats().remote_address == far.client.socket.getsockname()
 
 
-async def test_a_dead_worker_ends_its_peers_and_no_others_and_is_started_again() -> None:
+async def test_a_dead_worker_ends_only_its_own_peers_and_is_started_again() -> None:
     async with open_two() as workers, AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(join(workers, "sendonly"))
         far = await stack.enter_async_context(join(workers, "recvonly", publisher.peer))
@@ -306,7 +306,7 @@ async def test_a_dead_worker_ends_its_peers_and_no_others_and_is_started_again()
         assert (await video(again.client)).payload == VP8_KEYFRAME
 
 
-async def test_when_a_publishers_worker_dies_its_viewers_elsewhere_see_the_media_stop() -> None:
+async def test_when_a_publishers_worker_dies_viewers_on_others_see_the_media_stop() -> None:
     async with open_two() as workers, AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(join(workers, "sendonly"))
         far = await stack.enter_async_context(join(workers, "recvonly", publisher.peer))
@@ -327,7 +327,7 @@ async def test_the_bound_on_peers_holds_for_all_workers_together() -> None:
             await join(workers, "sendonly").__aenter__()
 
 
-async def test_a_port_in_use_is_told() -> None:
+async def test_a_port_in_use_is_reported() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.RaisesGroup(OSError, flatten_subgroups=True):
