@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -17,7 +17,7 @@ import click
 import structlog
 import trio
 
-from roomfsm.addresses import addresses_to_open
+from roomfsm.addresses import address_for_phones, addresses_to_open
 from roomfsm.media_server_child import ChildSettingsError
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
@@ -114,6 +114,22 @@ def _announce(settings: Settings, running: Running) -> None:
     click.echo(f"roomfsm is at {addresses[0]}  ({inspector}Ctrl-C ends it)")
     for address in addresses[1:]:
         click.echo(f"      also at {address}")
-    if settings.server.certfile is None and len(addresses) > 1:
-        click.echo("  (Browsers let a page use the camera only at https:// or localhost: see --certfile.)")
+    if not settings.server.https and len(addresses) > 1:
+        click.echo("  (Browsers let a page use the camera only at https:// or localhost: see --tls self-signed.)")
+    if settings.server.tls is not None:
+        _invite_phones(addresses)
     sys.stdout.flush()
+
+
+def _invite_phones(addresses: Sequence[str]) -> None:
+    """Say how a phone opens the server with its self-signed certificate."""
+    click.echo("  (Browsers warn once of the self-signed certificate. Then the page may use the camera.)")
+    address = address_for_phones(addresses)
+    if address is None:
+        click.echo("  (Only this computer can open it. To let phones in, start it with --host 0.0.0.0 as well.)")
+    elif sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower():
+        # segno is pure Python without dependencies, and draws for terminals.
+        import segno
+
+        click.echo(f"  Open {address} on a phone:")
+        segno.make(address).terminal(compact=True)

@@ -41,7 +41,9 @@ async def reload(now: Settings, read: Read, server: Server) -> Settings:
     fault = await server.renew_certificate(settings)
     if fault is not None:
         _log.error("certificate not read, the one before stays in force", error=fault)
-        before = dataclasses.replace(settings.server, certfile=now.server.certfile, keyfile=now.server.keyfile)
+        before = dataclasses.replace(
+            settings.server, certfile=now.server.certfile, keyfile=now.server.keyfile, tls=now.server.tls
+        )
         settings = dataclasses.replace(settings, server=before)
     server.apply(settings)
     _log.info("settings and certificate were read again", changed=changed)

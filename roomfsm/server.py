@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import gc
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
-from cryptography import x509
 
+from roomfsm.certificates import Certificate, CertificateError, read_certificate
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, open_listeners
 from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
-from roomfsm.hosts import ANY, host_setting
+from roomfsm.hosts import host_setting
 from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
@@ -45,16 +43,6 @@ _ANSWER_PATIENCE = 1.0
 """Seconds in which a media server must answer during the shutdown. Otherwise it counts as lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Certificate:
-    """A TLS certificate that was read from its files."""
-
-    tls: ssl.SSLContext
-    names: tuple[str, ...]
-    """The DNS names in the certificate (RFC 5280 section 4.2.1.6). Browsers do not trust us under any other
-    name."""
-
-
 @dataclass(slots=True)
 class Running:
     """A server that accepts connections."""
@@ -64,7 +52,7 @@ class Running:
     registry: Registry
     door: FrontDoor
     access: Access
-    _certificate: _Certificate | None
+    _certificate: Certificate | None
 
     @property
     def inspect_token(self) -> str:
@@ -80,11 +68,11 @@ class Running:
 
     async def renew_certificate(self, settings: Settings) -> str | None:
         """Use the certificate in its file from now on. Returns the reason if that is not possible."""
-        if (self.door.tls is None) != (settings.server.certfile is None):
+        if (self.door.tls is not None) != settings.server.https:
             return "HTTPS is turned on and off at the next start only"
         try:
-            certificate = await _read_certificate(settings.server)
-        except StartError as error:
+            certificate = await read_certificate(settings)
+        except CertificateError as error:
             return str(error)
         if certificate is not None:
             self._certificate, self.door.tls = certificate, certificate.tls
@@ -181,7 +169,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     """
     life = ServerLife()
     # Steps that may fail because of wrong settings come first, before anything is started.
-    certificate = await _read_certificate(settings.server)
+    try:
+        certificate = await read_certificate(settings)
+    except CertificateError as error:
+        raise StartError(str(error)) from error
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     async with (
         _open_listeners(settings.server) as listeners,
@@ -220,7 +211,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 connections.cancel_scope.cancel()
 
 
-def _door_settings(settings: Settings, certificate: _Certificate | None) -> DoorSettings:
+def _door_settings(settings: Settings, certificate: Certificate | None) -> DoorSettings:
     """The settings of the front door, with values that follow from other settings and from the system."""
     return dataclasses.replace(
         settings.door,
@@ -229,7 +220,7 @@ def _door_settings(settings: Settings, certificate: _Certificate | None) -> Door
     )
 
 
-def _host_names(settings: Settings, certificate: _Certificate | None) -> tuple[str, ...]:
+def _host_names(settings: Settings, certificate: Certificate | None) -> tuple[str, ...]:
     """The names to which we answer: those of the settings, those on which we listen, and those of the
     certificate.
     """
@@ -296,48 +287,3 @@ async def _open_media(settings: ServerSettings, port: int) -> AsyncIterator[_Med
 def _port(listeners: Sequence[trio.SocketListener]) -> int:
     port: int = listeners[0].socket.getsockname()[1]
     return port
-
-
-_READ_WITHIN = 5.0
-"""The most seconds for reading the certificate, because its file may be on a disk that does not answer."""
-
-
-async def _read_certificate(settings: ServerSettings) -> _Certificate | None:
-    """The certificate of the settings; None if there is none.
-
-    A slow disk does not block the server. Raises `StartError`.
-    """
-    if settings.certfile is None or settings.keyfile is None:
-        return None
-    with trio.move_on_after(_READ_WITHIN):
-        return await trio.to_thread.run_sync(
-            _certificate, settings.certfile, settings.keyfile, abandon_on_cancel=True
-        )
-    raise StartError(f"{settings.certfile} and {settings.keyfile} cannot be read: no answer in {_READ_WITHIN:g} s")
-
-
-def _certificate(certfile: str, keyfile: str) -> _Certificate:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        # A key with a password is refused, because there is nobody to ask for it.
-        context.load_cert_chain(certfile, keyfile, password=lambda: "")
-        pem = Path(certfile).read_bytes()
-    except (OSError, ssl.SSLError) as error:
-        why = f"{certfile} and {keyfile} are not a certificate and its private key (PEM): {error}"
-        raise StartError(why) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return _Certificate(context, tuple(_names_of(pem)))
-
-
-_NO_NAMES = x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
-"""The errors for a certificate without names, or with unusual ones."""
-
-
-def _names_of(pem: bytes) -> list[str]:
-    """The DNS names of a certificate, in the form of host names."""
-    try:
-        certificate = x509.load_pem_x509_certificates(pem)[0]
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, *_NO_NAMES):
-        return []
-    return [name for name in map(host_setting, names.get_values_for_type(x509.DNSName)) if name not in (None, ANY)]

@@ -30,6 +30,9 @@ ENVIRONMENT_PREFIX = "ROOMFSM_"
 SECRET_FILE = "file:"
 """The prefix of a value that names the file with the secret."""
 
+SELF_SIGNED = "self-signed"
+"""The value of `--tls`."""
+
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The environment variable with the name of the TOML file, like `--config`."""
 
@@ -51,6 +54,15 @@ class ServerSettings:
     )
     keyfile: str | None = field(
         default=None, metadata={"help": "The file with the private key (PEM) of the certificate.", "live": True}
+    )
+    tls: str | None = field(
+        default=None,
+        metadata={
+            "help": "self-signed turns on HTTPS with a certificate that the server makes for the names and "
+            "addresses of this machine, so that phones in the same network may use their cameras. Browsers warn "
+            "of it once.",
+            "live": True,
+        },
     )
     kurento: tuple[str, ...] = field(
         default=(),
@@ -105,6 +117,12 @@ class ServerSettings:
             raise SettingsError(f"--log-format (log_format): {self.log_format} is neither console nor json")
         if (self.certfile is None) != (self.keyfile is None):
             raise SettingsError("HTTPS needs both --certfile and --keyfile, but only one of them is set")
+        if self.tls not in (None, SELF_SIGNED):
+            raise SettingsError(f"--tls: {self.tls!r} is not {SELF_SIGNED}; a certificate goes to --certfile")
+        if self.tls is not None and self.certfile is not None:
+            raise SettingsError(
+                "--tls self-signed makes a certificate, and --certfile names another one: use one of them"
+            )
         if not self.host:
             raise SettingsError("--host: there is no address to listen on")
         if not has_ports(self.media_port, self.media_workers):
@@ -124,6 +142,11 @@ class ServerSettings:
         _check_kurento(self.kurento)
         if self.kurento_secret is not None and not is_secret(self.kurento_secret):
             raise SettingsError(f"--kurento-secret: {SECRET_RULE}")
+
+    @property
+    def https(self) -> bool:
+        """Whether the server speaks HTTPS by itself."""
+        return self.certfile is not None or self.tls is not None
 
 
 @dataclass(frozen=True, slots=True)

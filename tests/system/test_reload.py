@@ -20,7 +20,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from roomfsm import server
+from roomfsm.certificates import CertificateError, read_certificate
 from roomfsm.reload import merge, reload
 from roomfsm.settings import ServerSettings, Settings, all_settings, load
 from tests.conftest import make_certificate
@@ -122,12 +122,12 @@ async def test_a_disk_that_is_gone_does_not_delay_the_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     pem, key = make_certificate(tmp_path / "made")
-    settings = ServerSettings(certfile=str(pem), keyfile=str(key))
+    settings = Settings(server=ServerSettings(certfile=str(pem), keyfile=str(key)))
     comes_back = threading.Event()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", lambda _: comes_back.wait(PATIENCE) and b"")
-        with pytest.raises(server.StartError, match="no answer in 5 s"):
-            await server._read_certificate(settings)
+        with pytest.raises(CertificateError, match="no answer in 5 s"):
+            await read_certificate(settings)
     comes_back.set()
 
 
