@@ -35,7 +35,7 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 PATIENCE = 60_000
-"""Milliseconds after which a page that does not become as expected fails the test: a bound for a busy machine."""
+"""The milliseconds in which a page must become as expected. They are a bound for a busy machine."""
 expect.set_options(timeout=PATIENCE)
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -46,7 +46,7 @@ type OpenPage = Callable[..., Page]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium, of the system or of `CHROMIUM`."""
+    """Chromium, from the system or from `CHROMIUM`."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if program is None:
         if os.environ.get("CI") == "true":
@@ -60,13 +60,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all tests of a module."""
+    """One browser for all tests of a module."""
     with chromium() as browser:
         yield browser
 
 
 def new_person(browser: Browser, name: str, script: str = "", **options: Any) -> BrowserContext:
-    """A person with camera and microphone, who is known to every page by a name; `script` runs in each."""
+    """A person with camera and microphone, whom every page knows by a name. `script` runs in each page."""
     context = browser.new_context(permissions=["camera", "microphone"], **options)
     context.set_default_timeout(PATIENCE)
     context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{script}")
@@ -75,7 +75,7 @@ def new_person(browser: Browser, name: str, script: str = "", **options: Any) ->
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """The program, for all tests of a module: each has rooms of its own."""
+    """The program, for all tests of a module. Each test has rooms of its own."""
     with running(tmp_path_factory.mktemp("server")) as program:
         yield program
         assert program.end() == 0
@@ -84,7 +84,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture
 def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
-    """Opens pages, each a person of its own; an error that a page logs fails the test, unless it `expects` it."""
+    """Opens pages for different people. If a page logs an error that it does not `expect`, the test fails."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
@@ -106,7 +106,7 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
 
         page.on("console", on_console)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        # Below /inspect with the token, which the server exchanges for a cookie.
+        # This is below /inspect, with the token, which the server exchanges for a cookie.
         token = f"?token={program.token}" if path.startswith("/inspect") else ""
         page.goto(program.address.rstrip("/") + path + token)
         return page

@@ -1,4 +1,4 @@
-"""The proxies of Debian in front of the program, each set as `docs/proxies.md` says, on free ports."""
+"""Debian's proxies in front of the program, each with the settings of `docs/proxies.md`, on free ports."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.processes import started, until_listening
 
 _RECIPES = Path(__file__).parents[2] / "docs" / "proxies.md"
 _HAPROXY = Path("/etc/haproxy/haproxy.cfg")
-"""Debian's own settings, of which the recipe wants the defaults."""
+"""Debian's own settings, whose defaults the recipe needs."""
 
 PROXIES = ("nginx", "haproxy", "caddy")
 
 
 def _recipe(language: str, server_port: int, port: int, certificate: Path) -> str:
-    """The block of this language, with the test's ports and certificate in place of those of the document."""
+    """The document's block of this language, with the test's ports and certificate."""
     found = re.search(rf"```{language}\n(.*?)```", _RECIPES.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     changes = {
@@ -41,7 +41,7 @@ def _recipe(language: str, server_port: int, port: int, certificate: Path) -> st
 
 
 def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: Path) -> list[str]:
-    """Write the proxy's settings; the command that runs it in the foreground."""
+    """Write the proxy's settings. Returns the command that runs it in the foreground."""
     recipe = _recipe({"caddy": "caddyfile"}.get(proxy, proxy), server_port, port, certificate)
     config = folder / f"{proxy}.conf"
     if proxy == "nginx":
@@ -71,7 +71,7 @@ def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: P
 
 @contextmanager
 def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> Iterator[str]:
-    """Run a proxy before the server at `server_port`; the address that browsers open, without the slash."""
+    """Run a proxy in front of the server at `server_port`. Yields the address for browsers, without a slash."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     if shutil.which(proxy, path=path) is None:
         if os.environ.get("CI") == "true":

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.slow_to_drain [option]…`: `roomfsm serve`, whose drain may take a minute."""
+"""`python -m tests.browser.slow_to_drain [option]…`: runs `roomfsm serve` with a drain of up to a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Given browsers in rooms, when one broadcasts, then the others decode its frames; chat, roster and jumps work."""
+"""Given browsers in rooms, when one broadcasts, then the others decode its frames, and chat and switching work."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ UNTIL = """async (condition) => {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }"""
-"""Polls what the page decodes.
+"""Repeatedly asks what the page decodes.
 
-`wait_for_function` is no help here: it takes the promise of an async condition for its truth, and in any page of
+`wait_for_function` cannot be used: it takes the promise of an async condition for true, and in any page of
 ours it fails unless the condition holds at once, because the page's content security policy forbids `eval`.
 """
 
 
 @pytest.fixture
 def room() -> str:
-    """A room that no other test is in."""
+    """The name of a room that no other test uses."""
     return f"/r/room-{uuid.uuid4().hex[:8]}"
 
 
 def until(page: Page, condition: str) -> list[dict[str, Any]]:
-    """Wait until `videos`, the video streams that the page receives, fulfil a condition; then what they are."""
+    """Wait until `videos`, the video streams that the page receives, fulfil a condition. Returns them."""
     videos: list[dict[str, Any]] = page.evaluate(UNTIL, condition)
     return videos
 
 
 def decodes(page: Page, streams: int = 1) -> None:
-    """The page decodes that many streams of 640×480, and goes on doing so."""
+    """Check that the page decodes that many streams of 640×480, and continues to do so."""
     full = f"videos.filter(v => v.width === 640 && v.height === 480 && v.frames > 0).length === {streams}"
     seen = {video["stream"]: video["frames"] for video in until(page, full)}
     until(
@@ -165,7 +165,7 @@ def test_after_a_media_server_died_everybody_sees_the_stream_again(
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     broadcasts(ada)
     decodes(bob)
-    # The tile may be gone for a moment only: what tells is that another connection brings the picture.
+    # The tile may disappear only for a moment. The proof is that another connection brings the picture.
     bob.evaluate("() => { for (const peer of window.roomfsm.peerConnections().values()) peer.isOld = true; }")
     for child in psutil.Process(program.process.pid).children():
         child.kill()

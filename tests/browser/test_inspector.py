@@ -1,4 +1,4 @@
-"""Given the inspector in one browser, when another broadcasts and leaves, then its machines light up in order."""
+"""Given the inspector in one browser, when another broadcasts and leaves, then it shows each state in order."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ WATCH_STATES = """() => {
   new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
   look();
 }"""
-"""Keeps every state of the room's diagram that was lit, in order."""
+"""Records every state of the room's diagram that was highlighted, in order."""
 
 
 @pytest.fixture
 def name() -> str:
-    """A room that no other test is in."""
+    """The name of a room that no other test uses."""
     return f"room-{uuid.uuid4().hex[:8]}"
 
 
 def entry(page: Page, machine: str, trigger: str) -> str:
-    """The newest row of the journal for that trigger, once it is there."""
+    """Wait for the newest row of the journal for that trigger."""
     row = page.locator(f"[data-testid=entries] tr[data-machine={machine}][data-trigger={trigger}]").last
     expect(row).to_be_visible()
     return row.inner_text()
@@ -75,7 +75,7 @@ def test_the_inspector_shows_a_broadcast_state_by_state(
         expect(inspector.locator(f".diagram .machine[data-machine={tab}] svg")).to_be_visible()
         expect(inspector.locator(".diagram .state.current")).to_have_attribute("data-state", state)
         photograph(inspector, f"inspector-{tab}")
-    # With the keyboard: round the tabs, back to the room's.
+    # The keyboard moves through all tabs and back to the room's.
     inspector.keyboard.press("ArrowRight")
     expect(inspector.get_by_test_id("tab-room")).to_be_focused()
     state_is(inspector, "broadcasting")
@@ -120,7 +120,7 @@ def test_the_inspector_shows_the_pages_machines_beside_the_servers(open_page: Op
 def test_the_inspector_shows_the_server_open_and_drain(
     browser: Browser, media_server: str, name: str, tmp_path: Path
 ) -> None:
-    # It drains until the room is empty, however long a busy machine takes to tell the page.
+    # The server drains until the room is empty, however long a busy machine takes to tell the page.
     options = (f"--kurento={media_server}", "--closing-notice=60", "--closing-deadline=60")
     with running(tmp_path, *options, program=("tests.browser.slow_to_drain",)) as program:
         person = new_person(browser, "Ada")
@@ -152,7 +152,7 @@ def test_the_inspector_shows_a_refusal_with_its_reason(open_page: OpenPage, name
     ada.get_by_test_id("chat-send").click()
     said = entry(inspector, "session", "unpublish")
     assert "refused: illegal_in_state (room is waiting)" in said
-    # Whose session, as of a stream or a view which one.
+    # The tab says whose session it is, as it says which stream or view.
     assert "session Ada" in said
     assert "<17 characters>" in entry(inspector, "room", "chat")
     assert "secret" not in inspector.content()
@@ -164,7 +164,7 @@ def test_the_inspector_shows_a_refusal_with_its_reason(open_page: OpenPage, name
     expect(inspector.locator("[data-testid=entries] tr:visible")).to_have_count(1)
 
 
-# What is told of a feed passes by: it is kept, too, in an attribute that the test can wait for.
+# A message about the feed is soon gone. An attribute keeps it, so that the test can wait for it.
 KEEP_FEEDS = """
   window.feeds = [];
   const told = [];

@@ -1,4 +1,4 @@
-"""Given no media server, when somebody presents, then the page says so for as long as it holds, and heals."""
+"""Given no media server, when somebody presents, then the page says so as long as that is true, and recovers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """At which a test starts a media server."""
+    """The port at which a test starts a media server."""
     with reserved_port() as port:
         yield port
 
@@ -36,7 +36,7 @@ def test_the_page_shows_the_reason_until_a_media_server_is_there(open_page: Open
     ada.get_by_test_id("start-camera").click()
     reason = ada.get_by_test_id("notice").filter(has_text="Your camera does not reach the room.")
     expect(reason).to_contain_text("No media server can be reached at the moment. The page tries again.")
-    # Longer than any notice is shown that tells of something past; the page's patience for an answer ends, too.
+    # This is longer than notices of past events are shown, and longer than the page waits for an answer.
     for _ in range(4):
         ada.clock.fast_forward(20_000)
         expect(reason).to_contain_text("The page tries again.")

@@ -1,4 +1,4 @@
-"""Chromium answers the media server's offers: as a publisher and as a viewer, in either DTLS role."""
+"""Chromium answers the media server's offers as a publisher and as a viewer, in either DTLS role."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ BOUNDED = f"""
 
 @contextmanager
 def without_origin(url: str) -> Iterator[str]:
-    """An address that leads to the one of the media server, which refuses web pages: they send an `Origin`."""
+    """An address that forwards to the media server, which refuses web pages because they send an `Origin`."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     with (

@@ -1,4 +1,4 @@
-"""Given the server below a path behind nginx, or in another page's frame, then everything of it works there."""
+"""Given the server below a path behind nginx, or in another page's frame, everything works there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, backend: int, *, strips: bool) -> Iterator[int]:
-    """nginx in front of the backend, which it shows below /rooms; the port."""
+    """Run nginx in front of the backend, which it shows below /rooms. Yields its port."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         if os.environ.get("CI") == "true":
@@ -106,7 +106,7 @@ def test_below_a_path_everything_works_whether_or_not_the_proxy_removes_it(
 
 @contextmanager
 def framing_page(src: str) -> Iterator[str]:
-    """A page of another origin that shows ours in a frame."""
+    """Serves a page of another origin that shows ours in a frame."""
     document = f'<!doctype html><iframe src="{src}" allow="camera; microphone" width="900" height="700"></iframe>'
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Given nginx, HAProxy and Caddy as docs/proxies.md sets them, then all goes as without, and goes on when idle."""
+"""Given nginx, HAProxy and Caddy with the settings of docs/proxies.md, rooms work as without, even when idle."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.system.program import Program, running
 pytestmark = pytest.mark.browser
 
 IDLE = 62.0
-"""Seconds: longer than nginx waits for its upstream (60), and HAProxy for either side (50)."""
+"""This is longer than nginx waits for its upstream (60 s), and HAProxy for either side (50 s)."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Program]:
-    """The program as behind a proxy on the same machine."""
+    """The program, with the settings for a proxy on the same machine."""
     with running(tmp_path, "--trusted-proxy=127.0.0.1", "--inspect=false") as program:
         yield program
         assert program.end() == 0
@@ -33,7 +33,7 @@ def server(tmp_path: Path) -> Iterator[Program]:
 
 
 class Person:
-    """A page in a room, and the websockets that it has opened."""
+    """A page in a room, with the websockets that it has opened."""
 
     def __init__(self, browser: Browser, address: str, name: str) -> None:
         self.page: Page = new_person(browser, name, ignore_https_errors=True).new_page()
@@ -65,7 +65,7 @@ def test_a_room_works_through_each_proxy_even_after_a_minute_of_silence(
             ada.page.get_by_test_id("stop-camera").click()
             expect(bob.page.get_by_test_id("tile")).to_have_count(0)
             rooms.append((ada, bob))
-        # All three are idle at the same time; what is waited for is that nothing happens.
+        # All three are idle at the same time, and the test waits to see that nothing happens.
         silent_since = time.monotonic()
         rooms[0][0].page.wait_for_timeout(IDLE * 1000)
         assert time.monotonic() - silent_since >= IDLE

@@ -1,4 +1,4 @@
-"""Given a picture that was drawn once, when a viewer comes later, then it sees the picture: on any worker."""
+"""Given a picture that was drawn once, when a viewer comes later, then it sees the picture, on any worker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DRAWN_ONCE = """navigator.mediaDevices.getUserMedia = async () => {
   };
   return canvas.captureStream();
 };"""
-"""Instead of the camera."""
+"""Replaces the camera by a canvas."""
 RED, GREEN = 0, 1
 DRAW_UNTIL_LIVE = """async () => {
   while (document.querySelector('[data-testid=own-tile]').dataset.state !== 'live') {
@@ -67,7 +67,7 @@ MOVE = """async (packets) => {
   }
   window.draw('rgb(0 192 64)');
 }"""
-"""Draws another picture all the time until so many packets were sent, and then a green one."""
+"""Draws changing pictures until so many packets were sent, and then a green one."""
 SHOWS = """async (colour) => {
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', {willReadFrequently: true});
@@ -86,12 +86,12 @@ SHOWS = """async (colour) => {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }"""
-"""Waits until the tile's picture is red or green where nothing is written."""
+"""Waits until the tile's picture is red or green at a place without text."""
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """With two workers: the viewers go to them in turns."""
+    """A program with two workers, to which viewers are assigned in turn."""
     with running(tmp_path_factory.mktemp("server"), "--media-workers=2") as program:
         yield program
 
@@ -100,7 +100,7 @@ def test_a_late_viewer_on_any_worker_sees_what_was_drawn_once(open_page: OpenPag
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada = open_page(room, "Ada", script=DRAWN_ONCE)
     broadcasts(ada)
-    # What is drawn before there is a connection is never sent.
+    # Pictures that are drawn before there is a connection are never sent.
     ada.evaluate(DRAW_UNTIL_LIVE)
     expect(ada.get_by_test_id("own-tile")).to_have_attribute("data-state", "stalled")
     for name in ("Bob", "Eve", "Zoe"):
@@ -108,13 +108,13 @@ def test_a_late_viewer_on_any_worker_sees_what_was_drawn_once(open_page: OpenPag
         until(viewer, "videos.length === 1 && videos[0].frames > 0 && videos[0].width === 640")
         viewer.evaluate(SHOWS, GREEN)
     photograph(viewer, "silent-source")
-    # It plays on when the picture changes.
+    # The viewer continues to play when the picture changes.
     ada.evaluate("window.draw('rgb(192 0 0)')")
     viewer.evaluate(SHOWS, RED)
 
 
 def test_a_late_viewer_sees_a_picture_that_moved_for_long_and_then_stood_still(open_page: OpenPage) -> None:
-    """The server need not wait for a keyframe: what it keeps is whole."""
+    """The server need not wait for a keyframe, because it has all packets since the last one."""
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada = open_page(room, "Ada", script=CONNECTIONS + DRAWN_ONCE)
     broadcasts(ada)

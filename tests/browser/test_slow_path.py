@@ -1,4 +1,4 @@
-"""Given a viewer whose path is too slow for the picture, then it is told, and gets it when that is over."""
+"""Given a viewer with a path too slow for the picture, it is told so, and gets the picture when that is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 HOST = "127.0.0.1"
 SLOW, FAST = 120_000, 20_000_000
-"""Bit/s."""
+"""The rate of the slow path in bit/s."""
 NOTICE = "Your connection is too slow for the picture. You still hear the sound."
 THROUGH = """{
   const narrow = (text) => text.replaceAll(' %(server)d typ', ' %(narrow)d typ');
@@ -30,7 +30,7 @@ THROUGH = """{
     return addIceCandidate.call(this, {candidate: narrow(candidate), sdpMid, sdpMLineIndex});
   };
 }"""
-"""Lets a page reach the media server through the bottleneck alone."""
+"""Makes a page reach the media server only through the bottleneck."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Given a real TURN server (coturn) that shares our secret, what we tell opens it, and media go through it."""
+"""Given a real TURN server (coturn) that shares our secret, our credentials work, and media pass through it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def program_of_coturn(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def turn_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """coturn on the loopback, where it would not relay to without being told."""
+    """Run coturn on the loopback, to which it would not relay by default."""
     folder = tmp_path_factory.mktemp("coturn")
     with reserved_port() as port, (folder / "log").open("w") as log:
         command = [
@@ -66,7 +66,7 @@ def turn_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def answers(port: int) -> bool:
-    """Whether a STUN binding request (RFC 8489 section 5) is answered."""
+    """Whether the server answers a STUN binding request (RFC 8489 section 5)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(0.5)
         sock.connect(("127.0.0.1", port))
@@ -78,7 +78,7 @@ def answers(port: int) -> bool:
 
 
 def allocates(port: int, username: str, password: str) -> bool:
-    """Whether coturn's own client gets a relay address and its data through it."""
+    """Whether coturn's own client gets a relay address and its data back through it."""
     command = [program_of_coturn("turnutils_uclient"), "-y", "-c", "-n", "1", "-u", username, "-w", password]
     done = subprocess.run(
         [*command, "-p", str(port), "127.0.0.1"], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""Whatever triggers come with whatever facts, in any order: a machine is where its table says, or where it was."""
+"""Whatever triggers and facts come, in any order, a machine goes where its table says, or stays where it is."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ ROOM_FACTS = st.builds(
 )
 SERVER_FACTS = st.builds(ServerFacts, sessions=count, max_sessions=count, media_reachable=st.booleans())
 COMPLETIONS = ("drained",)
-"""Triggers that follow from the facts, or do not: `Table.follow` puts them, and is refused nothing."""
+"""The triggers that `Table.follow` fires. They are never refused, because nobody sends them."""
 
 
 def by_the_rows(table: Table[Any], state: str, trigger: str, facts: Any) -> Row[Any] | ErrorCode | None:
-    """What the literal rows say, read here without `transitions`: the row to take, or the code of the refusal.
+    """The row to take or the code of the refusal, read from the rows without `transitions`.
 
-    None where no row fits and no guard refuses.
+    None means that no row fits and no guard refuses.
     """
     rows = table.rows_of(state, trigger)
     if not rows:
@@ -120,7 +120,7 @@ def test_whatever_triggers_come_a_model_only_goes_where_its_table_says(
     ROOM_FACTS,
 )
 def test_whatever_the_facts_are_a_row_fits_or_a_guard_refuses(state: str, trigger: str, facts: RoomFacts) -> None:
-    """Where rows are picked by facts one of them fits, or a guard refuses: `fire` has no third way out."""
+    """If several rows answer a trigger, one of them fits or a guard refuses. `fire` has no third result."""
     room = ROOM.new()
     room.state = state
     with suppress(Refusal):

@@ -85,7 +85,7 @@ def test_no_code_of_a_guard_is_listed_for_a_message_by_hand() -> None:
     refused_by_guards = {
         guard.code for table in MACHINES.values() for row in table.rows for guard in row.guards if guard.code
     }
-    # The same code where the server can hold no more sessions, which a guard says, and no more rooms.
+    # A guard refuses with this code if there are too many sessions. There is no guard for too many rooms.
     by_hand = {code for codes in OUTSIDE_THE_TABLES.values() for code in codes} - {ErrorCode.SERVER_FULL}
     assert by_hand.isdisjoint(refused_by_guards)
 

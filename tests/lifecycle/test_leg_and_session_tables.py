@@ -1,4 +1,4 @@
-"""Streams, views and sessions: every row of their tables, and nothing else, moves them."""
+"""Streams, views and sessions move by every row of their tables, and by nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SLOW = {
     "live": "limited",
     "stalled": "stalled-limited",
 }
-"""The states of a view whose path is too slow for the picture, by those of one whose path is good."""
+"""Each state of a view with a good path, and the state with a slow path that corresponds to it."""
 LIMITED = tuple(SLOW.values())
 VIEW_ONLY: list[Move] = [
     *[(state, "flowing", "live", ["tell state", "ask keyframe"]) for state in ("connected", "stalled")],
@@ -141,7 +141,7 @@ def test_people_are_told_of_a_state_exactly_if_its_name_in_the_protocol_changes(
         tells = any(tell.message == "streamChanged" for effect in row.effects for tell in effect.tells)
         for source in row.sources:
             before, after = table.state(source).told, table.state(row.dest_from(source)).told
-            # That a leg has ended is told by the room's effects, which end it.
+            # The room's effects end a leg, and they also tell that it has ended.
             assert tells == (before != after and after != "ended"), (row.triggers, source)
 
 
@@ -160,7 +160,7 @@ def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_connected
 
 @given(st.lists(st.sampled_from(["connected", "flowing", "silent", "narrow", "wide"])))
 def test_a_view_is_told_in_the_state_that_the_media_server_reported_last(said: list[str]) -> None:
-    """Whatever it says in whatever order: of the connection, of the media and of the path, each on its own."""
+    """The media server may report the connection, the media and the path in any order."""
     view = VIEW.new()
     VIEW.fire(view, "answered", None)
     connected = flowed = flows = slow = False
@@ -169,7 +169,7 @@ def test_a_view_is_told_in_the_state_that_the_media_server_reported_last(said: l
         connected |= trigger == "connected"
         flows = trigger == "flowing" or (flows and trigger != "silent")
         slow = trigger == "narrow" or (slow and trigger != "wide")
-        # Only media that were sent can show that a path is slow.
+        # A path is found to be slow only if media were sent over it.
         flowed |= flows or slow
         without_slow_path = "live" if flows else "stalled" if flowed else "negotiating"
         state = VIEW.state(view.state)

@@ -1,4 +1,4 @@
-"""Given the states of session and room, these client messages are legal and no others."""
+"""Given the states of the session and the room, exactly these client messages are legal."""
 
 from __future__ import annotations
 

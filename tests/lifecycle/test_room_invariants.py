@@ -1,7 +1,7 @@
-"""Whatever happens in a room, in whatever order, each invariant of its table holds: a property test for each.
+"""Each invariant of the room's table has a property test: it holds whatever happens, in whatever order.
 
-The world around the table is as small as can be: who is in the room, who publishes what, who views it, and which
-pipelines are not released yet. Its facts are true, and it does what the table's effects say.
+The world around the table is as small as possible: it has the people in the room, the streams, the views, and the
+pipelines that are not released yet. It counts true facts, and does what the table's effects say.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ actions = st.one_of(
     st.tuples(st.sampled_from(["join", "leave", "away", "back", "chat", "rename", "switch"]), person),
     st.tuples(st.sampled_from(["publish", "unpublish", "stream_failed"]), person, source),
     st.tuples(st.sampled_from(["view", "unview", "view_failed", "candidate"]), person, person, source),
-    # Rarer than the rest, because they end so much.
+    # These are rarer than the others, because they end so much.
     st.sampled_from([("media_lost",), ("expire",), ("vacate",), ("close",), ("drained",), ("release",)]),
 )
 
@@ -44,7 +44,7 @@ class World:
     notice: bool
     model: Model = field(default_factory=ROOM.new)
     people: dict[int, bool] = field(default_factory=dict)
-    """Whether each is away."""
+    """The people, and whether each of them is away."""
     streams: dict[Stream, set[int]] = field(default_factory=dict)
     releasing: int = 0
     overdue: bool = False
@@ -60,7 +60,7 @@ class World:
         return sum(viewer in viewers for viewers in self.streams.values())
 
     def act(self, action: Action) -> None:
-        """Put what happens to the table, and do what it says. What cannot happen in this world does not."""
+        """Fire the trigger of what happens, and do what the table says. Impossible events are ignored."""
         trigger, *about = action
         if trigger == "release":
             self.releasing = 0
@@ -69,7 +69,7 @@ class World:
             return
         facts = self._facts(str(trigger), about)
         if trigger == "drained":
-            # Time is over, whatever is still held and whoever is still there.
+            # The deadline is over, whatever is still held and whoever is still there.
             self.overdue |= ROOM.follow(self.model, trigger, RoomFacts) is not None
             return
         with suppress(Refusal):
@@ -206,7 +206,7 @@ INVARIANTS: dict[str, Callable[[World], bool]] = {
 
 
 def lived(course: list[Action], *, notice: bool) -> Iterator[World]:
-    """The room after each of the things that happen."""
+    """The world after each event of the course."""
     world = World(notice)
     yield world
     for action in course:

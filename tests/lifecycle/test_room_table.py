@@ -1,4 +1,4 @@
-"""Given a room's state, when a trigger comes, then this state and these effects: every row, one by one."""
+"""Given a room's state, when a trigger comes, then these are the state and the effects, for every row."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_given_these_facts_the_guard_refuses_with_its_code(
 
 
 def test_a_room_is_over_when_it_is_closed_but_not_before() -> None:
-    """Whoever runs a room stops when its state is final: too soon, and nothing would be released."""
+    """The room's task stops when its state is final. If it were final too soon, nothing would be released."""
     assert [state.name for state in ROOM.states if state.final] == ["closed"]
 
 

@@ -1,4 +1,4 @@
-"""The server's own table: who may come in, and what it answers to those who ask how it is."""
+"""The server's own table says who may come in, and how health checks are answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from a state stands in the tables: no code outside `lifecycle/` compares a state with its name."""
+"""Only the tables say what follows from a state: no code outside `lifecycle/` compares a state with a name."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from roomfsm.lifecycle.describe import MACHINES
 PACKAGE = Path(roomfsm.__file__).parent
 NAMES = {name for table in MACHINES.values() for state in table.states for name in (state.name, state.told)}
 OUTSIDE = {
-    # The tables themselves.
+    # These are the tables themselves.
     "lifecycle",
-    # The kit knows a server by its specification only, and holds its own picture of it against the server.
+    # The kit knows a server only by its specification, and compares its own model with the server.
     "conformance",
-    # A program of its own, whose states are those of the RFCs.
+    # This is a program of its own, and its states are those of the RFCs.
     "mediaserver",
 }
 
 
 def is_state(node: ast.expr) -> bool:
-    """Whether the expression is called a state: `state`, `room.state`, `self._state`, `told_state`."""
+    """Whether the expression has the name of a state: `state`, `room.state`, `self._state`, `told_state`."""
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
     return name.rstrip("_").split("_")[-1] == "state"
 
@@ -39,7 +39,7 @@ def names_in(node: ast.AST) -> set[str]:
 
 
 def decisions(source: str) -> Iterator[int]:
-    """The lines in which a state is compared with names of states, or matched against them."""
+    """The lines that compare a state with the names of states, or match it against them."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Compare(left=left, comparators=others):

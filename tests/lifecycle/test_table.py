@@ -1,4 +1,4 @@
-"""What a table of one's own does: a door that two hands hold, and that a key locks."""
+"""Tests tables with a small one of their own: a door that two hands hold, and that a key locks."""
 
 from __future__ import annotations
 

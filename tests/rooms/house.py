@@ -1,4 +1,4 @@
-"""Rooms over a media pool in memory, and what tests of them say again and again."""
+"""Rooms with a media pool in memory, and the helpers that tests of rooms share."""
 
 from __future__ import annotations
 

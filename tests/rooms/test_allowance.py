@@ -1,4 +1,4 @@
-"""Given what people had told to everybody lately, then how much more each of them may."""
+"""Given how much people sent to everybody lately, each of them may send so much more."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_quiet_person_is_heard_while_twenty_of_another_address_send_all_they_c
         if tick % 5 == 0:
             heard += says(ada, now, room)
     assert heard == 120
-    # What they had told stays within the room's rate and its burst.
+    # Together they stay within the room's rate and burst.
     assert said <= 50 * 60 + 500
 
 
@@ -64,7 +64,7 @@ def test_people_of_one_address_get_equal_parts_of_the_budget() -> None:
     said = [0] * 10
     for tick in range(600):
         for number, voice in enumerate(voices):
-            # The first tries ten times as often as the others.
+            # The first person tries ten times as often as the others.
             said[number] += sum(says(voice, tick / 10, room) for _ in range(20 if number == 0 else 2))
     assert max(said) < 1.5 * min(said)
 

@@ -1,4 +1,4 @@
-"""What a room keeps of its chat, and what of a media server's words about an offer is passed on."""
+"""Tests which lines of chat a room keeps, and which words of a media server about an offer it passes on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_lines_are_numbered_and_the_oldest_are_dropped_first() -> None:
 
 @pytest.mark.parametrize(("spare", "kept"), [(0, [1, 2]), (-1, [2])])
 def test_the_kept_lines_take_no_more_bytes_than_the_bound(spare: int, kept: list[int]) -> None:
-    """Each counts with the comma behind it."""
+    """The bytes of the lines, each with the comma behind it."""
     size = len(msgspec.json.encode(ChatHistory(1, 10_000).add(*LINE))) + 1
     history = ChatHistory(9, 2 * size + spare)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Given a room, when its machines move or refuse, then its journal tells who did what, and what came of it."""
+"""Given a room, when its machines move or refuse, then its journal says who did what, and with which result."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def read(path: Path) -> list[Any]:
 
 @asynccontextmanager
 async def open_recorded(settings: RoomSettings) -> AsyncIterator[Directory]:
-    """Rooms whose journals are written to the settings' file."""
+    """Rooms whose journals are written to the file in the settings."""
     async with (
         open_journal_file(settings) as write_journal,
         open_directory(FakeMedia().pool, settings, write_journal) as directory,
@@ -211,7 +211,9 @@ async def test_after_half_a_line_of_a_dead_server_a_new_line_begins(tmp_path: Pa
     first, *rest = path.read_bytes().splitlines()
     assert first == b'{"kind":"step","ru'
     assert isinstance(decode_line(rest[0]), Opened)
-    assert path.stat().st_mode & 0o077 == 0o044  # as it was: only a new file is made for its owner alone
+    assert (
+        path.stat().st_mode & 0o077 == 0o044
+    )  # The mode stays as it was. Only a new file is readable for its owner alone.
     new = tmp_path / "new.jsonl"
     async with open_recorded(RoomSettings(journal_file=str(new))) as house:
         await people(house, "Ada")

@@ -1,4 +1,4 @@
-"""Given streams and views, when a browser or the media server fails, then who is told what, and what is held."""
+"""Given streams and views, when a browser or the media server fails, then people are told and nothing leaks."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ async def test_full_media_servers_have_an_error_code_of_their_own(autojump_clock
         media.creating.error = None
         await ada.say(publish(ref=7))
         await settle()
-        # The pipeline is there, and its media server has no room for one more endpoint.
+        # The pipeline exists, but its media server has no place for another endpoint.
         media.creating.error = ResourcesExhausted(40009, "Too many threads", "NOT_ENOUGH_RESOURCES")
         await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=8))
         await settle()
@@ -219,7 +219,7 @@ async def test_if_the_first_endpoint_is_refused_the_broadcast_moves_to_another_m
         await settle()
         assert [person.last("answer")["ref"] for person in (ada, bob, eve)] == [1, 2, 3]
         assert [pipeline.server_url for pipeline in media.pipelines] == ["ws://two"]
-        # Who comes to a broadcast that is under way stays with it, full or not.
+        # A stream that joins a running broadcast stays with its media server, even if that is full.
         media.full.add("ws://two")
         await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=4))
         await settle()
@@ -321,7 +321,7 @@ def test_words_about_the_offer_reach_the_browser(words: str) -> None:
 
 
 async def test_the_failure_of_an_earlier_leg_does_not_end_the_new_one(autojump_clock: MockClock) -> None:
-    """The failure may wait in the room's inbox while its stream ends, and one of the same name begins."""
+    """The failure may wait in the room's inbox while its stream ends and another of the same name begins."""
     async with house() as (directory, media):
         ada, bob = await people(directory, "Ada", "Bob")
         room, name = ada.sits_in, ada.stream()

@@ -1,4 +1,4 @@
-"""Given people in a room, when they come, speak, go away and come back, then who is told what."""
+"""Given people in a room, when they enter, speak, go away and come back, then these people are told of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_the_reply_repeats_the_ref_but_the_news_do_not(autojump_clock: Moc
 
 
 def _marked(person: Person) -> dict[str, bool]:
-    """The people whom this one knows of, and whether their names are marked, by the messages that told it."""
+    """Each person whom this one knows, and whether the name is marked, according to the messages that it got."""
     marks: dict[str, bool] = {}
     for message in person.messages:
         match message["type"]:
@@ -183,7 +183,7 @@ async def test_a_person_who_switches_hears_nothing_of_the_old_room_after_the_new
         def hear(self, outgoing: Outgoing) -> None:
             super().hear(outgoing)
             if self.last("joined")["room"] == "blue" and self.sits_in.name == "red":
-                # The new room describes itself, and this person has had no turn yet.
+                # The new room has described itself, but this person's task has not run since.
                 self.sits_in.people[self.participant_id].send(
                     RoomState(state="waiting", participants=9, streams=0)
                 )
@@ -194,7 +194,7 @@ async def test_a_person_who_switches_hears_nothing_of_the_old_room_after_the_new
         await bob.switch("blue")
         await settle()
         assert [told["participants"] for told in bob.all("roomState")] == [1, 1]
-        # One who is refused hears the old room as before.
+        # A person who is refused hears the old room as before.
         with pytest.raises(Refusal):
             await bob.switch("blue")
         await bob.say(Chat(text="still heard"))

@@ -1,4 +1,4 @@
-"""Given a room, when it empties, is closed or fails, then how it ends, and what becomes of those who come."""
+"""Given a room, when it becomes empty, is closed or fails, then it ends like this, and newcomers get a new one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_room_that_is_empty_again_stays_for_the_whole_linger_time(autoju
 
 
 async def closing_room(directory: Directory, media: FakeMedia, ada: Person) -> Room:
-    """Ada's room, closing, and kept so by a media server that does not let go."""
+    """Ada's room, which stays in closing because a media server does not release its pipeline."""
     await ada.say(publish())
     await settle()
     media.releasing.shut()
@@ -88,7 +88,7 @@ async def test_a_closing_room_keeps_its_people_while_the_notice_lasts(autojump_c
         await directory.close_rooms("drain")
         assert trio.current_time() - began == pytest.approx(1.5)
         assert (ada.state, ada.room) == ("connected", None)
-        # That it is closed now is no news: its people know that it closes.
+        # Nobody is told that it is closed now, because its people know already that it closes.
         assert [told["state"] for told in ada.all("roomState")] == ["waiting", "closing"]
 
 
@@ -101,7 +101,7 @@ async def test_a_closing_room_ends_when_its_deadline_is_over(autojump_clock: Moc
             nursery.start_soon(directory.close_rooms, "drain")
         assert trio.current_time() - began <= SMALL.closing_deadline
         assert ada.state == "connected"
-        # Whoever comes next gets a new room, even while the old one's release hangs.
+        # The next person gets a new room, even while the release of the old one hangs.
         await ada.join("blue")
         assert (ada.sits_in.state, len(media.open)) == ("waiting", 1)
         media.releasing.open()
@@ -137,7 +137,7 @@ async def test_nobody_waits_forever_for_a_room_that_has_ended(autojump_clock: Mo
         (ada,) = await people(directory, "Ada")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(directory.close_rooms, "drain")
-            # No longer than the closing may take, on the mock clock, which a busy machine does not stretch.
+            # The wait is no longer than the closing may take. The mock clock does not depend on the load.
             with trio.fail_after(SMALL.closing_deadline + 1):
                 zoe = Person(directory, "Zoe")
                 await zoe.join("blue")
@@ -151,7 +151,7 @@ async def test_a_person_who_enters_as_an_empty_room_ends_gets_a_new_room(autojum
         before = ada.sits_in
         await ada.leave()
         zoe = Person(directory, "Zoe")
-        # Side by side in the inbox: the room ends before it comes to the second.
+        # Both are in the inbox, and the room ends before it handles the second.
         before._to_inbox.send_nowait(Expire())
         await zoe.join("blue")
         assert zoe.sits_in is not before

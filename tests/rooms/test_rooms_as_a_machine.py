@@ -1,4 +1,4 @@
-"""Whatever people and media servers do, in any order: rooms keep their invariants and leave nothing behind."""
+"""Whatever people and media servers do, in any order, rooms keep their invariants and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OFFER = "v=0\r\na=ice-ufrag:u1\r\n"
 
 person = st.integers(0, PEOPLE - 1)
 gate = st.sampled_from(["creating", "answering", "gathering", "releasing"])
-# Few people, one room, one source: so that one action often meets what another has left under way.
+# There are few people, one room and one source, so that actions often meet unfinished ones.
 actions = st.one_of(
     st.tuples(st.sampled_from(["publish", "unpublish"]), person),
     st.tuples(st.sampled_from(["view", "unview", "candidate"]), person, person),
@@ -53,7 +53,7 @@ actions = st.one_of(
 
 
 class House:
-    """The rooms under test, and what was asked of them."""
+    """The rooms under test, and what the people and the media server did."""
 
     def __init__(self, directory: Directory, media: FakeMedia) -> None:
         self.directory = directory
@@ -149,11 +149,11 @@ class House:
         return await person.say(message)
 
     async def check(self) -> None:
-        """What must hold whenever nothing is under way."""
+        """Check what must be true whenever nothing is under way."""
         await wait_all_tasks_blocked()
         for room in self.rooms:
             if room.over:
-                # It may still wait for what the media server does not release.
+                # It may still wait for something that the media server does not release.
                 continue
             expected = "broadcasting" if room.streams else "waiting" if room.people else "empty"
             assert room.state == expected
@@ -170,7 +170,7 @@ class House:
                 }
 
     async def end(self) -> None:
-        """Let everything through, and look what is left."""
+        """Open all gates, and check that nothing is left."""
         for gate in (self.media.creating, self.media.answering, self.media.gathering, self.media.releasing):
             gate.open()
             gate.error = None

@@ -1,4 +1,4 @@
-"""A child scope takes work before it runs, while it runs, and none once it has ended."""
+"""A child scope takes work before and while it runs, and none after it has ended."""
 
 from __future__ import annotations
 

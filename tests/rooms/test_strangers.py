@@ -1,4 +1,4 @@
-"""Given a stranger who takes all he can get, then everybody else is served, and what is kept stays bounded."""
+"""Given a stranger who takes as much as possible, everybody else is served, and everything kept stays bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = Rates(2.0, 1000.0, 5.0)
 WIDE = RoomSettings(linger=30.0)
 
 
-# What is told to all
+# Messages to everybody
 
 
 async def test_of_many_renames_in_one_turn_the_others_hear_only_the_last(autojump_clock: MockClock) -> None:
@@ -32,7 +32,7 @@ async def test_of_many_renames_in_one_turn_the_others_hear_only_the_last(autojum
         for number in range(50):
             ada.sits_in.post_nowait(Ask(ada.own_seat, Rename(name=f"Ada {number}", ref=number)))
         await settle()
-        # She has each answered, and nothing twice.
+        # She gets an answer to each, and none of them twice.
         assert [message["ref"] for message in ada.all("participantChanged")] == list(range(50))
         for other in (bob, eve):
             assert [message["participant"]["name"] for message in other.all("participantChanged")] == ["Ada 49"]
@@ -56,12 +56,12 @@ async def test_changes_beyond_the_rate_are_told_later_and_only_once(autojump_clo
             await ada.say(Rename(name=f"Ada {number}"))
             await settle()
         told = [message["participant"]["name"] for message in bob.all("participantChanged")]
-        # The room's state was told once before.
+        # The room's state was sent once before.
         assert told == [f"Ada {number}" for number in range(9)]
         await trio.sleep(0.6)
         assert bob.last("participantChanged")["participant"]["name"] == "Ada 99"
         assert len(bob.all("participantChanged")) == 10
-        # A newcomer gets it as it is.
+        # A newcomer gets the present state.
         (eve,) = await people(directory, "Eve")
         assert eve.last("joined")["participants"][0]["name"] == "Ada 99"
 
@@ -91,7 +91,7 @@ async def test_too_many_messages_are_refused_unless_they_end_something(autojump_
         for number in range(1, 12):
             await ada.say(Chat(text=str(number), ref=number))
         await settle()
-        # A view counts twice, so eight of ten are left.
+        # A view costs two messages, so eight of ten are left.
         assert [line["line"]["text"] for line in bob.all("chat")] == [str(number) for number in range(1, 9)]
         assert [(m["ref"], m["code"]) for m in ada.all("error")] == [(n, "rate_limited") for n in (9, 10, 11)]
         for message in (Rename(name="Countess", ref=20), publish(ref=21)):
@@ -100,7 +100,7 @@ async def test_too_many_messages_are_refused_unless_they_end_something(autojump_
         await settle()
         assert [error["ref"] for error in ada.all("error")][3:] == [20, 21]
         assert ada.last("streamChanged")["ref"] == 22
-        # Bob has an allowance of his own; and hers grows again.
+        # Bob has an allowance of his own, and hers grows again.
         await bob.say(Chat(text="hello", ref=1))
         await trio.sleep(0.51)
         await ada.say(Chat(text="again", ref=30))
@@ -120,18 +120,18 @@ async def test_the_chat_history_has_a_bound_in_bytes(autojump_clock: MockClock) 
         assert len(msgspec.json.encode(lines)) <= 1000
         assert [line["seq"] for line in lines] == list(range(31 - len(lines), 31))
         assert len(lines) == 1000 // (len(msgspec.json.encode(lines[0])) + 1)
-        # A line that alone is longer is not kept, and takes the others with it.
+        # A line that is longer than the bound is not kept, and pushes out all others.
         await ada.say(Chat(text="x" * 4000))
         await settle()
         (eve,) = await people(directory, "Eve")
         assert eve.last("joined")["chat"] == []
 
 
-# Coming and going
+# Entering and leaving
 
 
 async def comes_and_goes(directory: Directory, times: int, address: str = "198.51.100.1") -> int:
-    """A stranger comes and goes, each time as somebody else; how often the room let him in."""
+    """Enter and leave, each time as another stranger. Returns how often the room admitted one."""
     entered = 0
     for _ in range(times):
         ghost = Person(directory, "Ghost", address=address)
@@ -154,11 +154,11 @@ async def test_a_person_who_enters_and_leaves_too_often_is_refused_and_others_ge
         with pytest.raises(Refusal) as refused:
             await ghost.join("blue")
         assert (refused.value.code, ghost.state) == (ErrorCode.RATE_LIMITED, "connected")
-        # Another stranger, and eight honest people beside them.
+        # Another stranger and eight honest people try as well.
         assert await comes_and_goes(directory, 100, "198.51.100.2") == 10
         for number in range(8):
             await Person(directory, "Guest", address=f"192.0.2.{number + 2}").join("blue")
-        # Nothing of it is what people say.
+        # None of this counts against what people say.
         await ada.say(Chat(text="hello", ref=1))
         await settle()
         assert ada.last("chat")["ref"] == 1
@@ -199,8 +199,8 @@ def test_an_address_that_entered_often_is_not_forgotten_until_its_meter_is_down(
     often = entries.voice_of("192.0.2.1", 0.0)
     while often.may(cost, 0.0, entries.share):
         often.use(cost, 0.0, entries.share)
-    # Others come meanwhile, so that what it owes runs down at a part of the rate; and then many, so that those who
-    # have not come for long are forgotten.
+    # Others come meanwhile, so that its meter runs down at only a part of the rate. Then so many come that idle
+    # addresses are forgotten.
     for now in range(1, 261):
         for other in ("192.0.2.2", "192.0.2.3", "192.0.2.4"):
             voice = entries.voice_of(other, now)
@@ -350,7 +350,7 @@ async def test_a_session_at_its_bound_of_rooms_loses_its_own_empty_ones_first(au
             await settle()
         names = [room.name for room in directory.rooms()]
         assert names == ["lingers", "room 96", "room 97", "room 98", "room 99"]
-        # With somebody else in each of them none can end for another one.
+        # With somebody else in each of them, none of them can end to make way.
         for room in names[1:4]:
             await people(directory, "Guest", room=room)
         with pytest.raises(Refusal) as refused:
@@ -368,7 +368,7 @@ async def test_an_address_has_a_bound_of_open_rooms(autojump_clock: MockClock) -
         with pytest.raises(Refusal) as refused:
             await one_more.join("one too many")
         assert refused.value.code is ErrorCode.TOO_MANY_ROOMS
-        # A room that is there already is open to them, and another address has its own.
+        # They may still enter an existing room, and another address has its own bound.
         await one_more.join("room 1")
         await Person(directory, address="192.0.2.1").join("elsewhere")
 
@@ -377,7 +377,7 @@ async def test_a_room_that_somebody_is_entering_does_not_make_way(autojump_clock
     async with house(replace(SMALL, max_rooms=1)) as (directory, _):
         (ada,) = await people(directory, "Ada", room="first")
         room = ada.sits_in
-        # In the same moment the last one leaves, another comes, and a third wants a new room.
+        # At the same moment the last person leaves, another enters, and a third one wants a new room.
         bob = Person(directory, "Bob")
         results: list[str] = []
 

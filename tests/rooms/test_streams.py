@@ -1,4 +1,4 @@
-"""Given people in a room, when they publish and view, then who is told what, and what the media server holds."""
+"""Given people in a room, when they publish and view, then these people are told and these endpoints exist."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_each_time_video_begins_to_flow_one_keyframe_is_asked_for(autojump
             await settle()
             return sink.calls.count("keyframe")
 
-        # Video is there before the browser is connected: it is asked for when the browser can receive it.
+        # Video flows before the browser is connected. The keyframe is asked for when the browser can receive it.
         assert await keyframes(flow_in(MediaFlowState.FLOWING)) == 0
         connected = dtls(DtlsConnectionState.CONNECTED)
         assert await keyframes(connected, connected, flow_in(MediaFlowState.FLOWING)) == 1
@@ -226,7 +226,7 @@ async def test_a_viewer_is_told_when_its_path_becomes_too_slow_and_good_again(au
         views = [(news["view"], news.get("reason")) for news in bob.all("streamChanged") if "view" in news]
         assert views == [("live", None), ("limited", "slow_path"), ("live", None), ("limited", "slow_path")]
         assert len(ada.all("streamChanged")) == told
-        # Whoever was away is told again, and what happened while the media server was away is asked for.
+        # A person who was away is told again, and events that may be missing are asked for.
         await bob.vanish()
         await bob.come_back()
         await settle()

@@ -1,4 +1,4 @@
-"""What the clients of one address have together, and when an address is forgotten."""
+"""Tests the budgets that the clients of one address share, and when an address is forgotten."""
 
 from __future__ import annotations
 

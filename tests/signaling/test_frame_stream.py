@@ -1,4 +1,4 @@
-"""Frames go out whole and in order, without waiting; what the peer does not take waits, merges, or is too much."""
+"""Frames are sent whole, in order, without waiting. Those that the peer does not take wait in a bounded outbox."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
 
 BIG = b"x" * 8_000_000
-"""More than the buffers of a loopback connection hold."""
+"""More bytes than the buffers of a loopback connection hold."""
 
 
 @asynccontextmanager
 async def streams(
     *, messages: int = 10, size: int = 1 << 24, head: bytes = b""
 ) -> AsyncIterator[tuple[FrameStream, trio.SocketStream]]:
-    """Our stream, and the peer's end of the TCP connection."""
+    """Our stream and the peer's end of the TCP connection."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         peer = await trio.open_tcp_stream(*listener.socket.getsockname())
@@ -155,7 +155,7 @@ async def test_a_dead_peer_raises_no_exception(nursery: trio.Nursery) -> None:
         nursery.start_soon(stream.pump)
         stream.put(BIG)
         await trio.aclose_forcefully(peer)
-        # Which of reader and pump meets the reset is open; the other finds the connection at its end.
+        # Either the reader or the pump meets the reset; the other one finds that the connection has ended.
         with suppress(trio.BrokenResourceError):
             assert await stream.receive_some() == b""
         await stream.linger()

@@ -1,4 +1,4 @@
-"""Whatever one client sends, the others go on: bad handshakes, bad frames, faults of ours."""
+"""Whatever one client sends, the others go on. There are bad handshakes, bad frames, and faults of our own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD = {
 
 
 def head(start: str = "GET /ws HTTP/1.1", **changes: str | None) -> bytes:
-    """A request head like a browser's, with some headers changed, or left out (None)."""
+    """A request head like a browser's, with some headers changed or left out (None)."""
     headers = {**GOOD, **{name.replace("_", "-"): value for name, value in changes.items()}}
     lines = [start, *(f"{name}: {value}" for name, value in headers.items() if value is not None)]
     return "\r\n".join([*lines, "", ""]).encode()
@@ -37,7 +37,7 @@ def head(start: str = "GET /ws HTTP/1.1", **changes: str | None) -> bytes:
 
 @asynccontextmanager
 async def bystander(media_server: str, **changes: Any) -> AsyncIterator[tuple[Served, Client]]:
-    """A server, and somebody in a room who must notice nothing."""
+    """A server, and a person in a room who must not notice anything."""
     async with serving(media_server, **changes) as server, open_client(server.url) as ada:
         await ada.join("blue")
         yield server, ada
@@ -47,7 +47,7 @@ async def bystander(media_server: str, **changes: Any) -> AsyncIterator[tuple[Se
 
 
 async def exchange(server: Served, *parts: bytes) -> bytes:
-    """Send each part after an answer to the one before; all that comes until the server closes."""
+    """Send each part after the answer to the part before. Returns everything that came until the server closed."""
     reply = b""
     with trio.fail_after(60), suppress(trio.BrokenResourceError):
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
@@ -109,12 +109,12 @@ def masked(opcode: int, payload: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (b"\x81\x02hi", CloseCode.PROTOCOL_ERROR),  # not masked
-        (masked(0x71, b"hi"), CloseCode.PROTOCOL_ERROR),  # reserved bits
-        (masked(3, b"hi"), CloseCode.PROTOCOL_ERROR),  # reserved opcode
-        (masked(0, b"hi"), CloseCode.PROTOCOL_ERROR),  # continues nothing
-        (masked(9, b"x" * 126), CloseCode.PROTOCOL_ERROR),  # a long ping
-        (masked(8, (1005).to_bytes(2)), CloseCode.PROTOCOL_ERROR),  # a code that no frame may have
+        (b"\x81\x02hi", CloseCode.PROTOCOL_ERROR),  # This frame is not masked.
+        (masked(0x71, b"hi"), CloseCode.PROTOCOL_ERROR),  # This frame has reserved bits.
+        (masked(3, b"hi"), CloseCode.PROTOCOL_ERROR),  # This frame has a reserved opcode.
+        (masked(0, b"hi"), CloseCode.PROTOCOL_ERROR),  # This frame continues no message.
+        (masked(9, b"x" * 126), CloseCode.PROTOCOL_ERROR),  # This is a ping that is too long.
+        (masked(8, (1005).to_bytes(2)), CloseCode.PROTOCOL_ERROR),  # This close frame has a forbidden code.
         (masked(1, b"\xff\xfe"), CloseCode.INVALID_PAYLOAD),
     ],
 )
@@ -127,15 +127,15 @@ async def test_a_client_that_sends_a_broken_frame_is_told_why(
 
 
 def fragments(count: int, payload: bytes = b"", *, last: bytes | None = None) -> bytes:
-    """A text message in `count` fragments, and `last` as its end if there is to be one."""
+    """A text message in `count` fragments, which ends with `last` if that is given."""
     parts = [masked(1, payload), *[masked(0, payload)] * (count - 1)]
-    # The first bit of a frame says that it is the last (RFC 6455 section 5.2).
+    # The first bit says whether a frame is the last of its message (RFC 6455 section 5.2).
     unfinished = b"".join(bytes([part[0] & 0x7F]) + part[1:] for part in parts)
     return unfinished + (b"" if last is None else masked(0, last))
 
 
 async def close_code_after(server: Served, *sent: bytes, alive: bool = False) -> int:
-    """The code that the websocket is closed with after these bytes; `alive`: pings go on meanwhile."""
+    """The code with which the websocket is closed after these bytes. With `alive`, pings are sent meanwhile."""
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
         await stream.send_all(head())
         reply = b""
@@ -186,7 +186,7 @@ async def test_messages_that_wait_have_a_bound_in_all_and_for_each_address(media
     for bounds in ({"max_messages_bytes": 1000}, {"max_messages_bytes_per_address": 1000}):
         async with bystander(media_server, **bounds) as (server, _), open_client(server.url) as other:
             assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
-            # What was held is given back, or this one and the bystander would be next.
+            # If the held bytes were not given back, this client and the bystander would be closed next.
             for _ in range(3):
                 assert await close_code_after(server, fragments(11, b"[" * 100)) == CloseCode.TRY_AGAIN_LATER
             assert (await other.ask("ping"))["type"] == "pong"
@@ -195,7 +195,7 @@ async def test_messages_that_wait_have_a_bound_in_all_and_for_each_address(media
 async def test_messages_that_come_while_a_connection_ends_are_given_back() -> None:
     messages = Tally(10_000, 10_000)
     settings = SignalingSettings()
-    # Whether the reader or the end has its turn first is left to chance.
+    # Chance decides whether the reader or the close has its turn first.
     for _ in range(20):
         here, there = trio.socket.socketpair()
         client = trio.SocketStream(there)
@@ -235,7 +235,7 @@ async def test_an_oversized_message_that_comes_while_we_close_is_dropped(media_s
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         with trio.fail_after(60), suppress(trio.BrokenResourceError):
             async with stream:
-                # A binary message, which is answered by a close, and then too much.
+                # A binary message makes the server close; then an oversized one comes.
                 await stream.send_all(head())
                 reply = await stream.receive_some(65536)
                 await stream.send_all(masked(2, b"x"))
@@ -282,7 +282,7 @@ async def test_a_client_that_resumed_a_session_cannot_take_over_a_third_one(medi
         async with open_client(server.url) as second:
             resumed = await second.ask("resume", token=first.welcome["resumeToken"])
             assert resumed["you"] == first.me
-            # The one that was taken over lost the token it came with, and the other way round is refused.
+            # The second session has ended, so its token is refused.
             refused = await second.ask("resume", token=second.welcome["resumeToken"])
             assert refused["code"] in ("session_unknown", "illegal_in_state")
             third_token = ada.welcome["resumeToken"]

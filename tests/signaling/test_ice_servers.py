@@ -1,4 +1,4 @@
-"""Given STUN and TURN servers, when somebody connects, then TURN's credentials are told after the join only."""
+"""Given STUN and TURN servers, when somebody connects, then credentials are sent only after the join."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMITED: dict[str, Any] = {
 
 
 def test_the_credentials_are_made_as_turn_rest_says() -> None:
-    """Computed with `openssl dgst -sha1 -hmac north`, as coturn's documentation tells to."""
+    """The expected value was computed with `openssl dgst -sha1 -hmac north`, as coturn's documentation says."""
     assert time_limited_credentials("north", "ada", 1_767_225_600) == (
         "1767225600:ada",
         "cnpw5st64Td+vhG5dCx/X9lhxLc=",
@@ -92,7 +92,7 @@ def test_the_lifetime_of_credentials_has_bounds(ttl: str) -> None:
 
 
 def credentials(message: Wire) -> Wire:
-    """The newest server's, which are time-limited."""
+    """The time-limited credentials, which are those of the last server."""
     found: Wire = message["iceServers"][-1]
     assert found["urls"] == list(LIMITED["turn_uri"])
     assert (found["username"], found["credential"]) == time_limited_credentials(

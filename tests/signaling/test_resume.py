@@ -1,4 +1,4 @@
-"""Given a session and its token, who may take it over, and what is left of it afterwards."""
+"""Given a session and its token, these clients may resume it, and nothing is left of it afterwards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Given one stranger who attacks over real sockets, then honest people are served as before.
+"""Given one stranger who attacks over real sockets, honest people are served as before.
 
-`pytest -s` prints figures; `tests/bench/strangers.py` has those of a server in a process of its own. The server
+`pytest -s` prints figures. `tests/bench/strangers.py` measures a server in a process of its own. The server
 trusts the tests as a proxy, so that strangers and honest people have addresses of their own.
 """
 
@@ -24,7 +24,7 @@ from tests.serving import Served, serving
 HONEST, STRANGER = "192.0.2.1", "198.51.100.1"
 TRUSTING: dict[str, Any] = {"trusted_proxy": ("127.0.0.1",)}
 ORDINARY_LINE = 125_000
-"""Bytes a second: 1 Mbit/s."""
+"""The bytes per second of a slow reader: 1 Mbit/s."""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def somebody(server: Served, address: str = HONEST) -> AsyncIterator[Clien
 
 @asynccontextmanager
 async def everybody(server: Served, count: int, room: str, address: str = HONEST) -> AsyncIterator[list[Client]]:
-    """So many people in a room, who read what they are told."""
+    """A room with so many people, who read everything that they are sent."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(somebody(server, address)) for _ in range(count)]
         for number, client in enumerate(clients):
@@ -44,7 +44,7 @@ async def everybody(server: Served, count: int, room: str, address: str = HONEST
 
 
 class Line:
-    """A websocket that costs the tests little: `received` is what has come, as it came."""
+    """A cheap websocket for tests. `received` has the bytes that came, unparsed."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
@@ -53,7 +53,7 @@ class Line:
         self._more = trio.Event()
 
     async def read(self, rate: int | None) -> None:
-        """Read so many bytes a second, or whatever comes."""
+        """Read so many bytes a second, or everything that comes."""
         while not self.ended:
             data = await self.stream.receive_some(None if rate is None else rate // 20)
             self.received += data
@@ -96,14 +96,14 @@ async def open_line(
 
 
 async def hearing(client: Client) -> None:
-    """Read what comes, for as long as it comes."""
+    """Read until the server closes."""
     with suppress(ConnectionClosed):
         while True:
             await client.websocket.get_message()
 
 
 async def round_trips(client: Client, count: int = 20) -> list[float]:
-    """Seconds from saying something until one hears it, sorted; the time between is a person's."""
+    """The seconds from sending a line to hearing it, sorted. The pauses between are those of a person."""
     seconds = []
     for number in range(count):
         began = trio.current_time()
@@ -120,7 +120,7 @@ def figures(what: str, before: list[float], during: list[float]) -> None:
         print(f"{what}: {name} p50 {p50 * 1e3:.1f} ms, p95 {p95 * 1e3:.1f} ms")
 
 
-# What is told to all
+# Messages to everybody
 
 
 @pytest.mark.parametrize("text", ["\x01" * 4000, "🦉" * 4000, '"' * 4000, "\n" * 4000])
@@ -144,7 +144,7 @@ async def test_a_burst_of_long_lines_cuts_nobody_whose_network_is_ordinary(media
             nursery.cancel_scope.cancel()
         await ada.ask("chat", text="it is over")
         await slow.hears(b"it is over")
-        # Nor the one who comes, or comes back: what is kept is bounded, too.
+        # This also holds for a person who enters or comes back, because the kept chat has a bound, too.
         async with open_line(server) as late:
             await late.say(type="join", room="blue", name="Late")
             await late.hears(b'"joined"')
@@ -174,14 +174,14 @@ async def test_many_sockets_of_one_address_do_not_silence_the_others(media_serve
                 nursery.start_soon(flood, stranger)
             for stranger in strangers:
                 await stranger.hears(b"flood")
-            # None of them is refused, or `round_trips` would say so.
+            # None of them is refused: `round_trips` would notice that.
             figures("twelve sockets that flood", before, await round_trips(ada))
         await ada.ask("chat", text="it is over")
         await bob.hears(b"it is over")
         seconds = trio.current_time() - began
         told = bob.received.count(b"flood")
         print(f"of {200 * 12} lines {told} were told")
-        # The room's burst and rate.
+        # This is the room's burst and rate.
         assert 0 < told <= 1000 + 100 * seconds
 
 
@@ -219,7 +219,7 @@ async def test_a_person_who_is_refused_is_told_so_and_stays_connected(media_serv
     async with serving(media_server, told_rate=0.5, told_seconds=10.0) as server, open_client(server.url) as ada:
         await ada.join("blue")
         replies = [await ada.ask("chat", text=str(number)) for number in range(5)]
-        # Coming in took two of five.
+        # Entering took two of five.
         assert [reply["type"] for reply in replies] == ["chat"] * 3 + ["error"] * 2
         assert (replies[-1]["code"], replies[-1]["message"]) == ("rate_limited", "chat")
         assert (await ada.ask("ping"))["type"] == "pong"
@@ -232,7 +232,7 @@ async def test_a_person_who_is_refused_is_told_so_and_stays_connected(media_serv
 async def test_names_beyond_the_rate_are_not_checked(
     media_server: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """What it costs to say whether a name is one is bounded like what it costs to tell it; the second is none."""
+    """Checking names has a bound like sending them. The second of these names is not valid."""
     looked_at: list[str] = []
 
     def look(text: str) -> str:
@@ -288,7 +288,7 @@ async def test_one_socket_that_switches_all_the_time_keeps_nobody_out(media_serv
 
 
 async def reset(server: Served, room: str, address: str) -> None:
-    """Join and reset the connection, as one whose network failed."""
+    """Join and reset the connection, like somebody whose network failed."""
     async with somebody(server, address) as client:
         reply = await client.ask("join", room=room, name="Ghost")
         assert reply["type"] in ("joined", "error")
@@ -338,7 +338,7 @@ async def test_an_address_has_a_bound_of_sessions(media_server: str) -> None:
     async with serving(media_server, max_sessions_per_address=3, **TRUSTING) as server:
         await reset(server, "blue", STRANGER)
         async with everybody(server, 3, "blue", STRANGER) as strangers:
-            # The one that was away has made way; of those that are there none does.
+            # The session that was away has made way. No connected one does.
             with pytest.raises(ConnectionClosed) as refused:
                 async with somebody(server, STRANGER):
                     pass

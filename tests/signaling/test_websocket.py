@@ -1,4 +1,4 @@
-"""Given a browser's connection, what it may send and how it ends: each bad input gets its error or close code."""
+"""Given a browser's connection, each bad input gets its error or its close code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.serving import UNMETERED, Served, serving
 
 
 async def still_serves(server: Served) -> None:
-    """Somebody else gets in and is answered."""
+    """Check that somebody else can connect and gets answers."""
     async with open_client(server.url) as other:
         await other.join("still-here", "Zoe")
 
@@ -75,7 +75,7 @@ async def test_the_server_has_a_bound_of_sessions(media_server: str) -> None:
     async with serving(media_server, max_sessions=2) as server:
         async with open_client(server.url), open_client(server.url):
             assert await rejected(server) == 503
-        # The two have said goodbye; their places are free once the server has heard it.
+        # The two said goodbye. Their places become free when the server has heard that.
         with trio.fail_after(60):
             while True:
                 with suppress(ConnectionRejected):
@@ -136,9 +136,9 @@ async def test_a_whole_burst_is_answered_and_one_more_message_is_a_flood(media_s
 
 @pytest.mark.parametrize("size", [30, 200_000, 3_000_000])
 async def test_a_flood_closes_the_senders_connection_and_takes_no_memory(media_server: str, size: int) -> None:
-    """300 MB in messages of some size, sent whatever comes back."""
+    """Send 300 MB in messages of this size, whatever comes back."""
     text = '{"type":"ping"}'.ljust(size)
-    # A small burst and rate: a busy machine might not send more than the usual ones allow.
+    # The burst and rate are small, because a busy machine may not be able to exceed the usual ones.
     async with (
         serving(media_server, message_burst=100, message_rate=1.0) as server,
         open_client(server.url) as ada,
@@ -205,7 +205,7 @@ async def test_a_session_whose_connection_is_lost_is_away_and_can_be_resumed(med
             assert (joined["type"], joined["you"], joined["resumed"]) == ("joined", ada.me, True)
             assert [line["text"] for line in joined["chat"]] == ["before", "meanwhile"]
             assert "away" not in (await bob.expect("participantChanged"))["participant"]
-            # The old token and the new one both name the session.
+            # The old token and the new one both belong to the session.
             for known in (token, ada2.welcome["resumeToken"]):
                 async with open_client(server.url) as ada3:
                     assert (await ada3.ask("resume", token=known))["you"] == ada.me
@@ -256,7 +256,7 @@ async def test_a_browser_that_does_not_answer_pings_is_away(media_server: str) -
         async with deaf:
             assert (await bob.expect("participantJoined"))["participant"]["name"] == "Deaf"
             assert (await bob.expect("participantChanged"))["participant"]["away"] is True
-        # Bob, whose library answers, is still there.
+        # Bob is still there, because his library answers pings.
         assert (await bob.ask("ping"))["type"] == "pong"
 
 
@@ -283,7 +283,7 @@ async def test_a_person_who_switches_keeps_the_name_and_leaves_the_old_room(medi
 async def test_a_person_who_switches_back_at_once_gets_a_new_seat(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However late the room that was left hears of it."""
+    """The old room may learn very late that the person has left."""
     held = trio.Event()
     request = Room.request
 
@@ -373,7 +373,7 @@ async def test_tls_is_served_on_the_same_port(media_server: str, certificate: tu
                 await ada.ask("chat", text=f"{number} " + "x" * 3000)
             lines = [(await bob.expect("chat"))["line"]["seq"] for _ in range(50)]
             assert lines == list(range(1, 51))
-        # A client that speaks no TLS gets no service, and harms nobody.
+        # A client without TLS gets no service, and affects nobody.
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as plain:
             await plain.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             with trio.fail_after(60):
@@ -397,7 +397,7 @@ async def test_a_leave_gets_a_reply_with_a_ref_or_without(media_server: str) -> 
 
 
 async def test_the_canary_of_a_websocket_that_begins_with_its_frames() -> None:
-    """trio-websocket 0.12.2 asks of its `WSConnection` only what wsproto 1.3.2's `Connection` has, too."""
+    """trio-websocket 0.12.2 uses only those parts of `WSConnection` that wsproto 1.3.2's `Connection` has, too."""
     assert (version("trio-websocket"), version("wsproto")) == ("0.12.2", "1.3.2")
     ours, theirs = trio.testing.memory_stream_pair()
     protocol = Connection(ConnectionType.SERVER)

@@ -1,4 +1,4 @@
-"""How viewers of a track begin and leave, on a clock of their own: what they are sent, and what is asked for."""
+"""How viewers of a track begin and leave, on virtual time: their packets and the requested keyframes."""
 
 import struct
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 
 
 class Relay:
-    """Another worker's mirror of a track: keeps what it was handed."""
+    """Another worker's mirror of a track, which keeps the packets that it gets."""
 
     def __init__(self) -> None:
         self.packets: list[bytes] = []
@@ -37,7 +37,7 @@ class Relay:
 
 
 def flowing(frames: int = LONG, **settings: Any) -> Source:
-    """A source that has sent a keyframe and so many frames since, thirty a second."""
+    """A source that has sent a keyframe and so many frames after it, thirty a second."""
     source = Source(**settings)
     source.send(VP8_KEYFRAME)
     for _ in range(frames):

@@ -1,4 +1,4 @@
-"""A viewer's next source, or a publisher that starts anew, over real UDP: it goes on as if it were one stream."""
+"""A viewer's next source, or a publisher's restarted stream, continues like one stream, over real UDP."""
 
 from contextlib import AsyncExitStack
 
@@ -35,7 +35,7 @@ async def test_a_republished_stream_continues_for_all_viewers_alike() -> None:
         assert second.sequence_number == first.sequence_number + 1
         assert 0 < first.timestamp - last[0].timestamp < 10 * 90000
         assert second.timestamp - first.timestamp == 3000
-        # What the viewers had from the old source is not to be had under the new numbers.
+        # Packets of the old source cannot be requested by the new numbers.
         client = viewers[0].client
         client.send_rtcp(rtcp.nack(1, first.ssrc, [last[0].sequence_number, first.sequence_number]))
         while viewers[0].peer.stats().sending[MediaKind.VIDEO].nacks < 2:

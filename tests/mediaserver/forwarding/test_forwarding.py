@@ -1,4 +1,4 @@
-"""RTP from a publisher to viewers, over real UDP: who gets what, rewritten how, and starting with which packet."""
+"""RTP from a publisher to viewers, over real UDP: how packets are rewritten, and how viewers begin."""
 
 from contextlib import AsyncExitStack
 

@@ -1,4 +1,4 @@
-"""When a browser is asked for a keyframe, and by which message."""
+"""Tests when a browser is asked for a keyframe, and by which message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A viewer that comes late, while the source is silent or after it was: it gets the picture, and plays on."""
+"""A viewer that comes while the source is silent, or later, gets the picture and continues to play."""
 
 import struct
 import tracemalloc
@@ -31,11 +31,11 @@ H264 = Codec(96, "H264", CLOCK, "", "", ("nack", "nack pli"))
 H264_DELTA = bytes((0x41,)) + bytes(20)
 PARAMETER_SETS = bytes((0x67,)) + bytes(20)
 LONG = 100
-"""Packets, more than a replay of a source that flows has."""
+"""More packets than a replay of a flowing source may have."""
 
 
 class Source:
-    """A track that a browser sends a frame a packet to, on a clock of its own."""
+    """A track on virtual time. Its browser sends each frame in one packet."""
 
     def __init__(self, codec: Codec = VP8, **settings: Any) -> None:
         self.outlet = Recorder(**settings)
@@ -45,7 +45,7 @@ class Source:
         self._number = 0
 
     def wait(self, seconds: float) -> None:
-        """Until then nothing comes, and the engine looks after the track each half second."""
+        """Let time pass until then without packets. The engine looks after the track every half second."""
         end = self.outlet.time + seconds
         while True:
             self.outlet.time = min(end, self.outlet.time + 0.5)
@@ -56,7 +56,7 @@ class Source:
                 return
 
     def draw(self, frames: int, rate: float) -> None:
-        """Send frames, so many a second: a keyframe first and after each request, as a canvas that is drawn."""
+        """Send so many frames a second, with a keyframe first and after each request, like a canvas."""
         asked = -1
         for number in range(frames):
             wanted, asked = self.keyframes_asked > asked, self.keyframes_asked
@@ -66,7 +66,7 @@ class Source:
                 self.wait(0.0)
 
     def send(self, payload: bytes, lose: bool = False) -> None:
-        """A frame, which was captured just now."""
+        """Send a frame that was captured just now."""
         self._number += 1
         if not lose:
             header = struct.pack("!BBHII", 0x80, 96, self._number, round(CLOCK * (10 + self.outlet.time)), 7)
@@ -80,7 +80,7 @@ class Source:
         return sink
 
     def got(self, sink: Sink) -> list[tuple[int, float]]:
-        """Sequence number, and timestamp in seconds of the source's clock, of what a sink was sent."""
+        """The number, and the timestamp in seconds of the source's clock, of each packet that a sink got."""
         found = self.outlet.sent.get(sink, [])
         return [(int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8]) / CLOCK - 10) for packet in found]
 
@@ -117,7 +117,7 @@ def test_a_silent_source_is_replayed_however_much_followed_its_keyframe() -> Non
     flowing = source.join()
     assert source.got(flowing) == []
     source.wait(1)
-    # It asked for a keyframe, and the source fell silent instead.
+    # The viewer asked for a keyframe, but the source became silent.
     assert [number for number, _ in source.got(flowing)] == list(range(1, LONG + 2))
     silent = source.join()
     assert len(source.got(silent)) == LONG + 1
@@ -160,7 +160,7 @@ def test_an_incomplete_replay_is_not_sent_and_a_keyframe_is_asked_for(lost: bool
 @pytest.mark.parametrize("rate", [60, 150, 300])
 @pytest.mark.parametrize("frames", [1100, 2500, 5000, 9000])
 def test_a_late_viewer_sees_a_source_that_moved_for_long_and_then_stands_still(rate: int, frames: int) -> None:
-    """It makes no keyframe once it stands still: nobody draws on it again."""
+    """The canvas makes no keyframe while it stands still, because nobody draws on it again."""
     source = Source()
     source.draw(frames, rate)
     seconds = frames / rate
@@ -263,14 +263,14 @@ def test_packets_before_the_last_keyframe_are_kept_only_while_they_may_be_repeat
     for _ in range(window):
         source.send(VP8_DELTA)
     assert len(source.track.kept(everything)) == window + 2
-    # If the keyframe cannot be replayed any more, and no other comes, only what repairs need is kept.
+    # If the keyframe cannot be replayed any more, and no other comes, only packets for repairs are kept.
     for _ in range(ring):
         source.send(VP8_DELTA)
     assert len(source.track.kept(range(1, 3 * ring))) == window
 
 
 def test_a_number_that_is_no_longer_kept_is_not_repeated_with_another_packet() -> None:
-    """Whether its packet came, in one stream or the other, nobody can tell. SRTP is not safe for a second one."""
+    """Nobody can tell whether its packet came, in one stream or the other. SRTP is not safe for a second one."""
     source = Source(RTX_VP8)
     source.send(VP8_KEYFRAME)
     for _ in range(1100):
@@ -347,7 +347,7 @@ def test_losses_that_a_new_replay_answers_are_not_repeated_as_well() -> None:
     source.wait(2)
     path, now = source.outlet.path, source.outlet.time
     path.repairs.rate = 0.0
-    # What it asks for is beyond the budget, the first of it is not.
+    # The first of the requested packets fits into the budget, but not all of them.
     assert path.repairs.spend(path.repairs.left(now) - path.kept_for_audio - 1500, now)
     source.track.retransmit(viewer, (2, 3), source.outlet.time)
     contents: dict[int, set[bytes]] = {}
@@ -408,13 +408,13 @@ async def test_a_late_viewer_of_a_silent_source_gets_everything_over_the_network
         async with join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer:
             got = await packets(viewer.client, LONG + 1)
             assert [packet.payload for packet in got] == [VP8_KEYFRAME, *[VP8_DELTA] * LONG]
-            # Its end comes again: no later packet would show that it was lost.
+            # The last packets are sent again, because no later packet would show that they were lost.
             while (again := await viewer.client.receive_rtp()).payload[:2] != got[-1].sequence_number.to_bytes(2):
                 assert again.payload_type == VP8_RTX_TYPE.number
 
 
 async def test_a_late_viewer_on_another_worker_gets_the_silent_source_too() -> None:
-    """There the second finds what the first has brought, and both play on."""
+    """The second viewer there gets what the first one caused to be mirrored, and both continue to play."""
     with trio.fail_after(60):
         settings = EngineSettings(host="127.0.0.1", keyframe_replay=0.0)
         async with open_workers(settings, 2) as workers, join(workers, "sendonly") as publisher:
@@ -469,7 +469,7 @@ def test_a_viewer_who_waits_for_a_late_keyframe_gets_the_packets_that_overtook_i
 
 
 def test_a_packet_of_the_start_that_comes_late_is_repeated_without_being_asked_for() -> None:
-    """A browser asks for nothing before the first packet that reached it."""
+    """A browser asks for no packet from before the first one that it got."""
     source = Source(RTX_VP8)
     source.send(VP8_KEYFRAME)
     source.send(VP8_DELTA, lose=True)

@@ -7,7 +7,7 @@ from roomfsm.mediaserver.rtp.rtcp import ReportBlock
 
 
 def window(*reports: tuple[float, int, int], fraction: int = 0) -> LossWindow:
-    """`reports`: when each came, the highest number that it names, and the packets lost until then."""
+    """Each of the `reports` has its time, the highest number that it names, and the packets lost until then."""
     losses = LossWindow()
     for now, highest, lost in reports:
         losses.reported(ReportBlock(7, fraction, lost, highest, 0, 0, 0), now)
@@ -33,7 +33,7 @@ def test_losses_of_more_than_two_seconds_ago_do_not_count() -> None:
 
 
 def test_reports_that_come_close_together_do_not_shorten_the_window() -> None:
-    """A report comes each 20 ms; a tenth of the stream is lost from the second to the third second."""
+    """A report comes every 20 ms. A tenth of the stream is lost between the second and the third second."""
     reports = []
     lost = 0
     for number in range(200):

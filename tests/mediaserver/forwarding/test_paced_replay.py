@@ -1,4 +1,4 @@
-"""A long replay leaves in portions, and what comes live meanwhile leaves behind it."""
+"""A long replay is sent in portions, and the packets that come meanwhile are sent behind it."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from tests.mediaserver.forwarding.test_late_viewers import Source
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME
 
 BURST, RATE = 10_000, 100_000
-"""Bytes, and bytes a second."""
+"""The burst in bytes, and the rate in bytes per second."""
 FRAME = VP8_DELTA + bytes(1000 - 12 - len(VP8_DELTA))
-"""A packet of it has 1000 bytes."""
+"""The packets of a long replay. Each of them has 1000 bytes."""
 LONG = 100
 TURN = 0.05
-"""Seconds between two turns of the engine."""
+"""The seconds between two turns of the engine."""
 
 
 class Relayed:
-    """What another worker was handed: each packet's number and timestamp, and when it came."""
+    """Another worker, which keeps the number, the timestamp and the time of each packet that it gets."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -43,7 +43,7 @@ class Relayed:
 
 
 def silent_source(**settings: Any) -> Source:
-    """A source that has sent a keyframe and LONG frames, and stands still."""
+    """A source that has sent a keyframe and LONG frames, and now stands still."""
     source = Source(**{"replay_burst": BURST, "replay_rate": RATE, "keyframe_replay": 0.0} | settings)
     source.send(VP8_KEYFRAME)
     for _ in range(LONG):
@@ -54,7 +54,7 @@ def silent_source(**settings: Any) -> Source:
 
 
 def turn(source: Source) -> bool:
-    """The next turn of the engine; whether the track has more to do."""
+    """Let the engine have its next turn. Returns whether the track has more to do."""
     source.outlet.time += TURN
     return source.track.attend(source.outlet.time)
 
@@ -101,7 +101,7 @@ def test_live_packets_follow_the_replay_and_each_is_sent_once() -> None:
     assert source.got(early)[-3:] == source.got(late)[-3:]
     times = [time for _, time in source.got(late)]
     assert times == sorted(times)
-    # From then on both get the same bytes, which are made once.
+    # From then on both viewers get the same bytes, which are made once.
     assert early.group is late.group
     assert early.packets == late.packets == len(numbers(source, early))
 
@@ -116,7 +116,7 @@ def test_a_new_keyframe_ends_a_replay_of_earlier_packets() -> None:
     assert numbers(source, viewer) == [*before, LONG + 2, LONG + 3]
     source.send(FRAME)
     assert numbers(source, viewer)[-1] == LONG + 4
-    # It has no use for what was skipped.
+    # The viewer does not need the skipped packets.
     turn(source)
     source.track.retransmit(viewer, (50, LONG + 3), source.outlet.time)
     assert numbers(source, viewer)[-2:] == [LONG + 4, LONG + 3]

@@ -1,4 +1,4 @@
-"""Given a path and what is told of it, when is its viewer sent the picture? And what that costs the others."""
+"""Given a viewer's path and its reports, tests when it gets the picture, and what that costs the others."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -26,19 +26,19 @@ SSRC = 7
 
 
 class Viewer:
-    """A path over which 500 kbit/s are sent while the picture is, and what its browser tells twice a second."""
+    """A path over which 500 kbit/s are sent with the picture, and its browser's reports, two a second."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.path = ViewerPath(SETTINGS)
         self.gate = PictureGate(SETTINGS)
         self.seen: list[tuple[Picture, float]] = []
-        """Each change of the picture, and when."""
+        """Each change of the picture, with its time."""
         self._expected = dict.fromkeys(MediaKind, 0.0)
         self._lost = dict.fromkeys(MediaKind, 0.0)
 
     def live(self, seconds: float, loss: float, estimate: int | None = None, sound: float | None = None) -> None:
-        """`loss`: of all that is sent, while the picture is; `sound`: of the sound alone, while it is not."""
+        """`loss` is the lost fraction with the picture, and `sound` that of the sound while it is paused."""
         for _ in range(round(seconds / TICK)):
             self.now += TICK
             sent = self.gate.picture is not Picture.PAUSED
@@ -62,7 +62,7 @@ class Viewer:
 
     @property
     def pauses(self) -> list[float]:
-        """How long each pause was that is over."""
+        """The length of each pause that has ended."""
         times = [time for _, time in self.seen]
         return [times[i + 1] - times[i] for i, (one, _) in enumerate(self.seen[:-1]) if one is Picture.PAUSED]
 
@@ -134,7 +134,7 @@ def test_the_picture_stays_once_the_path_has_carried_it_for_a_while() -> None:
     viewer.live(20, 0.0, 900_000)
     assert [picture for picture, _ in viewer.seen] == [Picture.SENT, Picture.PAUSED, Picture.TRIED, Picture.SENT]
     assert durations(viewer, Picture.TRIED) == [SETTINGS.picture_trial]
-    # A path that turns bad again soon has to wait for longer.
+    # A path that soon becomes slow again has to wait longer.
     viewer.live(30, 0.4, 255_000)
     assert viewer.pauses == [SETTINGS.picture_first_pause, 2 * SETTINGS.picture_first_pause]
 
@@ -154,7 +154,7 @@ def test_a_radio_link_that_always_loses_some_sound_gets_the_picture_back() -> No
 
 
 def path_with(loss: float, estimate: int | None, *, kind: MediaKind = MediaKind.VIDEO) -> ViewerPath:
-    """A path over which 500 kbit/s go, and what its browser told at the time 0."""
+    """A path over which 500 kbit/s are sent, with the browser's reports at time 0."""
     path = ViewerPath(SETTINGS)
     path.rate = RATE
     path.reported(kind, rtcp.ReportBlock(SSRC, 0, 0, 0, 0, 0, 0), 0.0)
@@ -194,7 +194,7 @@ def test_a_path_that_reported_no_loss_is_not_too_slow() -> None:
 
 
 class Clock:
-    """A gate that is asked about paths which were judged a moment before."""
+    """A gate that judges paths with reports from a moment ago."""
 
     def __init__(self) -> None:
         self.gate = PictureGate(SETTINGS)
@@ -208,7 +208,7 @@ class Clock:
         return self.gate.judge(path, sending, now)
 
     def pause(self, now: float) -> None:
-        """So that it is paused at that time."""
+        """Make the gate pause the picture at that time."""
         self.judge(now - SETTINGS.picture_patience, slow=True)
         assert self.judge(now, slow=True) is Picture.PAUSED
 
@@ -244,7 +244,7 @@ def test_a_trial_lasts_three_seconds_in_which_the_picture_is_really_sent() -> No
     clock = Clock()
     clock.pause(20.0)
     assert clock.judge(28.0, slow=False, sending=False) is Picture.TRIED
-    # A keyframe is waited for.
+    # The picture waits for a keyframe.
     assert clock.judge(30.0, slow=False, sending=False) is Picture.TRIED
     assert clock.judge(32.9, slow=False) is Picture.TRIED
     assert clock.judge(33.0, slow=False) is Picture.SENT
@@ -280,7 +280,7 @@ def test_losses_are_counted_over_seconds_and_not_between_two_reports() -> None:
     window = LossWindow()
     assert window.fraction(0.0) is None
     for index in range(40):
-        # By its fractions this browser lost nothing or half by turns, by its counters two fifths.
+        # The fractions of this browser say nothing or half by turns, but its counters say two fifths.
         block = rtcp.ReportBlock(SSRC, 128 * (index % 2), 4 * index - 2**23, 10 * index + 2**32 - 200, 0, 0, 0)
         window.reported(block, index / 10)
     assert window.fraction(4.0) == pytest.approx(0.4)
@@ -332,7 +332,7 @@ FAST: dict[str, Any] = {
 
 
 class Poor:
-    """A viewer that tells of what a slow path would lose."""
+    """A viewer that reports what a slow path would lose."""
 
     def __init__(self, viewer: Joined, publisher: TestPeer, ssrc: int) -> None:
         self._viewer = viewer
@@ -342,7 +342,7 @@ class Poor:
         self.slow = True
 
     async def go_on(self, until: Callable[[], bool]) -> None:
-        """Send a picture and sound, and report, until a condition holds."""
+        """Send a picture and sound, and reports, until a condition holds."""
         timestamp = 0
         while not until():
             timestamp += 3000
@@ -382,7 +382,7 @@ async def test_a_paused_viewer_gets_only_the_sound_and_the_picture_continues_lat
 
 
 def longest_run(packets: list[RtpPacket], payload: bytes) -> int:
-    """Of packets with that payload, one after the other."""
+    """The numbers of the packets with that payload, in order."""
     return max(len(list(run)) for same, run in groupby(packets, lambda one: one.payload == payload) if same)
 
 

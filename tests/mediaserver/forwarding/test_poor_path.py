@@ -1,4 +1,4 @@
-"""Viewers behind poor paths, on virtual time: what they are sent, see and hear, and what that costs others."""
+"""Viewers behind poor paths, on virtual time: what they get, see and hear, and what that costs the others."""
 
 import pytest
 
@@ -12,7 +12,7 @@ WINDOW = 3.0
 
 
 def busiest(viewer: Viewer, begin: float, end: float, window: float = WINDOW) -> float:
-    """The most bytes sent to a viewer in any such window, as a multiple of the stream's in the same."""
+    """The most bytes sent to a viewer in any window of that length, as a multiple of the stream's bytes in it."""
     starts = [begin + index / 4 for index in range(int((end - begin - window) * 4) + 1)]
     return max(viewer.down.bytes_between(start, start + window) for start in starts) / (STREAM / 8 * window)
 
@@ -81,7 +81,7 @@ def test_a_viewer_who_comes_and_goes_gets_no_burst_and_no_keyframes_for_losses(i
         stage.world.at(stage.world.time + 0.1, restless.peer.request_keyframe)
 
     stage.world.every(interval, come_again)
-    stage.world.run(12.0)  # The ten that may come at once are used up.
+    stage.world.run(12.0)  # The burst of ten keyframes is used up.
     begin, keyframes = stage.world.time, stage.source.keyframes
     least = losses.left(begin)
     for _ in range(80):
@@ -92,9 +92,9 @@ def test_a_viewer_who_comes_and_goes_gets_no_burst_and_no_keyframes_for_losses(i
     sent = [time for time, _ in restless.down.sent if time >= begin]
     burst = max(restless.down.bytes_between(time, time + 0.01) for time in sent)
     assert least == EngineSettings().loss_keyframe_burst
-    # A keyframe and the half second that followed it.
+    # This is a keyframe and the half second after it.
     assert burst <= 12_000 + 1_500_000 / 8 * 0.5
-    # At worst it came half a second after a keyframe, and waited for the next; then that is under way.
+    # At worst the viewer came half a second after a keyframe, and waited for the next one.
     assert restless.longest_freeze(begin, end) < 0.7
     for viewer in good:
         assert viewer.longest_freeze(2.0, end) < 0.3
@@ -105,7 +105,7 @@ LOSSY = {"loss": 0.05, "delay": 0.01, "jitter": 0.02}
 
 @pytest.mark.parametrize("seed", [10, 28, 52, 60, 61, 62, 63, 64, 72, 164])
 def test_viewers_behind_a_lossy_path_begin_at_once_and_see_no_long_freeze(seed: int) -> None:
-    """Packets are lost on every way, and come in another order: a viewer asks for none before its first."""
+    """Packets are lost everywhere and come in another order. A viewer asks for none from before its first."""
     stage = Stage(seed=seed, bitrate=800_000, fps=20, up=LOSSY)
     stage.world.run(0.5 + stage.world.random.random())
     viewers = []

@@ -1,4 +1,4 @@
-"""Numbering, loss and reports of one received stream; and when keyframes are asked for."""
+"""Numbers, losses and reports of one received stream, and when keyframes are requested."""
 
 import pytest
 
@@ -205,7 +205,7 @@ def test_an_ambiguous_answer_can_only_lengthen_the_round_trip() -> None:
         start = 1000 + int(now)
         receive(stream, start, start + 2, now=now)
         stream.nacks_due(now)
-        # The second request is made at once.
+        # The second request is made at the same time.
         stream.missing[FIRST + start + 1] = stream.missing[FIRST + start + 1]._replace(due=now + 0.01)
         assert stream.nacks_due(now + 0.01) == [start + 1]
         receive(stream, start + 1, now=now + answer)
@@ -237,7 +237,7 @@ def test_a_packet_is_requested_again_when_the_answer_should_have_come(
     for now in requests:
         assert stream.nacks_due(now - 0.005) == []
         assert stream.nacks_due(now + 0.0005) == [1001]
-        # What follows is counted from when it was really asked.
+        # The next times are counted from the real request.
         stream.missing[FIRST + 1001] = stream.missing[FIRST + 1001]._replace(
             due=stream.missing[FIRST + 1001].due - 0.0005
         )

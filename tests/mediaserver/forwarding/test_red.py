@@ -1,4 +1,4 @@
-"""Redundant audio: passed on to those who have agreed on it, unwrapped for all others."""
+"""Redundant audio is passed on to viewers that negotiated it, and unwrapped for all others."""
 
 import pytest
 import trio
@@ -108,7 +108,7 @@ def test_red_is_negotiated_only_for_blocks_of_opus(
 
 
 async def test_a_publisher_is_asked_for_red_if_it_prefers_that() -> None:
-    """It takes twice the bandwidth, from every viewer, too. Browsers send what stands first."""
+    """It takes twice the bandwidth, also to every viewer. Browsers send the codec that comes first."""
     async with (
         open_stage() as engine,
         join(engine, "sendonly", audio=[RED_TYPE, OPUS_TYPE]) as eager,
@@ -141,7 +141,7 @@ async def test_viewers_with_red_get_all_blocks_and_the_others_the_primary_block(
             packet = await viewer.client.receive_rtp()
             assert (packet.payload_type, packet.payload) == (payload_type, payload)
             assert (packet.sequence_number, packet.timestamp) == (number, 960)
-        # A publisher may leave redundancy out where it likes.
+        # A publisher may leave redundancy out of some packets.
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, timestamp=1920)
         for viewer, payload_type in zip(viewers, (111, 98, 111), strict=True):
             packet = await viewer.client.receive_rtp()

@@ -1,4 +1,4 @@
-"""A track handed from one worker to another: what is lost on the way between them is asked for again."""
+"""A track is relayed from one worker to another. Packets that are lost between them are requested again."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Way:
     publisher: TestPeer
     viewer: TestPeer
     links: Links
-    """Of the origin."""
+    """The address of the origin."""
     mirror: Mirror
     folder: Path
 
     async def lose(self, ssrc: int, payload: bytes) -> None:
-        """Send a packet that the viewer's worker does not get."""
+        """Send a packet that does not reach the viewer's worker."""
         path, dropped = self.folder / str(TARGET), self.links.dropped
         path.rename(self.folder / "away")
         self.publisher.send_rtp(payload, ssrc=ssrc)
@@ -111,7 +111,7 @@ async def test_audio_that_the_publisher_never_sent_is_given_up_without_harm(tmp_
 
 
 async def test_a_packet_that_comes_twice_is_sent_to_viewers_once(tmp_path: Path) -> None:
-    """A number that was protected with one send time must not be with another."""
+    """A number that was encrypted with one send time must not be encrypted with another."""
     async with open_way(tmp_path, MediaKind.VIDEO) as way:
         for payload in (VP8_KEYFRAME, VP8_DELTA):
             way.publisher.send_rtp(payload)

@@ -1,4 +1,4 @@
-"""Given what viewers can take and what a browser sends, what is asked of it? To the edge of each rule."""
+"""Given what viewers can receive and a browser sends, tests the requested bitrate at each rule's edge."""
 
 import pytest
 
@@ -10,7 +10,7 @@ FREE = (0, 0)
 
 
 def sending(*rates: int) -> RembTarget:
-    """So many bit/s came, second by second."""
+    """A target after so many bit/s came, second by second."""
     target = RembTarget()
     octets = 0
     target.measure(octets, 1.0)

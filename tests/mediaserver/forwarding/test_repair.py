@@ -1,4 +1,4 @@
-"""Lost packets and missing keyframes, over real UDP: what is asked of the publisher, what comes from the ring."""
+"""Lost packets and missing keyframes, over real UDP: some come from the ring, others from the publisher."""
 
 from contextlib import AsyncExitStack
 
@@ -79,7 +79,9 @@ async def test_a_publisher_may_repair_in_a_stream_of_its_own() -> None:
             client.send_rtp(payload, ssrc=3333, payload_type=97, timestamp=3000)
 
         repair(lost.to_bytes(2) + VP8_DELTA + b"lost")
-        repair(lost.to_bytes(2) + VP8_DELTA + b"lost")  # Nobody asked: only to probe the bandwidth.
+        repair(
+            lost.to_bytes(2) + VP8_DELTA + b"lost"
+        )  # Nobody requested this packet. It only probes the bandwidth.
         repair((lost + 1).to_bytes(2) + VP8_DELTA)
         repair(b"")
         repair(b"\0")
@@ -215,7 +217,7 @@ async def test_a_packet_requested_again_and_again_is_repeated_once_each_round_tr
             await trio.sleep(0.01)
         most = 1 + int((trio.current_time() - began) / 0.3)
         assert 2 <= viewer.peer.stats().sending[MediaKind.VIDEO].retransmitted <= most
-        viewer.client.refused = 0  # It had the packet, and SRTP takes none twice.
+        viewer.client.refused = 0  # The viewer had the packet already, and SRTP accepts none twice.
 
 
 async def test_beyond_its_share_of_repairs_a_viewer_gets_the_next_keyframe() -> None:
@@ -250,7 +252,7 @@ async def test_a_viewer_that_always_asks_for_keyframes_gets_few_and_only_of_its_
             return publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests
 
         async def ask(joined: Joined, wish: bytes) -> bool:
-            """Whether the publisher is asked for a keyframe, which it then sends."""
+            """Whether the publisher is asked for a keyframe. If so, it sends one."""
             nonlocal timestamp
             before, known = requests(), joined.peer.stats().sending[MediaKind.VIDEO].keyframe_requests
             joined.client.send_rtcp(wish + rtcp.remb(1, before + 1, ()))
@@ -287,7 +289,7 @@ async def test_a_viewer_that_always_asks_for_keyframes_gets_few_and_only_of_its_
 
 
 async def test_audio_is_repeated_unchanged_and_requested_from_the_publisher() -> None:
-    """With its audio level, which is in the packet that SRTP has protected under this number."""
+    """The repetition has the same audio level, because SRTP has encrypted that under this number."""
     leveled = {"audio": {AUDIO_LEVEL: 5}}
     async with (
         open_stage() as engine,

@@ -1,4 +1,4 @@
-"""What is repeated to a viewer, and when: what was sent again lately, and what is left of its start."""
+"""Tests when a packet may be repeated to a viewer, and which packets of its start are repeated."""
 
 import pytest
 

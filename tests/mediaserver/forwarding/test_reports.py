@@ -1,4 +1,4 @@
-"""Flow and reports, over real UDP: what stops and flows again, clocks passed on, and the bitrate to ask for."""
+"""Flow and reports, over real UDP: media that stop and flow again, forwarded clocks, and the requested bitrate."""
 
 from contextlib import AsyncExitStack
 
@@ -73,7 +73,7 @@ async def test_repairs_in_their_own_stream_have_sender_reports_of_their_own() ->
         join(engine, "recvonly", publisher.peer, video=[VP8_TYPE, VP8_RTX_TYPE]) as viewer,
     ):
         publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000, extension=b"\xbe\xde\0\1\x31\0\1\0")
-        await packets(viewer.client, 3)  # The start comes thrice.
+        await packets(viewer.client, 3)  # The start is sent three times.
         report = rtcp.SenderReport(VIDEO_SSRC, 7 << 32, 9000, 77, 7777)
         publisher.client.send_rtcp(rtcp.sender_report(VIDEO_SSRC, report))
         told = {

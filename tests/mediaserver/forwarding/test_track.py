@@ -1,4 +1,4 @@
-"""What a track sends to which sink, where the order within one drain of the socket matters."""
+"""What a track sends to each sink if the order within one drain of the socket matters."""
 
 import struct
 from collections.abc import Collection, Sequence
@@ -21,7 +21,7 @@ REMB_VP8 = Codec(96, "VP8", 90000, "", "", ("goog-remb",))
 
 
 class Recorder:
-    """The engine and the peers of a track: keeps what was sent."""
+    """The engine and the peers of a track. It keeps what was sent."""
 
     receive_limits = send_limits = (0, 0)
 
@@ -85,7 +85,7 @@ def test_a_sink_that_joins_a_group_does_not_get_its_pending_packets() -> None:
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
     first, second = Sink(MediaKind.VIDEO, recorder), Sink(MediaKind.VIDEO, recorder)
-    # What both had from another source is such that the same offsets continue it; the second had more of it.
+    # Both sinks had another source before, and the same offsets continue it. The second one got more of it.
     first.continuation = Continuation(10, 0, 0.0)
     second.continuation = Continuation(13, (3 * 3000 - 90000) & 0xFFFFFFFF, 0.0)
     for sink in (first, second):
@@ -145,7 +145,7 @@ def test_a_late_packet_is_taken_until_another_has_its_place_in_the_ring() -> Non
     track.negotiated(VP8, 0)
     for number in (0, *range(3, 67)):
         assert track.receive(vp8(number), 0.0) is None
-    # Of the 64 newest, 3 is the oldest; 2 has the place of 66.
+    # Number 3 is the oldest of the 64 newest. Number 2 would have the place of 66.
     assert track.receive(vp8(2), 0.0) is Refusal.RTP_TOO_OLD
     assert track.kept([2, 66]) == [vp8(66)]
     late = Track(MediaKind.VIDEO, recorder, recorder)
@@ -193,7 +193,7 @@ def test_no_more_of_a_start_is_repeated_than_64_packets() -> None:
 
 
 class Listener:
-    """A relay that keeps the sender reports that it is handed."""
+    """A relay that keeps the sender reports that it gets."""
 
     def __init__(self) -> None:
         self.reports: list[rtcp.SenderReport] = []
@@ -212,7 +212,7 @@ def test_viewers_on_another_worker_learn_the_publishers_clock_at_once() -> None:
     recorder = Recorder()
     track = Track(MediaKind.VIDEO, recorder, recorder)
     track.negotiated(VP8, 0)
-    # It may come before the first packet.
+    # A sender report may come before the first packet.
     for ssrc in (6, 7):
         track.sender_report(rtcp.SenderReport(ssrc, 100 << 32, 9000, 0, 0), 0.0)
     header = struct.pack("!BBHII", 0x80, 96, 1, 9000, 7)

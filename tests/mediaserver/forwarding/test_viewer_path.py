@@ -1,4 +1,4 @@
-"""What is known of the path to a viewer: round trip, losses, bandwidth, from the reports of its browser."""
+"""The path to a viewer: round trip, losses and bandwidth, as its browser's reports show them."""
 
 import pytest
 import trio
@@ -105,7 +105,7 @@ async def test_the_round_trip_and_the_loss_come_from_the_browsers_reports() -> N
         assert path.loss(MediaKind.VIDEO, engine.now()) == 0.5
 
 
-# To the edge of each rule
+# The edges of each rule
 
 
 def video_lost(lost: int, expected: int) -> rtcp.ReportBlock:
@@ -200,7 +200,7 @@ def test_without_an_estimate_great_losses_limit_a_path_and_small_ones_free_it() 
     limits = []
     lost = expected = 0
     for second, share in enumerate((20, 20, 10, 2, 1, 0, 0), 10):
-        # Three seconds apart, so that each report tells of its own share.
+        # The reports are three seconds apart, so that each shows only its own share.
         lost, expected = lost + share, expected + 100
         now = 3.0 * second
         path.reported(MediaKind.VIDEO, video_lost(lost, expected), now)

@@ -1,4 +1,4 @@
-"""What a viewer of a track gets for its losses, on a clock of its own: repairs, or a keyframe."""
+"""What a viewer of a track gets for its losses, on virtual time: repairs or a keyframe."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ PACKET = 12 + len(VP8_DELTA)
 
 
 def viewed(codec: Any = RTX_VP8, **settings: Any) -> tuple[Source, Sink]:
-    """A source that has sent some frames, and a viewer that was sent all of them, a while ago."""
+    """A source that sent some frames a while ago, and a viewer that got all of them."""
     source = Source(codec, **settings)
     source.send(VP8_KEYFRAME)
     viewer = source.join()
@@ -26,7 +26,7 @@ def viewed(codec: Any = RTX_VP8, **settings: Any) -> tuple[Source, Sink]:
 
 
 def repeated(source: Source, viewer: Sink, *numbers: int) -> list[tuple[int, int]]:
-    """Ask for packets; returns the payload type and the original number of what is sent again."""
+    """Request packets. Returns the payload type and the original number of each repeated packet."""
     source.outlet.sent.clear()
     source.track.retransmit(viewer, numbers, source.outlet.time)
     return [

@@ -1,4 +1,4 @@
-"""A source, the media server's forwarding and viewers on virtual time, with paths between them that are poor.
+"""A source, the media server's forwarding, and viewers, on virtual time, with poor paths between them.
 
 Nothing here is a socket: peers of the real classes, without a transport, hand what they send to paths with a rate,
 a drop-tail queue, a delay, losses and outages. A viewer behaves as Chromium does. It asks for a missing packet
@@ -25,15 +25,15 @@ from roomfsm.mediaserver.sdp.codec import Codec
 from tests.mediaserver.observer import RecordingObserver
 
 OVERHEAD = 12 + 16 + 28
-"""Bytes of RTP, SRTP and UDP over IPv4 beside a payload."""
+"""The bytes of RTP, SRTP and UDP over IPv4 that are added to a payload."""
 PACKET = 950
-"""Payload of a video packet."""
+"""The bytes of a video packet's payload."""
 PACKET_SPACING = 0.005
-"""Seconds between two packets of a frame: browsers pace."""
+"""The seconds between two packets of a frame, because browsers pace them."""
 AUDIO_INTERVAL = 0.02
 AUDIO_SIZE = 80
 PLAYOUT = 0.6
-"""Seconds that an audio packet may take before it is concealed: browsers wait longer behind a queue."""
+"""The seconds that an audio packet may take before it is concealed. Browsers wait longer behind a queue."""
 RETRY = 0.1
 RETRIES = 10
 FIRST_FRAME_PATIENCE = 0.2
@@ -73,7 +73,7 @@ class World:
 
 
 class Link:
-    """One direction of a path. `rate` in bit/s, 0 is without a bound; `queue`, `delay` and `jitter` in seconds."""
+    """One direction of a path. `rate` is in bit/s (0: no bound), `queue`, `delay` and `jitter` in seconds."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class Link:
         self._world = world
         self.rate, self.queue, self.delay, self.jitter, self.loss = rate, queue, delay, jitter, loss
         self.down = False
-        """An outage: everything is lost."""
+        """Begin or end an outage, in which everything is lost."""
         self.sent: list[tuple[float, int]] = []
-        """Time and bytes of what was put in, lost or not."""
+        """The time and the bytes of each packet that was put in, lost or not."""
         self._free = 0.0
 
     def send(self, size: int, deliver: Callable[[], object]) -> None:
@@ -117,7 +117,7 @@ class Link:
 
 
 class _Server:
-    """What peers need of the engine, and its turns."""
+    """The parts of the engine that peers need, and its turns."""
 
     def __init__(self, world: World, settings: dict[str, Any]) -> None:
         self.world = world
@@ -170,7 +170,7 @@ class _Peer(Peer):
     """A real peer whose transport is a link."""
 
     deliver: Callable[[bytes], None]
-    """Takes RTP at the browser."""
+    """The function that takes RTP at the browser."""
     deliver_rtcp: Callable[[bytes], None]
 
     def __init__(self, server: Any, link: Link) -> None:
@@ -243,7 +243,7 @@ class Source:
     def _receive(self, packet: bytes) -> None:
         kind = MediaKind.VIDEO if packet[1] == 96 else MediaKind.AUDIO
         track = self.peer.track(kind)
-        if track.reception is not None:  # SRTP lets nothing through twice.
+        if track.reception is not None:  # SRTP accepts no packet twice.
             extended = track.reception.extend(int.from_bytes(packet[2:4]))
             if extended <= track.reception.highest and extended not in track.reception.missing:
                 return
@@ -261,7 +261,7 @@ class Source:
 
 
 class Viewer:
-    """A browser that views, and what it shows and plays."""
+    """A browser that views. It records what it shows and plays."""
 
     def __init__(self, world: World, server: Any, source: Source, down: Link, up: Link) -> None:
         self._world, self._up = world, up
@@ -269,18 +269,18 @@ class Viewer:
         self.peer = _Peer(server, down)
         self.peer.deliver, self.peer.deliver_rtcp = self._receive, self._receive_rtcp
         self.shown: list[float] = []
-        """When each frame was shown."""
+        """The time when each frame was shown."""
         self.heard: dict[int, float] = {}
-        """When each audio packet came first, by number."""
+        """The time when each audio packet came first, by number."""
         self.counts: Counter[str] = Counter()
         self._frames: dict[int, tuple[bool, int, set[int]]] = {}
         self._last_frame = -1
         self._highest: dict[int, int] = {}
         self._missing: dict[int, dict[int, tuple[int, float]]] = {1: {}, 2: {}}
-        """By SSRC: extended numbers to tries and the time of the last."""
+        """For each SSRC, the tries of each extended number and the time of the last one."""
         self._seen: set[tuple[int, int]] = set()
         self._late: deque[int] = deque(maxlen=128)
-        """By how many packets each one came late that was not lost."""
+        """By how many packets each packet was late that was not lost."""
         self._clock: dict[int, tuple[int, float]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
         self._first: dict[int, int] = {}
@@ -348,7 +348,7 @@ class Viewer:
             self._missing[2].clear()
 
     def _ask(self, ssrc: int, newest: int | None = None) -> None:
-        """Ask for what is missing; with `newest`, for what was not asked for yet, up to this number."""
+        """Request missing packets. With `newest`, request only new ones up to this number."""
         now, due, missing = self._world.time, [], self._missing[ssrc]
         for number, (tries, last) in list(missing.items()):
             if newest is not None and (tries or number >= newest):
@@ -397,14 +397,14 @@ class Viewer:
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
     def concealed(self, begin: float, end: float) -> float:
-        """Of the audio of that time, the fraction that did not come in time to be played."""
+        """The fraction of the audio of that time that came too late to be played."""
         numbers = range(int(begin / AUDIO_INTERVAL), int(end / AUDIO_INTERVAL))
         latest = {number: (number + 1) * AUDIO_INTERVAL + PLAYOUT for number in numbers}
         return sum(self.heard.get(number, float("inf")) > time for number, time in latest.items()) / len(numbers)
 
 
 class Stage:
-    """A source of 490 kbit/s, unless said otherwise, and its viewers."""
+    """A source, of 490 kbit/s by default, and its viewers."""
 
     def __init__(
         self,
