@@ -1,4 +1,4 @@
-"""What every test runs under: websockets that survive a ping while they close, a media server, a certificate."""
+"""The setting of all tests: websockets that survive a ping while they close, a media server, a certificate."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.hangs import Watch
 from tests.processes import media_server_program
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-    # The tests start hundreds of processes. If none of them may keep what it compiles beside the source, each
-    # compiles all it imports, and takes three times as long to start. So this is kept in pytest's own folder.
+    # The tests start hundreds of processes. If they may not keep compiled files beside the source, each of them
+    # compiles everything that it imports, and starts three times as slowly. So pytest's own folder has the files.
     sys.pycache_prefix = os.environ.setdefault(
         "PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     )
@@ -37,10 +37,10 @@ register_profiles()
 
 HERE = Path(__file__).parent
 QUICK = {"access", "documents", "door", "fuzz", "hosts", "jsonrpc", "lifecycle", "protocol", "rooms", "testing"}
-"""Folders whose tests are quick, except for those that use one of the fixtures below."""
+"""The folders whose tests are quick, except for tests that use one of the fixtures below."""
 
 SLOW = {"browser", "graphviz", "limited", "media_server", "program"}
-"""Fixtures that start a process."""
+"""The fixtures that start a process."""
 
 watch = Watch()
 
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m quick` leave out the other folders: to import what their tests need takes longer than the tests."""
+    """With `-m quick` leave out the other folders, because their imports alone take longer than the tests."""
     other = collection_path.parent == HERE and collection_path.is_dir() and collection_path.name not in QUICK
     return True if other and config.getoption("markexpr") == "quick" else None
 
@@ -77,8 +77,8 @@ def _locked(file: Path, how: int) -> Iterator[None]:
 def _turn(item: pytest.Item) -> Iterator[None]:
     """Let a test that is marked as `alone` run while no other process of pytest-xdist has one under way.
 
-    Every test passes a turnstile, in which one that is to be alone stays while it waits for the others to end:
-    else new ones would go before it for ever.
+    Every test passes a turnstile. A test that must be alone stays in it while it waits for the others to end,
+    because otherwise new ones would go before it forever.
     """
     folder = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if folder is None:
@@ -94,16 +94,17 @@ def _turn(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Each test has its turn, and an end."""
+    """Give each test its turn, and end it if it hangs."""
     with _turn(item), watch.over_a_test():
         return (yield)
 
 
-# What fails shows what it expected; the log of ten thousand rooms would hide it.
+# The log of ten thousand rooms would hide what a failing test expected.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
-# The tests' own clients: one that is pinged while it closes could end its test half-way, which would then pass.
-# What trio-websocket makes is exchanged, and not its class: so ours are still seen to be mended by themselves.
+# A client of a test that is pinged while it closes could end its test half-way, and the test would pass.
+# We replace the class of the objects that trio-websocket makes, and not the class itself. So the tests still see
+# whether our own subclass works without that.
 trio_websocket._impl.WebSocketConnection = Websocket  # type: ignore[misc]
 
 

@@ -259,7 +259,7 @@ def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:
 
 
 def examples_of(message: type[ClientMessage] | type[ServerMessage]) -> list[dict[str, Any]]:
-    """The messages of that class in the story, as they go over the wire, each once."""
+    """The different messages of that class in the story, in the form in which they are sent."""
     found: list[dict[str, Any]] = []
     for line in STORY:
         if isinstance(line.what, message) and (example := wire(line.what)) not in found:

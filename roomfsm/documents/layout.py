@@ -37,18 +37,18 @@ _MIN_WIDTH = 420.0
 _MIN_GAP = 46.0
 _COUNT_LINE = 14.0
 _STEM = 13.0
-"""From the middle of a gap to its straight arrows."""
+"""The distance from the middle of a gap to its straight arrows."""
 _STEP = 16.0
-"""From one stem or lane to the next."""
+"""The distance from one stem or lane to the next."""
 _LABEL = 10.0
-"""From a stem to its label."""
+"""The distance from a stem to its label."""
 _ENTRY = 16.0
-"""From a box's corner to the first lane that enters there, and on to the next."""
+"""The distance from a box's corner to the first lane that enters there, and from each lane to the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A state: its rectangle, and what stands in it."""
+    """A state's rectangle and the text in it."""
 
     state: State
     x: float
@@ -57,7 +57,7 @@ class Box:
     height: float
     meaning: tuple[str, ...]
     refused: tuple[str, ...]
-    """Lines that name the messages which are illegal here."""
+    """The lines that name the messages which are illegal in this state."""
     stays: Block
 
     @property
@@ -72,7 +72,7 @@ class Box:
 
     @property
     def inset(self) -> float:
-        """From the outer border to the inner one, which a final state has."""
+        """The distance from the outer border to the inner one, which a final state has."""
         return _inset(self.state)
 
     @property
@@ -82,28 +82,28 @@ class Box:
 
     @property
     def name_y(self) -> float:
-        """The baseline of what stands in the bar."""
+        """The baseline of the text in the bar."""
         return self.bar_bottom - 10.5
 
     @property
     def words_y(self) -> float:
-        """The first baseline of the meaning and what is owned."""
+        """The first baseline of the meaning and of the owned resources."""
         return self.bar_bottom + 18
 
     @property
     def rule_y(self) -> float:
-        """The line above the transitions that stay."""
+        """The y of the line above the transitions that stay in the state."""
         return self.y + _words_bottom(self.state, (*self.meaning, *self.refused))
 
     @property
     def stays_y(self) -> float:
-        """The first baseline of the transitions that stay."""
+        """The first baseline of the transitions that stay in the state."""
         return self.rule_y + 18
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The part of a long arrow beside the boxes: turned into at the height `turn`, left for the box at `entry`."""
+    """The part of a long arrow beside the boxes. The arrow enters it at the y `turn`, and leaves it at `entry`."""
 
     x: float
     turn: float
@@ -112,14 +112,14 @@ class Lane:
 
 @dataclass(slots=True)
 class Arrow:
-    """From box `source` to box `dest` (indexes), by a stem at `x`; `y` is the first baseline of its label."""
+    """An arrow from box `source` to box `dest` (indexes) with a stem at `x`. Its label's first baseline is `y`."""
 
     source: int
     dest: int
     rows: list[Transition]
     label: Block
     stem: float
-    """Its distance from the middle."""
+    """The lane's distance from the middle."""
     x: float = 0
     y: float = 0
     turn: float = 0
@@ -127,27 +127,27 @@ class Arrow:
 
     @property
     def down(self) -> bool:
-        """Whether it leaves downward."""
+        """Whether the arrow leaves its box downward."""
         return self.dest > self.source
 
     @property
     def long(self) -> bool:
-        """Whether it passes other boxes."""
+        """Whether the arrow passes other boxes."""
         return abs(self.dest - self.source) > 1
 
     @property
     def gap(self) -> int:
-        """The index of the gap that it leaves into: the one below the box of that index."""
+        """The index of the gap into which the arrow leaves. Each gap has the index of the box above it."""
         return self.source if self.down else self.source - 1
 
     @property
     def label_x(self) -> float:
-        """The left edge of its label, which is on its outer side."""
+        """The left edge of the arrow's label, which is on the arrow's outer side."""
         return self.x + _LABEL if self.down else self.x - _LABEL - self.label.columns * CHARACTER
 
     @property
     def count_x(self) -> float:
-        """The left edge of the place for a count; on an arrow upward the right one."""
+        """The left edge of the place for a count, or its right edge if the arrow goes upward."""
         return self.x + _LABEL if self.down else self.x - _LABEL
 
     @property
@@ -157,17 +157,17 @@ class Arrow:
 
     @property
     def height(self) -> float:
-        """Of its label and count."""
+        """The height of the label and the count."""
         return self.label.rows * LINE + _COUNT_LINE
 
     @property
     def strip(self) -> float:
-        """What it takes up in its half of the gap."""
+        """The width that the arrow needs in its half of the gap."""
         return self.height + (14 if self.long else 6)
 
 
 class Layout:
-    """The places of everything in the diagram of a table, below `top`."""
+    """The position of everything in a table's diagram, below `top`."""
 
     def __init__(self, table: Table[Any], top: float) -> None:
         self._table = table
@@ -203,7 +203,7 @@ class Layout:
         return ceil(max(_MIN_WIDTH, bar + names, stay * CHARACTER + 2 * PAD, 2 * half, words + 2 * PAD))
 
     def _siblings(self, pair: tuple[int, int]) -> list[tuple[int, int]]:
-        """The pairs that leave the same box to the same side, nearest first."""
+        """The pairs of states whose arrows leave the same box on the same side, the nearest first."""
         source, dest = pair
         found = [(a, b) for a, b in self._pairs if a == source and (b > a) == (dest > source)]
         return sorted(found, key=lambda other: abs(other[1] - other[0]))
@@ -217,7 +217,7 @@ class Layout:
         return Arrow(*pair, rows=rows, label=set_rows(rows, columns), stem=stem)
 
     def _leaving(self, gap: int, *, down: bool) -> list[Arrow]:
-        """The arrows on one side of a gap, the one to the farthest box first."""
+        """The arrows on one side of a gap. The arrow to the farthest box comes first."""
         found = [arrow for arrow in self.arrows if arrow.gap == gap and arrow.down == down]
         return sorted(found, key=lambda arrow: -abs(arrow.dest - arrow.source))
 
@@ -272,7 +272,7 @@ class Layout:
 
     @cached_property
     def _lanes(self) -> dict[tuple[int, int], int]:
-        """The lane of each long arrow, counted outward from the boxes; a shorter one runs inside a longer."""
+        """The lane of each long arrow, counted outward from the boxes. Shorter arrows are inside longer ones."""
         lanes: dict[tuple[int, int], int] = {}
         for pair in sorted(filter(_is_long, self._pairs), key=lambda pair: abs(pair[1] - pair[0])):
             beside = [lane for other, lane in lanes.items() if _meet(pair, other)]
@@ -298,7 +298,7 @@ class Layout:
 
 
 def _words_bottom(state: State, lines: Sequence[str]) -> float:
-    """From a box's upper edge to the end of its words."""
+    """The distance from a box's upper edge to the end of its text."""
     return _inset(state) + BAR + (len(lines) + bool(state.owns)) * LINE + 14
 
 
@@ -311,6 +311,6 @@ def _is_long(pair: tuple[int, int]) -> bool:
 
 
 def _meet(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two long arrows of the same side pass the same place."""
+    """Whether two long arrows on the same side would overlap in one lane."""
     same_side = (a[1] > a[0]) == (b[1] > b[0])
     return same_side and max(min(a), min(b)) < min(max(a), max(b))

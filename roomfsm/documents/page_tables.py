@@ -65,7 +65,7 @@ def page_table(name: str) -> Table[Any]:
 
 
 def page_tables() -> dict[str, Table[Any]]:
-    """All tables of the page, by name. Raises as `page_table`."""
+    """All tables of the page, by name. Raises the same errors as `page_table`."""
     return {name: page_table(name) for name in FILES}
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of every message and what it is made of, as the components of the AsyncAPI document."""
+"""JSON Schemas of all messages and their parts, which are the components of the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ type Json = dict[str, Any]
 
 REF = "#/components/schemas/{name}"
 STATES_OF = {"RoomStateName": "room", "StreamState": "stream", "ViewState": "view"}
-"""Schemas whose values are the states of a machine."""
+"""The schemas whose values are the states of a machine."""
 
 _MEANINGS = {
     meta.title: meta.description
@@ -26,14 +26,14 @@ _MEANINGS = {
     for meta in getattr(field, "__metadata__", ())
     if isinstance(meta, msgspec.Meta) and meta.title is not None
 }
-"""What the named types mean, wherever a field does not say it better."""
+"""The meanings of the named types. A field may have a better description of its own."""
 
 
 def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
-    """Every schema by its name: messages and parts by their class, constrained fields by their title.
+    """Every schema by its name. Messages and their parts have their class's name, constrained fields their title.
 
-    msgspec writes the schemas; here its types that have a title become schemas of their own, patterns are
-    written as ECMA-262 does, and states and codes are listed as the tables and `ErrorCode` have them.
+    msgspec makes the schemas. Then each type with a title becomes a schema of its own, patterns are written in the
+    form of ECMA-262, and states and codes are listed as the tables and `ErrorCode` have them.
     """
     _, described = msgspec.json.schema_components([*CLIENT_MESSAGES, *SERVER_MESSAGES], ref_template=REF)
     # A default that is a tuple becomes a list, as in JSON.
@@ -59,7 +59,7 @@ def schemas(machines: Mapping[str, Table[Any]]) -> dict[str, Json]:
 
 
 def resolved(schema: Json, components: Mapping[str, Json]) -> Json:
-    """What the schema refers to, be it beside a default or null; or itself."""
+    """The schema to which this one refers, perhaps beside a default or null; or this one if it refers to none."""
     for part in (schema, *schema.get("allOf", ()), *schema.get("anyOf", ())):
         if "$ref" in part:
             return components[part["$ref"].rpartition("/")[2]]
@@ -67,7 +67,7 @@ def resolved(schema: Json, components: Mapping[str, Json]) -> Json:
 
 
 def _without_names(schema: Json, named: dict[str, Json]) -> Json:
-    """The schema with every part that has a title replaced by a reference; the part goes into `named`."""
+    """The schema with a reference in place of every part that has a title. The part is put into `named`."""
     if "pattern" in schema:
         schema = schema | {"$comment": "an expression of ECMA-262 with the flag u"}
     if "items" in schema:
@@ -82,5 +82,5 @@ def _without_names(schema: Json, named: dict[str, Json]) -> Json:
     named[name] = {key: value for key, value in schema.items() if key != "default"}
     named[name]["description"] = _MEANINGS[name]
     reference = {"$ref": REF.format(name=name)}
-    # Whatever stands beside a `$ref` is passed over.
+    # Members beside a `$ref` are ignored.
     return {"allOf": [reference], **own} if own else reference

@@ -22,7 +22,7 @@ def as_yaml() -> str:
     """The document as YAML. Needs the extra `yaml`."""
     with extra("yaml", "roomfsm spec --format yaml"):
         from roomfsm.documents.yaml_text import yaml_text
-    # By way of JSON, after which every value is of a plain type and none is an alias of another.
+    # The document goes through JSON first, so that every value has a plain type and none is an alias.
     return yaml_text(json.loads(as_json()))
 
 

@@ -1,11 +1,11 @@
 """A machine as an SVG diagram that a page can show live.
 
-Own drawing instead of Graphviz: labels with guards and effects need a layout that is proved free of overlaps, is
-narrow enough for a phone, and can be made offline without another program.
+We draw it ourselves, without Graphviz: labels with guards and effects need a layout that never overlaps, that is
+narrow enough for a phone, and that needs no other program.
 
-Hooks for a page: `g.state[data-state]`, `g.move[data-from][data-to][data-triggers]`, and in them
+A page can find the elements `g.state[data-state]` and `g.move[data-from][data-to][data-triggers]`, and in them
 `text.stay[data-state][data-trigger]` and `text.label[data-trigger]`. The class `current` on a state's group
-marks it as a present one. `text.dwell` in a state and `text.count` in a move are empty places for 16 and 12
+marks the present state. `text.dwell` in a state and `text.count` in a move are empty places for 16 and 12
 characters.
 """
 
@@ -130,7 +130,7 @@ def _move(layout: Layout, arrow: Arrow) -> str:
 
 
 def _arrow(arrow: Arrow, source: Box, dest: Box) -> tuple[str, str]:
-    # An arrow upward is one downward turned by 180 degrees.
+    # An upward arrow is a downward arrow that is turned by 180 degrees.
     sign = 1 if arrow.down else -1
     start = f"M{_n(arrow.x)} {_n(source.bottom if arrow.down else source.y)}"
     if arrow.lane is None:

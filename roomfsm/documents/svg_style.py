@@ -1,9 +1,9 @@
-"""The stylesheet of the diagrams: light and dark, and plain without colour, too."""
+"""The stylesheet of the diagrams, for light and dark pages. The diagrams are also clear without colour."""
 
 from __future__ import annotations
 
 SCOPE = "roomfsm-diagram"
-"""The class of the diagrams' root element, under which every rule of the stylesheet stands."""
+"""The class of the diagrams' root element. Every rule of the stylesheet applies only inside it."""
 
 MONO_SIZE = 12
 SMALL_SIZE = 11
@@ -13,7 +13,7 @@ WORDS_SIZE = 12.5
 
 
 def css() -> str:
-    """The stylesheet, for a `<style>` element or a file of its own; every rule is under `svg.roomfsm-diagram`."""
+    """The stylesheet, for a `<style>` element or for a file. Every rule is below `svg.roomfsm-diagram`."""
     return _CSS
 
 

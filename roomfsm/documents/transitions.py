@@ -1,4 +1,4 @@
-"""A machine's transitions as diagrams show them: which stay, which move, and the words on each."""
+"""A machine's transitions in the form that diagrams show: those that stay, those that move, and their labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roomfsm.lifecycle.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row for one source and trigger; `guards` and `effects` are names."""
+    """One row, for one source and one trigger. `guards` and `effects` are names."""
 
     trigger: str
     source: str
@@ -22,32 +22,32 @@ class Transition:
 
     @property
     def message(self) -> bool:
-        """Whether a client's message fires it, and not something that the server notices."""
+        """Whether a client's message fires it. Otherwise the server notices the cause."""
         return self.trigger in MESSAGE_TYPES
 
     @property
     def stays(self) -> bool:
-        """Whether the state is the same afterwards."""
+        """Whether the transition leaves the state as it is."""
         return self.source == self.dest
 
     @property
     def condition(self) -> str:
-        """`[guard, guard]`, or nothing (UML 2.5.1 section 14.2.4.9)."""
+        """The guards as `[guard, guard]`, or nothing (UML 2.5.1 section 14.2.4.9)."""
         return f"[{', '.join(self.guards)}]" if self.guards else ""
 
     @property
     def behaviour(self) -> str:
-        """`/ effect, effect`, or nothing."""
+        """The effects as `/ effect, effect`, or nothing."""
         return f"/ {', '.join(self.effects)}" if self.effects else ""
 
     @property
     def label(self) -> str:
-        """`trigger [guard, guard] / effect, effect`."""
+        """The whole label, as `trigger [guard, guard] / effect, effect`."""
         return " ".join(filter(None, (self.trigger, self.condition, self.behaviour)))
 
 
 def transitions(table: Table[Any]) -> list[Transition]:
-    """All of them, in the table's order."""
+    """All transitions of a table, in its order."""
     return [
         Transition(
             trigger=row["trigger"],
@@ -61,12 +61,12 @@ def transitions(table: Table[Any]) -> list[Transition]:
 
 
 def stays(table: Table[Any], state: str) -> list[Transition]:
-    """Those that stay in `state` (UML's internal transitions)."""
+    """The transitions that stay in `state`. UML calls them internal transitions."""
     return [row for row in transitions(table) if row.stays and row.source == state]
 
 
 def moves(table: Table[Any]) -> dict[tuple[str, str], list[Transition]]:
-    """Those that move, by source and destination: one arrow each."""
+    """The transitions that move, by source and destination. Each pair is one arrow."""
     arrows: dict[tuple[str, str], list[Transition]] = {}
     for row in transitions(table):
         if not row.stays:

@@ -1,4 +1,4 @@
-"""The messages as TypeScript types, by which the compiler checks the page."""
+"""The messages as TypeScript types, with which the compiler checks the page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _HEAD = """\
 """
 
 _CALLED = {"Error": "ErrorMessage", "RoomState": "RoomStateChanged"}
-"""Types of another name than the class: `Error` is JavaScript's, and a room's state is no message."""
+"""The types that have another name than their class: `Error` is JavaScript's, and a room's state is no message."""
 
 _LONG = 90
-"""Characters of a union that has a line for each member."""
+"""A union with more characters than this has a line for each member."""
 
 
 def typescript() -> str:
@@ -71,7 +71,7 @@ def _declaration(name: str, components: Mapping[str, Json]) -> str:
 
 
 def _type(schema: Json, components: Mapping[str, Json]) -> str:
-    """The type of a value that is there: `null` stands for one that is not."""
+    """The type of a value that is present. `null` means that it is absent."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         target = components[name]
@@ -100,7 +100,7 @@ def _comment(text: str, indent: str = "") -> str:
 
 
 def _meaning(schema: Json, components: Mapping[str, Json]) -> str:
-    """What is to be said of a field that its type does not say."""
+    """The comment for a field, which says what its type does not say."""
     if "const" in schema:
         return ""
     if "description" in schema:

@@ -1,4 +1,4 @@
-"""Text for drawings without a font at hand: widths that no usual font exceeds, wrapping, rows set in blocks."""
+"""Sets text for drawings without knowing the font: it has widths that no usual font exceeds, and wraps lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roomfsm.documents.transitions import Transition
 
 MONO = 0.61
-"""Advance of a monospaced character, in em: DejaVu Sans Mono and Menlo have 0.602, Courier 0.6, Consolas 0.55."""
+"""The width of a monospaced character in em. DejaVu Sans Mono and Menlo have 0.602, Courier 0.6, Consolas 0.55."""
 _BOLD = 1.15
 _INDENT = 2
 _BETWEEN = 3
@@ -18,7 +18,7 @@ type Run = tuple[str, str]
 
 
 def sans_width(text: str, size: float, *, bold: bool = False) -> float:
-    """At least the width of `text` in any usual sans-serif font; the widest are Verdana and DejaVu Sans."""
+    """A width that `text` has at most in any usual sans-serif font. The widest are Verdana and DejaVu Sans."""
     return size * sum(map(_advance, text)) * (_BOLD if bold else 1)
 
 
@@ -33,7 +33,7 @@ def _advance(character: str) -> float:
 
 
 def wrap_sans(text: str, size: float, width: float) -> list[str]:
-    """The words of `text` in lines of at most `width`; a longer word has a line of its own."""
+    """The words of `text` in lines of at most `width`. A word that is longer has a line of its own."""
     lines: list[str] = []
     for word in text.split():
         if lines and sans_width(f"{lines[-1]} {word}", size) <= width:
@@ -45,7 +45,7 @@ def wrap_sans(text: str, size: float, width: float) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Runs of text that begin in a `column` of a `row`, both counted from 0."""
+    """A run of text that begins in a `column` of a `row`, both counted from 0."""
 
     column: int
     row: int
@@ -59,23 +59,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows set in a monospaced font: the lines of each."""
+    """The lines of rows that are set in a monospaced font."""
 
     texts: tuple[tuple[Transition, tuple[Line, ...]], ...]
 
     @property
     def columns(self) -> int:
-        """Characters of the longest line."""
+        """The number of characters of the longest line."""
         return max((line.end for _, lines in self.texts for line in lines), default=0)
 
     @property
     def rows(self) -> int:
-        """How many lines it is high."""
+        """The number of lines."""
         return max((line.row + 1 for _, lines in self.texts for line in lines), default=0)
 
 
 def set_rows(rows: Sequence[Transition], columns: int) -> Block:
-    """Each row begins a line and is wrapped; those that are a trigger and nothing else share lines."""
+    """Set rows. Each begins a new line and is wrapped, but rows that have only a trigger share lines."""
     texts: list[tuple[Transition, tuple[Line, ...]]] = []
     row = column = 0
     for transition in rows:
@@ -91,7 +91,7 @@ def set_rows(rows: Sequence[Transition], columns: int) -> Block:
 
 
 def longest_word(rows: Sequence[Transition]) -> int:
-    """Characters of the longest word, with the indent of a line that goes on: no column may be narrower."""
+    """The number of characters of the longest word with its indent. No column may be narrower."""
     return max((len(word) for row in rows for _, word in _words(row)), default=0) + _INDENT
 
 

@@ -8,7 +8,7 @@ import yaml
 
 
 def yaml_text(document: Any) -> str:
-    """The document, made of plain types, in its own order."""
+    """The document as YAML. It must consist of plain types, and keeps its order."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 

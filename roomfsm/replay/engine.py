@@ -100,11 +100,11 @@ class _Life:
             self._opened.settings,
             journal_file=None,
             journal_entries=len(self._run.entries) + 100,
-            # What is in the journal was told; how fast a media server takes candidates, how much people of an
-            # address had told in other rooms, and of which address one comes, is known outside.
+            # Everything in the journal was told. The journal does not say how fast a media server takes candidates,
+            # how much people of an address sent in other rooms, and from which address a person comes.
             journal_refusals=_MANY,
             candidate_buffer=_MANY,
-            # That a browser did not connect in time is in the journal, too, and when its room heard of that.
+            # The journal also says when a browser did not connect in time, and when its room heard of that.
             connect_timeout=_MANY,
             room_told_rate=_MANY,
             room_told_bytes=_MANY,
@@ -140,14 +140,14 @@ class _Life:
         try:
             await self._room.run(on_over)
         except Exception as error:  # noqa: BLE001 (a boundary)
-            # As in the directory: what fails is this room, and here that is what is asked about.
+            # As in the directory, only this room fails. Here the failure is the result.
             self._failed = (
                 f"today the room fails: {traceback.format_exception_only(_innermost(error))[-1].strip()}"
             )
 
     async def _compare(self, entry: Entry) -> Difference | None:
         if entry.trigger == "dismissed" and ROOM.state(self._room.state).final:
-            # Earlier servers noted that people heard of the end of their room.
+            # Earlier servers recorded that people heard of the end of their room.
             return None
         if self._room.journal.seq < entry.seq:
             why = await self._again(entry) or self._failed
@@ -199,7 +199,7 @@ class _Life:
     def _cause(self, entry: Entry) -> str | None:
         match entry:
             case Entry(machine="room", trigger="expire" | Drained.trigger):
-                # It is the room's own doing.
+                # The room does this by itself.
                 pass
             case Entry(machine="session", refused=None, who=str(who)):
                 self._person(who).moves(entry.trigger)

@@ -26,7 +26,7 @@ class ReplayedPerson(FakeSession):
         return Seat(self) if self.seat is None else self.seat
 
     def asks_for_seat(self, state: str) -> Seat[Any]:
-        """Ask for a seat in this room while the session is in `state`. Other journals say why it is."""
+        """Ask for a seat in this room while the session is in `state`, which other rooms' journals explain."""
         if not self._sits:
             self._model = Model(state)
         self._asked_for = Seat(self)
@@ -36,7 +36,7 @@ class ReplayedPerson(FakeSession):
         """Move the session's machine, and with it from seat to seat."""
         step = self.fire(trigger)
         if trigger in ("join", "switch"):
-            # One who asked for no seat here has got one elsewhere.
+            # A person who asked for no seat in this room has got one in another.
             self._sits = self._asked_for is not None
             self.seat, self._asked_for = self._asked_for or self.seat, None
         elif "leave" not in SESSION.legal(step.dest):

@@ -31,7 +31,7 @@ def create_inspector(
     """Create everything below `/inspect`. `page` answers with a file of the page and a status."""
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
     feed = Feed(directory, settings)
-    # The page of all rooms follows the server, too, and is to count once.
+    # The page of all rooms follows the server, too, and must count as one watcher.
     feed_of_server = Feed(directory, settings)
 
     @inspector.before_request
