@@ -44,19 +44,19 @@ def fault(function: Callable[[], None]) -> Callable[[], None]:
 
 
 def put(owner: object, name: str, wrong: Callable[[Any], Any]) -> None:
-    """What `owner` has under that name is exchanged for what `wrong` makes of it."""
+    """Replace the attribute of `owner` with that name by what `wrong` makes of it."""
     setattr(owner, name, wrong(getattr(owner, name)))
 
 
 def rows(change: Callable[[Row[Any]], Row[Any]], *more: Row[Any]) -> None:
-    """Each row of the room's table is exchanged for what `change` makes of it; more rows follow."""
+    """Replace each row of the room's table by what `change` makes of it, and add more rows."""
     for cached in ("_index", "_machine", "triggers"):
         vars(ROOM).pop(cached, None)
     object.__setattr__(ROOM, "rows", (*map(change, ROOM.rows), *more))
 
 
 def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) -> None:
-    """The guards of that code are exchanged for what `change` makes of them, or dropped."""
+    """Replace the guards with that code by what `change` makes of them, or drop them."""
 
     def changed(row: Row[Any]) -> Row[Any]:
         found = (change(old) if old.code is code else old for old in row.guards)
@@ -66,7 +66,7 @@ def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) ->
 
 
 def telling(wrong: Callable[..., None]) -> None:
-    """The room tells its people otherwise: called as `tell` is."""
+    """Make the room send other messages to its people, with a function that is called like `tell`."""
     put(roomfsm.rooms.news, "tell", lambda _: wrong)
 
 

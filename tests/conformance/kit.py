@@ -24,15 +24,15 @@ SMALL = (
     "--room-entries-burst=300",
     "--room-entries-rate=1",
 )
-"""Options of a server with which all can be reached that can be at all, and soon.
+"""The options of a server with which everything that can be reached is reached soon.
 
-But not so soon that a busy machine lets a room or a session end while a check is about to use it.
+They are not so short that on a busy machine a room or a session ends before a check has used it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run; `report` is the one in JSON, empty if there is none."""
+    """A finished run. `report` is the JSON report; it is empty if there is none."""
 
     code: int
     out: str
@@ -46,7 +46,7 @@ class Run:
 async def run_kit(folder: Path, *arguments: str, bound: float = 200.0) -> Run:
     """`roomfsm conformance URL [option]…`, in a thread.
 
-    As a process of its own each of the many runs would first import for a second what is imported here already.
+    As a process of its own, each of the many runs would first import modules for a second.
     """
     file = folder / "report.json"
     file.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def test_every_fault_has_a_case_in_this_file() -> None:
 
 
 async def test_the_kit_finds_that_a_servers_budget_is_missing(tmp_path: Path, media_server: str) -> None:
-    """No limit tells how large it is, so the kit can only say that it was not met."""
+    """No limit says how large this budget is, so the kit can only say that it was not reached."""
     check = "guard/room/join/rate_limited"
     options = (f"--only={check}", "--only=limit/entering", "--strict", "--timeout=60")
     run = await run_against(UNBOUNDED, tmp_path, media_server, *options, notice=0)
@@ -75,7 +75,7 @@ async def test_the_kit_finds_the_servers_fault(fault: str, tmp_path: Path, media
 
 
 async def test_a_failure_shows_the_messages_that_led_to_it(tmp_path: Path, media_server: str) -> None:
-    """A whole run: what has nothing to do with the fault passes."""
+    """In a whole run, the checks that do not depend on the fault pass."""
     run = await run_against("a_row_removed", tmp_path, media_server, "--timeout=5")
     assert run.code == 1
     failed = {check["id"]: check for check in run.report["checks"] if check["status"] == "failed"}
@@ -92,7 +92,7 @@ async def test_a_failure_shows_the_messages_that_led_to_it(tmp_path: Path, media
 
 
 async def test_failures_with_one_cause_are_reported_together(tmp_path: Path, media_server: str) -> None:
-    """Lines of chat are at other times, with other refs and in other rooms: the fault is the same."""
+    """The lines of chat have other times, refs and rooms, but the fault is the same."""
     chosen = [f"--only={check}" for check in FINDS["a_field_of_another_type"]]
     run = await run_against("a_field_of_another_type", tmp_path, media_server, *chosen)
     assert run.code == 1

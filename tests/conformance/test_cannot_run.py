@@ -1,4 +1,4 @@
-"""What is no server of the protocol is told so at once, in words: exit code 2, no report, no traceback."""
+"""Given something that is no server of the protocol, the kit says so at once and exits with code 2."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ type Serve = Callable[[trio.SocketStream], Awaitable[None]]
 
 @asynccontextmanager
 async def fake(serve: Serve) -> AsyncIterator[str]:
-    """A server of another kind; the address at which a websocket would be."""
+    """A server of another kind. Yields the address at which a websocket would be."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, serve, listeners)
@@ -43,7 +43,7 @@ async def read_head(stream: trio.SocketStream) -> bytes:
 
 
 async def upgrade(stream: trio.SocketStream, protocol: bytes | None = b"roomfsm.v1", proof: bytes = b"") -> None:
-    """The handshake of a websocket server (RFC 6455 section 4.2.2), or one with a wrong proof."""
+    """The handshake of a websocket server (RFC 6455 section 4.2.2), perhaps with a wrong proof."""
     key = (await read_head(stream)).partition(b"sec-websocket-key: ")[2].partition(b"\r\n")[0]
     guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     proof = proof or base64.b64encode(hashlib.sha1(key + guid).digest())
@@ -191,7 +191,7 @@ async def test_given_wss_for_a_server_without_tls_the_kit_says_so(serve: Serve, 
 
 
 async def says_bad_request(stream: trio.SocketStream) -> None:
-    """As nginx does, if it is no handshake of TLS."""
+    """Answer like nginx if the request is no TLS handshake."""
     await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     await drain(stream)
 
@@ -239,7 +239,7 @@ def test_given_a_text_that_is_no_address_the_kit_refuses_it(url: str) -> None:
 
 
 async def test_if_a_server_hangs_after_the_welcome_each_check_fails_in_time(tmp_path: Path) -> None:
-    """It is not the kit that hangs."""
+    """The kit itself must not hang."""
     welcome = (
         b'{"type":"welcome","protocol":"roomfsm.v1","server":"mute","session":"p1","resumeToken":"t",'
         b'"resumeWindow":30,"heartbeat":20,"iceServers":[],"limits":{"messageBytes":1000,"messageBurst":9,'

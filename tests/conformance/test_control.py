@@ -1,4 +1,4 @@
-"""Closing a room by the control API: what is asked for, and which answers mean that it cannot be had."""
+"""Closing a room by the control API: the request, and the answers which mean that the API is not available."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conformance.test_cannot_run import fake, read_head
 
 
 async def asked(answer: bytes, room: str, token: str | None) -> bytes:
-    """The request head of a close that was answered so."""
+    """Close a room, answer the request like this, and return its head."""
     heads: list[bytes] = []
 
     async def serve(stream: trio.SocketStream) -> None:

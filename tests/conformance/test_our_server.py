@@ -44,20 +44,20 @@ REASONS = {
     "only some media servers tell of media before the connection is there: nobody outside can bring that about",
     "a media connection comes up once",
 }
-"""Why some of what the document has can be seen of no server from outside."""
+"""The reasons why some parts of the document can be seen at no server from outside."""
 
 
 ONLY_THESE = ("--only=limit/*", "--only=cell/joined/closing/*", "--only=row/session/*", "--only=guard/*")
 
 DEAF = ("--timeout=60",)
-"""All is to pass, so that nobody waits in vain: a bound for a busy machine."""
+"""Everything should pass, so nobody waits in vain. This is a bound for a busy machine."""
 
 
 ROOT = Path(__file__).parents[2]
 
 
 def sample_figures(text: str) -> tuple[str, ...]:
-    """How many checks there are, and the lines with the sums, of the first report in the text."""
+    """The number of checks and the lines with the sums of the first report in the text."""
     found = re.search(
         r"^roomfsm\.v1 at .*: (\d+ checks) in .*\n(cells .*)\n(transitions .*)\n(passed .*)$", text, re.M
     )
@@ -99,7 +99,7 @@ async def test_our_server_passes_everything_that_can_be_reached(tmp_path: Path) 
 
 
 async def test_a_bound_that_is_too_large_to_be_reached_is_not_reachable(tmp_path: Path, media_server: str) -> None:
-    """A server with the settings that it has by itself."""
+    """A server with its default settings."""
     with running(tmp_path, f"--kurento={media_server}") as program:
         run = await checked(tmp_path, program, "--patience=0", "--max-connections=30", *ONLY_THESE, *DEAF)
     assert run.code == 0

@@ -1,4 +1,4 @@
-"""The reports of a run in which something failed, whatever strange text came with it."""
+"""The reports of a run in which something failed, with strange texts in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roomfsm.conformance.scene import Check, Scene
 
 
 async def nothing(scene: Scene) -> None:
-    """No check at all."""
+    """A check that does nothing."""
 
 
 STRANGE = 'chat {text: "<&]]>\x00\ud83e\u202e"}'

@@ -1,4 +1,4 @@
-"""What the kit reads off the document: which messages are none, what fields may hold, and the shortest ways."""
+"""Tests what the kit reads from the document: valid messages, the values of fields, and the shortest paths."""
 
 from __future__ import annotations
 

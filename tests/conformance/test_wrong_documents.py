@@ -1,4 +1,4 @@
-"""A document that is no specification, or contradicts itself, is told so in its own words: exit code 2."""
+"""Given a document that is no specification or contradicts itself, the kit says why, and exits with code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ type Change = Callable[[Document], object]
 
 
 def document() -> Document:
-    """Ours, as it is in its file."""
+    """Our own document, from its file."""
     of: Document = msgspec.json.decode(msgspec.json.encode(our_document()))
     return of
 
@@ -40,7 +40,7 @@ def without(of: Document, name: str, trigger: str, source: str) -> None:
 
 
 def pair(of: Document, room: str | None) -> Any:
-    """What is legal in a room that is so."""
+    """The messages that are legal in a room in that state."""
     return next(pair for pair in of["x-roomfsm"]["legality"] if pair["room"] == room)
 
 

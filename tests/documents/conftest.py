@@ -1,4 +1,4 @@
-"""What these tests need: a real Chromium, and tables beyond the program's own."""
+"""The fixtures of these tests: a real Chromium, and more tables than the program's own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CROWDED: Table[Any] = Table(
         Row(("view",), _NAMES, STAYS, (_long_guard,) * 4),
     ),
 )
-"""More arrows, longer words and worse characters than any machine of ours has."""
+"""A table with more arrows, longer words and stranger characters than our own machines have."""
 
 every_table = pytest.mark.parametrize(
     "table", [*MACHINES.values(), *page_tables().values(), CROWDED], ids=lambda table: table.name

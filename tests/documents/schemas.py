@@ -1,4 +1,4 @@
-"""Whether a message is what its JSON Schema in the AsyncAPI document asks for."""
+"""Checks a message against its JSON Schema in the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def _validator(schema: str) -> Any:
 
 
 def is_valid(value: dict[str, Any], schema: str) -> bool:
-    """Whether the value is what the document's schema of that name asks for."""
+    """Whether the value fits the document's schema of that name."""
     return bool(_validator(schema).is_valid(value))

@@ -1,4 +1,4 @@
-"""Given the messages and the tables, then the AsyncAPI document says of each message what these say."""
+"""Given the messages and the tables, the AsyncAPI document says the same of each message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When `roomfsm diagram` is called, then it draws what is asked for, or says in words what there is."""
+"""When `roomfsm diagram` is called, then it draws the requested machine, or says which arguments are possible."""
 
 from __future__ import annotations
 

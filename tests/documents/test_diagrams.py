@@ -1,4 +1,4 @@
-"""Given a table, when it is drawn in any form, then the drawing says all that the table says, and only that."""
+"""Given a table, when it is drawn in any format, then the drawing says exactly what the table says."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def with_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element
 
 
 def words(element: ElementTree.Element) -> str:
-    """What is read, however it is set in lines."""
+    """The words of the text, whatever its lines are."""
     return "".join(" ".join(element.itertext()).split())
 
 
@@ -132,7 +132,7 @@ def test_a_renamed_state_is_renamed_everywhere() -> None:
 @pytest.mark.parametrize("columns", [20, 30, 60])
 @every_table
 def test_rows_of_text_stay_within_their_columns(table: Table[Any], columns: int) -> None:
-    """A single word that is longer stands out; the layout widens the boxes for it."""
+    """A single word may be longer than the line. The layout widens the boxes for it."""
     for state in table.states:
         block = set_rows(stays(table, state.name), columns)
         lines = sorted(((line.row, line.column, line.end) for _, of in block.texts for line in of))
@@ -145,7 +145,7 @@ def test_rows_of_text_stay_within_their_columns(table: Table[Any], columns: int)
 
 @pytest.fixture(scope="module")
 def mermaid_page(browser: Browser, mermaid_script: Path) -> Iterator[Page]:
-    """A page in which Mermaid is loaded."""
+    """A page that has loaded Mermaid."""
     page = browser.new_page()
     page.add_script_tag(path=mermaid_script)
     yield page

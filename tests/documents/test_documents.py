@@ -1,4 +1,4 @@
-"""Given the documents in the repository, then they are what the tables and messages say today."""
+"""Given the documents in the repository, they say what the tables and messages say today."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_file_is_up_to_date(path: str) -> None:
 
 
 def table_below(section: str, heading: str) -> Iterator[list[str]]:
-    """The cells of the first table below a heading, the row of dashes left out."""
+    """The cells of the first table below a heading, without the row of dashes."""
     text = lifecycle_md().split(f"\n## {section}\n")[1].split("\n## ")[0].split(f"\n### {heading}\n")[1]
     lines = [line for line in text.split("\n### ")[0].splitlines() if line.startswith("|")]
     for line in (lines[0], *lines[2:]):

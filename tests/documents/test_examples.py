@@ -1,4 +1,4 @@
-"""Given the story of the examples, when it is played with a real server, then all goes as it is told."""
+"""Given the story of the examples, when it is played with a real server, then everything happens as it says."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CANDIDATE = re.compile(r"candidate:\S+ \d+ udp \d+ \S+ \d+ typ host", re.IGNOREC
 
 
 class Stage:
-    """Plays the story: says what people say with live ids, tokens and offers, and hears what they hear."""
+    """Plays the story: it sends the people's messages with real ids, tokens and offers, and expects theirs."""
 
     def __init__(self, server: Served, peers: dict[str, TestPeer], stack: AsyncExitStack) -> None:
         self.server = server
@@ -45,7 +45,7 @@ class Stage:
         self.clients: dict[str, Client] = {}
         self.answers: dict[str, str] = {}
         self.live: dict[str, str] = {}
-        """What stands for an example's id or token here."""
+        """The real id or token for an example's one."""
 
     async def play(self, nursery: trio.Nursery) -> None:
         for who, what in ((line.who, line.what) for line in STORY):
@@ -105,7 +105,7 @@ class Stage:
         return cast(Wire, json.loads(text))
 
     def _normal(self, message: Wire, example: Wire) -> Wire:
-        """The message with what differs from run to run as in the example, after a look at what it is."""
+        """The message with the example's values in place of those that differ in each run."""
         text = json.dumps(message)
         for told, live in self.live.items():
             text = text.replace(live, told)

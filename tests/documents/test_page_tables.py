@@ -1,4 +1,4 @@
-"""Given the page's tables, when they are read off its JavaScript, then as they are there, or not at all."""
+"""Given the page's JavaScript, when its tables are read, then they are complete, or there is an error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ STATE_COMPARED = re.compile(
 NO_STATE_OF_OURS = re.compile(
     r"\b(?:connectionState|readyState|visibilityState|iceConnectionState|signalingState)\b|typeof [\w.]+ === '\w+'"
 )
-"""States of the browser's objects, which no table of ours moves, and questions for a type."""
+"""The states of the browser's own objects, which no table of ours moves, and tests of a type."""
 
 
 def decisions(text: str) -> list[str]:

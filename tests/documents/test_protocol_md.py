@@ -1,4 +1,4 @@
-"""Given the protocol, then its page names every message, code and state, and its links lead somewhere."""
+"""Given the protocol, its page names every message, code and state, and its links have targets."""
 
 from __future__ import annotations
 

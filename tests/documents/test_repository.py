@@ -1,4 +1,4 @@
-"""What invites others is true: links lead somewhere, forms and workflows parse, the version has one place."""
+"""The files for contributors are right: links have targets, forms parse, and the version has one place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s]+)\)")
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """The files of the repository, as far as they are there."""
+    """The files of the repository that exist."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -34,7 +34,7 @@ def pages() -> list[Path]:
 
 
 def prose(file: Path) -> str:
-    """The text without its blocks of code, in which brackets mean something else."""
+    """The text without its blocks of code, because brackets mean something else there."""
     return re.sub(r"^```.*?^```", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Given a diagram in a real browser, when it is measured, then nothing overlaps and all is where it belongs."""
+"""Given a diagram in a real browser, when it is measured, then nothing overlaps and everything is in its place."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _FILL = """() => {
 }"""
 _CLOSE = 0.5
 _BESIDE = 5.0
-"""Two arrows that are nearer than this run along each other."""
+"""Two arrows that are nearer than this count as running along each other."""
 
 type Rect = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a diagram was measured to be, in its own units."""
+    """The measures of a diagram, in its own units."""
 
     texts: list[dict[str, Any]]
     states: dict[str, Rect]
@@ -64,7 +64,7 @@ class Measured:
 
 @pytest.fixture
 def page(browser: Browser) -> Any:
-    """A page of its own."""
+    """A new page."""
     page = browser.new_page()
     yield page
     page.close()
@@ -122,7 +122,7 @@ def test_arrows_cross_nothing_between_their_boxes(page: Page, tmp_path: Path, ta
 
 @every_table
 def test_no_two_arrows_share_a_line(page: Page, tmp_path: Path, table: Table[Any]) -> None:
-    """They may cross, but not run along each other."""
+    """Arrows may cross, but they must not run along each other."""
     it = opened(page, tmp_path / "diagram.svg", table, full=False)
 
     for one, other in combinations(it.moves, 2):
@@ -148,7 +148,7 @@ def near(point: tuple[float, float], box: Rect) -> bool:
 
 
 def test_the_present_state_has_the_class_current(page: Page, tmp_path: Path) -> None:
-    """Told by word, border and bar, so without colour, too."""
+    """A word, a border and a bar show the state, so it is visible without colour."""
     file = tmp_path / "room.svg"
     file.write_text(svg(MACHINES["room"], current=["waiting"]), encoding="utf-8")
     page.goto(file.as_uri())

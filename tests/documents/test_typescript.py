@@ -1,4 +1,4 @@
-"""Given the messages, then each has its type for the page's compiler, and each reply its message."""
+"""Given the messages, each has a type for the page's compiler, and each request has the type of its reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that writes bytes as they are and reads answers one by one, over one connection, plain or TLS."""
+"""A client that writes raw bytes and reads answers one by one, over one connection, with or without TLS."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Talk:
         self._left = b""
 
     async def say(self, data: bytes) -> None:
-        """Send bytes, whatever they are."""
+        """Send these bytes."""
         await self.stream.send_all(data)
 
     async def get(self, target: str = "/health/live", *fields: str) -> Reply:
-        """One request that is as it should be, and its answer."""
+        """Send one valid request. Returns its answer."""
         lines = (f"GET {target} HTTP/1.1", "Host: localhost", *fields, "", "")
         await self.say("\r\n".join(lines).encode("latin-1"))
         return await self.answer()
 
     async def answer(self, method: str = "GET") -> Reply:
-        """The next answer; `method` is that of its request. Informational answers are left out."""
+        """The next answer to a request with that `method`. Informational answers are left out."""
         http = h11.Connection(h11.CLIENT)
         offer = [("Host", "localhost"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
         http.send(h11.Request(method=method, target="/", headers=offer))
@@ -68,7 +68,7 @@ class Talk:
                     return Reply(response, body)
 
     async def welcome(self) -> None:
-        """Read on until the websocket's first message, the welcome, has come."""
+        """Read until the websocket's first message, the welcome, has come."""
         with trio.fail_after(PATIENCE):
             while b'"type":"welcome"' not in self._left:
                 data = await self.stream.receive_some(65536)
@@ -76,7 +76,7 @@ class Talk:
                 self._left += data
 
     async def is_closed(self) -> bool:
-        """Wait until the server closes; whether nothing more came before."""
+        """Wait until the server closes. Returns whether nothing more came before that."""
         with trio.fail_after(PATIENCE):
             try:
                 return not self._left and not await self.stream.receive_some(65536)
@@ -86,7 +86,7 @@ class Talk:
 
 @asynccontextmanager
 async def talking(server: Served) -> AsyncIterator[Talk]:
-    """A connection to the server, over TLS if it speaks that."""
+    """A connection to the server, over TLS if the server uses it."""
     stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
     stream = await trio.open_tcp_stream("127.0.0.1", server.port)
     if server.url.startswith("wss"):

@@ -1,4 +1,4 @@
-"""Given a peer, what proxies say of it and whom we trust, then the address that the client is known by."""
+"""Given a peer, the proxies' headers and the trusted proxies, the client has this address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Given connections, when they end, how many there may be, and what slow or greedy clients are cut off from."""
+"""Given connections, tests when they end, how many there may be, and when slow or greedy clients are cut off."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.serving import Served, serving
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TOKEN = "correct-horse-battery"
 POST = f"POST /inspect/api/rooms/blue/close HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
-"""A request whose body is read."""
+"""A request whose body the application reads."""
 
 
 @pytest.fixture(params=["plain", "tls"])
 def over(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> dict[str, Any]:
-    """Settings of a server without and with TLS."""
+    """The settings of a server without TLS and of one with TLS."""
     certfile, keyfile = map(str, certificate)
     return {} if request.param == "plain" else {"certfile": certfile, "keyfile": keyfile}
 
@@ -61,7 +61,7 @@ async def test_a_thousand_connections_leave_nothing_behind(media_server: str) ->
 
 
 async def busy(stack: AsyncExitStack, server: Served) -> Talk:
-    """A connection that gives way to nobody: a websocket."""
+    """A websocket, which is a connection that makes way for nobody."""
     talk = await stack.enter_async_context(talking(server))
     await talk.say(UPGRADE)
     assert (await talk.answer()).status == 101
@@ -86,7 +86,7 @@ async def test_one_connection_too_many_gets_503(media_server: str, over: dict[st
 
 
 async def enters(server: Served) -> None:
-    """Wait until somebody gets in, as when those before have been seen to be gone."""
+    """Wait until somebody can connect, because the server has noticed that earlier clients are gone."""
     with trio.fail_after(PATIENCE):
         while True:
             async with talking(server) as talk:

@@ -1,4 +1,4 @@
-"""Given the head of a request, whatever its place in a connection, then one course or one answer."""
+"""Given the head of a request, anywhere in a connection, the judgement is always the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPGRADE = {
 
 
 def head(start: str, *fields: tuple[str, str]) -> RequestHead:
-    """A head as h11 reads it."""
+    """A request head in the form that h11 reads."""
     method, target, version = start.split(" ")
     lines = (f"{method} {target} HTTP/{version}", *(f"{name}: {value}" for name, value in fields), "", "")
     connection = h11.Connection(h11.SERVER)
@@ -33,7 +33,7 @@ def head(start: str, *fields: tuple[str, str]) -> RequestHead:
 
 
 def verdict(start: str, *fields: tuple[str, str], circumstances: Circumstances = _HERE) -> Course | int:
-    """What the judge says, of an answer its status."""
+    """The judgement, or the status if it is an answer."""
     found = judge(head(start, *fields), circumstances, _SETTINGS)
     return found.status if isinstance(found, Answer) else found
 

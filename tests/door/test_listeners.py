@@ -1,4 +1,4 @@
-"""Given several addresses, the door listens on each of them, IPv4 and IPv6, and all on one port."""
+"""Given several addresses, the door listens on each of them, IPv4 and IPv6, at one port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.ports import reserved_port
 
 
 async def addresses(*hosts: str) -> tuple[set[str], set[int]]:
-    """What is listened on, after a connection to each."""
+    """The addresses that are listened on, after a connection to each of them."""
     async with open_listeners(hosts, 0) as listeners:
         names = [listener.socket.getsockname() for listener in listeners]
         for name in names:

@@ -1,4 +1,4 @@
-"""Given few open files, then connections beyond them are told so, the log says it once, and nothing spins."""
+"""Given few open files, further connections get an answer, the log says it once, and nothing spins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.system.program import Program, running
 ALIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FILES = 300
 HELD = 400
-"""More connections than there are files."""
+"""The number of connections, which is more than there are files."""
 
 # The limits are the process's own, so they are set in one that becomes the program's.
 LIMITED = """
@@ -32,7 +32,7 @@ runpy.run_module("roomfsm", run_name="__main__")
 
 @pytest.fixture
 def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """The program with few files, and a soft limit that is lower still."""
+    """The program with few files, and a soft limit that is even lower."""
     (tmp_path / "limited.py").write_text(LIMITED.format(soft=64, hard=FILES))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(sys.path)}")
     with running(tmp_path, program=("limited", "serve")) as program:
@@ -41,7 +41,7 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
 
 
 def ask(connection: socket.socket) -> bytes:
-    """The status line of the answer; empty if the connection was closed without."""
+    """The status line of the answer; empty if the connection was closed without an answer."""
     try:
         connection.sendall(ALIVE)
         return connection.recv(65536).partition(b"\r\n")[0]

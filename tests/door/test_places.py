@@ -1,4 +1,4 @@
-"""Given any place of a request in a connection, plain or TLS: the same rules, headers, and the websocket."""
+"""Given a request anywhere in a connection, with or without TLS, it gets the same rules, headers and websocket."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ OTHERS: list[tuple[bytes, int]] = [
 
 @pytest.fixture(params=["plain", "tls"])
 def over(request: pytest.FixtureRequest, certificate: tuple[Path, Path]) -> dict[str, Any]:
-    """Settings of a server without and with TLS."""
+    """The settings of a server without TLS and of one with TLS."""
     names = (str(certificate[0]), str(certificate[1]))
     return {} if request.param == "plain" else {"certfile": names[0], "keyfile": names[1]}
 
@@ -108,7 +108,7 @@ async def test_every_answer_is_the_same_in_every_place(
 
 
 async def test_an_offer_of_http2_changes_nothing(media_server: str, over: dict[str, Any]) -> None:
-    """As of `curl --http2` and Java's HttpClient; what would be the way in, the preface of HTTP/2, is refused."""
+    """`curl --http2` and Java's HttpClient make such offers. The preface of HTTP/2 itself is refused."""
     async with serving(media_server, **over) as server, talking(server) as talk:
         offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
         for _ in range(2):
