@@ -7,12 +7,18 @@ has a one-line summary of each command, because the help would otherwise have to
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import click
 
 from roomfsm import __version__
+
+_INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C has ended: 128 + SIGINT, as shells report it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,15 @@ class _LazyGroup(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version")):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("roomfsm: ended by Ctrl-C", err=True)
+            # Python itself would exit by SIGINT if the exception has passed through an `exec`.
+            sys.stdout.flush()
+            os._exit(_INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
         return sorted(COMMANDS)

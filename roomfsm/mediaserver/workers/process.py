@@ -156,7 +156,7 @@ class WorkerProcess[P: Reported](Supervised):
                 # The worker is in our process group, so that killing the group leaves nothing behind.
                 process = await trio.lowlevel.open_process(
                     [
-                        *(sys.executable, "-m", "roomfsm.mediaserver.workers.worker"),
+                        *(sys.executable, "-m", "roomfsm.mediaserver.workers"),
                         *(str(theirs.fileno()), str(self.index), self._folder, settings),
                     ],
                     pass_fds=(theirs.fileno(),),

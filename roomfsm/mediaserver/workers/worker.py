@@ -1,6 +1,6 @@
 """A worker: a process with its own engine, which forwards the media of the main process's peers.
 
-`python -m roomfsm.mediaserver.workers.worker DESCRIPTOR INDEX FOLDER SETTINGS` starts it. The arguments are the
+`python -m roomfsm.mediaserver.workers DESCRIPTOR INDEX FOLDER SETTINGS` starts it. The arguments are the
 stream to the main process, the worker's number, the folder of the workers' sockets, and the engine's settings in
 JSON.
 
@@ -13,7 +13,6 @@ gets them as well, and ends its workers in order.
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, aclosing, closing
@@ -211,15 +210,8 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
 
 
 def main() -> None:
+    """Run one worker, with the arguments of the command line."""
     descriptor, index, folder, settings = sys.argv[1:]
-    # The main process ends this process by closing the stream. Signals to the whole group are for the main
-    # process.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=int(descriptor)) as sock:
         decoded = msgspec.json.decode(settings, type=EngineSettings)
         trio.run(serve, sock, int(index), Path(folder), decoded)
-
-
-if __name__ == "__main__":
-    main()

@@ -36,7 +36,7 @@ def workers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children():
         with suppress(psutil.Error):  # One that has ended meanwhile.
-            if "roomfsm.mediaserver.workers.worker" in process.cmdline():
+            if "roomfsm.mediaserver.workers" in process.cmdline():
                 found.append(process)
     return found
 
