@@ -1,4 +1,4 @@
-"""Given the server's names, a host is answered only if no DNS can have led its page here."""
+"""Given the server's names, a request for a host is answered only if no foreign DNS name can have led it here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 framing: what is read, what is refused, what is written."""
+"""JSON-RPC 2.0 framing: the messages that are read, refused and written."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Our websockets survive what comes while they close, and those of the process that we are in stay as they are."""
+"""Our websockets survive messages that come while they close, and other websockets are unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roomfsm.jsonrpc.websocket import Websocket
 
 
 async def test_the_handlers_that_we_replace_are_the_ones_we_know() -> None:
-    """trio-websocket 0.12.2: `Websocket` overrides private methods, which without it raise for what comes late."""
+    """`Websocket` overrides private methods of trio-websocket 0.12.2, which raise for late messages."""
     assert version("trio-websocket") == "0.12.2"
     ours, theirs = trio.testing.memory_stream_pair()
     # Not open yet, as while closing.

@@ -1,4 +1,4 @@
-"""A media server on memory streams, obedient to its test: a real websocket server, whose clock may be virtual."""
+"""A media server on memory streams that a test controls: a real websocket server, perhaps on virtual time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URL = "ws://media.test/kurento"
 
 
 class FakeServer:
-    """Answers as Kurento does: sessions, a cache of replies by (session, id), objects, subscriptions.
+    """Answers like Kurento, with sessions, a cache of replies by (session, id), objects and subscriptions.
 
     `hold(method)` keeps replies back until `let_go`; `silent` stops every reply; `cut` cuts the sockets.
     """
@@ -36,11 +36,11 @@ class FakeServer:
         self.sessions: set[str] = set()
         self.refuse_connections = False
         self.refusal = OSError("no way there")
-        """What a connection fails with: this one, like most, says nothing of the process behind the address."""
+        """The error of a failed connection. Like most errors, it says nothing about the process there."""
         self.silent = False
         self.fail: dict[str, ErrorObject] = {}
         self.values: dict[str, Any] = {}
-        """What an operation returns."""
+        """The result of an operation."""
         self.accepted = 0
         self._nursery = nursery
         self._streams: list[trio.abc.Stream] = []
@@ -53,7 +53,7 @@ class FakeServer:
         self._seen, self._arrivals = trio.open_memory_channel[Request](math.inf)
 
     async def open_stream(self, url: str) -> trio.abc.Stream:
-        """What the client calls in place of opening a TCP stream."""
+        """The function that the client calls instead of opening a TCP stream."""
         assert url == self.url
         await trio.lowlevel.checkpoint()
         if self.refuse_connections:
@@ -80,7 +80,7 @@ class FakeServer:
         self._held[method] = []
 
     async def let_go(self, method: str, *, backwards: bool = False) -> None:
-        """Send what was held back, over the sockets that are still there."""
+        """Send the replies that were held back, over the sockets that still exist."""
         held = self._held.pop(method)
         for socket, response in reversed(held) if backwards else held:
             with suppress(ConnectionClosed):
@@ -100,7 +100,7 @@ class FakeServer:
         self._streams.clear()
 
     async def restart(self) -> None:
-        """Die and come back, knowing nothing."""
+        """Die and come back without any memory."""
         self.server_id += "'"
         self.objects.clear()
         self.sessions.clear()
@@ -108,7 +108,7 @@ class FakeServer:
         await self.cut()
 
     def methods(self) -> list[str]:
-        """The methods, or operations, that were asked for, in order."""
+        """The requested methods or operations, in order."""
         return [_name(request) for request in self.requests]
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
@@ -200,7 +200,7 @@ def _name(request: Request) -> str:
 
 @asynccontextmanager
 async def fake_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
-    """A fake server that every new connection of the client goes to."""
+    """A fake server, to which every new connection of the client goes."""
     async with trio.open_nursery() as nursery:
         server = FakeServer(nursery)
         monkeypatch.setattr(connection, "open_stream", server.open_stream)

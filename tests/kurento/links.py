@@ -15,7 +15,7 @@ from roomfsm.kurento.link import Link
 async def open_link(
     url: str, settings: KurentoSettings
 ) -> AsyncIterator[tuple[Link, trio.MemoryReceiveChannel[bool]]]:
-    """A connected link, and the changes of its `connected` from then on; closed at the end of the scope."""
+    """A connected link, and the later changes of its `connected`. The link is closed at the end of the scope."""
     announce, changes = trio.open_memory_channel[bool](10)
     link = Link(url, settings, lambda: announce.send_nowait(link.connected))
     async with trio.open_nursery() as nursery:

@@ -19,17 +19,17 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 ORDERED = frozenset(
     {"create", "release", "connect", "processOffer", "gatherCandidates", "addIceCandidate", "disconnect"}
 )
-"""The methods and operations whose effects are events: what was recorded after one is played after it."""
+"""The methods and operations that cause events. The events that were recorded after one are played after it."""
 
 
 def name_of(message: dict[str, Any]) -> str:
-    """The operation of an `invoke`, else the method."""
+    """The operation of an `invoke`, or the method of another request."""
     return str(message.get("params", {}).get("operation", message["method"]))
 
 
 @dataclass
 class Script:
-    """What was recorded on one socket, in order: requests of the recorded client, replies and events."""
+    """The records of one socket, in order: the recorded client's requests, the replies and the events."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Script:
         return [value for value in values if value["type"] == type_]
 
     def values(self, operation: str, object_id: str) -> list[Any]:
-        """What the operation returned each time that the recorded client called it on the object."""
+        """The results of the operation, for each time that the recorded client called it on the object."""
         return [
             self.replies()[message["id"]]["result"]["value"]
             for message in self.sent()
@@ -60,7 +60,7 @@ class Script:
         ]
 
     def params(self, operation: str, object_id: str) -> list[dict[str, Any]]:
-        """The operation's parameters, as often as the recorded client called it on the object."""
+        """The operation's parameters, for each time that the recorded client called it on the object."""
         return [
             message["params"].get("operationParams", {})
             for message in self.sent()
@@ -69,7 +69,7 @@ class Script:
 
 
 def load(name: str) -> list[tuple[str, Script]]:
-    """The scripts of a transcript by the recorded name of their sockets, in the order they were opened."""
+    """The scripts of a transcript by the recorded names of their sockets, in the order of opening."""
     scripts: list[tuple[str, Script]] = []
     (path,) = TRANSCRIPTS.glob(f"{name}_*.jsonl")
     for line in path.read_text().splitlines():
@@ -183,7 +183,7 @@ def _alike(recorded: dict[str, Any], request: dict[str, Any]) -> bool:
 
 @asynccontextmanager
 async def replay(scripts: Sequence[Script]) -> AsyncIterator[ReplayServer]:
-    """A server for `scripts` on a loopback port; at the end no request may have been unexpected."""
+    """A server for `scripts` on a loopback port. An unexpected request makes the test fail at the end."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         server = ReplayServer(scripts, listener, nursery)

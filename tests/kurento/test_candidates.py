@@ -1,4 +1,4 @@
-"""Which candidates the media server, and which the browser, can use."""
+"""Tests which candidates the media server can use, and which the browser can use."""
 
 from __future__ import annotations
 

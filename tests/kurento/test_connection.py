@@ -1,4 +1,4 @@
-"""One websocket: its opening, its closing, and what a media server may do to it."""
+"""Tests the opening and the closing of one websocket, and everything that a media server may do to it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ type Peer = Callable[[trio.abc.Stream], Awaitable[None]]
 
 @pytest.fixture
 def meet(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> Callable[[Peer], None]:
-    """Make every connection end at a peer of the test's choice."""
+    """Make every connection lead to a peer that the test chooses."""
 
     def choose(peer: Peer) -> None:
         async def open_stream(url: str) -> trio.abc.Stream:
@@ -68,7 +68,7 @@ async def close_and_stay() -> None:
 
 
 def talking(*texts: str) -> Peer:
-    """A peer that shakes hands, says something, and closes its end when asked to."""
+    """A peer that does the handshake, sends something, and closes its end when it is asked to."""
 
     async def peer(stream: trio.abc.Stream) -> None:
         ws = WSConnection(ConnectionType.SERVER)

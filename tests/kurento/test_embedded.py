@@ -98,9 +98,9 @@ async def proxy(nursery: trio.Nursery) -> AsyncIterator[Proxy]:
 
 
 async def pipelines_at(url: str) -> list[str]:
-    """What a second client sees at the media server.
+    """The objects that a second client sees at the media server.
 
-    Not over a link: that would release, when it is closed, all that it had looked at.
+    It does not use a link, because a closed link would release everything that it had looked at.
     """
     async with kurento_client.open_client(url) as client:
         return list(await client.invoke(MANAGER_ID, "getPipelines"))
@@ -142,7 +142,7 @@ async def test_a_publisher_and_a_viewer_are_negotiated_connected_and_released(pr
 
 
 async def test_it_says_whether_a_viewer_is_sent_the_picture(proxy: Proxy) -> None:
-    """Which Kurento does not, so that the client has to find out."""
+    """Kurento does not report this, so the client has to find out."""
     with trio.fail_after(DEADLINE):
         async with (
             open_media_pool([proxy.url], settings=SETTINGS) as pool,

@@ -1,4 +1,4 @@
-"""A program that uses `roomfsm.kurento` finds there all that it calls, matches on and catches."""
+"""A program that uses `roomfsm.kurento` finds everything there that it calls, matches on and catches."""
 
 from __future__ import annotations
 

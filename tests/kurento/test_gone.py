@@ -23,7 +23,7 @@ from tests.kurento.fake import URL, FakeServer, fake_server
 SETTINGS = KurentoSettings()
 SOON = 2 * SETTINGS.reconnect_first
 LOADED = 30.0
-"""Seconds for what takes an instant on an idle machine."""
+"""The seconds for something that takes an instant on an idle machine."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
 
 
 def several(*errors: Exception) -> OSError:
-    """As Trio tells that no address of a name could be reached."""
+    """The error by which Trio reports that no address of a name could be reached."""
     error = OSError("all attempts to connect to media.test:8888 failed")
     error.__cause__ = ExceptionGroup("", errors)
     return error
@@ -156,7 +156,7 @@ async def test_a_closed_port_of_a_real_machine_refuses() -> None:
 
 @asynccontextmanager
 async def open_server() -> AsyncIterator[tuple[trio.Process, str]]:
-    """A media server as a process of its own, which nobody supervises; and its address."""
+    """A media server as a process of its own, which nobody supervises, and its address."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "roomfsm.mediaserver", "--port=0", "--media-host=127.0.0.1", "--exit-with-parent"],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Pipelines and endpoints are scopes: whatever ends them, nothing of theirs is left at the media server."""
+"""Pipelines and endpoints are scopes. Whatever ends them, nothing of them is left at the media server."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ TYPED = {
 
 
 async def negotiate(endpoint: WebRtcEndpoint, script: Script) -> str:
-    """Offer, gather and trickle what the recorded client did."""
+    """Offer, gather and trickle in the same way as the recorded client."""
     (offer,) = script.params("processOffer", endpoint.id)
     answer = await endpoint.process_offer(offer["offer"])
     await endpoint.gather_candidates()
@@ -161,12 +161,12 @@ async def test_every_recorded_error_is_raised_with_its_type(transcript: str, cod
 
 
 async def errors_of(script: Script) -> set[int]:
-    """Repeat every recorded request and compare its outcome; the codes of the errors among them."""
+    """Repeat every recorded request and compare its result. Returns the codes of the errors."""
     replies = script.replies()
     seen: set[int] = set()
 
     def ignore(message: Message) -> None:
-        """Events are not what is tested here."""
+        """This test ignores events."""
 
     with trio.fail_after(60):
         async with (

@@ -1,4 +1,4 @@
-"""A session over cut connections: what is resumed, what is lost, and how a dead media server is noticed."""
+"""A session over cut connections: what it resumes, what is lost, and how a dead media server is noticed."""
 
 from __future__ import annotations
 
@@ -458,9 +458,9 @@ async def test_a_full_media_server_is_passed_over_for_the_next_and_rested(
 async def test_a_media_server_that_makes_no_pipeline_is_passed_over_for_the_next_and_rested(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, how: str
 ) -> None:
-    """It has the fewest endpoints for ever, and so would be asked again and again.
+    """This media server always has the fewest endpoints, so it would be asked again and again.
 
-    `how`: it refuses, or hangs at that method, and does not answer the release.
+    `how` says whether it refuses, or hangs at that method and does not answer the release.
     """
     tags = {"room": "blue"}
     one, two, urls = await two_servers(nursery, monkeypatch)

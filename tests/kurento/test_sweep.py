@@ -1,4 +1,4 @@
-"""Sweeping ends nothing that it is a part of or that is another's."""
+"""Sweeping ends nothing of this run, and nothing that belongs to somebody else."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_audio_that_is_lost_on_its_way_is_repaired() -> None:
     in_private_network(body)
 
 
-def test_newer_codecs_pass_too() -> None:
+def test_newer_codecs_are_forwarded_too() -> None:
     viewers = available(*BROWSERS)
 
     async def body() -> None:
@@ -222,7 +222,7 @@ def test_newer_codecs_pass_too() -> None:
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
-def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(
+def test_goodbyes_work_after_openssls_state_has_been_released(
     browser: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     available(browser)
@@ -247,7 +247,7 @@ def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(
     in_private_network(body)
 
 
-def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
+def test_a_browser_answers_the_servers_offer_and_gets_transport_feedback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     browsers = available(*BROWSERS)
@@ -272,7 +272,7 @@ def test_a_browser_answers_the_servers_offer_and_is_told_when_its_packets_came(
 
 
 @pytest.mark.alone
-def test_redundant_audio_is_heard_by_who_has_it_and_by_who_has_not() -> None:
+def test_redundant_audio_is_heard_by_viewers_with_and_without_it() -> None:
     available("chromium")
 
     async def body() -> None:

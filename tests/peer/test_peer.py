@@ -1,4 +1,4 @@
-"""The WebRTC peer: against an implementation that is none of ours, against bad input, and what it exports."""
+"""Tests the WebRTC peer with a foreign implementation and with bad input, and tests what it exports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.mediaserver.test_libdatachannel import Lines
 
 
 async def test_a_peer_that_trickles_checks_us_and_begins_the_handshake() -> None:
-    """As Kurento does: its answer is without candidates and active."""
+    """The answer is like Kurento's: without candidates, and active."""
     command = [sys.executable, "-m", "tests.mediaserver.libdatachannel_peer", "answer"]
     run = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False)
     with trio.fail_after(60):
@@ -87,7 +87,7 @@ def test_a_text_that_is_no_answer_is_refused(text: str, why: str) -> None:
 
 
 def rtp(first: int, rest: bytes) -> bytes:
-    """A packet of payload type 96 with that first byte, and what comes behind the fixed header."""
+    """A packet of payload type 96 with that first byte, and with that content behind the fixed header."""
     return bytes((first, 96)) + bytes(10) + rest
 
 

@@ -1,4 +1,4 @@
-"""What the kit's presenters send as video is read by a decoder that nobody here wrote: GStreamer's vp8dec."""
+"""A foreign decoder, GStreamer's vp8dec, can read the video of the kit's presenters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from roomfsm.peer import VIDEO_SSRC, Peer, RtpPacket
 from roomfsm.peer.keyframe import HEIGHT, VP8_KEYFRAME, WIDTH
 
 I420 = WIDTH * HEIGHT * 3 // 2
-"""Bytes of a decoded picture."""
+"""The number of bytes of a decoded picture."""
 
 
 class Recorded(Peer):
-    """A presenter without a connection, whose packets are kept as they are before protection."""
+    """A presenter without a connection, whose packets are kept unencrypted."""
 
     def __init__(self) -> None:
         super().__init__("sendonly")
@@ -37,7 +37,7 @@ def ivf(frames: list[bytes]) -> bytes:
 
 
 def decoded(folder: Path, frames: list[bytes]) -> bytes:
-    """The pictures that GStreamer makes of the frames; it leaves out what it cannot read."""
+    """The pictures that GStreamer decodes from the frames. It leaves out frames that it cannot read."""
     program = shutil.which("gst-launch-1.0")
     if program is None:
         if os.environ.get("CI") == "true":

@@ -136,7 +136,7 @@ def test_a_control_character_in_chat_is_refused_and_named() -> None:
 
 
 def test_a_line_of_chat_takes_at_most_four_bytes_for_each_character() -> None:
-    """As encoded: what is told to everybody is bounded by that."""
+    """The size is that of the encoded line, because messages to everybody have a bound on that."""
     for character in ("x", '"', "\\", "\n", "\t", "é", "\u2028", "🦉"):
         text = character * fields.MAX_CHAT_TEXT
         assert len(msgspec.json.encode(text)) <= 4 * fields.MAX_CHAT_TEXT + 2

@@ -1,4 +1,4 @@
-"""Given a text, it may name a room or a person, or it is said why not; two names are the same, or look alike."""
+"""Given a text, it may name a room or a person, or the error says why not. Two names may look alike."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_the_key_of_a_room_is_the_key_of_its_name(text: str) -> None:
 
 
 def test_confusable_homoglyphs_3_3_1_has_its_table_where_we_read_it() -> None:
-    """Its data file is no public interface: this fails where a later version of the library has it elsewhere."""
+    """Its data file is no public interface. This test fails if a later version of the library has it elsewhere."""
     prepare()
     assert skeleton("\u0430\u0435\u043e") == "aeo"
 
@@ -241,7 +241,7 @@ def test_confusable_homoglyphs_3_3_1_has_its_table_where_we_read_it() -> None:
 def test_a_name_that_would_become_too_long_is_refused_quickly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """U+FDFA is eighteen characters in normal form KC: 64 of them cost 6 ms."""
+    """U+FDFA becomes eighteen characters in normal form KC, and 64 of them take 6 ms."""
 
     def look(*_: object) -> str:
         raise AssertionError("every letter was looked at")

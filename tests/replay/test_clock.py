@@ -1,4 +1,4 @@
-"""A replay's clock moves only where it is told to, and its quiet comes after everything that can run has run."""
+"""A replay's clock moves only when it is told to, and it is quiet only after everything that can run has run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_time_stands_still_until_it_is_moved() -> None:
 
 
 def test_tasks_see_the_same_order_as_with_trios_own_mock_clock() -> None:
-    """The canary of what the clock relies on: Trio asks how long to sleep only when no task can run."""
+    """Tests what the clock relies on: Trio asks how long to sleep only when no task can run."""
 
     async def told(jump: Callable[[float], None], quiet: Callable[[], Awaitable[None]]) -> list[set[str]]:
         # Trio runs the tasks of one turn in any order.

@@ -1,4 +1,4 @@
-"""Given a journal, when it is replayed, then today's code does the same, or the first difference is told."""
+"""Given a journal, when it is replayed, then today's code does the same, or the first difference is reported."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_whatever_happened_replays_without_a_difference(course: list[tuple[Any, 
 
 @contextmanager
 def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Row[Any]], Row[Any] | None]) -> Iterator[None]:
-    """The room's table with rows changed, or taken out."""
+    """The room's table with changed rows, or without some."""
     rows = tuple(row for before in ROOM.rows if (row := change(before)) is not None)
     table: Table[Any] = replace(ROOM, rows=rows)
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Whatever happens to a supervised process: its holders are told, its group is ended, and it comes again."""
+"""Whatever happens to a supervised process, its holders are told, its group is ended, and it is started again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import trio
 from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 LOADED = 30.0
-"""Seconds for what takes an instant on an idle machine."""
+"""The seconds for something that takes an instant on an idle machine."""
 PATIENCE = Patience(silence=3.0, stop_timeout=0.3, first_delay=0.01, max_delay=0.05)
 TALKS = "while :; do echo alive; sleep 0.1; done"
 
@@ -40,7 +40,7 @@ class Child(Supervised):
         self.opened = 0
         self.pids: list[int] = []
         self.told: list[tuple[str, bool]] = []
-        """Why it is gone, and whether it was still there when that was told."""
+        """Why the process is gone, and whether it still existed when that was told."""
         self.log_lines = b""
 
     def _keep(self, _logger: Any, _name: str, entry: Any) -> Any:
@@ -97,7 +97,7 @@ async def running(child: Child) -> AsyncIterator[Child]:
 
 
 async def until_dead(pid: int) -> None:
-    """A process that is not our child: whoever inherited it may leave it a zombie."""
+    """A process that is not our child. The process that inherited it may leave it a zombie."""
     with suppress(psutil.NoSuchProcess):
         while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
             await trio.sleep(0.01)
@@ -225,7 +225,7 @@ async def test_a_first_start_that_fails_is_reported_to_the_caller(script: str, w
 
 
 async def test_a_stopped_process_of_the_group_that_holds_the_log_delays_nothing(tmp_path: Path) -> None:
-    """A worker, which inherits the log's pipe, hangs while the media server dies."""
+    """This is like a worker that has inherited the log's pipe and hangs while the media server dies."""
     number = tmp_path / "pid"
     script = f'sleep 1000 & echo $! > "{number}"; kill -STOP $!; echo ready; {TALKS}'
     async with running(Child(script)) as child:

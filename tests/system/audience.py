@@ -16,12 +16,12 @@ from tests.protocol_client import Client, Wire, open_client
 ROOM = "theatre"
 _FRAME = 0.04
 _AGAIN = 0.1
-"""Seconds after which a page that was refused for want of a media server asks again."""
+"""The seconds after which a page asks again if there was no media server."""
 
 
 @dataclass(slots=True)
 class Person:
-    """When somebody was told that the stream has ended, and when a frame reached or left them."""
+    """The times when a person was told that the stream has ended, and when a frame reached or left that person."""
 
     client: Client
     told: list[float] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Person:
     answers: dict[int, trio.MemorySendChannel[Wire]] = field(default_factory=dict)
 
     async def ask(self, type_: str, **fields: Any) -> Wire:
-        """As the client's, while `listen` reads."""
+        """Like the client's method, while `listen` reads."""
         answer, answered = trio.open_memory_channel[Wire](1)
         ref = self.client._ref + 1
         self.answers[ref] = answer
@@ -39,7 +39,7 @@ class Person:
         return await answered.receive()
 
     async def listen(self, heard: Callable[[Wire], None]) -> None:
-        """Until the server closes the connection."""
+        """Read messages until the server closes the connection."""
         while True:
             try:
                 message = await self.client._receive()
@@ -64,20 +64,20 @@ class Audience:
         return [self.presenter, *self.viewers]
 
     async def all_watch(self, since: float) -> list[float]:
-        """Wait until everybody has had a frame after `since`; when the first came to each."""
+        """Wait until everybody has got a frame after `since`. Returns when the first one reached each person."""
         while not all(person.frames and person.frames[-1] > since for person in self.viewers):  # noqa: ASYNC110
             await trio.sleep(0.01)
         return [next(time for time in person.frames if time > since) for person in self.viewers]
 
     async def all_told(self, since: float) -> list[float]:
-        """Wait until everybody was told after `since` that the stream has ended; when."""
+        """Wait until everybody was told after `since` that the stream has ended. Returns the times."""
         while not all(person.told and person.told[-1] > since for person in self.people):  # noqa: ASYNC110
             await trio.sleep(0.01)
         return [next(time for time in person.told if time > since) for person in self.people]
 
 
 async def _present(person: Person) -> None:
-    """Publish, and again whenever the stream ends."""
+    """Publish, and publish again whenever the stream ends."""
     while True:
         with trio.CancelScope() as person.leg:
             async with open_test_peer("sendonly") as peer:
@@ -107,7 +107,7 @@ async def _watch(person: Person, stream: str) -> None:
 
 @asynccontextmanager
 async def open_audience(url: str, viewers: int) -> AsyncIterator[Audience]:
-    """One presenter and so many viewers in a room; everybody sees the picture. They leave at the end."""
+    """A presenter and so many viewers in a room, who all see the picture. They leave at the end."""
     async with AsyncExitStack() as stack:
         people: list[Person] = []
         for index in range(1 + viewers):

@@ -1,4 +1,4 @@
-"""Cycles of join, publish, view and parting in every way, against a running server."""
+"""Cycles in which people join, publish, view and leave in every way, against a running server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.protocol_client import Client, Wire, open_client
 
 PATIENCE = 60.0
-"""Seconds after which a wait fails."""
+"""The seconds after which a wait fails."""
 
 LANES = 4
-"""Cycles that go on at the same time."""
+"""The number of cycles that run at the same time."""
 
 STAGE = "stage"
-"""The room where somebody presents throughout: its pipeline outlives the cycles, so it cannot hide their leaks."""
+"""The room where somebody always presents. Its pipeline outlives the cycles, so it cannot hide their leaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Pair:
                 received = True
 
     async def begin(self) -> None:
-        """Ask to publish and to view, and wait for no answer."""
+        """Ask to publish and to view, without waiting for an answer."""
         await self.ada.send("publish", source="camera", sdp=self.camera.offer)
         started: Wire = {}
         while started.get("stream", {}).get("id") != self.stream:
@@ -57,7 +57,7 @@ class Pair:
 
 
 async def join(client: Client, room: str) -> None:
-    """Join, again and again while a room of that name is about to end."""
+    """Join, and try again while a room of that name is about to end."""
     while (reply := await client.ask("join", room=room, name="Ada"))["type"] == "error":
         assert reply.get("state") == "closing", reply
         await trio.sleep(0.05)
@@ -91,7 +91,7 @@ async def stop_and_leave(pair: Pair) -> None:
 
 
 async def close_the_page(pair: Pair) -> None:
-    """The websockets are closed, nobody says more."""
+    """The websockets are closed, and nobody sends anything more."""
     await pair.watch()
 
 
@@ -125,7 +125,7 @@ async def hang_up_the_media(pair: Pair) -> None:
 
 
 async def vanish(pair: Pair) -> None:
-    """Nothing comes from the browsers any more, neither media nor a goodbye."""
+    """The browsers send nothing any more, neither media nor a goodbye."""
     await pair.watch()
     for peer in (pair.camera, pair.display):
         peer.lose = lambda _datagram: True
@@ -134,7 +134,7 @@ async def vanish(pair: Pair) -> None:
 
 
 async def come_back(pair: Pair) -> None:
-    """One connection takes over two sessions, one after the other: the second still has its own."""
+    """One connection resumes two sessions, one after the other, while the second still has its own connection."""
     await pair.watch()
     async with open_client(pair.url) as back:
         await cut(pair.ada)
@@ -146,7 +146,7 @@ async def come_back(pair: Pair) -> None:
 
 
 async def resume(client: Client, before: Client) -> None:
-    """Take over the session of another connection."""
+    """Resume the session of another connection."""
     resumed = await client.ask("resume", token=before.welcome["resumeToken"])
     assert resumed.get("you") == before.me, resumed
 
@@ -182,7 +182,7 @@ async def cycle(url: str, room: str, part: Callable[[Pair], Awaitable[None]]) ->
 
 
 async def run_cycles(url: str, count: int) -> None:
-    """Each way of parting in turn, in the room where somebody presents and in rooms that come and go."""
+    """Try each way to leave in turn, in the room where somebody presents and in rooms that come and go."""
     numbers = iter(range(count))
 
     async def lane(name: str) -> None:

@@ -1,6 +1,6 @@
-"""`python -m tests.system.embedding [LEVEL]`: a program of somebody else that runs a room server for a while.
+"""`python -m tests.system.embedding [LEVEL]`: a foreign program that runs a room server for a while.
 
-Prints as JSON what of the process and of the libraries in it was changed by that. With LEVEL it first sets up the
+Prints as JSON what that changed in the process and its libraries. With LEVEL it first sets up the
 standard library's log, on the standard output.
 """
 
@@ -34,7 +34,7 @@ _IMPORTED = (h11, hypercorn, quart_trio, structlog, trio, trio_websocket, wsprot
 
 
 def process() -> dict[str, Any]:
-    """What a library has no business to change."""
+    """The parts of the process that a library must not change."""
     logs = [logging.root, *logging.root.manager.loggerDict.values()]
     return {
         "limits": [resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
@@ -53,7 +53,7 @@ def process() -> dict[str, Any]:
 
 
 def libraries(modules: dict[str, ModuleType]) -> dict[str, int]:
-    """The functions of every class and module of the libraries, by which object each is."""
+    """The functions of every class and module of the libraries, identified by their objects."""
     found: dict[str, int] = {}
     for name, module in modules.items():
         for owner in (module, *(value for value in vars(module).values() if isinstance(value, type))):
@@ -64,7 +64,7 @@ def libraries(modules: dict[str, ModuleType]) -> dict[str, int]:
 
 
 def handlers(log: logging.Logger) -> list[str]:
-    """Those that do something: every library may give its log one that does nothing."""
+    """The handlers that do something. Every library may give its logger one that does nothing."""
     return [repr(handler) for handler in log.handlers if not isinstance(handler, logging.NullHandler)]
 
 

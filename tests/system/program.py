@@ -1,4 +1,4 @@
-"""The program itself, as a subprocess on a free port: started, found by what it prints, ended."""
+"""The program itself, as a subprocess on a free port. Tests find it by what it prints."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.processes import LOADED, started
 
 
 class Program:
-    """A running `roomfsm serve`; what it logs goes to `log`."""
+    """A running `roomfsm serve`, whose log goes to `log`."""
 
     def __init__(self, process: subprocess.Popen[str], line: str, log: Path) -> None:
-        """`line`: the first that it prints."""
+        """`line` is the first line that it prints."""
         address, *inspector = re.findall(r"https?://\S+", line)
         self.process = process
         self.address = address
@@ -32,7 +32,7 @@ class Program:
         self.port = parts.port
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = LOADED) -> int:
-        """Signal it, and return its exit code."""
+        """Send it a signal, and return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
 

@@ -1,4 +1,4 @@
-"""Given the settings, the line that the program prints has every address that is of use."""
+"""Given the settings, the program prints every address at which it can be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kurento.compose.yml parses, says what the README says of it, and is closed to strangers."""
+"""kurento.compose.yml can be parsed, does what the README says, and is closed to strangers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPOSE = Path(__file__).parents[2] / "kurento.compose.yml"
 
 @pytest.fixture(scope="module")
 def services() -> Any:
-    """The services as the file has them, nothing filled in."""
+    """The services as they are in the file, without replaced variables."""
     return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
 
 
@@ -87,7 +87,7 @@ def test_the_image_is_new_enough(services: Any) -> None:
 
 
 def checked(services: Any, port: int) -> tuple[bool, float]:
-    """Whether the media server's health check finds one at the port, and the seconds that it took."""
+    """Whether the health check finds a media server at the port, and how many seconds that took."""
     kind, command = services["kurento"]["healthcheck"]["test"]
     assert kind == "CMD-SHELL"
     command = command.replace("$$", "$").replace(":8888/", f":{port}/")

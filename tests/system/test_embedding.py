@@ -1,4 +1,4 @@
-"""A room server inside a program of somebody else changes nothing of the process, and logs as the program does."""
+"""A room server inside a foreign program changes nothing in the process, and logs in the program's way."""
 
 from __future__ import annotations
 

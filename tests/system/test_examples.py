@@ -28,7 +28,7 @@ def command(name: str, *arguments: str) -> list[str]:
 
 
 async def printed_by(name: str, *arguments: str) -> str:
-    """What the example prints until it ends."""
+    """Everything that the example prints until it ends."""
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(command(name, *arguments), capture_stdout=True)
     return done.stdout.decode()
@@ -109,7 +109,7 @@ async def test_a_robot_leaves_when_the_stream_ends(media_server: str) -> None:
 
 @contextmanager
 def room_server(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The example's server, until the block ends."""
+    """The example's server, which runs until the block ends."""
     line = command("room_server.py", "--port", "0", *arguments)
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,4 @@
-"""The wheel, installed into an environment of its own with nothing but what it asks for, is the whole product."""
+"""The wheel, installed with only its dependencies into a new environment, is the whole product."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def uv(*arguments: str | Path) -> str:
-    """What uv prints: run with what it has in its cache, and only if that is not enough with the network."""
+    """Run uv with its cache, and with the network only if that is not enough. Returns what it prints."""
     # `uv run` tells its own path; it need not be on PATH.
     program = os.environ.get("UV") or shutil.which("uv")
     if program is None:
@@ -38,7 +38,7 @@ def uv(*arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the source distribution, as for a release."""
+    """The wheel, which is built from the source distribution, as for a release."""
     folder = tmp_path_factory.mktemp("dist")
     uv("build", "--out-dir", folder)
     (built,) = folder.glob("roomfsm-*.whl")
@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment in which only the wheel was installed, with what it depends on."""
+    """The Python of an environment in which only the wheel and its dependencies are installed."""
     folder = tmp_path_factory.mktemp("installed")
     locked = folder / "locked.txt"
     # The versions that are tested elsewhere: what is new on the index today is not this test's concern.
@@ -111,7 +111,7 @@ def test_the_wheel_runs_without_being_installed(wheel: Path) -> None:
 
 
 def test_an_installation_is_small_and_has_no_developers_tools(python: Path) -> None:
-    """What `uv run --no-dev` installs, too; with the developers' tools it is ten times as much."""
+    """`uv run --no-dev` installs the same. With the developers' tools it would be ten times as much."""
     (packages,) = python.parent.parent.glob("lib/python*/site-packages")
     names = {path.name for path in packages.iterdir()}
     assert "trio" in names

@@ -1,4 +1,4 @@
-"""A room server with `--kurento` and a media server that is a program of its own: killed, hung, and shared."""
+"""A room server with `--kurento`, and media servers of their own that die, hang or are shared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ type Health = dict[str, Any]
 
 @contextmanager
 def media_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`roomfsm mediaserver` and its address; a test may stop the process."""
+    """A `roomfsm mediaserver`, which a test may stop, and its address."""
     with media_server_program() as (url, process):
         try:
             yield url, process
@@ -43,7 +43,7 @@ def media_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 @asynccontextmanager
 async def presenting(url: str, room: str) -> AsyncIterator[tuple[Client, TestPeer]]:
-    """Somebody whose camera has an answer."""
+    """A person whose camera has been answered."""
     async with open_client(url) as ada, open_test_peer("sendonly") as camera:
         await ada.join(room)
         await connect(camera, await ada.ask("publish", source="camera", sdp=camera.offer))
@@ -51,7 +51,7 @@ async def presenting(url: str, room: str) -> AsyncIterator[tuple[Client, TestPee
 
 
 async def tags_at(media: kurento_client.Client) -> dict[str, dict[str, str]]:
-    """The tags of every pipeline, by the room that it is for."""
+    """The tags of every pipeline, by the pipeline's room."""
     found = {}
     for pipeline in await media.invoke(MANAGER_ID, "getPipelines"):
         reply = await media.request("invoke", {"object": pipeline, "operation": "getTags"})
@@ -63,7 +63,7 @@ async def tags_at(media: kurento_client.Client) -> dict[str, dict[str, str]]:
 
 @asynccontextmanager
 async def open_program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
-    """`running`, without holding up the test's own browsers while it starts and ends."""
+    """Like `running`, but the test's own browsers go on while it starts and ends."""
     await trio.Path(folder).mkdir(exist_ok=True)
     manager = running(folder, *arguments)
     program = await trio.to_thread.run_sync(manager.__enter__)
@@ -102,7 +102,7 @@ async def test_a_restarted_room_server_removes_only_what_its_killed_run_left(tmp
 
 
 async def until_gone(room: str, media: kurento_client.Client) -> None:
-    """The media server tells nobody of what it lists: it has to be asked."""
+    """The media server does not report its objects; it must be asked for them."""
     with trio.fail_after(PATIENCE):
         while True:
             if room not in await tags_at(media):
@@ -123,7 +123,7 @@ async def health(program: Program) -> tuple[int, Health]:
 
 
 async def health_until(program: Program, holds: Callable[[int, Health], bool]) -> Health:
-    """Ask again and again, as a load balancer does."""
+    """Ask repeatedly, like a load balancer."""
     with trio.fail_after(PATIENCE):
         while True:
             status, body = await health(program)
@@ -184,7 +184,7 @@ def test_given_these_tags_an_object_was_or_was_not_left_by_an_earlier_run(
 
 
 def test_an_object_of_a_process_that_still_runs_was_not_left_behind() -> None:
-    """As where a name is given to two servers by mistake, or the earlier run is on its way out."""
+    """This happens if two servers have the same name by mistake, or if the earlier run is just ending."""
     program = "from roomfsm.kurento.owner import *; print(this_instance(), flush=True); input()"
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

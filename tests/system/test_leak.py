@@ -1,4 +1,4 @@
-"""Given people who join, publish, view and part in every way, when they are gone, then nothing is left of them.
+"""Given people who join, publish, view and leave in every way, when they are gone, then nothing is left of them.
 
 `pytest -s` prints the figures.
 """
@@ -31,31 +31,31 @@ from tests.system.cycles import PATIENCE, presenting, run_cycles
 from tests.system.program import Program, running
 
 WINDOWS = {"resume_window": 0.5, "linger": 0.1, "journal_entries": 20}
-"""Short: the end of each is part of the test, and so is a journal that is as long as it may be."""
+"""These are small, because the test includes the end of each time and a full journal."""
 
 WARM_UP, CYCLES, ROUNDS = 200, 200, 4
 
 MAX_OBJECTS = 5
-"""Of one class, after all cycles: were one left by only one of the ways to part, there would be 22."""
+"""The most objects of one class after all cycles. If one way to leave left one each time, there would be 22."""
 
 MAX_BLOCKS = 20
-"""Of Python's allocator, a cycle: hardly more than one forgotten object with its fields."""
+"""The bytes of Python's allocator for each cycle, hardly more than one forgotten object with its fields."""
 
 MAX_GROWTH = 4.0
-"""KiB of resident memory, a cycle."""
+"""The KiB of resident memory for each cycle."""
 
 MAX_FILES = 5
-"""Open files more than before: some websockets may still be closing."""
+"""How many more files may be open than before, because some websockets may still be closing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the room server counts, and what the media server says itself."""
+    """The counts of the room server and of the media server."""
 
     sessions: int
     rooms: int
     counted: tuple[int, int]
-    """Pipelines and endpoints."""
+    """The numbers of pipelines and endpoints."""
     at_media_server: tuple[int, int]
 
 
@@ -107,7 +107,7 @@ def tasks() -> int:
 
 
 async def fewest_tasks() -> int:
-    """The fewest tasks of a second: those that always live."""
+    """The fewest tasks within a second, which are those that always live."""
     fewest = tasks()
     with trio.move_on_after(1):
         while True:
@@ -135,7 +135,7 @@ def living() -> Counter[str]:
 
 
 async def until_few_more_than(objects: Counter[str]) -> Counter[str]:
-    """The program's objects that were not there before, once they are few of each class."""
+    """The program's new objects, after waiting until there are only few of each class."""
     more: Counter[str] = Counter()
     with trio.move_on_after(PATIENCE):
         while True:
@@ -176,7 +176,7 @@ async def test_when_people_leave_sessions_rooms_endpoints_and_tasks_end() -> Non
 
 
 def resident(pid: int) -> int:
-    """KiB of a process's memory."""
+    """A process's memory in KiB."""
     return int(psutil.Process(pid).memory_info().rss) // 1024
 
 
@@ -184,7 +184,7 @@ def resident(pid: int) -> int:
 def forgetful_media_server() -> Iterator[tuple[str, int]]:
     """Address and process id of a media server that does not remember its replies.
 
-    By Kurento's 20 seconds its memory would grow with every request of the whole test.
+    With Kurento's 20 seconds its memory would grow with every request of the whole test.
     """
     program = """
 import trio

@@ -1,4 +1,4 @@
-"""Each command imports what it needs and no more, and the server says at once that it starts."""
+"""Each command imports only what it needs, and the server says at once that it starts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from roomfsm.cli import COMMANDS, main
 _PACKAGE = Path(roomfsm.__file__).parent
 
 _HEAVY = ("trio", "structlog", "rich", "quart", "hypercorn", "yaml", "jsonschema", "aioice", "OpenSSL", "emoji")
-"""Of what the whole program imports, the packages that take long."""
+"""The slow packages among everything that the whole program imports."""
 
 
 def imported_by(*arguments: str) -> set[str]:
-    """The modules that the command has imported when it ends."""
+    """The modules that the command has imported by its end."""
     program = (
         "import sys\n"
         "from roomfsm.cli import main\n"

@@ -1,4 +1,4 @@
-"""The log follows structlog's configuration as it is at each entry, and builds a logger once for each."""
+"""Each log entry follows structlog's present configuration, for which a logger is built only once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roomfsm.log import get_logger
 
 @pytest.fixture(autouse=True)
 def configuration() -> Iterator[None]:
-    """structlog as a program has it that has not configured it, and afterwards as it was."""
+    """Resets structlog to the state of a program that has not configured it, and restores it afterwards."""
     before = structlog.get_config() if structlog.is_configured() else None
     structlog.reset_defaults()
     yield

@@ -24,7 +24,7 @@ SETTINGS = ChildSettings(media_host="127.0.0.1", first_delay=0.01)
 
 
 class Log:
-    """Keeps the entries that a logger is given."""
+    """A logger that keeps its entries."""
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ async def test_signal_ends_it_while_a_client_does_not_read() -> None:
 
 
 async def test_a_ping_during_the_closing_handshake_affects_no_other_client() -> None:
-    """trio-websocket answers it, which wsproto refuses (its issue 184; the tests' own process is guarded)."""
+    """trio-websocket answers this ping, and wsproto refuses that (its issue 184). The tests are guarded."""
     async with started() as (_, line), open_client(address(line)) as other:
         async with await tcp(address(line)) as stream:
             with trio.fail_after(PATIENCE):
@@ -185,7 +185,7 @@ async def test_killed_child_is_started_again_at_the_same_address() -> None:
 
 
 async def test_a_restarted_child_knows_nothing_of_the_one_before() -> None:
-    """As a Kurento that was restarted (recording 11)."""
+    """It behaves like a restarted Kurento (recording 11)."""
     async with open_media_server_child(SETTINGS, Log().logger) as child:
         async with open_client(child.url, child.secret) as client:
             before = (await client.request("connect", {}))["result"]
@@ -228,7 +228,7 @@ async def test_child_that_is_cancelled_while_it_starts_leaves_no_process() -> No
 
 
 def children() -> set[int]:
-    """Ids of this process's children, zombies too."""
+    """The ids of this process's children, including zombies."""
     with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as text:
         return {int(pid) for pid in text.read().split()}
 

@@ -1,4 +1,4 @@
-"""The media server killed, hung or not to be started, while twenty people watch; and the server's end meanwhile.
+"""The media server is killed, hangs or cannot start while twenty people watch, or while the server ends.
 
 `uv run python -m tests.bench.media_death` prints the figures. The bounds here are generous, for a busy machine.
 """
@@ -23,10 +23,10 @@ from tests.system.audience import Audience, open_audience
 from tests.system.program import Program, running
 
 PATIENCE = 90.0
-"""Seconds after which a test fails."""
+"""The seconds after which a test fails."""
 CANNOT = "media server cannot be started: "
 LOADED = 20.0
-"""Seconds for what takes two on an idle machine."""
+"""The seconds for something that takes two on an idle machine."""
 
 
 def family(program: Program) -> list[psutil.Process]:
@@ -48,7 +48,7 @@ def held(program: Program) -> tuple[int, int]:
 
 @contextmanager
 def no_descriptors(process: int) -> Iterator[None]:
-    """While inside, the process can open no file, pipe or socket."""
+    """While this is entered, the process can open no file, pipe or socket."""
     before = resource.prlimit(process, resource.RLIMIT_NOFILE)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (0, before[1]))
     try:
@@ -58,13 +58,13 @@ def no_descriptors(process: int) -> Iterator[None]:
 
 
 async def is_empty(program: Program) -> None:
-    """Until no pipeline and no endpoint is left."""
+    """Wait until no pipeline and no endpoint is left."""
     while await trio.to_thread.run_sync(held, program) != (0, 0):  # noqa: ASYNC110
         await trio.sleep(0.1)
 
 
 def end(program: Program, within: float) -> None:
-    """The server ends with 0, in time, and leaves no process."""
+    """Check that the server ends with 0, in time, and leaves no process."""
     left = family(program)
     began = time.monotonic()
     assert program.end(timeout=within) == 0

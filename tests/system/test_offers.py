@@ -1,4 +1,4 @@
-"""An offer that cannot be served is refused through the room server with the media server's words."""
+"""The room server refuses an offer that cannot be served, with the media server's words."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.protocol_client import open_client
 from tests.system.program import Program, running
 
 LOADED = 30.0
-"""Seconds for what takes an instant on an idle machine."""
+"""The seconds for something that takes an instant on an idle machine."""
 
 
 def roomfsm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -172,7 +172,7 @@ def test_an_ordinary_end_logs_no_warning(tmp_path: Path) -> None:
 
 
 def media_server_of(program: int) -> psutil.Process | None:
-    """Once it is that program: stopped between fork and exec it would stop its parent's thread, too."""
+    """Wait until it is that program. If it stopped between fork and exec, its parent's thread would stop."""
     for child in psutil.Process(program).children():
         with suppress(psutil.Error):  # Another child, which has ended meanwhile.
             if "roomfsm.mediaserver" in child.cmdline():
@@ -207,7 +207,7 @@ def starting(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], p
 def test_a_signal_during_the_start_ends_it_with_0_and_leaves_nothing(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Even if the media server hangs in it: nothing that it might yet do is waited for."""
+    """Even a media server that hangs during the start must not delay the end."""
     with starting(tmp_path, tmp_path / "log") as (process, child):
         process.send_signal(number)
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Given a running server, SIGHUP has certificate and settings read again; what is wrong changes nothing."""
+"""Given a running server, SIGHUP makes it read its certificate and settings again. Wrong ones change nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE = 60.0
 
 
 def until(holds: Callable[[], bool], program: Program) -> None:
-    """Wait for what the signal brings about."""
+    """Wait for the effect of the signal."""
     deadline = time.monotonic() + PATIENCE
     while not holds():
         assert program.process.poll() is None, program.log.read_text()
@@ -40,7 +40,7 @@ def until(holds: Callable[[], bool], program: Program) -> None:
 
 
 def hang_up(program: Program, said: str = "were read again") -> None:
-    """Signal it, and wait until the log says that it was heard."""
+    """Send the signal, and wait until the log says that it was handled."""
     before = program.log.read_text().count(said)
     program.process.send_signal(signal.SIGHUP)
     until(lambda: program.log.read_text().count(said) > before, program)
@@ -206,7 +206,7 @@ def test_the_signal_ends_nothing_and_people_do_not_notice_it(tmp_path: Path) -> 
 
 
 def test_the_server_goes_on_when_its_terminal_is_closed(media_server: str) -> None:
-    """Its log goes to a terminal that is gone: every line would fail to be written."""
+    """Its log goes to a terminal that is gone, so every line would fail to be written."""
     ours, theirs = pty.openpty()
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""Given the program's journal of people who came, presented and parted in every way, then it replays as it was."""
+"""Given the program's journal of people who came, presented and left in every way, it replays alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.system.cycles import presenting, run_cycles
 from tests.system.program import running
 
 CYCLES = 27
-"""Three of each way to part."""
+"""The number of cycles: three for each way to leave."""
 
 
 def test_the_journal_of_real_sessions_replays_without_a_difference(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Given a file, an environment and flags, the last of them wins; and the documentation is fresh."""
+"""Given a file, an environment and flags, the last of them wins, and the documentation is up to date."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_every_setting_has_a_name_of_its_own_and_a_help_text() -> None:
 
 
 def test_the_documentation_shows_the_settings_as_they_are() -> None:
-    """If this fails: `uv run roomfsm settings`, and put its table into docs/settings.md."""
+    """If this fails, run `uv run roomfsm settings` and put its table into docs/settings.md."""
     assert markdown_table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The fakes are for everybody: their page's example runs, and they stand for what they say."""
+"""The fakes are for everybody: the example on their page runs, and they have the methods of the real objects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_page_names_everything_that_is_exported() -> None:
     ("fake", "real"), [(FakeEndpoint, WebRtcEndpoint), (FakePipeline, MediaPipeline), (FakeMedia, MediaPool)]
 )
 def test_a_fake_has_the_methods_of_what_it_stands_for(fake: type[Any], real: type[Any]) -> None:
-    """Methods of both take as many arguments; what the fake lacks, rooms do not call."""
+    """The methods of both take the same number of arguments. Rooms do not call what the fake lacks."""
     both = [name for name, member in vars(fake).items() if inspect.isfunction(member) and hasattr(real, name)]
     assert {"__init__"} < set(both)
     for name in set(both) - {"__init__"}:

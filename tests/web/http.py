@@ -12,7 +12,7 @@ from tests.serving import Served
 
 
 class Reply:
-    """What the server answered."""
+    """The server's answer."""
 
     def __init__(self, response: h11.Response | h11.InformationalResponse, body: bytes) -> None:
         self.status = response.status_code
@@ -29,7 +29,7 @@ async def get(
     *,
     stranger: bool = False,
 ) -> Reply:
-    """One request, with the inspector's token unless a `stranger` makes it."""
+    """Send one request, with the inspector's token unless a `stranger` sends it."""
     connection = h11.Connection(h11.CLIENT)
     async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
         fields = {"Host": f"127.0.0.1:{server.port}", "Connection": "close"}

@@ -1,4 +1,4 @@
-"""Given the inspector, who may look and who may close a room; and what the closed room's people are told."""
+"""Given the inspector, tests who may look, who may close a room, and what the room's people are told then."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOSE = "/inspect/api/rooms/blue/close"
     ],
 )
 async def test_a_request_from_this_machine_needs_the_token_too(media_server: str, headers: dict[str, str]) -> None:
-    """What nginx passes on, with its own defaults, looks like this."""
+    """nginx with its default settings passes on requests like this."""
     async with serving(media_server) as server:
         for target, method in (("/inspect", "GET"), ("/inspect/api/rooms", "GET"), (CLOSE, "POST")):
             assert (await get(server, target, method, headers=headers, stranger=True)).status == 401

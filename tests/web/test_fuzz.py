@@ -1,4 +1,4 @@
-"""Given any request at all, on any route, then an answer that is no fault of ours, and the next one is served."""
+"""Given any request on any route, the answer is no internal error, and the next request is served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.system.program import Program, running
 PATIENCE = 60.0
 
 MEANT = {501, 503, 505}
-"""Statuses above 499 that a request may rightly get; 500 is none, nor are those of proxies."""
+"""The statuses above 499 that a request may get. Neither 500 nor those of proxies are among them."""
 
 
 TOKEN = "correct-horse-battery"
@@ -30,7 +30,7 @@ ALIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def routes() -> list[str]:
-    """Every route of the application, with `<name>` for what is variable."""
+    """Every route of the application, with `<name>` for its variable parts."""
     nothing = cast(Any, None)
     rules = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN)).url_map.iter_rules()
     return sorted({str(rule) for rule in rules})
@@ -38,7 +38,7 @@ def routes() -> list[str]:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """The program; at its end nothing but short lines may be in its log."""
+    """The program. At its end its log may have only short lines."""
     with running(tmp_path_factory.mktemp("server"), "--body-timeout=1", f"--inspect-token={TOKEN}") as program:
         yield program
         assert program.end() == 0
@@ -189,7 +189,7 @@ def targets(draw: st.DrawFn) -> str:
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """A request, now and then one that is none."""
+    """A request, which is sometimes malformed."""
     host = draw(st.sampled_from([["Host: localhost"]] * 8 + [[], ["Host: localhost", "Host: localhost"]]))
     body = draw(_BODIES)
     length = draw(st.sampled_from([[f"Content-Length: {len(body)}"]] * 3 + [["Transfer-Encoding: chunked"], []]))
@@ -207,7 +207,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 def answers_to(program: Program, sent: bytes) -> list[h11.Response]:
-    """The answers until the server closes; it has answered all by then."""
+    """The answers until the server closes. By then it has answered all requests."""
     received = b""
     with socket.create_connection(("127.0.0.1", program.port), timeout=PATIENCE) as connection:
         # It may be refused before all of it has been sent.

@@ -1,4 +1,4 @@
-"""Given the front door's HTTP, then the page, its files, the list of rooms and health; and what is no request."""
+"""Tests the page, its files, the list of rooms and health over the front door's HTTP, and malformed requests."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ _PAGES = {page.name: page.read_text(encoding="utf-8") for page in client_folder(
 
 @pytest.mark.parametrize("page", _PAGES)
 async def test_every_file_that_a_page_uses_exists(media_server: str, page: str) -> None:
-    """Its scripts and styles, and every module that those import in turn."""
+    """The page's scripts and styles, and every module that these import."""
     async with serving(media_server) as server:
         found: dict[str, str] = {}
         named = re.findall(r'(?:src|href)="(/client/[^"#]+)', _PAGES[page])
@@ -203,7 +203,7 @@ async def test_the_health_addresses_say_whether_the_server_is_live_and_ready(med
 
 
 async def test_a_draining_server_is_live_but_not_ready(media_server: str) -> None:
-    """It takes no new connections then: who keeps one learns that it should go elsewhere."""
+    """It takes no new connections then. A client that keeps one learns that it should go elsewhere."""
     async with serving(media_server) as server, talking(server) as talk:
         with trio.fail_after(60):
             while (await talk.get("/health/ready")).status != 200:

@@ -1,4 +1,4 @@
-"""Given rooms, what the inspector's addresses tell of them, once and as it changes; and who watches too many."""
+"""Given rooms, tests what the inspector's addresses show, at once and later, and the bound of watchers."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def test_a_feed_follows_a_room_through_its_life(media_server: str) -> None
 
 
 async def test_every_watcher_is_told_of_every_change(media_server: str) -> None:
-    """Whoever looks at the same moment as another gets what is true now, not what the other was given."""
+    """A page that looks at the same moment as another gets the present state, not what the other got."""
     async with (
         serving(media_server, inspect_interval=0.01) as server,
         feed(server, "/rooms/blue/feed") as one,

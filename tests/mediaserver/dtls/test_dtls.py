@@ -50,7 +50,7 @@ def fingerprint(identity: DtlsIdentity) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("settled", ["client", "server"])
 @pytest.mark.parametrize("cipher", CIPHERS)
-def test_a_settled_end_hears_the_others_goodbye(cipher: bytes, settled: str) -> None:
+def test_a_settled_session_hears_the_other_sides_goodbye(cipher: bytes, settled: str) -> None:
     client, server = connected(cipher)
     end, other = (client, server) if settled == "client" else (server, client)
     assert end.settle()
@@ -60,7 +60,7 @@ def test_a_settled_end_hears_the_others_goodbye(cipher: bytes, settled: str) -> 
 
 @pytest.mark.parametrize("settled", ["client", "server"])
 @pytest.mark.parametrize("cipher", CIPHERS)
-def test_openssl_hears_the_goodbye_of_a_settled_end(cipher: bytes, settled: str) -> None:
+def test_openssl_hears_the_goodbye_of_a_settled_session(cipher: bytes, settled: str) -> None:
     client, server = connected(cipher)
     end, other = (client, server) if settled == "client" else (server, client)
     assert end.settle()
@@ -70,7 +70,7 @@ def test_openssl_hears_the_goodbye_of_a_settled_end(cipher: bytes, settled: str)
     assert other.state is DtlsState.CLOSED
 
 
-def test_two_settled_ends_understand_each_other() -> None:
+def test_two_settled_sessions_understand_each_other() -> None:
     client, server = connected()
     client.settle()
     server.settle()
@@ -78,7 +78,7 @@ def test_two_settled_ends_understand_each_other() -> None:
     assert server.state is DtlsState.CLOSED
 
 
-def test_a_fatal_alert_to_a_settled_end_is_an_error() -> None:
+def test_a_fatal_alert_to_a_settled_session_is_an_error() -> None:
     client, server = connected()
     server.settle()
     with pytest.raises(DtlsError, match="alert 80"):
@@ -86,7 +86,7 @@ def test_a_fatal_alert_to_a_settled_end_is_an_error() -> None:
     assert server.state is DtlsState.FAILED
 
 
-def test_a_warning_and_all_that_is_not_authentic_are_passed_over_by_a_settled_end() -> None:
+def test_a_settled_session_ignores_warnings_and_what_is_not_authentic() -> None:
     client, server = connected()
     other_client, _ = connected()
     no_renegotiation = alerts_of(client).tell(dtls_alerts.WARNING, 100)
@@ -102,13 +102,13 @@ def test_a_warning_and_all_that_is_not_authentic_are_passed_over_by_a_settled_en
     assert server.state is DtlsState.CLOSED
 
 
-def test_a_session_with_another_cipher_stays_with_openssl() -> None:
+def test_a_session_with_another_cipher_keeps_openssls_state() -> None:
     client, server = connected(UNKNOWN_CIPHER)
     assert not server.settle()
     deliver(client.close(), server)
     assert server.state is DtlsState.CLOSED
 
 
-def test_nothing_is_let_go_before_the_handshake_is_done() -> None:
+def test_openssls_state_is_kept_until_the_handshake_is_done() -> None:
     server = DtlsSession(DtlsIdentity(), [fingerprint(DtlsIdentity())])
     assert not server.settle()

@@ -27,7 +27,7 @@ def protect(sender: srtp.SrtpSender, packet: bytes) -> bytes:
 
 
 @PROFILES
-def test_protection_in_place_is_what_the_other_side_unprotects(profile: srtp.SrtpProfile) -> None:
+def test_a_packet_encrypted_in_place_can_be_decrypted(profile: srtp.SrtpProfile) -> None:
     sender, receiver = pair(profile)
     protected = protect(sender, PACKET)
     assert len(protected) == len(PACKET) + profile.tag_length
@@ -42,7 +42,7 @@ def test_a_retransmission_is_the_same_packet_again(profile: srtp.SrtpProfile) ->
 
 
 @PROFILES
-def test_what_is_changed_replayed_or_too_long_is_refused(profile: srtp.SrtpProfile) -> None:
+def test_a_changed_replayed_or_too_long_packet_is_refused(profile: srtp.SrtpProfile) -> None:
     sender, receiver = pair(profile)
     protected = protect(sender, PACKET)
     with pytest.raises(srtp.SrtpError):
@@ -55,7 +55,7 @@ def test_what_is_changed_replayed_or_too_long_is_refused(profile: srtp.SrtpProfi
 
 
 @PROFILES
-def test_rtcp_both_ways(profile: srtp.SrtpProfile) -> None:
+def test_rtcp_is_encrypted_and_decrypted(profile: srtp.SrtpProfile) -> None:
     sender, receiver = pair(profile)
     protected = sender.protect_rtcp(RTCP)
     assert receiver.unprotect_rtcp(protected) == RTCP

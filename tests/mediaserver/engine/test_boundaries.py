@@ -152,7 +152,7 @@ FAULTS: list[tuple[Callable[[Room], object], str, Callable[[Room], None]]] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault[1]))
-async def test_a_fault_of_one_peer_leaves_the_others_their_media(
+async def test_a_fault_of_one_peer_does_not_stop_the_others_media(
     monkeypatch: pytest.MonkeyPatch, fault: tuple[Callable[[Room], object], str, Callable[[Room], None]]
 ) -> None:
     find, name, provoke = fault
@@ -267,7 +267,7 @@ async def test_a_report_that_cannot_be_taken_leaves_the_worker_and_its_peers_ali
 
 
 @pytest.mark.parametrize("victim", ["packet_info.several_addresses", "memory.give_back"])
-async def test_addresses_and_memory_that_cannot_be_looked_after_end_nobodys_media(
+async def test_a_fault_in_looking_after_addresses_or_memory_ends_nobodys_media(
     monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     """The addresses are asked of the system, which has no answer where no descriptor is left."""
@@ -352,7 +352,7 @@ async def test_a_request_that_raises_is_answered_40003_and_media_flow_on(
         assert await client.invoke(pipeline, "getName") == pipeline
 
 
-async def test_in_a_transaction_it_is_the_error_of_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_in_a_transaction_a_fault_is_the_error_of_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_broadcast() as (_, client, pipeline, flows):
         endpoint = await client.endpoint(pipeline)
         monkeypatch.setattr(Peer, "generate_offer", _raise)
@@ -366,7 +366,7 @@ async def test_in_a_transaction_it_is_the_error_of_one_operation(monkeypatch: py
         await flows()
 
 
-async def test_an_object_whose_end_raises_is_gone_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_object_whose_end_raises_is_gone_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_broadcast() as (_, client, pipeline, flows):
         endpoint = await client.endpoint(pipeline)
         with monkeypatch.context() as patched:
@@ -384,7 +384,7 @@ async def test_a_reply_that_cannot_be_written_ends_nobodys_connection(monkeypatc
         await flows()
 
 
-async def test_a_clients_connection_that_raises_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_if_a_clients_connection_raises_only_that_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_broadcast() as (url, _, _, flows):
         with monkeypatch.context() as patched:
             patched.setattr(ClientSocket, "serve", _raise_later)
@@ -418,7 +418,7 @@ async def test_an_event_that_cannot_be_delivered_to_one_reaches_the_others(
         await flows()
 
 
-async def test_a_round_of_the_collector_that_raises_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_round_of_the_collector_that_raises_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[None] = []
 
     def collect(self: Objects) -> None:
@@ -433,7 +433,7 @@ async def test_a_round_of_the_collector_that_raises_is_not_the_last(monkeypatch:
         await flows()
 
 
-def test_it_is_logged_with_its_cause_once_a_second() -> None:
+def test_a_fault_is_logged_with_its_cause_once_a_second() -> None:
     entries: list[Any] = []
     boundary_of_this_test = Boundary("a test")
 

@@ -39,7 +39,7 @@ def openssl_objects() -> int:
     return sum(isinstance(item, SSL.Connection) for item in gc.get_objects())
 
 
-async def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_goodbyes_work_after_openssls_state_has_been_released(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         open_stage(handshake_linger=0.1, report_interval=0.05) as engine,
         join(engine, "sendonly") as publisher,
@@ -57,7 +57,7 @@ async def test_goodbyes_are_told_and_heard_after_openssl_has_been_let_go(monkeyp
         await publisher.client.closed.wait()
 
 
-async def test_openssl_is_kept_for_who_sends_no_srtp_or_is_still_shaking_hands() -> None:
+async def test_openssls_state_is_kept_for_peers_without_srtp_or_in_the_handshake() -> None:
     """Who has not all of our last messages repeats its own, and only OpenSSL can repeat ours."""
     async with (
         open_stage(handshake_linger=0.1, report_interval=PATIENCE) as engine,
@@ -76,7 +76,7 @@ async def test_openssl_is_kept_for_who_sends_no_srtp_or_is_still_shaking_hands()
         assert openssl_objects() == before - 1
 
 
-async def test_freed_memory_goes_back_to_the_system_once_for_all_who_settle_together(
+async def test_freed_memory_is_returned_once_for_all_peers_that_settle_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given_back: list[float] = []
@@ -95,7 +95,7 @@ async def test_freed_memory_goes_back_to_the_system_once_for_all_who_settle_toge
 # Nothing to do, or not much
 
 
-async def test_a_keyframe_is_asked_for_at_once_though_nothing_is_received() -> None:
+async def test_a_keyframe_is_asked_for_at_once_even_if_nothing_is_received() -> None:
     async with (
         open_stage(report_interval=PATIENCE) as engine,
         join(engine, "sendonly") as publisher,
@@ -110,7 +110,7 @@ async def test_a_keyframe_is_asked_for_at_once_though_nothing_is_received() -> N
         await publisher.client.receive_feedback(rtcp.KeyframeRequest)
 
 
-async def test_an_idle_engine_wakes_for_its_reports_only(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_idle_engine_wakes_only_for_its_reports(autojump_clock: trio.testing.MockClock) -> None:
     steps = 0
 
     class Counted(trio.abc.Instrument):

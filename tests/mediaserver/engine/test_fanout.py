@@ -58,7 +58,7 @@ def join(group: Group) -> Sink:
 KEYFRAME = [b"key %d" % index for index in range(30)]
 
 
-def test_a_small_burst_leaves_at_once() -> None:
+def test_a_small_burst_is_sent_at_once() -> None:
     fanout, recorder = make()
     group = make_group(100)
     fanout.add(group, [b"packet"])
@@ -66,7 +66,7 @@ def test_a_small_burst_leaves_at_once() -> None:
     assert recorder.sent == [(sink, b"packet") for sink in group.sinks]
 
 
-def test_a_keyframe_to_many_leaves_in_portions() -> None:
+def test_a_keyframe_to_many_viewers_is_sent_in_portions() -> None:
     fanout, recorder = make()
     group = make_group(200)
     fanout.add(group, KEYFRAME)
@@ -90,7 +90,7 @@ def test_another_stream_does_not_wait_for_the_keyframe() -> None:
     assert all(recorder.to(sink) == [b"audio"] for sink in audio.sinks)
 
 
-def test_what_follows_the_keyframe_comes_after_it_at_every_sink() -> None:
+def test_packets_after_the_keyframe_reach_every_sink_after_it() -> None:
     fanout, recorder = make()
     group, other = make_group(200), make_group(50)
     fanout.add(group, KEYFRAME)
@@ -104,7 +104,7 @@ def test_what_follows_the_keyframe_comes_after_it_at_every_sink() -> None:
     assert all(recorder.to(sink) == [b"1", b"2"] for sink in other.sinks)
 
 
-def test_who_joins_late_gets_nothing_queued_before_and_who_leaves_nothing_more() -> None:
+def test_a_new_sink_gets_nothing_queued_earlier_and_a_leaving_one_nothing_more() -> None:
     fanout, recorder = make()
     group = make_group(200)
     leaving = group.sinks[-1]
@@ -118,7 +118,7 @@ def test_who_joins_late_gets_nothing_queued_before_and_who_leaves_nothing_more()
     assert recorder.to(leaving) == recorder.to(late) == []
 
 
-def test_beyond_its_bound_the_backlog_says_so_until_it_is_worked_off() -> None:
+def test_a_backlog_beyond_its_bound_says_so_until_it_has_been_sent() -> None:
     fanout, _ = make()
     group = make_group(500)
     while not fanout.overfull:

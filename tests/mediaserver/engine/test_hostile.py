@@ -50,7 +50,7 @@ def become(client: TestPeer, context: SSL.Context, digest: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509:DeprecationWarning")
-async def test_a_certificate_that_no_library_reads_is_only_compared() -> None:
+async def test_a_certificate_that_no_library_can_read_is_only_compared() -> None:
     """X.509 version 2: OpenSSL takes it, and what would read it raises. One page would end everybody's media."""
     key, certificate = make_certificate()
     der = certificate.public_bytes(serialization.Encoding.DER).replace(b"\xa0\3\2\1\2", b"\xa0\3\2\1\1", 1)
@@ -84,7 +84,7 @@ async def test_dtls_1_0_is_refused() -> None:
         await client.failed.wait()
 
 
-async def test_a_handshake_that_does_not_end_is_given_up() -> None:
+async def test_a_handshake_that_never_ends_is_given_up() -> None:
     async with open_stage(handshake_timeout=0.2) as engine, open_test_peer("sendonly") as client:
         observer = RecordingObserver()
         client.take_answer(engine.open_peer(observer).process_offer(client.offer))
@@ -102,7 +102,7 @@ async def test_a_handshake_that_does_not_end_is_given_up() -> None:
         assert not engine.handshaking
 
 
-async def test_a_handshake_of_too_many_bytes_is_given_up() -> None:
+async def test_a_handshake_with_too_many_bytes_is_given_up() -> None:
     """Pieces of messages that never become whole are kept by OpenSSL for each peer."""
 
     def piece(number: int) -> bytes:
@@ -137,7 +137,7 @@ def stranger(engine: Engine) -> Iterator[socket.socket]:
         yield sock
 
 
-async def test_a_stranger_gets_no_answer_whatever_it_sends() -> None:
+async def test_a_stranger_gets_no_answer_to_anything() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         answer = publisher.client.answer
         assert answer is not None
@@ -183,7 +183,7 @@ async def test_a_check_shorter_than_its_answer_is_not_answered() -> None:
         assert engine.stats().refused == {"stun_too_short": 1}
 
 
-async def test_no_handshake_begins_before_an_authentic_check() -> None:
+async def test_no_handshake_begins_before_an_authentic_stun_check() -> None:
     async with open_stage() as engine, open_test_peer("sendonly") as client, join(engine, "sendonly") as other:
         observer = RecordingObserver()
         client.take_answer(engine.open_peer(observer).process_offer(client.offer))
@@ -193,7 +193,7 @@ async def test_no_handshake_begins_before_an_authentic_check() -> None:
         assert observer.told == []
 
 
-async def test_floods_of_unknown_names_leave_nothing() -> None:
+async def test_floods_of_unknown_user_names_leave_nothing() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         for index in range(300):
             publisher.client.check(username=f"{index:08}:x", password="x")
@@ -233,7 +233,7 @@ async def test_thousands_of_useless_datagrams_leave_no_memory_and_no_line_in_the
 # Addresses
 
 
-async def test_a_peer_cannot_take_the_address_of_one_that_is_there() -> None:
+async def test_a_peer_cannot_take_the_address_of_a_connected_one() -> None:
     """A participant that forges another's address would get all that this other one sends."""
     async with (
         open_stage() as engine,
@@ -267,7 +267,7 @@ async def test_an_address_whose_peer_said_goodbye_is_free() -> None:
         await observer.wait_for("ice", IceState.READY)
 
 
-async def test_nominating_two_addresses_in_turn_is_told_only_so_often() -> None:
+async def test_a_peer_that_keeps_nominating_addresses_causes_few_events() -> None:
     """Each change is an event: thousands of them would fill the outbox of the application's connection."""
     async with (
         open_stage() as engine,
@@ -327,7 +327,7 @@ async def test_replayed_and_forged_packets_reach_no_viewer() -> None:
         assert engine.stats().refused == {"srtp_unauthenticated": 40}
 
 
-async def test_a_viewer_is_repeated_only_so_many_packets_a_second() -> None:
+async def test_only_so_many_packets_a_second_are_repeated_to_a_viewer() -> None:
     """A NACK of 1 kB could ask for 4000 packets of 1 kB, and for one packet again and again."""
     async with (
         open_stage(max_retransmissions=10) as engine,
@@ -349,7 +349,7 @@ async def test_a_viewer_is_repeated_only_so_many_packets_a_second() -> None:
         viewer.client.refused = 0  # It had them all, and SRTP takes none twice.
 
 
-async def test_feedback_too_long_for_a_datagram_is_lost_and_nothing_else() -> None:
+async def test_feedback_too_long_for_a_datagram_costs_nothing_else() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         publisher.peer.send_rtcp(MediaKind.VIDEO, rtcp.receiver_report(1, ()) + bytes(srtp.MAX_PACKET))
         assert engine.stats().refused == {"send_failed": 1}
@@ -374,7 +374,7 @@ async def test_many_sender_reports_in_one_datagram_are_passed_on_once() -> None:
         assert viewer.client._rtcp_out.statistics().current_buffer_used == 0
 
 
-async def test_a_stun_message_with_hundreds_of_attributes_is_not_read_through() -> None:
+async def test_a_stun_message_with_hundreds_of_attributes_is_not_read_completely() -> None:
     body = b"\x00\x30\x00\x00" * 364
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         publisher.client.send(b"\0\1" + len(body).to_bytes(2) + b"\x21\x12\xa4\x42" + bytes(12) + body)

@@ -25,7 +25,7 @@ async def test_memory_does_not_grow_with_joins() -> None:
 
 
 @pytest.mark.skipif(memory._trim is None, reason="no glibc")
-def test_free_memory_between_used_goes_back() -> None:
+def test_free_memory_between_used_memory_is_returned() -> None:
     kept, freed = [], []
     for _ in range(2000):
         freed.append(bytearray(20_000))

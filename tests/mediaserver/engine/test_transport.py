@@ -62,7 +62,7 @@ async def test_the_candidates_are_gathered_for_each_m_line() -> None:
         assert observer.told == [("ice", IceState.GATHERING)]
 
 
-async def test_announced_addresses_stand_in_the_candidates() -> None:
+async def test_announced_addresses_are_in_the_candidates() -> None:
     async with open_stage(announced_addresses=("203.0.113.5", "2001:db8::5")) as engine:
         assert [line.split()[4] for line in engine.candidates] == ["203.0.113.5", "2001:db8::5"]
 
@@ -85,7 +85,7 @@ async def test_an_ipv4_browser_reaches_a_dual_stack_socket() -> None:
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
-async def test_ipv4_and_ipv6_browsers_share_the_one_port_and_media_passes_between_them() -> None:
+async def test_ipv4_and_ipv6_browsers_share_one_port_and_exchange_media() -> None:
     settings = EngineSettings(announced_addresses=("::1", "127.0.0.1"))
     with trio.fail_after(PATIENCE):
         async with (
@@ -118,7 +118,7 @@ async def test_ipv4_and_ipv6_browsers_share_the_one_port_and_media_passes_betwee
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
-def test_datagrams_read_together_tell_when_each_came() -> None:
+def test_each_of_several_datagrams_read_together_has_its_time() -> None:
     with udp.bind(EngineSettings(host="127.0.0.1")) as sock:
 
         def sent() -> tuple[float, float]:
@@ -200,7 +200,7 @@ async def test_the_handshake_survives_lost_datagrams() -> None:
         assert seen > 7
 
 
-async def test_the_handshake_is_retransmitted_by_us_too() -> None:
+async def test_we_retransmit_the_handshake_too() -> None:
     lost = trio.Event()
 
     def lose(datagram: bytes) -> bool:
@@ -247,7 +247,7 @@ async def test_a_controlled_agent_is_told_of_the_role_conflict() -> None:
         assert client.stun_answers[0].error_code == 487
 
 
-async def test_a_certificate_that_is_not_the_offers_is_refused() -> None:
+async def test_a_certificate_other_than_that_of_the_offer_is_refused() -> None:
     async with open_stage() as engine, open_test_peer("sendonly") as client:
         observer = RecordingObserver()
         before, _, rest = client.offer.partition("a=fingerprint:sha-256 ")
@@ -273,7 +273,7 @@ async def test_a_client_without_a_certificate_is_refused() -> None:
         await client.failed.wait()
 
 
-async def test_datagrams_that_do_not_belong_are_counted_and_the_peer_goes_on() -> None:
+async def test_foreign_datagrams_are_counted_and_the_peer_goes_on() -> None:
     async with open_stage() as engine, join(engine, "sendonly") as publisher:
         client = publisher.client
         for datagram in (
@@ -306,7 +306,7 @@ async def test_datagrams_that_do_not_belong_are_counted_and_the_peer_goes_on() -
 
 @hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=20))
-def test_no_datagrams_end_the_loop(datagrams: list[bytes]) -> None:
+def test_no_datagram_ends_the_loop(datagrams: list[bytes]) -> None:
     async def run() -> None:
         async with open_stage() as engine, open_test_peer("sendonly") as client:
             client.take_answer(engine.open_peer(RecordingObserver()).process_offer(client.offer))
@@ -359,7 +359,7 @@ async def test_close_says_goodbye_and_forgets_the_peer() -> None:
             publisher.peer.stats()
 
 
-async def test_what_a_closed_peer_received_is_freed_at_once() -> None:
+async def test_the_packets_of_a_closed_peer_are_freed_at_once() -> None:
     """It would else wait for the garbage collector, and with many joins memory would creep."""
 
     def living() -> int:
@@ -389,7 +389,7 @@ async def test_leaving_the_engine_says_goodbye_to_all() -> None:
             await client.closed.wait()
 
 
-async def test_a_silent_peer_is_noted_and_may_come_back() -> None:
+async def test_a_silent_peer_is_noticed_and_may_come_back() -> None:
     async with (
         open_stage(peer_silence=0.5, report_interval=0.1) as engine,
         join(engine, "recvonly") as viewer,
@@ -413,7 +413,7 @@ async def test_a_peer_that_never_comes_has_failed() -> None:
         await observer.wait_for("ice", IceState.FAILED)
 
 
-async def test_media_follows_a_peer_whose_address_changes() -> None:
+async def test_media_follow_a_peer_whose_address_changes() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -457,7 +457,7 @@ async def test_an_offer_of_max_sdp_characters_is_read_and_one_more_is_not() -> N
         peer.process_offer("v=0\n" + " " * 996)
 
 
-async def test_an_offer_is_answered_once_and_a_bad_one_may_be_mended() -> None:
+async def test_an_offer_is_answered_once_and_after_a_bad_one_another_may_come() -> None:
     async with open_stage() as engine, open_test_peer("sendonly") as client:
         peer = engine.open_peer(RecordingObserver())
         with pytest.raises(SdpError):
@@ -469,7 +469,7 @@ async def test_an_offer_is_answered_once_and_a_bad_one_may_be_mended() -> None:
             peer.process_offer(client.offer)
 
 
-async def test_v_0_alone_locks_the_peer() -> None:
+async def test_an_offer_of_only_v_0_locks_the_peer() -> None:
     async with open_stage() as engine:
         peer = engine.open_peer(RecordingObserver())
         assert "m=" not in peer.process_offer("v=0")
@@ -491,7 +491,7 @@ async def test_a_bandwidth_below_0_is_no_limit(limit: str) -> None:
         assert (await client.receive_feedback(rtcp.Remb)).bitrate == engine.settings.max_receive_bitrate
 
 
-async def test_reports_come_while_media_flows() -> None:
+async def test_reports_come_while_media_flow() -> None:
     async with open_stage(report_interval=0.1) as engine, join(engine, "sendonly") as publisher:
         publisher.peer.max_video_receive_bandwidth = 900
         for _ in range(3):

@@ -64,7 +64,7 @@ async def join_unbundled(
 
 
 @pytest.mark.parametrize("setup", ["actpass", "passive"])
-async def test_a_publisher_without_bundle_is_passed_on_both_kinds(setup: str) -> None:
+async def test_both_kinds_of_a_publisher_without_bundle_are_forwarded(setup: str) -> None:
     async with (
         open_stage() as engine,
         join_unbundled(engine, "sendonly", setup=setup) as publisher,
@@ -109,7 +109,7 @@ async def test_without_bundle_a_payload_type_may_mean_two_things() -> None:
                 await until_received(peer, kind, 1)
 
 
-async def test_states_of_two_transports_are_told_as_of_the_one_that_is_behind() -> None:
+async def test_of_two_transports_the_state_of_the_slower_one_is_told() -> None:
     async with open_stage() as engine, open_test_peer("sendonly") as audio, open_test_peer("sendonly") as video:
         observer = RecordingObserver()
         peer = engine.open_peer(observer)
@@ -133,7 +133,7 @@ async def test_states_of_two_transports_are_told_as_of_the_one_that_is_behind() 
         assert peer.stats().dtls_state is DtlsState.CLOSED
 
 
-async def test_a_workers_peer_has_two_transports_too() -> None:
+async def test_a_peer_on_a_worker_can_have_two_transports_too() -> None:
     async with (
         open_two() as workers,
         join_unbundled(workers, "sendonly") as publisher,
@@ -147,7 +147,7 @@ async def test_a_workers_peer_has_two_transports_too() -> None:
         assert packets[0].payload == VP8_KEYFRAME
 
 
-async def test_our_offer_that_is_answered_without_bundle_has_two_transports() -> None:
+async def test_an_answer_without_bundle_to_our_offer_gives_two_transports() -> None:
     async with (
         open_stage() as engine,
         join(engine, "sendonly") as publisher,
@@ -172,7 +172,7 @@ async def test_our_offer_that_is_answered_without_bundle_has_two_transports() ->
 
 
 @pytest.mark.parametrize("function", HASHES)
-def test_a_certificate_may_be_named_by_any_function_among_others(function: str) -> None:
+def test_one_known_hash_function_among_the_fingerprints_is_enough(function: str) -> None:
     ours, theirs = DtlsIdentity(), DtlsIdentity()
     certificate = x509.load_der_x509_certificate(certificate_of(theirs))
     right = (function, certificate.fingerprint(HASHES[function]))
@@ -205,7 +205,7 @@ def shake_hands(client: DtlsSession, server: DtlsSession) -> None:
         receiver, other = other, receiver
 
 
-async def test_a_certificate_of_another_fingerprint_is_told_and_logged() -> None:
+async def test_a_certificate_with_a_wrong_fingerprint_is_reported_and_logged() -> None:
     with trio.fail_after(PATIENCE), structlog.testing.capture_logs() as logs:
         async with open_server() as server, open_client(server.url) as client, open_test_peer("sendonly") as peer:
             endpoint = await client.endpoint(await client.pipeline())

@@ -51,7 +51,7 @@ class Names(trio.abc.HostnameResolver):
         ("localhost:1", "localhost", 1),
     ],
 )
-def test_host_and_port_are_told_apart(text: str, host: str, port: int | None) -> None:
+def test_a_host_and_a_port_are_read_separately(text: str, host: str, port: int | None) -> None:
     assert host_and_port(text) == (host, port)
 
 
@@ -73,7 +73,7 @@ def test_host_and_port_are_told_apart(text: str, host: str, port: int | None) ->
         "*",
     ],
 )
-def test_what_is_neither_is_refused(text: str) -> None:
+def test_a_text_that_is_no_host_and_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"rooms\.example\.org:40000"):
         host_and_port(text)
     with pytest.raises(SettingsError, match="--announced-address"):
@@ -91,7 +91,7 @@ def test_each_worker_announces_a_port_of_its_own() -> None:
         load({"announced_address": ("203.0.113.7:65535",), "media_workers": "2"}, {})
 
 
-async def test_a_name_means_all_its_addresses_ipv4_first() -> None:
+async def test_a_host_name_means_all_its_addresses_with_ipv4_first() -> None:
     names = Names(**{"rooms.example": ["2001:db8::5", "203.0.113.7"]})
     trio.socket.set_custom_hostname_resolver(names)
     announced = ("rooms.example:40000", "198.51.100.1", "198.51.100.1")
@@ -104,7 +104,7 @@ async def test_a_name_means_all_its_addresses_ipv4_first() -> None:
         await look_up(announced)
 
 
-async def test_a_name_that_moves_is_followed_and_an_outage_changes_nothing(
+async def test_a_changed_address_of_a_name_is_followed_and_an_outage_changes_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     names = Names(**{"rooms.example": ["203.0.113.7"]})
@@ -127,9 +127,7 @@ async def test_a_name_that_moves_is_followed_and_an_outage_changes_nothing(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_browsers_are_told_what_the_name_means_and_what_it_means_later(
-    monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
+async def test_browsers_are_told_the_names_present_address(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     monkeypatch.setattr("roomfsm.mediaserver.ice.announced.LOOK_UP_INTERVAL", 0.05)
     names = Names(**{"rooms.example": ["203.0.113.7"]})
     trio.socket.set_custom_hostname_resolver(names)
@@ -161,7 +159,7 @@ async def test_browsers_are_told_what_the_name_means_and_what_it_means_later(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_name_that_there_is_not_is_told_but_an_outage_keeps_nobody_from_starting() -> None:
+async def test_an_unknown_name_is_an_error_but_an_outage_of_dns_is_not() -> None:
     names = Names()
     trio.socket.set_custom_hostname_resolver(names)
     settings = MediaServerSettings(port=0, media_host="127.0.0.1", announced_addresses=("rooms.example",))

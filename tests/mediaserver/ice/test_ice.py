@@ -20,7 +20,7 @@ def test_before_a_nomination_the_newest_checked_address_is_selected(ice: IceLite
     assert not ice.nominated
 
 
-def test_a_nomination_selects_and_other_checks_no_longer_do(ice: IceLite) -> None:
+def test_after_a_nomination_other_checks_select_no_address(ice: IceLite) -> None:
     ice.heard(A, True, 0.0)
     assert ice.heard(B, False, 0.1) == (False, None)
     assert ice.selected == A
@@ -35,13 +35,13 @@ def test_a_check_from_a_new_address_moves_media_when_the_old_one_is_silent(ice: 
     assert ice.selected == B
 
 
-def test_the_nomination_of_the_selected_address_is_news_once(ice: IceLite) -> None:
+def test_a_repeated_nomination_of_the_selected_address_is_no_news(ice: IceLite) -> None:
     ice.heard(A, False, 0.0)
     assert ice.heard(A, True, 0.1) == (True, None)
     assert ice.heard(A, True, 0.2) == (False, None)
 
 
-def test_of_one_address_too_many_the_oldest_is_forgotten_but_never_the_selected(ice: IceLite) -> None:
+def test_beyond_the_bound_the_oldest_address_is_forgotten_but_not_the_selected(ice: IceLite) -> None:
     ice.heard(A, True, 0.0)
     ice.heard(B, False, 0.1)
     ice.heard(C, False, 0.2)
@@ -64,7 +64,7 @@ def test_of_one_address_too_many_the_oldest_is_forgotten_but_never_the_selected(
         "candidate:1 1 UDP 1 192.0.2.9 9 typ host " + "x" * 1000,
     ],
 )
-def test_a_candidate_that_is_of_no_use_is_passed_over(ice: IceLite, garbage: str) -> None:
+def test_a_useless_candidate_is_ignored(ice: IceLite, garbage: str) -> None:
     ice.add_remote_candidate(garbage)
     assert ice.remote_candidate(("192.0.2.9", 9)).endswith("typ prflx")
 

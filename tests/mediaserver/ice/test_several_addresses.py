@@ -95,7 +95,7 @@ async def media_flow(engine: Engine | Workers, asked: str, host: str) -> None:
 
 @pytest.mark.parametrize("server", ["::", "0.0.0.0"])
 @pytest.mark.parametrize("asked", [ADDRESS, SECOND])
-def test_media_leave_from_the_address_that_was_asked(server: str, asked: str) -> None:
+def test_media_are_sent_from_the_address_that_the_browser_used(server: str, asked: str) -> None:
     async def body() -> None:
         async with open_engine(EngineSettings(host=server)) as engine:
             await media_flow(engine, asked, ADDRESS)
@@ -104,7 +104,7 @@ def test_media_leave_from_the_address_that_was_asked(server: str, asked: str) ->
 
 
 @pytest.mark.parametrize("asked", [FIRST_6, SECOND_6])
-def test_media_leave_from_the_ipv6_address_that_was_asked(asked: str) -> None:
+def test_media_are_sent_from_the_ipv6_address_that_the_browser_used(asked: str) -> None:
     async def body() -> None:
         async with open_engine(EngineSettings()) as engine:
             await media_flow(engine, asked, FIRST_6)
@@ -112,7 +112,7 @@ def test_media_leave_from_the_ipv6_address_that_was_asked(asked: str) -> None:
     with_two_addresses(body)
 
 
-def test_what_a_test_starts_from_a_thread_is_in_its_network_and_nothing_later_is() -> None:
+def test_a_thread_that_a_test_starts_is_in_its_network_and_later_ones_are_not() -> None:
     """The threads are those of a private cache of trio 0.35."""
 
     async def network() -> tuple[str, str]:
@@ -137,7 +137,7 @@ def test_what_a_test_starts_from_a_thread_is_in_its_network_and_nothing_later_is
     assert before[0] == before[1]
 
 
-def test_media_leave_a_worker_from_the_address_that_was_asked() -> None:
+def test_a_worker_sends_media_from_the_address_that_the_browser_used() -> None:
     async def body() -> None:
         async with open_workers(EngineSettings(announced_addresses=(SECOND,)), 1) as workers:
             await media_flow(workers, SECOND, ADDRESS)
@@ -145,7 +145,7 @@ def test_media_leave_a_worker_from_the_address_that_was_asked() -> None:
     with_two_addresses(body)
 
 
-def test_an_address_that_comes_later_is_answered_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_added_later_is_used_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A floating address, of which only a load balancer knows."""
     monkeypatch.setattr("roomfsm.mediaserver.engine.engine._ADDRESSES_INTERVAL", 0.2)
 
@@ -166,7 +166,7 @@ def test_an_address_that_comes_later_is_answered_from(monkeypatch: pytest.Monkey
     in_private_network(body)
 
 
-def test_where_the_route_is_right_nothing_is_said() -> None:
+def test_if_the_route_is_right_no_source_address_is_set() -> None:
     async def body() -> None:
         packed = bytes((10, 77, 0, 1))
         assert packet_info.control(packed, (ADDRESS, 9), 0.0) == ()
@@ -176,7 +176,7 @@ def test_where_the_route_is_right_nothing_is_said() -> None:
     with_two_addresses(body)
 
 
-def test_the_system_is_asked_for_a_route_once_in_some_seconds_however_many_checks_come(
+def test_the_system_is_asked_for_a_route_only_once_in_some_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened: list[socket.socket] = []

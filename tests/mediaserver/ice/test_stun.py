@@ -19,7 +19,7 @@ def request(**attributes: object) -> reference.Message:
     return message
 
 
-def test_a_request_of_another_implementation_is_read_and_authentic() -> None:
+def test_a_request_of_another_implementation_is_authentic() -> None:
     data = bytes(request(PRIORITY=1, **{"ICE-CONTROLLING": 7, "USE-CANDIDATE": None}))
     message = stun.parse(data)
     assert message.type == stun.BINDING_REQUEST
@@ -80,7 +80,7 @@ def test_the_error_response_is_read_by_another_implementation() -> None:
     ],
     ids=["empty", "short", "no cookie", "cut", "longer", "wrong cookie"],
 )
-def test_what_is_not_stun_is_an_error(data: bytes) -> None:
+def test_a_datagram_that_is_not_stun_is_an_error(data: bytes) -> None:
     with pytest.raises(stun.StunError):
         stun.parse(data)
 

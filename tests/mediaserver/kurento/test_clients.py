@@ -88,13 +88,13 @@ async def test_a_web_page_is_refused_even_with_the_secret() -> None:
         *(("evil.example", 421), ("evil.example:8888", 421), ("localhost.evil.example", 421), ("media12", 421)),
     ],
 )
-async def test_a_name_that_was_made_to_lead_here_is_refused(host: str, status: int) -> None:
+async def test_a_rebound_host_name_is_refused(host: str, status: int) -> None:
     async with serving(host_names=("media1",)) as url:
         assert await status_of(url, host=host) == status
 
 
 @pytest.mark.parametrize("host", ["a..b", "\xff", "x" * 300, ".", "xn--\xe4"])
-async def test_a_host_that_is_no_name_ends_that_connection_only(host: str) -> None:
+async def test_a_malformed_host_header_ends_only_that_connection(host: str) -> None:
     async with open_server() as server, open_client(server.url) as client:
         assert await status_of(server.url, host=host) in (0, 400, 421)
         assert (await client.request("ping", {}))["result"] == {"value": "pong"}
@@ -123,7 +123,7 @@ def basic(password: str) -> str:
         ([("Cookie", f"secret={SECRET}")], "", 401),
     ],
 )
-async def test_with_a_secret_only_who_knows_it_may_connect(
+async def test_with_a_secret_only_clients_that_know_it_may_connect(
     headers: list[tuple[str, str]], query: str, status: int
 ) -> None:
     async with serving(secret=SECRET) as url:
@@ -146,7 +146,7 @@ async def test_the_room_servers_client_sends_the_secret_and_says_why_it_is_refus
         assert SECRET not in said
 
 
-async def test_the_child_asks_for_a_secret_that_stands_on_no_command_line() -> None:
+async def test_the_childs_secret_is_on_no_command_line() -> None:
     settings = ChildSettings(media_host="127.0.0.1", workers=2)
     async with open_media_server_child(settings, structlog.get_logger()) as child:
         with pytest.raises(ConnectionRejected):
@@ -162,7 +162,7 @@ async def test_the_child_asks_for_a_secret_that_stands_on_no_command_line() -> N
             assert child.secret not in worker.environ().values()
 
 
-async def test_a_hung_up_terminal_ends_neither_the_media_server_nor_its_workers() -> None:
+async def test_a_closed_terminal_ends_neither_the_media_server_nor_its_workers() -> None:
     settings = ChildSettings(media_host="127.0.0.1", workers=2)
     async with open_media_server_child(settings, structlog.get_logger()) as child:
         assert child.pid is not None
@@ -207,7 +207,7 @@ def test_a_bad_setting_is_named(
     assert "Traceback" not in done.stderr
 
 
-def test_the_library_whose_request_hides_its_host_is_the_one_we_know() -> None:
+def test_the_private_attribute_of_wsproto_with_the_host_is_the_one_we_know() -> None:
     """`WebSocketRequest._event.host` (wsproto's): its public `headers` are all others."""
     assert version("trio-websocket") == "0.12.2"
 
@@ -224,7 +224,7 @@ def test_the_library_whose_request_hides_its_host_is_the_one_we_know() -> None:
         ("0.0.0.0", SECRET, False),
     ],
 )
-def test_a_port_that_others_reach_without_a_secret_is_warned_of(
+def test_a_warning_says_that_others_can_reach_the_port_without_a_secret(
     host: str, secret: str | None, is_open: bool
 ) -> None:
     assert is_open_to_others(MediaServerSettings(host=host, secret=secret)) is is_open

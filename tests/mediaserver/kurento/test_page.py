@@ -5,13 +5,13 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from tests.mediaserver.kurento import page
 
 
-def test_made_parts_of_the_page_are_fresh() -> None:
+def test_the_generated_parts_of_the_page_are_up_to_date() -> None:
     """If not: `python -m tests.mediaserver.kurento.page`."""
     text = page.PAGE.read_text()
     assert page.fill(text) == text
 
 
-def test_limits_of_the_page_are_those_of_the_code() -> None:
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     limits, engine = Limits(), EngineSettings()
     rows = (
         f"| sockets | {limits.max_sockets} (the server closes further ones before the handshake) |",

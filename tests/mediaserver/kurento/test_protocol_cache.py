@@ -7,7 +7,7 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.sessions import ReplyCache
 
 
-async def test_reply_is_remembered_for_request_cache_time(mock_clock: MockClock) -> None:
+async def test_a_reply_is_remembered_for_request_cache_time(mock_clock: MockClock) -> None:
     cache = ReplyCache(Limits(request_cache_time=20))
     reply = Response(2, {"value": "pong"})
     cache.put(reply, 100)
@@ -17,7 +17,7 @@ async def test_reply_is_remembered_for_request_cache_time(mock_clock: MockClock)
     assert cache.get(2) is None
 
 
-async def test_oldest_replies_give_way_beyond_request_cache_size() -> None:
+async def test_beyond_request_cache_size_the_oldest_replies_are_forgotten() -> None:
     cache = ReplyCache(Limits(request_cache_size=300))
     replies = [Response(id_, {}) for id_ in range(4)]
     for reply in replies:
@@ -27,7 +27,7 @@ async def test_oldest_replies_give_way_beyond_request_cache_size() -> None:
     assert [cache.get(id_) for id_ in (1, 2, 3, 9)] == [None] * 4
 
 
-async def test_second_reply_to_an_id_takes_the_place_of_the_first(mock_clock: MockClock) -> None:
+async def test_a_second_reply_to_an_id_replaces_the_first(mock_clock: MockClock) -> None:
     """Two sockets of one session can be served the same id at once."""
     cache = ReplyCache(Limits(request_cache_size=300, request_cache_time=20))
     cache.put(Response(1, "first"), 100)
@@ -40,7 +40,7 @@ async def test_second_reply_to_an_id_takes_the_place_of_the_first(mock_clock: Mo
     assert (cache.get(1), cache.get(2)) == (Response(1, "second"), None)
 
 
-async def test_text_and_number_of_the_same_digits_are_one_id() -> None:
+async def test_a_text_and_a_number_with_the_same_digits_are_one_id() -> None:
     cache = ReplyCache(Limits())
     reply = Response("7", {})
     cache.put(reply, 1)

@@ -13,7 +13,7 @@ REASON = (
 )
 
 
-async def test_its_offer_is_refused_and_it_may_offer_again() -> None:
+async def test_a_viewer_without_the_codec_is_refused_and_may_offer_again() -> None:
     async with (
         open_server() as server,
         open_client(server.url) as client,
@@ -29,7 +29,7 @@ async def test_its_offer_is_refused_and_it_may_offer_again() -> None:
         assert "H264" in await client.invoke(sink, "processOffer", offer=able.offer)
 
 
-async def test_an_offer_to_it_is_not_made_if_nothing_we_offer_fits() -> None:
+async def test_no_offer_is_made_to_a_viewer_if_no_codec_fits() -> None:
     high = PayloadType(102, "H264/90000", "packetization-mode=1;profile-level-id=640c1f")
     async with (
         open_server() as server,
@@ -44,7 +44,7 @@ async def test_an_offer_to_it_is_not_made_if_nothing_we_offer_fits() -> None:
         assert (code, reason[:62]) == (40204, "no common video codec: the source sends H264 (high, packetizat")
 
 
-async def test_its_answer_is_refused_if_the_presenter_chose_a_codec_meanwhile() -> None:
+async def test_a_viewers_answer_is_refused_if_the_presenters_codec_does_not_fit() -> None:
     async with (
         open_server() as server,
         open_client(server.url) as client,
@@ -64,7 +64,7 @@ async def test_its_answer_is_refused_if_the_presenter_chose_a_codec_meanwhile() 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("connected_first", [False, True])
-async def test_if_no_codec_of_its_offer_is_passed_on_it_is_told_when_there_is_a_presenter(
+async def test_a_viewer_without_any_codec_of_ours_is_told_when_there_is_a_presenter(
     workers: int, connected_first: bool
 ) -> None:
     h263 = PayloadType(34, "H263/90000", "")
@@ -95,7 +95,7 @@ async def test_if_no_codec_of_its_offer_is_passed_on_it_is_told_when_there_is_a_
         )
 
 
-async def test_the_same_holds_of_an_answer_to_our_offer() -> None:
+async def test_the_same_is_true_for_an_answer_to_our_offer() -> None:
     async with (
         open_server() as server,
         open_client(server.url) as client,

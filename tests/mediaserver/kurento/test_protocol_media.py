@@ -81,7 +81,7 @@ async def sending(peer: TestPeer, payload: bytes = VP8_KEYFRAME) -> AsyncIterato
 
 
 @pytest.mark.parametrize("source_first", [True, False])
-async def test_pass_through_hands_media_on_to_all_behind_it(source_first: bool) -> None:
+async def test_a_pass_through_forwards_media_to_everything_behind_it(source_first: bool) -> None:
     async with (
         open_room() as (client, pipeline),
         join(client, pipeline, "sendonly") as publisher,
@@ -104,7 +104,7 @@ async def test_pass_through_hands_media_on_to_all_behind_it(source_first: bool) 
 
 
 @pytest.mark.parametrize("how", ["disconnect", "release joint", "release publisher"])
-async def test_media_stop_behind_a_joint_that_lost_its_source(how: str) -> None:
+async def test_media_stop_behind_a_pass_through_without_a_source(how: str) -> None:
     async with (
         open_room() as (client, pipeline),
         join(client, pipeline, "sendonly") as publisher,
@@ -123,7 +123,7 @@ async def test_media_stop_behind_a_joint_that_lost_its_source(how: str) -> None:
         await client.event("MediaFlowInStateChanged", mediaType="VIDEO", state="NOT_FLOWING")
 
 
-async def test_source_of_a_joint_is_replaced_while_it_plays() -> None:
+async def test_the_source_of_a_pass_through_is_replaced_while_it_plays() -> None:
     async with (
         open_room() as (client, pipeline),
         join(client, pipeline, "sendonly") as first,
@@ -139,7 +139,7 @@ async def test_source_of_a_joint_is_replaced_while_it_plays() -> None:
             await viewer.watch(payload)
 
 
-async def test_joints_in_a_circle_pass_nothing_on_and_do_no_harm() -> None:
+async def test_pass_throughs_in_a_circle_forward_nothing_and_do_no_harm() -> None:
     async with open_room() as (client, pipeline), join(client, pipeline, "recvonly") as viewer:
         one, other = [await create(client, "PassThrough", pipeline) for _ in range(2)]
         for source, sink in ((one, other), (other, one), (other, viewer.endpoint)):
@@ -150,7 +150,7 @@ async def test_joints_in_a_circle_pass_nothing_on_and_do_no_harm() -> None:
         assert await client.invoke(viewer.endpoint, "getName") == viewer.endpoint
 
 
-async def test_chain_of_more_joints_than_the_stack_is_deep_does_no_harm() -> None:
+async def test_a_chain_of_pass_throughs_longer_than_the_stack_does_no_harm() -> None:
     async with open_engine(EngineSettings(host="127.0.0.1")) as engine:
         objects = Objects(engine, Limits())
         session = objects.sessions.get_or_new("s")
@@ -258,7 +258,7 @@ async def test_option_of_a_wrong_type_is_refused() -> None:
     ("flags", "direction"),
     [({"recvonly": True}, "recvonly"), ({"sendonly": True}, "sendonly"), ({}, "sendrecv")],
 )
-async def test_endpoint_does_only_what_it_was_made_for(flags: dict[str, bool], direction: str) -> None:
+async def test_an_endpoint_does_only_what_it_was_created_for(flags: dict[str, bool], direction: str) -> None:
     async with open_room() as (client, pipeline), open_test_peer("sendrecv") as peer:
         for operation, arguments in (("processOffer", {"offer": peer.offer}), ("generateOffer", {})):
             endpoint = await create(client, "WebRtcEndpoint", pipeline, **flags)
@@ -295,7 +295,7 @@ async def test_publisher_is_told_what_it_may_send() -> None:
         ]
 
 
-async def test_latency_is_told_where_the_pipeline_wants_it() -> None:
+async def test_the_latency_is_reported_if_the_pipeline_asks_for_it() -> None:
     async with (
         open_room() as (client, pipeline),
         join(client, pipeline, "sendonly") as publisher,
@@ -331,7 +331,7 @@ UNAVAILABLE = [
 
 
 @pytest.mark.parametrize(("target", "operation", "arguments"), UNAVAILABLE)
-async def test_operation_that_only_kurento_has_says_why(
+async def test_an_operation_that_only_kurento_has_says_why(
     target: str, operation: str, arguments: dict[str, Any]
 ) -> None:
     async with open_room() as (client, pipeline):

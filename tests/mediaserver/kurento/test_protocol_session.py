@@ -90,7 +90,7 @@ async def test_methods_that_need_a_session_say_so(method: str, params: dict[str,
 
 
 @pytest.mark.parametrize("method", ["create", "release", "keepAlive", "transaction", "closeSession"])
-async def test_no_params_and_no_session(method: str) -> None:
+async def test_a_request_without_params_and_session_is_refused(method: str) -> None:
     async with open_server() as server, open_client(server.url) as client:
         error = (await client.request(method))["error"]
         assert error == {

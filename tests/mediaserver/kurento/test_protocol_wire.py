@@ -83,13 +83,13 @@ async def test_replies_to_earlier_requests_come_before_the_close() -> None:
 
 
 @pytest.mark.parametrize("params", ["[1, 2]", '"x"', "7"])
-async def test_params_that_are_no_object(params: str) -> None:
+async def test_params_that_are_no_object_are_refused(params: str) -> None:
     async with open_server() as server, open_client(server.url) as client:
         reply = await answer(client, f'{{"jsonrpc":"2.0","id":1,"method":"ping","params":{params}}}')
         assert (reply["id"], reply["error"]["code"]) == (1, -32603)
 
 
-async def test_notification_is_obeyed_and_its_result_told_as_an_error() -> None:
+async def test_a_notification_is_carried_out_and_its_result_sent_as_an_error() -> None:
     async with open_server() as server, open_client(server.url) as client:
         for message in (
             '{"jsonrpc":"2.0","method":"ping"}',
@@ -180,7 +180,7 @@ async def closed(use: Callable[[], Awaitable[object]]) -> None:
             await use()
 
 
-async def test_client_that_does_not_read_events_is_cut_and_the_others_go_on() -> None:
+async def test_a_client_that_does_not_read_events_is_cut_and_the_others_go_on() -> None:
     manager = "manager_ServerManager"
     async with open_server(Limits(outbox=20)) as server, open_client(server.url) as busy:
         # Half a megabyte an event, so that what the kernel holds for a socket is soon full.
@@ -198,7 +198,7 @@ async def test_client_that_does_not_read_events_is_cut_and_the_others_go_on() ->
 
 
 @pytest.mark.parametrize(("events", "cut"), [(3, False), (4, True)])
-async def test_outbox_holds_so_many_messages_and_no_more(events: int, cut: bool) -> None:
+async def test_the_outbox_holds_so_many_messages_and_no_more(events: int, cut: bool) -> None:
     limits = Limits(outbox=3)
     async with open_engine(EngineSettings(host="127.0.0.1")) as engine, trio.open_nursery() as nursery:
         ours, theirs = map(trio.SocketStream, trio.socket.socketpair())

@@ -61,7 +61,7 @@ RECORDINGS = (
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: recording.name)
-async def test_recording_is_answered_as_recorded_but_for_the_listed_differences(recording: Recording) -> None:
+async def test_a_recording_is_answered_as_recorded_except_for_the_listed_differences(recording: Recording) -> None:
     number = recording.name[:2]
     listed = {(one.where, one.kind) for one in DIFFERENCES if one.transcript == number}
     with trio.fail_after(PATIENCE):

@@ -63,7 +63,7 @@ def test_memory_and_cpu_time_are_those_that_the_system_tells() -> None:
     assert abs(resident_memory([busy.pid]) - resident([psutil.Process()])) < 4096
 
 
-async def test_memory_of_the_workers_counts() -> None:
+async def test_the_memory_of_the_workers_counts() -> None:
     with trio.fail_after(PATIENCE):
         async with open_server(workers=2) as server, open_client(server.url) as client:
             told = await client.invoke(MANAGER_ID, "getUsedMemory")

@@ -49,7 +49,7 @@ def test_an_extension_is_found_by_its_id(profile: bytes, elements: bytes) -> Non
     ],
     ids=["past the end", "id 15 stops", "past the end, two-byte", "no length", "another form", "empty"],
 )
-def test_a_damaged_extension_is_not_there(profile: bytes, elements: bytes) -> None:
+def test_a_damaged_extension_counts_as_missing(profile: bytes, elements: bytes) -> None:
     data, payload = packet(profile, elements)
     assert read_extension(data, payload, 3) == b""
 
@@ -60,18 +60,18 @@ def test_video_has_the_send_time_in_seconds_of_6_18_bits_and_its_mid() -> None:
     assert writer.write(64 + 1.5, b"") == b"\xbe\xde\0\2" + stamp + b"\x41v1\0"
 
 
-def test_audio_has_its_level_if_the_publisher_told_it() -> None:
+def test_audio_has_its_level_if_the_publisher_sent_it() -> None:
     writer = ExtensionWriter(OutgoingExtensions(audio_level=1, mid=4, mid_value=b"0"))
     assert writer.write(0.0, b"\x95") == b"\xbe\xde\0\1\x10\x95\x400"
     assert writer.write(0.0, b"") == b"\xbe\xde\0\1\x400\0\0"
 
 
-def test_without_any_there_is_no_extension() -> None:
+def test_without_negotiated_extensions_there_is_no_header_extension() -> None:
     assert ExtensionWriter(OutgoingExtensions()).write(1.0, b"\x95") == b""
     assert ExtensionWriter(OutgoingExtensions(audio_level=1)).write(1.0, b"") == b""
 
 
-def test_what_a_viewer_understands_are_its_own_ids() -> None:
+def test_a_viewers_extensions_have_the_ids_of_its_own_offer() -> None:
     ids = {ABS_SEND_TIME: 2, AUDIO_LEVEL: 1, MID: 4}
     assert OutgoingExtensions.negotiated(ids, "video") == OutgoingExtensions(2, 1, 4, b"video")
     assert OutgoingExtensions.negotiated(ids, "") == OutgoingExtensions(2, 1)

@@ -16,7 +16,7 @@ def kept(ring: PacketRing, numbers: range) -> list[int]:
     st.sampled_from([(64, 16), (64, 64), (16, 64), (32, 1)]),
     st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=12),
 )
-def test_all_since_the_last_keyframe_are_kept_while_they_fit_and_else_the_window(
+def test_packets_since_the_last_keyframe_are_kept_if_they_fit_or_else_the_window(
     sizes: tuple[int, int], runs: list[tuple[bool, int]]
 ) -> None:
     size, window = sizes
@@ -44,7 +44,7 @@ def test_packets_that_come_out_of_order_are_kept_and_push_nothing_out() -> None:
     assert kept(ring, range(FIRST, FIRST + 20)) == [FIRST, FIRST + 3, FIRST + 10]
 
 
-def test_after_a_jump_of_the_numbers_nothing_is_taken_for_a_packet_between() -> None:
+def test_after_a_jump_of_the_numbers_no_packet_is_found_in_between() -> None:
     ring = PacketRing(64, 16)
     for number in range(FIRST, FIRST + 64):
         ring.keep(KeptPacket(number, 0, 0.0, b""))

@@ -31,7 +31,7 @@ def test_a_nack_across_the_wrap_is_one_item() -> None:
     assert packet == rtcp.Nack(2, (0xFFFE, 0xFFFF, 0, 14))
 
 
-def test_no_more_of_nacks_is_read_than_a_browser_asks_for_at_once() -> None:
+def test_no_more_of_a_nack_is_read_than_browsers_request_at_once() -> None:
     item = (1).to_bytes(2) + b"\xff\xff"
     nack = struct.pack("!BBHII", 0x81, 205, 2 + 200, 1, 2) + 200 * item
     found = [packet for packet in rtcp.parse(2 * nack) if isinstance(packet, rtcp.Nack)]
@@ -40,7 +40,7 @@ def test_no_more_of_nacks_is_read_than_a_browser_asks_for_at_once() -> None:
     assert [len(packet.sequence_numbers) for packet in few] == [20, 0]
 
 
-def test_keyframe_requests() -> None:
+def test_keyframe_requests_are_written_and_read() -> None:
     assert rtcp.parse(rtcp.pli(1, 2)) == [rtcp.KeyframeRequest(2)]
     assert rtcp.parse(rtcp.fir(1, 2, 300)) == [rtcp.KeyframeRequest(2)]
 
@@ -61,7 +61,7 @@ def test_a_receiver_report_has_the_loss_in_24_bits_signed() -> None:
 BLOCKS = (rtcp.ReportBlock(2, 3, -1, 70000, 5, 6, 7), rtcp.ReportBlock(8, 255, 0x7FFFFF, 1, 2, 3, 0xFFFFFFFF))
 
 
-def test_report_blocks_are_read_of_receiver_and_of_sender_reports() -> None:
+def test_report_blocks_are_read_from_receiver_and_sender_reports() -> None:
     assert rtcp.parse(rtcp.receiver_report(1, BLOCKS)) == [rtcp.ReceiverReport(BLOCKS)]
     sender = bytearray(rtcp.sender_report(9, REPORT) + rtcp.receiver_report(1, BLOCKS)[8:])
     sender[0] |= len(BLOCKS)

@@ -13,7 +13,7 @@ from tests.examples import examples
 HEADER = bytes((0x80, 96)) + bytes(10)
 
 
-def test_the_payload_comes_after_csrcs_and_extension() -> None:
+def test_the_payload_comes_after_the_csrcs_and_the_extension() -> None:
     assert rtp.payload_offset(HEADER + b"payload") == 12
     csrcs = bytes((0x82, 96)) + bytes(10) + bytes(8)
     assert rtp.payload_offset(csrcs + b"payload") == 20
@@ -44,12 +44,12 @@ def test_the_payload_comes_after_csrcs_and_extension() -> None:
         "extension past the end",
     ],
 )
-def test_what_is_not_rtp_is_an_error(packet: bytes) -> None:
+def test_a_datagram_that_is_not_rtp_is_an_error(packet: bytes) -> None:
     with pytest.raises(rtp.RtpError):
         rtp.payload_offset(packet)
 
 
-def test_an_extension_is_taken_out_and_csrcs_stay() -> None:
+def test_an_extension_is_removed_and_the_csrcs_stay() -> None:
     packet = bytes((0xB1, 96)) + bytes(10) + b"csrc" + b"\xbe\xde\0\1\x22\1\2\3" + b"payload"
     assert rtp.without_extension(packet, 24) == bytes((0xA1, 96)) + bytes(10) + b"csrcpayload"
 
@@ -95,7 +95,7 @@ def test_a_retransmission_without_a_number_is_an_error(rest: bytes) -> None:
         (b"\x90\x80", False),
     ],
 )
-def test_vp8_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -> None:
+def test_a_vp8_keyframe_is_recognized_by_the_payload_descriptor(payload: bytes, begins: bool) -> None:
     assert rtp.vp8_keyframe_start(HEADER + payload, 12) is begins
 
 
@@ -116,7 +116,7 @@ def test_vp8_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -
         (b"\x78\xff\xff", False),
     ],
 )
-def test_h264_keyframes_by_the_nal_unit_type(payload: bytes, begins: bool) -> None:
+def test_an_h264_keyframe_is_recognized_by_the_nal_unit_type(payload: bytes, begins: bool) -> None:
     assert rtp.h264_keyframe_start(HEADER + payload, 12) is begins
 
 
@@ -137,7 +137,7 @@ def test_h264_keyframes_by_the_nal_unit_type(payload: bytes, begins: bool) -> No
         (b"\xa8\x85\x12", False),
     ],
 )
-def test_vp9_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -> None:
+def test_a_vp9_keyframe_is_recognized_by_the_payload_descriptor(payload: bytes, begins: bool) -> None:
     assert rtp.vp9_keyframe_start(HEADER + payload, 12) is begins
 
 
@@ -151,7 +151,7 @@ def test_vp9_keyframes_by_the_payload_descriptor(payload: bytes, begins: bool) -
         (b"", False),
     ],
 )
-def test_av1_keyframes_by_the_aggregation_header(payload: bytes, begins: bool) -> None:
+def test_an_av1_keyframe_is_recognized_by_the_aggregation_header(payload: bytes, begins: bool) -> None:
     assert rtp.av1_keyframe_start(HEADER + payload, 12) is begins
 
 

@@ -24,7 +24,7 @@ def packet(number: int, payload_type: int = PAYLOAD_TYPE) -> bytes:
         lambda times: any(time is not None for time in times)
     )
 )
-def test_each_time_is_told_to_the_quarter_of_a_millisecond(times: list[float | None]) -> None:
+def test_each_time_is_exact_to_a_quarter_of_a_millisecond(times: list[float | None]) -> None:
     feedback = write_feedback(1, 2, 65000, 9, times)
     assert len(feedback) < 1200
     number, base, told = read_feedback(feedback)
@@ -75,7 +75,7 @@ def test_the_first_feedback_comes_at_once_and_the_next_a_tenth_of_a_second_later
     assert sender.sent == []
 
 
-def test_a_late_packet_is_told_of_after_it_was_told_as_lost() -> None:
+def test_a_late_packet_is_reported_after_it_was_reported_as_lost() -> None:
     sender = Sender()
     for number, now in ((0xFFFF, 100.0), (1, 100.2), (0, 100.3), (2, 100.4)):
         sender.received(packet(number), now)
@@ -88,7 +88,7 @@ def test_a_late_packet_is_told_of_after_it_was_told_as_lost() -> None:
     ]
 
 
-def test_a_great_jump_starts_anew() -> None:
+def test_after_a_great_jump_the_record_begins_again() -> None:
     sender = Sender()
     sender.received(packet(10), 100.0)
     sender.received(packet(30000), 100.0)
@@ -96,7 +96,7 @@ def test_a_great_jump_starts_anew() -> None:
     assert [base for _, base, _ in sender.told()] == [30000]
 
 
-def test_many_packets_are_told_in_several_feedbacks_each_within_a_datagram() -> None:
+def test_many_packets_need_several_feedbacks_that_each_fit_into_a_datagram() -> None:
     sender = Sender()
     for number in range(1000):
         sender.received(packet(number), 100 + number % 2 * 0.07)
@@ -105,7 +105,7 @@ def test_many_packets_are_told_in_several_feedbacks_each_within_a_datagram() -> 
     assert [(base, len(times)) for _, base, times in sender.told()] == [(0, 480), (480, 480), (960, 40)]
 
 
-def test_packets_without_a_number_are_not_told_of() -> None:
+def test_packets_without_a_number_are_not_reported() -> None:
     sender = Sender()
     assert not sender.received(packet(10, payload_type=111), 100.0)
     bare = packet(10)[:12] + b"\xbe\xde\0\1\x10\0\0\0payload"

@@ -84,7 +84,7 @@ def test_a_bundle_is_described_by_the_first_m_line_that_does(missing: str) -> No
     assert transport.candidates == ("candidate:1 1 UDP 1 192.0.2.1 5000 typ host",)
 
 
-def test_useless_fingerprints_are_told_of_where_they_stand() -> None:
+def test_useless_fingerprints_are_reported_with_their_line() -> None:
     bundled = (
         media("audio", 111, "a", OPUS, "a=fingerprint:sha-256 AA"),
         media("video", 96, "b", VP8, fingerprint("C")),
@@ -140,7 +140,7 @@ AUDIO = media("audio", 111, "audio0", OPUS, "a=setup:active")
 VIDEO = media("video", 96, "video0", VP8, "a=setup:active")
 
 
-def test_an_answer_that_refuses_all_agrees_on_nothing() -> None:
+def test_an_answer_that_refuses_everything_negotiates_nothing() -> None:
     refused = [part.replace(" 9 ", " 0 ") for part in (AUDIO, VIDEO)]
     assert read_answer(SESSION + "".join(refused), ours(), {}) == Answered((), frozenset())
 

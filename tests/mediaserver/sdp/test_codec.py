@@ -40,7 +40,7 @@ def test_h264_without_a_packetization_mode_is_of_mode_0() -> None:
     assert matching_codec([silent], h264(2, CONSTRAINED, "1")) is None
 
 
-def test_profile_0_is_what_vp9_and_av1_mean_without_saying_so() -> None:
+def test_vp9_and_av1_without_a_profile_mean_profile_0() -> None:
     assert [video(1, name).variant for name in ("VP8", "VP9", "AV1")] == ["VP8", "VP9", "AV1"]
     assert video(1, "VP9", "profile-id=2").variant == "VP9 (profile 2)"
     assert video(1, "VP9").distance(video(2, "VP9", "profile-id=0")) == 0
@@ -80,7 +80,7 @@ def test_a_publisher_is_asked_for_the_variant_that_every_browser_decodes(
     assert pinned_codec(codecs).payload_type == asked_for
 
 
-def test_a_viewer_that_offers_no_codec_of_ours_is_told_so() -> None:
+def test_a_viewer_that_offers_no_codec_of_ours_gets_an_error_that_says_so() -> None:
     assert mismatch(MediaKind.VIDEO, VP8, []) == (
         "no common video codec: the source sends VP8, the viewer takes nothing that this server passes on"
     )

@@ -29,7 +29,7 @@ def test_an_error_shows_sixty_characters_of_a_line(length: int, end: str) -> Non
     assert shown == f"line 7 (a={'x' * 58}{end}"
 
 
-def test_what_stands_before_v_0_makes_it_no_description() -> None:
+def test_a_text_before_v_0_makes_it_no_description() -> None:
     with pytest.raises(SdpError, match="the first line is not v=0"):
         parse_offer("s=-\nv=0\nm=audio 9 UDP/TLS/RTP/SAVPF 111")
     assert parse_offer("\n \r\n\t\nv=0").sections == ()
@@ -50,7 +50,7 @@ def test_an_extension_has_an_id_of_the_one_byte_form(number: str, agreed: int | 
     assert section.extensions[ABS_SEND_TIME] == 5
 
 
-def test_four_useless_fingerprints_are_told_of() -> None:
+def test_four_useless_fingerprints_are_reported() -> None:
     for count, told in ((3, 3), (4, 4), (5, 4)):
         assert len(read("96", *[BAD_FINGERPRINT] * count).fingerprint_faults) == told
     assert read("96", BAD_FINGERPRINT).fingerprint_faults == [
@@ -104,7 +104,7 @@ def test_audio_with_redundancy_has_its_payload_type_behind_or_before() -> None:
     ],
     ids=["no line", "another codec", "telephone", "of nothing", "of two codecs", "of another codec"],
 )
-def test_redundancy_is_of_opus_alone(lines: tuple[str, ...]) -> None:
+def test_redundancy_is_only_for_opus(lines: tuple[str, ...]) -> None:
     codec = opus(*lines)
     assert (codec.red, codec.prefers_red) == (None, False)
 
@@ -113,6 +113,6 @@ def test_redundant_packets_cannot_look_like_rtcp() -> None:
     assert opus("a=rtpmap:95 red/48000/2", "a=fmtp:95 111/111", formats="111 95").red is None
 
 
-def test_the_first_redundancy_of_a_codec_counts() -> None:
+def test_only_the_first_redundancy_of_a_codec_counts() -> None:
     lines = [f"a=rtpmap:{number} red/48000/2\na=fmtp:{number} 111/111" for number in (62, 63)]
     assert opus(*lines, formats="111 63 62").red == 63

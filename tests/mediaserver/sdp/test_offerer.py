@@ -77,7 +77,7 @@ async def test_offer_has_the_peers_direction(direction: Direction) -> None:
 @pytest.mark.parametrize(
     ("direction", "offered"), [(Direction.SENDRECV, True), (Direction.RECVONLY, True), (Direction.SENDONLY, False)]
 )
-async def test_offer_has_transport_cc_where_it_asks_for_media(direction: Direction, offered: bool) -> None:
+async def test_an_offer_has_transport_cc_if_it_asks_for_media(direction: Direction, offered: bool) -> None:
     async with open_stage() as engine:
         peer = engine.open_peer(RecordingObserver())
         peer.direction = direction
@@ -136,7 +136,7 @@ async def test_publisher_that_answers_is_passed_on_in_either_dtls_role(setup: st
         assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
 
 
-async def test_publisher_answers_with_the_codec_that_it_likes() -> None:
+async def test_a_publisher_answers_with_the_codec_that_it_prefers() -> None:
     async with (
         open_stage() as engine,
         answering_peer(engine, "sendonly", codec="H264") as publisher,
@@ -147,7 +147,7 @@ async def test_publisher_answers_with_the_codec_that_it_likes() -> None:
         assert (await viewer.client.receive_rtp()).payload == H264_KEYFRAME
 
 
-async def test_viewer_of_a_known_source_is_offered_its_codec_alone() -> None:
+async def test_a_viewer_of_a_known_source_is_offered_only_its_codec() -> None:
     async with open_stage() as engine, join(engine, "sendonly", video=(H264_TYPE,)) as publisher:
         peer = engine.open_peer(RecordingObserver())
         publisher.peer.connect(peer)
@@ -156,7 +156,7 @@ async def test_viewer_of_a_known_source_is_offered_its_codec_alone() -> None:
         assert [codec.name for codec in video.codecs] == ["H264"]
 
 
-async def test_who_is_offered_nothing_to_receive_gets_nothing() -> None:
+async def test_a_peer_that_is_offered_nothing_to_receive_gets_nothing() -> None:
     """RFC 3264 section 6.1: an answer takes no more than was offered."""
     async with open_stage() as engine, join(engine, "sendonly") as publisher, open_test_peer("sendrecv") as client:
         peer = engine.open_peer(RecordingObserver())
@@ -184,7 +184,7 @@ async def test_answer_without_an_offer_and_a_second_offer_and_answer_are_refused
             peer.process_answer(answer)
 
 
-async def test_an_offer_has_first_what_the_viewers_who_wait_can_decode() -> None:
+async def test_an_offer_begins_with_a_codec_that_waiting_viewers_can_decode() -> None:
     async with open_stage() as engine, open_test_peer("recvonly", video=[H264_TYPE]) as waiting:
         source, viewer = engine.open_peer(RecordingObserver()), engine.open_peer(RecordingObserver())
         source.connect(viewer)

@@ -52,7 +52,7 @@ def test_an_offer_is_answered_or_refused_as_the_table_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-async def test_the_server_does_as_the_table_says_and_who_is_served_is_heard(name: str) -> None:
+async def test_the_server_does_what_the_table_says_and_served_media_arrive(name: str) -> None:
     """A refused endpoint takes the plain offer afterwards."""
     change, expected = VARIANTS[name]
     with trio.fail_after(2 * PATIENCE):
