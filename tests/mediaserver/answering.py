@@ -1,4 +1,4 @@
-"""A test peer that answers an offer of the server's instead of making its own."""
+"""A test peer that answers an offer of the server instead of making one of its own."""
 
 from collections.abc import Collection
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A UDP relay whose way from the media server to a browser is narrow: it has a rate, a queue, and outages."""
+"""A UDP relay that is slow from the media server to a browser: it has a rate, a queue, and outages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ type Address = tuple[str, int]
 
 _MAX_DATAGRAM = 2048
 _HEADERS = 28
-"""Bytes of IPv4 and UDP, which take their share of the rate."""
+"""The bytes of IPv4 and UDP headers, which count for the rate, too."""
 _TURN = 0.05
-"""Seconds between looks at whether it is over."""
+"""The seconds between two checks whether the relay must end."""
 
 
 class Bottleneck:
@@ -38,12 +38,12 @@ class Bottleneck:
         self._browsers: dict[socket.socket, Address] = {}
         self._waiting: deque[tuple[float, bytes, Address]] = deque()
         self._free = 0.0
-        """When the last that waits will have gone out."""
+        """The time when the last waiting datagram will have been sent."""
         self._outage = 0.0
         self._over = threading.Event()
 
     def fail_for(self, seconds: float) -> None:
-        """Lose all that the media server sends for so long."""
+        """Lose everything that the media server sends for so many seconds."""
         self._outage = time.monotonic() + seconds
 
     def run(self) -> None:
@@ -90,7 +90,7 @@ def _open(host: str) -> socket.socket:
 
 @contextmanager
 def open_bottleneck(host: str, server_port: int, rate: float, queue: float = 0.3) -> Iterator[Bottleneck]:
-    """A bottleneck before the media server at a port of `host`."""
+    """A bottleneck in front of the media server at a port of `host`."""
     bottleneck = Bottleneck(host, server_port, rate, queue)
     thread = threading.Thread(target=bottleneck.run)
     thread.start()

@@ -62,11 +62,11 @@ _FIREFOX_PREFERENCES = {
 
 
 class BrowserError(Exception):
-    """The browser does not start, refuses a command, or a script in it throws."""
+    """The browser did not start or refused a command, or a script in it threw an exception."""
 
 
 class _Connection(ABC):
-    """Commands and their results over one websocket; events are passed over."""
+    """Commands and their results over one websocket. Events are ignored."""
 
     def __init__(self, websocket: WebSocketConnection) -> None:
         self._websocket = websocket
@@ -155,7 +155,7 @@ def chromium_path() -> str | None:
 
 
 def firefox_path() -> str | None:
-    """Only where `FIREFOX` names it: its part takes a minute, and a machine that is not busy otherwise."""
+    """Firefox is used only if `FIREFOX` names it, because its tests take a minute and need an idle machine."""
     return os.environ.get("FIREFOX")
 
 

@@ -1,4 +1,4 @@
-"""An observer that keeps what it is told, and lets a test wait for it."""
+"""An observer that keeps what it is told, so that a test can wait for it."""
 
 import trio
 
@@ -9,7 +9,7 @@ from roomfsm.mediaserver.ice.state import IceState
 
 
 class RecordingObserver:
-    """`told` holds tuples: what, and with which arguments; in order."""
+    """`told` has a tuple for each call, in order: its name and its arguments."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
@@ -51,6 +51,6 @@ class RecordingObserver:
         self._tell("died", str(error))
 
     async def wait_for(self, *news: object) -> None:
-        """Until exactly this was told, counting from the beginning."""
+        """Wait until exactly this was told since the beginning."""
         while news not in self.told:
             await self._news.wait()

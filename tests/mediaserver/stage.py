@@ -1,4 +1,4 @@
-"""An engine on loopback with test peers joined to it, and what comes to either of them."""
+"""An engine on loopback with test peers, and the packets that reach either side."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -63,6 +63,6 @@ async def packets(client: TestPeer, count: int) -> list[RtpPacket]:
 
 
 async def until_received(peer: Peer, kind: MediaKind, count: int) -> None:
-    """Until the engine has so many packets of a kind."""
+    """Wait until the engine has so many packets of a kind."""
     while (stats := peer.stats().receiving.get(kind)) is None or stats.packets < count:
         await trio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""How long this process was kept from running, by the kernel's count: a busy machine's share in what a test sees.
+"""Measures how long the kernel kept this process from running, which is a busy machine's share in a test's result.
 
 A test with a time limit judges the program under test and the machine together. The engine and the relay of the
 tests run in the test's process, so while that waits for a processor, nothing is sent, lost, or repaired. Linux

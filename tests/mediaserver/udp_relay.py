@@ -20,9 +20,9 @@ _HEADERS = 28
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What happens to a datagram on its way, in either direction; times are seconds.
+    """The treatment of a datagram in either direction. Times are in seconds.
 
-    Each is delayed by itself, so that those sent closer together than `jitter` are reordered.
+    Each datagram has its own delay, so datagrams that are closer together than `jitter` may be reordered.
     """
 
     loss: float = 0.0
@@ -46,12 +46,12 @@ class Relay:
     passed: int = 0
     lost: int = 0
     down: bool = False
-    """An outage: everything is lost."""
+    """Begin or end an outage, in which everything is lost."""
     offered: int = 0
     """Bytes, with headers of IPv4 and UDP, that came from the server, lost or not."""
     _random: random.Random = field(default_factory=lambda: random.Random(1))
     _free: float = 0.0
-    """When the way to the browsers has its next turn."""
+    """The time when the next datagram to the browsers may be sent."""
     _queue: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _news: trio.Event = field(default_factory=trio.Event)
@@ -123,7 +123,7 @@ def _open(host: str) -> socket.socket:
 
 
 async def _received(sock: socket.socket) -> list[tuple[bytes, Address]]:
-    """What waits in the socket, at least one datagram."""
+    """The datagrams that wait in the socket, at least one."""
     found: list[tuple[bytes, Address]] = []
     while not found:
         await trio.lowlevel.wait_readable(sock)

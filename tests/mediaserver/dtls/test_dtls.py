@@ -1,4 +1,4 @@
-"""DTLS between two of our sessions: what is left of an association once OpenSSL's part in it is let go."""
+"""DTLS between two of our sessions, after OpenSSL's state of the association has been released."""
 
 from itertools import cycle
 
@@ -36,7 +36,7 @@ def connected(cipher: bytes = CIPHERS[0]) -> tuple[DtlsSession, DtlsSession]:
 
 
 def alerts_of(client: DtlsSession) -> dtls_alerts.AlertChannel:
-    """What the client could tell, beside OpenSSL."""
+    """The alerts that the client noticed without OpenSSL."""
     assert client._connection is not None
     channel = dtls_alerts.AlertChannel.of(client._connection, client=True)
     assert channel is not None

@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw costs what it concerns: it is logged and counted, and others' media flow on."""
+"""An unexpected exception affects only what it concerns. It is logged and counted, and others' media go on."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ VIDEO = MediaKind.VIDEO
 
 
 class Unforeseen(Exception):
-    """What nobody catches by name."""
+    """An exception that nobody catches by name."""
 
 
 def sabotage(monkeypatch: pytest.MonkeyPatch, victim: object, name: str) -> list[str]:
-    """Let a method of this one object raise; the list has an entry for each time that it did."""
+    """Make a method of this object raise. The list has an entry for each time that it did."""
     kind = type(victim)
     original = getattr(kind, name)
     raised: list[str] = []
@@ -58,7 +58,7 @@ def sabotage(monkeypatch: pytest.MonkeyPatch, victim: object, name: str) -> list
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A presenter with two viewers, of whom one will meet a fault; beside it another presenter, with a viewer."""
+    """A presenter with two viewers, one of whom will have a fault, and another presenter with a viewer."""
 
     engine: Engine
     presenter: Joined
@@ -68,7 +68,7 @@ class Room:
     other: Joined
 
     async def others_are_served(self) -> None:
-        """A new picture reaches those who are not concerned."""
+        """Check that a new picture reaches the viewers who are not concerned."""
         for presenter, viewer in ((self.presenter, self.good), (self.other_presenter, self.other)):
             timestamp = 90_000 * (1 + len(presenter.client.sent))
             presenter.client.send_rtp(VP8_KEYFRAME, timestamp=timestamp)
@@ -95,7 +95,7 @@ async def open_room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
 
 
 def ask_nothing(room: Room) -> None:
-    """The engine comes to it by itself."""
+    """The engine calls this by itself."""
 
 
 def send_stun(room: Room) -> None:
@@ -270,7 +270,7 @@ async def test_a_report_that_cannot_be_taken_leaves_the_worker_and_its_peers_ali
 async def test_a_fault_in_looking_after_addresses_or_memory_ends_nobodys_media(
     monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    """The addresses are asked of the system, which has no answer where no descriptor is left."""
+    """The system is asked for the addresses, which fails if no file descriptor is left."""
     asked: list[None] = []
 
     def fail() -> bool:

@@ -1,4 +1,4 @@
-"""The engine in its own time: what it lets go of, what it attends to at once, and when it sleeps."""
+"""The engine on real time: what it releases, what it does at once, and when it sleeps."""
 
 import gc
 import itertools
@@ -21,7 +21,7 @@ from tests.mediaserver.stage import PATIENCE, Joined, join, open_stage
 
 
 async def until_settled(engine: Engine, monkeypatch: pytest.MonkeyPatch, *joined: Joined) -> None:
-    """Let these peers send SRTP, and wait until what their handshakes needed is let go."""
+    """Let these peers send SRTP, and wait until the state of their handshakes has been released."""
     freed, done = itertools.count(1), trio.Event()
 
     def memory_freed() -> None:
@@ -58,7 +58,7 @@ async def test_goodbyes_work_after_openssls_state_has_been_released(monkeypatch:
 
 
 async def test_openssls_state_is_kept_for_peers_without_srtp_or_in_the_handshake() -> None:
-    """Who has not all of our last messages repeats its own, and only OpenSSL can repeat ours."""
+    """A peer that misses some of our last messages repeats its own, and only OpenSSL can repeat ours."""
     async with (
         open_stage(handshake_linger=0.1, report_interval=PATIENCE) as engine,
         join(engine, "sendonly") as silent,

@@ -1,4 +1,4 @@
-"""Whose packets leave first, and that each sink gets its group's in order."""
+"""Tests whose packets are sent first, and that each sink gets those of its group in order."""
 
 from collections.abc import Collection
 from typing import Any
@@ -24,7 +24,7 @@ class Viewer:
 
 
 class Recorder:
-    """In the place of the socket: what was sent to whom, in order."""
+    """Replaces the socket, and records in order what was sent to whom."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Sink, bytes]] = []

@@ -1,4 +1,4 @@
-"""What a participant with a valid session, or a stranger with forged addresses, cannot do to the media server."""
+"""Neither a participant with a valid session nor a stranger with forged addresses can harm the media server."""
 
 import gc
 import hashlib
@@ -35,7 +35,7 @@ async def check_until_answered(client: TestPeer) -> None:
 
 
 async def settled(joined: Joined) -> None:
-    """Until the server has read all that this client sent so far: a check's answer comes last."""
+    """Wait until the server has read everything from this client. The answer to a check comes last."""
     joined.client.stun_answered = trio.Event()
     await check_until_answered(joined.client)
 
@@ -51,7 +51,7 @@ def become(client: TestPeer, context: SSL.Context, digest: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509:DeprecationWarning")
 async def test_a_certificate_that_no_library_can_read_is_only_compared() -> None:
-    """X.509 version 2: OpenSSL takes it, and what would read it raises. One page would end everybody's media."""
+    """OpenSSL accepts X.509 version 2, but reading it raises an exception. One page could end everybody's media."""
     key, certificate = make_certificate()
     der = certificate.public_bytes(serialization.Encoding.DER).replace(b"\xa0\3\2\1\2", b"\xa0\3\2\1\1", 1)
     with pytest.raises(x509.InvalidVersion):
@@ -103,7 +103,7 @@ async def test_a_handshake_that_never_ends_is_given_up() -> None:
 
 
 async def test_a_handshake_with_too_many_bytes_is_given_up() -> None:
-    """Pieces of messages that never become whole are kept by OpenSSL for each peer."""
+    """OpenSSL keeps the pieces of incomplete messages for each peer."""
 
     def piece(number: int) -> bytes:
         """1000 bytes of a Certificate of 100 kB, behind a ClientHello that does not come."""

@@ -1,4 +1,4 @@
-"""Joins leave nothing behind, and what is free goes back to the system."""
+"""Joins leave nothing behind, and free memory is returned to the system."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from roomfsm.mediaserver.engine import memory
 
 ROUNDS, JOINS = 4, 100
 MAX_GROWTH = 2.0
-"""kB a join, after the first two rounds have filled the allocators' pools."""
+"""The kB for each join, after the first two rounds have filled the allocators' pools."""
 
 
 async def test_memory_does_not_grow_with_joins() -> None:

@@ -1,4 +1,4 @@
-"""One peer's transport over real UDP: checks, handshake, goodbye, silence, and datagrams that do not belong."""
+"""One peer's transport over real UDP: checks, handshake, goodbye, silence, and foreign datagrams."""
 
 import errno
 import gc
@@ -360,7 +360,7 @@ async def test_close_says_goodbye_and_forgets_the_peer() -> None:
 
 
 async def test_the_packets_of_a_closed_peer_are_freed_at_once() -> None:
-    """It would else wait for the garbage collector, and with many joins memory would creep."""
+    """Otherwise it would wait for the garbage collector, and with many joins the memory would grow."""
 
     def living() -> int:
         return sum(isinstance(item, Reception | PacketRing | Track) for item in gc.get_objects())
@@ -479,7 +479,7 @@ async def test_an_offer_of_only_v_0_locks_the_peer() -> None:
 
 @pytest.mark.parametrize("limit", ["min_video_receive_bandwidth", "max_video_receive_bandwidth"])
 async def test_a_bandwidth_below_0_is_no_limit(limit: str) -> None:
-    """It would not fit into a REMB, and what cannot be written would end everybody's media."""
+    """It would not fit into a REMB, and an exception there would end everybody's media."""
     async with open_stage(report_interval=0.1) as engine, open_test_peer("sendonly") as client:
         peer = engine.open_peer(RecordingObserver())
         setattr(peer, limit, -1)

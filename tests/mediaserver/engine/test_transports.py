@@ -1,4 +1,4 @@
-"""Peers whose m-lines are not bundled, each on a transport of its own; and what is told when DTLS fails."""
+"""Peers whose m-lines are not bundled and have transports of their own, and the reports when DTLS fails."""
 
 import re
 from collections.abc import AsyncIterator

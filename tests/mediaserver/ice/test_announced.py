@@ -1,4 +1,4 @@
-"""Given an address to announce, browsers are told it, its port, and what its name means today."""
+"""Given an address to announce, browsers are told the address, the port, and the name's present address."""
 
 from __future__ import annotations
 

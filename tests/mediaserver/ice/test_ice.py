@@ -1,4 +1,4 @@
-"""ICE-lite: which address media goes to, and what a browser's candidates are good for."""
+"""ICE-lite: the address to which media are sent, and the use of a browser's candidates."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A machine with two addresses on one network: what a browser sends to the second is answered from the second."""
+"""A machine with two addresses on one network answers from the second what a browser sends to the second."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def with_two_addresses(body: Callable[[], Awaitable[None]]) -> None:
 async def join_at(
     engine: Engine | Workers, direction: str, asked: str, source: Joined | None = None, host: str = ADDRESS
 ) -> AsyncIterator[Joined]:
-    """A client that knows one of our addresses alone, and takes nothing that comes from another."""
+    """A client that knows only one of our addresses, and accepts nothing from another."""
     observer = RecordingObserver()
     peer = engine.open_peer(observer)
     if source is not None:
@@ -146,7 +146,7 @@ def test_a_worker_sends_media_from_the_address_that_the_browser_used() -> None:
 
 
 def test_an_address_that_is_added_later_is_used_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A floating address, of which only a load balancer knows."""
+    """A floating address that only a load balancer knows."""
     monkeypatch.setattr("roomfsm.mediaserver.engine.engine._ADDRESSES_INTERVAL", 0.2)
 
     async def body() -> None:

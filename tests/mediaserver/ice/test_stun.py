@@ -1,4 +1,4 @@
-"""STUN: our small codec against an independent one (aioice's), and against what is not STUN."""
+"""STUN: our small codec is compared with an independent one (aioice's), and tested with what is not STUN."""
 
 import pytest
 from aioice import stun as reference

@@ -1,4 +1,4 @@
-"""Plays the client's side of a recorded session with the embedded media server: where does it answer otherwise?
+"""Plays the client's side of a recorded session with the embedded media server, and finds different answers.
 
 Compared is all but ids, times, the contents of session descriptions and candidates, and numbers that depend on the
 machine. Test peers play the browsers of a recording, with media, so that what depends on them is compared, too.
@@ -134,11 +134,11 @@ class Browser:
         self._answered.set()
 
     def vanish(self) -> None:
-        """End without a word."""
+        """End without a goodbye."""
         self._scope.cancel()
 
     def leave(self) -> None:
-        """End as a tab does that is closed."""
+        """End like a closed tab."""
         assert self._peer is not None
         self._peer.close_notify()
         self._scope.cancel()

@@ -1,4 +1,4 @@
-"""Who may drive the media server: no web page, nobody by a strange name, and with a secret only who knows it."""
+"""Tests who may drive the media server: no web page, no foreign host name, and only clients with its secret."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def serving(*, secret: str | None = None, host_names: tuple[str, ...] = ()
 
 
 async def status_of(url: str, *headers: tuple[str, str], host: str | None = None) -> int:
-    """The status that a handshake with these headers is answered with."""
+    """The status of the answer to a handshake with these headers."""
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     target = "/" + url.split("/", 3)[3]
     handshake = HANDSHAKE.replace(b"/kurento", target.encode()).replace(

@@ -1,4 +1,4 @@
-"""No input crashes the server: requests of every kind of nonsense, and bytes that are no websocket frames."""
+"""No input crashes the server, neither nonsensical requests nor bytes that are no websocket frames."""
 
 import json
 import os

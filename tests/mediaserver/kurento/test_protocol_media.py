@@ -1,4 +1,4 @@
-"""Media by way of the protocol: joints, changes of source, the server as the offerer, directions, latency."""
+"""Media over the protocol: pass-throughs, changes of source, offers by the server, directions, latency."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Participant:
     peer: TestPeer
 
     async def watch(self, payload: bytes) -> None:
-        """Until a packet with this payload comes."""
+        """Wait until a packet with this payload comes."""
         while (await self.peer.receive_rtp()).payload != payload:
             pass
 

@@ -1,4 +1,4 @@
-"""What the server uses of the machine: all its processes count."""
+"""The server's use of the machine, with all its processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ while True:
 
 
 def workers() -> list[psutil.Process]:
-    """Not what other tests in this process have left."""
+    """This excludes the memory of other tests in this process."""
     found = []
     for process in psutil.Process().children():
         with suppress(psutil.Error):  # One that has ended meanwhile.

@@ -1,4 +1,4 @@
-"""The ring of kept packets: what late viewers and repairs need is there, and nothing else takes memory."""
+"""The ring keeps the packets that late viewers and repairs need, and nothing else takes memory."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Transport-wide feedback: what it says of each packet, read as the draft has it."""
+"""Transport-wide feedback says when each packet came, in the format of the draft."""
 
 import struct
 

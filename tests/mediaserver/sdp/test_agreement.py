@@ -1,4 +1,4 @@
-"""What is agreed on, as data: which m-lines are served, by which transport, in which codecs."""
+"""The result of a negotiation as data: the served m-lines, their transports and their codecs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which payload type takes a stream, and which codec a publisher is asked for: no descriptions, codecs alone."""
+"""Tests which payload type fits a stream, and which codec a publisher is asked for, with codecs alone."""
 
 import pytest
 

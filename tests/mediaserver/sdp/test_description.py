@@ -1,4 +1,4 @@
-"""What is read of a description, line by line: the edges of what is taken, and what is passed over."""
+"""Reading a description line by line: the edges of what is accepted, and what is ignored."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Offers as browsers write them, the answers to them, and offers as nobody should write them."""
+"""Browsers' offers, the answers to them, and offers that nobody should write."""
 
 import re
 from pathlib import Path

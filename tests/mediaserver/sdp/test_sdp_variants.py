@@ -1,4 +1,4 @@
-"""The table of offers, put to the functions that answer, and to the real server by peers that then connect."""
+"""Tests the table of offers with the functions that answer, and with the real server and peers that connect."""
 
 import re
 
@@ -21,7 +21,7 @@ LOCAL = LocalEnd("sha-256 AA", (), {MediaKind.AUDIO: 1, MediaKind.VIDEO: 2}, "cn
 
 
 def served(answer: str) -> list[str]:
-    """What of each m-line is served, `-` if it is refused."""
+    """The served media of each m-line, or `-` if it is refused."""
     lines = [line.split() for line in answer.split("\r\n") if line.startswith("m=")]
     return ["-" if line[1] == "0" else line[0].removeprefix("m=") for line in lines]
 

@@ -1,4 +1,4 @@
-"""When a worker dies, Error events say so; what its endpoints can do then, and new ones."""
+"""When a worker dies, Error events say so. Tests what its endpoints and new ones can do then."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Room:
         return endpoint
 
     async def kill_viewers_worker(self) -> None:
-        """Kill it, and read all that the server says about it."""
+        """Kill it, and read everything that the server says about it."""
         address = self.viewer.require_answer().address
         (process,) = (
             process

@@ -1,4 +1,4 @@
-"""Several workers: whatever the worker of a publisher and of its viewers, they notice nothing of it."""
+"""With several workers, a publisher and its viewers do not notice on which workers they are."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ async def test_a_burst_reaches_the_other_worker_complete_and_in_order() -> None:
 
 
 async def test_a_viewer_on_another_worker_gets_a_keyframe_that_has_just_passed() -> None:
-    """At once: nothing else need be received, nor a report be due."""
+    """This happens at once, even if nothing else is received and no report is due."""
     async with open_two(report_interval=PATIENCE) as workers, join(workers, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA)
