@@ -51,7 +51,7 @@ def become(client: TestPeer, context: SSL.Context, digest: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509:DeprecationWarning")
 async def test_a_certificate_that_no_library_can_read_is_only_compared() -> None:
-    """OpenSSL accepts X.509 version 2, but reading it raises an exception. One page could end everybody's media."""
+    """OpenSSL accepts X.509 version 2, but reading it raises. One page could end the media of everybody."""
     key, certificate = make_certificate()
     der = certificate.public_bytes(serialization.Encoding.DER).replace(b"\xa0\3\2\1\2", b"\xa0\3\2\1\1", 1)
     with pytest.raises(x509.InvalidVersion):
