@@ -61,9 +61,8 @@ export class Diagram {
 
   /** @param {MachineName | 'server' | PageMachineName} machine */
   async #load(machine) {
-    const response = await fetch(`${BASE}/inspect/assets/${machine}.svg`);
-    const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;
-    if (!response.ok || !(svg instanceof SVGSVGElement)) {
+    const svg = await drawing(`${BASE}/inspect/assets/${machine}.svg`);
+    if (svg === null) {
       this.root.textContent = 'The diagram could not be loaded.';
       return;
     }
@@ -118,6 +117,21 @@ export class Diagram {
       const words = this.#single ? `${visits}× ${duration(dwelt)}` : `${present} now, ${visits}×`;
       write(group.querySelector('.dwell'), visits > 0 ? words : '');
     }
+  }
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<SVGSVGElement | null>} null: the server does not answer, or the user is leaving the page
+ */
+async function drawing(url) {
+  try {
+    const response = await fetch(url);
+    const svg = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;
+    return response.ok && svg instanceof SVGSVGElement ? svg : null;
+  } catch (error) {
+    console.debug('no diagram', error);
+    return null;
   }
 }
 

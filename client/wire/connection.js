@@ -179,7 +179,8 @@ export class Connection extends Emitter {
    * @param {Extract<ClientMessage, {type: 'candidate' | 'leave'}>} message
    */
   send(message) {
-    if (this.ready) this.#socket?.send(JSON.stringify(message));
+    // While the server closes the connection, the page is not told yet, and the browser would log an error.
+    if (this.ready && this.#socket?.readyState === this.#Socket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   /**

@@ -6,6 +6,7 @@ import { Connection, ConnectionLost, ProtocolError } from '../../../client/wire/
 
 class FakeSocket extends EventTarget {
   static OPEN = 1;
+  static CLOSING = 2;
   static CLOSED = 3;
   /** @type {FakeSocket[]} */
   static all = [];
@@ -71,6 +72,14 @@ async function inRoom(t) {
   await reply;
   return all;
 }
+
+test('given a socket that the server is closing, what has no reply is not sent any more', async (t) => {
+  const { connection, socket } = await inRoom(t);
+  const before = socket().sent.length;
+  socket().readyState = FakeSocket.CLOSING;
+  connection.send({ type: 'leave' });
+  assert.equal(socket().sent.length, before);
+});
 
 test('given no welcome yet, when a request is made, it fails', async (t) => {
   const { connection, socket } = connect(t);
