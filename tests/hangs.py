@@ -9,8 +9,10 @@ that alarm, which needs no turn of the interpreter, watches over the thread.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -19,8 +21,8 @@ from time import monotonic, sleep
 
 from hypothesis import settings
 
-HANGS = 240.0
-"""Seconds after which a test hangs: longer than any waits, and short beside the time that all take together."""
+HANGS = 480.0
+"""Seconds after which a test hangs: longer than all its waits take on a busy machine, of which each has an end."""
 _LOOK = 5.0
 """Seconds between two looks of the thread."""
 
@@ -51,5 +53,14 @@ class Watch:
             sleep(_LOOK)
             if monotonic() > self._deadline:
                 faulthandler.dump_traceback(file=output)
+                os.write(output, _greenlets().encode())
                 os._exit(1)
             faulthandler.dump_traceback_later(HANGS, exit=True, file=output)
+
+
+def _greenlets() -> str:
+    """Where those greenlets stand that wait: a test does while the loop of Playwright runs, in another."""
+    kind = getattr(sys.modules.get("greenlet"), "greenlet", None)
+    waiting = [found.gr_frame for found in gc.get_objects() if kind and isinstance(found, kind)]
+    stacks = [traceback.format_stack(frame) for frame in waiting if frame is not None]
+    return "".join("".join(["Greenlet:\n", *stack]) for stack in stacks)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-LOADED = 30.0
+LOADED = 60.0
 """Seconds that a process may take on a busy machine for what takes an instant on an idle one."""
 
 

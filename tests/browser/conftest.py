@@ -41,6 +41,9 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
+NOTHING = "\0"
+"""A text that no error contains."""
+
 type OpenPage = Callable[..., Page]
 
 
@@ -84,7 +87,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture
 def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
-    """Opens pages for different people. If a page logs an error that it does not `expect`, the test fails."""
+    """Opens pages for different people. If a page logs an error that it does not `expect`, the test fails.
+
+    A page of a room is in the room when it is returned. Before that, the server would refuse what the test sends, and
+    the people would stand in the roster in another order than the one in which their pages were opened.
+    """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
@@ -92,7 +99,7 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
         path: str,
         name: str = "Guest",
         viewport: ViewportSize = DESKTOP,
-        expects: str = "\0",
+        expects: str = NOTHING,
         script: str = "",
         **options: Any,
     ) -> Page:
@@ -109,6 +116,8 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
         # This is below /inspect, with the token, which the server exchanges for a cookie.
         token = f"?token={program.token}" if path.startswith("/inspect") else ""
         page.goto(program.address.rstrip("/") + path + token)
+        if path.startswith("/r/") and expects == NOTHING:
+            expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
         return page
 
     yield open_page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, OpenPage
@@ -13,7 +15,7 @@ def test_the_lobby_makes_a_rooms_name_from_typed_text(open_page: OpenPage) -> No
     page.get_by_test_id("lobby-room-input").fill("  Weekly standup ")
     page.get_by_test_id("lobby-enter").click()
     expect(page.get_by_test_id("room-title")).to_have_text("Weekly-standup")
-    assert page.url.endswith("/r/Weekly-standup")
+    expect(page).to_have_url(re.compile("/r/Weekly-standup$"))
 
 
 def test_two_spellings_of_a_name_in_another_script_lead_to_one_room(open_page: OpenPage) -> None:

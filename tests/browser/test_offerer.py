@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,7 +101,10 @@ def without_origin(url: str) -> Iterator[str]:
             ends.append(browser)
             head = b""
             while b"\r\n\r\n" not in head:
-                head += browser.recv(65536)
+                received = browser.recv(65536)
+                if not received:
+                    return
+                head += received
             server.sendall(re.sub(rb"(?i)\r\nOrigin:[^\r]*", b"", head, count=1))
             threading.Thread(target=forward, args=(server, browser), daemon=True).start()
             forward(browser, server)
@@ -109,6 +112,8 @@ def without_origin(url: str) -> Iterator[str]:
         threading.Thread(target=serve, daemon=True).start()
         yield f"ws://{parts.hostname}:{listener.getsockname()[1]}{parts.path}?{parts.query}"
         for end in ends:
+            with suppress(OSError):  # It is closed already.
+                end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 

@@ -19,11 +19,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from roomfsm.kurento import KurentoSettings, open_media_pool
 from roomfsm.kurento.stream import is_refusal, open_stream
 from tests.kurento.fake import URL, FakeServer, fake_server
+from tests.processes import LOADED
 
 SETTINGS = KurentoSettings()
 SOON = 2 * SETTINGS.reconnect_first
-LOADED = 30.0
-"""The seconds for something that takes an instant on an idle machine."""
 
 
 @pytest.fixture

@@ -230,8 +230,9 @@ def test_goodbyes_work_after_openssls_state_has_been_released(
     monkeypatch.setattr(Engine, "memory_freed", lambda engine: let_go.append(engine))
 
     async def until(condition: Callable[[], bool]) -> None:
-        while not condition():
-            await trio.lowlevel.checkpoint()
+        # Chromium gets the processor meanwhile.
+        while not condition():  # noqa: ASYNC110 (there is no event for it)
+            await trio.sleep(0.01)
 
     async def body() -> None:
         async with open_stage(Path(), browser, handshake_linger=0.5, peer_silence=PATIENCE) as stage:
@@ -263,10 +264,12 @@ def test_a_browser_answers_the_servers_offer_and_gets_transport_feedback(
     async def body() -> None:
         async with open_stage(Path(), *browsers) as stage:
             for browser in browsers:
-                page, source = await stage.answer(browser, "publishByAnswer")
+                _, source = await stage.answer(browser, "publishByAnswer")
                 viewer, _ = await stage.join(browser, "view()", source)
                 await received(viewer, "it.framesDecoded > 5")
-                assert feedbacks[source._transports[0].transport] > 0, page.name
+                # It comes at intervals, and on a busy machine several frames may come in one of them.
+                while feedbacks[source._transports[0].transport] == 0:  # noqa: ASYNC110 (a count)
+                    await trio.sleep(0.05)
 
     in_private_network(body)
 

@@ -17,9 +17,8 @@ import structlog
 import trio
 
 from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
+from tests.processes import LOADED
 
-LOADED = 30.0
-"""The seconds for something that takes an instant on an idle machine."""
 PATIENCE = Patience(silence=3.0, stop_timeout=0.3, first_delay=0.01, max_delay=0.05)
 TALKS = "while :; do echo alive; sleep 0.1; done"
 

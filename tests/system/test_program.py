@@ -19,11 +19,9 @@ import trio
 
 from roomfsm.protocol.errors import CloseCode
 from tests.mediaserver.peer import open_test_peer
+from tests.processes import LOADED
 from tests.protocol_client import open_client
 from tests.system.program import Program, running
-
-LOADED = 30.0
-"""The seconds for something that takes an instant on an idle machine."""
 
 
 def roomfsm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
