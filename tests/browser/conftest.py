@@ -34,6 +34,17 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
+WHOLE_PICTURE = """{
+  const {addTransceiver} = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.addTransceiver = function (...options) {
+    const transceiver = addTransceiver.apply(this, options);
+    const {sender} = transceiver;
+    const whole = {...sender.getParameters(), degradationPreference: 'maintain-resolution'};
+    if (sender.track?.kind === 'video') sender.setParameters(whole).catch(() => {});
+    return transceiver;
+  };
+}"""
+"""A browser on a busy machine sends smaller pictures, for minutes. With this it sends fewer, and each is whole."""
 PATIENCE = 60_000
 """The milliseconds in which a page must become as expected. They are a bound for a busy machine."""
 expect.set_options(timeout=PATIENCE)
@@ -72,7 +83,7 @@ def new_person(browser: Browser, name: str, script: str = "", **options: Any) ->
     """A person with camera and microphone, whom every page knows by a name. `script` runs in each page."""
     context = browser.new_context(permissions=["camera", "microphone"], **options)
     context.set_default_timeout(PATIENCE)
-    context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{script}")
+    context.add_init_script(f"localStorage.setItem('roomfsm.name', {name!r});{WHOLE_PICTURE}{script}")
     return context
 
 
@@ -89,8 +100,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
     """Opens pages for different people. If a page logs an error that it does not `expect`, the test fails.
 
-    A page of a room is in the room when it is returned. Before that, the server would refuse what the test sends, and
-    the people would stand in the roster in another order than the one in which their pages were opened.
+    A page of a room is in the room when it is returned. Before that, the server would refuse what the test sends,
+    and the people would stand in the roster in another order than the one in which their pages were opened.
     """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
