@@ -36,7 +36,8 @@ JSON.
 """
 
 _MATRIX_KEY = """\
-✓ legal · ✓ or a code: legal, but gets that error if a guard does not hold · – gets the error `illegal_in_state`
+✓ legal · ✓ or a code: legal, but gets that error if a guard does not hold · – gets the error `illegal_in_state` ·
+an empty column: no message reaches the machine in that state
 """
 
 
@@ -166,7 +167,8 @@ def _matrix(machine: Json) -> Iterator[list[str]]:
                 if (row["from"], row["trigger"]) == (state["name"], trigger["name"])
             ]
             codes = dict.fromkeys(guard["code"] for row in rows for guard in row["guards"] if guard["code"])
-            cells.append((f"✓ or {_codes(codes)}" if codes else "✓") if rows else "–")
+            refused = "–" if trigger["name"] in state["illegal"] else ""
+            cells.append((f"✓ or {_codes(codes)}" if codes else "✓") if rows else refused)
         yield [f"`{trigger['name']}`", *cells]
 
 

@@ -30,8 +30,7 @@ def describe(table: Table[Any]) -> Json:
     """One machine as JSON-ready data.
 
     - `states`: name, meaning, told (the state's name in messages), owns (the resources whose scopes are entered
-      and left with the state, or null), final, illegal (the client messages for which the machine has rows, but
-      not in this state);
+      and left with the state, or null), final, illegal (the client messages that the state refuses);
     - `triggers`: name, message (whether it is a client's), cause (of the others);
     - `transitions`: one for each row, source and trigger, in the order in which they are tried: trigger, from, to,
       guards (name, and the code of the refusal or null), effects (their names);
@@ -113,8 +112,12 @@ def messages_of(table: Table[Any]) -> tuple[str, ...]:
 
 
 def illegal(table: Table[Any], state: str) -> tuple[str, ...]:
-    """The client messages for which the machine has rows, but not in `state`."""
-    return tuple(message for message in messages_of(table) if not table.rows_of(state, message))
+    """The client messages for which the machine has rows, but not in `state`.
+
+    There are none if the state has no row for any message, because then no message reaches the machine.
+    """
+    without = tuple(message for message in messages_of(table) if not table.rows_of(state, message))
+    return () if without == messages_of(table) else without
 
 
 def describe_legality() -> list[Json]:

@@ -1,4 +1,8 @@
-"""Which client messages are legal now, according to the tables of the session and the room together."""
+"""Which client messages are legal now, according to the tables of the session and the room together.
+
+A session's state counts here by the name that clients are told: what is legal for one who comes back is what is
+legal once the session is joined, because what the browser sends until then waits.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +31,23 @@ def judge(message: str, session_state: str, room_state: str | None) -> None:
 
 
 def for_client(refusal: Refusal, message: str, session_state: str, room_state: str | None) -> Refusal:
-    """A table's refusal in the form that the client gets: it names the client's message, and what is legal now."""
+    """A table's refusal in the form that the client gets: it names the client's message, and what is legal now.
+
+    The room's state matters only while the session is in the room, which it may have left since the client asked.
+    """
     if not isinstance(refusal, IllegalInState):
         return refusal
-    return IllegalInState(message, refusal.machine, refusal.state, allowed(session_state, room_state))
+    in_room = refusing("leave", session_state, None) is None
+    now = allowed(session_state, room_state if in_room else None)
+    return IllegalInState(message, refusal.machine, refusal.state, now)
 
 
 @cache
 def refusing(message: str, session_state: str, room_state: str | None) -> tuple[str, str] | None:
     """The machine that refuses the message in these states, and its state as the protocol names it; else None."""
-    if not SESSION.rows_of(session_state, message):
-        return SESSION.name, SESSION.state(session_state).told
+    told = SESSION.state(session_state).told
+    if not SESSION.rows_of(told, message):
+        return SESSION.name, told
     if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):
         return None
     return ROOM.name, ROOM.state(room_state).told

@@ -3,8 +3,10 @@
 When a browser comes back, two sessions are involved. The session of the new connection is *connected*, receives
 `resume` with the token of the old session, and is gone. The old session takes the connection over, and is
 *resuming* until its room knows that it is back. In that time it gets no news: they would arrive before the
-description of the room that already contains them. What the browser sends in that time waits, and is as legal as
-when the session is *joined*. Clients are told that such a session is joined.
+description of the room that already contains them. Nor does it read from the connection, so that the browser's
+messages, and the loss of the connection, are handled when the session is *joined* or out of its room. Therefore
+*resuming* has rows for the room's answer and for a still newer connection, and no others. Clients are told that
+such a session is joined, and for them the same messages are legal as if it were.
 """
 
 from __future__ import annotations
@@ -27,8 +29,6 @@ token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known,
 NEWS = "news"
 """What a room sends to everybody. A session that does not own it gets only the replies to its own messages."""
 
-_in_room = ("joined", "resuming")
-
 SESSION: Table[SessionFacts] = Table(
     "session",
     "One browser's presence: its connection, and its seat, which stays for a while after the connection is lost.",
@@ -50,30 +50,28 @@ SESSION: Table[SessionFacts] = Table(
     ),
     rows=(
         Row(("join",), ("connected",), "joined"),
-        Row(("leave",), _in_room, "connected"),
+        Row(("leave",), ("joined",), "connected"),
         Row(("switch",), ("joined",), STAYS),
-        Row(("switch",), ("resuming",), "joined"),
         # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
         Row(("reattach",), ("away", "joined"), "resuming"),
+        # A newer connection came before the room had answered.
         Row(("reattach",), ("resuming",), STAYS),
         Row(("resumed",), ("resuming",), "joined"),
-        # The new connection was lost before the room knew of it.
-        Row(("resumed",), ("away",), STAYS),
-        Row(("rename",), _in_room, STAYS),
-        Row(("chat",), _in_room, STAYS),
-        Row(("publish",), _in_room, STAYS),
-        Row(("unpublish",), _in_room, STAYS),
-        Row(("view",), _in_room, STAYS),
-        Row(("unview",), _in_room, STAYS),
-        Row(("candidate",), _in_room, STAYS),
-        Row(("ping",), ("connected", *_in_room), STAYS),
-        Row(("lost",), _in_room, "away"),
+        Row(("rename",), ("joined",), STAYS),
+        Row(("chat",), ("joined",), STAYS),
+        Row(("publish",), ("joined",), STAYS),
+        Row(("unpublish",), ("joined",), STAYS),
+        Row(("view",), ("joined",), STAYS),
+        Row(("unview",), ("joined",), STAYS),
+        Row(("candidate",), ("joined",), STAYS),
+        Row(("ping",), ("connected", "joined"), STAYS),
+        Row(("lost",), ("joined",), "away"),
         Row(("lost",), ("connected",), "gone"),
-        Row(("dismissed",), _in_room, "connected"),
+        Row(("dismissed",), ("joined", "resuming"), "connected"),
         Row(("dismissed",), ("away",), "gone"),
         Row(("expire",), ("away",), "gone"),
-        Row(("bye",), ("connected", *_in_room), "gone"),
+        Row(("bye",), ("connected", "joined"), "gone"),
     ),
     causes={
         "reattach": "another connection resumed this session with its token",

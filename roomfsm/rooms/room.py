@@ -24,7 +24,6 @@ import trio
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, RoomFacts
-from roomfsm.lifecycle.session import SESSION
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
@@ -317,11 +316,7 @@ class Room:
         match event:
             case Ask(seat=seat, message=message):
                 asked = message_type(message)
-                session = seat.sitter.state
-                # The session may have left the room since it asked. Then the room's state no longer matters to it.
-                told = for_client(
-                    refusal, asked, session, self.state if SESSION.rows_of(session, "leave") else None
-                )
+                told = for_client(refusal, asked, seat.sitter.state, self.state)
                 seat.tell(Outgoing(error_of(told, message.ref, asked, stream=_stream_of(message))))
             case Enter() | Back():
                 event.refusal = refusal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, judge
-from roomfsm.protocol.errors import IllegalInState
+from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, for_client, judge
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 WAITING = ("leave", "switch", "rename", "chat", "publish", "ping")
 BROADCASTING = (
@@ -60,3 +60,17 @@ def test_a_refusal_names_the_machine_that_refuses() -> None:
     with pytest.raises(IllegalInState) as refused:
         judge("publish", "joined", "closing")
     assert (refused.value.machine, refused.value.state) == ("room", "closing")
+
+
+@pytest.mark.parametrize(
+    ("session", "legal"),
+    [("joined", WAITING), ("resuming", WAITING), ("connected", ("join", "ping", "resume")), ("away", ())],
+)
+def test_a_refusal_tells_what_is_legal_where_the_session_is_by_then(session: str, legal: tuple[str, ...]) -> None:
+    """The room's messages are told only to a session that is still in the room."""
+    by_room = IllegalInState("candidate", "room", "waiting", ())
+    told = for_client(by_room, "candidate", session, "waiting")
+    assert isinstance(told, IllegalInState)
+    assert (told.message, told.machine, told.state, told.allowed) == ("candidate", "room", "waiting", legal)
+    other = Refusal(ErrorCode.ROOM_FULL)
+    assert for_client(other, "join", session, None) is other

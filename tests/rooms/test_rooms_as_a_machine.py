@@ -84,15 +84,14 @@ class House:
             case ("close", str(name)):
                 await self.directory.close_room(name, "tea")
             case ("switch", int(number), str(name)):
-                if self.people[number].state in ("joined", "resuming"):
+                if self.people[number].state == "joined":
                     with suppress(Refusal):
                         await self.people[number].switch(name)
                         self.rooms.add(self.people[number].sits_in)
             case ("join", int(number)):
                 await self._join(self.people[number])
             case (str(what), int(number), *others):
-                states = ("away",) if what == "come back" else ("joined", "resuming")
-                by_connection = self.people[number].state in states
+                by_connection = self.people[number].state == ("away" if what == "come back" else "joined")
                 if self.people[number].room is not None and (by_connection or what == "leave"):
                     await self._by(self.people[number], what, [self.people[other].stream() for other in others])
 
