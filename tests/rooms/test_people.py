@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock
 
-from roomfsm.protocol.client import Chat, Rename, View
+from roomfsm.protocol.client import Chat, Rename, Unpublish, View
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, Source
@@ -224,3 +224,16 @@ async def test_a_room_that_fails_as_somebody_enters_does_not_cost_the_old_seat(
         room = bob.sits_in
         await bob.leave()
         assert room.people == {}
+
+
+async def test_one_who_is_coming_back_is_told_what_is_legal_then(autojump_clock: MockClock) -> None:
+    """A message that was sent before the loss is refused while the session is resuming."""
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        ada.fire("lost")
+        ada.fire("reattach")
+        await ada.say(Unpublish(stream=ada.stream(), ref=9))
+        await settle()
+        refused = ada.last("error")
+        assert (refused["ref"], refused["machine"], refused["state"]) == (9, "room", "waiting")
+        assert refused["allowed"] == ["leave", "switch", "rename", "chat", "publish", "ping"]
