@@ -163,11 +163,7 @@ class Room:
 
     async def request(self, event: Enter | Depart | Back | Vacate) -> None:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
-        try:
-            await self.post(event)
-        except RoomOver:
-            event.done.set()
-            raise
+        await self.post(event)
         await event.done.wait()
         if event.refusal is not None:
             raise event.refusal

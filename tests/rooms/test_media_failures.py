@@ -123,6 +123,7 @@ async def test_when_a_viewers_media_connection_ends_the_stream_goes_on(autojump_
         media.open[1].happens(dtls(DtlsConnectionState.CLOSED))
         await settle()
         assert (len(media.open), bob.views()) == (1, ["ended"])
+        assert ada.last("streamChanged")["stream"]["viewers"] == 0
         await bob.say(View(stream=ada.stream(), sdp=OFFER, ref=5))
         await settle()
         assert bob.last("answer")["ref"] == 5

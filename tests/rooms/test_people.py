@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from trio.testing import MockClock
 
@@ -237,3 +239,26 @@ async def test_one_who_is_coming_back_is_told_what_is_legal_then(autojump_clock:
         refused = ada.last("error")
         assert (refused["ref"], refused["machine"], refused["state"]) == (9, "room", "waiting")
         assert refused["allowed"] == ["leave", "switch", "rename", "chat", "publish", "ping"]
+
+
+async def test_chat_has_the_time_in_milliseconds_since_1970(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        before = time.time_ns() // 1_000_000
+        await ada.say(Chat(text="now"))
+        await settle()
+        assert before <= ada.last("chat")["line"]["at"] <= time.time_ns() // 1_000_000
+
+
+async def test_sessions_are_counted_in_the_journal_as_long_as_they_are_in_the_room(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        sessions = ada.sits_in.journal.tallies["session"]
+        for person in (ada, bob):
+            await person.vanish()
+            await person.come_back()
+        assert sessions.present() == {"joined": 2}
+        await bob.leave()
+        assert sessions.present() == {"joined": 1}

@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from roomfsm.protocol.client import Chat
+from roomfsm.protocol.client import Chat, Unpublish
 from roomfsm.protocol.errors import IllegalInState
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Expire
-from roomfsm.rooms.room import Room
+from roomfsm.rooms.events import Ask, Away, Back, Expire
+from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.testing import FakeMedia, Person
-from tests.rooms.house import SMALL, house, people, publish, settle
+from tests.rooms.house import SMALL, house, people, presenter_and_viewer, publish, settle
 
 
 async def test_an_empty_room_stays_for_the_linger_time_and_then_ends(autojump_clock: MockClock) -> None:
@@ -156,3 +156,52 @@ async def test_a_person_who_enters_as_an_empty_room_ends_gets_a_new_room(autojum
         await zoe.join("blue")
         assert zoe.sits_in is not before
         assert zoe.last("joined")["state"] == "waiting"
+
+
+async def test_a_room_that_has_ended_takes_nothing_more(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        seat, room = ada.own_seat, ada.sits_in
+        await directory.close_rooms("drain")
+        with pytest.raises(RoomOver):
+            await room.post(Ask(seat, Chat(text="hello")))
+        with pytest.raises(RoomOver):
+            room.post_nowait(Away(seat))
+        with pytest.raises(RoomOver):
+            await room.request(Back(seat, None))
+
+
+async def test_a_message_that_comes_after_its_sender_has_left_is_answered(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        seat, room = ada.own_seat, ada.sits_in
+        await ada.leave()
+        await room.post(Ask(seat, Chat(text="late", ref=7)))
+        await settle()
+        error = ada.last("error")
+        assert (error["code"], error["ref"]) == ("room_closed", 7)
+        assert bob.all("chat") == []
+
+
+async def test_a_room_names_the_media_server_that_holds_its_broadcast(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        room = ada.sits_in
+        told = [room.media_server]
+        for message in (publish(), Unpublish(stream=ada.stream())):
+            await ada.say(message)
+            await settle()
+            told.append(room.media_server)
+        assert told == [None, "ws://memory", None]
+
+
+async def test_when_a_room_closes_its_streams_end_for_everybody(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob = await presenter_and_viewer(directory)
+        room = ada.sits_in
+        await directory.close_room("blue", "tea")
+        await settle()
+        for person in (ada, bob):
+            ended = person.last("streamEnded")
+            assert (ended["stream"], ended["reason"]) == (ada.stream(), "tea")
+        assert room.streams == {}

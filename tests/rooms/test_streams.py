@@ -25,6 +25,7 @@ from roomfsm.kurento.events import (
 from roomfsm.protocol.client import Candidate, Unpublish, Unview, View
 from roomfsm.protocol.fields import Source
 from roomfsm.testing import Person
+from roomfsm.testing.media import FakeEndpoint
 from tests.rooms.house import (
     OFFER,
     SMALL,
@@ -231,6 +232,7 @@ async def test_a_viewer_is_told_when_its_path_becomes_too_slow_and_good_again(au
         await bob.come_back()
         await settle()
         assert bob.last("streamChanged")["reason"] == "slow_path"
+        assert bob.views() == ["live", "limited", "live", "limited", "limited"]
         endpoint.flowing = {MediaType.VIDEO}
         endpoint.happens(SessionResumed())
         await settle()
@@ -308,6 +310,10 @@ async def test_candidates_wait_for_their_endpoint_and_keep_their_order(autojump_
         await settle()
         assert (ada.last("error")["code"], ada.last("error")["ref"]) == ("too_many_candidates", 3)
         assert len(ada.all("error")) == 1
+        refused = [entry for entry in ada.sits_in.journal.since(0) if entry.refused is not None]
+        assert [(entry.machine, entry.trigger, entry.who) for entry in refused] == [
+            ("stream", "candidate", ada.participant_id)
+        ]
         media.gathering.open()
         await settle()
         await ada.say(Candidate(stream=ada.stream(), candidate="late"))
@@ -320,6 +326,29 @@ async def test_candidates_wait_for_their_endpoint_and_keep_their_order(autojump_
             "candidate c2",
             "candidate late",
         ]
+
+
+async def test_a_candidate_that_names_no_m_line_is_of_the_first(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[IceCandidate] = []
+
+    async def take(_: FakeEndpoint, candidate: IceCandidate) -> None:
+        got.append(candidate)
+
+    monkeypatch.setattr(FakeEndpoint, "add_ice_candidate", take)
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        await ada.say(publish())
+        which: tuple[dict[str, Any], ...] = ({}, {"sdp_m_line_index": 1}, {"sdp_mid": "video"})
+        for names in which:
+            await ada.say(Candidate(stream=ada.stream(), candidate="c", **names))
+        await settle()
+    assert [(candidate.sdp_mid, candidate.sdp_m_line_index) for candidate in got] == [
+        ("0", 0),
+        ("1", 1),
+        ("video", 0),
+    ]
 
 
 async def test_the_media_servers_candidates_reach_the_right_browser(autojump_clock: MockClock) -> None:

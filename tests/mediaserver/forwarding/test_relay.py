@@ -12,9 +12,22 @@ import trio
 
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.engine.engine import Engine
-from roomfsm.mediaserver.forwarding.relay import _BUFFER, Links, Mirror, Relay, _What
+from roomfsm.mediaserver.forwarding.relay import (
+    _BUFFER,
+    _HEADER,
+    _KEPT_REPLAY,
+    _KINDS,
+    _MAX_DATAGRAM,
+    Links,
+    Mirror,
+    Relay,
+    _What,
+)
 from roomfsm.mediaserver.forwarding.surroundings import Attended
+from roomfsm.mediaserver.forwarding.track import Track
+from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.peer import AUDIO_SSRC, VIDEO_SSRC
+from tests.mediaserver.forwarding.test_track import VP8, Recorder, vp8
 from tests.mediaserver.peer import OPUS, VP8_DELTA, VP8_KEYFRAME, TestPeer
 from tests.mediaserver.stage import join, open_stage
 
@@ -157,3 +170,62 @@ def test_datagrams_that_wait_for_a_worker_have_a_bound_and_go_when_it_dies(tmp_p
             assert near.dropped > 10
             assert near.attend(0.0)
         assert not near.attend(0.0)
+
+
+def test_a_turn_that_fills_more_than_a_datagram_goes_out_in_several(tmp_path: Path) -> None:
+    payload, message = bytes(9_000), _HEADER.size + 9_000
+    fit = _MAX_DATAGRAM // message
+    with closing(Links(tmp_path, ORIGIN, set())) as near, closing(Links(tmp_path, TARGET, set())) as far:
+        for _ in range(3 * fit + 1):
+            near.put(_What.RTP, TARGET, SOURCE, MediaKind.VIDEO, payload)
+        near.flush()
+        sizes = [len(far.socket.recv(2 * _MAX_DATAGRAM)) for _ in range(4)]
+        with pytest.raises(BlockingIOError):
+            far.socket.recv(1)
+    assert sizes == [fit * message] * 3 + [message]
+
+
+def test_what_goes_to_a_worker_that_is_not_there_is_dropped_and_counted(tmp_path: Path) -> None:
+    with closing(Links(tmp_path, ORIGIN, set())) as near:
+        for dropped in (1, 2):
+            near.put(_What.RTP, TARGET, SOURCE, MediaKind.VIDEO, b"packet")
+            near.flush()
+            assert near.dropped == dropped
+        assert not near.attend(0.0)
+
+
+async def test_the_sources_clock_and_the_viewers_bitrate_pass_between_workers(tmp_path: Path) -> None:
+    async with open_way(tmp_path, MediaKind.VIDEO) as way:
+        way.publisher.send_rtp(VP8_KEYFRAME, timestamp=9000)
+        ssrc = (await way.viewer.receive_rtp()).ssrc
+        report = rtcp.SenderReport(VIDEO_SSRC, 0x0102030405060708, 9000, 77, 7777)
+        way.publisher.send_rtcp(rtcp.sender_report(VIDEO_SSRC, report))
+        passed_on = await way.viewer.receive_feedback(rtcp.SenderReport)
+        assert (passed_on.ssrc, passed_on.ntp) == (ssrc, report.ntp)
+        (relay,) = way.links.relays.values()
+        assert relay.bitrate(trio.current_time()) is None
+        way.viewer.send_rtcp(rtcp.remb(1, 900_000, [ssrc]))
+        while relay.bitrate(trio.current_time()) is None:
+            await trio.lowlevel.checkpoint()
+        assert relay.bitrate(trio.current_time()) == 900_000
+
+
+def test_a_packet_is_sent_again_as_it_was_replayed_as_long_as_that_is_kept(tmp_path: Path) -> None:
+    recorder = Recorder()
+    track = Track(MediaKind.VIDEO, recorder, recorder)
+    track.negotiated(VP8, 0)
+    track.receive(vp8(1, VP8_KEYFRAME), 1.0)
+    replayed = vp8(1, VP8_KEYFRAME + b" replayed")
+    ask = rtcp.nack(1, 7, [1])
+    with closing(Links(tmp_path, ORIGIN, set())) as near, closing(Links(tmp_path, TARGET, set())) as far:
+        relay = Relay(near, track, SOURCE, TARGET)
+        relay.replay([replayed], 10.0)
+        relay.feedback(ask, 10.0 + _KEPT_REPLAY)
+        relay.feedback(ask, 10.1 + _KEPT_REPLAY)
+        near.flush()
+        sent = far.socket.recv(_MAX_DATAGRAM)
+    expected = (replayed, replayed, vp8(1, VP8_KEYFRAME))
+    assert sent == b"".join(
+        _HEADER.pack(_What.RTP, ORIGIN, SOURCE, _KINDS.index(MediaKind.VIDEO), len(packet)) + packet
+        for packet in expected
+    )

@@ -48,6 +48,8 @@ class Recorder:
         for group in self.pending:
             packets, group.pending = group.pending, []
             group.packets += len(packets)
+            octets, group.pending_octets = group.pending_octets, 0
+            group.octets += octets
             self.send_packets(packets, group.sinks)
         self.pending.clear()
 

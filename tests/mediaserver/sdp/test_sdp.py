@@ -1,6 +1,7 @@
 """Browsers' offers, the answers to them, and offers that nobody should write."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,8 @@ def test_a_bandwidth_limit_is_told_to_the_publisher_for_video() -> None:
     text = answer(offer("chromium_publisher"), local=limited)
     assert "b=AS:800" in section(text, "video")
     assert "b=AS:800" not in section(text, "audio")
+    assert "b=AS" not in answer(offer("chromium_viewer"), local=replace(LOCAL, receive_bandwidth=800))
+    assert "b=AS" not in answer(offer("chromium_publisher"))
 
 
 def test_a_publisher_is_asked_for_what_the_viewers_that_wait_can_decode() -> None:
