@@ -11,10 +11,12 @@ from roomfsm.protocol.client import Chat, Rename, Unpublish, View
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, Source
-from roomfsm.protocol.server import RoomState
+from roomfsm.protocol.server import Pong, RoomState
+from roomfsm.rooms.allowance import UNBOUNDED, Voice
 from roomfsm.rooms.effects import Effects
-from roomfsm.rooms.participant import Participant
-from roomfsm.testing import Person
+from roomfsm.rooms.participant import Participant, Seat
+from roomfsm.rooms.room import Room
+from roomfsm.testing import FakeSession, Person
 from tests.rooms.house import OFFER, SMALL, house, people, publish, settle
 
 
@@ -262,3 +264,28 @@ async def test_sessions_are_counted_in_the_journal_as_long_as_they_are_in_the_ro
         assert sessions.present() == {"joined": 2}
         await bob.leave()
         assert sessions.present() == {"joined": 1}
+
+
+def test_a_seat_hears_replies_from_the_first_and_news_from_when_its_room_describes_itself() -> None:
+    heard: list[Outgoing] = []
+
+    class Listener(FakeSession):
+        def hear(self, outgoing: Outgoing) -> None:
+            heard.append(outgoing)
+
+    sitter = Listener("p1", Voice("p1", "192.0.2.1", UNBOUNDED))
+    news, reply = Outgoing(RoomState(state="waiting", participants=1, streams=0)), Outgoing(Pong(), is_reply=True)
+    before: Seat[Room] = Seat(sitter)
+    before.begin_to_hear()
+    seat: Seat[Room] = Seat(sitter, before)
+    for told in (news, reply):
+        seat.tell(told)
+    assert heard == [reply]
+    before.tell(news)
+    seat.begin_to_hear()
+    before.tell(news)
+    seat.tell(news)
+    assert heard == [reply, news, news]
+    seat.take_away()
+    seat.tell(news)
+    assert heard == [reply, news, news]

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from roomfsm.protocol.client import Resume
 from roomfsm.protocol.errors import CloseCode
-from roomfsm.rooms.events import Away, Back, Event
+from roomfsm.rooms.events import Ask, Away, Back, Event
 from roomfsm.rooms.room import Room
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
@@ -121,6 +121,40 @@ async def test_if_two_resume_at_once_the_later_one_gets_only_its_own_reply(
                 assert [seen["ref"] for seen in second.seen if seen["type"] == "joined" and "ref" in seen] == [
                     1002
                 ]
+
+
+async def test_of_two_who_resume_a_busy_session_the_earlier_is_closed_unanswered(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, let_go, came = trio.Event(), trio.Event(), trio.Event()
+    post, resume_over = Room.post, Session.resume_over
+
+    def resumed(session: Session, connection: Connection, message: Resume) -> None:
+        resume_over(session, connection, message)
+        came.set()
+
+    async def held_back(room: Room, event: Event) -> None:
+        if isinstance(event, Ask):
+            busy.set()
+            await let_go.wait()
+        await post(room, event)
+
+    monkeypatch.setattr(Session, "resume_over", resumed)
+    monkeypatch.setattr(Room, "post", held_back)
+    with trio.fail_after(60):
+        async with serving(media_server) as server, open_client(server.url) as ada:
+            await ada.join("blue")
+            await ada.send("chat", text="wait for it")
+            await busy.wait()
+            async with open_client(server.url) as first, open_client(server.url) as second:
+                await first.send("resume", token=ada.welcome["resumeToken"])
+                await came.wait()
+                ref = await second.send("resume", token=ada.welcome["resumeToken"])
+                for before in (ada, first):
+                    assert await before.closed() == CloseCode.RESUMED_ELSEWHERE
+                let_go.set()
+                assert (await second.expect(ref=ref))["you"] == ada.me
+                assert [seen for seen in first.seen if seen["type"] == "joined"] == []
 
 
 @pytest.mark.parametrize("away", [False, True])
