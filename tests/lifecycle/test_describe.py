@@ -90,7 +90,7 @@ def test_no_code_of_a_guard_is_listed_for_a_message_by_hand() -> None:
     refused_by_guards = {
         guard.code for table in MACHINES.values() for row in table.rows for guard in row.guards if guard.code
     }
-    # A guard refuses with this code if there are too many sessions. There is no guard for too many rooms.
+    # The same code where the server can hold no more sessions, which a guard says, and no more rooms.
     by_hand = {code for codes in OUTSIDE_THE_TABLES.values() for code in codes} - {ErrorCode.SERVER_FULL}
     assert by_hand.isdisjoint(refused_by_guards)
 
@@ -103,3 +103,13 @@ def test_a_closing_server_refuses_people_who_want_to_enter_a_room(message: type[
         if ErrorCode.SERVER_CLOSING in [guard["code"] for guard in change["guards"]]
     ]
     assert refusing == [("server", "open_room", "draining"), ("server", "open_room", "closed")]
+
+
+def test_each_life_ends_in_one_state() -> None:
+    assert {name: [state.name for state in table.states if state.final] for name, table in MACHINES.items()} == {
+        "room": ["closed"],
+        "stream": ["ended"],
+        "view": ["ended"],
+        "session": ["gone"],
+        "server": ["closed"],
+    }

@@ -1,4 +1,4 @@
-"""Streams, views and sessions move by every row of their tables, and by nothing else."""
+"""Streams, views and sessions: every row of their tables, and nothing else, moves them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.lifecycle.session import SESSION, SessionFacts
-from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, STREAM, VIEW
+from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, ENDPOINT, STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Table
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
@@ -41,7 +41,7 @@ SLOW = {
     "live": "limited",
     "stalled": "stalled-limited",
 }
-"""Each state of a view with a good path, and the state with a slow path that corresponds to it."""
+"""The states of a view whose path is too slow for the picture, by those of one whose path is good."""
 LIMITED = tuple(SLOW.values())
 VIEW_ONLY: list[Move] = [
     *[(state, "flowing", "live", ["tell state", "ask keyframe"]) for state in ("connected", "stalled")],
@@ -137,7 +137,7 @@ def test_people_are_told_of_a_state_exactly_if_its_name_in_the_protocol_changes(
         tells = any(tell.message == "streamChanged" for effect in row.effects for tell in effect.tells)
         for source in row.sources:
             before, after = table.state(source).told, table.state(row.dest_from(source)).told
-            # The room's effects end a leg, and they also tell that it has ended.
+            # That a leg has ended is told by the room's effects, which end it.
             assert tells == (before != after and after != "ended"), (row.triggers, source)
 
 
@@ -156,7 +156,7 @@ def test_the_time_to_connect_runs_from_the_answer_until_the_browser_is_connected
 
 @given(st.lists(st.sampled_from(["connected", "flowing", "silent", "narrow", "wide"])))
 def test_a_view_is_told_in_the_state_that_the_media_server_reported_last(said: list[str]) -> None:
-    """The media server may report the connection, the media and the path in any order."""
+    """Whatever it says in whatever order: of the connection, of the media and of the path, each on its own."""
     view = VIEW.new()
     VIEW.fire(view, "answered", None)
     connected = flowed = flows = slow = False
@@ -165,7 +165,7 @@ def test_a_view_is_told_in_the_state_that_the_media_server_reported_last(said: l
         connected |= trigger == "connected"
         flows = trigger == "flowing" or (flows and trigger != "silent")
         slow = trigger == "narrow" or (slow and trigger != "wide")
-        # A path is found to be slow only if media were sent over it.
+        # Only media that were sent can show that a path is slow.
         flowed |= flows or slow
         without_slow_path = "live" if flows else "stalled" if flowed else "negotiating"
         state = VIEW.state(view.state)
@@ -178,3 +178,16 @@ def test_a_final_state_is_never_left(table: Table[Any]) -> None:
     for state in table.states:
         if state.final:
             assert all(row.dest == STAYS for row in table.rows if state.name in row.sources)
+
+
+@pytest.mark.parametrize("table", [STREAM, VIEW])
+def test_a_leg_holds_its_endpoint_until_it_has_ended(table: Table[Any]) -> None:
+    for state in table.states:
+        assert (ENDPOINT in state.owns) == (not state.final), state.name
+
+
+def test_a_token_is_unknown_unless_the_facts_say_otherwise() -> None:
+    session = SESSION.new()
+    with pytest.raises(Refusal) as refused:
+        SESSION.fire(session, "resume", SessionFacts())
+    assert refused.value.code is ErrorCode.SESSION_UNKNOWN

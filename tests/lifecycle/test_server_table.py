@@ -1,10 +1,10 @@
-"""The server's own table says who may come in, and how health checks are answered."""
+"""The server's own table: who may come in, and what it answers to those who ask how it is."""
 
 from __future__ import annotations
 
 import pytest
 
-from roomfsm.lifecycle.server import SERVER, ServerFacts
+from roomfsm.lifecycle.server import SERVER, ServerEffect, ServerFacts
 from roomfsm.lifecycle.table import STAYS
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
@@ -70,3 +70,13 @@ def test_the_list_of_moves_in_this_file_is_complete() -> None:
 def test_a_starting_server_takes_nobody_in_and_is_not_ready(trigger: str) -> None:
     with pytest.raises(IllegalInState):
         SERVER.fire(SERVER.new(), trigger, ALL_WELL)
+
+
+@pytest.mark.parametrize(
+    ("state", "effects"),
+    [("starting", (ServerEffect.TELL_CLOSING,)), ("open", (ServerEffect.TELL_CLOSING,)), ("draining", ())],
+)
+def test_everybody_is_told_once_that_the_server_closes(state: str, effects: tuple[ServerEffect, ...]) -> None:
+    server = SERVER.new()
+    server.state = state
+    assert SERVER.fire(server, "stop", ServerFacts()).effects == effects

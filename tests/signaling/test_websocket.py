@@ -415,3 +415,15 @@ async def test_the_canary_of_a_websocket_that_begins_with_its_frames() -> None:
             await theirs.send_all(client.send(CloseConnection(1000)))
     assert websocket.closed is not None
     assert websocket.closed.code == 1000
+
+
+async def test_a_refused_message_is_in_the_journal_of_the_room(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        await ada.ask("unpublish", stream=f"{ada.me}.camera")
+        room = server.running.directory.find("blue")
+        assert room is not None
+        (entry,) = [entry for entry in room.journal.since(0) if entry.refused is not None]
+        assert (entry.machine, entry.who, entry.trigger) == ("session", ada.me, "unpublish")
+        assert entry.refused is not None
+        assert entry.refused.code == "illegal_in_state"

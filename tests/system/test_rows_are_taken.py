@@ -1,0 +1,358 @@
+"""Every row of every table is taken by something that lives: rooms, legs and sessions as the server has them.
+
+The tests look on while rooms, legs, sessions and a server take steps. A row that nothing here takes is dead and
+must be removed, unless `RARE` says why it is there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from roomfsm.kurento.events import DtlsConnectionState
+from roomfsm.lifecycle.legality import judge
+from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.server import SERVER
+from roomfsm.lifecycle.session import SESSION
+from roomfsm.lifecycle.stream import STREAM, VIEW
+from roomfsm.lifecycle.table import STAYS, Model, Table
+from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, View
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.events import Back, Event
+from roomfsm.rooms.room import Room
+from roomfsm.signaling.connection import Connection
+from roomfsm.signaling.session import Session
+from roomfsm.testing import FakeMedia, Person
+from tests.protocol_client import open_client
+from tests.rooms.house import OFFER, SMALL, dtls, people, publish, settle
+from tests.serving import Served, serving
+from tests.web.http import get
+
+type Taken = set[tuple[str, str, str, str]]
+"""Machine, trigger, source and destination."""
+
+RELEASED = "the media server's event is on its way while the task that reads it is being cancelled"
+NEVER = "its guard refuses everybody"
+JUDGED = "the other room decides: this one is only asked whether the message is legal"
+RARE: dict[tuple[str, str, str, str], str] = {
+    **{
+        (machine, trigger, "ended", "ended"): RELEASED
+        for machine, triggers in (
+            ("stream", ("answered", "connected", "flowing", "silent")),
+            ("view", ("answered", "connected", "flowing", "silent", "narrow", "wide")),
+        )
+        for trigger in triggers
+    },
+    **{("room", "switch", state, state): JUDGED for state in ("waiting", "broadcasting")},
+    **{
+        ("server", trigger, state, state): NEVER
+        for trigger in ("connect", "open_room", "ready")
+        for state in ("draining", "closed")
+    },
+    ("server", "live", "starting", "starting"): "the instant in which the ports are open, and the door is not yet",
+    ("server", "live", "draining", "draining"): "somebody asks while the rooms close",
+    ("server", "stop", "starting", "draining"): "the start fails when the rooms are there already",
+}
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
+    """The rows that any machine takes from here on."""
+    rows: Taken = set()
+    attempt = Table._attempt
+
+    def note(table: Table[Any], model: Model, trigger: str, facts: Any) -> Any:
+        result = attempt(table, model, trigger, facts)
+        if result.step is not None:
+            rows.add((table.name, trigger, result.step.source, result.step.dest))
+        return result
+
+    def judged(message: str, session_state: str, room_state: str | None) -> None:
+        """A message that leaves the session as it is does not fire its machine: it is only asked."""
+        if any(row.dest == STAYS for row in SESSION.rows_of(session_state, message)):
+            rows.add((SESSION.name, message, session_state, session_state))
+        judge(message, session_state, room_state)
+
+    monkeypatch.setattr(Table, "_attempt", note)
+    monkeypatch.setattr("roomfsm.signaling.session.judge", judged)
+    return rows
+
+
+def left(table: Table[Any], taken: Taken) -> Taken:
+    """The rows of a table that were not taken."""
+    rows = {
+        (table.name, trigger, source, row.dest_from(source))
+        for row in table.rows
+        for source in row.sources
+        for trigger in row.triggers
+    }
+    assert {row for row in RARE if row[0] == table.name} <= rows
+    return rows - RARE.keys() - taken
+
+
+def ways(table: Table[Any]) -> dict[str, list[str]]:
+    """A shortest way of triggers from the initial state to each state."""
+    found: dict[str, list[str]] = {table.initial: []}
+    waiting = deque([table.initial])
+    while waiting:
+        source = waiting.popleft()
+        for trigger in table.legal(source):
+            for row in table.rows_of(source, trigger):
+                dest = row.dest_from(source)
+                if dest not in found:
+                    found[dest] = [*found[source], trigger]
+                    waiting.append(dest)
+    return found
+
+
+async def play(directory: Directory, media: FakeMedia, table: Table[None], triggers: list[str]) -> None:
+    """A stream, or a view of it, to which all this happens in turn."""
+    room = f"{table.name}-{'-'.join(triggers)}"[:64]
+    ada, bob, eve = await people(directory, "Ada", "Bob", "Eve", room=room)
+    await ada.say(publish())
+    await settle()
+    endpoint, owner = media.endpoints[-1], ada
+    if table is VIEW:
+        endpoint.answering.open()
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        endpoint, owner = media.endpoints[-1], bob
+    for trigger in triggers:
+        match trigger:
+            case "answered":
+                endpoint.answering.open()
+            case "connected":
+                endpoint.connects()
+            case "flowing" | "silent":
+                endpoint.flows(trigger == "flowing")
+            case "narrow" | "wide":
+                endpoint.pauses(trigger == "narrow")
+            case "candidate":
+                await owner.say(Candidate(stream=ada.stream(), candidate="c"))
+            case "view":
+                await eve.say(View(stream=ada.stream(), sdp=OFFER))
+            case "end" if table is STREAM:
+                await ada.say(Unpublish(stream=ada.stream()))
+            case "end":
+                await bob.say(Unview(stream=ada.stream()))
+        await settle()
+    for person in (ada, bob, eve):
+        await person.leave()
+
+
+@pytest.mark.parametrize("table", [STREAM, VIEW], ids=lambda table: table.name)
+async def test_every_row_of_a_stream_and_of_a_view_is_taken(
+    table: Table[None], taken: Taken, autojump_clock: MockClock
+) -> None:
+    settings = replace(SMALL, max_rooms=1000, max_rooms_per_session=1000, max_rooms_per_address=1000)
+    media = FakeMedia(answers=False)
+    async with open_directory(media.pool, settings) as directory:
+        for state, way in ways(table).items():
+            for trigger in table.legal(state):
+                if (table.name, trigger, state, state) not in RARE:
+                    await play(directory, media, table, [*way, trigger])
+    assert left(table, taken) == set()
+
+
+async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockClock) -> None:
+    settings = replace(SMALL, closing_notice=5.0)
+    media = FakeMedia()
+    async with open_directory(media.pool, settings) as directory:
+        await _comings_and_goings(directory)
+        await _media_in_a_room(directory, media)
+        await _ends_of_rooms(directory)
+    assert left(ROOM, taken) == set()
+
+
+async def _comings_and_goings(directory: Directory) -> None:
+    ada, bob = await people(directory, "Ada", "Bob", room="one")
+    await bob.vanish()
+    await bob.come_back()
+    await ada.say(Rename(name="Countess"))
+    await ada.say(Chat(text="hello"))
+    await bob.leave()
+    await ada.leave()
+    await trio.sleep(SMALL.linger + 1)
+    assert len(directory) == 0
+
+
+async def _media_in_a_room(directory: Directory, media: FakeMedia) -> None:
+    ada, bob = await people(directory, "Ada", "Bob", room="two")
+    await ada.say(publish())
+    await settle()
+    eve = Person(directory, "Eve")
+    await eve.join("two")
+    await eve.vanish()
+    await eve.come_back()
+    stream = ada.stream()
+    for message in (
+        Rename(name="Evelyn"),
+        Chat(text="hello"),
+        View(stream=stream, sdp=OFFER),
+        Candidate(stream=stream, candidate="c"),
+        Unview(stream=stream),
+        View(stream=stream, sdp=OFFER),
+    ):
+        await eve.say(message)
+        await settle()
+    media.endpoints[-1].happens(dtls(DtlsConnectionState.CLOSED))
+    await settle()
+    await bob.say(publish())
+    await bob.say(Unpublish(stream=bob.stream()))
+    await ada.say(Unpublish(stream=stream))
+    await settle()
+    for presenter in (ada, bob):
+        await presenter.say(publish())
+        await settle()
+    for endpoint in media.endpoints[-2:]:
+        endpoint.happens(dtls(DtlsConnectionState.CLOSED))
+        await settle()
+    await ada.say(publish())
+    await settle()
+    media.pipelines[0].lost.set()
+    await settle()
+    # The only presenter is away, and makes way.
+    await ada.say(publish())
+    await ada.vanish()
+    zoe = Person(directory, "Zoe")
+    await zoe.join("two")
+    for presenter in (bob, zoe):
+        await presenter.say(publish())
+        await settle()
+    await zoe.leave()
+    await bob.leave()
+    await eve.say(publish())
+    await settle()
+    await eve.leave()
+    assert directory.find("two") is not None
+
+
+async def _ends_of_rooms(directory: Directory) -> None:
+    """There may be three rooms, and the empty one from before makes way."""
+    (ada,) = await people(directory, "Ada", room="three")
+    (bob,) = await people(directory, "Bob", room="four")
+    (eve,) = await people(directory, "Eve", room="five")
+    assert directory.find("two") is None
+    await bob.say(publish())
+    await settle()
+    await eve.leave()
+    for name in ("three", "four", "five"):
+        await directory.close_room(name, "tea")
+        await settle()
+    await ada.vanish()
+    await ada.come_back()
+    await ada.leave()
+    await trio.sleep(6)
+    assert len(directory) == 0
+
+
+async def test_every_row_of_a_session_and_of_the_server_is_taken(
+    taken: Taken, media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trio.fail_after(200):
+        async with serving(media_server, resume_window=30.0) as server:
+            await _messages(server)
+            await _connections(server)
+            await _resumptions(server, monkeypatch)
+            await _rooms_end(server, monkeypatch)
+        async with serving(media_server, resume_window=0.01) as server:
+            async with open_client(server.url) as ada:
+                await ada.join("blue")
+                await ada.websocket._stream.aclose()
+            await _until(lambda: len(server.running.registry) == 0)
+    assert left(SESSION, taken) == set()
+    assert left(SERVER, taken) == set()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await wait_all_tasks_blocked(0.01)
+
+
+async def _messages(server: Served) -> None:
+    async with open_client(server.url) as ada:
+        await ada.ask("ping")
+        await ada.join("blue")
+        await ada.ask("rename", name="Countess")
+        await ada.ask("chat", text="hello")
+        await ada.ask("publish", source="camera", sdp="v=0")
+        for message in ("unpublish", "unview"):
+            await ada.ask(message, stream="p1.camera")
+        await ada.ask("view", stream="p1.camera", sdp="v=0")
+        await ada.ask("candidate", stream="p1.camera", candidate="c")
+        await ada.ask("switch", room="red")
+        await ada.ask("ping")
+        await ada.ask("leave")
+        await ada.join("blue")
+    for path in ("/health/ready", "/health/live"):
+        await get(server, path)
+
+
+async def _connections(server: Served) -> None:
+    async with open_client(server.url) as ada:
+        await ada.websocket._stream.aclose()
+    async with open_client(server.url):
+        pass
+    await _until(lambda: len(server.running.registry) == 0)
+
+
+async def _resumptions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One resumes a session that is joined, and two a session that is away; the room is told of them late."""
+    post, resume_over = Room.post, Session.resume_over
+    came: list[Session] = []
+
+    def resumed(session: Session, connection: Connection, message: Resume) -> None:
+        resume_over(session, connection, message)
+        came.append(session)
+
+    async def held_back(room: Room, event: Event) -> None:
+        if isinstance(event, Back):
+            await _until(lambda: len(came) != 2)
+        await post(room, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "resume_over", resumed)
+        patched.setattr(Room, "post", held_back)
+        async with open_client(server.url) as ada, open_client(server.url) as back:
+            await ada.join("blue")
+            await back.ask("resume", token=ada.welcome["resumeToken"])
+            await back.websocket._stream.aclose()
+            (session,) = came
+            await _until(lambda: session.state == "away")
+            async with open_client(server.url) as first, open_client(server.url) as second:
+                await first.send("resume", token=ada.welcome["resumeToken"])
+                await _until(lambda: len(came) == 2)
+                await _until(lambda: session.state == "resuming")
+                await second.send("resume", token=back.welcome["resumeToken"])
+                await second.expect("joined")
+
+
+async def _rooms_end(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room ends around one who is joined, one who is away, and one who is just coming back."""
+    resume_over = Session.resume_over
+
+    def too_late(session: Session, connection: Connection, message: Resume) -> None:
+        resume_over(session, connection, message)
+        assert session._seat is not None
+        del session._seat.room.people[session.participant_id]
+        session._seat.take_away()
+
+    async with open_client(server.url) as ada, open_client(server.url) as bob, open_client(server.url) as eve:
+        for client, name in ((ada, "Ada"), (bob, "Bob"), (eve, "Eve")):
+            await client.join("green", name)
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "resume_over", too_late)
+            async with open_client(server.url) as back:
+                await back.ask("resume", token=eve.welcome["resumeToken"])
+        await bob.websocket._stream.aclose()
+        await ada.expect("participantChanged")
+        await server.running.directory.close_room("green", "tea")
+        await _until(lambda: server.running.directory.find("green") is None)
+        await ada.ask("ping")
+    await _until(lambda: len(server.running.registry) == 0)
