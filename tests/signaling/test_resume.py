@@ -183,3 +183,25 @@ async def test_a_person_who_resumes_as_the_room_ends_is_told_and_may_join_again(
                 assert (reply["type"], reply["code"]) == ("error", "room_closed")
                 assert (await back.ask("join", room="red", name="Ada"))["you"] == ada.me
     assert [entry for entry in logged if entry["log_level"] == "error"] == []
+
+
+async def test_a_fault_in_one_sessions_task_ends_that_session_and_no_other(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_connection = Session._find_connection
+    async with serving(media_server) as server, open_client(server.url) as bob, open_client(server.url) as ada:
+        await bob.join("blue", "Bob")
+        await ada.join("blue")
+
+        async def fails(session: Session, left: bool) -> bool:
+            if session.participant_id == ada.me:
+                raise RuntimeError("a fault of ours")
+            return await find_connection(session, left)
+
+        monkeypatch.setattr(Session, "_find_connection", fails)
+        with capture_logs() as logged:
+            await ada.websocket._stream.aclose()
+            assert (await bob.expect("participantLeft"))["participant"] == ada.me
+        assert "session failed" in [entry["event"] for entry in logged]
+        assert (await bob.ask("chat", text="still here"))["type"] == "chat"
+        assert len(server.running.registry) == 1
