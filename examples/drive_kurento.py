@@ -1,10 +1,10 @@
 """Drive a media server from Trio with `roomfsm.kurento` alone: one peer sends to another, and events are printed.
 
-    roomfsm mediaserver &                # or a real Kurento
-    python examples/drive_kurento.py ws://127.0.0.1:8888/kurento
+    uv run roomfsm mediaserver &         # or a real Kurento
+    uv run --extra peer python examples/drive_kurento.py ws://127.0.0.1:8888/kurento
 
-Both peers are `roomfsm.peer`s here. In your program they are browsers, and their offers and candidates come by
-your own signalling. It needs `roomfsm[peer]`.
+Both peers are `roomfsm.peer`s here, which need `roomfsm[peer]`: `--extra peer` brings it in a checkout. In your
+program they are browsers, and their offers and candidates come by your own signalling.
 """
 
 import argparse

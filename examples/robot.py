@@ -1,12 +1,13 @@
 """A robot that joins a room, watches the first stream there, and counts its packets and frames.
 
-    python examples/robot.py ws://localhost:8080/ws blue --packets 1000
+    uv run --extra peer python examples/robot.py ws://localhost:8080/ws blue --packets 1000
 
-It needs `roomfsm[peer]`. docs/protocol.md describes the messages.
+It needs `roomfsm[peer]`, which `--extra peer` brings in a checkout. docs/protocol.md describes the messages.
 """
 
 import argparse
 import json
+import sys
 
 import trio
 from trio_websocket import WebSocketConnection, open_websocket_url
@@ -37,6 +38,8 @@ class Robot:
                     } if self.stream is None:
                         self.stream = stream
                         await self.send("view", stream=stream, sdp=self.peer.offer)
+                    case {"type": "joined"}:
+                        print(f"waiting until somebody presents in {room}", file=sys.stderr, flush=True)
                     case {"type": "answer", "sdp": answer}:
                         self.peer.take_answer(answer)
                         candidate = {"candidate": self.peer.candidate, "sdpMid": "0", "sdpMLineIndex": 0}

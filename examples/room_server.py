@@ -1,6 +1,6 @@
 """A room server inside a Trio program of your own, with a task beside it: here every room is closed after an hour.
 
-    python examples/room_server.py --port 8080 --hours 1
+    uv run python examples/room_server.py --port 8080 --hours 1
 
 `open_server` takes no signals, prints nothing and sets up no log: your program does what it wants of these.
 """

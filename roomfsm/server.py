@@ -236,9 +236,10 @@ def _connections(settings: Settings) -> int:
     possible = connections_possible()
     if possible < settings.signaling.max_sessions:
         get_logger(__name__).warning(
-            "the limit of open files (ulimit -n) allows fewer connections than --max-sessions",
+            "fewer connections than sessions",
             connections=possible,
             sessions=settings.signaling.max_sessions,
+            see="ulimit -n, --max-sessions",
         )
     return min(possible, settings.door.max_connections)
 

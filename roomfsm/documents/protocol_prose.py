@@ -34,11 +34,16 @@ RTCPeerConnection the newest `iceServers`.
 REPLIES = """\
 ## Messages, refs and replies
 
-A client may give a message a `ref`, which is a number or a short text of its own choice. Exactly one message
+A client may give a message a `ref`, which is a number or a short text of its own choice. At most one message
 answers it and repeats the `ref`: the reply that is named with each message below, or an [Error](#error). No
 other message carries the `ref`, so a client that gives every message a `ref` can match all replies. Some
 replies go to everybody in the room (`chat`, `participantChanged`, `streamEnded`, …). Then only the asker's copy
 carries the `ref`.
+
+The reply comes as long as the connection lives. If the connection is lost, or ends because another one resumed
+the session (close code 4001), replies that had not been sent by then never come, on neither connection, although
+the server may have done what was asked. So when its connection ends, a client drops all `ref`s that it waits for,
+and reads from the [Joined](#joined) with `resumed` what the room is like now.
 
 The server reads messages strictly. If a field is unknown, missing, too long or of the wrong type, the message
 is `malformed`, and the error gives the `path` of the field. The server's messages may get new fields, and there

@@ -125,7 +125,7 @@ class Connection:
             try:
                 message = decode(text)
             except FramingError as error:
-                _log.warning("kurento.unreadable_message", code=error.code, error=str(error))
+                _log.warning("kurento unreadable message", code=error.code, error=str(error))
                 continue
             if isinstance(message, Response):
                 self._last_reply = trio.current_time()

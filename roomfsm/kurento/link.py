@@ -156,7 +156,7 @@ class Link:
                 try:
                     await self._connection.call("closeSession", closing(self.session.session_id))
                 except (ConnectionLost, KurentoError) as error:
-                    _log.warning("kurento.session_not_closed", url=self.url, error=str(error))
+                    _log.warning("kurento session not closed", url=self.url, error=str(error))
                 else:
                     await self._connection.close()
         if self.session is not None:
@@ -191,7 +191,7 @@ class Link:
                 self._lose("the media server does not know the session any more")
             else:
                 if _member(found, "serverId") == old.server_id and _member(found, "sessionId") == old.session_id:
-                    _log.info("kurento.session_resumed", url=self.url, session=old.session_id)
+                    _log.info("kurento session resumed", url=self.url, session=old.session_id)
                     return old
                 self._lose("the media server has been restarted")
         if self._unclosed is not None:
@@ -203,7 +203,7 @@ class Link:
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
         await self._learn_version(connection, session_id)
         self.session = Session(self.url, session_id, server_id, self._settings, self._ids)
-        _log.info("kurento.session_opened", url=self.url, session=session_id, server=server_id)
+        _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
         return self.session
 
     async def _learn_version(self, connection: Connection, session_id: str) -> None:
@@ -212,7 +212,7 @@ class Link:
             asked = {**invocation(MANAGER, "getInfo"), "sessionId": session_id}
             info = value_of(await connection.call("invoke", asked))
         except KurentoError as error:
-            _log.warning("kurento.version_unknown", url=self.url, error=str(error))
+            _log.warning("kurento version unknown", url=self.url, error=str(error))
             return
         version = info.get("version") if isinstance(info, dict) else None
         if isinstance(version, str):
@@ -221,7 +221,7 @@ class Link:
             self.version = version if _TELLABLE.fullmatch(version) else _numbers_of(version)
         if is_too_old(self.version):
             _log.error(
-                "kurento.too_old",
+                "kurento too old",
                 url=self.url,
                 version=self.version,
                 needed=_dotted(OLDEST),
@@ -236,10 +236,10 @@ class Link:
             case Notification() if session is not None:
                 session.handle_notification(message)
             case _:
-                _log.debug("kurento.unexpected_message", url=self.url, message=message)
+                _log.debug("kurento unexpected message", url=self.url, message=message)
 
     def _cut(self, reason: str) -> None:
-        _log.warning("kurento.connection_lost", url=self.url, reason=reason)
+        _log.warning("kurento connection lost", url=self.url, reason=reason)
         self._connection = None
         if self.session is not None:
             self.session.detach()
@@ -258,7 +258,7 @@ class Link:
 
     def _lose(self, reason: str) -> None:
         if self.session is not None:
-            _log.warning("kurento.session_lost", url=self.url, session=self.session.session_id, reason=reason)
+            _log.warning("kurento session lost", url=self.url, session=self.session.session_id, reason=reason)
             self.session.lose(reason)
             self.session = None
 

@@ -193,7 +193,7 @@ class WebRtcEndpoint:
 
     def _takes(self, candidate: IceCandidate) -> bool:
         if is_mdns(candidate):
-            _log.debug("kurento.mdns_candidate_dropped", endpoint=self.id)
+            _log.debug("kurento mdns candidate dropped", endpoint=self.id)
             return False
         return True
 

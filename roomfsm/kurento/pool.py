@@ -127,10 +127,10 @@ class MediaPool:
                         break
                     raise RequestTimedOut(session.url, "create", self._settings.pipeline_patience)
                 except ResourcesExhausted as error:
-                    _log.warning("kurento.full", url=session.url, error=str(error))
+                    _log.warning("kurento full", url=session.url, error=str(error))
                     tried[session] = error
                 except (KurentoError, RequestTimedOut) as error:
-                    _log.warning("kurento.failing", url=session.url, error=str(error))
+                    _log.warning("kurento failing", url=session.url, error=str(error))
                     session.failing_until = trio.current_time() + self._settings.full_pause
                     tried[session] = error
                 except MediaServerLost:
@@ -181,7 +181,7 @@ class MediaPool:
             try:
                 await sweep(link.url, self._settings, owner)
             except ConnectionLost as error:
-                _log.info("kurento.sweep_failed", url=link.url, error=str(error))
+                _log.info("kurento sweep failed", url=link.url, error=str(error))
                 await trio.sleep(self._settings.reconnect_max)
             else:
                 return

@@ -162,10 +162,10 @@ class Session:
         with trio.move_on_after(self.settings.release_timeout, shield=True) as deadline:
             await call.answered.wait()
         if deadline.cancelled_caught:
-            _log.warning("kurento.release_unconfirmed", url=self.url, object=object_id)
+            _log.warning("kurento release unconfirmed", url=self.url, object=object_id)
             return
         if isinstance(call.error, KurentoError) and not isinstance(call.error, ObjectGone):
-            _log.warning("kurento.release_failed", url=self.url, object=object_id, error=str(call.error))
+            _log.warning("kurento release failed", url=self.url, object=object_id, error=str(call.error))
 
     @contextmanager
     def subscription(self, object_id: str) -> Iterator[events.EventChannel]:
@@ -206,20 +206,20 @@ class Session:
 
     def handle_response(self, response: Response) -> None:
         if not self._calls.settle(response):
-            _log.debug("kurento.late_reply", url=self.url, id=response.id)
+            _log.debug("kurento late reply", url=self.url, id=response.id)
 
     def handle_notification(self, notification: Notification) -> None:
         if notification.method != "onEvent":
-            _log.debug("kurento.unknown_notification", url=self.url, method=notification.method)
+            _log.debug("kurento unknown notification", url=self.url, method=notification.method)
             return
         try:
             object_id, event = events.decode(notification.params)
         except UnknownEvent as error:
-            _log.debug("kurento.unknown_event", url=self.url, error=str(error))
+            _log.debug("kurento unknown event", url=self.url, error=str(error))
             return
         if isinstance(event, events.Error):
             _log.warning(
-                "kurento.object_error",
+                "kurento object error",
                 url=self.url,
                 object=object_id,
                 type=event.type,
@@ -245,7 +245,7 @@ class Session:
             call.sent_at = now
         elif call.orphaned is not None and now - call.sent_at >= REPLY_CACHE_SECONDS:
             # Sending it again might create a second object, and the id of the first would still be unknown.
-            _log.warning("kurento.orphan_unknown", url=self.url, params=call.request.params)
+            _log.warning("kurento orphan unknown", url=self.url, params=call.request.params)
             self._calls.discard(call)
             return
         self._connection.post(call.request)
@@ -282,7 +282,7 @@ class Session:
         """
         if self.lost.is_set():
             return
-        _log.info("kurento.orphan_released", url=self.url, object=object_id)
+        _log.info("kurento orphan released", url=self.url, object=object_id)
         self._issue("release", {"object": object_id})
 
 

@@ -68,7 +68,7 @@ async def _release_left(connection: Connection, session: Params, url: str, owner
             await connection.call("release", {"object": pipeline, **session})
             released += 1
     if released:
-        _log.warning("kurento.left_behind_released", url=url, owner=owner.name, pipelines=released)
+        _log.warning("kurento left behind released", url=url, owner=owner.name, pipelines=released)
     return released
 
 

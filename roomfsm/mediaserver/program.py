@@ -129,9 +129,7 @@ async def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
         raise AddressError(f"{error} (see --announced-address)") from error
     except OSError as error:
         # The network may be out of order at the moment. The next look-up will then find the name.
-        log.error(
-            "the announced address cannot be looked up; browsers get our own addresses for now", error=str(error)
-        )
+        log.error("announced address not looked up, browsers get our own for now", error=str(error))
         return ()
 
 

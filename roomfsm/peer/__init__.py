@@ -8,7 +8,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"roomfsm.peer needs {error.name}, which is not installed. It comes with roomfsm[peer]:"
-        " pip install 'roomfsm[peer]'",
+        " pip install 'roomfsm[peer]', or in a checkout: uv run --extra peer python …",
         name=error.name,
     ) from error
 

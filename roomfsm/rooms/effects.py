@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import trio
 
+from roomfsm.kurento.errors import MediaServerError, OfferRefused, SdpInvalid
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
@@ -228,7 +229,7 @@ class Effects:
             case Ask(message=Unpublish(stream=name, ref=ref)):
                 self._drop_stream(self._streams[name], "unpublished", ref)
             case StreamFailed(stream=stream, refusal=refusal):
-                self._log.warning("stream failed", stream=stream.id, why=str(refusal), cause=_cause(refusal))
+                self._log_failure("stream failed", refusal, stream=stream.id)
                 self._drop_stream(stream, "failed", refusal=refusal)
 
     def _open_view(self, event: Ask) -> None:
@@ -258,14 +259,23 @@ class Effects:
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
                 viewer = view.participant.id
-                self._log.warning(
-                    "view failed", view=view.id, viewer=viewer, why=str(refusal), cause=_cause(refusal)
-                )
+                self._log_failure("view failed", refusal, view=view.id, viewer=viewer)
                 refused = self._drop_view(view, refusal)
                 self._tell_stream(view.stream)
                 if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
+
+    def _log_failure(self, event: str, refusal: Refusal, **ids: str) -> None:
+        """Log why a leg failed, and what the browser is not told of that, each once.
+
+        A browser can make its own leg fail as often as it likes, so only a fault of a media server is a warning.
+        """
+        why, cause = str(refusal), refusal.__cause__
+        more = {} if cause is None or str(cause) == why else {"cause": str(cause)}
+        by_media_server = isinstance(cause, MediaServerError) and not isinstance(cause, OfferRefused | SdpInvalid)
+        log = self._log.warning if by_media_server else self._log.info
+        log(event, **ids, why=why, **more)
 
     def _pass_candidate(self, event: Ask) -> None:
         assert isinstance(event.message, Candidate)
@@ -341,8 +351,3 @@ class Effects:
 
     def _tell_closing(self, event: Close) -> None:
         self._news.happened(Closing(scope="room", reason=event.reason))
-
-
-def _cause(refusal: Refusal) -> str | None:
-    """What went wrong inside the server or the media server. Only the log may have these words."""
-    return None if refusal.__cause__ is None else str(refusal.__cause__)

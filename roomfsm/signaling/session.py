@@ -206,6 +206,7 @@ class Session:
             self._connection = None
             self._fire("bye" if left else "lost")
             if not self._final:
+                self._log_connection("connection lost")
                 await self._wait_away()
         # This comes first, because the browser behind a new connection was promised the session. If the room has
         # ended, `_come_back` tells the browser so.
@@ -252,6 +253,7 @@ class Session:
                 break
         if back:
             self._fire("resumed")
+            self._log_connection("connection resumed")
         else:
             seat.taken_away = True
             self._send(_error(arrival.message, Refusal(ErrorCode.ROOM_CLOSED)))
@@ -407,6 +409,10 @@ class Session:
         if step.moved:
             _log.debug("session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest)
         return step
+
+    def _log_connection(self, event: str) -> None:
+        assert self._seat is not None
+        _log.info(event, room=self._seat.room.name, session=self.participant_id)
 
     def _note_refusal(self, asked: str, refusal: Refusal) -> None:
         if (room := self.room) is not None:

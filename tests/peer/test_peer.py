@@ -158,4 +158,4 @@ def test_without_its_extra_the_package_says_how_to_install_it() -> None:
     program = "import sys; sys.modules['aioice'] = None; import roomfsm.peer"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "ModuleNotFoundError: roomfsm.peer needs aioice" in done.stderr
-    assert "pip install 'roomfsm[peer]'" in done.stderr
+    assert "pip install 'roomfsm[peer]', or in a checkout: uv run --extra peer python" in done.stderr

@@ -271,6 +271,21 @@ async def test_an_internal_failure_is_told_to_the_log_but_not_to_a_browser(
             assert "10.0.0.7" not in str(message)
         told = {entry["event"]: entry["cause"] for entry in logs if "cause" in entry}
         assert told == {"view failed": str(error), "stream failed": str(error)}
+        assert {entry["log_level"] for entry in logs if "cause" in entry} == {"warning"}
+
+
+async def test_what_a_browser_made_fail_is_logged_once_and_is_no_warning(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        with capture_logs() as logs:
+            await ada.say(publish())
+            await trio.sleep(SMALL.connect_timeout + 1)
+    (entry,) = [entry for entry in logs if entry["event"] == "stream failed"]
+    assert entry["log_level"] == "info"
+    assert "no media connection came up" in entry["why"]
+    assert "cause" not in entry
 
 
 INSIDE = [

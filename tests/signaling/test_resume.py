@@ -205,3 +205,28 @@ async def test_a_fault_in_one_sessions_task_ends_that_session_and_no_other(
         assert "session failed" in [entry["event"] for entry in logged]
         assert (await bob.ask("chat", text="still here"))["type"] == "chat"
         assert len(server.running.registry) == 1
+
+
+async def test_a_lost_and_a_resumed_connection_are_each_a_line_of_the_log(media_server: str) -> None:
+    with trio.fail_after(60), capture_logs() as logged:
+        async with serving(media_server) as server, open_client(server.url) as zoe:
+            async with open_client(server.url) as ada:
+                await ada.join("Blue")
+                await ada.websocket._stream.aclose()
+            assert (await zoe.ask("resume", token=ada.welcome["resumeToken"]))["resumed"] is True
+    told = [entry for entry in logged if entry["event"].startswith("connection ")]
+    of_ada = {"room": "Blue", "session": ada.me, "log_level": "info"}
+    # The loss may be seen only when the other connection is already there: then there was none.
+    assert told[-1] == {"event": "connection resumed", **of_ada}
+    assert told[:-1] in ([], [{"event": "connection lost", **of_ada}])
+
+
+async def test_a_lost_connection_is_a_line_of_the_log(media_server: str) -> None:
+    with trio.fail_after(60), capture_logs() as logged:
+        async with serving(media_server, resume_window=0.0) as server:
+            async with open_client(server.url) as ada:
+                await ada.join("Blue")
+                await ada.websocket._stream.aclose()
+            await until_nobody_is_left(server)
+    told = [entry for entry in logged if entry["event"].startswith("connection ")]
+    assert told == [{"event": "connection lost", "room": "Blue", "session": ada.me, "log_level": "info"}]

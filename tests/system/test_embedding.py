@@ -34,5 +34,5 @@ def test_log_entries_go_to_the_programs_loggers_by_module() -> None:
     entries = [line.split("|", 2) for line in lines]
     assert ["roomfsm.server", "INFO"] in [entry[:2] for entry in entries]
     (warning,) = (text for name, level, text in entries if name == "roomfsm.server" and level == "WARNING")
-    assert warning.startswith("the limit of open files (ulimit -n) allows fewer connections")
+    assert warning.startswith("fewer connections than sessions ")
     assert " connections=344 " in warning

@@ -64,9 +64,14 @@ async def test_a_robot_watches_whether_it_comes_before_or_after_the_presenter(
     media_server: str, comes: str
 ) -> None:
     told: list[str] = []
+    waited: list[str] = []
 
     async def watch(url: str) -> None:
-        told.append(await printed_by("robot.py", url, "blue", "--packets", "60"))
+        with trio.fail_after(PATIENCE):
+            line = command("robot.py", url, "blue", "--packets", "60")
+            done = await trio.run_process(line, capture_stdout=True, capture_stderr=True)
+        told.append(done.stdout.decode())
+        waited.append(done.stderr.decode())
 
     async with serving(media_server) as served, open_client(served.url) as ada, open_peer("sendonly") as peer:
         await ada.join("blue")
@@ -79,6 +84,7 @@ async def test_a_robot_watches_whether_it_comes_before_or_after_the_presenter(
                 assert (await ada.expect("participantJoined"))["participant"]["name"] == "Robot"
                 await present(ada, peer)
         assert (await ada.expect("participantLeft"))["type"] == "participantLeft"
+    assert waited == ["" if comes == "after" else "waiting until somebody presents in blue\n"]
     (text,) = told
     found = re.fullmatch(r"(\S+): (\d+) packets of audio, (\d+) of video, (\d+) frames\n", text)
     assert found is not None, text
@@ -139,4 +145,7 @@ def test_a_room_server_inside_another_program_closes_its_rooms_and_ends() -> Non
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: str(path.stem))
 def test_every_example_is_short_and_listed(example: Path) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 80
+    text = example.read_text(encoding="utf-8")
+    needs_peer = "from roomfsm.peer" in text
+    assert f"    uv run {'--extra peer ' if needs_peer else ''}python examples/{example.name} " in text
     assert f"examples/{example.name}" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -166,7 +166,7 @@ async def test_child_is_ready_and_its_log_is_forwarded() -> None:
         await client.closed()
     forwarded = [entry for entry in log.entries if entry.get("source") == "mediaserver"]
     assert [(entry["event"], entry["level"]) for entry in forwarded] == [
-        ("not JSON, closing", "info"),
+        ("message is no json, closing", "info"),
         ("media server ends", "info"),
     ]
 

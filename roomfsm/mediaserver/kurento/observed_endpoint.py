@@ -113,7 +113,7 @@ class ObservedEndpoint(MediaElement):
         self._emit_dtls_state(state, DTLS_ENCODER)
 
     def connection_failed(self, reason: str) -> None:
-        log.warning("DTLS failed", endpoint=self.id, reason=reason)
+        log.warning("handshake failed", endpoint=self.id, reason=reason)
         self.emit("Error", errorCode=DECRYPT, type="STREAM_ERROR_DECRYPT", description=reason)
 
     def media_connection_changed(self, connected: bool) -> None:

@@ -118,7 +118,7 @@ class ClientSocket:
                 try:
                     await self._serve_requests(methods)
                 except FramingError as error:
-                    log.info("not JSON, closing", error=str(error))
+                    log.info("message is no json, closing", error=str(error))
                     close_code = INVALID_DATA
                 # Messages that are still queued are sent first.
                 self._outbox.close()
@@ -188,7 +188,7 @@ class WebSocketServer:
                 log.debug("websocket ended in the middle", error=str(group.exceptions[0]))
             except* UnicodeError as group:
                 # wsproto decodes the Host header by IDNA, and does not catch the error if that fails.
-                log.debug("the Host header is not a name", error=str(group.exceptions[0]))
+                log.debug("host header is not a name", error=str(group.exceptions[0]))
             except* Exception as group:  # noqa: BLE001 (see boundary.py)
                 _CLIENT.caught(group)
             finally:

@@ -218,6 +218,6 @@ async def test_a_certificate_with_a_wrong_fingerprint_is_reported_and_logged() -
             error = await client.event("Error", type="STREAM_ERROR_DECRYPT")
             assert "has none of the fingerprints in its description" in error["description"]
             await client.event("DtlsConnectionStateChange", state="FAILED")
-    (line,) = [entry for entry in logs if entry["event"] == "DTLS failed"]
+    (line,) = [entry for entry in logs if entry["event"] == "handshake failed"]
     assert line["endpoint"] == endpoint
     assert line["reason"] == error["description"]
