@@ -30,7 +30,7 @@ import structlog
 import trio
 
 from roomfsm import ranges
-from roomfsm.ranges import Seconds
+from roomfsm.ranges import Seconds, SecondsOrZero
 
 _LOOKS = 10
 """A process hangs if nothing was received in so many looks in a row."""
@@ -59,7 +59,7 @@ class Patience:
     first_delay: Seconds = 0.05
     """The delay before the first restart. It doubles for each further one, up to `max_delay`."""
     max_delay: Seconds = 2.0
-    steady_after: Seconds = 30.0
+    steady_after: SecondsOrZero = 30.0
     """After a process has lived for so long, the next delay is `first_delay` again."""
 
     def __post_init__(self) -> None:
