@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from roomfsm import ranges
-from roomfsm.ranges import Count, Seconds
+from roomfsm.ranges import Count, CountOrZero, Seconds
 
 SECRET_VARIABLE = "ROOMFSM_KURENTO_SECRET"
 """The environment variable with the secret that the media server asks for and the room server sends."""
@@ -40,7 +40,7 @@ class Limits:
     """An abandoned session ends after one to two of these periods, as in Kurento."""
     request_cache_time: Seconds = 20.0
     """For so long, a repeated request id is answered with the first reply, as in Kurento."""
-    request_cache_size: Count = 8 * 1024 * 1024
+    request_cache_size: CountOrZero = 8 * 1024 * 1024
     """The size of the replies that are remembered for one session. The oldest are forgotten first."""
 
     def __post_init__(self) -> None:
