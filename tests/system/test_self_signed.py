@@ -161,11 +161,13 @@ def test_the_program_serves_it_prints_a_qr_code_and_tells_plain_http_where_to_go
         ) as process,
     ):
         os.close(terminal)
-        said = ""
-        while not said.endswith("▀\r\n"):
+        printed = b""
+        # A read may end within a character.
+        while not printed.endswith("▀\r\n".encode()):
             more = reader.read(4096)
-            assert more, (said, (tmp_path / "log").read_text())
-            said += more.decode()
+            assert more, (printed, (tmp_path / "log").read_text())
+            printed += more
+        said = printed.decode()
         port = int(said.partition("https://localhost:")[2].partition("/")[0])
         file = tmp_path / "state" / "roomfsm" / "self-signed.pem"
         # The certificate is trusted as it is, so that names and times are checked as a browser would.
