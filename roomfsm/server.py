@@ -66,6 +66,10 @@ class Running:
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
 
+    async def drain(self, seconds: float) -> None:
+        """Open no more rooms, and give people so many seconds. Returns early if nobody is left."""
+        await self.registry.drain(seconds)
+
     async def renew_certificate(self, settings: Settings) -> str | None:
         """Use the certificate in its file from now on. Returns the reason if that is not possible."""
         if (self.door.tls is not None) != settings.server.https:
@@ -100,6 +104,8 @@ class StartError(Exception):
 async def serve_until_signal(settings: Settings, announce: Callable[[Running], None], read: Read) -> None:
     """Run the server until SIGTERM or Ctrl-C, and then end it gracefully. On SIGHUP, `read` the settings again.
 
+    After SIGTERM people first get the time of `--drain`. A second signal of either kind ends that time.
+
     A signal during the start cancels the start. Raises `StartError`, `ChildStartError` or `JournalFileError`, in a
     group.
     """
@@ -118,6 +124,9 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
                 announce(running)
                 reloading.start_soon(_reload_when_told, signals, settings, read, running)
                 await signals.end.wait()
+                if settings.server.drain and not signals.countdown.cancel_called:
+                    with signals.countdown:
+                        await running.drain(settings.server.drain)
                 reloading.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
 
@@ -131,12 +140,14 @@ class _Signals:
         self.starting = trio.CancelScope()
         """The scope of the start, which a signal to end cancels unless the server has `started`."""
         self.started = False
+        self.countdown = trio.CancelScope()
+        """The scope of the time that people get after SIGTERM. Whoever presses Ctrl-C wants no countdown."""
 
     async def listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Handle signals until cancelled.
 
-        If a second Ctrl-C comes (`uv run` also passes one on), the shutdown is already under way and limited in
-        time. The second signal must not cancel it.
+        A second signal ends the countdown, and nothing else: what comes then is limited in time, and `uv run`
+        passes each Ctrl-C on, so that the program gets it twice.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
@@ -145,9 +156,13 @@ class _Signals:
                     self.read_again.set()
                 elif not self.end.is_set():
                     get_logger(__name__).info("server ends", signal=signal.Signals(number).name)
+                    if number == signal.SIGINT:
+                        self.countdown.cancel()
                     self.end.set()
                     if not self.started:
                         self.starting.cancel()
+                else:
+                    self.countdown.cancel()
 
 
 async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, running: Running) -> None:

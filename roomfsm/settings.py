@@ -18,7 +18,7 @@ from roomfsm import ranges
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address
 from roomfsm.protocol.server import IceServer
-from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, Workers, has_ports, is_secret
+from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, SecondsOrZero, Workers, has_ports, is_secret
 from roomfsm.ranges import SettingsError as SettingsError
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
@@ -107,6 +107,15 @@ class ServerSettings:
     )
     log_format: str = field(
         default="console", metadata={"help": "How log lines are written: console or json.", "live": True}
+    )
+
+    drain: SecondsOrZero = field(
+        default=0.0,
+        metadata={
+            "help": "How many seconds people get after SIGTERM to come to an end. They are told how many are "
+            "left; no room is opened, and /health/ready says no. The server closes earlier if nobody is left, "
+            "and at once on a second signal."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -100,6 +100,8 @@ export function inWords(news) {
         : `You cannot enter “${news.room}”. ${explain(news.error)}`;
     case 'notSwitched':
       return `You cannot go to “${news.room}”. ${explain(news.error)}`;
+    case 'serverDrains':
+      return `The server closes in ${duration(news.seconds)}. The page then connects again as soon as it can.`;
     case 'serverCloses':
       return 'The server is shutting down. The page connects again as soon as it can.';
     case 'roomCloses': {
@@ -109,6 +111,12 @@ export function inWords(news) {
     case 'connectionEnded':
       return CLOSINGS[news.code] ?? 'The connection ended.';
   }
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  const [number, unit] = seconds < 100 ? [seconds, 'second'] : [Math.round(seconds / 60), 'minute'];
+  return number === 1 ? `1 ${unit}` : `${number} ${unit}s`;
 }
 
 /** @param {boolean} givenUp */

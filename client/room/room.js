@@ -43,6 +43,7 @@ import { RoomState } from './state.js';
  *   { what: 'enteredNameless', fault: string } |
  *   { what: 'notEntered', room: string, error: unknown, again: boolean } |
  *   { what: 'notSwitched', room: string, error: unknown } |
+ *   { what: 'serverDrains', seconds: number } |
  *   { what: 'serverCloses' } |
  *   { what: 'roomCloses', reason: string | undefined } |
  *   { what: 'connectionEnded', code: number }
@@ -128,6 +129,7 @@ export class Room extends Emitter {
       stay: ({ asked = '', error }) => this.#stay(asked, error),
       'tell the shutdown': () => {
         this.#serverCloses = true;
+        this.emit('solved', 'drain');
         this.#tell({ what: 'serverCloses' }, 'presence', { kind: 'info', lasting: true });
       },
       suspend: () => {
@@ -140,6 +142,7 @@ export class Room extends Emitter {
       'forget the server': () => {
         clearTimeout(this.#timer);
         this.#serverCloses = false;
+        this.emit('solved', 'drain');
       },
       'end the media': () => {
         this.presenting.leave();
@@ -325,7 +328,7 @@ export class Room extends Emitter {
 
   /** @param {ServerMessage} message */
   #received(message) {
-    if (message.type === 'closing') this.#page.fire(CLOSES[message.scope], { reason: message.reason });
+    if (message.type === 'closing') this.#heardOfClosing(message);
     if (!this.state) return;
     const part = this.state.apply(message);
     switch (message.type) {
@@ -345,6 +348,12 @@ export class Room extends Emitter {
         break;
     }
     if (part) this.emit('change', part);
+  }
+
+  /** @param {Closing} closing */
+  #heardOfClosing({ scope, reason, seconds = 0 }) {
+    if (seconds > 0) this.#tell({ what: 'serverDrains', seconds }, 'drain', { kind: 'info', lasting: true });
+    else this.#page.fire(CLOSES[scope], { reason });
   }
 
   /** @param {import('../media/watching.js').WatchingEvents['failed']} failure */

@@ -409,12 +409,19 @@ export type Pong = {
   ref?: Ref;
 };
 
-/** The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing. */
+/**
+ * The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing.
+ *
+ * With `seconds`, the server closes only after that time. Until then everything goes on, but no room is opened.
+ * The message comes again while the time runs out.
+ */
 export type Closing = {
   type: 'closing';
   scope: 'room' | 'server';
   /** shutdown, room_failed, or the reason that an administrator gave */
   reason: string;
+  /** how many seconds are left until the server closes; 0: it closes now */
+  seconds?: number;
 };
 
 export type ServerMessage =

@@ -28,6 +28,11 @@ class ServerFacts:
 class ServerEffect(Effect):
     """What a transition of the server's machine asks the server to do."""
 
+    TELL_COUNTDOWN = (
+        "tell countdown",
+        "everybody learns in how many seconds the server closes, and so does everybody who connects until then",
+        (Tell("closing", Audience.ALL),),
+    )
     TELL_CLOSING = (
         "tell closing",
         "everybody learns that the server closes, and every room closes",
@@ -51,6 +56,11 @@ SERVER: Table[ServerFacts] = Table(
         State("open", "browsers may connect, and rooms may be opened", owns=("listeners", "front door")),
         State(
             "draining",
+            "people have some time to come to an end, and may still enter open rooms, but no room is opened",
+            owns=("listeners", "front door", "countdown"),
+        ),
+        State(
+            "closing",
             "nobody new may come in; the rooms close, and then the connections, within a deadline",
             owns=("listeners",),
         ),
@@ -61,12 +71,16 @@ SERVER: Table[ServerFacts] = Table(
         Row(("connect",), ("open",), STAYS, (has_place,)),
         Row(("open_room",), ("open",), STAYS),
         Row(("ready",), ("open",), STAYS, (media_reachable,)),
-        Row(("live",), ("starting", "open", "draining"), STAYS),
-        Row(("stop",), ("starting", "open"), "draining", (), (ServerEffect.TELL_CLOSING,)),
+        Row(("live",), ("starting", "open", "draining", "closing"), STAYS),
+        Row(("drain",), ("open",), "draining", (), (ServerEffect.TELL_COUNTDOWN,)),
+        # Whoever loses the connection during the countdown may come back.
+        Row(("connect",), ("draining",), STAYS, (has_place,), (ServerEffect.TELL_COUNTDOWN,)),
+        Row(("stop",), ("starting", "open", "draining"), "closing", (), (ServerEffect.TELL_CLOSING,)),
         # The rooms and the connections are stopped separately, and each of the two fires this trigger.
-        Row(("stop",), ("draining",), STAYS),
-        Row(("connect", "open_room", "ready"), ("draining", "closed"), STAYS, (never,)),
-        Row(("drained",), ("draining",), "closed"),
+        Row(("stop",), ("closing",), STAYS),
+        Row(("connect",), ("closing", "closed"), STAYS, (never,)),
+        Row(("open_room", "ready"), ("draining", "closing", "closed"), STAYS, (never,)),
+        Row(("drained",), ("closing",), "closed"),
     ),
     causes={
         "opened": "the front door accepts connections",
@@ -74,7 +88,8 @@ SERVER: Table[ServerFacts] = Table(
         "open_room": "somebody enters a room that is not open",
         "ready": "somebody asks /health/ready",
         "live": "somebody asks /health/live",
-        "stop": "the program gets SIGTERM or Ctrl-C",
+        "drain": "the program gets SIGTERM, and `--drain` gives people time",
+        "stop": "the program gets SIGTERM or Ctrl-C, and no time is left or given",
         "drained": "rooms and connections have ended, or the deadline for that is over",
     },
 )

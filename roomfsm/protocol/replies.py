@@ -60,6 +60,6 @@ UNASKED: Mapping[type[ServerMessage], str] = {
     server.Welcome: "to every new connection, before anything else",
     server.CandidateFound: "for each candidate of the media server, to the person whose stream or view it is",
     server.Error: "to the sender of a message that is refused, or whose request fails before it is answered",
-    server.Closing: "to everybody when the server shuts down, and to the people of a room that fails",
+    server.Closing: "to everybody when the server shuts down or will soon, and to the people of a room that fails",
 }
 """When the server sends a message that does not follow from a row of a table."""

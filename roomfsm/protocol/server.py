@@ -23,6 +23,7 @@ from roomfsm.protocol.fields import (
     Token,
     ViewState,
 )
+from roomfsm.ranges import MANY
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -269,10 +270,17 @@ class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
 
 
 class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
-    """The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing."""
+    """The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing.
+
+    With `seconds`, the server closes only after that time. Until then everything goes on, but no room is opened.
+    The message comes again while the time runs out.
+    """
 
     scope: Literal["room", "server"]
     reason: Annotated[str, Meta(description="shutdown, room_failed, or the reason that an administrator gave")]
+    seconds: Annotated[
+        int, Meta(ge=0, le=MANY, description="how many seconds are left until the server closes; 0: it closes now")
+    ] = 0
 
 
 type ServerMessage = (

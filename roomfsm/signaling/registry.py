@@ -8,6 +8,7 @@ there is no session that a browser could resume and that is about to end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,6 +31,9 @@ from roomfsm.signaling.settings import SignalingSettings
 
 _log = get_logger(__name__)
 
+_REMINDERS = (600, 300, 120, 60, 30, 10)
+"""When so many seconds are left until the server closes, everybody is told again."""
+
 
 class Registry:
     """All sessions of the server."""
@@ -47,6 +51,9 @@ class Registry:
         # The sessions that are away, with the longest away first.
         self._away: dict[Session, None] = {}
         self._idle = trio.Event()
+        self._forgot = trio.Event()
+        self._closes_at: float | None = None
+        """When the countdown ends; None if there is none."""
         self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
 
     def __len__(self) -> int:
@@ -102,10 +109,48 @@ class Registry:
         if len(in_room) > self.settings.max_away_per_room:
             self._send_off(in_room[0])
 
+    @property
+    def countdown(self) -> Closing | None:
+        """In how many seconds the server closes, for a browser that connects now; None if that is not decided."""
+        if self._closes_at is None:
+            return None
+        left = max(1, math.ceil(self._closes_at - trio.current_time()))
+        return Closing(scope="server", reason="shutdown", seconds=left)
+
+    async def drain(self, seconds: float) -> None:
+        """Give people so many seconds to come to an end, and tell them how many are left.
+
+        Returns when the time is over, or earlier if nobody is left.
+        """
+        self.directory.life.fire("drain")
+        self._closes_at = end = trio.current_time() + seconds
+        try:
+            with trio.move_on_at(end):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._count_down, end)
+                    while self._by_token:
+                        self._forgot = trio.Event()
+                        await self._forgot.wait()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._closes_at = None
+
+    async def _count_down(self, end: float) -> None:
+        self._tell(self.countdown)
+        for left in _REMINDERS:
+            if trio.current_time() < end - left:
+                await trio.sleep_until(end - left)
+                self._tell(self.countdown)
+
     def close(self) -> None:
         """Tell every browser that the server closes, and refuse new ones from now on."""
         self.directory.life.fire("stop")
-        outgoing = Outgoing(Closing(scope="server", reason="shutdown"))
+        self._tell(Closing(scope="server", reason="shutdown"))
+
+    def _tell(self, closing: Closing | None) -> None:
+        if closing is None:
+            return
+        outgoing = Outgoing(closing)
         for connection in tuple(self._serving):
             connection.send(outgoing)
 
@@ -124,6 +169,7 @@ class Registry:
         for token in session.tokens:
             self._by_token.pop(token, None)
         session.tokens = ()
+        self._forgot.set()
 
     def _no_longer_away(self, session: Session) -> None:
         self._away.pop(session, None)
@@ -145,6 +191,8 @@ class Registry:
         session = Session(self, connection, address)
         address.sessions.add(session)
         self._by_token[session.tokens[0]] = session
+        # Whatever is told to everybody from now on comes after this.
+        session.greet()
         self._serving.add(connection)
         if self._away and len(self._serving) + len(self._away) > self.settings.max_sessions:
             # As in a full room, the address with the most sessions that are away loses one.

@@ -40,7 +40,7 @@ from roomfsm.protocol.client import (
 from roomfsm.protocol.codec import Outgoing, error_of, read_client, with_prepared_names
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
-from roomfsm.protocol.server import IceServer, Limits, Pong, ServerMessage, Welcome
+from roomfsm.protocol.server import Closing, IceServer, Limits, Pong, ServerMessage, Welcome
 from roomfsm.rooms.allowance import Rates, Voice
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back
@@ -64,6 +64,10 @@ class Home(Protocol):
     directory: Directory
     settings: SignalingSettings
     limits: Limits
+
+    @property
+    def countdown(self) -> Closing | None:
+        """In how many seconds the server closes; None if that is not decided."""
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token resumes; None if there is none."""
@@ -166,11 +170,16 @@ class Session:
         self.voice.address, self.voice.shared = address.key, address.share
         self._naming.address = address.key
 
+    def greet(self) -> None:
+        """Send what every new connection gets before anything else."""
+        self._send(self._welcome())
+        if (countdown := self._home.countdown) is not None:
+            self._send(countdown)
+
     # The session's task
 
     async def run(self) -> None:
         """Run the session, from its first connection to its end."""
-        self._send(self._welcome())
         goes_on = True
         while goes_on:
             left = await self._converse()

@@ -137,7 +137,7 @@ def test_the_inspector_says_so_if_a_diagram_cannot_be_loaded(open_page: OpenPage
     expect(inspector.locator(".machine[data-machine=room]")).to_have_text("The diagram could not be loaded.")
 
 
-def test_the_inspector_shows_the_server_open_and_drain(
+def test_the_inspector_shows_the_server_open_and_close(
     browser: Browser, media_server: str, name: str, tmp_path: Path
 ) -> None:
     # The server drains until the room is empty, however long a busy machine takes to tell the page.
@@ -155,9 +155,9 @@ def test_the_inspector_shows_the_server_open_and_drain(
         ada.goto(f"{program.address}r/{name}")
         expect(ada.get_by_test_id("connection-state")).to_have_text("Connected")
         program.process.send_signal(signal.SIGTERM)
-        expect(inspector.get_by_test_id("server-state")).to_have_text("draining")
-        expect(current).to_have_attribute("data-state", "draining")
-        photograph(inspector, "inspector-server-draining", whole=True)
+        expect(inspector.get_by_test_id("server-state")).to_have_text("closing")
+        expect(current).to_have_attribute("data-state", "closing")
+        photograph(inspector, "inspector-server-closing", whole=True)
         # She leaves. A page that is closed may be ended by a busy browser before it has said so, and the server
         # would keep her place for a while.
         ada.get_by_test_id("leave-room").click()

@@ -13,22 +13,28 @@ ALL_WELL = ServerFacts(sessions=1, max_sessions=1, media_reachable=True)
 MOVES = [
     ("starting", "opened", "open"),
     ("starting", "live", "starting"),
-    ("starting", "stop", "draining"),
+    ("starting", "stop", "closing"),
     ("open", "connect", "open"),
     ("open", "open_room", "open"),
     ("open", "ready", "open"),
     ("open", "live", "open"),
-    ("open", "stop", "draining"),
+    ("open", "drain", "draining"),
+    ("open", "stop", "closing"),
+    ("draining", "connect", "draining"),
     ("draining", "live", "draining"),
-    ("draining", "stop", "draining"),
-    ("draining", "drained", "closed"),
+    ("draining", "stop", "closing"),
+    ("closing", "live", "closing"),
+    ("closing", "stop", "closing"),
+    ("closing", "drained", "closed"),
 ]
 REFUSED = [
     ("open", "connect", ServerFacts(sessions=2, max_sessions=1), ErrorCode.SERVER_FULL),
     ("open", "ready", ServerFacts(), ErrorCode.MEDIA_UNAVAILABLE),
+    ("draining", "connect", ServerFacts(sessions=2, max_sessions=1), ErrorCode.SERVER_FULL),
+    *[("draining", trigger, ALL_WELL, ErrorCode.SERVER_CLOSING) for trigger in ("open_room", "ready")],
     *[
         (state, trigger, ALL_WELL, ErrorCode.SERVER_CLOSING)
-        for state in ("draining", "closed")
+        for state in ("closing", "closed")
         for trigger in ("connect", "open_room", "ready")
     ],
 ]
@@ -74,9 +80,16 @@ def test_a_starting_server_takes_nobody_in_and_is_not_ready(trigger: str) -> Non
 
 @pytest.mark.parametrize(
     ("state", "effects"),
-    [("starting", (ServerEffect.TELL_CLOSING,)), ("open", (ServerEffect.TELL_CLOSING,)), ("draining", ())],
+    [*((state, (ServerEffect.TELL_CLOSING,)) for state in ("starting", "open", "draining")), ("closing", ())],
 )
 def test_everybody_is_told_once_that_the_server_closes(state: str, effects: tuple[ServerEffect, ...]) -> None:
     server = SERVER.new()
     server.state = state
     assert SERVER.fire(server, "stop", ServerFacts()).effects == effects
+
+
+@pytest.mark.parametrize(("state", "trigger"), [("open", "drain"), ("draining", "connect")])
+def test_whoever_is_there_or_comes_is_told_of_the_countdown(state: str, trigger: str) -> None:
+    server = SERVER.new()
+    server.state = state
+    assert SERVER.fire(server, trigger, ALL_WELL).effects == (ServerEffect.TELL_COUNTDOWN,)

@@ -78,6 +78,50 @@ def test_a_second_ctrl_c_does_not_interrupt_the_shutdown(tmp_path: Path) -> None
         assert "Traceback" not in program.log.read_text()
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_gives_people_time_and_a_second_signal_takes_it(
+    second: signal.Signals, tmp_path: Path, media_server: str
+) -> None:
+    async def main(program: Program) -> None:
+        async with open_client(program.url) as ada:
+            await ada.join("blue")
+            program.process.send_signal(signal.SIGTERM)
+            assert (await ada.expect("closing"))["seconds"] == 3000
+            # The server goes on until the next signal comes.
+            assert (await ada.ask("chat", text="still here"))["type"] == "chat"
+            assert program.process.poll() is None
+            program.process.send_signal(second)
+            assert "seconds" not in await ada.expect("closing", scope="server")
+            assert await ada.closed() == 1001
+
+    with running(tmp_path, "--drain=3000", f"--kurento={media_server}") as program:
+        trio.run(main, program)
+        assert program.process.wait(LOADED) == 0
+        assert "Traceback" not in program.log.read_text()
+
+
+def test_a_drain_ends_by_itself_and_ctrl_c_starts_none(tmp_path: Path, media_server: str) -> None:
+    async def main(program: Program, number: signal.Signals) -> list[object]:
+        async with open_client(program.url) as ada:
+            await ada.join("blue")
+            program.process.send_signal(number)
+            told = await ada.expect("closing", scope="server")
+            closings = [told.get("seconds")]
+            if told.get("seconds"):
+                closings.append((await ada.expect("closing", scope="server")).get("seconds"))
+            assert await ada.closed() == 1001
+            return closings
+
+    for number, drain, closings in (
+        (signal.SIGTERM, "0.2", [1, None]),
+        (signal.SIGINT, "3000", [None]),
+        (signal.SIGTERM, "0", [None]),
+    ):
+        with running(tmp_path, f"--drain={drain}", f"--kurento={media_server}") as program:
+            assert trio.run(main, program, number) == closings
+            assert program.process.wait(LOADED) == 0
+
+
 def test_the_connection_to_the_media_server_uses_kurentos_protocol(tmp_path: Path, media_server: str) -> None:
     """`roomfsm mediaserver` alone, and `roomfsm serve --kurento ws://…` against it."""
 

@@ -202,7 +202,7 @@ async def test_the_health_addresses_say_whether_the_server_is_live_and_ready(med
         assert (await get(server, "/health/ready")).status == 503
 
 
-async def test_a_draining_server_is_live_but_not_ready(media_server: str) -> None:
+async def test_a_closing_server_is_live_but_not_ready(media_server: str) -> None:
     """It takes no new connections then. A client that keeps one learns that it should go elsewhere."""
     async with serving(media_server) as server, talking(server) as talk:
         with trio.fail_after(60):
@@ -210,7 +210,7 @@ async def test_a_draining_server_is_live_but_not_ready(media_server: str) -> Non
                 pass
         assert server.running.directory.life.state == "open"
         server.running.registry.close()
-        assert server.running.directory.life.state == "draining"
+        assert server.running.directory.life.state == "closing"
         live, ready = await talk.get("/health/live"), await talk.get("/health/ready")
         assert (live.status, json.loads(live.body)) == (200, {"live": True})
         told = json.loads(ready.body)

@@ -206,10 +206,10 @@ async def test_a_feed_follows_the_servers_machine(media_server: str) -> None:
         ]
         assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "open"
         server.running.directory.life.fire("stop")
-        draining = await watcher.next()
-        assert (draining["state"], draining["machine"]["present"]) == ("draining", {"draining": 1})
-        assert draining["since"] <= draining["machine"]["dwelt"]["draining"] + 0.001
-        assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "draining"
+        closing = await watcher.next()
+        assert (closing["state"], closing["machine"]["present"]) == ("closing", {"closing": 1})
+        assert closing["since"] <= closing["machine"]["dwelt"]["closing"] + 0.001
+        assert json.loads((await get(server, "/inspect/api/server")).body)["state"] == "closing"
 
 
 async def test_watchers_have_a_bound_and_a_place_becomes_free_again(media_server: str) -> None:

@@ -85,8 +85,11 @@ function start(t, wanted = 'blue', name = 'Ada') {
   const told = [];
   room.on('news', ({ what }) => told.push(what));
   room.on('misnamed', ({ name }) => told.push(`misnamed ${name}`));
+  /** @type {string[]} */
+  const solved = [];
+  room.on('solved', (topic) => solved.push(topic));
   room.enter(wanted, name);
-  return { connection, room, told, waits: () => connection.asked.map(({ type, room }) => `${type} ${room}`) };
+  return { connection, room, told, solved, waits: () => connection.asked.map(({ type, room }) => `${type} ${room}`) };
 }
 
 async function inside(t, wanted = 'blue') {
@@ -262,6 +265,18 @@ test('the rooms of a server that closes are entered again at the next connection
   connection.lose(1001);
   connection.connects();
   assert.deepEqual(waits(), ['join blue']);
+});
+
+test('a server that will close is no reason to leave, and its notice goes when it has closed', async (t) => {
+  const { connection, room, told, solved } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown', seconds: 60 });
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown', seconds: 10 });
+  assert.deepEqual([room.status, told], ['inside', ['serverDrains', 'serverDrains']]);
+  assert.equal(solved.includes('drain'), false);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown' });
+  assert.deepEqual([told.at(-1), solved.at(-1)], ['serverCloses', 'drain']);
+  connection.lose(1001);
+  assert.equal(room.status, 'interrupted');
 });
 
 test('who leaves is in no room, and nothing brings one back', async (t) => {
