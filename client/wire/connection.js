@@ -37,6 +37,10 @@ export class ConnectionLost extends Error {
 const FINAL_CLOSE_CODES = new Set([1008, 4001]);
 /** The code for a server that does not answer. Browsers use it for a broken connection (RFC 6455 section 7.1.5). */
 const SILENT = 1006;
+/** Tells the server that we leave. It gives the seat to others at once. */
+const GOODBYE = 1000;
+/** Tells a server that was only slow that we come back (`heartbeat_timeout` in docs/protocol.md). */
+const UNHEARD = 4002;
 
 /** `phase`: the state of the link. @typedef {{ phase: StateOf<typeof LINK> }} ConnectionState */
 
@@ -121,7 +125,7 @@ export class Connection extends Emitter {
       'forget the failures': () => {
         this.#lostTries = 0;
       },
-      'let go': () => this.#letGo(),
+      'let go': ({ code }) => this.#letGo(code === undefined ? GOODBYE : UNHEARD),
       wait: () => this.#wait(),
       'tell the loss': ({ code = 1006 }) => this.emit('lost', { code, final: FINAL_CLOSE_CODES.has(code) }),
     },
@@ -292,9 +296,10 @@ export class Connection extends Emitter {
     this.#timer = setTimeout(() => this.#link.fire('due', {}), backoff(this.#lostTries));
   }
 
-  #letGo() {
+  /** @param {number} code */
+  #letGo(code) {
     clearTimeout(this.#timer);
-    this.#socket?.close(1000);
+    this.#socket?.close(code);
     this.#socket = null;
     const pending = [...this.#pending.values()];
     this.#pending.clear();

@@ -95,7 +95,8 @@ before it also works, in case the reply was lost.
 The server does not repeat messages that it sent while the connection was lost. An `answer` or a `candidate` may
 be among them, so a client that is waiting for one ends the stream or view and asks again. If the reply is
 `session_unknown`, the client joins again. Closing the websocket with code 1000, 1001 or without a code is a
-goodbye: the client loses its seat at once. If the server still believes that the old connection is alive, it
+goodbye: the client loses its seat at once. A client that gives up on a silent server and wants to come back
+closes with another code, such as 4002. If the server still believes that the old connection is alive, it
 closes it with 4001. A client that gets 4001 must not resume.
 """
 

@@ -24,8 +24,9 @@ class FakeSocket extends EventTarget {
     this.sent.push(JSON.parse(text));
   }
 
-  close() {
+  close(code) {
     this.readyState = FakeSocket.CLOSED;
+    this.closedWith = code;
   }
 
   says(message) {
@@ -72,6 +73,26 @@ async function inRoom(t) {
   await reply;
   return all;
 }
+
+test('given a room, when the server is silent, the socket is closed without a goodbye and the session is resumed', async (t) => {
+  const { socket } = await inRoom(t);
+  const silent = socket();
+  t.mock.timers.tick(20_000);
+  assert.equal(silent.sent.at(-1).type, 'ping');
+  t.mock.timers.tick(10_000);
+  assert.equal(silent.closedWith, 4002);
+  t.mock.timers.tick(1_000);
+  socket().says(welcome('T2'));
+  await settle();
+  assert.deepEqual([socket().sent.at(-1).type, socket().sent.at(-1).token], ['resume', 'T1']);
+});
+
+test('given a room, when the user leaves it, the socket is closed with a goodbye', async (t) => {
+  const { connection, socket } = await inRoom(t);
+  const left = socket();
+  connection.close();
+  assert.equal(left.closedWith, 1000);
+});
 
 test('given a socket that the server is closing, what has no reply is not sent any more', async (t) => {
   const { connection, socket } = await inRoom(t);
