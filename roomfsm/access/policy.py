@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from roomfsm.access.patterns import matches, room_pattern
@@ -74,8 +74,8 @@ class Policy:
             raise PolicyFault("enter", "A room that has invited people is for them: this must be 'invited'.")
         if self.max_people is not None and self.max_people < 1:
             raise PolicyFault("max_people", "A room holds at least one person.")
-        if self.max_presenters is not None and self.max_presenters < 0:
-            raise PolicyFault("max_presenters", "The number of presenters cannot be negative.")
+        if self.max_presenters is not None and self.max_presenters < 1:
+            raise PolicyFault("max_presenters", "At least one may present; who may not has the role of a viewer.")
         # Written so that it is true of "not a number", too.
         if self.linger is not None and not 0 <= self.linger < float("inf"):
             raise PolicyFault("linger", "This is a number of seconds from 0.")
@@ -87,9 +87,19 @@ class Policies:
     The first pattern that fits a room's name counts, so special patterns must stand before general ones.
     """
 
-    def __init__(self, policies: Iterable[tuple[str, Policy]] = (), default: Policy | None = None) -> None:
-        """Raises `NameFault` if a pattern is none."""
-        self._policies = tuple((room_pattern(pattern), policy) for pattern, policy in policies)
+    def __init__(
+        self,
+        policies: Iterable[tuple[str, Policy]] = (),
+        default: Policy | None = None,
+        *,
+        require_token: bool = False,
+    ) -> None:
+        """With `require_token` nobody enters any room without a token. Raises `NameFault` if a pattern is none."""
+        all_of_them = ((room_pattern(pattern), policy) for pattern, policy in policies)
+        if require_token:
+            all_of_them = ((pattern, _with_token(policy)) for pattern, policy in all_of_them)
+            default = _with_token(default or Policy())
+        self._policies = tuple(all_of_them)
         self._default = default or Policy()
 
     def of(self, room: str) -> Policy:
@@ -98,3 +108,10 @@ class Policies:
             if matches(pattern, room):
                 return policy
         return self._default
+
+
+def _with_token(policy: Policy) -> Policy:
+    """The policy, with a token needed where none was."""
+    if policy.enter in (Enter.TOKEN, Enter.INVITED):
+        return policy
+    return replace(policy, enter=Enter.TOKEN, password_hash=None)

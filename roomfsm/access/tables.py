@@ -33,7 +33,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     locked: bool = False
     listed: bool = True
     max_people: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
-    max_presenters: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    max_presenters: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     linger: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
     first_moderates: bool = True
 
@@ -96,7 +96,7 @@ _WORDS = {
     "locked": _SWITCH,
     "listed": _SWITCH,
     "max_people": "a whole number from 1",
-    "max_presenters": "a whole number from 0",
+    "max_presenters": "a whole number from 1",
     "linger": "a number of seconds from 0",
     "first_moderates": _SWITCH,
 }

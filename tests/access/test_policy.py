@@ -41,6 +41,20 @@ def test_a_room_that_no_pattern_fits_has_the_default_policy() -> None:
     assert Policies([("board-*", Policy(lobby=True))], default).of("blue") is default
 
 
+def test_where_a_token_is_required_no_policy_lets_people_in_without_one() -> None:
+    policies = Policies(
+        [
+            ("open", Policy(lobby=True)),
+            ("secret", Policy(enter=Enter.PASSWORD, password_hash="$argon2id$")),
+            ("board", Policy(enter=Enter.INVITED, invited=("ada",))),
+        ],
+        require_token=True,
+    )
+    assert policies.of("open") == Policy(enter=Enter.TOKEN, lobby=True)
+    assert policies.of("secret") == policies.of("any") == Policy(enter=Enter.TOKEN)
+    assert policies.of("board").enter is Enter.INVITED
+
+
 @pytest.mark.parametrize(
     ("pattern", "room", "fits"),
     [
@@ -102,7 +116,7 @@ def test_a_pattern_fits_as_its_letters_and_signs_say(pattern: str, room: str) ->
         ({"enter": Enter.INVITED}, "invited"),
         ({"invited": ("ada",)}, "enter"),
         ({"max_people": 0}, "max_people"),
-        ({"max_presenters": -1}, "max_presenters"),
+        ({"max_presenters": 0}, "max_presenters"),
         ({"linger": -1.0}, "linger"),
         ({"linger": float("nan")}, "linger"),
         ({"linger": float("inf")}, "linger"),
@@ -115,6 +129,6 @@ def test_a_policy_that_contradicts_itself_is_refused_and_says_where(fields: dict
 
 
 def test_the_edges_of_a_policy_are_allowed() -> None:
-    Policy(max_people=1, max_presenters=0, linger=0.0)
+    Policy(max_people=1, max_presenters=1, linger=0.0)
     Policy(enter=Enter.PASSWORD, password_hash="$argon2id$")
     Policy(enter=Enter.INVITED, invited=("ada",))

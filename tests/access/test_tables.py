@@ -27,7 +27,7 @@ def test_every_key_of_a_policy_can_be_set() -> None:
         locked = true
         listed = false
         max_people = 20
-        max_presenters = 0
+        max_presenters = 1
         linger = 600
         first_moderates = false
 
@@ -45,7 +45,7 @@ def test_every_key_of_a_policy_can_be_set() -> None:
                 locked=True,
                 listed=False,
                 max_people=20,
-                max_presenters=0,
+                max_presenters=1,
                 linger=600.0,
                 first_moderates=False,
             ),
@@ -81,7 +81,7 @@ WRONG = {
     "max_people = 1.5": "max_people is a whole number from 1",
     "max_people = true": "max_people is a whole number from 1",
     'max_people = "7"': "max_people is a whole number from 1",
-    "max_presenters = -1": "max_presenters is a whole number from 0",
+    "max_presenters = 0": "max_presenters is a whole number from 1",
     "linger = -1": "linger is a number of seconds from 0",
     "linger = nan": "linger is a number of seconds from 0",
     "linger = inf": "linger is a number of seconds from 0",
