@@ -5,7 +5,8 @@ COPY --from=ghcr.io/astral-sh/uv:latest /uv /usr/local/bin/uv
 COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY roomfsm ./roomfsm
 COPY client ./client
-RUN uv sync --locked --no-dev --no-editable && useradd --system roomfsm
+# With what `roomfsm check` needs to ask TURN servers.
+RUN uv sync --locked --no-dev --no-editable --extra peer && useradd --system roomfsm
 ENV PATH=/opt/roomfsm/.venv/bin:$PATH ROOMFSM_HOST=0.0.0.0 ROOMFSM_LOG_FORMAT=json
 USER roomfsm
 EXPOSE 8080

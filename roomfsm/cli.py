@@ -32,6 +32,7 @@ class _Lazy:
 
 
 COMMANDS = {
+    "check": _Lazy("roomfsm.command", "check", "Check a configuration, and say what is wrong and how to mend it."),
     "conformance": _Lazy(
         "roomfsm.conformance.command",
         "conformance",

@@ -1,4 +1,4 @@
-"""The commands `roomfsm serve` and `roomfsm settings`: their options, one for each setting.
+"""The commands `roomfsm serve`, `roomfsm check` and `roomfsm settings`: their options, one for each setting.
 
 Only the code that reads the settings is imported here. The server itself (`roomfsm.program`) is imported after the
 settings are read and the first line is printed, so that people see at once that something happens.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     Every option can also be set by an environment variable (--port by ROOMFSM_PORT) or in the TOML file of
     --config (port = 8080). Options win over the environment, and the environment wins over the file.
     """
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-
-    def read() -> Settings:
-        return load(given, os.environ, config or _path(os.environ.get(CONFIG_VARIABLE)))
-
+    read = _reader(config, flags)
     # Until the server handles it, the signal of a closed terminal is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -86,9 +82,31 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 
 @click.command()
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The TOML file with settings.")
+@click.option("--format", "output", type=click.Choice(("text", "json")), default="text", help="How it is printed.")
+@_setting_options
+def check(config: Path | None, output: str, **flags: Any) -> None:
+    """Check a configuration, and say what is wrong and how to mend it.
+
+    It takes the options of `roomfsm serve`. Each line is ok, a warning (it works for some people, or not for long)
+    or a fault. With a fault the exit code is 1. Nothing is started and nobody is disturbed, so it can run beside
+    the server.
+    """
+    from roomfsm.check.program import run
+
+    sys.exit(run(_reader(config, flags), output))
+
+
+@click.command()
 def settings() -> None:
     """Print all settings of the server as a table (Markdown)."""
     click.echo(markdown_table(), nl=False)
+
+
+def _reader(config: Path | None, flags: Mapping[str, Any]) -> Callable[[], Settings]:
+    """Reads the settings from the flags, the environment and the file. It raises `SettingsError`."""
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    return lambda: load(given, os.environ, config or _path(os.environ.get(CONFIG_VARIABLE)))
 
 
 def _say_starting(settings: Settings) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 
 import ifaddr
+
+from roomfsm.hosts import is_address
 
 type Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,3 +42,12 @@ def outward_address(version: int = 4) -> Ip | None:
             return ipaddress.ip_address(sock.getsockname()[0])
     except OSError:
         return None
+
+
+def is_open_to_others(hosts: Iterable[str]) -> bool:
+    """Whether other machines can reach a server that listens on these addresses and names."""
+    return not all(host == "localhost" or (is_address(host) and _is_loopback(host)) for host in hosts)
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback

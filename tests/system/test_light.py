@@ -49,6 +49,7 @@ def test_the_bare_command_imports_click_and_no_part_of_the_server(arguments: lis
     ("arguments", "needs"),
     [
         (["serve", "--help"], set()),
+        (["check", "--help"], set()),
         (["settings"], set()),
         (["diagram", "room"], set()),
         (["spec"], set()),
