@@ -59,15 +59,15 @@ type OpenPage = Callable[..., Page]
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Chromium, from the system or from `CHROMIUM`."""
+def chromium(wrapped: Callable[[str], str | Path] = str) -> Iterator[Browser]:
+    """Chromium, from the system or from `CHROMIUM`. `wrapped` makes the program that is run instead of it."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if program is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no Chromium: apt-get install chromium")
         pytest.skip("no Chromium (set CHROMIUM to its path)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=2 * PATIENCE)
+        browser = playwright.chromium.launch(executable_path=wrapped(program), args=FLAGS, timeout=2 * PATIENCE)
         yield browser
         browser.close()
 

@@ -1,9 +1,8 @@
-"""Debian's proxies in front of the program, each with the settings of `docs/proxies.md`, on free ports."""
+"""Debian's proxies in front of the program, each with its file of `docs/deploy`, on free ports."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,26 +13,23 @@ import pytest
 from tests.ports import reserved_port
 from tests.processes import started, until_listening
 
-_RECIPES = Path(__file__).parents[2] / "docs" / "proxies.md"
+_RECIPES = Path(__file__).parents[2] / "docs" / "deploy"
 _HAPROXY = Path("/etc/haproxy/haproxy.cfg")
 """Debian's own settings, whose defaults the recipe needs."""
 
 PROXIES = ("nginx", "haproxy", "caddy")
 
 
-def _recipe(language: str, server_port: int, port: int, certificate: Path) -> str:
-    """The document's block of this language, with the test's ports and certificate."""
-    found = re.search(rf"```{language}\n(.*?)```", _RECIPES.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
+def _recipe(file: str, server_port: int, port: int, certificate: Path) -> str:
+    """The recipe, with the test's ports and certificate."""
     changes = {
         "127.0.0.1:8080": f"127.0.0.1:{server_port}",
-        "rooms.example.org:443": f"localhost:{port}",
         "rooms.example.org": "localhost",
         "listen 443": f"listen 127.0.0.1:{port}",
         "bind :443": f"bind 127.0.0.1:{port}",
         "/etc/ssl/rooms.pem": str(certificate),
     }
-    text = found[1]
+    text = (_RECIPES / file).read_text(encoding="utf-8")
     for written, meant in changes.items():
         text = text.replace(written, meant)
     assert "443" not in text.replace(str(port), "")
@@ -42,9 +38,9 @@ def _recipe(language: str, server_port: int, port: int, certificate: Path) -> st
 
 def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: Path) -> list[str]:
     """Write the proxy's settings. Returns the command that runs it in the foreground."""
-    recipe = _recipe({"caddy": "caddyfile"}.get(proxy, proxy), server_port, port, certificate)
     config = folder / f"{proxy}.conf"
     if proxy == "nginx":
+        recipe = _recipe("nginx.conf", server_port, port, certificate)
         kept = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         folders = "".join(f"{name}_temp_path {folder}/{name};" for name in kept)
         user = "user root;" if os.getuid() == 0 else ""
@@ -62,10 +58,13 @@ def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: P
             "daemon off;",
         ]
     if proxy == "haproxy":
+        recipe = _recipe("haproxy.cfg", server_port, port, certificate)
         defaults = _HAPROXY.read_text()
         config.write_text(f"{defaults[defaults.index('defaults') :]}\n{recipe}")
         return ["haproxy", "-db", "-f", str(config)]
-    config.write_text("{\n admin off\n auto_https disable_redirects\n skip_install_trust\n}\n" + recipe)
+    # Its file is used as it is: the environment says what differs.
+    options = "{\n admin off\n auto_https disable_redirects\n skip_install_trust\n}\n"
+    config.write_text(f"{options}import {_RECIPES / 'Caddyfile'}\n")
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
 
 
@@ -80,8 +79,9 @@ def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> It
     folder.mkdir()
     log = folder / "log"
     own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    environment = {**os.environ, **own, "PATH": path}
     with reserved_port() as port, log.open("w") as output:
+        for_caddy = {"ROOMS_HOST": f"localhost:{port}", "ROOMFSM_PORT": str(server_port)}
+        environment = {**os.environ, **own, **for_caddy, "PATH": path}
         command = _write(proxy, folder, server_port, port, certificate)
         with started(command, stdout=output, stderr=output, env=environment) as process:
             until_listening(port, process, log)

@@ -1,4 +1,4 @@
-"""Given nginx, HAProxy and Caddy with the settings of docs/proxies.md, rooms work as without, even when idle."""
+"""Given nginx, HAProxy and Caddy with the settings of docs/deploy, rooms work as without, even when idle."""
 
 from __future__ import annotations
 

@@ -44,10 +44,14 @@ def running(
     program: tuple[str, ...] = ("roomfsm", "serve"),
     python: Path = Path(sys.executable),
     cwd: Path | None = None,
+    within: tuple[str, ...] = (),
 ) -> Iterator[Program]:
-    """Run `roomfsm serve`, or another program that takes its options, until the block ends."""
+    """Run `roomfsm serve`, or another program that takes its options, until the block ends.
+
+    `within` is a command that runs this command in another place, such as another network.
+    """
     log = folder / "server.log"
-    command = [python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments]
+    command = [*within, python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments]
     with (
         log.open("a") as stderr,
         started(command, stdout=subprocess.PIPE, stderr=stderr, cwd=cwd, text=True) as process,

@@ -1,0 +1,113 @@
+"""Given people in another network than the server, phones get a camera, and media find a way past a firewall."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import PHONE, chromium, new_person
+from tests.browser.test_broadcast import broadcasts, decodes
+from tests.coturn import SECRET, coturn
+from tests.networks import SERVER, TURN, Networks, NoNetwork, two_networks
+from tests.system.program import Program, running
+
+pytestmark = pytest.mark.browser
+
+WAY = """async () => {
+  const ways = [];
+  for (const [, peer] of window.roomfsm.peerConnections()) {
+    const stats = await peer.getStats();
+    for (const report of stats.values())
+      if (report.type === 'transport' && report.selectedCandidatePairId) {
+        const pair = stats.get(report.selectedCandidatePairId);
+        const { candidateType, relayProtocol } = stats.get(pair.localCandidateId);
+        ways.push(relayProtocol ? `${candidateType} by ${relayProtocol}` : 'direct');
+      }
+  }
+  return ways;
+}"""
+
+type Open = Callable[[str, str], Page]
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[Networks]:
+    try:
+        with two_networks() as networks:
+            yield networks
+    except NoNetwork as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no network namespace for the test: {error}")
+        pytest.skip(f"no network namespace for the test: {error}")
+
+
+@pytest.fixture(scope="module")
+def program(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The server with a certificate of its own, and coturn at another address of its network."""
+    folder = tmp_path_factory.mktemp("server")
+    with (
+        coturn(folder, TURN, media=SERVER, within=networks.server) as port,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        uris = (f"--turn-uri=turn:{TURN}:{port}?transport={way}" for way in ("udp", "tcp"))
+        options = ("--tls=self-signed", "--host=0.0.0.0", f"--media-host={SERVER}", f"--turn-secret={SECRET}")
+        with running(folder, *options, *uris, within=networks.server) as program:
+            yield program
+            assert program.end() == 0
+        assert "Traceback" not in program.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium in the other network."""
+    with chromium(lambda program: networks.program(program, tmp_path_factory.mktemp("visitor"))) as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_phone(browser: Browser, program: Program) -> Iterator[Open]:
+    """Opens a room on a phone. Its user has said yes to the warning of the certificate."""
+    pages: list[Page] = []
+
+    def open_phone(room: str, name: str) -> Page:
+        context = new_person(
+            browser, name, ignore_https_errors=True, viewport=PHONE, is_mobile=True, has_touch=True
+        )
+        pages.append(context.new_page())
+        pages[-1].goto(f"https://{SERVER}:{program.port}/r/{room}")
+        return pages[-1]
+
+    yield open_phone
+    for page in pages:
+        page.context.close()
+
+
+def broadcast_arrives(open_phone: Open, room: str, way: str) -> None:
+    """A viewer decodes a presenter's picture, and the media of both go by this way."""
+    ada, bob = open_phone(room, "Ada"), open_phone(room, "Bob")
+    assert ada.evaluate("window.isSecureContext && navigator.mediaDevices !== undefined")
+    broadcasts(ada)
+    decodes(bob)
+    for page in (ada, bob):
+        # A busy browser may use another way first, until it knows the best one.
+        page.wait_for_function(f"async (way) => JSON.stringify(await ({WAY})()) === way", arg=f'["{way}"]')
+
+
+def test_phones_in_the_same_network_get_a_camera_and_see_each_other(open_phone: Open) -> None:
+    broadcast_arrives(open_phone, "near", "direct")
+
+
+def test_media_go_through_turn_over_udp_where_udp_to_the_server_is_blocked(
+    open_phone: Open, networks: Networks
+) -> None:
+    with networks.without("ipproto", "udp", "to", SERVER):
+        broadcast_arrives(open_phone, "behind", "relay by udp")
+
+
+def test_media_go_through_turn_over_tcp_where_all_udp_is_blocked(open_phone: Open, networks: Networks) -> None:
+    with networks.without("ipproto", "udp"):
+        broadcast_arrives(open_phone, "deep", "relay by tcp")
