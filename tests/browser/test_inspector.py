@@ -137,12 +137,12 @@ def test_the_inspector_says_so_if_a_diagram_cannot_be_loaded(open_page: OpenPage
     expect(inspector.locator(".machine[data-machine=room]")).to_have_text("The diagram could not be loaded.")
 
 
-def test_the_inspector_shows_the_server_open_and_close(
+def test_the_inspector_shows_the_server_open_and_drain_and_close(
     browser: Browser, media_server: str, name: str, tmp_path: Path
 ) -> None:
     # The server drains until the room is empty, however long a busy machine takes to tell the page.
     options = (f"--kurento={media_server}", "--closing-notice=60", "--closing-deadline=60")
-    with running(tmp_path, *options, program=("tests.browser.slow_to_drain",)) as program:
+    with running(tmp_path, *options, "--drain=3000", program=("tests.browser.slow_to_drain",)) as program:
         person = new_person(browser, "Ada")
         inspector = person.new_page()
         inspector.goto(program.inspector)
@@ -154,6 +154,12 @@ def test_the_inspector_shows_the_server_open_and_close(
         ada = person.new_page()
         ada.goto(f"{program.address}r/{name}")
         expect(ada.get_by_test_id("connection-state")).to_have_text("Connected")
+        program.process.send_signal(signal.SIGTERM)
+        expect(inspector.get_by_test_id("server-state")).to_have_text("draining")
+        expect(current).to_have_attribute("data-state", "draining")
+        expect(ada.get_by_test_id("notice")).to_contain_text("The server closes in 50 minutes.")
+        photograph(inspector, "inspector-server-draining", whole=True)
+        # The second signal ends the countdown.
         program.process.send_signal(signal.SIGTERM)
         expect(inspector.get_by_test_id("server-state")).to_have_text("closing")
         expect(current).to_have_attribute("data-state", "closing")

@@ -132,10 +132,12 @@ async def test_without_the_control_api_the_rest_is_checked(tmp_path: Path, media
 
 async def test_a_token_that_the_control_api_refuses_ends_the_run(tmp_path: Path, media_server: str) -> None:
     chosen = ("--only=row/room/*/close/*", "--only=cell/joined/closing/*")
-    async with serving(media_server, inspect_token="right") as server:
+    async with serving(media_server, inspect_token="the-right-token-of-all") as server:
         refused = await run_kit(tmp_path, server.url, *chosen, "--control-token=wrong")
         without = await run_kit(tmp_path, server.url, "--only=row/room/waiting/close/*")
-        taken = await run_kit(tmp_path, server.url, "--only=row/room/waiting/close/*", "--control-token=right")
+        taken = await run_kit(
+            tmp_path, server.url, "--only=row/room/waiting/close/*", "--control-token=the-right-token-of-all"
+        )
     assert (refused.code, refused.out, refused.report) == (2, "", {})
     assert refused.err == "roomfsm conformance: the control API refused the token (HTTP 401)\n"
     assert without.code == 0
