@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,21 +53,23 @@ def coturn(folder: Path, address: str, media: str | None = None, within: tuple[s
         assert not re.search(r"203\.0\.113", re.sub(r"(?m)^#.*", "", text))
         config.write_text(text + own)
         with started([*within, turnserver, "-c", config], stdout=log, stderr=log) as process:
-            while "Relay ports initialization done" not in (folder / "coturn.log").read_text():
+            while not answers(address, port, within):
                 assert process.poll() is None, (folder / "coturn.log").read_text()
                 time.sleep(0.05)
-            while not within and not answers(address, port):
-                assert process.poll() is None, (folder / "coturn.log").read_text()
             yield port
 
 
-def answers(address: str, port: int) -> bool:
-    """Whether a STUN binding request (RFC 8489 section 5) is answered."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(0.5)
-        sock.connect((address, port))
-        try:
-            sock.send(bytes.fromhex("000100002112a442") + bytes(12))
-            return bool(sock.recv(2000))
-        except OSError:
-            return False
+_ASK = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.settimeout(0.5)
+    sock.connect((sys.argv[1], int(sys.argv[2])))
+    sock.send(bytes.fromhex("000100002112a442") + bytes(12))
+    sock.recv(2000)
+"""
+
+
+def answers(address: str, port: int, within: tuple[str, ...]) -> bool:
+    """Whether the server answers a STUN binding request (RFC 8489 section 5) in its network."""
+    command = [*within, sys.executable, "-c", _ASK, address, str(port)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0

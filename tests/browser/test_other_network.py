@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -39,8 +38,6 @@ def networks() -> Iterator[Networks]:
         with two_networks() as networks:
             yield networks
     except NoNetwork as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no network namespace for the test: {error}")
         pytest.skip(f"no network namespace for the test: {error}")
 
 
