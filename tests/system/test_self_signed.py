@@ -27,6 +27,7 @@ from roomfsm.settings import SettingsError, load
 from tests.conftest import make_certificate
 from tests.processes import LOADED, started
 from tests.system.program import running
+from tests.system.test_reload import hang_up, shown_certificate
 
 type Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -213,4 +214,11 @@ def test_alone_it_says_how_phones_get_in_and_what_is_wrong_with_the_folder(tmp_p
             assert program.process.stdout is not None
             said = [program.process.stdout.readline() for _ in range(2)]
             assert "--host 0.0.0.0" in said[1]
+            # SIGHUP shows the one that is right by then.
+            before = shown_certificate(program.port)
+            hang_up(program)
+            assert shown_certificate(program.port) == before
+            (tmp_path / "roomfsm" / "self-signed.pem").unlink()
+            hang_up(program)
+            assert shown_certificate(program.port) not in (before, None)
             assert program.end() == 0
