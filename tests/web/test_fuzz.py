@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -187,6 +188,9 @@ def targets(draw: st.DrawFn) -> str:
     return "/".join(draw(_SEGMENTS) if "<" in part else part for part in parts) + draw(_QUERIES)
 
 
+_ONLY_INTERIM = re.compile(rb"HTTP/1\.1 100 [^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n")
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     """A request, which is sometimes malformed."""
@@ -239,7 +243,9 @@ def answers_to(program: Program, sent: bytes) -> list[h11.Response]:
                 if http.trailing_data[0][:5] in (b"", b"HTTP/"):
                     break
         else:
-            raise AssertionError(received[:1000])
+            # A connection that is reset may lose the final answer, and leave only the one before it.
+            assert _ONLY_INTERIM.fullmatch(received), received[:1000]
+            break
         answers += [event for event in events if isinstance(event, h11.Response)]
         received = http.trailing_data[0]
     return answers
