@@ -1,4 +1,4 @@
-"""The policy of a room: who may enter it, as what, and how many. Policies are found by the room's name."""
+"""A room's policy says who may enter the room, in which role, and how many people. A room finds it by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens: who somebody is, and which role they have in which rooms. They are JWTs (RFC 7519), signed as a JWS.
+"""A token says who a person is, and which role the person has in which rooms. It is a signed JWT (RFC 7519, 7515).
 
 A token comes from a stranger. So its length is checked before anything of it is decoded, its header is used only
 to find the keys, and its claims are read only after a key has verified the signature. `keys` says why the header

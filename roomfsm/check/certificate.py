@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -90,7 +91,7 @@ def _trust(chain: list[x509.Certificate], names: tuple[str, ...]) -> Finding:
             who, other = issued.subject.rfc4514_string(), issuer.subject.rfc4514_string()
             mend = "put the server's certificate first, and after each one the one that issued it"
             return fault(_NAME, f"the chain is broken: {who} was not issued by {other}", mend)
-        except Exception as error:  # noqa: BLE001 (cryptography's InvalidSignature, and what else it finds)
+        except (InvalidSignature, UnsupportedAlgorithm) as error:
             return fault(_NAME, f"the chain is broken: {error!r}", "get the chain from your authority again")
     subject = next((name for name in names if not name.startswith("*")), None)
     roots = _roots()

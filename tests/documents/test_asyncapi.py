@@ -151,14 +151,8 @@ _ENTERING = {"room_full", "already_in_room", "server_full", "too_many_rooms", "s
     ("message", "codes"),
     [
         ("Ping", set()),
-        (
-            "Join",
-            {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"},
-        ),
-        (
-            "Switch",
-            {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"},
-        ),
+        ("Join", _ENTERING),
+        ("Switch", _ENTERING),
         ("Resume", {"session_unknown", "room_closed"}),
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
     ],
