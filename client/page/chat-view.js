@@ -56,6 +56,8 @@ export class ChatView {
 
   /** @returns {number} how many lines are new */
   update() {
+    // A moderator has cleared the chat.
+    if (this.#room.state?.chat.length === 0) this.#list.replaceChildren();
     const lines = this.#room.state?.chat.filter((line) => line.seq > this.#last) ?? [];
     if (lines.length === 0) return 0;
     this.#list.append(...lines.map((line) => this.#line(line)));

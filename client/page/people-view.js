@@ -1,7 +1,7 @@
 // The list of people shows who is present, who is away and who presents. It has the field for one's own name.
 
 import { askDisplayName } from '../room/naming.js';
-import { element, find, icon, part, setText, updateList } from './dom.js';
+import { button, element, find, icon, part, setText, updateList } from './dom.js';
 import { lookalikeMark } from './lookalike.js';
 import { rememberName } from './settings.js';
 
@@ -25,6 +25,14 @@ export class PeopleView {
       event.preventDefault();
       void this.#rename();
     });
+    this.#hand = button(root, 'raise-hand');
+    this.#lock = button(root, 'lock-room');
+    this.#clear = button(root, 'clear-chat');
+    this.#hand.addEventListener('click', () =>
+      this.#ask({ type: room.me?.hand === undefined ? 'raiseHand' : 'lowerHand' }),
+    );
+    this.#lock.addEventListener('click', () => this.#ask({ type: room.state?.locked ? 'unlock' : 'lock' }));
+    this.#clear.addEventListener('click', () => this.#ask({ type: 'clearChat' }));
     // If the field is left without changing the name, it shows the present name.
     this.#input.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#input.value = this.#shownName;
@@ -35,6 +43,9 @@ export class PeopleView {
   #list;
   #count;
   #input;
+  #hand;
+  #lock;
+  #clear;
   #shownName = '';
 
   update() {
@@ -46,12 +57,97 @@ export class PeopleView {
       [...state.participants.values()],
       (participant) => participant.id,
       () => element('li', { class: 'roster-entry', testid: 'roster-entry' }),
-      (entry, participant) => showEntry(entry, participant, state.you, streams),
+      (entry, participant) => this.#showEntry(entry, participant, state.you, streams),
     );
+    this.#hand.setAttribute('aria-pressed', String(this.#room.me?.hand !== undefined));
+    setText(this.#hand, this.#room.me?.hand === undefined ? 'Raise hand' : 'Lower hand');
+    this.#lock.hidden = !this.#room.moderates;
+    this.#lock.setAttribute('aria-pressed', String(state.locked));
+    setText(this.#lock, state.locked ? 'Unlock the room' : 'Lock the room');
+    this.#clear.hidden = !this.#room.moderates;
     setText(this.#count, ` ${state.participants.size}`);
     const own = state.nameOf(state.you);
     if (this.#input.value === this.#shownName) this.#input.value = own;
     this.#shownName = own;
+  }
+
+  /** @param {Parameters<Room['moderate']>[0]} message */
+  async #ask(message) {
+    try {
+      await this.#room.moderate(message);
+      this.#notices.takeBack('moderation');
+    } catch (error) {
+      this.#notices.showFailure('That was not done.', error, 'moderation');
+    }
+  }
+
+  /**
+   * @param {HTMLElement} entry
+   * @param {ParticipantInfo} participant
+   * @param {string} you
+   * @param {StreamInfo[]} streams
+   */
+  #showEntry(entry, { id, name, away = false, lookalike = false, role = 'presenter', hand }, you, streams) {
+    const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
+    const moderates = this.#room.moderates && id !== you;
+    const place = hand === undefined ? 0 : this.#placeOf(hand);
+    const shown = JSON.stringify([name, away, lookalike, sources, role, place, moderates]);
+    if (entry.dataset['shown'] === shown) return;
+    entry.dataset['shown'] = shown;
+    entry.dataset['participant'] = id;
+    entry.dataset['away'] = String(away);
+    entry.dataset['role'] = role;
+    entry.replaceChildren(
+      element('span', { class: 'roster-name', text: name }),
+      ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
+      ...(lookalike ? [lookalikeMark()] : []),
+      ...(ROLES[role] ? [element('span', { class: 'badge', text: ROLES[role] })] : []),
+      ...(place ? [element('span', { class: 'badge', testid: 'hand', text: `hand ${place}` })] : []),
+      ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
+      ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
+      ...(moderates ? [this.#menu(id, name, role, place > 0)] : []),
+    );
+  }
+
+  /**
+   * The place of a raised hand in the queue, counted from 1.
+   * @param {number} hand
+   */
+  #placeOf(hand) {
+    const people = [...(this.#room.state?.participants.values() ?? [])];
+    return people.filter((person) => person.hand !== undefined && person.hand <= hand).length;
+  }
+
+  /**
+   * What a moderator may do with a person.
+   * @param {string} participant
+   * @param {string} name
+   * @param {'viewer' | 'presenter' | 'moderator'} role
+   * @param {boolean} handIsUp
+   */
+  #menu(participant, name, role, handIsUp) {
+    const summary = element('summary', { text: '⋯' });
+    summary.setAttribute('aria-label', `Moderate ${name}`);
+    /** @type {[string, string, Parameters<Room['moderate']>[0]][]} */
+    const choices = [
+      ['lower-hand', 'Lower hand', { type: 'lowerHand', participant }],
+      ['make-moderator', 'Make moderator', { type: 'setRole', participant, role: 'moderator' }],
+      ['make-presenter', 'Let present', { type: 'setRole', participant, role: 'presenter' }],
+      ['make-viewer', 'Only watch', { type: 'setRole', participant, role: 'viewer' }],
+      ['kick', 'Remove', { type: 'kick', participant }],
+      ['ban', 'Ban', { type: 'ban', participant }],
+    ];
+    const without = `make-${role}`;
+    const buttons = choices
+      .filter(([id]) => id !== without && (handIsUp || id !== 'lower-hand'))
+      .map(([testid, text, message]) => {
+        const choice = element('button', { class: 'small', testid, text });
+        choice.addEventListener('click', () => this.#ask(message));
+        return choice;
+      });
+    const menu = element('details', { class: 'moderate', testid: 'moderate' }, summary, element('div', {}, ...buttons));
+    menu.addEventListener('toggle', () => menu.scrollIntoView({ block: 'nearest' }));
+    return menu;
   }
 
   async #rename() {
@@ -73,24 +169,5 @@ export class PeopleView {
   }
 }
 
-/**
- * @param {HTMLElement} entry
- * @param {ParticipantInfo} participant
- * @param {string} you
- * @param {StreamInfo[]} streams
- */
-function showEntry(entry, { id, name, away = false, lookalike = false }, you, streams) {
-  const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
-  const shown = JSON.stringify([name, away, lookalike, sources]);
-  if (entry.dataset['shown'] === shown) return;
-  entry.dataset['shown'] = shown;
-  entry.dataset['participant'] = id;
-  entry.dataset['away'] = String(away);
-  entry.replaceChildren(
-    element('span', { class: 'roster-name', text: name }),
-    ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
-    ...(lookalike ? [lookalikeMark()] : []),
-    ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
-    ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
-  );
-}
+/** What the roster calls a role. A presenter is what people are if nothing else is said. */
+const ROLES = { moderator: 'moderator', presenter: '', viewer: 'viewer' };

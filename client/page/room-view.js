@@ -96,6 +96,7 @@ export class RoomView {
         this.#countUnread(this.#chat.update());
         break;
       case 'room':
+        this.#people.update();
         this.#showHead();
         break;
       case 'status':

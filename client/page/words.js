@@ -26,7 +26,13 @@ const REFUSALS = {
   not_viewing: 'You are not watching this.',
   no_such_stream: 'This stream is over.',
   own_stream: 'You cannot watch your own stream.',
-  not_your_stream: 'Only its presenter can end this stream.',
+  not_your_stream: 'Only its presenter or a moderator can end this stream.',
+  not_permitted: 'Your role in this room does not allow this.',
+  no_such_participant: 'This person is no longer in the room.',
+  yourself: 'You cannot do this to yourself.',
+  not_banned: 'This person is not banned.',
+  banned: 'A moderator does not let you enter this room for a time.',
+  locked: 'A moderator has locked the room.',
   too_many_candidates: 'The browser offered more network paths than the server takes.',
   sdp_invalid: 'The server cannot use the media that the browser offers.',
   media_unavailable: 'No media server can be reached at the moment.',
@@ -108,6 +114,10 @@ export function inWords(news) {
       const why = news.reason ? ` (${news.reason})` : '';
       return `The room is closing${why}. The page enters it again as soon as it can.`;
     }
+    case 'putOut':
+      return news.reason === 'banned'
+        ? 'A moderator put you out of the room, and does not let you enter it for a time.'
+        : 'A moderator put you out of the room.';
     case 'connectionEnded':
       return CLOSINGS[news.code] ?? 'The connection ended.';
   }

@@ -40,6 +40,8 @@ export const PAGE = /** @type {const} */ ({
     { "triggers": ["room closes"], "sources": ["inside"], "dest": "entering", "guards": [], "effects": ["suspend", "tell the closing", "wait"] },
     { "triggers": ["room closes"], "sources": ["switching"], "dest": "joining", "guards": [], "effects": ["suspend"] },
     { "triggers": ["room closes"], "sources": ["entering", "joining", "refused"], "dest": "=", "guards": [], "effects": [] },
+    { "triggers": ["put out"], "sources": ["inside"], "dest": "refused", "guards": [], "effects": ["suspend", "end the media", "tell the putting out"] },
+    { "triggers": ["put out"], "sources": ["switching"], "dest": "joining", "guards": [], "effects": ["suspend"] },
     { "triggers": ["lost"], "sources": ["entering", "joining", "inside", "switching", "interrupted", "refused"], "dest": "refused", "guards": ["for good"], "effects": ["forget the server", "end the media", "tell the end"] },
     { "triggers": ["lost"], "sources": ["inside", "switching"], "dest": "interrupted", "guards": [], "effects": ["forget the server"] },
     { "triggers": ["lost"], "sources": ["entering", "joining"], "dest": "entering", "guards": [], "effects": ["forget the server"] },
@@ -57,6 +59,7 @@ export const PAGE = /** @type {const} */ ({
     "present": "the user may start camera, microphone or screen",
     "server closes": "the server sent `closing` about itself",
     "room closes": "the server sent `closing` about the room; it may send that again while the room is closing",
+    "put out": "a moderator put the user out of the room",
     "lost": "the connection ended",
     "go": "the user goes to the lobby, or closes the page"
   },
@@ -79,6 +82,7 @@ export const PAGE = /** @type {const} */ ({
     "tell the shutdown": "tell the user about it",
     "suspend": "let the media wait until the page is back; the session has no room to resume",
     "tell the closing": "tell the user why",
+    "tell the putting out": "tell the user about it",
     "forget the server": "stop waiting, and expect no shutdown any more",
     "end the media": "release the devices",
     "tell the end": "tell the user why"

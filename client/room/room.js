@@ -10,6 +10,7 @@ import { Watching } from '../media/watching.js';
 import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 
+/** @import {Ban, ClearChat, Kick, Lock, LowerHand, RaiseHand, SetRole, Unlock} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -46,6 +47,7 @@ import { RoomState } from './state.js';
  *   { what: 'serverDrains', seconds: number } |
  *   { what: 'serverCloses' } |
  *   { what: 'roomCloses', reason: string | undefined } |
+ *   { what: 'putOut', reason: string | undefined } |
  *   { what: 'connectionEnded', code: number }
  * )} RoomNews
  */
@@ -65,7 +67,7 @@ import { RoomState } from './state.js';
  */
 
 /** Refusals of a `join` that another attempt would get again. @type {Set<ErrorCode>} */
-const HOPELESS = new Set(['malformed', 'unknown_message']);
+const HOPELESS = new Set(['malformed', 'unknown_message', 'banned']);
 
 /** The server's states of a room in which nobody can stay. @type {ReadonlySet<Joined['state']>} */
 const ENDING = new Set(['closing']);
@@ -139,6 +141,8 @@ export class Room extends Emitter {
       },
       'tell the closing': ({ reason }) =>
         this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true }),
+      'tell the putting out': ({ reason }) =>
+        this.#tell({ what: 'putOut', reason }, 'presence', { kind: 'info', lasting: true }),
       'forget the server': () => {
         clearTimeout(this.#timer);
         this.#serverCloses = false;
@@ -239,6 +243,25 @@ export class Room extends Emitter {
     await this.connection.request({ type: 'chat', text });
   }
 
+  /** The user's own entry among the people. */
+  get me() {
+    return this.state?.participants.get(this.state.you);
+  }
+
+  /** Whether the user may decide who is in the room and what they may do. */
+  get moderates() {
+    return this.me?.role === 'moderator';
+  }
+
+  /**
+   * Ask for something about people or the whole room; the server decides whether the user's role allows it.
+   * @param {RaiseHand | LowerHand | Kick | Ban | SetRole | Lock | Unlock | ClearChat} message
+   * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
+   */
+  async moderate(message) {
+    await this.connection.request(message);
+  }
+
   /** All peer connections by stream id. */
   peerConnections() {
     /** @type {Map<string, RTCPeerConnection>} */
@@ -330,6 +353,8 @@ export class Room extends Emitter {
   #received(message) {
     if (message.type === 'closing') this.#heardOfClosing(message);
     if (!this.state) return;
+    if (message.type === 'participantLeft' && message.participant === this.state.you)
+      this.#page.fire('put out', { reason: message.reason });
     const part = this.state.apply(message);
     switch (message.type) {
       case 'streamStarted':

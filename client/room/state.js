@@ -1,6 +1,6 @@
 // The known state of the room. Only the server's messages change it. There is no I/O.
 
-/** @import {ChatLine, Joined, ParticipantInfo, ServerMessage, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {BanInfo, ChatLine, Joined, ParticipantInfo, ServerMessage, StreamInfo} from '../wire/messages.d.ts' */
 
 const MAX_LINES = 1000;
 
@@ -19,6 +19,9 @@ export class RoomState {
     /** @type {Map<string, StreamInfo>} */
     this.streams = new Map(joined.streams.map((stream) => [stream.id, stream]));
     this.chat = mergeChat([], joined.chat);
+    this.locked = joined.locked ?? false;
+    /** Who may not enter, for moderators. @type {BanInfo[]} */
+    this.bans = [];
   }
 
   /**
@@ -59,6 +62,15 @@ export class RoomState {
       case 'chat':
         this.chat = mergeChat(this.chat, [message.line]);
         return 'chat';
+      case 'chatCleared':
+        this.chat = [];
+        return 'chat';
+      case 'roomChanged':
+        this.locked = message.locked;
+        return 'room';
+      case 'bans':
+        this.bans = message.bans;
+        return 'people';
       case 'roomState':
         this.state = message.state;
         return 'room';

@@ -1,6 +1,16 @@
 // The messages of roomfsm.v1 as types, for the compiler only: no browser loads this file.
 // Made from roomfsm/protocol and roomfsm/lifecycle by `uv run python -m roomfsm.documents`.
 
+/** A person who may not enter the room for a time. */
+export type BanInfo = {
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  /** the display name that the person had */
+  name: string;
+  /** when the ban ends, in milliseconds since 1970 (UTC) */
+  until: number;
+};
+
 /** One line of chat. */
 export type ChatLine = {
   /** the number of the line; each line of a room has the next number */
@@ -41,6 +51,12 @@ export type ErrorCode =
   | 'media_failed'
   | 'ended'
   | 'session_unknown'
+  | 'not_permitted'
+  | 'no_such_participant'
+  | 'yourself'
+  | 'not_banned'
+  | 'banned'
+  | 'locked'
   | 'room_closed';
 
 /** A STUN or TURN server for the browser, as in RTCIceServer (W3C WebRTC section 4.2.2). */
@@ -88,10 +104,21 @@ export type ParticipantInfo = {
   away?: boolean;
   /** another person, who took it earlier, has a name that looks the same (UTS 39) */
   lookalike?: boolean;
+  /** what the person may do */
+  role?: Role;
+  /** the hand is raised; a hand with a smaller number was raised earlier */
+  hand?: number;
 };
 
 /** a mark that the sender gives a message; the reply repeats it */
 export type Ref = number | string;
+
+/**
+ * What a person may do in a room. Each role may do all that the roles before it may.
+ *
+ * Compare roles by `includes`: `<` and `>` compare them as words, because they are strings.
+ */
+export type Role = 'moderator' | 'presenter' | 'viewer';
 
 /** a state of the machine `room` */
 export type RoomStateName = 'empty' | 'waiting' | 'broadcasting' | 'closing';
@@ -218,6 +245,77 @@ export type Candidate = {
   ref?: Ref;
 };
 
+/** Ask to speak. Hands are in the order in which they were raised. Reply: `participantChanged`. */
+export type RaiseHand = {
+  type: 'raiseHand';
+  ref?: Ref;
+};
+
+/** Lower the own hand; a moderator may lower the hand of another person. Reply: `participantChanged`. */
+export type LowerHand = {
+  type: 'lowerHand';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant?: string;
+  ref?: Ref;
+};
+
+/** Put a person out of the room, as a moderator. Reply: `participantLeft`, which everybody gets. */
+export type Kick = {
+  type: 'kick';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  ref?: Ref;
+};
+
+/**
+ * Put a person out of the room, and do not let that session or its address in for a time.
+ *
+ * Only moderators may. Reply: `participantLeft`, which everybody gets.
+ */
+export type Ban = {
+  type: 'ban';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  /** how long the ban holds, in seconds */
+  seconds?: number;
+  ref?: Ref;
+};
+
+/** Let a person whom a moderator has banned enter the room again. Only moderators may. Reply: `bans`. */
+export type Unban = {
+  type: 'unban';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  ref?: Ref;
+};
+
+/** Give another person a role, as a moderator. Reply: `participantChanged`, which everybody gets. */
+export type SetRole = {
+  type: 'setRole';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  role: Role;
+  ref?: Ref;
+};
+
+/** Let nobody else enter the room. Only moderators may. Reply: `roomChanged`, which everybody gets. */
+export type Lock = {
+  type: 'lock';
+  ref?: Ref;
+};
+
+/** Let people enter the room again. Only moderators may. Reply: `roomChanged`, which everybody gets. */
+export type Unlock = {
+  type: 'unlock';
+  ref?: Ref;
+};
+
+/** Forget all lines of chat. Only moderators may. Reply: `chatCleared`, which everybody gets. */
+export type ClearChat = {
+  type: 'clearChat';
+  ref?: Ref;
+};
+
 /** Ask the server whether it is alive. This message is always legal. Reply: `pong`. */
 export type Ping = {
   type: 'ping';
@@ -243,6 +341,15 @@ export type ClientMessage =
   | View
   | Unview
   | Candidate
+  | RaiseHand
+  | LowerHand
+  | Kick
+  | Ban
+  | Unban
+  | SetRole
+  | Lock
+  | Unlock
+  | ClearChat
   | Ping
   | Resume;
 
@@ -285,6 +392,8 @@ export type Joined = {
   chat: ChatLine[];
   /** all STUN and TURN servers, for new RTCPeerConnections; credentials may expire */
   iceServers?: IceServer[];
+  /** nobody else may enter the room */
+  locked?: boolean;
   /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
@@ -301,15 +410,36 @@ export type ParticipantLeft = {
   type: 'participantLeft';
   /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
-  /** left, switched, or disconnected (the resume window was over, or the place was needed) */
+  /** left, switched, kicked, banned, or disconnected (the resume window was over, or the place was needed) */
   reason: string;
   ref?: Ref;
 };
 
-/** Somebody has another name, is away or back, or no longer has a name that looks like another person's. */
+/** Something about a person has changed: the name, the role, the raised hand, or whether the person is away. */
 export type ParticipantChanged = {
   type: 'participantChanged';
   participant: ParticipantInfo;
+  ref?: Ref;
+};
+
+/** A moderator has changed who may enter the room. */
+export type RoomChanged = {
+  type: 'roomChanged';
+  /** nobody else may enter the room */
+  locked: boolean;
+  ref?: Ref;
+};
+
+/** Everybody who is banned from the room, for its moderators. */
+export type Bans = {
+  type: 'bans';
+  bans: BanInfo[];
+  ref?: Ref;
+};
+
+/** A moderator has deleted all lines of chat. */
+export type ChatCleared = {
+  type: 'chatCleared';
   ref?: Ref;
 };
 
@@ -335,7 +465,7 @@ export type StreamEnded = {
   type: 'streamEnded';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
-  /** unpublished, left, failed, media_lost (its presenter should publish again), media_unavailable, media_full, or why the room closes */
+  /** unpublished, moderator (a moderator ended it), left, failed, media_lost (its presenter should publish again), media_unavailable, media_full, or why the room closes */
   reason: string;
   ref?: Ref;
 };
@@ -398,6 +528,8 @@ export type ErrorMessage = {
   path?: string;
   /** the stream that the message was about */
   stream?: string;
+  /** with `not_permitted`: the least role that may do it */
+  role?: Role;
   ref?: Ref;
 };
 
@@ -430,6 +562,9 @@ export type ServerMessage =
   | ParticipantJoined
   | ParticipantLeft
   | ParticipantChanged
+  | RoomChanged
+  | Bans
+  | ChatCleared
   | StreamStarted
   | StreamChanged
   | StreamEnded
@@ -452,6 +587,15 @@ export interface Replies {
   unpublish: StreamEnded;
   view: Answer;
   unview: StreamChanged;
+  raiseHand: ParticipantChanged;
+  lowerHand: ParticipantChanged;
+  kick: ParticipantLeft;
+  ban: ParticipantLeft;
+  unban: Bans;
+  setRole: ParticipantChanged;
+  lock: RoomChanged;
+  unlock: RoomChanged;
+  clearChat: ChatCleared;
   ping: Pong;
   resume: Joined;
 }

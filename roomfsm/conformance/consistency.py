@@ -10,7 +10,7 @@ from typing import Any
 
 type Json = dict[str, Any]
 
-AUDIENCES = ("asker", "others", "owner", "all")
+AUDIENCES = ("asker", "others", "owner", "moderators", "all")
 """The audiences that the kit knows."""
 
 

@@ -55,6 +55,8 @@ class Room:
         self.machine = scene.spec.machines["room"]
         self.state = self.machine.initial
         self.members: list[Client] = []
+        self.moderators: set[str] = set()
+        """The ids of the moderators."""
         self.streams: dict[str, Stream] = {}
 
     # People
@@ -73,6 +75,8 @@ class Room:
     async def admitted(self, client: Client, ref: Ref, asked: str) -> None:
         """Add a newcomer to the room, who asked by `join` or `switch`, and check who is told."""
         before = list(self.members)
+        if not self.members:
+            self.moderators = {client.me}
         self.members.append(client)
         dest = "waiting" if self.state == "empty" else self.state
         facts: Facts = {"participantJoined": {"participant": person(client)}, "joined": self.snapshot(dest)}
@@ -87,7 +91,7 @@ class Room:
         """Remove a member. The others must be told, and the member too if it asked by `leave`."""
         people = [member for member in self.members if member is not client or asker is not None]
         self.members.remove(client)
-        changed, ended = [], []
+        changed, ended, promoted = [], [], []
         for stream in list(self.streams.values()):
             if stream.client is client:
                 del self.streams[stream.id]
@@ -95,10 +99,16 @@ class Room:
             elif any(view.client is client for view in stream.views):
                 stream.views = [view for view in stream.views if view.client is not client]
                 changed.append({"stream": stream.info()})
+        self.moderators.discard(client.me)
+        if self.members and not self.moderators:
+            # The person who has been there longest becomes a moderator.
+            self.moderators = {self.members[0].me}
+            promoted = [self.members[0]]
         facts: Facts = {
             "streamChanged": changed,
             "streamEnded": ended,
             "participantLeft": {"participant": client.me, "reason": reason},
+            "participantChanged": [{"participant": {"id": one.me, "role": "moderator"}} for one in promoted],
         }
         await self.told("leave", self._rest(), facts, people=people, asker=client, ref=ref)
 
@@ -151,6 +161,87 @@ class Room:
             for leg in (stream, *stream.views):
                 if leg.client is client:
                     leg.client = back
+
+    # Moderators, and what people may do by role
+
+    async def raise_hand(self, client: Client) -> None:
+        """Let a member raise the hand, and check who is told."""
+        up = Where("a number from 1", lambda n: isinstance(n, int) and n >= 1)
+        ref = await client.send("raiseHand")
+        await self.decided(
+            "raiseHand", {"participantChanged": {"participant": {"id": client.me, "hand": up}}}, client, ref
+        )
+
+    async def lower_hand(self, client: Client, whose: Client) -> None:
+        """Let a member lower the own hand, or a moderator that of another, and check who is told."""
+        ref = await client.send("lowerHand", **({} if client is whose else {"participant": whose.me}))
+        facts = {"participantChanged": {"participant": {"id": whose.me, "hand": None}}}
+        await self.decided("lowerHand", facts, client, ref)
+
+    async def put_out(self, moderator: Client, client: Client, message: str) -> None:
+        """Let a moderator put a member out by `kick` or `ban`, and check who is told."""
+        ref = await moderator.send(message, participant=client.me)
+        reason = {"kick": "kicked", "ban": "banned"}[message]
+        self.members.remove(client)
+        self.moderators.discard(client.me)
+        facts: Facts = {
+            "participantLeft": {"participant": client.me, "reason": reason},
+            "bans": {"bans": Where("the ban", lambda bans: client.me in _banned(bans))},
+        }
+        await self.decided(message, facts, moderator, ref, owner=client)
+
+    async def unban(self, moderator: Client, client: Client) -> None:
+        """Let a moderator end a ban, and check who is told."""
+        ref = await moderator.send("unban", participant=client.me)
+        facts = {"bans": {"bans": Where("no ban", lambda bans: client.me not in _banned(bans))}}
+        await self.decided("unban", facts, moderator, ref)
+
+    async def set_role(self, moderator: Client, client: Client, role: str) -> None:
+        """Let a moderator give a member a role, and check who is told."""
+        ref = await moderator.send("setRole", participant=client.me, role=role)
+        # A presenter is what people are if nothing else is said.
+        told = Where(role, lambda found: (found or "presenter") == role)
+        (self.moderators.add if role == "moderator" else self.moderators.discard)(client.me)
+        facts: Facts = {
+            "participantChanged": {"participant": {"id": client.me, "role": told}},
+        }
+        await self.decided("setRole", facts, moderator, ref, owner=client)
+
+    async def lock(self, moderator: Client) -> None:
+        """Let a moderator lock the room, and check who is told."""
+        ref = await moderator.send("lock")
+        await self.decided("lock", {"roomChanged": {"locked": True}}, moderator, ref)
+
+    async def unlock(self, moderator: Client) -> None:
+        """Let a moderator unlock the room, and check who is told."""
+        ref = await moderator.send("unlock")
+        await self.decided("unlock", {"roomChanged": {"locked": False}}, moderator, ref)
+
+    async def clear_chat(self, moderator: Client) -> None:
+        """Let a moderator clear the chat, and check who is told."""
+        ref = await moderator.send("clearChat")
+        await self.decided("clearChat", {}, moderator, ref)
+
+    async def decided(
+        self, trigger: str, facts: Facts, asker: Client, ref: Ref, owner: Client | None = None
+    ) -> None:
+        """Check that everybody gets the messages of a row of the asker's seat."""
+        row = self.scene.spec.machines["seat"].row(trigger, "seated", "seated")
+        if row is None:
+            raise NotReachable(f"a seat has no row of {trigger}")
+        out = [] if owner is None or owner in self.members else [owner]
+        for client in (*self.members, *out):
+            if client.gone:
+                continue
+            expected = self._expected(row, facts, client, asker, owner)
+            if client in out:
+                # Only the messages to the owner: the person is in the room no more.
+                tells = [tell for tell in row.tells if tell.to == "owner"]
+                expected = [
+                    Expected(tell.message, dict(one)) for tell in tells for one in _facts(facts, tell, tells)
+                ]
+            _mark(expected, ref if client is asker else None, self.scene.spec.replies.get(trigger))
+            await client.expect(*expected)
 
     # Streams and views
 
@@ -280,16 +371,22 @@ class Room:
         for client in self.members if people is None else people:
             if client.gone:
                 continue
-            expected = [
-                Expected(tell.message, dict(one))
-                for tell in row.tells
-                if _concerns(tell, client, asker, owner)
-                for one in _facts(facts, tell, row.tells)
-            ]
+            expected = self._expected(row, facts, client, asker, owner)
             if moved and client in self.members:
                 expected += [Expected(tell.message, state) for tell in self.machine.moves_tell]
             _mark(expected, ref if client is asker else None, self.scene.spec.replies.get(asked or trigger))
             await client.expect(*expected)
+
+    def _expected(
+        self, row: Row, facts: Facts, client: Client, asker: Client | None, owner: Client | None
+    ) -> list[Expected]:
+        """What a client gets because of a row."""
+        return [
+            Expected(tell.message, dict(one))
+            for tell in row.tells
+            if (client.me in self.moderators if tell.to == "moderators" else _concerns(tell, client, asker, owner))
+            for one in _facts(facts, tell, row.tells)
+        ]
 
     def _others(self, client: Client) -> list[Client]:
         return [member for member in self.members if member is not client]
@@ -364,6 +461,10 @@ def _mark(expected: list[Expected], ref: Ref | None, reply: str | None) -> None:
     replies = [one for one in expected if one.type == reply]
     if ref is not None and replies:
         replies[-1].fields["ref"] = ref
+
+
+def _banned(bans: object) -> set[str]:
+    return {ban["participant"] for ban in bans} if isinstance(bans, list) else set()
 
 
 def _ids(found: object) -> set[str]:

@@ -13,6 +13,7 @@ from roomfsm.protocol import SUBPROTOCOL, client, server
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.fields import Source, stream_id
+from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import ChatLine, IceServer, Limits, ParticipantInfo, ServerMessage, StreamInfo
 
 
@@ -64,10 +65,11 @@ def _sdp(direction: str, setup: str, ufrag: str) -> str:
 
 
 _ada, _bob, _robert = (
-    ParticipantInfo(id=ADA, name="Ada"),
+    ParticipantInfo(id=ADA, name="Ada", role=Role.MODERATOR),
     ParticipantInfo(id=BOB, name="Bob"),
     ParticipantInfo(id=BOB, name="Robert"),
 )
+_viewer = ParticipantInfo(id=BOB, name="Robert", role=Role.VIEWER)
 _hello = ChatLine(seq=1, participant=BOB, name="Bob", text="Hello Ada!", at=SAID_AT)
 
 
@@ -203,7 +205,30 @@ _resuming = (
     Line("Ada", server.ParticipantChanged(participant=_robert)),
 )
 
-_ending = (
+
+def _coming_again(ref: int) -> tuple[Line, ...]:
+    """Bob enters the room, from which he was put out."""
+    return (
+        Line("Bob", client.Join(room="blue", name="Robert", ref=ref)),
+        Line("Ada", server.ParticipantJoined(participant=_robert)),
+        Line(
+            "Bob",
+            server.Joined(
+                room="blue",
+                key="blue",
+                you=BOB,
+                state="waiting",
+                participants=(_ada, _robert),
+                streams=(),
+                chat=(),
+                ice_servers=ICE_SERVERS,
+                ref=ref,
+            ),
+        ),
+    )
+
+
+_stopping = (
     Line("Bob", client.Unview(stream=CAMERA, ref=2)),
     Line("Bob", server.StreamChanged(stream=_camera("live"), view="ended", ref=2)),
     Line("Ada", client.Ping(ref=3)),
@@ -225,7 +250,58 @@ _ending = (
             ref=3,
         ),
     ),
-    Line("Bob", client.Switch(room="green", ref=4)),
+)
+
+_moderating = (
+    Line("Bob", client.RaiseHand(ref=4)),
+    Line("Bob", server.ParticipantChanged(participant=ParticipantInfo(id=BOB, name="Robert", hand=1), ref=4)),
+    Line("Ada", server.ParticipantChanged(participant=ParticipantInfo(id=BOB, name="Robert", hand=1))),
+    Line("Ada", client.LowerHand(participant=BOB, ref=5)),
+    Line("Ada", server.ParticipantChanged(participant=_robert, ref=5)),
+    Line("Bob", server.ParticipantChanged(participant=_robert)),
+    Line("Bob", client.Lock(ref=5)),
+    Line(
+        "Bob",
+        server.Error(
+            code=ErrorCode.NOT_PERMITTED,
+            detail="only a moderator may do this",
+            message="lock",
+            role=Role.MODERATOR,
+            ref=5,
+        ),
+    ),
+    Line("Ada", client.SetRole(participant=BOB, role=Role.VIEWER, ref=6)),
+    Line("Ada", server.ParticipantChanged(participant=_viewer, ref=6)),
+    Line("Bob", server.ParticipantChanged(participant=_viewer)),
+    Line("Ada", client.Lock(ref=7)),
+    Line("Ada", server.RoomChanged(locked=True, ref=7)),
+    Line("Bob", server.RoomChanged(locked=True)),
+    Line("Ada", client.Unlock(ref=8)),
+    Line("Ada", server.RoomChanged(locked=False, ref=8)),
+    Line("Bob", server.RoomChanged(locked=False)),
+    Line("Ada", client.ClearChat(ref=9)),
+    Line("Ada", server.ChatCleared(ref=9)),
+    Line("Bob", server.ChatCleared()),
+    Line("Ada", client.Kick(participant=BOB, ref=10)),
+    Line("Ada", server.ParticipantLeft(participant=BOB, reason="kicked", ref=10)),
+    Line("Bob", server.ParticipantLeft(participant=BOB, reason="kicked")),
+    *_coming_again(6),
+    Line("Ada", client.Ban(participant=BOB, seconds=600.0, ref=11)),
+    Line("Ada", server.ParticipantLeft(participant=BOB, reason="banned", ref=11)),
+    Line("Bob", server.ParticipantLeft(participant=BOB, reason="banned")),
+    Line("Ada", server.Bans(bans=(server.BanInfo(participant=BOB, name="Robert", until=SAID_AT + 600_000),))),
+    Line("Bob", client.Join(room="blue", name="Robert", ref=7)),
+    Line(
+        "Bob",
+        server.Error(code=ErrorCode.BANNED, detail=ErrorCode.BANNED.explanation, message="join", ref=7),
+    ),
+    Line("Ada", client.Unban(participant=BOB, ref=12)),
+    Line("Ada", server.Bans(bans=(), ref=12)),
+    *_coming_again(8),
+)
+
+_ending = (
+    Line("Bob", client.Switch(room="green", ref=9)),
     Line("Ada", server.ParticipantLeft(participant=BOB, reason="switched")),
     Line(
         "Bob",
@@ -234,22 +310,22 @@ _ending = (
             key="green",
             you=BOB,
             state="waiting",
-            participants=(_robert,),
+            participants=(ParticipantInfo(id=BOB, name="Robert", role=Role.MODERATOR),),
             streams=(),
             chat=(),
             ice_servers=ICE_SERVERS,
-            ref=4,
+            ref=9,
         ),
     ),
-    Line("Ada", client.Leave(ref=5)),
-    Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=5)),
+    Line("Ada", client.Leave(ref=13)),
+    Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=13)),
     Line("Bob", Happening.SERVER_ENDS),
     Line("Bob", server.Closing(scope="server", reason="shutdown")),
 )
 
-STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_ending)
+STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_stopping, *_moderating, *_ending)
 """Ada presents in the room "blue". Bob comes, says hello, views her stream, loses his connection, comes back, and
-continues."""
+continues. Ada moderates the room, puts Bob out, and lets him in again."""
 
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -6,20 +6,27 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
 from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
-MACHINES: dict[str, Table[Any]] = {table.name: table for table in (ROOM, STREAM, VIEW, SESSION, SERVER)}
+_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, SERVER)
+MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 
 type Json = dict[str, Any]
 
 CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "join": (("server", "open_room"),),
     "switch": (("server", "open_room"), ("room", "join"), ("room", "leave")),
+    "leave": (("seat", "departed"),),
+    "kick": (("seat", "kicked"), ("room", "leave")),
+    "ban": (("seat", "banned"), ("room", "leave")),
+    "setRole": (("room", "revoked"),),
     "resume": (("session", "reattach"), ("room", "back"), ("session", "resumed")),
 }
 """Messages that also fire triggers with other names. For example, a switch is a join in one room and a leave in

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.room import ROOM, room_trigger
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
 from roomfsm.protocol.errors import IllegalInState, Refusal
@@ -48,6 +48,7 @@ def refusing(message: str, session_state: str, room_state: str | None) -> tuple[
     told = SESSION.state(session_state).told
     if not SESSION.rows_of(told, message):
         return SESSION.name, told
-    if room_state is None or message not in ROOM.triggers or ROOM.rows_of(room_state, message):
+    trigger = room_trigger(message)
+    if room_state is None or trigger not in ROOM.triggers or ROOM.rows_of(room_state, trigger):
         return None
     return ROOM.name, ROOM.state(room_state).told

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roomfsm.lifecycle.seat import OF_SEATS
 from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
 from roomfsm.protocol.errors import ErrorCode
+from roomfsm.protocol.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class RoomFacts:
 
     - `within_rates` says that neither the asker nor the room as a whole has sent too much to everybody lately,
       and that not too many people have entered lately, from the newcomer's address or altogether.
+    - `presenter` and `moderator` say that the asker's role includes that role.
+    - `banned` says that a moderator has banned the person who wants to enter, and `locked` that a moderator has
+      locked the room.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
     """
@@ -50,6 +55,10 @@ class RoomFacts:
     viewing: bool = False
     publishing: bool = False
     within_rates: bool = True
+    presenter: bool = True
+    moderator: bool = False
+    banned: bool = False
+    locked: bool = False
     held: int = 0
     notice: bool = False
 
@@ -77,7 +86,8 @@ class RoomEffect(Effect):
             Tell(
                 "participantChanged",
                 Audience.OTHERS,
-                "if another person's name looked like that of the person who lost the seat",
+                "if another person's name looked like that of the person who lost the seat, or if that was "
+                "the last moderator",
             ),
         ),
     )
@@ -97,7 +107,8 @@ class RoomEffect(Effect):
             Tell(
                 "participantChanged",
                 Audience.OTHERS,
-                "if another person's name looked like that of the person who leaves",
+                "if another person's name looked like that of the person who leaves, or if that was "
+                "the last moderator",
             ),
         ),
     )
@@ -112,6 +123,7 @@ class RoomEffect(Effect):
         (
             Tell("joined", Audience.ASKER),
             Tell("streamChanged", Audience.ASKER, "for each view of that person that is limited"),
+            Tell("bans", Audience.ASKER, "if that person is a moderator, and somebody is banned"),
             Tell("participantChanged", Audience.ALL),
         ),
     )
@@ -178,6 +190,11 @@ room_has_place = Guard[RoomFacts](
     "the room has a free place, or somebody is away", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL
 )
 not_in_yet = Guard[RoomFacts]("is not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
+not_banned = Guard[RoomFacts]("is not banned", lambda f: not f.banned, ErrorCode.BANNED)
+not_locked = Guard[RoomFacts]("the room is not locked", lambda f: not f.locked, ErrorCode.LOCKED)
+is_presenter = Guard[RoomFacts](
+    "has the role of a presenter", lambda f: f.presenter, ErrorCode.NOT_PERMITTED, role=Role.PRESENTER
+)
 may_present = Guard[RoomFacts](
     "the room may have one more presenter",
     lambda f: f.presenters <= f.max_presenters,
@@ -187,7 +204,9 @@ not_publishing = Guard[RoomFacts](
     "does not publish this source yet", lambda f: not f.publishing, ErrorCode.ALREADY_PUBLISHING
 )
 stream_exists = Guard[RoomFacts]("the stream exists", lambda f: f.stream_exists, ErrorCode.NO_SUCH_STREAM)
-own_stream = Guard[RoomFacts]("it is the own stream", lambda f: f.own_stream, ErrorCode.NOT_YOUR_STREAM)
+own_or_moderator = Guard[RoomFacts](
+    "it is the own stream, or a moderator asks", lambda f: f.own_stream or f.moderator, ErrorCode.NOT_YOUR_STREAM
+)
 others_stream = Guard[RoomFacts]("it is another person's stream", lambda f: not f.own_stream, ErrorCode.OWN_STREAM)
 not_viewing = Guard[RoomFacts]("does not view it yet", lambda f: not f.viewing, ErrorCode.ALREADY_VIEWING)
 viewing = Guard[RoomFacts]("views it", lambda f: f.viewing, ErrorCode.NOT_VIEWING)
@@ -205,9 +224,17 @@ no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams ==
 nothing_held = Guard[RoomFacts]("everything is released, or late", lambda f: f.held == 0)
 nobody_to_see_off = Guard[RoomFacts]("nobody is to be seen off", lambda f: f.people == 0 or not f.notice)
 
+SEAT_ASKED = "seat_asked"
+
+
+def room_trigger(message: str) -> str:
+    """The room's trigger for a client's message. All that the sender's seat decides on have the same one."""
+    return SEAT_ASKED if message in OF_SEATS else message
+
+
 Do = RoomEffect
-_join = (not_in_yet, room_has_place, within_rates)
-_publish = (not_publishing, may_present, within_rates)
+_join = (not_in_yet, not_banned, not_locked, room_has_place, within_rates)
+_publish = (is_presenter, not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
     "room",
@@ -241,6 +268,7 @@ ROOM: Table[RoomFacts] = Table(
         Row(("leave",), ("closing",), STAYS, (), (Do.DISMISS,)),
         # The other room decides: once it admits the person, this room handles a leave.
         Row(("switch",), ("waiting", "broadcasting"), STAYS),
+        Row((SEAT_ASKED,), ("waiting", "broadcasting"), STAYS),
         Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
         Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
@@ -251,14 +279,14 @@ ROOM: Table[RoomFacts] = Table(
             ("unpublish",),
             ("broadcasting",),
             STAYS,
-            (stream_exists, own_stream, streams_remain),
+            (stream_exists, own_or_moderator, streams_remain),
             (Do.END_STREAM,),
         ),
         Row(
             ("unpublish",),
             ("broadcasting",),
             "waiting",
-            (stream_exists, own_stream, no_stream_remains),
+            (stream_exists, own_or_moderator, no_stream_remains),
             (Do.END_STREAM,),
         ),
         Row(
@@ -270,8 +298,8 @@ ROOM: Table[RoomFacts] = Table(
         ),
         Row(("unview",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.END_VIEW,)),
         Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
-        Row(("stream_failed",), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
-        Row(("stream_failed",), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
+        Row(("stream_failed", "revoked"), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
+        Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),
         Row(("media_lost",), ("broadcasting",), "waiting", (), (Do.LOSE_MEDIA,)),
         Row(("expire", "vacate"), ("empty",), "closing"),
@@ -287,7 +315,9 @@ ROOM: Table[RoomFacts] = Table(
     causes={
         "away": "a person's connection was lost, and the session may be resumed",
         "back": "the person is back, because the session was resumed",
+        SEAT_ASKED: "a person sends one of the messages that the person's seat decides on",
         "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
+        "revoked": "a moderator has taken the role of a presenter from the person who publishes the stream",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
         "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
         "expire": "the linger time is over",

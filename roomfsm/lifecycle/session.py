@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roomfsm.lifecycle.seat import OF_SEATS
 from roomfsm.lifecycle.table import STAYS, Guard, Row, State, Table
 from roomfsm.protocol.errors import ErrorCode
 
@@ -28,6 +29,12 @@ token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known,
 
 NEWS = "news"
 """What a room sends to everybody. A session that does not own it gets only the replies to its own messages."""
+
+_TO_THE_ROOM = (
+    *("rename", "chat", "publish", "unpublish", "view", "unview", "candidate"),
+    *OF_SEATS,
+)
+"""The messages that the session passes on: its room and its seat decide on them."""
 
 SESSION: Table[SessionFacts] = Table(
     "session",
@@ -58,13 +65,7 @@ SESSION: Table[SessionFacts] = Table(
         # A newer connection came before the room had answered.
         Row(("reattach",), ("resuming",), STAYS),
         Row(("resumed",), ("resuming",), "joined"),
-        Row(("rename",), ("joined",), STAYS),
-        Row(("chat",), ("joined",), STAYS),
-        Row(("publish",), ("joined",), STAYS),
-        Row(("unpublish",), ("joined",), STAYS),
-        Row(("view",), ("joined",), STAYS),
-        Row(("unview",), ("joined",), STAYS),
-        Row(("candidate",), ("joined",), STAYS),
+        Row(_TO_THE_ROOM, ("joined",), STAYS),
         Row(("ping",), ("connected", "joined"), STAYS),
         Row(("lost",), ("joined",), "away"),
         Row(("lost",), ("connected",), "gone"),
@@ -77,7 +78,7 @@ SESSION: Table[SessionFacts] = Table(
         "reattach": "another connection resumed this session with its token",
         "resumed": "the room has noticed that the person is back, and has sent the room as it is now",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
-        "dismissed": "the room has ended, or has given the seat to somebody else",
+        "dismissed": "the room has ended, has given the seat to somebody else, or has put the person out",
         "expire": "the resume window is over",
         "bye": "the client closed the connection with a goodbye, or the server closed it for a forbidden message",
     },

@@ -17,7 +17,8 @@ from typing import Any
 
 from transitions import EventData, Machine
 
-from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.protocol.errors import ErrorCode, IllegalInState, NotPermitted, Refusal
+from roomfsm.protocol.roles import Role
 
 STAYS = "="
 """A row with this destination leaves the state as it is."""
@@ -54,11 +55,13 @@ class Guard[Facts]:
     """A condition on the facts.
 
     A guard with a `code` refuses the trigger if it does not hold. A guard without one only chooses between rows.
+    `role` is the least role for which the guard holds, if the role decides.
     """
 
     name: str
     holds: Callable[[Facts], bool]
     code: ErrorCode | None = None
+    role: Role | None = None
 
 
 class Audience(StrEnum):
@@ -78,7 +81,8 @@ class Audience(StrEnum):
     )
     OTHERS = "others", "everybody in the room except the asker"
     ALL = "all", "everybody in the room; the asker's copy carries the `ref`, if there was one"
-    OWNER = "owner", "the person whose stream or view it is"
+    OWNER = "owner", "the person whose stream, view or seat it is"
+    MODERATORS = "moderators", "the moderators of the room; the asker's copy carries the `ref`, if there was one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +211,10 @@ class Table[Facts]:
         attempt = self._attempt(model, trigger, facts)
         if attempt.step is not None:
             return attempt.step
-        if attempt.refused_with is None:
+        guard = attempt.refused_by
+        if guard is None or guard.code is None:
             raise AssertionError(f"{self.name}: no row of {trigger} in {source} fits {facts}")
-        raise Refusal(attempt.refused_with)
+        raise Refusal(guard.code) if guard.role is None else NotPermitted(guard.role)
 
     def follow(self, model: Model, trigger: str, facts: Callable[[], Facts]) -> Step | None:
         """Move `model` by a trigger that nobody sends, but that the facts themselves bring about.
@@ -284,19 +289,19 @@ class _Attempt[Facts]:
     facts: Facts
     step: Step | None = None
     """What the row that was taken does."""
-    refused_with: ErrorCode | None = None
-    """The code of the first guard that failed and has one."""
+    refused_by: Guard[Facts] | None = None
+    """The first guard that does not hold and has a code."""
 
 
 def _condition(guard: Guard[Any]) -> Callable[[EventData], bool]:
-    holds, code = guard.holds, guard.code
+    holds, refuses = guard.holds, guard.code is not None
 
     def condition(event: EventData) -> bool:
         attempt = event.kwargs["attempt"]
         if holds(attempt.facts):
             return True
-        if attempt.refused_with is None:
-            attempt.refused_with = code
+        if refuses and attempt.refused_by is None:
+            attempt.refused_by = guard
         return False
 
     return condition

@@ -7,11 +7,13 @@ from typing import get_args
 import msgspec
 
 from roomfsm.protocol.fields import (
+    BanSeconds,
     CandidateLine,
     ChatText,
     DisplayName,
     Mid,
     MLineIndex,
+    ParticipantId,
     Ref,
     RoomName,
     Sdp,
@@ -20,6 +22,7 @@ from roomfsm.protocol.fields import (
     Token,
     Ufrag,
 )
+from roomfsm.protocol.roles import Role
 
 
 class _ClientMessage(
@@ -114,6 +117,70 @@ class Candidate(_ClientMessage, frozen=True, tag="candidate", kw_only=True):
     ref: Ref | None = None
 
 
+class RaiseHand(_ClientMessage, frozen=True, tag="raiseHand", kw_only=True):
+    """Ask to speak. Hands are in the order in which they were raised. Reply: `participantChanged`."""
+
+    ref: Ref | None = None
+
+
+class LowerHand(_ClientMessage, frozen=True, tag="lowerHand", kw_only=True):
+    """Lower the own hand; a moderator may lower the hand of another person. Reply: `participantChanged`."""
+
+    participant: ParticipantId | None = None
+    ref: Ref | None = None
+
+
+class Kick(_ClientMessage, frozen=True, tag="kick", kw_only=True):
+    """Put a person out of the room, as a moderator. Reply: `participantLeft`, which everybody gets."""
+
+    participant: ParticipantId
+    ref: Ref | None = None
+
+
+class Ban(_ClientMessage, frozen=True, tag="ban", kw_only=True):
+    """Put a person out of the room, and do not let that session or its address in for a time.
+
+    Only moderators may. Reply: `participantLeft`, which everybody gets.
+    """
+
+    participant: ParticipantId
+    seconds: BanSeconds | None = None
+    ref: Ref | None = None
+
+
+class Unban(_ClientMessage, frozen=True, tag="unban", kw_only=True):
+    """Let a person whom a moderator has banned enter the room again. Only moderators may. Reply: `bans`."""
+
+    participant: ParticipantId
+    ref: Ref | None = None
+
+
+class SetRole(_ClientMessage, frozen=True, tag="setRole", kw_only=True):
+    """Give another person a role, as a moderator. Reply: `participantChanged`, which everybody gets."""
+
+    participant: ParticipantId
+    role: Role
+    ref: Ref | None = None
+
+
+class Lock(_ClientMessage, frozen=True, tag="lock", kw_only=True):
+    """Let nobody else enter the room. Only moderators may. Reply: `roomChanged`, which everybody gets."""
+
+    ref: Ref | None = None
+
+
+class Unlock(_ClientMessage, frozen=True, tag="unlock", kw_only=True):
+    """Let people enter the room again. Only moderators may. Reply: `roomChanged`, which everybody gets."""
+
+    ref: Ref | None = None
+
+
+class ClearChat(_ClientMessage, frozen=True, tag="clearChat", kw_only=True):
+    """Forget all lines of chat. Only moderators may. Reply: `chatCleared`, which everybody gets."""
+
+    ref: Ref | None = None
+
+
 class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
     """Ask the server whether it is alive. This message is always legal. Reply: `pong`."""
 
@@ -128,7 +195,27 @@ class Resume(_ClientMessage, frozen=True, tag="resume", kw_only=True):
 
 
 type ClientMessage = (
-    Join | Leave | Switch | Rename | Chat | Publish | Unpublish | View | Unview | Candidate | Ping | Resume
+    Join
+    | Leave
+    | Switch
+    | Rename
+    | Chat
+    | Publish
+    | Unpublish
+    | View
+    | Unview
+    | Candidate
+    | RaiseHand
+    | LowerHand
+    | Kick
+    | Ban
+    | Unban
+    | SetRole
+    | Lock
+    | Unlock
+    | ClearChat
+    | Ping
+    | Resume
 )
 
 CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = get_args(ClientMessage.__value__)

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from roomfsm.protocol.client import ClientMessage, Join, Rename, Switch, message_type
-from roomfsm.protocol.errors import IllegalInState, Malformed, Refusal, UnknownMessage
+from roomfsm.protocol.errors import IllegalInState, Malformed, NotPermitted, Refusal, UnknownMessage
 from roomfsm.protocol.fields import PATTERN_MEANINGS, Ref
 from roomfsm.protocol.names import NameFault, display_name, room_name
 from roomfsm.protocol.server import Error, Joined, ServerMessage
@@ -131,6 +131,8 @@ def error_of(refusal: Refusal, ref: Ref | None, message: str | None = None, *, s
                 stream=stream,
                 ref=ref,
             )
+        case NotPermitted(role=role):
+            return Error(code=refusal.code, detail=detail, message=message, stream=stream, role=role, ref=ref)
         case Malformed(path=path, ref=own_ref, message=own_type):
             return Error(code=refusal.code, detail=detail, path=path, message=own_type, ref=own_ref)
         case UnknownMessage(ref=own_ref, message=own_type):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
+from roomfsm.protocol.roles import Role
+
 
 class ErrorCode(StrEnum):
     """Why a message was refused or its effect failed. `explanation` is a sentence that says so."""
@@ -38,7 +40,7 @@ class ErrorCode(StrEnum):
     NOT_VIEWING = "not_viewing", "You do not view this stream."
     NO_SUCH_STREAM = "no_such_stream", "The room has no stream with this id."
     OWN_STREAM = "own_stream", "You cannot view your own stream."
-    NOT_YOUR_STREAM = "not_your_stream", "Only its presenter can end this stream."
+    NOT_YOUR_STREAM = "not_your_stream", "Only its presenter or a moderator can end this stream."
     TOO_MANY_CANDIDATES = (
         "too_many_candidates",
         "The client sent more candidates than the server keeps for one endpoint.",
@@ -52,6 +54,12 @@ class ErrorCode(StrEnum):
         "session_unknown",
         "There is no session to resume: it has ended, or its resume window is over.",
     )
+    NOT_PERMITTED = "not_permitted", "Your role in the room does not allow this; `role` is the least that does."
+    NO_SUCH_PARTICIPANT = "no_such_participant", "There is no person with this id in the room."
+    YOURSELF = "yourself", "You cannot do this to yourself."
+    NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
+    BANNED = "banned", "A moderator has banned you from this room for a time."
+    LOCKED = "locked", "A moderator has locked the room: nobody may enter it at the moment."
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
 
 
@@ -99,6 +107,14 @@ class Refusal(Exception):
     def __init__(self, code: ErrorCode, detail: str | None = None) -> None:
         super().__init__(detail or code.explanation)
         self.code = code
+
+
+class NotPermitted(Refusal):
+    """The role of the person does not allow this; `role` is the least one that does."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(ErrorCode.NOT_PERMITTED, f"only a {role} may do this")
+        self.role = role
 
 
 class IllegalInState(Refusal):

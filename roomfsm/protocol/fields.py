@@ -13,6 +13,8 @@ MAX_CHAT_TEXT = 4_000
 MAX_SDP = 100_000
 MAX_CANDIDATE = 1_024
 MAX_REF = 64
+MAX_BAN = 604_800.0
+"""Seconds of the longest ban: a week."""
 
 # The patterns mean the same in Python and in ECMA-262 (with the flag `u`). They find simple mistakes;
 # `roomfsm.protocol.names` then decides which characters of which script may follow each other. `(?![\s\S])` is the
@@ -86,8 +88,13 @@ ParticipantId = Annotated[
     str,
     Meta(
         title="ParticipantId",
+        min_length=1,
+        max_length=64,
         description="the id of one person; nobody can guess it, and it is the same in every room",
     ),
+]
+BanSeconds = Annotated[
+    float, Meta(title="BanSeconds", gt=0, le=MAX_BAN, description="how long the ban holds, in seconds")
 ]
 StreamId = Annotated[
     str,

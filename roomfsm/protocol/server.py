@@ -23,6 +23,7 @@ from roomfsm.protocol.fields import (
     Token,
     ViewState,
 )
+from roomfsm.protocol.roles import Role
 from roomfsm.ranges import MANY
 
 
@@ -75,6 +76,11 @@ class ParticipantInfo(_Part, frozen=True):
     lookalike: Annotated[
         bool, Meta(description="another person, who took it earlier, has a name that looks the same (UTS 39)")
     ] = False
+    role: Annotated[Role, Meta(description="what the person may do")] = Role.PRESENTER
+    hand: Annotated[
+        int | None,
+        Meta(description="the hand is raised; a hand with a smaller number was raised earlier"),
+    ] = None
 
 
 class StreamInfo(_Part, frozen=True):
@@ -142,6 +148,7 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
         tuple[IceServer, ...],
         Meta(description="all STUN and TURN servers, for new RTCPeerConnections; credentials may expire"),
     ] = ()
+    locked: Annotated[bool, Meta(description="nobody else may enter the room")] = False
     resumed: Annotated[
         bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
     ] = False
@@ -160,15 +167,46 @@ class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_onl
     participant: ParticipantId
     reason: Annotated[
         str,
-        Meta(description="left, switched, or disconnected (the resume window was over, or the place was needed)"),
+        Meta(
+            description="left, switched, kicked, banned, or disconnected (the resume window was over, or the "
+            "place was needed)"
+        ),
     ]
     ref: Ref | None = None
 
 
 class ParticipantChanged(_ServerMessage, frozen=True, tag="participantChanged", kw_only=True):
-    """Somebody has another name, is away or back, or no longer has a name that looks like another person's."""
+    """Something about a person has changed: the name, the role, the raised hand, or whether the person is away."""
 
     participant: ParticipantInfo
+    ref: Ref | None = None
+
+
+class BanInfo(_Part, frozen=True):
+    """A person who may not enter the room for a time."""
+
+    participant: ParticipantId
+    name: Annotated[str, Meta(description="the display name that the person had")]
+    until: Annotated[int, Meta(description="when the ban ends, in milliseconds since 1970 (UTC)")]
+
+
+class Bans(_ServerMessage, frozen=True, tag="bans", kw_only=True):
+    """Everybody who is banned from the room, for its moderators."""
+
+    bans: tuple[BanInfo, ...]
+    ref: Ref | None = None
+
+
+class RoomChanged(_ServerMessage, frozen=True, tag="roomChanged", kw_only=True):
+    """A moderator has changed who may enter the room."""
+
+    locked: Annotated[bool, Meta(description="nobody else may enter the room")]
+    ref: Ref | None = None
+
+
+class ChatCleared(_ServerMessage, frozen=True, tag="chatCleared", kw_only=True):
+    """A moderator has deleted all lines of chat."""
+
     ref: Ref | None = None
 
 
@@ -202,8 +240,8 @@ class StreamEnded(_ServerMessage, frozen=True, tag="streamEnded", kw_only=True):
     reason: Annotated[
         str,
         Meta(
-            description="unpublished, left, failed, media_lost (its presenter should publish again), "
-            "media_unavailable, media_full, or why the room closes"
+            description="unpublished, moderator (a moderator ended it), left, failed, media_lost (its presenter "
+            "should publish again), media_unavailable, media_full, or why the room closes"
         ),
     ]
     ref: Ref | None = None
@@ -256,6 +294,7 @@ class Error(_ServerMessage, frozen=True, tag="error", kw_only=True):
         str | None, Meta(description="with `malformed`: the field that is wrong; '$' is the whole message")
     ] = None
     stream: Annotated[StreamId | None, Meta(description="the stream that the message was about")] = None
+    role: Annotated[Role | None, Meta(description="with `not_permitted`: the least role that may do it")] = None
     ref: Ref | None = None
 
 
@@ -289,6 +328,9 @@ type ServerMessage = (
     | ParticipantJoined
     | ParticipantLeft
     | ParticipantChanged
+    | RoomChanged
+    | Bans
+    | ChatCleared
     | StreamStarted
     | StreamChanged
     | StreamEnded

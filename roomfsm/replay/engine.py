@@ -17,6 +17,7 @@ import trio
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
 from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.client import ClientMessage
@@ -37,7 +38,7 @@ from roomfsm.rooms.events import (
     Vacate,
     ViewFailed,
 )
-from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for
+from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for, seat_facts_told
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.testing import FakeMedia
@@ -213,6 +214,13 @@ class _Life:
             case Entry(machine="room", refused=Refused(code=ErrorCode.RATE_LIMITED) as refused):
                 refusal = Refusal(refused.code, refused.detail)
                 self._room.journal.refused(ROOM.name, None, entry.trigger, entry.source, refusal, who=entry.who)
+            case Entry(machine="seat", refused=Refused(code=ErrorCode.RATE_LIMITED) as refused):
+                refusal = Refusal(refused.code, refused.detail)
+                self._room.journal.refused(
+                    SEAT.name, entry.id, entry.trigger, entry.source, refusal, who=entry.who
+                )
+            case Entry(machine="seat") if entry.trigger in MESSAGE_TYPES:
+                return self._post(entry)
             case Entry(machine="room"):
                 return self._post(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
@@ -247,6 +255,7 @@ class _Life:
         match entry.trigger:
             case "join":
                 state = str(told.get("session", SESSION.initial))
+                person.voice.address = str(told.get("address", ""))
                 seat = person.asks_for_seat(state) if entry.refused is None else person.last_seat
                 return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")))
             case "leave":
@@ -371,6 +380,8 @@ def _table_says(entry: Entry) -> Entry | None:
     facts: Any = None
     if entry.machine == ROOM.name:
         facts = facts_told(entry.facts or {})
+    elif entry.machine == SEAT.name:
+        facts = seat_facts_told(entry.facts or {})
     elif entry.machine == SESSION.name:
         facts = SessionFacts()
     model = Model(entry.source)

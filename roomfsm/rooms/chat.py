@@ -32,6 +32,11 @@ class ChatHistory:
             self._bytes -= self._lines.popleft()[1]
         return line
 
+    def clear(self) -> None:
+        """Forget all lines. The next one still gets the next number."""
+        self._lines.clear()
+        self._bytes = 0
+
     def lines(self) -> tuple[ChatLine, ...]:
         """The lines that are kept, oldest first."""
         return tuple(line for line, _ in self._lines)

@@ -38,10 +38,23 @@ from roomfsm.protocol.server import (
 )
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
-from roomfsm.rooms.events import Ask, Away, Back, Close, Depart, Enter, Event, MediaLost, StreamFailed, ViewFailed
+from roomfsm.rooms.events import (
+    Ask,
+    Away,
+    Back,
+    Close,
+    Depart,
+    Enter,
+    Event,
+    MediaLost,
+    Revoked,
+    StreamFailed,
+    ViewFailed,
+)
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
+from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
@@ -82,7 +95,9 @@ class Inside(Protocol):
 class Effects:
     """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
-    def __init__(self, room: Inside, news: News, settings: RoomSettings) -> None:
+    def __init__(
+        self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation, settings: RoomSettings
+    ) -> None:
         self._room = room
         self._news = news
         self._people = room.people
@@ -90,7 +105,8 @@ class Effects:
         self._journal = room.journal
         self._settings = settings
         self._log = get_logger(__name__).bind(room=room.name)
-        self._chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
+        self._chat = chat
+        self._moderation = moderation
         self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
             Do.MAKE_WAY: self._make_way,
@@ -126,6 +142,7 @@ class Effects:
 
     def _admit(self, event: Enter) -> None:
         participant = Participant(event.seat, event.name)
+        self._moderation.admit(participant)
         self._lookalikes.add(participant)
         self._news.happened(ParticipantJoined(participant=participant.info()))
         self._people[participant.id] = participant
@@ -134,12 +151,16 @@ class Effects:
 
     def _dismiss(self, event: Depart) -> None:
         participant = self._people[event.seat.id]
-        self._put_out(participant, event.reason)
-        if event.reason == "left":
+        self._put_out(participant, event.reason, event.by, event.ref)
+        if event.by is not None:
+            participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason))
+        elif event.reason == "left":
             participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
         self._journal.tallies["session"].forget(participant.id)
 
-    def _put_out(self, participant: Participant, reason: str) -> None:
+    def _put_out(
+        self, participant: Participant, reason: str, by: Participant | None = None, ref: Ref | None = None
+    ) -> None:
         for name in tuple(participant.views):
             stream = self._streams[name]
             self._drop_view(stream.views[participant.id])
@@ -148,24 +169,28 @@ class Effects:
             self._drop_stream(self._streams[name], "left")
         self._news.forget(participant.id)
         del self._people[participant.id]
-        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason))
+        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref)
         self._tell_unmarked(self._lookalikes.remove(participant))
+        self._moderation.dismiss(participant)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
 
     def _mark_away(self, event: Away) -> None:
         participant = self._people[event.seat.id]
         participant.away_since = trio.current_time()
+        self._moderation.move(participant, "lost")
         self._tell_person(participant)
 
     def _welcome_back(self, event: Back) -> None:
         participant = self._people[event.seat.id]
         participant.away_since = None
+        self._moderation.move(participant, "found")
         self._news.tell_changes_if_few()
         self._describe_room_to(participant, event.ref, resumed=True)
         for name in participant.views:
             view = self._streams[name].views[participant.id]
             if view.reason is not None:
                 self._tell_view(view, reason=view.reason)
+        self._moderation.tell_bans_to_moderator(participant)
         self._tell_person(participant)
 
     def _rename(self, event: Ask) -> None:
@@ -202,6 +227,7 @@ class Effects:
                 streams=tuple(stream.info() for stream in self._streams.values()),
                 chat=self._chat.lines(),
                 ice_servers=participant.seat.sitter.ice_servers(),
+                locked=self._moderation.locked,
                 resumed=resumed,
                 ref=ref,
             )
@@ -224,10 +250,14 @@ class Effects:
         self._news.happened(StreamStarted(stream=stream.info()))
         self._log.info("stream started", stream=stream.id, generation=stream.generation)
 
-    def _end_stream(self, event: Ask | StreamFailed) -> None:
+    def _end_stream(self, event: Ask | StreamFailed | Revoked) -> None:
         match event:
-            case Ask(message=Unpublish(stream=name, ref=ref)):
-                self._drop_stream(self._streams[name], "unpublished", ref)
+            case Ask(seat=seat, message=Unpublish(stream=name, ref=ref)):
+                stream, asker = self._streams[name], self._people[seat.id]
+                reason = "unpublished" if stream.participant is asker else "moderator"
+                self._drop_stream(stream, reason, asker, ref)
+            case Revoked(stream=stream):
+                self._drop_stream(stream, "moderator")
             case StreamFailed(stream=stream, refusal=refusal):
                 self._log_failure("stream failed", refusal, stream=stream.id)
                 self._drop_stream(stream, "failed", refusal=refusal)
@@ -303,6 +333,7 @@ class Effects:
         self,
         stream: Stream,
         reason: str,
+        asker: Participant | None = None,
         ref: Ref | None = None,
         *,
         refusal: Refusal = _ENDED,
@@ -315,7 +346,7 @@ class Effects:
         del self._streams[stream.id]
         stream.participant.streams.pop(stream.id, None)
         self._news.forget(stream.id)
-        self._news.happened(StreamEnded(stream=stream.id, reason=reason), stream.participant, ref=ref)
+        self._news.happened(StreamEnded(stream=stream.id, reason=reason), asker, ref=ref)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
     def _drop_view(self, view: View, refusal: Refusal = _ENDED) -> bool:

@@ -11,10 +11,19 @@ from typing import Any, ClassVar
 import trio
 
 from roomfsm.protocol.client import (
+    Ban,
     Candidate,
     Chat,
+    ClearChat,
+    Kick,
+    Lock,
+    LowerHand,
     Publish,
+    RaiseHand,
     Rename,
+    SetRole,
+    Unban,
+    Unlock,
     Unpublish,
     Unview,
     View,
@@ -25,9 +34,10 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.legs import View as StreamView
-from roomfsm.rooms.participant import Seat
+from roomfsm.rooms.participant import Participant, Seat
 
-type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candidate
+type Moderating = RaiseHand | LowerHand | Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat
+type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candidate | Moderating
 
 
 @dataclass(slots=True)
@@ -73,6 +83,8 @@ class Depart(Awaited):
     seat: Seat[Any]
     reason: str
     ref: Ref | None = None
+    by: Participant | None = None
+    """The moderator who put the person out."""
 
 
 @dataclass(slots=True)
@@ -99,6 +111,14 @@ class StreamFailed:
     trigger: ClassVar[str] = "stream_failed"
     stream: Stream
     refusal: Refusal
+
+
+@dataclass(slots=True)
+class Revoked:
+    """The person who publishes a stream may not do so any more."""
+
+    trigger: ClassVar[str] = "revoked"
+    stream: Stream
 
 
 @dataclass(slots=True)
@@ -149,5 +169,17 @@ class Drained:
 
 
 type Event = (
-    Ask | Enter | Depart | Away | Back | StreamFailed | ViewFailed | MediaLost | Expire | Vacate | Close | Drained
+    Ask
+    | Enter
+    | Depart
+    | Away
+    | Back
+    | StreamFailed
+    | Revoked
+    | ViewFailed
+    | MediaLost
+    | Expire
+    | Vacate
+    | Close
+    | Drained
 )

@@ -11,6 +11,7 @@ import msgspec
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
+from roomfsm.protocol.roles import Role
 from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
 from roomfsm.rooms.events import (
     Ask,
@@ -21,12 +22,14 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     MediaLost,
+    Revoked,
     RoomMessage,
     StreamFailed,
     ViewFailed,
 )
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 
@@ -90,13 +93,17 @@ def _cost_of(message: RoomMessage) -> Cost | None:
             return Cost(4.0, 4.0 * _ENVELOPE)
         case View():
             return Cost(2.0, 2.0 * _ENVELOPE)
-    return None
+        case Unpublish() | Unview() | Candidate():
+            return None
+    # A moderator's message, or a raised hand.
+    return Cost(2.0, 2.0 * _ENVELOPE)
 
 
 def facts_of(
     event: Event,
     people: Mapping[str, Participant],
     streams: Mapping[str, Stream],
+    moderation: Moderation,
     settings: RoomSettings,
     *,
     within_rates: bool = True,
@@ -104,11 +111,13 @@ def facts_of(
     """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
-    member = exists = own = viewing = publishing = False
+    member = exists = own = viewing = publishing = banned = locked = False
+    role = Role.PRESENTER
     match event:
         case Enter(seat=seat):
             people_after += 1
             member = seat.id in people
+            banned, locked = moderation.bans(seat), moderation.locked
             gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
             if gives_way is not None:
                 people_after -= 1
@@ -116,10 +125,11 @@ def facts_of(
         case Depart(seat=seat):
             people_after -= 1
             streams_after -= len(people[seat.id].streams)
-        case StreamFailed():
+        case StreamFailed() | Revoked():
             streams_after -= 1
         case Ask(seat=seat, message=message):
             asker = people[seat.id]
+            role = asker.role
             match message:
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
@@ -144,6 +154,10 @@ def facts_of(
         viewing=viewing,
         publishing=publishing,
         within_rates=within_rates,
+        presenter=role.includes(Role.PRESENTER),
+        moderator=role.includes(Role.MODERATOR),
+        banned=banned,
+        locked=locked,
     )
 
 
@@ -152,7 +166,7 @@ def who_of(event: Event) -> str | None:
     match event:
         case Ask(seat=seat) | Enter(seat=seat) | Depart(seat=seat) | Away(seat=seat) | Back(seat=seat):
             return str(seat.id)
-        case StreamFailed(stream=leg) | ViewFailed(view=leg):
+        case StreamFailed(stream=leg) | Revoked(stream=leg) | ViewFailed(view=leg):
             return leg.participant.id
     return None
 
@@ -163,12 +177,16 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
         case Ask(message=message):
             return journal.readable(message)
         case Enter(seat=seat, asked=asked, name=name):
-            return {"type": asked, "name": name, "session": seat.sitter.state}
+            # A replay needs the address: a ban holds for all people of it.
+            address = journal.pseudonym(seat.voice.address)
+            return {"type": asked, "name": name, "session": seat.sitter.state, "address": address}
         case Away(seat=seat):
             # A replay needs the address: whose seat makes way depends on how many people of it are away.
             return {"address": journal.pseudonym(seat.voice.address)}
         case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
             return {"reason": reason}
+        case Revoked(stream=leg):
+            return {"stream": leg.id}
         case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):
             return {"stream": leg.id, "code": refusal.code, "detail": str(refusal)}
     return None

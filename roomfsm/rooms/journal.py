@@ -16,7 +16,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -24,13 +24,16 @@ import trio
 
 from roomfsm import __version__
 from roomfsm.lifecycle.room import RoomFacts
+from roomfsm.lifecycle.seat import SeatFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.rooms.settings import RoomSettings
 
 FORMAT = "roomfsm.journal.1"
+_MACHINES = ("room", "door", "seat", "stream", "view", "session")
 
-_NO_FACTS = asdict(RoomFacts())
+_DEFAULTS: Mapping[type, dict[str, Any]] = {kind: asdict(kind()) for kind in (RoomFacts, SeatFacts)}
+"""The facts that are not recorded, because they have their default value."""
 _BODIES = frozenset({"text", "sdp", "candidate"})
 """The fields of messages that contain what people said, or the addresses of their computers."""
 _MAX_BODY = 2000
@@ -183,7 +186,7 @@ class Journal:
     """Keeps the last `settings.journal_entries` entries of one room, and passes every line to `sink` if given."""
 
     def __init__(self, room: str, settings: RoomSettings, sink: Sink | None = None) -> None:
-        self.tallies: Mapping[str, Tally] = {name: Tally() for name in ("room", "stream", "view", "session")}
+        self.tallies: Mapping[str, Tally] = {name: Tally() for name in _MACHINES}
         self._began = trio.current_time()
         # Bytes are nothing that the garbage collector has to look at.
         self._entries: deque[bytes] = deque(maxlen=settings.journal_entries)
@@ -221,7 +224,7 @@ class Journal:
         *,
         who: str | None = None,
         message: dict[str, Any] | None = None,
-        facts: RoomFacts | None = None,
+        facts: RoomFacts | SeatFacts | None = None,
         final: bool = False,
     ) -> None:
         """Record that a machine took a step. `final` says that the step has ended the machine.
@@ -250,7 +253,7 @@ class Journal:
         *,
         who: str | None = None,
         message: dict[str, Any] | None = None,
-        facts: RoomFacts | None = None,
+        facts: RoomFacts | SeatFacts | None = None,
     ) -> None:
         """Record that a machine refused a trigger in `state`, unless this participant is refused too often."""
         left_out = None if self._ended else self._budget.spend(who, self.age)
@@ -302,7 +305,7 @@ class Journal:
         at: float,
         who: str | None,
         message: dict[str, Any] | None,
-        facts: RoomFacts | None,
+        facts: RoomFacts | SeatFacts | None,
         effects: tuple[str, ...],
         refused: Refused | None,
     ) -> None:
@@ -331,11 +334,17 @@ class Journal:
             self._sink(line + b"\n")
 
 
-def _told(facts: RoomFacts) -> dict[str, Any]:
-    return {name: value for name in _NO_FACTS if (value := getattr(facts, name)) != _NO_FACTS[name]}
+def _told(facts: RoomFacts | SeatFacts) -> dict[str, Any]:
+    defaults = _DEFAULTS[type(facts)]
+    return {name: value for name, default in defaults.items() if (value := getattr(facts, name)) != default}
 
 
 def facts_told(told: Mapping[str, Any]) -> RoomFacts:
-    """The facts that an entry has recorded. Raises `TypeError` if the data are no facts of a room."""
-    known = {item.name for item in fields(RoomFacts)}
+    """The facts of a room that an entry has recorded. Raises `TypeError` if the data are no facts of a room."""
+    known = _DEFAULTS[RoomFacts]
     return RoomFacts(**{name: value for name, value in told.items() if name in known})
+
+
+def seat_facts_told(told: Mapping[str, Any]) -> SeatFacts:
+    """The facts of a seat that an entry has recorded. Raises `msgspec.ValidationError` if the data are none."""
+    return msgspec.convert(told, SeatFacts)

@@ -14,7 +14,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from roomfsm.lifecycle.seat import SEAT
+from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.codec import Outgoing
+from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import IceServer, ParticipantInfo, ServerMessage
 from roomfsm.rooms.allowance import Voice
 
@@ -48,7 +51,7 @@ class Sitter(Protocol):
         """Learn that the room has taken the seat away. The session acts on that when it is its turn."""
 
 
-class Seat[Room]:
+class Seat[Room](Model):
     """The place of one session in one room. The room knows nothing else of the session.
 
     The room sends messages to the seat, and the session's requests name the seat. A seat hears news from the
@@ -57,6 +60,7 @@ class Seat[Room]:
     """
 
     def __init__(self, sitter: Sitter, before: Seat[Room] | None = None) -> None:
+        super().__init__(SEAT.initial)
         self._before = before
         self.id = sitter.participant_id
         self.voice = sitter.voice
@@ -109,6 +113,9 @@ class Participant:
         self.away_since: float | None = None
         """The time when the connection was lost; None while there is one."""
         self.lookalike = False
+        self.role = Role.PRESENTER
+        self.hand: int | None = None
+        """The number of the raised hand; None if the hand is down."""
         # These are dicts and not sets, so that streams that end together end in the order in which they began.
         self.streams: dict[str, None] = {}
         self.views: dict[str, None] = {}
@@ -121,7 +128,14 @@ class Participant:
 
     def info(self) -> ParticipantInfo:
         """This person as the others see it."""
-        return ParticipantInfo(id=self.id, name=self.name, away=self.away, lookalike=self.lookalike)
+        return ParticipantInfo(
+            id=self.id,
+            name=self.name,
+            away=self.away,
+            lookalike=self.lookalike,
+            role=self.role,
+            hand=self.hand,
+        )
 
     def send(self, message: ServerMessage) -> None:
         """Send a message to this person alone."""

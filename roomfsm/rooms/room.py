@@ -23,7 +23,7 @@ import trio
 
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
-from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
@@ -33,6 +33,7 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import Closing
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
+from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
     Ask,
@@ -45,6 +46,7 @@ from roomfsm.rooms.events import (
     Event,
     Expire,
     MediaLost,
+    Revoked,
     RoomMessage,
     StreamFailed,
     Vacate,
@@ -53,6 +55,7 @@ from roomfsm.rooms.events import (
 from roomfsm.rooms.facts import Budgets, facts_of, told_of, who_of
 from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Stream, View
+from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
@@ -115,7 +118,9 @@ class Room:
         entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
         self._budgets = Budgets(Share(rates), entries)
         self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
-        self._effects = Effects(self, self._news, settings)
+        chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
+        self._moderation = Moderation(self, self._news, chat, settings)
+        self._effects = Effects(self, self._news, chat, self._moderation, settings)
 
     @property
     def state(self) -> str:
@@ -244,16 +249,22 @@ class Room:
             now = trio.current_time()
             said = self._budgets.said_by(event, now)
             within_rates = said is None or said.may(now)
-            facts = facts_of(event, self.people, self.streams, self._settings, within_rates=within_rates)
             who, message = who_of(event), told_of(event, self.journal)
+            facts = facts_of(
+                event, self.people, self.streams, self._moderation, self._settings, within_rates=within_rates
+            )
             state = self.state
             try:
-                step = ROOM.fire(self._model, event.trigger, facts)
+                step = ROOM.fire(self._model, room_trigger(event.trigger), facts)
             except Refusal as refusal:
                 self.journal.refused(
                     ROOM.name, None, event.trigger, state, refusal, who=who, message=message, facts=facts
                 )
                 self.refuse(event, refusal)
+                return
+            if isinstance(event, Ask) and step.trigger == SEAT_ASKED:
+                if self._moderation.take(event, message, within_rates=within_rates) and said is not None:
+                    said.use(now)
                 return
             if said is not None:
                 said.use(now)
@@ -269,6 +280,10 @@ class Room:
             if step.told_anew:
                 self._effects.tell_state(step)
             self._end_if_drained()
+
+    def handle_now(self, event: Event) -> None:
+        """Handle an event that follows from the present one."""
+        self._handle(event)
 
     def _end_if_drained(self) -> None:
         self._less.set()
@@ -287,7 +302,7 @@ class Room:
     def _is_stale(self, event: Event) -> bool:
         """Whether the event is about something that has ended since the event was posted."""
         match event:
-            case StreamFailed(stream=stream):
+            case StreamFailed(stream=stream) | Revoked(stream=stream):
                 return self.streams.get(stream.id) is not stream
             case ViewFailed(view=view):
                 return self._view_of(view.participant, view.id) is not view

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from roomfsm import ranges
+from roomfsm.protocol.fields import BanSeconds
 from roomfsm.ranges import Bytes, Count, CountOrZero, Rate, Seconds, SecondsOrZero
 
 
@@ -88,6 +89,17 @@ class RoomSettings:
     room_inbox: Count = field(
         default=256,
         metadata={"help": "How many messages may wait for a room. Beyond that their senders have to wait."},
+    )
+    ban_seconds: BanSeconds = field(
+        default=3600.0,
+        metadata={
+            "help": "How many seconds a moderator's ban holds, unless the moderator gives another time. It ends "
+            "with the room."
+        },
+    )
+    max_bans: Count = field(
+        default=500,
+        metadata={"help": "The most bans of a room. Beyond that, the one that would end first ends at once."},
     )
     linger: SecondsOrZero = field(default=30.0, metadata={"help": "How many seconds an empty room stays open."})
     closing_deadline: Seconds = field(

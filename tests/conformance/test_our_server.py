@@ -81,7 +81,7 @@ async def test_our_server_passes_everything_that_can_be_reached(tmp_path: Path) 
         assert coverage["reached"] == coverage["reachable"] > 0
     # All but those of what waits for its answer, of a view whose path is too slow (which the kit's never is), and
     # of one whose media flow before it is connected.
-    assert report["cells"]["reachable"] == 4 * 12 + 2 * 5 * 3
+    assert report["cells"]["reachable"] == 4 * 21 + 2 * 5 * 3
     assert report["cells"]["all"] == report["cells"]["reachable"] + (1 + 7) * 3
     assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
     assert report["notReachableHere"] == 0
@@ -177,6 +177,7 @@ async def test_our_server_passes_over_tls(
 async def test_checks_can_be_listed_and_chosen(tmp_path: Path) -> None:
     listed = await run_kit(tmp_path, "--list", "--only=guard/room/publish/*")
     assert listed.out.split() == [
+        "guard/room/publish/not_permitted",
         "guard/room/publish/already_publishing",
         "guard/room/publish/too_many_presenters",
         "guard/room/publish/rate_limited",

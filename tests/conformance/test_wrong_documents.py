@@ -129,7 +129,8 @@ def test_a_document_that_is_no_specification_is_refused(change: Change, words: s
         ),
         (
             lambda of: effect(of, "say")["tells"][0].update(to="everybody"),
-            "the room's effect 'say' tells chat to 'everybody'; it may be to asker, others, owner, all",
+            "the room's effect 'say' tells chat to 'everybody'; "
+            "it may be to asker, others, owner, moderators, all",
         ),
         (
             lambda of: machine(of, "room")["movesTell"][0].update(message="moved"),

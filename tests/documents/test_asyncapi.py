@@ -134,6 +134,7 @@ def test_publish_says_what_it_changes_and_who_is_told() -> None:
     assert (first["machine"], first["from"], first["to"]) == ("room", "waiting", "broadcasting")
     assert (later["machine"], later["from"], later["to"]) == ("room", "broadcasting", "broadcasting")
     assert [guard["code"] for guard in first["guards"]] == [
+        "not_permitted",
         "already_publishing",
         "too_many_presenters",
         "rate_limited",
@@ -144,7 +145,10 @@ def test_publish_says_what_it_changes_and_who_is_told() -> None:
     assert later["movesTell"] == []
 
 
-_ENTERING = {"room_full", "already_in_room", "server_full", "too_many_rooms", "server_closing", "room_closed"}
+_ENTERING = {
+    *("room_full", "already_in_room", "banned", "locked"),
+    *("server_full", "too_many_rooms", "server_closing", "room_closed"),
+}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +157,8 @@ _ENTERING = {"room_full", "already_in_room", "server_full", "too_many_rooms", "s
         ("Ping", set()),
         ("Join", _ENTERING),
         ("Switch", _ENTERING),
+        ("Kick", {"not_permitted", "no_such_participant", "yourself", "room_closed"}),
+        ("Lock", {"not_permitted", "room_closed"}),
         ("Resume", {"session_unknown", "room_closed"}),
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
     ],

@@ -30,6 +30,8 @@ from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
 
 PATIENCE = 60.0
+BAN = 600
+"""Seconds of the ban in the story."""
 SESSIONS = {"Ada": ADA, "Bob": BOB}
 TOKENS = {"Ada": ADAS_TOKEN, "Bob": BOBS_TOKEN}
 CANDIDATE = re.compile(r"candidate:\S+ \d+ udp \d+ \S+ \d+ typ host", re.IGNORECASE)
@@ -124,6 +126,9 @@ class Stage:
         for line in (*normal.get("chat", ()), *([normal["line"]] if "line" in normal else ())):
             assert abs(line["at"] / 1000 - time.time()) < 60
             line["at"] = SAID_AT
+        for ban in normal.get("bans", ()):
+            assert abs(ban["until"] / 1000 - BAN - time.time()) < 60
+            ban["until"] = SAID_AT + 1000 * BAN
         return normal
 
 

@@ -33,6 +33,10 @@ ROOM_FACTS = st.builds(
     viewing=st.booleans(),
     publishing=st.booleans(),
     within_rates=st.booleans(),
+    presenter=st.booleans(),
+    moderator=st.booleans(),
+    banned=st.booleans(),
+    locked=st.booleans(),
     held=count,
     notice=st.booleans(),
 )

@@ -108,6 +108,9 @@ def test_a_closing_server_refuses_people_who_want_to_enter_a_room(message: type[
 def test_each_life_ends_in_one_state() -> None:
     assert {name: [state.name for state in table.states if state.final] for name, table in MACHINES.items()} == {
         "room": ["closed"],
+        "seat": ["gone"],
+        # It is a part of its room, and ends with that.
+        "door": [],
         "stream": ["ended"],
         "view": ["ended"],
         "session": ["gone"],

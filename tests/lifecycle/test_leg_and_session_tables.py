@@ -68,7 +68,10 @@ VIEW_ONLY: list[Move] = [
     *[(state, "connected", "limited", []) for state in ("limited", "awaiting-limited")],
     *[(state, "connected", "stalled-limited", []) for state in ("stalled-limited", "lapsed-limited")],
 ]
-IN_ROOM = ("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping")
+IN_ROOM = (
+    *("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping"),
+    *("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat"),
+)
 SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),
     ("connected", "ping", "connected", []),

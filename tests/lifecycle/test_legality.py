@@ -7,17 +7,11 @@ import pytest
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, for_client, judge
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
-WAITING = ("leave", "switch", "rename", "chat", "publish", "ping")
+OF_SEATS = ("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat")
+WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")
 BROADCASTING = (
-    "leave",
-    "switch",
-    "rename",
-    "chat",
-    "publish",
-    "unpublish",
-    "view",
-    "unview",
-    "candidate",
+    *("leave", "switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate"),
+    *OF_SEATS,
     "ping",
 )
 LEGAL: dict[tuple[str, str | None], tuple[str, ...]] = {

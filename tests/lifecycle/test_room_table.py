@@ -13,6 +13,7 @@ NOBODY = RoomFacts(people=0)
 STREAMS = RoomFacts(people=2, streams=1, max_people=9)
 OWN = RoomFacts(people=2, streams=1, stream_exists=True, own_stream=True)
 OWN_LAST = RoomFacts(people=2, streams=0, stream_exists=True, own_stream=True)
+MODERATED = RoomFacts(people=2, streams=1, stream_exists=True, moderator=True)
 OTHERS = RoomFacts(people=2, streams=1, stream_exists=True, views=1)
 VIEWED = RoomFacts(people=2, streams=1, stream_exists=True, viewing=True)
 
@@ -30,6 +31,8 @@ MOVES = [
     ("closing", "leave", PEOPLE, "closing", ["dismiss"]),
     ("waiting", "switch", PEOPLE, "waiting", []),
     ("broadcasting", "switch", PEOPLE, "broadcasting", []),
+    ("waiting", "seat_asked", PEOPLE, "waiting", []),
+    ("broadcasting", "seat_asked", PEOPLE, "broadcasting", []),
     ("waiting", "away", PEOPLE, "waiting", ["mark away"]),
     ("broadcasting", "away", PEOPLE, "broadcasting", ["mark away"]),
     ("closing", "away", PEOPLE, "closing", ["mark away"]),
@@ -43,6 +46,7 @@ MOVES = [
     ("waiting", "publish", PEOPLE, "broadcasting", ["open stream"]),
     ("broadcasting", "publish", STREAMS, "broadcasting", ["open stream"]),
     ("broadcasting", "unpublish", OWN, "broadcasting", ["end stream"]),
+    ("broadcasting", "unpublish", MODERATED, "broadcasting", ["end stream"]),
     ("broadcasting", "unpublish", OWN_LAST, "waiting", ["end stream"]),
     ("broadcasting", "view", OTHERS, "broadcasting", ["open view"]),
     ("broadcasting", "unview", VIEWED, "broadcasting", ["end view"]),
@@ -50,6 +54,8 @@ MOVES = [
     ("broadcasting", "candidate", VIEWED, "broadcasting", ["pass candidate"]),
     ("broadcasting", "stream_failed", STREAMS, "broadcasting", ["end stream"]),
     ("broadcasting", "stream_failed", PEOPLE, "waiting", ["end stream"]),
+    ("broadcasting", "revoked", STREAMS, "broadcasting", ["end stream"]),
+    ("broadcasting", "revoked", PEOPLE, "waiting", ["end stream"]),
     ("broadcasting", "view_failed", STREAMS, "broadcasting", ["end view"]),
     ("broadcasting", "media_lost", STREAMS, "waiting", ["lose media"]),
     ("empty", "expire", NOBODY, "closing", []),
@@ -82,6 +88,13 @@ REFUSED = [
     ("broadcasting", "publish", RoomFacts(publishing=True), ErrorCode.ALREADY_PUBLISHING),
     ("broadcasting", "join", RoomFacts(people=10, max_people=9, streams=1), ErrorCode.ROOM_FULL),
     ("broadcasting", "join", RoomFacts(people=10, max_people=9), ErrorCode.ROOM_FULL),
+    ("empty", "join", RoomFacts(banned=True), ErrorCode.BANNED),
+    ("waiting", "join", RoomFacts(banned=True, locked=True), ErrorCode.BANNED),
+    ("broadcasting", "join", RoomFacts(streams=1, banned=True), ErrorCode.BANNED),
+    ("waiting", "join", RoomFacts(locked=True, people=10, max_people=9), ErrorCode.LOCKED),
+    ("broadcasting", "join", RoomFacts(streams=1, locked=True), ErrorCode.LOCKED),
+    ("waiting", "publish", RoomFacts(presenter=False), ErrorCode.NOT_PERMITTED),
+    ("broadcasting", "publish", RoomFacts(presenter=False, publishing=True), ErrorCode.NOT_PERMITTED),
     ("empty", "join", RoomFacts(within_rates=False), ErrorCode.RATE_LIMITED),
     ("waiting", "join", RoomFacts(within_rates=False), ErrorCode.RATE_LIMITED),
     ("broadcasting", "join", RoomFacts(streams=1, within_rates=False), ErrorCode.RATE_LIMITED),

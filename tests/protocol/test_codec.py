@@ -199,6 +199,9 @@ def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data
         "stream": st.just("p1.camera"),
         "candidate": st.just("candidate:1 1 udp 1 192.0.2.1 9 typ host"),
         "token": st.just("t"),
+        "participant": st.just("p1"),
+        "role": st.sampled_from(["viewer", "presenter", "moderator"]),
+        "seconds": st.none() | st.floats(0.001, 604_800),
         "ref": st.none() | st.integers(0, 2**53 - 1),
     }.items():
         if name in kind.__struct_fields__:

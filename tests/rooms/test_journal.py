@@ -88,7 +88,8 @@ async def test_a_refusal_is_recorded_with_its_reason_and_the_facts(autojump_cloc
             "room_full",
             {"people": 2, "max_presenters": 16, "max_views": 32},
         )
-        assert full.message == {"type": "join", "name": "Bob", "session": "connected"}
+        address = ada.sits_in.journal.pseudonym("192.0.2.1")
+        assert full.message == {"type": "join", "name": "Bob", "session": "connected", "address": address}
 
 
 @pytest.mark.parametrize("bodies", [False, True])

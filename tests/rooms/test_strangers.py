@@ -75,8 +75,12 @@ async def test_no_change_of_a_person_is_told_after_that_person_left(autojump_clo
         changes = len(bob.all("participantChanged"))
         await ada.leave()
         await trio.sleep(60)
-        assert bob.messages[-1]["type"] == "participantLeft"
-        assert len(bob.all("participantChanged")) == changes
+        types = [message["type"] for message in bob.messages]
+        left = types.index("participantLeft")
+        # Bob is the moderator now.
+        assert types[left:] == ["participantLeft", "participantChanged"]
+        assert bob.last("participantChanged")["participant"]["role"] == "moderator"
+        assert len(bob.all("participantChanged")) == changes + 1
 
 
 async def test_too_many_messages_are_refused_unless_they_end_something(autojump_clock: MockClock) -> None:
@@ -282,7 +286,9 @@ async def test_if_the_only_presenter_makes_way_the_broadcast_ends(autojump_clock
         assert zoe.last("joined")["state"] == zoe.last("roomState")["state"] == "waiting"
         assert (zoe.last("joined")["streams"], media.open) == ([], [])
         types = [message["type"] for message in bob.messages]
-        assert types[-4:] == ["streamEnded", "participantLeft", "participantJoined", "roomState"]
+        # Bob is the moderator now.
+        told = ["streamEnded", "participantLeft", "participantChanged", "participantJoined", "roomState"]
+        assert types[-5:] == told
 
 
 async def test_if_one_of_two_presenters_makes_way_the_broadcast_goes_on(autojump_clock: MockClock) -> None:

@@ -16,13 +16,33 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.kurento.events import DtlsConnectionState
+from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Model, Table
-from roomfsm.protocol.client import Candidate, Chat, Rename, Resume, Unpublish, Unview, View
+from roomfsm.protocol.client import (
+    Ban,
+    Candidate,
+    Chat,
+    ClearChat,
+    Kick,
+    Lock,
+    LowerHand,
+    RaiseHand,
+    Rename,
+    Resume,
+    SetRole,
+    Unban,
+    Unlock,
+    Unpublish,
+    Unview,
+    View,
+)
+from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import Back, Event
 from roomfsm.rooms.room import Room
@@ -171,7 +191,49 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _comings_and_goings(directory)
         await _media_in_a_room(directory, media)
         await _ends_of_rooms(directory)
-    assert left(ROOM, taken) == set()
+        await _moderation(directory)
+    for table in (ROOM, SEAT, DOOR):
+        assert left(table, taken) == set()
+
+
+async def _moderation(directory: Directory) -> None:
+    ada, bob, eve = await people(directory, "Ada", "Bob", "Eve", room="six")
+    for message in (Lock(), Lock(), Unlock(), Unlock(), ClearChat(), RaiseHand(), LowerHand()):
+        await ada.say(message)
+    for presenters in ((bob, eve), (bob,)):
+        for presenter in presenters:
+            await presenter.say(publish())
+            await settle()
+        for presenter in presenters:
+            for role in (Role.VIEWER, Role.PRESENTER):
+                await ada.say(SetRole(participant=presenter.participant_id, role=role))
+                await settle()
+    await bob.vanish()
+    await bob.come_back()
+    # The session is resumed before the room has heard of the loss.
+    await bob.sits_in.request(Back(bob.own_seat, None))
+    for away in (False, True):
+        for put_out in (Kick, Ban):
+            if away:
+                await bob.vanish()
+            await ada.say(put_out(participant=bob.participant_id))
+            await settle()
+            if put_out is Ban:
+                await ada.say(Unban(participant=bob.participant_id))
+                await settle()
+            await bob.join("six")
+    await bob.vanish()
+    await bob.leave("disconnected")
+    await bob.join("six")
+    await eve.leave()
+    await bob.vanish()
+    await ada.leave()
+    await bob.come_back()
+    await ada.join("six")
+    await bob.leave()
+    await ada.say(Lock())
+    await settle()
+    await ada.leave()
 
 
 async def _comings_and_goings(directory: Directory) -> None:
@@ -291,6 +353,11 @@ async def _messages(server: Served) -> None:
             await ada.ask(message, stream="p1.camera")
         await ada.ask("view", stream="p1.camera", sdp="v=0")
         await ada.ask("candidate", stream="p1.camera", candidate="c")
+        for message in ("kick", "ban", "unban"):
+            await ada.ask(message, participant="p1")
+        await ada.ask("setRole", participant="p1", role="viewer")
+        for message in ("raiseHand", "lowerHand", "lock", "unlock", "clearChat"):
+            await ada.ask(message)
         await ada.ask("switch", room="red")
         await ada.ask("ping")
         await ada.ask("leave")

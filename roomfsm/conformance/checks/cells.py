@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks import seats, steps
 from roomfsm.conformance.checks.steps import Place
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.paths import diagram
@@ -96,6 +96,8 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
         case "candidate":
             await room.pass_candidate(await room.view(client, place.stream))
             await room.chat(client)
+        case _ if message in seats.MESSAGES:
+            await _moderated(scene, place, message)
         case "ping":
             steps.check_type(await client.ask("ping"), "pong")
             if room.state == "closing" and steps.out_of_closing(
@@ -104,6 +106,25 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
                 raise NotReachable(steps.TOO_SOON)
         case _:
             raise NeverReachable(f"the kit does not know {message}")
+
+
+async def _moderated(scene: Scene, place: Place, message: str) -> None:
+    if place.room.state != "closing":
+        await seats.moderates(place, message)
+        return
+    fields = steps.sample(scene, place.ada, message, "")
+    if "participant" in fields:
+        fields["participant"] = place.bob.me
+    ref = await place.ada.send(message, **fields)
+    reply = (await place.ada.gather(ref))[ref]
+    if steps.out_of_closing(scene, reply):
+        raise NotReachable(steps.TOO_SOON)
+    if message == "unban":
+        steps.check_code(reply, "not_banned")
+    else:
+        steps.check_type(reply, str(scene.spec.replies[message]))
+    await place.ada.flush()
+    await place.bob.flush()
 
 
 async def leave_closing(scene: Scene, place: Place, client: Client) -> None:

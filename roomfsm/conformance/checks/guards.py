@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks import seats, steps
 from roomfsm.conformance.checks.bounds import (
     too_many_candidates,
     too_many_people,
@@ -131,10 +131,11 @@ async def _no_such(scene: Scene, message: str) -> None:
 
 async def _not_your_stream(scene: Scene) -> None:
     place = await bring(scene, "broadcasting")
-    steps.check_code(await place.ada.ask("unpublish", stream=place.stream.id), "not_your_stream")
-    await place.room.view(place.ada, place.stream)
-    steps.check_code(await place.ada.ask("unpublish", stream=place.stream.id), "not_your_stream")
-    await place.room.chat(place.ada)
+    cyd = await place.room.enter("Cyd")
+    steps.check_code(await cyd.ask("unpublish", stream=place.stream.id), "not_your_stream")
+    await place.room.view(cyd, place.stream)
+    steps.check_code(await cyd.ask("unpublish", stream=place.stream.id), "not_your_stream")
+    await place.room.chat(cyd)
 
 
 async def _own_stream(scene: Scene) -> None:
@@ -358,6 +359,21 @@ _PLAYS: dict[tuple[str, str], Play] = {
         (message, "rate_limited"): partial(_rate_limited, message=message)
         for message in ("chat", "rename", "publish", "view")
     },
+    **{(message, "rate_limited"): partial(_rate_limited, message=message) for message in seats.MESSAGES},
+    **{
+        (message, "not_permitted"): partial(seats.not_permitted, message=message)
+        for message in ("publish", "lowerHand", *seats.MODERATORS)
+    },
+    **{
+        (message, "no_such_participant"): partial(seats.no_such_participant, message=message)
+        for message in seats.NAMING
+    },
+    **{(message, "yourself"): partial(seats.yourself, message=message) for message in ("kick", "ban", "setRole")},
+    ("unban", "not_banned"): seats.not_banned,
+    ("join", "banned"): partial(seats.banned, message="join"),
+    ("switch", "banned"): partial(seats.banned, message="switch"),
+    ("join", "locked"): seats.locked,
+    ("switch", "locked"): seats.locked,
     ("join", "rate_limited"): _room_entered_too_often,
     ("resume", "session_unknown"): _session_unknown,
     ("publish", "sdp_invalid"): _publish_no_sdp,

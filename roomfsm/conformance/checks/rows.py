@@ -19,7 +19,7 @@ from roomfsm.conformance.wire import Client, Expected
 
 type Play = Callable[[Scene, Row], Awaitable[None]]
 
-_OF_MEDIA = ("publish", "unpublish", "view", "unview", "candidate", "stream_failed", "view_failed")
+_OF_MEDIA = ("publish", "unpublish", "view", "unview", "candidate", "stream_failed", "revoked", "view_failed")
 _EXPIRY_TRIES = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -28,7 +28,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     moves.
     """
     for row in plan.spec.rows:
-        if row.machine not in ("room", "stream", "view", "session"):
+        if row.machine not in ("room", "seat", "door", "stream", "view", "session"):
             yield Check(f"row/{row.key}", _own_doing, steps.path_of_row(plan.spec, row))
         if row.machine == "room":
             makes_way = (row.trigger, row.source, row.dest) == ("join", "broadcasting", "waiting")
@@ -100,6 +100,11 @@ async def _switch(scene: Scene, row: Row) -> None:
     await place.room.switch(place.ada, other)
     await place.room.chat(place.bob)
     await other.chat(place.ada)
+
+
+async def _seat_asked(scene: Scene, row: Row) -> None:
+    place = await bring(scene, row.source)
+    await place.room.raise_hand(place.ada)
 
 
 async def _away(scene: Scene, row: Row) -> None:
@@ -202,6 +207,23 @@ async def _stream_failed(scene: Scene, row: Row) -> None:
     await place.room.ended(stream, "stream_failed", "failed")
 
 
+async def _revoked(scene: Scene, row: Row) -> None:
+    """Somebody who may not present any more loses the streams."""
+    place = await bring(scene, row.source)
+    if row.dest == row.source:
+        await place.room.publish(place.ada)
+    ref = await place.ada.send("setRole", participant=place.bob.me, role="viewer")
+    stream = place.stream
+    changed = Expected("participantChanged", {"participant": {"id": place.bob.me, "role": "viewer"}})
+    reply = Expected("participantChanged", {**changed.fields, "ref": ref})
+    ended = Expected("streamEnded", {"stream": stream.id, "reason": "moderator", "ref": None})
+    moved = [Expected("roomState", {"state": row.dest})] if row.dest != row.source else []
+    await place.ada.expect(reply, ended, *moved)
+    await place.bob.expect(changed, ended, *moved)
+    again = await scene.peer("sendonly")
+    steps.check_code(await place.bob.ask("publish", source="camera", sdp=again.offer), "not_permitted")
+
+
 async def _view_failed(scene: Scene, row: Row) -> None:
     place = await bring(scene, row.source)
     view = await place.room.view(place.ada, place.stream)
@@ -280,6 +302,7 @@ _PLAYS: dict[str, Play] = {
     "join": _join,
     "leave": _leave,
     "switch": _switch,
+    "seat_asked": _seat_asked,
     "away": _away,
     "back": _back,
     "rename": _rename,
@@ -290,6 +313,7 @@ _PLAYS: dict[str, Play] = {
     "unview": _unview,
     "candidate": _candidate,
     "stream_failed": _stream_failed,
+    "revoked": _revoked,
     "view_failed": _view_failed,
     "media_lost": _media_lost,
     "expire": _expire,

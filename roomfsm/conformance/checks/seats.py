@@ -1,0 +1,256 @@
+"""Every row of a seat's machine and of a room's door: moderators, raised hands, bans and the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks.steps import Place, bring
+from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable, shown
+from roomfsm.conformance.scene import Check, Plan, Scene
+from roomfsm.conformance.spec import Row
+from roomfsm.conformance.stage import Room
+from roomfsm.conformance.wire import Client
+
+type Play = Callable[[Scene, Place], Awaitable[None]]
+
+MODERATORS = ("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat")
+"""The messages that only a moderator may send."""
+NAMING = ("lowerHand", "kick", "ban", "setRole")
+"""The messages that name a person in the room."""
+MESSAGES = ("raiseHand", "lowerHand", *MODERATORS)
+
+
+def checks(plan: Plan) -> Iterator[Check]:
+    """A check for each row of the two machines."""
+    for row in plan.spec.rows:
+        if row.machine in ("seat", "door"):
+            extra = plan.options.patience if (row.trigger, row.source) == ("departed", "away") else 0.0
+            yield Check(f"row/{row.key}", partial(_row, row=row), steps.path_of_row(plan.spec, row), extra=extra)
+
+
+async def moderates(place: Place, message: str) -> None:
+    """Let Ada, who moderates the room, send a legal message of this kind, and check who is told."""
+    room, ada, bob = place.room, place.ada, place.bob
+    if room.streams:
+        # Bob presents, and would take his streams with him.
+        bob = await room.enter("Cyd")
+    match message:
+        case "raiseHand":
+            await room.raise_hand(ada)
+            await room.raise_hand(bob)
+        case "lowerHand":
+            await room.raise_hand(bob)
+            await room.lower_hand(ada, bob)
+            await room.lower_hand(bob, bob)
+        case "kick":
+            await room.put_out(ada, bob, "kick")
+            await room.join(bob)
+        case "ban":
+            await room.put_out(ada, bob, "ban")
+            # As often as it is tried.
+            for _ in range(2):
+                steps.check_code(await bob.ask("join", room=room.name), "banned")
+        case "unban":
+            await room.put_out(ada, bob, "ban")
+            await room.unban(ada, bob)
+            await room.join(bob)
+        case "setRole":
+            for role in ("viewer", "moderator", "presenter"):
+                await room.set_role(ada, bob, role)
+        case "lock":
+            await room.lock(ada)
+            await may_not_enter(place, "locked")
+        case "unlock":
+            await room.lock(ada)
+            await room.unlock(ada)
+            await room.enter("Cyd")
+        case "clearChat":
+            await room.chat(bob)
+            await room.clear_chat(ada)
+            cyd = await room.enter("Cyd")
+            await room.chat(cyd)
+        case _:
+            raise NeverReachable(f"the kit does not know {message}")
+
+
+async def may_not_enter(place: Place, code: str) -> None:
+    """Check that a newcomer is refused, by `join` and by `switch`, and that nobody in the room is told."""
+    cyd = await place.room.scene.connect("Cyd")
+    steps.check_code(await cyd.ask("join", room=place.room.name), code)
+    await Room(place.room.scene).join(cyd)
+    steps.check_code(await cyd.ask("switch", room=place.room.name), code)
+    await place.room.chat(place.ada)
+
+
+async def _row(scene: Scene, *, row: Row) -> None:
+    await steps.bystander(scene)
+    place = await bring(scene, "waiting")
+    if row.machine == "door":
+        await _door(scene, place, row)
+    elif row.trigger in MESSAGES:
+        await moderates(place, row.trigger)
+    else:
+        play = _PLAYS.get((row.trigger, row.source))
+        if play is None:
+            raise NeverReachable(f"nothing that the kit can do from outside is {row.trigger} while {row.source}")
+        await play(scene, place)
+    for client in place.room.members:
+        if not client.gone:
+            await place.room.chat(client)
+
+
+async def _door(scene: Scene, place: Place, row: Row) -> None:
+    room, ada = place.room, place.ada
+    if row.source == "locked":
+        await room.lock(ada)
+    match row.trigger:
+        case "lock":
+            await room.lock(ada)
+            await may_not_enter(place, "locked")
+        case "unlock":
+            await room.unlock(ada)
+            await room.enter("Cyd")
+        case "deserted":
+            await room.leave(place.bob)
+            await room.leave(ada)
+            await room.join(place.bob)
+        case _:
+            raise NeverReachable(f"the kit does not know {row.trigger}")
+
+
+async def _lost(scene: Scene, place: Place) -> None:
+    await place.room.lose(place.bob)
+
+
+async def _found(scene: Scene, place: Place) -> None:
+    await place.room.lose(place.bob)
+    await place.room.resume(place.bob)
+
+
+async def _found_seated(scene: Scene, place: Place) -> None:
+    await place.room.resume(place.bob)
+
+
+async def _departed(scene: Scene, place: Place) -> None:
+    await place.room.leave(place.bob)
+
+
+async def _departed_away(scene: Scene, place: Place) -> None:
+    window = float(scene.plan.welcome.get("resumeWindow", 0))
+    if window > scene.plan.options.patience:
+        raise NotReachable(f"a resume window of {window:g} s is longer than --patience")
+    await place.room.lose(place.bob)
+    await place.room.left(place.bob, "disconnected")
+
+
+async def _put_out(scene: Scene, place: Place, how: str, *, away: bool) -> None:
+    if away:
+        await place.room.lose(place.bob)
+    await place.room.put_out(place.ada, place.bob, how)
+
+
+async def _promoted(scene: Scene, place: Place) -> None:
+    """The person who has been in the room longest becomes a moderator, and may do what a moderator may."""
+    cyd = await place.room.enter("Cyd")
+    await place.room.leave(place.ada)
+    steps.check_code(await cyd.ask("lock"), "not_permitted")
+    await place.room.lock(place.bob)
+
+
+async def _promoted_away(scene: Scene, place: Place) -> None:
+    await place.room.lose(place.bob)
+    await place.room.leave(place.ada)
+    back = await place.room.resume(place.bob)
+    await place.room.lock(back)
+
+
+_PLAYS: dict[tuple[str, str], Play] = {
+    ("lost", "seated"): _lost,
+    ("found", "seated"): _found_seated,
+    ("found", "away"): _found,
+    ("departed", "seated"): _departed,
+    ("departed", "away"): _departed_away,
+    ("kicked", "seated"): partial(_put_out, how="kick", away=False),
+    ("banned", "seated"): partial(_put_out, how="ban", away=False),
+    ("kicked", "away"): partial(_put_out, how="kick", away=True),
+    ("banned", "away"): partial(_put_out, how="ban", away=True),
+    ("promoted", "seated"): _promoted,
+    ("promoted", "away"): _promoted_away,
+}
+
+
+# Refusals of the guards
+
+
+async def not_permitted(scene: Scene, *, message: str) -> None:
+    """Bob is no moderator. Nobody is told that he tried, and nothing has happened."""
+    place = await bring(scene, "waiting")
+    role = "moderator"
+    fields = steps.sample(scene, place.ada, message, "")
+    if message == "publish":
+        await place.room.set_role(place.ada, place.bob, "viewer")
+        fields, role = {"source": "camera", "sdp": (await scene.peer("sendonly")).offer}, "presenter"
+    elif "participant" in fields:
+        fields["participant"] = place.ada.me
+    reply = await place.bob.ask(message, **fields)
+    steps.check_code(reply, "not_permitted")
+    _names_role(reply, role)
+    await place.room.chat(place.ada)
+    await place.room.enter("Cyd")
+
+
+def _names_role(reply: Message, role: str) -> None:
+    if reply.get("role") != role:
+        raise Failed(f"an error that names the role {role}", shown(reply))
+
+
+async def no_such_participant(scene: Scene, *, message: str) -> None:
+    """Neither somebody who has left nor somebody who never was there can be named."""
+    place = await bring(scene, "waiting")
+    cyd = await place.room.enter("Cyd")
+    await place.room.leave(cyd)
+    for person in (cyd.me, "nobody"):
+        fields = {**steps.sample(scene, place.ada, message, ""), "participant": person}
+        steps.check_code(await place.ada.ask(message, **fields), "no_such_participant")
+    await place.room.chat(place.ada)
+
+
+async def yourself(scene: Scene, *, message: str) -> None:
+    """A moderator cannot do it to oneself."""
+    place = await bring(scene, "waiting")
+    fields = {**steps.sample(scene, place.ada, message, ""), "participant": place.ada.me}
+    steps.check_code(await place.ada.ask(message, **fields), "yourself")
+    await place.room.chat(place.ada)
+
+
+async def not_banned(scene: Scene) -> None:
+    """Somebody in the room is not banned, and neither is somebody who was let in again."""
+    place = await bring(scene, "waiting")
+    steps.check_code(await place.ada.ask("unban", participant=place.bob.me), "not_banned")
+    await place.room.put_out(place.ada, place.bob, "ban")
+    await place.room.unban(place.ada, place.bob)
+    steps.check_code(await place.ada.ask("unban", participant=place.bob.me), "not_banned")
+    await place.room.chat(place.ada)
+
+
+async def banned(scene: Scene, *, message: str) -> None:
+    """Neither the session nor another one of its address may enter. Other rooms let both in."""
+    place = await bring(scene, "waiting")
+    await place.room.put_out(place.ada, place.bob, "ban")
+    again: Client = await scene.connect("Bob again")
+    for client in (place.bob, again):
+        if message == "switch":
+            await Room(scene).join(client)
+        steps.check_code(await client.ask(message, room=place.room.name), "banned")
+    await place.room.chat(place.ada)
+
+
+async def locked(scene: Scene) -> None:
+    """A locked room lets nobody in. Somebody whose connection was lost may come back."""
+    place = await bring(scene, "waiting")
+    await place.room.lock(place.ada)
+    await may_not_enter(place, "locked")
+    await place.room.lose(place.bob)
+    await place.room.resume(place.bob)

@@ -1,0 +1,162 @@
+"""The machine of a seat: one person's place in one room, and what that person may do there by role.
+
+A message that concerns a person or the whole room, but not its streams, is decided here: the sender's seat has a
+row for it, whose guards ask for the role. The effects then move what the message is about: the seat of somebody
+who is put out (`kicked`, `banned`), or the room's door (`lock`, `unlock`).
+
+Every open room with people in it has a moderator. The first person who enters is one. When the last moderator has
+left, the person who has been in the room longest becomes one (`promoted`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
+from roomfsm.protocol.errors import ErrorCode
+from roomfsm.protocol.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class SeatFacts:
+    """What the seat's guards may look at.
+
+    - `role` is the role of the person whose seat it is.
+    - `found` says that the person whom the message names is in the room or, for `unban`, is banned.
+    - `oneself` says that the message names its own sender.
+    - `within_rates` is the same as in the facts of a room.
+    """
+
+    role: Role = Role.PRESENTER
+    found: bool = True
+    oneself: bool = False
+    within_rates: bool = True
+
+
+_PUT_OUT = (
+    Tell("streamChanged", Audience.ALL, "if the person who is put out viewed it"),
+    Tell("streamEnded", Audience.ALL, "if the person who is put out published it"),
+    Tell("participantLeft", Audience.ALL),
+    Tell("participantLeft", Audience.OWNER),
+    Tell(
+        "participantChanged",
+        Audience.ALL,
+        "if another person's name looked like that of the person who is put out",
+    ),
+)
+
+
+class SeatEffect(Effect):
+    """What a seat's transition asks the room task to do."""
+
+    RAISE_HAND = (
+        "raise hand",
+        "the person's hand is up: it is the last in the queue of hands, unless it was up already",
+        (Tell("participantChanged", Audience.ALL),),
+    )
+    LOWER_HAND = (
+        "lower hand",
+        "the hand of the person, or of the one whom a moderator names, is down",
+        (Tell("participantChanged", Audience.ALL),),
+    )
+    KICK = "kick", "the person named leaves the room, and may enter it again", _PUT_OUT
+    BAN = (
+        "ban",
+        "the person named leaves the room; neither that session nor another one of its address may enter it for a "
+        "time",
+        (*_PUT_OUT, Tell("bans", Audience.MODERATORS)),
+    )
+    UNBAN = (
+        "unban",
+        "the person named, and others of that address, may enter the room again",
+        (Tell("bans", Audience.MODERATORS),),
+    )
+    SET_ROLE = (
+        "set role",
+        "the person named has another role; without the role of a presenter, the person's streams end",
+        (
+            Tell("participantChanged", Audience.ALL),
+            Tell("bans", Audience.OWNER, "if the person is a moderator now, and somebody is banned"),
+            Tell("streamEnded", Audience.ALL, "if the person may not publish it any more"),
+        ),
+    )
+    BECOME_MODERATOR = (
+        "become moderator",
+        "the person, who has been in the room longest, is a moderator, because no other one is left",
+        (
+            Tell("participantChanged", Audience.ALL),
+            Tell("bans", Audience.OWNER, "if somebody is banned"),
+        ),
+    )
+    LOCK = "lock", "nobody else may enter the room", (Tell("roomChanged", Audience.ALL),)
+    UNLOCK = "unlock", "people may enter the room again", (Tell("roomChanged", Audience.ALL),)
+    CLEAR_CHAT = "clear chat", "all lines of chat are forgotten", (Tell("chatCleared", Audience.ALL),)
+
+
+is_moderator = Guard[SeatFacts](
+    "is a moderator",
+    lambda f: f.role.includes(Role.MODERATOR),
+    ErrorCode.NOT_PERMITTED,
+    role=Role.MODERATOR,
+)
+own_or_moderator = Guard[SeatFacts](
+    "it is the own hand, or a moderator asks",
+    lambda f: f.oneself or f.role.includes(Role.MODERATOR),
+    ErrorCode.NOT_PERMITTED,
+    role=Role.MODERATOR,
+)
+person_is_there = Guard[SeatFacts](
+    "the person named is in the room", lambda f: f.found, ErrorCode.NO_SUCH_PARTICIPANT
+)
+somebody_else = Guard[SeatFacts]("it is somebody else", lambda f: not f.oneself, ErrorCode.YOURSELF)
+is_banned = Guard[SeatFacts]("the person named is banned", lambda f: f.found, ErrorCode.NOT_BANNED)
+within_rates = Guard[SeatFacts](
+    "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
+)
+
+Do = SeatEffect
+_moderators = (is_moderator, within_rates)
+_over_another = (*_moderators, person_is_there, somebody_else)
+
+SEAT: Table[SeatFacts] = Table(
+    "seat",
+    "One person's place in one room, and what the person may do there.",
+    states=(
+        State("seated", "the person is in the room"),
+        State("away", "the person's connection is lost; the seat is kept until the resume window is over"),
+        State("gone", "the person has left the room, or was put out", final=True),
+    ),
+    rows=(
+        Row(("raiseHand",), ("seated",), STAYS, (within_rates,), (Do.RAISE_HAND,)),
+        Row(
+            ("lowerHand",),
+            ("seated",),
+            STAYS,
+            (own_or_moderator, within_rates, person_is_there),
+            (Do.LOWER_HAND,),
+        ),
+        Row(("kick",), ("seated",), STAYS, _over_another, (Do.KICK,)),
+        Row(("ban",), ("seated",), STAYS, _over_another, (Do.BAN,)),
+        Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned), (Do.UNBAN,)),
+        Row(("setRole",), ("seated",), STAYS, _over_another, (Do.SET_ROLE,)),
+        Row(("lock",), ("seated",), STAYS, _moderators, (Do.LOCK,)),
+        Row(("unlock",), ("seated",), STAYS, _moderators, (Do.UNLOCK,)),
+        Row(("clearChat",), ("seated",), STAYS, _moderators, (Do.CLEAR_CHAT,)),
+        Row(("promoted",), ("seated", "away"), STAYS, (), (Do.BECOME_MODERATOR,)),
+        Row(("lost",), ("seated",), "away"),
+        # A session can be resumed before its loss was noticed.
+        Row(("found",), ("seated", "away"), "seated"),
+        Row(("kicked", "banned", "departed"), ("seated", "away"), "gone"),
+    ),
+    causes={
+        "promoted": "the last moderator has left, and this person has been in the room longest",
+        "lost": "the person's connection was lost, and the session may be resumed",
+        "found": "the session was resumed",
+        "kicked": "a moderator put the person out",
+        "banned": "a moderator put the person out, and does not let the person in for a time",
+        "departed": "the person has left, or the seat was given to somebody else",
+    },
+)
+
+OF_SEATS: tuple[str, ...] = tuple(trigger for trigger in SEAT.triggers if trigger not in SEAT.causes)
+"""The messages that the sender's seat decides on, in a room whose state lets it decide."""

@@ -1,0 +1,238 @@
+"""Carries out what the table of seats decides: who may do what in a room, who is put out, and who may not enter.
+
+A message of this kind goes through the table of its sender's seat (`roomfsm.lifecycle.seat`), which asks for the
+role. The effects here then move other machines: the seat of the person who is put out, the room (which that person
+leaves), and the door.
+
+A ban names a session and its address, because a person who is put out can come back at once with a new session. It
+therefore also holds for other people of that address who want to enter. People who are in the room stay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import trio
+
+from roomfsm.lifecycle.door import DOOR
+from roomfsm.lifecycle.seat import SEAT, SeatFacts
+from roomfsm.lifecycle.seat import SeatEffect as Do
+from roomfsm.log import get_logger
+from roomfsm.protocol.client import Ban, ClearChat, Kick, LowerHand, SetRole, Unban, message_type
+from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.fields import Ref
+from roomfsm.protocol.roles import Role
+from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, ParticipantChanged, RoomChanged
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.events import Ask, Depart, Event, Revoked
+from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.news import News, tell
+from roomfsm.rooms.participant import Participant, Seat
+from roomfsm.rooms.settings import RoomSettings
+
+
+class Inside(Protocol):
+    """What moderation uses of the room that it happens in."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def people(self) -> dict[str, Participant]: ...
+
+    @property
+    def streams(self) -> dict[str, Stream]: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+    def handle_now(self, event: Event) -> None:
+        """Handle an event that follows from the present one."""
+
+    def refuse(self, event: Event, refusal: Refusal) -> None:
+        """Tell the sender of the event that it was refused, if the sender waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Banned:
+    """Somebody who may not enter until `ends` (on trio's clock), which is `until` milliseconds after 1970."""
+
+    name: str
+    address: str
+    ends: float
+    until: int
+
+
+class Moderation:
+    """The roles, hands, bans and the door of one room. Nothing here waits."""
+
+    def __init__(self, room: Inside, news: News, chat: ChatHistory, settings: RoomSettings) -> None:
+        self._room = room
+        self._people = room.people
+        self._news = news
+        self._chat = chat
+        self._settings = settings
+        self._log = get_logger(__name__).bind(room=room.name)
+        self._door = DOOR.new()
+        room.journal.begin(DOOR.name, None, self._door.state)
+        self._bans: dict[str, _Banned] = {}
+        self._hands = 0
+        self._doing: dict[str, Callable[[Participant, Any], None]] = {
+            Do.RAISE_HAND: self._raise_hand,
+            Do.LOWER_HAND: self._lower_hand,
+            Do.KICK: self._kick,
+            Do.BAN: self._ban,
+            Do.UNBAN: self._unban,
+            Do.SET_ROLE: self._set_role,
+            Do.BECOME_MODERATOR: self._become_moderator,
+            Do.LOCK: self._move_door,
+            Do.UNLOCK: self._move_door,
+            Do.CLEAR_CHAT: self._clear_chat,
+        }
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody may enter the room."""
+        return bool(DOOR.state(self._door.state).owns)
+
+    def bans(self, seat: Seat[Any]) -> bool:
+        """Whether a person who wants to enter is banned."""
+        now = trio.current_time()
+        self._bans = {one: ban for one, ban in self._bans.items() if ban.ends > now}
+        return seat.id in self._bans or any(ban.address == seat.voice.address for ban in self._bans.values())
+
+    def take(self, event: Ask, message: dict[str, Any] | None, *, within_rates: bool) -> bool:
+        """Put a message to the table of its sender's seat. Returns whether the table took it."""
+        sender, trigger = self._people[event.seat.id], event.trigger
+        named = getattr(event.message, "participant", None)
+        facts = SeatFacts(
+            role=sender.role,
+            found=named is None or named in (self._bans if isinstance(event.message, Unban) else self._people),
+            oneself=named in (None, sender.id),
+            within_rates=within_rates,
+        )
+        state = sender.seat.state
+        try:
+            step = SEAT.fire(sender.seat, trigger, facts)
+        except Refusal as refusal:
+            self._room.journal.refused(
+                SEAT.name, sender.id, trigger, state, refusal, who=sender.id, message=message, facts=facts
+            )
+            self._room.refuse(event, refusal)
+            return False
+        self._room.journal.took(SEAT.name, sender.id, step, who=sender.id, message=message, facts=facts)
+        for effect in step.effects:
+            self._doing[effect](sender, event.message)
+        return True
+
+    def move(self, person: Participant, trigger: str) -> None:
+        """Move the seat of a person by something other than the person's own message."""
+        step = SEAT.fire(person.seat, trigger, SeatFacts(role=person.role))
+        over = SEAT.state(step.dest).final
+        self._room.journal.took(SEAT.name, person.id, step, who=person.id, final=over)
+        for effect in step.effects:
+            self._doing[effect](person, None)
+
+    def admit(self, newcomer: Participant) -> None:
+        """Give somebody who enters a role."""
+        self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
+        if not self._moderators():
+            newcomer.role = Role.MODERATOR
+
+    def dismiss(self, person: Participant) -> None:
+        """Somebody has left: see to it that the room has a moderator, or an open door."""
+        if not SEAT.state(person.seat.state).final:
+            self.move(person, "departed")
+        if not self._people:
+            self._fire_door("deserted")
+        elif not self._moderators():
+            self.move(next(iter(self._people.values())), "promoted")
+
+    # Effects
+
+    def _raise_hand(self, sender: Participant, message: Any) -> None:
+        if sender.hand is None:
+            self._hands += 1
+            sender.hand = self._hands
+        self._tell_person(sender, sender, message.ref)
+
+    def _lower_hand(self, sender: Participant, message: LowerHand) -> None:
+        person = self._people[message.participant or sender.id]
+        person.hand = None
+        self._tell_person(person, sender, message.ref)
+
+    def _kick(self, sender: Participant, message: Kick) -> None:
+        self._put_out(sender, message, "kicked")
+
+    def _ban(self, sender: Participant, message: Ban) -> None:
+        person = self._people[message.participant]
+        seconds = self._settings.ban_seconds if message.seconds is None else message.seconds
+        until = time.time_ns() // 1_000_000 + int(seconds * 1000)
+        if len(self._bans) >= self._settings.max_bans:
+            # The one that would have ended first ends now.
+            del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
+        self._bans[person.id] = _Banned(
+            person.name, person.seat.voice.address, trio.current_time() + seconds, until
+        )
+        self._put_out(sender, message, "banned")
+        self._tell_bans(self._moderators())
+
+    def _put_out(self, sender: Participant, message: Kick | Ban, trigger: str) -> None:
+        person = self._people[message.participant]
+        self.move(person, trigger)
+        self._room.handle_now(Depart(person.seat, trigger, message.ref, by=sender))
+        person.seat.take_away()
+        self._log.info("put out", participant=person.id, by=sender.id, how=trigger)
+
+    def _unban(self, sender: Participant, message: Unban) -> None:
+        del self._bans[message.participant]
+        self._tell_bans(self._moderators(), sender, message.ref)
+
+    def _set_role(self, sender: Participant, message: SetRole) -> None:
+        person = self._people[message.participant]
+        person.role = message.role
+        self._tell_person(person, sender, message.ref)
+        self.tell_bans_to_moderator(person)
+        if not person.role.includes(Role.PRESENTER):
+            for name in tuple(person.streams):
+                self._room.handle_now(Revoked(self._room.streams[name]))
+
+    def _become_moderator(self, person: Participant, _message: None) -> None:
+        person.role = Role.MODERATOR
+        self._tell_person(person)
+        self.tell_bans_to_moderator(person)
+
+    def _move_door(self, sender: Participant, message: Any) -> None:
+        self._fire_door(message_type(message))
+        self._news.happened(RoomChanged(locked=self.locked), sender, ref=message.ref)
+
+    def _fire_door(self, trigger: str) -> None:
+        step = DOOR.fire(self._door, trigger, None)
+        self._room.journal.took(DOOR.name, None, step)
+
+    def _clear_chat(self, sender: Participant, message: ClearChat) -> None:
+        self._chat.clear()
+        self._news.happened(ChatCleared(), sender, ref=message.ref)
+
+    # Telling
+
+    def _moderators(self) -> list[Participant]:
+        return [person for person in self._people.values() if person.role.includes(Role.MODERATOR)]
+
+    def _tell_person(self, person: Participant, sender: Participant | None = None, ref: Ref | None = None) -> None:
+        self._news.changed(person.id, lambda: ParticipantChanged(participant=person.info()), sender, ref=ref)
+
+    def tell_bans_to_moderator(self, person: Participant) -> None:
+        """Tell a moderator who is banned, if anybody is."""
+        if self._bans and person.role.includes(Role.MODERATOR):
+            self._tell_bans([person])
+
+    def _tell_bans(
+        self, people: list[Participant], sender: Participant | None = None, ref: Ref | None = None
+    ) -> None:
+        told = tuple(BanInfo(participant=one, name=ban.name, until=ban.until) for one, ban in self._bans.items())
+        tell(people, Bans(bans=told), sender, ref=ref)

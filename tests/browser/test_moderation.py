@@ -1,0 +1,71 @@
+"""Given browsers in a room, when a moderator acts, then the person concerned and the others see it."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.test_broadcast import broadcasts, photograph
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def room() -> str:
+    """A room that no other test is in."""
+    return f"/r/room-{uuid.uuid4().hex[:8]}"
+
+
+def menu_of(page: Page, name: str) -> None:
+    """Open what a moderator may do with a person."""
+    page.locator("[data-testid=roster-entry]", has_text=name).locator("summary").click()
+
+
+def test_a_moderator_removes_somebody_who_may_come_again(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    expect(bob.locator("[data-testid=roster-entry][data-role=moderator]")).to_have_text("Adamoderator")
+    expect(bob.get_by_test_id("moderate")).to_have_count(0)
+    expect(bob.get_by_test_id("lock-room")).to_be_hidden()
+    bob.get_by_test_id("raise-hand").click()
+    expect(ada.get_by_test_id("hand")).to_have_text("hand 1")
+    broadcasts(bob)
+    menu_of(ada, "Bob")
+    photograph(ada, "moderator-desktop")
+    ada.get_by_test_id("kick").click()
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(1)
+    expect(bob.get_by_text("A moderator put you out of the room.")).to_be_visible()
+    photograph(bob, "put-out")
+    bob.get_by_test_id("retry-now").click()
+    expect(ada.get_by_test_id("roster-entry")).to_have_count(2)
+
+
+def test_a_moderator_bans_somebody_and_locks_the_room(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada", viewport=PHONE), open_page(room, "Bob")
+    ada.locator("button[data-tab=people]").click()
+    menu_of(ada, "Bob")
+    photograph(ada, "moderator-phone")
+    ada.get_by_test_id("make-viewer").click()
+    expect(bob.locator("[data-testid=roster-entry][data-role=viewer]")).to_have_count(1)
+    ada.get_by_test_id("lock-room").click()
+    expect(ada.get_by_test_id("lock-room")).to_have_text("Unlock the room")
+    menu_of(ada, "Bob")
+    ada.get_by_test_id("ban").click()
+    expect(bob.get_by_text("does not let you enter it for a time")).to_be_visible()
+    bob.get_by_test_id("retry-now").click()
+    expect(bob.get_by_text("A moderator does not let you enter this room for a time.")).to_be_visible()
+
+
+def test_a_chat_that_a_moderator_clears_is_gone_for_everybody(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    bob.get_by_test_id("chat-input").fill("something")
+    bob.get_by_test_id("chat-send").click()
+    expect(ada.get_by_test_id("chat-line")).to_have_count(1)
+    ada.get_by_test_id("clear-chat").click()
+    for page in (ada, bob):
+        expect(page.get_by_test_id("chat-line")).to_have_count(0)
+    bob.get_by_test_id("chat-input").fill("something else")
+    bob.get_by_test_id("chat-send").click()
+    expect(ada.get_by_test_id("chat-line")).to_have_count(1)
