@@ -48,6 +48,9 @@ COMMANDS = {
         "mediaserver",
         "Run the embedded media server alone, for any client of Kurento's protocol.",
     ),
+    "password": _Lazy(
+        "roomfsm.access_commands", "password", "Print the hash of a room's password, for the settings file."
+    ),
     "replay": _Lazy(
         "roomfsm.replay.command",
         "replay",
@@ -58,6 +61,11 @@ COMMANDS = {
     ),
     "settings": _Lazy("roomfsm.command", "settings", "Print all settings of the server as a table (Markdown)."),
     "spec": _Lazy("roomfsm.documents.spec_command", "spec", "Print the protocol as an AsyncAPI 3 document."),
+    "token": _Lazy(
+        "roomfsm.access_commands",
+        "token",
+        "Print a token that lets one person enter a room, and the link that carries it.",
+    ),
 }
 
 

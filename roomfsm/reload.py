@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import trio
 
 from roomfsm.log import get_logger
-from roomfsm.settings import Settings, SettingsError, all_settings
+from roomfsm.settings import POLICIES, Settings, SettingsError, all_settings
 
 _READ_WITHIN = 5.0
 """The most seconds for reading, because a file may be on a disk that does not answer."""
@@ -83,5 +83,7 @@ def merge(now: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]
             parts.setdefault(setting.part, {})[setting.name] = value
         else:
             waiting.append(setting.flag)
+    if new.policies != now.policies:
+        changed.append(f"[{POLICIES}]")
     replaced = {part: dataclasses.replace(getattr(now, part), **values) for part, values in parts.items()}
-    return dataclasses.replace(now, **replaced), changed, waiting
+    return dataclasses.replace(now, **replaced, policies=new.policies), changed, waiting

@@ -15,6 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from roomfsm import ranges
+from roomfsm.access.policy import Policy
+from roomfsm.access.settings import AccessSettings
+from roomfsm.access.settings import is_address as is_web_address
+from roomfsm.access.tables import TableFault, read_policies
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address
 from roomfsm.protocol.server import IceServer
@@ -32,6 +36,9 @@ SECRET_FILE = "file:"
 
 SELF_SIGNED = "self-signed"
 """The value of `--tls`."""
+
+POLICIES = "room"
+"""The name of the tables with policies in the TOML file: `[room."pattern"]`."""
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The environment variable with the name of the TOML file, like `--config`."""
@@ -167,6 +174,9 @@ class Settings:
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     rooms: RoomSettings = field(default_factory=RoomSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    policies: tuple[tuple[str, Policy], ...] = ()
+    """The policies of rooms, each with the pattern of their names. They are tables of the settings file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +215,12 @@ class Setting:
 
 def all_settings() -> Iterator[Setting]:
     """Every setting, in the order of the documentation."""
-    for part in dataclasses.fields(Settings):
-        part_type = get_type_hints(Settings)[part.name]
+    for name, part_type in _parts().items():
         types = get_type_hints(part_type, include_extras=True)
         for item in dataclasses.fields(part_type):
             yield Setting(
                 item.name,
-                part.name,
+                name,
                 types[item.name],
                 item.default,
                 item.metadata["help"],
@@ -231,8 +240,14 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in variables:
             raise SettingsError(f"{variable} is not a setting (see `roomfsm settings`)")
     values: dict[str, Any] = {}
+    policies: tuple[tuple[str, Policy], ...] = ()
     if file is not None:
-        for name, value in _read_toml(file).items():
+        tables = _read_toml(file)
+        try:
+            policies = read_policies(tables.pop(POLICIES, {}))
+        except TableFault as fault:
+            raise SettingsError(f"{file}: {fault}") from None
+        for name, value in tables.items():
             if name not in known:
                 raise SettingsError(f"{file}: {name!r} is not a setting (see `roomfsm settings`)")
             values[name] = _convert(known[name], value, f"{file}: {name}")
@@ -244,15 +259,19 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
     for name, value in flags.items():
         values[name] = _convert(known[name], value, known[name].flag)
     parts: dict[str, Any] = {}
-    hints = get_type_hints(Settings)
-    for part in dataclasses.fields(Settings):
-        own = {name: value for name, value in values.items() if known[name].part == part.name}
-        parts[part.name] = hints[part.name](**own)
-    settings = Settings(**parts)
+    for part, part_type in _parts().items():
+        own = {name: value for name, value in values.items() if known[name].part == part}
+        parts[part] = part_type(**own)
+    settings = Settings(**parts, policies=policies)
     for flag, pem in (("--certfile", settings.server.certfile), ("--keyfile", settings.server.keyfile)):
         if pem is not None and not Path(pem).is_file():
             raise SettingsError(f"{flag}: there is no file {pem}")
     return settings
+
+
+def _parts() -> dict[str, Any]:
+    """The classes of the parts of the settings, by their names."""
+    return {name: kind for name, kind in get_type_hints(Settings).items() if dataclasses.is_dataclass(kind)}
 
 
 def _check_kurento(urls: tuple[str, ...]) -> None:
@@ -318,6 +337,8 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         value = [value]
     if setting.name == "host_name" and isinstance(value, list | tuple):
         value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
+    if setting.name == "token_key" and isinstance(value, list | tuple):
+        value = [_token_key(item, where) if isinstance(item, str) else item for item in value]
     if setting.secret and isinstance(value, str) and value.startswith(SECRET_FILE):
         value = _read_secret(Path(value.removeprefix(SECRET_FILE)), where)
     kind, _ = ranges.split(setting.type)
@@ -336,3 +357,23 @@ def _ice_server(text: str) -> IceServer:
     url, _, rest = text.partition("|")
     username, _, credential = rest.partition("|")
     return IceServer(urls=(url,), username=username or None, credential=credential or None)
+
+
+_KEY_FILES = ".pem", ".key", ".pub", ".crt", ".cert", ".json", ".jwk", ".jwks", ".txt"
+"""How names of files with keys end. A secret that looks like that is more likely a mistyped name of a file."""
+
+
+def _token_key(text: str, where: str) -> str:
+    """The key that `text` is, or that is in the file that it names. The address of a key set stays as it is."""
+    if is_web_address(text) or text.startswith("{") or "\n" in text:
+        return text
+    if text.startswith(SECRET_FILE):
+        return _read_secret(Path(text.removeprefix(SECRET_FILE)), where)
+    try:
+        is_file = Path(text).is_file()
+    except OSError:
+        # It is too long for the name of a file.
+        is_file = False
+    if is_file or text.startswith(("/", "./", "../", "~")) or text.endswith(_KEY_FILES):
+        return _read_secret(Path(text).expanduser(), where)
+    return text

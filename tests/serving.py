@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
 
+from roomfsm.access.settings import AccessSettings
 from roomfsm.door.settings import DoorSettings
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
@@ -31,7 +32,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
     for name, value in changes.items():
         (part,) = (
             p
-            for p in (ServerSettings, DoorSettings, RoomSettings, SignalingSettings, WebSettings)
+            for p in (ServerSettings, DoorSettings, RoomSettings, SignalingSettings, WebSettings, AccessSettings)
             if name in {f.name for f in fields(p)}
         )
         parts.setdefault(part, {})[name] = value
@@ -41,6 +42,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
         rooms=RoomSettings(**parts.get(RoomSettings, {})),
         signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
         web=WebSettings(**parts.get(WebSettings, {})),
+        access=AccessSettings(**parts.get(AccessSettings, {})),
     )
 
 

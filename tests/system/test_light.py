@@ -16,7 +16,10 @@ from roomfsm.cli import COMMANDS, main
 
 _PACKAGE = Path(roomfsm.__file__).parent
 
-_HEAVY = ("trio", "structlog", "rich", "quart", "hypercorn", "yaml", "jsonschema", "aioice", "OpenSSL", "emoji")
+_HEAVY = (
+    *("trio", "structlog", "rich", "quart", "hypercorn", "yaml", "jsonschema", "aioice", "OpenSSL", "emoji"),
+    *("joserfc", "argon2"),
+)
 """The slow packages among everything that the whole program imports."""
 
 
@@ -55,6 +58,8 @@ def test_the_bare_command_imports_click_and_no_part_of_the_server(arguments: lis
         (["spec"], set()),
         (["spec", "--format", "yaml"], {"yaml"}),
         (["conformance", "--help"], set()),
+        (["token", "--help"], set()),
+        (["password", "--help"], set()),
         (["replay", "--help"], {"trio", "structlog", "rich"}),
         (["mediaserver", "--help"], {"trio", "structlog", "rich", "OpenSSL"}),
     ],
