@@ -12,9 +12,10 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from roomfsm.access.passwords import MAX_PASSWORD, hash_password
+from roomfsm.access.passwords import hash_password
 from roomfsm.access.patterns import room_pattern
 from roomfsm.addresses import addresses_to_open
+from roomfsm.protocol.fields import MAX_PASSWORD
 from roomfsm.protocol.names import NameFault, display_name
 from roomfsm.protocol.roles import Role
 from roomfsm.settings import CONFIG_VARIABLE, Settings, SettingsError, load

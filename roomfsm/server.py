@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
+from roomfsm.access.policy import Policies
 from roomfsm.certificates import Certificate, CertificateError, read_certificate
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, open_listeners
@@ -28,6 +29,7 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.settings import ServerSettings, Settings
+from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.web.access import Access, new_token
@@ -63,6 +65,8 @@ class Running:
         """Use these settings from now on, as far as they can change at run time (`roomfsm.reload`)."""
         self.door.apply(_door_settings(settings, self._certificate))
         self.registry.settings = settings.signaling
+        self.directory.policies = _policies(settings)
+        self.registry.entrance.apply(settings.access, self.directory.policies)
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
 
@@ -182,7 +186,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
 
     Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
-    life = ServerLife()
+    life, policies = ServerLife(), _policies(settings)
     # Steps that may fail because of wrong settings come first, before anything is started.
     try:
         certificate = await read_certificate(settings)
@@ -193,11 +197,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         _open_listeners(settings.server) as listeners,
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
-        open_directory(media.pool, settings.rooms, write_journal, life) as directory,
+        open_directory(media.pool, settings.rooms, write_journal, life, policies) as directory,
+        open_entrance(settings.access, policies) as entrance,
         open_registry(
-            directory,
-            settings.signaling,
-            limits_of(settings.signaling, settings.rooms),
+            directory, settings.signaling, limits_of(settings.signaling, settings.rooms), entrance
         ) as registry,
         open_http_server(
             create_app(directory, media.pool, lambda: len(registry), settings.web, access)
@@ -224,6 +227,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     await _drain(media, directory, registry)
                 life.fire("drained")
                 connections.cancel_scope.cancel()
+
+
+def _policies(settings: Settings) -> Policies:
+    return Policies(settings.policies, require_token=settings.access.require_token)
 
 
 def _door_settings(settings: Settings, certificate: Certificate | None) -> DoorSettings:

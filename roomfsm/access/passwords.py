@@ -11,8 +11,6 @@ from __future__ import annotations
 import base64
 import re
 
-MAX_PASSWORD = 128
-"""The most characters of a password."""
 _MAX_MEMORY_KIB = 1_048_576
 _MAX_PASSES = 100
 _MAX_LANES = 64

@@ -38,6 +38,7 @@ class RoomFacts:
     - `presenter` and `moderator` say that the asker's role includes that role.
     - `banned` says that a moderator has banned the person who wants to enter, and `locked` that a moderator has
       locked the room.
+    - `has_token` and `knows_password` say that the newcomer has and knows what the room's policy asks for.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
     """
@@ -59,6 +60,8 @@ class RoomFacts:
     moderator: bool = False
     banned: bool = False
     locked: bool = False
+    has_token: bool = True
+    knows_password: bool = True
     held: int = 0
     notice: bool = False
 
@@ -195,6 +198,12 @@ not_locked = Guard[RoomFacts]("the room is not locked", lambda f: not f.locked, 
 is_presenter = Guard[RoomFacts](
     "has the role of a presenter", lambda f: f.presenter, ErrorCode.NOT_PERMITTED, role=Role.PRESENTER
 )
+has_token = Guard[RoomFacts](
+    "has a token for the room, or needs none", lambda f: f.has_token, ErrorCode.TOKEN_INVALID
+)
+knows_password = Guard[RoomFacts](
+    "knows the room's password, or needs none", lambda f: f.knows_password, ErrorCode.PASSWORD_WRONG
+)
 may_present = Guard[RoomFacts](
     "the room may have one more presenter",
     lambda f: f.presenters <= f.max_presenters,
@@ -233,7 +242,7 @@ def room_trigger(message: str) -> str:
 
 
 Do = RoomEffect
-_join = (not_in_yet, not_banned, not_locked, room_has_place, within_rates)
+_join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(

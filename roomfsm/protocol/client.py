@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from roomfsm.protocol.fields import (
+    AccessToken,
     BanSeconds,
     CandidateLine,
     ChatText,
@@ -14,6 +15,7 @@ from roomfsm.protocol.fields import (
     Mid,
     MLineIndex,
     ParticipantId,
+    Password,
     Ref,
     RoomName,
     Sdp,
@@ -37,10 +39,15 @@ class _ClientMessage(
 
 
 class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
-    """Enter a room. If the room does not exist yet, it is opened. Reply: `joined`."""
+    """Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
+
+    A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
+    """
 
     room: RoomName
     name: DisplayName = "Guest"
+    token: AccessToken | None = None
+    password: Password | None = None
     ref: Ref | None = None
 
 
@@ -51,9 +58,14 @@ class Leave(_ClientMessage, frozen=True, tag="leave", kw_only=True):
 
 
 class Switch(_ClientMessage, frozen=True, tag="switch", kw_only=True):
-    """Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room."""
+    """Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room.
+
+    The token of the `join` is kept, too. It holds in the other room if it is for that room as well.
+    """
 
     room: RoomName
+    token: AccessToken | None = None
+    password: Password | None = None
     ref: Ref | None = None
 
 

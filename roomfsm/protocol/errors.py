@@ -60,6 +60,13 @@ class ErrorCode(StrEnum):
     NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
     BANNED = "banned", "A moderator has banned you from this room for a time."
     LOCKED = "locked", "A moderator has locked the room: nobody may enter it at the moment."
+    TOKEN_INVALID = (
+        "token_invalid",
+        "The room needs a token, and yours is missing, not valid, not for this room, or not that of somebody who "
+        "is invited.",
+    )
+    TOKEN_EXPIRED = "token_expired", "The token has expired."
+    PASSWORD_WRONG = "password_wrong", "The room's password is missing or wrong."
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
 
 

@@ -15,6 +15,8 @@ MAX_CANDIDATE = 1_024
 MAX_REF = 64
 MAX_BAN = 604_800.0
 """Seconds of the longest ban: a week."""
+MAX_ACCESS_TOKEN = 16_384
+MAX_PASSWORD = 128
 
 # The patterns mean the same in Python and in ECMA-262 (with the flag `u`). They find simple mistakes;
 # `roomfsm.protocol.names` then decides which characters of which script may follow each other. `(?![\s\S])` is the
@@ -113,6 +115,19 @@ Token = Annotated[
         max_length=128,
         description="a secret from `welcome`, with which a session is resumed",
     ),
+]
+AccessToken = Annotated[
+    str,
+    Meta(
+        title="AccessToken",
+        min_length=1,
+        max_length=MAX_ACCESS_TOKEN,
+        description="a JWT that says who somebody is, and in which rooms with which role",
+    ),
+]
+Password = Annotated[
+    str,
+    Meta(title="Password", min_length=1, max_length=MAX_PASSWORD, description="the password of a room"),
 ]
 Ref = Annotated[
     Annotated[int, Meta(ge=0, le=2**53 - 1)] | Annotated[str, Meta(min_length=1, max_length=MAX_REF)],

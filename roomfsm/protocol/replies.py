@@ -44,7 +44,7 @@ OF_ANY_MESSAGE = (
 )
 """Errors that any message may get."""
 
-_ENTERING = (ErrorCode.SERVER_FULL, ErrorCode.TOO_MANY_ROOMS, ErrorCode.ROOM_CLOSED)
+_ENTERING = (ErrorCode.TOKEN_EXPIRED, ErrorCode.SERVER_FULL, ErrorCode.TOO_MANY_ROOMS, ErrorCode.ROOM_CLOSED)
 
 OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
     client.Join: _ENTERING,

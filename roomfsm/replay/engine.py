@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import trio
 
+from roomfsm.access.credentials import Credentials
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
 from roomfsm.lifecycle.room import ROOM
@@ -257,7 +258,11 @@ class _Life:
                 state = str(told.get("session", SESSION.initial))
                 person.voice.address = str(told.get("address", ""))
                 seat = person.asks_for_seat(state) if entry.refused is None else person.last_seat
-                return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")))
+                brought = Credentials(
+                    has_token=bool(told.get("hasToken", True)),
+                    knows_password=bool(told.get("knowsPassword", True)),
+                )
+                return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")), brought)
             case "leave":
                 return Depart(person.last_seat, str(told.get("reason", "")))
             case "away":

@@ -8,12 +8,16 @@ new one. The old room may still be releasing its media then; the two share nothi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
+from roomfsm.access.credentials import UNASKED, Credentials
+from roomfsm.access.policy import Policies, Policy
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -50,6 +54,7 @@ class Directory:
         settings: RoomSettings,
         write_journal: Sink | None,
         life: ServerLife | None = None,
+        policies: Policies | None = None,
     ) -> None:
         self.life = ServerLife() if life is None else life
         """The server's machine. If the caller has none, the directory gets one of its own, which is open."""
@@ -61,6 +66,8 @@ class Directory:
         self.settings = settings
         self._rooms: dict[str, Room] = {}
         self._changed = trio.Event()
+        self.policies = Policies() if policies is None else policies
+        """The policies of rooms that are opened from now on."""
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -71,7 +78,7 @@ class Directory:
             (
                 RoomSummary(room.name, room.told_state, len(room.people), len(room.streams))
                 for room in self._rooms.values()
-                if room.people
+                if room.people and room.policy.listed
             ),
             key=lambda summary: (-summary.participants, summary.name),
         )
@@ -84,20 +91,22 @@ class Directory:
         ref: Ref | None,
         *,
         asked: str = "join",
+        credentials: Credentials = UNASKED,
         before: Seat[Room] | None = None,
     ) -> Seat[Room]:
         """Give a session a seat in the room of that name, and open the room if it is not open.
 
         `name` is the person's display name. `ref` and `asked` are the `ref` and the type of the client's message.
-        `before` is the seat that the session has in another room. When this returns, the new room has sent its
-        description to the seat. Raises `Refusal`: the room's own, or with `SERVER_FULL`, `TOO_MANY_ROOMS` or
-        `SERVER_CLOSING`, or with `ROOM_CLOSED` if rooms end as fast as they are opened.
+        `credentials` are what the person has and knows, held against the room's policy. `before` is the seat that
+        the session has in another room. When this returns, the new room has sent its description to the seat.
+        Raises `Refusal`: the room's own, or with `SERVER_FULL`, `TOO_MANY_ROOMS` or `SERVER_CLOSING`, or with
+        `ROOM_CLOSED` if rooms end as fast as they are opened.
         """
         for _ in range(_TRIES):
             room = self.find(room_name) or await self._open(room_name, sitter)
             seat = Seat(sitter, before)
             try:
-                await room.request(Enter(seat, name, ref, asked))
+                await room.request(Enter(seat, name, ref, asked, credentials))
             except RoomOver:
                 # The room ended just now. It has left the index already, so the next try finds another room.
                 continue
@@ -141,7 +150,9 @@ class Directory:
             self.life.fire("open_room")
             one_of, code = self._in_the_way(by)
             if code is None:
-                room = Room(name, self._pool, self.settings, self._write_journal, opened_by=by)
+                policy = self.policies.of(name)
+                settings = _of_policy(self.settings, policy)
+                room = Room(name, self._pool, settings, self._write_journal, opened_by=by, policy=policy)
                 self._rooms[key] = room
                 self._nursery.start_soon(self._run, key, room)
                 return room
@@ -193,19 +204,30 @@ class Directory:
             return
 
 
+def _of_policy(settings: RoomSettings, policy: Policy) -> RoomSettings:
+    """The settings of a room with this policy."""
+    own: dict[str, Any] = {
+        "max_people": policy.max_people,
+        "max_presenters": policy.max_presenters,
+        "linger": policy.linger,
+    }
+    return dataclasses.replace(settings, **{name: value for name, value in own.items() if value is not None})
+
+
 @asynccontextmanager
 async def open_directory(
     pool: MediaPool,
     settings: RoomSettings,
     write_journal: Sink | None = None,
     life: ServerLife | None = None,
+    policies: Policies | None = None,
 ) -> AsyncIterator[Directory]:
     """Open a directory, whose rooms end when this scope ends.
 
     `write_journal` gets the lines of every room's journal. `life` is the machine of the server that the rooms are
-    part of.
+    part of. `policies` are the rooms' policies; without any, everybody may enter.
     """
     async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings, write_journal, life)
+        directory = Directory(nursery, pool, settings, write_journal, life, policies)
         yield directory
         nursery.cancel_scope.cancel()

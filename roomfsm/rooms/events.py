@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import trio
 
+from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.protocol.client import (
     Ban,
     Candidate,
@@ -73,6 +74,7 @@ class Enter(Awaited):
     name: str
     ref: Ref | None
     asked: str = "join"
+    credentials: Credentials = UNASKED
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from roomfsm.access.credentials import UNASKED
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
@@ -113,8 +114,9 @@ def facts_of(
     presenters = {stream.participant.id for stream in streams.values()}
     member = exists = own = viewing = publishing = banned = locked = False
     role = Role.PRESENTER
+    brought = UNASKED
     match event:
-        case Enter(seat=seat):
+        case Enter(seat=seat, credentials=brought):
             people_after += 1
             member = seat.id in people
             banned, locked = moderation.bans(seat), moderation.locked
@@ -158,6 +160,8 @@ def facts_of(
         moderator=role.includes(Role.MODERATOR),
         banned=banned,
         locked=locked,
+        has_token=brought.has_token,
+        knows_password=brought.knows_password,
     )
 
 
@@ -176,10 +180,13 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
     match event:
         case Ask(message=message):
             return journal.readable(message)
-        case Enter(seat=seat, asked=asked, name=name):
+        case Enter(seat=seat, asked=asked, name=name, credentials=brought):
             # A replay needs the address: a ban holds for all people of it.
             address = journal.pseudonym(seat.voice.address)
-            return {"type": asked, "name": name, "session": seat.sitter.state, "address": address}
+            told = {"type": asked, "name": name, "session": seat.sitter.state, "address": address}
+            # A replay does not know the room's policy, nor would the journal keep anybody's token or password.
+            lacks = {"hasToken": brought.has_token, "knowsPassword": brought.knows_password}
+            return told | {fact: held for fact, held in lacks.items() if not held}
         case Away(seat=seat):
             # A replay needs the address: whose seat makes way depends on how many people of it are away.
             return {"address": journal.pseudonym(seat.voice.address)}

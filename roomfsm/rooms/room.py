@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 
 import trio
 
+from roomfsm.access.policy import Policy
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
@@ -81,8 +82,11 @@ class Room:
         write_journal: Sink | None = None,
         *,
         opened_by: tuple[str, str] = ("", ""),
+        policy: Policy | None = None,
     ) -> None:
         self.name = name
+        self.policy = policy or Policy()
+        """The policy that the room was opened with."""
         self.opened_by = opened_by
         """The participant and the address that opened the room."""
         self.journal = Journal(name, settings, write_journal)

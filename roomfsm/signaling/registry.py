@@ -25,6 +25,7 @@ from roomfsm.protocol.server import Closing, Limits
 from roomfsm.rooms.directory import Directory
 from roomfsm.signaling.addresses import Address, Addresses
 from roomfsm.signaling.connection import Connection, serve_websocket
+from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.session import Session
 from roomfsm.signaling.settings import SignalingSettings
@@ -39,11 +40,17 @@ class Registry:
     """All sessions of the server."""
 
     def __init__(
-        self, nursery: trio.Nursery, directory: Directory, settings: SignalingSettings, limits: Limits
+        self,
+        nursery: trio.Nursery,
+        directory: Directory,
+        settings: SignalingSettings,
+        limits: Limits,
+        entrance: Entrance,
     ) -> None:
         self.directory = directory
         self.settings = settings
         self.limits = limits
+        self.entrance = entrance
         self._nursery = nursery
         self._by_token: dict[str, Session] = {}
         self._serving: set[Connection] = set()
@@ -217,9 +224,9 @@ class Registry:
 
 @asynccontextmanager
 async def open_registry(
-    directory: Directory, settings: SignalingSettings, limits: Limits
+    directory: Directory, settings: SignalingSettings, limits: Limits, entrance: Entrance
 ) -> AsyncIterator[Registry]:
     """Open a registry, whose sessions end when this scope ends."""
     async with trio.open_nursery() as nursery:
-        yield Registry(nursery, directory, settings, limits)
+        yield Registry(nursery, directory, settings, limits, entrance)
         nursery.cancel_scope.cancel()

@@ -22,6 +22,7 @@ from typing import Protocol
 import trio
 
 from roomfsm import __version__
+from roomfsm.access.grant import Grant
 from roomfsm.lifecycle.legality import for_client, judge
 from roomfsm.lifecycle.session import NEWS, SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
@@ -50,12 +51,15 @@ from roomfsm.rooms.room import Room, RoomOver, give_up
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
 from roomfsm.signaling.connection import Connection
+from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.ice_servers import for_participants, for_strangers
 from roomfsm.signaling.settings import SignalingSettings
 
 _log = get_logger(__name__)
 
 _NO_FACTS = SessionFacts()
+_UNNAMED = Join(room="").name
+"""The name of people who do not say what they are called."""
 
 
 class Home(Protocol):
@@ -64,6 +68,7 @@ class Home(Protocol):
     directory: Directory
     settings: SignalingSettings
     limits: Limits
+    entrance: Entrance
 
     @property
     def countdown(self) -> Closing | None:
@@ -107,6 +112,8 @@ class Session:
         self._arrival: _Arrival | None = None
         self._something_came = trio.Event()
         """Set to wake a session that is away, because it was resumed or put out, or has to make way."""
+        self._grant: Grant | None = None
+        """What the last token grants that the browser sent, and that got it into a room."""
         self._renew_at = 0.0
         """The time from which on the browser gets new credentials for TURN servers."""
 
@@ -299,7 +306,7 @@ class Session:
             case Join():
                 self._count_entry(self.voice)
                 message = with_prepared_names(message)
-                return await self._enter(message, message.name)
+                return await self._enter(message, None if message.name == _UNNAMED else message.name)
             case Switch():
                 assert seat is not None
                 self._count_entry(self.voice)
@@ -320,18 +327,26 @@ class Session:
                     return _error(message, Refusal(ErrorCode.ROOM_CLOSED))
         return None
 
-    async def _enter(self, message: Join | Switch, name: str) -> ServerMessage | None:
-        """Sit down in the room that the message names, and give up the seat that the session had."""
+    async def _enter(self, message: Join | Switch, name: str | None) -> ServerMessage | None:
+        """Sit down in the room that the message names, and give up the seat that the session had.
+
+        `name` is the person's display name; None means that of the token, if it has one.
+        """
         asked, before = message_type(message), self._seat
+        grant = await self._home.entrance.grant(message, self._grant)
+        if name is None:
+            name = _UNNAMED if grant is None or grant.name is None else grant.name
+        brought = await self._home.entrance.credentials(message, grant, self.address.key)
         try:
             seat = await self._home.directory.enter(
-                message.room, self, name, message.ref, asked=asked, before=before
+                message.room, self, name, message.ref, asked=asked, credentials=brought, before=before
             )
         except Refusal as refusal:
             # The room that refused has recorded this in its journal.
             room_state = None if before is None else before.room.state
             return _error(message, for_client(refusal, asked, self.state, room_state))
         self._seat = seat
+        self._grant = grant or self._grant
         try:
             step = self._fire(asked)
             if before is not None:
