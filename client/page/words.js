@@ -40,6 +40,9 @@ const REFUSALS = {
   media_failed: 'The media server could not do this.',
   ended: 'The stream ended before it could begin.',
   session_unknown: 'Your earlier session is over.',
+  token_invalid: 'This room needs an invitation. Open it by the link that you were given, or ask for a new one.',
+  token_expired: 'Your invitation to this room has expired. Ask for a new one.',
+  password_wrong: 'This is not the password of the room.',
   room_closed: 'The room was closed.',
 };
 

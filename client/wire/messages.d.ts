@@ -57,6 +57,9 @@ export type ErrorCode =
   | 'not_banned'
   | 'banned'
   | 'locked'
+  | 'token_invalid'
+  | 'token_expired'
+  | 'password_wrong'
   | 'room_closed';
 
 /** A STUN or TURN server for the browser, as in RTCIceServer (W3C WebRTC section 4.2.2). */
@@ -148,13 +151,21 @@ export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'ended'
 
 // What a client sends.
 
-/** Enter a room. If the room does not exist yet, it is opened. Reply: `joined`. */
+/**
+ * Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
+ *
+ * A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
+ */
 export type Join = {
   type: 'join';
   /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each only where its script allows it (IdentifierClass of RFC 8264); the server converts it to normal form C, keeps its case, and compares names without regard to case */
   room: string;
   /** a name is 1 to 64 characters, no control characters, not only spaces; it is a nickname (RFC 8266): the server converts it to normal form KC, removes spaces at its ends and repeated spaces, and refuses invisible characters */
   name?: string;
+  /** a JWT that says who somebody is, and in which rooms with which role */
+  token?: string;
+  /** the password of a room */
+  password?: string;
   ref?: Ref;
 };
 
@@ -164,11 +175,19 @@ export type Leave = {
   ref?: Ref;
 };
 
-/** Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room. */
+/**
+ * Go to another room in one step, keeping the name and the connection. Reply: `joined` of that room.
+ *
+ * The token of the `join` is kept, too. It holds in the other room if it is for that room as well.
+ */
 export type Switch = {
   type: 'switch';
   /** a room name is 1 to 64 letters and digits of any script, '.', '_' or '-', each only where its script allows it (IdentifierClass of RFC 8264); the server converts it to normal form C, keeps its case, and compares names without regard to case */
   room: string;
+  /** a JWT that says who somebody is, and in which rooms with which role */
+  token?: string;
+  /** the password of a room */
+  password?: string;
   ref?: Ref;
 };
 

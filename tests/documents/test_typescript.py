@@ -40,7 +40,14 @@ def test_every_message_has_a_type(message: type[Any]) -> None:
 
 
 def test_fields_with_a_default_may_be_missing() -> None:
-    assert fields_of("Join") == {"type": "'join'", "room": "string", "name?": "string", "ref?": "Ref"}
+    assert fields_of("Join") == {
+        "type": "'join'",
+        "room": "string",
+        "name?": "string",
+        "token?": "string",
+        "password?": "string",
+        "ref?": "Ref",
+    }
     assert fields_of("Joined")["participants"] == "ParticipantInfo[]"
     assert fields_of("StreamChanged")["view?"] == "ViewState"
     assert fields_of("Closing")["scope"] == "'room' | 'server'"

@@ -28,6 +28,8 @@ _ELSEWHERE = {
     "too_many_rooms": "needs as many rooms as the server may have",
     "server_closing": "needs the server's end",
     "room_closed": "needs the instant between a room's end and its people's dismissal",
+    "token_expired": "needs a key of the server's tokens",
+    "password_wrong": "needs a room with a password",
     "media_unavailable": "needs the media server's absence",
     "media_full": "needs media servers that can carry no more",
     "media_failed": "needs a fault of the media server",
@@ -96,6 +98,17 @@ async def _switch_to_full(scene: Scene) -> None:
     place = await bring(scene, "waiting")
     steps.check_code(await place.ada.ask("switch", room=full.name), "room_full")
     await place.room.chat(place.ada)
+
+
+async def _token_invalid(scene: Scene, message: str) -> None:
+    """A text that is no token gets nobody in, and who has a room stays there."""
+    place = await bring(scene, "waiting")
+    if message == "switch":
+        steps.check_code(await place.ada.ask("switch", room=scene.room_name(), token="x.y.z"), "token_invalid")
+        await place.room.chat(place.ada)
+    else:
+        stranger = await scene.connect("Eve")
+        steps.check_code(await stranger.ask("join", room=place.room.name, token="x.y.z"), "token_invalid")
 
 
 async def _join_full(scene: Scene) -> None:
@@ -340,6 +353,8 @@ async def _come_and_go(client: Client, room: Room, times: int) -> bool:
 _PLAYS: dict[tuple[str, str], Play] = {
     ("join", "already_in_room"): _already_in_room,
     ("switch", "already_in_room"): _already_in_room,
+    ("join", "token_invalid"): partial(_token_invalid, message="join"),
+    ("switch", "token_invalid"): partial(_token_invalid, message="switch"),
     ("join", "room_full"): _join_full,
     ("switch", "room_full"): _switch_to_full,
     ("publish", "too_many_presenters"): _presenters,
