@@ -2,6 +2,7 @@
 
 import { BASE } from './wire/base.js';
 import { Connection } from './wire/connection.js';
+import { Credentials, tabStorage } from './room/credentials.js';
 import { isPage, roomOfPath, roomPath } from './room/names.js';
 import { Room } from './room/room.js';
 import { find } from './page/dom.js';
@@ -9,6 +10,7 @@ import { LeaveGuard } from './page/leave-guard.js';
 import { LobbyView } from './page/lobby-view.js';
 import { Navigation } from './page/navigation.js';
 import { Notices } from './page/notices.js';
+import { PasswordDialog } from './page/password-dialog.js';
 import { RoomView } from './page/room-view.js';
 import { rememberedName } from './page/settings.js';
 import { cannotBeARoom, inWords } from './page/words.js';
@@ -16,8 +18,12 @@ import { cannotBeARoom, inWords } from './page/words.js';
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
 const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${BASE}/ws`);
-const room = new Room(connection);
+const credentials = new Credentials(tabStorage());
+const room = new Room(connection, credentials);
+const passwordDialog = new PasswordDialog(find(document, '#password-dialog', HTMLDialogElement));
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
+// The token of a link must be taken before anything changes the address, and nobody must see it there.
+takeToken();
 const navigation = new Navigation({
   route,
   ends: (path) => guard.onAir && roomOfPath(path) !== room.state?.name,
@@ -33,8 +39,16 @@ if (location.pathname !== BASE && !location.pathname.startsWith(`${BASE}/`)) {
 /** @type {LobbyView | RoomView | null} */
 let view = null;
 
+/** Take the token out of the address, and keep it for the room. */
+function takeToken() {
+  const name = roomOfPath(location.pathname);
+  if (name === null || !credentials.takeFrom(name, location.hash)) return;
+  history.replaceState(history.state, '', location.pathname + location.search);
+}
+
 /** Show what the address names. */
 function route() {
+  passwordDialog.dismiss();
   const found = isPage(location.pathname);
   if (!found) navigation.replace(`${BASE}/`);
   const name = roomOfPath(location.pathname);
@@ -79,6 +93,19 @@ room.on('misnamed', ({ name, fault }) => {
   navigation.replace(`${BASE}/`);
   route();
   notices.show({ text: cannotBeARoom(name, fault), kind: 'error', topic: 'address' });
+});
+
+room.on('passwordAsked', ({ room: name, wrong }) =>
+  passwordDialog.ask(name, wrong, (password) => {
+    credentials.setPassword(name, password);
+    room.enter(name, rememberedName());
+  }),
+);
+// A link with a token to the room in which the page already is changes only the fragment.
+addEventListener('hashchange', () => {
+  if (!location.hash.includes('token=')) return;
+  takeToken();
+  route();
 });
 
 document.addEventListener('click', (event) => {

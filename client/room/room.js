@@ -9,6 +9,7 @@ import { Presenting } from '../media/presenting.js';
 import { Watching } from '../media/watching.js';
 import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
+import { Credentials } from './credentials.js';
 
 /** @import {Ban, ClearChat, Kick, Lock, LowerHand, RaiseHand, SetRole, Unlock} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
@@ -63,11 +64,19 @@ import { RoomState } from './state.js';
  *   moved: void,
  *   entered: RoomState,
  *   misnamed: { name: string, fault: string },
+ *   passwordAsked: { room: string, wrong: boolean },
  * }} RoomEvents
  */
 
 /** Refusals of a `join` that another attempt would get again. @type {Set<ErrorCode>} */
-const HOPELESS = new Set(['malformed', 'unknown_message', 'banned']);
+const HOPELESS = new Set([
+  'malformed',
+  'unknown_message',
+  'banned',
+  'token_invalid',
+  'token_expired',
+  'password_wrong',
+]);
 
 /** The server's states of a room in which nobody can stay. @type {ReadonlySet<Joined['state']>} */
 const ENDING = new Set(['closing']);
@@ -83,6 +92,7 @@ export class Room extends Emitter {
   /** The room in which the user wants to be. @type {string | null} */
   #wanted = null;
   #displayName = '';
+  #credentials;
   #serverCloses = false;
   #joinTries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -106,7 +116,7 @@ export class Room extends Emitter {
     effects: {
       connect: () => this.connection.open(),
       'ask to join': () => this.#askToJoin(),
-      'ask to switch': () => this.#ask({ type: 'switch', room: this.#wanted ?? '' }),
+      'ask to switch': () => this.#ask({ type: 'switch', room: this.#wanted ?? '', ...this.#brought() }),
       'refresh the room': ({ joined }) => joined && this.#refresh(joined),
       'take the room': ({ joined, asked }) => joined && this.#take(joined, asked),
       settle: () => this.#settle(),
@@ -158,10 +168,14 @@ export class Room extends Emitter {
     fired: () => this.emit('change', 'status'),
   });
 
-  /** @param {Connection} connection */
-  constructor(connection) {
+  /**
+   * @param {Connection} connection
+   * @param {Credentials} [credentials] what the user brings to enter rooms
+   */
+  constructor(connection, credentials = new Credentials(null)) {
     super();
     this.connection = connection;
+    this.#credentials = credentials;
     this.presenting = new Presenting(connection, () => this.state?.you ?? '');
     this.watching = new Watching(connection);
     this.presenting.on('change', () => this.emit('change', 'media'));
@@ -275,7 +289,12 @@ export class Room extends Emitter {
   #askToJoin() {
     clearTimeout(this.#timer);
     const name = this.#displayName;
-    this.#ask({ type: 'join', room: this.#wanted ?? '', ...(name ? { name } : {}) });
+    this.#ask({ type: 'join', room: this.#wanted ?? '', ...(name ? { name } : {}), ...this.#brought() });
+  }
+
+  /** What the user brings to enter the wanted room. */
+  #brought() {
+    return this.#credentials.of(this.#wanted ?? '');
   }
 
   /**
@@ -288,7 +307,12 @@ export class Room extends Emitter {
       (joined) => this.#page.fire('entered', { asked, joined }),
       (error) => {
         // If the connection is lost, the wish is kept, and `ready` continues from here.
-        if (!(error instanceof ConnectionLost)) this.#page.fire('turned away', { asked, error });
+        if (error instanceof ConnectionLost) return;
+        const wanted = this.#wanted === asked;
+        this.#page.fire('turned away', { asked, error });
+        if (wanted && error instanceof ProtocolError && error.code === 'password_wrong') {
+          this.emit('passwordAsked', { room: asked, wrong: message.password !== undefined });
+        }
       },
     );
   }
