@@ -23,6 +23,7 @@ from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.protocol.roles import Role
 from roomfsm.replay.clock import ReplayClock
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
@@ -261,6 +262,7 @@ class _Life:
                 brought = Credentials(
                     has_token=bool(told.get("hasToken", True)),
                     knows_password=bool(told.get("knowsPassword", True)),
+                    role=msgspec.convert(told.get("role", "presenter"), Role),
                 )
                 return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")), brought)
             case "leave":

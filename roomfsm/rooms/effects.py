@@ -142,7 +142,7 @@ class Effects:
 
     def _admit(self, event: Enter) -> None:
         participant = Participant(event.seat, event.name)
-        self._moderation.admit(participant)
+        self._moderation.admit(participant, event.credentials)
         self._lookalikes.add(participant)
         self._news.happened(ParticipantJoined(participant=participant.info()))
         self._people[participant.id] = participant

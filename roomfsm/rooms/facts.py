@@ -119,7 +119,8 @@ def facts_of(
         case Enter(seat=seat, credentials=brought):
             people_after += 1
             member = seat.id in people
-            banned, locked = moderation.bans(seat), moderation.locked
+            banned = moderation.bans(seat, brought.subject)
+            locked = moderation.locked and not brought.role.includes(Role.MODERATOR)
             gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
             if gives_way is not None:
                 people_after -= 1
@@ -183,10 +184,13 @@ def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
         case Enter(seat=seat, asked=asked, name=name, credentials=brought):
             # A replay needs the address: a ban holds for all people of it.
             address = journal.pseudonym(seat.voice.address)
-            told = {"type": asked, "name": name, "session": seat.sitter.state, "address": address}
+            told: dict[str, Any] = {"type": asked, "name": name, "session": seat.sitter.state, "address": address}
             # A replay does not know the room's policy, nor would the journal keep anybody's token or password.
             lacks = {"hasToken": brought.has_token, "knowsPassword": brought.knows_password}
-            return told | {fact: held for fact, held in lacks.items() if not held}
+            told |= {fact: held for fact, held in lacks.items() if not held}
+            if brought.role is not Role.PRESENTER:
+                told["role"] = brought.role
+            return told
         case Away(seat=seat):
             # A replay needs the address: whose seat makes way depends on how many people of it are away.
             return {"address": journal.pseudonym(seat.voice.address)}

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import trio
 
+from roomfsm.access.credentials import Credentials
+from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.seat import SeatEffect as Do
@@ -65,20 +67,32 @@ class _Banned:
     address: str
     ends: float
     until: int
+    subject: str | None = None
+
+    def holds_for(self, seat: Seat[Any], subject: str | None) -> bool:
+        """Whether this ban is for the person who wants to take the seat."""
+        if self.subject is not None:
+            return subject == self.subject
+        return self.address == seat.voice.address
 
 
 class Moderation:
     """The roles, hands, bans and the door of one room. Nothing here waits."""
 
-    def __init__(self, room: Inside, news: News, chat: ChatHistory, settings: RoomSettings) -> None:
+    def __init__(
+        self, room: Inside, news: News, chat: ChatHistory, settings: RoomSettings, policy: Policy
+    ) -> None:
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
         self._settings = settings
+        self._policy = policy
         self._log = get_logger(__name__).bind(room=room.name)
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
+        if policy.locked:
+            self._fire_door("lock")
         self._bans: dict[str, _Banned] = {}
         self._hands = 0
         self._doing: dict[str, Callable[[Participant, Any], None]] = {
@@ -99,11 +113,15 @@ class Moderation:
         """Whether nobody may enter the room."""
         return bool(DOOR.state(self._door.state).owns)
 
-    def bans(self, seat: Seat[Any]) -> bool:
-        """Whether a person who wants to enter is banned."""
+    def bans(self, seat: Seat[Any], subject: str | None) -> bool:
+        """Whether a person who wants to enter is banned.
+
+        A ban of somebody with a token is for the token's subject, wherever that person is. Any other ban is for
+        the address.
+        """
         now = trio.current_time()
         self._bans = {one: ban for one, ban in self._bans.items() if ban.ends > now}
-        return seat.id in self._bans or any(ban.address == seat.voice.address for ban in self._bans.values())
+        return seat.id in self._bans or any(ban.holds_for(seat, subject) for ban in self._bans.values())
 
     def take(self, event: Ask, message: dict[str, Any] | None, *, within_rates: bool) -> bool:
         """Put a message to the table of its sender's seat. Returns whether the table took it."""
@@ -137,10 +155,11 @@ class Moderation:
         for effect in step.effects:
             self._doing[effect](person, None)
 
-    def admit(self, newcomer: Participant) -> None:
+    def admit(self, newcomer: Participant, brought: Credentials) -> None:
         """Give somebody who enters a role."""
         self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
-        if not self._moderators():
+        newcomer.role, newcomer.subject = brought.role, brought.subject
+        if self._policy.first_moderates and not self._moderators():
             newcomer.role = Role.MODERATOR
 
     def dismiss(self, person: Participant) -> None:
@@ -148,8 +167,9 @@ class Moderation:
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
         if not self._people:
-            self._fire_door("deserted")
-        elif not self._moderators():
+            if not self._policy.locked:
+                self._fire_door("deserted")
+        elif self._policy.first_moderates and not self._moderators():
             self.move(next(iter(self._people.values())), "promoted")
 
     # Effects
@@ -176,7 +196,7 @@ class Moderation:
             # The one that would have ended first ends now.
             del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
         self._bans[person.id] = _Banned(
-            person.name, person.seat.voice.address, trio.current_time() + seconds, until
+            person.name, person.seat.voice.address, trio.current_time() + seconds, until, person.subject
         )
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())

@@ -114,6 +114,8 @@ class Participant:
         """The time when the connection was lost; None while there is one."""
         self.lookalike = False
         self.role = Role.PRESENTER
+        self.subject: str | None = None
+        """Who the person is to the application that issued the person's token."""
         self.hand: int | None = None
         """The number of the raised hand; None if the hand is down."""
         # These are dicts and not sets, so that streams that end together end in the order in which they began.

@@ -123,7 +123,7 @@ class Room:
         self._budgets = Budgets(Share(rates), entries)
         self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
         chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
-        self._moderation = Moderation(self, self._news, chat, settings)
+        self._moderation = Moderation(self, self._news, chat, settings, self.policy)
         self._effects = Effects(self, self._news, chat, self._moderation, settings)
 
     @property

@@ -23,7 +23,6 @@ def test_every_key_of_a_policy_can_be_set() -> None:
         enter = "password"
         password = "{HASH}"
         role = "viewer"
-        lobby = true
         locked = true
         listed = false
         max_people = 20
@@ -41,7 +40,6 @@ def test_every_key_of_a_policy_can_be_set() -> None:
                 enter=Enter.PASSWORD,
                 password_hash=HASH,
                 role=Role.VIEWER,
-                lobby=True,
                 locked=True,
                 listed=False,
                 max_people=20,
@@ -61,9 +59,9 @@ def test_an_empty_table_is_the_default_policy() -> None:
 
 def test_the_order_of_the_file_counts() -> None:
     policies = Policies(
-        read('[room."a-1"]\nlobby = true\n[room."a-*"]\nlocked = true\n[room."*"]\nlisted = false')
+        read('[room."a-1"]\nlisted = false\n[room."a-*"]\nlocked = true\n[room."*"]\nlisted = false')
     )
-    assert policies.of("A-1").lobby
+    assert not policies.of("A-1").listed
     assert policies.of("a-2").locked
     assert not policies.of("b").listed
 
@@ -73,7 +71,7 @@ WRONG = {
     'enter = "all"': 'enter is one of "anyone", "password", "token", "invited"',
     "enter = true": 'enter is one of "anyone", "password", "token", "invited"',
     'role = "admin"': 'role is one of "viewer", "presenter", "moderator"',
-    'lobby = "yes"': "lobby is true or false",
+    "lobby = true": "'lobby' is not a key of a policy",
     "locked = 1": "locked is true or false",
     "listed = 0": "listed is true or false",
     "first_moderates = []": "first_moderates is true or false",

@@ -71,7 +71,7 @@ async def test_everybody_is_reminded_while_the_time_runs_out(
     life.fire("opened")
     directory = cast("Directory", SimpleNamespace(life=life, settings=RoomSettings()))
     async with trio.open_nursery() as nursery:
-        registry = Registry(nursery, directory, SignalingSettings(), cast("Any", None))
+        registry = Registry(nursery, directory, SignalingSettings(), cast("Any", None), cast("Any", None))
         connection = Heard()
         registry._serving.add(cast("Connection", connection))
         registry._by_token["a token"] = cast("Session", object())

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from roomfsm.access.keys import read_keys
 from roomfsm.access.policy import Enter, Policy
 from roomfsm.access.tokens import sign
+from roomfsm.protocol.roles import Role
 from roomfsm.server import open_server
 from tests.access.keys import SECRET
 from tests.protocol_client import Wire, open_client
@@ -25,6 +26,8 @@ POLICIES = (
     ("board", Policy(enter=Enter.INVITED, invited=("ada", "bob"))),
     ("lecture", Policy(enter=Enter.PASSWORD, password_hash=HASH, listed=False)),
     ("small", Policy(max_people=1)),
+    ("talk", Policy(role=Role.VIEWER, first_moderates=False)),
+    ("closed", Policy(locked=True)),
 )
 
 
@@ -162,6 +165,60 @@ async def test_a_policy_bounds_its_room_and_keeps_it_off_the_list(media_server: 
         assert (await bob.ask("join", room="small"))["code"] == "room_full"
         assert (await bob.ask("join", room="lecture", password="open sesame"))["type"] == "joined"
         assert [room.name for room in server.running.directory.summaries()] == ["small"]
+
+
+def role_of(joined: Wire) -> str:
+    assert joined["type"] == "joined", joined
+    return str(
+        next(person.get("role", "presenter") for person in joined["participants"] if person["id"] == joined["you"])
+    )
+
+
+async def test_the_token_gives_the_role_and_the_policy_that_of_the_others(media_server: str) -> None:
+    async with serving(media_server) as server:
+        for brought, role in (
+            ({}, "viewer"),
+            ({"token": token(role="presenter")}, "presenter"),
+            ({"token": token(role="moderator")}, "moderator"),
+            # A token that says nothing of the role makes a viewer.
+            ({"token": token()}, "viewer"),
+        ):
+            async with open_client(server.url) as ada:
+                assert role_of(await ada.ask("join", room="talk", **brought)) == role
+
+
+async def test_a_viewer_may_not_present_and_is_told_which_role_may(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("talk")
+        refused = await ada.ask("publish", source="camera", sdp="v=0")
+        assert (refused["code"], refused["role"]) == ("not_permitted", "presenter")
+
+
+async def test_without_a_policy_the_first_who_enters_moderates_whatever_the_token_says(
+    media_server: str,
+) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
+        assert role_of(await ada.ask("join", room="blue", token=token(role="viewer"))) == "moderator"
+        assert role_of(await bob.ask("join", room="blue")) == "presenter"
+
+
+async def test_a_room_that_is_locked_by_its_policy_takes_only_moderators(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
+        for _ in range(2):
+            assert (await bob.ask("join", room="closed"))["code"] == "locked"
+            assert role_of(await ada.ask("join", room="closed", token=token(role="moderator"))) == "moderator"
+            await ada.ask("leave")
+
+
+async def test_a_ban_of_somebody_with_a_token_is_for_the_tokens_subject(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as eve:
+        await ada.ask("join", room="blue", token=token(role="moderator"))
+        joined = await eve.ask("join", room="blue", token=token(sub="eve"))
+        assert (await ada.ask("ban", participant=joined["you"]))["type"] == "participantLeft"
+        async with open_client(server.url) as again, open_client(server.url) as bob:
+            assert (await again.ask("join", room="blue", token=token(sub="eve")))["code"] == "banned"
+            # Others of the address may enter.
+            assert (await bob.ask("join", room="blue", token=token(sub="bob")))["type"] == "joined"
 
 
 async def test_new_keys_and_policies_hold_for_whoever_enters_then(media_server: str) -> None:

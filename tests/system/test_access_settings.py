@@ -89,13 +89,13 @@ def test_tokens_cannot_be_required_without_a_key() -> None:
 def test_policies_are_tables_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "roomfsm.toml"
     file.write_text(
-        f'port = 1\n[room."board-*"]\nenter = "password"\npassword = "{HASH}"\n[room.blue]\nlobby = true'
+        f'port = 1\n[room."board-*"]\nenter = "password"\npassword = "{HASH}"\n[room.blue]\nlocked = true'
     )
     settings = load({}, {}, file)
     assert settings.server.port == 1
     assert settings.policies == (
         ("board-*", Policy(enter=Enter.PASSWORD, password_hash=HASH)),
-        ("blue", Policy(lobby=True)),
+        ("blue", Policy(locked=True)),
     )
 
 
