@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from roomfsm.access.settings import AccessSettings
 from roomfsm.door.settings import DoorSettings
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.media_server_child import ChildSettings
@@ -27,6 +28,7 @@ from roomfsm.supervise import Patience
 from roomfsm.web.settings import WebSettings
 
 CLASSES: list[type[Any]] = [
+    AccessSettings,
     ChildSettings,
     DoorSettings,
     EngineSettings,
@@ -39,6 +41,7 @@ CLASSES: list[type[Any]] = [
     SignalingSettings,
     WebSettings,
 ]
+PARTS = set(get_type_hints(Settings).values())
 SOURCES = Path(__file__).parents[2] / "roomfsm"
 NUMBERS = [
     pytest.param(kind, name, id=f"{kind.__name__}.{name}")
@@ -91,7 +94,7 @@ def test_a_number_is_accepted_up_to_the_ends_of_its_range_and_refused_beyond(
 def test_a_number_of_the_command_line_or_the_environment_is_refused_with_its_place(setting: Any) -> None:
     if isinstance(setting.default, bool):
         return
-    (part,) = (kind for kind in get_type_hints(Settings).values() if setting.name in get_type_hints(kind))
+    (part,) = (kind for kind in CLASSES if kind in PARTS and setting.name in get_type_hints(kind))
     inside, outside = edges(part, setting.name)
     alone = {"turn_ttl": {"turn_uri": ("turn:a",), "turn_secret": "s"}}.get(setting.name, {})
     for value in inside:
