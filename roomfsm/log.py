@@ -33,6 +33,23 @@ def get_logger(name: str) -> Any:
     return _Logger(name, {})
 
 
+def concern(**ids: str) -> None:
+    """Give all entries of this task from now on these fields, and those of the tasks that it starts.
+
+    So an entry tells which room, session, stream or view it concerns, wherever in the program it is made.
+    """
+    structlog.contextvars.bind_contextvars(**ids)
+
+
+def concern_only(**ids: str) -> None:
+    """As `concern`, without the fields of the task that started this one.
+
+    Trio gives a task the context of whoever starts it. But a room lives on when the person who opened it has gone.
+    """
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**ids)
+
+
 class _Logger:
     def __init__(self, name: str, bound: dict[str, Any]) -> None:
         self._name = name
@@ -79,7 +96,7 @@ def _ignore(_event: str, **_fields: Any) -> None:
 def _as_structlogs(logger: logging.Logger) -> Any:
     return structlog.wrap_logger(
         logger,
-        processors=[structlog.stdlib.filter_by_level, _as_line],
+        processors=[structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, _as_line],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
 

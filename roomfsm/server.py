@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
+from quart import Blueprint
 
 from roomfsm.access.policy import Policies
 from roomfsm.certificates import Certificate, CertificateError, read_certificate
@@ -33,13 +35,20 @@ from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.web.access import Access, new_token
-from roomfsm.web.app import create_app
+from roomfsm.web.app import create_app, create_metrics_app
 from roomfsm.web.http import open_http_server
+from roomfsm.web.metrics import MetricsAccess, create_metrics
+
+if TYPE_CHECKING:
+    from roomfsm.metrics.page import MetricsPage
 
 DRAIN_DEADLINE = 3.5
 """Seconds for the rooms and connections to end. Together with the end of the media server it takes less than 5
 s."""
 
+
+_METRICS_CONNECTIONS = 64
+"""The most connections at `--metrics-bind`."""
 
 _ANSWER_PATIENCE = 1.0
 """Seconds in which a media server must answer during the shutdown. Otherwise it counts as lost."""
@@ -54,6 +63,7 @@ class Running:
     registry: Registry
     door: FrontDoor
     access: Access
+    metrics_access: MetricsAccess
     _certificate: Certificate | None
 
     @property
@@ -69,6 +79,7 @@ class Running:
         self.registry.entrance.apply(settings.access, self.directory.policies)
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
+        self.metrics_access.token = settings.web.metrics_token
 
     async def drain(self, seconds: float) -> None:
         """Open no more rooms, and give people so many seconds. Returns early if nobody is left."""
@@ -193,8 +204,14 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
     except CertificateError as error:
         raise StartError(str(error)) from error
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
+    metrics_access = MetricsAccess(settings.web.metrics_token)
+
+    async def write_metrics(accept: str) -> tuple[bytes, str]:
+        return await metrics.write(accept)
+
     async with (
-        _open_listeners(settings.server) as listeners,
+        _open_listeners(settings.server.host, settings.server.port) as listeners,
+        _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
         open_directory(media.pool, settings.rooms, write_journal, life, policies) as directory,
@@ -203,7 +220,14 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             directory, settings.signaling, limits_of(settings.signaling, settings.rooms), entrance
         ) as registry,
         open_http_server(
-            create_app(directory, media.pool, lambda: len(registry), settings.web, access)
+            create_app(
+                directory,
+                media.pool,
+                lambda: len(registry),
+                settings.web,
+                access,
+                create_metrics(write_metrics, metrics_access, is_open=False),
+            )
         ) as serve_http,
     ):
         door = FrontDoor(
@@ -213,14 +237,16 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             lambda: registry.full,
             None if certificate is None else certificate.tls,
         )
+        metrics = _Metrics(directory, registry, media.pool, door)
         port = _port(listeners)
         async with trio.open_nursery() as connections:
             try:
                 async with trio.open_nursery() as acceptor:
                     acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                     await acceptor.start(door.serve, listeners, connections)
+                    acceptor.start_soon(metrics_port, connections)
                     life.fire("opened")
-                    yield Running(port, directory, registry, door, access, certificate)
+                    yield Running(port, directory, registry, door, access, metrics_access, certificate)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
@@ -274,13 +300,67 @@ async def _drain(media: _Media, directory: Directory, registry: Registry) -> Non
         await registry.disconnect()
 
 
+class _Metrics:
+    """The page of metrics. What it needs is imported when somebody asks for the first time."""
+
+    def __init__(self, directory: Directory, registry: Registry, pool: MediaPool, door: FrontDoor) -> None:
+        self._parts = (directory, registry, pool, door)
+        self._page: MetricsPage | None = None
+
+    async def write(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type (`roomfsm.metrics.page`)."""
+        if self._page is None:
+            # In a thread, because it takes a tenth of a second.
+            self._page = await trio.to_thread.run_sync(self._make)
+        return await self._page.write(accept)
+
+    def _make(self) -> MetricsPage:
+        from roomfsm.metrics.page import MetricsPage
+
+        return MetricsPage(*self._parts)
+
+
+type _Serve = Callable[[trio.Nursery], Awaitable[None]]
+
+
 @asynccontextmanager
-async def _open_listeners(settings: ServerSettings) -> AsyncIterator[list[trio.SocketListener]]:
+async def _open_metrics_port(settings: Settings, metrics: Blueprint) -> AsyncIterator[_Serve]:
+    """Listen at `--metrics-bind`, if it is set. Yields what serves the port, with its connections in a nursery."""
+    if settings.web.metrics_address is None:
+
+        async def serve_nothing(_: trio.Nursery) -> None:
+            pass
+
+        yield serve_nothing
+        return
+    host, port = settings.web.metrics_address
+    async with (
+        _open_listeners((host,), port, "--metrics-bind") as listeners,
+        open_http_server(create_metrics_app(metrics)) as serve_http,
+    ):
+        own = dataclasses.replace(
+            settings.door,
+            path_prefix="",
+            max_connections=_METRICS_CONNECTIONS,
+            host_name=_host_names(settings, None),
+        )
+        door = FrontDoor(own, None, serve_http, lambda: False)
+
+        async def serve(connections: trio.Nursery) -> None:
+            await door.serve(listeners, connections)
+
+        yield serve
+
+
+@asynccontextmanager
+async def _open_listeners(
+    hosts: Sequence[str], port: int, flags: str = "--host and --port"
+) -> AsyncIterator[list[trio.SocketListener]]:
     async with AsyncExitStack() as stack:
         try:
-            listeners = await stack.enter_async_context(open_listeners(settings.host, settings.port))
+            listeners = await stack.enter_async_context(open_listeners(hosts, port))
         except ListenError as error:
-            raise StartError(str(error)) from error
+            raise StartError(f"{error} (see {flags})") from error
         yield listeners
 
 

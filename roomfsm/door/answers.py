@@ -30,6 +30,8 @@ class Answer:
     status: int
     why: str = ""
     fields: Fields = ()
+    limit: str | None = None
+    """The setting whose limit is the reason, if one is."""
 
     def events(self, *, with_body: bool = True) -> tuple[h11.Response | h11.Data | h11.EndOfMessage, ...]:
         """The answer as HTTP, which closes the connection. An answer to HEAD has no body."""

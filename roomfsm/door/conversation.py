@@ -17,6 +17,7 @@ for a moment, and then close the socket.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ _LOGGED = 200
 """The most characters of a refusal in the log, because a refusal may quote what the client sent."""
 _HEAD_TOO_LONG = 431
 _NOT_IMPLEMENTED = 501
+_TOO_LONG = Answer(_HEAD_TOO_LONG, "The head of the request is too long.", limit="max_head_bytes")
 
 type Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 type Address = tuple[str, int]
@@ -139,6 +141,8 @@ class Shared:
     bodies: Tally
     """The bytes of request bodies, by address."""
     waiting: Waiting = field(default_factory=dict)
+    limits_hit: Counter[str] = field(default_factory=Counter)
+    """How often each limit of the settings was the reason for an answer, since the start."""
 
 
 class Conversation:
@@ -263,6 +267,8 @@ class Conversation:
             await self._answer(exchange.objection, head, client)
 
     async def _answer(self, answer: Answer, head: RequestHead | None, client: str) -> None:
+        if answer.limit is not None:
+            self.shared.limits_hit[answer.limit] += 1
         if answer.status >= _REFUSALS:
             _log.info("request refused", status=answer.status, why=answer.why[:_LOGGED], client=client)
         for event in answer.events(with_body=head is None or head.method != "HEAD"):
@@ -293,7 +299,7 @@ class Conversation:
         if not isinstance(event, h11.Request):
             return None
         too_long = _length(event) > self._settings.max_head_bytes
-        return Answer(431, "The head of the request is too long.") if too_long else event
+        return _TOO_LONG if too_long else event
 
     async def _read(self) -> None:
         try:
@@ -371,7 +377,7 @@ class _Exchange:
         if self._size + len(data) > self._settings.max_body_bytes:
             self.objection = body_too_long(self._settings)
         elif not self._bodies.take(self._key, len(data)):
-            self.objection = Answer(503, "Too much is being sent to the server.", RETRY)
+            self.objection = Answer(503, "Too much is being sent to the server.", RETRY, limit="max_bodies_bytes")
         else:
             self._size += len(data)
             return data
@@ -381,7 +387,7 @@ class _Exchange:
 def _malformed(error: h11.RemoteProtocolError) -> Answer:
     """The answer for h11's error. It does not use h11's text, because that repeats what the client sent."""
     if error.error_status_hint == _HEAD_TOO_LONG:
-        return Answer(_HEAD_TOO_LONG, "The head of the request is too long.")
+        return _TOO_LONG
     if error.error_status_hint == _NOT_IMPLEMENTED:
         return Answer(_NOT_IMPLEMENTED, "The only transfer coding is chunked.")
     return Answer(400, "This is not HTTP/1.1.")

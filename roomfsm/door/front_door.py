@@ -9,7 +9,7 @@ connection that waits for a request is closed. If all connections are busy, the 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import h11
@@ -47,6 +47,7 @@ _BREATH = 0.1
 """Seconds until the server tries to accept again, if the system has no room for another connection."""
 
 _BUSY = Answer(503, "The server has reached its limit of connections.", RETRY)
+_NO_WEBSOCKETS = Answer(404, "There is no websocket at this port.")
 _NO_TLS = Answer(400, "This port speaks HTTPS: use an address that begins with https://.")
 _PLAIN_HTTP = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
 """OpenSSL's error reasons if a client sends a plain HTTP request instead of a TLS handshake."""
@@ -58,12 +59,15 @@ type ServeWebsocket = Callable[[Transport, Upgrade], Awaitable[None]]
 
 
 class FrontDoor:
-    """Accepts connections, and passes their requests to the parts that serve them."""
+    """Accepts connections, and passes their requests to the parts that serve them.
+
+    If `serve_websocket` is None, there are no websockets at this door.
+    """
 
     def __init__(
         self,
         settings: DoorSettings,
-        serve_websocket: ServeWebsocket,
+        serve_websocket: ServeWebsocket | None,
         serve_http: ServeHttp,
         is_full: Callable[[], bool],
         tls: ssl.SSLContext | None = None,
@@ -80,6 +84,16 @@ class FrontDoor:
         self._turning = 0
         self._unlogged = 0
         self._logged_at = -_LOG_INTERVAL
+
+    @property
+    def limits_hit(self) -> Mapping[str, int]:
+        """How often each limit of the settings was the reason to refuse a connection or request."""
+        return self._shared.limits_hit
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._connections.taken
 
     def apply(self, settings: DoorSettings) -> None:
         """Use these settings from now on. Open connections use them from their next request on.
@@ -174,7 +188,10 @@ class FrontDoor:
                 transport = visitor.transport
             upgrade = await self._converse(visitor)
             if upgrade is not None:
-                await self._serve_websocket(transport, upgrade)
+                if self._serve_websocket is None:
+                    await self._see_off(transport, _NO_WEBSOCKETS)
+                else:
+                    await self._serve_websocket(transport, upgrade)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as group:
             # The client went away or never spoke TLS, so there is nobody to answer.
             _log.debug("connection ended early", why=repr(group.exceptions))
@@ -248,6 +265,7 @@ class FrontDoor:
 
     def _complain(self) -> None:
         """Log that connections are being refused, but not for each of them."""
+        self._shared.limits_hit["max_connections"] += 1
         self._unlogged += 1
         now = trio.current_time()
         if now - self._logged_at >= _LOG_INTERVAL:

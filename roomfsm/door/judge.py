@@ -222,7 +222,7 @@ def _websocket_visitor(head: RequestHead, circumstances: Circumstances, settings
     if SUBPROTOCOL not in (name.strip() for name in proposed):
         return Answer(400, f"The client must offer the websocket subprotocol {SUBPROTOCOL}.")
     if circumstances.full:
-        return Answer(503, "The server is full.", RETRY)
+        return Answer(503, "The server is full.", RETRY, limit="max_sessions")
     return None
 
 
@@ -241,7 +241,9 @@ _RULES: tuple[Callable[[RequestHead, Circumstances, DoorSettings], Answer | None
 def body_too_long(settings: DoorSettings) -> Answer:
     """The answer to a body that is too long, or whose announced length is too long."""
     return Answer(
-        413, f"The body of a request may have at most {settings.max_body_bytes} bytes (--max-body-bytes)."
+        413,
+        f"The body of a request may have at most {settings.max_body_bytes} bytes (--max-body-bytes).",
+        limit="max_body_bytes",
     )
 
 

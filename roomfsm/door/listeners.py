@@ -70,4 +70,4 @@ async def _listen(stack: AsyncExitStack, addresses: list[str], port: int) -> lis
 
 
 def _why(host: str, port: int, error: OSError) -> str:
-    return f"cannot listen on {host}, port {port}: {error.strerror or error} (see --host and --port)"
+    return f"cannot listen on {host}, port {port}: {error.strerror or error}"

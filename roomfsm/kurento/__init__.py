@@ -92,8 +92,16 @@ from roomfsm.kurento.pool import (
     MediaServerStatus,
     open_media_pool,
 )
+from roomfsm.kurento.requests import (
+    CallCounts,
+    Outcome,
+)
 from roomfsm.kurento.settings import (
     KurentoSettings,
+)
+from roomfsm.kurento.stock import (
+    Stock,
+    Traffic,
 )
 
 __all__ = [
@@ -101,6 +109,7 @@ __all__ = [
     "BadArgument",
     "BandwidthLimits",
     "BundledCandidates",
+    "CallCounts",
     "CandidatePair",
     "CandidateRefused",
     "ConnectRefused",
@@ -142,13 +151,16 @@ __all__ = [
     "NewCandidatePairSelected",
     "ObjectGone",
     "OfferRefused",
+    "Outcome",
     "Owner",
     "RequestTimedOut",
     "ResourcesExhausted",
     "SdpInvalid",
     "SessionInvalid",
     "SessionResumed",
+    "Stock",
     "TagUnknown",
+    "Traffic",
     "TypeUnknown",
     "UnknownOperation",
     "WebRtcEndpoint",

@@ -22,7 +22,7 @@ from wsproto.utilities import LocalProtocolError
 from roomfsm.jsonrpc import FramingError, Message, Params, Request, Response, decode, encode
 from roomfsm.jsonrpc.websocket import Websocket, wrap_client
 from roomfsm.kurento.errors import ConnectionLost, ConnectionRefused, ConnectionSilent, KurentoError
-from roomfsm.kurento.requests import Call, PendingCalls
+from roomfsm.kurento.requests import Call, CallCounts, Outcome, PendingCalls
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.stream import HandshakeGuard, is_refusal, open_stream
 from roomfsm.log import get_logger
@@ -36,11 +36,13 @@ _MAX_REASON = 200
 class Connection:
     """An open websocket. `open_connection` creates it."""
 
-    def __init__(self, websocket: Websocket, settings: KurentoSettings, ids: Iterator[int]) -> None:
+    def __init__(
+        self, websocket: Websocket, settings: KurentoSettings, ids: Iterator[int], counts: CallCounts | None = None
+    ) -> None:
         self._websocket = websocket
         self._settings = settings
         self._ids = ids
-        self._calls = PendingCalls()
+        self._calls = PendingCalls(counts)
         self._outbox, self._unsent = trio.open_memory_channel[str](math.inf)
         self._last_reply = trio.current_time()
         self._pinged = math.inf
@@ -64,6 +66,9 @@ class Connection:
         self.post(call.request)
         try:
             await self._answered(call, patience or self._settings.ping_timeout)
+        except ConnectionSilent:
+            self._calls.discard(call, Outcome.TIMEOUT)
+            raise
         finally:
             self._calls.discard(call)
         return call.unwrap()
@@ -136,9 +141,15 @@ class Connection:
 
 @asynccontextmanager
 async def open_connection(
-    url: str, settings: KurentoSettings, ids: Iterator[int], dispatch: Callable[[Message], None]
+    url: str,
+    settings: KurentoSettings,
+    ids: Iterator[int],
+    dispatch: Callable[[Message], None],
+    counts: CallCounts | None = None,
 ) -> AsyncIterator[Connection]:
     """Open a websocket to `url`. `dispatch` gets every message that is not the reply to a `Connection.call`.
+
+    `counts` counts its calls.
 
     When the websocket ends, the body is cancelled and `ConnectionLost` is raised. The same error is raised if the
     websocket cannot be opened within `ping_timeout`, and `ConnectionRefused` if no process listens at the address.
@@ -155,7 +166,7 @@ async def open_connection(
     try:
         async with trio.open_nursery() as nursery:
             websocket = await _shake_hands(nursery, stream, url, settings)
-            connection = Connection(websocket, settings, ids)
+            connection = Connection(websocket, settings, ids, counts)
             nursery.start_soon(connection._write)
             nursery.start_soon(connection._read, dispatch)
             try:

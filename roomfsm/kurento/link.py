@@ -25,6 +25,7 @@ from roomfsm.kurento.errors import (
     SessionInvalid,
 )
 from roomfsm.kurento.objects import MANAGER
+from roomfsm.kurento.requests import CallCounts
 from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.log import get_logger
@@ -45,12 +46,15 @@ class Link:
     Requests of `session` get answers while `connected` is true. `changed` is called when `connected` changes.
     """
 
-    def __init__(self, url: str, settings: KurentoSettings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, settings: KurentoSettings, changed: Callable[[], None], counts: CallCounts | None = None
+    ) -> None:
         self.url = url
         self.session: Session | None = None
         self.connected = False
         self._settings = settings
         self._changed = changed
+        self._counts = counts
         # The link counts ids over its whole life, because Kurento answers an id that a session used before from
         # its cache.
         self._ids = itertools.count(1)
@@ -169,7 +173,9 @@ class Link:
 
     async def _carry(self, grace: trio.CancelScope) -> None:
         """Open one connection and use it until it is lost."""
-        async with open_connection(self.url, self._settings, self._ids, self._dispatch) as connection:
+        async with open_connection(
+            self.url, self._settings, self._ids, self._dispatch, self._counts
+        ) as connection:
             try:
                 session = await self._establish(connection)
             except KurentoError as error:
@@ -202,7 +208,7 @@ class Link:
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
         await self._learn_version(connection, session_id)
-        self.session = Session(self.url, session_id, server_id, self._settings, self._ids)
+        self.session = Session(self.url, session_id, server_id, self._settings, self._ids, self._counts)
         _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
         return self.session
 

@@ -23,9 +23,12 @@ from roomfsm.kurento.errors import (
 from roomfsm.kurento.link import Link
 from roomfsm.kurento.objects import MediaPipeline, open_pipeline
 from roomfsm.kurento.owner import Owner
+from roomfsm.kurento.requests import CallCounts
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.kurento.stock import Stock, Traffic, sample_traffic, take_stock
 from roomfsm.kurento.sweep import sweep
+from roomfsm.kurento.visit import open_visit
 from roomfsm.log import get_logger
 
 _log = get_logger(__name__)
@@ -56,7 +59,10 @@ class MediaPool:
         self._settings = settings
         self._owner = owner
         self._changed = trio.Event()
-        self._links = [Link(url, settings, self._announce) for url in urls]
+        self.calls = CallCounts()
+        """The requests to all media servers."""
+        self._links = [Link(url, settings, self._announce, self.calls) for url in urls]
+        self._traffic = [Traffic() for _ in urls]
 
     def ready(self) -> bool:
         """Whether at least one media server answers, even if it is full."""
@@ -104,6 +110,40 @@ class MediaPool:
     @property
     def servers(self) -> Sequence[MediaServerStatus]:
         return [_status(link) for link in self._links]
+
+    @property
+    def traffic(self) -> Sequence[Traffic]:
+        """The media of each media server, as far as `take_stock` has asked for them."""
+        return self._traffic
+
+    async def take_stock(self, patience: float) -> list[Stock | None]:
+        """Compare what we hold at each media server with what it reports, and ask for its traffic.
+
+        None stands for a media server that cannot be asked, or does not answer within `patience` seconds.
+        """
+        stocks: list[Stock | None] = [None] * len(self._links)
+
+        async def visit(number: int, link: Link, traffic: Traffic) -> None:
+            session = link.session
+            if session is None or not link.usable:
+                return
+            with trio.move_on_after(patience):
+                try:
+                    async with open_visit(link.url, self._settings, self.calls) as there:
+                        try:
+                            stocks[number] = await take_stock(
+                                there, session, self._owner, lambda: link.answers(patience)
+                            )
+                            await sample_traffic(there, session, traffic)
+                        except KurentoError as error:
+                            raise ConnectionLost(f"refused: {error}") from error
+                except ConnectionLost as error:
+                    _log.info("kurento stock not taken", url=link.url, error=str(error))
+
+        async with trio.open_nursery() as nursery:
+            for number, (link, traffic) in enumerate(zip(self._links, self._traffic, strict=True)):
+                nursery.start_soon(visit, number, link, traffic)
+        return stocks
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:

@@ -25,7 +25,7 @@ from roomfsm.kurento.errors import (
     ResourcesExhausted,
     UnknownEvent,
 )
-from roomfsm.kurento.requests import Call, PendingCalls
+from roomfsm.kurento.requests import Call, CallCounts, PendingCalls
 from roomfsm.kurento.settings import REPLY_CACHE_SECONDS, KurentoSettings
 from roomfsm.log import get_logger
 
@@ -41,7 +41,13 @@ class Session:
     """
 
     def __init__(
-        self, url: str, session_id: str, server_id: str, settings: KurentoSettings, ids: Iterator[int]
+        self,
+        url: str,
+        session_id: str,
+        server_id: str,
+        settings: KurentoSettings,
+        ids: Iterator[int],
+        counts: CallCounts | None = None,
     ) -> None:
         self.url = url
         self.session_id = session_id
@@ -49,6 +55,9 @@ class Session:
         self.settings = settings
         self.lost = trio.Event()
         self.objects: Counter[str] = Counter()
+        self._held: dict[str, str] = {}
+        """The ids of the objects that scopes hold, with their types."""
+        self._notes: list[set[str]] = []
         self.has: dict[str, bool] = {}
         """Whether the media server has an event that not all media servers have, by the event's name. It has only
         events that were tried."""
@@ -58,7 +67,7 @@ class Session:
         """Until then others are tried first, because the media server failed to create a pipeline in time."""
         self._reason = ""
         self._ids = ids
-        self._calls = PendingCalls()
+        self._calls = PendingCalls(counts)
         self._channels: dict[str, events.EventChannel] = {}
         self._connection: Connection | None = None
 
@@ -125,6 +134,8 @@ class Session:
         self.objects[kind] += 1
         try:
             object_id = await self.create(kind, constructor)
+            self._held[object_id] = kind
+            self._note(object_id)
             if prepare is not None:
                 with ExitStack() as unfinished:
                     unfinished.callback(self._let_go, object_id)
@@ -136,6 +147,31 @@ class Session:
                 await self.release(object_id)
         finally:
             self.objects[kind] -= 1
+
+    @property
+    def held(self) -> Mapping[str, str]:
+        """The ids of the objects that scopes hold now, with their types."""
+        return self._held
+
+    @property
+    def releasing(self) -> set[str]:
+        """The ids of the objects whose release the media server has not confirmed yet."""
+        requests = (call.request for call in self._calls)
+        return {str((request.params or {})["object"]) for request in requests if request.method == "release"}
+
+    @contextmanager
+    def noting(self) -> Iterator[set[str]]:
+        """The ids of all objects that this session holds or releases at any time within the scope."""
+        note = {*self._held, *self.releasing}
+        self._notes.append(note)
+        try:
+            yield note
+        finally:
+            self._notes = [other for other in self._notes if other is not note]
+
+    def _note(self, object_id: str) -> None:
+        for note in self._notes:
+            note.add(object_id)
 
     async def create(self, kind: str, constructor: Params) -> str:
         """Create an object and return its id.
@@ -156,6 +192,7 @@ class Session:
         Cancellation does not stop the release, but it takes no longer than `release_timeout`. If it has not been
         confirmed by then, it is repeated on new connections for as long as the session lives.
         """
+        self._held.pop(object_id, None)
         if self.lost.is_set():
             return
         call = self._issue("release", {"object": object_id})
@@ -257,6 +294,7 @@ class Session:
                 await call.answered.wait()
                 waited = True
         except trio.TooSlowError:
+            self._calls.timed_out(call)
             raise RequestTimedOut(self.url, call.request.method, self.settings.request_timeout) from None
         finally:
             if not waited:
@@ -283,6 +321,8 @@ class Session:
         if self.lost.is_set():
             return
         _log.info("kurento orphan released", url=self.url, object=object_id)
+        self._held.pop(object_id, None)
+        self._note(object_id)
         self._issue("release", {"object": object_id})
 
 

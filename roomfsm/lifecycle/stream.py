@@ -82,6 +82,9 @@ _live = State("live", "the media server sees media flow (ICE being connected is 
 _stalled = State("stalled", "media flowed before, and have stopped", (ENDPOINT,))
 _ended = State("ended", "it is over, and its endpoint is released", final=True)
 
+WITH_MEDIA = frozenset({"live", "limited"})
+"""The states of a stream or view in which media flow over the connection with the browser."""
+
 _causes = {
     "answered": "the media server answered the offer",
     "connected": "the browser's media connection is up",

@@ -28,7 +28,7 @@ from roomfsm.kurento.errors import (
 )
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.log import get_logger
+from roomfsm.log import concern, get_logger
 from roomfsm.protocol.errors import Refusal
 from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
@@ -89,6 +89,7 @@ class Broadcast:
         self._scope.start_soon(partial(self._hold_leg, leg))
 
     async def _hold_leg(self, leg: Stream | View) -> None:
+        concern(session=leg.participant.id, **{leg.table.name: leg.key})
         refusal = await leg.run(self)
         if refusal is not None:
             await self._on_failure(leg, refusal)
@@ -109,7 +110,7 @@ class Broadcast:
         except* MediaServerError as group:
             reason, errors = "media_lost", leaves(group)
         if reason is not None:
-            _log.warning("broadcast failed", reason=reason, tags=self._tags, errors=[str(e) for e in errors])
+            _log.warning("broadcast failed", reason=reason, errors=[str(e) for e in errors])
         return reason
 
     async def _hold_pipeline(self) -> None:

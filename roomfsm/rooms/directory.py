@@ -19,10 +19,11 @@ import trio
 from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policies, Policy
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.log import get_logger
+from roomfsm.log import concern_only, get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
+from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.participant import Seat, Sitter
@@ -68,6 +69,8 @@ class Directory:
         self._changed = trio.Event()
         self.policies = Policies() if policies is None else policies
         """The policies of rooms that are opened from now on."""
+        self.counts = Counts()
+        """What has happened in the rooms and sessions of this server."""
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -152,7 +155,15 @@ class Directory:
             if code is None:
                 policy = self.policies.of(name)
                 settings = _of_policy(self.settings, policy)
-                room = Room(name, self._pool, settings, self._write_journal, opened_by=by, policy=policy)
+                room = Room(
+                    name,
+                    self._pool,
+                    settings,
+                    self._write_journal,
+                    opened_by=by,
+                    policy=policy,
+                    counts=self.counts,
+                )
                 self._rooms[key] = room
                 self._nursery.start_soon(self._run, key, room)
                 return room
@@ -180,6 +191,7 @@ class Directory:
         return rooms, None
 
     async def _run(self, key: str, room: Room) -> None:
+        concern_only(room=room.name)
         log = get_logger(__name__).bind(room=room.name)
         log.info("room opened")
 
@@ -193,7 +205,7 @@ class Directory:
             await room.run(on_over)
         except Exception:
             # A fault in one room must not end the others: this is the boundary.
-            log.exception("room failed")
+            log.exception("room failed", **room.handled)
         finally:
             on_over()
 

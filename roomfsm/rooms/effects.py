@@ -58,6 +58,7 @@ from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.sdp_secrets import masked
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
 """The reason that a viewer is told together with a view's new state, by the effect that tells that state."""
@@ -259,7 +260,7 @@ class Effects:
             case Revoked(stream=stream):
                 self._drop_stream(stream, "moderator")
             case StreamFailed(stream=stream, refusal=refusal):
-                self._log_failure("stream failed", refusal, stream=stream.id)
+                self._log_failure("stream failed", refusal, stream.offer, stream=stream.id)
                 self._drop_stream(stream, "failed", refusal=refusal)
 
     def _open_view(self, event: Ask) -> None:
@@ -289,15 +290,15 @@ class Effects:
                 self._tell_view(view, ref=ref)
             case ViewFailed(view=view, refusal=refusal):
                 viewer = view.participant.id
-                self._log_failure("view failed", refusal, view=view.id, viewer=viewer)
+                self._log_failure("view failed", refusal, view.offer, view=view.id, viewer=viewer)
                 refused = self._drop_view(view, refusal)
                 self._tell_stream(view.stream)
                 if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
 
-    def _log_failure(self, event: str, refusal: Refusal, **ids: str) -> None:
-        """Log why a leg failed, and what the browser is not told of that, each once.
+    def _log_failure(self, event: str, refusal: Refusal, offer: str, **ids: str) -> None:
+        """Log why a leg failed, and what the browser is not told of that, without secrets of its offer.
 
         A browser can make its own leg fail as often as it likes, so only a fault of a media server is a warning.
         """
@@ -305,7 +306,7 @@ class Effects:
         more = {} if cause is None or str(cause) == why else {"cause": str(cause)}
         by_media_server = isinstance(cause, MediaServerError) and not isinstance(cause, OfferRefused | SdpInvalid)
         log = self._log.warning if by_media_server else self._log.info
-        log(event, **ids, why=why, **more)
+        log(event, **ids, **{name: masked(words, offer) for name, words in ({"why": why} | more).items()})
 
     def _pass_candidate(self, event: Ask) -> None:
         assert isinstance(event.message, Candidate)

@@ -27,6 +27,7 @@ from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.lifecycle.seat import SeatFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.settings import RoomSettings
 
 FORMAT = "roomfsm.journal.1"
@@ -183,9 +184,15 @@ class Tally:
 
 
 class Journal:
-    """Keeps the last `settings.journal_entries` entries of one room, and passes every line to `sink` if given."""
+    """Keeps the last `settings.journal_entries` entries of one room, and passes every line to `sink` if given.
 
-    def __init__(self, room: str, settings: RoomSettings, sink: Sink | None = None) -> None:
+    Its steps are added to the server's `counts`.
+    """
+
+    def __init__(
+        self, room: str, settings: RoomSettings, sink: Sink | None = None, counts: Counts | None = None
+    ) -> None:
+        self.counts = counts or Counts()
         self.tallies: Mapping[str, Tally] = {name: Tally() for name in _MACHINES}
         self._began = trio.current_time()
         # Bytes are nothing that the garbage collector has to look at.
@@ -236,6 +243,7 @@ class Journal:
         at = self.age
         tally = self.tallies[machine]
         tally.moves[step.trigger, step.source, step.dest] += 1
+        self.counts.moves[machine, step.trigger] += 1
         # A machine that has ended may still get events, which must not count it as present again.
         if step.moved or (tally.since(id) is None and not final):
             tally.enter(id, step.dest, at)

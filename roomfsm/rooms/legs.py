@@ -53,7 +53,15 @@ from roomfsm.kurento.events import (
     SessionResumed,
 )
 from roomfsm.kurento.objects import WebRtcEndpoint
-from roomfsm.lifecycle.stream import CONNECT_TIMEOUT, ENDPOINT, STREAM, VIEW, StreamEffect, ViewEffect
+from roomfsm.lifecycle.stream import (
+    CONNECT_TIMEOUT,
+    ENDPOINT,
+    STREAM,
+    VIEW,
+    WITH_MEDIA,
+    StreamEffect,
+    ViewEffect,
+)
 from roomfsm.lifecycle.table import Effect, Model, Table
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Publish, message_type
@@ -128,6 +136,8 @@ class Leg(Model, ABC):
         self._patience = trio.CancelScope()
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._journal = journal
+        self._asked_at: float | None = trio.current_time()
+        """When the leg began; None after media have flowed."""
         self._leave: dict[str, Callable[[], None]] = {
             ENDPOINT: self._scope.cancel,
             CONNECT_TIMEOUT: self._patience.cancel,
@@ -139,6 +149,9 @@ class Leg(Model, ABC):
         step = self.table.fire(self, trigger, None)
         ended = self.table.state(self.state).final
         self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
+        if self._asked_at is not None and step.dest in WITH_MEDIA:
+            self._journal.counts.starts[self.table.name].observe(trio.current_time() - self._asked_at)
+            self._asked_at = None
         for resource in step.left:
             self._leave[resource]()
         return step.effects

@@ -35,6 +35,7 @@ from roomfsm.protocol.server import Closing
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
     Ask,
@@ -83,13 +84,14 @@ class Room:
         *,
         opened_by: tuple[str, str] = ("", ""),
         policy: Policy | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.name = name
         self.policy = policy or Policy()
         """The policy that the room was opened with."""
         self.opened_by = opened_by
         """The participant and the address that opened the room."""
-        self.journal = Journal(name, settings, write_journal)
+        self.journal = Journal(name, settings, write_journal, counts)
         self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
         self.streams: dict[str, Stream] = {}
@@ -100,6 +102,7 @@ class Room:
         self._log = get_logger(__name__).bind(room=name)
         self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
         self._nursery: trio.Nursery | None = None
+        self._event: Event | None = None
         self._linger = trio.CancelScope()
         self._empty_since = trio.current_time()
         self.broadcast: Broadcast | None = None
@@ -245,7 +248,19 @@ class Room:
 
         self._nursery.start_soon(tell)
 
+    @property
+    def handled(self) -> dict[str, str]:
+        """What the room handles or handled last: its trigger, who caused it, and the client's message."""
+        event = self._event
+        if event is None:
+            return {}
+        told = {"trigger": event.trigger, "session": who_of(event)}
+        if isinstance(event, Ask):
+            told |= {"message": message_type(event.message), "ref": _text(event.message.ref)}
+        return {name: value for name, value in told.items() if value is not None}
+
     def _handle(self, event: Event) -> None:
+        self._event = event
         with _settling(event, handled=True):
             if self._is_stale(event):
                 self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
@@ -420,6 +435,10 @@ def _settling(event: Event, handled: bool) -> Iterator[Event]:
     finally:
         if isinstance(event, Awaited):
             event.done.set()
+
+
+def _text(ref: Ref | None) -> str | None:
+    return None if ref is None else str(ref)
 
 
 def _stream_of(message: RoomMessage) -> str | None:

@@ -21,6 +21,8 @@ from trio_websocket import ConnectionClosed
 from roomfsm.door.tally import Tally
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
+from roomfsm.protocol.server import Error
+from roomfsm.rooms.counts import Counts
 from roomfsm.signaling.browser_websocket import BrowserWebsocket, MessageOverrun
 from roomfsm.signaling.frame_stream import FrameStream, OutboxFull
 from roomfsm.signaling.frames import text_frame
@@ -41,10 +43,13 @@ class Connection:
     browser is gone for good.
     """
 
-    def __init__(self, websocket: BrowserWebsocket, stream: FrameStream, settings: SignalingSettings) -> None:
+    def __init__(
+        self, websocket: BrowserWebsocket, stream: FrameStream, settings: SignalingSettings, counts: Counts
+    ) -> None:
         self._websocket = websocket
         self._stream = stream
         self._settings = settings
+        self._counts = counts
         self._over = trio.Event()
         self._close_code: CloseCode | None = None
         """The code with which we close the websocket; None as long as we do not close it."""
@@ -73,6 +78,9 @@ class Connection:
             return
         if outgoing.wire is None:
             outgoing.wire = text_frame(outgoing.payload)
+            # An error goes to one browser only, so each is counted once, and news to hundreds cost nothing here.
+            if isinstance(outgoing.message, Error):
+                self._counts.sent_error(outgoing.message)
         try:
             self._stream.put(outgoing.wire, outgoing.merge_key)
         except OutboxFull:
@@ -83,6 +91,7 @@ class Connection:
         """Close the websocket behind what was sent so far, and read no more. Only the first code counts."""
         if self._close_code is None:
             self._close_code = code
+            self._counts.closed(code)
             self._websocket.stop_reading()
             self._over.set()
 
@@ -149,11 +158,13 @@ async def serve_websocket(
     messages: Tally,
     client: str,
     key: str,
+    counts: Counts,
     on_open: Callable[[Connection], Awaitable[None]],
 ) -> None:
     """Answer the handshake with `key` as its `Sec-WebSocket-Key`, and pass the open connection to `on_open`.
 
-    `messages` counts the bytes of messages that are not handled yet, by the address of the `client`.
+    `messages` counts the bytes of messages that are not handled yet, by the address of the `client`. `counts` are
+    those of the server.
     """
     websocket = BrowserWebsocket(stream, settings, messages, client)
     try:
@@ -161,7 +172,7 @@ async def serve_websocket(
             nursery.start_soon(stream.pump)
             try:
                 websocket.accept(key, nursery)
-                await on_open(Connection(websocket, stream, settings))
+                await on_open(Connection(websocket, stream, settings, counts))
             finally:
                 with trio.move_on_after(settings.close_timeout, shield=True):
                     await stream.aclose()

@@ -18,7 +18,7 @@ from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
 from roomfsm.lifecycle.server import ServerFacts
-from roomfsm.log import get_logger
+from roomfsm.log import concern, concern_only, get_logger
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
@@ -64,7 +64,12 @@ class Registry:
         self._messages = Tally(settings.max_messages_bytes, settings.max_messages_bytes_per_address)
 
     def __len__(self) -> int:
-        return len(set(self._by_token.values()))
+        return len(self.sessions)
+
+    @property
+    def sessions(self) -> set[Session]:
+        """All sessions, also those that are away."""
+        return set(self._by_token.values())
 
     @property
     def full(self) -> bool:
@@ -84,7 +89,15 @@ class Registry:
         async def on_open(connection: Connection) -> None:
             await self._serve_open(connection, self._addresses.of(bound_key(upgrade.client)))
 
-        await serve_websocket(stream, self.settings, self._messages, upgrade.client, upgrade.key, on_open)
+        await serve_websocket(
+            stream,
+            self.settings,
+            self._messages,
+            upgrade.client,
+            upgrade.key,
+            self.directory.counts,
+            on_open,
+        )
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token resumes; None if there is none."""
@@ -196,6 +209,7 @@ class Registry:
                 return
             self._send_off(next(iter(address.away)))
         session = Session(self, connection, address)
+        concern(session=session.participant_id)
         address.sessions.add(session)
         self._by_token[session.tokens[0]] = session
         # Whatever is told to everybody from now on comes after this.
@@ -212,11 +226,12 @@ class Registry:
             self._idle.set()
 
     async def _run(self, session: Session) -> None:
+        concern_only(session=session.participant_id)
         try:
             await session.run()
         except Exception:  # noqa: BLE001 (a boundary)
             # A fault in one session must not end the others: this is the boundary.
-            _log.exception("session failed")
+            _log.exception("session failed", **session.handled)
             await session.abandon()
         finally:
             self.forget(session)

@@ -116,6 +116,8 @@ class Session:
         """What the last token grants that the browser sent, and that got it into a room."""
         self._renew_at = 0.0
         """The time from which on the browser gets new credentials for TURN servers."""
+        self._message: ClientMessage | None = None
+        """The message that is being handled, or was the last one."""
 
     @property
     def state(self) -> str:
@@ -126,6 +128,16 @@ class Session:
     def room(self) -> Room | None:
         """The room that the session sits in; None if it sits in no room."""
         return None if self._seat is None else self._seat.room
+
+    @property
+    def handled(self) -> dict[str, str]:
+        """The room that the session is in, and the message that it handles or handled last, for the log."""
+        told = {} if self.room is None else {"room": self.room.name}
+        if self._message is not None:
+            told["message"] = message_type(self._message)
+            if self._message.ref is not None:
+                told["ref"] = str(self._message.ref)
+        return told
 
     @property
     def outbox(self) -> tuple[int, int]:
@@ -206,7 +218,7 @@ class Session:
                     connection.send(Outgoing(reply))
             except Exception:  # noqa: BLE001 (a boundary)
                 # A fault in handling one browser's message must not end the others: this is the boundary.
-                _log.exception("message not handled")
+                _log.exception("message not handled", **self.handled)
                 connection.close_soon(CloseCode.INTERNAL_ERROR)
             if self._connection is None:
                 break
@@ -286,8 +298,9 @@ class Session:
     async def answer(self, text: str) -> ServerMessage | None:
         """The reply to one message of the browser; None if the room replies. Refusals get their answer here."""
         self._notice_taken_seat()
+        self._message = None
         try:
-            message = read_client(text)
+            message = self._message = read_client(text)
         except Refusal as refusal:
             self._note_refusal(getattr(refusal, "message", None) or "?", refusal)
             return error_of(refusal, None)
@@ -304,13 +317,16 @@ class Session:
             case Ping(ref=ref):
                 return Pong(ice_servers=self._renewed_ice_servers(), ref=ref)
             case Join():
+                began = trio.current_time()
                 self._count_entry(self.voice)
                 message = with_prepared_names(message)
-                return await self._enter(message, None if message.name == _UNNAMED else message.name)
+                return await self._enter(message, None if message.name == _UNNAMED else message.name, began)
             case Switch():
                 assert seat is not None
+                began = trio.current_time()
                 self._count_entry(self.voice)
-                return await self._enter(with_prepared_names(message), seat.room.people[seat.id].name)
+                message = with_prepared_names(message)
+                return await self._enter(message, seat.room.people[seat.id].name, began)
             case Resume():
                 self._resume(message)
             case Leave(ref=ref):
@@ -327,10 +343,11 @@ class Session:
                     return _error(message, Refusal(ErrorCode.ROOM_CLOSED))
         return None
 
-    async def _enter(self, message: Join | Switch, name: str | None) -> ServerMessage | None:
+    async def _enter(self, message: Join | Switch, name: str | None, began: float) -> ServerMessage | None:
         """Sit down in the room that the message names, and give up the seat that the session had.
 
-        `name` is the person's display name; None means that of the token, if it has one.
+        `name` is the person's display name; None means that of the token, if it has one. `began` is the time at
+        which the message came.
         """
         asked, before = message_type(message), self._seat
         grant = await self._home.entrance.grant(message, self._grant)
@@ -345,6 +362,7 @@ class Session:
             # The room that refused has recorded this in its journal.
             room_state = None if before is None else before.room.state
             return _error(message, for_client(refusal, asked, self.state, room_state))
+        self._home.directory.counts.entries[asked].observe(trio.current_time() - began)
         self._seat = seat
         self._grant = grant or self._grant
         try:
@@ -430,8 +448,11 @@ class Session:
                 seat.hears_news = False
             journal, me = seat.room.journal, self.participant_id
             journal.took(SESSION.name, me, step, who=me, final=state.final)
+        else:
+            self._home.directory.counts.moves[SESSION.name, step.trigger] += 1
         if step.moved:
-            _log.debug("session", session=self.participant_id, trigger=trigger, source=step.source, dest=step.dest)
+            told = {"session": self.participant_id, **self.handled}
+            _log.debug("session", trigger=trigger, source=step.source, dest=step.dest, **told)
         return step
 
     def _log_connection(self, event: str) -> None:

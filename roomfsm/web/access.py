@@ -71,13 +71,22 @@ class Access:
         return response
 
     def _knows_token(self, request: Request) -> bool:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        bearer = credentials.strip() if scheme.lower() == "bearer" else None
-        return any(self._is_token(given) for given in (bearer, request.cookies.get(cookie_name(request.host))))
+        cookie = request.cookies.get(cookie_name(request.host))
+        return any(self._is_token(given) for given in (bearer_of(request), cookie))
 
     def _is_token(self, given: str | None) -> bool:
-        # The comparison takes the same time however much of the token is right.
-        return bool(given) and hmac.compare_digest(str(given).encode(), self.token.encode())
+        return same_secret(given, self.token)
+
+
+def bearer_of(request: Request) -> str | None:
+    """The token in the header `Authorization: Bearer …` (RFC 6750 section 2.1); None if there is none."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def same_secret(given: str | None, secret: str) -> bool:
+    """Whether somebody knows the secret. The answer takes the same time however much of it is right."""
+    return bool(given) and hmac.compare_digest(str(given).encode(), secret.encode())
 
 
 def cookie_name(host: str) -> str:

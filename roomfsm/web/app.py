@@ -8,7 +8,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from urllib.parse import quote
 
-from quart import Response, abort, jsonify, redirect, request
+from quart import Blueprint, Response, abort, jsonify, redirect, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
@@ -20,6 +20,7 @@ from roomfsm.rooms.directory import Directory
 from roomfsm.web.access import Access
 from roomfsm.web.files import ClientFiles
 from roomfsm.web.inspect import create_inspector
+from roomfsm.web.metrics import METRICS_PATH
 from roomfsm.web.naming import create_naming
 from roomfsm.web.settings import WebSettings
 
@@ -30,11 +31,14 @@ def create_app(
     session_count: Callable[[], int],
     settings: WebSettings,
     access: Access,
+    metrics: Blueprint,
 ) -> QuartTrio:
-    """Create the application for these running parts. `access` decides who may inspect them."""
-    app = QuartTrio(__name__, static_folder=None)
-    # Without this, Quart would add a handler and a thread if the program has not configured logging.
-    app.logger = logging.getLogger(app.name)
+    """Create the application for these running parts.
+
+    `access` decides who may inspect them, and `metrics` is what `create_metrics` has made.
+    """
+    app = _new_app()
+    app.register_blueprint(metrics)
     # A redirect from "//" to "/" would contain our own address, and would lose a proxy's TLS and prefix.
     app.url_map.merge_slashes = False
     files = ClientFiles(client_folder(), access.path_prefix)
@@ -64,8 +68,8 @@ def create_app(
     @app.errorhandler(404)
     async def not_found(_: Exception) -> Response:
         # People may mistype a room's address, so the page explains the mistake. Programs get plain text.
-        if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/")):
-            return Response("There is nothing at this address.\n", 404, content_type="text/plain")
+        if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/", METRICS_PATH)):
+            return _nothing()
         return await page(status=404)
 
     @app.get("/")
@@ -130,3 +134,26 @@ def create_app(
         return body, 200 if is_ready else 503
 
     return app
+
+
+def create_metrics_app(metrics: Blueprint) -> QuartTrio:
+    """Create the application of a port that serves the metrics and nothing else."""
+    app = _new_app()
+    app.register_blueprint(metrics)
+
+    @app.errorhandler(404)
+    async def not_found(_: Exception) -> Response:
+        return _nothing()
+
+    return app
+
+
+def _new_app() -> QuartTrio:
+    app = QuartTrio(__name__, static_folder=None)
+    # Without this, Quart would add a handler and a thread if the program has not configured logging.
+    app.logger = logging.getLogger(app.name)
+    return app
+
+
+def _nothing() -> Response:
+    return Response("There is nothing at this address.\n", 404, content_type="text/plain")

@@ -1,16 +1,17 @@
-"""Settings of the inspector. They say who may use it, and how many pages may watch at a time."""
+"""Settings of the inspector and of the metrics: who may see them, where, and how many may watch at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from roomfsm import ranges
+from roomfsm.hosts import host_and_port
 from roomfsm.ranges import SECRET_RULE, Count, Seconds, SettingsError, is_secret
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Settings of the inspector and of the administration of rooms. Raises `SettingsError`."""
+    """Settings of the inspector, of the administration of rooms and of the metrics. Raises `SettingsError`."""
 
     inspect: bool = field(default=True, metadata={"help": "Whether there is an inspector."})
     inspect_token: str | None = field(
@@ -29,7 +30,47 @@ class WebSettings:
         default=0.25, metadata={"help": "How many seconds pass at least between two updates of an inspector page."}
     )
 
+    metrics_token: str | None = field(
+        default=None,
+        metadata={
+            "help": "The token that opens /metrics for Prometheus, sent as Authorization: Bearer …. Without this "
+            "setting there is no /metrics at --port.",
+            "secret": True,
+            "live": True,
+        },
+    )
+    metrics_bind: str | None = field(
+        default=None,
+        metadata={
+            "help": "The address and port, such as 127.0.0.1:9464, at which /metrics is served by itself, over "
+            "plain HTTP. Whoever reaches that port may read it, unless --metrics-token is set."
+        },
+    )
+
+    @property
+    def metrics(self) -> bool:
+        """Whether the metrics can be read anywhere."""
+        return self.metrics_token is not None or self.metrics_bind is not None
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """The host and port of `metrics_bind`."""
+        if self.metrics_bind is None:
+            return None
+        host, port = host_and_port(self.metrics_bind)
+        assert port is not None
+        return host, port
+
     def __post_init__(self) -> None:
         ranges.check(self)
+        if self.metrics_token is not None and not is_secret(self.metrics_token):
+            raise SettingsError(f"--metrics-token: {SECRET_RULE}")
+        if self.metrics_bind is not None:
+            try:
+                _, port = host_and_port(self.metrics_bind)
+            except ValueError as error:
+                raise SettingsError(f"--metrics-bind: {error}") from None
+            if port is None:
+                raise SettingsError(f"--metrics-bind: {self.metrics_bind} has no port: write HOST:PORT")
         if self.inspect_token is not None and not is_secret(self.inspect_token):
             raise SettingsError(f"--inspect-token: {SECRET_RULE}")

@@ -15,7 +15,12 @@ def test_whatever_an_annotation_names_is_exported() -> None:
 
 
 def test_annotations_are_found_at_all() -> None:
-    assert met_at(kurento.MediaPool) == {kurento.MediaPipeline, kurento.MediaServerStatus}
+    assert met_at(kurento.MediaPool) == {
+        kurento.MediaPipeline,
+        kurento.MediaServerStatus,
+        kurento.Stock,
+        kurento.Traffic,
+    }
     assert met_at(kurento.MediaPipeline) == {kurento.BandwidthLimits, kurento.WebRtcEndpoint}
     assert met_at(kurento.open_media_pool) == {kurento.KurentoSettings, kurento.MediaPool, kurento.Owner}
     assert kurento.NewCandidatePairSelected in met_at(kurento.EndpointEvent)

@@ -11,6 +11,7 @@ import trio
 
 from roomfsm.door.tally import Tally
 from roomfsm.protocol.errors import CloseCode
+from roomfsm.rooms.counts import Counts
 from roomfsm.signaling.connection import Connection, serve_websocket
 from roomfsm.signaling.frame_stream import FrameStream
 from roomfsm.signaling.settings import SignalingSettings
@@ -208,7 +209,9 @@ async def test_messages_that_come_while_a_connection_ends_are_given_back() -> No
 
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_websocket, stream, settings, messages, "192.0.2.1", KEY, on_open)
+                nursery.start_soon(
+                    serve_websocket, stream, settings, messages, "192.0.2.1", KEY, Counts(), on_open
+                )
                 await ending.wait()
                 await client.aclose()
     assert messages.taken == 0

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from roomfsm.web.access import Access
 from roomfsm.web.app import create_app
+from roomfsm.web.metrics import MetricsAccess, create_metrics
 from roomfsm.web.settings import WebSettings
 from tests.examples import examples
 from tests.system.program import Program, running
@@ -33,14 +34,20 @@ ALIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 def routes() -> list[str]:
     """Every route of the application, with `<name>` for its variable parts."""
     nothing = cast(Any, None)
-    rules = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN)).url_map.iter_rules()
+    metrics = create_metrics(nothing, MetricsAccess(TOKEN), is_open=False)
+    rules = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics).url_map.iter_rules()
     return sorted({str(rule) for rule in rules})
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The program. At its end its log may have only short lines."""
-    with running(tmp_path_factory.mktemp("server"), "--body-timeout=1", f"--inspect-token={TOKEN}") as program:
+    with running(
+        tmp_path_factory.mktemp("server"),
+        "--body-timeout=1",
+        f"--inspect-token={TOKEN}",
+        f"--metrics-token={TOKEN}",
+    ) as program:
         yield program
         assert program.end() == 0
     lines = program.log.read_text().splitlines()

@@ -39,6 +39,7 @@ from roomfsm.mediaserver.kurento.errors import (
 from roomfsm.mediaserver.kurento.objects import MediaType, Operation, Registry, Unavailable
 from roomfsm.mediaserver.kurento.observed_endpoint import ConnectionState, ObservedEndpoint
 from roomfsm.mediaserver.sdp.description import Direction
+from roomfsm.sdp_secrets import masked
 
 if TYPE_CHECKING:
     from roomfsm.mediaserver.kurento.arguments import Arguments
@@ -103,15 +104,16 @@ class WebRtcEndpoint(ObservedEndpoint):
         except AlreadyNegotiated as error:
             raise AlreadyNegotiatedError from error
         except NoCommonCodec as error:
-            log.warning("offer refused", endpoint=self.id, reason=str(error))
+            log.warning("offer refused", endpoint=self.id, reason=masked(str(error), offer))
             raise ProcessOfferError(str(error)) from error
         except WorkerDied as error:
             raise WorkerDiedError(str(error)) from error
         except SdpError as error:
-            log.warning("offer refused", endpoint=self.id, reason=str(error))
+            log.warning("offer refused", endpoint=self.id, reason=masked(str(error), offer))
             raise SdpParseError(f"Invalid SDP: {error}") from error
         if self.peer.refused_media:
-            log.info("part of an offer refused", endpoint=self.id, reasons=self.peer.refused_media)
+            reasons = [masked(reason, offer) for reason in self.peer.refused_media]
+            log.info("part of an offer refused", endpoint=self.id, reasons=reasons)
         self.emit("MediaSessionStarted")
         if self._gather_wanted:
             self._gather()
@@ -145,12 +147,12 @@ class WebRtcEndpoint(ObservedEndpoint):
         except AnswerAlreadyProcessed as error:
             raise AnswerAlreadyProcessedError from error
         except NoCommonCodec as error:
-            log.warning("answer refused", endpoint=self.id, reason=str(error))
+            log.warning("answer refused", endpoint=self.id, reason=masked(str(error), answer))
             raise ProcessAnswerError(str(error)) from error
         except WorkerDied as error:
             raise WorkerDiedError(str(error)) from error
         except SdpError as error:
-            log.warning("answer refused", endpoint=self.id, reason=str(error))
+            log.warning("answer refused", endpoint=self.id, reason=masked(str(error), answer))
             raise SdpParseError(f"Invalid SDP: {error}") from error
         self.emit("MediaSessionStarted")
         return self.get_local_session_descriptor(arguments)

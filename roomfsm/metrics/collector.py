@@ -1,0 +1,236 @@
+"""Reads the running parts of the server and says what they hold, in prometheus-client's words.
+
+Nothing here runs until somebody asks for the page. Then everything is counted by going through what there is, in
+one step without waiting, so that the numbers fit each other.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from roomfsm import __version__
+from roomfsm.door.front_door import FrontDoor
+from roomfsm.histogram import Histogram
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.kurento.stock import ENDPOINT, PIPELINE, Stock
+from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.server import SERVER
+from roomfsm.lifecycle.session import SESSION
+from roomfsm.lifecycle.table import Table
+from roomfsm.metrics import families as f
+from roomfsm.metrics.families import Family
+from roomfsm.protocol.errors import CloseCode, ErrorCode
+from roomfsm.protocol.fields import Source
+from roomfsm.protocol.roles import Role
+from roomfsm.rooms.directory import Directory
+from roomfsm.signaling.registry import Registry
+
+_CODES_OF_LIMITS = (
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.SERVER_FULL,
+    ErrorCode.TOO_MANY_ROOMS,
+    ErrorCode.ROOM_FULL,
+    ErrorCode.TOO_MANY_PRESENTERS,
+    ErrorCode.TOO_MANY_VIEWS,
+    ErrorCode.TOO_MANY_CANDIDATES,
+    ErrorCode.MEDIA_FULL,
+)
+"""The errors that say that a limit is reached."""
+_CLOSES_OF_LIMITS = (
+    CloseCode.SLOW_CONSUMER,
+    CloseCode.TOO_MANY_SESSIONS,
+    CloseCode.MESSAGE_TOO_BIG,
+    CloseCode.TRY_AGAIN_LATER,
+)
+"""The close codes that say the same."""
+_LIMITS_OF_THE_DOOR = ("max_connections", "max_sessions", "max_head_bytes", "max_body_bytes", "max_bodies_bytes")
+"""The settings whose limits the front door counts."""
+
+_WAITING = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""The bounds of the distribution of outboxes, in messages."""
+
+_TYPES = (PIPELINE, ENDPOINT)
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of a running server, and the last answers of its media servers."""
+
+    directory: Directory
+    registry: Registry
+    pool: MediaPool
+    door: FrontDoor
+    stocks: Sequence[Stock | None] = field(default_factory=tuple)
+
+
+class ServerCollector:
+    """A collector as prometheus-client wants it: `collect` yields the families."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """Count everything now."""
+        yield from self._server()
+        yield from self._rooms()
+        yield from self._happened()
+        yield from self._sessions()
+        yield from self._media_servers()
+
+    def _server(self) -> Iterator[Metric]:
+        yield _gauge(f.BUILD, {(__version__, platform.python_version()): 1})
+        state = self._parts.directory.life.state
+        yield _gauge(f.SERVER_STATE, {(name,): int(name == state) for name in _states(SERVER)})
+        yield _gauge(f.CONNECTIONS, {(): self._parts.door.connections})
+
+    def _rooms(self) -> Iterator[Metric]:
+        rooms = self._parts.directory.rooms()
+        streams = [stream for room in rooms for stream in room.streams.values()]
+        yield _gauge(f.ROOMS, _each(_states(MACHINES["room"]), (room.state for room in rooms)))
+        yield _gauge(f.PEOPLE, _each(Role, (person.role for room in rooms for person in room.people.values())))
+        by_source = Counter((str(stream.source), stream.state) for stream in streams)
+        kinds = [(str(source), state) for source in Source for state in _states(MACHINES["stream"])]
+        yield _gauge(f.STREAMS, {kind: by_source[kind] for kind in kinds})
+        views = (view.state for stream in streams for view in stream.views.values())
+        yield _gauge(f.VIEWS, _each(_states(MACHINES["view"]), views))
+
+    def _happened(self) -> Iterator[Metric]:
+        directory = self._parts.directory
+        counts = directory.counts
+        moves = Counter({(table.name, trigger): 0 for table in MACHINES.values() for trigger in _triggers(table)})
+        moves.update(counts.moves)
+        for (trigger, _, _), number in directory.life.tally.moves.items():
+            moves[SERVER.name, trigger] += number
+        yield _counter(f.TRANSITIONS, moves)
+        yield _counter(f.REFUSALS, counts.errors)
+        yield _counter(f.LIMITS, {(name,): number for name, number in self._limits().items()})
+        closes = {(code.name.lower(),): counts.closes[code.name.lower()] for code in CloseCode}
+        yield _counter(f.CLOSES, closes)
+        yield _counter(f.SLOW_CONSUMERS, {(): counts.closes[CloseCode.SLOW_CONSUMER.name.lower()]})
+        yield _histogram(f.JOIN, {(asked,): times for asked, times in counts.entries.items()})
+        yield _histogram(f.STREAM_START, {(): counts.starts["stream"]})
+        yield _histogram(f.VIEW_START, {(): counts.starts["view"]})
+
+    def _limits(self) -> Counter[str]:
+        counts = self._parts.directory.counts
+        hit: Counter[str] = Counter()
+        errors: Counter[str] = Counter()
+        for (code, _), number in counts.errors.items():
+            errors[code] += number
+        hit.update({str(code): errors[code] for code in _CODES_OF_LIMITS})
+        hit.update({code.name.lower(): counts.closes[code.name.lower()] for code in _CLOSES_OF_LIMITS})
+        hit.update(dict.fromkeys(_LIMITS_OF_THE_DOOR, 0))
+        hit.update(self._parts.door.limits_hit)
+        return hit
+
+    def _sessions(self) -> Iterator[Metric]:
+        sessions = self._parts.registry.sessions
+        yield _gauge(f.SESSIONS, _each(_states(SESSION), (session.state for session in sessions)))
+        waiting = [session.outbox for session in sessions]
+        yield _gauge(f.OUTBOX_MAX_MESSAGES, {(): max((messages for messages, _ in waiting), default=0)})
+        yield _gauge(f.OUTBOX_MAX_BYTES, {(): max((size for _, size in waiting), default=0)})
+        depths = Histogram(_WAITING)
+        for messages, _ in waiting:
+            depths.observe(messages)
+        family = GaugeHistogramMetricFamily(f.OUTBOX.name, f.OUTBOX.help, labels=())
+        family.add_metric((), _buckets(depths), depths.sum)
+        yield family
+
+    def _media_servers(self) -> Iterator[Metric]:
+        pool = self._parts.pool
+        ready = {(_number(place),): int(server.problem is None) for place, server in enumerate(pool.servers)}
+        yield _gauge(f.MEDIA_SERVER_READY, ready)
+        yield _counter(
+            f.CALLS, {(*asked, str(outcome)): number for (asked, outcome), number in pool.calls.outcomes.items()}
+        )
+        yield _histogram(f.CALL_SECONDS, pool.calls.seconds)
+        stocks = {_number(place): stock for place, stock in enumerate(self._parts.stocks)}
+        taken = {place: stock for place, stock in stocks.items() if stock is not None}
+        yield _gauge(f.STOCK_TAKEN, {(place,): int(place in taken) for place in stocks})
+        yield _gauge(f.HELD, _by_type(taken, lambda stock: stock.held))
+        yield _gauge(f.REPORTED, _by_type(taken, lambda stock: stock.reported))
+        only_here = _by_type(taken, lambda stock: stock.only_here)
+        only_there = _by_type(taken, lambda stock: stock.only_there)
+        yield _gauge(
+            f.LEDGER,
+            {(*key, "here"): number for key, number in only_here.items()}
+            | {(*key, "there"): number for key, number in only_there.items()},
+        )
+        for family, kind, directions in (
+            (f.BYTES, "bytes", ("from_browsers", "to_browsers")),
+            (f.PACKETS, "packets", ("from_browsers", "to_browsers")),
+            (f.LOST, "lost", ("from_browsers",)),
+            (f.NACKS, "nacks", ("from_browsers", "to_browsers")),
+        ):
+            yield _counter(
+                family,
+                {
+                    (_number(place), direction): traffic.totals[direction, kind]
+                    for place, traffic in enumerate(pool.traffic)
+                    for direction in directions
+                },
+            )
+
+
+type _Labels = tuple[str, ...]
+
+
+def _number(place: int) -> str:
+    """How a media server is called: not everybody who sees the numbers may know its address."""
+    return str(place + 1)
+
+
+def _by_type(taken: Mapping[str, Stock], counted: Callable[[Stock], Mapping[str, int]]) -> dict[_Labels, int]:
+    return {(place, kind): counted(stock).get(kind, 0) for place, stock in taken.items() for kind in _TYPES}
+
+
+def _states(table: Table[Any]) -> list[str]:
+    """The states of a machine that something can be in now. What has ended is not there any more."""
+    return [state.name for state in table.states if not state.final]
+
+
+def _triggers(table: Table[Any]) -> set[str]:
+    return {trigger for row in table.rows for trigger in row.triggers}
+
+
+def _each(names: Iterable[str], found: Iterable[str]) -> dict[_Labels, int]:
+    """How often each name was found, also those that were not."""
+    counted = Counter(found)
+    return {(str(name),): counted[name] for name in names}
+
+
+def _gauge[L: tuple[str, ...]](family: Family, values: Mapping[L, float]) -> Metric:
+    metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, value in values.items():
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _counter[L: tuple[str, ...]](family: Family, values: Mapping[L, float]) -> Metric:
+    metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, value in values.items():
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _histogram[L: tuple[str, ...]](family: Family, values: Mapping[L, Histogram]) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, histogram in values.items():
+        metric.add_metric(labels, _buckets(histogram), histogram.sum)
+    return metric
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    return [("+Inf" if bound == float("inf") else f"{bound:g}", count) for bound, count in histogram.cumulative()]
