@@ -27,6 +27,8 @@ const REFUSALS = {
   no_such_stream: 'This stream is over.',
   own_stream: 'You cannot watch your own stream.',
   not_your_stream: 'Only its presenter or a moderator can end this stream.',
+  participant_away: 'The connection of this person is lost at the moment. Try again when it is back.',
+  no_such_line: 'This line was deleted, or is too old.',
   not_permitted: 'Your role in this room does not allow this.',
   no_such_participant: 'This person is no longer in the room.',
   yourself: 'You cannot do this to yourself.',
@@ -54,6 +56,12 @@ const FAILURES = {
   failed: 'the media server could not keep it going',
   no_media_path: 'no network path to the media server was found',
   ice_servers: 'the browser cannot use the STUN or TURN servers of this server (please tell its operator)',
+};
+
+/** Why somebody is not in the room any more. @type {Record<string, string>} */
+const PUT_OUT = {
+  banned: 'A moderator put you out of the room, and does not let you enter it for a time.',
+  closed: 'A moderator has closed the room.',
 };
 
 /** By the websocket's close code. @type {Record<number, string>} */
@@ -94,6 +102,8 @@ export function inWords(news) {
       return 'The microphone stopped. The picture continues.';
     case 'deviceEnded':
       return `Your ${news.label} was stopped by the browser or unplugged.`;
+    case 'endedByModerator':
+      return `A moderator has ended your ${news.label}.`;
     case 'publishFailed':
       return `Your ${news.label} does not reach the room. ${explain(news.error)} ${whatNext(news.givenUp)}`;
     case 'viewFailed':
@@ -118,9 +128,7 @@ export function inWords(news) {
       return `The room is closing${why}. The page enters it again as soon as it can.`;
     }
     case 'putOut':
-      return news.reason === 'banned'
-        ? 'A moderator put you out of the room, and does not let you enter it for a time.'
-        : 'A moderator put you out of the room.';
+      return PUT_OUT[news.reason ?? ''] ?? 'A moderator put you out of the room.';
     case 'connectionEnded':
       return CLOSINGS[news.code] ?? 'The connection ended.';
   }

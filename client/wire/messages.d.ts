@@ -13,7 +13,7 @@ export type BanInfo = {
 
 /** One line of chat. */
 export type ChatLine = {
-  /** the number of the line; each line of a room has the next number */
+  /** the number of the line; each line to everybody has the next number, and a private line has the number of the last one before it */
   seq: number;
   /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
@@ -23,6 +23,10 @@ export type ChatLine = {
   text: string;
   /** milliseconds since 1970 (UTC) */
   at: number;
+  /** the line is private: only the speaker and this person get it */
+  to?: string;
+  /** the line that this one answers */
+  replyTo?: number;
 };
 
 /** Why a message was refused, or its effect failed. */
@@ -53,6 +57,8 @@ export type ErrorCode =
   | 'session_unknown'
   | 'not_permitted'
   | 'no_such_participant'
+  | 'participant_away'
+  | 'no_such_line'
   | 'yourself'
   | 'not_banned'
   | 'banned'
@@ -199,11 +205,20 @@ export type Rename = {
   ref?: Ref;
 };
 
-/** Say something to everybody in the room. Reply: the `chat` that everybody gets. */
+/**
+ * Say something to everybody in the room, or in private to one person. Reply: the `chat` that they get.
+ *
+ * With `to`, only that person and the sender get the line, and nobody gets it later. `replyTo` is the line that
+ * this one answers.
+ */
 export type Chat = {
   type: 'chat';
   /** the text, without formatting; the only control characters are newlines and tabs */
   text: string;
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  to?: string;
+  /** the `seq` of a line of chat */
+  replyTo?: number;
   ref?: Ref;
 };
 
@@ -219,6 +234,14 @@ export type Publish = {
 /** End the sender's own stream. Reply: `streamEnded`, which everybody in the room gets. */
 export type Unpublish = {
   type: 'unpublish';
+  /** participant id, '.', source: 'p4k2….camera' */
+  stream: string;
+  ref?: Ref;
+};
+
+/** End anybody's stream, as a moderator. Reply: `streamEnded`, which everybody in the room gets. */
+export type EndStream = {
+  type: 'endStream';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
   ref?: Ref;
@@ -335,6 +358,20 @@ export type ClearChat = {
   ref?: Ref;
 };
 
+/** Delete a line of chat. Its speaker and moderators may. Reply: `lineDeleted`, which everybody gets. */
+export type DeleteLine = {
+  type: 'deleteLine';
+  /** the `seq` of a line of chat */
+  line: number;
+  ref?: Ref;
+};
+
+/** Close the room, as a moderator. Everybody has to leave it. Reply: `closing`, which everybody gets. */
+export type CloseRoom = {
+  type: 'closeRoom';
+  ref?: Ref;
+};
+
 /** Ask the server whether it is alive. This message is always legal. Reply: `pong`. */
 export type Ping = {
   type: 'ping';
@@ -357,6 +394,7 @@ export type ClientMessage =
   | Chat
   | Publish
   | Unpublish
+  | EndStream
   | View
   | Unview
   | Candidate
@@ -369,6 +407,8 @@ export type ClientMessage =
   | Lock
   | Unlock
   | ClearChat
+  | DeleteLine
+  | CloseRoom
   | Ping
   | Resume;
 
@@ -459,6 +499,14 @@ export type Bans = {
 /** A moderator has deleted all lines of chat. */
 export type ChatCleared = {
   type: 'chatCleared';
+  ref?: Ref;
+};
+
+/** A moderator, or its speaker, has deleted a line of chat. */
+export type LineDeleted = {
+  type: 'lineDeleted';
+  /** the `seq` of a line of chat */
+  line: number;
   ref?: Ref;
 };
 
@@ -569,10 +617,11 @@ export type Pong = {
 export type Closing = {
   type: 'closing';
   scope: 'room' | 'server';
-  /** shutdown, room_failed, or the reason that an administrator gave */
+  /** shutdown, room_failed, moderator (a moderator closed the room), or the reason that an administrator gave */
   reason: string;
   /** how many seconds are left until the server closes; 0: it closes now */
   seconds?: number;
+  ref?: Ref;
 };
 
 export type ServerMessage =
@@ -584,6 +633,7 @@ export type ServerMessage =
   | RoomChanged
   | Bans
   | ChatCleared
+  | LineDeleted
   | StreamStarted
   | StreamChanged
   | StreamEnded
@@ -604,6 +654,7 @@ export interface Replies {
   chat: ChatSaid;
   publish: Answer;
   unpublish: StreamEnded;
+  endStream: StreamEnded;
   view: Answer;
   unview: StreamChanged;
   raiseHand: ParticipantChanged;
@@ -615,6 +666,8 @@ export interface Replies {
   lock: RoomChanged;
   unlock: RoomChanged;
   clearChat: ChatCleared;
+  deleteLine: LineDeleted;
+  closeRoom: Closing;
   ping: Pong;
   resume: Joined;
 }

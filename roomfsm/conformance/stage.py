@@ -57,6 +57,8 @@ class Room:
         self.members: list[Client] = []
         self.moderators: set[str] = set()
         """The ids of the moderators."""
+        self.deleted: set[object] = set()
+        """The numbers of the lines of chat that were deleted."""
         self.streams: dict[str, Stream] = {}
 
     # People
@@ -125,14 +127,29 @@ class Room:
         facts = {"participantChanged": {"participant": person(client)}}
         await self.told("rename", self.state, facts, asker=client, ref=ref)
 
-    async def chat(self, client: Client, text: str = "hello") -> None:
-        """Let a member say something.
+    async def chat(self, client: Client, text: str = "hello", answers: int | None = None) -> int:
+        """Let a member say something, and return the number of the line. `answers` is the line that it answers.
 
         It must be the next message for everybody, so nobody may have got another one before.
         """
-        ref = await client.send("chat", text=text)
-        facts = {"chat": {"line": {"participant": client.me, "name": client.name, "text": text}}}
-        await self.told("chat", self.state, facts, asker=client, ref=ref)
+        ref = await client.send("chat", text=text, **({} if answers is None else {"replyTo": answers}))
+        line = {"participant": client.me, "name": client.name, "text": text, "to": None, "replyTo": answers}
+        said = await self.told("chat", self.state, {"chat/all": {"line": line}}, asker=client, ref=ref)
+        number = said[-1]["line"].get("seq")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise Failed("a line of chat with a number", shown(said[-1]))
+        return number
+
+    async def whisper(self, client: Client, to: Client, text: str = "psst", answers: int | None = None) -> None:
+        """Let a member say something in private to another one. Nobody else may get anything."""
+        fields = {"text": text, "to": to.me} | ({} if answers is None else {"replyTo": answers})
+        ref = await client.send("chat", **fields)
+        line = {"participant": client.me, "name": client.name, "text": text, "to": to.me, "replyTo": answers}
+        facts: Facts = {"chat/asker": {"line": line}, "chat/owner": {"line": line}}
+        await self.told("chat", self.state, facts, asker=client, owner=to, ref=ref)
+        for member in self.members:
+            if not member.gone:
+                await member.quiet()
 
     async def lose(self, client: Client) -> None:
         """Cut a member's connection, and check who is told."""
@@ -222,6 +239,17 @@ class Room:
         ref = await moderator.send("clearChat")
         await self.decided("clearChat", {}, moderator, ref)
 
+    async def delete_line(self, client: Client, line: int) -> None:
+        """Let a moderator, or its speaker, delete a line of chat, and check who is told."""
+        ref = await client.send("deleteLine", line=line)
+        self.deleted.add(line)
+        await self.decided("deleteLine", {"lineDeleted": {"line": line}}, client, ref)
+
+    async def close_as(self, moderator: Client) -> None:
+        """Let a moderator close the room, and check who is told."""
+        ref = await moderator.send("closeRoom")
+        await self.closes("moderator", asker=moderator, ref=ref, asked="closeRoom")
+
     async def decided(
         self, trigger: str, facts: Facts, asker: Client, ref: Ref, owner: Client | None = None
     ) -> None:
@@ -266,13 +294,20 @@ class Room:
         ref = await stream.client.send("unpublish", stream=stream.id)
         await self.ended(stream, "unpublish", "unpublished", ref)
 
-    async def ended(self, stream: Stream, trigger: str, reason: str, ref: Ref | None = None) -> None:
+    async def end_stream(self, moderator: Client, stream: Stream) -> None:
+        """Let a moderator end a stream, and check who is told."""
+        ref = await moderator.send("endStream", stream=stream.id)
+        await self.ended(stream, "endStream", "moderator", ref, asker=moderator)
+
+    async def ended(
+        self, stream: Stream, trigger: str, reason: str, ref: Ref | None = None, asker: Client | None = None
+    ) -> None:
         """Remove a stream that has ended, and check who is told."""
         del self.streams[stream.id]
         stream.state = "ended"
         dest = "broadcasting" if self.streams else "waiting"
         facts = {"streamEnded": {"stream": stream.id, "reason": reason}}
-        await self.told(trigger, dest, facts, asker=stream.client, ref=ref)
+        await self.told(trigger, dest, facts, asker=asker or stream.client, ref=ref)
 
     async def view(self, client: Client, stream: Stream) -> Leg:
         """Let a member view a stream, and wait for the answer."""
@@ -334,9 +369,22 @@ class Room:
     async def close(self) -> None:
         """Close the room as an administrator, and check who is told."""
         await self.scene.close_room(self.name)
+        await self.closes()
+
+    async def closes(
+        self,
+        reason: str | None = None,
+        *,
+        asker: Client | None = None,
+        ref: Ref | None = None,
+        asked: str | None = None,
+    ) -> None:
+        """Check that everybody is told that the room closes, and that its streams have ended."""
         ended = [{"stream": stream.id} for stream in self.streams.values()]
         self.streams.clear()
-        await self.told("close", "closing", {"closing": {"scope": "room"}, "streamEnded": ended})
+        told = {"scope": "room"} | ({} if reason is None else {"reason": reason})
+        facts: Facts = {"closing": told, "streamEnded": ended}
+        await self.told("close", "closing", facts, asker=asker, ref=ref, asked=asked)
 
     async def close_unseen(self) -> None:
         """Close the room as an administrator while it is empty."""
@@ -356,9 +404,9 @@ class Room:
         owner: Client | None = None,
         ref: Ref | None = None,
         asked: str | None = None,
-    ) -> None:
+    ) -> list[Message]:
         """Check that each of `people` (by default the members) gets the messages of the row, in order and with
-        nothing between them.
+        nothing between them. Returns those that the asker got.
 
         If the room's state changed, the members also get the messages about that. The last message of the reply's
         type has the `ref`.
@@ -368,6 +416,7 @@ class Room:
             raise NotReachable(f"the room has no row {self.state} —{trigger}→ {dest}")
         moved, self.state = self.state != dest, dest
         state = {"state": dest, "participants": len(self.members), "streams": len(self.streams)}
+        got: list[Message] = []
         for client in self.members if people is None else people:
             if client.gone:
                 continue
@@ -375,7 +424,10 @@ class Room:
             if moved and client in self.members:
                 expected += [Expected(tell.message, state) for tell in self.machine.moves_tell]
             _mark(expected, ref if client is asker else None, self.scene.spec.replies.get(asked or trigger))
-            await client.expect(*expected)
+            came = await client.expect(*expected)
+            if client is asker:
+                got = came
+        return got
 
     def _expected(
         self, row: Row, facts: Facts, client: Client, asker: Client | None, owner: Client | None
@@ -407,8 +459,14 @@ class Room:
             "state": dest,
             "participants": Where(f"those of {sorted(people)}", lambda found: _ids(found) == people),
             "streams": Where(f"those of {sorted(streams)}", lambda found: _ids(found) == streams),
+            "chat": Where("lines that are neither private nor deleted", self._may_be_kept),
             "resumed": resumed,
         }
+
+    def _may_be_kept(self, lines: object) -> bool:
+        return isinstance(lines, list) and not any(
+            line.get("to") is not None or line.get("seq") in self.deleted for line in lines
+        )
 
 
 def person(client: Client, *, away: bool = False) -> Message:

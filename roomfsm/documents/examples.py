@@ -71,6 +71,8 @@ _ada, _bob, _robert = (
 )
 _viewer = ParticipantInfo(id=BOB, name="Robert", role=Role.VIEWER)
 _hello = ChatLine(seq=1, participant=BOB, name="Bob", text="Hello Ada!", at=SAID_AT)
+_answer = ChatLine(seq=2, participant=ADA, name="Ada", text="Hello Rob!", at=SAID_AT, reply_to=1)
+_secret = ChatLine(seq=2, participant=BOB, name="Bob", text="Bob, not Rob.", at=SAID_AT, to=ADA)
 
 
 def _camera(state: str, viewers: int = 0) -> StreamInfo:
@@ -174,6 +176,15 @@ _meeting = (
     Line("Bob", client.Chat(text="Hello Ada!", ref=2)),
     Line("Bob", server.ChatSaid(line=_hello, ref=2)),
     Line("Ada", server.ChatSaid(line=_hello)),
+    Line("Ada", client.Chat(text="Hello Rob!", reply_to=1, ref="answer")),
+    Line("Ada", server.ChatSaid(line=_answer, ref="answer")),
+    Line("Bob", server.ChatSaid(line=_answer)),
+    Line("Bob", client.Chat(text="Bob, not Rob.", to=ADA, ref="secret")),
+    Line("Bob", server.ChatSaid(line=_secret, ref="secret")),
+    Line("Ada", server.ChatSaid(line=_secret)),
+    Line("Ada", client.DeleteLine(line=2, ref="oops")),
+    Line("Ada", server.LineDeleted(line=2, ref="oops")),
+    Line("Bob", server.LineDeleted(line=2)),
     Line("Bob", client.Rename(name="Robert", ref=3)),
     Line("Bob", server.ParticipantChanged(participant=_robert, ref=3)),
     Line("Ada", server.ParticipantChanged(participant=_robert)),
@@ -229,6 +240,18 @@ def _coming_again(ref: int) -> tuple[Line, ...]:
 
 
 _stopping = (
+    Line("Bob", client.EndStream(stream=CAMERA, ref="end")),
+    Line(
+        "Bob",
+        server.Error(
+            code=ErrorCode.NOT_PERMITTED,
+            detail="only a moderator may do this",
+            message="endStream",
+            stream=CAMERA,
+            role=Role.MODERATOR,
+            ref="end",
+        ),
+    ),
     Line("Bob", client.Unview(stream=CAMERA, ref=2)),
     Line("Bob", server.StreamChanged(stream=_camera("live"), view="ended", ref=2)),
     Line("Ada", client.Ping(ref=3)),
@@ -319,6 +342,8 @@ _ending = (
     ),
     Line("Ada", client.Leave(ref=13)),
     Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=13)),
+    Line("Bob", client.CloseRoom(ref=10)),
+    Line("Bob", server.Closing(scope="room", reason="moderator", ref=10)),
     Line("Bob", Happening.SERVER_ENDS),
     Line("Bob", server.Closing(scope="server", reason="shutdown")),
 )

@@ -40,7 +40,8 @@ class _Page:
     def sections(self) -> Iterable[str]:
         yield prose.OPENING
         yield Template(prose.CONNECTING).substitute(subprotocol=SUBPROTOCOL)
-        yield from (prose.REPLIES, prose.ORDER, prose.LIMITS, prose.RESUMING, prose.SWITCHING, prose.MEDIA)
+        yield from (prose.REPLIES, prose.ORDER, prose.LIMITS, prose.RESUMING, prose.SWITCHING)
+        yield from (prose.CHAT, prose.MEDIA)
         yield prose.ERRORS
         yield self._error_codes()
         yield prose.ILLEGAL

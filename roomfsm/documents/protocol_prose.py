@@ -131,6 +131,21 @@ viewer gets only the sound. The media server tries the picture again now and the
 picture, the view is `live` again. Some media servers, such as Kurento, cannot do this, and never limit a view.
 """
 
+CHAT = """\
+## Lines of chat
+
+A [Chat](#chat) goes to everybody in the room. Its line gets the next number (`seq`), and the last lines are in
+the [Joined](#joined) of people who come later. A line may answer another one (`replyTo`). The speaker of a line
+and the room's moderators may delete it ([DeleteLine](#deleteline)). This is possible for the last lines of the
+room, as many as the server's `chat_lines` (1000 unless set otherwise), whether newcomers still get them or not.
+A client that shows an answer to a line that it does not have says so, or shows no quotation.
+
+A `chat` with `to` is private: only that person and the speaker get the line, and moderators do not. It is not
+kept anywhere, so nobody gets it later, and it can be neither answered nor deleted. It has no number of its own:
+its `seq` is that of the last line before it, so that nobody else learns that there was one. If the connection of
+that person is lost at the moment, the line is refused (`participant_away`).
+"""
+
 ERRORS = """\
 ## Errors
 
@@ -179,7 +194,8 @@ For each message this section lists its fields, its reply, the states in which i
 it causes (in the order in which they are tried), and an example. If a trigger is named in brackets after the
 machine, the message fires that trigger there: a `switch` is a join in one room and a leave in another. "to all"
 means everybody in the room, "to others" everybody except the asker, "to asker" the person whose message it is,
-and "to owner" the person whose stream or view it is. Errors that every message may get ($any) are not repeated.
+and "to owner" the person whose stream, view or seat it is, or to whom a private line is said. Errors that every
+message may get ($any) are not repeated.
 """
 
 SERVER = """\

@@ -27,6 +27,7 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "kick": (("seat", "kicked"), ("room", "leave")),
     "ban": (("seat", "banned"), ("room", "leave")),
     "setRole": (("room", "revoked"),),
+    "closeRoom": (("room", "close"),),
     "resume": (("session", "reattach"), ("room", "back"), ("session", "resumed")),
 }
 """Messages that also fire triggers with other names. For example, a switch is a join in one room and a leave in

@@ -39,6 +39,8 @@ class RoomFacts:
     - `banned` says that a moderator has banned the person who wants to enter, and `locked` that a moderator has
       locked the room.
     - `has_token` and `knows_password` say that the newcomer has and knows what the room's policy asks for.
+    - `addressee_there` and `addressee_away` are about the person to whom a private line of chat is said, and
+      `to_oneself` says that this is the speaker. `line_exists` says that the line that is answered exists.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
     """
@@ -62,6 +64,10 @@ class RoomFacts:
     locked: bool = False
     has_token: bool = True
     knows_password: bool = True
+    addressee_there: bool = True
+    addressee_away: bool = False
+    to_oneself: bool = False
+    line_exists: bool = True
     held: int = 0
     notice: bool = False
 
@@ -140,8 +146,13 @@ class RoomEffect(Effect):
     )
     SAY = (
         "say",
-        "a line of chat goes to everybody, and is kept for people who join later",
-        (Tell("chat", Audience.ALL),),
+        "a line of chat goes to everybody, and is kept for people who join later; a private line goes to one "
+        "person, and is not kept",
+        (
+            Tell("chat", Audience.ALL, "if the line is for everybody"),
+            Tell("chat", Audience.ASKER, "if the line is private"),
+            Tell("chat", Audience.OWNER, "if the line is private"),
+        ),
     )
     OPEN_STREAM = (
         "open stream",
@@ -213,8 +224,9 @@ not_publishing = Guard[RoomFacts](
     "does not publish this source yet", lambda f: not f.publishing, ErrorCode.ALREADY_PUBLISHING
 )
 stream_exists = Guard[RoomFacts]("the stream exists", lambda f: f.stream_exists, ErrorCode.NO_SUCH_STREAM)
-own_or_moderator = Guard[RoomFacts](
-    "it is the own stream, or a moderator asks", lambda f: f.own_stream or f.moderator, ErrorCode.NOT_YOUR_STREAM
+own_stream = Guard[RoomFacts]("it is the own stream", lambda f: f.own_stream, ErrorCode.NOT_YOUR_STREAM)
+is_moderator = Guard[RoomFacts](
+    "is a moderator", lambda f: f.moderator, ErrorCode.NOT_PERMITTED, role=Role.MODERATOR
 )
 others_stream = Guard[RoomFacts]("it is another person's stream", lambda f: not f.own_stream, ErrorCode.OWN_STREAM)
 not_viewing = Guard[RoomFacts]("does not view it yet", lambda f: not f.viewing, ErrorCode.ALREADY_VIEWING)
@@ -226,6 +238,16 @@ may_view = Guard[RoomFacts]("may view one more stream", lambda f: f.views <= f.m
 within_rates = Guard[RoomFacts](
     "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
+addressee_there = Guard[RoomFacts](
+    "the person to whom it is said in private is in the room",
+    lambda f: f.addressee_there,
+    ErrorCode.NO_SUCH_PARTICIPANT,
+)
+addressee_hears = Guard[RoomFacts](
+    "that person's connection is not lost", lambda f: not f.addressee_away, ErrorCode.PARTICIPANT_AWAY
+)
+to_somebody_else = Guard[RoomFacts]("that is somebody else", lambda f: not f.to_oneself, ErrorCode.YOURSELF)
+line_exists = Guard[RoomFacts]("the line that it answers exists", lambda f: f.line_exists, ErrorCode.NO_SUCH_LINE)
 people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
 streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
@@ -243,6 +265,7 @@ def room_trigger(message: str) -> str:
 
 Do = RoomEffect
 _join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
+_chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
@@ -281,21 +304,35 @@ ROOM: Table[RoomFacts] = Table(
         Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
         Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
-        Row(("chat",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.SAY,)),
+        Row(("chat",), ("waiting", "broadcasting"), STAYS, _chat, (Do.SAY,)),
         Row(("publish",), ("waiting",), "broadcasting", _publish, (Do.OPEN_STREAM,)),
         Row(("publish",), ("broadcasting",), STAYS, _publish, (Do.OPEN_STREAM,)),
         Row(
             ("unpublish",),
             ("broadcasting",),
             STAYS,
-            (stream_exists, own_or_moderator, streams_remain),
+            (stream_exists, own_stream, streams_remain),
             (Do.END_STREAM,),
         ),
         Row(
             ("unpublish",),
             ("broadcasting",),
             "waiting",
-            (stream_exists, own_or_moderator, no_stream_remains),
+            (stream_exists, own_stream, no_stream_remains),
+            (Do.END_STREAM,),
+        ),
+        Row(
+            ("endStream",),
+            ("broadcasting",),
+            STAYS,
+            (is_moderator, stream_exists, streams_remain),
+            (Do.END_STREAM,),
+        ),
+        Row(
+            ("endStream",),
+            ("broadcasting",),
+            "waiting",
+            (is_moderator, stream_exists, no_stream_remains),
             (Do.END_STREAM,),
         ),
         Row(
@@ -331,7 +368,7 @@ ROOM: Table[RoomFacts] = Table(
         "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
         "expire": "the linger time is over",
         "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
-        "close": "an administrator closes the room, or the server ends",
+        "close": "a moderator or an administrator closes the room, or the server ends",
         "drained": "the server asks after each other trigger, and once more when deadline and notice are over",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),

@@ -22,8 +22,9 @@ class SeatFacts:
     """What the seat's guards may look at.
 
     - `role` is the role of the person whose seat it is.
-    - `found` says that the person whom the message names is in the room or, for `unban`, is banned.
-    - `oneself` says that the message names its own sender.
+    - `found` says that the person whom the message names is in the room or, for `unban`, is banned; or that the
+      line of chat exists that it names.
+    - `oneself` says that the message names its own sender, or a line of chat that the sender has said.
     - `within_rates` is the same as in the facts of a room.
     """
 
@@ -90,6 +91,16 @@ class SeatEffect(Effect):
     )
     LOCK = "lock", "nobody else may enter the room", (Tell("roomChanged", Audience.ALL),)
     UNLOCK = "unlock", "people may enter the room again", (Tell("roomChanged", Audience.ALL),)
+    DELETE_LINE = (
+        "delete line",
+        "the line of chat is forgotten, and nobody is told it any more",
+        (Tell("lineDeleted", Audience.ALL),),
+    )
+    CLOSE_ROOM = (
+        "close room",
+        "the room closes, and everybody has to leave it",
+        (Tell("closing", Audience.ALL), Tell("streamEnded", Audience.ALL, "for each stream")),
+    )
     CLEAR_CHAT = "clear chat", "all lines of chat are forgotten", (Tell("chatCleared", Audience.ALL),)
 
 
@@ -105,6 +116,13 @@ own_or_moderator = Guard[SeatFacts](
     ErrorCode.NOT_PERMITTED,
     role=Role.MODERATOR,
 )
+own_line_or_moderator = Guard[SeatFacts](
+    "it is the own line, or a moderator asks",
+    lambda f: f.oneself or f.role.includes(Role.MODERATOR),
+    ErrorCode.NOT_PERMITTED,
+    role=Role.MODERATOR,
+)
+line_exists = Guard[SeatFacts]("the line exists", lambda f: f.found, ErrorCode.NO_SUCH_LINE)
 person_is_there = Guard[SeatFacts](
     "the person named is in the room", lambda f: f.found, ErrorCode.NO_SUCH_PARTICIPANT
 )
@@ -142,6 +160,14 @@ SEAT: Table[SeatFacts] = Table(
         Row(("lock",), ("seated",), STAYS, _moderators, (Do.LOCK,)),
         Row(("unlock",), ("seated",), STAYS, _moderators, (Do.UNLOCK,)),
         Row(("clearChat",), ("seated",), STAYS, _moderators, (Do.CLEAR_CHAT,)),
+        Row(
+            ("deleteLine",),
+            ("seated",),
+            STAYS,
+            (line_exists, own_line_or_moderator, within_rates),
+            (Do.DELETE_LINE,),
+        ),
+        Row(("closeRoom",), ("seated",), STAYS, _moderators, (Do.CLOSE_ROOM,)),
         Row(("promoted",), ("seated", "away"), STAYS, (), (Do.BECOME_MODERATOR,)),
         Row(("lost",), ("seated",), "away"),
         # A session can be resumed before its loss was noticed.

@@ -81,7 +81,7 @@ class Audience(StrEnum):
     )
     OTHERS = "others", "everybody in the room except the asker"
     ALL = "all", "everybody in the room; the asker's copy carries the `ref`, if there was one"
-    OWNER = "owner", "the person whose stream, view or seat it is"
+    OWNER = "owner", "the person whose stream, view or seat it is, or to whom a private line of chat is said"
     MODERATORS = "moderators", "the moderators of the room; the asker's copy carries the `ref`, if there was one"
 
 

@@ -12,6 +12,7 @@ from roomfsm.protocol.fields import (
     CandidateLine,
     ChatText,
     DisplayName,
+    LineNumber,
     Mid,
     MLineIndex,
     ParticipantId,
@@ -77,9 +78,15 @@ class Rename(_ClientMessage, frozen=True, tag="rename", kw_only=True):
 
 
 class Chat(_ClientMessage, frozen=True, tag="chat", kw_only=True):
-    """Say something to everybody in the room. Reply: the `chat` that everybody gets."""
+    """Say something to everybody in the room, or in private to one person. Reply: the `chat` that they get.
+
+    With `to`, only that person and the sender get the line, and nobody gets it later. `replyTo` is the line that
+    this one answers.
+    """
 
     text: ChatText
+    to: ParticipantId | None = None
+    reply_to: LineNumber | None = None
     ref: Ref | None = None
 
 
@@ -93,6 +100,13 @@ class Publish(_ClientMessage, frozen=True, tag="publish", kw_only=True):
 
 class Unpublish(_ClientMessage, frozen=True, tag="unpublish", kw_only=True):
     """End the sender's own stream. Reply: `streamEnded`, which everybody in the room gets."""
+
+    stream: StreamId
+    ref: Ref | None = None
+
+
+class EndStream(_ClientMessage, frozen=True, tag="endStream", kw_only=True):
+    """End anybody's stream, as a moderator. Reply: `streamEnded`, which everybody in the room gets."""
 
     stream: StreamId
     ref: Ref | None = None
@@ -193,6 +207,19 @@ class ClearChat(_ClientMessage, frozen=True, tag="clearChat", kw_only=True):
     ref: Ref | None = None
 
 
+class DeleteLine(_ClientMessage, frozen=True, tag="deleteLine", kw_only=True):
+    """Delete a line of chat. Its speaker and moderators may. Reply: `lineDeleted`, which everybody gets."""
+
+    line: LineNumber
+    ref: Ref | None = None
+
+
+class CloseRoom(_ClientMessage, frozen=True, tag="closeRoom", kw_only=True):
+    """Close the room, as a moderator. Everybody has to leave it. Reply: `closing`, which everybody gets."""
+
+    ref: Ref | None = None
+
+
 class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
     """Ask the server whether it is alive. This message is always legal. Reply: `pong`."""
 
@@ -214,6 +241,7 @@ type ClientMessage = (
     | Chat
     | Publish
     | Unpublish
+    | EndStream
     | View
     | Unview
     | Candidate
@@ -226,6 +254,8 @@ type ClientMessage = (
     | Lock
     | Unlock
     | ClearChat
+    | DeleteLine
+    | CloseRoom
     | Ping
     | Resume
 )

@@ -40,7 +40,10 @@ class ErrorCode(StrEnum):
     NOT_VIEWING = "not_viewing", "You do not view this stream."
     NO_SUCH_STREAM = "no_such_stream", "The room has no stream with this id."
     OWN_STREAM = "own_stream", "You cannot view your own stream."
-    NOT_YOUR_STREAM = "not_your_stream", "Only its presenter or a moderator can end this stream."
+    NOT_YOUR_STREAM = (
+        "not_your_stream",
+        "This is the stream of another person; a moderator ends it by `endStream`.",
+    )
     TOO_MANY_CANDIDATES = (
         "too_many_candidates",
         "The client sent more candidates than the server keeps for one endpoint.",
@@ -56,6 +59,8 @@ class ErrorCode(StrEnum):
     )
     NOT_PERMITTED = "not_permitted", "Your role in the room does not allow this; `role` is the least that does."
     NO_SUCH_PARTICIPANT = "no_such_participant", "There is no person with this id in the room."
+    PARTICIPANT_AWAY = "participant_away", "The connection of the person with this id is lost at the moment."
+    NO_SUCH_LINE = "no_such_line", "There is no line of chat with this number, or not any more."
     YOURSELF = "yourself", "You cannot do this to yourself."
     NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
     BANNED = "banned", "A moderator has banned you from this room for a time."

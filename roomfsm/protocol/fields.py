@@ -95,6 +95,10 @@ ParticipantId = Annotated[
         description="the id of one person; nobody can guess it, and it is the same in every room",
     ),
 ]
+LineNumber = Annotated[
+    int,
+    Meta(title="LineNumber", ge=1, le=2**53 - 1, description="the `seq` of a line of chat"),
+]
 BanSeconds = Annotated[
     float, Meta(title="BanSeconds", gt=0, le=MAX_BAN, description="how long the ban holds, in seconds")
 ]

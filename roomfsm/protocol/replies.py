@@ -17,6 +17,7 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Chat: server.ChatSaid,
     client.Publish: server.Answer,
     client.Unpublish: server.StreamEnded,
+    client.EndStream: server.StreamEnded,
     client.View: server.Answer,
     client.Unview: server.StreamChanged,
     # A candidate gets an answer only if it is refused.
@@ -30,6 +31,8 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Lock: server.RoomChanged,
     client.Unlock: server.RoomChanged,
     client.ClearChat: server.ChatCleared,
+    client.DeleteLine: server.LineDeleted,
+    client.CloseRoom: server.Closing,
     client.Ping: server.Pong,
     client.Resume: server.Joined,
 }
@@ -56,6 +59,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
             client.Chat,
             client.Publish,
             client.Unpublish,
+            client.EndStream,
             client.View,
             client.Unview,
             client.Candidate,
@@ -68,6 +72,8 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
             client.Lock,
             client.Unlock,
             client.ClearChat,
+            client.DeleteLine,
+            client.CloseRoom,
         ),
         (ErrorCode.ROOM_CLOSED,),
     ),

@@ -11,6 +11,7 @@ from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.fields import (
     CandidateLine,
     ChatText,
+    LineNumber,
     Mid,
     MLineIndex,
     ParticipantId,
@@ -97,11 +98,21 @@ class StreamInfo(_Part, frozen=True):
 class ChatLine(_Part, frozen=True):
     """One line of chat."""
 
-    seq: Annotated[int, Meta(description="the number of the line; each line of a room has the next number")]
+    seq: Annotated[
+        int,
+        Meta(
+            description="the number of the line; each line to everybody has the next number, and a private line "
+            "has the number of the last one before it"
+        ),
+    ]
     participant: ParticipantId
     name: Annotated[str, Meta(description="the display name that the speaker had then")]
     text: ChatText
     at: Annotated[int, Meta(description="milliseconds since 1970 (UTC)")]
+    to: Annotated[
+        ParticipantId | None, Meta(description="the line is private: only the speaker and this person get it")
+    ] = None
+    reply_to: Annotated[LineNumber | None, Meta(description="the line that this one answers")] = None
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="type", omit_defaults=True):
@@ -207,6 +218,13 @@ class RoomChanged(_ServerMessage, frozen=True, tag="roomChanged", kw_only=True):
 class ChatCleared(_ServerMessage, frozen=True, tag="chatCleared", kw_only=True):
     """A moderator has deleted all lines of chat."""
 
+    ref: Ref | None = None
+
+
+class LineDeleted(_ServerMessage, frozen=True, tag="lineDeleted", kw_only=True):
+    """A moderator, or its speaker, has deleted a line of chat."""
+
+    line: LineNumber
     ref: Ref | None = None
 
 
@@ -316,10 +334,17 @@ class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
     """
 
     scope: Literal["room", "server"]
-    reason: Annotated[str, Meta(description="shutdown, room_failed, or the reason that an administrator gave")]
+    reason: Annotated[
+        str,
+        Meta(
+            description="shutdown, room_failed, moderator (a moderator closed the room), or the reason that an "
+            "administrator gave"
+        ),
+    ]
     seconds: Annotated[
         int, Meta(ge=0, le=MANY, description="how many seconds are left until the server closes; 0: it closes now")
     ] = 0
+    ref: Ref | None = None
 
 
 type ServerMessage = (
@@ -331,6 +356,7 @@ type ServerMessage = (
     | RoomChanged
     | Bans
     | ChatCleared
+    | LineDeleted
     | StreamStarted
     | StreamChanged
     | StreamEnded

@@ -1,4 +1,10 @@
-"""A room's chat: its lines are numbered, and a newcomer gets the newest ones."""
+"""A room's chat: its lines are numbered, and a newcomer gets the newest ones.
+
+Lines that newcomers do not get any more are still on the pages of those who have been there longer, who may answer
+or delete them. So the room knows the speakers of more lines than it keeps.
+
+Private lines are no part of all this: nobody can see from the numbers of the other lines that there was one.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +18,25 @@ _encoder = msgspec.json.Encoder()
 
 
 class ChatHistory:
-    """The last lines of chat: at most `most_lines` of them, which take at most `most_bytes` when encoded."""
+    """The last lines of chat: at most `most_lines` of them, which take at most `most_bytes` when encoded.
 
-    def __init__(self, most_lines: int, most_bytes: int) -> None:
+    The speakers of the last `most_named` lines are known.
+    """
+
+    def __init__(self, most_lines: int, most_bytes: int, most_named: int = 1000) -> None:
         self._lines: deque[tuple[ChatLine, int]] = deque()
         self._most_lines = most_lines
         self._most_bytes = most_bytes
         self._bytes = 0
         self._seq = 0
+        self._speakers: deque[str | None] = deque(maxlen=most_named)
+        """Who said the last lines, the newest last; None for a line that was deleted."""
 
-    def add(self, participant: str, name: str, text: str, at: int) -> ChatLine:
+    def add(self, participant: str, name: str, text: str, at: int, reply_to: int | None = None) -> ChatLine:
         """Number a line, keep it, and drop the oldest ones. `at` is in milliseconds since 1970 (UTC)."""
         self._seq += 1
-        line = ChatLine(seq=self._seq, participant=participant, name=name, text=text, at=at)
+        self._speakers.append(participant)
+        line = ChatLine(seq=self._seq, participant=participant, name=name, text=text, at=at, reply_to=reply_to)
         size = len(_encoder.encode(line)) + 1
         self._lines.append((line, size))
         self._bytes += size
@@ -32,9 +44,32 @@ class ChatHistory:
             self._bytes -= self._lines.popleft()[1]
         return line
 
+    def in_private(
+        self, participant: str, name: str, text: str, at: int, to: str, reply_to: int | None = None
+    ) -> ChatLine:
+        """Make a private line, which is not kept."""
+        return ChatLine(
+            seq=self._seq, participant=participant, name=name, text=text, at=at, to=to, reply_to=reply_to
+        )
+
+    def speaker_of(self, seq: int) -> str | None:
+        """The participant who said the line; None if there is no such line, or not any more."""
+        back = self._seq - seq
+        return self._speakers[-1 - back] if 0 <= back < len(self._speakers) else None
+
+    def delete(self, seq: int) -> None:
+        """Forget one line. There must be one with this number."""
+        self._speakers[seq - self._seq - 1] = None
+        for at, (line, size) in enumerate(self._lines):
+            if line.seq == seq:
+                del self._lines[at]
+                self._bytes -= size
+                return
+
     def clear(self) -> None:
         """Forget all lines. The next one still gets the next number."""
         self._lines.clear()
+        self._speakers.clear()
         self._bytes = 0
 
     def lines(self) -> tuple[ChatLine, ...]:

@@ -19,7 +19,7 @@ from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview
+from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
@@ -55,7 +55,7 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
-from roomfsm.rooms.news import News
+from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.sdp_secrets import masked
@@ -212,8 +212,13 @@ class Effects:
         assert isinstance(event.message, Chat)
         speaker = self._people[event.seat.id]
         now = time.time_ns() // 1_000_000
-        line = self._chat.add(speaker.id, speaker.name, event.message.text, now)
-        self._news.happened(ChatSaid(line=line), speaker, ref=event.message.ref)
+        text, to, answered, ref = event.message.text, event.message.to, event.message.reply_to, event.message.ref
+        if to is None:
+            line = self._chat.add(speaker.id, speaker.name, text, now, answered)
+            self._news.happened(ChatSaid(line=line), speaker, ref=ref)
+        else:
+            line = self._chat.in_private(speaker.id, speaker.name, text, now, to, answered)
+            tell((speaker, self._people[to]), ChatSaid(line=line), speaker, ref=ref)
 
     def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         """Send a description of the room as it is now. From then on the participant gets the news."""
@@ -254,9 +259,9 @@ class Effects:
     def _end_stream(self, event: Ask | StreamFailed | Revoked) -> None:
         match event:
             case Ask(seat=seat, message=Unpublish(stream=name, ref=ref)):
-                stream, asker = self._streams[name], self._people[seat.id]
-                reason = "unpublished" if stream.participant is asker else "moderator"
-                self._drop_stream(stream, reason, asker, ref)
+                self._drop_stream(self._streams[name], "unpublished", self._people[seat.id], ref)
+            case Ask(seat=seat, message=EndStream(stream=name, ref=ref)):
+                self._drop_stream(self._streams[name], "moderator", self._people[seat.id], ref)
             case Revoked(stream=stream):
                 self._drop_stream(stream, "moderator")
             case StreamFailed(stream=stream, refusal=refusal):
@@ -382,4 +387,4 @@ class Effects:
         )
 
     def _tell_closing(self, event: Close) -> None:
-        self._news.happened(Closing(scope="room", reason=event.reason))
+        self._news.happened(Closing(scope="room", reason=event.reason), event.by, ref=event.ref)

@@ -16,6 +16,9 @@ from roomfsm.protocol.client import (
     Candidate,
     Chat,
     ClearChat,
+    CloseRoom,
+    DeleteLine,
+    EndStream,
     Kick,
     Lock,
     LowerHand,
@@ -37,8 +40,10 @@ from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.legs import View as StreamView
 from roomfsm.rooms.participant import Participant, Seat
 
-type Moderating = RaiseHand | LowerHand | Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat
-type RoomMessage = Rename | Chat | Publish | Unpublish | View | Unview | Candidate | Moderating
+type Moderating = (
+    RaiseHand | LowerHand | Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | DeleteLine | CloseRoom
+)
+type RoomMessage = Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Candidate | Moderating
 
 
 @dataclass(slots=True)
@@ -161,6 +166,9 @@ class Close:
 
     trigger: ClassVar[str] = "close"
     reason: str
+    by: Participant | None = None
+    """The moderator who closes it."""
+    ref: Ref | None = None
 
 
 @dataclass(slots=True)

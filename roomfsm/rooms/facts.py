@@ -10,10 +10,11 @@ import msgspec
 
 from roomfsm.access.credentials import UNASKED
 from roomfsm.lifecycle.room import RoomFacts
-from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
+from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
+from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import (
     Ask,
     Away,
@@ -94,7 +95,7 @@ def _cost_of(message: RoomMessage) -> Cost | None:
             return Cost(4.0, 4.0 * _ENVELOPE)
         case View():
             return Cost(2.0, 2.0 * _ENVELOPE)
-        case Unpublish() | Unview() | Candidate():
+        case Unpublish() | EndStream() | Unview() | Candidate():
             return None
     # A moderator's message, or a raised hand.
     return Cost(2.0, 2.0 * _ENVELOPE)
@@ -105,6 +106,7 @@ def facts_of(
     people: Mapping[str, Participant],
     streams: Mapping[str, Stream],
     moderation: Moderation,
+    chat: ChatHistory,
     settings: RoomSettings,
     *,
     within_rates: bool = True,
@@ -113,6 +115,8 @@ def facts_of(
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
     member = exists = own = viewing = publishing = banned = locked = False
+    addressee_there = line_exists = True
+    addressee_away = to_oneself = False
     role = Role.PRESENTER
     brought = UNASKED
     match event:
@@ -134,15 +138,22 @@ def facts_of(
             asker = people[seat.id]
             role = asker.role
             match message:
+                case Chat(to=to, reply_to=line):
+                    line_exists = line is None or chat.speaker_of(line) is not None
+                    if to is not None:
+                        addressee = people.get(to)
+                        addressee_there = addressee is not None
+                        addressee_away = addressee is not None and addressee.away
+                        to_oneself = addressee is asker
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
                     presenters.add(asker.id)
-                case Unpublish() | View() | Unview() | Candidate():
+                case Unpublish() | EndStream() | View() | Unview() | Candidate():
                     exists = message.stream in streams
                     own = message.stream in asker.streams
                     viewing = message.stream in asker.views
                     views_after = len(asker.views) + isinstance(message, View)
-                    streams_after -= exists and isinstance(message, Unpublish)
+                    streams_after -= exists and isinstance(message, Unpublish | EndStream)
     return RoomFacts(
         people=people_after,
         streams=streams_after,
@@ -163,6 +174,10 @@ def facts_of(
         locked=locked,
         has_token=brought.has_token,
         knows_password=brought.knows_password,
+        addressee_there=addressee_there,
+        addressee_away=addressee_away,
+        to_oneself=to_oneself,
+        line_exists=line_exists,
     )
 
 

@@ -289,9 +289,12 @@ class Journal:
         return b"\n".join((_encoder.encode(self.opened), *self._entries, b""))
 
     def readable(self, message: msgspec.Struct) -> dict[str, Any]:
-        """A client's message as data. Its bodies are left out unless the settings ask for them."""
+        """A client's message as data. Its bodies are left out unless the settings ask for them.
+
+        What is said in private is always left out.
+        """
         data: dict[str, Any] = msgspec.to_builtins(message)
-        if not self._bodies:
+        if not self._bodies or "to" in data:
             for name in _BODIES & data.keys():
                 data[name] = f"<{len(data[name])} characters>" if data[name] else ""
         else:

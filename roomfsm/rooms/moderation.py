@@ -23,13 +23,23 @@ from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.seat import SeatEffect as Do
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Ban, ClearChat, Kick, LowerHand, SetRole, Unban, message_type
+from roomfsm.protocol.client import (
+    Ban,
+    ClearChat,
+    CloseRoom,
+    DeleteLine,
+    Kick,
+    LowerHand,
+    SetRole,
+    Unban,
+    message_type,
+)
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
-from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, ParticipantChanged, RoomChanged
+from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, ParticipantChanged, RoomChanged
 from roomfsm.rooms.chat import ChatHistory
-from roomfsm.rooms.events import Ask, Depart, Event, Revoked
+from roomfsm.rooms.events import Ask, Close, Depart, Event, Revoked, RoomMessage
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.news import News, tell
@@ -106,6 +116,8 @@ class Moderation:
             Do.LOCK: self._move_door,
             Do.UNLOCK: self._move_door,
             Do.CLEAR_CHAT: self._clear_chat,
+            Do.DELETE_LINE: self._delete_line,
+            Do.CLOSE_ROOM: self._close_room,
         }
 
     @property
@@ -126,13 +138,8 @@ class Moderation:
     def take(self, event: Ask, message: dict[str, Any] | None, *, within_rates: bool) -> bool:
         """Put a message to the table of its sender's seat. Returns whether the table took it."""
         sender, trigger = self._people[event.seat.id], event.trigger
-        named = getattr(event.message, "participant", None)
-        facts = SeatFacts(
-            role=sender.role,
-            found=named is None or named in (self._bans if isinstance(event.message, Unban) else self._people),
-            oneself=named in (None, sender.id),
-            within_rates=within_rates,
-        )
+        found, oneself = self._named(event.message, sender)
+        facts = SeatFacts(role=sender.role, found=found, oneself=oneself, within_rates=within_rates)
         state = sender.seat.state
         try:
             step = SEAT.fire(sender.seat, trigger, facts)
@@ -146,6 +153,15 @@ class Moderation:
         for effect in step.effects:
             self._doing[effect](sender, event.message)
         return True
+
+    def _named(self, message: RoomMessage, sender: Participant) -> tuple[bool, bool]:
+        """Whether the person or the line that the message names exists, and whether it is the sender's own."""
+        if isinstance(message, DeleteLine):
+            speaker = self._chat.speaker_of(message.line)
+            return speaker is not None, speaker == sender.id
+        named = getattr(message, "participant", None)
+        found = named is None or named in (self._bans if isinstance(message, Unban) else self._people)
+        return found, named in (None, sender.id)
 
     def move(self, person: Participant, trigger: str) -> None:
         """Move the seat of a person by something other than the person's own message."""
@@ -237,6 +253,14 @@ class Moderation:
     def _clear_chat(self, sender: Participant, message: ClearChat) -> None:
         self._chat.clear()
         self._news.happened(ChatCleared(), sender, ref=message.ref)
+
+    def _delete_line(self, sender: Participant, message: DeleteLine) -> None:
+        self._chat.delete(message.line)
+        self._news.happened(LineDeleted(line=message.line), sender, ref=message.ref)
+
+    def _close_room(self, sender: Participant, message: CloseRoom) -> None:
+        self._log.info("closed", by=sender.id)
+        self._room.handle_now(Close("moderator", by=sender, ref=message.ref))
 
     # Telling
 

@@ -26,7 +26,7 @@ from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Chat, Rename, Unpublish, Unview, message_type
+from roomfsm.protocol.client import Candidate, Chat, EndStream, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -125,7 +125,7 @@ class Room:
         entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
         self._budgets = Budgets(Share(rates), entries)
         self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
-        chat = ChatHistory(settings.chat_history, settings.chat_history_bytes)
+        self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
         self._moderation = Moderation(self, self._news, chat, settings, self.policy)
         self._effects = Effects(self, self._news, chat, self._moderation, settings)
 
@@ -270,7 +270,13 @@ class Room:
             within_rates = said is None or said.may(now)
             who, message = who_of(event), told_of(event, self.journal)
             facts = facts_of(
-                event, self.people, self.streams, self._moderation, self._settings, within_rates=within_rates
+                event,
+                self.people,
+                self.streams,
+                self._moderation,
+                self._chat,
+                self._settings,
+                within_rates=within_rates,
             )
             state = self.state
             try:
@@ -445,6 +451,7 @@ def _stream_of(message: RoomMessage) -> str | None:
     match message:
         case (
             Unpublish(stream=stream)
+            | EndStream(stream=stream)
             | ViewMessage(stream=stream)
             | Unview(stream=stream)
             | Candidate(stream=stream)

@@ -39,6 +39,10 @@ class RoomSettings:
         default=65_536,
         metadata={"help": "The most bytes (as encoded) of earlier chat that somebody gets who enters a room."},
     )
+    chat_lines: Count = field(
+        default=1000,
+        metadata={"help": "How many of the last lines of chat can be answered or deleted."},
+    )
     told_rate: Rate = field(
         default=15.0,
         metadata={

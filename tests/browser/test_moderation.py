@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.test_broadcast import broadcasts, photograph
+
+SMALL_PHONE: ViewportSize = {"width": 360, "height": 740}
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +30,7 @@ def test_a_moderator_removes_somebody_who_may_come_again(open_page: OpenPage, ro
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     expect(bob.locator("[data-testid=roster-entry][data-role=moderator]")).to_have_text("Adamoderator")
     expect(bob.get_by_test_id("moderate")).to_have_count(0)
+    expect(bob.get_by_test_id("close-room")).to_be_hidden()
     expect(bob.get_by_test_id("lock-room")).to_be_hidden()
     bob.get_by_test_id("raise-hand").click()
     expect(ada.get_by_test_id("hand")).to_have_text("hand 1")
@@ -56,6 +59,67 @@ def test_a_moderator_bans_somebody_and_locks_the_room(open_page: OpenPage, room:
     expect(bob.get_by_text("does not let you enter it for a time")).to_be_visible()
     bob.get_by_test_id("retry-now").click()
     expect(bob.get_by_text("A moderator does not let you enter this room for a time.")).to_be_visible()
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_test_id("chat-input").fill(text)
+    page.get_by_test_id("chat-send").click()
+    expect(page.get_by_test_id("chat-input")).to_have_value("")
+
+
+def test_lines_are_answered_deleted_and_said_in_private(open_page: OpenPage, room: str) -> None:
+    ada, bob, cyd = open_page(room, "Ada"), open_page(room, "Bob", viewport=PHONE), open_page(room, "Cyd")
+    say(bob, "Shall we begin?")
+    cyd.locator("[data-testid=chat-line]", has_text="begin").hover()
+    cyd.get_by_test_id("chat-reply").click()
+    expect(cyd.get_by_test_id("chat-about")).to_contain_text("Answer to Bob: Shall we begin?")
+    say(cyd, "Yes, please.")
+    expect(bob.get_by_test_id("chat-quote")).to_have_text("Bob: Shall we begin?")
+    # Cyd writes to Bob, who answers in private, too.
+    menu_of(cyd, "Bob")
+    photograph(cyd, "person-menu-desktop")
+    cyd.get_by_test_id("write-to").click()
+    say(cyd, "Ada is late.")
+    expect(cyd.get_by_test_id("chat-private")).to_have_text("only to Bob")
+    expect(bob.get_by_test_id("chat-private")).to_have_text("only to you")
+    bob.locator("[data-testid=chat-line].private").get_by_test_id("chat-reply").click()
+    expect(bob.get_by_test_id("chat-about")).to_have_text("Only to Cyd")
+    photograph(bob, "chat-phone")
+    say(bob, "As always.")
+    expect(cyd.get_by_test_id("chat-private")).to_have_count(2)
+    say(bob, "Here she is.")
+    expect(ada.get_by_test_id("chat-line")).to_have_count(3)
+    expect(cyd.get_by_test_id("chat-line")).to_have_count(5)
+    photograph(cyd, "chat-desktop")
+    # Bob may delete what he said, and Ada everything.
+    expect(bob.get_by_test_id("chat-delete").locator("visible=true")).to_have_count(2)
+    ada.locator("[data-testid=chat-line]", has_text="Shall we begin?").first.hover()
+    ada.locator("[data-testid=chat-line]", has_text="Shall we begin?").first.get_by_test_id("chat-delete").click()
+    for page, lines in ((ada, 2), (bob, 4), (cyd, 4)):
+        expect(page.get_by_test_id("chat-line")).to_have_count(lines)
+        expect(page.get_by_test_id("chat-quote")).to_have_text("A line that is not here any more")
+
+
+def test_a_moderator_ends_a_stream_which_does_not_begin_again_and_closes_the_room(
+    open_page: OpenPage, room: str
+) -> None:
+    ada, bob = open_page(room, "Ada", viewport=SMALL_PHONE), open_page(room, "Bob")
+    broadcasts(bob)
+    expect(ada.get_by_test_id("tile")).to_have_count(1)
+    ada.locator("button[data-tab=people]").click()
+    menu_of(ada, "Bob")
+    photograph(ada, "moderator-small-phone")
+    ada.get_by_test_id("end-camera").click()
+    expect(bob.get_by_text("A moderator has ended your camera.")).to_be_visible()
+    expect(bob.get_by_test_id("start-camera")).to_be_visible()
+    expect(ada.get_by_test_id("tile")).to_have_count(0)
+    ada.get_by_test_id("close-room").click()
+    photograph(ada, "close-room-small-phone")
+    ada.get_by_test_id("close-confirm").click()
+    for page in (ada, bob):
+        expect(page.get_by_text("A moderator has closed the room.")).to_be_visible()
+    bob.get_by_test_id("retry-now").click()
+    expect(bob.locator("[data-testid=roster-entry][data-role=moderator]")).to_contain_text("Bob")
 
 
 def test_a_chat_that_a_moderator_clears_is_gone_for_everybody(open_page: OpenPage, room: str) -> None:

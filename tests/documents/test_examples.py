@@ -123,7 +123,7 @@ class Stage:
         if "server" in normal:
             assert normal["server"].startswith("roomfsm/")
             normal["server"] = example["server"]
-        for line in (*normal.get("chat", ()), *([normal["line"]] if "line" in normal else ())):
+        for line in (*normal.get("chat", ()), *([normal["line"]] if normal["type"] == "chat" else ())):
             assert abs(line["at"] / 1000 - time.time()) < 60
             line["at"] = SAID_AT
         for ban in normal.get("bans", ()):

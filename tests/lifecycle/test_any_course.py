@@ -37,6 +37,10 @@ ROOM_FACTS = st.builds(
     moderator=st.booleans(),
     banned=st.booleans(),
     locked=st.booleans(),
+    addressee_there=st.booleans(),
+    addressee_away=st.booleans(),
+    to_oneself=st.booleans(),
+    line_exists=st.booleans(),
     held=count,
     notice=st.booleans(),
 )

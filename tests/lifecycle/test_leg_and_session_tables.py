@@ -69,8 +69,20 @@ VIEW_ONLY: list[Move] = [
     *[(state, "connected", "stalled-limited", []) for state in ("stalled-limited", "lapsed-limited")],
 ]
 IN_ROOM = (
-    *("switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate", "ping"),
-    *("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat"),
+    *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "candidate", "ping"),
+    *(
+        "raiseHand",
+        "lowerHand",
+        "kick",
+        "ban",
+        "unban",
+        "setRole",
+        "lock",
+        "unlock",
+        "clearChat",
+        "deleteLine",
+        "closeRoom",
+    ),
 )
 SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),

@@ -7,10 +7,22 @@ import pytest
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, for_client, judge
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
-OF_SEATS = ("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat")
+OF_SEATS = (
+    "raiseHand",
+    "lowerHand",
+    "kick",
+    "ban",
+    "unban",
+    "setRole",
+    "lock",
+    "unlock",
+    "clearChat",
+    "deleteLine",
+    "closeRoom",
+)
 WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")
 BROADCASTING = (
-    *("leave", "switch", "rename", "chat", "publish", "unpublish", "view", "unview", "candidate"),
+    *("leave", "switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "candidate"),
     *OF_SEATS,
     "ping",
 )

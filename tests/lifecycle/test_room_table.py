@@ -14,6 +14,7 @@ STREAMS = RoomFacts(people=2, streams=1, max_people=9)
 OWN = RoomFacts(people=2, streams=1, stream_exists=True, own_stream=True)
 OWN_LAST = RoomFacts(people=2, streams=0, stream_exists=True, own_stream=True)
 MODERATED = RoomFacts(people=2, streams=1, stream_exists=True, moderator=True)
+MODERATED_LAST = RoomFacts(people=2, streams=0, stream_exists=True, moderator=True)
 OTHERS = RoomFacts(people=2, streams=1, stream_exists=True, views=1)
 VIEWED = RoomFacts(people=2, streams=1, stream_exists=True, viewing=True)
 
@@ -46,8 +47,9 @@ MOVES = [
     ("waiting", "publish", PEOPLE, "broadcasting", ["open stream"]),
     ("broadcasting", "publish", STREAMS, "broadcasting", ["open stream"]),
     ("broadcasting", "unpublish", OWN, "broadcasting", ["end stream"]),
-    ("broadcasting", "unpublish", MODERATED, "broadcasting", ["end stream"]),
     ("broadcasting", "unpublish", OWN_LAST, "waiting", ["end stream"]),
+    ("broadcasting", "endStream", MODERATED, "broadcasting", ["end stream"]),
+    ("broadcasting", "endStream", MODERATED_LAST, "waiting", ["end stream"]),
     ("broadcasting", "view", OTHERS, "broadcasting", ["open view"]),
     ("broadcasting", "unview", VIEWED, "broadcasting", ["end view"]),
     ("broadcasting", "candidate", OWN, "broadcasting", ["pass candidate"]),
@@ -106,6 +108,20 @@ REFUSED = [
     ("broadcasting", "view", RoomFacts(stream_exists=True, within_rates=False), ErrorCode.RATE_LIMITED),
     ("broadcasting", "unpublish", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
     ("broadcasting", "unpublish", RoomFacts(stream_exists=True), ErrorCode.NOT_YOUR_STREAM),
+    ("broadcasting", "unpublish", RoomFacts(stream_exists=True, moderator=True), ErrorCode.NOT_YOUR_STREAM),
+    ("broadcasting", "endStream", RoomFacts(moderator=True), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "endStream", RoomFacts(stream_exists=True), ErrorCode.NOT_PERMITTED),
+    ("broadcasting", "endStream", RoomFacts(own_stream=True, stream_exists=True), ErrorCode.NOT_PERMITTED),
+    *[
+        (state, "chat", facts, code)
+        for state in ("waiting", "broadcasting")
+        for facts, code in (
+            (RoomFacts(addressee_there=False), ErrorCode.NO_SUCH_PARTICIPANT),
+            (RoomFacts(addressee_away=True), ErrorCode.PARTICIPANT_AWAY),
+            (RoomFacts(to_oneself=True), ErrorCode.YOURSELF),
+            (RoomFacts(line_exists=False), ErrorCode.NO_SUCH_LINE),
+        )
+    ],
     ("broadcasting", "view", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
     ("broadcasting", "view", RoomFacts(stream_exists=True, own_stream=True), ErrorCode.OWN_STREAM),
     ("broadcasting", "view", RoomFacts(stream_exists=True, viewing=True), ErrorCode.ALREADY_VIEWING),

@@ -24,6 +24,9 @@ MOVES = [
     ("seated", "lock", MODERATOR, "seated", ["lock"]),
     ("seated", "unlock", MODERATOR, "seated", ["unlock"]),
     ("seated", "clearChat", MODERATOR, "seated", ["clear chat"]),
+    ("seated", "deleteLine", MODERATOR, "seated", ["delete line"]),
+    ("seated", "deleteLine", OWN, "seated", ["delete line"]),
+    ("seated", "closeRoom", MODERATOR, "seated", ["close room"]),
     ("seated", "promoted", PERSON, "seated", ["become moderator"]),
     ("away", "promoted", PERSON, "away", ["become moderator"]),
     ("seated", "lost", PERSON, "away", []),
@@ -60,7 +63,7 @@ def test_the_list_of_moves_is_complete() -> None:
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.PRESENTER])
 @pytest.mark.parametrize(
-    "message", ["kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "lowerHand"]
+    "message", ["kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom", "lowerHand"]
 )
 def test_only_a_moderator_may_send_it_and_the_refusal_names_the_role(message: str, role: Role) -> None:
     seat = SEAT.new()
@@ -75,9 +78,13 @@ REFUSED = [
     ("lowerHand", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
     *[(message, {"oneself": True}, ErrorCode.YOURSELF) for message in ("kick", "ban", "setRole")],
     ("unban", {"found": False}, ErrorCode.NOT_BANNED),
+    ("deleteLine", {"found": False}, ErrorCode.NO_SUCH_LINE),
     *[
         (message, {"within_rates": False}, ErrorCode.RATE_LIMITED)
-        for message in ("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat")
+        for message in (
+            *("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock"),
+            *("clearChat", "deleteLine", "closeRoom"),
+        )
     ],
 ]
 
@@ -87,6 +94,12 @@ def test_a_guard_refuses_a_moderator_with_its_code(message: str, facts: dict[str
     with pytest.raises(Refusal) as refused:
         SEAT.fire(SEAT.new(), message, SeatFacts(role=Role.MODERATOR, **facts))
     assert refused.value.code is code
+
+
+def test_a_line_of_another_person_is_deleted_only_by_a_moderator() -> None:
+    with pytest.raises(NotPermitted) as refused:
+        SEAT.fire(SEAT.new(), "deleteLine", PERSON)
+    assert refused.value.role == Role.MODERATOR
 
 
 @pytest.mark.parametrize("message", ["raiseHand", "kick", "lock"])

@@ -37,6 +37,25 @@ def test_a_line_that_is_longer_than_the_bound_is_not_kept() -> None:
     assert [line.seq for line in history.lines()] == [2]
 
 
+def test_a_line_that_is_deleted_leaves_its_place_in_the_bounds() -> None:
+    history = ChatHistory(3, 10_000, 4)
+    for _ in range(3):
+        history.add(*LINE)
+    history.delete(2)
+    history.add(*LINE)
+    assert [line.seq for line in history.lines()] == [1, 3, 4]
+    assert [history.speaker_of(seq) for seq in range(6)] == [None, "p1", None, "p1", "p1", None]
+    history.add(*LINE)
+    assert [history.speaker_of(seq) for seq in (1, 5)] == [None, "p1"]
+    history.delete(5)
+    size = history._bytes
+    assert [line.seq for line in history.lines()] == [3, 4]
+    assert size == sum(len(msgspec.json.encode(line)) + 1 for line in history.lines())
+    history.clear()
+    assert history.speaker_of(4) is None
+    assert history.add(*LINE).seq == 6
+
+
 OFFER = "o=alpha9 10.1.2.3\ns=line 3 (a=q\nc=IN IP4 10.4.5.6"
 
 

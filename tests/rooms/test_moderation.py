@@ -12,6 +12,9 @@ from roomfsm.protocol.client import (
     Ban,
     Chat,
     ClearChat,
+    CloseRoom,
+    DeleteLine,
+    EndStream,
     Kick,
     Lock,
     LowerHand,
@@ -184,10 +187,11 @@ async def test_a_moderator_may_end_anybodys_stream(autojump_clock: MockClock) ->
         ada, bob, cyd = await people(directory, "Ada", "Bob", "Cyd")
         await bob.say(publish())
         await settle()
-        await cyd.say(Unpublish(stream=bob.stream()))
+        await cyd.say(EndStream(stream=bob.stream()))
+        await ada.say(Unpublish(stream=bob.stream()))
         await settle()
-        assert error_of(cyd) == "not_your_stream"
-        await ada.say(Unpublish(stream=bob.stream(), ref=3))
+        assert (error_of(cyd), error_of(ada)) == ("not_permitted", "not_your_stream")
+        await ada.say(EndStream(stream=bob.stream(), ref=3))
         await settle()
         ended = {"type": "streamEnded", "stream": bob.stream(), "reason": "moderator"}
         assert (ada.last("streamEnded"), bob.last("streamEnded")) == ({**ended, "ref": 3}, ended)
@@ -222,6 +226,104 @@ async def test_a_chat_that_was_cleared_is_not_told_to_newcomers(autojump_clock: 
         await settle()
         (cyd,) = await people(directory, "Cyd")
         assert [(line["seq"], line["text"]) for line in cyd.last("joined")["chat"]] == [(2, "something else")]
+
+
+def seen(person: Person) -> list[str]:
+    """The texts of the lines of chat that the person was told, private ones in brackets."""
+    lines = [message["line"] for message in person.all("chat")]
+    return [f"({line['text']})" if "to" in line else line["text"] for line in lines]
+
+
+async def test_a_private_line_reaches_two_people_and_is_kept_for_nobody(autojump_clock: MockClock) -> None:
+    async with house(replace(SMALL, max_people=9, journal_bodies=True)) as (directory, _):
+        ada, bob, cyd = await people(directory, "Ada", "Bob", "Cyd")
+        await bob.say(Chat(text="hello"))
+        await bob.say(Chat(text="the moderator is strict", to=cyd.participant_id, reply_to=1, ref=5))
+        await cyd.say(Chat(text="she is", to=bob.participant_id))
+        await cyd.say(Chat(text="good morning"))
+        await settle()
+        assert seen(ada) == ["hello", "good morning"]
+        assert seen(bob) == seen(cyd) == ["hello", "(the moderator is strict)", "(she is)", "good morning"]
+        private = next(message for message in bob.all("chat") if "to" in message["line"])
+        line = private["line"]
+        assert (private["ref"], line["to"], line["replyTo"]) == (5, cyd.participant_id, 1)
+        # Nobody can tell from the numbers that there were other lines.
+        assert [message["line"]["seq"] for message in ada.all("chat")] == [1, 2]
+        (dan,) = await people(directory, "Dan")
+        assert [line["text"] for line in dan.last("joined")["chat"]] == ["hello", "good morning"]
+        journal = ada.sits_in.journal.lines()
+        assert b"good morning" in journal
+        assert b"strict" not in journal
+
+
+async def test_a_private_line_that_cannot_be_told_is_refused(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob, cyd = await people(directory, "Ada", "Bob", "Cyd")
+        await bob.vanish()
+        await cyd.leave()
+        for to, code in (
+            (bob.participant_id, "participant_away"),
+            (cyd.participant_id, "no_such_participant"),
+            ("nobody", "no_such_participant"),
+            (ada.participant_id, "yourself"),
+        ):
+            await ada.say(Chat(text="psst", to=to))
+            await settle()
+            assert error_of(ada) == code
+        assert seen(ada) == []
+        await bob.come_back()
+        await ada.say(Chat(text="psst", to=bob.participant_id))
+        await settle()
+        assert seen(bob) == ["(psst)"]
+
+
+async def test_a_line_is_deleted_by_its_speaker_or_a_moderator(autojump_clock: MockClock) -> None:
+    async with house(replace(SMALL, max_people=9, chat_history=3, chat_lines=5)) as (directory, _):
+        ada, bob, cyd = await people(directory, "Ada", "Bob", "Cyd")
+        for number in range(6):
+            await bob.say(Chat(text=f"line {number + 1}"))
+        await settle()
+
+        async def refused(person: Person, line: int) -> str:
+            await person.say(DeleteLine(line=line))
+            await settle()
+            return error_of(person)
+
+        assert await refused(cyd, 5) == "not_permitted"
+        # The first line is one too old, the seventh has not been said.
+        assert [await refused(ada, line) for line in (1, 7)] == ["no_such_line"] * 2
+        # The second line is not told to newcomers any more, but is still on people's pages.
+        await ada.say(DeleteLine(line=2, ref=3))
+        await bob.say(DeleteLine(line=5, ref=4))
+        await settle()
+        assert ada.all("lineDeleted") == [
+            {"type": "lineDeleted", "line": 2, "ref": 3},
+            {"type": "lineDeleted", "line": 5},
+        ]
+        assert bob.last("lineDeleted") == {"type": "lineDeleted", "line": 5, "ref": 4}
+        assert [message["line"] for message in cyd.all("lineDeleted")] == [2, 5]
+        assert await refused(ada, 5) == "no_such_line"
+        await cyd.say(Chat(text="what?", reply_to=5))
+        await settle()
+        assert error_of(cyd) == "no_such_line"
+        (dan,) = await people(directory, "Dan")
+        assert [line["seq"] for line in dan.last("joined")["chat"]] == [4, 6]
+
+
+async def test_a_room_that_a_moderator_closes_puts_everybody_out(autojump_clock: MockClock) -> None:
+    async with house() as (directory, media):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await bob.say(publish())
+        await settle()
+        await bob.say(CloseRoom())
+        await settle()
+        assert (error_of(bob), ada.sits_in.state) == ("not_permitted", "broadcasting")
+        await ada.say(CloseRoom(ref=8))
+        await settle()
+        closing = {"type": "closing", "scope": "room", "reason": "moderator"}
+        assert (ada.last("closing"), bob.last("closing")) == ({**closing, "ref": 8}, closing)
+        assert (ada.room, bob.room, media.open) == (None, None, [])
+        assert directory.find("blue") is None
 
 
 async def test_what_moderators_do_to_somebody_who_has_just_left_is_refused(autojump_clock: MockClock) -> None:

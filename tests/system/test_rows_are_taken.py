@@ -29,6 +29,9 @@ from roomfsm.protocol.client import (
     Candidate,
     Chat,
     ClearChat,
+    CloseRoom,
+    DeleteLine,
+    EndStream,
     Kick,
     Lock,
     LowerHand,
@@ -234,6 +237,22 @@ async def _moderation(directory: Directory) -> None:
     await ada.say(Lock())
     await settle()
     await ada.leave()
+    await bob.join("six")
+    await ada.join("six")
+    for presenters in ((bob, ada), (ada,)):
+        for presenter in presenters:
+            await presenter.say(publish())
+            await settle()
+        for presenter in presenters:
+            await bob.say(EndStream(stream=presenter.stream()))
+            await settle()
+    await ada.say(Chat(text="hello"))
+    await ada.say(DeleteLine(line=1))
+    await bob.say(CloseRoom())
+    await settle()
+    await bob.leave()
+    await ada.leave()
+    await trio.sleep(6)
 
 
 async def _comings_and_goings(directory: Directory) -> None:
@@ -349,7 +368,7 @@ async def _messages(server: Served) -> None:
         await ada.ask("rename", name="Countess")
         await ada.ask("chat", text="hello")
         await ada.ask("publish", source="camera", sdp="v=0")
-        for message in ("unpublish", "unview"):
+        for message in ("unpublish", "endStream", "unview"):
             await ada.ask(message, stream="p1.camera")
         await ada.ask("view", stream="p1.camera", sdp="v=0")
         await ada.ask("candidate", stream="p1.camera", candidate="c")
@@ -358,6 +377,10 @@ async def _messages(server: Served) -> None:
         await ada.ask("setRole", participant="p1", role="viewer")
         for message in ("raiseHand", "lowerHand", "lock", "unlock", "clearChat"):
             await ada.ask(message)
+        await ada.ask("deleteLine", line=1)
+        await ada.ask("closeRoom")
+        await ada.expect("participantLeft")
+        await ada.join("blue")
         await ada.ask("switch", room="red")
         await ada.ask("ping")
         await ada.ask("leave")

@@ -89,6 +89,8 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
             await room.publish(client)
         case "unpublish":
             await room.unpublish(await room.publish(client))
+        case "endStream":
+            await room.end_stream(client, place.stream)
         case "view":
             await room.view(client, place.stream)
         case "unview":

@@ -62,7 +62,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
-    media = trigger in ("publish", "unpublish", "view", "unview", "candidate")
+    media = trigger in ("publish", "unpublish", "endStream", "view", "unview", "candidate")
     more = {
         "room_full": plan.bound("people"),
         "too_many_presenters": plan.bound("presenters"),
@@ -145,7 +145,9 @@ async def _no_such(scene: Scene, message: str) -> None:
 async def _not_your_stream(scene: Scene) -> None:
     place = await bring(scene, "broadcasting")
     cyd = await place.room.enter("Cyd")
-    steps.check_code(await cyd.ask("unpublish", stream=place.stream.id), "not_your_stream")
+    # A moderator has another message for it.
+    for other in (cyd, place.ada):
+        steps.check_code(await other.ask("unpublish", stream=place.stream.id), "not_your_stream")
     await place.room.view(cyd, place.stream)
     steps.check_code(await cyd.ask("unpublish", stream=place.stream.id), "not_your_stream")
     await place.room.chat(cyd)
@@ -360,6 +362,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("publish", "too_many_presenters"): _presenters,
     ("publish", "already_publishing"): _already_publishing,
     ("unpublish", "no_such_stream"): partial(_no_such, message="unpublish"),
+    ("endStream", "no_such_stream"): partial(_no_such, message="endStream"),
     ("view", "no_such_stream"): partial(_no_such, message="view"),
     ("unview", "no_such_stream"): partial(_no_such, message="unview"),
     ("candidate", "no_such_stream"): partial(_no_such, message="candidate"),
@@ -384,6 +387,14 @@ _PLAYS: dict[tuple[str, str], Play] = {
         for message in seats.NAMING
     },
     **{(message, "yourself"): partial(seats.yourself, message=message) for message in ("kick", "ban", "setRole")},
+    **{
+        ("chat", code): partial(seats.not_whispered, code=code)
+        for code in ("no_such_participant", "yourself", "participant_away")
+    },
+    ("chat", "no_such_line"): partial(seats.no_such_line, message="chat"),
+    ("deleteLine", "no_such_line"): partial(seats.no_such_line, message="deleteLine"),
+    ("deleteLine", "not_permitted"): seats.not_ones_line,
+    ("endStream", "not_permitted"): seats.does_not_end_streams,
     ("unban", "not_banned"): seats.not_banned,
     ("join", "banned"): partial(seats.banned, message="join"),
     ("switch", "banned"): partial(seats.banned, message="switch"),

@@ -19,7 +19,10 @@ from roomfsm.conformance.wire import Client, Expected
 
 type Play = Callable[[Scene, Row], Awaitable[None]]
 
-_OF_MEDIA = ("publish", "unpublish", "view", "unview", "candidate", "stream_failed", "revoked", "view_failed")
+_OF_MEDIA = (
+    *("publish", "unpublish", "endStream", "view", "unview", "candidate"),
+    *("stream_failed", "revoked", "view_failed"),
+)
 _EXPIRY_TRIES = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -162,7 +165,13 @@ async def _rename(scene: Scene, row: Row) -> None:
 async def _chat(scene: Scene, row: Row) -> None:
     place = await bring(scene, row.source)
     await place.room.chat(place.ada)
-    await place.room.chat(place.bob, "שלום 👩‍👩‍👧 é")
+    line = await place.room.chat(place.bob, "שלום 👩‍👩‍👧 é")
+    await place.room.chat(place.ada, answers=line)
+    cyd = await place.room.enter("Cyd")
+    await place.room.whisper(place.bob, cyd)
+    await place.room.whisper(cyd, place.bob, answers=line)
+    # A private line is not kept for anybody.
+    await place.room.enter("Dan")
 
 
 async def _publish(scene: Scene, row: Row) -> None:
@@ -175,6 +184,13 @@ async def _unpublish(scene: Scene, row: Row) -> None:
     if row.dest == row.source:
         await place.room.publish(place.ada)
     await place.room.unpublish(place.stream)
+
+
+async def _end_stream(scene: Scene, row: Row) -> None:
+    place = await bring(scene, row.source)
+    if row.dest == row.source:
+        await place.room.publish(place.ada)
+    await place.room.end_stream(place.ada, place.stream)
 
 
 async def _view(scene: Scene, row: Row) -> None:
@@ -309,6 +325,7 @@ _PLAYS: dict[str, Play] = {
     "chat": _chat,
     "publish": _publish,
     "unpublish": _unpublish,
+    "endStream": _end_stream,
     "view": _view,
     "unview": _unview,
     "candidate": _candidate,

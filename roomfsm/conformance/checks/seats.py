@@ -15,11 +15,11 @@ from roomfsm.conformance.wire import Client
 
 type Play = Callable[[Scene, Place], Awaitable[None]]
 
-MODERATORS = ("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat")
+MODERATORS = ("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom")
 """The messages that only a moderator may send."""
 NAMING = ("lowerHand", "kick", "ban", "setRole")
 """The messages that name a person in the room."""
-MESSAGES = ("raiseHand", "lowerHand", *MODERATORS)
+MESSAGES = ("raiseHand", "lowerHand", "deleteLine", *MODERATORS)
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -71,6 +71,14 @@ async def moderates(place: Place, message: str) -> None:
             await room.clear_chat(ada)
             cyd = await room.enter("Cyd")
             await room.chat(cyd)
+        case "deleteLine":
+            for speaker, deletes in ((bob, bob), (bob, ada), (ada, ada)):
+                await room.delete_line(deletes, await room.chat(speaker))
+            kept = await room.chat(bob)
+            await room.enter("Dan")
+            await room.delete_line(ada, kept)
+        case "closeRoom":
+            await room.close_as(ada)
         case _:
             raise NeverReachable(f"the kit does not know {message}")
 
@@ -96,6 +104,8 @@ async def _row(scene: Scene, *, row: Row) -> None:
         if play is None:
             raise NeverReachable(f"nothing that the kit can do from outside is {row.trigger} while {row.source}")
         await play(scene, place)
+    if place.room.state == "closing":
+        return
     for client in place.room.members:
         if not client.gone:
             await place.room.chat(client)
@@ -199,6 +209,59 @@ async def not_permitted(scene: Scene, *, message: str) -> None:
     _names_role(reply, role)
     await place.room.chat(place.ada)
     await place.room.enter("Cyd")
+
+
+async def not_ones_line(scene: Scene) -> None:
+    """Bob deletes neither a line of Ada's nor one that Cyd said, and both are still there."""
+    place = await bring(scene, "waiting")
+    cyd = await place.room.enter("Cyd")
+    for speaker in (place.ada, cyd):
+        line = await place.room.chat(speaker)
+        reply = await place.bob.ask("deleteLine", line=line)
+        steps.check_code(reply, "not_permitted")
+        _names_role(reply, "moderator")
+        await place.room.chat(cyd, answers=line)
+
+
+async def no_such_line(scene: Scene, *, message: str) -> None:
+    """Neither a line that nobody said, nor one that was deleted, can be named."""
+    place = await bring(scene, "waiting")
+    line = await place.room.chat(place.bob)
+    await place.room.delete_line(place.ada, line)
+    kept = await place.room.chat(place.bob)
+    for number in (line, kept + 1):
+        fields = {"line": number} if message == "deleteLine" else {"text": "what?", "replyTo": number}
+        steps.check_code(await place.ada.ask(message, **fields), "no_such_line")
+    await place.room.clear_chat(place.ada)
+    fields = {"line": kept} if message == "deleteLine" else {"text": "what?", "replyTo": kept}
+    steps.check_code(await place.ada.ask(message, **fields), "no_such_line")
+    await place.room.chat(place.ada)
+
+
+async def not_whispered(scene: Scene, *, code: str) -> None:
+    """A private line that cannot be told to its person is told to nobody."""
+    place = await bring(scene, "waiting")
+    cyd = await place.room.enter("Cyd")
+    to = place.ada.me
+    if code == "no_such_participant":
+        await place.room.leave(cyd)
+        steps.check_code(await place.ada.ask("chat", text="psst", to="nobody"), code)
+        to = cyd.me
+    elif code == "participant_away":
+        await place.room.lose(cyd)
+        to = cyd.me
+    steps.check_code(await place.ada.ask("chat", text="psst", to=to), code)
+    await place.room.chat(place.bob)
+
+
+async def does_not_end_streams(scene: Scene) -> None:
+    """Bob is no moderator, and ends neither a stream of Ada's nor one of his own in this way."""
+    place = await bring(scene, "broadcasting")
+    for stream in (await place.room.publish(place.ada), place.stream):
+        reply = await place.bob.ask("endStream", stream=stream.id)
+        steps.check_code(reply, "not_permitted")
+        _names_role(reply, "moderator")
+    await place.room.chat(place.ada)
 
 
 def _names_role(reply: Message, role: str) -> None:

@@ -205,6 +205,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "chat": {"text": "hello"},
         "publish": {"source": "camera", "sdp": "v=0"},
         "unpublish": {"stream": f"{client.me}.camera"},
+        "endStream": {"stream": stream},
         "view": {"stream": stream, "sdp": "v=0"},
         "unview": {"stream": stream},
         "candidate": {"stream": stream, "candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0"},
@@ -217,6 +218,8 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "lock": {},
         "unlock": {},
         "clearChat": {},
+        "deleteLine": {"line": 1},
+        "closeRoom": {},
         "ping": {},
         "resume": {"token": "none"},
     }

@@ -322,3 +322,12 @@ test('a room that closes may fail, too, while its page already asks to enter aga
   connection.emit('message', { type: 'closing', scope: 'room', reason: 'room_failed' });
   assert.deepEqual([room.status, waits()], ['joining', ['join blue']]);
 });
+
+test('a room that a moderator closed is not entered again unless the user wants that', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'room', reason: 'moderator' });
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([room.status, told, waits()], ['refused', ['putOut'], []]);
+  room.tryAgain();
+  assert.deepEqual(waits(), ['join blue']);
+});

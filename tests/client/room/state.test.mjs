@@ -58,6 +58,25 @@ test('given a resumed session, older lines stay and those missed are added', () 
   assert.equal(room.state, 'broadcasting');
 });
 
+test('a line that was deleted is gone, also for one who was away meanwhile', () => {
+  const room = new RoomState(joined({ chat: [line(1), line(2), line(3)] }));
+  assert.equal(room.apply({ type: 'lineDeleted', line: 2 }), 'chat');
+  assert.deepEqual(seqs(room.chat), [1, 3]);
+  assert.deepEqual(seqs(room.resumed(joined({ chat: [line(2), line(4)] })).chat), [1, 2, 4]);
+});
+
+test('private lines stay where they were said, and are neither deleted nor taken for others', () => {
+  const room = new RoomState(joined());
+  const said = (text) => ({ ...line(2), text, to: 'p1' });
+  for (const text of ['first', 'second', 'first']) room.apply({ type: 'chat', line: said(text) });
+  room.apply({ type: 'chat', line: line(3) });
+  const texts = ({ chat }) => chat.map(({ text }) => text);
+  assert.deepEqual(texts(room), ['line 1', 'line 2', 'first', 'second', 'line 3']);
+  room.apply({ type: 'lineDeleted', line: 2 });
+  assert.deepEqual(texts(room), ['line 1', 'first', 'second', 'line 3']);
+  assert.deepEqual(texts(room.resumed(joined({ chat: [line(3)] }))), ['line 1', 'first', 'second', 'line 3']);
+});
+
 test('given another room by the resumed session, its chat is its own', () => {
   const room = new RoomState(joined()).resumed(joined({ room: 'green', key: 'green', chat: [line(7)] }));
   assert.deepEqual(seqs(room.chat), [7]);
