@@ -16,12 +16,12 @@ import { Publication } from './publication.js';
  */
 
 /**
- * `publishFailed`: the stream does not reach the room. With `givenUp`, the page does not try again by itself.
+ * `endedByModerator`: the stream, which is not published again by itself. `publishFailed`: the stream does not reach the room. With `givenUp`, the page does not try again by itself.
  * `deviceEnded`: the browser stopped the device, or it was unplugged. `microphoneEnded`: this happened to the
  * microphone, and the picture goes on. `unpublishFailed`: the server still has a stream that was stopped here.
  * @typedef {(
  *   { what: 'noMicrophone' | 'microphoneEnded' } |
- *   { what: 'deviceEnded', label: Capture } |
+ *   { what: 'deviceEnded' | 'endedByModerator', label: Capture } |
  *   { what: 'publishFailed', label: Capture, error: Error, givenUp: boolean } |
  *   { what: 'unpublishFailed', error: unknown }
  * )} PresentingNews
@@ -125,7 +125,20 @@ export class Presenting extends Emitter {
    * @param {string} reason
    */
   ended(streamId, reason) {
-    this.#find(streamId)?.endedByServer(reason);
+    const publication = this.#find(streamId);
+    if (!publication) return;
+    if (reason !== 'moderator') {
+      publication.endedByServer(reason);
+      return;
+    }
+    // Nothing that was not asked for here is sent against a moderator's will.
+    publication.releaseDevices();
+    publication.drop();
+    this.publications.delete(publication.source);
+    const topic = topicOf(publication.source);
+    this.emit('solved', topic);
+    this.emit('news', { what: 'endedByModerator', label: publication.label(), kind: 'info', topic });
+    this.emit('change', undefined);
   }
 
   /** @param {CandidateFound} message */

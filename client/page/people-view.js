@@ -5,7 +5,7 @@ import { button, element, find, icon, part, setText, updateList } from './dom.js
 import { lookalikeMark } from './lookalike.js';
 import { rememberName } from './settings.js';
 
-/** @import {ParticipantInfo, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {ParticipantInfo, Source, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
 
@@ -14,10 +14,12 @@ export class PeopleView {
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
    * @param {Notices} notices
+   * @param {(participant: string) => void} writeTo begin a private line to somebody
    */
-  constructor(root, room, notices) {
+  constructor(root, room, notices, writeTo) {
     this.#room = room;
     this.#notices = notices;
+    this.#writeTo = writeTo;
     this.#list = part(root, 'roster');
     this.#count = part(root, 'people-count');
     this.#input = find(root, '[data-testid="rename-input"]', HTMLInputElement);
@@ -33,6 +35,13 @@ export class PeopleView {
     );
     this.#lock.addEventListener('click', () => this.#ask({ type: room.state?.locked ? 'unlock' : 'lock' }));
     this.#clear.addEventListener('click', () => this.#ask({ type: 'clearChat' }));
+    this.#close = button(root, 'close-room');
+    const dialog = find(root, '[data-part="close-dialog"]', HTMLDialogElement);
+    this.#close.addEventListener('click', () => dialog.showModal());
+    dialog.addEventListener('close', () => {
+      if (dialog.returnValue === 'close') this.#ask({ type: 'closeRoom' });
+      dialog.returnValue = '';
+    });
     // If the field is left without changing the name, it shows the present name.
     this.#input.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.#input.value = this.#shownName;
@@ -46,6 +55,8 @@ export class PeopleView {
   #hand;
   #lock;
   #clear;
+  #close;
+  #writeTo;
   #shownName = '';
 
   update() {
@@ -64,7 +75,7 @@ export class PeopleView {
     this.#lock.hidden = !this.#room.moderates;
     this.#lock.setAttribute('aria-pressed', String(state.locked));
     setText(this.#lock, state.locked ? 'Unlock the room' : 'Lock the room');
-    this.#clear.hidden = !this.#room.moderates;
+    this.#clear.hidden = this.#close.hidden = !this.#room.moderates;
     setText(this.#count, ` ${state.participants.size}`);
     const own = state.nameOf(state.you);
     if (this.#input.value === this.#shownName) this.#input.value = own;
@@ -105,7 +116,7 @@ export class PeopleView {
       ...(place ? [element('span', { class: 'badge', testid: 'hand', text: `hand ${place}` })] : []),
       ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
       ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
-      ...(moderates ? [this.#menu(id, name, role, place > 0)] : []),
+      ...(id === you ? [] : [this.#menu(id, name, role, place > 0, moderates ? sources : null)]),
     );
   }
 
@@ -119,17 +130,30 @@ export class PeopleView {
   }
 
   /**
-   * What a moderator may do with a person.
+   * What the user may do with another person.
    * @param {string} participant
    * @param {string} name
    * @param {'viewer' | 'presenter' | 'moderator'} role
    * @param {boolean} handIsUp
+   * @param {Source[] | null} sources the person's streams; null if the user is no moderator
    */
-  #menu(participant, name, role, handIsUp) {
+  #menu(participant, name, role, handIsUp, sources) {
     const summary = element('summary', { text: '⋯' });
-    summary.setAttribute('aria-label', `Moderate ${name}`);
+    summary.setAttribute('aria-label', sources ? `Moderate ${name}` : `More about ${name}`);
+    const write = element('button', { class: 'small', testid: 'write-to', text: 'Write in private' });
+    write.addEventListener('click', () => {
+      menu.removeAttribute('open');
+      this.#writeTo(participant);
+    });
     /** @type {[string, string, Parameters<Room['moderate']>[0]][]} */
     const choices = [
+      .../** @type {typeof choices} */ (
+        (sources ?? []).map((source) => [
+          `end-${source}`,
+          source === 'screen' ? 'End screen' : 'End camera',
+          { type: 'endStream', stream: `${participant}.${source}` },
+        ])
+      ),
       ['lower-hand', 'Lower hand', { type: 'lowerHand', participant }],
       ['make-moderator', 'Make moderator', { type: 'setRole', participant, role: 'moderator' }],
       ['make-presenter', 'Let present', { type: 'setRole', participant, role: 'presenter' }],
@@ -138,14 +162,15 @@ export class PeopleView {
       ['ban', 'Ban', { type: 'ban', participant }],
     ];
     const without = `make-${role}`;
-    const buttons = choices
+    const buttons = (sources ? choices : [])
       .filter(([id]) => id !== without && (handIsUp || id !== 'lower-hand'))
       .map(([testid, text, message]) => {
         const choice = element('button', { class: 'small', testid, text });
         choice.addEventListener('click', () => this.#ask(message));
         return choice;
       });
-    const menu = element('details', { class: 'moderate', testid: 'moderate' }, summary, element('div', {}, ...buttons));
+    const testid = sources ? 'moderate' : 'person-menu';
+    const menu = element('details', { class: 'moderate', testid }, summary, element('div', {}, write, ...buttons));
     menu.addEventListener('toggle', () => menu.scrollIntoView({ block: 'nearest' }));
     return menu;
   }

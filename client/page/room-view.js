@@ -33,7 +33,10 @@ export class RoomView {
     this.#stage = new StageView(root, room, notices);
     this.#controls = new ControlsView(root, room, notices);
     this.#chat = new ChatView(root, room, notices);
-    this.#people = new PeopleView(root, room, notices);
+    this.#people = new PeopleView(root, room, notices, (person) => {
+      this.#open('chat');
+      this.#chat.writeTo(person);
+    });
     this.#jump = new JumpView(root, room);
     button(root, 'leave-room').addEventListener('click', leave);
     this.#retry.addEventListener('click', () => {
@@ -67,6 +70,7 @@ export class RoomView {
 
   #entered() {
     this.#chat.reset();
+    this.#chat.showPermissions();
     this.#unread = 0;
     this.#people.update();
     this.#jump.update();
@@ -82,6 +86,7 @@ export class RoomView {
     switch (what) {
       case 'people':
         this.#people.update();
+        this.#chat.showPermissions();
         this.#stage.update();
         break;
       case 'streams':

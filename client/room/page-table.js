@@ -59,7 +59,7 @@ export const PAGE = /** @type {const} */ ({
     "present": "the user may start camera, microphone or screen",
     "server closes": "the server sent `closing` about itself",
     "room closes": "the server sent `closing` about the room; it may send that again while the room is closing",
-    "put out": "a moderator put the user out of the room",
+    "put out": "a moderator put the user out of the room, or closed the room",
     "lost": "the connection ended",
     "go": "the user goes to the lobby, or closes the page"
   },

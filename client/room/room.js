@@ -11,7 +11,8 @@ import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 import { Credentials } from './credentials.js';
 
-/** @import {Ban, ClearChat, Kick, Lock, LowerHand, RaiseHand, SetRole, Unlock} from '../wire/messages.d.ts' */
+/** @import {Ban, ClearChat, CloseRoom, DeleteLine, EndStream, Kick, Lock} from '../wire/messages.d.ts' */
+/** @import {LowerHand, RaiseHand, SetRole, Unlock} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -251,10 +252,11 @@ export class Room extends Emitter {
 
   /**
    * @param {string} text
+   * @param {{ to?: string, replyTo?: number }} [about] to whom it is said in private, and which line it answers
    * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
    */
-  async say(text) {
-    await this.connection.request({ type: 'chat', text });
+  async say(text, about = {}) {
+    await this.connection.request({ type: 'chat', text, ...about });
   }
 
   /** The user's own entry among the people. */
@@ -269,7 +271,8 @@ export class Room extends Emitter {
 
   /**
    * Ask for something about people or the whole room; the server decides whether the user's role allows it.
-   * @param {RaiseHand | LowerHand | Kick | Ban | SetRole | Lock | Unlock | ClearChat} message
+   * @param {RaiseHand | LowerHand | Kick | Ban | SetRole | Lock | Unlock | ClearChat | DeleteLine | EndStream |
+   *   CloseRoom} message
    * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
    */
   async moderate(message) {
@@ -402,6 +405,8 @@ export class Room extends Emitter {
   /** @param {Closing} closing */
   #heardOfClosing({ scope, reason, seconds = 0 }) {
     if (seconds > 0) this.#tell({ what: 'serverDrains', seconds }, 'drain', { kind: 'info', lasting: true });
+    // It is over by the will of somebody in it. Coming back would open it again.
+    else if (scope === 'room' && reason === 'moderator') this.#page.fire('put out', { reason: 'closed' });
     else this.#page.fire(CLOSES[scope], { reason });
   }
 

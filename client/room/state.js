@@ -31,7 +31,12 @@ export class RoomState {
    */
   resumed(joined) {
     const next = new RoomState(joined);
-    if (joined.key === this.key) next.chat = mergeChat(this.chat, joined.chat);
+    if (joined.key === this.key) {
+      // What the snapshot lacks was deleted meanwhile.
+      const since = joined.chat[0]?.seq ?? Infinity;
+      const before = this.chat.filter((line) => line.to !== undefined || line.seq < since);
+      next.chat = mergeChat(before, joined.chat);
+    }
     return next;
   }
 
@@ -65,6 +70,9 @@ export class RoomState {
       case 'chatCleared':
         this.chat = [];
         return 'chat';
+      case 'lineDeleted':
+        this.chat = this.chat.filter((line) => line.to !== undefined || line.seq !== message.line);
+        return 'chat';
       case 'roomChanged':
         this.locked = message.locked;
         return 'room';
@@ -86,7 +94,16 @@ export class RoomState {
 }
 
 /**
- * The lines of both lists in order, each `seq` once. If there are too many, the newest are kept.
+ * What tells a line from the others. A private line has no number of its own.
+ * @param {ChatLine} line
+ * @returns {string}
+ */
+export function keyOf({ seq, to, participant, at, text }) {
+  return to === undefined ? String(seq) : `${seq} ${participant} ${at} ${text}`;
+}
+
+/**
+ * The lines of both lists in order, each once. If there are too many, the newest are kept.
  * @param {ChatLine[]} known
  * @param {ChatLine[]} more
  * @returns {ChatLine[]}
@@ -95,8 +112,8 @@ export function mergeChat(known, more) {
   const last = known.at(-1)?.seq ?? -1;
   const lines = more.every((line, at) => line.seq > (more[at - 1]?.seq ?? last))
     ? [...known, ...more]
-    : [...new Map([...known, ...more].map((line) => [line.seq, line])).values()].sort(
-        (a, b) => a.seq - b.seq,
+    : [...new Map([...known, ...more].map((line) => [keyOf(line), line])).values()].sort(
+        (a, b) => a.seq - b.seq || Number(a.to !== undefined) - Number(b.to !== undefined),
       );
   return lines.slice(-MAX_LINES);
 }
