@@ -116,7 +116,8 @@ export class PeopleView {
       ...(place ? [element('span', { class: 'badge', testid: 'hand', text: `hand ${place}` })] : []),
       ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
       ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
-      ...(id === you ? [] : [this.#menu(id, name, role, place > 0, moderates ? sources : null)]),
+      ...(id === you ? [] : [this.#writeButton(id, name)]),
+      ...(moderates ? [this.#menu(id, name, role, place > 0, sources)] : []),
     );
   }
 
@@ -130,25 +131,32 @@ export class PeopleView {
   }
 
   /**
-   * What the user may do with another person.
+   * @param {string} participant
+   * @param {string} name
+   */
+  #writeButton(participant, name) {
+    const write = element('button', { class: 'tool', testid: 'write-to' }, icon('line'));
+    write.title = `Write to ${name} in private`;
+    write.setAttribute('aria-label', write.title);
+    write.addEventListener('click', () => this.#writeTo(participant));
+    return write;
+  }
+
+  /**
+   * What a moderator may do with a person.
    * @param {string} participant
    * @param {string} name
    * @param {'viewer' | 'presenter' | 'moderator'} role
    * @param {boolean} handIsUp
-   * @param {Source[] | null} sources the person's streams; null if the user is no moderator
+   * @param {Source[]} sources the person's streams
    */
   #menu(participant, name, role, handIsUp, sources) {
     const summary = element('summary', { text: '⋯' });
-    summary.setAttribute('aria-label', sources ? `Moderate ${name}` : `More about ${name}`);
-    const write = element('button', { class: 'small', testid: 'write-to', text: 'Write in private' });
-    write.addEventListener('click', () => {
-      menu.removeAttribute('open');
-      this.#writeTo(participant);
-    });
+    summary.setAttribute('aria-label', `Moderate ${name}`);
     /** @type {[string, string, Parameters<Room['moderate']>[0]][]} */
     const choices = [
       .../** @type {typeof choices} */ (
-        (sources ?? []).map((source) => [
+        sources.map((source) => [
           `end-${source}`,
           source === 'screen' ? 'End screen' : 'End camera',
           { type: 'endStream', stream: `${participant}.${source}` },
@@ -162,15 +170,14 @@ export class PeopleView {
       ['ban', 'Ban', { type: 'ban', participant }],
     ];
     const without = `make-${role}`;
-    const buttons = (sources ? choices : [])
+    const buttons = choices
       .filter(([id]) => id !== without && (handIsUp || id !== 'lower-hand'))
       .map(([testid, text, message]) => {
         const choice = element('button', { class: 'small', testid, text });
         choice.addEventListener('click', () => this.#ask(message));
         return choice;
       });
-    const testid = sources ? 'moderate' : 'person-menu';
-    const menu = element('details', { class: 'moderate', testid }, summary, element('div', {}, write, ...buttons));
+    const menu = element('details', { class: 'moderate', testid: 'moderate' }, summary, element('div', {}, ...buttons));
     menu.addEventListener('toggle', () => menu.scrollIntoView({ block: 'nearest' }));
     return menu;
   }

@@ -76,9 +76,7 @@ def test_lines_are_answered_deleted_and_said_in_private(open_page: OpenPage, roo
     say(cyd, "Yes, please.")
     expect(bob.get_by_test_id("chat-quote")).to_have_text("Bob: Shall we begin?")
     # Cyd writes to Bob, who answers in private, too.
-    menu_of(cyd, "Bob")
-    photograph(cyd, "person-menu-desktop")
-    cyd.get_by_test_id("write-to").click()
+    cyd.get_by_role("button", name="Write to Bob in private").click()
     say(cyd, "Ada is late.")
     expect(cyd.get_by_test_id("chat-private")).to_have_text("only to Bob")
     expect(bob.get_by_test_id("chat-private")).to_have_text("only to you")
