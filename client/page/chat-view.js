@@ -212,6 +212,7 @@ export class ChatView {
     this.#aboutBar.dataset['private'] = String(to !== undefined);
     if (to !== undefined) setText(this.#aboutWords, `Only to ${this.#room.state?.nameOf(to) ?? ''}`);
     else if (replyTo !== undefined) setText(this.#aboutWords, `Answer to ${this.#quotation(replyTo)}`);
+    this.#input.placeholder = to === undefined ? 'Message to the room' : 'Private message';
     if (!this.#aboutBar.hidden) this.#input.focus();
   }
 
