@@ -66,6 +66,9 @@ def test_a_ref_is_a_number_or_a_short_text(ref: int | str) -> None:
         (wire(type="chat", text="\x7f"), "$.text"),
         (wire(type="chat", text="\x85\x9f"), "$.text"),
         (wire(type="chat", text="x" * (fields.MAX_CHAT_TEXT + 1)), "$.text"),
+        (wire(type="chat", text="x", to=""), "$.to"),
+        (wire(type="chat", text="x", replyTo=0), "$.replyTo"),
+        (wire(type="deleteLine", line=2**53), "$.line"),
         (wire(type="publish", source="microphone", sdp="v=0"), "$.source"),
         (wire(type="publish", source="camera", sdp="x" * (fields.MAX_SDP + 1)), "$.sdp"),
         (wire(type="candidate", stream="p.camera", candidate="x" * (fields.MAX_CANDIDATE + 1)), "$.candidate"),
@@ -202,9 +205,12 @@ def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data
         "participant": st.just("p1"),
         "role": st.sampled_from(["viewer", "presenter", "moderator"]),
         "seconds": st.none() | st.floats(0.001, 604_800),
+        "line": st.integers(1, 2**53 - 1),
+        "to": st.none() | st.just("p2"),
+        "replyTo": st.none() | st.integers(1, 2**53 - 1),
         "ref": st.none() | st.integers(0, 2**53 - 1),
     }.items():
-        if name in kind.__struct_fields__:
+        if name in kind.__struct_encode_fields__:
             sample[name] = data.draw(value, name)
     message = decode_client(json.dumps(sample))
     assert type(message) is kind
