@@ -378,12 +378,13 @@ async def _messages(server: Served) -> None:
         for message in ("raiseHand", "lowerHand", "lock", "unlock", "clearChat"):
             await ada.ask(message)
         await ada.ask("deleteLine", line=1)
-        await ada.ask("closeRoom")
-        await ada.expect("participantLeft")
-        await ada.join("blue")
         await ada.ask("switch", room="red")
         await ada.ask("ping")
         await ada.ask("leave")
+        await ada.join("red")
+        await ada.ask("closeRoom")
+        await _until(lambda: server.running.directory.find("red") is None)
+        await ada.ask("ping")
         await ada.join("blue")
     for path in ("/health/ready", "/health/live"):
         await get(server, path)
