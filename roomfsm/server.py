@@ -76,7 +76,7 @@ class Running:
         self.door.apply(_door_settings(settings, self._certificate))
         self.registry.settings = settings.signaling
         self.directory.policies = _policies(settings)
-        self.registry.entrance.apply(settings.access, self.directory.policies)
+        self.registry.entrance.apply(settings.access)
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
         self.metrics_access.token = settings.web.metrics_token
@@ -215,7 +215,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
         open_directory(media.pool, settings.rooms, write_journal, life, policies) as directory,
-        open_entrance(settings.access, policies) as entrance,
+        open_entrance(settings.access, directory.policy_of) as entrance,
         open_registry(
             directory, settings.signaling, limits_of(settings.signaling, settings.rooms), entrance
         ) as registry,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
 from roomfsm.lifecycle.room import ROOM
@@ -15,7 +16,7 @@ from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
-_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, SERVER)
+_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, ADMINISTRATOR, SERVER)
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 
 type Json = dict[str, Any]

@@ -41,6 +41,7 @@ class RoomFacts:
     - `has_token` and `knows_password` say that the newcomer has and knows what the room's policy asks for.
     - `addressee_there` and `addressee_away` are about the person to whom a private line of chat is said, and
       `to_oneself` says that this is the speaker. `line_exists` says that the line that is answered exists.
+    - `reserved` says that an administrator has opened the room, so that its place is not given away.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
     """
@@ -68,6 +69,7 @@ class RoomFacts:
     addressee_away: bool = False
     to_oneself: bool = False
     line_exists: bool = True
+    reserved: bool = False
     held: int = 0
     notice: bool = False
 
@@ -253,9 +255,13 @@ nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
 streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
 no_stream_remains = Guard[RoomFacts]("no stream remains", lambda f: f.streams == 0)
 nothing_held = Guard[RoomFacts]("everything is released, or late", lambda f: f.held == 0)
+not_reserved = Guard[RoomFacts](
+    "no administrator has opened the room", lambda f: not f.reserved, ErrorCode.SERVER_FULL
+)
 nobody_to_see_off = Guard[RoomFacts]("nobody is to be seen off", lambda f: f.people == 0 or not f.notice)
 
 SEAT_ASKED = "seat_asked"
+ADMINISTERED = "administered"
 
 
 def room_trigger(message: str) -> str:
@@ -301,6 +307,7 @@ ROOM: Table[RoomFacts] = Table(
         # The other room decides: once it admits the person, this room handles a leave.
         Row(("switch",), ("waiting", "broadcasting"), STAYS),
         Row((SEAT_ASKED,), ("waiting", "broadcasting"), STAYS),
+        Row((ADMINISTERED,), ("empty", "waiting", "broadcasting"), STAYS),
         Row(("away",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.MARK_AWAY,)),
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
         Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
@@ -348,7 +355,8 @@ ROOM: Table[RoomFacts] = Table(
         Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),
         Row(("media_lost",), ("broadcasting",), "waiting", (), (Do.LOSE_MEDIA,)),
-        Row(("expire", "vacate"), ("empty",), "closing"),
+        Row(("expire",), ("empty",), "closing"),
+        Row(("vacate",), ("empty",), "closing", (not_reserved,)),
         Row(
             ("close",),
             ("empty", "waiting", "broadcasting"),
@@ -362,8 +370,9 @@ ROOM: Table[RoomFacts] = Table(
         "away": "a person's connection was lost, and the session may be resumed",
         "back": "the person is back, because the session was resumed",
         SEAT_ASKED: "a person sends one of the messages that the person's seat decides on",
+        ADMINISTERED: "an administrator uses one of the operations that the administrator's machine decides on",
         "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
-        "revoked": "a moderator has taken the role of a presenter from the person who publishes the stream",
+        "revoked": "the person who publishes the stream has not the role of a presenter any more",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
         "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
         "expire": "the linger time is over",

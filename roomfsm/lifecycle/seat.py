@@ -178,8 +178,8 @@ SEAT: Table[SeatFacts] = Table(
         "promoted": "the last moderator has left, and this person has been in the room longest",
         "lost": "the person's connection was lost, and the session may be resumed",
         "found": "the session was resumed",
-        "kicked": "a moderator put the person out",
-        "banned": "a moderator put the person out, and does not let the person in for a time",
+        "kicked": "a moderator or an administrator put the person out",
+        "banned": "a moderator or an administrator put the person out, and bans the person for a time",
         "departed": "the person has left, or the seat was given to somebody else",
     },
 )

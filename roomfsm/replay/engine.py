@@ -15,9 +15,11 @@ import msgspec
 import trio
 
 from roomfsm.access.credentials import Credentials
+from roomfsm.access.policy import PolicyFault
+from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
-from roomfsm.lifecycle.room import ROOM
+from roomfsm.lifecycle.room import ADMINISTERED, ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Model
@@ -28,10 +30,13 @@ from roomfsm.replay.clock import ReplayClock
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
 from roomfsm.rooms.events import (
+    OPERATIONS,
+    Administer,
     Ask,
     Away,
     Back,
     Close,
+    Configure,
     Depart,
     Drained,
     Enter,
@@ -40,6 +45,7 @@ from roomfsm.rooms.events import (
     Vacate,
     ViewFailed,
 )
+from roomfsm.rooms.facts import ToldPolicy
 from roomfsm.rooms.journal import Entry, Refused, facts_told, refused_for, seat_facts_told
 from roomfsm.rooms.legs import Leg
 from roomfsm.rooms.room import Room, RoomOver
@@ -223,6 +229,8 @@ class _Life:
                 )
             case Entry(machine="seat") if entry.trigger in MESSAGE_TYPES:
                 return self._post(entry)
+            case Entry(machine=ADMINISTRATOR.name):
+                return self._post(entry)
             case Entry(machine="room"):
                 return self._post(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
@@ -251,6 +259,8 @@ class _Life:
         told: dict[str, Any] = entry.message or {}
         if entry.trigger == "close":
             return Close(str(told.get("reason", "")))
+        if ADMINISTRATOR.name == entry.machine or entry.trigger == ADMINISTERED:
+            return self._administered(told)
         if entry.who is None:
             return f"the journal does not tell whose {entry.trigger!r} it was"
         person = self._person(entry.who)
@@ -290,6 +300,19 @@ class _Life:
         except msgspec.ValidationError as error:
             return f"today's protocol does not take the message: {error}"
         return Ask(person.last_seat, decoded)
+
+    def _administered(self, told: dict[str, Any]) -> Event | str:
+        message: Any
+        try:
+            if told.get("type") == "configure":
+                message = Configure(msgspec.convert(told.get("policy"), ToldPolicy).policy())
+            else:
+                message = msgspec.convert(told, ClientMessage)
+        except (msgspec.ValidationError, PolicyFault) as error:
+            return f"today's administrators cannot ask for this: {error}"
+        if type(message) not in OPERATIONS:
+            return f"today's administrators cannot ask for {told.get('type')!r}"
+        return Administer(message)
 
     def _failure(self, entry: Entry, told: dict[str, Any]) -> Event | str:
         stream = self._room.streams.get(str(told.get("stream")))

@@ -8,11 +8,9 @@ new one. The old room may still be releasing its media then; the two share nothi
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import trio
 
@@ -43,6 +41,10 @@ class RoomSummary:
     state: str
     participants: int
     streams: int
+
+
+class RoomExists(Exception):
+    """A room of that name is open already."""
 
 
 class Directory:
@@ -117,6 +119,27 @@ class Directory:
             return seat
         raise Refusal(ErrorCode.ROOM_CLOSED)
 
+    async def create(self, room_name: str, policy: Policy | None = None) -> Room:
+        """Open a room before anybody enters it, for an administrator.
+
+        It stays open for as long as its policy lets it be empty, and its place is not given away meanwhile.
+        `policy` is the room's own policy, which is forgotten with the room; None stands for the one that the
+        settings give a room of that name. Raises `RoomExists`, or `Refusal` with `SERVER_FULL` or
+        `SERVER_CLOSING`.
+        """
+        if self.find(room_name) is None:
+            await self._make_place(room_name, None)
+        open_already = self.find(room_name)
+        if open_already is not None:
+            raise RoomExists(open_already.name)
+        return self._start(room_name, policy, reserved=True)
+
+    def policy_of(self, room_name: str) -> Policy:
+        """The policy that decides who may enter the room of that name now, whether it is open or not."""
+        room = self.find(room_name)
+        own = None if room is None else room.own_policy
+        return self.policies.of(room_name) if own is None else own
+
     def rooms(self) -> list[Room]:
         """All rooms, in the order in which they were opened."""
         return list(self._rooms.values())
@@ -148,44 +171,64 @@ class Directory:
 
     async def _open(self, name: str, opener: Sitter) -> Room:
         """Open the room of that name for `opener`, unless somebody else did so meanwhile. Raises `Refusal`."""
-        key, by = room_key(name), (opener.participant_id, opener.voice.address)
-        while (room := self._rooms.get(key)) is None:
+        by = opener.participant_id, opener.voice.address
+        await self._make_place(name, by)
+        return self.find(name) or self._start(name, opened_by=by)
+
+    def _start(
+        self,
+        name: str,
+        own_policy: Policy | None = None,
+        *,
+        opened_by: tuple[str, str] = ("", ""),
+        reserved: bool = False,
+    ) -> Room:
+        room = Room(
+            name,
+            self._pool,
+            self.settings,
+            self._write_journal,
+            opened_by=opened_by,
+            policy=self.policies.of(name),
+            own_policy=own_policy,
+            reserved=reserved,
+            counts=self.counts,
+        )
+        key = room_key(name)
+        self._rooms[key] = room
+        self._nursery.start_soon(self._run, key, room)
+        return room
+
+    async def _make_place(self, name: str, by: tuple[str, str] | None) -> None:
+        """Returns when there is a place for the room of that name, or when somebody has opened that room.
+
+        `by` are the participant and the address that want to open it, or None for an administrator. Raises
+        `Refusal`.
+        """
+        while self.find(name) is None:
             self.life.fire("open_room")
             one_of, code = self._in_the_way(by)
             if code is None:
-                policy = self.policies.of(name)
-                settings = _of_policy(self.settings, policy)
-                room = Room(
-                    name,
-                    self._pool,
-                    settings,
-                    self._write_journal,
-                    opened_by=by,
-                    policy=policy,
-                    counts=self.counts,
-                )
-                self._rooms[key] = room
-                self._nursery.start_soon(self._run, key, room)
-                return room
+                return
             idle = [(room.idle_since, room) for room in one_of if room.idle_since is not None]
             if not idle:
                 raise Refusal(code)
             with suppress(RoomOver):
                 await min(idle, key=lambda found: found[0])[1].request(Vacate())
-        return room
 
-    def _in_the_way(self, by: tuple[str, str]) -> tuple[list[Room], ErrorCode | None]:
+    def _in_the_way(self, by: tuple[str, str] | None) -> tuple[list[Room], ErrorCode | None]:
         """What is in the way if the participant and the address in `by` want to open another room.
 
         Returns the rooms of which one must end first, and the code of the refusal if none of them can; the code is
-        None if nothing is in the way.
+        None if nothing is in the way. For an administrator only the limit of the server counts.
         """
         rooms = [room for room in self._rooms.values() if not room.over]
         settings = self.settings
-        for which, most in ((0, settings.max_rooms_per_session), (1, settings.max_rooms_per_address)):
-            own = [room for room in rooms if room.opened_by[which] == by[which]]
-            if len(own) >= most:
-                return own, ErrorCode.TOO_MANY_ROOMS
+        if by is not None:
+            for which, most in ((0, settings.max_rooms_per_session), (1, settings.max_rooms_per_address)):
+                own = [room for room in rooms if room.opened_by[which] == by[which]]
+                if len(own) >= most:
+                    return own, ErrorCode.TOO_MANY_ROOMS
         if len(rooms) >= settings.max_rooms:
             return rooms, ErrorCode.SERVER_FULL
         return rooms, None
@@ -214,16 +257,6 @@ class Directory:
             await room.post(Close(reason))
         except RoomOver:
             return
-
-
-def _of_policy(settings: RoomSettings, policy: Policy) -> RoomSettings:
-    """The settings of a room with this policy."""
-    own: dict[str, Any] = {
-        "max_people": policy.max_people,
-        "max_presenters": policy.max_presenters,
-        "linger": policy.linger,
-    }
-    return dataclasses.replace(settings, **{name: value for name, value in own.items() if value is not None})
 
 
 @asynccontextmanager

@@ -89,6 +89,9 @@ class Inside(Protocol):
     def broadcast(self) -> Broadcast | None:
         """The broadcast in which streams and views are opened; None in states that own none."""
 
+    @property
+    def settings(self) -> RoomSettings: ...
+
     def refuse(self, event: Event, refusal: Refusal) -> None:
         """Tell the sender of the event that it was refused, if the sender waits for an answer."""
 
@@ -96,15 +99,12 @@ class Inside(Protocol):
 class Effects:
     """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
-    def __init__(
-        self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation, settings: RoomSettings
-    ) -> None:
+    def __init__(self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation) -> None:
         self._room = room
         self._news = news
         self._people = room.people
         self._streams = room.streams
         self._journal = room.journal
-        self._settings = settings
         self._log = get_logger(__name__).bind(room=room.name)
         self._chat = chat
         self._moderation = moderation
@@ -134,7 +134,7 @@ class Effects:
     # Who is there
 
     def _make_way(self, event: Enter) -> None:  # noqa: ARG002 (whoever comes)
-        if len(self._people) < self._settings.max_people:
+        if len(self._people) < self._room.settings.max_people:
             return
         participant = seat_to_give(self._people.values())
         assert participant is not None
@@ -153,7 +153,7 @@ class Effects:
     def _dismiss(self, event: Depart) -> None:
         participant = self._people[event.seat.id]
         self._put_out(participant, event.reason, event.by, event.ref)
-        if event.by is not None:
+        if event.put_out:
             participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason))
         elif event.reason == "left":
             participant.reply(ParticipantLeft(participant=participant.id, reason=event.reason, ref=event.ref))
@@ -249,7 +249,7 @@ class Effects:
         def on_change(_effect: Effect) -> None:
             self._tell_stream(stream)
 
-        stream = Stream(event.message, presenter, self._settings, on_change, self._journal)
+        stream = Stream(event.message, presenter, self._room.settings, on_change, self._journal)
         self._streams[stream.id] = stream
         presenter.streams[stream.id] = None
         self._room.broadcast.start(stream)
@@ -279,7 +279,7 @@ class Effects:
             view.reason = _REASONS.get(effect)
             self._tell_view(view, reason=view.reason)
 
-        view = View(event.message, stream, viewer, self._settings, on_change, self._journal)
+        view = View(event.message, stream, viewer, self._room.settings, on_change, self._journal)
         stream.views[viewer.id] = view
         viewer.views[view.id] = None
         self._room.broadcast.start(view)

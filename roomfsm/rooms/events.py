@@ -5,12 +5,16 @@ Each event fires the `trigger` of the room's table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import msgspec
 import trio
 
 from roomfsm.access.credentials import UNASKED, Credentials
+from roomfsm.access.policy import Policy
+from roomfsm.lifecycle.room import ADMINISTERED
 from roomfsm.protocol.client import (
     Ban,
     Candidate,
@@ -43,7 +47,27 @@ from roomfsm.rooms.participant import Participant, Seat
 type Moderating = (
     RaiseHand | LowerHand | Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | DeleteLine | CloseRoom
 )
+type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | Configure
 type RoomMessage = Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Candidate | Moderating
+
+
+class Configure(msgspec.Struct, frozen=True, tag_field="type", tag="configure"):
+    """Give the room another policy. It is no message of the protocol, because only an administrator may do it."""
+
+    policy: Policy
+
+
+OPERATIONS: Mapping[type[Any], str] = {
+    Kick: "kickPerson",
+    Ban: "banPerson",
+    Unban: "unbanPerson",
+    SetRole: "giveRole",
+    Lock: "lockRoom",
+    Unlock: "unlockRoom",
+    ClearChat: "clearRoomChat",
+    Configure: "configureRoom",
+}
+"""The trigger of the administrator's machine by what is asked for."""
 
 
 @dataclass(slots=True)
@@ -90,6 +114,8 @@ class Depart(Awaited):
     seat: Seat[Any]
     reason: str
     ref: Ref | None = None
+    put_out: bool = False
+    """Whether the person was put out, by a moderator or an administrator."""
     by: Participant | None = None
     """The moderator who put the person out."""
 
@@ -109,6 +135,19 @@ class Back(Awaited):
     trigger: ClassVar[str] = "back"
     seat: Seat[Any]
     ref: Ref | None
+
+
+@dataclass(slots=True)
+class Administer(Awaited):
+    """An administrator uses an operation of the admin API. `message` is what a moderator would send for that."""
+
+    trigger: ClassVar[str] = ADMINISTERED
+    message: Administering
+
+    @property
+    def operation(self) -> str:
+        """The trigger of the administrator's machine."""
+        return OPERATIONS[type(self.message)]
 
 
 @dataclass(slots=True)
@@ -184,6 +223,7 @@ type Event = (
     | Depart
     | Away
     | Back
+    | Administer
     | StreamFailed
     | Revoked
     | ViewFailed

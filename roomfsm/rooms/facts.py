@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from roomfsm.access.credentials import UNASKED
+from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
@@ -16,10 +17,12 @@ from roomfsm.protocol.roles import Role
 from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import (
+    Administer,
     Ask,
     Away,
     Back,
     Close,
+    Configure,
     Depart,
     Enter,
     Event,
@@ -44,6 +47,29 @@ _COMING = Cost(1.0)
 _ENVELOPE = 200
 """About how many bytes a message to everybody has, without what is said in it."""
 _encoder = msgspec.json.Encoder()
+
+
+class ToldPolicy(msgspec.Struct, frozen=True, rename="camel"):
+    """What the journal records of a policy, and a replay needs. It does not say how people are let in."""
+
+    role: Role
+    locked: bool
+    max_people: int
+    max_presenters: int
+    linger: float
+    first_moderates: bool
+
+    @classmethod
+    def of(cls, policy: Policy, settings: RoomSettings) -> ToldPolicy:
+        """The policy with the numbers that hold in a server with these settings."""
+        held = settings.under(policy)
+        return cls(
+            policy.role, policy.locked, held.max_people, held.max_presenters, held.linger, policy.first_moderates
+        )
+
+    def policy(self) -> Policy:
+        """A policy that does the same in a room."""
+        return Policy(**msgspec.structs.asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +136,7 @@ def facts_of(
     settings: RoomSettings,
     *,
     within_rates: bool = True,
+    reserved: bool = False,
 ) -> RoomFacts:
     """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
@@ -178,6 +205,7 @@ def facts_of(
         addressee_away=addressee_away,
         to_oneself=to_oneself,
         line_exists=line_exists,
+        reserved=reserved,
     )
 
 
@@ -191,10 +219,14 @@ def who_of(event: Event) -> str | None:
     return None
 
 
-def told_of(event: Event, journal: Journal) -> dict[str, Any] | None:
+def told_of(event: Event, journal: Journal, settings: RoomSettings) -> dict[str, Any] | None:
     """The client's message as the journal records it, or what else is known of the cause."""
     match event:
         case Ask(message=message):
+            return journal.readable(message)
+        case Administer(message=Configure(policy=policy)):
+            return {"type": "configure", "policy": msgspec.to_builtins(ToldPolicy.of(policy, settings))}
+        case Administer(message=message):
             return journal.readable(message)
         case Enter(seat=seat, asked=asked, name=name, credentials=brought):
             # A replay needs the address: a ban holds for all people of it.

@@ -31,7 +31,7 @@ from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.settings import RoomSettings
 
 FORMAT = "roomfsm.journal.1"
-_MACHINES = ("room", "door", "seat", "stream", "view", "session")
+_MACHINES = ("room", "door", "seat", "administrator", "stream", "view", "session")
 
 _DEFAULTS: Mapping[type, dict[str, Any]] = {kind: asdict(kind()) for kind in (RoomFacts, SeatFacts)}
 """The facts that are not recorded, because they have their default value."""

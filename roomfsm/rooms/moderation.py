@@ -19,6 +19,8 @@ import trio
 
 from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
+from roomfsm.lifecycle.administrator import ADMINISTRATOR
+from roomfsm.lifecycle.administrator import AdministratorEffect as OfAdministrator
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.seat import SeatEffect as Do
@@ -39,7 +41,7 @@ from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, ParticipantChanged, RoomChanged
 from roomfsm.rooms.chat import ChatHistory
-from roomfsm.rooms.events import Ask, Close, Depart, Event, Revoked, RoomMessage
+from roomfsm.rooms.events import Administer, Ask, Close, Configure, Depart, Event, Revoked, RoomMessage
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.news import News, tell
@@ -61,6 +63,15 @@ class Inside(Protocol):
 
     @property
     def journal(self) -> Journal: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def settings(self) -> RoomSettings: ...
+
+    def configure(self, policy: Policy) -> None:
+        """Use this policy from now on."""
 
     def handle_now(self, event: Event) -> None:
         """Handle an event that follows from the present one."""
@@ -89,33 +100,36 @@ class _Banned:
 class Moderation:
     """The roles, hands, bans and the door of one room. Nothing here waits."""
 
-    def __init__(
-        self, room: Inside, news: News, chat: ChatHistory, settings: RoomSettings, policy: Policy
-    ) -> None:
+    def __init__(self, room: Inside, news: News, chat: ChatHistory) -> None:
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
-        self._settings = settings
-        self._policy = policy
         self._log = get_logger(__name__).bind(room=room.name)
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
-        if policy.locked:
+        if room.policy.locked:
             self._fire_door("lock")
         self._bans: dict[str, _Banned] = {}
         self._hands = 0
-        self._doing: dict[str, Callable[[Participant, Any], None]] = {
-            Do.RAISE_HAND: self._raise_hand,
-            Do.LOWER_HAND: self._lower_hand,
+        self._administrator = ADMINISTRATOR.new()
+        room.journal.begin(ADMINISTRATOR.name, None, self._administrator.state)
+        self._for_anybody: dict[str, Callable[[Participant | None, Any], None]] = {
             Do.KICK: self._kick,
             Do.BAN: self._ban,
             Do.UNBAN: self._unban,
             Do.SET_ROLE: self._set_role,
-            Do.BECOME_MODERATOR: self._become_moderator,
             Do.LOCK: self._move_door,
             Do.UNLOCK: self._move_door,
             Do.CLEAR_CHAT: self._clear_chat,
+            OfAdministrator.CONFIGURE: self._configure,
+        }
+        """The effects for which nobody in the room need have asked."""
+        self._doing: dict[str, Callable[[Participant, Any], None]] = {
+            **self._for_anybody,
+            Do.RAISE_HAND: self._raise_hand,
+            Do.LOWER_HAND: self._lower_hand,
+            Do.BECOME_MODERATOR: self._become_moderator,
             Do.DELETE_LINE: self._delete_line,
             Do.CLOSE_ROOM: self._close_room,
         }
@@ -154,14 +168,29 @@ class Moderation:
             self._doing[effect](sender, event.message)
         return True
 
-    def _named(self, message: RoomMessage, sender: Participant) -> tuple[bool, bool]:
+    def _named(self, message: RoomMessage | Configure, sender: Participant | None) -> tuple[bool, bool]:
         """Whether the person or the line that the message names exists, and whether it is the sender's own."""
         if isinstance(message, DeleteLine):
             speaker = self._chat.speaker_of(message.line)
-            return speaker is not None, speaker == sender.id
+            return speaker is not None, sender is not None and speaker == sender.id
         named = getattr(message, "participant", None)
         found = named is None or named in (self._bans if isinstance(message, Unban) else self._people)
-        return found, named in (None, sender.id)
+        return found, named is None or (sender is not None and named == sender.id)
+
+    def administer(self, event: Administer, message: dict[str, Any] | None) -> None:
+        """Do what an administrator asks for, if the administrator's table has it so."""
+        facts, state = SeatFacts(found=self._named(event.message, None)[0]), self._administrator.state
+        try:
+            step = ADMINISTRATOR.fire(self._administrator, event.operation, facts)
+        except Refusal as refusal:
+            self._room.journal.refused(
+                ADMINISTRATOR.name, None, event.operation, state, refusal, message=message, facts=facts
+            )
+            self._room.refuse(event, refusal)
+            return
+        self._room.journal.took(ADMINISTRATOR.name, None, step, message=message, facts=facts)
+        for effect in step.effects:
+            self._for_anybody[effect](None, event.message)
 
     def move(self, person: Participant, trigger: str) -> None:
         """Move the seat of a person by something other than the person's own message."""
@@ -175,7 +204,7 @@ class Moderation:
         """Give somebody who enters a role."""
         self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
         newcomer.role, newcomer.subject = brought.role, brought.subject
-        if self._policy.first_moderates and not self._moderators():
+        if self._room.policy.first_moderates and not self._moderators():
             newcomer.role = Role.MODERATOR
 
     def dismiss(self, person: Participant) -> None:
@@ -183,9 +212,9 @@ class Moderation:
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
         if not self._people:
-            if not self._policy.locked:
+            if not self._room.policy.locked:
                 self._fire_door("deserted")
-        elif self._policy.first_moderates and not self._moderators():
+        elif self._room.policy.first_moderates and not self._moderators():
             self.move(next(iter(self._people.values())), "promoted")
 
     # Effects
@@ -201,14 +230,14 @@ class Moderation:
         person.hand = None
         self._tell_person(person, sender, message.ref)
 
-    def _kick(self, sender: Participant, message: Kick) -> None:
+    def _kick(self, sender: Participant | None, message: Kick) -> None:
         self._put_out(sender, message, "kicked")
 
-    def _ban(self, sender: Participant, message: Ban) -> None:
+    def _ban(self, sender: Participant | None, message: Ban) -> None:
         person = self._people[message.participant]
-        seconds = self._settings.ban_seconds if message.seconds is None else message.seconds
+        seconds = self._room.settings.ban_seconds if message.seconds is None else message.seconds
         until = time.time_ns() // 1_000_000 + int(seconds * 1000)
-        if len(self._bans) >= self._settings.max_bans:
+        if len(self._bans) >= self._room.settings.max_bans:
             # The one that would have ended first ends now.
             del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
         self._bans[person.id] = _Banned(
@@ -217,18 +246,18 @@ class Moderation:
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())
 
-    def _put_out(self, sender: Participant, message: Kick | Ban, trigger: str) -> None:
+    def _put_out(self, sender: Participant | None, message: Kick | Ban, trigger: str) -> None:
         person = self._people[message.participant]
         self.move(person, trigger)
-        self._room.handle_now(Depart(person.seat, trigger, message.ref, by=sender))
+        self._room.handle_now(Depart(person.seat, trigger, message.ref, put_out=True, by=sender))
         person.seat.take_away()
-        self._log.info("put out", participant=person.id, by=sender.id, how=trigger)
+        self._log.info("put out", participant=person.id, by=None if sender is None else sender.id, how=trigger)
 
-    def _unban(self, sender: Participant, message: Unban) -> None:
+    def _unban(self, sender: Participant | None, message: Unban) -> None:
         del self._bans[message.participant]
         self._tell_bans(self._moderators(), sender, message.ref)
 
-    def _set_role(self, sender: Participant, message: SetRole) -> None:
+    def _set_role(self, sender: Participant | None, message: SetRole) -> None:
         person = self._people[message.participant]
         person.role = message.role
         self._tell_person(person, sender, message.ref)
@@ -242,15 +271,22 @@ class Moderation:
         self._tell_person(person)
         self.tell_bans_to_moderator(person)
 
-    def _move_door(self, sender: Participant, message: Any) -> None:
+    def _move_door(self, sender: Participant | None, message: Any) -> None:
         self._fire_door(message_type(message))
         self._news.happened(RoomChanged(locked=self.locked), sender, ref=message.ref)
+
+    def _configure(self, _sender: Participant | None, message: Configure) -> None:
+        before = self._room.policy
+        self._room.configure(message.policy)
+        if message.policy.locked != before.locked:
+            self._fire_door("lock" if message.policy.locked else "unlock")
+            self._news.happened(RoomChanged(locked=self.locked))
 
     def _fire_door(self, trigger: str) -> None:
         step = DOOR.fire(self._door, trigger, None)
         self._room.journal.took(DOOR.name, None, step)
 
-    def _clear_chat(self, sender: Participant, message: ClearChat) -> None:
+    def _clear_chat(self, sender: Participant | None, message: ClearChat) -> None:
         self._chat.clear()
         self._news.happened(ChatCleared(), sender, ref=message.ref)
 

@@ -38,6 +38,7 @@ from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
+    Administer,
     Ask,
     Awaited,
     Away,
@@ -84,11 +85,20 @@ class Room:
         *,
         opened_by: tuple[str, str] = ("", ""),
         policy: Policy | None = None,
+        own_policy: Policy | None = None,
+        reserved: bool = False,
         counts: Counts | None = None,
     ) -> None:
         self.name = name
-        self.policy = policy or Policy()
-        """The policy that the room was opened with."""
+        self.policy = own_policy or policy or Policy()
+        """The policy with which the room was opened, or which an administrator gave it later."""
+        self.own_policy = own_policy
+        """The policy that an administrator gave the room. It counts more than that of the settings."""
+        self.reserved = reserved
+        """Whether an administrator opened the room. Its place is not given to another room while it is empty."""
+        self._server_settings = settings
+        self.settings = settings = settings.under(self.policy)
+        """The settings of this room, some of which are those of its policy."""
         self.opened_by = opened_by
         """The participant and the address that opened the room."""
         self.journal = Journal(name, settings, write_journal, counts)
@@ -98,7 +108,6 @@ class Room:
         self._model = ROOM.new()
         self.journal.begin(ROOM.name, None, self._model.state)
         self._pool = pool
-        self._settings = settings
         self._log = get_logger(__name__).bind(room=name)
         self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
         self._nursery: trio.Nursery | None = None
@@ -126,8 +135,8 @@ class Room:
         self._budgets = Budgets(Share(rates), entries)
         self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
-        self._moderation = Moderation(self, self._news, chat, settings, self.policy)
-        self._effects = Effects(self, self._news, chat, self._moderation, settings)
+        self._moderation = Moderation(self, self._news, chat)
+        self._effects = Effects(self, self._news, chat, self._moderation)
 
     @property
     def state(self) -> str:
@@ -146,8 +155,15 @@ class Room:
 
     @property
     def idle_since(self) -> float | None:
-        """When the room became empty (on trio's clock); None if it is not, or if somebody is about to enter."""
-        return None if self.waiting or Vacate.trigger not in ROOM.legal(self.state) else self._empty_since
+        """When the room became empty (on trio's clock).
+
+        None if it is not empty, if somebody is about to enter, or if it is `reserved`.
+        """
+        return (
+            None
+            if self.waiting or self.reserved or Vacate.trigger not in ROOM.legal(self.state)
+            else self._empty_since
+        )
 
     @property
     def over(self) -> bool:
@@ -173,7 +189,7 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart | Back | Vacate) -> None:
+    async def request(self, event: Enter | Depart | Back | Administer | Vacate) -> None:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         await self.post(event)
         await event.done.wait()
@@ -268,15 +284,16 @@ class Room:
             now = trio.current_time()
             said = self._budgets.said_by(event, now)
             within_rates = said is None or said.may(now)
-            who, message = who_of(event), told_of(event, self.journal)
+            who, message = who_of(event), told_of(event, self.journal, self._server_settings)
             facts = facts_of(
                 event,
                 self.people,
                 self.streams,
                 self._moderation,
                 self._chat,
-                self._settings,
+                self.settings,
                 within_rates=within_rates,
+                reserved=self.reserved,
             )
             state = self.state
             try:
@@ -290,6 +307,9 @@ class Room:
             if isinstance(event, Ask) and step.trigger == SEAT_ASKED:
                 if self._moderation.take(event, message, within_rates=within_rates) and said is not None:
                     said.use(now)
+                return
+            if isinstance(event, Administer):
+                self._moderation.administer(event, message)
                 return
             if said is not None:
                 said.use(now)
@@ -310,6 +330,15 @@ class Room:
         """Handle an event that follows from the present one."""
         self._handle(event)
 
+    def configure(self, policy: Policy) -> None:
+        """Use this policy from now on. People who are in the room stay, even if it would not let them in."""
+        self.policy = self.own_policy = policy
+        self.settings = self._server_settings.under(policy)
+        if "linger" in ROOM.state(self.state).owns:
+            # The time in which somebody must come begins anew.
+            self._leave["linger"]()
+            self._enter["linger"]()
+
     def _end_if_drained(self) -> None:
         self._less.set()
         step = ROOM.follow(
@@ -318,7 +347,7 @@ class Room:
             lambda: RoomFacts(
                 people=len(self.people),
                 held=len(self._broadcasts),
-                notice=self._settings.closing_notice > 0,
+                notice=self.settings.closing_notice > 0,
             ),
         )
         if step is not None:
@@ -354,7 +383,7 @@ class Room:
                 asked = message_type(message)
                 told = for_client(refusal, asked, seat.sitter.state, self.state)
                 seat.tell(Outgoing(error_of(told, message.ref, asked, stream=_stream_of(message))))
-            case Enter() | Back():
+            case Enter() | Back() | Administer():
                 event.refusal = refusal
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)
@@ -368,14 +397,14 @@ class Room:
 
         async def linger() -> None:
             with scope:
-                await trio.sleep(self._settings.linger)
+                await trio.sleep(self.settings.linger)
                 await self.post(Expire())
 
         self._nursery.start_soon(linger)
 
     def _start_broadcast(self) -> None:
         assert self._nursery is not None
-        broadcast = Broadcast(self._pool, self._tags, self._settings, self._leg_failed)
+        broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed)
         self.broadcast = broadcast
         self._broadcasts.add(broadcast)
 
@@ -402,8 +431,8 @@ class Room:
         assert self._nursery is not None
 
         async def drain() -> None:
-            over = trio.current_time() + self._settings.closing_notice
-            with trio.move_on_after(self._settings.closing_deadline):
+            over = trio.current_time() + self.settings.closing_notice
+            with trio.move_on_after(self.settings.closing_deadline):
                 await self._until_less(lambda: not self._broadcasts)
             if self._broadcasts:
                 self._log.error("endpoints not released in time", broadcasts=len(self._broadcasts))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from roomfsm import ranges
+from roomfsm.access.policy import Policy
 from roomfsm.protocol.fields import BanSeconds
 from roomfsm.ranges import Bytes, Count, CountOrZero, Rate, Seconds, SecondsOrZero
 
@@ -155,3 +157,12 @@ class RoomSettings:
 
     def __post_init__(self) -> None:
         ranges.check(self)
+
+    def under(self, policy: Policy) -> RoomSettings:
+        """The settings of a room with this policy."""
+        own: dict[str, Any] = {
+            "max_people": policy.max_people,
+            "max_presenters": policy.max_presenters,
+            "linger": policy.linger,
+        }
+        return replace(self, **{name: value for name, value in own.items() if value is not None})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import trio
 from roomfsm.access.credentials import Credentials, credentials
 from roomfsm.access.grant import Grant
 from roomfsm.access.guesses import Guesses
-from roomfsm.access.policy import Enter, Policies
+from roomfsm.access.policy import Enter, Policy
 from roomfsm.access.settings import AccessSettings
 from roomfsm.protocol.client import Join, Switch
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -29,17 +29,20 @@ _OTHER_ROOMS = "The token is for other rooms."
 class Entrance:
     """Verifies tokens and passwords, by settings that may change while the server runs."""
 
-    def __init__(self, nursery: trio.Nursery, settings: AccessSettings, policies: Policies) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, settings: AccessSettings, policy_of: Callable[[str], Policy]
+    ) -> None:
+        """`policy_of` gives the policy of the room with a name, whether it is open or not."""
         self._nursery = nursery
         self._passwords = PasswordCheck(Guesses())
         self._fetching = trio.CancelScope()
         self._keyring: Keyring | None = None
         """None if the settings have no keys. Then the library for them is not even imported."""
-        self.apply(settings, policies)
+        self._policy_of = policy_of
+        self.apply(settings)
 
-    def apply(self, settings: AccessSettings, policies: Policies) -> None:
+    def apply(self, settings: AccessSettings) -> None:
         """Use these settings for everybody who enters from now on."""
-        self._policies = policies
         self._leeway = settings.token_leeway
         self._fetching.cancel()
         self._fetching = trio.CancelScope()
@@ -68,7 +71,7 @@ class Entrance:
 
     async def credentials(self, message: Join | Switch, grant: Grant | None, address: str) -> Credentials:
         """What the sender of the message has and knows. Raises `Refusal` if that takes too many guesses."""
-        policy = self._policies.of(message.room)
+        policy = self._policy_of(message.room)
         knows = False
         if policy.enter is Enter.PASSWORD and grant is None and message.password is not None:
             assert policy.password_hash is not None
@@ -83,8 +86,8 @@ class Entrance:
 
 
 @asynccontextmanager
-async def open_entrance(settings: AccessSettings, policies: Policies) -> AsyncIterator[Entrance]:
+async def open_entrance(settings: AccessSettings, policy_of: Callable[[str], Policy]) -> AsyncIterator[Entrance]:
     """An entrance, whose key sets are kept fresh until this scope ends."""
     async with trio.open_nursery() as nursery:
-        yield Entrance(nursery, settings, policies)
+        yield Entrance(nursery, settings, policy_of)
         nursery.cancel_scope.cancel()

@@ -108,7 +108,7 @@ def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: b
 def test_arrows_cross_nothing_between_their_boxes(page: Page, tmp_path: Path, table: Table[Any]) -> None:
     it = opened(page, tmp_path / "diagram.svg", table, full=True)
 
-    assert it.moves
+    assert bool(it.moves) == (len(table.states) > 1)
     for move in it.moves:
         source, dest = it.states[move["source"]], it.states[move["dest"]]
         for x, y in move["points"]:

@@ -114,5 +114,7 @@ def test_each_life_ends_in_one_state() -> None:
         "stream": ["ended"],
         "view": ["ended"],
         "session": ["gone"],
+        # Administrators are there for as long as the room is.
+        "administrator": [],
         "server": ["closed"],
     }

@@ -17,16 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from roomfsm.access.policy import Enter, Policy
 from roomfsm.cli import main
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.room import ROOM, RoomEffect
 from roomfsm.lifecycle.table import Row, Table
-from roomfsm.protocol.client import Chat, Publish, View
+from roomfsm.protocol.client import Chat, Kick, Lock, Publish, SetRole, View
+from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Source
+from roomfsm.protocol.roles import Role
 from roomfsm.replay.engine import Outcome, replay
 from roomfsm.replay.runs import JournalError, read_runs
 from roomfsm.rooms import room as rooms
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.events import Administer, Configure
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.testing import FakeMedia, Person
 from tests.examples import examples
@@ -67,6 +71,30 @@ async def broadcast(directory: Directory, media: FakeMedia) -> None:
     await settle()
     await ada.leave()
     await trio.sleep(LIMITS.linger + 1)
+
+
+async def administered(directory: Directory, media: FakeMedia) -> None:
+    """An administrator opens a room, changes its policy, puts people out, and asks for what is refused."""
+    room = await directory.create("blue", Policy(linger=50.0, enter=Enter.INVITED, invited=("ada",)))
+    await room.request(Administer(Configure(Policy(max_people=2, linger=40.0, first_moderates=False))))
+    ada, bob, eve = (Person(directory, name) for name in ("Ada", "Bob", "Eve"))
+    for person in (ada, bob):
+        await person.join("blue")
+    with pytest.raises(Refusal):
+        await eve.join("blue")
+    await room.request(Administer(SetRole(participant=bob.participant_id, role=Role.MODERATOR)))
+    await room.request(Administer(Kick(participant=ada.participant_id)))
+    with pytest.raises(Refusal):
+        await room.request(Administer(Kick(participant=ada.participant_id)))
+    await room.request(Administer(Lock()))
+    await bob.leave()
+    await trio.sleep(41)
+
+
+def test_what_an_administrator_does_replays_without_a_difference(tmp_path: Path) -> None:
+    (outcome,) = outcomes(record(tmp_path / "journal", administered))
+    assert (outcome.difference, outcome.lived) == (None, True)
+    assert outcome.run.ended is not None
 
 
 def outcomes(file: Path) -> list[Outcome]:

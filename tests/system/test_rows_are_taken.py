@@ -15,7 +15,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from roomfsm.access.policy import Policy
 from roomfsm.kurento.events import DtlsConnectionState
+from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.room import ROOM
@@ -47,7 +49,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
-from roomfsm.rooms.events import Back, Event
+from roomfsm.rooms.events import Administer, Back, Configure, Event
 from roomfsm.rooms.room import Room
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
@@ -195,7 +197,8 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _media_in_a_room(directory, media)
         await _ends_of_rooms(directory)
         await _moderation(directory)
-    for table in (ROOM, SEAT, DOOR):
+        await _administration(directory)
+    for table in (ROOM, SEAT, DOOR, ADMINISTRATOR):
         assert left(table, taken) == set()
 
 
@@ -253,6 +256,20 @@ async def _moderation(directory: Directory) -> None:
     await bob.leave()
     await ada.leave()
     await trio.sleep(6)
+
+
+async def _administration(directory: Directory) -> None:
+    room = await directory.create("seven")
+    for message in (Lock(), Unlock(), ClearChat(), Configure(Policy(max_people=5))):
+        await room.request(Administer(message))
+    ada, bob, eve = await people(directory, "Ada", "Bob", "Eve", room="seven")
+    await room.request(Administer(SetRole(participant=bob.participant_id, role=Role.VIEWER)))
+    await ada.say(publish())
+    await settle()
+    await room.request(Administer(Kick(participant=bob.participant_id)))
+    await room.request(Administer(Ban(participant=eve.participant_id)))
+    await room.request(Administer(Unban(participant=eve.participant_id)))
+    await ada.leave()
 
 
 async def _comings_and_goings(directory: Directory) -> None:

@@ -48,7 +48,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _own_doing(scene: Scene) -> None:
-    raise NeverReachable("needs the server's start or end")
+    raise NeverReachable("needs the server itself, or its administrator")
 
 
 async def _row(scene: Scene, *, row: Row) -> None:
