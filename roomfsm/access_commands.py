@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import click
+import msgspec
 
 from roomfsm.access.passwords import hash_password
 from roomfsm.access.patterns import room_pattern
@@ -91,17 +92,7 @@ def token(
     if subject is not None and not 1 <= len(subject) <= 255:
         raise _Failed("--subject has 1 to 255 characters")
     settings = _settings(token_key, config)
-    now = int(time.time())
-    claims = {
-        "sub": subject,
-        "name": name,
-        "room": room,
-        "role": role,
-        "aud": next(iter(settings.access.token_audience), None),
-        "iat": now,
-        "exp": now + int(ttl),
-    }
-    signed = _sign(settings, {claim: value for claim, value in claims.items() if value is not None})
+    signed = _sign(settings, room, msgspec.convert(role, Role), name, subject, int(ttl))
     if set(room) & set("*?"):
         click.echo(signed)
         click.echo("(It is for several rooms. Add #token= and the token to the address of one.)", err=True)
@@ -134,15 +125,18 @@ def _settings(token_key: tuple[str, ...], config: Path | None) -> Settings:
         raise _Failed(str(error)) from None
 
 
-def _sign(settings: Settings, claims: dict[str, Any]) -> str:
+def _sign(settings: Settings, room: str, role: Role, name: str | None, subject: str | None, seconds: int) -> str:
     # They are imported here, because they take longer than all the rest.
-    from roomfsm.access.keys import read_keys
+    from roomfsm.access.issue import claims, signing_key
     from roomfsm.access.tokens import sign
 
-    for text in settings.access.key_texts:
-        for key in read_keys(text):
-            if key.can_sign:
-                return sign(key, claims)
+    key = signing_key(settings.access.key_texts)
+    if key is not None:
+        audience = next(iter(settings.access.token_audience), None)
+        now = int(time.time())
+        return sign(
+            key, claims(room, role, name=name, subject=subject, audience=audience, now=now, seconds=seconds)
+        )
     if not settings.access.token_key:
         raise _Failed(
             "there is no key: set --token-key (or ROOMFSM_TOKEN_KEY, or token_key in the file of --config) to a"

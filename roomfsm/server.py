@@ -35,6 +35,8 @@ from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.web.access import Access, new_token
+from roomfsm.web.api.api import AdminAccess, create_api
+from roomfsm.web.api.handlers import Parts
 from roomfsm.web.app import create_app, create_metrics_app
 from roomfsm.web.http import open_http_server
 from roomfsm.web.metrics import MetricsAccess, create_metrics
@@ -64,6 +66,7 @@ class Running:
     door: FrontDoor
     access: Access
     metrics_access: MetricsAccess
+    admin: AdminAccess
     _certificate: Certificate | None
 
     @property
@@ -80,6 +83,7 @@ class Running:
         if settings.web.inspect_token is not None:
             self.access.token = settings.web.inspect_token
         self.metrics_access.token = settings.web.metrics_token
+        self.admin.token = settings.web.admin_token
 
     async def drain(self, seconds: float) -> None:
         """Open no more rooms, and give people so many seconds. Returns early if nobody is left."""
@@ -203,6 +207,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         certificate = await read_certificate(settings)
     except CertificateError as error:
         raise StartError(str(error)) from error
+    admin = AdminAccess(settings.web.admin_token)
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     metrics_access = MetricsAccess(settings.web.metrics_token)
 
@@ -227,6 +232,17 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 settings.web,
                 access,
                 create_metrics(write_metrics, metrics_access, is_open=False),
+                create_api(
+                    Parts(
+                        directory=directory,
+                        pool=media.pool,
+                        session_count=lambda: len(registry),
+                        grant=lambda join: entrance.grant(join, None),
+                        access=lambda: entrance.settings,
+                    ),
+                    admin,
+                    settings.door.path_prefix,
+                ),
             )
         ) as serve_http,
     ):
@@ -246,7 +262,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     await acceptor.start(door.serve, listeners, connections)
                     acceptor.start_soon(metrics_port, connections)
                     life.fire("opened")
-                    yield Running(port, directory, registry, door, access, metrics_access, certificate)
+                    yield Running(port, directory, registry, door, access, metrics_access, admin, certificate)
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):

@@ -102,6 +102,16 @@ class Policies:
         self._policies = tuple(all_of_them)
         self._default = default or Policy()
 
+    @property
+    def patterns(self) -> tuple[tuple[str, Policy], ...]:
+        """The patterns and their policies, in the order in which they are tried."""
+        return self._policies
+
+    @property
+    def default(self) -> Policy:
+        """The policy of rooms that no pattern fits."""
+        return self._default
+
     def of(self, room: str) -> Policy:
         """The policy of the room with that name."""
         for pattern, policy in self._policies:

@@ -60,15 +60,21 @@ def read_client(text: str) -> ClientMessage:
     if match := _UNKNOWN_TYPE.match(detail):
         type_ = match["type"][:_MAX_TYPE]
         raise UnknownMessage(f"no message of type '{type_}'", _readable(text).ref, type_)
-    where = _PATH.search(detail)
+    path, detail = fault_of(detail)
+    known = _readable(text)
+    raise Malformed(detail, path, known.ref, known.type)
+
+
+def fault_of(error: str) -> tuple[str, str]:
+    """The path of the wrong field and a detail for people, from the text of one of msgspec's validation errors."""
+    where = _PATH.search(error)
     path = where["path"] if where else "$"
-    detail = _PATH.sub("", detail)
+    detail = _PATH.sub("", error)
     if field := _FIELD.search(detail):
         path = f"{path}.{field['field']}"
     elif pattern := _PATTERN.match(detail):
-        detail = PATTERN_MEANINGS[pattern["regex"].replace("\\\\", "\\")]
-    known = _readable(text)
-    raise Malformed(detail[:_MAX_DETAIL], path[:_MAX_DETAIL], known.ref, known.type)
+        detail = PATTERN_MEANINGS.get(pattern["regex"].replace("\\\\", "\\"), detail)
+    return path[:_MAX_DETAIL], detail[:_MAX_DETAIL]
 
 
 def with_prepared_names[M: ClientMessage](message: M) -> M:

@@ -21,6 +21,7 @@ from roomfsm.log import concern_only, get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
+from roomfsm.protocol.roles import Role
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
@@ -139,6 +140,17 @@ class Directory:
         room = self.find(room_name)
         own = None if room is None else room.own_policy
         return self.policies.of(room_name) if own is None else own
+
+    def would_admit(self, room_name: str, brought: Credentials) -> Role:
+        """The role of a stranger who would enter the room of that name now, whether it is open or not.
+
+        Raises the `Refusal` that the stranger would get.
+        """
+        room = self.find(room_name)
+        if room is None:
+            self.life.fire("open_room")
+            room = Room(room_name, self._pool, self.settings, policy=self.policies.of(room_name))
+        return room.would_admit(brought)
 
     def rooms(self) -> list[Room]:
         """All rooms, in the order in which they were opened."""

@@ -139,6 +139,15 @@ class Moderation:
         """Whether nobody may enter the room."""
         return bool(DOOR.state(self._door.state).owns)
 
+    def banned(self) -> list[BanInfo]:
+        """Who is banned now."""
+        now = trio.current_time()
+        return [
+            BanInfo(participant=one, name=ban.name, until=ban.until)
+            for one, ban in self._bans.items()
+            if ban.ends > now
+        ]
+
     def bans(self, seat: Seat[Any], subject: str | None) -> bool:
         """Whether a person who wants to enter is banned.
 
@@ -203,9 +212,13 @@ class Moderation:
     def admit(self, newcomer: Participant, brought: Credentials) -> None:
         """Give somebody who enters a role."""
         self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
-        newcomer.role, newcomer.subject = brought.role, brought.subject
+        newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
+
+    def role_of(self, brought: Credentials) -> Role:
+        """The role of somebody who enters now."""
         if self._room.policy.first_moderates and not self._moderators():
-            newcomer.role = Role.MODERATOR
+            return Role.MODERATOR
+        return brought.role
 
     def dismiss(self, person: Participant) -> None:
         """Somebody has left: see to it that the room has a moderator, or an open door."""

@@ -21,18 +21,21 @@ from contextlib import contextmanager, suppress
 
 import trio
 
+from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
+from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import Candidate, Chat, EndStream, Rename, Unpublish, Unview, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
-from roomfsm.protocol.server import Closing
-from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share
+from roomfsm.protocol.roles import Role
+from roomfsm.protocol.server import BanInfo, Closing, IceServer
+from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share, Voice
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.counts import Counts
@@ -174,6 +177,23 @@ class Room:
     def waiting(self) -> int:
         """How many events wait in the inbox."""
         return self._inbox.statistics().current_buffer_used
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody but moderators may enter."""
+        return self._moderation.locked
+
+    @property
+    def banned(self) -> list[BanInfo]:
+        """Who is banned now."""
+        return self._moderation.banned()
+
+    def would_admit(self, brought: Credentials) -> Role:
+        """The role of a stranger who would enter now with these credentials. Raises the `Refusal` of the table."""
+        enter = Enter(Seat(_Stranger()), "", None, credentials=brought)
+        facts = facts_of(enter, self.people, self.streams, self._moderation, self.settings)
+        ROOM.fire(Model(self.state), enter.trigger, facts)
+        return self._moderation.role_of(brought)
 
     async def post(self, event: Event) -> None:
         """Put an event into the inbox, and wait while that is full. Raises `RoomOver`."""
@@ -447,6 +467,24 @@ class Room:
         while not gone():
             self._less = trio.Event()
             await self._less.wait()
+
+
+class _Stranger:
+    """Somebody of whom nothing is known. Implements `Sitter`."""
+
+    participant_id = ""
+    state = ""
+    outbox = (0, 0)
+    voice = Voice("", "", UNBOUNDED)
+
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        return ()
+
+    def hear(self, outgoing: Outgoing) -> None:
+        """Nobody listens."""
+
+    def put_out(self) -> None:
+        """Nobody is there."""
 
 
 async def give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None:

@@ -43,7 +43,7 @@ class Entrance:
 
     def apply(self, settings: AccessSettings) -> None:
         """Use these settings for everybody who enters from now on."""
-        self._leeway = settings.token_leeway
+        self.settings = settings
         self._fetching.cancel()
         self._fetching = trio.CancelScope()
         self._keyring = None
@@ -59,7 +59,11 @@ class Entrance:
         Raises `Refusal`.
         """
         if message.token is None:
-            if held is None or not held.is_for(message.room) or time.time() >= held.expires + self._leeway:
+            if (
+                held is None
+                or not held.is_for(message.room)
+                or time.time() >= held.expires + self.settings.token_leeway
+            ):
                 return None
             return held
         if self._keyring is None:

@@ -32,10 +32,11 @@ def create_app(
     settings: WebSettings,
     access: Access,
     metrics: Blueprint,
+    api: Blueprint,
 ) -> QuartTrio:
     """Create the application for these running parts.
 
-    `access` decides who may inspect them, and `metrics` is what `create_metrics` has made.
+    `access` decides who may inspect them, `metrics` is what `create_metrics` has made, and `api` the admin API.
     """
     app = _new_app()
     app.register_blueprint(metrics)
@@ -64,6 +65,7 @@ def create_app(
         app.register_blueprint(create_inspector(directory, settings, access, page))
 
     app.register_blueprint(create_naming())
+    app.register_blueprint(api)
 
     @app.errorhandler(404)
     async def not_found(_: Exception) -> Response:

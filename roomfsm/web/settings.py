@@ -1,4 +1,4 @@
-"""Settings of the inspector and of the metrics: who may see them, where, and how many may watch at a time."""
+"""Settings of the inspector, the metrics and the admin API: who may use them, where, and how many may watch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from roomfsm.ranges import SECRET_RULE, Count, Seconds, SettingsError, is_secret
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Settings of the inspector, of the administration of rooms and of the metrics. Raises `SettingsError`."""
+    """Settings of the inspector, of the metrics and of the admin API. Raises `SettingsError`."""
 
     inspect: bool = field(default=True, metadata={"help": "Whether there is an inspector."})
     inspect_token: str | None = field(
@@ -47,6 +47,15 @@ class WebSettings:
         },
     )
 
+    admin_token: str | None = field(
+        default=None,
+        metadata={
+            "help": "The token of the admin API (docs/api.md). Without this setting there is no such API.",
+            "secret": True,
+            "live": True,
+        },
+    )
+
     @property
     def metrics(self) -> bool:
         """Whether the metrics can be read anywhere."""
@@ -74,3 +83,5 @@ class WebSettings:
                 raise SettingsError(f"--metrics-bind: {self.metrics_bind} has no port: write HOST:PORT")
         if self.inspect_token is not None and not is_secret(self.inspect_token):
             raise SettingsError(f"--inspect-token: {SECRET_RULE}")
+        if self.admin_token is not None and not is_secret(self.admin_token):
+            raise SettingsError(f"--admin-token: {SECRET_RULE}")

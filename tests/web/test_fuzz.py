@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from roomfsm.web.access import Access
+from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.app import create_app
 from roomfsm.web.metrics import MetricsAccess, create_metrics
 from roomfsm.web.settings import WebSettings
@@ -35,7 +36,9 @@ def routes() -> list[str]:
     """Every route of the application, with `<name>` for its variable parts."""
     nothing = cast(Any, None)
     metrics = create_metrics(nothing, MetricsAccess(TOKEN), is_open=False)
-    rules = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics).url_map.iter_rules()
+    api = create_api(nothing, AdminAccess(TOKEN))
+    app = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, api)
+    rules = app.url_map.iter_rules()
     return sorted({str(rule) for rule in rules})
 
 
@@ -47,6 +50,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         "--body-timeout=1",
         f"--inspect-token={TOKEN}",
         f"--metrics-token={TOKEN}",
+        f"--admin-token={TOKEN}",
     ) as program:
         yield program
         assert program.end() == 0
