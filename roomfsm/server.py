@@ -29,6 +29,7 @@ from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal_file import open_journal_file
+from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.entrance import open_entrance
@@ -40,6 +41,7 @@ from roomfsm.web.api.handlers import Parts
 from roomfsm.web.app import create_app, create_metrics_app
 from roomfsm.web.http import open_http_server
 from roomfsm.web.metrics import MetricsAccess, create_metrics
+from roomfsm.webhooks.delivery import Webhooks, open_webhooks
 
 if TYPE_CHECKING:
     from roomfsm.metrics.page import MetricsPage
@@ -67,6 +69,7 @@ class Running:
     access: Access
     metrics_access: MetricsAccess
     admin: AdminAccess
+    webhooks: Webhooks
     _certificate: Certificate | None
 
     @property
@@ -84,6 +87,7 @@ class Running:
             self.access.token = settings.web.inspect_token
         self.metrics_access.token = settings.web.metrics_token
         self.admin.token = settings.web.admin_token
+        self.webhooks.apply(settings.webhooks)
 
     async def drain(self, seconds: float) -> None:
         """Open no more rooms, and give people so many seconds. Returns early if nobody is left."""
@@ -219,7 +223,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
-        open_directory(media.pool, settings.rooms, write_journal, life, policies) as directory,
+        open_webhooks(settings.webhooks) as webhooks,
+        open_directory(
+            media.pool, settings.rooms, write_journal, life, policies, Observers(webhooks.observers)
+        ) as directory,
         open_entrance(settings.access, directory.policy_of) as entrance,
         open_registry(
             directory, settings.signaling, limits_of(settings.signaling, settings.rooms), entrance
@@ -262,7 +269,9 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     await acceptor.start(door.serve, listeners, connections)
                     acceptor.start_soon(metrics_port, connections)
                     life.fire("opened")
-                    yield Running(port, directory, registry, door, access, metrics_access, admin, certificate)
+                    yield Running(
+                        port, directory, registry, door, access, metrics_access, admin, webhooks, certificate
+                    )
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):

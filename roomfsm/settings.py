@@ -27,6 +27,7 @@ from roomfsm.ranges import SettingsError as SettingsError
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
+from roomfsm.webhooks.settings import WebhookSettings
 
 ENVIRONMENT_PREFIX = "ROOMFSM_"
 
@@ -175,6 +176,7 @@ class Settings:
     rooms: RoomSettings = field(default_factory=RoomSettings)
     web: WebSettings = field(default_factory=WebSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     policies: tuple[tuple[str, Policy], ...] = ()
     """The policies of rooms, each with the pattern of their names. They are tables of the settings file."""
 
@@ -330,6 +332,13 @@ def _read_secret(file: Path, where: str) -> str:
         raise SettingsError(f"{where}: {file}: {error}") from error
 
 
+def _of_file(value: Any, where: str) -> Any:
+    """The secret in the file that the value names; or the value itself if it names none."""
+    if isinstance(value, str) and value.startswith(SECRET_FILE):
+        return _read_secret(Path(value.removeprefix(SECRET_FILE)), where)
+    return value
+
+
 def _convert(setting: Setting, value: Any, where: str) -> Any:
     if setting.name == "ice_servers" and isinstance(value, list | tuple):
         value = [_ice_server(item) if isinstance(item, str) else item for item in value]
@@ -339,8 +348,12 @@ def _convert(setting: Setting, value: Any, where: str) -> Any:
         value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
     if setting.name == "token_key" and isinstance(value, list | tuple):
         value = [_token_key(item, where) if isinstance(item, str) else item for item in value]
-    if setting.secret and isinstance(value, str) and value.startswith(SECRET_FILE):
-        value = _read_secret(Path(value.removeprefix(SECRET_FILE)), where)
+    if setting.secret:
+        value = (
+            [_of_file(item, where) for item in value]
+            if isinstance(value, list | tuple)
+            else _of_file(value, where)
+        )
     kind, _ = ranges.split(setting.type)
     try:
         converted = msgspec.convert(value, kind, strict=False)

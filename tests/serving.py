@@ -14,6 +14,7 @@ from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.web.settings import WebSettings
+from roomfsm.webhooks.settings import WebhookSettings
 
 UNMETERED: dict[str, Any] = {
     "told_rate": 1e9,
@@ -26,15 +27,22 @@ UNMETERED: dict[str, Any] = {
 """Changes with which anybody may have as much told to everybody as the message rate allows."""
 
 
+_PARTS: tuple[type[Any], ...] = (
+    ServerSettings,
+    DoorSettings,
+    RoomSettings,
+    SignalingSettings,
+    WebSettings,
+    AccessSettings,
+    WebhookSettings,
+)
+
+
 def settings(kurento: str, **changes: Any) -> Settings:
     """Settings with some changed, whichever part they belong to."""
     parts: dict[type[Any], dict[str, Any]] = {ServerSettings: {"kurento": (kurento,), "port": 0}}
     for name, value in changes.items():
-        (part,) = (
-            p
-            for p in (ServerSettings, DoorSettings, RoomSettings, SignalingSettings, WebSettings, AccessSettings)
-            if name in {f.name for f in fields(p)}
-        )
+        (part,) = (p for p in _PARTS if name in {f.name for f in fields(p)})
         parts.setdefault(part, {})[name] = value
     return Settings(
         server=ServerSettings(**parts[ServerSettings]),
@@ -43,6 +51,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
         signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
         web=WebSettings(**parts.get(WebSettings, {})),
         access=AccessSettings(**parts.get(AccessSettings, {})),
+        webhooks=WebhookSettings(**parts.get(WebhookSettings, {})),
     )
 
 

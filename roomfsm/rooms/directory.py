@@ -25,6 +25,7 @@ from roomfsm.protocol.roles import Role
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
+from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Seat, Sitter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.server_life import ServerLife
@@ -59,12 +60,14 @@ class Directory:
         write_journal: Sink | None,
         life: ServerLife | None = None,
         policies: Policies | None = None,
+        observers: Observers | None = None,
     ) -> None:
         self.life = ServerLife() if life is None else life
         """The server's machine. If the caller has none, the directory gets one of its own, which is open."""
         if life is None:
             self.life.fire("opened")
         self._write_journal = write_journal
+        self._observers = observers or Observers()
         self._nursery = nursery
         self._pool = pool
         self.settings = settings
@@ -205,6 +208,7 @@ class Directory:
             own_policy=own_policy,
             reserved=reserved,
             counts=self.counts,
+            observers=self._observers,
         )
         key = room_key(name)
         self._rooms[key] = room
@@ -278,13 +282,14 @@ async def open_directory(
     write_journal: Sink | None = None,
     life: ServerLife | None = None,
     policies: Policies | None = None,
+    observers: Observers | None = None,
 ) -> AsyncIterator[Directory]:
     """Open a directory, whose rooms end when this scope ends.
 
     `write_journal` gets the lines of every room's journal. `life` is the machine of the server that the rooms are
-    part of. `policies` are the rooms' policies; without any, everybody may enter.
+    part of. `policies` are the rooms' policies; without any, everybody may enter. `observers` follow the rooms.
     """
     async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings, write_journal, life, policies)
+        directory = Directory(nursery, pool, settings, write_journal, life, policies, observers)
         yield directory
         nursery.cancel_scope.cancel()

@@ -145,7 +145,7 @@ class Effects:
         participant = Participant(event.seat, event.name)
         self._moderation.admit(participant, event.credentials)
         self._lookalikes.add(participant)
-        self._news.happened(ParticipantJoined(participant=participant.info()))
+        self._news.happened(ParticipantJoined(participant=participant.info()), about=participant)
         self._people[participant.id] = participant
         self._describe_room_to(participant, event.ref)
         self._log.info("joined", participant=participant.id, people=len(self._people))
@@ -170,7 +170,9 @@ class Effects:
             self._drop_stream(self._streams[name], "left")
         self._news.forget(participant.id)
         del self._people[participant.id]
-        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref)
+        self._news.happened(
+            ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref, about=participant
+        )
         self._tell_unmarked(self._lookalikes.remove(participant))
         self._moderation.dismiss(participant)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
@@ -253,7 +255,7 @@ class Effects:
         self._streams[stream.id] = stream
         presenter.streams[stream.id] = None
         self._room.broadcast.start(stream)
-        self._news.happened(StreamStarted(stream=stream.info()))
+        self._news.happened(StreamStarted(stream=stream.info()), about=presenter)
         self._log.info("stream started", stream=stream.id, generation=stream.generation)
 
     def _end_stream(self, event: Ask | StreamFailed | Revoked) -> None:
@@ -352,7 +354,7 @@ class Effects:
         del self._streams[stream.id]
         stream.participant.streams.pop(stream.id, None)
         self._news.forget(stream.id)
-        self._news.happened(StreamEnded(stream=stream.id, reason=reason), asker, ref=ref)
+        self._news.happened(StreamEnded(stream=stream.id, reason=reason), asker, ref=ref, about=stream.participant)
         self._log.info("stream ended", stream=stream.id, reason=reason)
 
     def _drop_view(self, view: View, refusal: Refusal = _ENDED) -> bool:

@@ -57,8 +57,15 @@ class _Change:
 class News:
     """The news that one room sends to all its `people`. Nothing here waits."""
 
-    def __init__(self, people: Mapping[str, Participant], rates: Rates) -> None:
+    def __init__(
+        self,
+        people: Mapping[str, Participant],
+        rates: Rates,
+        observe: Callable[[ServerMessage, Participant | None, Participant | None], None] | None = None,
+    ) -> None:
+        """`observe` is called with each event, the person whom it is about, and the one who caused it."""
         self._people = people
+        self._observe = observe
         self._rates = rates
         self._told = Meter()
         self._changes: dict[str, _Change] = {}
@@ -80,9 +87,19 @@ class News:
         self._tell_changes_soon()
 
     def happened(
-        self, message: ServerMessage, replied: Participant | None = None, *, ref: Ref | None = None
+        self,
+        message: ServerMessage,
+        replied: Participant | None = None,
+        *,
+        ref: Ref | None = None,
+        about: Participant | None = None,
     ) -> None:
-        """Send an event to everybody. `replied` is the one whose message this replies to, and gets `ref` back."""
+        """Send an event to everybody. `replied` is the one whose message this replies to, and gets `ref` back.
+
+        `about` is the person whom it is about, for observers of the room.
+        """
+        if self._observe is not None:
+            self._observe(message, about, replied)
         self.tell_changes_if_few()
         self.deliveries += len(self._people)
         tell(self._people.values(), message, replied, ref=ref)

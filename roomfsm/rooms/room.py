@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import trio
 
@@ -34,7 +35,7 @@ from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
-from roomfsm.protocol.server import BanInfo, Closing, IceServer
+from roomfsm.protocol.server import BanInfo, Closing, IceServer, ParticipantLeft, StreamEnded
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share, Voice
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
@@ -46,6 +47,7 @@ from roomfsm.rooms.events import (
     Awaited,
     Away,
     Back,
+    Close,
     Depart,
     Drained,
     Enter,
@@ -63,6 +65,7 @@ from roomfsm.rooms.journal import Journal, Sink
 from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News
+from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
 
@@ -91,6 +94,7 @@ class Room:
         own_policy: Policy | None = None,
         reserved: bool = False,
         counts: Counts | None = None,
+        observers: Observers | None = None,
     ) -> None:
         self.name = name
         self.policy = own_policy or policy or Policy()
@@ -136,10 +140,22 @@ class Room:
         rates = Rates(settings.room_told_rate, settings.room_told_bytes, settings.told_seconds)
         entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
         self._budgets = Budgets(Share(rates), entries)
-        self._news = News(self.people, Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds))
+        self._observers = observers or Observers()
+        self.ended_by = "shutdown"
+        """Why the room ends, once it does. The server may end without asking it."""
+        self._news = News(
+            self.people,
+            Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds),
+            partial(self._observers.happened, self),
+        )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
         self._moderation = Moderation(self, self._news, chat)
         self._effects = Effects(self, self._news, chat, self._moderation)
+
+    @property
+    def run_id(self) -> str:
+        """Another one each time that a room of this name is opened."""
+        return self.journal.opened.run
 
     @property
     def state(self) -> str:
@@ -227,6 +243,7 @@ class Room:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._start_linger()
+            self._observers.opened(self)
             failed = False
             try:
                 async for event in self._inbox:
@@ -234,7 +251,7 @@ class Room:
                     if ROOM.state(self.state).final:
                         break
             except Exception:
-                failed = True
+                failed, self.ended_by = True, "room_failed"
                 raise
             finally:
                 on_over()
@@ -255,7 +272,13 @@ class Room:
             if failed or not self.over:
                 participant.send(Closing(scope="room", reason="room_failed"))
             participant.seat.take_away()
+            for name in participant.streams:
+                self._observers.happened(self, StreamEnded(stream=name, reason=self.ended_by), participant)
+            left = ParticipantLeft(participant=participant.id, reason="room_closed")
+            self._observers.happened(self, left, participant)
         self.people.clear()
+        # Nobody can have opened the room again before this is told.
+        self._observers.ended(self, self.ended_by)
 
     def _take_turn(self, event: Event) -> None:
         """Handle an event and those that wait behind it, and then tell the people what has changed."""
@@ -334,6 +357,8 @@ class Room:
             if said is not None:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
+            if isinstance(event, Close | Expire | Vacate):
+                self.ended_by = event.reason if isinstance(event, Close) else event.trigger
             # The effects may need the resources of the new state (a broadcast for the first stream) and those of
             # the old one. So we enter the new ones before the effects, and leave the old ones after them.
             for resource in step.entered:

@@ -4,8 +4,7 @@ The set is fetched at the start, again every so often, and when a token names a 
 the application may have changed its keys. Strangers can send such tokens, too, so that a fetch is made at most
 once in `Fetching.pause`. Whatever goes wrong with it, the keys of the last good fetch stay in use.
 
-The client is made of h11, which is here anyway, and does just what this needs: one GET over a connection of its
-own, with bounds on time and size. It follows no redirects, because whoever can redirect could choose the keys.
+The client (`roomfsm.http_client`) follows no redirects, because whoever can redirect could choose the keys.
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ from __future__ import annotations
 import math
 import ssl
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
-import h11
 import trio
 
 from roomfsm.access.keys import KeyFault, TokenKey, read_public_key_set
+from roomfsm.http_client import HttpError, request
 from roomfsm.log import get_logger
 
-_CHUNK = 65_536
-_PORTS = {"https": 443, "http": 80}
 _log = get_logger(__name__)
 
 
@@ -84,41 +82,18 @@ class KeySetUrl:
         """The text at the address. Raises `FetchError`."""
         with trio.move_on_after(self._fetching.deadline):
             try:
-                return (await _get(urlsplit(self.url), self._tls, self._fetching.max_bytes)).decode()
-            except (OSError, h11.RemoteProtocolError) as error:
-                raise FetchError(str(error) or type(error).__name__) from error
-            except trio.BrokenResourceError as error:
-                raise FetchError(f"The connection broke: {error.__cause__ or error}") from error
+                answer = await request(
+                    "GET",
+                    urlsplit(self.url),
+                    [("Accept", "application/json")],
+                    tls=self._tls,
+                    max_bytes=self._fetching.max_bytes,
+                )
+                if answer.status != HTTPStatus.OK:
+                    raise FetchError(f"The answer has the status {answer.status} instead of 200.")
+                return answer.body.decode()
+            except HttpError as error:
+                raise FetchError(str(error)) from error
             except UnicodeDecodeError as error:
                 raise FetchError("The answer is no text.") from error
         raise FetchError(f"There was no whole answer in {self._fetching.deadline:g} s.")
-
-
-async def _get(url: SplitResult, tls: ssl.SSLContext | None, max_bytes: int) -> bytes:
-    """The body of what a GET answers. Raises `FetchError`, and the errors of sockets, TLS and h11."""
-    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
-    stream: trio.abc.Stream
-    if url.scheme == "https":
-        context = tls or ssl.create_default_context()
-        stream = await trio.open_ssl_over_tcp_stream(host, port, ssl_context=context, https_compatible=True)
-    else:
-        stream = await trio.open_tcp_stream(host, port)
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    headers = [("Host", url.netloc), ("Accept", "application/json"), ("Connection", "close")]
-    http = h11.Connection(h11.CLIENT)
-    async with stream:
-        await stream.send_all(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
-        http.send(h11.EndOfMessage())
-        body = b""
-        while True:
-            match http.next_event():
-                case h11.NEED_DATA:
-                    http.receive_data(bytes(await stream.receive_some(_CHUNK)))
-                case h11.Response(status_code=status) if status != 200:
-                    raise FetchError(f"The answer has the status {status} instead of 200.")
-                case h11.Data(data=data):
-                    body += data
-                    if len(body) > max_bytes:
-                        raise FetchError(f"The answer has more than {max_bytes} bytes.")
-                case h11.EndOfMessage() | h11.ConnectionClosed():
-                    return body

@@ -1,0 +1,1 @@
+"""Tells other programs, by HTTP, what happens in the rooms (docs/webhooks.md)."""
