@@ -26,6 +26,7 @@ from roomfsm.settings import ServerSettings, Settings, SettingsError, all_settin
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.supervise import Patience
 from roomfsm.web.settings import WebSettings
+from roomfsm.webhooks.settings import WebhookSettings
 
 CLASSES: list[type[Any]] = [
     AccessSettings,
@@ -40,6 +41,7 @@ CLASSES: list[type[Any]] = [
     ServerSettings,
     SignalingSettings,
     WebSettings,
+    WebhookSettings,
 ]
 PARTS = set(get_type_hints(Settings).values())
 SOURCES = Path(__file__).parents[2] / "roomfsm"
@@ -132,6 +134,8 @@ def test_a_number_of_the_command_line_or_the_environment_is_refused_with_its_pla
         (SignalingSettings, {"turn_uri": ("turn:h",)}, "TURN credentials need both"),
         (SignalingSettings, {"turn_uri": ("h",), "turn_secret": "s"}, "--turn-uri: h is not like"),
         (WebSettings, {"inspect_token": "x" * 15}, "--inspect-token: a secret has at least 16"),
+        (WebSettings, {"admin_token": "x" * 15}, "--admin-token: a secret has at least 16"),
+        (WebhookSettings, {"webhook": ("https://h/",)}, "--webhook: without a --webhook-secret"),
         (WebSettings, {"inspect": 1}, "inspect must be True or False, not 1"),
         (MediaServerSettings, {"media_port": 65535, "workers": 2}, "--media-port: each of the 2 --workers"),
         (MediaServerSettings, {"announced_addresses": ("a:65535",), "workers": 2}, "--announced-address: a:65535"),

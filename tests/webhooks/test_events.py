@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -15,11 +18,15 @@ from roomfsm.rooms.directory import open_directory
 from roomfsm.rooms.events import Administer
 from roomfsm.rooms.observers import Observers
 from roomfsm.testing import FakeMedia
+from roomfsm.webhooks.delivery import open_webhooks
 from roomfsm.webhooks.events import TYPES, RoomEvents
+from roomfsm.webhooks.settings import WebhookSettings
 from tests.protocol_client import open_client
 from tests.rooms.house import SMALL, people, publish, settle
 from tests.serving import serving
 from tests.webhooks.receiver import SECRET, receiving, silent, verified
+
+TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 
 type Told = list[tuple[str, dict[str, Any]]]
 
@@ -173,7 +180,18 @@ async def test_a_dead_receiver_slows_no_room_and_does_not_keep_the_server(media_
 
 
 def test_the_documentation_describes_every_type() -> None:
-    from pathlib import Path
+    assert [f"| `{type_}` |" in TEXT for type_ in TYPES] == [True] * len(TYPES)
 
-    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
-    assert [f"| `{type_}` |" in text for type_ in TYPES] == [True] * len(TYPES)
+
+async def test_the_receiver_in_the_documentation_takes_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    there: dict[str, Any] = {"SECRET": SECRET}
+    exec(example, there)
+    async with (
+        receiving() as receiver,
+        open_webhooks(WebhookSettings(webhook=(receiver.url,), webhook_secret=(SECRET,))) as webhooks,
+    ):
+        webhooks.receivers[0].put("roomOpened", "blue", {"room": "Blue", "run": "1"})
+        await receiver.until(1)
+    there["receive"](receiver.got[0].headers, receiver.got[0].body)
+    assert capsys.readouterr().out == "roomOpened Blue\n"
