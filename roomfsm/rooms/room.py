@@ -207,7 +207,7 @@ class Room:
     def would_admit(self, brought: Credentials) -> Role:
         """The role of a stranger who would enter now with these credentials. Raises the `Refusal` of the table."""
         enter = Enter(Seat(_Stranger()), "", None, credentials=brought)
-        facts = facts_of(enter, self.people, self.streams, self._moderation, self.settings)
+        facts = facts_of(enter, self.people, self.streams, self._moderation, self._chat, self.settings)
         ROOM.fire(Model(self.state), enter.trigger, facts)
         return self._moderation.role_of(brought)
 
