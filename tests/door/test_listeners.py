@@ -52,7 +52,7 @@ async def test_a_host_name_means_all_its_addresses() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "2001:db8::1"])
 async def test_an_address_that_cannot_be_used_is_named_and_nothing_stays_open(host: str) -> None:
     with reserved_port() as port:
-        with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: .* --host and --port"):
+        with pytest.raises(ListenError, match=f"cannot listen on {host}, port {port}: "):
             async with open_listeners(["127.0.0.1", host], port):
                 pass
         async with open_listeners(["127.0.0.1"], port):
