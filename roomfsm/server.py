@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -219,6 +220,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         return await metrics.write(accept)
 
     async with (
+        _open_tracing(settings.server),
         _open_listeners(settings.server.host, settings.server.port) as listeners,
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
@@ -343,6 +345,22 @@ class _Metrics:
         from roomfsm.metrics.page import MetricsPage
 
         return MetricsPage(*self._parts)
+
+
+@asynccontextmanager
+async def _open_tracing(settings: ServerSettings) -> AsyncIterator[None]:
+    """Send traces to `--otlp-endpoint`, if it is set. Only then its libraries are imported."""
+    if settings.otlp_endpoint is None:
+        yield
+        return
+    try:
+        otlp = await trio.to_thread.run_sync(importlib.import_module, "roomfsm.otlp")
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"--otlp-endpoint needs {error.name}, which is not installed: pip install 'roomfsm[tracing]'"
+        ) from error
+    async with otlp.open_otlp(settings.otlp_endpoint):
+        yield
 
 
 type _Serve = Callable[[trio.Nursery], Awaitable[None]]

@@ -35,6 +35,9 @@ ENVIRONMENT_PREFIX = "ROOMFSM_"
 SECRET_FILE = "file:"
 """The prefix of a value that names the file with the secret."""
 
+_COLLECTOR = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
+"""The form of `--otlp-endpoint`."""
+
 SELF_SIGNED = "self-signed"
 """The value of `--tls`."""
 
@@ -117,6 +120,13 @@ class ServerSettings:
         default="console", metadata={"help": "How log lines are written: console or json.", "live": True}
     )
 
+    otlp_endpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "The address of an OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318. "
+            "Traces of joins, streams and views are sent there. It needs roomfsm[tracing]."
+        },
+    )
     drain: SecondsOrZero = field(
         default=0.0,
         metadata={
@@ -156,6 +166,12 @@ class ServerSettings:
                 raise SettingsError(f"--announced-address: {error}") from None
             if port is not None and not has_ports(port, self.media_workers):
                 raise SettingsError(f"--announced-address: {address} leaves too few ports for the --media-workers")
+        if self.otlp_endpoint is not None and not _COLLECTOR.fullmatch(self.otlp_endpoint):
+            # The value is not repeated, because it may have a password.
+            raise SettingsError(
+                "--otlp-endpoint is not an address such as http://127.0.0.1:4318 (a password goes to the "
+                "environment variable OTEL_EXPORTER_OTLP_HEADERS)"
+            )
         _check_kurento(self.kurento)
         if self.kurento_secret is not None and not is_secret(self.kurento_secret):
             raise SettingsError(f"--kurento-secret: {SECRET_RULE}")

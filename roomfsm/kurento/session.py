@@ -28,6 +28,7 @@ from roomfsm.kurento.errors import (
 from roomfsm.kurento.requests import Call, CallCounts, PendingCalls
 from roomfsm.kurento.settings import REPLY_CACHE_SECONDS, KurentoSettings
 from roomfsm.log import get_logger
+from roomfsm.tracing import part
 
 _log = get_logger(__name__)
 
@@ -288,18 +289,20 @@ class Session:
         self._connection.post(call.request)
 
     async def _outcome(self, call: Call) -> Any:
-        waited = False
-        try:
-            with trio.fail_at(call.issued_at + self.settings.request_timeout):
-                await call.answered.wait()
-                waited = True
-        except trio.TooSlowError:
-            self._calls.timed_out(call)
-            raise RequestTimedOut(self.url, call.request.method, self.settings.request_timeout) from None
-        finally:
-            if not waited:
-                self._abandon(call)
-        return call.unwrap()
+        method, operation = call.asked
+        with part(f"media server: {operation or method}"):
+            waited = False
+            try:
+                with trio.fail_at(call.issued_at + self.settings.request_timeout):
+                    await call.answered.wait()
+                    waited = True
+            except trio.TooSlowError:
+                self._calls.timed_out(call)
+                raise RequestTimedOut(self.url, call.request.method, self.settings.request_timeout) from None
+            finally:
+                if not waited:
+                    self._abandon(call)
+            return call.unwrap()
 
     def _abandon(self, call: Call) -> None:
         """Mark a call whose caller does not wait for the outcome any more."""

@@ -30,6 +30,7 @@ from roomfsm.rooms.participant import Seat, Sitter
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.tracing import leave_trace
 
 _TRIES = 3
 """How many rooms one join tries, if each of them ends at that moment."""
@@ -251,6 +252,7 @@ class Directory:
 
     async def _run(self, key: str, room: Room) -> None:
         concern_only(room=room.name)
+        leave_trace()
         log = get_logger(__name__).bind(room=room.name)
         log.info("room opened")
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import ClassVar, Protocol
 
 import trio
@@ -74,6 +74,7 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.tracing import trace
 
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
@@ -134,6 +135,8 @@ class Leg(Model, ABC):
         self._on_change = on_change
         self._flowing: set[MediaType] = set()
         self._patience = trio.CancelScope()
+        self._begun = ExitStack()
+        """The trace of how the leg began. It ends when the offer has been answered."""
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._journal = journal
         self._asked_at: float | None = trio.current_time()
@@ -174,7 +177,9 @@ class Leg(Model, ABC):
         """
         refusal: Refusal | None = None
         try:
-            with self._scope:
+            with self._scope, self._begun:
+                facts = {"session": self.participant.id, "stream": self.id}
+                self._begun.enter_context(trace(self.asked, **facts))
                 await self._hold(endpoints)
         except* (MediaServerError, LegFailed) as group:
             refusal = refusal_of(group, self.offer)
@@ -223,6 +228,7 @@ class Leg(Model, ABC):
         answer = await endpoint.process_offer(self.offer)
         if self.do.SEND_ANSWER in self.fire("answered"):
             self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
+        self._begun.close()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
             nursery.start_soon(self._expect_connection)

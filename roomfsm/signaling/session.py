@@ -54,6 +54,7 @@ from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.ice_servers import for_participants, for_strangers
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.tracing import part, trace
 
 _log = get_logger(__name__)
 
@@ -350,18 +351,23 @@ class Session:
         which the message came.
         """
         asked, before = message_type(message), self._seat
-        grant = await self._home.entrance.grant(message, self._grant)
-        if name is None:
-            name = _UNNAMED if grant is None or grant.name is None else grant.name
-        brought = await self._home.entrance.credentials(message, grant, self.address.key)
-        try:
-            seat = await self._home.directory.enter(
-                message.room, self, name, message.ref, asked=asked, credentials=brought, before=before
-            )
-        except Refusal as refusal:
-            # The room that refused has recorded this in its journal.
-            room_state = None if before is None else before.room.state
-            return _error(message, for_client(refusal, asked, self.state, room_state))
+        with trace(asked, room=message.room, session=self.participant_id) as span:
+            with part("token"):
+                grant = await self._home.entrance.grant(message, self._grant)
+            if name is None:
+                name = _UNNAMED if grant is None or grant.name is None else grant.name
+            with part("password"):
+                brought = await self._home.entrance.credentials(message, grant, self.address.key)
+            try:
+                with part("admit"):
+                    seat = await self._home.directory.enter(
+                        message.room, self, name, message.ref, asked=asked, credentials=brought, before=before
+                    )
+            except Refusal as refusal:
+                span.note(refused=refusal.code)
+                # The room that refused has recorded this in its journal.
+                room_state = None if before is None else before.room.state
+                return _error(message, for_client(refusal, asked, self.state, room_state))
         self._home.directory.counts.entries[asked].observe(trio.current_time() - began)
         self._seat = seat
         self._grant = grant or self._grant
