@@ -98,7 +98,7 @@ def create_api(parts: Parts, access: AdminAccess, path_prefix: str = "") -> Blue
             # Quart answers these by itself: the body is too large, or was not sent in time.
             raise error
         # The boundary: a mistake in one operation must not look like anything else.
-        _log.error("admin API failed", path=request.path, exc_info=error)
+        _log.error("admin api failed", path=request.path, exc_info=error)
         return Problem(ApiCode.INTERNAL).response()
 
     @api.get("/openapi.json")
