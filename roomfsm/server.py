@@ -30,6 +30,7 @@ from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal_file import open_journal_file
+from roomfsm.rooms.media_servers import MediaServers
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.settings import ServerSettings, Settings
@@ -245,6 +246,8 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     Parts(
                         directory=directory,
                         pool=media.pool,
+                        media_servers=MediaServers(media.pool, settings.server.max_media_servers),
+                        kurento_secret=settings.server.kurento_secret,
                         session_count=lambda: len(registry),
                         grant=lambda join: entrance.grant(join, None),
                         access=lambda: entrance.settings,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,8 +20,9 @@ from roomfsm.access.settings import is_address as is_web_address
 from roomfsm.access.tables import TableFault, read_policies
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address
+from roomfsm.kurento.settings import url_fault
 from roomfsm.protocol.server import IceServer
-from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, SecondsOrZero, Workers, has_ports, is_secret
+from roomfsm.ranges import MAX_PORT, SECRET_RULE, Count, Port, SecondsOrZero, Workers, has_ports, is_secret
 from roomfsm.ranges import SettingsError as SettingsError
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
@@ -89,6 +89,10 @@ class ServerSettings:
             "--secret-file`).",
             "secret": True,
         },
+    )
+    max_media_servers: Count = field(
+        default=100,
+        metadata={"help": "How many media servers the server has at most, those of the admin API included."},
     )
     media_host: str = field(
         default="::",
@@ -173,6 +177,8 @@ class ServerSettings:
                 "environment variable OTEL_EXPORTER_OTLP_HEADERS)"
             )
         _check_kurento(self.kurento)
+        if len(self.kurento) > self.max_media_servers:
+            raise SettingsError(f"--kurento: there are more than --max-media-servers {self.max_media_servers}")
         if self.kurento_secret is not None and not is_secret(self.kurento_secret):
             raise SettingsError(f"--kurento-secret: {SECRET_RULE}")
 
@@ -295,17 +301,9 @@ def _parts() -> dict[str, Any]:
 def _check_kurento(urls: tuple[str, ...]) -> None:
     """Raises `SettingsError`."""
     for url in urls:
-        if not re.fullmatch(r"wss?://[^/?#\s][^#\s]*", url):
-            raise SettingsError(f"--kurento: not a ws:// or wss:// address: {url}")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise SettingsError(f"--kurento: {url}: {error}") from None
-        if not host or port == 0:
-            raise SettingsError(f"--kurento: no {'port' if host else 'host'} in the address: {url}")
-        if "@" in parts.netloc:
-            raise SettingsError("--kurento: no name or password in the address: --kurento-secret takes the secret")
+        fault = url_fault(url)
+        if fault is not None:
+            raise SettingsError(f"--kurento: {fault}")
         if urls.count(url) > 1:
             raise SettingsError(f"--kurento: the same media server twice: {url}")
 

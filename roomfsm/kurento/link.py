@@ -47,12 +47,18 @@ class Link:
     """
 
     def __init__(
-        self, url: str, settings: KurentoSettings, changed: Callable[[], None], counts: CallCounts | None = None
+        self,
+        url: str,
+        settings: KurentoSettings,
+        changed: Callable[[], None],
+        counts: CallCounts | None = None,
+        number: int = 1,
     ) -> None:
         self.url = url
+        self.number = number
         self.session: Session | None = None
         self.connected = False
-        self._settings = settings
+        self.settings = settings
         self._changed = changed
         self._counts = counts
         # The link counts ids over its whole life, because Kurento answers an id that a session used before from
@@ -99,7 +105,7 @@ class Link:
         Cancellation from outside has no effect, because releases still need the connection.
         """
         with self._scope:
-            delay = self._settings.reconnect_first
+            delay = self.settings.reconnect_first
             while True:
                 with trio.CancelScope(deadline=self._grace_ends()) as grace:
                     while True:
@@ -110,17 +116,17 @@ class Link:
                                 if self._closing:
                                     return
                                 if self.connected:
-                                    delay = self._settings.reconnect_first
+                                    delay = self.settings.reconnect_first
                                 self._cut(str(error))
                                 self._cut_off = _in_short(error)
                                 if isinstance(error, ConnectionRefused):
                                     self._give_up("its process has ended: connections are refused")
                             grace.deadline = min(grace.deadline, self._grace_ends())
                             await trio.sleep(delay * random.uniform(0.5, 1))
-                            delay = min(2 * delay, self._settings.reconnect_max)
+                            delay = min(2 * delay, self.settings.reconnect_max)
                         if self._round.cancelled_caught:
-                            delay = self._settings.reconnect_first
-                self._give_up(f"not resumed in {self._settings.reconnect_grace:g} s")
+                            delay = self.settings.reconnect_first
+                self._give_up(f"not resumed in {self.settings.reconnect_grace:g} s")
 
     def gone(self, why: str) -> None:
         """Treat the session as lost, because the media server's process has ended.
@@ -155,7 +161,7 @@ class Link:
         `release_timeout`.
         """
         self._closing = True
-        with trio.move_on_after(self._settings.release_timeout, shield=True):
+        with trio.move_on_after(self.settings.release_timeout, shield=True):
             if self._connection is not None and self.session is not None:
                 try:
                     await self._connection.call("closeSession", closing(self.session.session_id))
@@ -169,13 +175,11 @@ class Link:
         self._scope.cancel()
 
     def _grace_ends(self) -> float:
-        return math.inf if self.session is None else trio.current_time() + self._settings.reconnect_grace
+        return math.inf if self.session is None else trio.current_time() + self.settings.reconnect_grace
 
     async def _carry(self, grace: trio.CancelScope) -> None:
         """Open one connection and use it until it is lost."""
-        async with open_connection(
-            self.url, self._settings, self._ids, self._dispatch, self._counts
-        ) as connection:
+        async with open_connection(self.url, self.settings, self._ids, self._dispatch, self._counts) as connection:
             try:
                 session = await self._establish(connection)
             except KurentoError as error:
@@ -208,7 +212,7 @@ class Link:
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
         await self._learn_version(connection, session_id)
-        self.session = Session(self.url, session_id, server_id, self._settings, self._ids, self._counts)
+        self.session = Session(self.url, session_id, server_id, self.settings, self._ids, self._counts)
         _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
         return self.session
 

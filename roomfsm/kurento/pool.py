@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import trio
@@ -38,10 +39,13 @@ _log = get_logger(__name__)
 class MediaServerStatus:
     """The state of one media server now. While it has no session, the ids are None and the counts 0.
 
+    `number` counts the media servers in the order in which they became known, from 1 on.
+
     `problem` says in words, and without addresses, why the media server gets no new pipelines. It is None if it
     gets them.
     """
 
+    number: int
     url: str
     problem: str | None
     version: str | None
@@ -59,18 +63,30 @@ class MediaPool:
         self._settings = settings
         self._owner = owner
         self._changed = trio.Event()
+        self.may_choose: Callable[[str], bool] = lambda _: True
+        """Whether pipelines may be created at the media server with this address."""
+        self._start: Callable[[Link], None] | None = None
         self.calls = CallCounts()
         """The requests to all media servers."""
-        self._links = [Link(url, settings, self._announce, self.calls) for url in urls]
-        self._traffic = [Traffic() for _ in urls]
+        self._numbers = itertools.count(1)
+        self._links: list[Link] = []
+        self._traffic: dict[int, Traffic] = {}
+        for url in urls:
+            self._new_link(url, settings)
+
+    def _new_link(self, url: str, settings: KurentoSettings) -> Link:
+        link = Link(url, settings, self._announce, self.calls, next(self._numbers))
+        self._links.append(link)
+        self._traffic[link.number] = Traffic()
+        return link
 
     def ready(self) -> bool:
-        """Whether at least one media server answers, even if it is full."""
-        return any(link.responsive for link in self._links)
+        """Whether at least one media server answers and may be chosen, even if it is full."""
+        return any(link.responsive and self.may_choose(link.url) for link in self._links)
 
     async def wait_ready(self) -> None:
-        """Wait until at least one media server has a session."""
-        while not any(link.usable for link in self._links):
+        """Wait until at least one media server has a session, and may be chosen."""
+        while not any(link.usable and self.may_choose(link.url) for link in self._links):
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
 
@@ -112,26 +128,27 @@ class MediaPool:
         return [_status(link) for link in self._links]
 
     @property
-    def traffic(self) -> Sequence[Traffic]:
-        """The media of each media server, as far as `take_stock` has asked for them."""
+    def traffic(self) -> Mapping[int, Traffic]:
+        """The media of each media server by its number, as far as `take_stock` has asked for them."""
         return self._traffic
 
-    async def take_stock(self, patience: float) -> list[Stock | None]:
+    async def take_stock(self, patience: float) -> Mapping[int, Stock | None]:
         """Compare what we hold at each media server with what it reports, and ask for its traffic.
 
+        The result is by the numbers of the media servers.
         None stands for a media server that cannot be asked, or does not answer within `patience` seconds.
         """
-        stocks: list[Stock | None] = [None] * len(self._links)
+        stocks: dict[int, Stock | None] = {link.number: None for link in self._links}
 
-        async def visit(number: int, link: Link, traffic: Traffic) -> None:
+        async def visit(link: Link, traffic: Traffic) -> None:
             session = link.session
             if session is None or not link.usable:
                 return
             with trio.move_on_after(patience):
                 try:
-                    async with open_visit(link.url, self._settings, self.calls) as there:
+                    async with open_visit(link.url, link.settings, self.calls) as there:
                         try:
-                            stocks[number] = await take_stock(
+                            stocks[link.number] = await take_stock(
                                 there, session, self._owner, lambda: link.answers(patience)
                             )
                             await sample_traffic(there, session, traffic)
@@ -141,9 +158,32 @@ class MediaPool:
                     _log.info("kurento stock not taken", url=link.url, error=str(error))
 
         async with trio.open_nursery() as nursery:
-            for number, (link, traffic) in enumerate(zip(self._links, self._traffic, strict=True)):
-                nursery.start_soon(visit, number, link, traffic)
+            for link in self._links:
+                nursery.start_soon(visit, link, self._traffic[link.number])
         return stocks
+
+    def add(self, url: str, secret: str | None) -> None:
+        """Connect to another media server, without waiting for the connection. `secret` is what it asks for.
+
+        Raises `ValueError` for an address that is not a `ws:` or `wss:` URL.
+        """
+        _check_url(url)
+        assert self._start is not None
+        self._start(self._new_link(url, replace(self._settings, secret=secret)))
+
+    async def remove(self, url: str) -> None:
+        """Forget a media server, and close the session with it, which releases what is left there."""
+        gone = [link for link in self._links if link.url == url]
+        self._links = [link for link in self._links if link.url != url]
+        for link in gone:
+            self._traffic.pop(link.number, None)
+            await link.close()
+        # Whoever waits for its connection waits for nothing.
+        self._announce()
+
+    def may_choose_another(self) -> None:
+        """Learn that `may_choose` may have another answer now."""
+        self._announce()
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
@@ -184,7 +224,11 @@ class MediaPool:
 
         The last one that can be asked gets as much time as possible.
         """
-        others = [link for link in self._links if link.usable and link.session not in (session, *tried)]
+        others = [
+            link
+            for link in self._links
+            if link.usable and self.may_choose(link.url) and link.session not in (session, *tried)
+        ]
         return self._settings.pipeline_patience if others else math.inf
 
     async def _least_loaded(self, deadline: float, tried: Mapping[Session, MediaServerError]) -> Session:
@@ -193,7 +237,7 @@ class MediaPool:
         ready = [
             (link.problem is not None, link.session)
             for link in self._links
-            if link.usable and link.session is not None
+            if link.usable and link.session is not None and self.may_choose(link.url)
         ]
         if not ready:
             seconds = self._settings.ready_timeout
@@ -216,10 +260,12 @@ class MediaPool:
         there.
         """
         while True:
-            while not link.connected:
+            while not link.connected and link in self._links:
                 await self._changed.wait()
+            if link not in self._links:
+                return
             try:
-                await sweep(link.url, self._settings, owner)
+                await sweep(link.url, link.settings, owner)
             except ConnectionLost as error:
                 _log.info("kurento sweep failed", url=link.url, error=str(error))
                 await trio.sleep(self._settings.reconnect_max)
@@ -242,18 +288,20 @@ async def open_media_pool(
     `ValueError` for an address that is not a `ws:` or `wss:` URL.
     """
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"not a ws: or wss: URL: {url}")
+        _check_url(url)
     pool = MediaPool(urls, settings or KurentoSettings(), owner)
     async with trio.open_nursery() as nursery:
-        for link in pool._links:
-            nursery.start_soon(link.run)
         try:
             async with trio.open_nursery() as sweeping:
-                if owner is not None:
-                    for link in pool._links:
+
+                def start(link: Link) -> None:
+                    nursery.start_soon(link.run)
+                    if owner is not None:
                         sweeping.start_soon(pool._sweep, link, owner)
+
+                pool._start = start
+                for link in pool._links:
+                    start(link)
                 yield pool
                 sweeping.cancel_scope.cancel()
         finally:
@@ -263,9 +311,16 @@ async def open_media_pool(
                         closing.start_soon(link.close)
 
 
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"not a ws: or wss: URL: {url}")
+
+
 def _status(link: Link) -> MediaServerStatus:
     session = link.session
     return MediaServerStatus(
+        number=link.number,
         url=link.url,
         problem=link.problem,
         version=link.version,

@@ -9,6 +9,7 @@ from typing import Any
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
+from roomfsm.lifecycle.media_server import MEDIA_SERVER
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
@@ -16,7 +17,7 @@ from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
-_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, ADMINISTRATOR, SERVER)
+_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER)
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 
 type Json = dict[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +72,7 @@ class Parts:
     registry: Registry
     pool: MediaPool
     door: FrontDoor
-    stocks: Sequence[Stock | None] = field(default_factory=tuple)
+    stocks: Mapping[int, Stock | None] = field(default_factory=dict)
 
 
 class ServerCollector:
@@ -149,14 +149,15 @@ class ServerCollector:
         yield family
 
     def _media_servers(self) -> Iterator[Metric]:
+        # They are called by their numbers, because not everybody who sees the metrics may know the addresses.
         pool = self._parts.pool
-        ready = {(_number(place),): int(server.problem is None) for place, server in enumerate(pool.servers)}
+        ready = {(str(server.number),): int(server.problem is None) for server in pool.servers}
         yield _gauge(f.MEDIA_SERVER_READY, ready)
         yield _counter(
             f.CALLS, {(*asked, str(outcome)): number for (asked, outcome), number in pool.calls.outcomes.items()}
         )
         yield _histogram(f.CALL_SECONDS, pool.calls.seconds)
-        stocks = {_number(place): stock for place, stock in enumerate(self._parts.stocks)}
+        stocks = {str(number): stock for number, stock in self._parts.stocks.items()}
         taken = {place: stock for place, stock in stocks.items() if stock is not None}
         yield _gauge(f.STOCK_TAKEN, {(place,): int(place in taken) for place in stocks})
         yield _gauge(f.HELD, _by_type(taken, lambda stock: stock.held))
@@ -177,19 +178,14 @@ class ServerCollector:
             yield _counter(
                 family,
                 {
-                    (_number(place), direction): traffic.totals[direction, kind]
-                    for place, traffic in enumerate(pool.traffic)
+                    (str(number), direction): traffic.totals[direction, kind]
+                    for number, traffic in pool.traffic.items()
                     for direction in directions
                 },
             )
 
 
 type _Labels = tuple[str, ...]
-
-
-def _number(place: int) -> str:
-    """How a media server is called: not everybody who sees the numbers may know its address."""
-    return str(place + 1)
 
 
 def _by_type(taken: Mapping[str, Stock], counted: Callable[[Stock], Mapping[str, int]]) -> dict[_Labels, int]:

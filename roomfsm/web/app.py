@@ -121,7 +121,7 @@ def create_app(
         is_ready = directory.life.refusal("ready", facts) is None
         servers = [
             {
-                "number": number,
+                "number": server.number,
                 "connected": server.connected,
                 "problem": server.problem,
                 "version": server.version,
@@ -130,7 +130,7 @@ def create_app(
             }
             # Media servers are named by their place in the settings, because not everybody who asks may know the
             # addresses.
-            for number, server in enumerate(pool.servers, 1)
+            for server in pool.servers
         ]
         body = jsonify(ready=is_ready, rooms=len(directory), sessions=session_count(), mediaServers=servers)
         return body, 200 if is_ready else 503

@@ -116,5 +116,6 @@ def test_each_life_ends_in_one_state() -> None:
         "session": ["gone"],
         # Administrators are there for as long as the room is.
         "administrator": [],
+        "mediaServer": ["removed"],
         "server": ["closed"],
     }

@@ -27,7 +27,7 @@ async def pool_of(url: str, owner: Owner | None) -> AsyncIterator[tuple[MediaPoo
 
 
 async def stock_of(pool: MediaPool) -> Stock:
-    (stock,) = await pool.take_stock(PATIENCE)
+    (stock,) = (await pool.take_stock(PATIENCE)).values()
     assert stock is not None
     return stock
 

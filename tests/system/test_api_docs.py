@@ -80,8 +80,13 @@ async def test_the_examples_about_access_and_the_server(media_server: str) -> No
         token, _, explained = [json.loads(await run(one, server.port)) for one in examples("Tokens and policies")]
         assert token["path"].startswith("/r/board#token=")
         assert explained["role"] == "moderator"
-        told, media_servers = [json.loads(await run(one, server.port)) for one in examples("The server")]
-        assert (told["state"], len(media_servers["mediaServers"])) == ("open", 1)
+        show, *replace = examples("The server")
+        assert json.loads(await run(show, server.port))["state"] == "open"
+        added, drained, told = [json.loads(await run(one, server.port)) for one in replace[:3]]
+        # Nothing was there.
+        assert (added["id"], drained["state"]) == ("2", "drained")
+        assert [one["state"] for one in told["mediaServers"]] == ["drained", "in use"]
+        assert await run(replace[3], server.port) == ""
 
 
 def test_every_code_of_the_api_is_described() -> None:

@@ -121,6 +121,11 @@ def test_a_number_of_the_command_line_or_the_environment_is_refused_with_its_pla
         (ServerSettings, {"announced_address": ("a:65535",), "media_workers": 2}, "--announced-address: a:65535"),
         (ServerSettings, {"announced_address": ("10.0.0",)}, "--announced-address: 10.0.0 is not like"),
         (ServerSettings, {"kurento": ("http://h/kurento",)}, "--kurento: not a ws://"),
+        (
+            ServerSettings,
+            {"kurento": ("ws://a:1", "ws://a:2"), "max_media_servers": 1},
+            "--kurento: there are more",
+        ),
         (ServerSettings, {"kurento_secret": "x" * 15}, "--kurento-secret: a secret has at least 16"),
         (ServerSettings, {"log_level": "loud"}, "--log-level"),
         (ServerSettings, {"log_format": "xml"}, "--log-format"),

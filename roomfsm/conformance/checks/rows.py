@@ -32,7 +32,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     """
     for row in plan.spec.rows:
         if row.machine not in ("room", "seat", "door", "stream", "view", "session"):
-            play = by_administrator if row.machine == "administrator" else _own_doing
+            play = by_administrator if row.machine in ("administrator", "mediaServer") else _own_doing
             yield Check(f"row/{row.key}", play, steps.path_of_row(plan.spec, row))
         if row.machine == "room":
             makes_way = (row.trigger, row.source, row.dest) == ("join", "broadcasting", "waiting")

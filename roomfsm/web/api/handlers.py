@@ -16,7 +16,8 @@ from roomfsm.access.grant import Grant
 from roomfsm.access.patterns import room_pattern
 from roomfsm.access.policy import Policy
 from roomfsm.access.settings import AccessSettings
-from roomfsm.kurento.pool import MediaPool, MediaServerStatus
+from roomfsm.kurento.pool import MediaPool
+from roomfsm.kurento.settings import url_fault
 from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.protocol import client
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -24,6 +25,7 @@ from roomfsm.protocol.names import NameFault, display_name, room_key, room_name
 from roomfsm.rooms.directory import Directory, RoomExists
 from roomfsm.rooms.events import Administer, Administering, Configure
 from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.media_servers import MediaServer, MediaServerExists, MediaServers, TooManyMediaServers
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.web.api import structures as s
@@ -45,6 +47,8 @@ class Parts:
 
     directory: Directory
     pool: MediaPool
+    media_servers: MediaServers
+    kurento_secret: str | None
     session_count: Callable[[], int]
     grant: Callable[[client.Join], Awaitable[Grant | None]]
     access: Callable[[], AccessSettings]
@@ -62,6 +66,8 @@ class Handlers:
         full = (ErrorCode.SERVER_FULL, ErrorCode.SERVER_CLOSING)
         in_room, person = "/rooms/{room}", "/rooms/{room}/people/{person}"
         no_content = HTTPStatus.NO_CONTENT
+        media_server = "/media-servers/{server}"
+        steered = (ApiCode.NO_SUCH_MEDIA_SERVER, ErrorCode.ILLEGAL_IN_STATE)
         return (
             Operation("showServer", "GET", "/server", "Show the server in a few numbers", self._server,
                       answer=s.ServerTold),
@@ -99,6 +105,17 @@ class Handlers:
                       refusals=(ApiCode.NO_SIGNING_KEY,)),
             Operation("listMediaServers", "GET", "/media-servers", "List the media servers", self._media_servers,
                       answer=s.MediaServers),
+            Operation("addMediaServer", "POST", "/media-servers", "Add a media server", self._add_media_server,
+                      body=s.AddMediaServer, answer=s.MediaServerTold, status=HTTPStatus.CREATED,
+                      refusals=(ApiCode.MEDIA_SERVER_EXISTS, ApiCode.TOO_MANY_MEDIA_SERVERS)),
+            Operation("showMediaServer", "GET", media_server, "Show a media server", self._media_server,
+                      answer=s.MediaServerTold, refusals=(ApiCode.NO_SUCH_MEDIA_SERVER,)),
+            Operation("drainMediaServer", "POST", f"{media_server}/drain", "Let no more broadcasts begin there",
+                      self._drain_media_server, answer=s.MediaServerTold, refusals=steered),
+            Operation("useMediaServer", "POST", f"{media_server}/use", "Let broadcasts begin there again",
+                      self._use_media_server, answer=s.MediaServerTold, refusals=steered),
+            Operation("removeMediaServer", "DELETE", media_server, "Take a drained media server away",
+                      self._remove_media_server, status=no_content, refusals=steered),
         )  # fmt: skip
 
     # The server
@@ -120,7 +137,41 @@ class Handlers:
         )
 
     async def _media_servers(self, _: Call) -> s.MediaServers:
-        return s.MediaServers(media_servers=tuple(map(_media_server, self._parts.pool.servers)))
+        return s.MediaServers(media_servers=tuple(map(_media_server, self._parts.media_servers.all())))
+
+    async def _add_media_server(self, call: Call) -> s.MediaServerTold:
+        secret = self._parts.kurento_secret if call.body.secret is None else call.body.secret
+        fault = url_fault(call.body.url)
+        if fault is not None:
+            raise Problem(ErrorCode.MALFORMED, fault, path="$.url")
+        try:
+            return _media_server(self._parts.media_servers.add(call.body.url, secret))
+        except MediaServerExists:
+            raise Problem(ApiCode.MEDIA_SERVER_EXISTS, path="$.url") from None
+        except TooManyMediaServers:
+            raise Problem(ApiCode.TOO_MANY_MEDIA_SERVERS) from None
+
+    async def _media_server(self, call: Call) -> s.MediaServerTold:
+        return _media_server(self._find_media_server(call))
+
+    async def _drain_media_server(self, call: Call) -> s.MediaServerTold:
+        return await self._steer(call, "drainMediaServer")
+
+    async def _use_media_server(self, call: Call) -> s.MediaServerTold:
+        return await self._steer(call, "useMediaServer")
+
+    async def _remove_media_server(self, call: Call) -> None:
+        await self._parts.media_servers.steer(self._find_media_server(call), "removeMediaServer")
+
+    def _find_media_server(self, call: Call) -> MediaServer:
+        server = self._parts.media_servers.find(call.at["server"])
+        if server is None:
+            raise Problem(ApiCode.NO_SUCH_MEDIA_SERVER)
+        return server
+
+    async def _steer(self, call: Call, trigger: str) -> s.MediaServerTold:
+        await self._parts.media_servers.steer(self._find_media_server(call), trigger)
+        return _media_server(self._find_media_server(call))
 
     # Rooms
 
@@ -347,12 +398,15 @@ def _person(person: Participant) -> s.PersonTold:
     )
 
 
-def _media_server(server: MediaServerStatus) -> s.MediaServerTold:
+def _media_server(server: MediaServer) -> s.MediaServerTold:
+    status = server.status
     return s.MediaServerTold(
-        url=server.url,
-        connected=server.connected,
-        problem=server.problem,
-        version=server.version,
-        pipelines=server.pipelines,
-        endpoints=server.endpoints,
+        id=server.id,
+        url=status.url,
+        state=server.state,
+        connected=status.connected,
+        problem=status.problem,
+        version=status.version,
+        pipelines=status.pipelines,
+        endpoints=status.endpoints,
     )

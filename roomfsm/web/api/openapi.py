@@ -19,6 +19,7 @@ type Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _PARAMETERS = {
+    "server": "the id of a media server",
     "room": "the room's name, in any spelling that stands for the same room",
     "person": "the id of a person (`id` in the list of people)",
 }

@@ -34,6 +34,12 @@ class ApiCode(StrEnum):
     TOO_LARGE = "too_large", "The body of the request is too large."
     NO_SUCH_ROOM = "no_such_room", "No room of this name is open."
     ROOM_EXISTS = "room_exists", "A room of this name is open already."
+    NO_SUCH_MEDIA_SERVER = "no_such_media_server", "The server knows no media server with this id."
+    MEDIA_SERVER_EXISTS = "media_server_exists", "The server uses the media server at this address already."
+    TOO_MANY_MEDIA_SERVERS = (
+        "too_many_media_servers",
+        "The server has as many media servers as --max-media-servers allows.",
+    )
     NO_SIGNING_KEY = (
         "no_signing_key",
         "The server has no key that can sign tokens: none of --token-key is a shared secret or a private key.",
@@ -48,6 +54,9 @@ STATUS: dict[ApiCode | ErrorCode, HTTPStatus] = {
     ApiCode.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ApiCode.NO_SUCH_ROOM: HTTPStatus.NOT_FOUND,
     ApiCode.ROOM_EXISTS: HTTPStatus.CONFLICT,
+    ApiCode.NO_SUCH_MEDIA_SERVER: HTTPStatus.NOT_FOUND,
+    ApiCode.MEDIA_SERVER_EXISTS: HTTPStatus.CONFLICT,
+    ApiCode.TOO_MANY_MEDIA_SERVERS: HTTPStatus.CONFLICT,
     ApiCode.NO_SIGNING_KEY: HTTPStatus.CONFLICT,
     ApiCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorCode.MALFORMED: HTTPStatus.BAD_REQUEST,

@@ -25,6 +25,7 @@ from roomfsm.protocol.fields import (
     StreamId,
 )
 from roomfsm.protocol.roles import Role
+from roomfsm.ranges import MIN_SECRET
 from roomfsm.web.api.problems import Problem
 
 MAX_REASON = 200
@@ -43,6 +44,7 @@ Reason = Annotated[
 ]
 Subject = Annotated[str, Meta(min_length=1, max_length=255, description="the claim `sub` of a token")]
 Hash = Annotated[str, Meta(max_length=512)]
+Secret = Annotated[str, Meta(min_length=MIN_SECRET, max_length=512, pattern=r"^[!-~]+(?![\s\S])")]
 Number = Annotated[int, Meta(ge=1, le=_MANY)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="how many entries a page has at most")]
 After = Annotated[str, Meta(max_length=256, description="`next` of the page before")]
@@ -323,10 +325,21 @@ class Explained(Told, frozen=True, kw_only=True):
 # The server
 
 
+class AddMediaServer(Given, frozen=True, kw_only=True):
+    """A media server to use from now on, until the server ends."""
+
+    url: Annotated[str, Meta(max_length=2048, description="such as ws://10.0.0.7:8888/kurento")]
+    secret: Annotated[
+        Secret | None, Meta(description="what it asks for; without this, the setting --kurento-secret")
+    ] = None
+
+
 class MediaServerTold(Told, frozen=True, kw_only=True):
     """A media server."""
 
+    id: str
     url: str
+    state: Annotated[str, Meta(description="the state of the machine `mediaServer`")]
     connected: bool
     problem: Annotated[str | None, Meta(description="why it gets no new pipelines; null if it gets them")]
     version: str | None

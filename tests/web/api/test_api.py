@@ -13,6 +13,7 @@ from roomfsm.access.keys import read_keys
 from roomfsm.access.passwords import hash_password
 from roomfsm.access.tokens import TokenRules, verify
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
+from roomfsm.lifecycle.media_server import MEDIA_SERVER
 from roomfsm.settings import SettingsError, load
 from tests.protocol_client import Client, open_client
 from tests.serving import serving
@@ -53,6 +54,11 @@ async def _every_operation(admin: Administrator, ada: Client, url: str) -> None:
     assert (await admin.call("POST", "/explain", {"room": "board"}))[1]["role"] == "viewer"
     assert (await admin.call("POST", "/tokens", {"room": "board"}))[0] == 201
     assert (await admin.get("/media-servers"))["mediaServers"][0]["connected"]
+    assert (await admin.call("POST", "/media-servers", {"url": "ws://127.0.0.1:9/kurento"}))[0] == 201
+    for action in ("drain", "use", "drain"):
+        assert (await admin.call("POST", f"/media-servers/2/{action}"))[0] == 200
+    assert (await admin.get("/media-servers/2"))["state"] == "drained"
+    assert (await admin.call("DELETE", "/media-servers/2"))[0] == 204
     assert (await admin.call("POST", "/rooms/board/close", {"reason": "tea"}))[0] == 202
     closing = await ada.expect("closing")
     assert (closing["scope"], closing["reason"]) == ("room", "tea")
@@ -80,12 +86,13 @@ async def _acts_on_people(admin: Administrator, ada: Client, url: str) -> None:
     assert (await admin.call("DELETE", f"/rooms/board/bans/{ban['participant']}"))[0] == 204
 
 
-async def test_the_table_of_the_administrator_has_the_names_of_the_operations(media_server: str) -> None:
+async def test_the_tables_have_the_names_of_the_operations(media_server: str) -> None:
     async with serving(media_server, **ADMIN) as server:
         paths = (await Administrator(server).document())["paths"]
         operations = {operation["operationId"] for path in paths.values() for operation in path.values()}
         # One operation locks and unlocks.
         assert set(ADMINISTRATOR.triggers) - {"unlockRoom"} <= operations
+        assert set(MEDIA_SERVER.triggers) - {"choose", "emptied"} <= operations
 
 
 # Who may
