@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from roomfsm.access.keys import read_keys
 from roomfsm.access.tokens import sign
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
+from roomfsm.settings import all_settings
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
 from tests.protocol_client import Client, open_client
 from tests.serving import Served
@@ -35,6 +36,8 @@ KEY = "a-key-of-tokens-that-nobody-else-knows"
 TURN_SECRET, TURN_PASSWORD = "north-wind-of-turn", "east-wind-of-a-static-turn"
 INSPECTOR, METRICS = "the-inspectors-own-token", "the-metrics-own-token"
 NEW_INSPECTOR = "the-inspectors-next-token"
+ADMIN, WEBHOOK = "the-admin-apis-own-token", "whsec_" + base64.b64encode(b"a-key-for-signing-webhooks").decode()
+KURENTO = "the-secret-of-a-kurento"
 GUESS = "a-guess-of-some-token"
 SAID = "what-ada-told-bob-only"
 
@@ -53,6 +56,10 @@ def config(folder: Path) -> Path:
     file.write_text(
         f'inspect_token = "file:{folder / "inspector"}"\n'
         f'metrics_token = "{METRICS}"\n'
+        f'admin_token = "{ADMIN}"\n'
+        'webhook = ["http://127.0.0.1:9/hooks"]\n'
+        f'webhook_secret = ["{WEBHOOK}"]\n'
+        f'kurento_secret = "{KURENTO}"\n'
         f'token_key = ["{KEY}"]\n'
         f'turn_secret = "{TURN_SECRET}"\n'
         'turn_uri = ["turn:127.0.0.1:3478"]\n'
@@ -79,6 +86,10 @@ class Secrets:
             "inspector's token": INSPECTOR,
             "inspector's next token": NEW_INSPECTOR,
             "metrics' token": METRICS,
+            "admin API's token": ADMIN,
+            "webhooks' secret": WEBHOOK,
+            "webhooks' key": WEBHOOK.removeprefix("whsec_"),
+            "Kurento's secret": KURENTO,
             "guess": GUESS,
             "chat": SAID,
         }
@@ -113,8 +124,16 @@ async def knock(program: Program, secrets: Secrets) -> None:
     """Requests over HTTP with tokens in every place, right and wrong ones."""
     server: Any = type("Server", (), {"port": program.port})()
     at: Served = server
-    for value in (INSPECTOR, METRICS, GUESS):
-        for target in ("/inspect", "/inspect/api/rooms", "/metrics", "/nothing", "/ws", "/r/blue"):
+    for value in (INSPECTOR, METRICS, ADMIN, GUESS):
+        for target in (
+            "/inspect",
+            "/inspect/api/rooms",
+            "/metrics",
+            "/api/v1/rooms",
+            "/nothing",
+            "/ws",
+            "/r/blue",
+        ):
             await get(at, f"{target}?token={value}", stranger=True)
             await get(at, target, headers={"Authorization": f"Bearer {value}"}, stranger=True)
             await get(at, target, headers={"Cookie": f"roomfsm-inspect={value}"}, stranger=True)
@@ -122,6 +141,16 @@ async def knock(program: Program, secrets: Secrets) -> None:
         await get(at, f"/ws?token={value}", headers={"Upgrade": "websocket"}, stranger=True)
         close = "/inspect/api/rooms/blue/close"
         await get(at, close, "POST", b'{"reason": 7}', {"Authorization": f"Bearer {value}"}, stranger=True)
+    known = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"}
+    issued = await get(at, "/api/v1/tokens", "POST", b'{"room": "staff-1"}', known, stranger=True)
+    assert issued.status < 300, issued.body
+    secrets.add("issued token", json.loads(issued.body)["token"])
+    for body in (
+        f'{{"name": "{PASSWORD} !"}}',
+        f'{{"name": "x", "policy": {{"password": "{PASSWORD}"}}}}',
+        PASSWORD,
+    ):
+        await get(at, "/api/v1/rooms", "POST", body.encode(), known, stranger=True)
     link = secrets.add("token in a link", token(name="Ada"))
     await get(at, f"/r/blue?token={link}", stranger=True)
 
@@ -254,6 +283,13 @@ async def reload(program: Program, folder: Path) -> None:
         assert old in text
         file.write_text(text.replace(old, new))
         await read_again(times)
+
+
+def test_every_setting_that_is_a_secret_is_among_them(tmp_path: Path) -> None:
+    text = config(tmp_path).read_text()
+    assert {setting.name for setting in all_settings() if setting.secret} == set(
+        re.findall(r"^(\w+(?:_token|_secret|_key)) =", text, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
