@@ -8,6 +8,8 @@ import { MediaLink } from './link.js';
 
 /** If there is a picture, its first packet comes within so many milliseconds after the first sound. */
 const PICTURE_WITHIN = 2_000;
+/** The most seconds that the server lets a page report. */
+const LONGEST_WAIT = 600;
 /** The server's final states of a view. @type {ReadonlySet<ViewState>} */
 const OVER = new Set(/** @type {const} */ (['ended']));
 
@@ -32,6 +34,8 @@ export class Viewing extends MediaLink {
     this.#id = id;
   }
   #id;
+  /** When the server was asked; null after the first picture was reported. @type {number | null} */
+  #asked = null;
 
   /** @override */
   streamId() {
@@ -76,6 +80,16 @@ export class Viewing extends MediaLink {
     this.#flow = new Flow();
   }
 
+  /** Report how long the picture took, when it is shown for the first time. */
+  shown() {
+    if (this.#asked === null) return;
+    const firstFrame = (performance.now() - this.#asked) / 1000;
+    this.#asked = null;
+    if (firstFrame > LONGEST_WAIT) return;
+    // If the connection is lost, one time less is counted.
+    this.connection.request({ type: 'ping', firstFrame }).catch(() => undefined);
+  }
+
   /** Whether media came before but come no more. */
   get stalled() {
     return this.#flow.stalled;
@@ -103,6 +117,7 @@ export class Viewing extends MediaLink {
    * @param {string} sdp
    */
   ask(sdp) {
+    this.#asked = performance.now();
     return this.connection.request({ type: 'view', stream: this.#id, sdp });
   }
 

@@ -102,7 +102,10 @@ export class StageView {
     const tile = new Tile(info, {
       toggle: () =>
         watching.views.get(info.key)?.idle ? watching.show(info.key) : watching.hide(info.key),
-      picture: () => this.update(),
+      picture: () => {
+        if (tile.hasPicture) watching.views.get(info.key)?.shown();
+        this.update();
+      },
       fullScreenFailed: (error) =>
         this.#notices.show({
           text: `Full screen is not possible (${String(error)}).`,

@@ -372,9 +372,15 @@ export type CloseRoom = {
   ref?: Ref;
 };
 
-/** Ask the server whether it is alive. This message is always legal. Reply: `pong`. */
+/**
+ * Ask the server whether it is alive. This message is always legal. Reply: `pong`.
+ *
+ * `firstFrame` reports how long the page has just waited for a picture. The server only counts it.
+ */
 export type Ping = {
   type: 'ping';
+  /** how many seconds passed from a message `view` until the page showed the first picture */
+  firstFrame?: number;
   ref?: Ref;
 };
 

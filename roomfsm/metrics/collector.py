@@ -19,6 +19,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.utils import floatToGoString
 
 from roomfsm import __version__
 from roomfsm.door.front_door import FrontDoor
@@ -122,6 +123,7 @@ class ServerCollector:
         yield _histogram(f.JOIN, {(asked,): times for asked, times in counts.entries.items()})
         yield _histogram(f.STREAM_START, {(): counts.starts["stream"]})
         yield _histogram(f.VIEW_START, {(): counts.starts["view"]})
+        yield _histogram(f.FIRST_FRAME, {(): counts.first_frames})
 
     def _limits(self) -> Counter[str]:
         counts = self._parts.directory.counts
@@ -229,4 +231,5 @@ def _histogram[L: tuple[str, ...]](family: Family, values: Mapping[L, Histogram]
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    return [("+Inf" if bound == float("inf") else f"{bound:g}", count) for bound, count in histogram.cumulative()]
+    bounds = [floatToGoString(bound) for bound, _ in histogram.cumulative()]  # type: ignore[no-untyped-call]
+    return list(zip(bounds, (count for _, count in histogram.cumulative()), strict=True))

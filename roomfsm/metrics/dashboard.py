@@ -116,6 +116,12 @@ SECTIONS = (
                 _quantiles("roomfsm_stream_start_seconds"),
             ),
             Panel(
+                "Time to the first frame",
+                "From `view` until the page showed a picture, as the pages report it.",
+                "s",
+                _quantiles("roomfsm_first_frame_seconds"),
+            ),
+            Panel(
                 "Bitrate",
                 "Media from and to browsers.",
                 "bps",

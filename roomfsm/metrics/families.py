@@ -142,6 +142,15 @@ VIEW_START = Family(
     "Time from the message `view` until media flow to the connected browser, as the media server sees it.",
     "Below 2 s.",
 )
+FIRST_FRAME = Family(
+    "roomfsm_first_frame_seconds",
+    Kind.HISTOGRAM,
+    (),
+    "seconds",
+    "Time from the message `view` until the page showed the first picture, as the pages themselves report it "
+    "(`firstFrame` in `ping`). A client may report anything, so compare it with `roomfsm_view_start_seconds`.",
+    "Below 2 s.",
+)
 OUTBOX_MAX_MESSAGES = Family(
     "roomfsm_outbox_max_messages",
     Kind.GAUGE,
@@ -279,6 +288,7 @@ FAMILIES = (
     JOIN,
     STREAM_START,
     VIEW_START,
+    FIRST_FRAME,
     OUTBOX_MAX_MESSAGES,
     OUTBOX_MAX_BYTES,
     OUTBOX,

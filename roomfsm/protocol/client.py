@@ -12,6 +12,7 @@ from roomfsm.protocol.fields import (
     CandidateLine,
     ChatText,
     DisplayName,
+    FirstFrame,
     LineNumber,
     Mid,
     MLineIndex,
@@ -221,8 +222,12 @@ class CloseRoom(_ClientMessage, frozen=True, tag="closeRoom", kw_only=True):
 
 
 class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
-    """Ask the server whether it is alive. This message is always legal. Reply: `pong`."""
+    """Ask the server whether it is alive. This message is always legal. Reply: `pong`.
 
+    `firstFrame` reports how long the page has just waited for a picture. The server only counts it.
+    """
+
+    first_frame: FirstFrame | None = None
     ref: Ref | None = None
 
 

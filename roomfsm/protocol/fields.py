@@ -15,6 +15,8 @@ MAX_CANDIDATE = 1_024
 MAX_REF = 64
 MAX_BAN = 604_800.0
 """Seconds of the longest ban: a week."""
+MAX_FIRST_FRAME = 600.0
+"""The most seconds that a page reports to have waited for a picture."""
 MAX_ACCESS_TOKEN = 16_384
 MAX_PASSWORD = 128
 
@@ -101,6 +103,15 @@ LineNumber = Annotated[
 ]
 BanSeconds = Annotated[
     float, Meta(title="BanSeconds", gt=0, le=MAX_BAN, description="how long the ban holds, in seconds")
+]
+FirstFrame = Annotated[
+    float,
+    Meta(
+        title="FirstFrame",
+        ge=0,
+        le=MAX_FIRST_FRAME,
+        description="how many seconds passed from a message `view` until the page showed the first picture",
+    ),
 ]
 StreamId = Annotated[
     str,

@@ -33,6 +33,8 @@ class Counts:
         """Seconds from the message until the room had sent its description."""
         self.starts = {"stream": Histogram(), "view": Histogram()}
         """Seconds from the message `publish` or `view` until the media server saw media flow."""
+        self.first_frames = Histogram()
+        """Seconds from a message `view` until the first picture, as pages report them."""
 
     def sent_error(self, error: Error) -> None:
         """Count an `error` message."""

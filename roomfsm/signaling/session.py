@@ -315,7 +315,9 @@ class Session:
         seat = self._seat
         judge(message_type(message), self.state, None if seat is None else seat.room.state)
         match message:
-            case Ping(ref=ref):
+            case Ping(ref=ref, first_frame=first_frame):
+                if first_frame is not None:
+                    self._home.directory.counts.first_frames.observe(first_frame)
                 return Pong(ice_servers=self._renewed_ice_servers(), ref=ref)
             case Join():
                 began = trio.current_time()

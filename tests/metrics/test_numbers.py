@@ -54,6 +54,20 @@ async def test_what_rooms_did_stays_counted_after_their_end(media_server: str) -
         assert page("roomfsm_rooms") == 0
 
 
+async def test_pages_report_how_long_they_waited_for_a_picture(media_server: str) -> None:
+    async with serving(media_server, metrics_token=TOKEN) as server, open_client(server.url) as ada:
+        for seconds in (0, 0.7, 600):
+            assert (await ada.ask("ping", firstFrame=seconds))["type"] == "pong"
+        for nonsense in (-0.1, 600.1, "1", [1], True):
+            refused = await ada.ask("ping", firstFrame=nonsense)
+            assert (refused["code"], refused["path"]) == ("malformed", "$.firstFrame")
+        await ada.ask("ping")
+        page = await scrape(server)
+        assert page("roomfsm_first_frame_seconds_count") == 3
+        assert page("roomfsm_first_frame_seconds_sum") == 600.7
+        assert page("roomfsm_first_frame_seconds_bucket", le="1.0") == 2
+
+
 async def test_switching_has_its_own_times(media_server: str) -> None:
     async with serving(media_server, metrics_token=TOKEN) as server, open_client(server.url) as ada:
         await ada.join("blue")

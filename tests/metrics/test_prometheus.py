@@ -124,10 +124,12 @@ async def test_every_query_of_the_dashboard_has_an_answer_with_data(tmp_path: Pa
     with running(tmp_path, f"--metrics-token={TOKEN}") as program, prometheus(tmp_path, program) as prom:
         async with open_client(program.url) as stranger, open_audience(program.url, 2):
             assert (await stranger.ask("chat", text="too early"))["type"] == "error"
+            assert (await stranger.ask("ping", firstFrame=0.7))["type"] == "pong"
             (target,) = await until(lambda: prom.ask("targets")["activeTargets"])
             # Rates need two scrapes with a change between them.
             await until(prom.query, "sum(rate(roomfsm_media_bytes_total[30s])) > 0")
             assert (await stranger.ask("chat", text="still too early"))["type"] == "error"
+            assert (await stranger.ask("ping", firstFrame=0.8))["type"] == "pong"
             await until(prom.query, "sum(rate(roomfsm_refusals_total[30s])) > 0")
             for title, expression in queries():
                 samples = await until(prom.query, expression) if title not in QUIET else prom.query(expression)
