@@ -53,13 +53,13 @@ has no transition in the present state changes nothing. The server does not know
 
 def lifecycle_md() -> str:
     """The whole document."""
-    contents = [f"- [{table.name}](#{table.name}): {table.meaning}" for table in MACHINES.values()]
+    contents = [f"- [{table.name}](#{table.name.lower()}): {table.meaning}" for table in MACHINES.values()]
     contents.append(
         "- [A client's messages](#a-clients-messages): which are legal in which states, according to all machines"
     )
     pages = page_tables().values()
     contents.append("- [The page's machines](#the-pages-machines): the states of the page in the browser")
-    contents += [f"  - [{table.name}](#{table.name}): {table.meaning}" for table in pages]
+    contents += [f"  - [{table.name}](#{table.name.lower()}): {table.meaning}" for table in pages]
     server = (*map(_machine, MACHINES.values()), _together())
     parts = [_HEAD, "\n".join(contents) + "\n", *server, _PAGE, *map(_machine, pages), _words()]
     return "\n".join(parts)
