@@ -255,6 +255,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     admin,
                     settings.door.path_prefix,
                 ),
+                lambda: admin.token is not None,
             )
         ) as serve_http,
     ):

@@ -4,6 +4,7 @@
 import { BASE } from '../wire/base.js';
 import { roomPath } from '../room/names.js';
 import { element, find, fromTemplate, part, setText, updateList } from '../page/dom.js';
+import { Administrator } from './administrator.js';
 import { Diagram } from './diagram.js';
 import { follow } from './feed.js';
 import { Journal } from './journal.js';
@@ -44,6 +45,7 @@ export class RoomInspector {
     part(this.root, 'enter').setAttribute('href', roomPath(name));
     part(this.root, 'download').setAttribute('href', `${BASE}/inspect/api/rooms/${path}/journal`);
     this.#journal = new Journal(this.root, (who) => this.#names.get(who) ?? who);
+    this.#administrator = new Administrator(this.root, name);
     this.#tabs = part(this.root, 'tabs');
     this.#makeTabs();
     this.#choose('room');
@@ -55,6 +57,7 @@ export class RoomInspector {
     );
     setInterval(() => this.#tick(), 1000);
   }
+  #administrator;
   #journal;
   #tabs;
 
@@ -114,7 +117,7 @@ export class RoomInspector {
       part(this.root, 'people'),
       room.people,
       ({ id }) => id,
-      individual,
+      ({ id }) => this.#person(id),
       (item, person) => {
         const waits = person.outboxMessages > 0 ? ` · ${size(person.outboxBytes)} wait for it` : '';
         describe(item, person.name, person.state, `${duration(person.since + later)}${waits}`);
@@ -194,6 +197,18 @@ export class RoomInspector {
         ),
       (row, { count }) => setText(/** @type {Element} */ (row.lastElementChild), String(count)),
     );
+  }
+
+  /**
+   * A person with the button that puts the person out. It is hidden unless an administrator looks.
+   * @param {string} id
+   */
+  #person(id) {
+    const item = individual();
+    const out = element('button', { class: 'put-out', text: 'Put out', testid: 'put-out' });
+    out.addEventListener('click', () => this.#administrator.kick(id, this.#names.get(id) ?? id));
+    item.append(out);
+    return item;
   }
 
   /** @param {LegSeen} leg */

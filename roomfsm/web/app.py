@@ -33,10 +33,12 @@ def create_app(
     access: Access,
     metrics: Blueprint,
     api: Blueprint,
+    has_api: Callable[[], bool],
 ) -> QuartTrio:
     """Create the application for these running parts.
 
     `access` decides who may inspect them, `metrics` is what `create_metrics` has made, and `api` the admin API.
+    `has_api` says whether that exists now.
     """
     app = _new_app()
     app.register_blueprint(metrics)
@@ -57,7 +59,9 @@ def create_app(
     async def inspector_access() -> Response:
         # This address is below /inspect, because browsers send the token's cookie only there. Everybody may ask,
         # so that the lobby can.
-        response = jsonify(open=settings.inspect and access.refusal(request) is None)
+        is_open = settings.inspect and access.refusal(request) is None
+        # The inspector offers to administer if there is an API for that, which asks for a token of its own.
+        response = jsonify(open=is_open, api=True) if is_open and has_api() else jsonify(open=is_open)
         response.headers["Cache-Control"] = "no-store"
         return response
 

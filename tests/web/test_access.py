@@ -115,6 +115,7 @@ async def test_each_start_makes_a_new_token(media_server: str) -> None:
         ({"inspect": False, "inspect_token": TOKEN}, KNOWN, False),
         ({"inspect_token": TOKEN}, {"Host": "localhost"}, False),
         ({"inspect_token": TOKEN}, {"Host": "localhost", **COOKIE}, True),
+        ({"inspect_token": TOKEN, "admin_token": "x" * 16}, {"Host": "localhost"}, False),
     ],
 )
 async def test_everybody_may_ask_whether_they_may_inspect(
@@ -124,6 +125,12 @@ async def test_everybody_may_ask_whether_they_may_inspect(
         reply = await get(server, "/inspect/api/access", headers=headers, stranger=True)
         assert (reply.status, json.loads(reply.body)) == (200, {"open": may})
         assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_whoever_may_inspect_is_told_that_there_is_an_api(media_server: str) -> None:
+    async with serving(media_server, inspect_token=TOKEN, admin_token="x" * 16) as server:
+        reply = await get(server, "/inspect/api/access")
+        assert json.loads(reply.body) == {"open": True, "api": True}
 
 
 async def test_an_administrator_closes_a_room(media_server: str) -> None:

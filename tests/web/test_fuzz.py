@@ -37,7 +37,7 @@ def routes() -> list[str]:
     nothing = cast(Any, None)
     metrics = create_metrics(nothing, MetricsAccess(TOKEN), is_open=False)
     api = create_api(nothing, AdminAccess(TOKEN))
-    app = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, api)
+    app = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, api, lambda: True)
     rules = app.url_map.iter_rules()
     return sorted({str(rule) for rule in rules})
 
