@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import trio
@@ -39,14 +38,6 @@ _TELL_AGAIN = 60.0
 _log = get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _OfRoom:
-    """The webhooks of one room that wait for one receiver, and how many were dropped since the last that went."""
-
-    waiting: deque[Webhook] = field(default_factory=deque)
-    dropped: int = 0
-
-
 class Receiver:
     """One address that is told what happens."""
 
@@ -58,7 +49,10 @@ class Receiver:
         self._log = _log.bind(receiver=f"{self._parts.scheme}://{self._parts.netloc}")
         self._nursery = nursery
         self._settings = settings
-        self._rooms: dict[str, _OfRoom] = {}
+        self._rooms: dict[str, deque[Webhook]] = {}
+        """The webhooks that wait, by the key of their room."""
+        self._missing: dict[str, int] = {}
+        """How many webhooks of a room were dropped since the last that waits or went."""
         self._places = trio.CapacityLimiter(settings.webhook_connections)
         self._scopes: set[trio.CancelScope] = set()
         self._idle = trio.Event()
@@ -69,16 +63,15 @@ class Receiver:
 
     def put(self, type_: str, room: str, data: Json) -> None:
         """Send a webhook soon. It never waits."""
-        of_room = self._rooms.get(room)
-        if self.waiting >= self._settings.webhook_queue or (
-            of_room is not None and len(of_room.waiting) >= self._settings.webhook_room_queue
-        ):
-            self._drop(of_room, "too many wait")
+        queue = self._rooms.get(room)
+        of_room = 0 if queue is None else len(queue)
+        if self.waiting >= self._settings.webhook_queue or of_room >= self._settings.webhook_room_queue:
+            self._drop(room, 1, "too many wait")
             return
-        if of_room is None:
-            of_room = self._rooms[room] = _OfRoom()
-            self._nursery.start_soon(self._serve, room, of_room)
-        of_room.waiting.append(Webhook(type_, room, data))
+        if queue is None:
+            queue = self._rooms[room] = deque()
+            self._nursery.start_soon(self._serve, room, queue)
+        queue.append(Webhook(type_, room, data, self._missing.pop(room, 0)))
         self.waiting += 1
 
     async def end(self) -> None:
@@ -92,33 +85,36 @@ class Receiver:
         for scope in self._scopes:
             scope.cancel()
 
-    async def _serve(self, room: str, of_room: _OfRoom) -> None:
+    async def _serve(self, room: str, queue: deque[Webhook]) -> None:
         # Rooms that close while the server is being cancelled tell their end, too. So a cancellation from outside
         # does not end the task: `end` does.
         with trio.CancelScope(shield=True) as scope:
             self._scopes.add(scope)
             try:
-                await self._send_all(of_room)
+                await self._send_all(queue)
             finally:
                 self._scopes.discard(scope)
                 del self._rooms[room]
                 self._idle.set()
 
-    async def _send_all(self, of_room: _OfRoom) -> None:
+    async def _send_all(self, queue: deque[Webhook]) -> None:
         """Send the webhooks of a room, until none waits."""
-        while of_room.waiting:
-            webhook = of_room.waiting[0]
-            if await self._deliver(webhook, of_room.dropped):
-                of_room.dropped = 0
-                self.delivered += 1
-            else:
-                self._drop(of_room, "the receiver fails")
-            of_room.waiting.popleft()
+        while queue:
+            webhook = queue[0]
+            arrived = await self._deliver(webhook)
+            queue.popleft()
             self.waiting -= 1
+            if arrived:
+                self.delivered += 1
+            elif queue:
+                queue[0].dropped += 1 + webhook.dropped
+                self._drop(None, 1, "the receiver fails")
+            else:
+                self._drop(webhook.room, 1 + webhook.dropped, "the receiver fails")
 
-    async def _deliver(self, webhook: Webhook, dropped: int) -> bool:
+    async def _deliver(self, webhook: Webhook) -> bool:
         """Send a webhook until it arrives. Returns False if it was tried for long enough."""
-        body = webhook.body(dropped)
+        body = webhook.body()
         until = trio.current_time() + webhook.at + self._settings.webhook_retry - time.time()
         pause = _FIRST_PAUSE
         while True:
@@ -153,10 +149,13 @@ class Receiver:
                 return None if answer.good else f"the status is {answer.status}"
         return f"no answer in {self._settings.webhook_timeout:g} s"
 
-    def _drop(self, of_room: _OfRoom | None, why: str) -> None:
+    def _drop(self, room: str | None, missing: int, why: str) -> None:
+        """Count a webhook that is dropped. If none waits that could say so, the next one of the `room` will."""
         self.dropped += 1
-        if of_room is not None:
-            of_room.dropped += 1
+        if room is not None:
+            self._missing[room] = self._missing.pop(room, 0) + missing
+            if len(self._missing) > self._settings.webhook_queue:
+                del self._missing[next(iter(self._missing))]
         now = trio.current_time()
         if now - self._said_at >= _TELL_AGAIN:
             self._said_at = now

@@ -47,17 +47,19 @@ class Webhook:
     room: str
     """The key of the room, whose webhooks arrive in their order."""
     data: Json
+    dropped: int = 0
+    """How many webhooks of the room were dropped since the one before this."""
     at: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(12)}")
     _body: bytes | None = None
 
-    def body(self, dropped: int) -> bytes:
-        """The body. `dropped` says how many webhooks of the room were dropped before this one."""
+    def body(self) -> bytes:
+        """The body of each attempt."""
         if self._body is None:
             moment = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             content: Json = {"type": self.type, "timestamp": moment, "data": self.data}
-            if dropped:
-                content["dropped"] = dropped
+            if self.dropped:
+                content["dropped"] = self.dropped
             self._body = msgspec.json.encode(content)
         return self._body
 
