@@ -246,7 +246,9 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     Parts(
                         directory=directory,
                         pool=media.pool,
-                        media_servers=MediaServers(media.pool, settings.server.max_media_servers),
+                        media_servers=MediaServers(
+                            media.pool, settings.server.max_media_servers, directory.counts
+                        ),
                         kurento_secret=settings.server.kurento_secret,
                         session_count=lambda: len(registry),
                         grant=lambda join: entrance.grant(join, None),

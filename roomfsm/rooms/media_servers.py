@@ -8,6 +8,7 @@ from roomfsm.kurento.pool import MediaPool, MediaServerStatus
 from roomfsm.lifecycle.media_server import MEDIA_SERVER, MediaServerFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
+from roomfsm.rooms.counts import Counts
 
 _log = get_logger(__name__)
 
@@ -35,10 +36,14 @@ class MediaServer:
 
 
 class MediaServers:
-    """All media servers of the pool, which asks here which of them may be chosen."""
+    """All media servers of the pool, which asks here which of them may be chosen.
 
-    def __init__(self, pool: MediaPool, most: int) -> None:
+    The steps of their machines are added to the server's `counts`.
+    """
+
+    def __init__(self, pool: MediaPool, most: int, counts: Counts) -> None:
         self._pool = pool
+        self._counts = counts
         self._most = most
         self._models = {server.url: MEDIA_SERVER.new() for server in pool.servers}
         pool.may_choose = self._may_choose
@@ -49,7 +54,9 @@ class MediaServers:
         for status in self._pool.servers:
             model = self._models[status.url]
             facts = MediaServerFacts(status.pipelines)
-            MEDIA_SERVER.follow(model, "emptied", lambda facts=facts: facts)  # type: ignore[misc]
+            step = MEDIA_SERVER.follow(model, "emptied", lambda facts=facts: facts)  # type: ignore[misc]
+            if step is not None:
+                self._counts.moves[MEDIA_SERVER.name, step.trigger] += 1
             servers.append(MediaServer(str(status.number), model, status))
         return servers
 
@@ -74,6 +81,7 @@ class MediaServers:
     async def steer(self, server: MediaServer, trigger: str) -> None:
         """Move the machine of a media server. Raises `Refusal`."""
         step = MEDIA_SERVER.fire(server.model, trigger, MediaServerFacts(server.status.pipelines))
+        self._counts.moves[MEDIA_SERVER.name, step.trigger] += 1
         _log.info("media server", url=server.status.url, trigger=trigger, source=step.source, dest=step.dest)
         self._pool.may_choose_another()
         if MEDIA_SERVER.state(step.dest).final:

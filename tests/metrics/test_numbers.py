@@ -8,11 +8,12 @@ import signal
 import trio
 
 from roomfsm.metrics.families import FAMILIES, Kind
-from tests.metrics.scrape import TOKEN, scrape
+from tests.metrics.scrape import BEARER, TOKEN, scrape
 from tests.processes import media_server_program
 from tests.protocol_client import open_client
 from tests.serving import UNMETERED, serving
 from tests.signaling.test_websocket import not_reading
+from tests.web.http import get
 
 
 async def test_rooms_people_and_sessions_are_counted_by_state_and_role(media_server: str) -> None:
@@ -39,6 +40,24 @@ async def test_rooms_people_and_sessions_are_counted_by_state_and_role(media_ser
         assert page("roomfsm_transitions_total", machine="session", trigger="join") == 2
         assert page("roomfsm_transitions_total", machine="server", trigger="opened") == 1
         assert page("roomfsm_connections") == 4
+
+
+async def test_the_machines_of_media_servers_and_of_the_administrator_are_counted_too(media_server: str) -> None:
+    async with (
+        serving(media_server, metrics_token=TOKEN, admin_token=TOKEN) as server,
+        open_client(server.url) as ada,
+    ):
+        await ada.join("blue")
+        json = {**BEARER, "Content-Type": "application/json"}
+        drained = await get(server, "/api/v1/media-servers/1/drain", "POST", headers=json, stranger=True)
+        assert drained.status < 300, drained.body
+        locked = await get(
+            server, "/api/v1/rooms/blue/lock", "PUT", b'{"locked": true}', headers=json, stranger=True
+        )
+        assert locked.status < 300, locked.body
+        page = await scrape(server)
+        assert page("roomfsm_transitions_total", machine="mediaServer", trigger="drainMediaServer") == 1
+        assert page("roomfsm_transitions_total", machine="administrator") == 1
 
 
 async def test_what_rooms_did_stays_counted_after_their_end(media_server: str) -> None:
