@@ -57,6 +57,7 @@ export type ErrorCode =
   | 'session_unknown'
   | 'not_permitted'
   | 'no_such_participant'
+  | 'muted'
   | 'participant_away'
   | 'no_such_line'
   | 'yourself'
@@ -117,6 +118,12 @@ export type ParticipantInfo = {
   role?: Role;
   /** the hand is raised; a hand with a smaller number was raised earlier */
   hand?: number;
+  /** the microphone is on, or off; none: the person's client has not told */
+  microphone?: boolean;
+  /** the camera is on, or off; none: the person's client has not told */
+  camera?: boolean;
+  /** whether a moderator has muted the person */
+  sound?: SoundState;
 };
 
 /** a mark that the sender gives a message; the reply repeats it */
@@ -131,6 +138,9 @@ export type Role = 'moderator' | 'presenter' | 'viewer';
 
 /** a state of the machine `room` */
 export type RoomStateName = 'empty' | 'waiting' | 'broadcasting' | 'closing';
+
+/** a state of the machine `sound` */
+export type SoundState = 'audible' | 'muted' | 'held';
 
 /** What a presenter's stream shows. A presenter has at most one stream of each kind. */
 export type Source = 'camera' | 'screen';
@@ -301,6 +311,54 @@ export type LowerHand = {
   ref?: Ref;
 };
 
+/**
+ * Tell everybody whether the sender's microphone and camera are on. Reply: `participantChanged`.
+ *
+ * Somebody whom a moderator has muted is heard again with `microphone`, unless the moderator holds the sound.
+ */
+export type Media = {
+  type: 'media';
+  microphone: boolean;
+  camera: boolean;
+  ref?: Ref;
+};
+
+/**
+ * Tell that the sender begins or ceases to speak. There is no reply, unless it is refused.
+ *
+ * Everybody gets `speaking` a little later, which says who speaks by then.
+ */
+export type Speaking = {
+  type: 'speaking';
+  speaking: boolean;
+  ref?: Ref;
+};
+
+/**
+ * Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
+ *
+ * The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it.
+ */
+export type Mute = {
+  type: 'mute';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  hold?: boolean;
+  ref?: Ref;
+};
+
+/**
+ * Let a person be heard whom a moderator has muted. Only moderators may. Reply: `participantChanged`.
+ *
+ * It does not turn on the person's microphone, which only the person can do.
+ */
+export type Unmute = {
+  type: 'unmute';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  ref?: Ref;
+};
+
 /** Put a person out of the room, as a moderator. Reply: `participantLeft`, which everybody gets. */
 export type Kick = {
   type: 'kick';
@@ -406,6 +464,10 @@ export type ClientMessage =
   | Candidate
   | RaiseHand
   | LowerHand
+  | Media
+  | Speaking
+  | Mute
+  | Unmute
   | Kick
   | Ban
   | Unban
@@ -459,6 +521,8 @@ export type Joined = {
   iceServers?: IceServer[];
   /** nobody else may enter the room */
   locked?: boolean;
+  /** who speaks at the moment */
+  speaking?: string[];
   /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
@@ -480,11 +544,31 @@ export type ParticipantLeft = {
   ref?: Ref;
 };
 
-/** Something about a person has changed: the name, the role, the raised hand, or whether the person is away. */
+/**
+ * Something about a person has changed.
+ *
+ * It is the name, the role, the raised hand, microphone or camera, whether a moderator has muted the person, or
+ * whether the person is away.
+ */
 export type ParticipantChanged = {
   type: 'participantChanged';
   participant: ParticipantInfo;
   ref?: Ref;
+};
+
+/** Who speaks at the moment: all of them. The server sends it at most every `speaking_interval`. */
+export type SpeakingNow = {
+  type: 'speaking';
+  participants: string[];
+};
+
+/** A moderator has muted the recipient, whose client should turn the microphone off. */
+export type Muted = {
+  type: 'muted';
+  /** the moderator */
+  by: string;
+  /** only a moderator can end it */
+  hold?: boolean;
 };
 
 /** A moderator has changed who may enter the room. */
@@ -636,6 +720,8 @@ export type ServerMessage =
   | ParticipantJoined
   | ParticipantLeft
   | ParticipantChanged
+  | SpeakingNow
+  | Muted
   | RoomChanged
   | Bans
   | ChatCleared
@@ -665,6 +751,9 @@ export interface Replies {
   unview: StreamChanged;
   raiseHand: ParticipantChanged;
   lowerHand: ParticipantChanged;
+  media: ParticipantChanged;
+  mute: ParticipantChanged;
+  unmute: ParticipantChanged;
   kick: ParticipantLeft;
   ban: ParticipantLeft;
   unban: Bans;

@@ -59,6 +59,9 @@ class Room:
         """The ids of the moderators."""
         self.deleted: set[object] = set()
         """The numbers of the lines of chat that were deleted."""
+        self.speakers: set[str] = set()
+        self.silenced: dict[str, str] = {}
+        """The state of the sound of those whom a moderator has muted."""
         self.streams: dict[str, Stream] = {}
 
     # People
@@ -154,7 +157,12 @@ class Room:
     async def lose(self, client: Client) -> None:
         """Cut a member's connection, and check who is told."""
         await client.cut()
-        facts = {"participantChanged": {"participant": person(client, away=True)}}
+        facts: dict[str, Message | Sequence[Message]] = {
+            "participantChanged": {"participant": person(client, away=True)}
+        }
+        if client.me in self.speakers:
+            self.speakers.remove(client.me)
+            facts["speaking"] = self._speaking()
         await self.told("away", self.state, facts, people=self._others(client), asker=client)
 
     async def resume(self, client: Client, back: Client | None = None) -> Client:
@@ -194,6 +202,66 @@ class Room:
         ref = await client.send("lowerHand", **({} if client is whose else {"participant": whose.me}))
         facts = {"participantChanged": {"participant": {"id": whose.me, "hand": None}}}
         await self.decided("lowerHand", facts, client, ref)
+
+    async def media(self, client: Client, microphone: bool, camera: bool = False) -> None:
+        """Let a member tell whether microphone and camera are on, and check who is told.
+
+        Somebody who is muted, and may turn the microphone on, is heard again then.
+        """
+        ref = await client.send("media", microphone=microphone, camera=camera)
+        if microphone:
+            self.silenced.pop(client.me, None)
+        facts: dict[str, Message | Sequence[Message]] = {
+            "participantChanged": {
+                "participant": {
+                    "id": client.me,
+                    "microphone": microphone,
+                    "camera": camera,
+                    "sound": self._sound_of(client),
+                }
+            }
+        }
+        if not microphone and client.me in self.speakers:
+            self.speakers.remove(client.me)
+            facts["speaking"] = self._speaking()
+        await self.decided("media", facts, client, ref)
+
+    async def speak(self, client: Client, speaking: bool = True) -> None:
+        """Let a member begin or cease to speak, and check that everybody is told who speaks."""
+        (self.speakers.add if speaking else self.speakers.discard)(client.me)
+        ref = await client.send("speaking", speaking=speaking)
+        await self.decided("speaking", {"speaking": self._speaking()}, client, ref)
+
+    async def mute(self, moderator: Client, client: Client, *, hold: bool = False) -> None:
+        """Let a moderator mute a member, and check who is told."""
+        ref = await moderator.send("mute", participant=client.me, hold=hold)
+        self.silenced[client.me] = "held" if hold else "muted"
+        facts: dict[str, Message | Sequence[Message]] = {
+            "muted": {"by": moderator.me, "hold": hold},
+            "participantChanged": {"participant": {"id": client.me, "sound": self._sound_of(client)}},
+        }
+        if client.me in self.speakers:
+            self.speakers.remove(client.me)
+            facts["speaking"] = self._speaking()
+        await self.decided("mute", facts, moderator, ref, owner=client)
+
+    async def unmute(self, moderator: Client, client: Client) -> None:
+        """Let a moderator end that a member is muted, and check who is told."""
+        ref = await moderator.send("unmute", participant=client.me)
+        self.silenced.pop(client.me, None)
+        facts = {"participantChanged": {"participant": {"id": client.me, "sound": self._sound_of(client)}}}
+        await self.decided("unmute", facts, moderator, ref)
+
+    def _sound_of(self, client: Client) -> Where:
+        sound = self.silenced.get(client.me, "audible")
+        # A field that has its default value may be missing.
+        return Where(sound, lambda found: (found or "audible") == sound)
+
+    def _speaking(self) -> Message:
+        speakers = set(self.speakers)
+        return {
+            "participants": Where(f"{sorted(speakers)}", lambda found: _texts(found) == speakers),
+        }
 
     async def put_out(self, moderator: Client, client: Client, message: str) -> None:
         """Let a moderator put a member out by `kick` or `ban`, and check who is told."""
@@ -519,6 +587,10 @@ def _mark(expected: list[Expected], ref: Ref | None, reply: str | None) -> None:
     replies = [one for one in expected if one.type == reply]
     if ref is not None and replies:
         replies[-1].fields["ref"] = ref
+
+
+def _texts(found: object) -> set[str] | None:
+    return set(found) if isinstance(found, list) else None
 
 
 def _banned(bans: object) -> set[str]:

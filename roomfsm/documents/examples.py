@@ -75,6 +75,10 @@ _answer = ChatLine(seq=2, participant=ADA, name="Ada", text="Hello Rob!", at=SAI
 _secret = ChatLine(seq=2, participant=BOB, name="Bob", text="Bob, not Rob.", at=SAID_AT, to=ADA)
 
 
+def _heard(sound: str) -> ParticipantInfo:
+    return ParticipantInfo(id=BOB, name="Robert", role=Role.VIEWER, microphone=True, camera=False, sound=sound)
+
+
 def _camera(state: str, viewers: int = 0) -> StreamInfo:
     return StreamInfo(id=CAMERA, participant=ADA, source=Source.CAMERA, state=state, generation=1, viewers=viewers)
 
@@ -305,6 +309,20 @@ _moderating = (
     Line("Ada", client.ClearChat(ref=9)),
     Line("Ada", server.ChatCleared(ref=9)),
     Line("Bob", server.ChatCleared()),
+    Line("Bob", client.Media(microphone=True, camera=False, ref="on")),
+    Line("Bob", server.ParticipantChanged(participant=_heard("audible"), ref="on")),
+    Line("Ada", server.ParticipantChanged(participant=_heard("audible"))),
+    Line("Bob", client.Speaking(speaking=True)),
+    Line("Ada", server.SpeakingNow(participants=(BOB,))),
+    Line("Bob", server.SpeakingNow(participants=(BOB,))),
+    Line("Ada", client.Mute(participant=BOB, hold=True, ref="quiet")),
+    Line("Ada", server.ParticipantChanged(participant=_heard("held"), ref="quiet")),
+    Line("Ada", server.SpeakingNow(participants=())),
+    Line("Bob", server.Muted(by=ADA, hold=True)),
+    Line("Bob", server.ParticipantChanged(participant=_heard("held"))),
+    Line("Ada", client.Unmute(participant=BOB, ref="go on")),
+    Line("Ada", server.ParticipantChanged(participant=_heard("audible"), ref="go on")),
+    Line("Bob", server.ParticipantChanged(participant=_heard("audible"))),
     Line("Ada", client.Kick(participant=BOB, ref=10)),
     Line("Ada", server.ParticipantLeft(participant=BOB, reason="kicked", ref=10)),
     Line("Bob", server.ParticipantLeft(participant=BOB, reason="kicked")),

@@ -146,6 +146,27 @@ its `seq` is that of the last line before it, so that nobody else learns that th
 that person is lost at the moment, the line is refused (`participant_away`).
 """
 
+SOUND = """\
+## Microphones, and who speaks
+
+A client tells whether its user's microphone and camera are on ([Media](#media-1)), and whether the user speaks
+([Speaking](#speaking)), which it finds out from the sound of the microphone. The room does not listen to anybody.
+Everybody gets the first as fields of `participantChanged`. Who speaks is told in one message that lists all of
+them (`speaking`), at most every `speaking_interval` (0.5 s unless set otherwise), so a client may send it as often
+as it changes. Who is away, muted or has left does not speak, and the newest `speaking` is in [Joined](#joined).
+
+A moderator mutes somebody by [Mute](#mute). Then the media server passes on no sound of this person any more, from
+any of the person's streams and also to people who view them later; the pictures go on. The person's client gets
+[Muted](#muted), and should turn the microphone off. The field `sound` of the participant says what ends it:
+
+- `muted`: the person turns the microphone on again. The client tells that by `media` with `microphone`.
+- `held` (`mute` with `hold`): only a moderator ends it by [Unmute](#unmute). Until then such a `media` is refused
+  (`muted`).
+
+`unmute` does not turn on anybody's microphone. It ends with the person's seat: somebody who leaves and comes again
+is heard. To keep somebody out there is [Ban](#ban).
+"""
+
 ERRORS = """\
 ## Errors
 

@@ -17,7 +17,7 @@ from roomfsm.protocol.server import SERVER_MESSAGES
 type Json = dict[str, Any]
 
 REF = "#/components/schemas/{name}"
-STATES_OF = {"RoomStateName": "room", "StreamState": "stream", "ViewState": "view"}
+STATES_OF = {"RoomStateName": "room", "StreamState": "stream", "ViewState": "view", "SoundState": "sound"}
 """The schemas whose values are the states of a machine."""
 
 _MEANINGS = {

@@ -14,10 +14,15 @@ from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
+from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
+<<<<<<< HEAD
 _TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER)
+=======
+_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, SESSION, SERVER)
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 
 type Json = dict[str, Any]
@@ -26,6 +31,9 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "join": (("server", "open_room"),),
     "switch": (("server", "open_room"), ("room", "join"), ("room", "leave")),
     "leave": (("seat", "departed"),),
+    "media": (("sound", "microphone_on"),),
+    "mute": (("sound", "muted"), ("sound", "held")),
+    "unmute": (("sound", "unmuted"),),
     "kick": (("seat", "kicked"), ("room", "leave")),
     "ban": (("seat", "banned"), ("room", "leave")),
     "setRole": (("room", "revoked"),),

@@ -126,7 +126,10 @@ class RoomEffect(Effect):
     MARK_AWAY = (
         "mark away",
         "the person whose connection is lost keeps the seat",
-        (Tell("participantChanged", Audience.OTHERS),),
+        (
+            Tell("participantChanged", Audience.OTHERS),
+            Tell("speaking", Audience.OTHERS, "if the person spoke"),
+        ),
     )
     WELCOME_BACK = (
         "welcome back",

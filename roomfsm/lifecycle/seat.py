@@ -25,12 +25,15 @@ class SeatFacts:
     - `found` says that the person whom the message names is in the room or, for `unban`, is banned; or that the
       line of chat exists that it names.
     - `oneself` says that the message names its own sender, or a line of chat that the sender has said.
+    - `silenced` says that the message claims that the person is heard who is not: because of a moderator, or
+      because the microphone is off.
     - `within_rates` is the same as in the facts of a room.
     """
 
     role: Role = Role.PRESENTER
     found: bool = True
     oneself: bool = False
+    silenced: bool = False
     within_rates: bool = True
 
 
@@ -58,6 +61,34 @@ class SeatEffect(Effect):
     LOWER_HAND = (
         "lower hand",
         "the hand of the person, or of the one whom a moderator names, is down",
+        (Tell("participantChanged", Audience.ALL),),
+    )
+    SET_MEDIA = (
+        "set media",
+        "it is known whether the person's microphone and camera are on",
+        (
+            Tell("participantChanged", Audience.ALL),
+            Tell("speaking", Audience.ALL, "if the person spoke, and the microphone is off now"),
+        ),
+    )
+    SPEAK = (
+        "speak",
+        "it is known whether the person speaks; everybody is told at the end of the present interval",
+        (Tell("speaking", Audience.ALL, "unless everybody knows it"),),
+    )
+    MUTE = (
+        "mute",
+        "the media server passes on no sound of the person named any more, and the person's client is asked to "
+        "turn the microphone off",
+        (
+            Tell("muted", Audience.OWNER),
+            Tell("participantChanged", Audience.ALL),
+            Tell("speaking", Audience.ALL, "if the person spoke"),
+        ),
+    )
+    UNMUTE = (
+        "unmute",
+        "the media server passes on the sound of the person named again",
         (Tell("participantChanged", Audience.ALL),),
     )
     KICK = "kick", "the person named leaves the room, and may enter it again", _PUT_OUT
@@ -128,6 +159,9 @@ person_is_there = Guard[SeatFacts](
 )
 somebody_else = Guard[SeatFacts]("it is somebody else", lambda f: not f.oneself, ErrorCode.YOURSELF)
 is_banned = Guard[SeatFacts]("the person named is banned", lambda f: f.found, ErrorCode.NOT_BANNED)
+not_silenced = Guard[SeatFacts](
+    "nobody claims to be heard who is muted", lambda f: not f.silenced, ErrorCode.MUTED
+)
 within_rates = Guard[SeatFacts](
     "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
@@ -153,6 +187,10 @@ SEAT: Table[SeatFacts] = Table(
             (own_or_moderator, within_rates, person_is_there),
             (Do.LOWER_HAND,),
         ),
+        Row(("media",), ("seated",), STAYS, (not_silenced, within_rates), (Do.SET_MEDIA,)),
+        Row(("speaking",), ("seated",), STAYS, (not_silenced,), (Do.SPEAK,)),
+        Row(("mute",), ("seated",), STAYS, _over_another, (Do.MUTE,)),
+        Row(("unmute",), ("seated",), STAYS, (*_moderators, person_is_there), (Do.UNMUTE,)),
         Row(("kick",), ("seated",), STAYS, _over_another, (Do.KICK,)),
         Row(("ban",), ("seated",), STAYS, _over_another, (Do.BAN,)),
         Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned), (Do.UNBAN,)),

@@ -157,6 +157,48 @@ class LowerHand(_ClientMessage, frozen=True, tag="lowerHand", kw_only=True):
     ref: Ref | None = None
 
 
+class Media(_ClientMessage, frozen=True, tag="media", kw_only=True):
+    """Tell everybody whether the sender's microphone and camera are on. Reply: `participantChanged`.
+
+    Somebody whom a moderator has muted is heard again with `microphone`, unless the moderator holds the sound.
+    """
+
+    microphone: bool
+    camera: bool
+    ref: Ref | None = None
+
+
+class Speaking(_ClientMessage, frozen=True, tag="speaking", kw_only=True):
+    """Tell that the sender begins or ceases to speak. There is no reply, unless it is refused.
+
+    Everybody gets `speaking` a little later, which says who speaks by then.
+    """
+
+    speaking: bool
+    ref: Ref | None = None
+
+
+class Mute(_ClientMessage, frozen=True, tag="mute", kw_only=True):
+    """Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
+
+    The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it.
+    """
+
+    participant: ParticipantId
+    hold: bool = False
+    ref: Ref | None = None
+
+
+class Unmute(_ClientMessage, frozen=True, tag="unmute", kw_only=True):
+    """Let a person be heard whom a moderator has muted. Only moderators may. Reply: `participantChanged`.
+
+    It does not turn on the person's microphone, which only the person can do.
+    """
+
+    participant: ParticipantId
+    ref: Ref | None = None
+
+
 class Kick(_ClientMessage, frozen=True, tag="kick", kw_only=True):
     """Put a person out of the room, as a moderator. Reply: `participantLeft`, which everybody gets."""
 
@@ -252,6 +294,10 @@ type ClientMessage = (
     | Candidate
     | RaiseHand
     | LowerHand
+    | Media
+    | Speaking
+    | Mute
+    | Unmute
     | Kick
     | Ban
     | Unban

@@ -59,6 +59,7 @@ class ErrorCode(StrEnum):
     )
     NOT_PERMITTED = "not_permitted", "Your role in the room does not allow this; `role` is the least that does."
     NO_SUCH_PARTICIPANT = "no_such_participant", "There is no person with this id in the room."
+    MUTED = "muted", "A moderator has muted you, or your microphone is off."
     PARTICIPANT_AWAY = "participant_away", "The connection of the person with this id is lost at the moment."
     NO_SUCH_LINE = "no_such_line", "There is no line of chat with this number, or not any more."
     YOURSELF = "yourself", "You cannot do this to yourself."

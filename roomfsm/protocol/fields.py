@@ -152,6 +152,7 @@ Ref = Annotated[
 # These types have the states of a machine as values.
 RoomStateName = Annotated[str, Meta(title="RoomStateName", description="a state of the machine `room`")]
 StreamState = Annotated[str, Meta(title="StreamState", description="a state of the machine `stream`")]
+SoundState = Annotated[str, Meta(title="SoundState", description="a state of the machine `sound`")]
 ViewState = Annotated[str, Meta(title="ViewState", description="a state of the machine `view`")]
 
 

@@ -18,6 +18,7 @@ from roomfsm.protocol.fields import (
     Ref,
     RoomStateName,
     Sdp,
+    SoundState,
     Source,
     StreamId,
     StreamState,
@@ -82,6 +83,13 @@ class ParticipantInfo(_Part, frozen=True):
         int | None,
         Meta(description="the hand is raised; a hand with a smaller number was raised earlier"),
     ] = None
+    microphone: Annotated[
+        bool | None, Meta(description="the microphone is on, or off; none: the person's client has not told")
+    ] = None
+    camera: Annotated[
+        bool | None, Meta(description="the camera is on, or off; none: the person's client has not told")
+    ] = None
+    sound: Annotated[SoundState, Meta(description="whether a moderator has muted the person")] = "audible"
 
 
 class StreamInfo(_Part, frozen=True):
@@ -160,6 +168,7 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
         Meta(description="all STUN and TURN servers, for new RTCPeerConnections; credentials may expire"),
     ] = ()
     locked: Annotated[bool, Meta(description="nobody else may enter the room")] = False
+    speaking: Annotated[tuple[ParticipantId, ...], Meta(description="who speaks at the moment")] = ()
     resumed: Annotated[
         bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
     ] = False
@@ -187,10 +196,27 @@ class ParticipantLeft(_ServerMessage, frozen=True, tag="participantLeft", kw_onl
 
 
 class ParticipantChanged(_ServerMessage, frozen=True, tag="participantChanged", kw_only=True):
-    """Something about a person has changed: the name, the role, the raised hand, or whether the person is away."""
+    """Something about a person has changed.
+
+    It is the name, the role, the raised hand, microphone or camera, whether a moderator has muted the person, or
+    whether the person is away.
+    """
 
     participant: ParticipantInfo
     ref: Ref | None = None
+
+
+class SpeakingNow(_ServerMessage, frozen=True, tag="speaking", kw_only=True):
+    """Who speaks at the moment: all of them. The server sends it at most every `speaking_interval`."""
+
+    participants: tuple[ParticipantId, ...]
+
+
+class Muted(_ServerMessage, frozen=True, tag="muted", kw_only=True):
+    """A moderator has muted the recipient, whose client should turn the microphone off."""
+
+    by: Annotated[ParticipantId, Meta(description="the moderator")]
+    hold: Annotated[bool, Meta(description="only a moderator can end it")] = False
 
 
 class BanInfo(_Part, frozen=True):
@@ -353,6 +379,8 @@ type ServerMessage = (
     | ParticipantJoined
     | ParticipantLeft
     | ParticipantChanged
+    | SpeakingNow
+    | Muted
     | RoomChanged
     | Bans
     | ChatCleared

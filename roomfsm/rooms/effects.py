@@ -58,6 +58,7 @@ from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.speaking import Speakers
 from roomfsm.sdp_secrets import masked
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
@@ -99,7 +100,19 @@ class Inside(Protocol):
 class Effects:
     """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
+<<<<<<< HEAD
     def __init__(self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation) -> None:
+=======
+    def __init__(
+        self,
+        room: Inside,
+        news: News,
+        chat: ChatHistory,
+        moderation: Moderation,
+        speakers: Speakers,
+        settings: RoomSettings,
+    ) -> None:
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._room = room
         self._news = news
         self._people = room.people
@@ -108,6 +121,7 @@ class Effects:
         self._log = get_logger(__name__).bind(room=room.name)
         self._chat = chat
         self._moderation = moderation
+        self._speakers = speakers
         self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
             Do.MAKE_WAY: self._make_way,
@@ -170,9 +184,14 @@ class Effects:
             self._drop_stream(self._streams[name], "left")
         self._news.forget(participant.id)
         del self._people[participant.id]
+<<<<<<< HEAD
         self._news.happened(
             ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref, about=participant
         )
+=======
+        self._speakers.forget(participant)
+        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref)
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._tell_unmarked(self._lookalikes.remove(participant))
         self._moderation.dismiss(participant)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
@@ -182,6 +201,7 @@ class Effects:
         participant.away_since = trio.current_time()
         self._moderation.move(participant, "lost")
         self._tell_person(participant)
+        self._speakers.note(participant, False)
 
     def _welcome_back(self, event: Back) -> None:
         participant = self._people[event.seat.id]
@@ -236,6 +256,7 @@ class Effects:
                 chat=self._chat.lines(),
                 ice_servers=participant.seat.sitter.ice_servers(),
                 locked=self._moderation.locked,
+                speaking=self._speakers.told,
                 resumed=resumed,
                 ref=ref,
             )

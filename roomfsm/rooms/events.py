@@ -26,12 +26,16 @@ from roomfsm.protocol.client import (
     Kick,
     Lock,
     LowerHand,
+    Media,
+    Mute,
     Publish,
     RaiseHand,
     Rename,
     SetRole,
+    Speaking,
     Unban,
     Unlock,
+    Unmute,
     Unpublish,
     Unview,
     View,
@@ -45,7 +49,21 @@ from roomfsm.rooms.legs import View as StreamView
 from roomfsm.rooms.participant import Participant, Seat
 
 type Moderating = (
-    RaiseHand | LowerHand | Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | DeleteLine | CloseRoom
+    RaiseHand
+    | LowerHand
+    | Media
+    | Speaking
+    | Mute
+    | Unmute
+    | Kick
+    | Ban
+    | Unban
+    | SetRole
+    | Lock
+    | Unlock
+    | ClearChat
+    | DeleteLine
+    | CloseRoom
 )
 type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | Configure
 type RoomMessage = Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Candidate | Moderating

@@ -11,7 +11,7 @@ import msgspec
 from roomfsm.access.credentials import UNASKED
 from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import RoomFacts
-from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview, View
+from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Speaking, Unpublish, Unview, View
 from roomfsm.protocol.fields import stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
@@ -121,7 +121,8 @@ def _cost_of(message: RoomMessage) -> Cost | None:
             return Cost(4.0, 4.0 * _ENVELOPE)
         case View():
             return Cost(2.0, 2.0 * _ENVELOPE)
-        case Unpublish() | EndStream() | Unview() | Candidate():
+        # Who speaks is told at most every `speaking_interval`, whoever says so how often.
+        case Unpublish() | EndStream() | Unview() | Candidate() | Speaking():
             return None
     # A moderator's message, or a raised hand.
     return Cost(2.0, 2.0 * _ENVELOPE)

@@ -139,6 +139,8 @@ class Leg(Model, ABC):
         """The trace of how the leg began. It ends when the offer has been answered."""
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._journal = journal
+        self._working: tuple[trio.Nursery, WebRtcEndpoint] | None = None
+        """The nursery and the endpoint of a leg that has been answered and has not ended."""
         self._asked_at: float | None = trio.current_time()
         """When the leg began; None after media have flowed."""
         self._leave: dict[str, Callable[[], None]] = {
@@ -232,8 +234,17 @@ class Leg(Model, ABC):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
             nursery.start_soon(self._expect_connection)
-            await endpoint.gather_candidates()
-            await endpoint.add_ice_candidates(self._kept)
+            self._working = nursery, endpoint
+            self._negotiated()
+            try:
+                await endpoint.gather_candidates()
+                await endpoint.add_ice_candidates(self._kept)
+            finally:
+                # From here on the nursery takes no more tasks.
+                self._working = None
+
+    def _negotiated(self) -> None:
+        """The offer has been answered."""
 
     async def _expect_connection(self) -> None:
         with self._patience:
@@ -412,6 +423,9 @@ class View(Leg):
         self.stream = stream
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
+        self._has_sound = True
+        """Whether the stream's sound is connected to the view."""
+        self._adjusting = False
 
     @property
     def key(self) -> str:
@@ -420,8 +434,35 @@ class View(Leg):
     async def _hold(self, endpoints: Endpoints) -> None:
         source = await self.stream.endpoint()
         async with endpoints.sink() as endpoint:
-            await source.connect(endpoint)
+            self._has_sound = self._may_have_sound
+            await source.connect(endpoint, None if self._has_sound else MediaType.VIDEO)
             await self._negotiate(endpoint)
+
+    @property
+    def _may_have_sound(self) -> bool:
+        return self.stream.participant.audible
+
+    def _negotiated(self) -> None:
+        # The presenter may have been muted since the endpoints were connected.
+        self.follow_sound()
+
+    def follow_sound(self) -> None:
+        """Begin or cease to pass the presenter's sound on to the viewer, if that has changed.
+
+        A view that is not answered yet does so as soon as it is.
+        """
+        if self._working is None or self._adjusting or self._may_have_sound is self._has_sound:
+            return
+        nursery, endpoint = self._working
+        self._adjusting = True
+        nursery.start_soon(self._adjust_sound, endpoint)
+
+    async def _adjust_sound(self, endpoint: WebRtcEndpoint) -> None:
+        source = await self.stream.endpoint()
+        while (wanted := self._may_have_sound) is not self._has_sound:
+            await (source.connect if wanted else source.disconnect)(endpoint, MediaType.AUDIO)
+            self._has_sound = wanted
+        self._adjusting = False
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:

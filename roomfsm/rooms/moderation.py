@@ -24,6 +24,7 @@ from roomfsm.lifecycle.administrator import AdministratorEffect as OfAdministrat
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.seat import SeatEffect as Do
+from roomfsm.lifecycle.sound import MICROPHONE_ON, SOUND
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import (
     Ban,
@@ -32,14 +33,18 @@ from roomfsm.protocol.client import (
     DeleteLine,
     Kick,
     LowerHand,
+    Media,
+    Mute,
     SetRole,
+    Speaking,
     Unban,
+    Unmute,
     message_type,
 )
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
-from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, ParticipantChanged, RoomChanged
+from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, Muted, ParticipantChanged, RoomChanged
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Administer, Ask, Close, Configure, Depart, Event, Revoked, RoomMessage
 from roomfsm.rooms.journal import Journal
@@ -47,6 +52,7 @@ from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.speaking import Speakers
 
 
 class Inside(Protocol):
@@ -98,13 +104,31 @@ class _Banned:
 
 
 class Moderation:
-    """The roles, hands, bans and the door of one room. Nothing here waits."""
+    """The roles, hands, bans, the sound and the door of one room. Nothing here waits."""
 
+<<<<<<< HEAD
     def __init__(self, room: Inside, news: News, chat: ChatHistory) -> None:
+=======
+    def __init__(
+        self,
+        room: Inside,
+        news: News,
+        chat: ChatHistory,
+        speakers: Speakers,
+        settings: RoomSettings,
+        policy: Policy,
+    ) -> None:
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
+<<<<<<< HEAD
+=======
+        self._speakers = speakers
+        self._settings = settings
+        self._policy = policy
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._log = get_logger(__name__).bind(room=room.name)
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
@@ -112,9 +136,19 @@ class Moderation:
             self._fire_door("lock")
         self._bans: dict[str, _Banned] = {}
         self._hands = 0
+<<<<<<< HEAD
         self._administrator = ADMINISTRATOR.new()
         room.journal.begin(ADMINISTRATOR.name, None, self._administrator.state)
         self._for_anybody: dict[str, Callable[[Participant | None, Any], None]] = {
+=======
+        self._doing: dict[str, Callable[[Participant, Any], None]] = {
+            Do.RAISE_HAND: self._raise_hand,
+            Do.LOWER_HAND: self._lower_hand,
+            Do.SET_MEDIA: self._set_media,
+            Do.SPEAK: self._speak,
+            Do.MUTE: self._mute,
+            Do.UNMUTE: self._unmute,
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
             Do.KICK: self._kick,
             Do.BAN: self._ban,
             Do.UNBAN: self._unban,
@@ -162,7 +196,13 @@ class Moderation:
         """Put a message to the table of its sender's seat. Returns whether the table took it."""
         sender, trigger = self._people[event.seat.id], event.trigger
         found, oneself = self._named(event.message, sender)
-        facts = SeatFacts(role=sender.role, found=found, oneself=oneself, within_rates=within_rates)
+        facts = SeatFacts(
+            role=sender.role,
+            found=found,
+            oneself=oneself,
+            silenced=_claims_to_be_heard(event.message, sender),
+            within_rates=within_rates,
+        )
         state = sender.seat.state
         try:
             step = SEAT.fire(sender.seat, trigger, facts)
@@ -172,7 +212,9 @@ class Moderation:
             )
             self._room.refuse(event, refusal)
             return False
-        self._room.journal.took(SEAT.name, sender.id, step, who=sender.id, message=message, facts=facts)
+        if not isinstance(event.message, Speaking):
+            # Who speaks changes so often that it would push all else out of the journal, and decides nothing.
+            self._room.journal.took(SEAT.name, sender.id, step, who=sender.id, message=message, facts=facts)
         for effect in step.effects:
             self._doing[effect](sender, event.message)
         return True
@@ -212,6 +254,7 @@ class Moderation:
     def admit(self, newcomer: Participant, brought: Credentials) -> None:
         """Give somebody who enters a role."""
         self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
+<<<<<<< HEAD
         newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
 
     def role_of(self, brought: Credentials) -> Role:
@@ -219,11 +262,18 @@ class Moderation:
         if self._room.policy.first_moderates and not self._moderators():
             return Role.MODERATOR
         return brought.role
+=======
+        self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
+        newcomer.role, newcomer.subject = brought.role, brought.subject
+        if self._policy.first_moderates and not self._moderators():
+            newcomer.role = Role.MODERATOR
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
 
     def dismiss(self, person: Participant) -> None:
         """Somebody has left: see to it that the room has a moderator, or an open door."""
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
+        self._room.journal.tallies[SOUND.name].forget(person.id)
         if not self._people:
             if not self._room.policy.locked:
                 self._fire_door("deserted")
@@ -243,7 +293,43 @@ class Moderation:
         person.hand = None
         self._tell_person(person, sender, message.ref)
 
+<<<<<<< HEAD
     def _kick(self, sender: Participant | None, message: Kick) -> None:
+=======
+    def _set_media(self, sender: Participant, message: Media) -> None:
+        sender.microphone, sender.camera = message.microphone, message.camera
+        if message.microphone:
+            self._fire_sound(sender, MICROPHONE_ON)
+        else:
+            self._speakers.note(sender, False)
+        self._tell_person(sender, sender, message.ref)
+
+    def _speak(self, sender: Participant, message: Speaking) -> None:
+        self._speakers.note(sender, message.speaking)
+
+    def _mute(self, sender: Participant, message: Mute) -> None:
+        person = self._people[message.participant]
+        self._fire_sound(person, "held" if message.hold else "muted")
+        self._speakers.note(person, False)
+        person.send(Muted(by=sender.id, hold=message.hold))
+        self._tell_person(person, sender, message.ref)
+
+    def _unmute(self, sender: Participant, message: Unmute) -> None:
+        person = self._people[message.participant]
+        self._fire_sound(person, "unmuted")
+        self._tell_person(person, sender, message.ref)
+
+    def _fire_sound(self, person: Participant, trigger: str) -> None:
+        step = SOUND.fire(person.sound, trigger, None)
+        if not step.moved:
+            return
+        self._room.journal.took(SOUND.name, person.id, step, who=person.id)
+        for name in person.streams:
+            for view in self._room.streams[name].views.values():
+                view.follow_sound()
+
+    def _kick(self, sender: Participant, message: Kick) -> None:
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._put_out(sender, message, "kicked")
 
     def _ban(self, sender: Participant | None, message: Ban) -> None:
@@ -329,3 +415,13 @@ class Moderation:
     ) -> None:
         told = tuple(BanInfo(participant=one, name=ban.name, until=ban.until) for one, ban in self._bans.items())
         tell(people, Bans(bans=told), sender, ref=ref)
+
+
+def _claims_to_be_heard(message: RoomMessage, sender: Participant) -> bool:
+    """Whether the message says that its sender is heard, or speaks, who is not heard."""
+    match message:
+        case Media(microphone=True):
+            return not sender.may_turn_microphone_on
+        case Speaking(speaking=True):
+            return not sender.audible or sender.microphone is False
+    return False

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from roomfsm.lifecycle.seat import SEAT
+from roomfsm.lifecycle.sound import MICROPHONE_ON, SOUND
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.roles import Role
@@ -118,6 +119,11 @@ class Participant:
         """Who the person is to the application that issued the person's token."""
         self.hand: int | None = None
         """The number of the raised hand; None if the hand is down."""
+        self.microphone: bool | None = None
+        self.camera: bool | None = None
+        """Whether they are on, if the client has told that."""
+        self.speaks = False
+        self.sound = SOUND.new()
         # These are dicts and not sets, so that streams that end together end in the order in which they began.
         self.streams: dict[str, None] = {}
         self.views: dict[str, None] = {}
@@ -128,6 +134,16 @@ class Participant:
         """Whether the connection is lost, and may still be resumed."""
         return self.away_since is not None
 
+    @property
+    def audible(self) -> bool:
+        """Whether the media server passes on the person's sound."""
+        return bool(SOUND.state(self.sound.state).owns)
+
+    @property
+    def may_turn_microphone_on(self) -> bool:
+        """Whether the person is heard who turns the microphone on."""
+        return bool(SOUND.rows_of(self.sound.state, MICROPHONE_ON))
+
     def info(self) -> ParticipantInfo:
         """This person as the others see it."""
         return ParticipantInfo(
@@ -137,6 +153,9 @@ class Participant:
             lookalike=self.lookalike,
             role=self.role,
             hand=self.hand,
+            microphone=self.microphone,
+            camera=self.camera,
+            sound=self.sound.state,
         )
 
     def send(self, message: ServerMessage) -> None:

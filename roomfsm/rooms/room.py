@@ -29,7 +29,17 @@ from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
 from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Chat, EndStream, Rename, Unpublish, Unview, message_type
+from roomfsm.protocol.client import (
+    Candidate,
+    Chat,
+    EndStream,
+    Media,
+    Rename,
+    Speaking,
+    Unpublish,
+    Unview,
+    message_type,
+)
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -68,6 +78,7 @@ from roomfsm.rooms.news import News
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.speaking import Speakers
 
 _EVENTS = 64
 _DELIVERIES = 500
@@ -149,6 +160,7 @@ class Room:
             partial(self._observers.happened, self),
         )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
+<<<<<<< HEAD
         self._moderation = Moderation(self, self._news, chat)
         self._effects = Effects(self, self._news, chat, self._moderation)
 
@@ -156,6 +168,11 @@ class Room:
     def run_id(self) -> str:
         """Another one each time that a room of this name is opened."""
         return self.journal.opened.run
+=======
+        self._speakers = Speakers(self.people, settings.speaking_interval, self._tell_speakers_later)
+        self._moderation = Moderation(self, self._news, chat, self._speakers, settings, self.policy)
+        self._effects = Effects(self, self._news, chat, self._moderation, self._speakers, settings)
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
 
     @property
     def state(self) -> str:
@@ -299,13 +316,19 @@ class Room:
             self._news.end_turn(self._tell_changes_later)
 
     def _tell_changes_later(self, seconds: float) -> None:
+        self._do_later(seconds, self._news.tell_changes)
+
+    def _tell_speakers_later(self, seconds: float) -> None:
+        self._do_later(seconds, self._speakers.tell)
+
+    def _do_later(self, seconds: float, do: Callable[[], None]) -> None:
         assert self._nursery is not None
 
-        async def tell() -> None:
+        async def wait() -> None:
             await trio.sleep(seconds)
-            self._news.tell_changes()
+            do()
 
-        self._nursery.start_soon(tell)
+        self._nursery.start_soon(wait)
 
     @property
     def handled(self) -> dict[str, str]:
@@ -520,7 +543,9 @@ async def give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None
 
 
 def _starts_nothing(event: Event) -> bool:
-    return isinstance(event, Away | Back) or (isinstance(event, Ask) and isinstance(event.message, Chat | Rename))
+    return isinstance(event, Away | Back) or (
+        isinstance(event, Ask) and isinstance(event.message, Chat | Rename | Media | Speaking)
+    )
 
 
 @contextmanager

@@ -92,6 +92,10 @@ class RoomSettings:
             "Beyond that it waits, and then announces only the newest change of each kind."
         },
     )
+    speaking_interval: Seconds = field(
+        default=0.5,
+        metadata={"help": "How many seconds a room waits at least until it tells again who speaks in it."},
+    )
     room_inbox: Count = field(
         default=256,
         metadata={"help": "How many messages may wait for a room. Beyond that their senders have to wait."},

@@ -93,9 +93,13 @@ class FakeEndpoint:
         async for candidate in candidates:
             await self.add_ice_candidate(candidate)
 
-    async def connect(self, sink: FakeEndpoint) -> None:
+    async def connect(self, sink: FakeEndpoint, media_type: MediaType | None = None) -> None:
         await trio.lowlevel.checkpoint()
-        self.calls.append(f"connect {sink.number}")
+        self.calls.append(f"connect {sink.number}" + _of_type(media_type))
+
+    async def disconnect(self, sink: FakeEndpoint, media_type: MediaType | None = None) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append(f"disconnect {sink.number}" + _of_type(media_type))
 
     async def request_keyframe(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -140,6 +144,10 @@ class FakeEndpoint:
         """Pause the viewer's video, as if its path were too slow, or send it again."""
         state = MediaPausedState.PAUSED if paused else MediaPausedState.NOT_PAUSED
         self.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
+
+
+def _of_type(media_type: MediaType | None) -> str:
+    return "" if media_type is None else f" {media_type}"
 
 
 class FakePipeline:

@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.server import SERVER, ServerFacts
 from roomfsm.lifecycle.session import SESSION, SessionFacts
+from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Row, Table
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
+from roomfsm.protocol.roles import Role
 
 count = st.integers(0, 3)
 ROOM_FACTS = st.builds(
@@ -43,6 +47,14 @@ ROOM_FACTS = st.builds(
     line_exists=st.booleans(),
     held=count,
     notice=st.booleans(),
+)
+SEAT_FACTS = st.builds(
+    SeatFacts,
+    role=st.sampled_from(Role),
+    found=st.booleans(),
+    oneself=st.booleans(),
+    silenced=st.booleans(),
+    within_rates=st.booleans(),
 )
 SERVER_FACTS = st.builds(ServerFacts, sessions=count, max_sessions=count, media_reachable=st.booleans())
 COMPLETIONS = ("drained",)
@@ -72,6 +84,9 @@ def by_the_rows(table: Table[Any], state: str, trigger: str, facts: Any) -> Row[
         (ROOM, ROOM_FACTS),
         (SESSION, st.builds(SessionFacts, token_known=st.booleans())),
         (SERVER, SERVER_FACTS),
+        (SEAT, SEAT_FACTS),
+        (DOOR, st.none()),
+        (SOUND, st.none()),
         (STREAM, st.none()),
         (VIEW, st.none()),
     ],

@@ -111,6 +111,7 @@ def test_each_life_ends_in_one_state() -> None:
         "seat": ["gone"],
         # It is a part of its room, and ends with that.
         "door": [],
+        "sound": [],
         "stream": ["ended"],
         "view": ["ended"],
         "session": ["gone"],

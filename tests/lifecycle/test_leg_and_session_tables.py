@@ -73,6 +73,10 @@ IN_ROOM = (
     *(
         "raiseHand",
         "lowerHand",
+        "media",
+        "speaking",
+        "mute",
+        "unmute",
         "kick",
         "ban",
         "unban",

@@ -10,6 +10,10 @@ from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 OF_SEATS = (
     "raiseHand",
     "lowerHand",
+    "media",
+    "speaking",
+    "mute",
+    "unmute",
     "kick",
     "ban",
     "unban",

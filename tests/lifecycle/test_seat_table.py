@@ -6,6 +6,7 @@ import pytest
 
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatEffect, SeatFacts
+from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.table import STAYS
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, NotPermitted, Refusal
 from roomfsm.protocol.roles import Role
@@ -17,6 +18,10 @@ OWN = SeatFacts(oneself=True)
 MOVES = [
     ("seated", "raiseHand", PERSON, "seated", ["raise hand"]),
     ("seated", "lowerHand", OWN, "seated", ["lower hand"]),
+    ("seated", "media", PERSON, "seated", ["set media"]),
+    ("seated", "speaking", PERSON, "seated", ["speak"]),
+    ("seated", "mute", MODERATOR, "seated", ["mute"]),
+    ("seated", "unmute", MODERATOR, "seated", ["unmute"]),
     ("seated", "kick", MODERATOR, "seated", ["kick"]),
     ("seated", "ban", MODERATOR, "seated", ["ban"]),
     ("seated", "unban", MODERATOR, "seated", ["unban"]),
@@ -63,7 +68,11 @@ def test_the_list_of_moves_is_complete() -> None:
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.PRESENTER])
 @pytest.mark.parametrize(
-    "message", ["kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom", "lowerHand"]
+    "message",
+    [
+        *("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom", "lowerHand"),
+        *("mute", "unmute"),
+    ],
 )
 def test_only_a_moderator_may_send_it_and_the_refusal_names_the_role(message: str, role: Role) -> None:
     seat = SEAT.new()
@@ -74,16 +83,20 @@ def test_only_a_moderator_may_send_it_and_the_refusal_names_the_role(message: st
 
 
 REFUSED = [
-    *[(message, {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT) for message in ("kick", "ban", "setRole")],
+    *[
+        (message, {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT)
+        for message in ("kick", "ban", "setRole", "mute", "unmute")
+    ],
+    *[(message, {"silenced": True}, ErrorCode.MUTED) for message in ("media", "speaking")],
     ("lowerHand", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
-    *[(message, {"oneself": True}, ErrorCode.YOURSELF) for message in ("kick", "ban", "setRole")],
+    *[(message, {"oneself": True}, ErrorCode.YOURSELF) for message in ("kick", "ban", "setRole", "mute")],
     ("unban", {"found": False}, ErrorCode.NOT_BANNED),
     ("deleteLine", {"found": False}, ErrorCode.NO_SUCH_LINE),
     *[
         (message, {"within_rates": False}, ErrorCode.RATE_LIMITED)
         for message in (
             *("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock"),
-            *("clearChat", "deleteLine", "closeRoom"),
+            *("clearChat", "deleteLine", "closeRoom", "media", "mute", "unmute"),
         )
     ],
 ]
@@ -119,6 +132,27 @@ def test_a_door_is_locked_and_unlocked_as_often_as_anybody_likes_and_opens_when_
     ):
         DOOR.fire(door, trigger, None)
         assert door.state == dest
+
+
+SOUND_MOVES = {
+    (source, trigger): dest
+    for source in ("audible", "muted", "held")
+    for trigger, dest in (("muted", "muted"), ("held", "held"), ("unmuted", "audible"))
+} | {(source, "microphone_on"): "audible" for source in ("audible", "muted")}
+
+
+@pytest.mark.parametrize("source", [state.name for state in SOUND.states])
+@pytest.mark.parametrize("trigger", SOUND.triggers)
+def test_the_microphone_ends_what_is_not_held(source: str, trigger: str) -> None:
+    sound = SOUND.new()
+    sound.state = source
+    if (source, trigger) not in SOUND_MOVES:
+        with pytest.raises(IllegalInState):
+            SOUND.fire(sound, trigger, None)
+        return
+    SOUND.fire(sound, trigger, None)
+    assert sound.state == SOUND_MOVES[source, trigger]
+    assert (sound.state == "audible") == bool(SOUND.state(sound.state).owns)
 
 
 def test_roles_include_those_below_them() -> None:

@@ -24,6 +24,7 @@ from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
+from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Model, Table
 from roomfsm.protocol.client import (
@@ -37,12 +38,16 @@ from roomfsm.protocol.client import (
     Kick,
     Lock,
     LowerHand,
+    Media,
+    Mute,
     RaiseHand,
     Rename,
     Resume,
     SetRole,
+    Speaking,
     Unban,
     Unlock,
+    Unmute,
     Unpublish,
     Unview,
     View,
@@ -197,8 +202,12 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _media_in_a_room(directory, media)
         await _ends_of_rooms(directory)
         await _moderation(directory)
+<<<<<<< HEAD
         await _administration(directory)
     for table in (ROOM, SEAT, DOOR, ADMINISTRATOR):
+=======
+    for table in (ROOM, SEAT, DOOR, SOUND):
+>>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         assert left(table, taken) == set()
 
 
@@ -214,6 +223,16 @@ async def _moderation(directory: Directory) -> None:
             for role in (Role.VIEWER, Role.PRESENTER):
                 await ada.say(SetRole(participant=presenter.participant_id, role=role))
                 await settle()
+    on, hushed = Media(microphone=True, camera=True), bob.participant_id
+    await bob.say(Speaking(speaking=True))
+    for hold in (False, True):
+        mute, unmute = Mute(participant=hushed, hold=hold), Unmute(participant=hushed)
+        other = Mute(participant=hushed, hold=not hold)
+        for sender, about_sound in ((bob, on), (ada, mute), (ada, mute), (ada, unmute), (ada, unmute)):
+            await sender.say(about_sound)
+        for sender, about_sound in ((ada, mute), (bob, on), (ada, other), (ada, mute), (ada, unmute)):
+            await sender.say(about_sound)
+    await settle()
     await bob.vanish()
     await bob.come_back()
     # The session is resumed before the room has heard of the loss.
@@ -391,6 +410,11 @@ async def _messages(server: Served) -> None:
         await ada.ask("candidate", stream="p1.camera", candidate="c")
         for message in ("kick", "ban", "unban"):
             await ada.ask(message, participant="p1")
+        for message in ("mute", "unmute"):
+            await ada.ask(message, participant="p1")
+        await ada.ask("media", microphone=True, camera=True)
+        await ada.send("speaking", speaking=True)
+        await ada.expect("speaking")
         await ada.ask("setRole", participant="p1", role="viewer")
         for message in ("raiseHand", "lowerHand", "lock", "unlock", "clearChat"):
             await ada.ask(message)

@@ -388,7 +388,11 @@ _PLAYS: dict[tuple[str, str], Play] = {
         (message, "no_such_participant"): partial(seats.no_such_participant, message=message)
         for message in seats.NAMING
     },
-    **{(message, "yourself"): partial(seats.yourself, message=message) for message in ("kick", "ban", "setRole")},
+    **{
+        (message, "yourself"): partial(seats.yourself, message=message)
+        for message in ("kick", "ban", "setRole", "mute")
+    },
+    **{(message, "muted"): partial(seats.muted, message=message) for message in ("media", "speaking")},
     **{
         ("chat", code): partial(seats.not_whispered, code=code)
         for code in ("no_such_participant", "yourself", "participant_away")

@@ -1,4 +1,4 @@
-"""Every row of a seat's machine and of a room's door: moderators, raised hands, bans and the lock."""
+"""Every row of the machines of a seat, of a person's sound, and of a room's door: what moderators do."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from roomfsm.conformance.wire import Client
 
 type Play = Callable[[Scene, Place], Awaitable[None]]
 
-MODERATORS = ("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom")
+MODERATORS = ("mute", "unmute", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom")
 """The messages that only a moderator may send."""
-NAMING = ("lowerHand", "kick", "ban", "setRole")
+NAMING = ("lowerHand", "mute", "unmute", "kick", "ban", "setRole")
 """The messages that name a person in the room."""
-MESSAGES = ("raiseHand", "lowerHand", "deleteLine", *MODERATORS)
+MESSAGES = ("raiseHand", "lowerHand", "media", "speaking", "deleteLine", *MODERATORS)
 
 
 def checks(plan: Plan) -> Iterator[Check]:
-    """A check for each row of the two machines."""
+    """A check for each row of the three machines."""
     for row in plan.spec.rows:
-        if row.machine in ("seat", "door"):
+        if row.machine in ("seat", "door", "sound"):
             extra = plan.options.patience if (row.trigger, row.source) == ("departed", "away") else 0.0
             yield Check(f"row/{row.key}", partial(_row, row=row), steps.path_of_row(plan.spec, row), extra=extra)
 
@@ -44,6 +44,29 @@ async def moderates(place: Place, message: str) -> None:
             await room.raise_hand(bob)
             await room.lower_hand(ada, bob)
             await room.lower_hand(bob, bob)
+        case "media":
+            await room.media(bob, True, True)
+            await room.media(bob, False, True)
+            await room.speak(ada)
+            await room.media(ada, False)
+        case "speaking":
+            await room.speak(ada)
+            await room.speak(bob)
+            await room.speak(ada, False)
+            await room.speak(bob, False)
+        case "mute":
+            await room.speak(bob)
+            await room.mute(ada, bob)
+            await room.media(bob, True)
+            await room.mute(ada, bob, hold=True)
+            steps.check_code(await bob.ask("media", microphone=True, camera=True), "muted")
+        case "unmute":
+            await room.mute(ada, bob, hold=True)
+            await room.unmute(ada, bob)
+            await room.media(bob, True)
+            await room.speak(bob)
+            await room.mute(ada, bob)
+            await room.unmute(ada, bob)
         case "kick":
             await room.put_out(ada, bob, "kick")
             await room.join(bob)
@@ -97,6 +120,8 @@ async def _row(scene: Scene, *, row: Row) -> None:
     place = await bring(scene, "waiting")
     if row.machine == "door":
         await _door(scene, place, row)
+    elif row.machine == "sound":
+        await _sound(place, row)
     elif row.trigger in MESSAGES:
         await moderates(place, row.trigger)
     else:
@@ -130,7 +155,25 @@ async def _door(scene: Scene, place: Place, row: Row) -> None:
             raise NeverReachable(f"the kit does not know {row.trigger}")
 
 
+async def _sound(place: Place, row: Row) -> None:
+    room, ada, bob = place.room, place.ada, place.bob
+    if row.source != "audible":
+        await room.mute(ada, bob, hold=row.source == "held")
+    match row.trigger:
+        case "muted" | "held":
+            await room.mute(ada, bob, hold=row.trigger == "held")
+        case "unmuted":
+            await room.unmute(ada, bob)
+        case "microphone_on":
+            await room.media(bob, True)
+            await room.speak(bob)
+        case _:
+            raise NeverReachable(f"the kit does not know {row.trigger}")
+
+
 async def _lost(scene: Scene, place: Place) -> None:
+    await place.room.speak(place.ada)
+    await place.room.speak(place.bob)
     await place.room.lose(place.bob)
 
 
@@ -209,6 +252,26 @@ async def not_permitted(scene: Scene, *, message: str) -> None:
     _names_role(reply, role)
     await place.room.chat(place.ada)
     await place.room.enter("Cyd")
+
+
+async def muted(scene: Scene, *, message: str) -> None:
+    """Bob cannot claim to be heard while a moderator mutes him. Nobody is told that he tried."""
+    place = await bring(scene, "waiting")
+    room, ada, bob = place.room, place.ada, place.bob
+    if message == "speaking":
+        await room.media(bob, False)
+        steps.check_code(await bob.ask("speaking", speaking=True), "muted")
+        await room.media(bob, True)
+        await room.mute(ada, bob)
+        steps.check_code(await bob.ask("speaking", speaking=True), "muted")
+    else:
+        await room.mute(ada, bob, hold=True)
+        steps.check_code(await bob.ask("media", microphone=True, camera=False), "muted")
+        # The camera is nobody's concern.
+        await room.media(bob, False, True)
+    await room.chat(ada)
+    await room.unmute(ada, bob)
+    await room.media(bob, True)
 
 
 async def not_ones_line(scene: Scene) -> None:
