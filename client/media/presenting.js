@@ -3,6 +3,7 @@
 import { Emitter } from '../wire/emitter.js';
 import { capture } from './devices.js';
 import { Publication } from './publication.js';
+import { Voice } from './voice.js';
 
 /** @import {CandidateFound, Source, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Capture} from './devices.js' */
@@ -27,7 +28,7 @@ import { Publication } from './publication.js';
  * )} PresentingNews
  */
 
-/** @typedef {{ change: void, news: News<PresentingNews>, solved: string }} PresentingEvents */
+/** `voice`: the user begins or ceases to speak. @typedef {{ change: void, voice: void, news: News<PresentingNews>, solved: string }} PresentingEvents */
 
 /** @extends {Emitter<PresentingEvents>} */
 export class Presenting extends Emitter {
@@ -44,9 +45,12 @@ export class Presenting extends Emitter {
     super();
     this.#connection = connection;
     this.#ownId = ownId;
+    this.on('change', () => this.#listen());
   }
   #connection;
   #ownId;
+  /** Listens to the microphone while it is sent. @type {{ publication: Publication, voice: Voice } | null} */
+  #listening = null;
   /** Counts the rooms. If a device is granted after the user left the room, it is released. */
   #visit = 0;
 
@@ -72,6 +76,29 @@ export class Presenting extends Emitter {
       this.publications.set(source, publication);
     });
     this.publications.get(source)?.start();
+  }
+
+  /** Whether the user speaks into a microphone that is sent. */
+  get speaks() {
+    return this.#listening?.voice.speaks ?? false;
+  }
+
+  /** Turn the microphone off. */
+  mute() {
+    const camera = this.publications.get('camera');
+    if (camera?.isOn('audio')) camera.turn('audio', false);
+  }
+
+  /** Listen to the present microphone, if there is one. */
+  #listen() {
+    const camera = this.publications.get('camera');
+    const wanted = camera?.has('audio') ? camera : undefined;
+    if (this.#listening?.publication === wanted) return;
+    this.#listening?.voice.close();
+    this.#listening = null;
+    const track = wanted?.stream.getAudioTracks()[0];
+    if (wanted && track && typeof AudioContext !== 'undefined')
+      this.#listening = { publication: wanted, voice: new Voice(track, () => this.emit('voice', undefined)) };
   }
 
   /** @param {Source} source */

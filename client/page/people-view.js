@@ -76,10 +76,22 @@ export class PeopleView {
     this.#lock.setAttribute('aria-pressed', String(state.locked));
     setText(this.#lock, state.locked ? 'Unlock the room' : 'Lock the room');
     this.#clear.hidden = this.#close.hidden = !this.#room.moderates;
+    this.showSpeakers();
     setText(this.#count, ` ${state.participants.size}`);
     const own = state.nameOf(state.you);
     if (this.#input.value === this.#shownName) this.#input.value = own;
     this.#shownName = own;
+  }
+
+  /** Mark those who speak. */
+  showSpeakers() {
+    for (const entry of this.#list.children) {
+      if (!(entry instanceof HTMLElement)) continue;
+      const speaks = this.#room.state?.speaking.has(entry.dataset['participant'] ?? '') ?? false;
+      entry.classList.toggle('speaks', speaks);
+      if (speaks) entry.setAttribute('aria-description', 'speaks');
+      else entry.removeAttribute('aria-description');
+    }
   }
 
   /** @param {Parameters<Room['moderate']>[0]} message */
@@ -94,20 +106,23 @@ export class PeopleView {
 
   /**
    * @param {HTMLElement} entry
-   * @param {ParticipantInfo} participant
+   * @param {ParticipantInfo} person
    * @param {string} you
    * @param {StreamInfo[]} streams
    */
-  #showEntry(entry, { id, name, away = false, lookalike = false, role = 'presenter', hand }, you, streams) {
+  #showEntry(entry, person, you, streams) {
+    const { id, name, away = false, lookalike = false, role = 'presenter', hand, sound = 'audible' } = person;
     const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
     const moderates = this.#room.moderates && id !== you;
     const place = hand === undefined ? 0 : this.#placeOf(hand);
-    const shown = JSON.stringify([name, away, lookalike, sources, role, place, moderates]);
+    const silent = sound !== 'audible' || (sources.includes('camera') && person.microphone === false);
+    const shown = JSON.stringify([name, away, lookalike, sources, role, place, moderates, silent, sound]);
     if (entry.dataset['shown'] === shown) return;
     entry.dataset['shown'] = shown;
     entry.dataset['participant'] = id;
     entry.dataset['away'] = String(away);
     entry.dataset['role'] = role;
+    const menuWasOpen = entry.querySelector('.moderate[open]') !== null;
     entry.replaceChildren(
       element('span', { class: 'roster-name', text: name }),
       ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
@@ -116,9 +131,12 @@ export class PeopleView {
       ...(place ? [element('span', { class: 'badge', testid: 'hand', text: `hand ${place}` })] : []),
       ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
       ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
+      ...(silent ? [icon('mic-off', MUTED[sound])] : []),
       ...(id === you ? [] : [this.#writeButton(id, name)]),
-      ...(moderates ? [this.#menu(id, name, role, place > 0, sources)] : []),
+      ...(moderates ? [this.#menu(person, place > 0, sources)] : []),
     );
+    // Somebody who is just choosing goes on with the choices as they are now.
+    if (menuWasOpen) entry.querySelector('.moderate')?.setAttribute('open', '');
   }
 
   /**
@@ -144,13 +162,11 @@ export class PeopleView {
 
   /**
    * What a moderator may do with a person.
-   * @param {string} participant
-   * @param {string} name
-   * @param {'viewer' | 'presenter' | 'moderator'} role
+   * @param {ParticipantInfo} person
    * @param {boolean} handIsUp
    * @param {Source[]} sources the person's streams
    */
-  #menu(participant, name, role, handIsUp, sources) {
+  #menu({ id: participant, name, role = 'presenter', sound = 'audible', microphone }, handIsUp, sources) {
     const summary = element('summary', { text: '⋯' });
     summary.setAttribute('aria-label', `Moderate ${name}`);
     /** @type {[string, string, Parameters<Room['moderate']>[0]][]} */
@@ -162,6 +178,9 @@ export class PeopleView {
           { type: 'endStream', stream: `${participant}.${source}` },
         ])
       ),
+      ['mute', 'Mute', { type: 'mute', participant }],
+      ['keep-muted', 'Keep muted', { type: 'mute', participant, hold: true }],
+      ['let-speak', 'Let speak', { type: 'unmute', participant }],
       ['lower-hand', 'Lower hand', { type: 'lowerHand', participant }],
       ['make-moderator', 'Make moderator', { type: 'setRole', participant, role: 'moderator' }],
       ['make-presenter', 'Let present', { type: 'setRole', participant, role: 'presenter' }],
@@ -169,12 +188,21 @@ export class PeopleView {
       ['kick', 'Remove', { type: 'kick', participant }],
       ['ban', 'Ban', { type: 'ban', participant }],
     ];
-    const without = `make-${role}`;
+    const without = new Set([
+      `make-${role}`,
+      ...(handIsUp ? [] : ['lower-hand']),
+      ...(sound === 'audible' ? ['let-speak'] : ['mute']),
+      ...(sound === 'held' ? ['keep-muted'] : []),
+      ...(sources.length > 0 && microphone !== false ? [] : ['mute']),
+    ]);
     const buttons = choices
-      .filter(([id]) => id !== without && (handIsUp || id !== 'lower-hand'))
+      .filter(([id]) => !without.has(id))
       .map(([testid, text, message]) => {
         const choice = element('button', { class: 'small', testid, text });
-        choice.addEventListener('click', () => this.#ask(message));
+        choice.addEventListener('click', () => {
+          menu.removeAttribute('open');
+          void this.#ask(message);
+        });
         return choice;
       });
     const menu = element('details', { class: 'moderate', testid: 'moderate' }, summary, element('div', {}, ...buttons));
@@ -200,6 +228,9 @@ export class PeopleView {
     }
   }
 }
+
+/** What the roster says of somebody who cannot be heard. */
+const MUTED = { audible: 'microphone off', muted: 'muted by a moderator', held: 'kept muted by a moderator' };
 
 /** What the roster calls a role. A presenter is what people are if nothing else is said. */
 const ROLES = { moderator: 'moderator', presenter: '', viewer: 'viewer' };

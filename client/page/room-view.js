@@ -89,6 +89,10 @@ export class RoomView {
         this.#chat.showPermissions();
         this.#stage.update();
         break;
+      case 'speaking':
+        this.#people.showSpeakers();
+        this.#stage.update();
+        break;
       case 'streams':
         this.#people.update();
         this.#stage.update();

@@ -85,13 +85,24 @@ export class StageView {
   #infos() {
     const { state, presenting, watching } = this.#room;
     if (!state) return [];
-    const own = [...presenting.publications.values()].map((publication) =>
-      ownInfo(publication, state.streams.get(publication.streamId())),
-    );
+    const own = [...presenting.publications.values()].map((publication) => ({
+      ...ownInfo(publication, state.streams.get(publication.streamId())),
+      // The label says already that the own microphone is off.
+      muted: false,
+      speaks: publication.source === 'camera' && state.speaking.has(state.you),
+    }));
     const others = this.#room.othersStreams().flatMap((stream) => {
       const view = watching.views.get(stream.id);
       const name = nameOf(state.nameOf(stream.participant), stream.source);
-      return view ? [othersInfo(name, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false)] : [];
+      if (!view) return [];
+      const camera = stream.source === 'camera';
+      return [
+        {
+          ...othersInfo(name, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false),
+          muted: camera && state.isMuted(stream.participant),
+          speaks: camera && state.speaking.has(stream.participant),
+        },
+      ];
     });
     return [...own, ...others];
   }
@@ -147,7 +158,7 @@ function nameOf(name, source) {
 /**
  * @param {Publication} publication
  * @param {StreamInfo | undefined} stream as the room knows it
- * @returns {TileInfo}
+ * @returns {Omit<TileInfo, 'muted' | 'speaks'>}
  */
 function ownInfo(publication, stream) {
   const state = tileState(PRESENTED, { link: publication.state, ...(stream ? { stream: stream.state } : {}) });
@@ -177,7 +188,7 @@ function ownInfo(publication, stream) {
  * @param {StreamInfo} stream
  * @param {Viewing} view
  * @param {boolean} hasPicture
- * @returns {TileInfo}
+ * @returns {Omit<TileInfo, 'muted' | 'speaks'>}
  */
 function othersInfo(name, stream, view, hasPicture) {
   const [tracks, pictures, sounds] = [view.stream.getTracks(), view.stream.getVideoTracks(), view.stream.getAudioTracks()];

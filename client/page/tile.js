@@ -16,6 +16,8 @@ import { button, find, fromTemplate, part, setIcon, setText } from './dom.js';
  *   label: string,
  *   stream: string,
  *   media: MediaStream,
+ *   muted: boolean,
+ *   speaks: boolean,
  * }} TileInfo
  * `words` are shown instead of the picture, and `label` next to the name.
  */
@@ -53,11 +55,13 @@ export class Tile {
   }
 
   /** @param {TileInfo} info */
-  update({ name, state, hidden, words, label, stream, mirrored }) {
+  update({ name, state, hidden, words, label, stream, mirrored, muted, speaks }) {
     const { root } = this;
     root.dataset['state'] = state;
     root.dataset['stream'] = stream;
     root.classList.toggle('mirrored', mirrored);
+    root.classList.toggle('speaks', speaks);
+    part(root, 'muted').toggleAttribute('hidden', !muted);
     setText(part(root, 'name'), name);
     setText(part(root, 'state'), label);
     setText(part(root, 'words'), words);

@@ -27,6 +27,7 @@ const REFUSALS = {
   no_such_stream: 'This stream is over.',
   own_stream: 'You cannot watch your own stream.',
   not_your_stream: 'Only its presenter or a moderator can end this stream.',
+  muted: 'A moderator has muted you, or your microphone is off.',
   participant_away: 'The connection of this person is lost at the moment. Try again when it is back.',
   no_such_line: 'This line was deleted, or is too old.',
   not_permitted: 'Your role in this room does not allow this.',
@@ -129,6 +130,14 @@ export function inWords(news) {
     }
     case 'putOut':
       return PUT_OUT[news.reason ?? ''] ?? 'A moderator put you out of the room.';
+    case 'muted':
+      return news.hold
+        ? `${news.by} has muted you. Raise your hand to ask for the word.`
+        : `${news.by} has muted you. Turn your microphone on again when you want to speak.`;
+    case 'keptMuted':
+      return 'A moderator keeps you muted. Raise your hand to ask for the word.';
+    case 'mayBeHeard':
+      return 'You may turn your microphone on again.';
     case 'connectionEnded':
       return CLOSINGS[news.code] ?? 'The connection ended.';
   }

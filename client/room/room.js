@@ -12,7 +12,7 @@ import { RoomState } from './state.js';
 import { Credentials } from './credentials.js';
 
 /** @import {Ban, ClearChat, CloseRoom, DeleteLine, EndStream, Kick, Lock} from '../wire/messages.d.ts' */
-/** @import {LowerHand, RaiseHand, SetRole, Unlock} from '../wire/messages.d.ts' */
+/** @import {LowerHand, Mute, Muted, ParticipantInfo, RaiseHand, SetRole, Unlock, Unmute} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -38,6 +38,8 @@ import { Credentials } from './credentials.js';
  * `refused`: what the server refused without having been asked by a request. `viewFailed`: a stream of somebody
  * cannot be received. `enteredNameless`: the room was entered without the user's name, which the server does not take.
  * `notEntered`: a room could not be entered; `again`: it is tried again. `notSwitched`: one stays where one was.
+ * `muted`: a moderator has muted the user. `keptMuted`: a moderator does not let the microphone be turned on, and
+ * `mayBeHeard`: that is over.
  * `connectionEnded`: for good, by this close code.
  * @typedef {(
  *   PresentingNews |
@@ -50,6 +52,8 @@ import { Credentials } from './credentials.js';
  *   { what: 'serverCloses' } |
  *   { what: 'roomCloses', reason: string | undefined } |
  *   { what: 'putOut', reason: string | undefined } |
+   { what: 'muted', by: string, hold: boolean } |
+   { what: 'keptMuted' | 'mayBeHeard' } |
  *   { what: 'connectionEnded', code: number }
  * )} RoomNews
  */
@@ -179,7 +183,11 @@ export class Room extends Emitter {
     this.#credentials = credentials;
     this.presenting = new Presenting(connection, () => this.state?.you ?? '');
     this.watching = new Watching(connection);
-    this.presenting.on('change', () => this.emit('change', 'media'));
+    this.presenting.on('change', () => {
+      this.#announceMedia();
+      this.emit('change', 'media');
+    });
+    this.presenting.on('voice', () => this.#announceSpeech());
     this.presenting.on('news', (news) => this.emit('news', news));
     this.presenting.on('solved', (topic) => this.emit('solved', topic));
     this.watching.on('change', () => this.emit('change', 'media'));
@@ -192,7 +200,8 @@ export class Room extends Emitter {
     connection.on('message', (message) => this.#received(message));
     connection.on('unasked', (error) => {
       // A late candidate is for a stream or view that has ended, so it is not needed.
-      if (error.message === 'candidate') console.debug('candidate refused', error);
+      // So does what is said of a speech, if a moderator has just muted the user.
+      if (error.message === 'candidate' || error.message === 'speaking') console.debug('refused', error);
       else this.#tell({ what: 'refused', error: new ProtocolError(error) }, `refusal:${error.code}`);
     });
   }
@@ -272,7 +281,7 @@ export class Room extends Emitter {
   /**
    * Ask for something about people or the whole room; the server decides whether the user's role allows it.
    * @param {RaiseHand | LowerHand | Kick | Ban | SetRole | Lock | Unlock | ClearChat | DeleteLine | EndStream |
-   *   CloseRoom} message
+   *   CloseRoom | Mute | Unmute} message
    * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
    */
   async moderate(message) {
@@ -324,6 +333,9 @@ export class Room extends Emitter {
   #refresh(joined) {
     if (!this.state) return;
     this.state = this.state.resumed(joined);
+    this.#forgetAnnounced();
+    // The message that said so may have been lost.
+    if ((this.me?.sound ?? 'audible') !== 'audible') this.presenting.mute();
     this.presenting.resume(this.state.streams);
     this.watching.resume();
   }
@@ -339,6 +351,7 @@ export class Room extends Emitter {
       this.emit('moved', undefined);
     }
     this.state = new RoomState(joined);
+    this.#forgetAnnounced();
     // The user is now in the wanted room. The room's own spelling of its name is used.
     if (this.#wanted === asked) this.#wanted = joined.room;
   }
@@ -349,6 +362,71 @@ export class Room extends Emitter {
     this.emit('solved', 'presence');
     this.emit('entered', this.state);
     this.watching.follow(this.othersStreams());
+    this.#announceMedia();
+    this.#announceSpeech();
+  }
+
+  /** The newest that was said of microphone and camera, and of speech, in this seat. */
+  #announced = { media: '', speaks: false };
+
+  #forgetAnnounced() {
+    this.#announced = { media: '', speaks: false };
+  }
+
+  /** Whether a moderator keeps the user muted. */
+  get #isHeld() {
+    return this.me?.sound === 'held';
+  }
+
+  /** Tell everybody whether microphone and camera are on, if that has changed. */
+  #announceMedia() {
+    if (!this.state || !this.mayPresent) return;
+    const camera = this.presenting.publications.get('camera');
+    const [microphone, picture] = [camera?.isOn('audio') ?? false, camera?.isOn('video') ?? false];
+    if (microphone && this.#isHeld) {
+      this.#keepMuted();
+      return;
+    }
+    const media = JSON.stringify([microphone, picture]);
+    // Who has never had anything on need not tell it.
+    const known = this.#announced.media || JSON.stringify([this.me?.microphone ?? false, this.me?.camera ?? false]);
+    if (media === known) return;
+    this.#announced.media = media;
+    this.connection.request({ type: 'media', microphone, camera: picture }).catch((error) => {
+      if (error instanceof ProtocolError && error.code === 'muted') this.#keepMuted();
+      // Otherwise it is told with the next change.
+      if (this.#announced.media === media) this.#announced.media = '';
+    });
+  }
+
+  #keepMuted() {
+    this.#tell({ what: 'keptMuted' }, 'sound', { kind: 'info' });
+    this.presenting.mute();
+  }
+
+  /** Tell everybody whether the user speaks, if that has changed. */
+  #announceSpeech() {
+    if (!this.state || !this.mayPresent || this.state.isMuted(this.state.you)) return;
+    const { speaks } = this.presenting;
+    if (speaks === this.#announced.speaks) return;
+    this.#announced.speaks = speaks;
+    this.connection.send({ type: 'speaking', speaking: speaks });
+  }
+
+  /** @param {Muted} message */
+  #heardOfMute({ by, hold = false }) {
+    this.presenting.mute();
+    this.#announced.speaks = false;
+    this.#tell({ what: 'muted', by: this.state?.nameOf(by) ?? '', hold }, 'sound', { kind: 'info' });
+  }
+
+  /**
+   * @param {ParticipantInfo | undefined} before what was known of the user
+   */
+  #heardOfMyself(before) {
+    if (before?.sound === 'held' && !this.#isHeld) this.#tell({ what: 'mayBeHeard' }, 'sound', { kind: 'info' });
+    if (this.state?.isMuted(this.state.you)) this.#announced.speaks = false;
+    else this.#announceSpeech();
   }
 
   /**
@@ -382,8 +460,15 @@ export class Room extends Emitter {
     if (!this.state) return;
     if (message.type === 'participantLeft' && message.participant === this.state.you)
       this.#page.fire('put out', { reason: message.reason });
+    const me = this.me;
     const part = this.state.apply(message);
     switch (message.type) {
+      case 'participantChanged':
+        if (message.participant.id === this.state.you) this.#heardOfMyself(me);
+        break;
+      case 'muted':
+        this.#heardOfMute(message);
+        break;
       case 'streamStarted':
         this.watching.follow(this.othersStreams());
         break;

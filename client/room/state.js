@@ -4,7 +4,7 @@
 
 const MAX_LINES = 1000;
 
-/** @typedef {'people' | 'streams' | 'chat' | 'room'} Part */
+/** @typedef {'people' | 'speaking' | 'streams' | 'chat' | 'room'} Part */
 
 export class RoomState {
   /** @param {Joined} joined */
@@ -20,6 +20,8 @@ export class RoomState {
     this.streams = new Map(joined.streams.map((stream) => [stream.id, stream]));
     this.chat = mergeChat([], joined.chat);
     this.locked = joined.locked ?? false;
+    /** The ids of those who speak. */
+    this.speaking = new Set(joined.speaking ?? []);
     /** Who may not enter, for moderators. @type {BanInfo[]} */
     this.bans = [];
   }
@@ -52,7 +54,11 @@ export class RoomState {
         return 'people';
       case 'participantLeft':
         this.participants.delete(message.participant);
+        this.speaking.delete(message.participant);
         return 'people';
+      case 'speaking':
+        this.speaking = new Set(message.participants);
+        return 'speaking';
       case 'streamStarted':
         this.streams.set(message.stream.id, message.stream);
         return 'streams';
@@ -85,6 +91,15 @@ export class RoomState {
       default:
         return null;
     }
+  }
+
+  /**
+   * Whether a person cannot be heard: the microphone is off, or a moderator has muted the person.
+   * @param {string} id
+   */
+  isMuted(id) {
+    const person = this.participants.get(id);
+    return person?.microphone === false || (person?.sound ?? 'audible') !== 'audible';
   }
 
   /** @param {string} id */

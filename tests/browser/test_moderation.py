@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import PHONE, OpenPage
-from tests.browser.test_broadcast import broadcasts, photograph
+from tests.browser.test_broadcast import broadcasts, decodes, photograph
 
 SMALL_PHONE: ViewportSize = {"width": 360, "height": 740}
+
+DISOBEYS = """
+  Object.defineProperty(MediaStreamTrack.prototype, 'enabled', {get: () => true, set: () => {}});
+"""
+"""The microphone of this page cannot be turned off."""
 
 pytestmark = pytest.mark.browser
 
@@ -118,6 +124,101 @@ def test_a_moderator_ends_a_stream_which_does_not_begin_again_and_closes_the_roo
         expect(page.get_by_text("A moderator has closed the room.")).to_be_visible()
     bob.get_by_test_id("retry-now").click()
     expect(bob.locator("[data-testid=roster-entry][data-role=moderator]")).to_contain_text("Bob")
+
+
+def moderate(page: Page, name: str, choice: str) -> None:
+    menu_of(page, name)
+    page.locator("[data-testid=roster-entry]", has_text=name).get_by_test_id(choice).click()
+
+
+def tile_of(page: Page) -> Locator:
+    return page.get_by_test_id("tile")
+
+
+def loud(page: Page) -> bool:
+    """Whether sound arrives at a page that watches one stream: packets that come while we look."""
+    told: bool = page.evaluate(
+        """async () => {
+          const [pc] = window.roomfsm.peerConnections().values();
+          if (!pc) return false;
+          const count = async () => {
+            let packets = 0;
+            for (const one of (await pc.getStats()).values())
+              if (one.type === 'inbound-rtp' && one.kind === 'audio') packets += one.packetsReceived;
+            return packets;
+          };
+          const before = await count();
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          return (await count()) > before;
+        }"""
+    )
+    return told
+
+
+def becomes(page: Page, *, wanted: bool) -> None:
+    """Wait until the sound arrives, or arrives no more."""
+    for _ in range(60):
+        if loud(page) is wanted:
+            return
+    raise AssertionError(f"the sound {'never arrives' if wanted else 'goes on'}")
+
+
+def test_a_moderator_mutes_somebody_which_the_others_see_and_hear(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
+    cyd = open_page(room, "Cyd", viewport=SMALL_PHONE)
+    broadcasts(bob)
+    bobs_entry = cyd.locator("[data-testid=roster-entry]", has_text="Bob")
+    cyd.locator("button[data-tab=people]").click()
+    becomes(cyd, wanted=True)
+    # The sound of Chromium's camera beeps.
+    for page in (ada, cyd):
+        expect(tile_of(page)).to_have_class(re.compile("speaks"))
+        expect(tile_of(page).get_by_label("microphone off")).to_be_hidden()
+    photograph(ada, "speaking-desktop")
+    moderate(ada, "Bob", "mute")
+    expect(
+        bob.get_by_text("Ada has muted you. Turn your microphone on again when you want to speak.")
+    ).to_be_visible()
+    expect(bob.get_by_test_id("mute-mic")).to_have_text("Unmute")
+    for page in (ada, cyd):
+        expect(tile_of(page).get_by_label("microphone off")).to_be_visible()
+        expect(tile_of(page)).not_to_have_class(re.compile("speaks"))
+    expect(bobs_entry.get_by_label("muted by a moderator")).to_be_visible()
+    photograph(cyd, "muted-small-phone")
+    photograph(ada, "muted-desktop")
+    becomes(cyd, wanted=False)
+    bob.get_by_test_id("mute-mic").click()
+    expect(tile_of(cyd).get_by_label("microphone off")).to_be_hidden()
+    becomes(cyd, wanted=True)
+    # If the moderator holds it, only the moderator can end it.
+    moderate(ada, "Bob", "keep-muted")
+    expect(bob.get_by_text("Ada has muted you. Raise your hand to ask for the word.")).to_be_visible()
+    becomes(cyd, wanted=False)
+    bob.get_by_test_id("mute-mic").click()
+    expect(bob.get_by_text("A moderator keeps you muted. Raise your hand to ask for the word.")).to_be_visible()
+    expect(bob.get_by_test_id("mute-mic")).to_have_text("Unmute")
+    becomes(cyd, wanted=False)
+    moderate(ada, "Bob", "let-speak")
+    expect(bob.get_by_text("You may turn your microphone on again.")).to_be_visible()
+    bob.get_by_test_id("mute-mic").click()
+    becomes(cyd, wanted=True)
+    expect(tile_of(cyd)).to_have_class(re.compile("speaks"))
+
+
+def test_a_page_that_does_not_obey_is_not_heard_either(open_page: OpenPage, room: str) -> None:
+    ada, bob = open_page(room, "Ada"), open_page(room, "Bob", script=DISOBEYS)
+    broadcasts(bob)
+    becomes(ada, wanted=True)
+    moderate(ada, "Bob", "keep-muted")
+    expect(bob.get_by_text("Ada has muted you.")).to_be_visible()
+    becomes(ada, wanted=False)
+    # Somebody who comes later gets the picture without the sound.
+    cyd = open_page(room, "Cyd")
+    decodes(cyd)
+    becomes(cyd, wanted=False)
+    moderate(ada, "Bob", "let-speak")
+    for page in (ada, cyd):
+        becomes(page, wanted=True)
 
 
 def test_a_chat_that_a_moderator_clears_is_gone_for_everybody(open_page: OpenPage, room: str) -> None:
