@@ -18,11 +18,9 @@ from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
-<<<<<<< HEAD
-_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, STREAM, VIEW, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER)
-=======
-_TABLES: tuple[Table[Any], ...] = (ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, SESSION, SERVER)
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
+_TABLES: tuple[Table[Any], ...] = (
+    *(ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER),
+)
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 
 type Json = dict[str, Any]

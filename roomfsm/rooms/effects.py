@@ -100,19 +100,9 @@ class Inside(Protocol):
 class Effects:
     """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
-<<<<<<< HEAD
-    def __init__(self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation) -> None:
-=======
     def __init__(
-        self,
-        room: Inside,
-        news: News,
-        chat: ChatHistory,
-        moderation: Moderation,
-        speakers: Speakers,
-        settings: RoomSettings,
+        self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation, speakers: Speakers
     ) -> None:
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._room = room
         self._news = news
         self._people = room.people
@@ -184,14 +174,10 @@ class Effects:
             self._drop_stream(self._streams[name], "left")
         self._news.forget(participant.id)
         del self._people[participant.id]
-<<<<<<< HEAD
+        self._speakers.forget(participant)
         self._news.happened(
             ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref, about=participant
         )
-=======
-        self._speakers.forget(participant)
-        self._news.happened(ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref)
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._tell_unmarked(self._lookalikes.remove(participant))
         self._moderation.dismiss(participant)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))

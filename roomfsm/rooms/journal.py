@@ -31,11 +31,7 @@ from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.settings import RoomSettings
 
 FORMAT = "roomfsm.journal.1"
-<<<<<<< HEAD
-_MACHINES = ("room", "door", "seat", "administrator", "stream", "view", "session")
-=======
-_MACHINES = ("room", "door", "seat", "sound", "stream", "view", "session")
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
+_MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "session")
 
 _DEFAULTS: Mapping[type, dict[str, Any]] = {kind: asdict(kind()) for kind in (RoomFacts, SeatFacts)}
 """The facts that are not recorded, because they have their default value."""

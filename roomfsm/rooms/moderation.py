@@ -106,29 +106,12 @@ class _Banned:
 class Moderation:
     """The roles, hands, bans, the sound and the door of one room. Nothing here waits."""
 
-<<<<<<< HEAD
-    def __init__(self, room: Inside, news: News, chat: ChatHistory) -> None:
-=======
-    def __init__(
-        self,
-        room: Inside,
-        news: News,
-        chat: ChatHistory,
-        speakers: Speakers,
-        settings: RoomSettings,
-        policy: Policy,
-    ) -> None:
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
+    def __init__(self, room: Inside, news: News, chat: ChatHistory, speakers: Speakers) -> None:
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
-<<<<<<< HEAD
-=======
         self._speakers = speakers
-        self._settings = settings
-        self._policy = policy
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         self._log = get_logger(__name__).bind(room=room.name)
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
@@ -136,19 +119,9 @@ class Moderation:
             self._fire_door("lock")
         self._bans: dict[str, _Banned] = {}
         self._hands = 0
-<<<<<<< HEAD
         self._administrator = ADMINISTRATOR.new()
         room.journal.begin(ADMINISTRATOR.name, None, self._administrator.state)
         self._for_anybody: dict[str, Callable[[Participant | None, Any], None]] = {
-=======
-        self._doing: dict[str, Callable[[Participant, Any], None]] = {
-            Do.RAISE_HAND: self._raise_hand,
-            Do.LOWER_HAND: self._lower_hand,
-            Do.SET_MEDIA: self._set_media,
-            Do.SPEAK: self._speak,
-            Do.MUTE: self._mute,
-            Do.UNMUTE: self._unmute,
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
             Do.KICK: self._kick,
             Do.BAN: self._ban,
             Do.UNBAN: self._unban,
@@ -163,6 +136,10 @@ class Moderation:
             **self._for_anybody,
             Do.RAISE_HAND: self._raise_hand,
             Do.LOWER_HAND: self._lower_hand,
+            Do.SET_MEDIA: self._set_media,
+            Do.SPEAK: self._speak,
+            Do.MUTE: self._mute,
+            Do.UNMUTE: self._unmute,
             Do.BECOME_MODERATOR: self._become_moderator,
             Do.DELETE_LINE: self._delete_line,
             Do.CLOSE_ROOM: self._close_room,
@@ -254,7 +231,7 @@ class Moderation:
     def admit(self, newcomer: Participant, brought: Credentials) -> None:
         """Give somebody who enters a role."""
         self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
-<<<<<<< HEAD
+        self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
         newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
 
     def role_of(self, brought: Credentials) -> Role:
@@ -262,12 +239,6 @@ class Moderation:
         if self._room.policy.first_moderates and not self._moderators():
             return Role.MODERATOR
         return brought.role
-=======
-        self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
-        newcomer.role, newcomer.subject = brought.role, brought.subject
-        if self._policy.first_moderates and not self._moderators():
-            newcomer.role = Role.MODERATOR
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
 
     def dismiss(self, person: Participant) -> None:
         """Somebody has left: see to it that the room has a moderator, or an open door."""
@@ -293,9 +264,6 @@ class Moderation:
         person.hand = None
         self._tell_person(person, sender, message.ref)
 
-<<<<<<< HEAD
-    def _kick(self, sender: Participant | None, message: Kick) -> None:
-=======
     def _set_media(self, sender: Participant, message: Media) -> None:
         sender.microphone, sender.camera = message.microphone, message.camera
         if message.microphone:
@@ -328,8 +296,7 @@ class Moderation:
             for view in self._room.streams[name].views.values():
                 view.follow_sound()
 
-    def _kick(self, sender: Participant, message: Kick) -> None:
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
+    def _kick(self, sender: Participant | None, message: Kick) -> None:
         self._put_out(sender, message, "kicked")
 
     def _ban(self, sender: Participant | None, message: Ban) -> None:

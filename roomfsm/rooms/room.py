@@ -160,19 +160,14 @@ class Room:
             partial(self._observers.happened, self),
         )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
-<<<<<<< HEAD
-        self._moderation = Moderation(self, self._news, chat)
-        self._effects = Effects(self, self._news, chat, self._moderation)
+        self._speakers = Speakers(self.people, settings.speaking_interval, self._tell_speakers_later)
+        self._moderation = Moderation(self, self._news, chat, self._speakers)
+        self._effects = Effects(self, self._news, chat, self._moderation, self._speakers)
 
     @property
     def run_id(self) -> str:
         """Another one each time that a room of this name is opened."""
         return self.journal.opened.run
-=======
-        self._speakers = Speakers(self.people, settings.speaking_interval, self._tell_speakers_later)
-        self._moderation = Moderation(self, self._news, chat, self._speakers, settings, self.policy)
-        self._effects = Effects(self, self._news, chat, self._moderation, self._speakers, settings)
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
 
     @property
     def state(self) -> str:

@@ -45,16 +45,14 @@ def test_the_diagram_is_written_to_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-<<<<<<< HEAD
-        (["rooom"], "'room', 'seat', 'door', 'stream', 'view', 'session', 'administrator', 'mediaServer'"),
+        (
+            ["rooom"],
+            "'room', 'seat', 'door', 'sound', 'stream', 'view', 'session', 'administrator', 'mediaServer'",
+        ),
         (
             [],
-            "Choose from:\n\troom,\n\tseat,\n\tdoor,\n\tstream,\n\tview,\n\tsession,\n\tadministrator",
+            "Choose from:\n\troom,\n\tseat,\n\tdoor,\n\tsound,\n\tstream,\n\tview,\n\tsession,\n\tadministrator",
         ),
-=======
-        (["rooom"], "'room', 'seat', 'door', 'sound', 'stream', 'view', 'session'"),
-        ([], "Choose from:\n\troom,\n\tseat,\n\tdoor,\n\tstream,\n\tview,\n\tsession"),
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
         (["room", "--format", "png"], "'svg', 'mermaid', 'dot', 'json'"),
         (["room", "--current", "full"], "no state 'full'; it has empty, waiting, broadcasting, closing"),
         (["room", "--format", "json", "--current", "empty"], "--format json has none"),

@@ -202,12 +202,8 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _media_in_a_room(directory, media)
         await _ends_of_rooms(directory)
         await _moderation(directory)
-<<<<<<< HEAD
         await _administration(directory)
-    for table in (ROOM, SEAT, DOOR, ADMINISTRATOR):
-=======
-    for table in (ROOM, SEAT, DOOR, SOUND):
->>>>>>> b6a0c20 (Moderators mute people, and everybody knows who speaks)
+    for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR):
         assert left(table, taken) == set()
 
 
