@@ -122,7 +122,7 @@ export class MediaLink extends Emitter {
 
   /** Whether media can flow. */
   get works() {
-    return this.#machine.can('media');
+    return this.#machine.can('pass media');
   }
 
   /** Begin, or begin anew. */

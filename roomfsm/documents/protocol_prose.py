@@ -112,7 +112,7 @@ match): `Blue` and `blue` are one room, and its name is written as the first vis
 """
 
 MEDIA = """\
-## Media
+## Offers, streams and views
 
 [Publish](#publish) and [View](#view) carry an SDP offer (RFC 8866, RFC 3264), and [Answer](#answer) carries the
 media server's answer. Use one RTCPeerConnection for each stream and each view. The id of a stream is the
@@ -149,7 +149,7 @@ that person is lost at the moment, the line is refused (`participant_away`).
 SOUND = """\
 ## Microphones, and who speaks
 
-A client tells whether its user's microphone and camera are on ([Media](#media-1)), and whether the user speaks
+A client tells whether its user's microphone and camera are on ([Media](#media)), and whether the user speaks
 ([Speaking](#speaking)), which it finds out from the sound of the microphone. The room does not listen to anybody.
 Everybody gets the first as fields of `participantChanged`. Who speaks is told in one message that lists all of
 them (`speaking`), at most every `speaking_interval` (0.5 s unless set otherwise), so a client may send it as often
