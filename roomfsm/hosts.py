@@ -13,6 +13,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 _AUTHORITY = re.compile(r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:/?#@\\]+))(?::[0-9]{0,5})?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -110,3 +111,20 @@ def answers_to(authority: str, names: Collection[str]) -> bool:
         return True
     _, dot, parent = host.partition(".")
     return bool(dot) and f"*.{parent}" in names
+
+
+def media_server_fault(url: str) -> str | None:
+    """What is wrong with a text as the address of a media server; None if nothing is."""
+    if not re.fullmatch(r"wss?://[^/?#\s][^#\s]*", url):
+        return f"not a ws:// or wss:// address: {url}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        return f"{url}: {error}"
+    if not host or port == 0:
+        return f"no {'port' if host else 'host'} in the address: {url}"
+    if "@" in parts.netloc:
+        # It is not repeated, because it may have a password.
+        return "no name or password in the address: --kurento-secret takes the secret"
+    return None

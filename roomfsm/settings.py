@@ -19,8 +19,7 @@ from roomfsm.access.settings import AccessSettings
 from roomfsm.access.settings import is_address as is_web_address
 from roomfsm.access.tables import TableFault, read_policies
 from roomfsm.door.settings import DoorSettings
-from roomfsm.hosts import host_and_port, host_setting, is_address
-from roomfsm.kurento.settings import url_fault
+from roomfsm.hosts import host_and_port, host_setting, is_address, media_server_fault
 from roomfsm.protocol.server import IceServer
 from roomfsm.ranges import MAX_PORT, SECRET_RULE, Count, Port, SecondsOrZero, Workers, has_ports, is_secret
 from roomfsm.ranges import SettingsError as SettingsError
@@ -301,7 +300,7 @@ def _parts() -> dict[str, Any]:
 def _check_kurento(urls: tuple[str, ...]) -> None:
     """Raises `SettingsError`."""
     for url in urls:
-        fault = url_fault(url)
+        fault = media_server_fault(url)
         if fault is not None:
             raise SettingsError(f"--kurento: {fault}")
         if urls.count(url) > 1:

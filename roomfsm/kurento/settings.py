@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -19,23 +17,6 @@ again."""
 RequestSeconds = Annotated[float, Meta(gt=0, lt=REPLY_CACHE_SECONDS)]
 """When a request is sent again after a reconnect, its reply must still be in the cache. Otherwise the request
 would be carried out twice."""
-
-
-def url_fault(url: str) -> str | None:
-    """What is wrong with a text as the address of a media server; None if nothing is."""
-    if not re.fullmatch(r"wss?://[^/?#\s][^#\s]*", url):
-        return f"not a ws:// or wss:// address: {url}"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        return f"{url}: {error}"
-    if not host or port == 0:
-        return f"no {'port' if host else 'host'} in the address: {url}"
-    if "@" in parts.netloc:
-        # It is not repeated, because it may have a password.
-        return "no name or password in the address: --kurento-secret takes the secret"
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from roomfsm.access.grant import Grant
 from roomfsm.access.patterns import room_pattern
 from roomfsm.access.policy import Policy
 from roomfsm.access.settings import AccessSettings
+from roomfsm.hosts import media_server_fault
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.kurento.settings import url_fault
 from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.protocol import client
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -141,7 +141,7 @@ class Handlers:
 
     async def _add_media_server(self, call: Call) -> s.MediaServerTold:
         secret = self._parts.kurento_secret if call.body.secret is None else call.body.secret
-        fault = url_fault(call.body.url)
+        fault = media_server_fault(call.body.url)
         if fault is not None:
             raise Problem(ErrorCode.MALFORMED, fault, path="$.url")
         try:
