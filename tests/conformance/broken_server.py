@@ -10,15 +10,18 @@ from typing import Any
 import msgspec
 
 import roomfsm.lifecycle.legality
+import roomfsm.rooms.effects
 import roomfsm.rooms.news
 from roomfsm.cli import main
 from roomfsm.lifecycle.room import ROOM, RoomEffect
-from roomfsm.lifecycle.table import STAYS, Guard, Row
+from roomfsm.lifecycle.seat import SEAT
+from roomfsm.lifecycle.table import STAYS, Guard, Row, Table
 from roomfsm.protocol.client import Candidate
 from roomfsm.protocol.errors import CloseCode, ErrorCode
 from roomfsm.protocol.server import (
     Answer,
     ChatSaid,
+    Muted,
     ParticipantChanged,
     ParticipantLeft,
     Pong,
@@ -48,21 +51,21 @@ def put(owner: object, name: str, wrong: Callable[[Any], Any]) -> None:
     setattr(owner, name, wrong(getattr(owner, name)))
 
 
-def rows(change: Callable[[Row[Any]], Row[Any]], *more: Row[Any]) -> None:
-    """Replace each row of the room's table by what `change` makes of it, and add more rows."""
+def rows(change: Callable[[Row[Any]], Row[Any]], *more: Row[Any], table: Table[Any] = ROOM) -> None:
+    """Replace each row of the table by what `change` makes of it, and add more rows."""
     for cached in ("_index", "_machine", "triggers"):
-        vars(ROOM).pop(cached, None)
-    object.__setattr__(ROOM, "rows", (*map(change, ROOM.rows), *more))
+        vars(table).pop(cached, None)
+    object.__setattr__(table, "rows", (*map(change, table.rows), *more))
 
 
-def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None]) -> None:
+def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None], table: Table[Any] = ROOM) -> None:
     """Replace the guards with that code by what `change` makes of them, or drop them."""
 
     def changed(row: Row[Any]) -> Row[Any]:
         found = (change(old) if old.code is code else old for old in row.guards)
         return replace(row, guards=tuple(new for new in found if new is not None))
 
-    rows(changed)
+    rows(changed, table=table)
 
 
 def telling(wrong: Callable[..., None]) -> None:
@@ -263,6 +266,55 @@ def a_field_of_another_type() -> None:
 @fault
 def a_stream_is_never_live() -> None:
     put(Stream, "_flow_of", lambda right: lambda stream, event: None)
+
+
+@fault
+def a_private_line_for_everybody() -> None:
+    def loose(people: Iterable[Participant], message: Any, replied: Any = None, **how: Any) -> None:
+        room: Any = next(iter(people)).seat.room
+        tell(room.people.values(), message, replied, **how)
+
+    put(roomfsm.rooms.effects, "tell", lambda _: loose)
+
+
+@fault
+def a_private_line_that_is_kept() -> None:
+    def kept(in_private: Callable[..., Any]) -> Callable[..., Any]:
+        def wrong(history: ChatHistory, *about: Any) -> Any:
+            line = in_private(history, *about)
+            history._lines.append((line, 1))
+            return line
+
+        return wrong
+
+    put(ChatHistory, "in_private", kept)
+
+
+@fault
+def everybody_deletes_every_line() -> None:
+    guard(ErrorCode.NOT_PERMITTED, lambda old: None if "line" in old.name else old, SEAT)
+
+
+@fault
+def a_line_that_is_deleted_is_told_to_newcomers() -> None:
+    put(ChatHistory, "delete", lambda _: lambda history, seq: None)
+
+
+@fault
+def a_held_person_is_heard() -> None:
+    guard(ErrorCode.MUTED, lambda old: None, SEAT)
+
+
+@fault
+def who_is_muted_is_not_asked() -> None:
+    def silent(send: Callable[..., None]) -> Callable[..., None]:
+        def wrong(participant: Participant, message: Any) -> None:
+            if not isinstance(message, Muted):
+                send(participant, message)
+
+        return wrong
+
+    put(Participant, "send", silent)
 
 
 if __name__ == "__main__":

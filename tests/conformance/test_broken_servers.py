@@ -32,6 +32,15 @@ FINDS = {
     "resume_forgets": {"row/session/away/reattach/resuming", "row/room/waiting/back/waiting"},
     "another_close_code": {"row/session/joined/reattach/resuming"},
     "a_field_of_another_type": {"row/room/waiting/chat/waiting", "order/chat"},
+    "a_private_line_for_everybody": {"row/room/waiting/chat/waiting", "row/room/broadcasting/chat/broadcasting"},
+    "a_private_line_that_is_kept": {"row/room/waiting/chat/waiting"},
+    "everybody_deletes_every_line": {"guard/seat/deleteLine/not_permitted"},
+    "a_line_that_is_deleted_is_told_to_newcomers": {
+        "cell/joined/waiting/deleteLine",
+        "guard/room/chat/no_such_line",
+    },
+    "a_held_person_is_heard": {"guard/seat/media/muted", "guard/seat/speaking/muted"},
+    "who_is_muted_is_not_asked": {"row/sound/audible/held/held", "cell/joined/waiting/mute"},
     "a_stream_is_never_live": {"row/stream/connected/flowing/live", "cell/stream/live/view"},
 }
 
