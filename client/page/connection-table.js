@@ -16,6 +16,8 @@ const RECONNECTING = { state: 'reconnecting', words: 'Connecting…' };
 /** @type {Shown} */
 const ENTERING = { state: 'entering', words: 'Entering the room…' };
 /** @type {Shown} */
+const KNOCKING = { state: 'entering', words: 'Waiting to be let in…' };
+/** @type {Shown} */
 const CONNECTED = { state: 'connected', words: 'Connected' };
 
 const connecting = { else: CONNECTING, interrupted: RECONNECTING, refused: CLOSED };
@@ -26,5 +28,5 @@ export const CONNECTION = {
   connecting,
   resuming: connecting,
   waiting: { else: LOST, refused: CLOSED },
-  open: { else: ENTERING, inside: CONNECTED, switching: CONNECTED, refused: CLOSED },
+  open: { else: ENTERING, knocking: KNOCKING, inside: CONNECTED, switching: CONNECTED, refused: CLOSED },
 };

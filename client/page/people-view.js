@@ -5,7 +5,7 @@ import { button, element, find, icon, part, setText, updateList } from './dom.js
 import { lookalikeMark } from './lookalike.js';
 import { rememberName } from './settings.js';
 
-/** @import {ParticipantInfo, Source, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {ParticipantInfo, Source, StreamInfo, Waiting} from '../wire/messages.d.ts' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
 
@@ -27,6 +27,13 @@ export class PeopleView {
       event.preventDefault();
       void this.#rename();
     });
+    this.#waiting = part(root, 'waiting');
+    this.#waitingList = part(root, 'waiting-list');
+    this.#waitingCount = part(root, 'waiting-count');
+    this.#admitAll = button(root, 'admit-all');
+    this.#admitAll.addEventListener('click', () => this.#ask({ type: 'admit' }));
+    this.#lobby = button(root, 'toggle-lobby');
+    this.#lobby.addEventListener('click', () => this.#ask({ type: 'configure', lobby: !room.state?.lobby }));
     this.#hand = button(root, 'raise-hand');
     this.#lock = button(root, 'lock-room');
     this.#clear = button(root, 'clear-chat');
@@ -52,6 +59,11 @@ export class PeopleView {
   #list;
   #count;
   #input;
+  #waiting;
+  #waitingList;
+  #waitingCount;
+  #admitAll;
+  #lobby;
   #hand;
   #lock;
   #clear;
@@ -77,7 +89,12 @@ export class PeopleView {
     setText(this.#lock, state.locked ? 'Unlock the room' : 'Lock the room');
     this.#clear.hidden = this.#close.hidden = !this.#room.moderates;
     this.showSpeakers();
-    setText(this.#count, ` ${state.participants.size}`);
+    this.#lobby.hidden = !this.#room.moderates;
+    this.#lobby.setAttribute('aria-pressed', String(state.lobby));
+    setText(this.#lobby, state.lobby ? 'Turn the lobby off' : 'Turn the lobby on');
+    const waiting = this.#room.moderates ? state.waiting : [];
+    this.#showWaiting(waiting);
+    setText(this.#count, ` ${state.participants.size}${waiting.length > 0 ? `, ${waiting.length} waiting` : ''}`);
     const own = state.nameOf(state.you);
     if (this.#input.value === this.#shownName) this.#input.value = own;
     this.#shownName = own;
@@ -92,6 +109,32 @@ export class PeopleView {
       if (speaks) entry.setAttribute('aria-description', 'speaks');
       else entry.removeAttribute('aria-description');
     }
+  }
+
+  /** @param {Waiting[]} waiting */
+  #showWaiting(waiting) {
+    this.#waiting.hidden = waiting.length === 0;
+    this.#admitAll.hidden = waiting.length < 2;
+    setText(this.#waitingCount, waiting.length === 1 ? '1 person waits to enter' : `${waiting.length} people wait to enter`);
+    updateList(
+      this.#waitingList,
+      waiting,
+      ({ participant }) => participant,
+      ({ participant, name }) => {
+        const entry = element('li', { class: 'waiting-entry', testid: 'waiting-entry' });
+        const [admit, deny] = [
+          element('button', { class: 'small primary', testid: 'admit', text: 'Admit' }),
+          element('button', { class: 'small', testid: 'deny', text: 'Deny' }),
+        ];
+        admit.setAttribute('aria-label', `Admit ${name}`);
+        deny.setAttribute('aria-label', `Deny ${name}`);
+        admit.addEventListener('click', () => this.#ask({ type: 'admit', participant }));
+        deny.addEventListener('click', () => this.#ask({ type: 'deny', participant }));
+        entry.replaceChildren(element('span', { class: 'roster-name', text: name }), admit, deny);
+        return entry;
+      },
+      () => {},
+    );
   }
 
   /** @param {Parameters<Room['moderate']>[0]} message */

@@ -35,6 +35,8 @@ const REFUSALS = {
   yourself: 'You cannot do this to yourself.',
   not_banned: 'This person is not banned.',
   banned: 'A moderator does not let you enter this room for a time.',
+  denied: 'A moderator did not let you in.',
+  lobby_full: 'Too many people wait to enter this room.',
   locked: 'A moderator has locked the room.',
   too_many_candidates: 'The browser offered more network paths than the server takes.',
   sdp_invalid: 'The server cannot use the media that the browser offers.',
@@ -120,6 +122,8 @@ export function inWords(news) {
         : `You cannot enter “${news.room}”. ${explain(news.error)}`;
     case 'notSwitched':
       return `You cannot go to “${news.room}”. ${explain(news.error)}`;
+    case 'waiting':
+      return `“${news.room}” has a lobby. A moderator has been told that you wait, and decides whether you enter.`;
     case 'serverDrains':
       return `The server closes in ${duration(news.seconds)}. The page then connects again as soon as it can.`;
     case 'serverCloses':

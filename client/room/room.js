@@ -11,8 +11,9 @@ import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 import { Credentials } from './credentials.js';
 
-/** @import {Ban, ClearChat, CloseRoom, DeleteLine, EndStream, Kick, Lock} from '../wire/messages.d.ts' */
-/** @import {LowerHand, Mute, Muted, ParticipantInfo, RaiseHand, SetRole, Unlock, Unmute} from '../wire/messages.d.ts' */
+/** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
+/** @import {Kick, Lock, LowerHand, Mute, Muted, ParticipantInfo} from '../wire/messages.d.ts' */
+/** @import {RaiseHand, SetRole, Unlock, Unmute} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -20,6 +21,14 @@ import { Credentials } from './credentials.js';
 /** @import {Part} from './state.js' */
 
 /** @typedef {StateOf<typeof PAGE>} RoomStatus */
+
+/**
+ * What somebody may ask for about people or the whole room.
+ * @typedef {(
+ *   RaiseHand | LowerHand | Kick | Ban | SetRole | Admit | Deny | Configure | Lock | Unlock | ClearChat |
+ *   DeleteLine | EndStream | CloseRoom | Mute | Unmute
+ * )} Moderation
+ */
 
 /**
  * The data of a trigger of the table: the reply or the error for a request to enter a room, a close code, or the
@@ -48,6 +57,7 @@ import { Credentials } from './credentials.js';
  *   { what: 'enteredNameless', fault: string } |
  *   { what: 'notEntered', room: string, error: unknown, again: boolean } |
  *   { what: 'notSwitched', room: string, error: unknown } |
+ *   { what: 'waiting', room: string } |
  *   { what: 'serverDrains', seconds: number } |
  *   { what: 'serverCloses' } |
  *   { what: 'roomCloses', reason: string | undefined } |
@@ -78,6 +88,7 @@ const HOPELESS = new Set([
   'malformed',
   'unknown_message',
   'banned',
+  'denied',
   'token_invalid',
   'token_expired',
   'password_wrong',
@@ -96,6 +107,8 @@ export class Room extends Emitter {
 
   /** The room in which the user wants to be. @type {string | null} */
   #wanted = null;
+  /** The room that was asked for last. */
+  #asked = '';
   #displayName = '';
   #credentials;
   #serverCloses = false;
@@ -122,6 +135,9 @@ export class Room extends Emitter {
       connect: () => this.connection.open(),
       'ask to join': () => this.#askToJoin(),
       'ask to switch': () => this.#ask({ type: 'switch', room: this.#wanted ?? '', ...this.#brought() }),
+      'tell the waiting': ({ asked: room = '' }) =>
+        this.#tell({ what: 'waiting', room }, 'presence', { kind: 'info', lasting: true }),
+      'stop waiting': () => this.connection.send({ type: 'leave' }),
       'refresh the room': ({ joined }) => joined && this.#refresh(joined),
       'take the room': ({ joined, asked }) => joined && this.#take(joined, asked),
       settle: () => this.#settle(),
@@ -280,8 +296,7 @@ export class Room extends Emitter {
 
   /**
    * Ask for something about people or the whole room; the server decides whether the user's role allows it.
-   * @param {RaiseHand | LowerHand | Kick | Ban | SetRole | Lock | Unlock | ClearChat | DeleteLine | EndStream |
-   *   CloseRoom | Mute | Unmute} message
+   * @param {Moderation} message
    * @returns {Promise<void>} rejects with `ProtocolError` or `ConnectionLost`
    */
   async moderate(message) {
@@ -315,6 +330,7 @@ export class Room extends Emitter {
    */
   #ask(message) {
     const asked = message.room;
+    this.#asked = asked;
     this.connection.request(message).then(
       (joined) => this.#page.fire('entered', { asked, joined }),
       (error) => {
@@ -457,6 +473,7 @@ export class Room extends Emitter {
   /** @param {ServerMessage} message */
   #received(message) {
     if (message.type === 'closing') this.#heardOfClosing(message);
+    if (message.type === 'knocking') this.#page.fire('must wait', { asked: this.#asked });
     if (!this.state) return;
     if (message.type === 'participantLeft' && message.participant === this.state.you)
       this.#page.fire('put out', { reason: message.reason });

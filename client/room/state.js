@@ -1,6 +1,6 @@
 // The known state of the room. Only the server's messages change it. There is no I/O.
 
-/** @import {BanInfo, ChatLine, Joined, ParticipantInfo, ServerMessage, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {BanInfo, ChatLine, Joined, ParticipantInfo, ServerMessage, StreamInfo, Waiting} from '../wire/messages.d.ts' */
 
 const MAX_LINES = 1000;
 
@@ -22,6 +22,9 @@ export class RoomState {
     this.locked = joined.locked ?? false;
     /** The ids of those who speak. */
     this.speaking = new Set(joined.speaking ?? []);
+    this.lobby = joined.lobby ?? false;
+    /** Who waits in the lobby, for moderators. @type {Waiting[]} */
+    this.waiting = [];
     /** Who may not enter, for moderators. @type {BanInfo[]} */
     this.bans = [];
   }
@@ -81,7 +84,11 @@ export class RoomState {
         return 'chat';
       case 'roomChanged':
         this.locked = message.locked;
+        this.lobby = message.lobby ?? false;
         return 'room';
+      case 'lobby':
+        this.waiting = message.waiting;
+        return 'people';
       case 'bans':
         this.bans = message.bans;
         return 'people';

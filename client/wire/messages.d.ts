@@ -64,6 +64,8 @@ export type ErrorCode =
   | 'not_banned'
   | 'banned'
   | 'locked'
+  | 'denied'
+  | 'lobby_full'
   | 'token_invalid'
   | 'token_expired'
   | 'password_wrong'
@@ -165,11 +167,22 @@ export type StreamState = 'negotiating' | 'live' | 'stalled' | 'ended';
 /** a state of the machine `view` */
 export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'ended';
 
+/** A person who waits in the lobby. */
+export type Waiting = {
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  /** the display name */
+  name: string;
+  /** when the person came, in milliseconds since 1970 (UTC) */
+  since: number;
+};
+
 // What a client sends.
 
 /**
  * Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
  *
+ * If the room has a lobby, the client gets `knocking` first, and `joined` or an `error` when a moderator decides.
  * A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
  */
 export type Join = {
@@ -398,6 +411,36 @@ export type SetRole = {
   ref?: Ref;
 };
 
+/** Let a person enter who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`. */
+export type Admit = {
+  type: 'admit';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant?: string;
+  ref?: Ref;
+};
+
+/** Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`. */
+export type Deny = {
+  type: 'deny';
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant?: string;
+  ref?: Ref;
+};
+
+/**
+ * Change the rules of the room; what is left out stays as it is. Only moderators may. Reply: `roomChanged`.
+ *
+ * `lobby` makes newcomers wait until a moderator admits them, `role` is the role of people who enter without a
+ * token, and `listed` says whether the server lists the room.
+ */
+export type Configure = {
+  type: 'configure';
+  lobby?: boolean;
+  role?: Role;
+  listed?: boolean;
+  ref?: Ref;
+};
+
 /** Let nobody else enter the room. Only moderators may. Reply: `roomChanged`, which everybody gets. */
 export type Lock = {
   type: 'lock';
@@ -472,6 +515,9 @@ export type ClientMessage =
   | Ban
   | Unban
   | SetRole
+  | Admit
+  | Deny
+  | Configure
   | Lock
   | Unlock
   | ClearChat
@@ -523,6 +569,12 @@ export type Joined = {
   locked?: boolean;
   /** who speaks at the moment */
   speaking?: string[];
+  /** newcomers wait until a moderator admits them */
+  lobby?: boolean;
+  /** the role of people who enter without a token */
+  newcomers?: Role;
+  /** the server lists the room */
+  listed?: boolean;
   /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
@@ -571,11 +623,37 @@ export type Muted = {
   hold?: boolean;
 };
 
-/** A moderator has changed who may enter the room. */
+/** A moderator has changed who may enter the room, or as what. */
 export type RoomChanged = {
   type: 'roomChanged';
   /** nobody else may enter the room */
   locked: boolean;
+  /** newcomers wait until a moderator admits them */
+  lobby?: boolean;
+  /** the role of people who enter without a token */
+  newcomers?: Role;
+  /** the server lists the room */
+  listed?: boolean;
+  ref?: Ref;
+};
+
+/**
+ * The room has a lobby, and the recipient waits there. A moderator decides; then comes `joined` or an `error`.
+ *
+ * Meanwhile the recipient is in no room. A client that was in another room has left it.
+ */
+export type Knocking = {
+  type: 'knocking';
+  /** the room's name, as the person who opened the room wrote it */
+  room: string;
+  /** the name in the form in which it is compared */
+  key: string;
+};
+
+/** Everybody who waits in the lobby, for the moderators of the room. The first has waited longest. */
+export type LobbyChanged = {
+  type: 'lobby';
+  waiting: Waiting[];
   ref?: Ref;
 };
 
@@ -723,6 +801,8 @@ export type ServerMessage =
   | SpeakingNow
   | Muted
   | RoomChanged
+  | Knocking
+  | LobbyChanged
   | Bans
   | ChatCleared
   | LineDeleted
@@ -758,6 +838,9 @@ export interface Replies {
   ban: ParticipantLeft;
   unban: Bans;
   setRole: ParticipantChanged;
+  admit: LobbyChanged;
+  deny: LobbyChanged;
+  configure: RoomChanged;
   lock: RoomChanged;
   unlock: RoomChanged;
   clearChat: ChatCleared;

@@ -17,7 +17,8 @@ class Credentials:
     """Whether the person has a token for the room, or needs none."""
     knows_password: bool = True
     """Whether the person knows the room's password, or needs none."""
-    role: Role = Role.PRESENTER
+    role: Role | None = None
+    """The role that the token gives; None if the room's policy decides."""
     subject: str | None = None
     """Who the person is to the application that issued the token; None if it does not say so, or without one."""
 
@@ -38,6 +39,6 @@ def credentials(policy: Policy, grant: Grant | None, *, knows_password: bool) ->
     return Credentials(
         has_token=has_token,
         knows_password=policy.enter is not Enter.PASSWORD or grant is not None or knows_password,
-        role=policy.role if grant is None else grant.role,
+        role=None if grant is None else grant.role,
         subject=None if grant is None else grant.subject,
     )

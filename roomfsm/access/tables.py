@@ -29,6 +29,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     password: str | None = None
     invited: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] = ()
     role: Role = Role.PRESENTER
+    lobby: bool = False
     locked: bool = False
     listed: bool = True
     max_people: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
@@ -91,6 +92,7 @@ _WORDS = {
     "password": "the text that `roomfsm password` prints",
     "invited": 'a list of the subjects of tokens, such as ["ada", "bob"]',
     "role": "one of " + ", ".join(f'"{role}"' for role in Role),
+    "lobby": _SWITCH,
     "locked": _SWITCH,
     "listed": _SWITCH,
     "max_people": "a whole number from 1",

@@ -63,6 +63,10 @@ class Machine:
         """The transition of that trigger from the initial state."""
         return next((row for row in self.rows if (row.trigger, row.source) == (trigger, self.initial)), None)
 
+    def of(self, trigger: str) -> Row | None:
+        """The first transition of that trigger."""
+        return next((row for row in self.rows if row.trigger == trigger), None)
+
     def row(self, trigger: str, source: str, dest: str) -> Row | None:
         """The transition with these states and this trigger."""
         return next((r for r in self.rows if (r.trigger, r.source, r.dest) == (trigger, source, dest)), None)

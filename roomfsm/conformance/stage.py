@@ -63,6 +63,8 @@ class Room:
         self.silenced: dict[str, str] = {}
         """The state of the sound of those whom a moderator has muted."""
         self.streams: dict[str, Stream] = {}
+        self.lobby: dict[str, tuple[Client, Ref]] = {}
+        """Who waits in the lobby, by id, with the `ref` of the join."""
 
     # People
 
@@ -291,6 +293,71 @@ class Room:
             "participantChanged": {"participant": {"id": client.me, "role": told}},
         }
         await self.decided("setRole", facts, moderator, ref, owner=client)
+
+    async def knock(self, client: Client, asked: str = "join") -> None:
+        """Let a client knock, and check that it waits and that only the moderators are told."""
+        ref = await client.send(asked, room=self.name, **({"name": client.name} if asked == "join" else {}))
+        self.lobby[client.me] = client, ref
+        row = self._row_telling("join", "knocking")
+        await client.expect(*self._expected(row, {"knocking": {"room": self.name}}, client, client, None))
+        await self._moderators_see(row)
+
+    async def give_up(self, client: Client, *, how: str = "leave") -> None:
+        """Let a client wait no longer (by `leave`, or without a word), and check who is told."""
+        _, asked = self.lobby.pop(client.me)
+        row = self._row_telling("leave", "lobby")
+        if how == "leave":
+            ref = await client.send("leave")
+            await client.expect(
+                Expected("error", {"code": "ended", "ref": asked}),
+                Expected("participantLeft", {"participant": client.me, "reason": "left", "ref": ref}),
+            )
+        await self._moderators_see(row)
+
+    async def admit(self, moderator: Client, *clients: Client) -> None:
+        """Let a moderator admit everybody who waits, or only one, and check who is told."""
+        named = {"participant": clients[0].me} if len(clients) == 1 else {}
+        ref = await moderator.send("admit", **named)
+        for client in clients:
+            _, asked = self.lobby.pop(client.me)
+            for member in self.members:
+                fields = {"participant": person(client), "ref": None}
+                await member.expect(Expected("participantJoined", fields))
+            self.members.append(client)
+            await client.expect(Expected("joined", {**self.snapshot(self.state), "ref": asked}))
+        await self._moderators_see(self.scene.spec.machines["seat"].of("admit"), moderator, ref)
+
+    async def deny(self, moderator: Client, *clients: Client) -> None:
+        """Let a moderator deny everybody who waits, or only one, and check who is told."""
+        named = {"participant": clients[0].me} if len(clients) == 1 else {}
+        ref = await moderator.send("deny", **named)
+        for client in clients:
+            _, asked = self.lobby.pop(client.me)
+            await client.expect(Expected("error", {"code": "denied", "ref": asked}))
+        await self._moderators_see(self.scene.spec.machines["seat"].of("deny"), moderator, ref)
+
+    async def configure(self, moderator: Client, **rules: object) -> None:
+        """Let a moderator change the rules of the room, and check who is told."""
+        ref = await moderator.send("configure", **rules)
+        await self.decided("configure", {"roomChanged": {"lobby": rules.get("lobby", False)}}, moderator, ref)
+
+    async def _moderators_see(self, row: Row | None, asker: Client | None = None, ref: Ref | None = None) -> None:
+        """Check that the moderators, and nobody else, are told who waits."""
+        if row is None:
+            raise NotReachable("the tables have no row for it")
+        ids = set(self.lobby)
+        seen = Where(f"those of {sorted(ids)}", lambda found: _waiting(found) == ids)
+        for member in self.members:
+            fields = {"waiting": seen, "ref": ref if member is asker else None}
+            told = [tell for tell in row.tells if tell.to == "moderators"] if member.me in self.moderators else []
+            await member.expect(*(Expected(tell.message, fields) for tell in told))
+
+    def _row_telling(self, trigger: str, message: str) -> Row:
+        """The room's row of that trigger that sends a message of that type."""
+        for row in self.machine.rows:
+            if (row.trigger, row.source) == (trigger, self.state) and any(t.message == message for t in row.tells):
+                return row
+        raise NotReachable(f"the room has no row of {trigger} in {self.state} that tells {message}")
 
     async def lock(self, moderator: Client) -> None:
         """Let a moderator lock the room, and check who is told."""
@@ -591,6 +658,10 @@ def _mark(expected: list[Expected], ref: Ref | None, reply: str | None) -> None:
 
 def _texts(found: object) -> set[str] | None:
     return set(found) if isinstance(found, list) else None
+
+
+def _waiting(found: object) -> set[str]:
+    return {one["participant"] for one in found} if isinstance(found, list) else set()
 
 
 def _banned(bans: object) -> set[str]:

@@ -223,8 +223,11 @@ _resuming = (
 
 def _coming_again(ref: int) -> tuple[Line, ...]:
     """Bob enters the room, from which he was put out."""
+    return (Line("Bob", client.Join(room="blue", name="Robert", ref=ref)), *_let_in(ref))
+
+
+def _let_in(ref: int, *, lobby: bool = False) -> tuple[Line, ...]:
     return (
-        Line("Bob", client.Join(room="blue", name="Robert", ref=ref)),
         Line("Ada", server.ParticipantJoined(participant=_robert)),
         Line(
             "Bob",
@@ -237,9 +240,20 @@ def _coming_again(ref: int) -> tuple[Line, ...]:
                 streams=(),
                 chat=(),
                 ice_servers=ICE_SERVERS,
+                lobby=lobby,
                 ref=ref,
             ),
         ),
+    )
+
+
+def _knocking(ref: int) -> tuple[Line, ...]:
+    """Bob wants to enter the room, which has a lobby."""
+    waits = server.Waiting(participant=BOB, name="Robert", since=SAID_AT)
+    return (
+        Line("Bob", client.Join(room="blue", name="Robert", ref=ref)),
+        Line("Bob", server.Knocking(room="blue", key="blue")),
+        Line("Ada", server.LobbyChanged(waiting=(waits,))),
     )
 
 
@@ -338,11 +352,23 @@ _moderating = (
     ),
     Line("Ada", client.Unban(participant=BOB, ref=12)),
     Line("Ada", server.Bans(bans=(), ref=12)),
-    *_coming_again(8),
+    Line("Ada", client.Configure(lobby=True, ref=13)),
+    Line("Ada", server.RoomChanged(locked=False, lobby=True, ref=13)),
+    *_knocking(8),
+    Line("Ada", client.Deny(participant=BOB, ref=14)),
+    Line(
+        "Bob",
+        server.Error(code=ErrorCode.DENIED, detail=ErrorCode.DENIED.explanation, message="join", ref=8),
+    ),
+    Line("Ada", server.LobbyChanged(waiting=(), ref=14)),
+    *_knocking(9),
+    Line("Ada", client.Admit(participant=BOB, ref=15)),
+    *_let_in(9, lobby=True),
+    Line("Ada", server.LobbyChanged(waiting=(), ref=15)),
 )
 
 _ending = (
-    Line("Bob", client.Switch(room="green", ref=9)),
+    Line("Bob", client.Switch(room="green", ref=10)),
     Line("Ada", server.ParticipantLeft(participant=BOB, reason="switched")),
     Line(
         "Bob",
@@ -355,20 +381,20 @@ _ending = (
             streams=(),
             chat=(),
             ice_servers=ICE_SERVERS,
-            ref=9,
+            ref=10,
         ),
     ),
-    Line("Ada", client.Leave(ref=13)),
-    Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=13)),
-    Line("Bob", client.CloseRoom(ref=10)),
-    Line("Bob", server.Closing(scope="room", reason="moderator", ref=10)),
+    Line("Ada", client.Leave(ref=16)),
+    Line("Ada", server.ParticipantLeft(participant=ADA, reason="left", ref=16)),
+    Line("Bob", client.CloseRoom(ref=11)),
+    Line("Bob", server.Closing(scope="room", reason="moderator", ref=11)),
     Line("Bob", Happening.SERVER_ENDS),
     Line("Bob", server.Closing(scope="server", reason="shutdown")),
 )
 
 STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_stopping, *_moderating, *_ending)
 """Ada presents in the room "blue". Bob comes, says hello, views her stream, loses his connection, comes back, and
-continues. Ada moderates the room, puts Bob out, and lets him in again."""
+continues. Ada moderates the room, puts Bob out, and lets him in again over the lobby."""
 
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -17,7 +17,11 @@ class AdministratorEffect(Effect):
     CONFIGURE = (
         "configure",
         "the room has another policy, which holds for everybody who enters from now on",
-        (Tell("roomChanged", Audience.ALL, "if the room is locked or unlocked by that"),),
+        (
+            Tell("roomChanged", Audience.ALL, "if that changes what the message tells"),
+            Tell("participantJoined", Audience.ALL, "for each person who waited, if there is no lobby any more"),
+            Tell("lobby", Audience.MODERATORS, "if somebody waited, and there is no lobby any more"),
+        ),
     )
 
 

@@ -32,6 +32,9 @@ CARRIED_OUT_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "media": (("sound", "microphone_on"),),
     "mute": (("sound", "muted"), ("sound", "held")),
     "unmute": (("sound", "unmuted"),),
+    "admit": (("seat", "admitted"), ("session", "admitted")),
+    "deny": (("seat", "denied"), ("session", "dismissed")),
+    "configure": (("seat", "admitted"), ("session", "admitted")),
     "kick": (("seat", "kicked"), ("room", "leave")),
     "ban": (("seat", "banned"), ("room", "leave")),
     "setRole": (("room", "revoked"),),
@@ -141,8 +144,8 @@ def describe_legality() -> list[Json]:
 
     It has only pairs in which a client can send: in all other states the session has no connection.
     """
-    pairs: list[tuple[str, str | None]] = [("connected", None)]
-    pairs += [("joined", state.name) for state in ROOM.states if ROOM.rows_of(state.name, "leave")]
+    pairs: list[tuple[str, str | None]] = [("connected", None), ("knocking", None)]
+    pairs += [("joined", state.name) for state in ROOM.states if ROOM.rows_of(state.name, "away")]
     return [
         {
             "session": session,

@@ -9,7 +9,7 @@ invariants, whatever happens in whatever order:
   that state owns, lives exactly as long as something is sent over it;
 - nobody publishes who is not in the room: when the last person leaves, the last stream has ended;
 - there are never more people, presenters, or views of one person than the bounds in the facts allow;
-- in a room that is *closing* or *closed* no stream is published, and none begins;
+- in a room that is *closing* or *closed* no stream is published, and none begins; and nobody waits in its lobby;
 - a room that is *closed* is never anything else again, and it holds no media pipeline unless its deadline is over.
 
 Three rules make that so. The facts count what there would be *after* the trigger, so a row can choose its
@@ -42,6 +42,9 @@ class RoomFacts:
     - `addressee_there` and `addressee_away` are about the person to whom a private line of chat is said, and
       `to_oneself` says that this is the speaker. `line_exists` says that the line that is answered exists.
     - `reserved` says that an administrator has opened the room, so that its place is not given away.
+    - `must_knock` says that the room has a lobby in which the newcomer has to wait, and `in_lobby` is the number
+      of people who wait there; `lobby_full` says that there may not be more.
+    - `knocks` says that the person who leaves only waits in the lobby.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
     """
@@ -70,6 +73,10 @@ class RoomFacts:
     to_oneself: bool = False
     line_exists: bool = True
     reserved: bool = False
+    must_knock: bool = False
+    knocks: bool = False
+    in_lobby: int = 0
+    lobby_full: bool = False
     held: int = 0
     notice: bool = False
 
@@ -105,8 +112,28 @@ class RoomEffect(Effect):
     ADMIT = (
         "admit",
         "the newcomer gets a seat, and a description of the room as it is now",
-        (Tell("participantJoined", Audience.OTHERS), Tell("joined", Audience.ASKER)),
+        (
+            Tell("participantJoined", Audience.OTHERS),
+            Tell("joined", Audience.ASKER),
+            Tell("bans", Audience.ASKER, "if the newcomer is a moderator, and somebody is banned"),
+            Tell("lobby", Audience.ASKER, "if the newcomer is a moderator, and somebody waits in the lobby"),
+        ),
     )
+    KNOCK = (
+        "knock",
+        "the newcomer waits in the lobby until a moderator admits or denies; then follows `joined` or `error`",
+        (Tell("knocking", Audience.ASKER), Tell("lobby", Audience.MODERATORS)),
+        (ErrorCode.DENIED, ErrorCode.ENDED),
+    )
+    GIVE_UP = (
+        "give up",
+        "the person waits no longer",
+        (
+            Tell("participantLeft", Audience.ASKER, "if it was done by `leave`"),
+            Tell("lobby", Audience.MODERATORS),
+        ),
+    )
+    TURN_AWAY = "turn away", "those who wait in the lobby are refused, because the room closes"
     DISMISS = (
         "dismiss",
         "the streams and views of the person who leaves end, and the seat becomes free",
@@ -138,6 +165,7 @@ class RoomEffect(Effect):
             Tell("joined", Audience.ASKER),
             Tell("streamChanged", Audience.ASKER, "for each view of that person that is limited"),
             Tell("bans", Audience.ASKER, "if that person is a moderator, and somebody is banned"),
+            Tell("lobby", Audience.ASKER, "if that person is a moderator, and somebody waits in the lobby"),
             Tell("participantChanged", Audience.ALL),
         ),
     )
@@ -211,6 +239,13 @@ room_has_place = Guard[RoomFacts](
 not_in_yet = Guard[RoomFacts]("is not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
 not_banned = Guard[RoomFacts]("is not banned", lambda f: not f.banned, ErrorCode.BANNED)
 not_locked = Guard[RoomFacts]("the room is not locked", lambda f: not f.locked, ErrorCode.LOCKED)
+need_not_knock = Guard[RoomFacts]("need not knock", lambda f: not f.must_knock)
+must_knock = Guard[RoomFacts]("must knock", lambda f: f.must_knock)
+lobby_has_place = Guard[RoomFacts]("the lobby has a free place", lambda f: not f.lobby_full, ErrorCode.LOBBY_FULL)
+is_inside = Guard[RoomFacts]("is in the room", lambda f: not f.knocks)
+only_knocks = Guard[RoomFacts]("only waits in the lobby", lambda f: f.knocks)
+nobody_waits = Guard[RoomFacts]("nobody waits in the lobby", lambda f: f.in_lobby == 0)
+somebody_waits = Guard[RoomFacts]("somebody waits in the lobby", lambda f: f.in_lobby > 0)
 is_presenter = Guard[RoomFacts](
     "has the role of a presenter", lambda f: f.presenter, ErrorCode.NOT_PERMITTED, role=Role.PRESENTER
 )
@@ -273,8 +308,10 @@ def room_trigger(message: str) -> str:
 
 
 Do = RoomEffect
+_OPEN = ("empty", "waiting", "broadcasting")
 _join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
 _chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
+_enter = (*_join, need_not_knock)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
@@ -297,16 +334,26 @@ ROOM: Table[RoomFacts] = Table(
         State("closed", "the room is over, and everybody is out", final=True, told_as="closing"),
     ),
     rows=(
-        Row(("join",), ("empty",), "waiting", _join, (Do.ADMIT,)),
-        Row(("join",), ("waiting",), STAYS, _join, (Do.MAKE_WAY, Do.ADMIT)),
-        Row(("join",), ("broadcasting",), STAYS, (*_join, streams_remain), (Do.MAKE_WAY, Do.ADMIT)),
+        Row(("join",), ("empty",), "waiting", _enter, (Do.ADMIT,)),
+        Row(("join",), ("waiting",), STAYS, _enter, (Do.MAKE_WAY, Do.ADMIT)),
+        Row(("join",), ("broadcasting",), STAYS, (*_enter, streams_remain), (Do.MAKE_WAY, Do.ADMIT)),
         # The only presenter was away and lost the seat.
-        Row(("join",), ("broadcasting",), "waiting", (*_join, no_stream_remains), (Do.MAKE_WAY, Do.ADMIT)),
-        Row(("leave",), ("waiting",), STAYS, (people_remain,), (Do.DISMISS,)),
-        Row(("leave",), ("waiting", "broadcasting"), "empty", (nobody_remains,), (Do.DISMISS,)),
-        Row(("leave",), ("broadcasting",), STAYS, (people_remain, streams_remain), (Do.DISMISS,)),
-        Row(("leave",), ("broadcasting",), "waiting", (people_remain, no_stream_remains), (Do.DISMISS,)),
+        Row(("join",), ("broadcasting",), "waiting", (*_enter, no_stream_remains), (Do.MAKE_WAY, Do.ADMIT)),
+        # Nobody may be inside who could admit, because the moderators come later.
+        Row(("join",), _OPEN, STAYS, (*_join, must_knock, lobby_has_place), (Do.KNOCK,)),
+        Row(("leave",), ("waiting",), STAYS, (is_inside, people_remain), (Do.DISMISS,)),
+        Row(("leave",), ("waiting", "broadcasting"), "empty", (is_inside, nobody_remains), (Do.DISMISS,)),
+        Row(("leave",), ("broadcasting",), STAYS, (is_inside, people_remain, streams_remain), (Do.DISMISS,)),
+        Row(
+            ("leave",),
+            ("broadcasting",),
+            "waiting",
+            (is_inside, people_remain, no_stream_remains),
+            (Do.DISMISS,),
+        ),
         Row(("leave",), ("closing",), STAYS, (), (Do.DISMISS,)),
+        Row(("leave",), ("empty",), STAYS, (), (Do.GIVE_UP,)),
+        Row(("leave",), ("waiting", "broadcasting"), STAYS, (only_knocks,), (Do.GIVE_UP,)),
         # The other room decides: once it admits the person, this room handles a leave.
         Row(("switch",), ("waiting", "broadcasting"), STAYS),
         Row((SEAT_ASKED,), ("waiting", "broadcasting"), STAYS),
@@ -358,14 +405,16 @@ ROOM: Table[RoomFacts] = Table(
         Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),
         Row(("media_lost",), ("broadcasting",), "waiting", (), (Do.LOSE_MEDIA,)),
-        Row(("expire",), ("empty",), "closing"),
-        Row(("vacate",), ("empty",), "closing", (not_reserved,)),
+        Row(("expire",), ("empty",), "closing", (nobody_waits,)),
+        Row(("vacate",), ("empty",), "closing", (not_reserved, nobody_waits)),
+        Row(("expire",), ("empty",), STAYS, (somebody_waits,)),
+        Row(("vacate",), ("empty",), STAYS, (not_reserved, somebody_waits)),
         Row(
             ("close",),
-            ("empty", "waiting", "broadcasting"),
+            _OPEN,
             "closing",
             (),
-            (Do.TELL_CLOSING, Do.END_STREAMS),
+            (Do.TURN_AWAY, Do.TELL_CLOSING, Do.END_STREAMS),
         ),
         Row(("drained",), ("closing",), "closed", (nothing_held, nobody_to_see_off)),
     ),
@@ -378,7 +427,7 @@ ROOM: Table[RoomFacts] = Table(
         "revoked": "the person who publishes the stream has not the role of a presenter any more",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",
         "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
-        "expire": "the linger time is over",
+        "expire": "the linger time is over (if somebody waits in the lobby, it begins again)",
         "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
         "close": "a moderator or an administrator closes the room, or the server ends",
         "drained": "the server asks after each other trigger, and once more when deadline and notice are over",

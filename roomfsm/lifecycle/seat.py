@@ -4,6 +4,9 @@ A message that concerns a person or the whole room, but not its streams, is deci
 row for it, whose guards ask for the role. The effects then move what the message is about: the seat of somebody
 who is put out (`kicked`, `banned`), or the room's door (`lock`, `unlock`).
 
+A seat begins when somebody wants to enter. If the room has a lobby, the person waits there (`knocking`) until a
+moderator decides. Otherwise the seat is taken at once.
+
 Every open room with people in it has a moderator. The first person who enters is one. When the last moderator has
 left, the person who has been in the room longest becomes one (`promoted`).
 """
@@ -23,10 +26,11 @@ class SeatFacts:
 
     - `role` is the role of the person whose seat it is.
     - `found` says that the person whom the message names is in the room or, for `unban`, is banned; or that the
-      line of chat exists that it names.
+      line of chat exists that it names. For `admit` and `deny`, it says that the person waits in the lobby.
     - `oneself` says that the message names its own sender, or a line of chat that the sender has said.
     - `silenced` says that the message claims that the person is heard who is not: because of a moderator, or
       because the microphone is off.
+    - `room_has_place` says that at least one more person may enter the room.
     - `within_rates` is the same as in the facts of a room.
     """
 
@@ -34,6 +38,7 @@ class SeatFacts:
     found: bool = True
     oneself: bool = False
     silenced: bool = False
+    room_has_place: bool = True
     within_rates: bool = True
 
 
@@ -109,6 +114,7 @@ class SeatEffect(Effect):
         (
             Tell("participantChanged", Audience.ALL),
             Tell("bans", Audience.OWNER, "if the person is a moderator now, and somebody is banned"),
+            Tell("lobby", Audience.OWNER, "if the person is a moderator now, and somebody waits in the lobby"),
             Tell("streamEnded", Audience.ALL, "if the person may not publish it any more"),
         ),
     )
@@ -118,6 +124,32 @@ class SeatEffect(Effect):
         (
             Tell("participantChanged", Audience.ALL),
             Tell("bans", Audience.OWNER, "if somebody is banned"),
+            Tell("lobby", Audience.OWNER, "if somebody waits in the lobby"),
+        ),
+    )
+    ADMIT = (
+        "admit",
+        "the person who waits in the lobby enters; if nobody is named, all who wait enter, as far as there are "
+        "places",
+        (
+            Tell("participantJoined", Audience.ALL),
+            Tell("joined", Audience.OWNER),
+            Tell("lobby", Audience.MODERATORS),
+        ),
+    )
+    DENY = (
+        "deny",
+        "the person who waits in the lobby, or everybody if nobody is named, is refused with `denied`",
+        (Tell("lobby", Audience.MODERATORS),),
+    )
+    CONFIGURE = (
+        "configure",
+        "the rules of the room change; if the room has no lobby any more, those who wait there enter, as far as "
+        "there are places",
+        (
+            Tell("roomChanged", Audience.ALL),
+            Tell("participantJoined", Audience.ALL, "for each person who waited, if there is no lobby any more"),
+            Tell("lobby", Audience.MODERATORS, "if somebody waited"),
         ),
     )
     LOCK = "lock", "nobody else may enter the room", (Tell("roomChanged", Audience.ALL),)
@@ -157,6 +189,10 @@ line_exists = Guard[SeatFacts]("the line exists", lambda f: f.found, ErrorCode.N
 person_is_there = Guard[SeatFacts](
     "the person named is in the room", lambda f: f.found, ErrorCode.NO_SUCH_PARTICIPANT
 )
+somebody_knocks = Guard[SeatFacts](
+    "the person named waits in the lobby, or somebody does", lambda f: f.found, ErrorCode.NO_SUCH_PARTICIPANT
+)
+room_has_place = Guard[SeatFacts]("the room has a free place", lambda f: f.room_has_place, ErrorCode.ROOM_FULL)
 somebody_else = Guard[SeatFacts]("it is somebody else", lambda f: not f.oneself, ErrorCode.YOURSELF)
 is_banned = Guard[SeatFacts]("the person named is banned", lambda f: f.found, ErrorCode.NOT_BANNED)
 not_silenced = Guard[SeatFacts](
@@ -174,9 +210,10 @@ SEAT: Table[SeatFacts] = Table(
     "seat",
     "One person's place in one room, and what the person may do there.",
     states=(
+        State("knocking", "the person wants to enter, and waits in the lobby if there is one"),
         State("seated", "the person is in the room"),
         State("away", "the person's connection is lost; the seat is kept until the resume window is over"),
-        State("gone", "the person has left the room, or was put out", final=True),
+        State("gone", "the person has left, was put out, or was not admitted", final=True),
     ),
     rows=(
         Row(("raiseHand",), ("seated",), STAYS, (within_rates,), (Do.RAISE_HAND,)),
@@ -195,6 +232,9 @@ SEAT: Table[SeatFacts] = Table(
         Row(("ban",), ("seated",), STAYS, _over_another, (Do.BAN,)),
         Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned), (Do.UNBAN,)),
         Row(("setRole",), ("seated",), STAYS, _over_another, (Do.SET_ROLE,)),
+        Row(("admit",), ("seated",), STAYS, (*_moderators, somebody_knocks, room_has_place), (Do.ADMIT,)),
+        Row(("deny",), ("seated",), STAYS, (*_moderators, somebody_knocks), (Do.DENY,)),
+        Row(("configure",), ("seated",), STAYS, _moderators, (Do.CONFIGURE,)),
         Row(("lock",), ("seated",), STAYS, _moderators, (Do.LOCK,)),
         Row(("unlock",), ("seated",), STAYS, _moderators, (Do.UNLOCK,)),
         Row(("clearChat",), ("seated",), STAYS, _moderators, (Do.CLEAR_CHAT,)),
@@ -210,10 +250,14 @@ SEAT: Table[SeatFacts] = Table(
         Row(("lost",), ("seated",), "away"),
         # A session can be resumed before its loss was noticed.
         Row(("found",), ("seated", "away"), "seated"),
+        Row(("admitted",), ("knocking",), "seated"),
+        Row(("denied", "departed"), ("knocking",), "gone"),
         Row(("kicked", "banned", "departed"), ("seated", "away"), "gone"),
     ),
     causes={
         "promoted": "the last moderator has left, and this person has been in the room longest",
+        "admitted": "the person enters, because there is no lobby, or because a moderator has admitted the person",
+        "denied": "a moderator has denied, or the room closes",
         "lost": "the person's connection was lost, and the session may be resumed",
         "found": "the session was resumed",
         "kicked": "a moderator or an administrator put the person out",

@@ -23,9 +23,14 @@ class SessionFacts:
     """What the session's guards may look at."""
 
     token_known: bool = False
+    waits: bool = False
+    """Whether the room that was asked lets the person wait in its lobby."""
 
 
 token_known = Guard[SessionFacts]("the token is known", lambda f: f.token_known, ErrorCode.SESSION_UNKNOWN)
+
+need_not_wait = Guard[SessionFacts]("need not wait", lambda f: not f.waits)
+has_to_wait = Guard[SessionFacts]("has to wait in the lobby", lambda f: f.waits)
 
 NEWS = "news"
 """What a room sends to everybody. A session that does not own it gets only the replies to its own messages."""
@@ -41,6 +46,11 @@ SESSION: Table[SessionFacts] = Table(
     "One browser's presence: its connection, and its seat, which stays for a while after the connection is lost.",
     states=(
         State("connected", "the browser is connected, and in no room", owns=("connection",)),
+        State(
+            "knocking",
+            "the browser is connected, and waits in a room's lobby until a moderator decides",
+            owns=("connection",),
+        ),
         State("joined", "the browser is connected, and in a room", owns=("connection", NEWS)),
         State(
             "resuming",
@@ -56,9 +66,13 @@ SESSION: Table[SessionFacts] = Table(
         State("gone", "the session is over", final=True),
     ),
     rows=(
-        Row(("join",), ("connected",), "joined"),
-        Row(("leave",), ("joined",), "connected"),
-        Row(("switch",), ("joined",), STAYS),
+        Row(("join",), ("connected",), "joined", (need_not_wait,)),
+        Row(("join",), ("connected",), "knocking", (has_to_wait,)),
+        Row(("admitted",), ("knocking",), "joined"),
+        Row(("leave",), ("knocking", "joined"), "connected"),
+        Row(("switch",), ("joined",), STAYS, (need_not_wait,)),
+        # The person leaves the old room in order to wait.
+        Row(("switch",), ("joined",), "knocking", (has_to_wait,)),
         # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
         Row(("reattach",), ("away", "joined"), "resuming"),
@@ -66,19 +80,21 @@ SESSION: Table[SessionFacts] = Table(
         Row(("reattach",), ("resuming",), STAYS),
         Row(("resumed",), ("resuming",), "joined"),
         Row(_TO_THE_ROOM, ("joined",), STAYS),
-        Row(("ping",), ("connected", "joined"), STAYS),
+        Row(("ping",), ("connected", "knocking", "joined"), STAYS),
         Row(("lost",), ("joined",), "away"),
-        Row(("lost",), ("connected",), "gone"),
-        Row(("dismissed",), ("joined", "resuming"), "connected"),
+        # Somebody who waits has no seat that could be kept, and knocks again.
+        Row(("lost",), ("connected", "knocking"), "gone"),
+        Row(("dismissed",), ("knocking", "joined", "resuming"), "connected"),
         Row(("dismissed",), ("away",), "gone"),
         Row(("expire",), ("away",), "gone"),
-        Row(("bye",), ("connected", "joined"), "gone"),
+        Row(("bye",), ("connected", "knocking", "joined"), "gone"),
     ),
     causes={
         "reattach": "another connection resumed this session with its token",
         "resumed": "the room has noticed that the person is back, and has sent the room as it is now",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
-        "dismissed": "the room has ended, has given the seat to somebody else, or has put the person out",
+        "admitted": "a moderator has admitted the person",
+        "dismissed": "the room has ended, has given the seat away, has put the person out, or has not admitted",
         "expire": "the resume window is over",
         "bye": "the client closed the connection with a goodbye, or the server closed it for a forbidden message",
     },

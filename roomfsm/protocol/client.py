@@ -43,6 +43,7 @@ class _ClientMessage(
 class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
     """Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
 
+    If the room has a lobby, the client gets `knocking` first, and `joined` or an `error` when a moderator decides.
     A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
     """
 
@@ -232,6 +233,33 @@ class SetRole(_ClientMessage, frozen=True, tag="setRole", kw_only=True):
     ref: Ref | None = None
 
 
+class Admit(_ClientMessage, frozen=True, tag="admit", kw_only=True):
+    """Let a person enter who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`."""
+
+    participant: ParticipantId | None = None
+    ref: Ref | None = None
+
+
+class Deny(_ClientMessage, frozen=True, tag="deny", kw_only=True):
+    """Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`."""
+
+    participant: ParticipantId | None = None
+    ref: Ref | None = None
+
+
+class Configure(_ClientMessage, frozen=True, tag="configure", kw_only=True):
+    """Change the rules of the room; what is left out stays as it is. Only moderators may. Reply: `roomChanged`.
+
+    `lobby` makes newcomers wait until a moderator admits them, `role` is the role of people who enter without a
+    token, and `listed` says whether the server lists the room.
+    """
+
+    lobby: bool | None = None
+    role: Role | None = None
+    listed: bool | None = None
+    ref: Ref | None = None
+
+
 class Lock(_ClientMessage, frozen=True, tag="lock", kw_only=True):
     """Let nobody else enter the room. Only moderators may. Reply: `roomChanged`, which everybody gets."""
 
@@ -302,6 +330,9 @@ type ClientMessage = (
     | Ban
     | Unban
     | SetRole
+    | Admit
+    | Deny
+    | Configure
     | Lock
     | Unlock
     | ClearChat

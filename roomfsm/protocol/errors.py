@@ -52,7 +52,10 @@ class ErrorCode(StrEnum):
     MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
     MEDIA_FULL = "media_full", "The media servers cannot carry any more streams or views."
     MEDIA_FAILED = "media_failed", "The media server could not do this."
-    ENDED = "ended", "The stream or view ended before it was answered."
+    ENDED = (
+        "ended",
+        "What you asked for (a stream, a view, a place in a room) ended before it was answered.",
+    )
     SESSION_UNKNOWN = (
         "session_unknown",
         "There is no session to resume: it has ended, or its resume window is over.",
@@ -66,6 +69,8 @@ class ErrorCode(StrEnum):
     NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
     BANNED = "banned", "A moderator has banned you from this room for a time."
     LOCKED = "locked", "A moderator has locked the room: nobody may enter it at the moment."
+    DENIED = "denied", "A moderator did not let you in."
+    LOBBY_FULL = "lobby_full", "Too many people wait in the room's lobby. Try again later."
     TOKEN_INVALID = (
         "token_invalid",
         "The room needs a token, and yours is missing, not valid, not for this room, or not that of somebody who "

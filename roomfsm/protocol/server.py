@@ -169,6 +169,9 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     ] = ()
     locked: Annotated[bool, Meta(description="nobody else may enter the room")] = False
     speaking: Annotated[tuple[ParticipantId, ...], Meta(description="who speaks at the moment")] = ()
+    lobby: Annotated[bool, Meta(description="newcomers wait until a moderator admits them")] = False
+    newcomers: Annotated[Role, Meta(description="the role of people who enter without a token")] = Role.PRESENTER
+    listed: Annotated[bool, Meta(description="the server lists the room")] = True
     resumed: Annotated[
         bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
     ] = False
@@ -234,10 +237,38 @@ class Bans(_ServerMessage, frozen=True, tag="bans", kw_only=True):
     ref: Ref | None = None
 
 
+class Knocking(_ServerMessage, frozen=True, tag="knocking", kw_only=True):
+    """The room has a lobby, and the recipient waits there. A moderator decides; then comes `joined` or an `error`.
+
+    Meanwhile the recipient is in no room. A client that was in another room has left it.
+    """
+
+    room: Annotated[str, Meta(description="the room's name, as the person who opened the room wrote it")]
+    key: Annotated[str, Meta(description="the name in the form in which it is compared")]
+
+
+class Waiting(_Part, frozen=True):
+    """A person who waits in the lobby."""
+
+    participant: ParticipantId
+    name: Annotated[str, Meta(description="the display name")]
+    since: Annotated[int, Meta(description="when the person came, in milliseconds since 1970 (UTC)")]
+
+
+class LobbyChanged(_ServerMessage, frozen=True, tag="lobby", kw_only=True):
+    """Everybody who waits in the lobby, for the moderators of the room. The first has waited longest."""
+
+    waiting: tuple[Waiting, ...]
+    ref: Ref | None = None
+
+
 class RoomChanged(_ServerMessage, frozen=True, tag="roomChanged", kw_only=True):
-    """A moderator has changed who may enter the room."""
+    """A moderator has changed who may enter the room, or as what."""
 
     locked: Annotated[bool, Meta(description="nobody else may enter the room")]
+    lobby: Annotated[bool, Meta(description="newcomers wait until a moderator admits them")] = False
+    newcomers: Annotated[Role, Meta(description="the role of people who enter without a token")] = Role.PRESENTER
+    listed: Annotated[bool, Meta(description="the server lists the room")] = True
     ref: Ref | None = None
 
 
@@ -382,6 +413,8 @@ type ServerMessage = (
     | SpeakingNow
     | Muted
     | RoomChanged
+    | Knocking
+    | LobbyChanged
     | Bans
     | ChatCleared
     | LineDeleted

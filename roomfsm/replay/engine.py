@@ -36,11 +36,11 @@ from roomfsm.rooms.events import (
     Away,
     Back,
     Close,
-    Configure,
     Depart,
     Drained,
     Enter,
     Event,
+    SetPolicy,
     StreamFailed,
     Vacate,
     ViewFailed,
@@ -122,7 +122,7 @@ class _Life:
             room_inbox=_MANY,
         )
         self._began = trio.current_time()
-        self._room = Room(self._opened.room, self._media.pool, settings)
+        self._room = Room(self._opened.room, self._media.pool, settings, policy=self._opened.policy)
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_room, over)
@@ -211,7 +211,7 @@ class _Life:
                 # The room does this by itself.
                 pass
             case Entry(machine="session", refused=None, who=str(who)):
-                self._person(who).moves(entry.trigger)
+                self._person(who).moves(entry.trigger, entry.dest)
             case Entry(machine="session", who=str(who)):
                 self._refused_session(entry, self._person(who))
             case Entry(machine="room", trigger="vacate"):
@@ -272,7 +272,7 @@ class _Life:
                 brought = Credentials(
                     has_token=bool(told.get("hasToken", True)),
                     knows_password=bool(told.get("knowsPassword", True)),
-                    role=msgspec.convert(told.get("role", "presenter"), Role),
+                    role=msgspec.convert(told.get("role"), Role | None),
                 )
                 return Enter(seat, str(told.get("name", "")), None, str(told.get("type", "join")), brought)
             case "leave":
@@ -305,7 +305,7 @@ class _Life:
         message: Any
         try:
             if told.get("type") == "configure":
-                message = Configure(msgspec.convert(told.get("policy"), ToldPolicy).policy())
+                message = SetPolicy(msgspec.convert(told.get("policy"), ToldPolicy).policy())
             else:
                 message = msgspec.convert(told, ClientMessage)
         except (msgspec.ValidationError, PolicyFault) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.table import Model
 from roomfsm.rooms.allowance import Voice
@@ -32,9 +33,14 @@ class ReplayedPerson(FakeSession):
         self._asked_for = Seat(self)
         return self._asked_for
 
-    def moves(self, trigger: str) -> None:
-        """Move the session's machine, and with it from seat to seat."""
-        step = self.fire(trigger)
+    def moves(self, trigger: str, dest: str) -> None:
+        """Move the session's machine, and with it from seat to seat. Then it was in the state `dest`.
+
+        Only another room's journal says whether that room let the person wait. So `dest` says it here.
+        """
+        asked_for = self._asked_for
+        knocking = dest == "knocking" if asked_for is None else asked_for.state == SEAT.initial
+        step = self.fire(trigger, waits=knocking)
         if trigger in ("join", "switch"):
             # A person who asked for no seat in this room has got one in another.
             self._sits = self._asked_for is not None

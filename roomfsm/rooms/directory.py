@@ -145,8 +145,10 @@ class Directory:
         own = None if room is None else room.own_policy
         return self.policies.of(room_name) if own is None else own
 
-    def would_admit(self, room_name: str, brought: Credentials) -> Role:
+    def would_admit(self, room_name: str, brought: Credentials) -> tuple[Role, bool]:
         """The role of a stranger who would enter the room of that name now, whether it is open or not.
+
+        The other value says whether the stranger would have to wait in the lobby first.
 
         Raises the `Refusal` that the stranger would get.
         """

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import trio
 
+from roomfsm.access.policy import Policy
 from roomfsm.kurento.errors import MediaServerError, OfferRefused, SdpInvalid
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
@@ -83,6 +84,9 @@ class Inside(Protocol):
     def journal(self) -> Journal: ...
 
     @property
+    def policy(self) -> Policy: ...
+
+    @property
     def told_state(self) -> str:
         """The name of the room's state in the protocol's messages."""
 
@@ -114,6 +118,9 @@ class Effects:
         self._speakers = speakers
         self._lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
+            Do.KNOCK: self._knock,
+            Do.GIVE_UP: self._give_up,
+            Do.TURN_AWAY: self._turn_away,
             Do.MAKE_WAY: self._make_way,
             Do.ADMIT: self._admit,
             Do.DISMISS: self._dismiss,
@@ -137,6 +144,17 @@ class Effects:
 
     # Who is there
 
+    def _knock(self, event: Enter) -> None:
+        self._moderation.knock(event)
+        self._log.info("knocks", participant=event.seat.id, waiting=len(self._moderation.lobby))
+
+    def _give_up(self, event: Depart) -> None:
+        self._moderation.give_up(event)
+        self._journal.tallies["session"].forget(event.seat.id)
+
+    def _turn_away(self, event: Close) -> None:  # noqa: ARG002 (whatever the reason)
+        self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
+
     def _make_way(self, event: Enter) -> None:  # noqa: ARG002 (whoever comes)
         if len(self._people) < self._room.settings.max_people:
             return
@@ -152,6 +170,9 @@ class Effects:
         self._news.happened(ParticipantJoined(participant=participant.info()), about=participant)
         self._people[participant.id] = participant
         self._describe_room_to(participant, event.ref)
+        self._moderation.tell_moderator(participant)
+        if event.admitted:
+            event.seat.sitter.admitted()
         self._log.info("joined", participant=participant.id, people=len(self._people))
 
     def _dismiss(self, event: Depart) -> None:
@@ -199,7 +220,7 @@ class Effects:
             view = self._streams[name].views[participant.id]
             if view.reason is not None:
                 self._tell_view(view, reason=view.reason)
-        self._moderation.tell_bans_to_moderator(participant)
+        self._moderation.tell_moderator(participant)
         self._tell_person(participant)
 
     def _rename(self, event: Ask) -> None:
@@ -230,6 +251,7 @@ class Effects:
 
     def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         """Send a description of the room as it is now. From then on the participant gets the news."""
+        policy = self._room.policy
         participant.seat.begin_to_hear()
         participant.send(
             Joined(
@@ -243,6 +265,9 @@ class Effects:
                 ice_servers=participant.seat.sitter.ice_servers(),
                 locked=self._moderation.locked,
                 speaking=self._speakers.told,
+                lobby=policy.lobby,
+                newcomers=policy.role,
+                listed=policy.listed,
                 resumed=resumed,
                 ref=ref,
             )

@@ -16,12 +16,15 @@ from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import ADMINISTERED
 from roomfsm.protocol.client import (
+    Admit,
     Ban,
     Candidate,
     Chat,
     ClearChat,
     CloseRoom,
+    Configure,
     DeleteLine,
+    Deny,
     EndStream,
     Kick,
     Lock,
@@ -59,17 +62,20 @@ type Moderating = (
     | Ban
     | Unban
     | SetRole
+    | Admit
+    | Deny
+    | Configure
     | Lock
     | Unlock
     | ClearChat
     | DeleteLine
     | CloseRoom
 )
-type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | Configure
+type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | SetPolicy
 type RoomMessage = Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Candidate | Moderating
 
 
-class Configure(msgspec.Struct, frozen=True, tag_field="type", tag="configure"):
+class SetPolicy(msgspec.Struct, frozen=True, tag_field="type", tag="configure"):
     """Give the room another policy. It is no message of the protocol, because only an administrator may do it."""
 
     policy: Policy
@@ -83,7 +89,7 @@ OPERATIONS: Mapping[type[Any], str] = {
     Lock: "lockRoom",
     Unlock: "unlockRoom",
     ClearChat: "clearRoomChat",
-    Configure: "configureRoom",
+    SetPolicy: "configureRoom",
 }
 """The trigger of the administrator's machine by what is asked for."""
 
@@ -122,6 +128,8 @@ class Enter(Awaited):
     ref: Ref | None
     asked: str = "join"
     credentials: Credentials = UNASKED
+    admitted: bool = False
+    """Whether a moderator has admitted the person, who waited in the lobby."""
 
 
 @dataclass(slots=True)

@@ -22,13 +22,13 @@ from roomfsm.rooms.events import (
     Away,
     Back,
     Close,
-    Configure,
     Depart,
     Enter,
     Event,
     MediaLost,
     Revoked,
     RoomMessage,
+    SetPolicy,
     StreamFailed,
     ViewFailed,
 )
@@ -58,13 +58,22 @@ class ToldPolicy(msgspec.Struct, frozen=True, rename="camel"):
     max_presenters: int
     linger: float
     first_moderates: bool
+    lobby: bool = False
+    listed: bool = True
 
     @classmethod
     def of(cls, policy: Policy, settings: RoomSettings) -> ToldPolicy:
         """The policy with the numbers that hold in a server with these settings."""
         held = settings.under(policy)
         return cls(
-            policy.role, policy.locked, held.max_people, held.max_presenters, held.linger, policy.first_moderates
+            role=policy.role,
+            locked=policy.locked,
+            max_people=held.max_people,
+            max_presenters=held.max_presenters,
+            linger=held.linger,
+            first_moderates=policy.first_moderates,
+            lobby=policy.lobby,
+            listed=policy.listed,
         )
 
     def policy(self) -> Policy:
@@ -103,6 +112,9 @@ class Budgets:
         An event that begins something (a stream, a view) also pays for its end, because an end is never refused.
         """
         match event:
+            case Enter(admitted=True):
+                # It was counted when the person knocked.
+                return None
             case Enter(seat=seat):
                 return Said(self.entries.voice_of(seat.voice.address, now), _COMING, self.entries.share)
             case Ask(seat=seat, message=message):
@@ -142,7 +154,7 @@ def facts_of(
     """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
-    member = exists = own = viewing = publishing = banned = locked = False
+    member = exists = own = viewing = publishing = banned = locked = must_knock = knocks = False
     addressee_there = line_exists = True
     addressee_away = to_oneself = False
     role = Role.PRESENTER
@@ -152,11 +164,15 @@ def facts_of(
             people_after += 1
             member = seat.id in people
             banned = moderation.bans(seat, brought.subject)
-            locked = moderation.locked and not brought.role.includes(Role.MODERATOR)
+            if not event.admitted:
+                locked = moderation.locked and not moderation.may_pass_lock(brought)
+                must_knock = moderation.must_knock(brought)
             gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
             if gives_way is not None:
                 people_after -= 1
                 streams_after -= len(gives_way.streams)
+        case Depart(seat=seat) if moderation.lobby.holds(seat):
+            knocks = True
         case Depart(seat=seat):
             people_after -= 1
             streams_after -= len(people[seat.id].streams)
@@ -200,6 +216,10 @@ def facts_of(
         moderator=role.includes(Role.MODERATOR),
         banned=banned,
         locked=locked,
+        must_knock=must_knock,
+        knocks=knocks,
+        in_lobby=len(moderation.lobby),
+        lobby_full=len(moderation.lobby) >= settings.max_in_lobby,
         has_token=brought.has_token,
         knows_password=brought.knows_password,
         addressee_there=addressee_there,
@@ -225,7 +245,7 @@ def told_of(event: Event, journal: Journal, settings: RoomSettings) -> dict[str,
     match event:
         case Ask(message=message):
             return journal.readable(message)
-        case Administer(message=Configure(policy=policy)):
+        case Administer(message=SetPolicy(policy=policy)):
             return {"type": "configure", "policy": msgspec.to_builtins(ToldPolicy.of(policy, settings))}
         case Administer(message=message):
             return journal.readable(message)
@@ -236,7 +256,7 @@ def told_of(event: Event, journal: Journal, settings: RoomSettings) -> dict[str,
             # A replay does not know the room's policy, nor would the journal keep anybody's token or password.
             lacks = {"hasToken": brought.has_token, "knowsPassword": brought.knows_password}
             told |= {fact: held for fact, held in lacks.items() if not held}
-            if brought.role is not Role.PRESENTER:
+            if brought.role is not None:
                 told["role"] = brought.role
             return told
         case Away(seat=seat):

@@ -16,13 +16,14 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
 import trio
 
 from roomfsm import __version__
+from roomfsm.access.policy import Enter, Policy
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.lifecycle.seat import SeatFacts
 from roomfsm.lifecycle.table import Step
@@ -30,6 +31,7 @@ from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.settings import RoomSettings
 
+_ANYBODY = Policy()
 FORMAT = "roomfsm.journal.1"
 _MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "session")
 
@@ -57,6 +59,8 @@ class Opened(_Line, frozen=True, tag="opened", kw_only=True):
     opened: int
     server: str
     settings: RoomSettings
+    policy: Policy = _ANYBODY
+    """Without what only those may know who may enter: the password's hash, and who is invited."""
 
 
 class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -190,7 +194,12 @@ class Journal:
     """
 
     def __init__(
-        self, room: str, settings: RoomSettings, sink: Sink | None = None, counts: Counts | None = None
+        self,
+        room: str,
+        settings: RoomSettings,
+        sink: Sink | None = None,
+        counts: Counts | None = None,
+        policy: Policy = _ANYBODY,
     ) -> None:
         self.counts = counts or Counts()
         self.tallies: Mapping[str, Tally] = {name: Tally() for name in _MACHINES}
@@ -211,6 +220,7 @@ class Journal:
             opened=time.time_ns() // 1_000_000,
             server=f"roomfsm/{__version__}",
             settings=settings,
+            policy=replace(policy, enter=Enter.ANYONE, password_hash=None, invited=()),
         )
         self._write(_encoder.encode(self.opened))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import trio
@@ -25,12 +25,16 @@ from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatFacts
 from roomfsm.lifecycle.seat import SeatEffect as Do
 from roomfsm.lifecycle.sound import MICROPHONE_ON, SOUND
+from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import (
+    Admit,
     Ban,
     ClearChat,
     CloseRoom,
+    Configure,
     DeleteLine,
+    Deny,
     Kick,
     LowerHand,
     Media,
@@ -41,16 +45,17 @@ from roomfsm.protocol.client import (
     Unmute,
     message_type,
 )
-from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, Muted, ParticipantChanged, RoomChanged
 from roomfsm.rooms.chat import ChatHistory
-from roomfsm.rooms.events import Administer, Ask, Close, Configure, Depart, Event, Revoked, RoomMessage
+from roomfsm.rooms.events import Administer, Ask, Close, Depart, Enter, Event, Revoked, RoomMessage, SetPolicy
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.news import News, tell
-from roomfsm.rooms.participant import Participant, Seat
+from roomfsm.rooms.participant import Participant, Seat, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
@@ -117,6 +122,7 @@ class Moderation:
         room.journal.begin(DOOR.name, None, self._door.state)
         if room.policy.locked:
             self._fire_door("lock")
+        self.lobby = Lobby(room.name, self._move_seat)
         self._bans: dict[str, _Banned] = {}
         self._hands = 0
         self._administrator = ADMINISTRATOR.new()
@@ -129,7 +135,7 @@ class Moderation:
             Do.LOCK: self._move_door,
             Do.UNLOCK: self._move_door,
             Do.CLEAR_CHAT: self._clear_chat,
-            OfAdministrator.CONFIGURE: self._configure,
+            OfAdministrator.CONFIGURE: self._set_policy,
         }
         """The effects for which nobody in the room need have asked."""
         self._doing: dict[str, Callable[[Participant, Any], None]] = {
@@ -141,6 +147,9 @@ class Moderation:
             Do.MUTE: self._mute,
             Do.UNMUTE: self._unmute,
             Do.BECOME_MODERATOR: self._become_moderator,
+            Do.ADMIT: self._admit,
+            Do.DENY: self._deny,
+            Do.CONFIGURE: self._configure,
             Do.DELETE_LINE: self._delete_line,
             Do.CLOSE_ROOM: self._close_room,
         }
@@ -169,6 +178,21 @@ class Moderation:
         self._bans = {one: ban for one, ban in self._bans.items() if ban.ends > now}
         return seat.id in self._bans or any(ban.holds_for(seat, subject) for ban in self._bans.values())
 
+    def role_of(self, brought: Credentials) -> Role:
+        """The role of somebody who enters now with these credentials."""
+        return Role.MODERATOR if self._needs_moderator() else self._given_role(brought)
+
+    def _given_role(self, brought: Credentials) -> Role:
+        return self._room.policy.role if brought.role is None else brought.role
+
+    def may_pass_lock(self, brought: Credentials) -> bool:
+        """Whether somebody may enter although the room is locked."""
+        return self._given_role(brought).includes(Role.MODERATOR)
+
+    def must_knock(self, brought: Credentials) -> bool:
+        """Whether somebody who wants to enter has to wait in the lobby."""
+        return self._room.policy.lobby and not self.role_of(brought).includes(Role.MODERATOR)
+
     def take(self, event: Ask, message: dict[str, Any] | None, *, within_rates: bool) -> bool:
         """Put a message to the table of its sender's seat. Returns whether the table took it."""
         sender, trigger = self._people[event.seat.id], event.trigger
@@ -178,6 +202,7 @@ class Moderation:
             found=found,
             oneself=oneself,
             silenced=_claims_to_be_heard(event.message, sender),
+            room_has_place=self._has_place(),
             within_rates=within_rates,
         )
         state = sender.seat.state
@@ -196,11 +221,13 @@ class Moderation:
             self._doing[effect](sender, event.message)
         return True
 
-    def _named(self, message: RoomMessage | Configure, sender: Participant | None) -> tuple[bool, bool]:
+    def _named(self, message: RoomMessage | SetPolicy, sender: Participant | None) -> tuple[bool, bool]:
         """Whether the person or the line that the message names exists, and whether it is the sender's own."""
         if isinstance(message, DeleteLine):
             speaker = self._chat.speaker_of(message.line)
             return speaker is not None, sender is not None and speaker == sender.id
+        if isinstance(message, Admit | Deny):
+            return bool(self.lobby.named(message.participant)), False
         named = getattr(message, "participant", None)
         found = named is None or named in (self._bans if isinstance(message, Unban) else self._people)
         return found, named is None or (sender is not None and named == sender.id)
@@ -222,34 +249,51 @@ class Moderation:
 
     def move(self, person: Participant, trigger: str) -> None:
         """Move the seat of a person by something other than the person's own message."""
-        step = SEAT.fire(person.seat, trigger, SeatFacts(role=person.role))
-        over = SEAT.state(step.dest).final
-        self._room.journal.took(SEAT.name, person.id, step, who=person.id, final=over)
-        for effect in step.effects:
+        for effect in self._move_seat(person.seat, trigger).effects:
             self._doing[effect](person, None)
+
+    def _move_seat(self, seat: Seat[Any], trigger: str) -> Step:
+        step = SEAT.fire(seat, trigger, SeatFacts())
+        over = SEAT.state(step.dest).final
+        self._room.journal.took(SEAT.name, seat.id, step, who=seat.id, final=over)
+        return step
 
     def admit(self, newcomer: Participant, brought: Credentials) -> None:
         """Give somebody who enters a role."""
-        self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
+        if newcomer.id in self.lobby:
+            self.lobby.remove(newcomer.seat)
+            self._move_seat(newcomer.seat, "admitted")
+        else:
+            # Nothing was decided that the journal should tell.
+            SEAT.fire(newcomer.seat, "admitted", SeatFacts())
+            self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
         self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
         newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
 
-    def role_of(self, brought: Credentials) -> Role:
-        """The role of somebody who enters now."""
-        if self._room.policy.first_moderates and not self._moderators():
-            return Role.MODERATOR
-        return brought.role
+    def knock(self, event: Enter) -> None:
+        """Let a newcomer wait in the lobby."""
+        self._room.journal.begin(SEAT.name, event.seat.id, event.seat.state)
+        self.lobby.knock(event)
+        self.lobby.tell(self._moderators())
+
+    def give_up(self, event: Depart) -> None:
+        """Somebody who waited in the lobby wants to enter no more."""
+        self.lobby.give_up(event)
+        self.lobby.tell(self._moderators())
 
     def dismiss(self, person: Participant) -> None:
         """Somebody has left: see to it that the room has a moderator, or an open door."""
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
         self._room.journal.tallies[SOUND.name].forget(person.id)
-        if not self._people:
-            if not self._room.policy.locked:
-                self._fire_door("deserted")
-        elif self._room.policy.first_moderates and not self._moderators():
-            self.move(next(iter(self._people.values())), "promoted")
+        if not self._people and not self._room.policy.locked:
+            self._fire_door("deserted")
+        if self._needs_moderator():
+            if self._people:
+                self.move(next(iter(self._people.values())), "promoted")
+            elif self.lobby:
+                # Nobody is left who could admit. The one who has waited longest enters, and moderates.
+                self._room.handle_now(self.lobby.named(None)[0])
 
     # Effects
 
@@ -327,7 +371,7 @@ class Moderation:
         person = self._people[message.participant]
         person.role = message.role
         self._tell_person(person, sender, message.ref)
-        self.tell_bans_to_moderator(person)
+        self.tell_moderator(person)
         if not person.role.includes(Role.PRESENTER):
             for name in tuple(person.streams):
                 self._room.handle_now(Revoked(self._room.streams[name]))
@@ -335,18 +379,50 @@ class Moderation:
     def _become_moderator(self, person: Participant, _message: None) -> None:
         person.role = Role.MODERATOR
         self._tell_person(person)
-        self.tell_bans_to_moderator(person)
+        self.tell_moderator(person)
+
+    def _admit(self, sender: Participant, message: Admit) -> None:
+        self._let_in(message.participant)
+        self.lobby.tell(self._moderators(), sender, message.ref)
+
+    def _let_in(self, named: str | None) -> None:
+        for event in self.lobby.named(named):
+            if self._has_place():
+                self._room.handle_now(event)
+
+    def _deny(self, sender: Participant, message: Deny) -> None:
+        self.lobby.refuse(message.participant, Refusal(ErrorCode.DENIED))
+        self.lobby.tell(self._moderators(), sender, message.ref)
+
+    def _configure(self, sender: Participant, message: Configure) -> None:
+        rules: dict[str, Any] = {"lobby": message.lobby, "role": message.role, "listed": message.listed}
+        changed = {name: rule for name, rule in rules.items() if rule is not None}
+        self._use_policy(replace(self._room.policy, **changed), sender, message.ref)
+
+    def _tell_rules(self, sender: Participant | None, ref: Ref | None) -> None:
+        policy = self._room.policy
+        changed = RoomChanged(locked=self.locked, lobby=policy.lobby, newcomers=policy.role, listed=policy.listed)
+        self._news.happened(changed, sender, ref=ref)
 
     def _move_door(self, sender: Participant | None, message: Any) -> None:
         self._fire_door(message_type(message))
-        self._news.happened(RoomChanged(locked=self.locked), sender, ref=message.ref)
+        self._tell_rules(sender, message.ref)
 
-    def _configure(self, _sender: Participant | None, message: Configure) -> None:
+    def _set_policy(self, _sender: Participant | None, message: SetPolicy) -> None:
+        self._use_policy(message.policy)
+
+    def _use_policy(self, policy: Policy, sender: Participant | None = None, ref: Ref | None = None) -> None:
         before = self._room.policy
-        self._room.configure(message.policy)
-        if message.policy.locked != before.locked:
-            self._fire_door("lock" if message.policy.locked else "unlock")
-            self._news.happened(RoomChanged(locked=self.locked))
+        self._room.configure(policy)
+        if policy.locked != before.locked:
+            self._fire_door("lock" if policy.locked else "unlock")
+        told = [(one.locked, one.lobby, one.role, one.listed) for one in (before, policy)]
+        if sender is not None or told[0] != told[1]:
+            self._tell_rules(sender, ref)
+        if self.lobby and not policy.lobby:
+            self._let_in(None)
+            self.lobby.refuse(None, Refusal(ErrorCode.ROOM_FULL))
+            self.lobby.tell(self._moderators())
 
     def _fire_door(self, trigger: str) -> None:
         step = DOOR.fire(self._door, trigger, None)
@@ -366,16 +442,29 @@ class Moderation:
 
     # Telling
 
+    def _needs_moderator(self) -> bool:
+        return self._room.policy.first_moderates and not any(
+            person.role.includes(Role.MODERATOR) for person in self._people.values()
+        )
+
+    def _has_place(self) -> bool:
+        free = self._room.settings.max_people - len(self._people)
+        return free > 0 or seat_to_give(self._people.values()) is not None
+
     def _moderators(self) -> list[Participant]:
         return [person for person in self._people.values() if person.role.includes(Role.MODERATOR)]
 
     def _tell_person(self, person: Participant, sender: Participant | None = None, ref: Ref | None = None) -> None:
         self._news.changed(person.id, lambda: ParticipantChanged(participant=person.info()), sender, ref=ref)
 
-    def tell_bans_to_moderator(self, person: Participant) -> None:
-        """Tell a moderator who is banned, if anybody is."""
-        if self._bans and person.role.includes(Role.MODERATOR):
+    def tell_moderator(self, person: Participant) -> None:
+        """Tell a moderator who is banned and who waits in the lobby, if anybody is or does."""
+        if not person.role.includes(Role.MODERATOR):
+            return
+        if self._bans:
             self._tell_bans([person])
+        if self.lobby:
+            self.lobby.tell([person])
 
     def _tell_bans(
         self, people: list[Participant], sender: Participant | None = None, ref: Ref | None = None

@@ -48,6 +48,9 @@ class Sitter(Protocol):
     def hear(self, outgoing: Outgoing) -> None:
         """Send a message to the browser."""
 
+    def admitted(self) -> None:
+        """Learn that a moderator has admitted the session, which waited in the lobby."""
+
     def put_out(self) -> None:
         """Learn that the room has taken the seat away. The session acts on that when it is its turn."""
 

@@ -26,7 +26,7 @@ from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
-from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomFacts, room_trigger
+from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room_trigger
 from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import (
@@ -109,7 +109,7 @@ class Room:
     ) -> None:
         self.name = name
         self.policy = own_policy or policy or Policy()
-        """The policy with which the room was opened, or which an administrator gave it later."""
+        """The policy with which the room was opened, or what a moderator or an administrator has made of it."""
         self.own_policy = own_policy
         """The policy that an administrator gave the room. It counts more than that of the settings."""
         self.reserved = reserved
@@ -119,7 +119,7 @@ class Room:
         """The settings of this room, some of which are those of its policy."""
         self.opened_by = opened_by
         """The participant and the address that opened the room."""
-        self.journal = Journal(name, settings, write_journal, counts)
+        self.journal = Journal(name, settings, write_journal, counts, self.policy)
         self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
         self.streams: dict[str, Stream] = {}
@@ -188,13 +188,10 @@ class Room:
     def idle_since(self) -> float | None:
         """When the room became empty (on trio's clock).
 
-        None if it is not empty, if somebody is about to enter, or if it is `reserved`.
+        None if it is not empty, if somebody is about to enter or waits in the lobby, or if it is `reserved`.
         """
-        return (
-            None
-            if self.waiting or self.reserved or Vacate.trigger not in ROOM.legal(self.state)
-            else self._empty_since
-        )
+        busy = self.waiting or self.reserved or self._moderation.lobby
+        return None if busy or Vacate.trigger not in ROOM.legal(self.state) else self._empty_since
 
     @property
     def over(self) -> bool:
@@ -216,12 +213,15 @@ class Room:
         """Who is banned now."""
         return self._moderation.banned()
 
-    def would_admit(self, brought: Credentials) -> Role:
-        """The role of a stranger who would enter now with these credentials. Raises the `Refusal` of the table."""
+    def would_admit(self, brought: Credentials) -> tuple[Role, bool]:
+        """The role of a stranger who would enter now with these credentials, and whether the stranger would wait.
+
+        Raises the `Refusal` of the table.
+        """
         enter = Enter(Seat(_Stranger()), "", None, credentials=brought)
         facts = facts_of(enter, self.people, self.streams, self._moderation, self._chat, self.settings)
-        ROOM.fire(Model(self.state), enter.trigger, facts)
-        return self._moderation.role_of(brought)
+        step = ROOM.fire(Model(self.state), enter.trigger, facts)
+        return self._moderation.role_of(brought), RoomEffect.KNOCK in step.effects
 
     async def post(self, event: Event) -> None:
         """Put an event into the inbox, and wait while that is full. Raises `RoomOver`."""
@@ -289,6 +289,7 @@ class Room:
             left = ParticipantLeft(participant=participant.id, reason="room_closed")
             self._observers.happened(self, left, participant)
         self.people.clear()
+        self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
         # Nobody can have opened the room again before this is told.
         self._observers.ended(self, self.ended_by)
 
@@ -427,6 +428,8 @@ class Room:
                 return self.broadcast is not broadcast
             case Expire() | Vacate():
                 return bool(self.people)
+            case Depart(seat=seat) if self._moderation.lobby.holds(seat):
+                return False
             case Ask(seat=seat) | Depart(seat=seat) | Away(seat=seat) | Back(seat=seat):
                 return not self._holds(seat)
         return False
@@ -460,8 +463,10 @@ class Room:
 
         async def linger() -> None:
             with scope:
-                await trio.sleep(self.settings.linger)
-                await self.post(Expire())
+                # The room ends, unless somebody waits in its lobby. Then it lingers again.
+                while True:
+                    await trio.sleep(self.settings.linger)
+                    await self.post(Expire())
 
         self._nursery.start_soon(linger)
 
@@ -525,6 +530,9 @@ class _Stranger:
 
     def hear(self, outgoing: Outgoing) -> None:
         """Nobody listens."""
+
+    def admitted(self) -> None:
+        """Nobody is there."""
 
     def put_out(self) -> None:
         """Nobody is there."""

@@ -111,6 +111,10 @@ class RoomSettings:
         default=500,
         metadata={"help": "The most bans of a room. Beyond that, the one that would end first ends at once."},
     )
+    max_in_lobby: Count = field(
+        default=100,
+        metadata={"help": "The most people who may wait in the lobby of a room at the same time."},
+    )
     linger: SecondsOrZero = field(default=30.0, metadata={"help": "How many seconds an empty room stays open."})
     closing_deadline: Seconds = field(
         default=2.0,

@@ -2,10 +2,11 @@
 
 A session is a task, and `run` reads like its life: it talks with a browser over a connection until that ends. Then
 it is away and waits for another connection. If none comes in time, it is over. Only this task moves the session's
-machine. Others only leave a note in the session (another connection resumes it, its seat is taken away, its place
-is needed), and its task acts on the note at its next turn. So it does not matter in which order these things
-happen, as long as the task looks at all notes before it decides; a connection that came is looked at first,
-because its browser was promised the session.
+machine; the room moves it once, when it admits a session that waited in its lobby (`admitted` says why). Others
+only leave a note in the session (another connection resumes it, its seat is taken away, its place is needed), and
+its task acts on the note at its next turn. So it does not matter in which order these things happen, as long as
+the task looks at all notes before it decides; a connection that came is looked at first, because its browser was
+promised the session.
 
 The session's requests to its room go through the room's inbox. The room's messages go through the seat straight to
 the connection, in the order in which the room sent them. The session itself replies to messages that need no room.
@@ -24,6 +25,7 @@ import trio
 from roomfsm import __version__
 from roomfsm.access.grant import Grant
 from roomfsm.lifecycle.legality import for_client, judge
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import NEWS, SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
@@ -166,6 +168,15 @@ class Session:
         settings = self._home.settings
         self._renew_at = trio.current_time() + settings.turn_ttl / 2
         return for_participants(settings, self.participant_id, time.time())
+
+    def admitted(self) -> None:
+        """Sit down now, because the room that the session waited for has described itself to it.
+
+        The session moves here and not at its next turn, because the browser may come back over another connection
+        before it says anything. If the session has given up meanwhile, its room will know in a moment.
+        """
+        if "admitted" in SESSION.legal(self.state):
+            self._fire("admitted")
 
     def put_out(self) -> None:
         """Learn that the room has taken the seat away."""
@@ -374,7 +385,7 @@ class Session:
         self._seat = seat
         self._grant = grant or self._grant
         try:
-            step = self._fire(asked)
+            step = self._fire(asked, SessionFacts(waits=seat.state == SEAT.initial))
             if before is not None:
                 before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
         finally:

@@ -7,7 +7,9 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from roomfsm.access.credentials import UNASKED
 from roomfsm.lifecycle.legality import for_client
+from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.codec import Outgoing
@@ -49,12 +51,16 @@ class FakeSession:
     def ice_servers(self) -> tuple[IceServer, ...]:
         return ()
 
+    def admitted(self) -> None:
+        if "admitted" in SESSION.legal(self.state):
+            self.fire("admitted")
+
     def put_out(self) -> None:
         """The room has taken the seat away."""
 
-    def fire(self, trigger: str) -> Step:
+    def fire(self, trigger: str, *, waits: bool = False) -> Step:
         """Move the session's machine. Raises `IllegalInState`."""
-        step = SESSION.fire(self._model, trigger, SessionFacts())
+        step = SESSION.fire(self._model, trigger, SessionFacts(waits=waits))
         journal = self._journal
         if journal is None:
             assert self.seat is not None
@@ -76,6 +82,8 @@ class Person(FakeSession):
         self._messages: list[dict[str, Any]] = []
         self._unread: list[bytes] = []
         self._directory = directory
+        self.brings = UNASKED
+        """What this person has and knows who wants to enter a room."""
         self._entering = False
 
     @property
@@ -139,8 +147,10 @@ class Person(FakeSession):
     async def _enter(self, room: str, asked: str, ref: Ref | None) -> None:
         before, self._entering = self.seat, True
         try:
-            self.seat = await self._directory.enter(room, self, self.name, ref, asked=asked, before=before)
-            step = self.fire(asked)
+            self.seat = await self._directory.enter(
+                room, self, self.name, ref, asked=asked, credentials=self.brings, before=before
+            )
+            step = self.fire(asked, waits=self.own_seat.state == SEAT.initial)
         except Refusal as refusal:
             raise for_client(refusal, asked, self.state, None if self.room is None else self.room.state) from None
         finally:
@@ -157,7 +167,10 @@ class Person(FakeSession):
     async def vanish(self) -> None:
         """Lose the connection."""
         self.fire("lost")
-        await self.sits_in.post(Away(self.own_seat))
+        if SESSION.state(self.state).final:
+            await give_up(self.own_seat, "disconnected")
+        else:
+            await self.sits_in.post(Away(self.own_seat))
 
     async def come_back(self, ref: Ref | None = None) -> None:
         """Have a connection again, and have the room described to it."""

@@ -42,8 +42,8 @@ def test_a_policy_asks_for_a_token_or_a_password(
     assert (brought.has_token, brought.knows_password) == (has_token, knows_password)
 
 
-def test_the_role_is_that_of_the_token_or_else_that_of_the_policy() -> None:
-    assert credentials(PASSWORD, None, knows_password=True) == Credentials(role=Role.VIEWER)
+def test_the_role_is_that_of_the_token_or_else_the_room_decides() -> None:
+    assert credentials(PASSWORD, None, knows_password=True) == Credentials()
     assert credentials(PASSWORD, grant("eve"), knows_password=True) == Credentials(
         role=Role.MODERATOR, subject="eve"
     )

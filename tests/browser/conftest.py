@@ -100,8 +100,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
     """Opens pages for different people. If a page logs an error that it does not `expect`, the test fails.
 
-    A page of a room is in the room when it is returned. Before that, the server would refuse what the test sends,
-    and the people would stand in the roster in another order than the one in which their pages were opened.
+    A page of a room is in the room when it is returned, unless it does not enter (`enters`). Before that, the
+    server would refuse what the test sends, and the people would stand in the roster in another order than the one
+    in which their pages were opened.
     """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
@@ -112,6 +113,7 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
         viewport: ViewportSize = DESKTOP,
         expects: str = NOTHING,
         script: str = "",
+        enters: bool = True,
         **options: Any,
     ) -> Page:
         context = new_person(browser, name, script, viewport=viewport, **options)
@@ -127,7 +129,7 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
         # This is below /inspect, with the token, which the server exchanges for a cookie.
         token = f"?token={program.token}" if path.startswith("/inspect") else ""
         page.goto(program.address.rstrip("/") + path + token)
-        if path.startswith("/r/") and expects == NOTHING:
+        if path.startswith("/r/") and enters and expects == NOTHING:
             expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
         return page
 

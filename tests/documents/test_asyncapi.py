@@ -147,6 +147,7 @@ def test_publish_says_what_it_changes_and_who_is_told() -> None:
 
 _ENTERING = {
     *("token_invalid", "token_expired", "password_wrong"),
+    *("denied", "lobby_full", "ended"),
     *("room_full", "already_in_room", "banned", "locked"),
     *("server_full", "too_many_rooms", "server_closing", "room_closed"),
 }

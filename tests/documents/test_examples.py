@@ -126,6 +126,9 @@ class Stage:
         for line in (*normal.get("chat", ()), *([normal["line"]] if normal["type"] == "chat" else ())):
             assert abs(line["at"] / 1000 - time.time()) < 60
             line["at"] = SAID_AT
+        for one in normal.get("waiting", ()):
+            assert abs(one["since"] / 1000 - time.time()) < 60
+            one["since"] = SAID_AT
         for ban in normal.get("bans", ()):
             assert abs(ban["until"] / 1000 - BAN - time.time()) < 60
             ban["until"] = SAID_AT + 1000 * BAN

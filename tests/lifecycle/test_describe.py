@@ -63,6 +63,7 @@ def test_each_pair_of_states_allows_or_refuses_every_message_once() -> None:
     pairs = describe_legality()
     assert [(pair["session"], pair["room"]) for pair in pairs] == [
         ("connected", None),
+        ("knocking", None),
         ("joined", "waiting"),
         ("joined", "broadcasting"),
         ("joined", "closing"),

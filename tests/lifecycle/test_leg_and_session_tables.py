@@ -70,23 +70,8 @@ VIEW_ONLY: list[Move] = [
 ]
 IN_ROOM = (
     *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "candidate", "ping"),
-    *(
-        "raiseHand",
-        "lowerHand",
-        "media",
-        "speaking",
-        "mute",
-        "unmute",
-        "kick",
-        "ban",
-        "unban",
-        "setRole",
-        "lock",
-        "unlock",
-        "clearChat",
-        "deleteLine",
-        "closeRoom",
-    ),
+    *("raiseHand", "lowerHand", "media", "speaking", "mute", "unmute", "kick", "ban", "unban", "setRole"),
+    *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
 SESSIONS: list[Move] = [
     ("connected", "join", "joined", []),
@@ -95,25 +80,37 @@ SESSIONS: list[Move] = [
     ("connected", "lost", "gone", []),
     ("connected", "bye", "gone", []),
     *[("joined", trigger, "joined", []) for trigger in IN_ROOM],
-    ("joined", "leave", "connected", []),
+    *[(state, "leave", "connected", []) for state in ("knocking", "joined")],
+    ("knocking", "admitted", "joined", []),
+    ("knocking", "ping", "knocking", []),
+    ("knocking", "lost", "gone", []),
+    ("knocking", "bye", "gone", []),
     ("joined", "lost", "away", []),
     ("joined", "bye", "gone", []),
     *[(state, "reattach", "resuming", []) for state in ("joined", "away", "resuming")],
     ("resuming", "resumed", "joined", []),
-    *[(state, "dismissed", "connected", []) for state in ("joined", "resuming")],
+    *[(state, "dismissed", "connected", []) for state in ("knocking", "joined", "resuming")],
     ("away", "dismissed", "gone", []),
     ("away", "expire", "gone", []),
+]
+TO_THE_LOBBY: list[Move] = [
+    ("connected", "join", "knocking", []),
+    ("joined", "switch", "knocking", []),
 ]
 MACHINES: list[tuple[Table[Any], Any, list[Move]]] = [
     (STREAM, None, LEG + STREAM_ONLY),
     (VIEW, None, LEG + VIEW_ONLY),
     (SESSION, SessionFacts(token_known=True), SESSIONS),
 ]
+LOBBY = SessionFacts(waits=True)
 
 
 @pytest.mark.parametrize(
     ("table", "facts", "state", "trigger", "dest", "effects"),
-    [(table, facts, *move) for table, facts, moves in MACHINES for move in moves],
+    [
+        *[(table, facts, *move) for table, facts, moves in MACHINES for move in moves],
+        *[(SESSION, LOBBY, *move) for move in TO_THE_LOBBY],
+    ],
 )
 def test_given_a_state_when_the_trigger_fires_then_the_table_leads_there_with_these_effects(
     table: Table[Any], facts: Any, state: str, trigger: str, dest: str, effects: list[str]
@@ -132,7 +129,8 @@ def test_the_list_of_moves_in_this_file_is_complete(table: Table[Any], facts: An
         for source in row.sources
         for trigger in row.triggers
     }
-    assert {(state, trigger, dest) for state, trigger, dest, _ in moves} == rows
+    to_the_lobby = TO_THE_LOBBY if table is SESSION else []
+    assert {(state, trigger, dest) for state, trigger, dest, _ in (*moves, *to_the_lobby)} == rows
     for state in table.states:
         for trigger in set(table.triggers) - set(table.legal(state.name)):
             model = table.new()

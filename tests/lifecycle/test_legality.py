@@ -8,21 +8,8 @@ from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, for_client, judge
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 OF_SEATS = (
-    "raiseHand",
-    "lowerHand",
-    "media",
-    "speaking",
-    "mute",
-    "unmute",
-    "kick",
-    "ban",
-    "unban",
-    "setRole",
-    "lock",
-    "unlock",
-    "clearChat",
-    "deleteLine",
-    "closeRoom",
+    *("raiseHand", "lowerHand", "media", "speaking", "mute", "unmute", "kick", "ban", "unban", "setRole"),
+    *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
 WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")
 BROADCASTING = (
@@ -32,6 +19,7 @@ BROADCASTING = (
 )
 LEGAL: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("connected", None): ("join", "ping", "resume"),
+    ("knocking", None): ("leave", "ping"),
     ("joined", "waiting"): WAITING,
     ("joined", "broadcasting"): BROADCASTING,
     ("joined", "closing"): ("leave", "ping"),

@@ -19,14 +19,14 @@ from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.errors import Refusal
 
 PEOPLE = 4
-MAX_PEOPLE, MAX_PRESENTERS, MAX_VIEWS = 3, 2, 2
+MAX_PEOPLE, MAX_PRESENTERS, MAX_VIEWS, MAX_IN_LOBBY = 3, 2, 2, 1
 OPEN = ("empty", "waiting", "broadcasting")
 Do = RoomEffect
 
 person = st.integers(0, PEOPLE - 1)
 source = st.sampled_from(["camera", "screen"])
 actions = st.one_of(
-    st.tuples(st.sampled_from(["join", "leave", "away", "back", "chat", "rename", "switch"]), person),
+    st.tuples(st.sampled_from(["join", "knock", "leave", "away", "back", "chat", "rename", "switch"]), person),
     st.tuples(st.sampled_from(["publish", "unpublish", "stream_failed"]), person, source),
     st.tuples(st.sampled_from(["view", "unview", "view_failed", "candidate"]), person, person, source),
     # These are rarer than the others, because they end so much.
@@ -46,6 +46,7 @@ class World:
     people: dict[int, bool] = field(default_factory=dict)
     """The people, and whether each of them is away."""
     streams: dict[Stream, set[int]] = field(default_factory=dict)
+    lobby: set[int] = field(default_factory=set)
     releasing: int = 0
     overdue: bool = False
 
@@ -73,7 +74,7 @@ class World:
             self.overdue |= ROOM.follow(self.model, trigger, RoomFacts) is not None
             return
         with suppress(Refusal):
-            step = ROOM.fire(self.model, str(trigger), facts)
+            step = ROOM.fire(self.model, "join" if trigger == "knock" else str(trigger), facts)
             for effect in step.effects:
                 self._carry_out(effect, str(trigger), about)
             self.releasing += "broadcast" in step.left
@@ -87,6 +88,10 @@ class World:
         match trigger, about:
             case "join", _:
                 return True
+            case "knock", [int(who)]:
+                return who not in self.lobby
+            case "leave", [int(who)]:
+                return who in self.people or who in self.lobby
             case "stream_failed", [int(presenter), str(source)]:
                 return (presenter, source) in self.streams
             case "view_failed", [int(viewer), int(presenter), str(source)]:
@@ -121,7 +126,9 @@ class World:
             leaver = self._gives_way() if people > MAX_PEOPLE else None
             people -= leaver is not None
             streams -= sum(presenter == leaver for presenter, _ in self.streams)
-        elif trigger == "leave":
+        elif trigger == "knock":
+            people += 1
+        elif trigger == "leave" and who not in self.lobby:
             people -= 1
             streams -= sum(presenter == who for presenter, _ in self.streams)
         elif trigger in ("unpublish", "stream_failed"):
@@ -137,6 +144,10 @@ class World:
             max_presenters=MAX_PRESENTERS,
             max_views=MAX_VIEWS,
             member=who in self.people,
+            must_knock=trigger == "knock",
+            knocks=trigger == "leave" and who in self.lobby,
+            in_lobby=len(self.lobby),
+            lobby_full=len(self.lobby) >= MAX_IN_LOBBY,
             stream_exists=stream in self.streams,
             own_stream=stream is not None and stream[0] == who and stream in self.streams,
             viewing=stream is not None and who in self.streams.get(stream, ()),
@@ -152,6 +163,13 @@ class World:
                 self._put_out(leaver)
             case Do.ADMIT:
                 self.people[int(about[0])] = False
+                self.lobby.discard(int(about[0]))
+            case Do.KNOCK:
+                self.lobby.add(int(about[0]))
+            case Do.GIVE_UP:
+                self.lobby.remove(int(about[0]))
+            case Do.TURN_AWAY:
+                self.lobby.clear()
             case Do.DISMISS:
                 self._put_out(int(about[0]))
             case Do.MARK_AWAY | Do.WELCOME_BACK:
@@ -197,6 +215,10 @@ INVARIANTS: dict[str, Callable[[World], bool]] = {
         len(world.people) <= MAX_PEOPLE
         and len(world.presenters()) <= MAX_PRESENTERS
         and all(world.views_of(who) <= MAX_VIEWS for who in world.people)
+    ),
+    "nobody is in the room and waits in its lobby": lambda world: not world.lobby & world.people.keys(),
+    "nobody waits in the lobby of a room that is closing or closed, nor more people than may": lambda world: (
+        len(world.lobby) <= (MAX_IN_LOBBY if world.open else 0)
     ),
     "no stream in a room that is closing or closed": lambda world: world.open or not world.streams,
     "a closed room holds nothing, unless its deadline was over": lambda world: (

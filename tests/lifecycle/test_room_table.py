@@ -17,6 +17,8 @@ MODERATED = RoomFacts(people=2, streams=1, stream_exists=True, moderator=True)
 MODERATED_LAST = RoomFacts(people=2, streams=0, stream_exists=True, moderator=True)
 OTHERS = RoomFacts(people=2, streams=1, stream_exists=True, views=1)
 VIEWED = RoomFacts(people=2, streams=1, stream_exists=True, viewing=True)
+KNOCKS = RoomFacts(people=1, must_knock=True)
+WAITED = RoomFacts(knocks=True, in_lobby=1)
 
 MOVES = [
     ("empty", "join", PEOPLE, "waiting", ["admit"]),
@@ -32,6 +34,10 @@ MOVES = [
     ("closing", "leave", PEOPLE, "closing", ["dismiss"]),
     ("waiting", "switch", PEOPLE, "waiting", []),
     ("broadcasting", "switch", PEOPLE, "broadcasting", []),
+    *[(state, "join", KNOCKS, state, ["knock"]) for state in ("empty", "waiting", "broadcasting")],
+    *[(state, "leave", WAITED, state, ["give up"]) for state in ("empty", "waiting", "broadcasting")],
+    ("empty", "expire", WAITED, "empty", []),
+    ("empty", "vacate", WAITED, "empty", []),
     ("waiting", "seat_asked", PEOPLE, "waiting", []),
     ("broadcasting", "seat_asked", PEOPLE, "broadcasting", []),
     ("empty", "administered", NOBODY, "empty", []),
@@ -65,9 +71,9 @@ MOVES = [
     ("broadcasting", "media_lost", STREAMS, "waiting", ["lose media"]),
     ("empty", "expire", NOBODY, "closing", []),
     ("empty", "vacate", NOBODY, "closing", []),
-    ("empty", "close", NOBODY, "closing", ["tell closing", "end streams"]),
-    ("waiting", "close", PEOPLE, "closing", ["tell closing", "end streams"]),
-    ("broadcasting", "close", STREAMS, "closing", ["tell closing", "end streams"]),
+    ("empty", "close", NOBODY, "closing", ["turn away", "tell closing", "end streams"]),
+    ("waiting", "close", PEOPLE, "closing", ["turn away", "tell closing", "end streams"]),
+    ("broadcasting", "close", STREAMS, "closing", ["turn away", "tell closing", "end streams"]),
     ("closing", "drained", RoomFacts(people=0, notice=True), "closed", []),
     ("closing", "drained", RoomFacts(people=2), "closed", []),
 ]
@@ -98,6 +104,10 @@ REFUSED = [
     ("broadcasting", "join", RoomFacts(streams=1, banned=True), ErrorCode.BANNED),
     ("waiting", "join", RoomFacts(locked=True, people=10, max_people=9), ErrorCode.LOCKED),
     ("broadcasting", "join", RoomFacts(streams=1, locked=True), ErrorCode.LOCKED),
+    ("waiting", "join", RoomFacts(must_knock=True, locked=True), ErrorCode.LOCKED),
+    ("waiting", "join", RoomFacts(must_knock=True, people=10, max_people=9), ErrorCode.ROOM_FULL),
+    ("empty", "join", RoomFacts(must_knock=True, in_lobby=2, lobby_full=True), ErrorCode.LOBBY_FULL),
+    ("broadcasting", "join", RoomFacts(must_knock=True, in_lobby=9, lobby_full=True), ErrorCode.LOBBY_FULL),
     ("waiting", "publish", RoomFacts(presenter=False), ErrorCode.NOT_PERMITTED),
     ("broadcasting", "publish", RoomFacts(presenter=False, publishing=True), ErrorCode.NOT_PERMITTED),
     ("empty", "join", RoomFacts(within_rates=False), ErrorCode.RATE_LIMITED),

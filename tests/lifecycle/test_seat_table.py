@@ -7,13 +7,18 @@ import pytest
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.seat import SEAT, SeatEffect, SeatFacts
 from roomfsm.lifecycle.sound import SOUND
-from roomfsm.lifecycle.table import STAYS
+from roomfsm.lifecycle.table import STAYS, Model
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, NotPermitted, Refusal
 from roomfsm.protocol.roles import Role
 
 MODERATOR = SeatFacts(role=Role.MODERATOR)
 PERSON = SeatFacts()
 OWN = SeatFacts(oneself=True)
+
+MODERATORS = (
+    *("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat"),
+    *("admit", "deny", "configure", "closeRoom", "mute", "unmute"),
+)
 
 MOVES = [
     ("seated", "raiseHand", PERSON, "seated", ["raise hand"]),
@@ -26,6 +31,9 @@ MOVES = [
     ("seated", "ban", MODERATOR, "seated", ["ban"]),
     ("seated", "unban", MODERATOR, "seated", ["unban"]),
     ("seated", "setRole", MODERATOR, "seated", ["set role"]),
+    ("seated", "admit", MODERATOR, "seated", ["admit"]),
+    ("seated", "deny", MODERATOR, "seated", ["deny"]),
+    ("seated", "configure", MODERATOR, "seated", ["configure"]),
     ("seated", "lock", MODERATOR, "seated", ["lock"]),
     ("seated", "unlock", MODERATOR, "seated", ["unlock"]),
     ("seated", "clearChat", MODERATOR, "seated", ["clear chat"]),
@@ -34,6 +42,9 @@ MOVES = [
     ("seated", "closeRoom", MODERATOR, "seated", ["close room"]),
     ("seated", "promoted", PERSON, "seated", ["become moderator"]),
     ("away", "promoted", PERSON, "away", ["become moderator"]),
+    ("knocking", "admitted", PERSON, "seated", []),
+    ("knocking", "denied", PERSON, "gone", []),
+    ("knocking", "departed", PERSON, "gone", []),
     ("seated", "lost", PERSON, "away", []),
     ("away", "found", PERSON, "seated", []),
     ("seated", "found", PERSON, "seated", []),
@@ -66,16 +77,14 @@ def test_the_list_of_moves_is_complete() -> None:
     assert {effect for row in SEAT.rows for effect in row.effects} == set(SeatEffect)
 
 
+def seated() -> Model:
+    return Model("seated")
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.PRESENTER])
-@pytest.mark.parametrize(
-    "message",
-    [
-        *("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom", "lowerHand"),
-        *("mute", "unmute"),
-    ],
-)
+@pytest.mark.parametrize("message", [*MODERATORS, "lowerHand"])
 def test_only_a_moderator_may_send_it_and_the_refusal_names_the_role(message: str, role: Role) -> None:
-    seat = SEAT.new()
+    seat = seated()
     # The role decides first: nobody learns who is in a room, or who is banned, by asking for what is not allowed.
     with pytest.raises(NotPermitted) as refused:
         SEAT.fire(seat, message, SeatFacts(role=role, found=False, within_rates=False))
@@ -94,29 +103,29 @@ REFUSED = [
     ("deleteLine", {"found": False}, ErrorCode.NO_SUCH_LINE),
     *[
         (message, {"within_rates": False}, ErrorCode.RATE_LIMITED)
-        for message in (
-            *("raiseHand", "lowerHand", "kick", "ban", "unban", "setRole", "lock", "unlock"),
-            *("clearChat", "deleteLine", "closeRoom", "media", "mute", "unmute"),
-        )
+        for message in ("raiseHand", "lowerHand", "media", "deleteLine", *MODERATORS)
     ],
+    ("admit", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
+    ("deny", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
+    ("admit", {"room_has_place": False}, ErrorCode.ROOM_FULL),
 ]
 
 
 @pytest.mark.parametrize(("message", "facts", "code"), REFUSED)
 def test_a_guard_refuses_a_moderator_with_its_code(message: str, facts: dict[str, bool], code: ErrorCode) -> None:
     with pytest.raises(Refusal) as refused:
-        SEAT.fire(SEAT.new(), message, SeatFacts(role=Role.MODERATOR, **facts))
+        SEAT.fire(seated(), message, SeatFacts(role=Role.MODERATOR, **facts))
     assert refused.value.code is code
 
 
 def test_a_line_of_another_person_is_deleted_only_by_a_moderator() -> None:
     with pytest.raises(NotPermitted) as refused:
-        SEAT.fire(SEAT.new(), "deleteLine", PERSON)
+        SEAT.fire(seated(), "deleteLine", PERSON)
     assert refused.value.role == Role.MODERATOR
 
 
 @pytest.mark.parametrize("message", ["raiseHand", "kick", "lock"])
-@pytest.mark.parametrize("state", ["away", "gone"])
+@pytest.mark.parametrize("state", ["knocking", "away", "gone"])
 def test_a_person_who_is_not_there_may_do_nothing(state: str, message: str) -> None:
     seat = SEAT.new()
     seat.state = state

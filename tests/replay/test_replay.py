@@ -30,7 +30,7 @@ from roomfsm.replay.engine import Outcome, replay
 from roomfsm.replay.runs import JournalError, read_runs
 from roomfsm.rooms import room as rooms
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Administer, Configure
+from roomfsm.rooms.events import Administer, SetPolicy
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.testing import FakeMedia, Person
 from tests.examples import examples
@@ -76,7 +76,7 @@ async def broadcast(directory: Directory, media: FakeMedia) -> None:
 async def administered(directory: Directory, media: FakeMedia) -> None:
     """An administrator opens a room, changes its policy, puts people out, and asks for what is refused."""
     room = await directory.create("blue", Policy(linger=50.0, enter=Enter.INVITED, invited=("ada",)))
-    await room.request(Administer(Configure(Policy(max_people=2, linger=40.0, first_moderates=False))))
+    await room.request(Administer(SetPolicy(Policy(max_people=2, linger=40.0, first_moderates=False))))
     ada, bob, eve = (Person(directory, name) for name in ("Ada", "Bob", "Eve"))
     for person in (ada, bob):
         await person.join("blue")

@@ -15,7 +15,7 @@ from roomfsm.protocol.client import Ban, ClearChat, Kick, Lock, SetRole, Unban, 
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import RoomExists
-from roomfsm.rooms.events import Administer, Administering, Configure
+from roomfsm.rooms.events import Administer, Administering, SetPolicy
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.testing import Person
 from tests.rooms.house import SMALL, house, people, publish, settle
@@ -121,15 +121,15 @@ async def test_another_policy_holds_for_whoever_comes_next(autojump_clock: MockC
     async with house() as (directory, _):
         ada, _bob = await people(directory, "Ada", "Bob")
         room = ada.sits_in
-        await administers(room, Configure(Policy(max_people=2, locked=True)))
+        await administers(room, SetPolicy(Policy(max_people=2, locked=True)))
         assert told(ada, "roomChanged")[-1]["locked"] is True
         eve = Person(directory, "Eve")
         for code in (ErrorCode.LOCKED, ErrorCode.ROOM_FULL):
             with pytest.raises(Refusal) as refused:
                 await eve.join("blue")
             assert refused.value.code is code
-            await administers(room, Configure(Policy(max_people=2)))
-        await administers(room, Configure(Policy()))
+            await administers(room, SetPolicy(Policy(max_people=2)))
+        await administers(room, SetPolicy(Policy()))
         await eve.join("blue")
         # Nobody was put out by a policy that would not have let them in.
         assert len(room.people) == 3
@@ -139,7 +139,7 @@ async def test_an_empty_room_waits_anew_after_another_policy(autojump_clock: Moc
     async with house() as (directory, _):
         room = await directory.create("board")
         await trio.sleep(SMALL.linger - 1)
-        await administers(room, Configure(Policy(linger=100.0)))
+        await administers(room, SetPolicy(Policy(linger=100.0)))
         await trio.sleep(99)
         assert directory.find("board") is room
         await trio.sleep(2)
@@ -163,7 +163,7 @@ async def test_the_journal_says_what_an_administrator_did_but_no_secret(autojump
     secret = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g"
     async with house() as (directory, _):
         room = await directory.create("board", Policy(enter=Enter.PASSWORD, password_hash=secret))
-        await administers(room, Configure(room.policy))
+        await administers(room, SetPolicy(room.policy))
         lines = room.journal.lines()
         assert secret.encode() not in lines
         steps = [json.loads(line) for line in lines.splitlines()[1:]]

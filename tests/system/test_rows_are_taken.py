@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.events import DtlsConnectionState
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
@@ -28,12 +29,15 @@ from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Model, Table
 from roomfsm.protocol.client import (
+    Admit,
     Ban,
     Candidate,
     Chat,
     ClearChat,
     CloseRoom,
+    Configure,
     DeleteLine,
+    Deny,
     EndStream,
     Kick,
     Lock,
@@ -54,7 +58,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
-from roomfsm.rooms.events import Administer, Back, Configure, Event
+from roomfsm.rooms.events import Administer, Back, Event, SetPolicy
 from roomfsm.rooms.room import Room
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
@@ -89,6 +93,7 @@ RARE: dict[tuple[str, str, str, str], str] = {
         )
         for state in states
     },
+    ("room", "vacate", "empty", "empty"): "somebody knocks after the directory has chosen the room",
     ("server", "live", "starting", "starting"): "the instant in which the ports are open, and the door is not yet",
     ("server", "live", "closing", "closing"): "somebody asks while the rooms close",
     ("server", "stop", "starting", "closing"): "the start fails when the rooms are there already",
@@ -203,6 +208,7 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _ends_of_rooms(directory)
         await _moderation(directory)
         await _administration(directory)
+        await _lobby(directory)
     for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR):
         assert left(table, taken) == set()
 
@@ -275,7 +281,7 @@ async def _moderation(directory: Directory) -> None:
 
 async def _administration(directory: Directory) -> None:
     room = await directory.create("seven")
-    for message in (Lock(), Unlock(), ClearChat(), Configure(Policy(max_people=5))):
+    for message in (Lock(), Unlock(), ClearChat(), SetPolicy(Policy(max_people=5))):
         await room.request(Administer(message))
     ada, bob, eve = await people(directory, "Ada", "Bob", "Eve", room="seven")
     await room.request(Administer(SetRole(participant=bob.participant_id, role=Role.VIEWER)))
@@ -285,6 +291,32 @@ async def _administration(directory: Directory) -> None:
     await room.request(Administer(Ban(participant=eve.participant_id)))
     await room.request(Administer(Unban(participant=eve.participant_id)))
     await ada.leave()
+
+
+async def _lobby(directory: Directory) -> None:
+    """A room that nobody is in lingers as long as somebody waits in its lobby."""
+    await directory.create("eight", Policy(lobby=True, first_moderates=False, linger=3.0))
+    bob, eve = Person(directory, "Bob"), Person(directory, "Eve")
+    await bob.join("eight")
+    await eve.join("eight")
+    await trio.sleep(4)
+    await bob.leave()
+    ada = Person(directory, "Ada")
+    ada.brings = Credentials(role=Role.MODERATOR)
+    await ada.join("eight")
+    await ada.say(Deny(participant=eve.participant_id))
+    for message in (publish(), Configure(listed=False)):
+        await bob.join("eight")
+        await bob.leave()
+        await ada.say(message)
+        await settle()
+    await bob.join("eight")
+    await bob.leave()
+    await bob.join("eight")
+    await ada.say(Admit())
+    await settle()
+    await ada.leave()
+    await bob.leave()
 
 
 async def _comings_and_goings(directory: Directory) -> None:
@@ -375,6 +407,7 @@ async def test_every_row_of_a_session_and_of_the_server_is_taken(
     with trio.fail_after(200):
         async with serving(media_server, resume_window=30.0) as server:
             await _messages(server)
+            await _waits(server)
             await _connections(server)
             await _resumptions(server, monkeypatch)
             await _rooms_end(server, monkeypatch)
@@ -425,6 +458,34 @@ async def _messages(server: Served) -> None:
         await ada.join("blue")
     for path in ("/health/ready", "/health/live"):
         await get(server, path)
+
+
+async def _waits(server: Served) -> None:
+    async with open_client(server.url) as ada:
+        await ada.join("lobby")
+        await ada.ask("configure", lobby=True)
+        for message in ("admit", "deny"):
+            await ada.ask(message)
+        async with open_client(server.url) as bob:
+            await bob.send("join", room="lobby", name="Bob", ref="b")
+            await bob.expect(type="knocking")
+            await bob.ask("ping")
+            await bob.ask("leave")
+            for answer in ("deny", "admit"):
+                await bob.send("join", room="lobby", name="Bob", ref="b")
+                await bob.expect(type="knocking")
+                await ada.ask(answer)
+                await bob.expect(ref="b")
+                await bob.ask("ping")
+            await bob.ask("switch", room="green")
+            await bob.send("switch", room="lobby")
+            await bob.expect(type="knocking")
+        async with open_client(server.url) as eve:
+            await eve.send("join", room="lobby")
+            await eve.expect(type="knocking")
+            await eve.websocket._stream.aclose()
+        await ada.ask("configure", lobby=False)
+    await _until(lambda: len(server.running.registry) == 0)
 
 
 async def _connections(server: Served) -> None:

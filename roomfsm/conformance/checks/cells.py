@@ -47,14 +47,20 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _cell(scene: Scene, *, pair: Pair, message: str) -> None:
-    if pair.room is None:
-        client, place = await scene.connect("Ada"), None
+    place: Place | None = None
+    if pair.session == "knocking":
+        place, client = await steps.knocking(scene)
+    elif pair.room is None:
+        client = await scene.connect("Ada")
     else:
         place = await steps.bring(scene, pair.room)
         client = place.ada
     await steps.bystander(scene)
     if message in pair.allowed:
-        await accepted(scene, client, place, message)
+        if pair.session == "knocking":
+            await seats.while_knocking(scene, place, client, message)
+        else:
+            await accepted(scene, client, place, message)
         return
     stream = f"{place.bob.me}.camera" if place else "nobody.camera"
     reply = await client.ask(message, **steps.sample(scene, client, message, stream))
@@ -99,7 +105,7 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
             await room.pass_candidate(await room.view(client, place.stream))
             await room.chat(client)
         case _ if message in seats.MESSAGES:
-            await _moderated(scene, place, message)
+            await seats.moderates(place, message)
         case "ping":
             steps.check_type(await client.ask("ping"), "pong")
             if room.state == "closing" and steps.out_of_closing(
@@ -108,25 +114,6 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
                 raise NotReachable(steps.TOO_SOON)
         case _:
             raise NeverReachable(f"the kit does not know {message}")
-
-
-async def _moderated(scene: Scene, place: Place, message: str) -> None:
-    if place.room.state != "closing":
-        await seats.moderates(place, message)
-        return
-    fields = steps.sample(scene, place.ada, message, "")
-    if "participant" in fields:
-        fields["participant"] = place.bob.me
-    ref = await place.ada.send(message, **fields)
-    reply = (await place.ada.gather(ref))[ref]
-    if steps.out_of_closing(scene, reply):
-        raise NotReachable(steps.TOO_SOON)
-    if message == "unban":
-        steps.check_code(reply, "not_banned")
-    else:
-        steps.check_type(reply, str(scene.spec.replies[message]))
-    await place.ada.flush()
-    await place.bob.flush()
 
 
 async def leave_closing(scene: Scene, place: Place, client: Client) -> None:

@@ -69,6 +69,7 @@ def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
         "room_full": plan.bound("people"),
         "too_many_presenters": plan.bound("presenters"),
         "too_many_views": plan.bound("views") // 2,
+        "lobby_full": seats.LOBBY,
     }
     play = partial(_play, trigger=trigger, code=code)
     # So many people have to join, publish and view before the refusal. Each adds to the time limit.
@@ -402,6 +403,11 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("deleteLine", "not_permitted"): seats.not_ones_line,
     ("endStream", "not_permitted"): seats.does_not_end_streams,
     ("unban", "not_banned"): seats.not_banned,
+    ("admit", "room_full"): seats.room_full,
+    ("join", "lobby_full"): partial(seats.lobby_full, message="join"),
+    ("switch", "lobby_full"): partial(seats.lobby_full, message="switch"),
+    **{(message, "denied"): partial(seats.denied, message=message) for message in ("join", "switch")},
+    **{(message, "ended"): partial(seats.ended, message=message) for message in ("join", "switch")},
     ("join", "banned"): partial(seats.banned, message="join"),
     ("switch", "banned"): partial(seats.banned, message="switch"),
     ("join", "locked"): seats.locked,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks.bounds import full_room
 from roomfsm.conformance.checks.steps import Place, bring
 from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable, shown
 from roomfsm.conformance.scene import Check, Plan, Scene
@@ -15,10 +16,15 @@ from roomfsm.conformance.wire import Client
 
 type Play = Callable[[Scene, Place], Awaitable[None]]
 
-MODERATORS = ("mute", "unmute", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom")
+MODERATORS = (
+    *("mute", "unmute", "kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat", "closeRoom"),
+    *("admit", "deny", "configure"),
+)
 """The messages that only a moderator may send."""
-NAMING = ("lowerHand", "mute", "unmute", "kick", "ban", "setRole")
-"""The messages that name a person in the room."""
+NAMING = ("lowerHand", "mute", "unmute", "kick", "ban", "setRole", "admit", "deny")
+"""The messages that name a person in the room, or in its lobby."""
+LOBBY = 8
+"""How many people the kit lets wait in a lobby, to find its bound."""
 MESSAGES = ("raiseHand", "lowerHand", "media", "speaking", "deleteLine", *MODERATORS)
 
 
@@ -82,6 +88,8 @@ async def moderates(place: Place, message: str) -> None:
         case "setRole":
             for role in ("viewer", "moderator", "presenter"):
                 await room.set_role(ada, bob, role)
+        case "admit" | "deny" | "configure":
+            await _decides_on_the_lobby(place, message)
         case "lock":
             await room.lock(ada)
             await may_not_enter(place, "locked")
@@ -104,6 +112,44 @@ async def moderates(place: Place, message: str) -> None:
             await room.close_as(ada)
         case _:
             raise NeverReachable(f"the kit does not know {message}")
+
+
+async def _decides_on_the_lobby(place: Place, message: str) -> None:
+    """Whoever waits learns nothing of the room, and nobody but the moderators learns who waits."""
+    room, ada = place.room, place.ada
+    await room.configure(ada, lobby=True)
+    cyd, dan, eve = [await room.scene.connect(name) for name in ("Cyd", "Dan", "Eve")]
+    for client in (cyd, dan, eve):
+        await room.knock(client)
+    await room.chat(ada)
+    match message:
+        case "admit":
+            await room.admit(ada, cyd)
+            await room.admit(ada, dan, eve)
+            await room.chat(cyd)
+        case "deny":
+            await room.deny(ada, cyd)
+            await room.deny(ada, dan, eve)
+            await room.knock(cyd)
+        case "configure":
+            await room.deny(ada, cyd, dan, eve)
+            await room.configure(ada, lobby=False)
+            await room.join(cyd)
+
+
+async def while_knocking(scene: Scene, place: Place | None, cyd: Client, message: str) -> None:
+    """Check that the message is legal while Cyd waits in the lobby."""
+    assert place is not None
+    match message:
+        case "leave":
+            await place.room.give_up(cyd)
+            await Room(scene).join(cyd)
+        case "ping":
+            steps.check_type(await cyd.ask("ping"), "pong")
+        case _:
+            raise NeverReachable(f"the kit does not know {message}")
+    for client in place.room.members:
+        await client.quiet()
 
 
 async def may_not_enter(place: Place, code: str) -> None:
@@ -198,6 +244,21 @@ async def _departed_away(scene: Scene, place: Place) -> None:
     await place.room.left(place.bob, "disconnected")
 
 
+async def _admitted(scene: Scene, place: Place) -> None:
+    await _decides_on_the_lobby(place, "admit")
+
+
+async def _denied(scene: Scene, place: Place) -> None:
+    await _decides_on_the_lobby(place, "deny")
+
+
+async def _departed_knocking(scene: Scene, place: Place) -> None:
+    await place.room.configure(place.ada, lobby=True)
+    cyd = await scene.connect("Cyd")
+    await place.room.knock(cyd)
+    await place.room.give_up(cyd)
+
+
 async def _put_out(scene: Scene, place: Place, how: str, *, away: bool) -> None:
     if away:
         await place.room.lose(place.bob)
@@ -229,6 +290,9 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("banned", "seated"): partial(_put_out, how="ban", away=False),
     ("kicked", "away"): partial(_put_out, how="kick", away=True),
     ("banned", "away"): partial(_put_out, how="ban", away=True),
+    ("admitted", "knocking"): _admitted,
+    ("denied", "knocking"): _denied,
+    ("departed", "knocking"): _departed_knocking,
     ("promoted", "seated"): _promoted,
     ("promoted", "away"): _promoted_away,
 }
@@ -380,3 +444,65 @@ async def locked(scene: Scene) -> None:
     await may_not_enter(place, "locked")
     await place.room.lose(place.bob)
     await place.room.resume(place.bob)
+
+
+async def room_full(scene: Scene) -> None:
+    """Nobody is admitted to a full room. The person goes on waiting."""
+    room = await full_room(scene)
+    ada, last = room.members[0], room.members[-1]
+    await room.configure(ada, lobby=True)
+    await room.leave(last)
+    cyd, dan = [await scene.connect(name) for name in ("Cyd", "Dan")]
+    await room.knock(cyd)
+    await room.knock(dan)
+    await room.admit(ada, cyd)
+    steps.check_code(await ada.ask("admit", participant=dan.me), "room_full")
+    await room.leave(cyd)
+    await room.admit(ada, dan)
+
+
+async def lobby_full(scene: Scene, *, message: str) -> None:
+    """The lobby has a bound. Somebody who waits no longer makes place."""
+    place, cyd = await steps.knocking(scene)
+    late = await scene.connect("Late")
+    if message == "switch":
+        await Room(scene).join(late)
+    for number in range(LOBBY):
+        ref = await late.send(message, room=place.room.name)
+        reply = await late.next("knocking, or a refusal")
+        if reply["type"] == "error":
+            steps.check_code(reply, "lobby_full")
+            await place.room.give_up(cyd)
+            await place.room.knock(late, message)
+            return
+        steps.check_type(reply, "knocking")
+        await place.ada.flush()
+        place.room.lobby[late.me] = late, ref
+        late = await scene.connect(f"Visitor {number}")
+        if message == "switch":
+            await Room(scene).join(late)
+    raise NotReachable(f"more than {LOBBY} people may wait in a lobby")
+
+
+async def _wants_to_enter(scene: Scene, message: str) -> tuple[Place, Client]:
+    """A room with a lobby, in which Dan waits, who has asked by this message."""
+    place, _ = await steps.knocking(scene)
+    dan = await scene.connect("Dan")
+    if message == "switch":
+        await Room(scene).join(dan)
+    await place.room.knock(dan, message)
+    return place, dan
+
+
+async def denied(scene: Scene, *, message: str) -> None:
+    """Somebody who is denied is in no room."""
+    place, dan = await _wants_to_enter(scene, message)
+    await place.room.deny(place.ada, dan)
+    await Room(scene).join(dan)
+
+
+async def ended(scene: Scene, *, message: str) -> None:
+    """Somebody who leaves the lobby gets an answer to the message by which the person came."""
+    place, dan = await _wants_to_enter(scene, message)
+    await place.room.give_up(dan)
+    await Room(scene).join(dan)

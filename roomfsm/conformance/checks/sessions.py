@@ -7,7 +7,7 @@ from functools import partial
 
 import trio
 
-from roomfsm.conformance.checks import steps
+from roomfsm.conformance.checks import seats, steps
 from roomfsm.conformance.checks.cells import accepted
 from roomfsm.conformance.checks.steps import bring
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
@@ -44,7 +44,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 async def _row(scene: Scene, *, row: Row) -> None:
-    play = _PLAYS.get((row.trigger, row.source))
+    play = _to_the_lobby if row.dest == "knocking" else _PLAYS.get((row.trigger, row.source))
     if row.source not in {pair.session for pair in scene.spec.legality} and play is None:
         raise NeverReachable(f"nobody outside can keep a session {row.source}")
     if play is None and row.trigger in scene.spec.machines["session"].messages:
@@ -149,6 +149,48 @@ async def _expire(scene: Scene, row: Row) -> None:
     await unknown(scene, place.bob.welcome["resumeToken"])
 
 
+async def _to_the_lobby(scene: Scene, row: Row) -> None:
+    """Somebody who switches to a room with a lobby leaves the old room, and hears no more of it."""
+    place, cyd = await steps.knocking(scene)
+    if row.trigger == "ping":
+        await seats.while_knocking(scene, place, cyd, "ping")
+    if row.trigger != "switch":
+        return
+    old = Room(scene)
+    await old.enter("Dan")
+    eve = await old.enter("Eve")
+    await place.room.knock(eve, "switch")
+    await old.left(eve, "switched")
+    await old.chat(old.members[0])
+    await place.room.admit(place.ada, eve)
+
+
+async def _leave_knocking(scene: Scene, row: Row) -> None:
+    place, cyd = await steps.knocking(scene)
+    await seats.while_knocking(scene, place, cyd, "leave")
+
+
+async def _admitted(scene: Scene, row: Row) -> None:
+    place, cyd = await steps.knocking(scene)
+    await place.room.admit(place.ada, cyd)
+    await place.room.chat(cyd)
+
+
+async def _dismissed_knocking(scene: Scene, row: Row) -> None:
+    """By a moderator, or because the room closes."""
+    place, cyd = await steps.knocking(scene)
+    await place.room.deny(place.ada, cyd)
+    await Room(scene).join(cyd)
+
+
+async def _lost_knocking(scene: Scene, row: Row) -> None:
+    """There is no seat that could be resumed."""
+    place, cyd = await steps.knocking(scene)
+    await (cyd.cut() if row.trigger == "lost" else cyd.bye())
+    await place.room.give_up(cyd, how=row.trigger)
+    await unknown(scene, cyd.welcome["resumeToken"])
+
+
 async def _bye_connected(scene: Scene, row: Row) -> None:
     ada = await scene.connect("Ada")
     await ada.bye()
@@ -209,6 +251,11 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("dismissed", "joined"): _dismissed_joined,
     ("dismissed", "away"): _dismissed_away,
     ("expire", "away"): _expire,
+    ("leave", "knocking"): _leave_knocking,
+    ("admitted", "knocking"): _admitted,
+    ("dismissed", "knocking"): _dismissed_knocking,
+    ("lost", "knocking"): _lost_knocking,
+    ("bye", "knocking"): _lost_knocking,
     ("bye", "connected"): _bye_connected,
     ("bye", "joined"): _bye_joined,
 }

@@ -74,6 +74,15 @@ async def bring(scene: Scene, state: str) -> Place:
     return place
 
 
+async def knocking(scene: Scene) -> tuple[Place, Client]:
+    """A room with a lobby, in which Cyd waits. Ada moderates the room."""
+    place = await bring(scene, "waiting")
+    await place.room.configure(place.ada, lobby=True)
+    cyd = await scene.connect("Cyd")
+    await place.room.knock(cyd)
+    return place, cyd
+
+
 async def bystander(scene: Scene) -> None:
     """Add a person in another room, who must get no messages. `Scene.finish` checks that."""
     await Room(scene).enter("Zoe")
@@ -219,6 +228,9 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "ban": {"participant": client.me},
         "unban": {"participant": client.me},
         "setRole": {"participant": client.me, "role": "viewer"},
+        "admit": {"participant": client.me},
+        "deny": {"participant": client.me},
+        "configure": {"lobby": True},
         "lock": {},
         "unlock": {},
         "clearChat": {},

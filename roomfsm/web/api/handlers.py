@@ -23,7 +23,7 @@ from roomfsm.protocol import client
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import NameFault, display_name, room_key, room_name
 from roomfsm.rooms.directory import Directory, RoomExists
-from roomfsm.rooms.events import Administer, Administering, Configure
+from roomfsm.rooms.events import Administer, Administering, SetPolicy
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.media_servers import MediaServer, MediaServerExists, MediaServers, TooManyMediaServers
 from roomfsm.rooms.participant import Participant
@@ -203,7 +203,7 @@ class Handlers:
 
     async def _configure(self, call: Call) -> s.RoomInFull:
         policy = await self._policy(call.body, "$")
-        return _in_full(await self._administer(call, Configure(policy)))
+        return _in_full(await self._administer(call, SetPolicy(policy)))
 
     async def _lock(self, call: Call) -> s.Locked:
         room = await self._administer(call, client.Lock() if call.body.locked else client.Unlock())
@@ -256,11 +256,11 @@ class Handlers:
         asked: s.Explain = call.body
         name = _name(asked.room, "$.room")
         policy, grant = self._parts.directory.policy_of(name), None
-        role, refusal = None, None
+        role, waits, refusal = None, False, None
         try:
             grant = await self._parts.grant(client.Join(room=name, token=asked.token))
             brought = credentials(policy, grant, knows_password=asked.knows_password)
-            role = self._parts.directory.would_admit(name, brought)
+            role, waits = self._parts.directory.would_admit(name, brought)
         except Refusal as refused:
             refusal = s.RefusalTold(code=str(refused.code), detail=str(refused))
         return s.Explained(
@@ -268,6 +268,7 @@ class Handlers:
             open=self._parts.directory.find(name) is not None,
             policy=s.PolicyTold.of(policy),
             role=role,
+            waits=waits,
             subject=None if grant is None else grant.subject,
             name=None if grant is None else grant.name,
             refusal=refusal,

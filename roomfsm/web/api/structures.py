@@ -82,6 +82,7 @@ class PolicyGiven(Given, frozen=True, kw_only=True):
         tuple[Subject, ...], Meta(max_length=10_000, description="the subjects of the tokens that may enter")
     ] = ()
     role: Annotated[Role, Meta(description="the role of people without a token")] = Role.PRESENTER
+    lobby: Annotated[bool, Meta(description="people wait until a moderator admits them")] = False
     locked: Annotated[bool, Meta(description="nobody but moderators may enter")] = False
     listed: Annotated[bool, Meta(description="the lobby lists the room")] = True
     max_people: Annotated[Number | None, Meta(description="null stands for the server's setting")] = None
@@ -123,6 +124,7 @@ class PolicyTold(Told, frozen=True, kw_only=True):
     enter: Enter
     invited: tuple[str, ...]
     role: Role
+    lobby: bool
     locked: bool
     listed: bool
     max_people: int | None
@@ -317,6 +319,7 @@ class Explained(Told, frozen=True, kw_only=True):
     open: Annotated[bool, Meta(description="a room of this name is open")]
     policy: PolicyTold
     role: Annotated[Role | None, Meta(description="the role that the person would have; null if refused")]
+    waits: Annotated[bool, Meta(description="the person would wait in the lobby until a moderator decides")]
     subject: str | None
     name: Annotated[str | None, Meta(description="the name in the token")]
     refusal: RefusalTold | None

@@ -162,6 +162,64 @@ test('who goes to another room switches; who may not stays', async (t) => {
   assert.equal(room.state.name, 'red');
 });
 
+const KNOCKING = { type: 'knocking', room: 'blue', key: 'blue' };
+
+test('who has to wait in a lobby enters when a moderator admits', async (t) => {
+  const { connection, room, told, waits } = start(t);
+  connection.connects();
+  connection.emit('message', KNOCKING);
+  assert.deepEqual([room.status, told, waits()], ['knocking', ['waiting'], ['join blue']]);
+  await connection.answer(joined('blue'));
+  assert.equal(room.status, 'inside');
+});
+
+test('who is denied by a moderator does not ask again', async (t) => {
+  const { connection, room, told, waits } = start(t);
+  connection.connects();
+  connection.emit('message', KNOCKING);
+  await connection.refuse('denied');
+  assert.deepEqual([room.status, told, waits()], ['refused', ['waiting', 'notEntered'], []]);
+});
+
+test('who waits in a lobby and wants another room by now leaves the lobby first', async (t) => {
+  const { connection, room, waits } = start(t);
+  connection.connects();
+  connection.emit('message', KNOCKING);
+  room.enter('red', 'Ada');
+  assert.deepEqual([connection.sent, waits()], [['leave'], ['join blue']]);
+  await connection.refuse('ended');
+  assert.deepEqual([room.status, waits()], ['joining', ['join red']]);
+});
+
+test('who wants another room before the lobby is known does not wait there', async (t) => {
+  const { connection, room, waits } = start(t);
+  connection.connects();
+  room.enter('red', 'Ada');
+  connection.emit('message', KNOCKING);
+  assert.deepEqual([room.status, connection.sent], ['knocking', ['leave']]);
+  await connection.refuse('ended');
+  assert.deepEqual(waits(), ['join red']);
+});
+
+test('who waits in a lobby knocks again after the connection was lost', async (t) => {
+  const { connection, room, waits } = start(t);
+  connection.connects();
+  connection.emit('message', KNOCKING);
+  connection.lose();
+  assert.equal(room.status, 'entering');
+  connection.connects();
+  assert.deepEqual([room.status, waits()], ['joining', ['join blue']]);
+});
+
+test('a switch to a room with a lobby leaves the old room', async (t) => {
+  const { connection, room, waits } = await inside(t);
+  room.enter('red', 'Ada');
+  connection.emit('message', { type: 'knocking', room: 'red', key: 'red' });
+  assert.deepEqual([room.status, connection.forgot, waits()], ['knocking', 1, ['switch red']]);
+  await connection.answer(joined('red'));
+  assert.deepEqual([room.status, room.state.name], ['inside', 'red']);
+});
+
 test('who changes the mind while a request is under way ends up in the room that is wanted last', async (t) => {
   const { connection, room, waits } = start(t);
   connection.connects();
