@@ -14,7 +14,7 @@ from roomfsm.conformance.checks.bounds import (
 )
 from roomfsm.conformance.checks.rows import by_administrator
 from roomfsm.conformance.checks.steps import bring
-from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable
+from roomfsm.conformance.outcome import Failed, Message, NeverReachable, NotReachable
 from roomfsm.conformance.scene import Check, Plan, Scene
 from roomfsm.conformance.stage import Leg, Room, Stream
 from roomfsm.conformance.wire import Client, Expected
@@ -43,6 +43,8 @@ _COMINGS = 10
 """How often a visitor enters a room and leaves it at once."""
 _VISITORS = 8
 """How many visitors enter one room again and again."""
+_FLOODS = 5
+"""The number of attempts to have a message refused after a flood."""
 _ROUNDS = 20
 """The number of attempts at a race before the check counts as not reachable."""
 
@@ -264,13 +266,26 @@ def _floods(scene: Scene) -> Iterator[int]:
 
 
 async def _rate_limited(scene: Scene, message: str) -> None:
-    """A person who sends too much to everybody is refused. Nobody else notices, and the session continues."""
+    """A person who sends too much to everybody is refused. Nobody else notices, and the session continues.
+
+    On a busy machine the server may pause just before the message, and then has a budget for it again.
+    """
+    for _ in range(_FLOODS):
+        reply = await _flood(scene, message)
+        if reply is None or reply.get("code") == "rate_limited":
+            return
+    assert reply is not None
+    steps.check_code(reply, "rate_limited")
+
+
+async def _flood(scene: Scene, message: str) -> Message | None:
+    """Send too much, and then the message. Returns its reply; None if the flood was of such messages."""
     place = await bring(scene, "broadcasting" if message == "view" else "waiting")
     fields = steps.sample(scene, place.ada, message, f"{place.bob.me}.camera")
     if "sdp" in fields:
         fields["sdp"] = (await scene.peer("recvonly" if message == "view" else "sendonly")).offer
     heard: list[str] = []
-    refused = False
+    refused, last = False, None
     for count in _floods(scene):
         said = [place.ada.message("chat", text=f"line {number}") for number in range(count)]
         # There are so many lines that the last ones are refused, however slowly they are answered.
@@ -287,15 +302,19 @@ async def _rate_limited(scene: Scene, message: str) -> None:
                 refused = True
         if asked:
             if message != "chat" and refused:
-                steps.check_code(replies[asked[0]["ref"]], "rate_limited")
+                last = replies[asked[0]["ref"]]
             break
     if not refused:
         raise Failed("rate_limited beyond limits.toldBurst lines of chat at once", f"{len(heard)} lines were said")
     await place.ada.flush()
+    if last is not None and last.get("code") != "rate_limited":
+        await place.bob.flush()
+        return last
     told = [one["line"]["text"] for one in await place.bob.flush() if one["type"] == "chat"]
     if told[: len(heard)] != heard:
         raise Failed(f"Bob hears the {len(heard)} lines that were not refused", f"he hears {len(told)}")
     await place.room.leave(place.ada)
+    return last
 
 
 async def comes_too_often(scene: Scene) -> None:
