@@ -265,9 +265,9 @@ class Room:
             "participants": Where(f"{sorted(speakers)}", lambda found: _texts(found) == speakers),
         }
 
-    async def put_out(self, moderator: Client, client: Client, message: str) -> None:
+    async def put_out(self, moderator: Client, client: Client, message: str, **how: object) -> None:
         """Let a moderator put a member out by `kick` or `ban`, and check who is told."""
-        ref = await moderator.send(message, participant=client.me)
+        ref = await moderator.send(message, participant=client.me, **how)
         reason = {"kick": "kicked", "ban": "banned"}[message]
         self.members.remove(client)
         self.moderators.discard(client.me)

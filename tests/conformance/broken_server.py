@@ -11,12 +11,14 @@ import msgspec
 
 import roomfsm.lifecycle.legality
 import roomfsm.rooms.effects
+import roomfsm.rooms.lobby
 import roomfsm.rooms.news
 from roomfsm.cli import main
 from roomfsm.lifecycle.room import ROOM, RoomEffect
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.table import STAYS, Guard, Row, Table
-from roomfsm.protocol.client import Candidate
+from roomfsm.protocol.client import Ban, Candidate
+from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode, ErrorCode
 from roomfsm.protocol.server import (
     Answer,
@@ -32,6 +34,8 @@ from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import Ask
 from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.lobby import Lobby
+from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.room import Room
@@ -315,6 +319,61 @@ def who_is_muted_is_not_asked() -> None:
         return wrong
 
     put(Participant, "send", silent)
+
+
+@fault
+def a_viewer_who_can_kick() -> None:
+    rows(lambda row: replace(row, guards=row.guards[1:]) if row.triggers == ("kick",) else row, table=SEAT)
+
+
+@fault
+def everybody_admits() -> None:
+    rows(lambda row: replace(row, guards=row.guards[1:]) if row.triggers == ("admit",) else row, table=SEAT)
+
+
+@fault
+def a_lobby_that_lets_through() -> None:
+    put(Moderation, "must_knock", lambda _: lambda moderation, brought: False)
+
+
+@fault
+def a_lobby_that_everybody_sees() -> None:
+    def open_to_all(tell_moderators: Callable[..., None]) -> Callable[..., None]:
+        def wrong(lobby: Lobby, moderators: Iterable[Participant], *reply: Any) -> None:
+            room: Any = next(iter(moderators)).seat.room
+            tell_moderators(lobby, room.people.values(), *reply)
+
+        return wrong
+
+    put(Lobby, "tell", open_to_all)
+
+
+@fault
+def a_denial_that_nobody_is_told() -> None:
+    put(roomfsm.rooms.lobby, "error_of", lambda _: lambda *about: Pong())
+
+
+@fault
+def a_room_that_is_heard_in_its_lobby() -> None:
+    def heard(knock: Callable[..., None]) -> Callable[..., None]:
+        def wrong(lobby: Lobby, event: Any) -> None:
+            knock(lobby, event)
+            event.seat.tell(Outgoing(RoomState(state="waiting", participants=2, streams=0), is_reply=True))
+
+        return wrong
+
+    put(Lobby, "knock", heard)
+
+
+@fault
+def a_ban_that_ends_early() -> None:
+    def shorter(ban: Callable[..., None]) -> Callable[..., None]:
+        def wrong(moderation: Moderation, sender: Any, message: Ban) -> None:
+            ban(moderation, sender, msgspec.structs.replace(message, seconds=(message.seconds or 60) / 4))
+
+        return wrong
+
+    put(Moderation, "_ban", shorter)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ FINDS = {
     },
     "a_held_person_is_heard": {"guard/seat/media/muted", "guard/seat/speaking/muted"},
     "who_is_muted_is_not_asked": {"row/sound/audible/held/held", "cell/joined/waiting/mute"},
+    "a_viewer_who_can_kick": {"guard/seat/kick/not_permitted"},
+    "everybody_admits": {"guard/seat/admit/not_permitted"},
+    "a_lobby_that_lets_through": {"row/session/connected/join/knocking", "cell/knocking/-/chat"},
+    "a_lobby_that_everybody_sees": {"row/seat/knocking/admitted/seated", "row/seat/seated/deny/seated"},
+    "a_denial_that_nobody_is_told": {"row/seat/knocking/denied/gone", "error/join/denied"},
+    "a_room_that_is_heard_in_its_lobby": {"row/seat/seated/admit/seated", "row/session/knocking/admitted/joined"},
+    "a_ban_that_ends_early": {"seat/ban-ends"},
     "a_stream_is_never_live": {"row/stream/connected/flowing/live", "cell/stream/live/view"},
 }
 
