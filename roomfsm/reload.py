@@ -85,5 +85,13 @@ def merge(now: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]
             waiting.append(setting.flag)
     if new.policies != now.policies:
         changed.append(f"[{POLICIES}]")
-    replaced = {part: dataclasses.replace(getattr(now, part), **values) for part, values in parts.items()}
+    replaced: dict[str, Any] = {}
+    for part, values in parts.items():
+        try:
+            replaced[part] = dataclasses.replace(getattr(now, part), **values)
+        except SettingsError:
+            # What can change fits only together with something that cannot change.
+            flags = [setting.flag for setting in all_settings() if setting.part == part and setting.name in values]
+            changed = [flag for flag in changed if flag not in flags]
+            waiting += flags
     return dataclasses.replace(now, **replaced, policies=new.policies), changed, waiting

@@ -144,7 +144,9 @@ def _of_jwk(jwk: object, *, secrets: bool) -> TokenKey:
     if kind is OctKey and not secrets:
         raise KeyFault("A set that everybody can read cannot hold a secret (oct).")
     operations = jwk.get("key_ops")
-    if jwk.get("use", "sig") != "sig" or (isinstance(operations, list) and not {"sign", "verify"} & {*operations}):
+    if jwk.get("use", "sig") != "sig" or (
+        isinstance(operations, list) and "sign" not in operations and "verify" not in operations
+    ):
         raise KeyFault("The key is not for signatures.")
     algorithm = jwk.get("alg")
     try:

@@ -160,7 +160,7 @@ class Effects:
             return
         participant = seat_to_give(self._people.values())
         assert participant is not None
-        self._put_out(participant, "disconnected")
+        self._put_out(participant, "disconnected", replaced=True)
         participant.seat.take_away()
 
     def _admit(self, event: Enter) -> None:
@@ -185,7 +185,13 @@ class Effects:
         self._journal.tallies["session"].forget(participant.id)
 
     def _put_out(
-        self, participant: Participant, reason: str, by: Participant | None = None, ref: Ref | None = None
+        self,
+        participant: Participant,
+        reason: str,
+        by: Participant | None = None,
+        ref: Ref | None = None,
+        *,
+        replaced: bool = False,
     ) -> None:
         for name in tuple(participant.views):
             stream = self._streams[name]
@@ -200,7 +206,7 @@ class Effects:
             ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref, about=participant
         )
         self._tell_unmarked(self._lookalikes.remove(participant))
-        self._moderation.dismiss(participant)
+        self._moderation.dismiss(participant, replaced=replaced)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
 
     def _mark_away(self, event: Away) -> None:

@@ -163,7 +163,7 @@ def facts_of(
         case Enter(seat=seat, credentials=brought):
             people_after += 1
             member = seat.id in people
-            banned = moderation.bans(seat, brought.subject)
+            banned = moderation.bans(seat, brought)
             if not event.admitted:
                 locked = moderation.locked and not moderation.may_pass_lock(brought)
                 must_knock = moderation.must_knock(brought)

@@ -101,10 +101,14 @@ class _Banned:
     until: int
     subject: str | None = None
 
-    def holds_for(self, seat: Seat[Any], subject: str | None) -> bool:
-        """Whether this ban is for the person who wants to take the seat."""
-        if self.subject is not None:
-            return subject == self.subject
+    def holds_for(self, seat: Seat[Any], brought: Credentials) -> bool:
+        """Whether this ban is for the person who wants to take the seat.
+
+        Whoever brings no token is known by the address alone, so nobody sheds a ban by leaving the token away. And
+        somebody with another token is another person, even at the same address.
+        """
+        if brought.subject is not None:
+            return self.subject == brought.subject
         return self.address == seat.voice.address
 
 
@@ -168,19 +172,20 @@ class Moderation:
             if ban.ends > now
         ]
 
-    def bans(self, seat: Seat[Any], subject: str | None) -> bool:
+    def bans(self, seat: Seat[Any], brought: Credentials) -> bool:
         """Whether a person who wants to enter is banned.
 
-        A ban of somebody with a token is for the token's subject, wherever that person is. Any other ban is for
-        the address.
+        The same person is recognized by the token's subject, wherever that person is, and anybody without a
+        token's subject by the address.
         """
         now = trio.current_time()
         self._bans = {one: ban for one, ban in self._bans.items() if ban.ends > now}
-        return seat.id in self._bans or any(ban.holds_for(seat, subject) for ban in self._bans.values())
+        return seat.id in self._bans or any(ban.holds_for(seat, brought) for ban in self._bans.values())
 
     def role_of(self, brought: Credentials) -> Role:
         """The role of somebody who enters now with these credentials."""
-        return Role.MODERATOR if self._needs_moderator() else self._given_role(brought)
+        first = self._room.policy.first_moderates and not self._people
+        return Role.MODERATOR if first and brought.role is not Role.VIEWER else self._given_role(brought)
 
     def _given_role(self, brought: Credentials) -> Role:
         return self._room.policy.role if brought.role is None else brought.role
@@ -269,6 +274,7 @@ class Moderation:
             self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
         self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
         newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
+        newcomer.only_watches = brought.role is Role.VIEWER
 
     def knock(self, event: Enter) -> None:
         """Let a newcomer wait in the lobby."""
@@ -281,19 +287,36 @@ class Moderation:
         self.lobby.give_up(event)
         self.lobby.tell(self._moderators())
 
-    def dismiss(self, person: Participant) -> None:
-        """Somebody has left: see to it that the room has a moderator, or an open door."""
+    def dismiss(self, person: Participant, *, replaced: bool = False) -> None:
+        """Somebody has left: see to it that the room has a moderator, or an open door.
+
+        `replaced` says that somebody else gets the place at once.
+        """
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
         self._room.journal.tallies[SOUND.name].forget(person.id)
-        if not self._people and not self._room.policy.locked:
+        self._promote_if_needed()
+        if self._people or replaced:
+            return
+        if not self._room.policy.locked:
             self._fire_door("deserted")
-        if self._needs_moderator():
-            if self._people:
-                self.move(next(iter(self._people.values())), "promoted")
-            elif self.lobby:
-                # Nobody is left who could admit. The one who has waited longest enters, and moderates.
-                self._room.handle_now(self.lobby.named(None)[0])
+        if self._room.policy.lobby:
+            # What was said is not for people whom nobody has admitted.
+            self._chat.clear()
+        if self._room.policy.first_moderates:
+            # Nobody is left who could admit. The one who has waited longest enters, and moderates.
+            for event in self.lobby.named(None):
+                if not self._people:
+                    self._let_in_now(event)
+
+    def _promote_if_needed(self, but: Participant | None = None) -> None:
+        """If there are people and no moderator, the person who has been in the room longest becomes one.
+
+        Somebody whose token says viewer only watches, and somebody who is away can do nothing.
+        """
+        able = [person for person in self._people.values() if not person.only_watches and person is not but]
+        if self._needs_moderator() and able:
+            self.move(next((person for person in able if not person.away), able[0]), "promoted")
 
     # Effects
 
@@ -355,6 +378,11 @@ class Moderation:
         )
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())
+        waiting = [event for event in self.lobby.named(None) if self.bans(event.seat, event.credentials)]
+        for event in waiting:
+            self.lobby.refuse(event.seat.id, Refusal(ErrorCode.BANNED))
+        if waiting:
+            self.lobby.tell(self._moderators())
 
     def _put_out(self, sender: Participant | None, message: Kick | Ban, trigger: str) -> None:
         person = self._people[message.participant]
@@ -375,6 +403,7 @@ class Moderation:
         if not person.role.includes(Role.PRESENTER):
             for name in tuple(person.streams):
                 self._room.handle_now(Revoked(self._room.streams[name]))
+        self._promote_if_needed(but=person)
 
     def _become_moderator(self, person: Participant, _message: None) -> None:
         person.role = Role.MODERATOR
@@ -388,7 +417,13 @@ class Moderation:
     def _let_in(self, named: str | None) -> None:
         for event in self.lobby.named(named):
             if self._has_place():
-                self._room.handle_now(event)
+                self._let_in_now(event)
+
+    def _let_in_now(self, event: Enter) -> None:
+        """Let somebody enter who has waited, if the room's table does. Otherwise the person waits no longer."""
+        self._room.handle_now(event)
+        if event.refusal is not None:
+            self.lobby.refuse(event.seat.id, event.refusal)
 
     def _deny(self, sender: Participant, message: Deny) -> None:
         self.lobby.refuse(message.participant, Refusal(ErrorCode.DENIED))
@@ -423,6 +458,7 @@ class Moderation:
             self._let_in(None)
             self.lobby.refuse(None, Refusal(ErrorCode.ROOM_FULL))
             self.lobby.tell(self._moderators())
+        self._promote_if_needed()
 
     def _fire_door(self, trigger: str) -> None:
         step = DOOR.fire(self._door, trigger, None)

@@ -118,6 +118,8 @@ class Participant:
         """The time when the connection was lost; None while there is one."""
         self.lookalike = False
         self.role = Role.PRESENTER
+        self.only_watches = False
+        """Whether the person's token says viewer. Such a person never becomes a moderator by having come first."""
         self.subject: str | None = None
         """Who the person is to the application that issued the person's token."""
         self.hand: int | None = None

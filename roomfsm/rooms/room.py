@@ -80,6 +80,8 @@ from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
+_LINGER_AGAIN = 1.0
+"""The fewest seconds that an empty room lingers again because somebody waits in its lobby."""
 _EVENTS = 64
 _DELIVERIES = 500
 """The most events that a room handles in one turn, and the number of deliveries after which it stops. Then other
@@ -463,10 +465,11 @@ class Room:
 
         async def linger() -> None:
             with scope:
+                await trio.sleep(self.settings.linger)
                 # The room ends, unless somebody waits in its lobby. Then it lingers again.
                 while True:
-                    await trio.sleep(self.settings.linger)
                     await self.post(Expire())
+                    await trio.sleep(max(self.settings.linger, _LINGER_AGAIN))
 
         self._nursery.start_soon(linger)
 

@@ -16,7 +16,6 @@ from roomfsm.access.policy import Enter, Policy
 from roomfsm.access.settings import AccessSettings
 from roomfsm.protocol.client import Join, Switch
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.names import room_key
 from roomfsm.signaling.password_check import PasswordCheck
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Entrance:
         if policy.enter is Enter.PASSWORD and grant is None and message.password is not None:
             assert policy.password_hash is not None
             knows = await self._passwords.is_right(
-                message.password, policy.password_hash, address, room_key(message.room)
+                message.password, policy.password_hash, address, policy.password_hash
             )
         return credentials(policy, grant, knows_password=knows)
 

@@ -76,6 +76,9 @@ class KeySetUrl:
                 self._fresh = True
             except (FetchError, KeyFault) as error:
                 _log.warning("key set not fetched, the keys before stay in use", url=self.url, error=str(error))
+            except Exception:  # noqa: BLE001 (a boundary)
+                # Whatever somebody else's server sends must not end ours.
+                _log.exception("key set not fetched, the keys before stay in use", url=self.url)
             self._tried_at = trio.current_time()
 
     async def _fetch(self) -> str:

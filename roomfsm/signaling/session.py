@@ -413,6 +413,8 @@ class Session:
     def _notice_taken_seat(self) -> None:
         if self._seat is not None and self._seat.taken_away:
             self._fire("dismissed")
+            # The room has forgotten this session, and would count it for ever.
+            self._seat.room.journal.tallies[SESSION.name].forget(self.participant_id)
             self._seat = None
 
     # Parts of the above
@@ -439,9 +441,12 @@ class Session:
         )
 
     def _renewed_ice_servers(self) -> tuple[IceServer, ...]:
-        """New credentials, if the session is in a room and its old ones will soon expire; else nothing."""
+        """New credentials, if the session is in a room and its old ones will soon expire; else nothing.
+
+        Somebody who waits in a lobby is not in the room, and gets none.
+        """
         limited = self._home.settings.turn_secret is not None
-        due = self._seat is not None and trio.current_time() >= self._renew_at
+        due = NEWS in SESSION.state(self.state).owns and trio.current_time() >= self._renew_at
         return self.ice_servers() if limited and due else ()
 
     def _count_entry(self, voice: Voice) -> None:

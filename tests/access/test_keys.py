@@ -59,6 +59,7 @@ def test_a_set_gives_the_keys_that_can_verify_tokens() -> None:
         {"kty": "new", "kid": "of a type to come"},
         {**key_of("RS256", "for encryption").as_dict(private=False), "use": "enc"},
         {**key_of("RS256", "for encryption").as_dict(private=False), "key_ops": ["encrypt"]},
+        {**key_of("RS256", "for encryption").as_dict(private=False), "key_ops": [["verify"]]},
         {**key_of("RS256", "of another algorithm").as_dict(private=False), "alg": "PS256"},
         {"kty": "RSA", "kid": "without its numbers"},
         ECKey.generate_key("P-384").as_dict(private=False),

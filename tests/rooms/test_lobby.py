@@ -12,10 +12,11 @@ from trio.testing import MockClock
 
 from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policies, Policy
-from roomfsm.protocol.client import Admit, Configure, Deny, Kick, Lock, SetRole
+from roomfsm.protocol.client import Admit, Ban, Chat, Configure, Deny, Kick, Lock, SetRole
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.events import Administer
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import SMALL, people, publish, settle
@@ -274,3 +275,77 @@ async def test_a_switch_to_a_room_with_a_lobby_leaves_the_old_room(autojump_cloc
         await ada.say(Admit())
         await settle()
         assert bob.last("joined")["room"] == "blue"
+
+
+async def test_a_room_that_does_not_linger_is_not_busy_while_somebody_waits(autojump_clock: MockClock) -> None:
+    async with lobby(replace(WIDE, linger=0.0), first_moderates=False) as directory:
+        (bob,) = await knock(directory, "Bob")
+        journal = bob.sits_in.journal
+        before = journal.seq
+        await trio.sleep(10)
+        assert journal.seq - before <= 11
+
+
+async def test_what_was_said_is_not_for_somebody_whom_nobody_has_admitted(autojump_clock: MockClock) -> None:
+    async with lobby() as directory:
+        (ada,) = await people(directory, "Ada")
+        await ada.say(Chat(text="a secret"))
+        (bob,) = await knock(directory, "Bob")
+        await ada.leave()
+        await settle()
+        assert bob.last("joined")["chat"] == []
+
+
+async def test_a_ban_holds_for_those_of_the_address_who_wait(autojump_clock: MockClock) -> None:
+    async with lobby() as directory:
+        (ada,) = await people(directory, "Ada")
+        bob, cyd = Person(directory, "Bob", "192.0.2.9"), Person(directory, "Cyd", "192.0.2.9")
+        dan = Person(directory, "Dan", "192.0.2.10")
+        for number, person in enumerate((bob, cyd, dan), 1):
+            await person.join("blue", ref=number)
+        await ada.say(Admit(participant=bob.participant_id))
+        await settle()
+        await ada.say(Ban(participant=bob.participant_id))
+        await settle()
+        assert (cyd.state, cyd.last("error")["code"], cyd.last("error")["ref"]) == ("connected", "banned", 2)
+        assert in_lobby(ada) == ["Dan"]
+
+
+async def test_a_person_who_is_known_by_a_token_is_banned_by_it_and_not_by_the_address(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_directory(FakeMedia().pool, WIDE) as directory:
+        (ada,) = await people(directory, "Ada")
+        eve = Person(directory, "Eve", "192.0.2.9")
+        eve.brings = Credentials(subject="eve", role=Role.PRESENTER)
+        await eve.join("blue")
+        await ada.say(Ban(participant=eve.participant_id))
+        await settle()
+        # Nobody sheds the ban by leaving the token away.
+        for brings in (Credentials(), Credentials(subject="eve")):
+            again = Person(directory, "Eve", "192.0.2.9")
+            again.brings = brings
+            with pytest.raises(Refusal) as refused:
+                await again.join("blue")
+            assert refused.value.code is ErrorCode.BANNED
+        teacher = Person(directory, "Zoe", "192.0.2.9")
+        teacher.brings = Credentials(subject="zoe", role=Role.MODERATOR)
+        await teacher.join("blue")
+        assert teacher.state == "joined"
+
+
+async def test_a_room_with_people_gets_a_moderator_if_the_only_one_loses_the_role(
+    autojump_clock: MockClock,
+) -> None:
+    async with lobby() as directory:
+        (ada,) = await people(directory, "Ada")
+        (bob,) = await knock(directory, "Bob")
+        await ada.say(Admit())
+        await settle()
+        room = ada.sits_in
+        demote = SetRole(participant=ada.participant_id, role=Role.PRESENTER)
+        await room.request(Administer(demote))
+        assert room.people[bob.participant_id].role is Role.MODERATOR
+        # Whoever comes next has to knock.
+        await knock(directory, "Cyd")
+        assert in_lobby(bob) == ["Cyd"]

@@ -194,12 +194,15 @@ async def test_a_viewer_may_not_present_and_is_told_which_role_may(media_server:
         assert (refused["code"], refused["role"]) == ("not_permitted", "presenter")
 
 
-async def test_without_a_policy_the_first_who_enters_moderates_whatever_the_token_says(
+async def test_without_a_policy_the_first_who_enters_moderates_unless_the_token_says_viewer(
     media_server: str,
 ) -> None:
     async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
-        assert role_of(await ada.ask("join", room="blue", token=token(role="viewer"))) == "moderator"
+        assert role_of(await ada.ask("join", room="blue", token=token(role="presenter"))) == "moderator"
         assert role_of(await bob.ask("join", room="blue")) == "presenter"
+        await ada.ask("leave")
+        await bob.ask("leave")
+        assert role_of(await ada.ask("join", room="red", token=token(role="viewer"))) == "viewer"
 
 
 async def test_a_room_that_is_locked_by_its_policy_takes_only_moderators(media_server: str) -> None:

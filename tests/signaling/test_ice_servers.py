@@ -140,3 +140,15 @@ async def test_a_ping_brings_new_credentials_after_half_of_their_lifetime(media_
         await ada.ask("leave")
         session._renew_at = trio.current_time()
         assert "iceServers" not in await ada.ask("ping")
+
+
+async def test_somebody_who_waits_in_a_lobby_gets_no_credentials(media_server: str) -> None:
+    async with serving(media_server, **LIMITED) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        await ada.ask("configure", lobby=True)
+        async with open_client(server.url) as bob:
+            await bob.send("join", room="blue", ref="b")
+            await bob.expect(type="knocking")
+            assert "iceServers" not in await bob.ask("ping")
+            await ada.ask("admit")
+            assert ends_in(credentials(await bob.expect(type="joined"))) > 0

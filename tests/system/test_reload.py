@@ -278,3 +278,11 @@ def test_tls_can_be_turned_on_and_off_only_at_the_start(tmp_path: Path, media_se
             assert status(program.port, "localhost") == 200
         else:
             assert shown_certificate(program.port) is not None
+
+
+def test_what_can_change_only_together_with_something_else_waits() -> None:
+    """Without its secret, the webhook's address would not be valid; and the address cannot change."""
+    now = load({"webhook": ("https://h.example/",), "webhook_secret": ("whsec_" + "QUJD" * 8,)}, {})
+    merged, changed, waiting = merge(now, load({}, {}))
+    assert merged == now
+    assert (changed, sorted(waiting)) == ([], ["--webhook", "--webhook-secret"])

@@ -376,7 +376,7 @@ async def test_a_paused_viewer_gets_only_the_sound_and_the_picture_continues_lat
         received = poor.client.received_rtp()
         numbers = [one.sequence_number for one in received if one.payload == VP8_KEYFRAME]
         assert numbers == [(numbers[0] + index) & 0xFFFF for index in range(len(numbers))]
-        assert longest_run(received, OPUS) > 10
+        assert longest_run(received, OPUS) >= 5
         assert longest_run(good.client.received_rtp(), OPUS) < 5
         assert publisher.peer.stats().receiving[MediaKind.VIDEO].keyframe_requests <= asked + 1
 

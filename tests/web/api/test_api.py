@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import pytest
-import trio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from roomfsm.access.keys import read_keys
@@ -141,12 +140,10 @@ async def test_guesses_of_the_token_are_bounded(media_server: str) -> None:
         statuses = [(await guesser.call("GET", "/rooms"))[0] for _ in range(20)]
         assert statuses[:10] == [401] * 10
         assert 429 in statuses
-        # Even the right one is refused for a moment, and no longer than that.
-        status, problem = await admin.call("GET", "/rooms")
+        status, problem = await guesser.call("GET", "/rooms")
         assert (status, problem["code"]) == (429, "rate_limited")
-        with trio.fail_after(60):
-            while (await admin.call("GET", "/rooms"))[0] != 200:  # noqa: ASYNC110 (nobody tells)
-                await trio.sleep(0.1)
+        # The administrator may have the same address.
+        assert (await admin.call("GET", "/rooms"))[0] == 200
 
 
 async def test_requests_without_a_token_are_no_guesses(media_server: str) -> None:
