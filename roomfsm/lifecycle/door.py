@@ -8,8 +8,12 @@ DOOR: Table[None] = Table(
     "door",
     "Whether people may enter a room.",
     states=(
-        State("open", "everybody may enter"),
-        State("locked", "nobody may enter; the people in the room may stay, and may resume", owns=("lock",)),
+        State("open", "the door keeps nobody out (a policy, a lobby or a ban may)"),
+        State(
+            "locked",
+            "nobody may enter but moderators by a token; the people in the room may stay, and may resume",
+            owns=("lock",),
+        ),
     ),
     rows=(
         Row(("lock",), ("open", "locked"), "locked"),

@@ -7,7 +7,8 @@ who is put out (`kicked`, `banned`), or the room's door (`lock`, `unlock`).
 A seat begins when somebody wants to enter. If the room has a lobby, the person waits there (`knocking`) until a
 moderator decides. Otherwise the seat is taken at once.
 
-Every open room with people in it has a moderator. The first person who enters is one. When the last moderator has
+Unless its policy says otherwise, every open room with people in it has a moderator. The first person who enters is
+one, except with a token that says viewer. When the last moderator has
 left, the person who has been in the room longest becomes one (`promoted`).
 """
 
@@ -152,7 +153,11 @@ class SeatEffect(Effect):
             Tell("lobby", Audience.MODERATORS, "if somebody waited"),
         ),
     )
-    LOCK = "lock", "nobody else may enter the room", (Tell("roomChanged", Audience.ALL),)
+    LOCK = (
+        "lock",
+        "nobody else may enter the room, except moderators by a token",
+        (Tell("roomChanged", Audience.ALL),),
+    )
     UNLOCK = "unlock", "people may enter the room again", (Tell("roomChanged", Audience.ALL),)
     DELETE_LINE = (
         "delete line",

@@ -298,8 +298,7 @@ class Moderation:
         self._promote_if_needed()
         if self._people or replaced:
             return
-        if not self._room.policy.locked:
-            self._fire_door("deserted")
+        self._fire_door("lock" if self._room.policy.locked else "deserted")
         if self._room.policy.lobby:
             # What was said is not for people whom nobody has admitted.
             self._chat.clear()
@@ -505,7 +504,7 @@ class Moderation:
     def _tell_bans(
         self, people: list[Participant], sender: Participant | None = None, ref: Ref | None = None
     ) -> None:
-        told = tuple(BanInfo(participant=one, name=ban.name, until=ban.until) for one, ban in self._bans.items())
+        told = tuple(self.banned())
         tell(people, Bans(bans=told), sender, ref=ref)
 
 
