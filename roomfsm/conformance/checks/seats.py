@@ -25,7 +25,7 @@ MODERATORS = (
 """The messages that only a moderator may send."""
 NAMING = ("lowerHand", "mute", "unmute", "kick", "ban", "setRole", "admit", "deny")
 """The messages that name a person in the room, or in its lobby."""
-_BAN = 2.0
+BAN = 2.0
 """The seconds of a ban whose end the kit waits for."""
 LOBBY = 8
 """How many people the kit lets wait in a lobby, to find its bound."""
@@ -33,13 +33,11 @@ MESSAGES = ("raiseHand", "lowerHand", "media", "speaking", "deleteLine", *MODERA
 
 
 def checks(plan: Plan) -> Iterator[Check]:
-    """A check for each row of the three machines, and one of how long a ban holds."""
+    """A check for each row of the three machines."""
     for row in plan.spec.rows:
         if row.machine in ("seat", "door", "sound"):
             extra = plan.options.patience if (row.trigger, row.source) == ("departed", "away") else 0.0
             yield Check(f"row/{row.key}", partial(_row, row=row), steps.path_of_row(plan.spec, row), extra=extra)
-    if "ban" in plan.spec.messages:
-        yield Check("seat/ban-ends", _ban_ends, extra=_BAN)
 
 
 async def moderates(place: Place, message: str) -> None:
@@ -514,11 +512,11 @@ async def ended(scene: Scene, *, message: str) -> None:
     await Room(scene).join(dan)
 
 
-async def _ban_ends(scene: Scene) -> None:
+async def ban_ends(scene: Scene) -> None:
     """A ban holds as long as the moderator said, and not much longer."""
     place = await bring(scene, "waiting")
     began = trio.current_time()
-    await place.room.put_out(place.ada, place.bob, "ban", seconds=_BAN)
+    await place.room.put_out(place.ada, place.bob, "ban", seconds=BAN)
     while True:
         ref = await place.bob.send("join", room=place.room.name, name=place.bob.name)
         reply = await place.bob.next("joined, or that Bob is banned")
@@ -527,7 +525,7 @@ async def _ban_ends(scene: Scene) -> None:
         steps.check_code(reply, "banned")
         if reply.get("ref") != ref:
             raise Failed(f"the reply to join, with ref {ref}", shown(reply))
-        await trio.sleep(_BAN / 8)
-    if trio.current_time() < began + _BAN:
-        raise Failed(f"a ban of {_BAN:g} s", f"Bob was let in {trio.current_time() - began:.1f} s later")
+        await trio.sleep(BAN / 8)
+    if trio.current_time() < began + BAN:
+        raise Failed(f"a ban of {BAN:g} s", f"Bob was let in {trio.current_time() - began:.1f} s later")
     await place.ada.flush()

@@ -23,7 +23,7 @@ _GOODBYES = {1000: (1000).to_bytes(2), 1001: (1001).to_bytes(2), 1005: b""}
 
 
 def checks(plan: Plan) -> Iterator[Check]:
-    """A check for each row of the session's machine, and for each goodbye."""
+    """A check for each row of the session's machine, and for each goodbye; and one of how long a ban holds."""
     messages = plan.spec.machines["session"].messages
     for row in plan.spec.rows:
         if row.machine == "session":
@@ -41,6 +41,8 @@ def checks(plan: Plan) -> Iterator[Check]:
     yield Check("session/no-goodbye/1006", _no_goodbye)
     yield Check("session/own-token", _own_token)
     yield Check("session/token-chain", _token_chain)
+    if "ban" in plan.spec.messages:
+        yield Check("seat/ban-ends", seats.ban_ends, extra=seats.BAN)
 
 
 async def _row(scene: Scene, *, row: Row) -> None:
