@@ -4,8 +4,9 @@ A message of this kind goes through the table of its sender's seat (`roomfsm.lif
 role. The effects here then move other machines: the seat of the person who is put out, the room (which that person
 leaves), and the door.
 
-A ban names a session and its address, because a person who is put out can come back at once with a new session. It
-therefore also holds for other people of that address who want to enter. People who are in the room stay.
+A ban names a session, its address and the subject of its token, because a person who is put out can come back at
+once with a new session. It also holds for people of that address who bring no token's subject and want to enter.
+People who are in the room stay.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ to its observers as to its people. An observer that fails must not end a room, s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from roomfsm.log import get_logger
@@ -54,7 +55,7 @@ class Observers:
     def opened(self, room: Seen) -> None:
         """Tell everybody that a room was opened."""
         for observer in self._observers:
-            _guarded(lambda observer=observer: observer.opened(room))  # type: ignore[misc]
+            _guarded(partial(observer.opened, room))
 
     def happened(
         self,
@@ -65,12 +66,12 @@ class Observers:
     ) -> None:
         """Tell everybody what the people of a room were told."""
         for observer in self._observers:
-            _guarded(lambda observer=observer: observer.happened(room, message, about, by))  # type: ignore[misc]
+            _guarded(partial(observer.happened, room, message, about, by))
 
     def ended(self, room: Seen, reason: str) -> None:
         """Tell everybody that a room has ended."""
         for observer in self._observers:
-            _guarded(lambda observer=observer: observer.ended(room, reason))  # type: ignore[misc]
+            _guarded(partial(observer.ended, room, reason))
 
 
 def _guarded(tell: Callable[[], None]) -> None:
