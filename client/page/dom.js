@@ -1,6 +1,42 @@
 // Small helpers for the views: templates, typed look-up, icons, and lists that are updated in place.
 
 import { BASE } from '../wire/base.js';
+import { say } from './say.js';
+
+/** @import {Key, Plain} from './say.js' */
+
+/** Where a template names a text of the catalogue: the attribute that names it, and what gets the text. */
+const SAID = /** @type {const} */ ([
+  ['data-say', (/** @type {Element} */ element, /** @type {string} */ text) => setText(element, text)],
+  ['data-say-label', (/** @type {Element} */ element, /** @type {string} */ text) => element.setAttribute('aria-label', text)],
+  ['data-say-title', (/** @type {Element} */ element, /** @type {string} */ text) => name(element, text)],
+  [
+    'data-say-placeholder',
+    (/** @type {Element} */ element, /** @type {string} */ text) => element.setAttribute('placeholder', text),
+  ],
+]);
+
+/**
+ * Fill in the texts that the elements of a template name by their keys: `data-say` for the content, `data-say-label`
+ * for the name that is read aloud, `data-say-title` for both that and the title, `data-say-placeholder`.
+ * @param {ParentNode} root
+ */
+export function fillIn(root) {
+  for (const [attribute, put] of SAID) {
+    for (const element of root.querySelectorAll(`[${attribute}]`))
+      put(element, say(/** @type {Plain} */ (/** @type {Key} */ (element.getAttribute(attribute)))));
+  }
+}
+
+/**
+ * Give an element that shows only an icon its name, for the eye and the ear.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function name(element, text) {
+  element.setAttribute('title', text);
+  element.setAttribute('aria-label', text);
+}
 
 /**
  * A copy of the only element of a template.
@@ -12,6 +48,7 @@ export function fromTemplate(id) {
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`no template '${id}'`);
   const root = template.content.firstElementChild?.cloneNode(true);
   if (!(root instanceof HTMLElement)) throw new Error(`template '${id}' has no element`);
+  fillIn(root);
   return root;
 }
 
@@ -57,6 +94,17 @@ export function element(tag, options = {}, ...children) {
   if (options.testid) made.dataset['testid'] = options.testid;
   made.append(...(options.text === undefined ? children : [options.text]));
   return made;
+}
+
+/**
+ * A name or another text that a person has chosen. It has a direction of its own, so that a text from right to left
+ * does not move what stands beside it. Every such text on the page is in one of these, or in an element with
+ * `dir="auto"`; in sentences `say` takes care of it.
+ * @param {string} text
+ * @param {{class?: string, testid?: string}} [options]
+ */
+export function bdi(text, options = {}) {
+  return element('bdi', { ...options, text });
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

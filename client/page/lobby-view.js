@@ -6,6 +6,7 @@ import { askDisplayName, askRoomName } from '../room/naming.js';
 import { followRooms } from '../room/rooms.js';
 import { button, element, find, fromTemplate, icon, part, setText, updateList } from './dom.js';
 import { rememberedName, rememberName } from './settings.js';
+import { say } from './say.js';
 import { describeRoom } from './words.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
@@ -106,7 +107,7 @@ export function roomLink(room, testid) {
       { class: 'room-link', testid },
       element('span', { class: 'room-name', text: room }),
       element('span', { class: 'room-facts' }),
-      element('span', { class: 'badge on-air', text: 'On air' }),
+      element('span', { class: 'badge on-air', text: say('live') }),
       icon('go'),
     )
   );

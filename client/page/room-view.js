@@ -6,13 +6,11 @@ import { ControlsView } from './controls-view.js';
 import { button, fromTemplate, part, setText } from './dom.js';
 import { JumpView } from './jump-view.js';
 import { PeopleView } from './people-view.js';
+import { say } from './say.js';
 import { StageView } from './stage-view.js';
 
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
-
-/** @type {Record<string, string>} */
-const ROOM_STATES = { empty: 'Empty', waiting: 'Nothing on air', broadcasting: 'On air', closing: 'Closing' };
 
 export class RoomView {
   root = fromTemplate('room-template');
@@ -122,7 +120,7 @@ export class RoomView {
     setText(title, state?.name ?? '');
     title.title = state?.name ?? '';
     const badge = part(this.root, 'room-state');
-    setText(badge, state ? (ROOM_STATES[state.state] ?? state.state) : '');
+    setText(badge, state ? say(`room.state.${state.state}`) : '');
     badge.dataset['state'] = state?.state ?? '';
   }
 

@@ -78,7 +78,7 @@ export class StageView {
 
   #emptyWords() {
     if (!this.#room.mayPresent) return '';
-    return 'Nobody is on air. Start your camera, or wait for somebody to start theirs.';
+    return 'Nobody is sharing yet. Start your camera, or wait for somebody to start theirs.';
   }
 
   /** @returns {TileInfo[]} */

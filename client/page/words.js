@@ -1,81 +1,27 @@
-// All texts for the user about what happens: news of the room, codes and reasons of the protocol, refused devices.
+// Puts into words what happens: news of the room, codes and reasons of the protocol, refused devices. The texts
+// themselves stand in words-en.js.
 
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { DeviceError } from '../media/devices.js';
 import { LinkFailure } from '../media/link.js';
+import { say } from './say.js';
+import { EN } from './words-en.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
-/** @import {ErrorCode} from '../wire/messages.d.ts' */
 /** @import {RoomNews} from '../room/room.js' */
-
-/** @type {Record<ErrorCode, string>} */
-const REFUSALS = {
-  malformed: 'The server did not accept the message.',
-  unknown_message: 'The server does not know this request. Reload the page, which may be newer or older than the server.',
-  illegal_in_state: 'That is not possible at the moment.',
-  rate_limited: 'That was too much in a short time. Wait a moment, then try again.',
-  server_full: 'The server is full.',
-  server_closing: 'The server is shutting down.',
-  too_many_rooms: 'You, or the people of your network, have reached the limit of open rooms. Try again later.',
-  room_full: 'The room is full.',
-  already_in_room: 'You are already in this room.',
-  too_many_presenters: 'This room cannot have more presenters. Wait until one of them stops.',
-  already_publishing: 'You already present this.',
-  too_many_views: 'You are watching as many streams as you can. Hide one first.',
-  already_viewing: 'You are already watching this.',
-  not_viewing: 'You are not watching this.',
-  no_such_stream: 'This stream is over.',
-  own_stream: 'You cannot watch your own stream.',
-  not_your_stream: 'Only its presenter or a moderator can end this stream.',
-  muted: 'A moderator has muted you, or your microphone is off.',
-  participant_away: 'The connection of this person is lost at the moment. Try again when it is back.',
-  no_such_line: 'This line was deleted, or is too old.',
-  not_permitted: 'Your role in this room does not allow this.',
-  no_such_participant: 'This person is no longer in the room.',
-  yourself: 'You cannot do this to yourself.',
-  not_banned: 'This person is not banned.',
-  banned: 'A moderator does not let you enter this room for a time.',
-  denied: 'A moderator did not let you in.',
-  lobby_full: 'Too many people wait to enter this room.',
-  locked: 'A moderator has locked the room.',
-  too_many_candidates: 'The browser offered more network paths than the server takes.',
-  sdp_invalid: 'The server cannot use the media that the browser offers.',
-  media_unavailable: 'No media server can be reached at the moment.',
-  media_full: 'The media servers cannot carry more streams. Try again later.',
-  media_failed: 'The media server could not do this.',
-  ended: 'The stream ended before it could begin.',
-  session_unknown: 'Your earlier session is over.',
-  token_invalid: 'This room needs an invitation. Open it by the link that you were given, or ask for a new one.',
-  token_expired: 'Your invitation to this room has expired. Ask for a new one.',
-  password_wrong: 'This is not the password of the room.',
-  room_closed: 'The room was closed.',
-};
-
-/** @type {Record<string, string>} */
-const FAILURES = {
-  media_lost: 'the media server lost it',
-  media_unavailable: 'no media server can be reached at the moment',
-  media_full: 'the media servers cannot carry more streams',
-  failed: 'the media server could not keep it going',
-  no_media_path: 'no network path to the media server was found',
-  ice_servers: 'the browser cannot use the STUN or TURN servers of this server (please tell its operator)',
-};
-
-/** Why somebody is not in the room any more. @type {Record<string, string>} */
-const PUT_OUT = {
-  banned: 'A moderator put you out of the room, and does not let you enter it for a time.',
-  closed: 'A moderator has closed the room.',
-};
-
-/** By the websocket's close code. @type {Record<number, string>} */
-const CLOSINGS = {
-  1008: 'The server refused the connection.',
-  4003: 'Too many people of your network are connected. The page tries again.',
-  4001: 'You continued this session in another window, so it ended here.',
-};
+/** @import {Key} from './say.js' */
 
 /** For these codes the detail is more useful than the text for the code. */
 const DETAILED = new Set(['illegal_in_state', 'malformed', 'media_failed']);
+
+/**
+ * The text for a code that a server sends, which may be newer than this page.
+ * @param {string} key
+ * @returns {string | undefined} undefined: there is none
+ */
+function known(key) {
+  return Object.hasOwn(EN, key) ? String(EN[/** @type {Key} */ (key)]) : undefined;
+}
 
 /**
  * @param {unknown} error
@@ -83,14 +29,21 @@ const DETAILED = new Set(['illegal_in_state', 'malformed', 'media_failed']);
  */
 export function explain(error) {
   if (error instanceof ProtocolError) {
-    const words = REFUSALS[error.code] ?? error.message;
-    return DETAILED.has(error.code) ? `${words} (${error.message})` : words;
+    const reason = refusal(error.code) ?? sentence(error.message);
+    return DETAILED.has(error.code) ? say('refused.detail', { reason, detail: error.message }) : reason;
   }
-  if (error instanceof ConnectionLost) return 'There is no connection to the server at the moment.';
+  if (error instanceof ConnectionLost) return say('refused.no_connection');
   if (error instanceof DeviceError) return explainDevice(error);
-  if (error instanceof LinkFailure)
-    return `${capitalised(FAILURES[error.code] ?? `it ended (${error.code})`)}.`;
+  if (error instanceof LinkFailure) return known(`failed.${error.code}`) ?? say('failed.other', { code: error.code });
   return error instanceof Error ? error.message : String(error);
+}
+
+/** @param {import('../wire/messages.d.ts').ErrorCode} code */
+function refusal(code) {
+  // The type says that each code has its text. A newer server may have more codes.
+  /** @type {Key} */
+  const key = `refused.${code}`;
+  return known(key);
 }
 
 /**
@@ -100,62 +53,60 @@ export function explain(error) {
 export function inWords(news) {
   switch (news.what) {
     case 'noMicrophone':
-      return 'No microphone was found. You send only the picture.';
     case 'microphoneEnded':
-      return 'The microphone stopped. The picture continues.';
+    case 'serverCloses':
+    case 'keptMuted':
+    case 'mayBeHeard':
+      return say(`news.${news.what}`);
     case 'deviceEnded':
-      return `Your ${news.label} was stopped by the browser or unplugged.`;
     case 'endedByModerator':
-      return `A moderator has ended your ${news.label}.`;
+      return say(`news.${news.what}`, { label: news.label });
     case 'publishFailed':
-      return `Your ${news.label} does not reach the room. ${explain(news.error)} ${whatNext(news.givenUp)}`;
+      return say('news.publishFailed', { label: news.label, reason: explain(news.error), next: next(news.givenUp) });
     case 'viewFailed':
-      return `${news.name}’s ${news.source} cannot be received. ${explain(news.error)} ${whatNext(news.givenUp)}`;
+      return say('news.viewFailed', {
+        name: news.name,
+        source: news.source,
+        reason: explain(news.error),
+        next: next(news.givenUp),
+      });
     case 'unpublishFailed':
     case 'refused':
       return explain(news.error);
     case 'enteredNameless':
-      return `You enter without your name. ${news.fault}`;
+      return say('news.enteredNameless', { fault: news.fault });
     case 'notEntered':
-      return news.again
-        ? `You are not in “${news.room}” yet. ${explain(news.error)} The page tries again.`
-        : `You cannot enter “${news.room}”. ${explain(news.error)}`;
+      return say(news.again ? 'news.notEnteredYet' : 'news.notEntered', {
+        room: news.room,
+        reason: explain(news.error),
+      });
     case 'notSwitched':
-      return `You cannot go to “${news.room}”. ${explain(news.error)}`;
+      return say('news.notSwitched', { room: news.room, reason: explain(news.error) });
     case 'waiting':
-      return `“${news.room}” has a lobby. A moderator has been told that you wait, and decides whether you enter.`;
+      return say('news.waiting', { room: news.room });
     case 'serverDrains':
-      return `The server closes in ${duration(news.seconds)}. The page then connects again as soon as it can.`;
-    case 'serverCloses':
-      return 'The server is shutting down. The page connects again as soon as it can.';
-    case 'roomCloses': {
-      const why = news.reason ? ` (${news.reason})` : '';
-      return `The room is closing${why}. The page enters it again as soon as it can.`;
-    }
+      return say('news.serverDrains', { duration: duration(news.seconds) });
+    case 'roomCloses':
+      return news.reason ? say('news.roomClosesBecause', { reason: news.reason }) : say('news.roomCloses');
     case 'putOut':
-      return PUT_OUT[news.reason ?? ''] ?? 'A moderator put you out of the room.';
+      return known(`news.putOut.${news.reason}`) ?? say('news.putOut');
     case 'muted':
-      return news.hold
-        ? `${news.by} has muted you. Raise your hand to ask for the word.`
-        : `${news.by} has muted you. Turn your microphone on again when you want to speak.`;
-    case 'keptMuted':
-      return 'A moderator keeps you muted. Raise your hand to ask for the word.';
-    case 'mayBeHeard':
-      return 'You may turn your microphone on again.';
+      return say(news.hold ? 'news.mutedAndHeld' : 'news.muted', { by: news.by });
     case 'connectionEnded':
-      return CLOSINGS[news.code] ?? 'The connection ended.';
+      return known(`news.connectionEnded.${news.code}`) ?? say('news.connectionEnded');
   }
 }
 
 /** @param {number} seconds */
 function duration(seconds) {
-  const [number, unit] = seconds < 100 ? [seconds, 'second'] : [Math.round(seconds / 60), 'minute'];
-  return number === 1 ? `1 ${unit}` : `${number} ${unit}s`;
+  return seconds < 100
+    ? say('duration.seconds', { count: seconds })
+    : say('duration.minutes', { count: Math.round(seconds / 60) });
 }
 
 /** @param {boolean} givenUp */
-function whatNext(givenUp) {
-  return givenUp ? 'The page does not try again by itself.' : 'The page tries again.';
+function next(givenUp) {
+  return say(givenUp ? 'next.givenUp' : 'next.again');
 }
 
 /**
@@ -164,50 +115,42 @@ function whatNext(givenUp) {
  * @returns {string} the same for somebody who followed an address
  */
 export function cannotBeARoom(name, fault) {
-  if (name === '') return `A room’s name cannot be empty. ${fault}`;
+  if (name === '') return say('room.nameEmpty', { fault });
   const characters = [...name];
   const shown = characters.length > 64 ? `${characters.slice(0, 64).join('')}…` : name;
-  return `“${shown}” cannot be a room. ${sentence(fault)}`;
+  return say('room.nameWrong', { name: shown, fault: sentence(fault) });
 }
 
 /**
  * @param {RoomSummary} room
- * @returns {string} as in "3 people, 1 stream"
+ * @returns {string} as in "3 people, 1 live"
  */
 export function describeRoom({ participants, streams }) {
-  const people = participants === 1 ? '1 person' : `${participants} people`;
-  if (streams === 0) return `${people}, nothing on air`;
-  return `${people}, ${streams === 1 ? '1 stream' : `${streams} streams`}`;
+  const people = say('people.count', { count: participants });
+  return streams === 0 ? say('room.quiet', { people }) : say('room.live', { people, streams });
 }
 
 /** @param {DeviceError} error */
 function explainDevice({ what, reason, message }) {
-  const device = { camera: 'camera and microphone', microphone: 'microphone', screen: 'screen' }[what];
+  const device = say(`device.${what}`);
   switch (reason) {
     case 'insecure_page':
-      return (
-        'The browser lets a page use the camera, the microphone or the screen only over https or on this very ' +
-        'computer. Open this page by its https address.'
-      );
+      return say('device.insecure');
     case 'unsupported':
-      return 'This browser cannot share the screen.';
+      return say('device.unsupported');
     case 'NotAllowedError':
     case 'SecurityError':
-      return what === 'screen'
-        ? 'The screen is not shared, because you did not allow it or did not choose a window.'
-        : `The browser may not use the ${device}. Allow it in the address bar, then try again.`;
+      return what === 'screen' ? say('device.screenNotAllowed') : say('device.notAllowed', { device });
     case 'NotFoundError':
-      return what === 'camera'
-        ? 'No camera was found. “Microphone only” may work.'
-        : `No ${device} was found.`;
+      return what === 'camera' ? say('device.noCamera') : say('device.notFound', { device });
     case 'NotReadableError':
-      return `The ${device} cannot be used. Perhaps another program is using it.`;
+      return say('device.notReadable', { device });
     case 'OverconstrainedError':
-      return `The ${device} does not support the settings that this page needs.`;
+      return say('device.overconstrained', { device });
     case 'AbortError':
-      return `The ${device} stopped working while it was being started. Try again.`;
+      return say('device.aborted', { device });
     default:
-      return `The ${device} could not be started (${message}).`;
+      return say('device.other', { device, message });
   }
 }
 
