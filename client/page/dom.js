@@ -145,7 +145,8 @@ export function setText(element, text) {
 }
 
 /**
- * Update a list's children to those for `items`. Items that stay keep their elements, with focus and video.
+ * Update a list's children to those for `items`. Items that stay keep their elements, with focus and video. What had
+ * the focus in an item that is moved has it again; if the item is gone, the item in its place gets the focus.
  * @template Item
  * @param {Element} list
  * @param {Item[]} items
@@ -154,6 +155,8 @@ export function setText(element, text) {
  * @param {(element: HTMLElement, item: Item) => void} update
  */
 export function updateList(list, items, keyOf, make, update) {
+  const focused = document.activeElement;
+  const place = [...list.children].findIndex((child) => child.contains(focused));
   /** @type {Map<string | undefined, HTMLElement>} */
   const old = new Map();
   for (const child of list.children) if (child instanceof HTMLElement) old.set(child.dataset['key'], child);
@@ -172,4 +175,7 @@ export function updateList(list, items, keyOf, make, update) {
     update(child, item);
   }
   for (const child of old.values()) child.remove();
+  if (place < 0 || !(focused instanceof HTMLElement) || focused === document.activeElement) return;
+  if (list.contains(focused)) focused.focus({ preventScroll: true });
+  else (list.children[place] ?? list.lastElementChild)?.querySelector('button')?.focus({ preventScroll: true });
 }

@@ -1,10 +1,11 @@
 // The mark for a name that looks like the name of somebody who took it earlier in this room.
 
 import { element } from './dom.js';
+import { say } from './say.js';
 
 /** @returns {HTMLElement} */
 export function lookalikeMark() {
-  const mark = element('span', { class: 'badge', text: 'same name', testid: 'lookalike' });
-  mark.title = 'Another person, who was here first, has a name that looks the same.';
+  const mark = element('span', { class: 'badge', text: say('people.sameName'), testid: 'lookalike' });
+  mark.title = say('people.sameNameHint');
   return mark;
 }

@@ -1,15 +1,35 @@
-// The list of people shows who is present, who is away and who presents. It has the field for one's own name.
+// The people of a room: who is here, what each of them shares and wants, and what may be done with each of them and
+// with the whole room. Each person has one button, which opens a menu.
 
-import { askDisplayName } from '../room/naming.js';
-import { button, element, find, icon, part, setText, updateList } from './dom.js';
+import { bdi, button, element, find, icon, name, part, setText, updateList } from './dom.js';
 import { lookalikeMark } from './lookalike.js';
-import { rememberName } from './settings.js';
+import { Menu, opensMenu } from './menu.js';
+import { RenameDialog } from './rename-dialog.js';
+import { devicesOf, inOrder, matches, needsSearch, placesOf } from './roster.js';
+import { say } from './say.js';
 
-/** @import {ParticipantInfo, Source, StreamInfo, Waiting} from '../wire/messages.d.ts' */
-/** @import {Room} from '../room/room.js' */
+/** @import {BanInfo, ParticipantInfo, Source, Waiting} from '../wire/messages.d.ts' */
+/** @import {Moderation, Room} from '../room/room.js' */
+/** @import {Choice} from './menu.js' */
 /** @import {Notices} from './notices.js' */
+/** @import {Device} from './roster.js' */
+
+/** What the marks of microphone, camera and screen are called. */
+const DEVICES = /** @type {const} */ ({
+  mic: 'people.mic',
+  'mic-off': 'people.micOff',
+  camera: 'people.camera',
+  'camera-off': 'people.cameraOff',
+  screen: 'people.screen',
+});
+
+/** Why somebody cannot be heard. */
+const SILENT = /** @type {const} */ ({ audible: 'people.micOff', muted: 'people.muted', held: 'people.held' });
 
 export class PeopleView {
+  /** The person whose menu was opened last. */
+  #chosen = '';
+
   /**
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
@@ -21,83 +41,111 @@ export class PeopleView {
     this.#notices = notices;
     this.#writeTo = writeTo;
     this.#list = part(root, 'roster');
+    this.#none = part(root, 'roster-none');
     this.#count = part(root, 'people-count');
-    this.#input = find(root, '[data-testid="rename-input"]', HTMLInputElement);
-    find(root, 'form.rename', HTMLFormElement).addEventListener('submit', (event) => {
-      event.preventDefault();
-      void this.#rename();
-    });
+    this.#headCount = part(root, 'people-total');
+    this.#marks = part(root, 'room-marks');
+    this.#search = find(root, '[data-testid="people-search"]', HTMLInputElement);
     this.#waiting = part(root, 'waiting');
     this.#waitingList = part(root, 'waiting-list');
     this.#waitingCount = part(root, 'waiting-count');
+    this.#banned = part(root, 'banned');
+    this.#bannedList = part(root, 'banned-list');
     this.#admitAll = button(root, 'admit-all');
-    this.#admitAll.addEventListener('click', () => this.#ask({ type: 'admit' }));
-    this.#lobby = button(root, 'toggle-lobby');
-    this.#lobby.addEventListener('click', () => this.#ask({ type: 'configure', lobby: !room.state?.lobby }));
     this.#hand = button(root, 'raise-hand');
-    this.#lock = button(root, 'lock-room');
-    this.#clear = button(root, 'clear-chat');
-    this.#hand.addEventListener('click', () =>
-      this.#ask({ type: room.me?.hand === undefined ? 'raiseHand' : 'lowerHand' }),
+    this.#roomButton = button(root, 'room-menu');
+    this.#closeDialog = find(root, '[data-part="close-dialog"]', HTMLDialogElement);
+    this.#rename = new RenameDialog(find(root, '[data-part="rename-dialog"]', HTMLDialogElement), room, notices);
+    const panel = find(root, '.panel-people', HTMLElement);
+    this.#menu = new Menu(panel);
+    this.#roomMenu = new Menu(panel);
+
+    this.#admitAll.addEventListener('click', () => this.#ask({ type: 'admit' }));
+    this.#hand.addEventListener('click', () => this.#turnHand());
+    opensMenu(this.#roomButton);
+    this.#roomButton.addEventListener('click', () =>
+      this.#roomMenu.open(this.#roomButton, say('people.roomMenu'), this.#roomChoices()),
     );
-    this.#lock.addEventListener('click', () => this.#ask({ type: room.state?.locked ? 'unlock' : 'lock' }));
-    this.#clear.addEventListener('click', () => this.#ask({ type: 'clearChat' }));
-    this.#close = button(root, 'close-room');
-    const dialog = find(root, '[data-part="close-dialog"]', HTMLDialogElement);
-    this.#close.addEventListener('click', () => dialog.showModal());
-    dialog.addEventListener('close', () => {
-      if (dialog.returnValue === 'close') this.#ask({ type: 'closeRoom' });
-      dialog.returnValue = '';
+    this.#closeDialog.addEventListener('close', () => {
+      if (this.#closeDialog.returnValue === 'close') this.#ask({ type: 'closeRoom' });
+      this.#closeDialog.returnValue = '';
     });
-    // If the field is left without changing the name, it shows the present name.
-    this.#input.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape') this.#input.value = this.#shownName;
+    this.#search.addEventListener('input', () => this.#showRoster());
+    this.#search.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || this.#search.value === '') return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#search.value = '';
+      this.#showRoster();
     });
   }
   #room;
   #notices;
+  #writeTo;
   #list;
+  #none;
   #count;
-  #input;
+  #headCount;
+  #marks;
+  #search;
   #waiting;
   #waitingList;
   #waitingCount;
+  #banned;
+  #bannedList;
   #admitAll;
-  #lobby;
   #hand;
-  #lock;
-  #clear;
-  #close;
-  #writeTo;
-  #shownName = '';
+  #roomButton;
+  #closeDialog;
+  #rename;
+  #menu;
+  #roomMenu;
 
   update() {
-    const { state } = this.#room;
+    const { state, moderates } = this.#room;
     if (!state) return;
-    const streams = [...state.streams.values()];
+    const count = state.participants.size;
+    const waiting = moderates ? state.waiting : [];
+    setText(this.#headCount, String(count));
+    setText(this.#count, waiting.length > 0 ? ` ${say('people.tabWaiting', { count, waiting: waiting.length })}` : ` ${count}`);
+    this.#search.hidden = !needsSearch(count);
+    if (this.#search.hidden) this.#search.value = '';
+    setText(this.#hand, say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'));
+    this.#hand.dataset['active'] = String(this.#handIsUp);
+    this.#roomButton.hidden = !moderates;
+    setText(this.#marks, [state.locked ? say('people.locked') : '', state.lobby ? say('people.lobby') : ''].filter(Boolean).join(' · '));
+    this.#showRoster();
+    this.#showWaiting(waiting);
+    this.#showBanned(moderates ? state.bans : []);
+    this.#renewMenus();
+  }
+
+  #showRoster() {
+    const { state, moderates } = this.#room;
+    if (!state) return;
+    /** @type {Map<string, Source[]>} */
+    const sources = new Map();
+    for (const { participant, source } of state.streams.values())
+      sources.set(participant, [...(sources.get(participant) ?? []), source]);
+    const places = placesOf(state.participants.values());
+    const people = inOrder(state.participants.values(), { you: state.you, sharing: new Set(sources.keys()) });
+    const typed = this.#search.value;
+    const found = people.filter((person) => matches(person.name, typed));
     updateList(
       this.#list,
-      [...state.participants.values()],
-      (participant) => participant.id,
+      found,
+      (person) => person.id,
       () => element('li', { class: 'roster-entry', testid: 'roster-entry' }),
-      (entry, participant) => this.#showEntry(entry, participant, state.you, streams),
+      (entry, person) =>
+        this.#showEntry(entry, person, {
+          sources: sources.get(person.id) ?? [],
+          place: places.get(person.id) ?? 0,
+          own: person.id === state.you,
+          moderates,
+        }),
     );
-    this.#hand.setAttribute('aria-pressed', String(this.#room.me?.hand !== undefined));
-    setText(this.#hand, this.#room.me?.hand === undefined ? 'Raise hand' : 'Lower hand');
-    this.#lock.hidden = !this.#room.moderates;
-    this.#lock.setAttribute('aria-pressed', String(state.locked));
-    setText(this.#lock, state.locked ? 'Unlock the room' : 'Lock the room');
-    this.#clear.hidden = this.#close.hidden = !this.#room.moderates;
+    setText(this.#none, found.length > 0 ? '' : say('people.noneFound', { typed }));
     this.showSpeakers();
-    this.#lobby.hidden = !this.#room.moderates;
-    this.#lobby.setAttribute('aria-pressed', String(state.lobby));
-    setText(this.#lobby, state.lobby ? 'Turn the lobby off' : 'Turn the lobby on');
-    const waiting = this.#room.moderates ? state.waiting : [];
-    this.#showWaiting(waiting);
-    setText(this.#count, ` ${state.participants.size}${waiting.length > 0 ? `, ${waiting.length} waiting` : ''}`);
-    const own = state.nameOf(state.you);
-    if (this.#input.value === this.#shownName) this.#input.value = own;
-    this.#shownName = own;
   }
 
   /** Mark those who speak. */
@@ -106,174 +154,241 @@ export class PeopleView {
       if (!(entry instanceof HTMLElement)) continue;
       const speaks = this.#room.state?.speaking.has(entry.dataset['participant'] ?? '') ?? false;
       entry.classList.toggle('speaks', speaks);
-      if (speaks) entry.setAttribute('aria-description', 'speaks');
+      if (speaks) entry.setAttribute('aria-description', say('people.speaks'));
       else entry.removeAttribute('aria-description');
     }
+  }
+
+  get #handIsUp() {
+    return this.#room.me?.hand !== undefined;
+  }
+
+  #turnHand() {
+    this.#ask({ type: this.#handIsUp ? 'lowerHand' : 'raiseHand' });
+  }
+
+  /**
+   * @param {HTMLElement} entry
+   * @param {ParticipantInfo} person
+   * @param {{ sources: Source[], place: number, own: boolean, moderates: boolean }} known
+   */
+  #showEntry(entry, person, { sources, place, own, moderates }) {
+    const { id, away = false, lookalike = false, role = 'presenter', sound = 'audible' } = person;
+    const devices = devicesOf(person, sources);
+    const shown = JSON.stringify([person.name, away, lookalike, devices, role, place, moderates, sound, own]);
+    if (entry.dataset['shown'] === shown) return;
+    entry.dataset['shown'] = shown;
+    entry.dataset['participant'] = id;
+    entry.dataset['away'] = String(away);
+    entry.dataset['role'] = role;
+    // The button stays, because it may have the focus, and a menu may be open at it.
+    const more = entry.querySelector('button') ?? this.#moreButton(entry);
+    more.dataset['testid'] = moderates && !own ? 'moderate' : 'person-menu';
+    name(more, say(own ? 'people.ownMenu' : 'people.menu', { name: person.name }));
+    const marks = [
+      bdi(person.name, { class: 'roster-name' }),
+      ...(own ? [element('span', { class: 'quiet', text: say('people.you') })] : []),
+      ...(lookalike ? [lookalikeMark()] : []),
+      ...(role === 'presenter' ? [] : [badge(say(`role.${role}`))]),
+      ...(place ? [badge(say('people.hand', { place }), 'hand')] : []),
+      ...(away ? [badge(say('people.away'))] : []),
+      element('span', { class: 'roster-devices' }, ...devices.map((device) => deviceIcon(device, sound))),
+    ];
+    for (const child of [...entry.childNodes]) if (child !== more) child.remove();
+    more.before(...marks);
+  }
+
+  /** @param {HTMLElement} entry */
+  #moreButton(entry) {
+    const more = element('button', { class: 'tool' }, icon('more'));
+    opensMenu(more);
+    more.addEventListener('click', () => {
+      this.#chosen = entry.dataset['participant'] ?? '';
+      this.#menu.open(more, more.title, this.#choices());
+    });
+    entry.append(more);
+    return more;
+  }
+
+  /** The choices of an open menu are those of this moment. */
+  #renewMenus() {
+    if (this.#roomMenu.isOpen) this.#roomMenu.update(this.#roomChoices());
+    if (!this.#menu.isOpen) return;
+    const choices = this.#choices();
+    if (choices.length > 0) this.#menu.update(choices);
+    else this.#menu.close();
+  }
+
+  /** @returns {Choice[]} what may be done with the chosen person */
+  #choices() {
+    const { state, moderates } = this.#room;
+    const person = state?.participants.get(this.#chosen);
+    if (!state || !person) return [];
+    const { id: participant, role = 'presenter', sound = 'audible', microphone } = person;
+    if (participant === state.you) {
+      return [
+        { id: 'rename', text: say('people.rename'), icon: 'edit', run: () => this.#rename.open() },
+        {
+          id: 'own-hand',
+          text: say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'),
+          icon: 'hand',
+          run: () => this.#turnHand(),
+        },
+      ];
+    }
+    const write = {
+      id: 'write-to',
+      text: say('people.writeTo', { name: person.name }),
+      icon: 'line',
+      run: () => this.#writeTo(participant),
+    };
+    if (!moderates) return [write];
+    const sources = [...state.streams.values()]
+      .filter((stream) => stream.participant === participant)
+      .map((stream) => stream.source);
+    const mayBeHeard = sources.length > 0 && microphone !== false;
+    /** @type {(Omit<Choice, 'run'> & { offered?: boolean, message: Moderation })[]} */
+    const choices = [
+      { id: 'lower-hand', text: say('people.lowerTheirHand'), icon: 'hand', offered: person.hand !== undefined, message: { type: 'lowerHand', participant } },
+      { id: 'mute', text: say('people.mute'), icon: 'mic-off', line: true, offered: sound === 'audible' && mayBeHeard, message: { type: 'mute', participant } },
+      { id: 'keep-muted', text: say('people.keepMuted'), icon: 'mic-off', offered: sound !== 'held', message: { type: 'mute', participant, hold: true } },
+      { id: 'let-speak', text: say('people.letSpeak'), icon: 'mic', offered: sound !== 'audible', message: { type: 'unmute', participant } },
+      ...sources.map((source) => ({
+        id: `end-${source}`,
+        text: say(source === 'screen' ? 'people.endScreen' : 'people.endCamera'),
+        icon: 'stop',
+        message: /** @type {Moderation} */ ({ type: 'endStream', stream: `${participant}.${source}` }),
+      })),
+      { id: 'make-moderator', text: say('people.makeModerator'), icon: 'people', line: true, offered: role !== 'moderator', message: { type: 'setRole', participant, role: 'moderator' } },
+      { id: 'make-presenter', text: say('people.makePresenter'), icon: 'camera', offered: role !== 'presenter', message: { type: 'setRole', participant, role: 'presenter' } },
+      { id: 'make-viewer', text: say('people.makeViewer'), icon: 'show', offered: role !== 'viewer', message: { type: 'setRole', participant, role: 'viewer' } },
+      { id: 'kick', text: say('people.kick'), icon: 'leave', line: true, danger: true, message: { type: 'kick', participant } },
+      { id: 'ban', text: say('people.ban'), icon: 'close', danger: true, message: { type: 'ban', participant } },
+    ];
+    return [
+      write,
+      ...choices
+        .filter(({ offered = true }) => offered)
+        .map(({ message, offered: _, ...choice }) => ({ ...choice, run: () => void this.#ask(message) })),
+    ];
+  }
+
+  /** @returns {Choice[]} what a moderator may do with the room */
+  #roomChoices() {
+    const { state, moderates } = this.#room;
+    if (!state || !moderates) return [];
+    const { locked, lobby } = state;
+    const watchOnly = state.newcomers === 'viewer';
+    return [
+      {
+        id: 'lock-room',
+        text: say(locked ? 'people.unlockRoom' : 'people.lockRoom'),
+        icon: 'lock',
+        run: () => void this.#ask({ type: locked ? 'unlock' : 'lock' }),
+      },
+      {
+        id: 'toggle-lobby',
+        text: say(lobby ? 'people.lobbyOff' : 'people.lobbyOn'),
+        icon: 'people',
+        run: () => void this.#ask({ type: 'configure', lobby: !lobby }),
+      },
+      {
+        id: 'newcomers-role',
+        text: say(watchOnly ? 'people.newcomersShare' : 'people.newcomersWatch'),
+        icon: 'show',
+        run: () => void this.#ask({ type: 'configure', role: watchOnly ? 'presenter' : 'viewer' }),
+      },
+      {
+        id: 'clear-chat',
+        text: say('people.clearChat'),
+        icon: 'line',
+        line: true,
+        danger: true,
+        run: () => void this.#ask({ type: 'clearChat' }),
+      },
+      {
+        id: 'close-room',
+        text: say('people.closeRoom'),
+        icon: 'close',
+        danger: true,
+        run: () => this.#closeDialog.showModal(),
+      },
+    ];
   }
 
   /** @param {Waiting[]} waiting */
   #showWaiting(waiting) {
     this.#waiting.hidden = waiting.length === 0;
     this.#admitAll.hidden = waiting.length < 2;
-    setText(this.#waitingCount, waiting.length === 1 ? '1 person waits to enter' : `${waiting.length} people wait to enter`);
+    setText(this.#waitingCount, say('people.waiting', { count: waiting.length }));
     updateList(
       this.#waitingList,
       waiting,
       ({ participant }) => participant,
-      ({ participant, name }) => {
-        const entry = element('li', { class: 'waiting-entry', testid: 'waiting-entry' });
+      (person) => {
         const [admit, deny] = [
-          element('button', { class: 'small primary', testid: 'admit', text: 'Admit' }),
-          element('button', { class: 'small', testid: 'deny', text: 'Deny' }),
+          element('button', { class: 'small primary', testid: 'admit', text: say('people.admit') }),
+          element('button', { class: 'small', testid: 'deny', text: say('people.deny') }),
         ];
-        admit.setAttribute('aria-label', `Admit ${name}`);
-        deny.setAttribute('aria-label', `Deny ${name}`);
+        admit.setAttribute('aria-label', say('people.admitName', { name: person.name }));
+        deny.setAttribute('aria-label', say('people.denyName', { name: person.name }));
+        const { participant } = person;
         admit.addEventListener('click', () => this.#ask({ type: 'admit', participant }));
         deny.addEventListener('click', () => this.#ask({ type: 'deny', participant }));
-        entry.replaceChildren(element('span', { class: 'roster-name', text: name }), admit, deny);
-        return entry;
+        return element(
+          'li',
+          { class: 'waiting-entry', testid: 'waiting-entry' },
+          bdi(person.name, { class: 'roster-name' }),
+          admit,
+          deny,
+        );
       },
       () => {},
     );
   }
 
-  /** @param {Parameters<Room['moderate']>[0]} message */
+  /** @param {BanInfo[]} bans */
+  #showBanned(bans) {
+    this.#banned.hidden = bans.length === 0;
+    updateList(
+      this.#bannedList,
+      bans,
+      ({ participant }) => participant,
+      (person) => {
+        const back = element('button', { class: 'small', testid: 'unban', text: say('people.unban') });
+        back.setAttribute('aria-label', say('people.unbanName', { name: person.name }));
+        back.addEventListener('click', () => this.#ask({ type: 'unban', participant: person.participant }));
+        return element('li', { class: 'waiting-entry' }, bdi(person.name, { class: 'roster-name' }), back);
+      },
+      () => {},
+    );
+  }
+
+  /** @param {Moderation} message */
   async #ask(message) {
     try {
       await this.#room.moderate(message);
       this.#notices.takeBack('moderation');
     } catch (error) {
-      this.#notices.showFailure('That was not done.', error, 'moderation');
-    }
-  }
-
-  /**
-   * @param {HTMLElement} entry
-   * @param {ParticipantInfo} person
-   * @param {string} you
-   * @param {StreamInfo[]} streams
-   */
-  #showEntry(entry, person, you, streams) {
-    const { id, name, away = false, lookalike = false, role = 'presenter', hand, sound = 'audible' } = person;
-    const sources = streams.filter((stream) => stream.participant === id).map((stream) => stream.source);
-    const moderates = this.#room.moderates && id !== you;
-    const place = hand === undefined ? 0 : this.#placeOf(hand);
-    const silent = sound !== 'audible' || (sources.includes('camera') && person.microphone === false);
-    const shown = JSON.stringify([name, away, lookalike, sources, role, place, moderates, silent, sound]);
-    if (entry.dataset['shown'] === shown) return;
-    entry.dataset['shown'] = shown;
-    entry.dataset['participant'] = id;
-    entry.dataset['away'] = String(away);
-    entry.dataset['role'] = role;
-    const menuWasOpen = entry.querySelector('.moderate[open]') !== null;
-    entry.replaceChildren(
-      element('span', { class: 'roster-name', text: name }),
-      ...(id === you ? [element('span', { class: 'quiet', text: 'you' })] : []),
-      ...(lookalike ? [lookalikeMark()] : []),
-      ...(ROLES[role] ? [element('span', { class: 'badge', text: ROLES[role] })] : []),
-      ...(place ? [element('span', { class: 'badge', testid: 'hand', text: `hand ${place}` })] : []),
-      ...(away ? [element('span', { class: 'badge', text: 'away' })] : []),
-      ...sources.map((source) => icon(source, source === 'screen' ? 'shares the screen' : 'presents')),
-      ...(silent ? [icon('mic-off', MUTED[sound])] : []),
-      ...(id === you ? [] : [this.#writeButton(id, name)]),
-      ...(moderates ? [this.#menu(person, place > 0, sources)] : []),
-    );
-    // Somebody who is just choosing goes on with the choices as they are now.
-    if (menuWasOpen) entry.querySelector('.moderate')?.setAttribute('open', '');
-  }
-
-  /**
-   * The place of a raised hand in the queue, counted from 1.
-   * @param {number} hand
-   */
-  #placeOf(hand) {
-    const people = [...(this.#room.state?.participants.values() ?? [])];
-    return people.filter((person) => person.hand !== undefined && person.hand <= hand).length;
-  }
-
-  /**
-   * @param {string} participant
-   * @param {string} name
-   */
-  #writeButton(participant, name) {
-    const write = element('button', { class: 'tool', testid: 'write-to' }, icon('line'));
-    write.title = `Write to ${name} in private`;
-    write.setAttribute('aria-label', write.title);
-    write.addEventListener('click', () => this.#writeTo(participant));
-    return write;
-  }
-
-  /**
-   * What a moderator may do with a person.
-   * @param {ParticipantInfo} person
-   * @param {boolean} handIsUp
-   * @param {Source[]} sources the person's streams
-   */
-  #menu({ id: participant, name, role = 'presenter', sound = 'audible', microphone }, handIsUp, sources) {
-    const summary = element('summary', { text: '⋯' });
-    summary.setAttribute('aria-label', `Moderate ${name}`);
-    /** @type {[string, string, Parameters<Room['moderate']>[0]][]} */
-    const choices = [
-      .../** @type {typeof choices} */ (
-        sources.map((source) => [
-          `end-${source}`,
-          source === 'screen' ? 'End screen' : 'End camera',
-          { type: 'endStream', stream: `${participant}.${source}` },
-        ])
-      ),
-      ['mute', 'Mute', { type: 'mute', participant }],
-      ['keep-muted', 'Keep muted', { type: 'mute', participant, hold: true }],
-      ['let-speak', 'Let speak', { type: 'unmute', participant }],
-      ['lower-hand', 'Lower hand', { type: 'lowerHand', participant }],
-      ['make-moderator', 'Make moderator', { type: 'setRole', participant, role: 'moderator' }],
-      ['make-presenter', 'Let present', { type: 'setRole', participant, role: 'presenter' }],
-      ['make-viewer', 'Only watch', { type: 'setRole', participant, role: 'viewer' }],
-      ['kick', 'Remove', { type: 'kick', participant }],
-      ['ban', 'Ban', { type: 'ban', participant }],
-    ];
-    const without = new Set([
-      `make-${role}`,
-      ...(handIsUp ? [] : ['lower-hand']),
-      ...(sound === 'audible' ? ['let-speak'] : ['mute']),
-      ...(sound === 'held' ? ['keep-muted'] : []),
-      ...(sources.length > 0 && microphone !== false ? [] : ['mute']),
-    ]);
-    const buttons = choices
-      .filter(([id]) => !without.has(id))
-      .map(([testid, text, message]) => {
-        const choice = element('button', { class: 'small', testid, text });
-        choice.addEventListener('click', () => {
-          menu.removeAttribute('open');
-          void this.#ask(message);
-        });
-        return choice;
-      });
-    const menu = element('details', { class: 'moderate', testid: 'moderate' }, summary, element('div', {}, ...buttons));
-    menu.addEventListener('toggle', () => menu.scrollIntoView({ block: 'nearest' }));
-    return menu;
-  }
-
-  async #rename() {
-    const { name, fault } = await askDisplayName(this.#input.value);
-    if (name === undefined) {
-      this.#notices.show({ text: fault, kind: 'error', topic: 'rename' });
-      return;
-    }
-    this.#notices.takeBack('rename');
-    if (name === this.#shownName) return;
-    try {
-      await this.#room.rename(name);
-      rememberName(name);
-      this.#input.value = name;
-      this.#shownName = name;
-    } catch (error) {
-      this.#notices.showFailure('Your name was not changed.', error, 'rename');
+      this.#notices.showFailure(say('people.notDone'), error, 'moderation');
     }
   }
 }
 
-/** What the roster says of somebody who cannot be heard. */
-const MUTED = { audible: 'microphone off', muted: 'muted by a moderator', held: 'kept muted by a moderator' };
+/**
+ * @param {string} text
+ * @param {string} [testid]
+ */
+function badge(text, testid) {
+  return element('span', { class: 'badge', text, ...(testid ? { testid } : {}) });
+}
 
-/** What the roster calls a role. A presenter is what people are if nothing else is said. */
-const ROLES = { moderator: 'moderator', presenter: '', viewer: 'viewer' };
+/**
+ * @param {Device} device
+ * @param {keyof typeof SILENT} sound
+ */
+function deviceIcon(device, sound) {
+  const made = icon(device, say(device === 'mic-off' ? SILENT[sound] : DEVICES[device]));
+  made.classList.toggle('off', device === 'mic-off' || device === 'camera-off');
+  return made;
+}

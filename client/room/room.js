@@ -13,7 +13,7 @@ import { Credentials } from './credentials.js';
 
 /** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
 /** @import {Kick, Lock, LowerHand, Mute, Muted, ParticipantInfo} from '../wire/messages.d.ts' */
-/** @import {RaiseHand, SetRole, Unlock, Unmute} from '../wire/messages.d.ts' */
+/** @import {RaiseHand, SetRole, Unban, Unlock, Unmute} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -26,7 +26,7 @@ import { Credentials } from './credentials.js';
  * What somebody may ask for about people or the whole room.
  * @typedef {(
  *   RaiseHand | LowerHand | Kick | Ban | SetRole | Admit | Deny | Configure | Lock | Unlock | ClearChat |
- *   DeleteLine | EndStream | CloseRoom | Mute | Unmute
+ *   DeleteLine | EndStream | CloseRoom | Mute | Unmute | Unban
  * )} Moderation
  */
 

@@ -23,6 +23,8 @@ export class RoomState {
     /** The ids of those who speak. */
     this.speaking = new Set(joined.speaking ?? []);
     this.lobby = joined.lobby ?? false;
+    /** The role of people who enter without a token. */
+    this.newcomers = joined.newcomers;
     /** Who waits in the lobby, for moderators. @type {Waiting[]} */
     this.waiting = [];
     /** Who may not enter, for moderators. @type {BanInfo[]} */
@@ -85,6 +87,7 @@ export class RoomState {
       case 'roomChanged':
         this.locked = message.locked;
         this.lobby = message.lobby ?? false;
+        this.newcomers = message.newcomers;
         return 'room';
       case 'lobby':
         this.waiting = message.waiting;

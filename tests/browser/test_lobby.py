@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.test_broadcast import broadcasts, photograph
+from tests.browser.test_moderation import moderate, of_the_room
 
 pytestmark = pytest.mark.browser
 
@@ -22,8 +23,8 @@ def room() -> str:
 
 def with_lobby(page: Page) -> Page:
     """The page of a moderator, who has turned the lobby on."""
-    page.get_by_test_id("toggle-lobby").click()
-    expect(page.get_by_test_id("toggle-lobby")).to_have_text("Turn the lobby off")
+    of_the_room(page, "toggle-lobby")
+    expect(page.get_by_test_id("room-marks")).to_have_text("lobby")
     return page
 
 
@@ -67,12 +68,10 @@ def test_three_knock_and_are_admitted_denied_and_removed(open_page: OpenPage, ro
     is_in(dan)
     expect(ada.get_by_test_id("roster-entry")).to_have_count(4)
     # Whoever is removed has to knock again.
-    dans = ada.locator("[data-testid=roster-entry]", has_text="Dan")
-    dans.locator("summary").click()
-    dans.get_by_test_id("kick").click()
+    moderate(ada, "Dan", "kick")
     dan.get_by_test_id("retry-now").click()
     waits(dan)
-    ada.get_by_test_id("toggle-lobby").click()
+    of_the_room(ada, "toggle-lobby")
     is_in(dan)
 
 

@@ -29,15 +29,20 @@ def room() -> str:
 
 def menu_of(page: Page, name: str) -> None:
     """Open what a moderator may do with a person."""
-    page.locator("[data-testid=roster-entry]", has_text=name).locator("summary").click()
+    page.locator("[data-testid=roster-entry]", has_text=name).get_by_test_id("moderate").click()
+
+
+def of_the_room(page: Page, choice: str) -> None:
+    """Choose what a moderator may do with the room."""
+    page.get_by_test_id("room-menu").click()
+    page.get_by_test_id(choice).click()
 
 
 def test_a_moderator_removes_somebody_who_may_come_again(open_page: OpenPage, room: str) -> None:
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     expect(bob.locator("[data-testid=roster-entry][data-role=moderator]")).to_have_text("Adamoderator")
     expect(bob.get_by_test_id("moderate")).to_have_count(0)
-    expect(bob.get_by_test_id("close-room")).to_be_hidden()
-    expect(bob.get_by_test_id("lock-room")).to_be_hidden()
+    expect(bob.get_by_test_id("room-menu")).to_be_hidden()
     bob.get_by_test_id("raise-hand").click()
     expect(ada.get_by_test_id("hand")).to_have_text("hand 1")
     broadcasts(bob)
@@ -58,8 +63,8 @@ def test_a_moderator_bans_somebody_and_locks_the_room(open_page: OpenPage, room:
     photograph(ada, "moderator-phone")
     ada.get_by_test_id("make-viewer").click()
     expect(bob.locator("[data-testid=roster-entry][data-role=viewer]")).to_have_count(1)
-    ada.get_by_test_id("lock-room").click()
-    expect(ada.get_by_test_id("lock-room")).to_have_text("Unlock the room")
+    of_the_room(ada, "lock-room")
+    expect(bob.get_by_test_id("room-marks")).to_have_text("locked")
     menu_of(ada, "Bob")
     ada.get_by_test_id("ban").click()
     expect(bob.get_by_text("does not let you enter it for a time")).to_be_visible()
@@ -82,7 +87,8 @@ def test_lines_are_answered_deleted_and_said_in_private(open_page: OpenPage, roo
     say(cyd, "Yes, please.")
     expect(bob.get_by_test_id("chat-quote")).to_have_text("Bob: Shall we begin?")
     # Cyd writes to Bob, who answers in private, too.
-    cyd.get_by_role("button", name="Write to Bob in private").click()
+    cyd.locator("[data-testid=roster-entry]", has_text="Bob").get_by_test_id("person-menu").click()
+    cyd.get_by_role("menuitem", name="Write to Bob in private").click()
     say(cyd, "Ada is late.")
     expect(cyd.get_by_test_id("chat-private")).to_have_text("only to Bob")
     expect(bob.get_by_test_id("chat-private")).to_have_text("only to you")
@@ -117,7 +123,7 @@ def test_a_moderator_ends_a_stream_which_does_not_begin_again_and_closes_the_roo
     expect(bob.get_by_text("A moderator has ended your camera.")).to_be_visible()
     expect(bob.get_by_test_id("start-camera")).to_be_visible()
     expect(ada.get_by_test_id("tile")).to_have_count(0)
-    ada.get_by_test_id("close-room").click()
+    of_the_room(ada, "close-room")
     photograph(ada, "close-room-small-phone")
     ada.get_by_test_id("close-confirm").click()
     for page in (ada, bob):
@@ -128,7 +134,7 @@ def test_a_moderator_ends_a_stream_which_does_not_begin_again_and_closes_the_roo
 
 def moderate(page: Page, name: str, choice: str) -> None:
     menu_of(page, name)
-    page.locator("[data-testid=roster-entry]", has_text=name).get_by_test_id(choice).click()
+    page.get_by_test_id(choice).click()
 
 
 def tile_of(page: Page) -> Locator:
@@ -226,7 +232,7 @@ def test_a_chat_that_a_moderator_clears_is_gone_for_everybody(open_page: OpenPag
     bob.get_by_test_id("chat-input").fill("something")
     bob.get_by_test_id("chat-send").click()
     expect(ada.get_by_test_id("chat-line")).to_have_count(1)
-    ada.get_by_test_id("clear-chat").click()
+    of_the_room(ada, "clear-chat")
     for page in (ada, bob):
         expect(page.get_by_test_id("chat-line")).to_have_count(0)
     bob.get_by_test_id("chat-input").fill("something else")

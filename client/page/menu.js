@@ -1,0 +1,159 @@
+// A menu that opens at a button, by the WAI-ARIA Authoring Practices' pattern "menu button". It lies in the browser's
+// top layer (a popover), so that no scrolling panel cuts it off. The browser closes it on Escape and on a click
+// elsewhere.
+
+import { element, icon } from './dom.js';
+
+/**
+ * `id` stays the same while the choice does; it is the element's test id, too.
+ * @typedef {{ id: string, text: string, icon?: string, danger?: boolean, line?: boolean, run: () => void }} Choice
+ * `line`: a line divides this choice from those before it
+ */
+
+const GAP = 4;
+const MARGIN = 8;
+
+export class Menu {
+  #root = element('div', { class: 'menu' });
+  /** @type {HTMLElement | null} */
+  #anchor = null;
+  #typed = '';
+  #typedAt = 0;
+
+  /** @param {HTMLElement} parent */
+  constructor(parent) {
+    const root = this.#root;
+    root.setAttribute('role', 'menu');
+    root.setAttribute('popover', 'auto');
+    root.addEventListener('keydown', (event) => this.#pressed(event));
+    root.addEventListener('toggle', (event) => {
+      if (/** @type {ToggleEvent} */ (event).newState === 'closed') this.#closed();
+    });
+    parent.append(root);
+  }
+
+  /** @returns {boolean} */
+  get isOpen() {
+    return this.#anchor !== null;
+  }
+
+  /**
+   * Open it, or close it if it is open at this button.
+   * @param {HTMLElement} anchor the button
+   * @param {string} label
+   * @param {Choice[]} choices
+   */
+  open(anchor, label, choices) {
+    this.#anchor = anchor;
+    anchor.setAttribute('aria-expanded', 'true');
+    this.#root.setAttribute('aria-label', label);
+    this.update(choices);
+    this.#root.showPopover();
+    this.#place(anchor);
+    this.#choices()[0]?.focus();
+  }
+
+  /**
+   * Offer these choices now. Somebody who is just choosing stays at the same choice if there still is one.
+   * @param {Choice[]} choices
+   */
+  update(choices) {
+    const at = document.activeElement;
+    const chosen = at instanceof HTMLElement && this.#root.contains(at) ? at.dataset['testid'] : undefined;
+    this.#root.replaceChildren(
+      ...choices.flatMap(({ line = false, ...choice }) => [
+        ...(line ? [Object.assign(element('hr'), { role: 'separator' })] : []),
+        this.#item(choice),
+      ]),
+    );
+    if (chosen === undefined) return;
+    const items = this.#choices();
+    (items.find((item) => item.dataset['testid'] === chosen) ?? items[0])?.focus();
+  }
+
+  close() {
+    if (this.#root.matches(':popover-open')) this.#root.hidePopover();
+  }
+
+  /** @param {Choice} choice */
+  #item({ id, text, icon: sign, danger = false, run }) {
+    const item = element('button', { class: 'menu-item', testid: id }, ...(sign ? [icon(sign)] : []), element('span', { text }));
+    item.setAttribute('role', 'menuitem');
+    item.tabIndex = -1;
+    item.classList.toggle('danger', danger);
+    item.addEventListener('click', () => {
+      this.close();
+      run();
+    });
+    return item;
+  }
+
+  #choices() {
+    return [...this.#root.querySelectorAll('.menu-item')].filter((item) => item instanceof HTMLElement);
+  }
+
+  #closed() {
+    const anchor = this.#anchor;
+    this.#anchor = null;
+    anchor?.setAttribute('aria-expanded', 'false');
+    // Whoever clicked elsewhere has the focus there.
+    const at = document.activeElement;
+    if (anchor?.isConnected && (at === document.body || at === null || this.#root.contains(at))) anchor.focus();
+  }
+
+  /** @param {HTMLElement} anchor */
+  #place(anchor) {
+    const [place, { style }] = [anchor.getBoundingClientRect(), this.#root];
+    const { offsetWidth: width, offsetHeight: height } = this.#root;
+    const view = document.documentElement;
+    const rightToLeft = getComputedStyle(anchor).direction === 'rtl';
+    const wanted = rightToLeft ? place.left : place.right - width;
+    style.left = `${Math.max(MARGIN, Math.min(wanted, view.clientWidth - width - MARGIN))}px`;
+    const below = view.clientHeight - place.bottom - GAP - MARGIN;
+    const above = place.top - GAP - MARGIN;
+    const upwards = height > below && above > below;
+    style.maxHeight = `${upwards ? above : below}px`;
+    style.top = upwards ? `${Math.max(MARGIN, place.top - GAP - Math.min(height, above))}px` : `${place.bottom + GAP}px`;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    const items = this.#choices();
+    const at = items.findIndex((item) => item === document.activeElement);
+    /** @type {Record<string, number>} */
+    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
+    const step = steps[event.key];
+    if (event.key === 'Tab') {
+      this.close();
+    } else if (step !== undefined) {
+      event.preventDefault();
+      items.at(step % items.length)?.focus();
+    } else if (event.key.length === 1 && event.key !== ' ' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      this.#type(event.key, items, at);
+    }
+  }
+
+  /**
+   * Go to the next choice that begins with what is typed.
+   * @param {string} letter
+   * @param {HTMLElement[]} items
+   * @param {number} at
+   */
+  #type(letter, items, at) {
+    const now = Date.now();
+    this.#typed = now - this.#typedAt < 700 ? this.#typed + letter.toLowerCase() : letter.toLowerCase();
+    this.#typedAt = now;
+    const from = this.#typed.length === 1 ? at + 1 : at;
+    const round = [...items.slice(from), ...items.slice(0, from)];
+    round.find((item) => item.textContent?.toLowerCase().startsWith(this.#typed))?.focus();
+  }
+}
+
+/**
+ * Make a button one that opens a menu.
+ * @param {HTMLElement} button
+ */
+export function opensMenu(button) {
+  button.setAttribute('aria-haspopup', 'menu');
+  button.setAttribute('aria-expanded', 'false');
+}
