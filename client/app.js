@@ -115,7 +115,7 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   void navigation.goTo(link.pathname);
 });
-addEventListener('online', () => connection.retryNow());
+addEventListener('online', () => connection.online());
 // A user who closes the page leaves at once, instead of being "away" until the end of the resume window.
 addEventListener('pagehide', () => room.leave());
 addEventListener('pageshow', (event) => {

@@ -24,6 +24,8 @@ export class LinkFailure extends Error {
 
 /** If the peer is not connected so many milliseconds after the offer, we try again. */
 const CONNECT_WITHIN = 20_000;
+/** If the offer is not answered so many milliseconds after it was sent, the network may have changed. */
+const ANSWERED_WITHIN = 3_000;
 /** After so many milliseconds with a connection, earlier failures are forgotten. */
 const STABLE_AFTER = 10_000;
 
@@ -63,6 +65,8 @@ export class MediaLink extends Emitter {
   #connectedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #patience;
   #maxTries;
 
   /**
@@ -93,6 +97,7 @@ export class MediaLink extends Emitter {
       'look at the server': ({ atServer = false }) => {
         this.#atServer = atServer;
       },
+      'doubt the connection': () => this.connection.doubt(),
       'note the time': () => {
         clearTimeout(this.#timer);
         this.#connectedAt = Date.now();
@@ -195,11 +200,13 @@ export class MediaLink extends Emitter {
       const sdp = await peer.offer();
       if (outdated()) return;
       this.#timer = setTimeout(() => this.#fail(new LinkFailure('no_media_path')), CONNECT_WITHIN);
+      this.#patience = setTimeout(() => this.#machine.fire('unanswered', {}), ANSWERED_WITHIN);
       const replied = this.ask(sdp);
       this.#atServer = true;
       peer.trickle();
       const answer = await replied;
       if (outdated()) return;
+      clearTimeout(this.#patience);
       await peer.accept(answer.sdp);
       if (!outdated()) this.#machine.fire('answered', {});
     } catch (error) {
@@ -245,6 +252,7 @@ export class MediaLink extends Emitter {
   /** Close the peer, and end the server's side of it if there is one. */
   #end() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#patience);
     this.#connectedAt = 0;
     const peer = this.peer;
     this.peer = null;

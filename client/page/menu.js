@@ -10,6 +10,9 @@ import { element, icon } from './dom.js';
  * `line`: a line divides this choice from those before it
  */
 
+/** The buttons that were pressed while their menus were open. @type {WeakSet<HTMLElement>} */
+const OPEN_WHEN_PRESSED = new WeakSet();
+
 const GAP = 4;
 const MARGIN = 8;
 
@@ -26,8 +29,8 @@ export class Menu {
     root.setAttribute('role', 'menu');
     root.setAttribute('popover', 'auto');
     root.addEventListener('keydown', (event) => this.#pressed(event));
-    root.addEventListener('toggle', (event) => {
-      if (/** @type {ToggleEvent} */ (event).newState === 'closed') this.#closed();
+    root.addEventListener('toggle', () => {
+      if (!root.matches(':popover-open')) this.#closed();
     });
     parent.append(root);
   }
@@ -44,6 +47,9 @@ export class Menu {
    * @param {Choice[]} choices
    */
   open(anchor, label, choices) {
+    // A press on the button has closed the menu before its click arrives.
+    if (OPEN_WHEN_PRESSED.delete(anchor)) return;
+    this.#anchor?.setAttribute('aria-expanded', 'false');
     this.#anchor = anchor;
     anchor.setAttribute('aria-expanded', 'true');
     this.#root.setAttribute('aria-label', label);
@@ -156,4 +162,8 @@ export class Menu {
 export function opensMenu(button) {
   button.setAttribute('aria-haspopup', 'menu');
   button.setAttribute('aria-expanded', 'false');
+  button.addEventListener('pointerdown', () => {
+    if (button.getAttribute('aria-expanded') === 'true') OPEN_WHEN_PRESSED.add(button);
+    else OPEN_WHEN_PRESSED.delete(button);
+  });
 }

@@ -63,11 +63,11 @@ const UNHEARD = 4002;
 
 /**
  * Milliseconds.
- * @typedef {{ pingEvery: number, pongWithin: number, welcomeWithin: number, stableAfter: number }} Timing
+ * @typedef {{ pingEvery: number, pongWithin: number, welcomeWithin: number, lifeWithin: number, stableAfter: number }} Timing
  */
 
 /** @type {Timing} */
-const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, stableAfter: 5_000 };
+const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, lifeWithin: 3_000, stableAfter: 5_000 };
 
 /**
  * @typedef {{
@@ -96,6 +96,8 @@ export class Connection extends Emitter {
   #readySince = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** The time until the connection counts as lost if the server gives no sign of life. @type {ReturnType<typeof setTimeout> | undefined} */
+  #doubt;
 
   /**
    * @param {string} url
@@ -121,6 +123,8 @@ export class Connection extends Emitter {
       connect: () => this.#connect(),
       'ask to resume': () => void this.#resume(),
       begin: () => this.#begin(),
+      'ask for life': () => this.#askForLife(),
+      'expect life soon': () => this.#expectLife(),
       'forget the room': () => this.forgetRoom(),
       'forget the failures': () => {
         this.#lostTries = 0;
@@ -155,6 +159,20 @@ export class Connection extends Emitter {
   /** If the connection waits for the next attempt, try now. */
   retryNow() {
     this.#link.fire('retry', {});
+  }
+
+  /**
+   * The network may have changed, which a websocket does not notice for minutes. Find out whether the server can still
+   * be reached, and connect anew if it cannot.
+   */
+  doubt() {
+    this.#link.fire('doubt', {});
+  }
+
+  /** The browser is online again: try now, or find out whether the connection has survived. */
+  online() {
+    if (this.mayRetry) this.retryNow();
+    else this.doubt();
   }
 
   /** End the connection, and do not keep the session. */
@@ -218,12 +236,18 @@ export class Connection extends Emitter {
 
   /** @param {string} text */
   #received(text) {
+    // Whatever the server says, it lives.
+    this.#believe();
     /** @type {ServerMessage} */
     let message;
     try {
       message = JSON.parse(text);
     } catch (error) {
       console.error('the server sent what is not JSON', text, error);
+      return;
+    }
+    if (typeof message !== 'object' || message === null) {
+      console.error('the server sent what is no message', text);
       return;
     }
     if (message.type === 'welcome') {
@@ -286,6 +310,24 @@ export class Connection extends Emitter {
     }, this.#timing.pingEvery);
   }
 
+  #askForLife() {
+    if (this.#doubt !== undefined) return;
+    this.#expectLife();
+    this.#request({ type: 'ping' }).catch((error) => console.debug('no sign of life', error));
+  }
+
+  #expectLife() {
+    this.#doubt ??= setTimeout(() => {
+      this.#doubt = undefined;
+      this.#lost(SILENT);
+    }, this.#timing.lifeWithin);
+  }
+
+  #believe() {
+    clearTimeout(this.#doubt);
+    this.#doubt = undefined;
+  }
+
   /** @param {number} code */
   #lost(code) {
     this.#link.fire('lost', { code });
@@ -299,6 +341,7 @@ export class Connection extends Emitter {
   /** @param {number} code */
   #letGo(code) {
     clearTimeout(this.#timer);
+    this.#believe();
     this.#socket?.close(code);
     this.#socket = null;
     const pending = [...this.#pending.values()];

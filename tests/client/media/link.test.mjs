@@ -34,6 +34,7 @@ function refused(...codes) {
       throw new ProtocolError({ type: 'error', code, detail: code, message: type });
     },
     send() {},
+    doubt() {},
   };
   const publication = new Publication(connection, () => 'p1', 'camera', { getTracks: () => [] });
   publication.on('failed', (failure) => failures.push(failure));
@@ -101,5 +102,65 @@ test('what passes by itself is not counted with what does not', async () => {
     assert.equal(failures.length, 57);
   } finally {
     mock.timers.reset();
+  }
+});
+
+/** A presenter who waits for the answer to the offer. */
+function unanswered() {
+  let [doubts, answer] = [0, () => {}];
+  const connection = {
+    ready: true,
+    iceServers: [],
+    request: () => new Promise((resolve) => (answer = resolve)),
+    send() {},
+    doubt: () => (doubts += 1),
+  };
+  const publication = new Publication(connection, () => 'p1', 'camera', { getTracks: () => [] });
+  return { publication, doubts: () => doubts, answer: () => answer({ sdp: 'v=0' }) };
+}
+
+test('an offer without an answer for three seconds, and a disturbed path, make the page doubt its connection', async () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  PeerConnection.prototype.setRemoteDescription = async () => {};
+  try {
+    const { publication, doubts, answer } = unanswered();
+    publication.start();
+    await settle();
+    mock.timers.tick(2_999);
+    assert.equal(doubts(), 0);
+    mock.timers.tick(1);
+    assert.equal(doubts(), 1);
+    answer();
+    await settle();
+    const { pc } = publication.peer;
+    pc.connectionState = 'disconnected';
+    pc.dispatchEvent(new Event('connectionstatechange'));
+    assert.equal(doubts(), 2);
+    const asked = publication.stop();
+    answer();
+    await asked;
+  } finally {
+    mock.timers.reset();
+    delete PeerConnection.prototype.setRemoteDescription;
+  }
+});
+
+test('an offer that is answered in time gives no doubt', async () => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  PeerConnection.prototype.setRemoteDescription = async () => {};
+  try {
+    const { publication, doubts, answer } = unanswered();
+    publication.start();
+    await settle();
+    answer();
+    await settle();
+    mock.timers.tick(10_000);
+    assert.equal(doubts(), 0);
+    const asked = publication.stop();
+    answer();
+    await asked;
+  } finally {
+    mock.timers.reset();
+    delete PeerConnection.prototype.setRemoteDescription;
   }
 });

@@ -50,10 +50,19 @@ const NEVER = {
     },
     resumed: { closed: NO_SOCKET, waiting: NO_SOCKET, connecting: NO_REQUEST, open: NO_REQUEST },
     'not resumed': { closed: NO_SOCKET, waiting: NO_SOCKET, connecting: NO_REQUEST, open: NO_REQUEST },
+    doubt: {},
     lost: { closed: NO_SOCKET, waiting: NO_SOCKET },
   },
   media: {
     answered: {
+      idle: NO_PEER,
+      waiting: NO_PEER,
+      offline: NO_PEER,
+      'given-up': NO_PEER,
+      connecting: 'an offer has one answer',
+      connected: 'an offer has one answer',
+    },
+    unanswered: {
       idle: NO_PEER,
       waiting: NO_PEER,
       offline: NO_PEER,

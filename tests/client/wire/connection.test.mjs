@@ -218,3 +218,58 @@ test('given a lost socket, when it speaks after all, nobody listens', async (t) 
   assert.equal(connection.state.phase, 'connecting');
   assert.equal(connection.welcome.resumeToken, 'T1');
 });
+
+test('given a doubt, when the server gives no sign of life within three seconds, the session is resumed', async (t) => {
+  const { connection, socket } = await inRoom(t);
+  const old = socket();
+  connection.doubt();
+  assert.equal(old.sent.at(-1).type, 'ping');
+  connection.doubt();
+  assert.equal(old.sent.filter(({ type }) => type === 'ping').length, 1);
+  t.mock.timers.tick(2_999);
+  assert.equal(connection.state.phase, 'open');
+  t.mock.timers.tick(1);
+  assert.equal(connection.state.phase, 'waiting');
+  t.mock.timers.tick(500);
+  socket().says(welcome('T2'));
+  assert.deepEqual([socket().sent[0].type, socket().sent[0].token], ['resume', 'T1']);
+});
+
+test('given a doubt, when the server says anything, the connection is kept', async (t) => {
+  const { connection, socket } = await inRoom(t);
+  connection.doubt();
+  t.mock.timers.tick(2_000);
+  socket().says({ type: 'roomState', state: 'waiting' });
+  t.mock.timers.tick(10_000);
+  assert.equal(connection.state.phase, 'open');
+  // A later doubt asks again.
+  connection.doubt();
+  assert.equal(socket().sent.filter(({ type }) => type === 'ping').length, 2);
+});
+
+test('given a websocket that does not open, when the browser is online again, its time is short', (t) => {
+  const { connection } = connect(t);
+  connection.online();
+  t.mock.timers.tick(3_000);
+  assert.equal(connection.state.phase, 'waiting');
+  connection.online();
+  assert.equal(connection.state.phase, 'connecting');
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test('given no connection that is wanted, a doubt changes nothing', (t) => {
+  const { connection } = connect(t);
+  connection.close();
+  connection.doubt();
+  t.mock.timers.tick(60_000);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test('given a server that says what this page does not know, the rest goes on', async (t) => {
+  const { connection, socket } = await inRoom(t);
+  socket().says({ type: 'fireworks', colour: 'blue' });
+  socket().says([]);
+  socket().says(null);
+  socket().says('text');
+  assert.equal(connection.state.phase, 'open');
+});
