@@ -13,6 +13,7 @@ import { Notices } from './page/notices.js';
 import { PasswordDialog } from './page/password-dialog.js';
 import { RoomView } from './page/room-view.js';
 import { rememberedName } from './page/settings.js';
+import { titleRoom } from './page/title.js';
 import { cannotBeARoom, inWords } from './page/words.js';
 
 const page = find(document, '#page', HTMLElement);
@@ -55,11 +56,11 @@ function route() {
   if (name === null) {
     room.leave();
     show(new LobbyView((entered) => void navigation.goTo(roomPath(entered))));
-    document.title = 'roomfsm';
+    titleRoom('');
     if (!found) notices.show({ text: 'There is no page at this address.', kind: 'error', topic: 'address' });
     return;
   }
-  document.title = `${name} · roomfsm`;
+  titleRoom(name);
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
     show(new RoomView(room, notices, () => void navigation.goTo(`${BASE}/`)));
@@ -85,7 +86,7 @@ room.on('moved', () => notices.clear());
 room.on('entered', ({ name }) => {
   const asked = roomOfPath(location.pathname);
   if (asked !== null && asked !== name) navigation.replace(roomPath(name));
-  document.title = `${name} · roomfsm`;
+  titleRoom(name);
 });
 
 // The address has a name that cannot be a room's. The lobby has a field for another name.

@@ -1,12 +1,12 @@
-// The chat: its lines with what may be done with each, and the field to write a line, to everybody or to one person.
+// The chat: its lines, what is new among them, and the field to write a line, to everybody or to one person.
 
 import { keyOf } from '../room/state.js';
-import { button, element, find, icon, part, setText, updateList } from './dom.js';
+import { arrange } from './chat-lines.js';
+import { ChatLineView } from './chat-line.js';
+import { button, element, find, part, setText, updateList } from './dom.js';
 import { FollowEnd } from './follow-end.js';
-import { splitLinks } from './links.js';
-import { lookalikeMark } from './lookalike.js';
+import { say } from './say.js';
 
-/** @import {ChatLine} from '../wire/messages.d.ts' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
 
@@ -18,29 +18,46 @@ const QUOTED = 120;
  * @typedef {{ to?: string, replyTo?: number }} About
  */
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
 export class ChatView {
-  /** The lines that are shown. @type {Set<string>} */
+  /** The keys of the lines that are shown. @type {Set<string>} */
   #shown = new Set();
+  /** The views of the lines. @type {WeakMap<Element, ChatLineView>} */
+  #lines = new WeakMap();
   /** @type {About} */
   #about = {};
+  /** The room whose lines are shown. */
+  #key = '';
+  /** How many lines of others have not been seen, and the key of the first of them. */
+  #unseen = 0;
+  /** @type {string | null} */
+  #firstNew = null;
+  #sending = false;
+  #ended = new AbortController();
 
   /**
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
    * @param {Notices} notices
+   * @param {(count: number) => void} onUnseen how many lines have not been seen
    */
-  constructor(root, room, notices) {
+  constructor(root, room, notices, onUnseen) {
     this.#room = room;
     this.#notices = notices;
-    this.#list = part(root, 'chat');
-    this.#follow = new FollowEnd(this.#list);
+    this.#onUnseen = onUnseen;
+    this.#log = part(root, 'chat');
+    this.#list = part(root, 'chat-lines');
+    this.#follow = new FollowEnd(this.#log, () => this.#look());
     this.#input = find(root, '[data-testid="chat-input"]', HTMLTextAreaElement);
-    this.#sendButton = button(root, 'chat-send');
+    this.#jump = button(root, 'chat-new');
+    this.#jump.addEventListener('click', () => this.#toFirstNew());
     this.#aboutBar = part(root, 'chat-about');
     this.#aboutWords = part(root, 'chat-about-words');
-    button(root, 'chat-about-cancel').addEventListener('click', () => this.#writeAbout({}));
+    button(root, 'chat-about-cancel').addEventListener('click', () => {
+      this.#writeAbout({});
+      this.#input.focus();
+    });
     find(root, 'form.say', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#send();
@@ -51,47 +68,59 @@ export class ChatView {
       event.preventDefault();
       void this.#send();
     });
+    document.addEventListener('visibilitychange', () => this.#look(), { signal: this.#ended.signal });
   }
   #room;
   #notices;
+  #onUnseen;
+  #log;
   #list;
   #follow;
   #input;
-  #sendButton;
+  #jump;
   #aboutBar;
   #aboutWords;
 
-  /** Show the chat of another room or a snapshot from the start, without reading all of it aloud. */
+  /** The room was entered, or entered again. The lines that it brings are not read aloud as if they were said now. */
   reset() {
-    this.#list.setAttribute('aria-live', 'off');
+    const key = this.#room.state?.key ?? '';
+    this.#log.setAttribute('aria-live', 'off');
+    requestAnimationFrame(() => this.#log.setAttribute('aria-live', 'polite'));
+    if (key === this.#key) {
+      this.update();
+      if (this.#isGone(this.#about)) this.#writeAbout({});
+      return;
+    }
+    this.#key = key;
     this.#list.replaceChildren();
-    this.#shown.clear();
-    this.update();
+    this.#shown = new Set(this.#room.state?.chat.map(keyOf) ?? []);
+    this.#firstNew = null;
+    this.#unseen = 0;
+    this.#show(true);
     if (this.#isGone(this.#about)) this.#writeAbout({});
     this.scrollToEnd();
-    requestAnimationFrame(() => this.#list.setAttribute('aria-live', 'polite'));
   }
 
-  /** @returns {number} how many lines are new */
   update() {
-    const lines = this.#room.state?.chat ?? [];
-    const shown = new Set(lines.map(keyOf));
+    const { state } = this.#room;
+    const lines = state?.chat ?? [];
+    const keys = new Set(lines.map(keyOf));
     const added = lines.filter((line) => !this.#shown.has(keyOf(line)));
-    const removed = [...this.#shown].some((key) => !shown.has(key));
-    if (added.length === 0 && !removed) return 0;
-    this.#shown = shown;
-    updateList(
-      this.#list,
-      lines,
-      keyOf,
-      (line) => this.#line(line),
-      // What was deleted is not quoted any more, either.
-      (entry, line) => removed && line.replyTo !== undefined && this.#quote(entry, line.replyTo),
-    );
+    const removed = [...this.#shown].some((key) => !keys.has(key));
+    if (added.length === 0 && !removed) return;
+    this.#shown = keys;
+    const own = added.some((line) => line.participant === state?.you);
+    const others = added.filter((line) => line.participant !== state?.you);
+    if (own) this.#firstNew = null;
+    else if (others[0] && !this.#seen) {
+      if (this.#unseen === 0) this.#firstNew = keyOf(others[0]);
+      this.#unseen += others.length;
+    }
+    this.#show(removed);
     if (removed && this.#isGone(this.#about)) this.#writeAbout({});
-    if (added.some((line) => line.participant === this.#room.state?.you)) this.scrollToEnd();
+    if (own) this.scrollToEnd();
     else this.#follow.grown();
-    return added.length;
+    this.#showUnseen();
   }
 
   /**
@@ -104,7 +133,7 @@ export class ChatView {
 
   /** What moderators may do with a line depends on who is one. */
   showPermissions() {
-    this.#list.classList.toggle('moderated', this.#room.moderates);
+    this.#log.classList.toggle('moderated', this.#room.moderates);
   }
 
   scrollToEnd() {
@@ -112,86 +141,101 @@ export class ChatView {
   }
 
   destroy() {
+    this.#ended.abort();
     this.#follow.destroy();
   }
 
-  /** @param {ChatLine} line */
-  #line({ seq, participant, name, text, at, to, replyTo }) {
-    const mine = participant === this.#room.state?.you;
-    const when = new Date(at);
-    const time = /** @type {HTMLTimeElement} */ (element('time', { text: clock.format(when) }));
-    time.dateTime = when.toISOString();
-    const line = element(
-      'li',
-      { class: 'chat-line', testid: 'chat-line' },
-      element('span', { class: 'chat-name', text: name }),
-      ...(this.#room.state?.participants.get(participant)?.lookalike ? [lookalikeMark()] : []),
-      ...(to === undefined ? [] : [this.#privateMark(to)]),
-      time,
-      this.#tools(seq, participant, name, to),
-      ...(replyTo === undefined ? [] : [element('p', { class: 'chat-quote', testid: 'chat-quote' })]),
-      element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown)),
+  /** @param {boolean} removed what was deleted is not quoted any more, either */
+  #show(removed) {
+    const { state } = this.#room;
+    updateList(
+      this.#list,
+      arrange(state?.before ?? [], state?.chat ?? [], this.#firstNew),
+      ({ key }) => key,
+      (item) => ('divider' in item ? this.#divider(item) : this.#line(item)),
+      (entry, item) => {
+        if ('divider' in item) return;
+        const view = this.#lines.get(entry);
+        entry.classList.toggle('continued', item.continued);
+        if (removed && item.line.replyTo !== undefined) view?.quote(this.#quotation(item.line.replyTo));
+      },
     );
-    line.dataset['seq'] = String(seq);
-    line.classList.toggle('mine', mine);
-    line.classList.toggle('private', to !== undefined);
-    if (replyTo !== undefined) this.#quote(line, replyTo);
-    return line;
+  }
+
+  /** @param {Extract<import('./chat-lines.js').Item, { line: unknown }>} item */
+  #line({ line, before }) {
+    const { state } = this.#room;
+    const { seq, participant, to } = line;
+    const mine = participant === state?.you;
+    const view = new ChatLineView(line, {
+      mine,
+      before,
+      lookalike: state?.participants.get(participant)?.lookalike ?? false,
+      privately: to === undefined ? '' : this.#privacy(to),
+      reply: () => this.#writeAbout(to === undefined ? { replyTo: seq } : { to: mine ? to : participant }),
+      write: () => this.#writeAbout({ to: participant }),
+      remove: () => void this.#delete(seq),
+    });
+    if (line.replyTo !== undefined) view.quote(this.#quotation(line.replyTo));
+    this.#lines.set(view.root, view);
+    return view.root;
   }
 
   /** @param {string} to */
-  #privateMark(to) {
+  #privacy(to) {
     const { state } = this.#room;
-    const text = to === state?.you ? 'only to you' : `only to ${state?.nameOf(to) ?? ''}`;
-    return element('span', { class: 'badge', testid: 'chat-private', text });
+    return to === state?.you ? say('chat.onlyToYou') : say('chat.onlyTo', { name: this.#nameOf(to) });
   }
 
-  /**
-   * Show what a line answers.
-   * @param {HTMLElement} line
-   * @param {number} seq
-   */
-  #quote(line, seq) {
-    const quote = line.querySelector('.chat-quote');
-    if (quote) setText(quote, this.#quotation(seq));
+  /** @param {Extract<import('./chat-lines.js').Item, { divider: unknown }>} item */
+  #divider({ divider, at }) {
+    const text = { day: day.format(at), before: say('chat.before'), new: say('chat.newBegin') }[divider];
+    const made = element('li', { class: 'chat-divider', testid: 'chat-divider' }, element('span', { text }));
+    made.dataset['divider'] = divider;
+    return made;
+  }
+
+  /** Whether whoever sits here sees the newest line. */
+  get #seen() {
+    return document.visibilityState !== 'hidden' && this.#follow.atEnd;
+  }
+
+  #look() {
+    if (this.#seen) this.#unseen = 0;
+    this.#showUnseen();
+  }
+
+  #showUnseen() {
+    this.#jump.hidden = this.#unseen === 0 || this.#follow.atEnd;
+    if (this.#unseen > 0) setText(find(this.#jump, 'span', HTMLElement), say('chat.new', { count: this.#unseen }));
+    this.#onUnseen(this.#unseen);
+  }
+
+  #toFirstNew() {
+    const divider = this.#list.querySelector('[data-divider="new"]');
+    if (divider instanceof HTMLElement) this.#log.scrollTop = divider.offsetTop - this.#list.offsetTop;
+    else this.scrollToEnd();
+    this.#unseen = 0;
+    this.#showUnseen();
+    this.#log.focus({ preventScroll: true });
   }
 
   /** @param {number} seq */
   #quotation(seq) {
     const line = this.#lineOf(seq);
-    if (!line) return 'A line that is not here any more';
+    if (!line) return say('chat.gone');
     const text = line.text.length > QUOTED ? `${line.text.slice(0, QUOTED)}…` : line.text;
-    return `${line.name}: ${text}`;
+    return say('chat.quotation', { name: line.name, text });
+  }
+
+  /** @param {string} participant */
+  #nameOf(participant) {
+    return this.#room.state?.nameOf(participant) ?? '';
   }
 
   /** @param {number} seq */
   #lineOf(seq) {
     return this.#room.state?.chat.find((line) => line.seq === seq && line.to === undefined);
-  }
-
-  /**
-   * What may be done with a line.
-   * @param {number} seq
-   * @param {string} participant
-   * @param {string} name
-   * @param {string | undefined} to
-   */
-  #tools(seq, participant, name, to) {
-    const mine = participant === this.#room.state?.you;
-    const answer = element('button', { class: 'tool', testid: 'chat-reply' }, icon('reply'));
-    answer.title = to === undefined ? `Answer ${name}` : 'Answer in private';
-    answer.setAttribute('aria-label', answer.title);
-    answer.addEventListener('click', () =>
-      this.#writeAbout(to === undefined ? { replyTo: seq } : { to: mine ? to : participant }),
-    );
-    if (to !== undefined) return element('span', { class: 'chat-tools' }, answer);
-    const remove = element('button', { class: 'tool', testid: 'chat-delete' }, icon('close'));
-    remove.title = mine ? 'Delete your line' : `Delete the line of ${name}`;
-    remove.setAttribute('aria-label', remove.title);
-    // A moderator may delete every line, see `moderated` in room.css.
-    remove.classList.toggle('for-moderators', !mine);
-    remove.addEventListener('click', () => void this.#delete(seq));
-    return element('span', { class: 'chat-tools' }, answer, remove);
   }
 
   /** @param {number} line */
@@ -200,7 +244,7 @@ export class ChatView {
       await this.#room.moderate({ type: 'deleteLine', line });
       this.#notices.takeBack('chat');
     } catch (error) {
-      this.#notices.showFailure('The line was not deleted.', error, 'chat');
+      this.#notices.showFailure(say('chat.notDeleted'), error, 'chat');
     }
   }
 
@@ -210,9 +254,9 @@ export class ChatView {
     const { to, replyTo } = about;
     this.#aboutBar.hidden = to === undefined && replyTo === undefined;
     this.#aboutBar.dataset['private'] = String(to !== undefined);
-    if (to !== undefined) setText(this.#aboutWords, `Only to ${this.#room.state?.nameOf(to) ?? ''}`);
-    else if (replyTo !== undefined) setText(this.#aboutWords, `Answer to ${this.#quotation(replyTo)}`);
-    this.#input.placeholder = to === undefined ? 'Message to the room' : 'Private message';
+    if (to !== undefined) setText(this.#aboutWords, say('chat.onlyToName', { name: this.#nameOf(to) }));
+    else if (replyTo !== undefined) setText(this.#aboutWords, say('chat.answerTo', { line: this.#quotation(replyTo) }));
+    this.#input.placeholder = to === undefined ? say('chat.toRoom') : say('chat.toOne', { name: this.#nameOf(to) });
     if (!this.#aboutBar.hidden) this.#input.focus();
   }
 
@@ -224,15 +268,15 @@ export class ChatView {
 
   async #send() {
     const text = withoutControls(this.#input.value).trim();
-    if (text === '' || this.#sendButton.disabled) return;
+    // The button is not disabled meanwhile, because it would lose the focus.
+    if (text === '' || this.#sending) return;
     const most = this.#room.connection.welcome?.limits.chatText ?? Infinity;
     const length = [...text].length;
     if (length > most) {
-      const told = `Your message has ${length} characters; at most ${most} can be sent at once.`;
-      this.#notices.show({ text: told, kind: 'error', topic: 'chat' });
+      this.#notices.show({ text: say('chat.tooLong', { count: length, most }), kind: 'error', topic: 'chat' });
       return;
     }
-    this.#sendButton.disabled = true;
+    this.#sending = true;
     const about = this.#about;
     try {
       await this.#room.say(text, about);
@@ -241,9 +285,9 @@ export class ChatView {
       // Text that was typed meanwhile stays.
       if (withoutControls(this.#input.value).trim() === text) this.#input.value = '';
     } catch (error) {
-      this.#notices.showFailure('Your message was not sent.', error, 'chat');
+      this.#notices.showFailure(say('chat.notSent'), error, 'chat');
     } finally {
-      this.#sendButton.disabled = false;
+      this.#sending = false;
     }
   }
 }
@@ -255,14 +299,4 @@ export class ChatView {
  */
 function withoutControls(text) {
   return text.replace(/[^\P{Cc}\n\t]/gu, '');
-}
-
-/** @param {import('./links.js').Piece} piece */
-function shown({ text, href }) {
-  if (href === undefined) return text;
-  const link = /** @type {HTMLAnchorElement} */ (element('a', { text }));
-  link.href = href;
-  link.target = '_blank';
-  link.rel = 'noopener noreferrer';
-  return link;
 }

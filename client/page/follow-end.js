@@ -6,9 +6,13 @@ const NEAR_END = 40;
 export class FollowEnd {
   #atEnd = true;
 
-  /** @param {HTMLElement} list */
-  constructor(list) {
+  /**
+   * @param {HTMLElement} list
+   * @param {() => void} [moved] the reader may have come to the end, or may see the list again
+   */
+  constructor(list, moved = () => {}) {
     this.#list = list;
+    this.#moved = moved;
     this.#size = sizeOf(list);
     list.addEventListener('scroll', () => {
       // If the size of the list changed, the layout scrolled it, and not the reader.
@@ -22,12 +26,19 @@ export class FollowEnd {
     this.#sizes.observe(list);
   }
   #list;
+  #moved;
   #size;
   #sizes;
+
+  /** Whether the list is seen, and its end is. */
+  get atEnd() {
+    return this.#atEnd && this.#list.clientHeight > 0;
+  }
 
   toEnd() {
     this.#atEnd = true;
     this.#list.scrollTop = this.#list.scrollHeight;
+    this.#moved();
   }
 
   /** Show new items to a reader who was at the end. */
@@ -43,6 +54,7 @@ export class FollowEnd {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
     // A hidden list has no scroll position.
     if (clientHeight > 0) this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    this.#moved();
   }
 }
 

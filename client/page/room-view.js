@@ -8,6 +8,7 @@ import { JumpView } from './jump-view.js';
 import { PeopleView } from './people-view.js';
 import { say } from './say.js';
 import { StageView } from './stage-view.js';
+import { titleUnseen } from './title.js';
 
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
@@ -16,7 +17,6 @@ export class RoomView {
   root = fromTemplate('room-template');
   /** @type {(() => void)[]} */
   #ends = [];
-  #unread = 0;
 
   /**
    * @param {Room} room
@@ -30,7 +30,10 @@ export class RoomView {
     this.#retry = button(root, 'retry-now');
     this.#stage = new StageView(root, room, notices);
     this.#controls = new ControlsView(root, room, notices);
-    this.#chat = new ChatView(root, room, notices);
+    this.#chat = new ChatView(root, room, notices, (count) => {
+      setText(part(root, 'unread'), count > 0 ? ` ${say('chat.new', { count })}` : '');
+      titleUnseen(count);
+    });
     this.#people = new PeopleView(root, room, notices, (person) => {
       this.#open('chat');
       this.#chat.writeTo(person);
@@ -69,14 +72,12 @@ export class RoomView {
   #entered() {
     this.#chat.reset();
     this.#chat.showPermissions();
-    this.#unread = 0;
     this.#people.update();
     this.#jump.update();
     this.#stage.update();
     this.#controls.update();
     this.#showHead();
     this.#showConnection();
-    this.#showUnread();
   }
 
   /** @param {import('../room/room.js').RoomEvents['change']} what */
@@ -100,7 +101,7 @@ export class RoomView {
         this.#controls.update();
         break;
       case 'chat':
-        this.#countUnread(this.#chat.update());
+        this.#chat.update();
         break;
       case 'room':
         this.#people.update();
@@ -146,21 +147,6 @@ export class RoomView {
   #open(panel) {
     this.#side.dataset['panel'] = panel;
     for (const tab of this.#tabs()) tab.setAttribute('aria-pressed', String(tab.dataset['tab'] === panel));
-    if (panel === 'chat') {
-      this.#unread = 0;
-      this.#showUnread();
-      this.#chat.scrollToEnd();
-    }
-  }
-
-  /** @param {number} more */
-  #countUnread(more) {
-    if (this.#side.dataset['panel'] === 'chat') return;
-    this.#unread += more;
-    this.#showUnread();
-  }
-
-  #showUnread() {
-    setText(part(this.root, 'unread'), this.#unread > 0 ? ` ${this.#unread} new` : '');
+    if (panel === 'chat') this.#chat.scrollToEnd();
   }
 }

@@ -8,6 +8,9 @@
 // Whoever may share but does not, or may not, *watches*.
 
 export const EN = /** @type {const} */ ({
+  title: 'roomfsm',
+  'title.room': '{room} · roomfsm',
+  'title.unseen': '({count}) {title}',
   live: 'Live',
   cancel: 'Cancel',
   'people.count': { one: '1 person', other: '{count} people' },
@@ -79,6 +82,34 @@ export const EN = /** @type {const} */ ({
   'people.unban': 'Let back in',
   'people.unbanName': 'Let {name} back in',
   'people.notDone': 'That was not done.',
+
+  // The chat.
+  'chat.title': 'Chat',
+  'chat.toRoom': 'Message to the room',
+  'chat.toOne': 'Message only to {name}',
+  'chat.send': 'Send',
+  'chat.new': { one: '1 new', other: '{count} new' },
+  'chat.newBegin': 'new',
+  'chat.before': 'earlier, before the room reopened',
+  'chat.onlyTo': 'only to {name}',
+  'chat.onlyToYou': 'only to you',
+  'chat.onlyToName': 'Only to {name}',
+  'chat.aboutCancel': 'To everybody instead',
+  'chat.answerTo': 'Answer to {line}',
+  'chat.answer': 'Answer {name}',
+  'chat.answerInPrivate': 'Answer in private',
+  'chat.quotation': '{name}: {text}',
+  'chat.gone': 'A line that is not here any more',
+  'chat.delete': 'Delete the line of {name}',
+  'chat.deleteOwn': 'Delete your line',
+  'chat.notDeleted': 'The line was not deleted.',
+  'chat.notSent': 'Your message was not sent.',
+  'chat.tooLong': {
+    one: 'Your message has 1 character; at most {most} can be sent at once.',
+    other: 'Your message has {count} characters; at most {most} can be sent at once.',
+  },
+  'chat.showAll': 'Show all',
+  'chat.showLess': 'Show less',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'The server did not accept the message.',

@@ -112,6 +112,8 @@ export class Room extends Emitter {
   #displayName = '';
   #credentials;
   #serverCloses = false;
+  /** Whether one's stay in the room was ended by somebody, and not by a loss, so that nothing of it is kept. */
+  #endedHere = false;
   #joinTries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -180,6 +182,7 @@ export class Room extends Emitter {
         this.emit('solved', 'drain');
       },
       'end the media': () => {
+        this.#endedHere = true;
         this.presenting.leave();
         this.watching.leave();
       },
@@ -366,7 +369,9 @@ export class Room extends Emitter {
       this.presenting.leave();
       this.emit('moved', undefined);
     }
-    this.state = new RoomState(joined);
+    const returns = this.state?.key === joined.key && !this.#endedHere;
+    this.state = returns && this.state ? this.state.reentered(joined) : new RoomState(joined);
+    this.#endedHere = false;
     this.#forgetAnnounced();
     // The user is now in the wanted room. The room's own spelling of its name is used.
     if (this.#wanted === asked) this.#wanted = joined.room;

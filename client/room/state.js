@@ -19,6 +19,8 @@ export class RoomState {
     /** @type {Map<string, StreamInfo>} */
     this.streams = new Map(joined.streams.map((stream) => [stream.id, stream]));
     this.chat = mergeChat([], joined.chat);
+    /** The lines that were on the page before the room was opened anew, which the server does not know any more. @type {ChatLine[]} */
+    this.before = [];
     this.locked = joined.locked ?? false;
     /** The ids of those who speak. */
     this.speaking = new Set(joined.speaking ?? []);
@@ -43,7 +45,27 @@ export class RoomState {
       const since = joined.chat[0]?.seq ?? Infinity;
       const before = this.chat.filter((line) => line.to !== undefined || line.seq < since);
       next.chat = mergeChat(before, joined.chat);
+      next.before = this.before;
     }
+    return next;
+  }
+
+  /**
+   * Use the snapshot of the same room that is entered again with a new session. It may be another room by the same
+   * name: after the server was restarted, or the last person has left, the lines are counted from the start. Then what
+   * was on the page stays there as from before.
+   * @param {Joined} joined
+   * @returns {RoomState}
+   */
+  reentered(joined) {
+    const known = new Map(this.chat.filter((line) => line.to === undefined).map((line) => [line.seq, line]));
+    const goesOn = joined.chat.some(({ seq, at, text }) => {
+      const line = known.get(seq);
+      return line?.at === at && line.text === text;
+    });
+    if (goesOn) return this.resumed(joined);
+    const next = new RoomState(joined);
+    next.before = [...this.before, ...this.chat].slice(-MAX_LINES);
     return next;
   }
 
@@ -80,6 +102,7 @@ export class RoomState {
         return 'chat';
       case 'chatCleared':
         this.chat = [];
+        this.before = [];
         return 'chat';
       case 'lineDeleted':
         this.chat = this.chat.filter((line) => line.to !== undefined || line.seq !== message.line);

@@ -90,3 +90,25 @@ test('lines out of order are put in order, and of too many the newest are kept',
   );
   assert.deepEqual([many.length, many[0].seq], [1000, 1]);
 });
+
+test('given a room that is entered again and goes on, its lines stay in their order, each once', () => {
+  const room = new RoomState(joined({ chat: [line(1), line(2)] })).reentered(joined({ you: 'p9', chat: [line(2), line(3)] }));
+  assert.deepEqual(seqs(room.chat), [1, 2, 3]);
+  assert.deepEqual(room.before, []);
+});
+
+test('given a server that was restarted, what was on the page stays as from before, also a second time', () => {
+  const restarted = (at) => joined({ chat: [{ ...line(1), at, text: `after ${at}` }] });
+  let room = new RoomState(joined());
+  room.apply({ type: 'chat', line: { ...line(2), text: 'in private', to: 'p1' } });
+  room = room.reentered(joined({ chat: [] }));
+  assert.deepEqual(room.before.map(({ text }) => text), ['line 1', 'line 2', 'in private']);
+  assert.deepEqual(room.chat, []);
+  room = room.reentered(restarted(5));
+  assert.equal(room.before.length, 3);
+  room = room.reentered(restarted(9)).resumed(restarted(9));
+  assert.deepEqual(room.before.map(({ text }) => text), ['line 1', 'line 2', 'in private', 'after 5']);
+  assert.deepEqual(room.chat.map(({ text }) => text), ['after 9']);
+  room.apply({ type: 'chatCleared' });
+  assert.deepEqual([room.before, room.chat], [[], []]);
+});
