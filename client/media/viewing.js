@@ -2,6 +2,7 @@
 
 import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './link.js';
+import { PathQuality, sampleOf } from './quality.js';
 
 /** @import {ViewState} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
@@ -23,6 +24,8 @@ export class Viewing extends MediaLink {
   settled = false;
   /** The server's state of this view. @type {ViewState} */
   serverState = 'negotiating';
+  /** How good the path from the media server is. */
+  quality = new PathQuality();
   #flow = new Flow();
 
   /**
@@ -52,6 +55,7 @@ export class Viewing extends MediaLink {
     this.settled = false;
     this.serverState = 'negotiating';
     this.#flow = new Flow();
+    this.quality = new PathQuality();
     pc.addTransceiver('audio', { direction: 'recvonly' });
     pc.addTransceiver('video', { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
@@ -95,14 +99,16 @@ export class Viewing extends MediaLink {
     return this.#flow.stalled;
   }
 
-  /** Check whether media still come. */
+  /** Check whether media still come, and how well. */
   async measure() {
-    const flow = this.#flow;
+    const [flow, quality] = [this.#flow, this.quality];
     const report = await this.peer?.pc.getStats();
     if (!report) return;
     const { stalled } = flow;
-    flow.measure(receivedSoFar(report.values()), performance.now());
-    if (flow.stalled !== stalled) this.emit('change', undefined);
+    const now = performance.now();
+    flow.measure(receivedSoFar(report.values()), now);
+    const another = quality.take(sampleOf(report.values(), now));
+    if (flow.stalled !== stalled || another) this.emit('change', undefined);
   }
 
   /** @param {MediaStream} stream */

@@ -5,10 +5,12 @@
 import { element, icon } from './dom.js';
 
 /**
- * `id` stays the same while the choice does; it is the element's test id, too.
- * @typedef {{ id: string, text: string, icon?: string, danger?: boolean, line?: boolean, run: () => void }} Choice
- * `line`: a line divides this choice from those before it
+ * `id` stays the same while the choice does; it is the element's test id, too. `line`: a line divides this choice from
+ * those before it. `checked`: it is a switch, and is on or off.
+ * @typedef {{ id: string, text: string, icon?: string, danger?: boolean, line?: boolean, checked?: boolean, run: () => void }} Choice
  */
+
+/** A choice of a value from 0 to 100. @typedef {{ id: string, text: string, icon?: string, line?: boolean, value: number, set: (value: number) => void }} Slider */
 
 /** The buttons that were pressed while their menus were open. @type {WeakSet<HTMLElement>} */
 const OPEN_WHEN_PRESSED = new WeakSet();
@@ -44,7 +46,7 @@ export class Menu {
    * Open it, or close it if it is open at this button.
    * @param {HTMLElement} anchor the button
    * @param {string} label
-   * @param {Choice[]} choices
+   * @param {(Choice | Slider)[]} choices
    */
   open(anchor, label, choices) {
     // A press on the button has closed the menu before its click arrives.
@@ -61,17 +63,21 @@ export class Menu {
 
   /**
    * Offer these choices now. Somebody who is just choosing stays at the same choice if there still is one.
-   * @param {Choice[]} choices
+   * @param {(Choice | Slider)[]} choices
    */
   update(choices) {
     const at = document.activeElement;
     const chosen = at instanceof HTMLElement && this.#root.contains(at) ? at.dataset['testid'] : undefined;
     this.#root.replaceChildren(
-      ...choices.flatMap(({ line = false, ...choice }) => [
-        ...(line ? [Object.assign(element('hr'), { role: 'separator' })] : []),
-        this.#item(choice),
+      ...choices.flatMap((choice) => [
+        ...(choice.line ? [Object.assign(element('hr'), { role: 'separator' })] : []),
+        'set' in choice ? this.#slider(choice) : this.#item(choice),
       ]),
     );
+    // A menu (WAI-ARIA) cannot have a slider in it.
+    const isMenu = choices.every((choice) => !('set' in choice));
+    this.#root.setAttribute('role', isMenu ? 'menu' : 'dialog');
+    if (!isMenu) for (const item of this.#root.querySelectorAll('button')) item.removeAttribute('role');
     if (chosen === undefined) return;
     const items = this.#choices();
     (items.find((item) => item.dataset['testid'] === chosen) ?? items[0])?.focus();
@@ -82,9 +88,13 @@ export class Menu {
   }
 
   /** @param {Choice} choice */
-  #item({ id, text, icon: sign, danger = false, run }) {
+  #item({ id, text, icon: sign, danger = false, checked, run }) {
     const item = element('button', { class: 'menu-item', testid: id }, ...(sign ? [icon(sign)] : []), element('span', { text }));
-    item.setAttribute('role', 'menuitem');
+    item.setAttribute('role', checked === undefined ? 'menuitem' : 'menuitemcheckbox');
+    if (checked !== undefined) {
+      item.setAttribute('aria-checked', String(checked));
+      item.append(icon('check'));
+    }
     item.tabIndex = -1;
     item.classList.toggle('danger', danger);
     item.addEventListener('click', () => {
@@ -92,6 +102,17 @@ export class Menu {
       run();
     });
     return item;
+  }
+
+  /** @param {Slider} choice */
+  #slider({ id, text, icon: sign, value, set }) {
+    const range = document.createElement('input');
+    Object.assign(range, { type: 'range', min: '0', max: '100', step: '5', value: String(value), tabIndex: -1 });
+    range.className = 'menu-item';
+    range.dataset['testid'] = id;
+    range.setAttribute('aria-label', text);
+    range.addEventListener('input', () => set(Number(range.value)));
+    return element('label', { class: 'menu-slider' }, ...(sign ? [icon(sign)] : []), range);
   }
 
   #choices() {

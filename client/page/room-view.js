@@ -5,8 +5,10 @@ import { CONNECTION } from './connection-table.js';
 import { ControlsView } from './controls-view.js';
 import { button, fromTemplate, part, setText } from './dom.js';
 import { JumpView } from './jump-view.js';
+import { followKeyboard } from './keyboard.js';
 import { PeopleView } from './people-view.js';
 import { say } from './say.js';
+import { Sheets } from './sheets.js';
 import { StageView } from './stage-view.js';
 import { titleUnseen } from './title.js';
 
@@ -26,16 +28,16 @@ export class RoomView {
   constructor(room, notices, leave) {
     const { root } = this;
     this.#room = room;
-    this.#side = part(root, 'side');
     this.#retry = button(root, 'retry-now');
-    this.#stage = new StageView(root, room, notices);
+    this.#sheets = new Sheets(part(root, 'side'), () => this.#sheetChanged());
+    this.#stage = new StageView(root, room, notices, () => this.#sheets.cover());
     this.#controls = new ControlsView(root, room, notices);
     this.#chat = new ChatView(root, room, notices, (count) => {
       setText(part(root, 'unread'), count > 0 ? ` ${say('chat.new', { count })}` : '');
       titleUnseen(count);
     });
     this.#people = new PeopleView(root, room, notices, (person) => {
-      this.#open('chat');
+      this.#sheets.open('chat');
       this.#chat.writeTo(person);
     });
     this.#jump = new JumpView(root, room);
@@ -44,12 +46,12 @@ export class RoomView {
       if (room.mayTryAgain) room.tryAgain();
       else room.connection.retryNow();
     });
-    for (const tab of this.#tabs())
-      tab.addEventListener('click', () => this.#open(tab.dataset['tab'] ?? 'chat'));
     this.#ends.push(
       room.on('change', (what) => this.#changed(what)),
       room.on('entered', () => this.#entered()),
       room.connection.on('state', () => this.#showConnection()),
+      () => this.#sheets.destroy(),
+      followKeyboard(),
       () => this.#stage.destroy(),
       () => this.#chat.destroy(),
       () => this.#jump.destroy(),
@@ -57,7 +59,7 @@ export class RoomView {
     this.#entered();
   }
   #room;
-  #side;
+  #sheets;
   #retry;
   #stage;
   #controls;
@@ -78,6 +80,7 @@ export class RoomView {
     this.#controls.update();
     this.#showHead();
     this.#showConnection();
+    this.#suggestChat();
   }
 
   /** @param {import('../room/room.js').RoomEvents['change']} what */
@@ -95,10 +98,12 @@ export class RoomView {
       case 'streams':
         this.#people.update();
         this.#stage.update();
+        this.#suggestChat();
         break;
       case 'media':
         this.#stage.update();
         this.#controls.update();
+        this.#suggestChat();
         break;
       case 'chat':
         this.#chat.update();
@@ -137,16 +142,15 @@ export class RoomView {
     setText(this.#retry, mayTryAgain ? 'Connect again' : 'Try now');
   }
 
-  #tabs() {
-    return [...this.root.querySelectorAll('button[data-tab]')].filter(
-      (tab) => tab instanceof HTMLButtonElement,
-    );
+  /** While there are no pictures, the chat need not be out of the way. */
+  #suggestChat() {
+    const { state, presenting } = this.#room;
+    this.#sheets.suggest('chat', (state?.streams.size ?? 0) === 0 && presenting.publications.size === 0);
   }
 
-  /** @param {string} panel */
-  #open(panel) {
-    this.#side.dataset['panel'] = panel;
-    for (const tab of this.#tabs()) tab.setAttribute('aria-pressed', String(tab.dataset['tab'] === panel));
-    if (panel === 'chat') this.#chat.scrollToEnd();
+  /** Another panel is seen, or none. */
+  #sheetChanged() {
+    this.#stage.look();
+    if (this.#sheets.shows('chat')) this.#chat.scrollToEnd();
   }
 }

@@ -1,5 +1,7 @@
-// Plays the sound of others as soon as the browser allows it. Until the user does something on the page, pictures
-// may only play muted.
+// Plays the sound of others as soon as the browser allows it, as loud as the user wants each. Until the user does
+// something on the page, pictures may only play muted.
+
+/** @import {Loudness} from './choices.js' */
 
 /** The events by which a user activates the page (HTML, "user activation"), so that sound is allowed. */
 const ACTIVATING = ['pointerup', 'keydown'];
@@ -12,8 +14,8 @@ const SHOWN_AFTER = 300;
 export class Sound {
   /** Whether the browser refuses sound until the user does something on the page. */
   refused = false;
-  /** @type {Set<HTMLVideoElement>} */
-  #videos = new Set();
+  /** Somebody else's videos, and whether the user has muted each. @type {Map<HTMLVideoElement, boolean>} */
+  #videos = new Map();
   #ended = new AbortController();
 
   /** @param {() => void} changed called when `refused` has changed */
@@ -25,10 +27,14 @@ export class Sound {
   }
   #changed;
 
-  /** @param {HTMLVideoElement} video somebody else's */
-  add(video) {
-    this.#videos.add(video);
-    video.muted = this.refused;
+  /**
+   * @param {HTMLVideoElement} video somebody else's
+   * @param {Loudness} loudness
+   */
+  set(video, { volume, muted }) {
+    this.#videos.set(video, muted);
+    video.muted = this.refused || muted;
+    video.volume = volume;
   }
 
   /** @param {HTMLVideoElement} video */
@@ -59,11 +65,11 @@ export class Sound {
   /** Try again with sound. If the browser refuses it again, the videos continue without sound. */
   turnOn() {
     if (!this.refused) return;
-    for (const video of this.#videos) {
-      video.muted = false;
+    for (const [video, muted] of this.#videos) {
+      video.muted = muted;
       void this.play(video);
     }
-    setTimeout(() => this.#set([...this.#videos].some((video) => video.muted)), SHOWN_AFTER);
+    setTimeout(() => this.#set([...this.#videos].some(([video, muted]) => video.muted && !muted)), SHOWN_AFTER);
   }
 
   destroy() {

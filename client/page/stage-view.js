@@ -1,60 +1,110 @@
-// The stage: a tile for each stream, the user's own first, laid out to fill the space. It also handles sound and
-// autoplay.
+// The stage: a tile for each stream. layout.js decides what is large, grid.js the sizes, sight.js what is received.
+//
+// Tiles never move in the document, because a video that is moved begins anew; where each is seen is a matter of the
+// style sheet, by `data-layout` of the stage and `data-place` of the tile.
 
-import { button, part, setText, updateList } from './dom.js';
-import { tileWidth } from './grid.js';
+import { PathQuality, sampleOf } from '../media/quality.js';
+import { choose, chosen, loudnessOf, setLoudness } from './choices.js';
+import { button, find, part, setText, updateList } from './dom.js';
+import { besideLarge, narrowTileWidth, selfWidth, tileWidth } from './grid.js';
+import { layOut, screensOf } from './layout.js';
+import { Menu, opensMenu } from './menu.js';
+import { Roving } from './roving.js';
+import { say } from './say.js';
+import { Sight } from './sight.js';
 import { Sound } from './sound.js';
-import { PRESENTED, tileState, TILES, VIEWED } from './tile-table.js';
+import { changesAt, follow, SILENCE } from './speaker.js';
+import { PRESENTED, tileState, VIEWED } from './tile-table.js';
 import { Tile } from './tile.js';
 
 /** @import {StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Publication} from '../media/publication.js' */
 /** @import {Room} from '../room/room.js' */
+/** @import {Arrangement, Place} from './layout.js' */
+/** @import {Choice, Slider} from './menu.js' */
 /** @import {Notices} from './notices.js' */
+/** @import {Floor} from './speaker.js' */
 /** @import {TileInfo} from './tile.js' */
 /** @import {Viewing} from '../media/viewing.js' */
 
-const GAP = 12;
+const GAP = 8;
+const CAMERA_RATIO = 4 / 3;
+const SCREEN_RATIO = 16 / 9;
 const LEAST_WIDTH = 160;
-/** A page narrower than this shows few large tiles instead of many small ones. No tile is smaller than this part of it. */
-const NARROW = { below: 480, leastPart: 0.66 };
+/** A page narrower than this has a grid of two columns, however many tiles there are. */
+const NARROW_BELOW = 480;
+/** Milliseconds between two looks at how well the own streams are sent. */
+const MEASURE_EVERY = 2_000;
 
 export class StageView {
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
+  /** @type {Map<string, TileInfo>} */
+  #shown = new Map();
   #sound = new Sound(() => this.update());
-  #ratio = 4 / 3;
+  /** The picture that the user wants large. @type {string | null} */
+  #pinned = null;
+  /** The screens that the user does not want large. @type {Set<string>} */
+  #setAside = new Set();
+  /** @type {Floor} */
+  #floor = SILENCE;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #floorTimer;
+  /** How well the own streams are sent. @type {WeakMap<Publication, PathQuality>} */
+  #sent = new WeakMap();
+  #ended = new AbortController();
 
   /**
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
    * @param {Notices} notices
+   * @param {() => DOMRect | null} cover what lies over the stage
    */
-  constructor(root, room, notices) {
+  constructor(root, room, notices, cover) {
     this.#room = room;
     this.#notices = notices;
     this.#list = part(root, 'stage');
     this.#empty = part(root, 'stage-empty');
     this.#soundButton = button(root, 'enable-sound');
     this.#soundButton.addEventListener('click', () => this.#sound.turnOn());
+    this.#options = button(root, 'stage-options');
+    this.#menu = new Menu(find(root, '.stage-area', HTMLElement));
+    opensMenu(this.#options);
+    this.#options.addEventListener('click', () =>
+      this.#menu.open(this.#options, say('stage.options'), this.#choices()),
+    );
+    this.#roving = new Roving(this.#list);
+    this.#sight = new Sight({ cover, changed: () => undefined });
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);
+    this.#measuring = setInterval(() => void this.#measure(), MEASURE_EVERY);
+    document.addEventListener('keydown', (event) => this.#pressed(event), { signal: this.#ended.signal });
   }
   #room;
   #notices;
   #list;
   #empty;
   #soundButton;
+  #options;
+  #menu;
+  #roving;
+  #sight;
   #sizes;
+  #measuring;
 
   destroy() {
+    this.#ended.abort();
+    clearInterval(this.#measuring);
+    clearTimeout(this.#floorTimer);
     this.#sizes.disconnect();
+    this.#sight.destroy();
     this.#sound.destroy();
     for (const { video } of this.#tiles.values()) video.srcObject = null;
   }
 
   update() {
     const infos = this.#infos();
+    const focused = this.#list.contains(document.activeElement);
     updateList(
       this.#list,
       infos,
@@ -62,23 +112,49 @@ export class StageView {
       (info) => this.#make(info),
       (_, info) => this.#show(info),
     );
-    const keys = new Set(infos.map((info) => info.key));
+    this.#shown = new Map(infos.map((info) => [info.key, info]));
     for (const [key, { video }] of this.#tiles) {
-      if (keys.has(key)) continue;
+      if (this.#shown.has(key)) continue;
       video.srcObject = null;
       this.#sound.remove(video);
+      this.#sight.remove(key);
       this.#tiles.delete(key);
+      this.#setAside.delete(key);
     }
-    setText(this.#empty, infos.length > 0 ? '' : this.#emptyWords());
+    setText(this.#empty, infos.length > 0 || !this.#room.mayPresent ? '' : say('stage.empty'));
     const watched = infos.some((info) => !info.own && !info.hidden);
     this.#soundButton.hidden = !this.#sound.refused || !watched;
-    this.#ratio = infos.some((info) => info.key.endsWith('.screen')) ? 16 / 9 : 4 / 3;
+    this.#options.hidden = infos.length === 0;
+    this.#follow();
     this.#layOut();
+    // The focus must not fall to the page's beginning with a tile that is gone.
+    if (focused && !this.#list.contains(document.activeElement) && !this.#roving.focus()) this.#list.focus();
   }
 
-  #emptyWords() {
-    if (!this.#room.mayPresent) return '';
-    return 'Nobody is sharing yet. Start your camera, or wait for somebody to start theirs.';
+  /** Look again which tiles can be seen. */
+  look() {
+    this.#sight.look();
+  }
+
+  /** Follow who speaks. */
+  #follow() {
+    const { state } = this.#room;
+    const present = new Set(
+      [...this.#shown.values()]
+        .filter((info) => !info.own && info.source === 'camera' && !info.hidden)
+        .map((info) => info.participant),
+    );
+    this.#floor = follow(this.#floor, { speaking: state?.speaking ?? new Set(), present, now: Date.now() });
+    clearTimeout(this.#floorTimer);
+    const due = changesAt(this.#floor);
+    if (due === null) return;
+    this.#floorTimer = setTimeout(
+      () => {
+        this.#follow();
+        this.#layOut();
+      },
+      Math.max(0, due - Date.now()) + 1,
+    );
   }
 
   /** @returns {TileInfo[]} */
@@ -87,20 +163,31 @@ export class StageView {
     if (!state) return [];
     const own = [...presenting.publications.values()].map((publication) => ({
       ...ownInfo(publication, state.streams.get(publication.streamId())),
+      participant: state.you,
+      person: state.nameOf(state.you),
       // The label says already that the own microphone is off.
       muted: false,
       speaks: publication.source === 'camera' && state.speaking.has(state.you),
+      quality: this.#sent.get(publication)?.bars ?? null,
+      silenced: false,
+      pinned: this.#pinned === `own.${publication.source}`,
     }));
     const others = this.#room.othersStreams().flatMap((stream) => {
+      const { participant } = stream;
       const view = watching.views.get(stream.id);
-      const name = nameOf(state.nameOf(stream.participant), stream.source);
       if (!view) return [];
+      const person = state.nameOf(participant);
       const camera = stream.source === 'camera';
+      const off = camera && state.participants.get(participant)?.camera === false;
       return [
         {
-          ...othersInfo(name, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false),
-          muted: camera && state.isMuted(stream.participant),
-          speaks: camera && state.speaking.has(stream.participant),
+          ...othersInfo(person, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false, off),
+          participant,
+          person,
+          muted: camera && state.isMuted(participant),
+          speaks: camera && state.speaking.has(participant),
+          silenced: loudnessOf(participant).muted,
+          pinned: this.#pinned === stream.id,
         },
       ];
     });
@@ -110,22 +197,24 @@ export class StageView {
   /** @param {TileInfo} info */
   #make(info) {
     const { watching } = this.#room;
+    const { key } = info;
     const tile = new Tile(info, {
-      toggle: () =>
-        watching.views.get(info.key)?.idle ? watching.show(info.key) : watching.hide(info.key),
+      toggle: () => (watching.views.get(key)?.idle ? watching.show(key) : watching.hide(key)),
       picture: () => {
-        if (tile.hasPicture) watching.views.get(info.key)?.shown();
+        if (tile.hasPicture) watching.views.get(key)?.shown();
         this.update();
       },
-      fullScreenFailed: (error) =>
+      menu: (opener, label, choices) => this.#menu.open(opener, label, choices),
+      more: () => this.#more(key),
+      failed: (mode, error) =>
         this.#notices.show({
-          text: `Full screen is not possible (${String(error)}).`,
+          text: say(`tile.failed.${mode}`, { reason: String(error) }),
           kind: 'error',
           topic: 'full-screen',
         }),
     });
-    if (!info.own) this.#sound.add(tile.video);
-    this.#tiles.set(info.key, tile);
+    this.#tiles.set(key, tile);
+    if (!info.own) this.#sight.add(key, tile.root);
     return tile.root;
   }
 
@@ -134,65 +223,250 @@ export class StageView {
     const tile = this.#tiles.get(info.key);
     if (!tile) return;
     tile.update(info);
+    if (!info.own) this.#sound.set(tile.video, loudnessOf(info.participant));
     if (tile.attach(info.media)) void this.#sound.play(tile.video);
   }
 
-  #layOut() {
-    const area = { width: this.#list.clientWidth, height: this.#list.clientHeight };
-    const least = document.documentElement.clientWidth < NARROW.below ? area.width * NARROW.leastPart : LEAST_WIDTH;
-    const tile = { ratio: this.#ratio, gap: GAP, least };
-    const width = tileWidth(area, this.#list.children.length, tile);
-    this.#list.style.setProperty('--tile-width', `${width}px`);
-    this.#list.style.setProperty('--tile-ratio', String(this.#ratio));
+  /**
+   * What a tile's menu offers besides what the tile itself can do.
+   * @param {string} key
+   * @returns {(Choice | Slider)[]}
+   */
+  #more(key) {
+    const info = this.#shown.get(key);
+    if (!info) return [];
+    if (info.own && info.source === 'camera') return this.#ofSelfView();
+    const { participant } = info;
+    const { volume, muted } = loudnessOf(participant);
+    /** @type {(Choice | Slider)[]} */
+    const choices = [
+      {
+        id: 'menu-pin',
+        text: say(info.pinned ? 'tile.menu.unpin' : 'tile.menu.pin'),
+        icon: 'pin',
+        run: () => this.#pin(info.pinned ? null : key),
+      },
+    ];
+    if (info.own) return choices;
+    const set = (/** @type {Partial<import('./choices.js').Loudness>} */ more) => {
+      setLoudness(participant, more);
+      this.update();
+    };
+    return [
+      ...choices,
+      {
+        id: 'menu-silence',
+        text: say(muted ? 'tile.menu.hear' : 'tile.menu.silence'),
+        icon: muted ? 'sound' : 'sound-off',
+        run: () => set({ muted: !muted }),
+      },
+      {
+        id: 'menu-volume',
+        text: say('tile.menu.volume', { name: info.person }),
+        icon: 'sound',
+        value: Math.round(volume * 100),
+        set: (value) => set({ volume: value / 100, muted: false }),
+      },
+    ];
   }
-}
 
-/**
- * @param {string} name
- * @param {import('../wire/messages.d.ts').Source} source
- */
-function nameOf(name, source) {
-  return source === 'screen' ? `${name}’s screen` : name;
+  /** @returns {(Choice | Slider)[]} */
+  #ofSelfView() {
+    const { selfView, mirrored } = chosen();
+    const set = (/** @type {Partial<import('./choices.js').Choices>} */ more) => {
+      choose(more);
+      this.update();
+    };
+    return [
+      {
+        id: 'menu-mirror',
+        text: say('stage.mirrored'),
+        icon: 'mirror',
+        checked: mirrored,
+        run: () => set({ mirrored: !mirrored }),
+      },
+      {
+        id: 'menu-self-view',
+        text: say('stage.selfView'),
+        icon: selfView ? 'show' : 'hide',
+        checked: selfView,
+        run: () => set({ selfView: !selfView }),
+      },
+    ];
+  }
+
+  /** What the menu of the whole stage offers. @returns {(Choice | Slider)[]} */
+  #choices() {
+    const { arrangement } = chosen();
+    return [
+      {
+        id: 'stage-speaker',
+        text: say('stage.speaker'),
+        icon: 'speaker-view',
+        checked: arrangement === 'speaker',
+        run: () => this.#arrange('speaker'),
+      },
+      {
+        id: 'stage-grid',
+        text: say('stage.grid'),
+        icon: 'grid',
+        checked: arrangement === 'grid',
+        run: () => this.#arrange('grid'),
+      },
+      ...this.#ofSelfView(),
+    ];
+  }
+
+  /** @param {string | null} key */
+  #pin(key) {
+    this.#pinned = key;
+    this.update();
+  }
+
+  /** @param {Arrangement} arrangement */
+  #arrange(arrangement) {
+    choose({ arrangement });
+    this.#pinned = null;
+    // Whoever asks for the grid while a screen is large means that screen, too. One that is shared later is large.
+    this.#setAside = new Set(arrangement === 'grid' ? screensOf([...this.#shown.values()]) : []);
+    this.update();
+  }
+
+  /**
+   * F fills the screen: with the tile that has the focus, else with the large one, else with the first of others.
+   * @param {KeyboardEvent} event
+   */
+  #pressed(event) {
+    if (event.key.toLowerCase() !== 'f' || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
+    const { target } = event;
+    if (!(target instanceof Element) || target.closest('input, textarea, select, [contenteditable], [popover], dialog')) return;
+    const tiles = [...this.#tiles.values()];
+    const tile =
+      tiles.find(({ root }) => root.contains(target)) ??
+      tiles.find(({ root }) => root.dataset['place'] === 'large') ??
+      tiles.find(({ root }) => root.dataset['testid'] === 'tile') ??
+      tiles[0];
+    tile?.toggleFullScreen();
+  }
+
+  async #measure() {
+    for (const publication of this.#room.presenting.publications.values()) {
+      const report = await publication.peer?.pc.getStats();
+      if (!report) continue;
+      const quality = this.#sent.get(publication) ?? new PathQuality();
+      this.#sent.set(publication, quality);
+      if (quality.take(sampleOf(report.values(), performance.now()))) this.update();
+    }
+  }
+
+  #layOut() {
+    const { arrangement, selfView } = chosen();
+    const { current } = this.#floor;
+    const places = layOut([...this.#shown.values()], {
+      arrangement,
+      selfView,
+      pinned: this.#pinned,
+      setAside: this.#setAside,
+      speaker: current === null ? null : `${current}.camera`,
+    });
+    for (const [key, place] of places) this.#tiles.get(key)?.put(place);
+    this.#measureOut(places);
+    this.#roving.update();
+    this.#sight.look();
+  }
+
+  /**
+   * Tell the style sheet the sizes.
+   * @param {Map<string, Place>} places
+   */
+  #measureOut(places) {
+    const area = { width: this.#list.clientWidth, height: this.#list.clientHeight };
+    const of = (/** @type {Place} */ wanted) => [...places].filter(([, place]) => place === wanted);
+    const [large] = of('large').flatMap(([key]) => this.#tiles.get(key) ?? []);
+    const screen = [...places.keys()].some((key) => key.endsWith('.screen'));
+    /** @type {Record<string, string>} */
+    const sizes = {};
+    let [smallest, under] = [area.width, area.width];
+    let corner = { inset: 0, bottom: 0 };
+    if (large) {
+      const strip = of('strip').length;
+      const largeRatio = large.ratio ?? (large.root.dataset['source'] === 'screen' ? SCREEN_RATIO : CAMERA_RATIO);
+      const found = besideLarge(area, strip, { ratio: CAMERA_RATIO, largeRatio, gap: GAP });
+      const { side, columns, width } = found;
+      this.#list.dataset['layout'] = side;
+      sizes['--strip-columns'] = String(columns);
+      sizes['--strip-rows'] = String(Math.max(1, Math.ceil(strip / Math.max(1, columns))));
+      sizes['--tile-width'] = `${width}px`;
+      sizes['--tile-ratio'] = String(CAMERA_RATIO);
+      sizes['--large-width'] = `${found.large.width}px`;
+      sizes['--large-height'] = `${found.large.height}px`;
+      sizes['--large-top'] = `${found.large.top}px`;
+      if (strip > 0) smallest = width;
+      under = found.large.width;
+      // The corner is the large picture's.
+      corner = {
+        inset: area.width - found.large.left - found.large.width,
+        bottom: area.height - found.large.top - found.large.height,
+      };
+    } else {
+      const ratio = screen ? SCREEN_RATIO : CAMERA_RATIO;
+      const narrow = document.documentElement.clientWidth < NARROW_BELOW;
+      const tile = { ratio, gap: GAP, least: LEAST_WIDTH };
+      const width = (narrow ? narrowTileWidth : tileWidth)(area, of('grid').length, tile);
+      this.#list.dataset['layout'] = 'grid';
+      sizes['--tile-width'] = `${width}px`;
+      sizes['--tile-ratio'] = String(ratio);
+      smallest = width;
+    }
+    sizes['--self-width'] = `${selfWidth(under, smallest)}px`;
+    sizes['--self-inset'] = `${corner.inset}px`;
+    sizes['--self-bottom'] = `${corner.bottom}px`;
+    for (const [name, value] of Object.entries(sizes)) this.#list.style.setProperty(name, value);
+  }
 }
 
 /**
  * @param {Publication} publication
  * @param {StreamInfo | undefined} stream as the room knows it
- * @returns {Omit<TileInfo, 'muted' | 'speaks'>}
+ * @returns {Omit<TileInfo, 'participant' | 'person' | 'muted' | 'speaks' | 'quality' | 'pinned' | 'silenced'>}
  */
 function ownInfo(publication, stream) {
   const state = tileState(PRESENTED, { link: publication.state, ...(stream ? { stream: stream.state } : {}) });
-  const { label, ownLabel = label } = TILES[state];
-  const video = publication.has('video');
-  const watching = stream ? ` · ${stream.viewers} watching` : '';
-  const off = [
-    publication.has('audio') && !publication.isOn('audio') ? ' · muted' : '',
-    video && !publication.isOn('video') ? ' · picture paused' : '',
-  ].join('');
+  const { source } = publication;
+  const [video, sound] = [publication.has('video'), publication.has('audio')];
+  const label = [
+    say(state === 'waiting' ? 'tile.connecting' : `tile.${state}`),
+    ...(stream ? [say('tile.watching', { count: stream.viewers })] : []),
+    ...(sound && !publication.isOn('audio') ? [say('tile.muted')] : []),
+    ...(video && !publication.isOn('video') ? [say('tile.paused')] : []),
+  ];
   return {
-    key: `own.${publication.source}`,
+    key: `own.${source}`,
     own: true,
-    mirrored: publication.source === 'camera',
-    name: publication.source === 'screen' ? 'Your screen' : 'You',
+    source,
+    mirrored: source === 'camera' && chosen().mirrored,
+    name: say(source === 'screen' ? 'tile.yourScreen' : 'tile.you'),
     state,
     hidden: false,
-    words: video ? '' : 'Sound only',
-    label: ownLabel + watching + off,
+    words: video ? '' : say('tile.soundOnly'),
+    label: label.join(' · '),
     stream: publication.streamId(),
     media: publication.stream,
+    pictured: video && publication.isOn('video'),
   };
 }
 
 /**
- * @param {string} name
+ * @param {string} person
  * @param {StreamInfo} stream
  * @param {Viewing} view
  * @param {boolean} hasPicture
- * @returns {Omit<TileInfo, 'muted' | 'speaks'>}
+ * @param {boolean} off whether the person has turned the camera off
+ * @returns {Omit<TileInfo, 'participant' | 'person' | 'muted' | 'speaks' | 'pinned' | 'silenced'>}
  */
-function othersInfo(name, stream, view, hasPicture) {
+function othersInfo(person, stream, view, hasPicture, off) {
   const [tracks, pictures, sounds] = [view.stream.getTracks(), view.stream.getVideoTracks(), view.stream.getAudioTracks()];
-  const come = tracks.length > 0 && (pictures.length > 0 ? hasPicture : view.settled);
+  const come = tracks.length > 0 && (pictures.length > 0 ? hasPicture || off : view.settled);
   const state = tileState(VIEWED, {
     link: view.state,
     stream: stream.state,
@@ -200,17 +474,26 @@ function othersInfo(name, stream, view, hasPicture) {
     flow: view.stalled ? 'stopped' : 'going',
     media: come ? 'complete' : 'missing',
   });
-  const { label, words, heard = '', noPicture = words } = TILES[state];
+  const live = state === 'live';
+  const soundOnly = live && pictures.length === 0;
   return {
     key: stream.id,
     own: false,
+    source: stream.source,
     mirrored: false,
-    name,
+    name: stream.source === 'screen' ? say('tile.screenOf', { name: person }) : person,
     state,
     hidden: view.idle,
-    words: (pictures.length === 0 ? noPicture : words) + (sounds.length > 0 ? heard : ''),
-    label,
+    words: [
+      soundOnly ? say('tile.soundOnly') : live ? '' : say(`tile.words.${state}`),
+      state === 'limited' && sounds.length > 0 ? say('tile.words.heard') : '',
+    ]
+      .filter(Boolean)
+      .join(' '),
+    label: say(live && off && !soundOnly ? 'tile.cameraOff' : `tile.${state}`),
     stream: stream.id,
     media: view.idle ? new MediaStream() : view.stream,
+    pictured: hasPicture && !off && !view.idle,
+    quality: view.quality.bars,
   };
 }

@@ -1,4 +1,4 @@
-// Tables of what a tile shows of a stream. The first row whose facts all fit is used.
+// Tables of the state in which a tile shows a stream. The first row whose facts all fit is used.
 
 /**
  * @typedef {'waiting' | 'live' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
@@ -39,25 +39,6 @@ export const PRESENTED = [
   { tile: 'stalled', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], stream: ['stalled'] } },
   { tile: 'waiting', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'] } },
 ];
-
-/**
- * `label` beside the name, `ownLabel` where it is one's own stream; `words` in the picture's place, `heard` after them
- * while there is sound, and `noPicture` instead of them where there is no picture.
- * @type {Record<TileState, { label: string, ownLabel?: string, words: string, heard?: string, noPicture?: string }>}
- */
-export const TILES = {
-  waiting: { label: 'Waiting', ownLabel: 'Connecting', words: 'Waiting for media…' },
-  live: { label: 'Live', words: '', noPicture: 'Sound only' },
-  stalled: { label: 'Stalled', words: 'No media arrive at the moment.' },
-  limited: {
-    label: 'Slow connection',
-    words: 'Your connection is too slow for the picture.',
-    heard: ' You still hear the sound.',
-  },
-  retrying: { label: 'Trying again', words: 'The media server cannot be reached. Trying again…' },
-  failed: { label: 'Failed', words: 'This stream cannot be received.' },
-  hidden: { label: 'Hidden', words: 'You have hidden this, so you do not receive it.' },
-};
 
 /**
  * @param {readonly TileRow[]} rows

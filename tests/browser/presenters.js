@@ -1,0 +1,66 @@
+// Many presenters in one page, each with a connection of its own: they send a drawn picture, and view nothing.
+// `present(room, name, options)` answers with an index; `tell(index, message)` sends a message and answers with the reply.
+
+const presenters = [];
+
+window.present = async (room, name, {source = 'camera', sound = true, width = 320, height = 240, rate = 5} = {}) => {
+  const stream = draw(source, width, height, rate);
+  if (sound) {
+    const context = new AudioContext();
+    stream.addTrack(context.createMediaStreamDestination().stream.getAudioTracks()[0]);
+  }
+  const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'roomfsm.v1');
+  const waiting = new Map();
+  const ask = (message) =>
+    new Promise((resolve, reject) => {
+      const ref = waiting.size + 1;
+      waiting.set(ref, (reply) => (reply.type === 'error' ? reject(new Error(JSON.stringify(reply))) : resolve(reply)));
+      socket.send(JSON.stringify({...message, ref}));
+    });
+  const peer = new RTCPeerConnection({bundlePolicy: 'max-bundle'});
+  socket.onmessage = ({data}) => {
+    const message = JSON.parse(data);
+    waiting.get(message.ref)?.(message);
+    if (message.type === 'candidate') void peer.addIceCandidate(message);
+  };
+  await new Promise((resolve) => socket.addEventListener('open', resolve));
+  setInterval(() => void ask({type: 'ping'}), 5000);
+  const {you} = await ask({type: 'join', room, name});
+  for (const track of stream.getTracks()) peer.addTransceiver(track, {direction: 'sendonly', streams: [stream]});
+  const asked = new Promise((resolve) => {
+    peer.onicecandidate = async ({candidate}) => {
+      await asked;
+      if (candidate) socket.send(JSON.stringify({type: 'candidate', stream: `${you}.${source}`, candidate: candidate.candidate,
+                                                 sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex}));
+    };
+    peer.asked = resolve;
+  });
+  await peer.setLocalDescription();
+  const answered = ask({type: 'publish', source, sdp: peer.localDescription.sdp});
+  peer.asked();
+  await peer.setRemoteDescription({type: 'answer', sdp: (await answered).sdp});
+  await ask({type: 'media', microphone: sound, camera: source === 'camera'});
+  return presenters.push({you, ask, socket, peer}) - 1;
+};
+
+window.tell = (index, message) => presenters[index].ask(message);
+window.send = (index, message) => presenters[index].socket.send(JSON.stringify(message));
+window.idOf = (index) => presenters[index].you;
+
+function draw(source, width, height, rate) {
+  const canvas = Object.assign(document.createElement('canvas'), {width, height});
+  const context = canvas.getContext('2d');
+  let count = presenters.length * 40;
+  const frame = () => {
+    count += 1;
+    context.fillStyle = source === 'screen' ? '#f4f4f4' : `hsl(${count % 360} 40% 60%)`;
+    context.fillRect(0, 0, width, height);
+    context.fillStyle = '#345';
+    context.fillRect((count * 7) % width, height / 3, width / 5, height / 3);
+  };
+  frame();
+  setInterval(frame, 1000 / rate);
+  return canvas.captureStream(rate);
+}
+
+undefined;

@@ -1,0 +1,211 @@
+"""Given people who present, when they speak, mute or share a screen, then the stage shows what matters."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.crowd import Crowd
+from tests.system.program import Program
+
+pytestmark = pytest.mark.browser
+
+PHONE_ON_ITS_SIDE: ViewportSize = {"width": 844, "height": 390}
+TOUCH = {"has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture
+def room() -> str:
+    """The name of a room that no other test uses."""
+    return f"stage-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def crowd(browser: Browser, program: Program, room: str) -> Iterator[Crowd]:
+    """Presenters of the room."""
+    crowd = Crowd(browser, program.address, room)
+    yield crowd
+    crowd.close()
+
+
+def tile(page: Page, name: str) -> Locator:
+    """The tile with this name."""
+    shown = page.locator("[data-part=name]").get_by_text(name, exact=True)
+    return page.get_by_test_id("tile").filter(has=shown)
+
+
+def is_at(tile: Locator, place: str) -> None:
+    expect(tile).to_have_attribute("data-place", place)
+
+
+def choose(page: Page, tile: Locator, choice: str) -> None:
+    """Choose something in the tile's menu."""
+    tile.hover()
+    tile.get_by_test_id("tile-menu").click()
+    page.get_by_test_id(choice).click()
+
+
+def test_the_stage_shows_what_matters(open_page: OpenPage, crowd: Crowd, room: str) -> None:
+    for name in ("Ada Lovelace", "Bob", "Eve"):
+        crowd.present(name)
+    page = open_page(f"/r/{room}", "Zoe")
+    ada, bob, eve = (tile(page, name) for name in ("Ada Lovelace", "Bob", "Eve"))
+    for one in (ada, bob, eve):
+        expect(one).to_have_attribute("data-state", "live")
+        is_at(one, "grid")
+
+    # Who speaks is large and marked, and stays large in silence.
+    crowd.speak(1)
+    is_at(bob, "large")
+    expect(bob).to_have_class(re.compile("speaks"))
+    is_at(ada, "strip")
+    crowd.speak(1, speaks=False)
+    expect(bob).not_to_have_class(re.compile("speaks"))
+    is_at(bob, "large")
+
+    # Who turns the camera off is told so, and stands there by the initials.
+    crowd.tell(0, type="media", microphone=False, camera=False)
+    expect(ada.locator("[data-part=avatar]")).to_have_text("AL")
+    expect(ada.locator("[data-part=avatar]")).to_be_visible()
+    expect(ada.locator("[data-part=state]")).to_have_text("Camera off")
+    expect(ada.get_by_label("microphone off")).to_be_visible()
+    expect(bob.locator("[data-part=avatar]")).to_be_hidden()
+    crowd.tell(0, type="media", microphone=True, camera=True)
+    expect(ada.locator("[data-part=avatar]")).to_be_hidden()
+
+    # A shared screen is large by itself, and what the user pins is before all.
+    crowd.present("Eve’s laptop", source="screen", sound=False)
+    screen = tile(page, "Eve’s laptop’s screen")
+    is_at(screen, "large")
+    is_at(bob, "strip")
+    choose(page, eve, "menu-pin")
+    is_at(eve, "large")
+    expect(eve.get_by_label("pinned")).to_be_visible()
+    choose(page, eve, "menu-pin")
+    is_at(screen, "large")
+
+    # One person can be muted or made softer, and is still seen; the others are heard as before.
+    choose(page, bob, "menu-silence")
+    expect(bob.get_by_label("you have muted this")).to_be_visible()
+    assert bob.locator("video").evaluate("video => video.muted")
+    assert not ada.locator("video").evaluate("video => video.muted")
+    expect(bob).to_have_attribute("data-state", "live")
+    ada.hover()
+    ada.get_by_test_id("tile-menu").click()
+    page.get_by_test_id("menu-volume").fill("30")
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("menu-volume")).to_be_hidden()
+    expect(ada.get_by_test_id("tile-menu")).to_be_focused()
+    assert ada.locator("video").evaluate("video => video.volume") == pytest.approx(0.3)
+
+    # The grid is remembered, and so is how loud each person is; a screen that is shared later is large again.
+    page.get_by_test_id("stage-options").click()
+    page.get_by_test_id("stage-grid").click()
+    is_at(screen, "grid")
+    page.reload()
+    expect(bob.get_by_label("you have muted this")).to_be_visible()
+    is_at(screen, "large")
+    is_at(bob, "strip")
+    assert ada.locator("video").evaluate("video => video.volume") == pytest.approx(0.3)
+
+
+def test_every_tile_can_fill_the_screen_and_all_are_one_stop_for_the_tab_key(
+    open_page: OpenPage, crowd: Crowd, room: str
+) -> None:
+    for number in range(10):
+        crowd.present(f"Person {number}", rate=2, width=160, height=120)
+    page = open_page(f"/r/{room}", "Zoe")
+    expect(page.get_by_test_id("tile")).to_have_count(10)
+    full = page.get_by_test_id("full-screen")
+    for one in full.all():
+        expect(one).to_be_visible()
+    filled = page.locator(".tile:fullscreen")
+
+    def is_filled_by(number: int) -> None:
+        expect(filled.locator("[data-part=name]")).to_have_text(f"Person {number}")
+
+    tile(page, "Person 7").dblclick()
+    is_filled_by(7)
+    page.keyboard.press("f")
+    expect(filled).to_have_count(0)
+    choose(page, tile(page, "Person 3"), "menu-full-screen")
+    is_filled_by(3)
+    page.keyboard.press("f")
+    expect(filled).to_have_count(0)
+
+    # One stop for the Tab key; the arrow keys go from tool to tool, and from tile to tile.
+    assert page.locator(".tile-tools > button[tabindex='0']").count() == 1
+    full.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(full.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(tile(page, "Person 1").get_by_test_id("tile-menu")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(tile(page, "Person 0").get_by_role("button").first).to_be_focused()
+    page.keyboard.press("Tab")
+    assert not page.locator(".stage").evaluate("stage => stage.contains(document.activeElement)")
+    # The focus stays on the stage when the tile that had it is gone.
+    tile(page, "Person 0").get_by_test_id("full-screen").focus()
+    crowd.tell(0, type="leave")
+    expect(page.get_by_test_id("tile")).to_have_count(9)
+    assert page.locator(".stage").evaluate("stage => stage.contains(document.activeElement)")
+
+
+@pytest.mark.parametrize("viewport", [PHONE, PHONE_ON_ITS_SIDE], ids=["upright", "on its side"])
+def test_on_a_phone_the_picture_comes_first(
+    open_page: OpenPage, crowd: Crowd, room: str, viewport: ViewportSize
+) -> None:
+    for number in range(6):
+        crowd.present(f"Person {number}", rate=2, width=160, height=120)
+    page = open_page(f"/r/{room}", "Zoe", viewport=viewport, **TOUCH)
+    expect(page.get_by_test_id("tile")).to_have_count(6)
+    stage = box(page.locator(".stage"))
+    assert stage["height"] >= 0.55 * viewport["height"]
+    if viewport is PHONE:
+        left = {round(box(one)["x"]) for one in page.get_by_test_id("tile").all()}
+        assert len(left) == 2, left
+    # The own picture is small, in the corner, and can be hidden.
+    page.get_by_test_id("start-camera").tap()
+    own = page.get_by_test_id("own-tile")
+    expect(own).to_have_attribute("data-place", "corner")
+    for one in page.get_by_test_id("tile").all():
+        assert box(own)["width"] <= box(one)["width"]
+    assert_in_view(page, own)
+    page.get_by_test_id("stage-options").tap()
+    page.get_by_test_id("menu-self-view").tap()
+    expect(own).to_be_hidden()
+    # Two tools at most on a small tile, each large enough for a finger.
+    for one in page.get_by_test_id("tile").all():
+        tools = [box(tool) for tool in one.locator(".tile-tools > button:visible").all()]
+        assert 1 <= len(tools) <= (2 if box(one)["width"] < 240 else 3)
+        assert all(tool["width"] >= 44 and tool["height"] >= 44 for tool in tools), tools
+    # Chat and people are sheets over the stage.
+    expect(page.get_by_test_id("chat-input")).to_be_hidden()
+    page.locator("button[data-tab=chat]").tap()
+    expect(page.get_by_test_id("chat-input")).to_be_visible()
+    assert_in_view(page, page.get_by_test_id("chat-input"))
+    assert box(page.locator(".stage")) == stage or viewport is PHONE
+    page.locator("button[data-tab=people]").tap()
+    expect(page.get_by_test_id("chat-input")).to_be_hidden()
+    expect(page.get_by_test_id("roster-entry").first).to_be_visible()
+    page.locator(".panel-people").get_by_test_id("sheet-close").tap()
+    expect(page.get_by_test_id("roster-entry").first).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def box(locator: Locator) -> dict[str, float]:
+    found = locator.bounding_box()
+    assert found is not None
+    return {"x": found["x"], "y": found["y"], "width": found["width"], "height": found["height"]}
+
+
+def assert_in_view(page: Page, locator: Locator) -> None:
+    found, size = box(locator), page.viewport_size
+    assert size is not None
+    for at, length in (("x", "width"), ("y", "height")):
+        assert 0 <= found[at] <= size[length] - found[length], found  # type: ignore[literal-required]
