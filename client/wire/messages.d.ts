@@ -350,7 +350,8 @@ export type Speaking = {
 /**
  * Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
  *
- * The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it.
+ * The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it. It
+ * ends with the person's seat: somebody who leaves and comes again is heard.
  */
 export type Mute = {
   type: 'mute';
@@ -419,11 +420,17 @@ export type Admit = {
   ref?: Ref;
 };
 
-/** Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`. */
+/**
+ * Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`.
+ *
+ * With `seconds`, nobody who is refused may knock again for that time, as after a `ban`.
+ */
 export type Deny = {
   type: 'deny';
   /** the id of one person; nobody can guess it, and it is the same in every room */
   participant?: string;
+  /** how long the ban holds, in seconds */
+  seconds?: number;
   ref?: Ref;
 };
 

@@ -102,7 +102,11 @@ class SeatEffect(Effect):
         "ban",
         "the person named leaves the room; neither that session nor another one of its address may enter it for a "
         "time",
-        (*_PUT_OUT, Tell("bans", Audience.MODERATORS)),
+        (
+            *_PUT_OUT,
+            Tell("bans", Audience.MODERATORS),
+            Tell("lobby", Audience.MODERATORS, "if the ban is for somebody who waits in the lobby, too"),
+        ),
     )
     UNBAN = (
         "unban",
@@ -140,8 +144,12 @@ class SeatEffect(Effect):
     )
     DENY = (
         "deny",
-        "the person who waits in the lobby, or everybody if nobody is named, is refused with `denied`",
-        (Tell("lobby", Audience.MODERATORS),),
+        "the person who waits in the lobby, or everybody if nobody is named, is refused with `denied`, and may "
+        "not knock again for the time that the message names, if it names one",
+        (
+            Tell("lobby", Audience.MODERATORS),
+            Tell("bans", Audience.MODERATORS, "if the message names a time"),
+        ),
     )
     CONFIGURE = (
         "configure",

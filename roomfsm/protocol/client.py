@@ -182,7 +182,8 @@ class Speaking(_ClientMessage, frozen=True, tag="speaking", kw_only=True):
 class Mute(_ClientMessage, frozen=True, tag="mute", kw_only=True):
     """Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
 
-    The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it.
+    The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it. It
+    ends with the person's seat: somebody who leaves and comes again is heard.
     """
 
     participant: ParticipantId
@@ -241,9 +242,13 @@ class Admit(_ClientMessage, frozen=True, tag="admit", kw_only=True):
 
 
 class Deny(_ClientMessage, frozen=True, tag="deny", kw_only=True):
-    """Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`."""
+    """Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`.
+
+    With `seconds`, nobody who is refused may knock again for that time, as after a `ban`.
+    """
 
     participant: ParticipantId | None = None
+    seconds: BanSeconds | None = None
     ref: Ref | None = None
 
 

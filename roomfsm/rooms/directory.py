@@ -113,6 +113,9 @@ class Directory:
         `ROOM_CLOSED` if rooms end as fast as they are opened.
         """
         for _ in range(_TRIES):
+            if self.find(room_name) is None:
+                # Nobody opens a room who may not enter it.
+                self.would_admit(room_name, credentials)
             room = self.find(room_name) or await self._open(room_name, sitter)
             seat = Seat(sitter, before)
             try:

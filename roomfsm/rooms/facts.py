@@ -154,7 +154,7 @@ def facts_of(
     """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
-    member = exists = own = viewing = publishing = banned = locked = must_knock = knocks = False
+    member = exists = own = viewing = publishing = banned = locked = must_knock = knocks = lobby_full = False
     addressee_there = line_exists = True
     addressee_away = to_oneself = False
     role = Role.PRESENTER
@@ -167,6 +167,7 @@ def facts_of(
             if not event.admitted:
                 locked = moderation.locked and not moderation.may_pass_lock(brought)
                 must_knock = moderation.must_knock(brought)
+                lobby_full = moderation.lobby.is_full_for(seat, settings.max_in_lobby)
             gives_way = seat_to_give(people.values()) if people_after > settings.max_people else None
             if gives_way is not None:
                 people_after -= 1
@@ -219,7 +220,7 @@ def facts_of(
         must_knock=must_knock,
         knocks=knocks,
         in_lobby=len(moderation.lobby),
-        lobby_full=len(moderation.lobby) >= settings.max_in_lobby,
+        lobby_full=lobby_full,
         has_token=brought.has_token,
         knows_password=brought.knows_password,
         addressee_there=addressee_there,

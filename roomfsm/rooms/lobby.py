@@ -45,6 +45,11 @@ class Lobby:
         """Whether the person with this seat waits here."""
         return seat.id in self._waiting and self._waiting[seat.id][0].seat is seat
 
+    def is_full_for(self, seat: Seat[Any], places: int) -> bool:
+        """Whether nobody else may wait, or nobody else of this address, which may have half of the places."""
+        of_address = sum(event.seat.voice.address == seat.voice.address for event, _ in self._waiting.values())
+        return len(self._waiting) >= places or of_address >= max(1, places // 2)
+
     def knock(self, event: Enter) -> None:
         """Let a newcomer wait."""
         self._waiting[event.seat.id] = event, time.time_ns() // 1_000_000

@@ -369,13 +369,7 @@ class Moderation:
     def _ban(self, sender: Participant | None, message: Ban) -> None:
         person = self._people[message.participant]
         seconds = self._room.settings.ban_seconds if message.seconds is None else message.seconds
-        until = time.time_ns() // 1_000_000 + int(seconds * 1000)
-        if len(self._bans) >= self._room.settings.max_bans:
-            # The one that would have ended first ends now.
-            del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
-        self._bans[person.id] = _Banned(
-            person.name, person.seat.voice.address, trio.current_time() + seconds, until, person.subject
-        )
+        self._begin_ban(person.seat, person.name, person.subject, seconds)
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())
         waiting = [event for event in self.lobby.named(None) if self.bans(event.seat, event.credentials)]
@@ -383,6 +377,13 @@ class Moderation:
             self.lobby.refuse(event.seat.id, Refusal(ErrorCode.BANNED))
         if waiting:
             self.lobby.tell(self._moderators())
+
+    def _begin_ban(self, seat: Seat[Any], name: str, subject: str | None, seconds: float) -> None:
+        if len(self._bans) >= self._room.settings.max_bans:
+            # The one that would have ended first ends now.
+            del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
+        until = time.time_ns() // 1_000_000 + int(seconds * 1000)
+        self._bans[seat.id] = _Banned(name, seat.voice.address, trio.current_time() + seconds, until, subject)
 
     def _put_out(self, sender: Participant | None, message: Kick | Ban, trigger: str) -> None:
         person = self._people[message.participant]
@@ -426,8 +427,13 @@ class Moderation:
             self.lobby.refuse(event.seat.id, event.refusal)
 
     def _deny(self, sender: Participant, message: Deny) -> None:
+        if message.seconds is not None:
+            for event in self.lobby.named(message.participant):
+                self._begin_ban(event.seat, event.name, event.credentials.subject, message.seconds)
         self.lobby.refuse(message.participant, Refusal(ErrorCode.DENIED))
         self.lobby.tell(self._moderators(), sender, message.ref)
+        if message.seconds is not None:
+            self._tell_bans(self._moderators())
 
     def _configure(self, sender: Participant, message: Configure) -> None:
         rules: dict[str, Any] = {"lobby": message.lobby, "role": message.role, "listed": message.listed}

@@ -113,7 +113,10 @@ class RoomSettings:
     )
     max_in_lobby: Count = field(
         default=100,
-        metadata={"help": "The most people who may wait in the lobby of a room at the same time."},
+        metadata={
+            "help": "The most people who may wait in the lobby of a room at the same time. People of one address "
+            "(IPv6: of one /64 network) may be half of them."
+        },
     )
     linger: SecondsOrZero = field(default=30.0, metadata={"help": "How many seconds an empty room stays open."})
     closing_deadline: Seconds = field(

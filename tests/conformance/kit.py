@@ -21,7 +21,7 @@ SMALL = (
     "--linger=1",
     "--resume-window=5",
     "--closing-notice=3",
-    "--max-in-lobby=4",
+    "--max-in-lobby=6",
     "--room-entries-burst=300",
     "--room-entries-rate=1",
 )

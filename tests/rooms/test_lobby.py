@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from roomfsm.access.credentials import Credentials
-from roomfsm.access.policy import Policies, Policy
+from roomfsm.access.policy import Enter, Policies, Policy
 from roomfsm.protocol.client import Admit, Ban, Chat, Configure, Deny, Kick, Lock, SetRole
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.roles import Role
@@ -169,17 +169,39 @@ async def test_the_lobby_is_configured_by_a_moderator_and_its_end_lets_everybody
         assert ada.sits_in.people[bob.participant_id].role is Role.VIEWER
 
 
-async def test_the_lobby_has_a_bound(autojump_clock: MockClock) -> None:
-    async with lobby(replace(WIDE, max_in_lobby=2)) as directory:
+async def test_the_lobby_has_a_bound_and_one_address_may_fill_half_of_it(autojump_clock: MockClock) -> None:
+    async with lobby(replace(WIDE, max_in_lobby=4)) as directory:
         await people(directory, "Ada")
         bob, _ = await knock(directory, "Bob", "Cyd")
         dan = Person(directory, "Dan")
         with pytest.raises(Refusal) as refused:
             await dan.join("blue")
         assert refused.value.code is ErrorCode.LOBBY_FULL
+        others = [Person(directory, name, f"192.0.2.{number}") for number, name in enumerate(("Eve", "Fay"), 20)]
+        for other in others:
+            await other.join("blue")
+        with pytest.raises(Refusal) as refused:
+            await Person(directory, "Gus", "192.0.2.30").join("blue")
+        assert refused.value.code is ErrorCode.LOBBY_FULL
         await bob.leave()
         await dan.join("blue")
         assert dan.state == "knocking"
+
+
+async def test_one_who_is_denied_for_a_time_may_not_knock_meanwhile(autojump_clock: MockClock) -> None:
+    async with lobby() as directory:
+        (ada,) = await people(directory, "Ada")
+        (bob,) = await knock(directory, "Bob")
+        await ada.say(Deny(participant=bob.participant_id, seconds=60.0, ref=3))
+        await settle()
+        assert ada.last("lobby")["ref"] == 3
+        assert [ban["name"] for ban in ada.last("bans")["bans"]] == ["Bob"]
+        with pytest.raises(Refusal) as refused:
+            await bob.join("blue")
+        assert refused.value.code is ErrorCode.BANNED
+        await trio.sleep(61)
+        await bob.join("blue")
+        assert bob.state == "knocking"
 
 
 async def test_a_lock_lets_nobody_knock_but_those_who_wait_may_be_admitted(autojump_clock: MockClock) -> None:
@@ -349,3 +371,14 @@ async def test_a_room_with_people_gets_a_moderator_if_the_only_one_loses_the_rol
         # Whoever comes next has to knock.
         await knock(directory, "Cyd")
         assert in_lobby(bob) == ["Cyd"]
+
+
+async def test_somebody_who_may_not_enter_opens_no_room(autojump_clock: MockClock) -> None:
+    policies = Policies(default=Policy(enter=Enter.TOKEN))
+    async with open_directory(FakeMedia().pool, WIDE, policies=policies) as directory:
+        stranger = Person(directory, "Eve")
+        stranger.brings = Credentials(has_token=False)
+        with pytest.raises(Refusal) as refused:
+            await stranger.join("blue")
+        assert refused.value.code is ErrorCode.TOKEN_INVALID
+        assert len(directory) == 0
