@@ -249,7 +249,6 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                         media_servers=MediaServers(
                             media.pool, settings.server.max_media_servers, directory.counts
                         ),
-                        kurento_secret=settings.server.kurento_secret,
                         session_count=lambda: len(registry),
                         grant=lambda join: entrance.grant(join, None),
                         access=lambda: entrance.settings,

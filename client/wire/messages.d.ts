@@ -382,7 +382,7 @@ export type Kick = {
 };
 
 /**
- * Put a person out of the room, and do not let that session or its address in for a time.
+ * Put a person out of the room, and do not let that person in for a time.
  *
  * Only moderators may. Reply: `participantLeft`, which everybody gets.
  */

@@ -100,8 +100,8 @@ class SeatEffect(Effect):
     KICK = "kick", "the person named leaves the room, and may enter it again", _PUT_OUT
     BAN = (
         "ban",
-        "the person named leaves the room; neither that session nor another one of its address may enter it for a "
-        "time",
+        "the person named leaves the room, and may not enter it for a time; nor may anybody with the same token's "
+        "subject, or anybody of the same address without a token",
         (
             *_PUT_OUT,
             Tell("bans", Audience.MODERATORS),
@@ -110,7 +110,7 @@ class SeatEffect(Effect):
     )
     UNBAN = (
         "unban",
-        "the person named, and others of that address, may enter the room again",
+        "the person named may enter the room again",
         (Tell("bans", Audience.MODERATORS),),
     )
     SET_ROLE = (

@@ -76,6 +76,9 @@ SESSION: Table[SessionFacts] = Table(
         # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
         Row(("reattach",), ("away", "joined"), "resuming"),
+        # The browser came back over another connection while it waited, or before a `switch` let it wait.
+        # It knocks again.
+        Row(("reattach",), ("knocking",), "connected"),
         # A newer connection came before the room had answered.
         Row(("reattach",), ("resuming",), STAYS),
         Row(("resumed",), ("resuming",), "joined"),

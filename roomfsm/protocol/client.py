@@ -209,7 +209,7 @@ class Kick(_ClientMessage, frozen=True, tag="kick", kw_only=True):
 
 
 class Ban(_ClientMessage, frozen=True, tag="ban", kw_only=True):
-    """Put a person out of the room, and do not let that session or its address in for a time.
+    """Put a person out of the room, and do not let that person in for a time.
 
     Only moderators may. Reply: `participantLeft`, which everybody gets.
     """

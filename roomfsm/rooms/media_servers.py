@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from roomfsm.kurento.pool import MediaPool, MediaServerStatus
 from roomfsm.lifecycle.media_server import MEDIA_SERVER, MediaServerFacts
@@ -53,8 +54,7 @@ class MediaServers:
         servers = []
         for status in self._pool.servers:
             model = self._models[status.url]
-            facts = MediaServerFacts(status.pipelines)
-            step = MEDIA_SERVER.follow(model, "emptied", lambda facts=facts: facts)  # type: ignore[misc]
+            step = MEDIA_SERVER.follow(model, "emptied", partial(MediaServerFacts, status.pipelines))
             if step is not None:
                 self._counts.moves[MEDIA_SERVER.name, step.trigger] += 1
             servers.append(MediaServer(str(status.number), model, status))

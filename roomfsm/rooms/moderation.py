@@ -82,8 +82,8 @@ class Inside(Protocol):
     @property
     def settings(self) -> RoomSettings: ...
 
-    def configure(self, policy: Policy) -> None:
-        """Use this policy from now on."""
+    def configure(self, policy: Policy, *, own: bool = False) -> None:
+        """Use this policy from now on. `own` says that it takes the place of the one that the settings give."""
 
     def handle_now(self, event: Event) -> None:
         """Handle an event that follows from the present one."""
@@ -450,11 +450,13 @@ class Moderation:
         self._tell_rules(sender, message.ref)
 
     def _set_policy(self, _sender: Participant | None, message: SetPolicy) -> None:
-        self._use_policy(message.policy)
+        self._use_policy(message.policy, own=True)
 
-    def _use_policy(self, policy: Policy, sender: Participant | None = None, ref: Ref | None = None) -> None:
+    def _use_policy(
+        self, policy: Policy, sender: Participant | None = None, ref: Ref | None = None, *, own: bool = False
+    ) -> None:
         before = self._room.policy
-        self._room.configure(policy)
+        self._room.configure(policy, own=own)
         if policy.locked != before.locked:
             self._fire_door("lock" if policy.locked else "unlock")
         told = [(one.locked, one.lobby, one.role, one.listed) for one in (before, policy)]

@@ -396,9 +396,14 @@ class Room:
         """Handle an event that follows from the present one."""
         self._handle(event)
 
-    def configure(self, policy: Policy) -> None:
-        """Use this policy from now on. People who are in the room stay, even if it would not let them in."""
-        self.policy = self.own_policy = policy
+    def configure(self, policy: Policy, *, own: bool = False) -> None:
+        """Use this policy from now on. People who are in the room stay, even if it would not let them in.
+
+        `own` says that an administrator gives the room this policy, so that it no longer has that of the settings.
+        """
+        self.policy = policy
+        if own:
+            self.own_policy = policy
         self.settings = self._server_settings.under(policy)
         if "linger" in ROOM.state(self.state).owns:
             # The time in which somebody must come begins anew.

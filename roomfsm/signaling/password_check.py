@@ -34,30 +34,42 @@ class PasswordCheck:
 
     async def is_right(self, password: str, password_hash: str, address: str, room: str) -> bool:
         """Whether it is the password. Raises `Refusal` if this address has to wait before it may guess again."""
+        known = self._right.get(password_hash)
+        if known is not None:
+            # Nobody who knows the password waits because others guess.
+            self._may_guess(address, room)
+            return self._count(hmac.compare_digest(known, self._digest(password)), address, room)
         with trio.move_on_after(self._deadline):
             # Who guesses a lot at a time gets no more guesses by that: they are looked at one after the other.
             async with self.limiter:
-                wait = self._guesses.wait(address, room, trio.current_time())
-                if wait > 0:
-                    detail = f"There were too many wrong passwords: try again in {wait:.0f} s."
-                    raise Refusal(ErrorCode.RATE_LIMITED, detail)
-                right = await self._decide(password, password_hash)
-                if right:
-                    self._guesses.right(address, room)
-                else:
-                    self._guesses.wrong(address, room, trio.current_time())
-                return right
+                self._may_guess(address, room)
+                return self._count(await self._decide(password, password_hash), address, room)
         raise Refusal(ErrorCode.RATE_LIMITED, "Too many people enter by a password: try again in a while.")
 
+    def _may_guess(self, address: str, room: str) -> None:
+        wait = self._guesses.wait(address, room, trio.current_time())
+        if wait > 0:
+            detail = f"There were too many wrong passwords: try again in {wait:.0f} s."
+            raise Refusal(ErrorCode.RATE_LIMITED, detail)
+
+    def _count(self, right: bool, address: str, room: str) -> bool:
+        if right:
+            self._guesses.right(address, room)
+        else:
+            self._guesses.wrong(address, room, trio.current_time())
+        return right
+
+    def _digest(self, password: str) -> bytes:
+        return hmac.digest(self._key, password.encode(), hashlib.sha256)
+
     async def _decide(self, password: str, password_hash: str) -> bool:
-        digest = hmac.digest(self._key, password.encode(), hashlib.sha256)
         known = self._right.get(password_hash)
         if known is not None:
-            return hmac.compare_digest(known, digest)
+            return hmac.compare_digest(known, self._digest(password))
         # Argon2 cannot be interrupted, but it ends soon, so the deadline may be over by a moment.
         right = await trio.to_thread.run_sync(is_password, password, password_hash)
         if right:
-            self._right[password_hash] = digest
+            self._right[password_hash] = self._digest(password)
             if len(self._right) > _DIGESTS:
                 del self._right[next(iter(self._right))]
         return right

@@ -275,7 +275,10 @@ class Session:
             await self._something_came.wait()
 
     async def _come_back(self) -> None:
-        """Take over the newest connection, and have the room described to it."""
+        """Take over the newest connection, and have the room described to it.
+
+        Somebody who waits in a lobby has no place to come back to, and is told so.
+        """
         seat = self._seat
         assert seat is not None
         while True:
@@ -283,6 +286,10 @@ class Session:
             assert arrival is not None
             self._fire("reattach")
             self._connection = arrival.connection
+            if "resumed" not in SESSION.legal(self.state):
+                await self._give_up_seat("disconnected")
+                self._send(_error(arrival.message, Refusal(ErrorCode.SESSION_UNKNOWN)))
+                return
             back = True
             try:
                 await seat.room.request(Back(seat, arrival.message.ref))

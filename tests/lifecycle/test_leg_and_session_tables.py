@@ -85,6 +85,7 @@ SESSIONS: list[Move] = [
     ("knocking", "ping", "knocking", []),
     ("knocking", "lost", "gone", []),
     ("knocking", "bye", "gone", []),
+    ("knocking", "reattach", "connected", []),
     ("joined", "lost", "away", []),
     ("joined", "bye", "gone", []),
     *[(state, "reattach", "resuming", []) for state in ("joined", "away", "resuming")],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio
 from argon2 import PasswordHasher
 
+from roomfsm.access import passwords
 from roomfsm.access.keys import read_keys
 from roomfsm.access.policy import Enter, Policy
 from roomfsm.access.tokens import sign
@@ -28,6 +31,7 @@ POLICIES = (
     ("small", Policy(max_people=1)),
     ("talk", Policy(role=Role.VIEWER, first_moderates=False)),
     ("closed", Policy(locked=True)),
+    ("seminar", Policy(enter=Enter.PASSWORD, password_hash=HASH, lobby=True, first_moderates=False)),
 )
 
 
@@ -147,11 +151,18 @@ async def test_wrong_passwords_are_slowed_down(media_server: str) -> None:
 async def test_a_token_or_password_appears_neither_in_the_journal_nor_in_the_log(
     media_server: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async with serving(media_server) as server, open_client(server.url) as ada:
+    async with (
+        serving(media_server) as server,
+        open_client(server.url) as ada,
+        open_client(server.url) as bob,
+        open_client(server.url) as eve,
+    ):
+        # Rooms that are open record who was refused.
+        await ada.ask("join", room="board", token=token(sub="ada"))
+        await bob.ask("join", room="lecture", password="open sesame")
         shown = token(sub="eve")
-        await ada.ask("join", room="board", token=shown)
-        await ada.ask("join", room="lecture", password="a wrong word")
-        await ada.ask("join", room="lecture", password="open sesame")
+        await eve.ask("join", room="board", token=shown)
+        await eve.ask("join", room="lecture", password="a wrong word")
         told = "".join(str(list(room.journal.since(0))) for room in server.running.directory.rooms())
         assert "hasToken" in told
         assert "knowsPassword" in told
@@ -236,3 +247,38 @@ async def test_new_keys_and_policies_hold_for_whoever_enters_then(media_server: 
         assert (await bob.ask("join", room="blue", token=token()))["code"] == "token_invalid"
         assert (await bob.ask("join", room="staff-1"))["type"] == "joined"
         assert (await ada.ask("chat", text="still here"))["type"] == "chat"
+
+
+async def test_who_comes_back_while_a_switch_lets_them_wait_can_knock_again(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is being checked, in a thread, when the session is resumed over another connection."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def is_password(password: str, password_hash: str) -> bool:
+        began.set()
+        return may_end.wait(30) and real(password, password_hash)
+
+    real = passwords.is_password
+    monkeypatch.setattr("roomfsm.signaling.password_check.is_password", is_password)
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as again:
+        await ada.ask("join", room="blue")
+        await ada.send("switch", room="seminar", password="open sesame")
+        assert await trio.to_thread.run_sync(began.wait, 30)
+        ref = await again.send("resume", token=ada.welcome["resumeToken"])
+        may_end.set()
+        assert (await again.expect(ref=ref))["code"] == "session_unknown"
+        await again.send("join", room="seminar", password="open sesame")
+        assert (await again.expect("knocking"))["room"] == "seminar"
+
+
+async def test_a_moderators_rules_leave_what_people_need_to_enter_to_the_settings(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada, open_client(server.url) as bob:
+        await ada.ask("join", room="hall")
+        await ada.ask("configure", role="viewer")
+        running = settings(media_server, token_key=(SECRET,))
+        closed = (("hall", Policy(enter=Enter.PASSWORD, password_hash=HASH)), *POLICIES)
+        server.running.apply(dataclasses.replace(running, policies=closed))
+        assert (await bob.ask("join", room="hall"))["code"] == "password_wrong"
+        joined = await bob.ask("join", room="hall", password="open sesame")
+        assert joined["newcomers"] == "viewer"

@@ -99,3 +99,11 @@ async def test_who_has_to_wait_too_long_for_a_thread_is_told_so(clock: MockClock
         nursery.start_soon(refused)
         await trio.testing.wait_all_tasks_blocked()
         clock.jump(10)
+
+
+async def test_who_knows_the_password_does_not_wait_for_those_who_guess(clock: MockClock) -> None:
+    check = PasswordCheck(Guesses(), threads=1)
+    assert await guess(check, "open sesame")
+    async with check.limiter:
+        assert await guess(check, "open sesame", address="there")
+        assert await guess(check, "x", address="elsewhere") is False

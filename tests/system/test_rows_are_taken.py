@@ -483,6 +483,11 @@ async def _waits(server: Served) -> None:
         async with open_client(server.url) as eve:
             await eve.send("join", room="lobby")
             await eve.expect(type="knocking")
+            async with open_client(server.url) as again:
+                await again.ask("resume", token=eve.welcome["resumeToken"])
+        async with open_client(server.url) as eve:
+            await eve.send("join", room="lobby")
+            await eve.expect(type="knocking")
             await eve.websocket._stream.aclose()
         await ada.ask("configure", lobby=False)
     await _until(lambda: len(server.running.registry) == 0)

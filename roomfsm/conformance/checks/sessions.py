@@ -193,6 +193,16 @@ async def _lost_knocking(scene: Scene, row: Row) -> None:
     await unknown(scene, cyd.welcome["resumeToken"])
 
 
+async def _reattach_knocking(scene: Scene, row: Row) -> None:
+    """There is no seat that could be resumed. The person is in no room now, and may knock again."""
+    place, cyd = await steps.knocking(scene)
+    again = await scene.connect("Cyd again")
+    steps.check_code(await again.ask("resume", token=cyd.welcome["resumeToken"]), "session_unknown")
+    await cyd.closed()
+    await place.room.give_up(cyd, how=row.trigger)
+    await Room(scene).join(again)
+
+
 async def _bye_connected(scene: Scene, row: Row) -> None:
     ada = await scene.connect("Ada")
     await ada.bye()
@@ -247,6 +257,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("resume", "connected"): _resume,
     ("reattach", "away"): _reattach_away,
     ("reattach", "joined"): _reattach_joined,
+    ("reattach", "knocking"): _reattach_knocking,
     ("resumed", "resuming"): _reattach_away,
     ("lost", "joined"): _lost_joined,
     ("lost", "connected"): _lost_connected,

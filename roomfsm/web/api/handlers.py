@@ -48,7 +48,6 @@ class Parts:
     directory: Directory
     pool: MediaPool
     media_servers: MediaServers
-    kurento_secret: str | None
     session_count: Callable[[], int]
     grant: Callable[[client.Join], Awaitable[Grant | None]]
     access: Callable[[], AccessSettings]
@@ -140,12 +139,11 @@ class Handlers:
         return s.MediaServers(media_servers=tuple(map(_media_server, self._parts.media_servers.all())))
 
     async def _add_media_server(self, call: Call) -> s.MediaServerTold:
-        secret = self._parts.kurento_secret if call.body.secret is None else call.body.secret
         fault = media_server_fault(call.body.url)
         if fault is not None:
             raise Problem(ErrorCode.MALFORMED, fault, path="$.url")
         try:
-            return _media_server(self._parts.media_servers.add(call.body.url, secret))
+            return _media_server(self._parts.media_servers.add(call.body.url, call.body.secret))
         except MediaServerExists:
             raise Problem(ApiCode.MEDIA_SERVER_EXISTS, path="$.url") from None
         except TooManyMediaServers:

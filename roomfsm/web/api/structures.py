@@ -333,7 +333,8 @@ class AddMediaServer(Given, frozen=True, kw_only=True):
 
     url: Annotated[str, Meta(max_length=2048, description="such as ws://10.0.0.7:8888/kurento")]
     secret: Annotated[
-        Secret | None, Meta(description="what it asks for; without this, the setting --kurento-secret")
+        Secret | None,
+        Meta(description="what it asks for; without this none is sent, not that of --kurento-secret either"),
     ] = None
 
 
