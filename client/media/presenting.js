@@ -11,9 +11,10 @@ import { Voice } from './voice.js';
 
 /**
  * News for the user. `topic` names the cause, such as `publish:camera`. A newer message of a topic replaces the
- * older one. A `lasting` message is valid until its topic is solved. page/words.js has the texts.
+ * older one. A `lasting` message is valid until its topic is solved, and can be read for a while after that if it is
+ * one `toRead`. page/words.js has the texts.
  * @template {{ what: string }} What
- * @typedef {What & { kind: 'info' | 'error', topic: string, lasting?: boolean }} News
+ * @typedef {What & { kind: 'info' | 'error', topic: string, lasting?: boolean, toRead?: boolean }} News
  */
 
 /**

@@ -11,12 +11,13 @@ const MAX_NOTICES = 3;
 
 /**
  * A notice replaces an older one of the same topic. `topic` names its cause, such as `publish:camera`. A `lasting`
- * notice stays until its cause is over or the user closes it.
- * @typedef {{ text: string, kind: 'info' | 'error', topic: string, lasting?: boolean }} Notice
+ * notice stays until its cause is over or the user closes it. With `toRead` it stays for a while after that, because
+ * it tells what has happened, and its cause may be over in a moment.
+ * @typedef {{ text: string, kind: 'info' | 'error', topic: string, lasting?: boolean, toRead?: boolean }} Notice
  */
 
 export class Notices {
-  /** @type {Map<string, {root: HTMLElement, timer: ReturnType<typeof setTimeout> | undefined}>} by topic, the oldest first */
+  /** @type {Map<string, {root: HTMLElement, timer: ReturnType<typeof setTimeout> | undefined, toRead: number}>} by topic, the oldest first */
   #shown = new Map();
   /** Notices that the user closed although their cause continues. They are not shown again with the same text. @type {Map<string, string>} */
   #closed = new Map();
@@ -28,7 +29,7 @@ export class Notices {
   #region;
 
   /** @param {Notice} notice */
-  show({ text, kind, topic, lasting = false }) {
+  show({ text, kind, topic, lasting = false, toRead = false }) {
     if (this.#closed.get(topic) === text) return;
     this.#closed.delete(topic);
     const old = this.#shown.get(topic);
@@ -39,7 +40,7 @@ export class Notices {
     setText(find(root, 'p', HTMLElement), text);
     if (!old) this.#region.append(root);
     const timer = lasting ? undefined : setTimeout(() => this.#remove(topic), SHOWN[kind]);
-    this.#shown.set(topic, { root, timer });
+    this.#shown.set(topic, { root, timer, toRead: toRead ? SHOWN[kind] : 0 });
     if (this.#shown.size > MAX_NOTICES) {
       // The new notice is not removed. Notices that would disappear by themselves are removed before lasting ones,
       // and older ones first.
@@ -64,7 +65,9 @@ export class Notices {
   /** @param {string} topic the topic whose cause is over */
   takeBack(topic) {
     this.#closed.delete(topic);
-    this.#remove(topic);
+    const shown = this.#shown.get(topic);
+    if (!shown?.toRead) this.#remove(topic);
+    else shown.timer ??= setTimeout(() => this.#remove(topic), shown.toRead);
   }
 
   /** Remove all notices, because their causes are over. */

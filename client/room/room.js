@@ -173,7 +173,7 @@ export class Room extends Emitter {
         this.watching.leave();
       },
       'tell the closing': ({ reason }) =>
-        this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true }),
+        this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true, toRead: true }),
       'tell the putting out': ({ reason }) =>
         this.#tell({ what: 'putOut', reason }, 'presence', { kind: 'info', lasting: true }),
       'forget the server': () => {
@@ -531,10 +531,10 @@ export class Room extends Emitter {
   /**
    * @param {RoomNews} news
    * @param {string} topic
-   * @param {{kind?: 'info' | 'error', lasting?: boolean}} [how]
+   * @param {{kind?: 'info' | 'error', lasting?: boolean, toRead?: boolean}} [how]
    */
-  #tell(news, topic, { kind = 'error', lasting = false } = {}) {
-    this.emit('news', { ...news, kind, topic, lasting });
+  #tell(news, topic, { kind = 'error', lasting = false, toRead = false } = {}) {
+    this.emit('news', { ...news, kind, topic, lasting, toRead });
   }
 }
 

@@ -66,6 +66,7 @@ def test_an_administrator_puts_somebody_out_locks_and_closes_a_room(open_page: O
     inspector.on("dialog", agree)
     inspector.get_by_test_id("close-room").click()
     expect(answer).to_have_text("The room closes.")
+    # The page is in the room anew after half a second, and the words stay for as long as it takes to read them.
     expect(eve.get_by_text("An administrator has closed the room.").first).to_be_visible()
     inspector.get_by_test_id("forget-token").click()
     expect(inspector.get_by_test_id("close-room")).to_be_hidden()
