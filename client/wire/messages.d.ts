@@ -492,7 +492,12 @@ export type Ping = {
   ref?: Ref;
 };
 
-/** Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room. */
+/**
+ * Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room.
+ *
+ * A session that waits in a lobby waits no longer. It is continued, but in no room, and the reply is the error
+ * `ended`.
+ */
 export type Resume = {
   type: 'resume';
   /** a secret from `welcome`, with which a session is resumed */

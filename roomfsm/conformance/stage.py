@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
@@ -327,30 +327,42 @@ class Room:
             await client.expect(Expected("joined", {**self.snapshot(self.state), "ref": asked}))
         await self._moderators_see(self.scene.spec.machines["seat"].of("admit"), moderator, ref)
 
-    async def deny(self, moderator: Client, *clients: Client) -> None:
-        """Let a moderator deny everybody who waits, or only one, and check who is told."""
+    async def deny(self, moderator: Client, *clients: Client, **how: object) -> None:
+        """Let a moderator deny everybody who waits, or only one (for a time), and check who is told."""
         named = {"participant": clients[0].me} if len(clients) == 1 else {}
-        ref = await moderator.send("deny", **named)
+        ref = await moderator.send("deny", **named, **how)
         for client in clients:
             _, asked = self.lobby.pop(client.me)
             await client.expect(Expected("error", {"code": "denied", "ref": asked}))
-        await self._moderators_see(self.scene.spec.machines["seat"].of("deny"), moderator, ref)
+        banned = {client.me for client in clients} if "seconds" in how else set()
+        await self._moderators_see(self.scene.spec.machines["seat"].of("deny"), moderator, ref, banned)
 
     async def configure(self, moderator: Client, **rules: object) -> None:
         """Let a moderator change the rules of the room, and check who is told."""
         ref = await moderator.send("configure", **rules)
         await self.decided("configure", {"roomChanged": {"lobby": rules.get("lobby", False)}}, moderator, ref)
 
-    async def _moderators_see(self, row: Row | None, asker: Client | None = None, ref: Ref | None = None) -> None:
-        """Check that the moderators, and nobody else, are told who waits."""
+    async def _moderators_see(
+        self,
+        row: Row | None,
+        asker: Client | None = None,
+        ref: Ref | None = None,
+        banned: Collection[str] = (),
+    ) -> None:
+        """Check that the moderators, and nobody else, are told who waits, and who is banned by this."""
         if row is None:
             raise NotReachable("the tables have no row for it")
         ids = set(self.lobby)
         seen = Where(f"those of {sorted(ids)}", lambda found: _waiting(found) == ids)
+        bans = Where(f"those of {sorted(banned)}", lambda found: _banned(found).issuperset(banned))
         for member in self.members:
-            fields = {"waiting": seen, "ref": ref if member is asker else None}
-            told = [tell for tell in row.tells if tell.to == "moderators"] if member.me in self.moderators else []
-            await member.expect(*(Expected(tell.message, fields) for tell in told))
+            if member.me not in self.moderators:
+                continue
+            facts: dict[str, Message] = {"lobby": {"waiting": seen, "ref": ref if member is asker else None}}
+            if banned:
+                facts["bans"] = {"bans": bans}
+            told = [tell.message for tell in row.tells if tell.to == "moderators" and tell.message in facts]
+            await member.expect(*(Expected(message, facts[message]) for message in told))
 
     def _row_telling(self, trigger: str, message: str) -> Row:
         """The room's row of that trigger that sends a message of that type."""

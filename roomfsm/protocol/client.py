@@ -307,7 +307,11 @@ class Ping(_ClientMessage, frozen=True, tag="ping", kw_only=True):
 
 
 class Resume(_ClientMessage, frozen=True, tag="resume", kw_only=True):
-    """Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room."""
+    """Continue the session of a lost connection on this new connection. Reply: `joined` of the session's room.
+
+    A session that waits in a lobby waits no longer. It is continued, but in no room, and the reply is the error
+    `ended`.
+    """
 
     token: Token
     ref: Ref | None = None

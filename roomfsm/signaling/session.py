@@ -288,7 +288,7 @@ class Session:
             self._connection = arrival.connection
             if "resumed" not in SESSION.legal(self.state):
                 await self._give_up_seat("disconnected")
-                self._send(_error(arrival.message, Refusal(ErrorCode.SESSION_UNKNOWN)))
+                self._send(_error(arrival.message, Refusal(ErrorCode.ENDED)))
                 return
             back = True
             try:

@@ -125,18 +125,23 @@ def test_no_two_arrows_share_a_line(page: Page, tmp_path: Path, table: Table[Any
     """Arrows may cross, but they must not run along each other."""
     it = opened(page, tmp_path / "diagram.svg", table, full=False)
 
-    for one, other in combinations(it.moves, 2):
-        # Only points in the same square or one next to it can be that close: comparing all of them took minutes.
-        squares = defaultdict(list)
-        for x, y in other["points"]:
-            for across, down in product((-1, 0, 1), repeat=2):
-                squares[x // _BESIDE + across, y // _BESIDE + down].append((x, y))
+    near_points = [_by_square(move["points"]) for move in it.moves]
+    for (one, _), (other, squares) in combinations(zip(it.moves, near_points, strict=True), 2):
         beside = [
             (x, y)
             for x, y in one["points"]
             if any(hypot(x - u, y - v) < _BESIDE for u, v in squares.get((x // _BESIDE, y // _BESIDE), ()))
         ]
         assert len(beside) < 8, (one["source"], one["dest"], other["source"], other["dest"])
+
+
+def _by_square(points: list[tuple[float, float]]) -> dict[tuple[float, float], list[tuple[float, float]]]:
+    """For each square of the paper the points in it and in the squares around it: no others can be that close."""
+    squares = defaultdict(list)
+    for x, y in points:
+        for across, down in product((-1, 0, 1), repeat=2):
+            squares[x // _BESIDE + across, y // _BESIDE + down].append((x, y))
+    return squares
 
 
 def near(point: tuple[float, float], box: Rect) -> bool:

@@ -267,7 +267,7 @@ async def test_who_comes_back_while_a_switch_lets_them_wait_can_knock_again(
         assert await trio.to_thread.run_sync(began.wait, 30)
         ref = await again.send("resume", token=ada.welcome["resumeToken"])
         may_end.set()
-        assert (await again.expect(ref=ref))["code"] == "session_unknown"
+        assert (await again.expect(ref=ref))["code"] == "ended"
         await again.send("join", room="seminar", password="open sesame")
         assert (await again.expect("knocking"))["room"] == "seminar"
 

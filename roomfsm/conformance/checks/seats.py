@@ -499,9 +499,12 @@ async def _wants_to_enter(scene: Scene, message: str) -> tuple[Place, Client]:
 
 
 async def denied(scene: Scene, *, message: str) -> None:
-    """Somebody who is denied is in no room."""
+    """Somebody who is denied is in no room, and may knock again, unless a moderator denies for a time."""
     place, dan = await _wants_to_enter(scene, message)
     await place.room.deny(place.ada, dan)
+    await place.room.knock(dan)
+    await place.room.deny(place.ada, dan, seconds=60)
+    steps.check_code(await dan.ask("join", room=place.room.name), "banned")
     await Room(scene).join(dan)
 
 

@@ -197,9 +197,10 @@ async def _reattach_knocking(scene: Scene, row: Row) -> None:
     """There is no seat that could be resumed. The person is in no room now, and may knock again."""
     place, cyd = await steps.knocking(scene)
     again = await scene.connect("Cyd again")
-    steps.check_code(await again.ask("resume", token=cyd.welcome["resumeToken"]), "session_unknown")
+    steps.check_code(await again.ask("resume", token=cyd.welcome["resumeToken"]), "ended")
     await cyd.closed()
     await place.room.give_up(cyd, how=row.trigger)
+    again.me = cyd.me
     await Room(scene).join(again)
 
 
