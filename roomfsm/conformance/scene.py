@@ -88,6 +88,7 @@ class Scene:
         self.nursery = nursery
         self.record = Record()
         self.clients: list[Client] = []
+        self.peers: list[Peer] = []
         self.awaits = ""
         """What the check waits for besides messages, as a text."""
         self._prefix = f"k{secrets.token_hex(4)}"
@@ -133,6 +134,7 @@ class Scene:
         if not self.plan.options.media:
             raise LeftOut(NO_MEDIA)
         peer = Peer(direction)
+        self.peers.append(peer)
         await self.nursery.start(self._hold_peer, peer)
         return peer
 
@@ -154,6 +156,10 @@ class Scene:
         for client in self.clients:
             if not client.over.is_set() and client.left is None and not client.gone:
                 await client.quiet()
+
+    def longest_pause(self) -> float:
+        """The longest time in seconds for which this process was held up while it sent media."""
+        return max((peer.longest_pause for peer in self.peers), default=0.0)
 
     def fault(self) -> Failed | None:
         """A message that no server may send, if one came."""

@@ -157,6 +157,8 @@ class Peer:
         self._rtcp_in, self._rtcp_out = trio.open_memory_channel[bytes](20000)
         self._cancel_checks = trio.CancelScope()
         self._playing: frozenset[str] = frozenset()
+        self.longest_pause = 0.0
+        """The longest time in seconds between two frames that `play` sent. This process may have been held up."""
         self._play_changed = trio.Event()
 
     # Connecting
@@ -380,7 +382,9 @@ class Peer:
             if "video" in self._playing and frame % _FRAMES_OF_VIDEO == 0:
                 self._send_frame(VP8_PAYLOAD, VIDEO_SSRC, "vp8", frame * 1800)
             frame += 1
+            began = trio.current_time()
             await trio.sleep(_FRAME)
+            self.longest_pause = max(self.longest_pause, trio.current_time() - began)
 
     def _send_frame(self, payload: bytes, ssrc: int, codec: str, timestamp: int) -> None:
         payload_type = self.payload_types.get(codec)

@@ -377,11 +377,20 @@ class Engine:
                 self.attention.discard(attended)
 
     async def tick(self) -> None:
-        """Send reports, and check flow and silence, for ever."""
+        """Send reports, and check flow and silence, for ever.
+
+        If this process did not run for a while, what came meanwhile still waits at the sockets, and everybody
+        would seem to be silent. The round after such a pause is left out, but never two of them: a machine that is
+        always late still sends its reports.
+        """
+        interval, left_out = self.settings.report_interval, False
         while True:
-            await trio.sleep(self.settings.report_interval)
-            self._tick(trio.current_time())
-            self._end_turn()
+            due = trio.current_time() + interval
+            await trio.sleep(interval)
+            left_out = not left_out and trio.current_time() - due > interval
+            if not left_out:
+                self._tick(trio.current_time())
+                self._end_turn()
 
     def _tick(self, now: float) -> None:
         # This is not done in the task itself, because its frame would keep the last peer alive until the next

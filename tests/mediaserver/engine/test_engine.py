@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 from OpenSSL import SSL
+from trio.testing import MockClock
 
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
@@ -90,6 +91,20 @@ async def test_freed_memory_is_returned_once_for_all_peers_that_settle_together(
             now = begin + after
             engine._tick(now)
         assert given_back == [begin, begin + 5.0]
+
+
+async def test_after_a_pause_of_the_process_the_sockets_are_read_before_anybody_seems_silent(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    rounds: list[float] = []
+    monkeypatch.setattr(Engine, "_tick", lambda _, now: rounds.append(now))
+    async with open_stage(report_interval=0.5):
+        await trio.testing.wait_all_tasks_blocked()
+        for step in (0.5, 0.5, 2, 0.5, 2, 2, 0.5):
+            mock_clock.jump(step)
+            await trio.testing.wait_all_tasks_blocked()
+    # Of two pauses one after the other, only the first is left out.
+    assert rounds == [0.5, 1, 3.5, 7.5, 8]
 
 
 # Nothing to do, or not much
