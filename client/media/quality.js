@@ -56,7 +56,7 @@ export function sampleOf(reports, now) {
         sample.roundTrip ??= report.roundTripTime ?? null;
         break;
       case 'candidate-pair':
-        if (report.nominated && report.state === 'succeeded') sample.roundTrip = report.currentRoundTripTime ?? sample.roundTrip;
+        if (report.nominated) sample.roundTrip = report.currentRoundTripTime ?? sample.roundTrip;
         break;
     }
   }

@@ -14,7 +14,7 @@ import { say } from './say.js';
 import { Sight } from './sight.js';
 import { Sound } from './sound.js';
 import { changesAt, follow, SILENCE } from './speaker.js';
-import { PRESENTED, tileState, VIEWED } from './tile-table.js';
+import { PRESENTED, TILES, tileState, VIEWED } from './tile-table.js';
 import { Tile } from './tile.js';
 
 /** @import {StreamInfo} from '../wire/messages.d.ts' */
@@ -435,7 +435,7 @@ function ownInfo(publication, stream) {
   const { source } = publication;
   const [video, sound] = [publication.has('video'), publication.has('audio')];
   const label = [
-    say(state === 'waiting' ? 'tile.connecting' : `tile.${state}`),
+    say(TILES[state].ownLabel),
     ...(stream ? [say('tile.watching', { count: stream.viewers })] : []),
     ...(sound && !publication.isOn('audio') ? [say('tile.muted')] : []),
     ...(video && !publication.isOn('video') ? [say('tile.paused')] : []),
@@ -474,8 +474,9 @@ function othersInfo(person, stream, view, hasPicture, off) {
     flow: view.stalled ? 'stopped' : 'going',
     media: come ? 'complete' : 'missing',
   });
-  const live = state === 'live';
-  const soundOnly = live && pictures.length === 0;
+  const { words, heardOnly } = TILES[state];
+  const flows = words === null;
+  const soundOnly = flows && pictures.length === 0;
   return {
     key: stream.id,
     own: false,
@@ -485,12 +486,12 @@ function othersInfo(person, stream, view, hasPicture, off) {
     state,
     hidden: view.idle,
     words: [
-      soundOnly ? say('tile.soundOnly') : live ? '' : say(`tile.words.${state}`),
-      state === 'limited' && sounds.length > 0 ? say('tile.words.heard') : '',
+      soundOnly ? say('tile.soundOnly') : words === null ? '' : say(words),
+      heardOnly && sounds.length > 0 ? say('tile.words.heard') : '',
     ]
       .filter(Boolean)
       .join(' '),
-    label: say(live && off && !soundOnly ? 'tile.cameraOff' : `tile.${state}`),
+    label: say(flows && off && !soundOnly ? 'tile.cameraOff' : `tile.${state}`),
     stream: stream.id,
     media: view.idle ? new MediaStream() : view.stream,
     pictured: hasPicture && !off && !view.idle,

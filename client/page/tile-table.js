@@ -41,6 +41,24 @@ export const PRESENTED = [
 ];
 
 /**
+ * What a tile shows in a state. `words` stand in the place of the picture; without any, what comes can be seen or
+ * heard. `heardOnly`: the sound goes on without the picture. `ownLabel`: what the state of one's own stream is called.
+ */
+export const TILES = Object.freeze(
+  /** @satisfies {Record<TileState, { words: string | null, heardOnly: boolean, ownLabel: string }>} */ (
+    /** @type {const} */ ({
+      waiting: { words: 'tile.words.waiting', heardOnly: false, ownLabel: 'tile.connecting' },
+      live: { words: null, heardOnly: false, ownLabel: 'tile.live' },
+      stalled: { words: 'tile.words.stalled', heardOnly: false, ownLabel: 'tile.stalled' },
+      limited: { words: 'tile.words.limited', heardOnly: true, ownLabel: 'tile.limited' },
+      retrying: { words: 'tile.words.retrying', heardOnly: false, ownLabel: 'tile.retrying' },
+      failed: { words: 'tile.words.failed', heardOnly: false, ownLabel: 'tile.failed' },
+      hidden: { words: 'tile.words.hidden', heardOnly: false, ownLabel: 'tile.hidden' },
+    })
+  ),
+);
+
+/**
  * @param {readonly TileRow[]} rows
  * @param {TileFacts} facts
  * @returns {TileState}
