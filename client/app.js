@@ -2,10 +2,11 @@
 
 import { BASE } from './wire/base.js';
 import { Connection } from './wire/connection.js';
+import { Absence, PRESENCE } from './room/absence.js';
 import { Credentials, tabStorage } from './room/credentials.js';
 import { isPage, roomOfPath, roomPath } from './room/names.js';
 import { Room } from './room/room.js';
-import { find } from './page/dom.js';
+import { fillIn, find } from './page/dom.js';
 import { LeaveGuard } from './page/leave-guard.js';
 import { LobbyView } from './page/lobby-view.js';
 import { Navigation } from './page/navigation.js';
@@ -13,14 +14,18 @@ import { Notices } from './page/notices.js';
 import { PasswordDialog } from './page/password-dialog.js';
 import { RoomView } from './page/room-view.js';
 import { rememberedName } from './page/settings.js';
+import { Switcher } from './page/switcher.js';
 import { titleRoom } from './page/title.js';
+import { rememberRoom } from './page/visited.js';
 import { cannotBeARoom, inWords } from './page/words.js';
 
+fillIn(document);
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
 const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${BASE}/ws`);
 const credentials = new Credentials(tabStorage());
 const room = new Room(connection, credentials);
+const absence = new Absence(room, connection);
 const passwordDialog = new PasswordDialog(find(document, '#password-dialog', HTMLDialogElement));
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 // The token of a link must be taken before anything changes the address, and nobody must see it there.
@@ -30,6 +35,12 @@ const navigation = new Navigation({
   ends: (path) => guard.onAir && roomOfPath(path) !== room.state?.name,
   ask: () => guard.ask(),
 });
+
+const switcher = new Switcher(
+  find(document, '#switcher', HTMLDialogElement),
+  () => room.state?.name,
+  (name) => void navigation.goTo(roomPath(name)),
+);
 
 // If the page was opened at the server itself and not through the proxy, the addresses of rooms must still be
 // those that others can open.
@@ -63,7 +74,7 @@ function route() {
   titleRoom(name);
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, notices, () => void navigation.goTo(`${BASE}/`)));
+    show(new RoomView(room, notices, absence, () => void navigation.goTo(`${BASE}/`)));
   }
 }
 
@@ -78,7 +89,10 @@ function show(next) {
   if (!first) find(next.root, 'h1', HTMLElement).focus();
 }
 
-room.on('news', (news) => notices.show({ ...news, text: inWords(news) }));
+// Why the user is not in the room is told in the room's view, for as long as that is so.
+room.on('news', (news) => {
+  if (news.topic !== PRESENCE) notices.show({ ...news, text: inWords(news) });
+});
 room.on('solved', (topic) => notices.takeBack(topic));
 room.on('moved', () => notices.clear());
 // The address gets the room's own spelling of its name or, if another room could not be entered, the name of the
@@ -87,6 +101,7 @@ room.on('entered', ({ name }) => {
   const asked = roomOfPath(location.pathname);
   if (asked !== null && asked !== name) navigation.replace(roomPath(name));
   titleRoom(name);
+  rememberRoom(name);
 });
 
 // The address has a name that cannot be a room's. The lobby has a field for another name.
@@ -115,6 +130,15 @@ document.addEventListener('click', (event) => {
   if (!(link instanceof HTMLAnchorElement)) return;
   event.preventDefault();
   void navigation.goTo(link.pathname);
+});
+document.addEventListener('click', (event) => {
+  if (event.target instanceof Element && event.target.closest('[data-switcher]')) switcher.open();
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  // A question that waits for its answer is not covered.
+  if (!document.querySelector('dialog[open]')) switcher.open();
 });
 addEventListener('online', () => connection.online());
 // A user who closes the page leaves at once, instead of being "away" until the end of the resume window.

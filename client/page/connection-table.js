@@ -1,24 +1,29 @@
-// The text about the connection in the page's head, by the state of the link and then by the state of the page in
-// the room.
+// What the page says of the connection, by the state of the link and then by the state of the page in the room: in its
+// head, and in the panel about the situation, as long as the user is not in the room.
+
+import { say } from './say.js';
 
 /** @typedef {import('../wire/connection.js').ConnectionState['phase']} Phase */
 /** @typedef {import('../room/room.js').RoomStatus} RoomStatus */
-/** @typedef {{ state: string, words: string }} Shown `state`: the name for the style sheet */
+/** @typedef {'connecting' | 'lost' | 'entering' | 'knocking' | 'out'} Situation */
+/** @typedef {{ state: string, words: string, situation?: Situation }} Shown `state`: the name for the style sheet */
 
 /** @type {Shown} */
-const CLOSED = { state: 'closed', words: 'Not connected' };
+const CLOSED = { state: 'closed', words: say('connection.closed'), situation: 'out' };
 /** @type {Shown} */
-const LOST = { state: 'reconnecting', words: 'Connection lost. Trying again…' };
+const LOST = { state: 'reconnecting', words: say('connection.lost'), situation: 'lost' };
 /** @type {Shown} */
-const CONNECTING = { state: 'connecting', words: 'Connecting…' };
+const NOT_YET = { ...LOST, situation: 'connecting' };
 /** @type {Shown} */
-const RECONNECTING = { state: 'reconnecting', words: 'Connecting…' };
+const CONNECTING = { state: 'connecting', words: say('connection.connecting'), situation: 'connecting' };
 /** @type {Shown} */
-const ENTERING = { state: 'entering', words: 'Entering the room…' };
+const RECONNECTING = { state: 'reconnecting', words: say('connection.connecting'), situation: 'lost' };
 /** @type {Shown} */
-const KNOCKING = { state: 'entering', words: 'Waiting to be let in…' };
+const ENTERING = { state: 'entering', words: say('connection.entering'), situation: 'entering' };
 /** @type {Shown} */
-const CONNECTED = { state: 'connected', words: 'Connected' };
+const KNOCKING = { state: 'entering', words: say('connection.knocking'), situation: 'knocking' };
+/** @type {Shown} */
+const CONNECTED = { state: 'connected', words: say('connection.connected') };
 
 const connecting = { else: CONNECTING, interrupted: RECONNECTING, refused: CLOSED };
 
@@ -27,6 +32,6 @@ export const CONNECTION = {
   closed: { else: CLOSED },
   connecting,
   resuming: connecting,
-  waiting: { else: LOST, refused: CLOSED },
+  waiting: { else: NOT_YET, interrupted: LOST, refused: CLOSED },
   open: { else: ENTERING, knocking: KNOCKING, inside: CONNECTED, switching: CONNECTED, refused: CLOSED },
 };

@@ -1,8 +1,11 @@
-// Links to the other rooms.
+// Links to the other rooms, beside the room.
 
 import { followRooms } from '../room/rooms.js';
 import { element, part, setText, updateList } from './dom.js';
-import { roomLink, updateRoomLink } from './lobby-view.js';
+import { roomLink, updateRoomLink } from './room-link.js';
+import { inOrder } from './room-order.js';
+import { say } from './say.js';
+import { visitedRooms } from './visited.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
 /** @import {Room} from '../room/room.js' */
@@ -10,6 +13,7 @@ import { roomLink, updateRoomLink } from './lobby-view.js';
 export class JumpView {
   /** @type {RoomSummary[]} */
   #rooms = [];
+  #known = true;
 
   /**
    * @param {HTMLElement} root of the room's page
@@ -21,11 +25,9 @@ export class JumpView {
     this.#empty = part(root, 'jump-empty');
     this.#count = part(root, 'rooms-count');
     this.destroy = followRooms(
-      (rooms) => {
-        this.#rooms = rooms;
-        this.update();
-      },
-      () => setText(this.#empty, 'The list of rooms cannot be loaded at the moment.'),
+      (rooms) => this.#show(rooms, true),
+      // What was live may not be live any more.
+      () => this.#show(this.#rooms.map((room) => ({ ...room, streams: 0 })), false),
     );
   }
   #room;
@@ -33,11 +35,18 @@ export class JumpView {
   #empty;
   #count;
 
+  /**
+   * @param {RoomSummary[]} rooms
+   * @param {boolean} known whether the server has just told them
+   */
+  #show(rooms, known) {
+    this.#rooms = rooms;
+    this.#known = known;
+    this.update();
+  }
+
   update() {
-    const here = this.#room.state?.name;
-    const others = this.#rooms
-      .filter((room) => room.name !== here)
-      .sort((a, b) => a.name.localeCompare(b.name));
+    const others = inOrder(this.#rooms, { visited: visitedRooms(), here: this.#room.state?.name }).filter(({ open }) => open);
     updateList(
       this.#list,
       others,
@@ -45,7 +54,7 @@ export class JumpView {
       (room) => element('li', {}, roomLink(room.name, 'jump-link')),
       updateRoomLink,
     );
-    setText(this.#empty, others.length > 0 ? '' : 'No other room is open.');
+    setText(this.#empty, this.#known ? (others.length > 0 ? '' : say('rooms.noOther')) : say('rooms.unknown'));
     setText(this.#count, others.length > 0 ? ` ${others.length}` : '');
   }
 }

@@ -1,13 +1,15 @@
 // The lobby: the open rooms, the user's name, and the form to enter a room.
 
 import { mayInspect } from '../wire/inspector-access.js';
-import { roomPath } from '../room/names.js';
 import { askDisplayName, askRoomName } from '../room/naming.js';
 import { followRooms } from '../room/rooms.js';
-import { button, element, find, fromTemplate, icon, part, setText, updateList } from './dom.js';
+import { button, element, find, fromTemplate, part, setText, updateList } from './dom.js';
+import { roomLink, updateRoomLink } from './room-link.js';
+import { inOrder, search } from './room-order.js';
+import { needsSearch } from './roster.js';
 import { rememberedName, rememberName } from './settings.js';
 import { say } from './say.js';
-import { describeRoom } from './words.js';
+import { visitedRooms } from './visited.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
 
@@ -18,6 +20,7 @@ export class LobbyView {
   constructor(enter) {
     this.#rooms = part(this.root, 'rooms');
     this.#empty = part(this.root, 'rooms-empty');
+    this.#search = find(this.root, '[data-testid="lobby-search"]', HTMLInputElement);
     const form = find(this.root, 'form', HTMLFormElement);
     const nameInput = find(this.root, '[name="name"]', HTMLInputElement);
     const roomInput = find(this.root, '[name="room"]', HTMLInputElement);
@@ -69,58 +72,54 @@ export class LobbyView {
     void mayInspect().then((may) => {
       inspector.hidden = !may;
     });
+    this.#search.addEventListener('input', () => this.#show());
     this.#end = followRooms(
-      (rooms) => this.#show(rooms),
-      () => setText(this.#empty, 'The list of rooms cannot be loaded at the moment. The page tries again.'),
+      (rooms) => {
+        [this.#open, this.#known] = [rooms, true];
+        this.#show();
+      },
+      () => {
+        // What was live may not be live any more.
+        [this.#open, this.#known] = [this.#open.map((room) => ({ ...room, streams: 0 })), false];
+        this.#show();
+      },
     );
   }
   #rooms;
   #empty;
+  #search;
   #end;
+  /** The rooms that are open, as far as the page knows. @type {RoomSummary[]} */
+  #open = [];
+  /** Whether the server has just told them. */
+  #known = true;
 
   destroy() {
     this.#end();
   }
 
-  /** @param {RoomSummary[]} rooms */
-  #show(rooms) {
-    setText(this.#empty, rooms.length > 0 ? '' : 'No room is open. Enter a name above to open one.');
+  #show() {
+    const rooms = inOrder(this.#open, { visited: visitedRooms() });
+    this.#search.hidden = !needsSearch(rooms.length);
+    if (this.#search.hidden) this.#search.value = '';
+    const found = search(rooms, this.#search.value);
     updateList(
       this.#rooms,
-      [...rooms].sort((a, b) => b.participants - a.participants || a.name.localeCompare(b.name)),
+      found,
       (room) => room.name,
       (room) => element('li', {}, roomLink(room.name, 'room-link')),
       updateRoomLink,
     );
+    setText(this.#empty, this.#told(rooms.length, found.length));
   }
-}
 
-/**
- * A link to a room, which `updateRoomLink` fills.
- * @param {string} room
- * @param {string} testid
- */
-export function roomLink(room, testid) {
-  const link = /** @type {HTMLAnchorElement} */ (
-    element(
-      'a',
-      { class: 'room-link', testid },
-      element('span', { class: 'room-name', text: room }),
-      element('span', { class: 'room-facts' }),
-      element('span', { class: 'badge on-air', text: say('live') }),
-      icon('go'),
-    )
-  );
-  link.href = roomPath(room);
-  link.dataset['room'] = room;
-  return link;
-}
-
-/**
- * @param {HTMLElement} item the list's element that holds the link
- * @param {RoomSummary} room
- */
-export function updateRoomLink(item, room) {
-  setText(find(item, '.room-facts', HTMLElement), describeRoom(room));
-  find(item, '.on-air', HTMLElement).hidden = room.streams === 0;
+  /**
+   * @param {number} rooms
+   * @param {number} found
+   */
+  #told(rooms, found) {
+    if (!this.#known) return say('rooms.unknown');
+    if (rooms === 0) return say('rooms.none');
+    return found === 0 ? say('rooms.noneFound', { typed: this.#search.value }) : '';
+  }
 }

@@ -9,9 +9,11 @@ import { followKeyboard } from './keyboard.js';
 import { PeopleView } from './people-view.js';
 import { say } from './say.js';
 import { Sheets } from './sheets.js';
+import { SituationView } from './situation-view.js';
 import { StageView } from './stage-view.js';
 import { titleUnseen } from './title.js';
 
+/** @import {Absence} from '../room/absence.js' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
 
@@ -23,12 +25,12 @@ export class RoomView {
   /**
    * @param {Room} room
    * @param {Notices} notices
+   * @param {Absence} absence
    * @param {() => void} leave
    */
-  constructor(room, notices, leave) {
+  constructor(room, notices, absence, leave) {
     const { root } = this;
     this.#room = room;
-    this.#retry = button(root, 'retry-now');
     this.#sheets = new Sheets(part(root, 'side'), () => this.#sheetChanged());
     this.#stage = new StageView(root, room, notices, () => this.#sheets.cover());
     this.#controls = new ControlsView(root, room, notices);
@@ -41,11 +43,8 @@ export class RoomView {
       this.#chat.writeTo(person);
     });
     this.#jump = new JumpView(root, room);
+    this.#situation = new SituationView(root, room, absence, leave);
     button(root, 'leave-room').addEventListener('click', leave);
-    this.#retry.addEventListener('click', () => {
-      if (room.mayTryAgain) room.tryAgain();
-      else room.connection.retryNow();
-    });
     this.#ends.push(
       room.on('change', (what) => this.#changed(what)),
       room.on('entered', () => this.#entered()),
@@ -55,17 +54,18 @@ export class RoomView {
       () => this.#stage.destroy(),
       () => this.#chat.destroy(),
       () => this.#jump.destroy(),
+      () => this.#situation.destroy(),
     );
     this.#entered();
   }
   #room;
   #sheets;
-  #retry;
   #stage;
   #controls;
   #chat;
   #people;
   #jump;
+  #situation;
 
   destroy() {
     for (const end of this.#ends) end();
@@ -99,11 +99,13 @@ export class RoomView {
         this.#people.update();
         this.#stage.update();
         this.#suggestChat();
+        this.#showLive();
         break;
       case 'media':
         this.#stage.update();
         this.#controls.update();
         this.#suggestChat();
+        this.#showLive();
         break;
       case 'chat':
         this.#chat.update();
@@ -121,25 +123,33 @@ export class RoomView {
   }
 
   #showHead() {
-    const { state } = this.#room;
+    const { state, wanted } = this.#room;
     const title = part(this.root, 'title');
-    setText(title, state?.name ?? '');
-    title.title = state?.name ?? '';
+    const name = state?.name ?? wanted;
+    setText(title, name);
+    title.title = name;
+    this.#showLive();
+  }
+
+  /** Whether the room is live is known only while one is in it. */
+  #showLive() {
+    const { live, mayPresent, state } = this.#room;
     const badge = part(this.root, 'room-state');
-    setText(badge, state ? say(`room.state.${state.state}`) : '');
-    badge.dataset['state'] = state?.state ?? '';
+    badge.dataset['state'] = mayPresent && state ? state.state : '';
+    badge.dataset['live'] = String(live);
+    setText(badge, mayPresent && state ? say(live ? 'live' : `room.state.${state.state}`) : '');
   }
 
   #showConnection() {
-    const { status, connection, mayTryAgain } = this.#room;
+    const { status, connection } = this.#room;
     const { [status]: found, else: otherwise } = CONNECTION[connection.state.phase];
     const { state, words } = found ?? otherwise;
     const shown = part(this.root, 'connection');
     shown.dataset['state'] = state;
     shown.title = words;
     setText(shown, words);
-    this.#retry.hidden = !(mayTryAgain || connection.mayRetry);
-    setText(this.#retry, mayTryAgain ? 'Connect again' : 'Try now');
+    this.#situation.update();
+    this.#showHead();
   }
 
   /** While there are no pictures, the chat need not be out of the way. */

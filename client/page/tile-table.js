@@ -35,7 +35,8 @@ export const VIEWED = [
 /** One's own stream. @type {readonly TileRow[]} */
 export const PRESENTED = [
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
-  { tile: 'live', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], stream: ['live'] } },
+  // The server does not notice for a while that the way to the media server is gone.
+  { tile: 'live', when: { link: ['connected'], stream: ['live'] } },
   { tile: 'stalled', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], stream: ['stalled'] } },
   { tile: 'waiting', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'] } },
 ];

@@ -83,6 +83,37 @@ export const EN = /** @type {const} */ ({
   'people.unbanName': 'Let {name} back in',
   'people.notDone': 'That was not done.',
 
+  // The connection, in the head of the page.
+  'connection.closed': 'Not connected',
+  'connection.lost': 'Connection lost. Trying again…',
+  'connection.connecting': 'Connecting…',
+  'connection.entering': 'Entering the room…',
+  'connection.knocking': 'Waiting to be let in…',
+  'connection.connected': 'Connected',
+
+  // Why one is not in the room.
+  'situation.label': 'What is going on',
+  'situation.connecting': 'On the way to “{room}”',
+  'situation.lost': 'Cut off from “{room}”',
+  'situation.entering': 'On the way to “{room}”',
+  'situation.knocking': 'At the door of “{room}”',
+  'situation.out': 'Outside “{room}”',
+  'situation.connectingTo': 'The page connects to the server, and then enters “{room}”.',
+  'situation.lostTo': 'The connection to the server is lost. The page tries again, and then returns to “{room}”.',
+  'situation.enteringTo': 'The page asks to enter “{room}”.',
+  'situation.caused': '{reason} The page tries again by itself, and then enters “{room}”.',
+  'situation.again': 'Try again',
+  'situation.retry': 'Try now',
+  'situation.leave': 'All rooms',
+  'cause.offline': 'This device has no network at the moment.',
+  'cause.unreachable': 'The server cannot be reached. It may be restarting, or something is wrong with the network.',
+  'cause.away': 'The server is away at the moment. Only the proxy in front of it answers.',
+  'cause.origin':
+    'The server does not accept pages from {origin}. Open the page at the server’s own address, or ask its operator to allow this one (--allow-origin).',
+  'cause.full': 'The server is full. You enter as soon as somebody leaves.',
+  'cause.noUpgrade':
+    'Something between this page and the server does not let websockets through. If you run the server behind a proxy, let the proxy pass on the header “Upgrade”; otherwise try another network.',
+
   // The chat.
   'chat.title': 'Chat',
   'chat.toRoom': 'Message to the room',
@@ -197,10 +228,25 @@ export const EN = /** @type {const} */ ({
   'next.again': 'The page tries again.',
   'next.givenUp': 'The page does not try again by itself.',
 
+  // The lists of rooms.
+  'rooms.title': 'Rooms',
+  'rooms.others': 'Other rooms',
+  'rooms.search': 'Find a room',
+  'rooms.switcher': 'Go to another room',
+  'rooms.switcherKey': 'Go to another room (Ctrl-K)',
+  'rooms.switcherHint': 'Go to a room, or open one',
+  'rooms.open': 'Open “{name}”',
+  'rooms.none': 'No room is open. Enter a name above to open one.',
+  'rooms.noOther': 'No other room is open.',
+  'rooms.noneFound': 'No room is called “{typed}”.',
+  'rooms.unknown': 'The list of rooms cannot be loaded at the moment. The page tries again.',
+  'room.notOpen': 'you were here; not open now',
+
   // Addresses and rooms.
   'room.state.empty': 'Empty',
   'room.state.waiting': 'Not live',
-  'room.state.broadcasting': 'Live',
+  // Somebody shares, but nothing of it flows at this moment.
+  'room.state.broadcasting': 'Not live',
   'room.state.closing': 'Closing',
   'room.nameEmpty': 'A room’s name cannot be empty. {fault}',
   'room.nameWrong': '“{name}” cannot be a room. {fault}',

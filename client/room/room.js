@@ -14,7 +14,7 @@ import { Credentials } from './credentials.js';
 /** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
 /** @import {Kick, Lock, LowerHand, Mute, Muted, ParticipantInfo} from '../wire/messages.d.ts' */
 /** @import {RaiseHand, SetRole, Unban, Unlock, Unmute} from '../wire/messages.d.ts' */
-/** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, Switch} from '../wire/messages.d.ts' */
+/** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, StreamInfo, StreamState, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
 /** @import {News, PresentingNews} from '../media/presenting.js' */
@@ -96,6 +96,9 @@ const HOPELESS = new Set([
 
 /** The server's states of a room in which nobody can stay. @type {ReadonlySet<Joined['state']>} */
 const ENDING = new Set(['closing']);
+
+/** Whether media of a stream flow, by its state. @type {Record<StreamState, boolean>} */
+const LIVE = { negotiating: false, live: true, stalled: false, ended: false };
 
 /** The trigger of the table when the server or a room closes. @type {Record<Closing['scope'], 'server closes' | 'room closes'>} */
 const CLOSES = { server: 'server closes', room: 'room closes' };
@@ -230,6 +233,11 @@ export class Room extends Emitter {
     return this.#page.state;
   }
 
+  /** The room in which the user wants to be; empty: none. */
+  get wanted() {
+    return this.#wanted ?? '';
+  }
+
   /** Whether camera, microphone and screen may be started. */
   get mayPresent() {
     return this.#page.can('present');
@@ -238,6 +246,23 @@ export class Room extends Emitter {
   /** Whether the user may repeat an attempt that the page does not repeat by itself. */
   get mayTryAgain() {
     return this.#page.can('try again');
+  }
+
+  /**
+   * Whether anything in the room is live, as far as this page can tell: the server says so, and what this page itself
+   * sends or receives of it flows.
+   */
+  get live() {
+    const { state, mayPresent } = this;
+    return mayPresent && state !== null && [...state.streams.values()].some((stream) => this.#flows(stream));
+  }
+
+  /** @param {StreamInfo} stream */
+  #flows({ id, participant, source, state }) {
+    if (!LIVE[state]) return false;
+    if (participant === this.state?.you) return this.presenting.publications.get(source)?.works ?? true;
+    const view = this.watching.views.get(id);
+    return view === undefined || view.idle || (view.works && !view.stalled);
   }
 
   /** The streams that the user may view. */
@@ -253,6 +278,8 @@ export class Room extends Emitter {
    */
   enter(name, displayName) {
     this.#displayName = displayName;
+    // Why one is not in another room is of no interest any more.
+    if (this.#wanted !== null && this.#wanted !== name) this.emit('solved', 'presence');
     this.#wanted = name;
     this.#joinTries = 0;
     this.#page.fire('want', {});

@@ -35,6 +35,9 @@ _ONCE = frozenset(
 """Headers that may come only once (RFC 9110 section 5.3)."""
 
 
+_FULL = Answer(503, "The server is full.", RETRY)
+
+
 class Course(Enum):
     """Where a request goes that no rule refuses."""
 
@@ -187,19 +190,24 @@ def _expectation(head: RequestHead, *_: object) -> Answer | None:
     return None
 
 
-def _websocket(head: RequestHead, *_: object) -> Answer | None:
-    """Rules for a websocket's handshake (RFC 6455 section 4.2.1)."""
+def _websocket(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Answer | None:
+    """Rules for a websocket's handshake (RFC 6455 section 4.2.1).
+
+    A browser does not tell a page why a handshake was refused. So a plain request to the same path is told what a
+    handshake of the same visitor would be told: if it is 426, only the upgrade is missing.
+    """
     asks = "websocket" in head.tokens("upgrade")
     if head.path != WEBSOCKET_PATH:
         offered = asks and "websocket" in head.upgrades
         return Answer(404, f"The websocket is at {WEBSOCKET_PATH}, not here.") if offered else None
     if not asks:
         wanted = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
-        return Answer(
+        missing = Answer(
             426,
             "This address is for websockets only. To see the rooms in a browser, open the address without /ws.",
             wanted,
         )
+        return _foreign(head, circumstances, settings) or (_FULL if circumstances.full else missing)
     if head.headers.get("sec-websocket-version") != "13":
         wanted = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
         return Answer(426, "The header Sec-WebSocket-Version must be 13.", wanted)
@@ -215,15 +223,20 @@ def _websocket(head: RequestHead, *_: object) -> Answer | None:
 def _websocket_visitor(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Answer | None:
     if head.path != WEBSOCKET_PATH:
         return None
-    origin, host = head.headers.get("origin"), head.headers.get("host", "")
-    if not origin_allowed(origin, host, settings.allow_origin, secure=circumstances.secure):
-        return Answer(403, "Pages of this origin may not connect. If you run the server, see --allow-origin.")
+    foreign = _foreign(head, circumstances, settings)
+    if foreign is not None:
+        return foreign
     proposed = head.headers.get("sec-websocket-protocol", "").split(",")
     if SUBPROTOCOL not in (name.strip() for name in proposed):
         return Answer(400, f"The client must offer the websocket subprotocol {SUBPROTOCOL}.")
-    if circumstances.full:
-        return Answer(503, "The server is full.", RETRY, limit="max_sessions")
-    return None
+    return replace(_FULL, limit="max_sessions") if circumstances.full else None
+
+
+def _foreign(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Answer | None:
+    origin, host = head.headers.get("origin"), head.headers.get("host", "")
+    if origin_allowed(origin, host, settings.allow_origin, secure=circumstances.secure):
+        return None
+    return Answer(403, "Pages of this origin may not connect. If you run the server, see --allow-origin.")
 
 
 _RULES: tuple[Callable[[RequestHead, Circumstances, DoorSettings], Answer | None], ...] = (

@@ -17,6 +17,7 @@ import trio
 from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policies, Policy
 from roomfsm.kurento.pool import MediaPool
+from roomfsm.lifecycle.stream import WITH_MEDIA
 from roomfsm.log import concern_only, get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
@@ -44,6 +45,11 @@ class RoomSummary:
     state: str
     participants: int
     streams: int
+    """How many are live, that is, whose media flow at this moment."""
+
+
+def _live(room: Room) -> int:
+    return sum(stream.told_state in WITH_MEDIA for stream in room.streams.values())
 
 
 class RoomExists(Exception):
@@ -86,7 +92,7 @@ class Directory:
         """The rooms with people in them, the fullest first."""
         return sorted(
             (
-                RoomSummary(room.name, room.told_state, len(room.people), len(room.streams))
+                RoomSummary(room.name, room.told_state, len(room.people), _live(room))
                 for room in self._rooms.values()
                 if room.people and room.policy.listed
             ),

@@ -36,6 +36,10 @@ def test_the_page_shows_the_reason_until_a_media_server_is_there(open_page: Open
     ada.get_by_test_id("start-camera").click()
     reason = ada.get_by_test_id("notice").filter(has_text="Your camera does not reach the room.")
     expect(reason).to_contain_text("No media server can be reached at the moment. The page tries again.")
+    # Nothing is live, and nothing says so: not to the presenter, the viewer, or the lobby.
+    for page in (ada, bob):
+        expect(page.get_by_test_id("room-state")).to_have_text("Not live")
+    assert '"streams":0' in bob.request.get(bob.url.replace("/r/away", "/api/rooms")).text()
     # This is longer than notices of past events are shown, and longer than the page waits for an answer.
     for _ in range(4):
         ada.clock.fast_forward(20_000)
@@ -44,3 +48,8 @@ def test_the_page_shows_the_reason_until_a_media_server_is_there(open_page: Open
         assert str(port) in url
         decodes(bob)
         expect(reason).to_have_count(0)
+        for page in (ada, bob):
+            expect(page.get_by_test_id("room-state")).to_have_text("Live")
+    # The media server is gone again. It takes the server longer to notice that than the page.
+    for page in (ada, bob):
+        expect(page.get_by_test_id("room-state")).to_have_text("Not live")

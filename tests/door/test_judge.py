@@ -182,3 +182,22 @@ def test_a_page_whose_name_was_rebound_to_our_address_gets_no_websocket() -> Non
 )
 def test_the_path_prefix_is_removed_if_the_proxy_did_not_do_it(target: str, prefix: str, expected: str) -> None:
     assert head(f"GET {target} 1.1", HOST).without_prefix(prefix).target == expected
+
+
+def test_a_plain_request_to_the_websockets_path_is_told_what_a_handshake_would_be_told() -> None:
+    """A browser does not tell a page why its websocket was refused. The page asks in this way."""
+    own, foreign = ("Origin", "http://rooms.example"), ("Origin", "http://evil.example")
+    full = Circumstances(secure=False, client="192.0.2.1", full=True)
+    assert verdict("POST /ws 1.1", HOST, own, ("Content-Length", "0")) == 426
+    assert verdict("POST /ws 1.1", HOST, foreign) == 403
+    assert verdict("POST /ws 1.1", HOST, own, circumstances=full) == 503
+    assert verdict("POST /ws 1.1", HOST, foreign, circumstances=full) == 403
+
+
+def test_only_a_visitor_who_wants_to_come_in_meets_the_limit_of_sessions() -> None:
+    full = Circumstances(secure=False, client="192.0.2.1", full=True)
+    asked = judge(head("POST /ws 1.1", HOST), full, _SETTINGS)
+    came = judge(head("GET /ws 1.1", *_UPGRADE.items()), full, _SETTINGS)
+    assert isinstance(asked, Answer)
+    assert isinstance(came, Answer)
+    assert (asked.limit, came.limit) == (None, "max_sessions")

@@ -32,6 +32,8 @@ test('a slow path is named, unless the stream itself has stopped', () => {
 test('one’s own stream is what the server sees of it, while there is a way', () => {
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'live' }), 'live');
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled' }), 'stalled');
+  for (const link of ['negotiating', 'connecting', 'given-up'])
+    assert.equal(tileState(PRESENTED, { link, stream: 'live' }), 'waiting');
   assert.equal(tileState(PRESENTED, { link: 'connected' }), 'waiting');
   assert.equal(tileState(PRESENTED, { link: 'waiting', stream: 'live' }), 'retrying');
 });
