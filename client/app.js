@@ -38,7 +38,7 @@ const navigation = new Navigation({
 
 const switcher = new Switcher(
   find(document, '#switcher', HTMLDialogElement),
-  () => room.state?.name,
+  () => room.state?.name ?? room.wanted,
   (name) => void navigation.goTo(roomPath(name)),
 );
 

@@ -13,7 +13,7 @@ const CLOSED = { state: 'closed', words: say('connection.closed'), situation: 'o
 /** @type {Shown} */
 const LOST = { state: 'reconnecting', words: say('connection.lost'), situation: 'lost' };
 /** @type {Shown} */
-const NOT_YET = { ...LOST, situation: 'connecting' };
+const NOT_YET = { state: 'reconnecting', words: say('connection.notYet'), situation: 'connecting' };
 /** @type {Shown} */
 const CONNECTING = { state: 'connecting', words: say('connection.connecting'), situation: 'connecting' };
 /** @type {Shown} */

@@ -46,7 +46,7 @@ export class JumpView {
   }
 
   update() {
-    const others = inOrder(this.#rooms, { visited: visitedRooms(), here: this.#room.state?.name }).filter(({ open }) => open);
+    const others = inOrder(this.#rooms, { visited: visitedRooms(), here: this.#room.state?.name ?? this.#room.wanted }).filter(({ open }) => open);
     updateList(
       this.#list,
       others,

@@ -103,6 +103,7 @@ export class PeopleView {
 
   update() {
     const { state, moderates } = this.#room;
+    this.#hand.hidden = !state;
     if (!state) return;
     const count = state.participants.size;
     const waiting = moderates ? state.waiting : [];
@@ -388,7 +389,7 @@ function badge(text, testid) {
  * @param {keyof typeof SILENT} sound
  */
 function deviceIcon(device, sound) {
-  const made = icon(device, say(device === 'mic-off' ? SILENT[sound] : DEVICES[device]));
+  const made = icon(device, say(device === 'mic-off' ? (SILENT[sound] ?? SILENT.muted) : DEVICES[device]));
   made.classList.toggle('off', device === 'mic-off' || device === 'camera-off');
   return made;
 }

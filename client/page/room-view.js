@@ -118,6 +118,7 @@ export class RoomView {
         this.#controls.update();
         this.#stage.update();
         this.#showConnection();
+        this.#suggestChat();
         break;
     }
   }
@@ -152,10 +153,11 @@ export class RoomView {
     this.#showHead();
   }
 
-  /** While there are no pictures, the chat need not be out of the way. */
+  /** While one is in the room and there are no pictures, the chat need not be out of the way. */
   #suggestChat() {
-    const { state, presenting } = this.#room;
-    this.#sheets.suggest('chat', (state?.streams.size ?? 0) === 0 && presenting.publications.size === 0);
+    const { mayPresent, state, presenting } = this.#room;
+    const pictures = (state?.streams.size ?? 0) > 0 || presenting.publications.size > 0;
+    this.#sheets.suggest('chat', mayPresent && !pictures);
   }
 
   /** Another panel is seen, or none. */

@@ -27,7 +27,7 @@ export class Switcher {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {() => string | undefined} here the room in which the user is
+   * @param {() => string} here the room in which the user is, or wants to be; empty: none
    * @param {(room: string) => void} go
    */
   constructor(dialog, here, go) {

@@ -86,6 +86,7 @@ export const EN = /** @type {const} */ ({
   // The connection, in the head of the page.
   'connection.closed': 'Not connected',
   'connection.lost': 'Connection lost. Trying again…',
+  'connection.notYet': 'No connection. Trying again…',
   'connection.connecting': 'Connecting…',
   'connection.entering': 'Entering the room…',
   'connection.knocking': 'Waiting to be let in…',

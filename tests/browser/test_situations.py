@@ -68,6 +68,8 @@ def test_a_page_outside_its_room_says_why_for_as_long_as_that_is_so(browser: Bro
         expect(told.get_by_role("heading")).to_have_text(title)
         expect(told.get_by_test_id("notice")).to_contain_text(reason)
         expect(page.get_by_test_id("room-state")).to_be_empty()
+        # Nothing covers it.
+        told.get_by_test_id("situation-leave").click(trial=True)
 
     limits = ("--max-sessions=2", "--max-people=1")
     with (
