@@ -21,7 +21,7 @@ the facts have counted. `tests/lifecycle/test_room_invariants.py` has a property
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from roomfsm.lifecycle.seat import OF_SEATS
 from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
@@ -29,8 +29,7 @@ from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.roles import Role
 
 
-@dataclass(frozen=True, slots=True)
-class RoomFacts:
+class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the room's guards may look at: the counts as they would be *after* the trigger, and the asker.
 
     - `within_rates` says that neither the asker nor the room as a whole has sent too much to everybody lately,

@@ -14,15 +14,14 @@ left, the person who has been in the room longest becomes one (`promoted`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from roomfsm.lifecycle.table import STAYS, Audience, Effect, Guard, Row, State, Table, Tell
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.roles import Role
 
 
-@dataclass(frozen=True, slots=True)
-class SeatFacts:
+class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the seat's guards may look at.
 
     - `role` is the role of the person whose seat it is.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.rooms.journal import FORMAT, Ended, Entry, Line, Opened, decode_line
-from roomfsm.rooms.settings import RoomSettings
 
 
 class JournalError(Exception):
@@ -82,14 +82,11 @@ def _check(line: Line) -> None:
 
     Raises `msgspec.ValidationError`.
     """
-    told: RoomSettings | RoomFacts | None = None
+    told: dict[str, Any] = {}
     if isinstance(line, Opened):
-        told = line.settings
+        told = asdict(line.settings)
     elif isinstance(line, Entry) and line.facts is not None:
-        told = msgspec.convert(line.facts, RoomFacts)
-    if told is None:
-        return
-    for item in fields(told):
-        value = getattr(told, item.name)
+        told = msgspec.structs.asdict(msgspec.convert(line.facts, RoomFacts))
+    for name, value in told.items():
         if isinstance(value, int | float) and not value >= 0:
-            raise msgspec.ValidationError(f"{item.name} is {value}")
+            raise msgspec.ValidationError(f"{name} is {value}")

@@ -16,8 +16,8 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import msgspec
 import trio
@@ -35,8 +35,6 @@ _ANYBODY = Policy()
 FORMAT = "roomfsm.journal.1"
 _MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "session")
 
-_DEFAULTS: Mapping[type, dict[str, Any]] = {kind: asdict(kind()) for kind in (RoomFacts, SeatFacts)}
-"""The facts that are not recorded, because they have their default value."""
 _BODIES = frozenset({"text", "sdp", "candidate"})
 """The fields of messages that contain what people said, or the addresses of their computers."""
 _MAX_BODY = 2000
@@ -339,7 +337,8 @@ class Journal:
             who=who,
             trigger=trigger,
             message=message,
-            facts=None if facts is None else _told(facts),
+            # They are encoded as an object without what has its default value.
+            facts=cast("dict[str, Any] | None", facts),
             source=source,
             dest=dest,
             effects=effects,
@@ -355,15 +354,9 @@ class Journal:
             self._sink(line + b"\n")
 
 
-def _told(facts: RoomFacts | SeatFacts) -> dict[str, Any]:
-    defaults = _DEFAULTS[type(facts)]
-    return {name: value for name, default in defaults.items() if (value := getattr(facts, name)) != default}
-
-
 def facts_told(told: Mapping[str, Any]) -> RoomFacts:
     """The facts of a room that an entry has recorded. Raises `TypeError` if the data are no facts of a room."""
-    known = _DEFAULTS[RoomFacts]
-    return RoomFacts(**{name: value for name, value in told.items() if name in known})
+    return RoomFacts(**{name: value for name, value in told.items() if name in RoomFacts.__struct_fields__})
 
 
 def seat_facts_told(told: Mapping[str, Any]) -> SeatFacts:
