@@ -108,10 +108,10 @@ class Crowd:
         self.expect(newcomers, WELCOME)
         return newcomers
 
-    def join(self, seats: list[Seat], rooms: int = 1) -> None:
-        """Bring the seats into so many rooms, in turn."""
+    def join(self, seats: list[Seat], rooms: int = 1, brings: Callable[[], dict[str, str]] = dict) -> None:
+        """Bring the seats into so many rooms, in turn. `brings` gives what else each `join` has."""
         for seat in seats:
-            seat.send(client_frame("join", room=f"room{next(self._turn) % rooms}", name="Ada"))
+            seat.send(client_frame("join", room=f"room{next(self._turn) % rooms}", name="Ada", **brings()))
         self.expect(seats, JOINED)
 
     def settle(self) -> None:

@@ -2,18 +2,25 @@
 
 `uv run python -m tests.bench.join [--people 1000] [--rooms 20]`. `roomfsm serve` runs in a process of its own, the
 clients are plain sockets in this one. All in one room is noted apart: there every join is news to all who are in.
+So are people who each bring a token, into so many rooms.
 The reference is measured in this same run: accept from Python, and answer twice with about as many bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+import secrets
 import selectors
 import socket
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from roomfsm.access.keys import read_keys
+from roomfsm.access.tokens import sign
 from roomfsm.signaling.frames import text_frame
+from tests.access.keys import SECRET
 from tests.bench.crowd import JOINED, WELCOME, crowd_at
 from tests.bench.processes import Measured, bare_server, pin, room_server
 
@@ -37,12 +44,17 @@ class Result:
     """KiB a connection that is in a room."""
 
 
-def measure(serving: AbstractContextManager[Measured], people: int, rooms: int) -> Result:
-    """Connect them all, then bring them all in."""
+def measure(
+    serving: AbstractContextManager[Measured],
+    people: int,
+    rooms: int,
+    brings: Callable[[], dict[str, str]] = dict,
+) -> Result:
+    """Connect them all, then bring them all in. `brings` gives what else each `join` has."""
     with serving as server:
         # What is imported, opened or allocated once is no part of what each costs.
         with crowd_at(server.port) as crowd:
-            crowd.join(crowd.connect_websockets(_BATCH), rooms)
+            crowd.join(crowd.connect_websockets(_BATCH), rooms, brings)
         with crowd_at(server.port) as crowd:
             crowd.settle()
             memory, cpu = [server.resident()], [server.cpu()]
@@ -51,7 +63,7 @@ def measure(serving: AbstractContextManager[Measured], people: int, rooms: int) 
             memory.append(server.resident())
             cpu.append(server.cpu())
             for first in range(0, people, _BATCH):
-                crowd.join(crowd.seats[first : first + _BATCH], rooms)
+                crowd.join(crowd.seats[first : first + _BATCH], rooms, brings)
             crowd.settle()
             memory.append(server.resident())
             cpu.append(server.cpu())
@@ -61,6 +73,12 @@ def measure(serving: AbstractContextManager[Measured], people: int, rooms: int) 
         (memory[1] - memory[0]) / people,
         (memory[2] - memory[0]) / people,
     )
+
+
+def _token() -> dict[str, str]:
+    """A token of its own for each person, which the server verifies each time (HS256)."""
+    (key,) = read_keys(SECRET)
+    return {"token": sign(key, {"room": "*", "sub": secrets.token_hex(8), "exp": time.time() + 3600})}
 
 
 def _answer(listener: socket.socket, people: int) -> None:
@@ -98,6 +116,7 @@ def main() -> None:
     for name, result in (
         (f"{rooms} rooms", measure(room_server(), people, rooms)),
         ("one room", measure(room_server(), people, 1)),
+        ("token", measure(room_server(f"--token-key={SECRET}"), people, rooms, _token)),
     ):
         total = result.connection + result.join
         print(
