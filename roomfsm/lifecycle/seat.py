@@ -32,6 +32,10 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
       because the microphone is off.
     - `room_has_place` says that at least one more person may enter the room.
     - `within_rates` is the same as in the facts of a room.
+    - `needs_moderator` says that nobody moderates the room, and that its policy lets somebody stand in.
+    - `may_stand_in` says that the person may: not if the person's token says that the person only watches.
+    - `stands_in` says that the person moderates only because nobody else did, and `moderator_comes` that somebody
+      enters now whom a token or the policy makes a moderator.
     """
 
     role: Role = Role.PRESENTER
@@ -40,6 +44,10 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     silenced: bool = False
     room_has_place: bool = True
     within_rates: bool = True
+    needs_moderator: bool = False
+    may_stand_in: bool = True
+    stands_in: bool = False
+    moderator_comes: bool = False
 
 
 _PUT_OUT = (
@@ -124,11 +132,20 @@ class SeatEffect(Effect):
     )
     BECOME_MODERATOR = (
         "become moderator",
-        "the person, who has been in the room longest, is a moderator, because no other one is left",
+        "the person, who has been in the room longest, is a moderator, because no other one is there",
         (
             Tell("participantChanged", Audience.ALL),
             Tell("bans", Audience.OWNER, "if somebody is banned"),
             Tell("lobby", Audience.OWNER, "if somebody waits in the lobby"),
+        ),
+    )
+    CEASE_TO_MODERATE = (
+        "cease to moderate",
+        "the person has the role again that the person would have without standing in; without the role of a "
+        "presenter, the person's streams end",
+        (
+            Tell("participantChanged", Audience.ALL),
+            Tell("streamEnded", Audience.ALL, "if the person may not publish it any more"),
         ),
     )
     ADMIT = (
@@ -210,6 +227,10 @@ is_banned = Guard[SeatFacts]("the person named is banned", lambda f: f.found, Er
 not_silenced = Guard[SeatFacts](
     "nobody claims to be heard who is muted", lambda f: not f.silenced, ErrorCode.MUTED
 )
+needs_moderator = Guard[SeatFacts]("nobody moderates the room, and somebody may", lambda f: f.needs_moderator)
+may_stand_in = Guard[SeatFacts]("the person does not only watch", lambda f: f.may_stand_in)
+stands_in = Guard[SeatFacts]("the person only stands in for a moderator", lambda f: f.stands_in)
+moderator_comes = Guard[SeatFacts]("a moderator by a token or by the policy enters", lambda f: f.moderator_comes)
 within_rates = Guard[SeatFacts](
     "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
@@ -258,7 +279,15 @@ SEAT: Table[SeatFacts] = Table(
             (Do.DELETE_LINE,),
         ),
         Row(("closeRoom",), ("seated",), STAYS, _moderators, (Do.CLOSE_ROOM,)),
-        Row(("promoted",), ("seated", "away"), STAYS, (), (Do.BECOME_MODERATOR,)),
+        Row(
+            ("promoted",),
+            ("seated", "away"),
+            STAYS,
+            (needs_moderator, may_stand_in),
+            (Do.BECOME_MODERATOR,),
+        ),
+        # Otherwise somebody who came early could put out the one whom a token makes a moderator.
+        Row(("relieved",), ("seated", "away"), STAYS, (stands_in, moderator_comes), (Do.CEASE_TO_MODERATE,)),
         Row(("lost",), ("seated",), "away"),
         # A session can be resumed before its loss was noticed.
         Row(("found",), ("seated", "away"), "seated"),
@@ -268,6 +297,7 @@ SEAT: Table[SeatFacts] = Table(
     ),
     causes={
         "promoted": "the last moderator has left, and this person has been in the room longest",
+        "relieved": "a moderator by a token or by the policy has come",
         "admitted": "the person enters, because there is no lobby, or because a moderator has admitted the person",
         "denied": "a moderator has denied, or the room closes",
         "lost": "the person's connection was lost, and the session may be resumed",

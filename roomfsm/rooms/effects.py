@@ -171,6 +171,7 @@ class Effects:
         self._people[participant.id] = participant
         self._describe_room_to(participant, event.ref)
         self._moderation.tell_moderator(participant)
+        self._moderation.relieve(participant)
         if event.admitted:
             event.seat.sitter.admitted()
         self._log.info("joined", participant=participant.id, people=len(self._people))

@@ -152,6 +152,7 @@ class Moderation:
             Do.MUTE: self._mute,
             Do.UNMUTE: self._unmute,
             Do.BECOME_MODERATOR: self._become_moderator,
+            Do.CEASE_TO_MODERATE: self._cease_to_moderate,
             Do.ADMIT: self._admit,
             Do.DENY: self._deny,
             Do.CONFIGURE: self._configure,
@@ -275,6 +276,8 @@ class Moderation:
             self._room.journal.begin(SEAT.name, newcomer.id, newcomer.seat.state)
         self._room.journal.begin(SOUND.name, newcomer.id, newcomer.sound.state)
         newcomer.role, newcomer.subject = self.role_of(brought), brought.subject
+        newcomer.given = self._given_role(brought)
+        newcomer.stands_in = newcomer.role is not newcomer.given
         newcomer.only_watches = brought.role is Role.VIEWER
 
     def knock(self, event: Enter) -> None:
@@ -296,7 +299,7 @@ class Moderation:
         if not SEAT.state(person.seat.state).final:
             self.move(person, "departed")
         self._room.journal.tallies[SOUND.name].forget(person.id)
-        self._promote_if_needed()
+        self._promote()
         if self._people or replaced:
             return
         self._fire_door("lock" if self._room.policy.locked else "deserted")
@@ -309,14 +312,31 @@ class Moderation:
                 if not self._people:
                     self._let_in_now(event)
 
-    def _promote_if_needed(self, but: Participant | None = None) -> None:
-        """If there are people and no moderator, the person who has been in the room longest becomes one.
+    def relieve(self, newcomer: Participant) -> None:
+        """Nobody stands in any longer for a moderator who has just come by right."""
+        comes = newcomer.role.includes(Role.MODERATOR) and not newcomer.stands_in
+        for person in tuple(self._people.values()):
+            self._follow(person, "relieved", SeatFacts(stands_in=person.stands_in, moderator_comes=comes))
 
-        Somebody whose token says viewer only watches, and somebody who is away can do nothing.
+    def _promote(self, but: Participant | None = None) -> None:
+        """Let somebody stand in if nobody moderates the room: the person who has been in it longest.
+
+        Somebody who is away can do nothing, so others come first. `but` is somebody who has just ceased to
+        moderate.
         """
-        able = [person for person in self._people.values() if not person.only_watches and person is not but]
-        if self._needs_moderator() and able:
-            self.move(next((person for person in able if not person.away), able[0]), "promoted")
+        for person in sorted(self._people.values(), key=lambda person: person.away):
+            if person is not but:
+                needs = self._room.policy.first_moderates and not self._moderators()
+                facts = SeatFacts(needs_moderator=needs, may_stand_in=not person.only_watches)
+                self._follow(person, "promoted", facts)
+
+    def _follow(self, person: Participant, trigger: str, facts: SeatFacts) -> None:
+        step = SEAT.follow(person.seat, trigger, lambda: facts)
+        if step is None:
+            return
+        self._room.journal.took(SEAT.name, person.id, step, who=person.id, facts=facts)
+        for effect in step.effects:
+            self._doing[effect](person, None)
 
     # Effects
 
@@ -398,18 +418,30 @@ class Moderation:
 
     def _set_role(self, sender: Participant | None, message: SetRole) -> None:
         person = self._people[message.participant]
-        person.role = message.role
-        self._tell_person(person, sender, message.ref)
+        stands_in = sender is not None and sender.stands_in
+        if not stands_in:
+            person.given = message.role
+        person.stands_in = stands_in and message.role.includes(Role.MODERATOR)
+        self._change_role(person, message.role, sender, message.ref)
+        self._promote(but=person)
+
+    def _change_role(
+        self, person: Participant, role: Role, sender: Participant | None = None, ref: Ref | None = None
+    ) -> None:
+        person.role = role
+        self._tell_person(person, sender, ref)
         self.tell_moderator(person)
-        if not person.role.includes(Role.PRESENTER):
+        if not role.includes(Role.PRESENTER):
             for name in tuple(person.streams):
                 self._room.handle_now(Revoked(self._room.streams[name]))
-        self._promote_if_needed(but=person)
 
     def _become_moderator(self, person: Participant, _message: None) -> None:
-        person.role = Role.MODERATOR
-        self._tell_person(person)
-        self.tell_moderator(person)
+        person.stands_in = True
+        self._change_role(person, Role.MODERATOR)
+
+    def _cease_to_moderate(self, person: Participant, _message: None) -> None:
+        person.stands_in = False
+        self._change_role(person, person.given)
 
     def _admit(self, sender: Participant, message: Admit) -> None:
         self._let_in(message.participant)
@@ -466,7 +498,7 @@ class Moderation:
             self._let_in(None)
             self.lobby.refuse(None, Refusal(ErrorCode.ROOM_FULL))
             self.lobby.tell(self._moderators())
-        self._promote_if_needed()
+        self._promote()
 
     def _fire_door(self, trigger: str) -> None:
         step = DOOR.fire(self._door, trigger, None)
@@ -485,11 +517,6 @@ class Moderation:
         self._room.handle_now(Close("moderator", by=sender, ref=message.ref))
 
     # Telling
-
-    def _needs_moderator(self) -> bool:
-        return self._room.policy.first_moderates and not any(
-            person.role.includes(Role.MODERATOR) for person in self._people.values()
-        )
 
     def _has_place(self) -> bool:
         free = self._room.settings.max_people - len(self._people)

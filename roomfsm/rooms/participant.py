@@ -118,6 +118,10 @@ class Participant:
         """The time when the connection was lost; None while there is one."""
         self.lookalike = False
         self.role = Role.PRESENTER
+        self.given = Role.PRESENTER
+        """The role by the person's token, the room's policy, or the will of a moderator or an administrator."""
+        self.stands_in = False
+        """Whether the person moderates only because nobody else did."""
         self.only_watches = False
         """Whether the person's token says viewer. Such a person never becomes a moderator by having come first."""
         self.subject: str | None = None

@@ -55,9 +55,13 @@ SEAT_FACTS = st.builds(
     oneself=st.booleans(),
     silenced=st.booleans(),
     within_rates=st.booleans(),
+    needs_moderator=st.booleans(),
+    may_stand_in=st.booleans(),
+    stands_in=st.booleans(),
+    moderator_comes=st.booleans(),
 )
 SERVER_FACTS = st.builds(ServerFacts, sessions=count, max_sessions=count, media_reachable=st.booleans())
-COMPLETIONS = ("drained",)
+COMPLETIONS = ("drained", "promoted", "relieved")
 """The triggers that `Table.follow` fires. They are never refused, because nobody sends them."""
 
 

@@ -14,6 +14,8 @@ from roomfsm.protocol.roles import Role
 MODERATOR = SeatFacts(role=Role.MODERATOR)
 PERSON = SeatFacts()
 OWN = SeatFacts(oneself=True)
+UNMODERATED = SeatFacts(needs_moderator=True)
+STAND_IN = SeatFacts(role=Role.MODERATOR, stands_in=True, moderator_comes=True)
 
 MODERATORS = (
     *("kick", "ban", "unban", "setRole", "lock", "unlock", "clearChat"),
@@ -40,8 +42,10 @@ MOVES = [
     ("seated", "deleteLine", MODERATOR, "seated", ["delete line"]),
     ("seated", "deleteLine", OWN, "seated", ["delete line"]),
     ("seated", "closeRoom", MODERATOR, "seated", ["close room"]),
-    ("seated", "promoted", PERSON, "seated", ["become moderator"]),
-    ("away", "promoted", PERSON, "away", ["become moderator"]),
+    ("seated", "promoted", UNMODERATED, "seated", ["become moderator"]),
+    ("away", "promoted", UNMODERATED, "away", ["become moderator"]),
+    ("seated", "relieved", STAND_IN, "seated", ["cease to moderate"]),
+    ("away", "relieved", STAND_IN, "away", ["cease to moderate"]),
     ("knocking", "admitted", PERSON, "seated", []),
     ("knocking", "denied", PERSON, "gone", []),
     ("knocking", "departed", PERSON, "gone", []),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from trio.testing import wait_all_tasks_blocked
 
+from roomfsm.access.policy import Policies, Policy
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     DtlsConnectionStateChange,
@@ -22,6 +23,7 @@ from roomfsm.rooms.settings import RoomSettings
 from roomfsm.testing import FakeMedia, Person
 
 settle = wait_all_tasks_blocked
+ANYBODY = Policy()
 SMALL = RoomSettings(
     max_rooms=3, max_people=3, max_presenters=2, max_views=2, chat_history=3, candidate_buffer=3, linger=30
 )
@@ -29,9 +31,11 @@ OFFER = "v=0\r\na=ice-ufrag:u1\r\n"
 
 
 @asynccontextmanager
-async def house(settings: RoomSettings = SMALL) -> AsyncIterator[tuple[Directory, FakeMedia]]:
+async def house(
+    settings: RoomSettings = SMALL, policy: Policy = ANYBODY
+) -> AsyncIterator[tuple[Directory, FakeMedia]]:
     media = FakeMedia()
-    async with open_directory(media.pool, settings) as directory:
+    async with open_directory(media.pool, settings, policies=Policies(default=policy)) as directory:
         yield directory, media
     assert media.open == []
     assert media.pipelines == []

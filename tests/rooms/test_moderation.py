@@ -8,6 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from roomfsm.access.credentials import Credentials
+from roomfsm.access.policy import Policy
 from roomfsm.protocol.client import (
     Ban,
     Chat,
@@ -67,6 +69,42 @@ async def test_a_room_with_another_moderator_promotes_nobody(autojump_clock: Moc
         await settle()
         await ada.leave()
         assert roles(bob) == {"Bob": Role.PRESENTER, "Cyd": Role.MODERATOR}
+
+
+async def test_who_stands_in_for_a_moderator_does_so_until_one_comes(autojump_clock: MockClock) -> None:
+    """What somebody who stands in has made others ends, too. What they were before counts again."""
+    async with house(replace(SMALL, max_people=6), Policy(role=Role.VIEWER)) as (directory, media):
+        ada, bob, cyd = await people(directory, "Ada", "Bob", "Cyd")
+        await ada.say(SetRole(participant=bob.participant_id, role=Role.MODERATOR))
+        await ada.say(SetRole(participant=cyd.participant_id, role=Role.PRESENTER))
+        await settle()
+        await ada.say(publish())
+        await settle()
+        teacher = Person(directory, "Teacher", "192.0.2.9")
+        teacher.brings = Credentials(subject="zoe", role=Role.MODERATOR)
+        await teacher.join("blue")
+        await settle()
+        assert roles(teacher) == {
+            "Ada": Role.VIEWER,
+            "Bob": Role.VIEWER,
+            "Cyd": Role.PRESENTER,
+            "Teacher": Role.MODERATOR,
+        }
+        assert (cyd.last("participantChanged")["participant"]["name"], media.open) == ("Bob", [])
+        await ada.say(Kick(participant=teacher.participant_id))
+        await settle()
+        assert error_of(ada) == "not_permitted"
+        # Whom the teacher makes a moderator stays one when another teacher comes.
+        await teacher.say(SetRole(participant=cyd.participant_id, role=Role.MODERATOR))
+        await settle()
+        other = Person(directory, "Other", "192.0.2.10")
+        other.brings = Credentials(subject="yan", role=Role.MODERATOR)
+        await other.join("blue")
+        await settle()
+        assert roles(other)["Cyd"] is Role.MODERATOR
+        for one in (teacher, other, cyd):
+            await one.leave()
+        assert roles(ada) == {"Ada": Role.MODERATOR, "Bob": Role.VIEWER}
 
 
 async def test_one_who_is_kicked_is_out_and_may_come_again(autojump_clock: MockClock) -> None:

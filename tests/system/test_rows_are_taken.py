@@ -209,6 +209,7 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _moderation(directory)
         await _administration(directory)
         await _lobby(directory)
+        await _stand_ins(directory)
     for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR):
         assert left(table, taken) == set()
 
@@ -317,6 +318,22 @@ async def _lobby(directory: Directory) -> None:
     await settle()
     await ada.leave()
     await bob.leave()
+
+
+async def _stand_ins(directory: Directory) -> None:
+    """Somebody stands in for a moderator until one comes, also while the connection is lost."""
+    ada, bob = await people(directory, "Ada", "Bob", room="nine")
+    await bob.vanish()
+    await ada.leave()
+    for _ in range(2):
+        ada.brings = Credentials(role=Role.MODERATOR)
+        await ada.join("nine")
+        if bob.state == "away":
+            await bob.come_back()
+        await ada.leave()
+    await ada.join("nine")
+    await bob.leave()
+    await ada.leave()
 
 
 async def _comings_and_goings(directory: Directory) -> None:

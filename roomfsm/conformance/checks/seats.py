@@ -277,6 +277,10 @@ async def _promoted(scene: Scene, place: Place) -> None:
     await place.room.lock(place.bob)
 
 
+async def _relieved(scene: Scene, place: Place) -> None:
+    raise NeverReachable("needs a key of the server's tokens")
+
+
 async def _promoted_away(scene: Scene, place: Place) -> None:
     await place.room.lose(place.bob)
     await place.room.leave(place.ada)
@@ -299,6 +303,8 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("departed", "knocking"): _departed_knocking,
     ("promoted", "seated"): _promoted,
     ("promoted", "away"): _promoted_away,
+    ("relieved", "seated"): _relieved,
+    ("relieved", "away"): _relieved,
 }
 
 
