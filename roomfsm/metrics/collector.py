@@ -101,6 +101,7 @@ class ServerCollector:
         streams = [stream for room in rooms for stream in room.streams.values()]
         yield _gauge(f.ROOMS, _each(_states(MACHINES["room"]), (room.state for room in rooms)))
         yield _gauge(f.PEOPLE, _each(Role, (person.role for room in rooms for person in room.people.values())))
+        yield _gauge(f.WAITING, {(): sum(room.knocking for room in rooms)})
         by_source = Counter((str(stream.source), stream.state) for stream in streams)
         kinds = [(str(source), state) for source in Source for state in _states(MACHINES["stream"])]
         yield _gauge(f.STREAMS, {kind: by_source[kind] for kind in kinds})

@@ -50,6 +50,14 @@ SERVER_STATE = Family(
 )
 ROOMS = Family("roomfsm_rooms", Kind.GAUGE, ("state",), "rooms", "Rooms by the state of their machine.", "Any.")
 PEOPLE = Family("roomfsm_people", Kind.GAUGE, ("role",), "people", "People in rooms, by their role.", "Any.")
+WAITING = Family(
+    "roomfsm_waiting",
+    Kind.GAUGE,
+    (),
+    "people",
+    "People who wait in lobbies until a moderator decides. They are not in `roomfsm_people`.",
+    "Any. People who wait for long mean that no moderator is there.",
+)
 SESSIONS = Family(
     "roomfsm_sessions",
     Kind.GAUGE,
@@ -276,6 +284,7 @@ FAMILIES = (
     SERVER_STATE,
     ROOMS,
     PEOPLE,
+    WAITING,
     SESSIONS,
     STREAMS,
     VIEWS,

@@ -5,7 +5,7 @@ Each event fires the `trigger` of the room's table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -174,6 +174,23 @@ class Administer(Awaited):
     def operation(self) -> str:
         """The trigger of the administrator's machine."""
         return OPERATIONS[type(self.message)]
+
+
+@dataclass(slots=True)
+class ChangePolicy(Administer):
+    """An administrator changes a part of the room's policy.
+
+    `change` makes the new policy from the one before, or raises `Refusal`. The room calls it in its turn, so that
+    nothing is lost that a moderator or another administrator has changed in the meantime. From then on `message`
+    is the whole policy.
+    """
+
+    message: Administering = field(init=False)
+    change: Callable[[Policy], Policy]
+
+    def settle(self, policy: Policy) -> None:
+        """Make the new policy from this one. Raises `Refusal`."""
+        self.message = SetPolicy(self.change(policy))
 
 
 @dataclass(slots=True)

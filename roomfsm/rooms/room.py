@@ -57,6 +57,7 @@ from roomfsm.rooms.events import (
     Awaited,
     Away,
     Back,
+    ChangePolicy,
     Close,
     Depart,
     Drained,
@@ -199,6 +200,11 @@ class Room:
     def over(self) -> bool:
         """Whether the room is ending, and takes nobody in any more."""
         return not ROOM.rows_of(self.state, Enter.trigger)
+
+    @property
+    def knocking(self) -> int:
+        """How many people wait in the lobby."""
+        return len(self._moderation.lobby)
 
     @property
     def waiting(self) -> int:
@@ -345,6 +351,12 @@ class Room:
             if self._is_stale(event):
                 self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
                 return
+            if isinstance(event, ChangePolicy):
+                try:
+                    event.settle(self.policy)
+                except Refusal as refusal:
+                    self.refuse(event, refusal)
+                    return
             now = trio.current_time()
             said = self._budgets.said_by(event, now)
             within_rates = said is None or said.may(now)

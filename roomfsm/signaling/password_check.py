@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 
 import trio
@@ -49,7 +50,8 @@ class PasswordCheck:
     def _may_guess(self, address: str, room: str) -> None:
         wait = self._guesses.wait(address, room, trio.current_time())
         if wait > 0:
-            detail = f"There were too many wrong passwords: try again in {wait:.0f} s."
+            # It is rounded up, because whoever comes back too early is refused again.
+            detail = f"There were too many wrong passwords: try again in {math.ceil(wait)} s."
             raise Refusal(ErrorCode.RATE_LIMITED, detail)
 
     def _count(self, right: bool, address: str, room: str) -> bool:

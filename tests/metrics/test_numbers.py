@@ -7,6 +7,7 @@ import signal
 
 import trio
 
+from roomfsm.access.policy import Policies, Policy
 from roomfsm.metrics.families import FAMILIES, Kind
 from tests.metrics.scrape import BEARER, TOKEN, scrape
 from tests.processes import media_server_program
@@ -40,6 +41,20 @@ async def test_rooms_people_and_sessions_are_counted_by_state_and_role(media_ser
         assert page("roomfsm_transitions_total", machine="session", trigger="join") == 2
         assert page("roomfsm_transitions_total", machine="server", trigger="opened") == 1
         assert page("roomfsm_connections") == 4
+
+
+async def test_whoever_waits_in_a_lobby_is_counted_apart(media_server: str) -> None:
+    async with (
+        serving(media_server, metrics_token=TOKEN) as server,
+        open_client(server.url) as ada,
+        open_client(server.url) as bob,
+    ):
+        server.running.directory.policies = Policies(default=Policy(lobby=True))
+        await ada.join("blue")
+        await bob.send("join", room="blue", name="Bob")
+        await bob.expect("knocking")
+        page = await scrape(server)
+        assert (page("roomfsm_people"), page("roomfsm_waiting")) == (1, 1)
 
 
 async def test_the_machines_of_media_servers_and_of_the_administrator_are_counted_too(media_server: str) -> None:

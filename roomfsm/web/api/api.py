@@ -5,6 +5,7 @@ Without an `--admin-token` there is no API: its addresses answer 404, as any oth
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -59,10 +60,12 @@ class AdminAccess:
             return
         wait = self._guesses.wait(address, PATH, now)
         if wait > 0:
+            # It is rounded up, because whoever comes back too early is refused again.
+            seconds = math.ceil(wait)
             raise Problem(
                 ErrorCode.RATE_LIMITED,
-                f"There were too many wrong tokens: try again in {wait:.0f} s.",
-                headers={"Retry-After": f"{wait:.0f}"},
+                f"There were too many wrong tokens: try again in {seconds} s.",
+                headers={"Retry-After": str(seconds)},
             )
         self._guesses.wrong(address, PATH, now)
         _log.warning("wrong admin token", address=address)

@@ -23,7 +23,7 @@ from roomfsm.protocol import client
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import NameFault, display_name, room_key, room_name
 from roomfsm.rooms.directory import Directory, RoomExists
-from roomfsm.rooms.events import Administer, Administering, SetPolicy
+from roomfsm.rooms.events import Administer, Administering, ChangePolicy, SetPolicy
 from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.media_servers import MediaServer, MediaServerExists, MediaServers, TooManyMediaServers
 from roomfsm.rooms.participant import Participant
@@ -79,8 +79,10 @@ class Handlers:
                       answer=s.RoomInFull, refusals=(ApiCode.NO_SUCH_ROOM,)),
             Operation("closeRoom", "POST", f"{in_room}/close", "Close a room and tell its people why", self._close,
                       body=s.CloseRoom, status=HTTPStatus.ACCEPTED, refusals=(ApiCode.NO_SUCH_ROOM,)),
-            Operation("configureRoom", "PUT", f"{in_room}/policy", "Give a room another policy", self._configure,
-                      body=s.PolicyGiven, answer=s.RoomInFull, refusals=_OF_ROOM),
+            Operation("configureRoom", "PUT", f"{in_room}/policy", "Replace the whole policy of a room",
+                      self._configure, body=s.PolicyGiven, answer=s.RoomInFull, refusals=_OF_ROOM),
+            Operation("changeRoomPolicy", "PATCH", f"{in_room}/policy", "Change a part of a room's policy",
+                      self._change_policy, body=s.PolicyChange, answer=s.RoomInFull, refusals=_OF_ROOM),
             Operation("lockRoom", "PUT", f"{in_room}/lock", "Lock or unlock a room", self._lock,
                       body=s.Lock, answer=s.Locked, refusals=_OF_ROOM),
             Operation("clearRoomChat", "DELETE", f"{in_room}/chat", "Forget all lines of chat", self._clear_chat,
@@ -203,6 +205,11 @@ class Handlers:
         policy = await self._policy(call.body, "$")
         return _in_full(await self._administer(call, SetPolicy(policy)))
 
+    async def _change_policy(self, call: Call) -> s.RoomInFull:
+        room = self._find(call)
+        fields = await trio.to_thread.run_sync(s.changes, call.body, limiter=self._hashing)
+        return _in_full(await self._put(room, ChangePolicy(lambda policy: s.changed(policy, fields))))
+
     async def _lock(self, call: Call) -> s.Locked:
         room = await self._administer(call, client.Lock() if call.body.locked else client.Unlock())
         return s.Locked(locked=room.locked)
@@ -313,9 +320,11 @@ class Handlers:
         return room
 
     async def _administer(self, call: Call, message: Administering) -> Room:
-        room = self._find(call)
+        return await self._put(self._find(call), Administer(message))
+
+    async def _put(self, room: Room, event: Administer) -> Room:
         try:
-            await room.request(Administer(message))
+            await room.request(event)
         except RoomOver:
             raise Problem(ErrorCode.ROOM_CLOSED) from None
         return room
@@ -359,6 +368,7 @@ def _room(room: Room) -> s.RoomTold:
         opened=opened.opened,
         people=len(room.people),
         away=sum(person.away for person in room.people.values()),
+        waiting=room.knocking,
         streams=len(room.streams),
         views=_views(room),
         locked=room.locked,

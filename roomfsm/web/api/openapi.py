@@ -77,9 +77,14 @@ def _operation(operation: Operation, schemas: Json) -> Json:
         required = bool(schemas[operation.body.__name__].get("required"))
         described["requestBody"] = {
             "required": required,
-            "content": {"application/json": {"schema": _reference(operation.body)}},
+            "content": {kind: {"schema": _reference(operation.body)} for kind in _body_types(operation)},
         }
     return described
+
+
+def _body_types(operation: Operation) -> list[str]:
+    # The server takes any content type. This is what RFC 7396 section 4 calls a merge patch.
+    return ["application/json", *(["application/merge-patch+json"] if operation.method == "PATCH" else [])]
 
 
 def _path_parameters(path: str) -> list[Json]:

@@ -88,6 +88,14 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
     state: str | None = None
 
 
+class WrongPolicy(Refusal):
+    """A change would make a policy that contradicts itself. `path` names the field of the request."""
+
+    def __init__(self, detail: str, path: str) -> None:
+        super().__init__(ErrorCode.MALFORMED, detail)
+        self.path = path
+
+
 class Problem(Exception):
     """A request is refused."""
 
@@ -107,7 +115,7 @@ class Problem(Exception):
     @classmethod
     def of(cls, refusal: Refusal) -> Problem:
         """What a table refused."""
-        problem = cls(refusal.code, str(refusal))
+        problem = cls(refusal.code, str(refusal), path=refusal.path if isinstance(refusal, WrongPolicy) else None)
         if isinstance(refusal, IllegalInState):
             problem.machine, problem.state = refusal.machine, refusal.state
         return problem

@@ -5,10 +5,11 @@ Times are in seconds, moments in milliseconds since 1970 (UTC). Names are camelC
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from roomfsm.access.issue import MAX_TTL
 from roomfsm.access.passwords import hash_fault, hash_password
@@ -26,10 +27,11 @@ from roomfsm.protocol.fields import (
 )
 from roomfsm.protocol.roles import Role
 from roomfsm.ranges import MIN_SECRET
-from roomfsm.web.api.problems import Problem
+from roomfsm.web.api.problems import Problem, WrongPolicy
 
 MAX_REASON = 200
 MAX_PAGE = 1000
+_BOTH = "there is a password, too: give one of the two"
 _MANY = 1_000_000_000
 
 Moment = Annotated[int, Meta(description="milliseconds since 1970 (UTC)")]
@@ -84,7 +86,7 @@ class PolicyGiven(Given, frozen=True, kw_only=True):
     role: Annotated[Role, Meta(description="the role of people without a token")] = Role.PRESENTER
     lobby: Annotated[bool, Meta(description="people wait until a moderator admits them")] = False
     locked: Annotated[bool, Meta(description="nobody but moderators may enter")] = False
-    listed: Annotated[bool, Meta(description="the lobby lists the room")] = True
+    listed: Annotated[bool, Meta(description="the start page lists the room")] = True
     max_people: Annotated[Number | None, Meta(description="null stands for the server's setting")] = None
     max_presenters: Annotated[Number | None, Meta(description="null stands for the server's setting")] = None
     linger: Annotated[
@@ -102,7 +104,7 @@ class PolicyGiven(Given, frozen=True, kw_only=True):
         if self.password_hash is not None:
             wrong = hash_fault(self.password_hash)
             if wrong is not None or password is not None:
-                detail = f"it {wrong}" if wrong is not None else "there is a password, too: give one of the two"
+                detail = f"it {wrong}" if wrong is not None else _BOTH
                 raise Problem(ErrorCode.MALFORMED, detail, path="$.passwordHash")
         try:
             # A contradiction is found before the password is hashed.
@@ -111,8 +113,60 @@ class PolicyGiven(Given, frozen=True, kw_only=True):
                 fields["password_hash"] = hash_password(password)
             return Policy(**fields)
         except PolicyFault as fault:
-            name = "password" if fault.key == "password_hash" else fault.key
-            raise Problem(ErrorCode.MALFORMED, str(fault), path=f"$.{_CAMEL[name]}") from None
+            raise Problem(ErrorCode.MALFORMED, str(fault), path=_path(fault)) from None
+
+
+PolicyChange = msgspec.defstruct(
+    "PolicyChange",
+    [(one.name, one.type | None | UnsetType, UNSET) for one in msgspec.structs.fields(PolicyGiven)],
+    bases=(Given,),
+    namespace={
+        "__doc__": "What changes in a room's policy: a merge patch (RFC 7396). What is left out stays as it is, "
+        "the password included, and null stands for the default."
+    },
+    frozen=True,
+    kw_only=True,
+)
+
+
+def changes(given: Any) -> dict[str, Any]:
+    """The fields of `Policy` that a `PolicyChange` gives, each with its new value.
+
+    It takes some 20 ms if there is a password. Raises `Problem`.
+    """
+    defaults = msgspec.structs.asdict(PolicyGiven())
+    fields = {
+        name: defaults[name] if value is None else value
+        for name, value in msgspec.structs.asdict(given).items()
+        if value is not UNSET
+    }
+    if isinstance(given.password_hash, str):
+        wrong = hash_fault(given.password_hash)
+        if wrong is not None:
+            raise Problem(ErrorCode.MALFORMED, f"it {wrong}", path="$.passwordHash")
+    if "password" in fields:
+        if "password_hash" in fields:
+            raise Problem(ErrorCode.MALFORMED, _BOTH, path="$.passwordHash")
+        password = fields.pop("password")
+        fields["password_hash"] = None if password is None else hash_password(password)
+    return fields
+
+
+def changed(policy: Policy, fields: dict[str, Any]) -> Policy:
+    """The policy with those fields changed. Raises `WrongPolicy`."""
+    try:
+        return replace(policy, **fields)
+    except PolicyFault as fault:
+        detail = str(fault)
+        if fault.key == "enter" and "enter" in fields:
+            # What stands in the way is in the policy before, which the request does not show.
+            kept = "password" if policy.password_hash is not None else "invited"
+            detail += f' The policy before has it: give "{kept}": null, too, to take it away.'
+        raise WrongPolicy(detail, _path(fault)) from None
+
+
+def _path(fault: PolicyFault) -> str:
+    return f"$.{_CAMEL['password' if fault.key == 'password_hash' else fault.key]}"
 
 
 _CAMEL = dict(zip(PolicyGiven.__struct_fields__, PolicyGiven.__struct_encode_fields__, strict=True))
@@ -163,8 +217,9 @@ class RoomTold(Told, frozen=True, kw_only=True):
     run: Annotated[str, Meta(description="is another one each time that a room of this name is opened")]
     state: Annotated[str, Meta(description="the state of the machine `room`")]
     opened: Moment
-    people: int
+    people: Annotated[int, Meta(description="how many are in the room; whoever waits in the lobby is not")]
     away: Annotated[int, Meta(description="how many of the people have lost their connection")]
+    waiting: Annotated[int, Meta(description="how many people wait in the lobby")]
     streams: int
     views: int
     locked: bool

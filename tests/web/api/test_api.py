@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import trio
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from quart import Request
+from trio.testing import MockClock
 
+from roomfsm.access.guesses import Guesses
 from roomfsm.access.keys import read_keys
 from roomfsm.access.passwords import hash_password
 from roomfsm.access.tokens import TokenRules, verify
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.media_server import MEDIA_SERVER
 from roomfsm.settings import SettingsError, load
+from roomfsm.web.api.api import AdminAccess
+from roomfsm.web.api.problems import Problem
 from tests.protocol_client import Client, open_client
 from tests.serving import serving
 from tests.web.api.administrator import PATH, TOKEN, Administrator
@@ -45,6 +52,8 @@ async def _every_operation(admin: Administrator, ada: Client, url: str) -> None:
     assert (await admin.call("PUT", "/rooms/board/lock", {"locked": False}))[1] == {"locked": False}
     status, room = await admin.call("PUT", "/rooms/board/policy", {"role": "viewer"})
     assert (status, room["policy"]["role"], room["policy"]["maxPeople"]) == (200, "viewer", None)
+    status, room = await admin.call("PATCH", "/rooms/board/policy", {"linger": 90})
+    assert (status, room["policy"]["role"], room["policy"]["linger"]) == (200, "viewer", 90)
     assert (await admin.call("DELETE", "/rooms/board/chat"))[0] == 204
     assert (await admin.get("/server"))["people"] == 1
     assert (await admin.get("/rooms"))["rooms"][0]["name"] == "Board"
@@ -146,6 +155,16 @@ async def test_guesses_of_the_token_are_bounded(media_server: str) -> None:
         assert (await admin.call("GET", "/rooms"))[0] == 200
 
 
+async def test_a_wait_is_rounded_up_so_that_it_is_never_nothing(autojump_clock: MockClock) -> None:
+    access = AdminAccess(TOKEN, Guesses(free=0, first=0.4))
+    request = cast(Request, SimpleNamespace(headers={"Authorization": "Bearer wrong"}, remote_addr="192.0.2.1"))
+    with pytest.raises(Problem, match="token"):
+        access.judge(request)
+    with pytest.raises(Problem, match="again in 1 s") as refused:
+        access.judge(request)
+    assert refused.value.headers["Retry-After"] == "1"
+
+
 async def test_requests_without_a_token_are_no_guesses(media_server: str) -> None:
     async with serving(media_server, **ADMIN) as server:
         stranger = Administrator(server, None)
@@ -212,6 +231,16 @@ WRONG: list[tuple[str, str, Any, int, str, str | None]] = [
         "malformed",
         "$.passwordHash",
     ),
+    ("PATCH", "/rooms/none/policy", {"role": "viewer"}, 404, "no_such_room", None),
+    ("PATCH", "/rooms/blue/policy", {"other": 1}, 400, "malformed", "$.other"),
+    ("PATCH", "/rooms/blue/policy", {"maxPeople": 0}, 400, "malformed", "$.maxPeople"),
+    ("PATCH", "/rooms/blue/policy", {"enter": "password"}, 400, "malformed", "$.password"),
+    ("PATCH", "/rooms/blue/policy", {"password": "x"}, 400, "malformed", "$.enter"),
+    ("PATCH", "/rooms/blue/policy", {"passwordHash": "x"}, 400, "malformed", "$.passwordHash"),
+    ("PATCH", "/rooms/blue/policy", {"passwordHash": ""}, 400, "malformed", "$.passwordHash"),
+    ("PATCH", "/rooms/blue/policy", {"password": "x", "passwordHash": HASH}, 400, "malformed", "$.passwordHash"),
+    ("PATCH", "/rooms/blue/policy", {"enter": "invited"}, 400, "malformed", "$.invited"),
+    ("PATCH", "/rooms/blue/policy", {"invited": ["ada"]}, 400, "malformed", "$.enter"),
     ("POST", "/rooms/blue/close", {"reason": ""}, 400, "malformed", "$.reason"),
     ("POST", "/rooms/blue/close", {"reason": "x" * 201}, 400, "malformed", "$.reason"),
     ("POST", "/rooms/blue/close", {"reason": "a\nb"}, 400, "malformed", "$.reason"),
@@ -312,6 +341,63 @@ async def test_a_room_is_opened_with_a_password_that_nobody_sees_again(media_ser
         await ada.ask("leave")
         await admin.call("PUT", "/rooms/cave/policy", {"enter": "password", "passwordHash": HASH, "locked": True})
         assert (await ada.ask("join", room="cave", password="open sesame"))["code"] == "locked"
+
+
+async def test_a_change_of_the_policy_keeps_what_it_does_not_name(media_server: str) -> None:
+    async with serving(media_server, **ADMIN) as server, open_client(server.url) as ada:
+        admin = Administrator(server)
+        policy = {"enter": "password", "password": "open sesame", "firstModerates": False, "maxPeople": 3}
+        await admin.call("POST", "/rooms", {"name": "cave", "policy": policy})
+        _, room = await admin.call("PATCH", "/rooms/cave/policy", {"role": "viewer", "linger": 3600})
+        told = room["policy"]
+        assert (told["enter"], told["firstModerates"], told["maxPeople"]) == ("password", False, 3)
+        assert (told["role"], told["linger"]) == ("viewer", 3600)
+        assert (await ada.ask("join", room="cave"))["code"] == "password_wrong"
+        assert (await admin.call("PATCH", "/rooms/cave/policy", {"password": "another"}))[0] == 200
+        assert (await ada.ask("join", room="cave", password="open sesame"))["code"] == "password_wrong"
+        # A password is not taken away by the way.
+        status, problem = await admin.call("PATCH", "/rooms/cave/policy", {"enter": "anyone"})
+        assert (status, problem["path"]) == (400, "$.enter")
+        assert '"password": null' in problem["detail"]
+        assert (await ada.ask("join", room="cave", password="another"))["type"] == "joined"
+        # null stands for the default, and an empty change changes nothing.
+        opened = {"enter": None, "password": None, "maxPeople": None}
+        _, room = await admin.call("PATCH", "/rooms/cave/policy", opened)
+        assert (room["policy"]["enter"], room["policy"]["maxPeople"]) == ("anyone", None)
+        assert (await admin.call("PATCH", "/rooms/cave/policy"))[1]["policy"] == room["policy"]
+
+
+async def test_changes_of_the_policy_at_the_same_time_are_all_kept(media_server: str) -> None:
+    async with serving(media_server, **ADMIN) as server:
+        admin = Administrator(server)
+        await admin.document()
+        await admin.call("POST", "/rooms", {"name": "cave"})
+        asked = ({"enter": "password", "password": "x"}, {"lobby": True}, {"role": "viewer"}, {"maxPeople": 7})
+        async with trio.open_nursery() as nursery:
+            for change in asked:
+                nursery.start_soon(admin.call, "PATCH", "/rooms/cave/policy", change)
+        policy = (await admin.get("/rooms/cave"))["policy"]
+        assert (policy["enter"], policy["lobby"], policy["role"], policy["maxPeople"]) == (
+            "password",
+            True,
+            "viewer",
+            7,
+        )
+
+
+async def test_whoever_waits_in_a_lobby_is_counted_as_waiting(media_server: str) -> None:
+    async with (
+        serving(media_server, **ADMIN) as server,
+        open_client(server.url) as ada,
+        open_client(server.url) as bob,
+    ):
+        admin = Administrator(server)
+        await admin.call("POST", "/rooms", {"name": "board", "policy": {"lobby": True}})
+        await ada.join("board")
+        await bob.send("join", room="board", name="Bob")
+        await bob.expect("knocking")
+        room = (await admin.get("/rooms/board"))["room"]
+        assert (room["people"], room["waiting"]) == (1, 1)
 
 
 async def test_an_issued_token_lets_its_bearer_in(media_server: str) -> None:
