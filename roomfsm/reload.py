@@ -36,8 +36,8 @@ class Server(Protocol):
 
 async def reload(now: Settings, read: Read, server: Server) -> Settings:
     """Read the settings again and let the server use them. Returns the settings that are then in force."""
-    new = await _read(read) or now
-    settings, changed, waiting = merge(now, new)
+    new = await _read(read)
+    settings, changed, waiting = merge(now, new or now)
     fault = await server.renew_certificate(settings)
     if fault is not None:
         _log.error("certificate not read, the one before stays in force", error=fault)
@@ -46,7 +46,11 @@ async def reload(now: Settings, read: Read, server: Server) -> Settings:
         )
         settings = dataclasses.replace(settings, server=before)
     server.apply(settings)
-    _log.info("settings and certificate were read again", changed=changed)
+    if new is not None:
+        what = "settings and certificate" if fault is None else "settings"
+        _log.info(f"{what} were read again", changed=changed)
+    elif fault is None and settings.server.https:
+        _log.info("certificate was read again")
     if waiting:
         _log.warning("these settings change at the next start only", settings=waiting)
     return settings

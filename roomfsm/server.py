@@ -150,6 +150,10 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
                 reloading.start_soon(_reload_when_told, signals, settings, read, running)
                 await signals.end.wait()
                 if settings.server.drain and not signals.countdown.cancel_called:
+                    people = sum(len(room.people) for room in running.directory.rooms())
+                    get_logger(__name__).info(
+                        "draining, another signal ends it now", seconds=settings.server.drain, people=people
+                    )
                     with signals.countdown:
                         await running.drain(settings.server.drain)
                 reloading.cancel_scope.cancel()

@@ -231,7 +231,8 @@ class Setting:
     def repeatable(self) -> bool:
         """Whether it can have several values.
 
-        They are a list in TOML, and separated by commas in the environment.
+        They are a list in TOML, where a single one may stand without its list, and separated by commas in the
+        environment.
         """
         return isinstance(self.default, tuple)
 
@@ -353,10 +354,10 @@ def _of_file(value: Any, where: str) -> Any:
 
 
 def _convert(setting: Setting, value: Any, where: str) -> Any:
+    if setting.repeatable and isinstance(value, str | dict):
+        value = [value]
     if setting.name == "ice_servers" and isinstance(value, list | tuple):
         value = [_ice_server(item) if isinstance(item, str) else item for item in value]
-    if setting.name == "host" and isinstance(value, str):
-        value = [value]
     if setting.name == "host_name" and isinstance(value, list | tuple):
         value = [(host_setting(name) or name) if isinstance(name, str) else name for name in value]
     if setting.name == "token_key" and isinstance(value, list | tuple):
@@ -402,4 +403,13 @@ def _token_key(text: str, where: str) -> str:
         is_file = False
     if is_file or text.startswith(("/", "./", "../", "~")) or text.endswith(_KEY_FILES):
         return _read_secret(Path(text).expanduser(), where)
+    # It is imported here, because most servers have no such keys, and it takes long.
+    from roomfsm.access.keys import MIN_SECRET_BYTES
+
+    if len(text.encode()) < MIN_SECRET_BYTES:
+        # It is not repeated, because it may be a secret.
+        raise SettingsError(
+            f"{where}: no file has that name, so it was taken as a shared secret, and such a secret has at least"
+            f" {MIN_SECRET_BYTES} bytes: correct the name of the file (file:PATH), or use a longer secret"
+        )
     return text

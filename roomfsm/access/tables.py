@@ -18,6 +18,10 @@ MAX_POLICIES = 1000
 """The most tables. Each room that is opened is compared with them in their order."""
 
 
+MAX_FAULTS = 20
+"""The most faults that one message names."""
+
+
 class TableFault(ValueError):
     """A table is wrong. The message names the table and its key, and says what to do."""
 
@@ -44,32 +48,47 @@ def read_policies(tables: object) -> tuple[tuple[str, Policy], ...]:
         raise TableFault('[room]: policies are tables, each with the pattern of its rooms: [room."board-*"]')
     if len(tables) > MAX_POLICIES:
         raise TableFault(f"[room]: there are more than {MAX_POLICIES} policies")
-    return tuple(_read(pattern, table) for pattern, table in tables.items())
+    policies: list[tuple[str, Policy]] = []
+    faults: list[str] = []
+    for pattern, table in tables.items():
+        try:
+            policies.append(_read(pattern, table))
+        except TableFault as fault:
+            faults.append(str(fault))
+    if faults:
+        raise TableFault(_together(faults))
+    return tuple(policies)
+
+
+def _together(faults: list[str]) -> str:
+    more = len(faults) - MAX_FAULTS
+    return "; ".join(faults[:MAX_FAULTS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _read(pattern: str, table: Mapping[str, Any]) -> tuple[str, Policy]:
+    """Raises `TableFault`, which names everything that is wrong with the table."""
     where = f'[room."{pattern}"]'
+    faults: list[str] = []
     try:
         checked = room_pattern(pattern)
     except NameFault as fault:
-        raise TableFault(
+        checked = pattern
+        faults.append(
             f"{where}: no room can have such a name. {fault} In a pattern, * stands for any characters, and ? for"
             " one"
-        ) from None
-    unknown = [key for key in table if key not in _Table.__struct_fields__]
+        )
+    unknown = [repr(key) for key in table if key not in _Table.__struct_fields__]
     if unknown:
-        keys = ", ".join(_Table.__struct_fields__)
-        raise TableFault(f"{where}: {unknown[0]!r} is not a key of a policy, which are: {keys}")
+        no_keys = f"{unknown[0]} is not a key" if len(unknown) == 1 else f"{', '.join(unknown)} are not keys"
+        faults.append(f"{where}: {no_keys} of a policy, which are: {', '.join(_Table.__struct_fields__)}")
     for key in _Table.__struct_fields__:
-        if key in table:
-            _convert(key, table[key], f"{where} {key}")
+        wrong = _fault(key, table[key]) if key in table else None
+        if wrong is not None:
+            faults.append(f"{where} {key} {wrong}")
+    if faults:
+        raise TableFault(_together(faults))
     fields = msgspec.structs.asdict(msgspec.convert(dict(table), _Table))
     password = fields.pop("password")
-    if password is not None:
-        wrong = hash_fault(password)
-        if wrong is not None:
-            # The text is not repeated, because it may be the password.
-            raise TableFault(f"{where} password {wrong}")
     try:
         return checked, Policy(password_hash=password, **fields)
     except PolicyFault as contradiction:
@@ -77,13 +96,14 @@ def _read(pattern: str, table: Mapping[str, Any]) -> tuple[str, Policy]:
         raise TableFault(f"{where} {key}: {contradiction}") from None
 
 
-def _convert(key: str, value: object, where: str) -> None:
-    """Check one key alone, so that the message can name it. Raises `TableFault`."""
+def _fault(key: str, value: object) -> str | None:
+    """What is wrong with one key alone; None if nothing is."""
     try:
         msgspec.convert({key: value}, _Table)
     except msgspec.ValidationError as error:
-        words = _WORDS.get(key, str(error).split(" - at ")[0])
-        raise TableFault(f"{where} is {words}") from None
+        return f"is {_WORDS.get(key, str(error).split(' - at ')[0])}"
+    # The text is not repeated, because it may be the password.
+    return hash_fault(value) if key == "password" and isinstance(value, str) else None
 
 
 _SWITCH = "true or false"

@@ -8,12 +8,14 @@ from collections.abc import Callable
 import click
 import trio
 
+from roomfsm.check.access import check_keys, check_policies
 from roomfsm.check.certificate import check_certificate
 from roomfsm.check.findings import Check, Finding, Outcome, fault, ok
 from roomfsm.check.kurento import check_kurento
 from roomfsm.check.machine import check_clock, check_limits
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
 from roomfsm.check.turn import check_turn
+from roomfsm.check.webhooks import check_webhooks
 from roomfsm.settings import Settings, SettingsError
 
 DEADLINE = 15.0
@@ -25,6 +27,9 @@ CHECKS: dict[str, Check] = {
     "udp": check_media_port,
     "announced": check_announced,
     "turn": check_turn,
+    "policies": check_policies,
+    "keys": check_keys,
+    "webhooks": check_webhooks,
     "kurento": check_kurento,
     "proxy": check_front,
     "limits": check_limits,

@@ -72,7 +72,7 @@ class KeySetUrl:
                 return
             self._fresh = False
             try:
-                self.keys = read_public_key_set(await self._fetch())
+                self.keys = read_public_key_set(await self.fetch())
                 self._fresh = True
             except (FetchError, KeyFault) as error:
                 _log.warning("key set not fetched, the keys before stay in use", url=self.url, error=str(error))
@@ -81,8 +81,8 @@ class KeySetUrl:
                 _log.exception("key set not fetched, the keys before stay in use", url=self.url)
             self._tried_at = trio.current_time()
 
-    async def _fetch(self) -> str:
-        """The text at the address. Raises `FetchError`."""
+    async def fetch(self) -> str:
+        """The text that is at the address now. Raises `FetchError`."""
         with trio.move_on_after(self._fetching.deadline):
             try:
                 answer = await request(

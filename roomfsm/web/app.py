@@ -122,7 +122,7 @@ def create_app(
     @app.get("/health/ready")
     async def ready() -> tuple[Response, int]:
         facts = ServerFacts(media_reachable=pool.ready())
-        is_ready = directory.life.refusal("ready", facts) is None
+        refusal = directory.life.refusal("ready", facts)
         servers = [
             {
                 "number": server.number,
@@ -136,8 +136,15 @@ def create_app(
             # addresses.
             for server in pool.servers
         ]
-        body = jsonify(ready=is_ready, rooms=len(directory), sessions=session_count(), mediaServers=servers)
-        return body, 200 if is_ready else 503
+        body = jsonify(
+            ready=refusal is None,
+            state=directory.life.state,
+            problem=None if refusal is None else refusal.code.explanation,
+            rooms=len(directory),
+            sessions=session_count(),
+            mediaServers=servers,
+        )
+        return body, 200 if refusal is None else 503
 
     return app
 

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from roomfsm.access.policy import Enter, Policies, Policy
-from roomfsm.access.tables import MAX_POLICIES, TableFault, read_policies
+from roomfsm.access.tables import MAX_FAULTS, MAX_POLICIES, TableFault, read_policies
 from roomfsm.protocol.roles import Role
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$VqZsRp/rikxp1psrhigCKg$vsLb5f4jCu2bKKya/3ItqSFpQMMcsKYG4BLeHtIeDOA"
@@ -100,6 +100,41 @@ def test_what_is_wrong_is_named_with_its_table_and_its_key(text: str) -> None:
         read(f'[room."board-*"]\n{text}')
     assert str(refused.value).startswith('[room."board-*"]')
     assert WRONG[text] in str(refused.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(TableFault) as refused:
+        read("""
+            [room."a"]
+            colour = "red"
+            shape = 1
+            role = "admin"
+            lobby = 1
+            password = "correct horse"
+            [room."b"]
+            [room."two words"]
+            max_people = 0
+            [room."c"]
+            enter = "password"
+        """)
+    said = str(refused.value)
+    assert "horse" not in said
+    for fault in (
+        """[room."a"]: 'colour', 'shape' are not keys of a policy""",
+        '[room."a"] role is one of',
+        '[room."a"] lobby is true or false',
+        '[room."a"] password is no Argon2id hash',
+        '[room."two words"]: no room can have such a name',
+        '[room."two words"] max_people is a whole number from 1',
+        '[room."c"] password: A room that is entered by a password',
+    ):
+        assert said.count(fault) == 1, fault
+
+
+def test_a_file_with_many_faults_is_told_in_a_message_that_ends() -> None:
+    with pytest.raises(TableFault, match="; and 80 more") as refused:
+        read_policies({f"room-{number}": {"lobby": 1} for number in range(100)})
+    assert str(refused.value).count("true or false") == MAX_FAULTS
 
 
 def test_a_password_in_clear_text_is_refused_and_not_repeated() -> None:

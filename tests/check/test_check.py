@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,21 @@ import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.jwk import ECKey
 from trio.testing import MockClock
 
+from roomfsm.access.patterns import matches
 from roomfsm.check import kurento, machine, network, program, turn
+from roomfsm.check.access import check_keys, check_policies, covers
 from roomfsm.check.certificate import check_certificate
 from roomfsm.check.findings import Check, Finding
 from roomfsm.check.machine import check_clock
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
 from roomfsm.check.program import DEADLINE, examine
 from roomfsm.check.turn import check_turn
+from roomfsm.check.webhooks import check_webhooks
 from roomfsm.interfaces import addresses_of_this_machine
 from roomfsm.settings import Settings, load
 from roomfsm.signaling.ice_servers import time_limited_credentials
@@ -324,6 +333,129 @@ async def test_each_media_server_is_asked_for_its_version(
     assert has(await found(kurento.check_kurento, kurento=(media_server,)), "ok", media_server, "version 7.")
     monkeypatch.setattr(kurento, "is_too_old", lambda _: True)
     assert has(await found(kurento.check_kurento, kurento=(media_server,)), "fault", "is version 7.")
+
+
+# Who may enter, and who is told
+
+
+POLICIES = [
+    # What stands in the file, the words of the warning about it, and what it says to do.
+    ('[room."a-*"]\n[room."a-1"]', ('[room."a-1"] never applies', '[room."a-*"] stands before'), "move"),
+    ('[room."*"]\n[room."B-?"]', ('[room."B-?"] never applies',), "move"),
+    ('[room."A-*"]\n[room."a-?x*"]', ('[room."a-?x*"] never applies',), "move"),
+    ('[room."x"]\nenter = "token"', ('[room."x"] lets nobody in', "token_key"), "set token_key"),
+    (
+        '[room."x"]\nenter = "invited"\ninvited = ["a"]',
+        ('[room."x"] lets nobody in', "token_key"),
+        "set token_key",
+    ),
+    ('[room."x"]\nlobby = true\nfirst_moderates = false', ("lets nobody in", "lobby"), "first_moderates = true"),
+    ('[room."x"]\nlocked = true', ("lets nobody in", "locked"), "set token_key"),
+    (
+        '[room."x"]\nmax_people = 3\nmax_presenters = 4',
+        ("4 people present", "only 3 people"),
+        "max_presenters = 3",
+    ),
+    (
+        'max_people = 3\n[room."x"]\nmax_presenters = 4',
+        ("4 people present", "only 3 people"),
+        "max_presenters = 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words", "mend"), POLICIES)
+async def test_a_policy_that_never_applies_or_lets_nobody_in_is_named(
+    text: str, words: tuple[str, ...], mend: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "roomfsm.toml"
+    file.write_text(text)
+    (finding,) = await check_policies(load({}, {}, file))
+    assert has(lines([finding]), "warning", *words)
+    assert mend in finding.mend
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '[room."a-1"]\n[room."a-*"]\n[room."*"]',
+        '[room."a?"]\n[room."a*"]\n[room."*a"]',
+        '[room."x"]\nlobby = true',
+        '[room."x"]\nlobby = true\nfirst_moderates = false\nrole = "moderator"',
+        '[room."x"]\nmax_people = 3\nmax_presenters = 3',
+        '[room."x"]\nmax_people = 1',
+        f'token_key = "{"k" * 32}"\n[room."x"]\nenter = "token"\nlocked = true\n[room."y"]\nlobby = true\n'
+        "first_moderates = false",
+    ],
+)
+async def test_policies_that_apply_and_let_people_in_are_in_order(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "roomfsm.toml"
+    file.write_text(text)
+    (finding,) = await check_policies(load({}, {}, file))
+    assert finding.outcome == "ok", finding
+
+
+@given(st.text("aB*?", min_size=1, max_size=4), st.text("aB*?", min_size=1, max_size=4))
+def test_a_pattern_covers_another_if_every_name_that_fits_it_fits_both(general: str, special: str) -> None:
+    names = ("".join(letters) for size in range(7) for letters in itertools.product("abx", repeat=size))
+    every = all(matches(general, name) for name in names if matches(special, name))
+    assert covers(general, special) == every
+
+
+async def test_an_address_of_keys_gives_keys_or_it_is_said_why_not(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    answers = {
+        "/good": (200, json.dumps({"keys": [ECKey.import_key(key).as_dict()]})),
+        "/gone": (404, ""),
+        "/text": (200, "no keys"),
+    }
+    async with answering(answers) as address:
+        for path, outcome, words in (
+            ("/good", "ok", "has 1 key"),
+            ("/gone", "warning", "status 404"),
+            ("/text", "warning", "not JSON"),
+        ):
+            assert has(await found(check_keys, token_key=(address + path,)), outcome, address + path, words)
+    assert has(await found(check_keys, token_key=("http://127.0.0.1:9/keys",)), "warning", "127.0.0.1:9")
+    assert await found(check_keys) == []
+
+
+async def test_a_receiver_of_webhooks_answers_or_it_is_said_why_not() -> None:
+    async def ask(*addresses: str) -> list[str]:
+        return await found(check_webhooks, webhook=addresses, webhook_secret=(f"whsec_{'QUJD' * 8}",))
+
+    statuses = {200: "ok", 405: "ok", 400: "ok", 302: "warning", 401: "warning", 403: "warning", 404: "warning"}
+    statuses[500] = "warning"
+    async with answering({f"/{status}": (status, "") for status in statuses}) as address:
+        told = await ask(*(f"{address}/{status}" for status in statuses))
+        assert len(told) == len(statuses)
+        for line, (status, outcome) in zip(told, statuses.items(), strict=True):
+            assert line.startswith(outcome), line
+            assert f"status {status}" in line
+    assert has(await ask("http://127.0.0.1:9/hooks"), "warning", "127.0.0.1:9")
+    away = await ask("http://nowhere.invalid/hooks")
+    assert has(away, "warning", "not encrypted")
+    assert len(away) == 2
+    assert await found(check_webhooks) == []
+
+
+@asynccontextmanager
+async def answering(answers: dict[str, tuple[int, str]]) -> AsyncIterator[str]:
+    """A server of HTTP with these answers by the paths. Gives its address."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive_some()
+        status, body = answers[head.split()[1].decode()]
+        await stream.send_all(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
 
 
 # This machine, and the whole

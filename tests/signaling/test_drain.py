@@ -32,7 +32,10 @@ async def test_people_go_on_and_come_back_but_open_no_room(media_server: str) ->
         await ada.join("blue")
         nursery.start_soon(server.running.drain, LONG)
         assert (await ada.expect("closing"))["seconds"] == LONG
-        assert (await get(server, "/health/ready")).status == 503
+        ready = await get(server, "/health/ready")
+        told = json.loads(ready.body)
+        assert (ready.status, told["ready"], told["state"]) == (503, False, "draining")
+        assert "shutting down" in told["problem"]
         assert (await get(server, "/health/live")).status == 200
         # Somebody who comes later is told right after the welcome, and enters the room that is open.
         async with open_client(server.url) as bob:

@@ -51,6 +51,7 @@ def test_keys_come_from_the_file_and_the_environment_too(tmp_path: Path) -> None
     ("value", "said"),
     [
         ("short", "at least 32 bytes"),
+        ("nofile", "no file has that name, so it was taken as a shared secret"),
         ("/no/such/key/of/more/than/32/characters", "No such file"),
         ("./no-such-key-of-more-than-32-characters", "No such file"),
         ("no-such-key-of-more-than-32-characters.pem", "No such file"),

@@ -120,6 +120,8 @@ def test_a_drain_ends_by_itself_and_ctrl_c_starts_none(tmp_path: Path, media_ser
         with running(tmp_path, f"--drain={drain}", f"--kurento={media_server}") as program:
             assert trio.run(main, program, number) == closings
             assert program.process.wait(LOADED) == 0
+    # All of them write to one log, and only the first gives people time.
+    assert program.log.read_text().count("draining, another signal ends it now") == 1
 
 
 def test_the_connection_to_the_media_server_uses_kurentos_protocol(tmp_path: Path, media_server: str) -> None:

@@ -171,11 +171,13 @@ def test_live_settings_change_and_the_others_are_named(tmp_path: Path, media_ser
         log = program.log.read_text()
         assert all(flag in log for flag in ("--host-name", "--turn-uri", "--max-people", "--linger", "next start"))
         assert "north" not in log
+        count = program.log.read_text().count("were read again")
         for wrong in ("host_name = [", "colour = 1", "host_name = ['a b']", "log_level = 'loud'", "turn_ttl = 1"):
             config.write_text(wrong)
             hang_up(program, "those before stay in force")
         config.unlink()
         hang_up(program, "those before stay in force")
+        assert program.log.read_text().count("were read again") == count, "nothing was read"
         assert status(program.port, "rooms.example") == 200
         write()
         hang_up(program)

@@ -48,12 +48,55 @@ def test_stun_and_turn_servers_can_be_given_in_every_way(tmp_path: Path) -> None
         assert settings.signaling.ice_servers == (stun, turn)
 
 
-@pytest.mark.parametrize("text", ["colour = 1", "port = 'x'", "port = [", "port = -1", "kurento = 'ws://a'"])
+@pytest.mark.parametrize("text", ["colour = 1", "port = 'x'", "port = [", "port = -1", "kurento = 7"])
 def test_a_bad_file_is_refused_and_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "roomfsm.toml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=r"roomfsm\.toml"):
         load({}, {}, file)
+
+
+LISTS = {
+    "host": "127.0.0.2",
+    "kurento": "ws://a:1/kurento",
+    "announced_address": "203.0.113.7",
+    "host_name": "rooms.example.org",
+    "trusted_proxy": "127.0.0.1",
+    "allow_origin": "https://rooms.example.org",
+    "frame_ancestors": "https://portal.example.org",
+    "turn_uri": "turn:t.example",
+    "ice_servers": "stun:s.example:3478",
+    "token_key": "a-shared-secret-of-at-least-32-bytes",
+    "token_audience": "us",
+    "webhook": "https://app.example.org/hooks",
+    "webhook_secret": f"whsec_{'QUJD' * 8}",
+    "metrics_bind": "127.0.0.1:9464",
+}
+"""A value of each setting that takes several, and what it needs besides."""
+NEEDS: dict[str, tuple[str, str]] = {
+    "turn_uri": ("turn_secret", "north wind"),
+    "webhook": ("webhook_secret", LISTS["webhook_secret"]),
+}
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in all_settings() if setting.repeatable])
+def test_one_value_needs_no_list(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "roomfsm.toml"
+    needed = f'{NEEDS[name][0]} = "{NEEDS[name][1]}"' if name in NEEDS else ""
+    file.write_text(f'{name} = "{LISTS[name]}"\n{needed}')
+    alone = load({}, {}, file)
+    file.write_text(f'{name} = ["{LISTS[name]}"]\n{needed}')
+    assert alone == load({}, {}, file)
+    assert alone != Settings()
+
+
+def test_one_secret_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{LISTS['token_key']}\n")
+    file = tmp_path / "roomfsm.toml"
+    file.write_text(f'token_key = "file:{tmp_path}/key"')
+    assert load({}, {}, file).access.token_key == (LISTS["token_key"],)
+    file.write_text('ice_servers = {urls = ["stun:s.example:3478"]}')
+    assert load({}, {}, file).signaling.ice_servers == (IceServer(urls=("stun:s.example:3478",)),)
 
 
 def test_a_trusted_proxy_is_an_address_or_a_network() -> None:
