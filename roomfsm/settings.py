@@ -34,6 +34,9 @@ ENVIRONMENT_PREFIX = "ROOMFSM_"
 SECRET_FILE = "file:"
 """The prefix of a value that names the file with the secret."""
 
+_CREDENTIALS = Path("/run/credentials")
+"""Where systemd gives a unit its credentials (systemd.exec(5), LoadCredential)."""
+
 _COLLECTOR = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 """The form of `--otlp-endpoint`."""
 
@@ -341,7 +344,10 @@ def _read_secret(file: Path, where: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"{where}: {file}: {error.strerror}") from error
+        why = error.strerror or str(error)
+        if file.is_relative_to(_CREDENTIALS):
+            why += " (it exists only inside the unit of systemd; docs/deploy.md says how to check outside of it)"
+        raise SettingsError(f"{where}: {file}: {why}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{where}: {file}: {error}") from error
 

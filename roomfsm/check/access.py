@@ -26,7 +26,8 @@ _ANY = "\ue000" * 65
 async def check_policies(settings: Settings) -> list[Finding]:
     """Whether each policy of the settings file can apply, and lets somebody in."""
     if not settings.policies:
-        return [ok("policies", "none: everybody who knows a room's name may enter")]
+        whoever = "has a token for a room" if settings.access.require_token else "knows a room's name"
+        return [ok("policies", f"none: everybody who {whoever} may enter it")]
     findings = [*_shadowed(settings.policies)]
     for pattern, policy in settings.policies:
         findings += (

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import trio
 import yaml
 
+from roomfsm.access.keys import read_keys
+from roomfsm.access.passwords import hash_password
+from roomfsm.access.tokens import TokenRules, verify
+from roomfsm.check.access import check_policies
 from roomfsm.settings import all_settings, load
+from tests.conftest import make_certificate
+from tests.processes import LOADED
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -21,7 +31,7 @@ ENOUGH = {"ROOMS_HOST": "rooms.example.org", "PUBLIC_ADDRESS": "203.0.113.7", "T
 
 
 def tool(name: str, package: str) -> str:
-    program = shutil.which(name)
+    program = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no {name}: apt-get install {package}")
@@ -41,14 +51,27 @@ def compose(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def shown(language: str) -> str:
+    """The one block of docs/deploy.md that begins with that line."""
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
+    return str(block)
+
+
 @pytest.mark.parametrize(
     ("language", "file"),
-    [("nginx", "nginx.conf"), ("haproxy", "haproxy.cfg"), ("caddyfile", "Caddyfile"), ("ini", "turnserver.conf")],
+    [
+        ("nginx", "nginx.conf"),
+        ("nginx private", "nginx-private.conf"),
+        ("haproxy", "haproxy.cfg"),
+        ("caddyfile", "Caddyfile"),
+        ("caddyfile private", "Caddyfile-private"),
+        ("ini", "turnserver.conf"),
+        ("toml", "roomfsm.toml"),
+    ],
 )
 def test_the_document_shows_the_files_that_the_tests_run(language: str, file: str) -> None:
-    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
-    assert shown == (DEPLOY / file).read_text(encoding="utf-8")
+    assert shown(language) == (DEPLOY / file).read_text(encoding="utf-8")
 
 
 def test_compose_for_production_fits_together() -> None:
@@ -117,4 +140,121 @@ def test_the_systemd_unit_waits_for_longer_than_its_settings_drain() -> None:
     stop = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     assert drain is not None
     assert stop is not None
-    assert int(stop[1]) >= int(drain[1]) + 10
+    assert int(stop[1]) > int(drain[1]) + 10
+    (grace,) = re.findall(r"terminationGracePeriodSeconds: (\d+)", document)
+    assert int(grace) > int(drain[1]) + 10
+
+
+def operator(script: str, home: Path, **replaced: str) -> str:
+    """What a script of the document prints, with its folders below `home` and our program in the place of /opt."""
+    changes = {
+        "/opt/roomfsm/bin/roomfsm": f"{sys.executable} -m roomfsm",
+        "/etc/roomfsm": str(home / "roomfsm"),
+        "/etc/systemd/system": str(home),
+        "systemctl": ": systemctl",
+        **replaced,
+    }
+    for written, meant in changes.items():
+        script = script.replace(written, meant)
+    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False, timeout=LOADED)
+    assert done.returncode == 0, (script, done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_an_operator_writes_secrets_checks_the_settings_and_makes_links(tmp_path: Path) -> None:
+    operator(shown("sh secrets"), tmp_path)
+    folder = tmp_path / "roomfsm"
+    secrets = {file.name for file in folder.iterdir()}
+    assert all(file.stat().st_mode & 0o077 == 0 for file in folder.iterdir())
+    # The unit gives itself each secret that the settings name, once its lines are enabled.
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text(encoding="utf-8"))
+    operator(shown("sh enable"), tmp_path)
+    enabled = re.findall(r"^LoadCredential=(.*):/etc/roomfsm/(.*)$", unit.read_text(), re.MULTILINE)
+    recipe = (DEPLOY / "roomfsm.toml").read_text(encoding="utf-8")
+    named = re.findall(r"file:/run/credentials/roomfsm\.service/([\w-]+)", recipe)
+    assert {name for name, _ in enabled} == {file for _, file in enabled} == set(named) == secrets
+    config = folder / "roomfsm.toml"
+    # Nothing of these is on this machine, and other tests use the ports.
+    config.write_text(
+        "port = 0\n" + re.sub(r"(?m)^(media_port|announced_address|turn_\w+|webhook) = .*$", "", recipe)
+    )
+    if Path("/run/credentials/roomfsm.service").exists():
+        pytest.skip("a real unit runs here")
+    outside = subprocess.run(
+        [sys.executable, "-m", "roomfsm", "check", f"--config={config}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LOADED,
+    )
+    assert outside.returncode == 1
+    assert "only inside the unit of systemd; docs/deploy.md" in outside.stdout
+    if not may_mount():
+        pytest.skip("mount namespaces need root")
+    told = operator(shown("sh check"), tmp_path)
+    assert re.search(r"^ok +settings", told)
+    assert re.search(r"^ok +policies +each of the 3 can apply", told, re.MULTILINE), told
+    assert not Path("/run/credentials/roomfsm.service").exists()
+    token, token_of_pupil, link = operator(shown("sh token"), tmp_path).splitlines()
+    assert link == f"https://rooms.example.org/r/class-7b#token={token_of_pupil}"
+    keys = read_keys((folder / "token-key").read_text())
+    grants = [verify(one, keys, TokenRules(()), time.time()) for one in (token, token_of_pupil)]
+    assert [(grant.role, grant.name) for grant in grants] == [("moderator", "Ms Lovelace"), ("presenter", None)]
+
+
+def may_mount() -> bool:
+    done = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False, timeout=LOADED)
+    return done.returncode == 0
+
+
+def test_the_settings_of_a_school_are_all_right(tmp_path: Path) -> None:
+    text = (DEPLOY / "roomfsm.toml").read_text(encoding="utf-8")
+    secrets = {"webhook-secret": f"whsec_{'QUJD' * 8}"}
+    for name in re.findall(r"/run/credentials/roomfsm\.service/([\w-]+)", text):
+        (tmp_path / name).write_text(secrets.get(name, "a-secret-of-at-least-thirty-two-bytes"))
+    file = tmp_path / "roomfsm.toml"
+    # A room with a password, too, as the comment in it says.
+    hashed = hash_password("open sesame")
+    lines = text.replace("$argon2id$…", hashed)
+    lines = re.sub(r"(?m)^#(?=\[|\w)", "", lines)
+    file.write_text(lines.replace("/run/credentials/roomfsm.service", str(tmp_path)))
+    settings = load({}, {}, file)
+    assert [pattern for pattern, _ in settings.policies] == ["class-*", "assembly", "parents-*", "*"]
+    (finding,) = trio.run(check_policies, settings)
+    assert finding.outcome == "ok", finding
+
+
+def test_the_proxies_take_what_keeps_the_api_private(tmp_path: Path) -> None:
+    certificate = tmp_path / "rooms.pem"
+    certificate.write_bytes(b"".join(file.read_bytes() for file in make_certificate(tmp_path)))
+    recipe = (DEPLOY / "nginx.conf").read_text(encoding="utf-8").replace("/etc/ssl/rooms.pem", str(certificate))
+    private = (DEPLOY / "nginx-private.conf").read_text(encoding="utf-8")
+    both = recipe.replace("    location / {", f"{private}\n    location / {{")
+    assert both != recipe
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ {both} }}")
+    nginx = ["nginx", "-t", "-p", str(tmp_path), "-e", str(tmp_path / "log"), "-c", str(tmp_path / "nginx.conf")]
+    caddyfile = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile-private")]
+    for command in (nginx, caddyfile):
+        program = tool(command[0], command[0])
+        done = subprocess.run(
+            [program, *command[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LOADED,
+            env={**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
+        )
+        assert done.returncode == 0, done.stderr
+
+
+PRIVATE = ["::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fc00::1", "fdff::1", "fe80::1", "10.1.2.3", "127.0.0.1"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_coturn_relays_to_no_private_network_of_either_family(address: str) -> None:
+    text = (DEPLOY / "turnserver.conf").read_text(encoding="utf-8")
+    ranges = [one.split("-") for one in re.findall(r"^denied-peer-ip=(.*)$", text, re.MULTILINE)]
+    peer = ipaddress.ip_address(address)
+    denied = [tuple(map(ipaddress.ip_address, one)) for one in ranges]
+    assert any(first.version == peer.version and int(first) <= int(peer) <= int(last) for first, last in denied)

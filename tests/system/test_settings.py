@@ -70,7 +70,6 @@ LISTS = {
     "token_audience": "us",
     "webhook": "https://app.example.org/hooks",
     "webhook_secret": f"whsec_{'QUJD' * 8}",
-    "metrics_bind": "127.0.0.1:9464",
 }
 """A value of each setting that takes several, and what it needs besides."""
 NEEDS: dict[str, tuple[str, str]] = {
