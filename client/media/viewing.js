@@ -4,7 +4,7 @@ import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './link.js';
 import { PathQuality, sampleOf } from './quality.js';
 
-/** @import {ViewState} from '../wire/messages.d.ts' */
+/** @import {Size, ViewState} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
 /** If there is a picture, its first packet comes within so many milliseconds after the first sound. */
@@ -37,6 +37,10 @@ export class Viewing extends MediaLink {
     this.#id = id;
   }
   #id;
+  /** How large the user sees the picture. */
+  #size = /** @type {Size} */ ('large');
+  /** What the server was told of that; null if it has no view of ours. @type {Size | 'unknown' | null} */
+  #told = null;
   /** When the server was asked; null after the first picture was reported. @type {number | null} */
   #asked = null;
 
@@ -54,6 +58,7 @@ export class Viewing extends MediaLink {
     this.stream = stream;
     this.settled = false;
     this.serverState = 'negotiating';
+    this.#told = null;
     this.#flow = new Flow();
     this.quality = new PathQuality();
     pc.addTransceiver('audio', { direction: 'recvonly' });
@@ -84,6 +89,51 @@ export class Viewing extends MediaLink {
     this.#flow = new Flow();
   }
 
+  /** Whether the user cannot see the picture, so that only the sound is received. */
+  get unseen() {
+    return this.#size === 'none';
+  }
+
+  /**
+   * Tell how large the user sees the picture.
+   * @param {Size} size
+   */
+  adjust(size) {
+    if (size === this.#size) return;
+    this.#size = size;
+    this.#flow = new Flow();
+    if (this.unseen) {
+      // The user does not wait for it, so its time says nothing.
+      this.#asked = null;
+    } else if (this.settled && this.stream.getVideoTracks().length === 0) {
+      // Perhaps there is a picture that has never been asked for.
+      this.settled = false;
+      setTimeout(() => this.#settle(this.stream), PICTURE_WITHIN);
+    }
+    this.#tell();
+    this.emit('change', undefined);
+  }
+
+  #tell() {
+    const size = this.#size;
+    if (this.#told === null || this.#told === size) return;
+    this.#told = size;
+    this.connection.request({ type: 'adjust', stream: this.#id, size }).catch((error) => {
+      // If the connection is lost, it is told again when the page is back. If the view has ended, it is not needed.
+      console.debug('not adjusted', error);
+      if (this.#told === size) this.#told = 'unknown';
+    });
+  }
+
+  /**
+   * @override
+   * @param {boolean} atServer
+   */
+  resume(atServer) {
+    super.resume(atServer);
+    this.#tell();
+  }
+
   /** Report how long the picture took, when it is shown for the first time. */
   shown() {
     if (this.#asked === null) return;
@@ -106,7 +156,8 @@ export class Viewing extends MediaLink {
     if (!report) return;
     const { stalled } = flow;
     const now = performance.now();
-    flow.measure(receivedSoFar(report.values()), now);
+    // That no picture comes is as it should be then.
+    if (!this.unseen) flow.measure(receivedSoFar(report.values()), now);
     const another = quality.take(sampleOf(report.values(), now));
     if (flow.stalled !== stalled || another) this.emit('change', undefined);
   }
@@ -123,12 +174,15 @@ export class Viewing extends MediaLink {
    * @param {string} sdp
    */
   ask(sdp) {
-    this.#asked = performance.now();
-    return this.connection.request({ type: 'view', stream: this.#id, sdp });
+    const size = this.#size;
+    this.#told = size;
+    this.#asked = this.unseen ? null : performance.now();
+    return this.connection.request({ type: 'view', stream: this.#id, sdp, ...(this.unseen ? { size } : {}) });
   }
 
   /** @override */
   undo() {
+    this.#told = null;
     return this.connection.request({ type: 'unview', stream: this.#id });
   }
 }

@@ -71,6 +71,14 @@ export class Watching extends Emitter {
     void this.views.get(id)?.stop();
   }
 
+  /**
+   * @param {string} id
+   * @param {boolean} seen whether the user can see the picture; if not, only the sound is received
+   */
+  see(id, seen) {
+    this.views.get(id)?.adjust(seen ? 'large' : 'none');
+  }
+
   /** @param {StreamChanged} message */
   changed({ stream, view: state, reason }) {
     const view = this.views.get(stream.id);

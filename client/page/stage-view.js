@@ -74,7 +74,7 @@ export class StageView {
       this.#menu.open(this.#options, say('stage.options'), this.#choices()),
     );
     this.#roving = new Roving(this.#list);
-    this.#sight = new Sight({ cover, changed: () => undefined });
+    this.#sight = new Sight({ cover, changed: (key, seen) => this.#room.watching.see(key, seen) });
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);
     this.#measuring = setInterval(() => void this.#measure(), MEASURE_EVERY);
@@ -476,7 +476,7 @@ function othersInfo(person, stream, view, hasPicture, off) {
   });
   const { words, heardOnly } = TILES[state];
   const flows = words === null;
-  const soundOnly = flows && pictures.length === 0;
+  const soundOnly = flows && pictures.length === 0 && !view.unseen;
   return {
     key: stream.id,
     own: false,

@@ -141,6 +141,9 @@ export type Role = 'moderator' | 'presenter' | 'viewer';
 /** a state of the machine `room` */
 export type RoomStateName = 'empty' | 'waiting' | 'broadcasting' | 'closing';
 
+/** How a viewer sees a stream's picture. */
+export type Size = 'large' | 'none';
+
 /** a state of the machine `sound` */
 export type SoundState = 'audible' | 'muted' | 'held';
 
@@ -165,7 +168,7 @@ export type StreamInfo = {
 export type StreamState = 'negotiating' | 'live' | 'stalled' | 'ended';
 
 /** a state of the machine `view` */
-export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'ended';
+export type ViewState = 'negotiating' | 'live' | 'stalled' | 'limited' | 'paused' | 'ended';
 
 /** A person who waits in the lobby. */
 export type Waiting = {
@@ -270,13 +273,18 @@ export type EndStream = {
   ref?: Ref;
 };
 
-/** Ask for somebody's stream (an offer with `a=recvonly` media). Reply: `answer`. */
+/**
+ * Ask for somebody's stream (an offer with `a=recvonly` media). Reply: `answer`.
+ *
+ * With `size` *none*, the picture is not sent before an `adjust` asks for it.
+ */
 export type View = {
   type: 'view';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
   /** a session description (RFC 8866) */
   sdp: string;
+  size?: Size;
   ref?: Ref;
 };
 
@@ -285,6 +293,20 @@ export type Unview = {
   type: 'unview';
   /** participant id, '.', source: 'p4k2….camera' */
   stream: string;
+  ref?: Ref;
+};
+
+/**
+ * Tell how large the picture of a viewed stream is seen. Reply: `streamChanged` with `view`.
+ *
+ * With *none*, the picture is not sent, and the sound still is. When it is wanted again, it begins with a
+ * keyframe, over the same media connection.
+ */
+export type Adjust = {
+  type: 'adjust';
+  /** participant id, '.', source: 'p4k2….camera' */
+  stream: string;
+  size: Size;
   ref?: Ref;
 };
 
@@ -516,6 +538,7 @@ export type ClientMessage =
   | EndStream
   | View
   | Unview
+  | Adjust
   | Candidate
   | RaiseHand
   | LowerHand
@@ -841,6 +864,7 @@ export interface Replies {
   endStream: StreamEnded;
   view: Answer;
   unview: StreamChanged;
+  adjust: StreamChanged;
   raiseHand: ParticipantChanged;
   lowerHand: ParticipantChanged;
   media: ParticipantChanged;

@@ -26,6 +26,8 @@ class Leg:
     answer: str = ""
     state: str = "negotiating"
     """The state as people are told it."""
+    paused: bool = False
+    """Whether its viewer does not want the picture."""
 
 
 @dataclass(eq=False, slots=True)
@@ -475,6 +477,28 @@ class Room:
         """Let the viewer end a view, and check who is told."""
         ref = await view.client.send("unview", stream=stream.id)
         await self.view_ended(stream, view, "unview", ref)
+
+    async def adjust(self, view: Leg, size: str) -> None:
+        """Let the viewer tell how large the picture is seen, and check that only the viewer is told.
+
+        A picture that is wanted again is told as live only when media flow, which the next message says.
+        """
+        was, view.paused = view.paused, size == "none"
+        about: Message = {"stream": {"id": view.id}}
+        expected: object = view.state
+        if view.paused and view.peer.connected.is_set():
+            expected = "paused"
+            if view.state == "negotiating":
+                # The media server may still have to tell that the viewer is connected.
+                expected = Where("paused or negotiating", lambda state: state in ("paused", "negotiating"))
+        elif view.paused or was:
+            expected = "negotiating"
+        ref = await view.client.send("adjust", stream=view.id, size=size)
+        (reply,) = await view.client.expect(Expected("streamChanged", {**about, "view": expected, "ref": ref}))
+        view.state = reply["view"]
+        if expected != "negotiating" and view.state == "negotiating":
+            await view.client.expect(Expected("streamChanged", {**about, "view": "paused", "ref": None}))
+            view.state = "paused"
 
     async def view_ended(self, stream: Stream, view: Leg, trigger: str, ref: Ref | None = None) -> None:
         """Remove a view that has ended, and check who is told."""

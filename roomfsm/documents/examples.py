@@ -12,7 +12,7 @@ from roomfsm.lifecycle.legality import allowed
 from roomfsm.protocol import SUBPROTOCOL, client, server
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode
-from roomfsm.protocol.fields import Source, stream_id
+from roomfsm.protocol.fields import Size, Source, stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import ChatLine, IceServer, Limits, ParticipantInfo, ServerMessage, StreamInfo
 
@@ -270,6 +270,8 @@ _stopping = (
             ref="end",
         ),
     ),
+    Line("Bob", client.Adjust(stream=CAMERA, size=Size.NONE, ref="seen")),
+    Line("Bob", server.StreamChanged(stream=_camera("live", viewers=1), view="negotiating", ref="seen")),
     Line("Bob", client.Unview(stream=CAMERA, ref=2)),
     Line("Bob", server.StreamChanged(stream=_camera("live"), view="ended", ref=2)),
     Line("Ada", client.Ping(ref=3)),

@@ -129,6 +129,11 @@ publish again. If a view fails after its answer, the viewer gets `streamChanged`
 While a viewer's connection is too slow for the picture, the view is `limited` with the reason `slow_path`: the
 viewer gets only the sound. The media server tries the picture again now and then, and when it sends the
 picture, the view is `live` again. Some media servers, such as Kurento, cannot do this, and never limit a view.
+
+A viewer who does not look at the picture need not receive it: after [Adjust](#adjust) with the size `none` the
+view is `paused`, and only the sound is sent. With the size `large` the picture is sent again, over the same media
+connection and beginning with a keyframe: the view is `negotiating`, and `live` as soon as media flow. A
+[View](#view) may begin with the size `none`. No answer needs to be waited for: the newest wish counts.
 """
 
 CHAT = """\

@@ -208,6 +208,11 @@ class RoomEffect(Effect):
         "the view ends, and its endpoint is released",
         (Tell("streamChanged", Audience.ALL), Tell("streamChanged", Audience.OWNER)),
     )
+    ADJUST_VIEW = (
+        "adjust view",
+        "the media server begins or ceases to send the picture to the viewer",
+        (Tell("streamChanged", Audience.OWNER),),
+    )
     PASS_CANDIDATE = (
         "pass candidate",
         "the candidate goes to the endpoint of the stream or view as soon as that takes candidates; one of an "
@@ -399,6 +404,8 @@ ROOM: Table[RoomFacts] = Table(
             (Do.OPEN_VIEW,),
         ),
         Row(("unview",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.END_VIEW,)),
+        # What a viewer asks for costs nobody else anything, and the connection bounds how often.
+        Row(("adjust",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.ADJUST_VIEW,)),
         Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),

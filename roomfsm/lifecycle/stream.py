@@ -16,6 +16,11 @@ protocol tells all four partners as *limited*. A path is only found to be slow b
 so there are no partners of the two states in which no media have been seen: *answered* and *connected* lead to
 the partners of those in which media flowed and have stopped. The time to connect runs on until the media server
 says that the browser is connected.
+
+A viewer who does not look at the picture may do without it (`adjust`), and still gets the sound. Then it decides
+nothing whether media flow or the path is slow, so one state takes the place of all those above: *paused*. What is
+true is asked of the media server when the picture is wanted again. Before the browser is connected, *offered* and
+*answered* have a partner each that remembers the wish.
 """
 
 from __future__ import annotations
@@ -123,7 +128,8 @@ _do_view = ViewEffect
 _LIMITED = "limited"
 _unlimited = ("answered", "awaiting", "lapsed", "connected", "live", "stalled")
 _limited = (_LIMITED, "stalled-limited", "awaiting-limited", "lapsed-limited")
-_view_open = ("offered", *_unlimited, *_limited)
+_paused = ("answered-paused", "paused")
+_view_open = ("offered", "offered-paused", *_unlimited, *_limited, *_paused)
 
 VIEW: Table[None] = Table(
     "view",
@@ -168,11 +174,29 @@ VIEW: Table[None] = Table(
             (ENDPOINT, CONNECT_TIMEOUT),
             told_as=_LIMITED,
         ),
+        State(
+            "paused",
+            "the viewer does not want the picture, and gets only the sound",
+            (ENDPOINT,),
+        ),
+        State(
+            "offered-paused",
+            "as offered, and the viewer does not want the picture",
+            (ENDPOINT,),
+            told_as=_NEGOTIATING,
+        ),
+        State(
+            "answered-paused",
+            "as paused, but the browser is not connected yet",
+            (ENDPOINT, CONNECT_TIMEOUT),
+            told_as=_NEGOTIATING,
+        ),
         _ended,
     ),
     (
         Row(("candidate",), _view_open, STAYS, (), (_do_view.KEEP_CANDIDATE,)),
         Row(("answered",), ("offered",), "answered", (), (_do_view.SEND_ANSWER,)),
+        Row(("answered",), ("offered-paused",), "answered-paused", (), (_do_view.SEND_ANSWER,)),
         Row(("connected",), ("answered",), "connected"),
         Row(("connected",), ("awaiting",), "live", (), (_do_view.ASK_KEYFRAME,)),
         Row(("connected",), ("lapsed",), "stalled"),
@@ -204,8 +228,23 @@ VIEW: Table[None] = Table(
         Row(("wide",), ("awaiting-limited",), "awaiting", (), (_do_view.TELL_STATE,)),
         Row(("wide",), ("lapsed-limited",), "lapsed", (), (_do_view.TELL_STATE,)),
         Row(("wide",), _unlimited, STAYS),
-        Row(("end",), ("offered",), "ended", (), (_do_view.REFUSE_OFFER,)),
-        Row(("end",), (*_unlimited, *_limited), "ended"),
+        Row(("picture_off",), ("offered", "offered-paused"), "offered-paused"),
+        Row(
+            ("picture_off",),
+            ("answered", "awaiting", "lapsed", "awaiting-limited", "lapsed-limited", "answered-paused"),
+            "answered-paused",
+        ),
+        Row(("picture_off",), ("connected", "live", "stalled", "limited", "stalled-limited", "paused"), "paused"),
+        Row(("picture_on",), ("offered-paused",), "offered"),
+        Row(("picture_on",), ("answered-paused",), "answered"),
+        # Whether media flow, and how good the path is, the media server is asked then.
+        Row(("picture_on",), ("paused",), "connected"),
+        Row(("picture_on",), ("offered", *_unlimited, *_limited), STAYS),
+        Row(("connected",), ("answered-paused",), "paused", (), (_do_view.TELL_STATE,)),
+        Row(("connected",), ("paused",), STAYS),
+        Row(("flowing", "silent", "narrow", "wide"), _paused, STAYS),
+        Row(("end",), ("offered", "offered-paused"), "ended", (), (_do_view.REFUSE_OFFER,)),
+        Row(("end",), (*_unlimited, *_limited, *_paused), "ended"),
         # While the endpoint is being released, the media server may still send events about it.
         Row(("answered", "connected", "flowing", "silent", "narrow", "wide"), ("ended",), STAYS),
     ),
@@ -213,6 +252,8 @@ VIEW: Table[None] = Table(
     | {
         "narrow": "the media server stopped sending the picture, because the path to the viewer is too slow",
         "wide": "the media server sends the picture again",
+        "picture_off": "the viewer does not want the picture",
+        "picture_on": "the viewer wants the picture",
         "end": "the viewer stopped it or left, its endpoint failed, or the stream ended",
     },
 )

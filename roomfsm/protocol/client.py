@@ -21,6 +21,7 @@ from roomfsm.protocol.fields import (
     Ref,
     RoomName,
     Sdp,
+    Size,
     Source,
     StreamId,
     Token,
@@ -115,10 +116,14 @@ class EndStream(_ClientMessage, frozen=True, tag="endStream", kw_only=True):
 
 
 class View(_ClientMessage, frozen=True, tag="view", kw_only=True):
-    """Ask for somebody's stream (an offer with `a=recvonly` media). Reply: `answer`."""
+    """Ask for somebody's stream (an offer with `a=recvonly` media). Reply: `answer`.
+
+    With `size` *none*, the picture is not sent before an `adjust` asks for it.
+    """
 
     stream: StreamId
     sdp: Sdp
+    size: Size = Size.LARGE
     ref: Ref | None = None
 
 
@@ -126,6 +131,18 @@ class Unview(_ClientMessage, frozen=True, tag="unview", kw_only=True):
     """Stop viewing a stream. Reply: `streamChanged` with `view` ended."""
 
     stream: StreamId
+    ref: Ref | None = None
+
+
+class Adjust(_ClientMessage, frozen=True, tag="adjust", kw_only=True):
+    """Tell how large the picture of a viewed stream is seen. Reply: `streamChanged` with `view`.
+
+    With *none*, the picture is not sent, and the sound still is. When it is wanted again, it begins with a
+    keyframe, over the same media connection.
+    """
+
+    stream: StreamId
+    size: Size
     ref: Ref | None = None
 
 
@@ -328,6 +345,7 @@ type ClientMessage = (
     | EndStream
     | View
     | Unview
+    | Adjust
     | Candidate
     | RaiseHand
     | LowerHand

@@ -163,6 +163,13 @@ class Source(StrEnum):
     SCREEN = "screen"
 
 
+class Size(StrEnum):
+    """How a viewer sees a stream's picture."""
+
+    NONE = "none"
+    LARGE = "large"
+
+
 def stream_id(participant: str, source: Source) -> str:
     """The id of a participant's stream.
 

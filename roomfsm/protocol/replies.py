@@ -20,6 +20,7 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.EndStream: server.StreamEnded,
     client.View: server.Answer,
     client.Unview: server.StreamChanged,
+    client.Adjust: server.StreamChanged,
     # A candidate gets an answer only if it is refused.
     client.Candidate: None,
     client.RaiseHand: server.ParticipantChanged,
@@ -70,6 +71,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
             client.EndStream,
             client.View,
             client.Unview,
+            client.Adjust,
             client.Candidate,
             client.RaiseHand,
             client.LowerHand,

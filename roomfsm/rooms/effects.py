@@ -20,7 +20,7 @@ from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview
+from roomfsm.protocol.client import Adjust, Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
@@ -132,6 +132,7 @@ class Effects:
             Do.END_STREAM: self._end_stream,
             Do.OPEN_VIEW: self._open_view,
             Do.END_VIEW: self._end_view,
+            Do.ADJUST_VIEW: self._adjust_view,
             Do.PASS_CANDIDATE: self._pass_candidate,
             Do.LOSE_MEDIA: self._lose_media,
             Do.TELL_CLOSING: self._tell_closing,
@@ -342,6 +343,12 @@ class Effects:
                 if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
+
+    def _adjust_view(self, event: Ask) -> None:
+        assert isinstance(event.message, Adjust)
+        view = self._streams[event.message.stream].views[event.seat.id]
+        view.adjust(event.message.size)
+        self._tell_view(view, reason=view.reason, ref=event.message.ref)
 
     def _log_failure(self, event: str, refusal: Refusal, offer: str, **ids: str) -> None:
         """Log why a leg failed, and what the browser is not told of that, without secrets of its offer.

@@ -16,6 +16,7 @@ from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import ADMINISTERED
 from roomfsm.protocol.client import (
+    Adjust,
     Admit,
     Ban,
     Candidate,
@@ -72,7 +73,9 @@ type Moderating = (
     | CloseRoom
 )
 type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | SetPolicy
-type RoomMessage = Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Candidate | Moderating
+type RoomMessage = (
+    Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Adjust | Candidate | Moderating
+)
 
 
 class SetPolicy(msgspec.Struct, frozen=True, tag_field="type", tag="configure"):

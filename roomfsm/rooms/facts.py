@@ -11,7 +11,18 @@ import msgspec
 from roomfsm.access.credentials import UNASKED
 from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import RoomFacts
-from roomfsm.protocol.client import Candidate, Chat, EndStream, Publish, Rename, Speaking, Unpublish, Unview, View
+from roomfsm.protocol.client import (
+    Adjust,
+    Candidate,
+    Chat,
+    EndStream,
+    Publish,
+    Rename,
+    Speaking,
+    Unpublish,
+    Unview,
+    View,
+)
 from roomfsm.protocol.fields import stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.allowance import Cost, Entries, Share, Voice
@@ -134,7 +145,7 @@ def _cost_of(message: RoomMessage) -> Cost | None:
         case View():
             return Cost(2.0, 2.0 * _ENVELOPE)
         # Who speaks is told at most every `speaking_interval`, whoever says so how often.
-        case Unpublish() | EndStream() | Unview() | Candidate() | Speaking():
+        case Unpublish() | EndStream() | Unview() | Adjust() | Candidate() | Speaking():
             return None
     # A moderator's message, or a raised hand.
     return Cost(2.0, 2.0 * _ENVELOPE)
@@ -193,7 +204,7 @@ def facts_of(
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
                     presenters.add(asker.id)
-                case Unpublish() | EndStream() | View() | Unview() | Candidate():
+                case Unpublish() | EndStream() | View() | Unview() | Adjust() | Candidate():
                     exists = message.stream in streams
                     own = message.stream in asker.streams
                     viewing = message.stream in asker.views

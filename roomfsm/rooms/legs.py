@@ -68,7 +68,7 @@ from roomfsm.protocol.client import Candidate, Publish, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.fields import Ref, stream_id
+from roomfsm.protocol.fields import Ref, Size, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.offer_words import about_offer
@@ -76,6 +76,7 @@ from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.tracing import trace
 
+_ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
 _log = get_logger(__name__)
@@ -423,9 +424,12 @@ class View(Leg):
         self.stream = stream
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
-        self._has_sound = True
-        """Whether the stream's sound is connected to the view."""
-        self._adjusting = False
+        self._size = Size.LARGE
+        self._passing: frozenset[MediaType] = frozenset()
+        """The media of the stream that are connected to the view."""
+        self._adapting = False
+        if message.size is Size.NONE:
+            self.adjust(message.size)
 
     @property
     def key(self) -> str:
@@ -434,35 +438,61 @@ class View(Leg):
     async def _hold(self, endpoints: Endpoints) -> None:
         source = await self.stream.endpoint()
         async with endpoints.sink() as endpoint:
-            self._has_sound = self._may_have_sound
-            await source.connect(endpoint, None if self._has_sound else MediaType.VIDEO)
+            self._passing = self._wanted
+            if self._passing == _ALL:
+                await source.connect(endpoint)
+            else:
+                for kind in sorted(self._passing):
+                    await source.connect(endpoint, kind)
             await self._negotiate(endpoint)
 
     @property
-    def _may_have_sound(self) -> bool:
-        return self.stream.participant.audible
+    def _wanted(self) -> frozenset[MediaType]:
+        """The media of the stream that its presenter may send, and that the viewer wants."""
+        sound = {MediaType.AUDIO} if self.stream.participant.audible else set()
+        picture = set() if self._size is Size.NONE else {MediaType.VIDEO}
+        return frozenset(sound | picture)
+
+    def adjust(self, size: Size) -> None:
+        """Note how large the viewer sees the picture, and begin or cease to send it if that changes anything."""
+        self._size = size
+        if size is Size.NONE:
+            self.reason = None
+            # How long such a view takes to begin says nothing.
+            self._asked_at = None
+        self.fire("picture_off" if size is Size.NONE else "picture_on")
+        self.adapt()
 
     def _negotiated(self) -> None:
-        # The presenter may have been muted since the endpoints were connected.
-        self.follow_sound()
+        # The presenter or the viewer may have decided otherwise since the endpoints were connected.
+        self.adapt()
 
-    def follow_sound(self) -> None:
-        """Begin or cease to pass the presenter's sound on to the viewer, if that has changed.
+    def adapt(self) -> None:
+        """Pass on to the viewer what is wanted, if that has changed.
 
         A view that is not answered yet does so as soon as it is.
         """
-        if self._working is None or self._adjusting or self._may_have_sound is self._has_sound:
+        if self._working is None or self._adapting or self._wanted == self._passing:
             return
         nursery, endpoint = self._working
-        self._adjusting = True
-        nursery.start_soon(self._adjust_sound, endpoint)
+        self._adapting = True
+        nursery.start_soon(self._adapt, endpoint)
 
-    async def _adjust_sound(self, endpoint: WebRtcEndpoint) -> None:
+    async def _adapt(self, endpoint: WebRtcEndpoint) -> None:
+        """Connect and disconnect until it is as it is wanted, which may change meanwhile."""
         source = await self.stream.endpoint()
-        while (wanted := self._may_have_sound) is not self._has_sound:
-            await (source.connect if wanted else source.disconnect)(endpoint, MediaType.AUDIO)
-            self._has_sound = wanted
-        self._adjusting = False
+        while (wanted := self._wanted) != self._passing:
+            for kind in sorted(self._passing - wanted):
+                await source.disconnect(endpoint, kind)
+            begun = wanted - self._passing
+            for kind in sorted(begun):
+                await source.connect(endpoint, kind)
+            self._passing = wanted
+            if MediaType.VIDEO in begun:
+                # Even if the media server did not notice the pause, the viewer needs a keyframe after it.
+                self._flowing = self._flowing - {MediaType.VIDEO}
+                await self._ask_flow(endpoint)
+        self._adapting = False
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:

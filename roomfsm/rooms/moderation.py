@@ -381,7 +381,7 @@ class Moderation:
         self._room.journal.took(SOUND.name, person.id, step, who=person.id)
         for name in person.streams:
             for view in self._room.streams[name].views.values():
-                view.follow_sound()
+                view.adapt()
 
     def _kick(self, sender: Participant | None, message: Kick) -> None:
         self._put_out(sender, message, "kicked")

@@ -30,6 +30,7 @@ from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room
 from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import (
+    Adjust,
     Candidate,
     Chat,
     EndStream,
@@ -594,6 +595,7 @@ def _stream_of(message: RoomMessage) -> str | None:
             | EndStream(stream=stream)
             | ViewMessage(stream=stream)
             | Unview(stream=stream)
+            | Adjust(stream=stream)
             | Candidate(stream=stream)
         ):
             return stream

@@ -15,7 +15,7 @@ class Crowd:
 
     def __init__(self, browser: Browser, address: str, room: str) -> None:
         self._room = room
-        self.context = browser.new_context()
+        self.context = browser.new_context(permissions=["microphone"])
         self._page = self.context.new_page()
         # Any small document of the server's own: its websocket refuses other origins.
         self._page.goto(f"{address.rstrip('/')}/health/live")

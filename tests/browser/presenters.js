@@ -5,10 +5,7 @@ const presenters = [];
 
 window.present = async (room, name, {source = 'camera', sound = true, width = 320, height = 240, rate = 5} = {}) => {
   const stream = draw(source, width, height, rate);
-  if (sound) {
-    const context = new AudioContext();
-    stream.addTrack(context.createMediaStreamDestination().stream.getAudioTracks()[0]);
-  }
+  if (sound) stream.addTrack((await navigator.mediaDevices.getUserMedia({audio: true})).getAudioTracks()[0]);
   const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'roomfsm.v1');
   const waiting = new Map();
   const ask = (message) =>

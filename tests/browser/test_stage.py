@@ -198,6 +198,84 @@ def test_on_a_phone_the_picture_comes_first(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+RECEIVED = """async (seen) => {
+  // Whether exactly the pictures of these streams come, seen from a time in which the sound of all goes on.
+  const count = async () => {
+    const found = {};
+    for (const [stream, peer] of window.roomfsm.peerConnections())
+      for (const report of (await peer.getStats()).values())
+        if (report.type === 'inbound-rtp')
+          found[stream] = {...found[stream], [report.kind]: report.packetsReceived};
+    return found;
+  };
+  const until = async (holds) => {
+    const deadline = performance.now() + 60000;
+    for (;;) {
+      const found = await count();
+      if (holds(found)) return found;
+      if (performance.now() > deadline) throw new Error(JSON.stringify([seen, found]));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const deadline = performance.now() + 60000;
+  for (;;) {
+    const before = await until((found) => Object.values(found).every(({audio}) => audio > 0));
+    const enough = (stream, {audio}) => audio > before[stream].audio + 30;
+    const heard = (found) => Object.keys(before).every((stream) => enough(stream, found[stream]));
+    const after = await until(heard);
+    const come = Object.keys(before).filter((stream) => (after[stream].video ?? 0) > (before[stream].video ?? 0));
+    if (JSON.stringify(come.sort()) === JSON.stringify(seen.sort())) return;
+    if (performance.now() > deadline) throw new Error(JSON.stringify([seen, come]));
+  }
+}"""
+
+
+def test_what_cannot_be_seen_is_not_received_and_is_still_heard(
+    open_page: OpenPage, crowd: Crowd, room: str
+) -> None:
+    for number in range(9):
+        crowd.present(f"Person {number}", width=160, height=120)
+    page = open_page(f"/r/{room}", "Zoe", viewport={"width": 390, "height": 640}, **TOUCH)
+    tiles = page.get_by_test_id("tile")
+    expect(tiles).to_have_count(9)
+    ids = [str(one.get_attribute("data-stream")) for one in tiles.all()]
+
+    def seen() -> list[str]:
+        stage = box(page.locator(".stage"))
+        tops = [box(one) for one in tiles.all()]
+        bottom = stage["y"] + stage["height"]
+        return [name for name, at in zip(ids, tops, strict=True) if stage["y"] - at["height"] < at["y"] < bottom]
+
+    first = seen()
+    assert 4 <= len(first) < 9
+    page.evaluate(RECEIVED, first)
+    # What is scrolled into sight comes, and what is scrolled out of it ceases to.
+    tiles.last.scroll_into_view_if_needed()
+    last = seen()
+    assert set(last) != set(first)
+    page.evaluate(RECEIVED, last)
+    for one in tiles.all():
+        expect(one).to_have_attribute("data-state", "live")
+    # A sheet lies over most of the stage.
+    page.locator("button[data-tab=chat]").tap()
+    sheet = box(page.locator(".panel-chat"))
+    free = {name: sheet["y"] - box(one)["y"] for name, one in zip(ids, tiles.all(), strict=True)}
+    above = [name for name in last if free[name] > 0.15 * box(tiles.first)["height"]]
+    assert len(above) < len(last)
+    page.evaluate(RECEIVED, above)
+    page.locator("button[data-tab=chat]").tap()
+    page.evaluate(RECEIVED, last)
+    # A hidden page is only heard.
+    hide = """(state) => {
+      Object.defineProperty(document, 'visibilityState', {value: state, configurable: true});
+      document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    page.evaluate(hide, "hidden")
+    page.evaluate(RECEIVED, [])
+    page.evaluate(hide, "visible")
+    page.evaluate(RECEIVED, last)
+
+
 def box(locator: Locator) -> dict[str, float]:
     found = locator.bounding_box()
     assert found is not None

@@ -33,7 +33,7 @@ from roomfsm.protocol.server import (
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import Ask
-from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import tell
@@ -75,6 +75,11 @@ def guard(code: ErrorCode, change: Callable[[Guard[Any]], Guard[Any] | None], ta
 def telling(wrong: Callable[..., None]) -> None:
     """Make the room send other messages to its people, with a function that is called like `tell`."""
     put(roomfsm.rooms.news, "tell", lambda _: wrong)
+
+
+@fault
+def a_picture_that_is_always_sent() -> None:
+    put(View, "adjust", lambda _: lambda view, size: view.fire("picture_off" if size == "none" else "picture_on"))
 
 
 @fault

@@ -41,6 +41,7 @@ FINDS = {
     },
     "a_held_person_is_heard": {"guard/seat/media/muted", "guard/seat/speaking/muted"},
     "who_is_muted_is_not_asked": {"row/sound/audible/held/held", "cell/joined/waiting/mute"},
+    "a_picture_that_is_always_sent": {"view/picture-paused"},
     "a_viewer_who_can_kick": {"guard/seat/kick/not_permitted"},
     "everybody_admits": {"guard/seat/admit/not_permitted"},
     "a_lobby_that_lets_through": {"row/session/connected/join/knocking", "cell/knocking/-/chat"},

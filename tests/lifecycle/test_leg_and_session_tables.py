@@ -43,6 +43,9 @@ SLOW = {
 }
 """The states of a view whose path is too slow for the picture, by those of one whose path is good."""
 LIMITED = tuple(SLOW.values())
+UNCONNECTED = ("answered", *EARLY, "awaiting-limited", "lapsed-limited")
+CONNECTED = ("connected", "live", "stalled", "limited", "stalled-limited")
+PAUSED = ("answered-paused", "paused")
 VIEW_ONLY: list[Move] = [
     *[(state, "flowing", "live", ["tell state", "ask keyframe"]) for state in ("connected", "stalled")],
     ("live", "flowing", "live", ["ask keyframe"]),
@@ -67,9 +70,24 @@ VIEW_ONLY: list[Move] = [
     *[(state, "silent", "lapsed-limited", []) for state in ("awaiting-limited", "lapsed-limited")],
     *[(state, "connected", "limited", []) for state in ("limited", "awaiting-limited")],
     *[(state, "connected", "stalled-limited", []) for state in ("stalled-limited", "lapsed-limited")],
+    # A viewer who does not want the picture.
+    *[(state, "picture_off", "offered-paused", []) for state in ("offered", "offered-paused")],
+    *[(state, "picture_off", "answered-paused", []) for state in (*UNCONNECTED, "answered-paused")],
+    *[(state, "picture_off", "paused", []) for state in (*CONNECTED, "paused")],
+    *[(f"{state}-paused", "picture_on", state, []) for state in ("offered", "answered")],
+    ("paused", "picture_on", "connected", []),
+    *[(state, "picture_on", state, []) for state in ("offered", *UNCONNECTED, *CONNECTED)],
+    ("offered-paused", "answered", "answered-paused", ["send answer"]),
+    ("offered-paused", "end", "ended", ["refuse offer"]),
+    ("answered-paused", "connected", "paused", ["tell state"]),
+    ("paused", "connected", "paused", []),
+    *[(state, "end", "ended", []) for state in PAUSED],
+    *[(state, trigger, state, []) for state in PAUSED for trigger in ("flowing", "silent", "narrow", "wide")],
+    *[(state, "candidate", state, ["keep candidate"]) for state in ("offered-paused", *PAUSED)],
 ]
 IN_ROOM = (
-    *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "candidate", "ping"),
+    *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
+    "ping",
     *("raiseHand", "lowerHand", "media", "speaking", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
@@ -152,6 +170,10 @@ def test_an_unknown_token_resumes_nothing() -> None:
 @pytest.mark.parametrize("table", [STREAM, VIEW])
 def test_people_are_told_of_a_state_exactly_if_its_name_in_the_protocol_changes(table: Table[Any]) -> None:
     for row in table.rows:
+        if row.triggers in (("picture_off",), ("picture_on",)):
+            # The room's effect replies to the viewer, who asked for it.
+            assert row.effects == ()
+            continue
         tells = any(tell.message == "streamChanged" for effect in row.effects for tell in effect.tells)
         for source in row.sources:
             before, after = table.state(source).told, table.state(row.dest_from(source)).told

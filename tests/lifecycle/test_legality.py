@@ -13,7 +13,19 @@ OF_SEATS = (
 )
 WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")
 BROADCASTING = (
-    *("leave", "switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "candidate"),
+    *(
+        "leave",
+        "switch",
+        "rename",
+        "chat",
+        "publish",
+        "unpublish",
+        "endStream",
+        "view",
+        "unview",
+        "adjust",
+        "candidate",
+    ),
     *OF_SEATS,
     "ping",
 )

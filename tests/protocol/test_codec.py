@@ -206,6 +206,7 @@ def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data
         "role": st.sampled_from(["viewer", "presenter", "moderator"]),
         "microphone": st.booleans(),
         "camera": st.booleans(),
+        "size": st.sampled_from(["none", "large"]),
         "speaking": st.booleans(),
         "hold": st.booleans(),
         "seconds": st.none() | st.floats(0.001, 604_800),

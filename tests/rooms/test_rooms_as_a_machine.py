@@ -22,9 +22,9 @@ from roomfsm.kurento.events import (
     MediaPausedStateChanged,
     MediaType,
 )
-from roomfsm.protocol.client import Candidate, Chat, Publish, Rename, Unpublish, Unview, View
+from roomfsm.protocol.client import Adjust, Candidate, Chat, Publish, Rename, Unpublish, Unview, View
 from roomfsm.protocol.errors import Refusal
-from roomfsm.protocol.fields import Source
+from roomfsm.protocol.fields import Size, Source
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import RoomMessage
 from roomfsm.rooms.room import Room
@@ -41,7 +41,7 @@ gate = st.sampled_from(["creating", "answering", "gathering", "releasing"])
 # There are few people, one room and one source, so that actions often meet unfinished ones.
 actions = st.one_of(
     st.tuples(st.sampled_from(["publish", "unpublish"]), person),
-    st.tuples(st.sampled_from(["view", "unview", "candidate"]), person, person),
+    st.tuples(st.sampled_from(["view", "unview", "adjust", "candidate"]), person, person),
     st.tuples(st.sampled_from(["join", "leave", "vanish", "come back", "chat", "rename"]), person),
     st.tuples(st.just("switch"), person, st.sampled_from(["blue", "red"])),
     st.tuples(st.just("close"), st.sampled_from(["blue", "red"])),
@@ -139,6 +139,9 @@ class House:
                 message = Unpublish(stream=person.stream(), ref=ref)
             case "view", [stream]:
                 message = View(stream=stream, sdp=OFFER, ref=ref)
+            case "adjust", [stream]:
+                size = Size.NONE if ref % 2 else Size.LARGE
+                message = Adjust(stream=stream, size=size, ref=ref)
             case "unview", [stream]:
                 message = Unview(stream=stream, ref=ref)
             case _:

@@ -29,6 +29,7 @@ from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Model, Table
 from roomfsm.protocol.client import (
+    Adjust,
     Admit,
     Ban,
     Candidate,
@@ -56,6 +57,7 @@ from roomfsm.protocol.client import (
     Unview,
     View,
 )
+from roomfsm.protocol.fields import Size
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import Administer, Back, Event, SetPolicy
@@ -172,6 +174,9 @@ async def play(directory: Directory, media: FakeMedia, table: Table[None], trigg
                 endpoint.flows(trigger == "flowing")
             case "narrow" | "wide":
                 endpoint.pauses(trigger == "narrow")
+            case "picture_off" | "picture_on":
+                size = Size.NONE if trigger == "picture_off" else Size.LARGE
+                await bob.say(Adjust(stream=ada.stream(), size=size))
             case "candidate":
                 await owner.say(Candidate(stream=ada.stream(), candidate="c"))
             case "view":
@@ -362,6 +367,7 @@ async def _media_in_a_room(directory: Directory, media: FakeMedia) -> None:
         Chat(text="hello"),
         View(stream=stream, sdp=OFFER),
         Candidate(stream=stream, candidate="c"),
+        Adjust(stream=stream, size=Size.NONE),
         Unview(stream=stream),
         View(stream=stream, sdp=OFFER),
     ):
@@ -454,6 +460,7 @@ async def _messages(server: Served) -> None:
             await ada.ask(message, stream="p1.camera")
         await ada.ask("view", stream="p1.camera", sdp="v=0")
         await ada.ask("candidate", stream="p1.camera", candidate="c")
+        await ada.ask("adjust", stream="p1.camera", size="none")
         for message in ("kick", "ban", "unban"):
             await ada.ask(message, participant="p1")
         for message in ("mute", "unmute"):

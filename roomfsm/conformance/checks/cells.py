@@ -16,7 +16,7 @@ from roomfsm.conformance.spec import Pair
 from roomfsm.conformance.stage import Leg, Room, Stream, candidate_of
 from roomfsm.conformance.wire import Client
 
-_LEG_MESSAGES = {"stream": ("candidate", "view", "unpublish"), "view": ("candidate", "view", "unview")}
+_LEG_MESSAGES = {"stream": ("candidate", "view", "unpublish"), "view": ("candidate", "view", "unview", "adjust")}
 """The messages about a stream, and about a view of it."""
 
 
@@ -101,6 +101,8 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
             await room.view(client, place.stream)
         case "unview":
             await room.unview(place.stream, await room.view(client, place.stream))
+        case "adjust":
+            await room.adjust(await room.view(client, place.stream), "none")
         case "candidate":
             await room.pass_candidate(await room.view(client, place.stream))
             await room.chat(client)
@@ -194,4 +196,11 @@ async def _view_cell(scene: Scene, place: Place, view: Leg, message: str) -> Non
             steps.check_code(await place.ada.ask(message, stream=view.id), "not_viewing")
         case "unview":
             await room.unview(stream, view)
+        case "adjust" if over:
+            steps.check_code(await place.ada.ask(message, stream=view.id, size="none"), "not_viewing")
+        case "adjust":
+            await steps.adjust(place, stream, view, "none")
+            # Of a stalled stream, some media servers send the last picture again, and others do not.
+            if stream.state != "stalled":
+                await steps.adjust(place, stream, view, "large")
     await room.chat(place.ada)

@@ -66,7 +66,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
-    media = trigger in ("publish", "unpublish", "endStream", "view", "unview", "candidate")
+    media = trigger in ("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate")
     more = {
         "room_full": plan.bound("people"),
         "too_many_presenters": plan.bound("presenters"),
@@ -387,12 +387,14 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("endStream", "no_such_stream"): partial(_no_such, message="endStream"),
     ("view", "no_such_stream"): partial(_no_such, message="view"),
     ("unview", "no_such_stream"): partial(_no_such, message="unview"),
+    ("adjust", "no_such_stream"): partial(_no_such, message="adjust"),
     ("candidate", "no_such_stream"): partial(_no_such, message="candidate"),
     ("unpublish", "not_your_stream"): _not_your_stream,
     ("view", "own_stream"): _own_stream,
     ("view", "already_viewing"): _already_viewing,
     ("view", "too_many_views"): _views,
     ("unview", "not_viewing"): partial(_not_viewing, message="unview"),
+    ("adjust", "not_viewing"): partial(_not_viewing, message="adjust"),
     ("candidate", "not_viewing"): partial(_not_viewing, message="candidate"),
     ("candidate", "too_many_candidates"): too_many_candidates,
     **{

@@ -20,7 +20,7 @@ from roomfsm.conformance.wire import Client, Expected
 type Play = Callable[[Scene, Row], Awaitable[None]]
 
 _OF_MEDIA = (
-    *("publish", "unpublish", "endStream", "view", "unview", "candidate"),
+    *("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
     *("stream_failed", "revoked", "view_failed"),
 )
 _EXPIRY_TRIES = (0.2, 0.5, 1.0, 2.0, 3.0)
@@ -211,6 +211,14 @@ async def _unview(scene: Scene, row: Row) -> None:
     await place.room.unview(place.stream, await place.room.view(place.ada, place.stream))
 
 
+async def _adjust(scene: Scene, row: Row) -> None:
+    place = await bring(scene, row.source)
+    view = await place.room.view(place.ada, place.stream)
+    for size in ("none", "none", "large", "large"):
+        await place.room.adjust(view, size)
+    await place.room.chat(place.bob)
+
+
 async def _candidate(scene: Scene, row: Row) -> None:
     place = await bring(scene, row.source)
     await place.room.pass_candidate(place.stream)
@@ -335,6 +343,7 @@ _PLAYS: dict[str, Play] = {
     "endStream": _end_stream,
     "view": _view,
     "unview": _unview,
+    "adjust": _adjust,
     "candidate": _candidate,
     "stream_failed": _stream_failed,
     "revoked": _revoked,

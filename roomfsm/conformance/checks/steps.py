@@ -14,7 +14,7 @@ from roomfsm.conformance.wire import Client, Expected
 
 ROOM_TRIGGERS = ("join", "publish", "close")
 """The triggers by which a client or an administrator brings a room into its states."""
-LEG_TRIGGERS = ("answered", "connected", "flowing", "silent", "end")
+LEG_TRIGGERS = ("answered", "connected", "flowing", "silent", "picture_off", "end")
 """The triggers by which a peer brings its stream or view into its states."""
 
 _ANSWERS = "a media server answers when it can: nobody outside can hold it back"
@@ -26,7 +26,12 @@ _UNSEEN = {
     ("offered", "candidate"): _ANSWERS,
     ("offered", "view"): _ANSWERS,
     ("offered", "end"): _ANSWERS,
+    ("offered", "picture_off"): _ANSWERS,
+    ("offered", "picture_on"): _ANSWERS,
+    ("offered-paused", None): _ANSWERS,
     ("answered", "flowing"): _EARLY,
+    ("answered-paused", "flowing"): _EARLY,
+    ("answered-paused", "silent"): _EARLY,
     ("awaiting", None): _EARLY,
     ("lapsed", None): _EARLY,
     ("answered", "silent"): "a media server speaks of silence only after media were seen; nobody is told",
@@ -161,10 +166,20 @@ async def play(place: Place, stream: Stream, view: Leg | None, triggers: list[st
                 await show(place, stream, view)
             case "silent":
                 await fall_silent(place, stream, view)
+            case "picture_off" if view is not None:
+                await adjust(place, stream, view, "none")
             case "end" if view is not None:
                 await place.room.unview(stream, view)
             case "end":
                 await place.room.unpublish(stream)
+
+
+async def adjust(place: Place, stream: Stream, view: Leg, size: str) -> None:
+    """Let the viewer tell how large the picture is seen. One that is wanted again flows if the stream is live."""
+    begins = view.paused and size != "none"
+    await place.room.adjust(view, size)
+    if begins and stream.state == "live" and view.peer.connected.is_set():
+        await is_told(stream, view, "live")
 
 
 async def flow(place: Place, stream: Stream, view: Leg | None, *kinds: str) -> None:
@@ -188,8 +203,13 @@ async def show(place: Place, stream: Stream, view: Leg | None) -> None:
         await flow(place, stream, view)
         return
     await place.room.connect(view)
-    view.state = "live"
-    await view.client.expect(Expected("streamChanged", {"stream": {"id": stream.id}, "view": "live", "ref": None}))
+    await is_told(stream, view, "live")
+
+
+async def is_told(stream: Stream, view: Leg, state: str) -> None:
+    """Check that the viewer is told this state of the view."""
+    view.state = state
+    await view.client.expect(Expected("streamChanged", {"stream": {"id": stream.id}, "view": state, "ref": None}))
 
 
 async def _changes(place: Place, stream: Stream, view: Leg | None, state: str) -> None:
@@ -197,7 +217,7 @@ async def _changes(place: Place, stream: Stream, view: Leg | None, state: str) -
     stream.state = state
     for client in place.room.members:
         expected = [Expected("streamChanged", {"stream": stream.info(), "view": None, "ref": None})]
-        if view is not None and client is view.client:
+        if view is not None and client is view.client and not view.paused:
             view.state = state
             fields: Message = {"stream": {"id": stream.id}, "view": state, "ref": None}
             expected.append(Expected("streamChanged", fields))
@@ -217,6 +237,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "endStream": {"stream": stream},
         "view": {"stream": stream, "sdp": "v=0"},
         "unview": {"stream": stream},
+        "adjust": {"stream": stream, "size": "none"},
         "candidate": {"stream": stream, "candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0"},
         "raiseHand": {},
         "lowerHand": {"participant": client.me},
