@@ -186,7 +186,9 @@ export type Waiting = {
  * Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
  *
  * If the room has a lobby, the client gets `knocking` first, and `joined` or an `error` when a moderator decides.
- * A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
+ * A room may need a `token` or a `password`. The token's name is taken, unless the message has one. A token that
+ * the session has shown in an earlier `join` or `switch` stays in force, unless the message has another one: it
+ * holds in this room if it is for it.
  */
 export type Join = {
   type: 'join';
@@ -379,6 +381,7 @@ export type Mute = {
   type: 'mute';
   /** the id of one person; nobody can guess it, and it is the same in every room */
   participant: string;
+  /** whether only a moderator may end it, and not the person */
   hold?: boolean;
   ref?: Ref;
 };
@@ -445,13 +448,13 @@ export type Admit = {
 /**
  * Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`.
  *
- * With `seconds`, nobody who is refused may knock again for that time, as after a `ban`.
+ * With `seconds`, nobody who is refused may knock again for that time. It is a ban, and `unban` ends it.
  */
 export type Deny = {
   type: 'deny';
   /** the id of one person; nobody can guess it, and it is the same in every room */
   participant?: string;
-  /** how long the ban holds, in seconds */
+  /** seconds before whoever is denied may knock again; none if it is left out */
   seconds?: number;
   ref?: Ref;
 };
@@ -464,8 +467,11 @@ export type Deny = {
  */
 export type Configure = {
   type: 'configure';
+  /** whether newcomers wait until a moderator admits them */
   lobby?: boolean;
+  /** the role of people who enter without a token */
   role?: Role;
+  /** whether the server lists the room for everybody */
   listed?: boolean;
   ref?: Ref;
 };
@@ -675,7 +681,9 @@ export type RoomChanged = {
 /**
  * The room has a lobby, and the recipient waits there. A moderator decides; then comes `joined` or an `error`.
  *
- * Meanwhile the recipient is in no room. A client that was in another room has left it.
+ * Meanwhile the recipient is in no room. A client that was in another room has left it. Whoever does not want to
+ * wait sends `leave`: then the `join` or `switch` is answered by the error `ended`, and the `leave` by
+ * `participantLeft`.
  */
 export type Knocking = {
   type: 'knocking';

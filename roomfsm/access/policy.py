@@ -55,7 +55,7 @@ class Policy:
     locked: bool = False
     """Whether nobody but moderators may enter."""
     listed: bool = True
-    """Whether the lobby's page lists the room."""
+    """Whether the start page lists the room."""
     max_people: int | None = None
     max_presenters: int | None = None
     linger: float | None = None

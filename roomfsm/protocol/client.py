@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Annotated, get_args
 
 import msgspec
+from msgspec import Meta
 
 from roomfsm.protocol.fields import (
     AccessToken,
@@ -13,6 +14,7 @@ from roomfsm.protocol.fields import (
     ChatText,
     DisplayName,
     FirstFrame,
+    KnockingSeconds,
     LineNumber,
     Mid,
     MLineIndex,
@@ -45,7 +47,9 @@ class Join(_ClientMessage, frozen=True, tag="join", kw_only=True):
     """Enter a room. If the room does not exist yet, it is opened. Reply: `joined`.
 
     If the room has a lobby, the client gets `knocking` first, and `joined` or an `error` when a moderator decides.
-    A room may need a `token` or a `password`. The token's name is taken, unless the message has one.
+    A room may need a `token` or a `password`. The token's name is taken, unless the message has one. A token that
+    the session has shown in an earlier `join` or `switch` stays in force, unless the message has another one: it
+    holds in this room if it is for it.
     """
 
     room: RoomName
@@ -204,7 +208,7 @@ class Mute(_ClientMessage, frozen=True, tag="mute", kw_only=True):
     """
 
     participant: ParticipantId
-    hold: bool = False
+    hold: Annotated[bool, Meta(description="whether only a moderator may end it, and not the person")] = False
     ref: Ref | None = None
 
 
@@ -261,11 +265,11 @@ class Admit(_ClientMessage, frozen=True, tag="admit", kw_only=True):
 class Deny(_ClientMessage, frozen=True, tag="deny", kw_only=True):
     """Refuse a person who waits in the lobby, or everybody who does. Only moderators may. Reply: `lobby`.
 
-    With `seconds`, nobody who is refused may knock again for that time, as after a `ban`.
+    With `seconds`, nobody who is refused may knock again for that time. It is a ban, and `unban` ends it.
     """
 
     participant: ParticipantId | None = None
-    seconds: BanSeconds | None = None
+    seconds: KnockingSeconds | None = None
     ref: Ref | None = None
 
 
@@ -276,9 +280,9 @@ class Configure(_ClientMessage, frozen=True, tag="configure", kw_only=True):
     token, and `listed` says whether the server lists the room.
     """
 
-    lobby: bool | None = None
-    role: Role | None = None
-    listed: bool | None = None
+    lobby: Annotated[bool | None, Meta(description="whether newcomers wait until a moderator admits them")] = None
+    role: Annotated[Role | None, Meta(description="the role of people who enter without a token")] = None
+    listed: Annotated[bool | None, Meta(description="whether the server lists the room for everybody")] = None
     ref: Ref | None = None
 
 

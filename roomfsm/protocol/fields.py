@@ -104,6 +104,15 @@ LineNumber = Annotated[
 BanSeconds = Annotated[
     float, Meta(title="BanSeconds", gt=0, le=MAX_BAN, description="how long the ban holds, in seconds")
 ]
+KnockingSeconds = Annotated[
+    float,
+    Meta(
+        title="KnockingSeconds",
+        gt=0,
+        le=MAX_BAN,
+        description="seconds before whoever is denied may knock again; none if it is left out",
+    ),
+]
 FirstFrame = Annotated[
     float,
     Meta(

@@ -240,7 +240,9 @@ class Bans(_ServerMessage, frozen=True, tag="bans", kw_only=True):
 class Knocking(_ServerMessage, frozen=True, tag="knocking", kw_only=True):
     """The room has a lobby, and the recipient waits there. A moderator decides; then comes `joined` or an `error`.
 
-    Meanwhile the recipient is in no room. A client that was in another room has left it.
+    Meanwhile the recipient is in no room. A client that was in another room has left it. Whoever does not want to
+    wait sends `leave`: then the `join` or `switch` is answered by the error `ended`, and the `leave` by
+    `participantLeft`.
     """
 
     room: Annotated[str, Meta(description="the room's name, as the person who opened the room wrote it")]

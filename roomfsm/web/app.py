@@ -1,4 +1,4 @@
-"""The Quart application: the page's files, the list of rooms for the lobby, and health."""
+"""The Quart application: the page's files, the list of rooms for the start page, and health."""
 
 from __future__ import annotations
 
