@@ -6,6 +6,8 @@ import { Absence, PRESENCE } from './room/absence.js';
 import { Credentials, tabStorage } from './room/credentials.js';
 import { isPage, roomOfPath, roomPath } from './room/names.js';
 import { Room } from './room/room.js';
+import { EnterView } from './page/enter-view.js';
+import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
 import { LeaveGuard } from './page/leave-guard.js';
 import { LobbyView } from './page/lobby-view.js';
@@ -13,7 +15,8 @@ import { Navigation } from './page/navigation.js';
 import { Notices } from './page/notices.js';
 import { PasswordDialog } from './page/password-dialog.js';
 import { RoomView } from './page/room-view.js';
-import { rememberedName } from './page/settings.js';
+import { useSpeaker } from './page/loudspeaker.js';
+import { hasName, rememberedChoices, rememberedEntry, rememberedName, remembersAlong } from './page/settings.js';
 import { Switcher } from './page/switcher.js';
 import { titleRoom } from './page/title.js';
 import { rememberRoom } from './page/visited.js';
@@ -26,13 +29,17 @@ const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'w
 const credentials = new Credentials(tabStorage());
 const room = new Room(connection, credentials);
 const absence = new Absence(room, connection);
+room.takesAlong = remembersAlong();
+room.presenting.choose(rememberedChoices());
+useSpeaker(room.presenting.choices.speaker);
+const tab = new Tab(tabStorage());
 const passwordDialog = new PasswordDialog(find(document, '#password-dialog', HTMLDialogElement));
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 // The token of a link must be taken before anything changes the address, and nobody must see it there.
 takeToken();
 const navigation = new Navigation({
   route,
-  ends: (path) => guard.onAir && roomOfPath(path) !== room.state?.name,
+  ends: (path) => guard.ends(path),
   ask: () => guard.ask(),
 });
 
@@ -48,8 +55,10 @@ if (location.pathname !== BASE && !location.pathname.startsWith(`${BASE}/`)) {
   history.replaceState(history.state, '', BASE + location.pathname + location.search + location.hash);
 }
 
-/** @type {LobbyView | RoomView | null} */
+/** @type {LobbyView | EnterView | RoomView | null} */
 let view = null;
+/** Whether the page is being closed. What is turned off then was not turned off by the user. */
+let closing = false;
 
 /** Take the token out of the address, and keep it for the room. */
 function takeToken() {
@@ -72,13 +81,26 @@ function route() {
     return;
   }
   titleRoom(name);
+  if (mustAsk({ entered: tab.entered, ask: rememberedEntry()?.ask ?? null, named: hasName() })) {
+    show(new EnterView(name, room.presenting, () => enter(name)));
+    return;
+  }
+  // After a reload, what was on goes on.
+  const on = tab.onIn(name);
+  if (on.microphone) room.presenting.devices.microphone.turnOn();
+  if (on.camera) room.presenting.devices.camera.turnOn();
+  enter(name);
+}
+
+/** @param {string} name */
+function enter(name) {
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
     show(new RoomView(room, notices, absence, () => void navigation.goTo(`${BASE}/`)));
   }
 }
 
-/** @param {LobbyView | RoomView} next */
+/** @param {LobbyView | EnterView | RoomView} next */
 function show(next) {
   const first = view === null;
   view?.destroy();
@@ -92,6 +114,11 @@ function show(next) {
 // Why the user is not in the room is told in the room's view, for as long as that is so.
 room.on('news', (news) => {
   if (news.topic !== PRESENCE) notices.show({ ...news, text: inWords(news) });
+});
+room.on('change', (what) => {
+  if (closing || !room.state || (what !== 'media' && what !== 'status')) return;
+  const { camera, microphone } = room.presenting.devices;
+  tab.remember(room.state.name, { camera: camera.wanted, microphone: microphone.wanted });
 });
 room.on('solved', (topic) => notices.takeBack(topic));
 room.on('moved', () => notices.clear());
@@ -126,7 +153,7 @@ addEventListener('hashchange', () => {
 
 document.addEventListener('click', (event) => {
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const link = event.target instanceof Element ? event.target.closest('a[data-room]') : null;
+  const link = event.target instanceof Element ? event.target.closest('a[data-room], a[data-lobby]') : null;
   if (!(link instanceof HTMLAnchorElement)) return;
   event.preventDefault();
   void navigation.goTo(link.pathname);
@@ -142,8 +169,13 @@ document.addEventListener('keydown', (event) => {
 });
 addEventListener('online', () => connection.online());
 // A user who closes the page leaves at once, instead of being "away" until the end of the resume window.
-addEventListener('pagehide', () => room.leave());
+addEventListener('pagehide', () => {
+  closing = true;
+  room.leave();
+  room.presenting.leave();
+});
 addEventListener('pageshow', (event) => {
+  closing = false;
   if (event.persisted) route();
 });
 

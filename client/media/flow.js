@@ -26,10 +26,16 @@ export class Flow {
 }
 
 /**
- * @param {Iterable<any>} reports of one peer connection
- * @returns {number} decoded frames; of sound only, received packets
+ * What should come, as its presenter has told.
+ * @typedef {{ picture: boolean, sound: boolean }} Expected
  */
-export function receivedSoFar(reports) {
+
+/**
+ * @param {Iterable<any>} reports of one peer connection
+ * @param {Expected} [expected]
+ * @returns {number} decoded frames; where only sound is expected, received packets; 0 where nothing is
+ */
+export function receivedSoFar(reports, { picture, sound } = { picture: true, sound: true }) {
   let frames = 0;
   let packets = 0;
   for (const report of reports) {
@@ -37,5 +43,6 @@ export function receivedSoFar(reports) {
     if (report.kind === 'video') frames += report.framesDecoded ?? 0;
     else packets += report.packetsReceived ?? 0;
   }
-  return frames > 0 ? frames : packets;
+  if (picture && frames > 0) return frames;
+  return sound ? packets : 0;
 }

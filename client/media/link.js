@@ -5,6 +5,7 @@ import { backoff } from '../wire/backoff.js';
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
 import { Machine } from '../wire/machine.js';
+import { hasWebRTC } from './devices.js';
 import { MEDIA } from './media-table.js';
 import { Peer } from './peer.js';
 
@@ -31,6 +32,9 @@ const STABLE_AFTER = 10_000;
 
 /** Reasons that pass by themselves. A link that fails for such a reason is never given up. */
 const PASSING = new Set(['media_unavailable', 'media_lost']);
+
+/** Refusals that only somebody else can end. A link that has never worked is given up at once for them. @type {ReadonlySet<string>} */
+const CLOSED = new Set(['too_many_presenters', 'not_permitted']);
 
 /** @typedef {StateOf<typeof MEDIA>} LinkState */
 
@@ -63,6 +67,8 @@ export class MediaLink extends Emitter {
   /** The number of these failures that may never pass by themselves. */
   #refusals = 0;
   #connectedAt = 0;
+  /** Whether it has ever been connected. After that, a refusal may be due to what is left of an earlier session. */
+  #hasWorked = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -83,7 +89,9 @@ export class MediaLink extends Emitter {
   #machine = new Machine(MEDIA, {
     guards: {
       offline: ({ error }) => error instanceof ConnectionLost || !this.connection.ready,
-      hopeless: ({ error }) => this.#refusals + (passes(error) ? 0 : 1) > this.#maxTries,
+      hopeless: ({ error }) =>
+        this.#refusals + (passes(error) ? 0 : 1) > this.#maxTries ||
+        (!this.#hasWorked && error instanceof ProtocolError && CLOSED.has(error.code)),
       works: ({ atServer = false }) => atServer && this.peer?.pc.connectionState === 'connected',
     },
     effects: {
@@ -101,6 +109,7 @@ export class MediaLink extends Emitter {
       'note the time': () => {
         clearTimeout(this.#timer);
         this.#connectedAt = Date.now();
+        this.#hasWorked = true;
       },
       count: ({ error }) => {
         this.#tries += 1;
@@ -218,6 +227,10 @@ export class MediaLink extends Emitter {
 
   /** @returns {Peer | null} null if the browser cannot use the server's settings, which another attempt would not change */
   #newPeer() {
+    if (!hasWebRTC()) {
+      this.#machine.fire('impossible', { error: new LinkFailure('no_webrtc') });
+      return null;
+    }
     try {
       return new Peer(this.connection.iceServers, (candidate) => this.#sendCandidate(candidate));
     } catch (error) {

@@ -36,7 +36,7 @@ export const MEDIA = /** @type {const} */ ({
   "causes": {
     "start": "the stream is wanted",
     "show": "the user wants to see a stream that was hidden",
-    "impossible": "the browser does not accept the ICE servers, which another attempt would not change",
+    "impossible": "the browser has no WebRTC, or does not accept the ICE servers, which another attempt would not change",
     "due": "the time until the next attempt is over. It doubles with each failure, up to 10 s",
     "answered": "the media server's answer is set",
     "path found": "the peer connection is connected",

@@ -1,13 +1,31 @@
-// The user's own streams: starts and stops camera and screen, and reports failures.
+// The user's own streams. The camera and the microphone are devices that are turned on and off each by itself; while
+// the user is in a room, what is on is sent as the stream `camera`. A shared screen is a stream of its own.
+//
+// The stream `camera` begins when the first of the two devices is on. When both are off, a stream that has had sound
+// is kept for a while, because people mute themselves while others speak, and must be heard at once when they answer:
+// a new stream would have to be offered, and to be asked for by everybody. A stream that only had a picture ends
+// with it.
 
+import { ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
+import { changes, choicesFrom } from './choices.js';
+import { Device } from './device.js';
 import { capture } from './devices.js';
 import { Publication } from './publication.js';
 import { Voice } from './voice.js';
 
 /** @import {CandidateFound, Source, StreamInfo} from '../wire/messages.d.ts' */
-/** @import {Capture} from './devices.js' */
+/** @import {Choices} from './choices.js' */
+/** @import {Capture, DeviceError} from './devices.js' */
+/** @import {DeviceKind} from './device.js' */
 /** @import {Connection} from '../wire/connection.js' */
+
+/** For so many milliseconds a stream that has had sound is kept while nothing is sent. */
+const KEPT = 300_000;
+/** @type {readonly DeviceKind[]} */
+const DEVICES = ['microphone', 'camera'];
+/** @type {Record<DeviceKind, 'audio' | 'video'>} */
+const MEDIA = { microphone: 'audio', camera: 'video' };
 
 /**
  * News for the user. `topic` names the cause, such as `publish:camera`. A newer message of a topic replaces the
@@ -18,12 +36,16 @@ import { Voice } from './voice.js';
  */
 
 /**
- * `endedByModerator`: the stream, which is not published again by itself. `publishFailed`: the stream does not reach the room. With `givenUp`, the page does not try again by itself.
- * `deviceEnded`: the browser stopped the device, or it was unplugged. `microphoneEnded`: this happened to the
- * microphone, and the picture goes on. `unpublishFailed`: the server still has a stream that was stopped here.
+ * `deviceRefused`: the browser did not give camera or microphone. `deviceLost`: it was unplugged or withdrawn.
+ * `screenEnded`: the browser or the user ended the sharing. `screenSoundEnded`: only its sound ended.
+ * `endedByModerator`: the stream, which is not published again by itself. `publishFailed`: the stream does not reach
+ * the room. With `givenUp`, the page does not try again by itself. `noPlace`: the room has as many presenters as it
+ * may. `unpublishFailed`: the server still has a stream that was stopped here.
  * @typedef {(
- *   { what: 'noMicrophone' | 'microphoneEnded' } |
- *   { what: 'deviceEnded' | 'endedByModerator', label: Capture } |
+ *   { what: 'deviceRefused', error: DeviceError } |
+ *   { what: 'deviceLost', label: DeviceKind } |
+ *   { what: 'screenEnded' | 'screenSoundEnded' | 'noPlace' } |
+ *   { what: 'endedByModerator', label: Capture } |
  *   { what: 'publishFailed', label: Capture, error: Error, givenUp: boolean } |
  *   { what: 'unpublishFailed', error: unknown }
  * )} PresentingNews
@@ -37,6 +59,13 @@ export class Presenting extends Emitter {
   publications = new Map();
   /** The sources that are being started or stopped. @type {Set<Source>} */
   busy = new Set();
+  /** What the user chose about devices. */
+  choices = choicesFrom(null, Infinity);
+  /** Camera and microphone. */
+  devices = {
+    camera: new Device('camera', () => this.choices),
+    microphone: new Device('microphone', () => this.choices),
+  };
 
   /**
    * @param {Connection} connection
@@ -47,36 +76,66 @@ export class Presenting extends Emitter {
     this.#connection = connection;
     this.#ownId = ownId;
     this.on('change', () => this.#listen());
+    for (const kind of DEVICES) {
+      const topic = `device:${kind}`;
+      const device = this.devices[kind];
+      device.on('change', () => {
+        this.#send();
+        this.emit('change', undefined);
+      });
+      device.on('solved', () => this.emit('solved', topic));
+      device.on('refused', (error) =>
+        this.emit('news', { what: 'deviceRefused', error, kind: 'error', topic, lasting: true }),
+      );
+      device.on('lost', () =>
+        this.emit('news', { what: 'deviceLost', label: kind, kind: 'error', topic, lasting: true }),
+      );
+    }
   }
   #connection;
   #ownId;
-  /** Listens to the microphone while it is sent. @type {{ publication: Publication, voice: Voice } | null} */
+  /** Whether the user is in a room, so that what is on is sent. */
+  #inside = false;
+  /** Listens to the microphone while it is sent. @type {{ track: MediaStreamTrack, voice: Voice } | null} */
   #listening = null;
-  /** Counts the rooms. If a device is granted after the user left the room, it is released. */
+  /** Runs while a stream is kept although nothing is sent. @type {ReturnType<typeof setTimeout> | undefined} */
+  #kept;
+  /** Counts the rooms. If a screen is granted after the user left the room, it is released. */
   #visit = 0;
 
   /**
-   * @param {Capture} what
+   * Use these choices from now on. A device that is on and that they concern is started anew.
+   * @param {Choices} choices
+   */
+  choose(choices) {
+    const before = this.choices;
+    this.choices = choices;
+    for (const kind of DEVICES) if (changes(before, choices, kind)) this.devices[kind].choose();
+    for (const track of this.publications.get('screen')?.stream.getVideoTracks() ?? [])
+      track.contentHint = choices.screen;
+    this.emit('change', undefined);
+  }
+
+  /**
+   * Share the screen.
    * @returns {Promise<void>} rejects with `DeviceError`
    */
-  async start(what) {
-    /** @type {Source} */
-    const source = what === 'screen' ? 'screen' : 'camera';
-    if (this.busy.has(source) || this.publications.has(source)) return;
+  async share() {
+    if (this.busy.has('screen') || this.publications.has('screen')) return;
     const visit = this.#visit;
-    await this.#busyWith(source, async () => {
-      const { stream, noMicrophone } = await capture(what);
-      const publication = new Publication(this.#connection, this.#ownId, source, stream);
+    await this.#busyWith('screen', async () => {
+      const stream = await capture('screen', this.choices);
+      const publication = new Publication(this.#connection, this.#ownId, 'screen', stream);
       if (visit !== this.#visit) {
         publication.releaseDevices();
         return;
       }
-      this.emit('solved', topicOf(source));
-      if (noMicrophone) this.emit('news', { what: 'noMicrophone', kind: 'info', topic: topicOf(source) });
+      this.emit('solved', topicOf('screen'));
       this.#watch(publication);
-      this.publications.set(source, publication);
+      this.#watchScreen(publication);
+      this.publications.set('screen', publication);
     });
-    this.publications.get(source)?.start();
+    this.publications.get('screen')?.start();
   }
 
   /** Whether the user speaks into a microphone that is sent. */
@@ -86,20 +145,40 @@ export class Presenting extends Emitter {
 
   /** Turn the microphone off. */
   mute() {
-    const camera = this.publications.get('camera');
-    if (camera?.isOn('audio')) camera.turn('audio', false);
+    this.devices.microphone.turnOff();
   }
 
-  /** Listen to the present microphone, if there is one. */
+  /** Listen to the microphone that is sent, if there is one. */
   #listen() {
-    const camera = this.publications.get('camera');
-    const wanted = camera?.has('audio') ? camera : undefined;
-    if (this.#listening?.publication === wanted) return;
+    const track = this.publications.get('camera')?.stream.getAudioTracks()[0];
+    if (this.#listening?.track === track) return;
     this.#listening?.voice.close();
     this.#listening = null;
-    const track = wanted?.stream.getAudioTracks()[0];
-    if (wanted && track && typeof AudioContext !== 'undefined')
-      this.#listening = { publication: wanted, voice: new Voice(track, () => this.emit('voice', undefined)) };
+    if (track && typeof AudioContext !== 'undefined')
+      this.#listening = { track, voice: new Voice(track, () => this.emit('voice', undefined)) };
+  }
+
+  /** Send what is on, and only that. */
+  #send() {
+    clearTimeout(this.#kept);
+    const publication = this.publications.get('camera') ?? this.#begin();
+    if (!publication) return;
+    for (const kind of DEVICES) publication.put(MEDIA[kind], this.devices[kind].track);
+    if (DEVICES.some((kind) => this.devices[kind].track !== null || this.devices[kind].isStarting)) return;
+    if (publication.hadSound) this.#kept = setTimeout(() => void this.stop('camera'), KEPT);
+    else void this.stop('camera');
+  }
+
+  /** @returns {Publication | undefined} a new stream, if there is something to send in a room */
+  #begin() {
+    const tracks = DEVICES.flatMap((kind) => this.devices[kind].track ?? []);
+    if (!this.#inside || tracks.length === 0 || this.busy.has('camera')) return undefined;
+    const publication = new Publication(this.#connection, this.#ownId, 'camera', new MediaStream(tracks));
+    this.emit('solved', topicOf('camera'));
+    this.#watch(publication);
+    this.publications.set('camera', publication);
+    publication.start();
+    return publication;
   }
 
   /** @param {Source} source */
@@ -108,31 +187,50 @@ export class Presenting extends Emitter {
     if (!publication || this.busy.has(source)) return;
     this.emit('solved', topicOf(source));
     await this.#busyWith(source, async () => {
-      publication.releaseDevices();
+      if (source === 'screen') publication.releaseDevices();
       await publication.stop();
       this.publications.delete(source);
     });
+    // What was turned on meanwhile begins a stream of its own.
+    if (source === 'camera') this.#send();
   }
 
-  /** End everything here, because the user leaves the room. The server ends its side by itself. */
-  leave() {
+  /**
+   * End everything here, because the user leaves the room. The server ends its side by itself.
+   * @param {{ along?: boolean }} [how] `along`: camera and microphone stay on, for the next room
+   */
+  leave({ along = false } = {}) {
     this.#visit += 1;
+    this.#inside = false;
+    clearTimeout(this.#kept);
     for (const publication of this.publications.values()) {
-      publication.releaseDevices();
+      if (publication.source === 'screen') publication.releaseDevices();
       publication.drop();
     }
     this.publications.clear();
+    if (!along) this.#turnOff();
     this.emit('change', undefined);
+  }
+
+  /** Turn off both devices, so that the second one does not begin a stream of its own when the first is off. */
+  #turnOff() {
+    const inside = this.#inside;
+    this.#inside = false;
+    for (const kind of DEVICES) this.devices[kind].turnOff();
+    this.#inside = inside;
   }
 
   /** Pause, because the room closed. It is entered again as soon as possible. */
   suspend() {
+    this.#inside = false;
     for (const publication of this.publications.values()) publication.suspend();
   }
 
-  /** Publish everything again, because the user is back in the room with a new session. */
+  /** Publish everything, because the user is in the room with a new session. */
   startAnew() {
+    this.#inside = true;
     for (const publication of this.publications.values()) publication.startAnew();
+    this.#send();
   }
 
   /**
@@ -140,12 +238,14 @@ export class Presenting extends Emitter {
    * @param {Map<string, StreamInfo>} streams of the room
    */
   resume(streams) {
+    this.#inside = true;
     for (const source of /** @type {Source[]} */ (['camera', 'screen'])) {
       const id = `${this.#ownId()}.${source}`;
       const publication = this.publications.get(source);
       if (publication) publication.resume(streams.has(id));
       else if (streams.has(id)) this.#end(id);
     }
+    this.#send();
   }
 
   /**
@@ -160,13 +260,23 @@ export class Presenting extends Emitter {
       return;
     }
     // Nothing that was not asked for here is sent against a moderator's will.
-    publication.releaseDevices();
+    const { source } = publication;
+    const label = publication.label();
     publication.drop();
-    this.publications.delete(publication.source);
-    const topic = topicOf(publication.source);
-    this.emit('solved', topic);
-    this.emit('news', { what: 'endedByModerator', label: publication.label(), kind: 'info', topic });
+    this.publications.delete(source);
+    this.#release(publication);
+    this.emit('solved', topicOf(source));
+    this.emit('news', { what: 'endedByModerator', label, kind: 'info', topic: topicOf(source) });
     this.emit('change', undefined);
+  }
+
+  /**
+   * Let go what a stream sends.
+   * @param {Publication} publication
+   */
+  #release(publication) {
+    if (publication.source === 'screen') publication.releaseDevices();
+    else this.#turnOff();
   }
 
   /** @param {CandidateFound} message */
@@ -191,7 +301,6 @@ export class Presenting extends Emitter {
 
   /** @param {Publication} publication */
   #watch(publication) {
-    const label = publication.label();
     const topic = topicOf(publication.source);
     let failing = false;
     publication.on('change', () => {
@@ -203,22 +312,34 @@ export class Presenting extends Emitter {
     });
     publication.on('failed', ({ error, givenUp }) => {
       failing = true;
-      if (givenUp) void this.stop(publication.source);
-      this.emit('news', { what: 'publishFailed', label, error, givenUp, kind: 'error', topic, lasting: true });
+      const label = publication.label();
+      if (givenUp) {
+        void this.stop(publication.source);
+        this.#release(publication);
+      }
+      const full = error instanceof ProtocolError && error.code === 'too_many_presenters';
+      this.emit('news', {
+        ...(full && givenUp
+          ? { what: 'noPlace', topic: 'place' }
+          : { what: 'publishFailed', label, error, givenUp, topic }),
+        kind: 'error',
+        lasting: true,
+      });
     });
-    for (const track of publication.stream.getTracks()) {
+  }
+
+  /** @param {Publication} screen */
+  #watchScreen(screen) {
+    const topic = topicOf('screen');
+    for (const track of screen.stream.getTracks()) {
       track.addEventListener('ended', () => {
-        if (this.publications.get(publication.source) !== publication) return;
-        if (
-          publication.stream
-            .getTracks()
-            .some((other) => other.readyState === 'live' && other.kind === 'video')
-        ) {
-          this.emit('news', { what: 'microphoneEnded', kind: 'error', topic });
+        if (this.publications.get('screen') !== screen) return;
+        if (track.kind === 'audio' && screen.stream.getVideoTracks().some((one) => one.readyState === 'live')) {
+          this.emit('news', { what: 'screenSoundEnded', kind: 'info', topic });
           return;
         }
-        void this.stop(publication.source);
-        this.emit('news', { what: 'deviceEnded', label, kind: 'info', topic });
+        void this.stop('screen');
+        this.emit('news', { what: 'screenEnded', kind: 'info', topic });
       });
     }
   }

@@ -1,13 +1,26 @@
 // The user's own stream: its captured tracks and the link that sends them.
+//
+// The stream `camera` carries the camera and the microphone, and each may come and go while it is sent. So it always
+// offers a section for sound and one for the picture, and a track that comes later is put into its section without a
+// new offer (`replaceTrack`, W3C WebRTC section 5.2). A section without a track sends no packets.
 
 import { MediaLink } from './link.js';
 
 /** @import {Source} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
+/** @typedef {'audio' | 'video'} MediaKind */
+
 const MAX_TRIES = 6;
+/** What each source offers, whether or not there is a track for it yet. @type {Record<Source, readonly MediaKind[]>} */
+const OFFERED = { camera: ['audio', 'video'], screen: [] };
 
 export class Publication extends MediaLink {
+  /** Whether it has ever had sound. */
+  hadSound = false;
+  /** What sends each kind at present. @type {Map<MediaKind, RTCRtpSender>} */
+  #senders = new Map();
+
   /**
    * @param {Connection} connection
    * @param {() => string} ownId one's participant id, which a new session changes
@@ -19,6 +32,7 @@ export class Publication extends MediaLink {
     this.#ownId = ownId;
     this.source = source;
     this.stream = stream;
+    this.hadSound = this.has('audio');
   }
   #ownId;
 
@@ -33,25 +47,30 @@ export class Publication extends MediaLink {
     return this.has('video') ? 'camera' : 'microphone';
   }
 
-  /** @param {'audio' | 'video'} kind */
+  /**
+   * @param {MediaKind} kind
+   * @returns {boolean} whether there is a track of this kind, which is then sent
+   */
   has(kind) {
     return this.#tracks(kind).length > 0;
   }
 
   /**
-   * Turn a track on or off. A track that is off sends silence or black, and its device may stay on.
-   * @param {'audio' | 'video'} kind
+   * Send this track from now on, or none of this kind. The track that was sent before is not stopped.
+   * @param {MediaKind} kind
+   * @param {MediaStreamTrack | null} track
    */
-  isOn(kind) {
-    return this.#tracks(kind).some((track) => track.enabled);
-  }
-
-  /**
-   * @param {'audio' | 'video'} kind
-   * @param {boolean} on
-   */
-  turn(kind, on) {
-    for (const track of this.#tracks(kind)) track.enabled = on;
+  put(kind, track) {
+    const [before = null] = this.#tracks(kind);
+    if (before === track) return;
+    if (before) this.stream.removeTrack(before);
+    if (track) this.stream.addTrack(track);
+    this.hadSound = this.hadSound || this.has('audio');
+    this.#senders
+      .get(kind)
+      ?.replaceTrack(track)
+      // The connection was closed meanwhile. The next one begins with this track.
+      .catch((error) => console.debug('the track is not sent', error));
     this.emit('change', undefined);
   }
 
@@ -60,7 +79,7 @@ export class Publication extends MediaLink {
     for (const track of this.stream.getTracks()) track.stop();
   }
 
-  /** @param {'audio' | 'video'} kind */
+  /** @param {MediaKind} kind */
   #tracks(kind) {
     return this.stream.getTracks().filter((track) => track.kind === kind);
   }
@@ -70,8 +89,12 @@ export class Publication extends MediaLink {
    * @param {RTCPeerConnection} pc
    */
   prepare(pc) {
-    for (const track of [...this.#tracks('audio'), ...this.#tracks('video')]) {
-      pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream] });
+    this.#senders.clear();
+    for (const kind of /** @type {const} */ (['audio', 'video'])) {
+      const [track] = this.#tracks(kind);
+      if (!track && !OFFERED[this.source].includes(kind)) continue;
+      const { sender } = pc.addTransceiver(track ?? kind, { direction: 'sendonly', streams: [this.stream] });
+      this.#senders.set(kind, sender);
     }
   }
 

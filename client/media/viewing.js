@@ -4,11 +4,14 @@ import { Flow, receivedSoFar } from './flow.js';
 import { MediaLink } from './link.js';
 import { PathQuality, sampleOf } from './quality.js';
 
+/** @import {Expected} from './flow.js' */
 /** @import {Size, ViewState} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
 /** If there is a picture, its first packet comes within so many milliseconds after the first sound. */
 const PICTURE_WITHIN = 2_000;
+/** What is turned on again comes, and the server says so, within so many milliseconds. */
+const COMES_WITHIN = 3_000;
 /** The most seconds that the server lets a page report. */
 const LONGEST_WAIT = 600;
 /** The server's final states of a view. @type {ReadonlySet<ViewState>} */
@@ -27,6 +30,10 @@ export class Viewing extends MediaLink {
   /** How good the path from the media server is. */
   quality = new PathQuality();
   #flow = new Flow();
+  /** When something was turned on after nothing was, until it had time to come. @type {number | null} */
+  #begunAgain = null;
+  /** @type {Expected} */
+  #expected = { picture: true, sound: true };
 
   /**
    * @param {Connection} connection
@@ -87,6 +94,24 @@ export class Viewing extends MediaLink {
     this.serverState = state;
     // If nothing was sent, the stream has not stalled.
     this.#flow = new Flow();
+  }
+
+  /**
+   * Whether nothing else is to come: no picture, no sound, or neither, because its presenter has turned them off.
+   * @param {Expected} expected
+   */
+  expect({ picture, sound }) {
+    const before = this.#expected;
+    if (picture === before.picture && sound === before.sound) return;
+    this.#expected = { picture, sound };
+    // What begins again has not stalled before it had time to come.
+    this.#flow = new Flow();
+    this.#begunAgain = before.picture || before.sound ? null : performance.now();
+  }
+
+  /** Whether something has been turned on after nothing was, and had no time to come yet. */
+  get comesSoon() {
+    return this.#begunAgain !== null && (this.#expected.picture || this.#expected.sound);
   }
 
   /** Whether the user cannot see the picture, so that only the sound is received. */
@@ -155,11 +180,13 @@ export class Viewing extends MediaLink {
     const report = await this.peer?.pc.getStats();
     if (!report) return;
     const { stalled } = flow;
+    const { comesSoon } = this;
     const now = performance.now();
     // That no picture comes is as it should be then.
-    if (!this.unseen) flow.measure(receivedSoFar(report.values()), now);
+    if (!this.unseen) flow.measure(receivedSoFar(report.values(), this.#expected), now);
     const another = quality.take(sampleOf(report.values(), now));
-    if (flow.stalled !== stalled || another) this.emit('change', undefined);
+    if (this.#begunAgain !== null && now - this.#begunAgain > COMES_WITHIN) this.#begunAgain = null;
+    if (flow.stalled !== stalled || this.comesSoon !== comesSoon || another) this.emit('change', undefined);
   }
 
   /** @param {MediaStream} stream */

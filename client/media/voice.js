@@ -1,7 +1,7 @@
 // Finds out whether the user speaks, from the sound of the microphone. Nothing of the sound leaves the page by this.
 
-/** The milliseconds from one look at the sound to the next. */
-const EVERY = 100;
+import { Level } from './level.js';
+
 /** The level above which the sound counts as speech: about -45 dB below the loudest sound there is. */
 const LOUD = 0.006;
 /** So many milliseconds of silence are a pause between words, and not yet the end of the speech. */
@@ -18,24 +18,14 @@ export class Voice {
    */
   constructor(track, changed) {
     this.#changed = changed;
-    this.#context = new AudioContext();
-    const analyser = this.#context.createAnalyser();
-    // A clone would go on when the track is turned off.
-    this.#context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    this.#timer = setInterval(() => {
-      analyser.getFloatTimeDomainData(samples);
-      this.#look(Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length), Date.now());
-    }, EVERY);
+    this.#level = new Level(track, (level) => this.#look(level, Date.now()));
   }
   #changed;
-  #context;
-  #timer;
+  #level;
 
   /** End it, and be silent. */
   close() {
-    clearInterval(this.#timer);
-    void this.#context.close();
+    this.#level.close();
     this.#say(false);
   }
 

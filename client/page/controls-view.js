@@ -1,11 +1,19 @@
 // The controls of the user's own camera, microphone and screen.
 
-import { button, find, part, setIcon, setText } from './dom.js';
+import { DeviceToggle, show } from './device-toggle.js';
+import { DevicesDialog } from './devices-dialog.js';
+import { button, part, setText } from './dom.js';
+import { say } from './say.js';
 
-/** @import {Capture} from '../media/devices.js' */
-/** @import {Source} from '../wire/messages.d.ts' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
+
+/** The name of each toggle for tests, by what a click does. */
+const TEST_IDS = {
+  camera: { turnOn: 'start-camera', turnOff: 'stop-camera' },
+  microphone: { turnOn: 'start-mic', turnOff: 'mute-mic' },
+  screen: { turnOn: 'start-screen', turnOff: 'stop-screen' },
+};
 
 export class ControlsView {
   /**
@@ -17,84 +25,68 @@ export class ControlsView {
     this.#room = room;
     this.#notices = notices;
     const bar = part(root, 'controls');
-    this.#startCamera = button(bar, 'start-camera');
-    this.#startMic = button(bar, 'start-mic');
-    this.#mute = button(bar, 'mute-mic');
-    this.#pause = button(bar, 'pause-camera');
-    this.#stopCamera = button(bar, 'stop-camera');
-    this.#startScreen = button(bar, 'start-screen');
-    this.#stopScreen = button(bar, 'stop-screen');
-    this.#startCamera.addEventListener('click', () => this.#start('camera'));
-    this.#startMic.addEventListener('click', () => this.#start('microphone'));
-    this.#startScreen.addEventListener('click', () => this.#start('screen'));
-    this.#stopCamera.addEventListener('click', () => this.#stop('camera'));
-    this.#stopScreen.addEventListener('click', () => this.#stop('screen'));
-    this.#mute.addEventListener('click', () => this.#turn('audio'));
-    this.#pause.addEventListener('click', () => this.#turn('video'));
+    const { camera, microphone } = room.presenting.devices;
+    this.#microphone = new DeviceToggle(button(bar, 'start-mic'), microphone, () => room.toggle('microphone'));
+    this.#camera = new DeviceToggle(button(bar, 'start-camera'), camera, () => room.toggle('camera'));
+    this.#screen = button(bar, 'start-screen');
+    this.#note = part(bar, 'controls-note');
+    this.#screen.addEventListener('click', () => this.#toggleScreen());
+    const dialog = new DevicesDialog(root, room.presenting);
+    button(bar, 'device-settings').addEventListener('click', () => dialog.show());
+    this.#dialog = dialog;
   }
   #room;
   #notices;
-  #startCamera;
-  #startMic;
-  #mute;
-  #pause;
-  #stopCamera;
-  #startScreen;
-  #stopScreen;
+  #microphone;
+  #camera;
+  #screen;
+  #note;
+  #dialog;
+
+  destroy() {
+    this.#dialog.destroy();
+  }
 
   update() {
-    const { presenting, mayPresent } = this.#room;
-    const camera = presenting.publications.get('camera');
-    const screen = presenting.publications.get('screen');
-
-    this.#startCamera.hidden = this.#startMic.hidden = camera !== undefined;
-    this.#startCamera.disabled = this.#startMic.disabled = !mayPresent || presenting.busy.has('camera');
-    this.#stopCamera.hidden = camera === undefined;
-    this.#stopCamera.disabled = presenting.busy.has('camera');
-    setText(
-      find(this.#stopCamera, 'span', HTMLElement),
-      camera?.has('video') === false ? 'Stop microphone' : 'Stop camera',
-    );
-    this.#startScreen.hidden = screen !== undefined;
-    this.#startScreen.disabled = !mayPresent || presenting.busy.has('screen');
-    this.#stopScreen.hidden = screen === undefined;
-    this.#stopScreen.disabled = presenting.busy.has('screen');
-
-    this.#mute.hidden = !camera?.has('audio');
-    const muted = camera?.isOn('audio') === false;
-    this.#mute.dataset['active'] = String(muted);
-    setText(find(this.#mute, 'span', HTMLElement), muted ? 'Unmute' : 'Mute');
-    setIcon(this.#mute, muted ? 'mic-off' : 'mic');
-
-    this.#pause.hidden = !camera?.has('video');
-    const paused = camera?.isOn('video') === false;
-    this.#pause.dataset['active'] = String(paused);
-    setText(find(this.#pause, 'span', HTMLElement), paused ? 'Show picture' : 'Pause picture');
-    setIcon(this.#pause, paused ? 'camera-off' : 'camera');
+    const { presenting, mayPresent, isFull, me } = this.#room;
+    const { camera, microphone } = presenting.devices;
+    const watches = me?.role === 'viewer';
+    const may = mayPresent && !isFull && !watches;
+    for (const [toggle, device] of /** @type {const} */ ([
+      [this.#microphone, microphone],
+      [this.#camera, camera],
+    ])) {
+      toggle.update(may);
+      name(toggle.root, device.kind, device.wanted && !device.isStarting);
+    }
+    const shared = presenting.publications.has('screen');
+    const busy = presenting.busy.has('screen');
+    show(this.#screen, {
+      state: shared ? 'on' : busy ? 'asking' : 'off',
+      icon: shared ? 'stop' : 'screen',
+      label: say('toggle.screen'),
+      words: say(shared ? 'toggle.shared' : busy ? 'toggle.asking' : 'toggle.off'),
+      title: say(shared ? 'toggle.screen.turnOff' : 'toggle.screen.turnOn'),
+      pressed: shared,
+      disabled: busy || (!shared && !may),
+    });
+    name(this.#screen, 'screen', shared);
+    setText(this.#note, watches ? say('controls.viewer') : isFull ? say('controls.full') : '');
+    this.#dialog.update();
   }
 
-  /** @param {Capture} what */
-  #start(what) {
-    const source = what === 'screen' ? 'screen' : 'camera';
-    this.#room.presenting.start(what).catch((error) => this.#tell(error, source));
+  #toggleScreen() {
+    const { presenting } = this.#room;
+    const done = presenting.publications.has('screen') ? presenting.stop('screen') : presenting.share();
+    done.catch((error) => this.#notices.showFailure('', error, 'publish:screen'));
   }
+}
 
-  /** @param {Source} source */
-  #stop(source) {
-    this.#room.presenting.stop(source).catch((error) => this.#tell(error, source));
-  }
-
-  /** @param {'audio' | 'video'} kind */
-  #turn(kind) {
-    const camera = this.#room.presenting.publications.get('camera');
-    camera?.turn(kind, !camera.isOn(kind));
-  }
-
-  /**
-   * @param {unknown} error
-   * @param {Source} source
-   */
-  #tell(error, source) {
-    this.#notices.showFailure('', error, `publish:${source}`);
-  }
+/**
+ * @param {HTMLButtonElement} root
+ * @param {keyof typeof TEST_IDS} what
+ * @param {boolean} on
+ */
+function name(root, what, on) {
+  root.dataset['testid'] = on ? TEST_IDS[what].turnOff : TEST_IDS[what].turnOn;
 }

@@ -1,10 +1,11 @@
-// Links to the other rooms, beside the room.
+// Links to the other rooms, beside the room, and whether camera and microphone go along.
 
 import { followRooms } from '../room/rooms.js';
-import { element, part, setText, updateList } from './dom.js';
+import { element, find, part, setText, updateList } from './dom.js';
 import { roomLink, updateRoomLink } from './room-link.js';
 import { inOrder } from './room-order.js';
 import { say } from './say.js';
+import { rememberAlong } from './settings.js';
 import { visitedRooms } from './visited.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
@@ -24,6 +25,11 @@ export class JumpView {
     this.#list = part(root, 'jump');
     this.#empty = part(root, 'jump-empty');
     this.#count = part(root, 'rooms-count');
+    this.#along = find(root, '[data-testid="take-along"]', HTMLInputElement);
+    this.#along.addEventListener('change', () => {
+      room.takesAlong = this.#along.checked;
+      rememberAlong(room.takesAlong);
+    });
     this.destroy = followRooms(
       (rooms) => this.#show(rooms, true),
       // What was live may not be live any more.
@@ -34,6 +40,7 @@ export class JumpView {
   #list;
   #empty;
   #count;
+  #along;
 
   /**
    * @param {RoomSummary[]} rooms
@@ -46,6 +53,7 @@ export class JumpView {
   }
 
   update() {
+    this.#along.checked = this.#room.takesAlong;
     const others = inOrder(this.#rooms, { visited: visitedRooms(), here: this.#room.state?.name ?? this.#room.wanted }).filter(({ open }) => open);
     updateList(
       this.#list,

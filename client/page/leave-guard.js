@@ -1,11 +1,18 @@
-// Asks the user before leaving ends a broadcast: by a dialog of the page, or by the browser's dialog if the page
-// is closed.
+// Asks the user before leaving turns off what the others see and hear: by a dialog of the page, or by the browser's
+// dialog if the page is closed. On the way to another room, camera and microphone can go along.
+
+import { roomOfPath } from '../room/names.js';
+import { button, find, setText } from './dom.js';
+import { say } from './say.js';
+import { rememberAlong } from './settings.js';
 
 /** @import {Room} from '../room/room.js' */
 
 export class LeaveGuard {
   /** @type {Promise<boolean> | null} the question that is being asked */
   #asked = null;
+  /** Whether the way that was looked at last leads to another room. */
+  #toRoom = false;
 
   /**
    * @param {HTMLDialogElement} dialog
@@ -25,26 +32,57 @@ export class LeaveGuard {
   #dialog;
   #room;
 
+  /** Whether anything is shared. */
   get onAir() {
-    return this.#room.presenting.publications.size > 0;
+    return [...this.#room.presenting.publications.values()].some(({ stream }) => stream.getTracks().length > 0);
   }
 
-  /** @returns {Promise<boolean>} whether the user leaves although that ends the broadcast. Escape means to stay */
+  /**
+   * @param {string} path
+   * @returns {boolean} whether going there ends something that the user must agree to
+   */
+  ends(path) {
+    const name = roomOfPath(path);
+    this.#toRoom = name !== null;
+    if (!this.onAir || name === this.#room.state?.name) return false;
+    const { takesAlong, presenting } = this.#room;
+    return !(this.#toRoom && takesAlong && !presenting.publications.has('screen'));
+  }
+
+  /** @returns {Promise<boolean>} whether the user goes. Escape means to stay */
   ask() {
     this.#asked ??= new Promise((resolve) => {
+      this.#show();
       // Escape closes the dialog without changing its value.
       this.#dialog.returnValue = 'stay';
       this.#dialog.addEventListener(
         'close',
         () => {
           this.#asked = null;
-          resolve(this.#dialog.returnValue === 'leave');
+          const along = this.#dialog.returnValue === 'along';
+          const goes = along || this.#dialog.returnValue === 'leave';
+          if (goes && this.#toRoom) {
+            this.#room.takesAlong = along;
+            rememberAlong(along);
+          }
+          resolve(goes);
         },
         { once: true },
       );
       this.#dialog.showModal();
     });
     return this.#asked;
+  }
+
+  #show() {
+    const along = this.#toRoom && this.#room.presenting.publications.has('camera');
+    setText(find(this.#dialog, 'h2', HTMLElement), say(along ? 'leave.alongQuestion' : 'leave.question'));
+    setText(find(this.#dialog, 'p', HTMLElement), say(along ? 'leave.alongConsequence' : 'leave.consequence'));
+    setText(button(this.#dialog, 'confirm-stay'), say('leave.stay'));
+    setText(button(this.#dialog, 'confirm-leave'), say(along ? 'leave.without' : 'leave.leave'));
+    const take = button(this.#dialog, 'confirm-along');
+    setText(take, say('leave.along'));
+    take.hidden = !along;
   }
 }
 

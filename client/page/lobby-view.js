@@ -2,6 +2,7 @@
 
 import { mayInspect } from '../wire/inspector-access.js';
 import { askDisplayName, askRoomName } from '../room/naming.js';
+import { ownRoomName } from '../room/own-name.js';
 import { followRooms } from '../room/rooms.js';
 import { button, element, find, fromTemplate, part, setText, updateList } from './dom.js';
 import { roomLink, updateRoomLink } from './room-link.js';
@@ -68,6 +69,10 @@ export class LobbyView {
       void goIn(roomInput.value);
     });
     button(this.root, 'lobby-enter').type = 'submit';
+    button(this.root, 'lobby-own-room').addEventListener('click', () => {
+      roomInput.value = ownRoomName();
+      button(this.root, 'lobby-enter').focus();
+    });
     const inspector = part(this.root, 'inspector');
     void mayInspect().then((may) => {
       inspector.hidden = !may;

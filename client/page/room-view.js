@@ -52,6 +52,7 @@ export class RoomView {
       () => this.#sheets.destroy(),
       followKeyboard(),
       () => this.#stage.destroy(),
+      () => this.#controls.destroy(),
       () => this.#chat.destroy(),
       () => this.#jump.destroy(),
       () => this.#situation.destroy(),
@@ -90,6 +91,7 @@ export class RoomView {
         this.#people.update();
         this.#chat.showPermissions();
         this.#stage.update();
+        this.#controls.update();
         break;
       case 'speaking':
         this.#people.showSpeakers();
@@ -100,6 +102,7 @@ export class RoomView {
         this.#stage.update();
         this.#suggestChat();
         this.#showLive();
+        this.#controls.update();
         break;
       case 'media':
         this.#stage.update();

@@ -3,6 +3,8 @@
 
 /** @import {Loudness} from './choices.js' */
 
+import { playThere } from './loudspeaker.js';
+
 /** The events by which a user activates the page (HTML, "user activation"), so that sound is allowed. */
 const ACTIVATING = ['pointerup', 'keydown'];
 /**
@@ -33,6 +35,7 @@ export class Sound {
    */
   set(video, { volume, muted }) {
     this.#videos.set(video, muted);
+    playThere(video);
     video.muted = this.refused || muted;
     video.volume = volume;
   }

@@ -178,10 +178,9 @@ export class StageView {
       if (!view) return [];
       const person = state.nameOf(participant);
       const camera = stream.source === 'camera';
-      const off = camera && state.participants.get(participant)?.camera === false;
       return [
         {
-          ...othersInfo(person, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false, off),
+          ...othersInfo(person, stream, view, this.#tiles.get(stream.id)?.hasPicture ?? false, state.broughtBy(stream)),
           participant,
           person,
           muted: camera && state.isMuted(participant),
@@ -431,14 +430,18 @@ export class StageView {
  * @returns {Omit<TileInfo, 'participant' | 'person' | 'muted' | 'speaks' | 'quality' | 'pinned' | 'silenced'>}
  */
 function ownInfo(publication, stream) {
-  const state = tileState(PRESENTED, { link: publication.state, ...(stream ? { stream: stream.state } : {}) });
+  const state = tileState(PRESENTED, {
+    link: publication.state,
+    brings: publication.stream.getTracks().length > 0 ? 'something' : 'nothing',
+    ...(stream ? { stream: stream.state } : {}),
+  });
   const { source } = publication;
   const [video, sound] = [publication.has('video'), publication.has('audio')];
   const label = [
     say(TILES[state].ownLabel),
     ...(stream ? [say('tile.watching', { count: stream.viewers })] : []),
-    ...(sound && !publication.isOn('audio') ? [say('tile.muted')] : []),
-    ...(video && !publication.isOn('video') ? [say('tile.paused')] : []),
+    ...(video && !sound && source === 'camera' ? [say('tile.muted')] : []),
+    ...(sound && !video ? [say('tile.cameraOff')] : []),
   ];
   return {
     key: `own.${source}`,
@@ -448,11 +451,11 @@ function ownInfo(publication, stream) {
     name: say(source === 'screen' ? 'tile.yourScreen' : 'tile.you'),
     state,
     hidden: false,
-    words: video ? '' : say('tile.soundOnly'),
+    words: '',
     label: label.join(' · '),
     stream: publication.streamId(),
     media: publication.stream,
-    pictured: video && publication.isOn('video'),
+    pictured: video,
   };
 }
 
@@ -461,22 +464,24 @@ function ownInfo(publication, stream) {
  * @param {StreamInfo} stream
  * @param {Viewing} view
  * @param {boolean} hasPicture
- * @param {boolean} off whether the person has turned the camera off
+ * @param {{ picture: boolean, sound: boolean }} brings what the person has on
  * @returns {Omit<TileInfo, 'participant' | 'person' | 'muted' | 'speaks' | 'pinned' | 'silenced'>}
  */
-function othersInfo(person, stream, view, hasPicture, off) {
+function othersInfo(person, stream, view, hasPicture, brings) {
   const [tracks, pictures, sounds] = [view.stream.getTracks(), view.stream.getVideoTracks(), view.stream.getAudioTracks()];
-  const come = tracks.length > 0 && (pictures.length > 0 ? hasPicture || off : view.settled);
+  const off = !brings.picture;
+  const come = off ? sounds.length > 0 : tracks.length > 0 && (pictures.length > 0 ? hasPicture : view.settled);
   const state = tileState(VIEWED, {
     link: view.state,
     stream: stream.state,
     view: view.serverState,
     flow: view.stalled ? 'stopped' : 'going',
     media: come ? 'complete' : 'missing',
+    brings: view.comesSoon ? 'soon' : off && !brings.sound ? 'nothing' : 'something',
   });
   const { words, heardOnly } = TILES[state];
   const flows = words === null;
-  const soundOnly = flows && pictures.length === 0 && !view.unseen;
+  const soundOnly = flows && !off && pictures.length === 0 && !view.unseen;
   return {
     key: stream.id,
     own: false,
@@ -491,7 +496,7 @@ function othersInfo(person, stream, view, hasPicture, off) {
     ]
       .filter(Boolean)
       .join(' '),
-    label: say(flows && off && !soundOnly ? 'tile.cameraOff' : `tile.${state}`),
+    label: say(flows && off ? 'tile.cameraOff' : `tile.${state}`),
     stream: stream.id,
     media: view.idle ? new MediaStream() : view.stream,
     pictured: hasPicture && !off && !view.idle,

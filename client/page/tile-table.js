@@ -1,18 +1,20 @@
 // Tables of the state in which a tile shows a stream. The first row whose facts all fit is used.
 
 /**
- * @typedef {'waiting' | 'live' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
+ * @typedef {'waiting' | 'live' | 'off' | 'stalled' | 'limited' | 'retrying' | 'failed' | 'hidden'} TileState
  */
 
 /**
  * `link`: one's own way to the media server (media-table.js). `stream`, `view`: what the server says of the stream and
  * of one's view of it. `flow`: whether media that came go on coming. `media`: whether all that are to come have come.
+ * `brings`: whether its presenter has camera or microphone on; `soon`: one was turned on just now, after both were off.
  * @typedef {{
  *   link: import('../media/link.js').LinkState,
  *   stream?: import('../wire/messages.d.ts').StreamState,
  *   view?: import('../wire/messages.d.ts').ViewState,
  *   flow?: 'going' | 'stopped',
  *   media?: 'complete' | 'missing',
+ *   brings?: 'something' | 'nothing' | 'soon',
  * }} TileFacts
  */
 
@@ -23,6 +25,10 @@ export const VIEWED = [
   { tile: 'hidden', when: { link: ['idle'] } },
   { tile: 'failed', when: { link: ['given-up'] } },
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
+  // Nothing comes then, which is no failure, whatever the server says of the media.
+  { tile: 'off', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['nothing'] } },
+  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['soon'], stream: ['stalled'] } },
+  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['soon'], view: ['stalled'] } },
   { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], stream: ['stalled'] } },
   // The picture has also stopped, but the server has given the reason.
   { tile: 'limited', when: { link: ['negotiating', 'connecting', 'connected'], view: ['limited'] } },
@@ -35,6 +41,7 @@ export const VIEWED = [
 /** One's own stream. @type {readonly TileRow[]} */
 export const PRESENTED = [
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
+  { tile: 'off', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], brings: ['nothing'] } },
   // The server does not notice for a while that the way to the media server is gone.
   { tile: 'live', when: { link: ['connected'], stream: ['live'] } },
   { tile: 'stalled', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], stream: ['stalled'] } },
@@ -50,6 +57,7 @@ export const TILES = Object.freeze(
     /** @type {const} */ ({
       waiting: { words: 'tile.words.waiting', heardOnly: false, ownLabel: 'tile.connecting' },
       live: { words: null, heardOnly: false, ownLabel: 'tile.live' },
+      off: { words: null, heardOnly: false, ownLabel: 'tile.off' },
       stalled: { words: 'tile.words.stalled', heardOnly: false, ownLabel: 'tile.stalled' },
       limited: { words: 'tile.words.limited', heardOnly: true, ownLabel: 'tile.limited' },
       retrying: { words: 'tile.words.retrying', heardOnly: false, ownLabel: 'tile.retrying' },

@@ -52,13 +52,14 @@ function refusal(code) {
  */
 export function inWords(news) {
   switch (news.what) {
-    case 'noMicrophone':
-    case 'microphoneEnded':
+    case 'screenEnded':
+    case 'screenSoundEnded':
+    case 'noPlace':
     case 'serverCloses':
     case 'keptMuted':
     case 'mayBeHeard':
       return say(`news.${news.what}`);
-    case 'deviceEnded':
+    case 'deviceLost':
     case 'endedByModerator':
       return say(`news.${news.what}`, { label: news.label });
     case 'publishFailed':
@@ -70,6 +71,7 @@ export function inWords(news) {
         reason: explain(news.error),
         next: next(news.givenUp),
       });
+    case 'deviceRefused':
     case 'unpublishFailed':
     case 'refused':
       return explain(news.error);
@@ -137,12 +139,12 @@ function explainDevice({ what, reason, message }) {
     case 'insecure_page':
       return say('device.insecure');
     case 'unsupported':
-      return say('device.unsupported');
+      return what === 'screen' ? say('device.screenUnsupported') : say('device.unsupported', { device });
     case 'NotAllowedError':
     case 'SecurityError':
       return what === 'screen' ? say('device.screenNotAllowed') : say('device.notAllowed', { device });
     case 'NotFoundError':
-      return what === 'camera' ? say('device.noCamera') : say('device.notFound', { device });
+      return say('device.notFound', { device });
     case 'NotReadableError':
       return say('device.notReadable', { device });
     case 'OverconstrainedError':

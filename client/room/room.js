@@ -17,6 +17,7 @@ import { Credentials } from './credentials.js';
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, StreamInfo, StreamState, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
+/** @import {DeviceKind} from '../media/device.js' */
 /** @import {News, PresentingNews} from '../media/presenting.js' */
 /** @import {Part} from './state.js' */
 
@@ -105,6 +106,8 @@ const CLOSES = { server: 'server closes', room: 'room closes' };
 
 /** @extends {Emitter<RoomEvents>} */
 export class Room extends Emitter {
+  /** Whether camera and microphone stay on when the user goes from one room to another. */
+  takesAlong = false;
   /** The last known state of the room. It may be outdated while the user is not in the room. @type {RoomState | null} */
   state = null;
 
@@ -133,6 +136,7 @@ export class Room extends Emitter {
       'no name of a room': ({ error }) => faultOf(error)?.path === '$.room',
       'no name of a person': ({ error }) => faultOf(error)?.path === '$.name' && this.#displayName !== '',
       hopeless: ({ error }) => error instanceof ProtocolError && HOPELESS.has(error.code),
+      'the password is missing': ({ error }) => error instanceof ProtocolError && error.code === 'password_wrong',
       'for good': ({ final = false }) => final,
       'server is closing': () => this.#serverCloses,
     },
@@ -241,6 +245,25 @@ export class Room extends Emitter {
   /** Whether camera, microphone and screen may be started. */
   get mayPresent() {
     return this.#page.can('present');
+  }
+
+  /** Whether the room has as many presenters as it may, and the user is none of them. */
+  get isFull() {
+    const { state } = this;
+    const limit = this.connection.welcome?.limits.presenters ?? Infinity;
+    const presenters = new Set([...(state?.streams.values() ?? [])].map(({ participant }) => participant));
+    return state !== null && !presenters.has(state.you) && presenters.size >= limit;
+  }
+
+  /**
+   * Turn the user's camera or microphone on or off. A microphone that a moderator keeps muted stays off.
+   * @param {DeviceKind} kind
+   */
+  toggle(kind) {
+    const device = this.presenting.devices[kind];
+    if (device.wanted) device.turnOff();
+    else if (kind === 'microphone' && this.#isHeld) this.#keepMuted();
+    else device.turnOn();
   }
 
   /** Whether the user may repeat an attempt that the page does not repeat by itself. */
@@ -392,10 +415,8 @@ export class Room extends Emitter {
    */
   #take(joined, asked) {
     this.watching.leave();
-    if (this.state?.key !== joined.key) {
-      this.presenting.leave();
-      this.emit('moved', undefined);
-    }
+    if (this.state && this.state.key !== joined.key) this.presenting.leave({ along: this.takesAlong });
+    if (this.state?.key !== joined.key) this.emit('moved', undefined);
     const returns = this.state?.key === joined.key && !this.#endedHere;
     this.state = returns && this.state ? this.state.reentered(joined) : new RoomState(joined);
     this.#endedHere = false;
@@ -410,6 +431,7 @@ export class Room extends Emitter {
     this.emit('solved', 'presence');
     this.emit('entered', this.state);
     this.watching.follow(this.othersStreams());
+    this.#expectMedia();
     this.#announceMedia();
     this.#announceSpeech();
   }
@@ -430,7 +452,7 @@ export class Room extends Emitter {
   #announceMedia() {
     if (!this.state || !this.mayPresent) return;
     const camera = this.presenting.publications.get('camera');
-    const [microphone, picture] = [camera?.isOn('audio') ?? false, camera?.isOn('video') ?? false];
+    const [microphone, picture] = [camera?.has('audio') ?? false, camera?.has('video') ?? false];
     if (microphone && this.#isHeld) {
       this.#keepMuted();
       return;
@@ -533,7 +555,15 @@ export class Room extends Emitter {
         this.watching.candidateFound(message);
         break;
     }
+    if (part === 'people' || part === 'streams') this.#expectMedia();
+    if (part === 'streams' && !this.isFull) this.emit('solved', 'place');
     if (part) this.emit('change', part);
+  }
+
+  /** Tell the views what is to come, so that what was turned off is not taken for a failure. */
+  #expectMedia() {
+    for (const stream of this.othersStreams())
+      this.watching.views.get(stream.id)?.expect(this.state?.broughtBy(stream) ?? { picture: true, sound: true });
   }
 
   /** @param {Closing} closing */

@@ -135,6 +135,16 @@ export class RoomState {
     return person?.microphone === false || (person?.sound ?? 'audible') !== 'audible';
   }
 
+  /**
+   * What a stream brings, by what its presenter has told. Programs that do not tell it bring both.
+   * @param {StreamInfo} stream
+   * @returns {{ picture: boolean, sound: boolean }}
+   */
+  broughtBy({ source, participant }) {
+    if (source !== 'camera') return { picture: true, sound: true };
+    return { picture: this.participants.get(participant)?.camera !== false, sound: !this.isMuted(participant) };
+  }
+
   /** @param {string} id */
   nameOf(id) {
     return this.participants.get(id)?.name ?? 'Somebody';

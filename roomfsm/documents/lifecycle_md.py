@@ -45,9 +45,10 @@ _PAGE = """\
 ## The page's machines
 
 The page has tables of its own, beside the scripts that ask them: `client/wire/link-table.js`,
-`client/room/page-table.js` and `client/media/media-table.js`, which `client/wire/machine.js` interprets. The page
-reads off them which buttons are enabled, and when it connects, enters a room or publishes again. A trigger that
-has no transition in the present state changes nothing. The server does not know these states.
+`client/room/page-table.js`, `client/media/media-table.js` and `client/media/device-table.js`, which
+`client/wire/machine.js` interprets. The page reads off them which buttons are enabled, and when it connects,
+enters a room or publishes again. A trigger that has no transition in the present state changes nothing. The server
+does not know these states.
 """
 
 

@@ -20,6 +20,7 @@ FILES: Mapping[str, str] = {
     "link": "wire/link-table.js",
     "page": "room/page-table.js",
     "media": "media/media-table.js",
+    "device": "media/device-table.js",
 }
 """The file of each machine, below the page's folder."""
 

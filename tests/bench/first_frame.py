@@ -85,6 +85,9 @@ def main() -> None:
         presenter, viewer = (
             browser.new_context(permissions=["camera", "microphone"]).new_page() for _ in range(2)
         )
+        # A page whose name is known is not asked how it takes part.
+        for page in (presenter, viewer):
+            page.add_init_script("localStorage.setItem('roomfsm.name', 'Bench')")
         presenter.goto(f"{program.address}r/bench")
         presenter.get_by_test_id("start-camera").click()
         expect(presenter.get_by_test_id("stop-camera")).to_be_visible()

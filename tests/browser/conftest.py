@@ -38,9 +38,9 @@ WHOLE_PICTURE = """{
   const {addTransceiver} = RTCPeerConnection.prototype;
   RTCPeerConnection.prototype.addTransceiver = function (...options) {
     const transceiver = addTransceiver.apply(this, options);
-    const {sender} = transceiver;
+    const {sender, receiver} = transceiver;
     const whole = {...sender.getParameters(), degradationPreference: 'maintain-resolution'};
-    if (sender.track?.kind === 'video') sender.setParameters(whole).catch(() => {});
+    if (receiver.track.kind === 'video') sender.setParameters(whole).catch(() => {});
     return transceiver;
   };
 }"""

@@ -63,6 +63,11 @@ def broadcasts(page: Page) -> None:
     expect(page.get_by_test_id("stop-camera")).to_be_visible()
 
 
+def speaks(page: Page) -> None:
+    page.get_by_test_id("start-mic").click()
+    expect(page.get_by_test_id("mute-mic")).to_be_visible()
+
+
 def photograph(page: Page, name: str, *, whole: bool = False) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)

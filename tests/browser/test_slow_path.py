@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.test_broadcast import broadcasts, decodes, photograph
+from tests.browser.test_broadcast import broadcasts, decodes, photograph, speaks
 from tests.mediaserver.bottleneck import Bottleneck, open_bottleneck
 from tests.ports import reserved_port
 from tests.system.program import Program, running
@@ -57,6 +57,7 @@ def test_a_viewer_too_slow_for_the_picture_is_told_and_gets_it_later(
     room = f"/r/room-{uuid.uuid4().hex[:8]}"
     ada, bob = open_page(room, "Ada"), open_page(room, "Bob")
     broadcasts(ada)
+    speaks(ada)
     decodes(bob)
     eve = open_page(room, "Eve", script=THROUGH % {"server": media_port, "narrow": bottleneck.port})
     tile = eve.get_by_test_id("tile")

@@ -24,4 +24,8 @@ test('decoded frames count; of sound only, packets', () => {
   assert.equal(receivedSoFar([{ type: 'transport' }]), 0);
   assert.equal(receivedSoFar([audio, { ...video, framesDecoded: 0 }]), 50);
   assert.equal(receivedSoFar([audio, video]), 7);
+  // With the camera off, the sound goes on; with both off, nothing is missed.
+  assert.equal(receivedSoFar([audio, video], { picture: false, sound: true }), 50);
+  assert.equal(receivedSoFar([audio, video], { picture: true, sound: false }), 7);
+  assert.equal(receivedSoFar([audio, video], { picture: false, sound: false }), 0);
 });

@@ -9,7 +9,9 @@ import { ProtocolError } from '../../../client/wire/connection.js';
 class PeerConnection extends EventTarget {
   connectionState = 'new';
   localDescription = { sdp: 'v=0' };
-  addTransceiver() {}
+  addTransceiver() {
+    return { sender: {} };
+  }
   getTransceivers() {
     return [];
   }
@@ -71,7 +73,16 @@ for (const code of ['media_unavailable', 'media_lost'])
     }
   });
 
-for (const code of ['media_failed', 'media_full', 'too_many_presenters', 'sdp_invalid'])
+for (const code of ['too_many_presenters', 'not_permitted'])
+  test(`a presenter who has never been heard gives up at once when the answer is ${code}`, async () => {
+    const { publication, failures, asked } = refused(code);
+    publication.start();
+    await settle();
+    assert.deepEqual([publication.state, asked], ['given-up', ['publish']]);
+    assert.deepEqual(failures.map(({ givenUp }) => givenUp), [true]);
+  });
+
+for (const code of ['media_failed', 'media_full', 'sdp_invalid'])
   test(`a presenter gives up after some tries that were answered with ${code}`, async () => {
     mock.timers.enable({ apis: ['setTimeout', 'Date'] });
     try {

@@ -29,6 +29,23 @@ test('a slow path is named, unless the stream itself has stopped', () => {
     assert.equal(viewed(more), 'stalled');
 });
 
+test('who has turned camera and microphone off is not taken for a failure, whatever the media server sees', () => {
+  for (const more of [{ stream: 'stalled' }, { view: 'stalled' }, { flow: 'stopped' }, { media: 'missing' }, {}])
+    assert.equal(viewed({ ...more, brings: 'nothing' }), 'off');
+  assert.equal(viewed({ link: 'waiting', brings: 'nothing' }), 'retrying');
+  assert.equal(viewed({ link: 'idle', brings: 'nothing' }), 'hidden');
+  assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled', brings: 'nothing' }), 'off');
+  assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled', brings: 'something' }), 'stalled');
+});
+
+test('what has just been turned on again is waited for, until it is stalled', () => {
+  for (const more of [{ stream: 'stalled' }, { view: 'stalled' }]) {
+    assert.equal(viewed({ ...more, brings: 'soon' }), 'waiting');
+    assert.equal(viewed({ ...more, brings: 'something' }), 'stalled');
+  }
+  assert.equal(viewed({ brings: 'soon' }), 'live');
+});
+
 test('one’s own stream is what the server sees of it, while there is a way', () => {
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'live' }), 'live');
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled' }), 'stalled');

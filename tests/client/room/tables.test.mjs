@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEVICE } from '../../../client/media/device-table.js';
 import { MEDIA } from '../../../client/media/media-table.js';
 import { PAGE } from '../../../client/room/page-table.js';
 import { LINK } from '../../../client/wire/link-table.js';
@@ -9,6 +10,8 @@ import { LINK } from '../../../client/wire/link-table.js';
 const NO_SOCKET = 'there is no websocket';
 const NO_REQUEST = 'nothing is asked: a reply that was waited for fails with the connection, and is passed over then';
 const HAS_A_ROOM = 'the link keeps a session to resume only while one is in a room';
+const NOT_ASKED = 'the browser is not asked for it: an answer that comes later is to an older question';
+const NO_TRACK = 'nothing is captured';
 const NO_PEER = 'there is no peer connection, and no request: what is left of an earlier one is not listened to';
 
 /** By machine and event: the states in which it cannot come, and why. All other states must have a row. */
@@ -78,9 +81,28 @@ const NEVER = {
     back: { idle: 'nothing is wanted', 'given-up': 'only the user begins it anew' },
     over: { idle: 'nothing is wanted' },
   },
+  device: {
+    granted: { off: NOT_ASKED, on: NOT_ASKED, blocked: NOT_ASKED, absent: NOT_ASKED, lost: NOT_ASKED },
+    refused: { off: NOT_ASKED, on: NOT_ASKED, blocked: NOT_ASKED, absent: NOT_ASKED, lost: NOT_ASKED },
+    ended: { off: NO_TRACK, asking: NO_TRACK, blocked: NO_TRACK, absent: NO_TRACK, lost: NO_TRACK },
+    'turn off': { off: 'it is off', blocked: 'it is not held', absent: 'it is not held' },
+    'turn on': { asking: 'it is wanted', on: 'it is wanted', lost: 'it is wanted' },
+    found: {
+      off: 'it is not wanted',
+      asking: 'the browser is asked already',
+      on: 'another one is there beside it',
+      blocked: 'another device changes nothing about the permission',
+    },
+    allowed: {
+      off: 'it is not wanted',
+      asking: 'the browser answers the question itself',
+      on: 'it is allowed',
+      absent: 'there is none',
+    },
+  },
 };
 
-for (const table of [PAGE, LINK, MEDIA]) {
+for (const table of [PAGE, LINK, MEDIA, DEVICE]) {
   test(`in each state of the machine ${table.name}, what can come has a row`, () => {
     for (const [event, never] of Object.entries(NEVER[table.name])) {
       const without = table.states
