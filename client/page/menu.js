@@ -2,12 +2,12 @@
 // top layer (a popover), so that no scrolling panel cuts it off. The browser closes it on Escape and on a click
 // elsewhere.
 
-import { element, icon } from './dom.js';
+import { element, icon, name } from './dom.js';
 
 /**
  * `id` stays the same while the choice does; it is the element's test id, too. `line`: a line divides this choice from
- * those before it. `checked`: it is a switch, and is on or off.
- * @typedef {{ id: string, text: string, icon?: string, danger?: boolean, line?: boolean, checked?: boolean, run: () => void }} Choice
+ * those before it. `checked`: it is a switch, and is on or off. `label`: what is read aloud, where the text is a picture.
+ * @typedef {{ id: string, text: string, label?: string, icon?: string, danger?: boolean, line?: boolean, checked?: boolean, run: () => void }} Choice
  */
 
 /** A choice of a value from 0 to 100. @typedef {{ id: string, text: string, icon?: string, line?: boolean, value: number, set: (value: number) => void }} Slider */
@@ -19,15 +19,20 @@ const GAP = 4;
 const MARGIN = 8;
 
 export class Menu {
-  #root = element('div', { class: 'menu' });
+  #root;
   /** @type {HTMLElement | null} */
   #anchor = null;
   #typed = '';
   #typedAt = 0;
 
-  /** @param {HTMLElement} parent */
-  constructor(parent) {
-    const root = this.#root;
+  /**
+   * @param {HTMLElement} parent
+   * @param {{ across?: boolean }} [look] `across`: the choices stand beside each other
+   */
+  constructor(parent, { across = false } = {}) {
+    const root = element('div', { class: across ? 'menu across' : 'menu' });
+    this.#root = root;
+    this.#across = across;
     root.setAttribute('role', 'menu');
     root.setAttribute('popover', 'auto');
     root.addEventListener('keydown', (event) => this.#pressed(event));
@@ -36,6 +41,8 @@ export class Menu {
     });
     parent.append(root);
   }
+
+  #across;
 
   /** @returns {boolean} */
   get isOpen() {
@@ -88,13 +95,14 @@ export class Menu {
   }
 
   /** @param {Choice} choice */
-  #item({ id, text, icon: sign, danger = false, checked, run }) {
+  #item({ id, text, label, icon: sign, danger = false, checked, run }) {
     const item = element('button', { class: 'menu-item', testid: id }, ...(sign ? [icon(sign)] : []), element('span', { text }));
     item.setAttribute('role', checked === undefined ? 'menuitem' : 'menuitemcheckbox');
     if (checked !== undefined) {
       item.setAttribute('aria-checked', String(checked));
       item.append(icon('check'));
     }
+    if (label !== undefined) name(item, label);
     item.tabIndex = -1;
     item.classList.toggle('danger', danger);
     item.addEventListener('click', () => {
@@ -148,7 +156,12 @@ export class Menu {
     const items = this.#choices();
     const at = items.findIndex((item) => item === document.activeElement);
     /** @type {Record<string, number>} */
-    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
+    const steps = {
+      [this.#across ? 'ArrowRight' : 'ArrowDown']: at + 1,
+      [this.#across ? 'ArrowLeft' : 'ArrowUp']: at - 1,
+      Home: 0,
+      End: items.length - 1,
+    };
     const step = steps[event.key];
     if (event.key === 'Tab') {
       this.close();

@@ -7,6 +7,7 @@ import { button, fromTemplate, part, setText } from './dom.js';
 import { JumpView } from './jump-view.js';
 import { followKeyboard } from './keyboard.js';
 import { PeopleView } from './people-view.js';
+import { ReactionsView } from './reactions-view.js';
 import { say } from './say.js';
 import { Sheets } from './sheets.js';
 import { SituationView } from './situation-view.js';
@@ -43,6 +44,7 @@ export class RoomView {
       this.#chat.writeTo(person);
     });
     this.#jump = new JumpView(root, room);
+    this.#reactions = new ReactionsView(root, room);
     this.#situation = new SituationView(root, room, absence, leave);
     button(root, 'leave-room').addEventListener('click', leave);
     this.#ends.push(
@@ -55,6 +57,7 @@ export class RoomView {
       () => this.#controls.destroy(),
       () => this.#chat.destroy(),
       () => this.#jump.destroy(),
+      () => this.#reactions.destroy(),
       () => this.#situation.destroy(),
     );
     this.#entered();
@@ -66,6 +69,7 @@ export class RoomView {
   #chat;
   #people;
   #jump;
+  #reactions;
   #situation;
 
   destroy() {
@@ -153,6 +157,7 @@ export class RoomView {
     shown.title = words;
     setText(shown, words);
     this.#situation.update();
+    this.#reactions.update();
     this.#showHead();
   }
 

@@ -115,6 +115,16 @@ export const EN = /** @type {const} */ ({
   'cause.noUpgrade':
     'Something between this page and the server does not let websockets through. If you run the server behind a proxy, let the proxy pass on the header “Upgrade”; otherwise try another network.',
 
+  // Reactions.
+  react: 'Show a reaction',
+  'reaction.of': '{name}: {reaction}.',
+  'reaction.thumbsUp': 'thumbs up',
+  'reaction.heart': 'heart',
+  'reaction.applause': 'applause',
+  'reaction.laugh': 'laughter',
+  'reaction.surprise': 'surprise',
+  'reaction.party': 'party',
+
   // The chat.
   'chat.title': 'Chat',
   'chat.toRoom': 'Message to the room',

@@ -13,7 +13,7 @@ import { Credentials } from './credentials.js';
 
 /** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
 /** @import {Kick, Lock, LowerHand, Mute, Muted, ParticipantInfo} from '../wire/messages.d.ts' */
-/** @import {RaiseHand, SetRole, Unban, Unlock, Unmute} from '../wire/messages.d.ts' */
+/** @import {RaiseHand, Reaction, ReactionInfo, SetRole, Unban, Unlock, Unmute} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, StreamInfo, StreamState, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
@@ -79,6 +79,7 @@ import { Credentials } from './credentials.js';
  *   solved: string,
  *   moved: void,
  *   entered: RoomState,
+ *   reacted: readonly ReactionInfo[],
  *   misnamed: { name: string, fault: string },
  *   passwordAsked: { room: string, wrong: boolean },
  * }} RoomEvents
@@ -337,6 +338,14 @@ export class Room extends Emitter {
     await this.connection.request({ type: 'chat', text, ...about });
   }
 
+  /**
+   * Show a reaction to everybody, which is told after a moment.
+   * @param {Reaction} reaction
+   */
+  react(reaction) {
+    this.connection.send({ type: 'react', reaction });
+  }
+
   /** The user's own entry among the people. */
   get me() {
     return this.state?.participants.get(this.state.you);
@@ -549,6 +558,9 @@ export class Room extends Emitter {
       case 'streamEnded':
         this.watching.follow(this.othersStreams());
         this.presenting.ended(message.stream, message.reason);
+        break;
+      case 'reacted':
+        this.emit('reacted', message.reactions);
         break;
       case 'candidate':
         this.presenting.candidateFound(message);

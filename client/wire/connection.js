@@ -198,7 +198,7 @@ export class Connection extends Emitter {
 
   /**
    * Send a message that has no reply. It is lost if it cannot be sent.
-   * @param {Extract<ClientMessage, {type: 'candidate' | 'leave' | 'speaking'}>} message
+   * @param {Extract<ClientMessage, {type: 'candidate' | 'leave' | 'speaking' | 'react'}>} message
    */
   send(message) {
     // While the server closes the connection, the page is not told yet, and the browser would log an error.

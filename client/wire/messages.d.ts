@@ -128,6 +128,16 @@ export type ParticipantInfo = {
   sound?: SoundState;
 };
 
+/** A reaction. Clients choose how they draw it. */
+export type Reaction = 'applause' | 'heart' | 'laugh' | 'party' | 'surprise' | 'thumbsUp';
+
+/** What somebody has shown. */
+export type ReactionInfo = {
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  participant: string;
+  reaction: Reaction;
+};
+
 /** a mark that the sender gives a message; the reply repeats it */
 export type Ref = number | string;
 
@@ -372,6 +382,17 @@ export type Speaking = {
 };
 
 /**
+ * Show a reaction to everybody for a moment. There is no reply, unless it is refused.
+ *
+ * Everybody gets `reacted` a little later, with all reactions since the one before.
+ */
+export type React = {
+  type: 'react';
+  reaction: Reaction;
+  ref?: Ref;
+};
+
+/**
  * Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
  *
  * The person may turn the microphone on again (`media`), unless `hold` says that only a moderator may end it. It
@@ -550,6 +571,7 @@ export type ClientMessage =
   | LowerHand
   | Media
   | Speaking
+  | React
   | Mute
   | Unmute
   | Kick
@@ -653,6 +675,13 @@ export type ParticipantChanged = {
 export type SpeakingNow = {
   type: 'speaking';
   participants: string[];
+};
+
+/** What people have shown since the message before. The server sends it at most every `speaking_interval`. */
+export type Reacted = {
+  type: 'reacted';
+  /** the oldest first; if there are very many, some are left out */
+  reactions: ReactionInfo[];
 };
 
 /** A moderator has muted the recipient, whose client should turn the microphone off. */
@@ -842,6 +871,7 @@ export type ServerMessage =
   | ParticipantLeft
   | ParticipantChanged
   | SpeakingNow
+  | Reacted
   | Muted
   | RoomChanged
   | Knocking

@@ -236,6 +236,12 @@ class Room:
         ref = await client.send("speaking", speaking=speaking)
         await self.decided("speaking", {"speaking": self._speaking()}, client, ref)
 
+    async def react(self, client: Client, reaction: str) -> None:
+        """Let a member show a reaction, and check that everybody is told who shows what."""
+        ref = await client.send("react", reaction=reaction)
+        shown = [{"participant": client.me, "reaction": reaction}]
+        await self.decided("react", {"reacted": {"reactions": shown}}, client, ref)
+
     async def mute(self, moderator: Client, client: Client, *, hold: bool = False) -> None:
         """Let a moderator mute a member, and check who is told."""
         ref = await moderator.send("mute", participant=client.me, hold=hold)

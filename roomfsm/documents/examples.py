@@ -13,8 +13,17 @@ from roomfsm.protocol import SUBPROTOCOL, client, server
 from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.fields import Size, Source, stream_id
+from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
-from roomfsm.protocol.server import ChatLine, IceServer, Limits, ParticipantInfo, ServerMessage, StreamInfo
+from roomfsm.protocol.server import (
+    ChatLine,
+    IceServer,
+    Limits,
+    ParticipantInfo,
+    ReactionInfo,
+    ServerMessage,
+    StreamInfo,
+)
 
 
 class Happening(StrEnum):
@@ -331,6 +340,9 @@ _moderating = (
     Line("Bob", client.Speaking(speaking=True)),
     Line("Ada", server.SpeakingNow(participants=(BOB,))),
     Line("Bob", server.SpeakingNow(participants=(BOB,))),
+    Line("Bob", client.React(reaction=Reaction.HEART)),
+    Line("Ada", server.Reacted(reactions=(ReactionInfo(participant=BOB, reaction=Reaction.HEART),))),
+    Line("Bob", server.Reacted(reactions=(ReactionInfo(participant=BOB, reaction=Reaction.HEART),))),
     Line("Ada", client.Mute(participant=BOB, hold=True, ref="quiet")),
     Line("Ada", server.ParticipantChanged(participant=_heard("held"), ref="quiet")),
     Line("Ada", server.SpeakingNow(participants=())),

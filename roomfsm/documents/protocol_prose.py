@@ -160,6 +160,9 @@ Everybody gets the first as fields of `participantChanged`. Who speaks is told i
 them (`speaking`), at most every `speaking_interval` (0.5 s unless set otherwise), so a client may send it as often
 as it changes. Who is away, muted or has left does not speak, and the newest `speaking` is in [Joined](#joined).
 
+Everybody may show a reaction for a moment ([React](#react)). All that people show is told in one message
+([Reacted](#reacted)), as seldom as who speaks. It is kept nowhere, so newcomers do not see it.
+
 A moderator mutes somebody by [Mute](#mute). Then the media server passes on no sound of this person any more, from
 any of the person's streams and also to people who view them later; the pictures go on. The person's client gets
 [Muted](#muted), and should turn the microphone off. The field `sound` of the participant says what ends it:

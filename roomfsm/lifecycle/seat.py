@@ -89,6 +89,11 @@ class SeatEffect(Effect):
         "it is known whether the person speaks; everybody is told at the end of the present interval",
         (Tell("speaking", Audience.ALL, "unless everybody knows it"),),
     )
+    REACT = (
+        "react",
+        "the person's reaction is shown; everybody is told at the end of the present interval",
+        (Tell("reacted", Audience.ALL),),
+    )
     MUTE = (
         "mute",
         "the media server passes on no sound of the person named any more, and the person's client is asked to "
@@ -259,6 +264,7 @@ SEAT: Table[SeatFacts] = Table(
         ),
         Row(("media",), ("seated",), STAYS, (not_silenced, within_rates), (Do.SET_MEDIA,)),
         Row(("speaking",), ("seated",), STAYS, (not_silenced,), (Do.SPEAK,)),
+        Row(("react",), ("seated",), STAYS, (within_rates,), (Do.REACT,)),
         Row(("mute",), ("seated",), STAYS, _over_another, (Do.MUTE,)),
         Row(("unmute",), ("seated",), STAYS, (*_moderators, person_is_there), (Do.UNMUTE,)),
         Row(("kick",), ("seated",), STAYS, _over_another, (Do.KICK,)),

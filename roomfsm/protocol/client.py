@@ -29,6 +29,7 @@ from roomfsm.protocol.fields import (
     Token,
     Ufrag,
 )
+from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
 
 
@@ -200,6 +201,16 @@ class Speaking(_ClientMessage, frozen=True, tag="speaking", kw_only=True):
     ref: Ref | None = None
 
 
+class React(_ClientMessage, frozen=True, tag="react", kw_only=True):
+    """Show a reaction to everybody for a moment. There is no reply, unless it is refused.
+
+    Everybody gets `reacted` a little later, with all reactions since the one before.
+    """
+
+    reaction: Reaction
+    ref: Ref | None = None
+
+
 class Mute(_ClientMessage, frozen=True, tag="mute", kw_only=True):
     """Mute a person, as a moderator: nobody hears the person any more. Reply: `participantChanged`.
 
@@ -355,6 +366,7 @@ type ClientMessage = (
     | LowerHand
     | Media
     | Speaking
+    | React
     | Mute
     | Unmute
     | Kick

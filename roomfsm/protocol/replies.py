@@ -26,8 +26,9 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.RaiseHand: server.ParticipantChanged,
     client.LowerHand: server.ParticipantChanged,
     client.Media: server.ParticipantChanged,
-    # It gets an answer only if it is refused.
+    # These get an answer only if they are refused.
     client.Speaking: None,
+    client.React: None,
     client.Mute: server.ParticipantChanged,
     client.Unmute: server.ParticipantChanged,
     client.Kick: server.ParticipantLeft,
@@ -77,6 +78,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
             client.LowerHand,
             client.Media,
             client.Speaking,
+            client.React,
             client.Mute,
             client.Unmute,
             client.Kick,

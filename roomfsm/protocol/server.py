@@ -25,6 +25,7 @@ from roomfsm.protocol.fields import (
     Token,
     ViewState,
 )
+from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
 from roomfsm.ranges import MANY
 
@@ -213,6 +214,21 @@ class SpeakingNow(_ServerMessage, frozen=True, tag="speaking", kw_only=True):
     """Who speaks at the moment: all of them. The server sends it at most every `speaking_interval`."""
 
     participants: tuple[ParticipantId, ...]
+
+
+class ReactionInfo(_Part, frozen=True):
+    """What somebody has shown."""
+
+    participant: ParticipantId
+    reaction: Reaction
+
+
+class Reacted(_ServerMessage, frozen=True, tag="reacted", kw_only=True):
+    """What people have shown since the message before. The server sends it at most every `speaking_interval`."""
+
+    reactions: Annotated[
+        tuple[ReactionInfo, ...], Meta(description="the oldest first; if there are very many, some are left out")
+    ]
 
 
 class Muted(_ServerMessage, frozen=True, tag="muted", kw_only=True):
@@ -413,6 +429,7 @@ type ServerMessage = (
     | ParticipantLeft
     | ParticipantChanged
     | SpeakingNow
+    | Reacted
     | Muted
     | RoomChanged
     | Knocking

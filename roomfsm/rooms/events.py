@@ -34,6 +34,7 @@ from roomfsm.protocol.client import (
     Mute,
     Publish,
     RaiseHand,
+    React,
     Rename,
     SetRole,
     Speaking,
@@ -57,6 +58,7 @@ type Moderating = (
     | LowerHand
     | Media
     | Speaking
+    | React
     | Mute
     | Unmute
     | Kick

@@ -17,6 +17,7 @@ from roomfsm.protocol.client import (
     Chat,
     EndStream,
     Publish,
+    React,
     Rename,
     Speaking,
     Unpublish,
@@ -140,6 +141,8 @@ def _cost_of(message: RoomMessage) -> Cost | None:
             return Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE)
         case Rename(name=name):
             return Cost(RENAMING.messages, len(_encoder.encode(name)) + _ENVELOPE)
+        case React():
+            return Cost(1.0, 1.0 * _ENVELOPE)
         case Publish():
             return Cost(4.0, 4.0 * _ENVELOPE)
         case View():

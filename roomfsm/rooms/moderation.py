@@ -40,6 +40,7 @@ from roomfsm.protocol.client import (
     LowerHand,
     Media,
     Mute,
+    React,
     SetRole,
     Speaking,
     Unban,
@@ -57,6 +58,7 @@ from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, Seat, seat_to_give
+from roomfsm.rooms.reactions import Reactions
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
@@ -116,12 +118,15 @@ class _Banned:
 class Moderation:
     """The roles, hands, bans, the sound and the door of one room. Nothing here waits."""
 
-    def __init__(self, room: Inside, news: News, chat: ChatHistory, speakers: Speakers) -> None:
+    def __init__(
+        self, room: Inside, news: News, chat: ChatHistory, speakers: Speakers, reactions: Reactions
+    ) -> None:
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
         self._speakers = speakers
+        self._reactions = reactions
         self._log = get_logger(__name__).bind(room=room.name)
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
@@ -149,6 +154,7 @@ class Moderation:
             Do.LOWER_HAND: self._lower_hand,
             Do.SET_MEDIA: self._set_media,
             Do.SPEAK: self._speak,
+            Do.REACT: self._react,
             Do.MUTE: self._mute,
             Do.UNMUTE: self._unmute,
             Do.BECOME_MODERATOR: self._become_moderator,
@@ -221,8 +227,9 @@ class Moderation:
             )
             self._room.refuse(event, refusal)
             return False
-        if not isinstance(event.message, Speaking):
-            # Who speaks changes so often that it would push all else out of the journal, and decides nothing.
+        if not isinstance(event.message, Speaking | React):
+            # Who speaks and what people show changes so often that it would push all else out of the journal, and
+            # decides nothing.
             self._room.journal.took(SEAT.name, sender.id, step, who=sender.id, message=message, facts=facts)
         for effect in step.effects:
             self._doing[effect](sender, event.message)
@@ -361,6 +368,9 @@ class Moderation:
 
     def _speak(self, sender: Participant, message: Speaking) -> None:
         self._speakers.note(sender, message.speaking)
+
+    def _react(self, sender: Participant, message: React) -> None:
+        self._reactions.note(sender, message.reaction)
 
     def _mute(self, sender: Participant, message: Mute) -> None:
         person = self._people[message.participant]

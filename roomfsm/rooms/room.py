@@ -35,6 +35,7 @@ from roomfsm.protocol.client import (
     Chat,
     EndStream,
     Media,
+    React,
     Rename,
     Speaking,
     Unpublish,
@@ -79,6 +80,7 @@ from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
+from roomfsm.rooms.reactions import Reactions
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
@@ -165,7 +167,8 @@ class Room:
         )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
         self._speakers = Speakers(self.people, settings.speaking_interval, self._tell_speakers_later)
-        self._moderation = Moderation(self, self._news, chat, self._speakers)
+        self._reactions = Reactions(self.people, settings.speaking_interval, self._tell_reactions_later)
+        self._moderation = Moderation(self, self._news, chat, self._speakers, self._reactions)
         self._effects = Effects(self, self._news, chat, self._moderation, self._speakers)
 
     @property
@@ -325,6 +328,9 @@ class Room:
 
     def _tell_speakers_later(self, seconds: float) -> None:
         self._do_later(seconds, self._speakers.tell)
+
+    def _tell_reactions_later(self, seconds: float) -> None:
+        self._do_later(seconds, self._reactions.tell)
 
     def _do_later(self, seconds: float, do: Callable[[], None]) -> None:
         assert self._nursery is not None
@@ -568,7 +574,7 @@ async def give_up(seat: Seat[Room], reason: str, ref: Ref | None = None) -> None
 
 def _starts_nothing(event: Event) -> bool:
     return isinstance(event, Away | Back) or (
-        isinstance(event, Ask) and isinstance(event.message, Chat | Rename | Media | Speaking)
+        isinstance(event, Ask) and isinstance(event.message, Chat | Rename | Media | Speaking | React)
     )
 
 

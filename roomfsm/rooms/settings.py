@@ -94,7 +94,10 @@ class RoomSettings:
     )
     speaking_interval: Seconds = field(
         default=0.5,
-        metadata={"help": "How many seconds a room waits at least until it tells again who speaks in it."},
+        metadata={
+            "help": "How many seconds a room waits at least until it tells again who speaks in it, "
+            "and who shows which reactions."
+        },
     )
     room_inbox: Count = field(
         default=256,

@@ -65,6 +65,16 @@ def test_the_list_of_many_people_has_an_order_a_search_and_keeps_the_focus(
     expect(ada.get_by_text("Nobody here is called “nobody”.")).to_be_visible()
     search.press("Escape")
     expect(names).to_have_count(11)
+    # Reactions of others are seen and read aloud, and one's own are shown to others.
+    bob = open_page(f"/r/{room}", "Bob", reduced_motion="reduce")
+    ada.evaluate("window.people['Ivy']({type: 'react', reaction: 'applause'})")
+    expect(bob.get_by_test_id("reactions-told")).to_have_text("Ivy: applause.")
+    ada.get_by_test_id("react").click()
+    ada.keyboard.press("ArrowRight")
+    expect(ada.get_by_test_id("react-heart")).to_be_focused()
+    ada.keyboard.press("Enter")
+    expect(ada.get_by_test_id("react")).to_be_focused()
+    expect(bob.get_by_test_id("reactions-told")).to_have_text("Ada: heart.")
     # Every name has a direction of its own, so that what stands beside it stays there.
     entry = ada.locator("[data-testid=roster-entry]", has_text="(3)")
     assert entry.evaluate(

@@ -20,6 +20,7 @@ from roomfsm.lifecycle.table import STAYS, Guard, Row, Table
 from roomfsm.protocol.client import Ban, Candidate
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode, ErrorCode
+from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.server import (
     Answer,
     ChatSaid,
@@ -38,6 +39,7 @@ from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.reactions import Reactions
 from roomfsm.rooms.room import Room
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.registry import Registry
@@ -324,6 +326,17 @@ def who_is_muted_is_not_asked() -> None:
         return wrong
 
     put(Participant, "send", silent)
+
+
+@fault
+def a_reaction_of_somebody_else() -> None:
+    def wrong(note: Callable[..., None]) -> Callable[..., None]:
+        def of_the_first(reactions: Reactions, person: Participant, reaction: Reaction) -> None:
+            note(reactions, next(iter(reactions._people.values())), reaction)
+
+        return of_the_first
+
+    put(Reactions, "note", wrong)
 
 
 @fault

@@ -41,6 +41,7 @@ FINDS = {
     },
     "a_held_person_is_heard": {"guard/seat/media/muted", "guard/seat/speaking/muted"},
     "who_is_muted_is_not_asked": {"row/sound/audible/held/held", "cell/joined/waiting/mute"},
+    "a_reaction_of_somebody_else": {"row/seat/seated/react/seated", "cell/joined/waiting/react"},
     "a_picture_that_is_always_sent": {"view/picture-paused"},
     "a_viewer_who_can_kick": {"guard/seat/kick/not_permitted"},
     "everybody_admits": {"guard/seat/admit/not_permitted"},

@@ -88,7 +88,7 @@ VIEW_ONLY: list[Move] = [
 IN_ROOM = (
     *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
     "ping",
-    *("raiseHand", "lowerHand", "media", "speaking", "mute", "unmute", "kick", "ban", "unban", "setRole"),
+    *("raiseHand", "lowerHand", "media", "speaking", "react", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
 SESSIONS: list[Move] = [

@@ -8,7 +8,7 @@ from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, for_client, judge
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 OF_SEATS = (
-    *("raiseHand", "lowerHand", "media", "speaking", "mute", "unmute", "kick", "ban", "unban", "setRole"),
+    *("raiseHand", "lowerHand", "media", "speaking", "react", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
 WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")

@@ -27,6 +27,7 @@ MOVES = [
     ("seated", "lowerHand", OWN, "seated", ["lower hand"]),
     ("seated", "media", PERSON, "seated", ["set media"]),
     ("seated", "speaking", PERSON, "seated", ["speak"]),
+    ("seated", "react", PERSON, "seated", ["react"]),
     ("seated", "mute", MODERATOR, "seated", ["mute"]),
     ("seated", "unmute", MODERATOR, "seated", ["unmute"]),
     ("seated", "kick", MODERATOR, "seated", ["kick"]),
@@ -107,7 +108,7 @@ REFUSED = [
     ("deleteLine", {"found": False}, ErrorCode.NO_SUCH_LINE),
     *[
         (message, {"within_rates": False}, ErrorCode.RATE_LIMITED)
-        for message in ("raiseHand", "lowerHand", "media", "deleteLine", *MODERATORS)
+        for message in ("raiseHand", "lowerHand", "media", "react", "deleteLine", *MODERATORS)
     ],
     ("admit", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
     ("deny", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),

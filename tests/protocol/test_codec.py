@@ -208,6 +208,7 @@ def test_every_client_message_survives_the_wire(kind: type[msgspec.Struct], data
         "camera": st.booleans(),
         "size": st.sampled_from(["none", "large"]),
         "speaking": st.booleans(),
+        "reaction": st.sampled_from(["thumbsUp", "heart", "applause", "laugh", "surprise", "party"]),
         "hold": st.booleans(),
         "seconds": st.none() | st.floats(0.001, 604_800),
         "line": st.integers(1, 2**53 - 1),

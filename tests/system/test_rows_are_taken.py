@@ -46,6 +46,7 @@ from roomfsm.protocol.client import (
     Media,
     Mute,
     RaiseHand,
+    React,
     Rename,
     Resume,
     SetRole,
@@ -58,6 +59,7 @@ from roomfsm.protocol.client import (
     View,
 )
 from roomfsm.protocol.fields import Size
+from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import Administer, Back, Event, SetPolicy
@@ -233,6 +235,7 @@ async def _moderation(directory: Directory) -> None:
                 await settle()
     on, hushed = Media(microphone=True, camera=True), bob.participant_id
     await bob.say(Speaking(speaking=True))
+    await bob.say(React(reaction=Reaction.HEART))
     for hold in (False, True):
         mute, unmute = Mute(participant=hushed, hold=hold), Unmute(participant=hushed)
         other = Mute(participant=hushed, hold=not hold)
@@ -468,6 +471,8 @@ async def _messages(server: Served) -> None:
         await ada.ask("media", microphone=True, camera=True)
         await ada.send("speaking", speaking=True)
         await ada.expect("speaking")
+        await ada.send("react", reaction="heart")
+        await ada.expect("reacted")
         await ada.ask("setRole", participant="p1", role="viewer")
         for message in ("raiseHand", "lowerHand", "lock", "unlock", "clearChat"):
             await ada.ask(message)

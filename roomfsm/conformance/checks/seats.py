@@ -29,7 +29,7 @@ BAN = 2.0
 """The seconds of a ban whose end the kit waits for."""
 LOBBY = 8
 """How many people the kit lets wait in a lobby, to find its bound."""
-MESSAGES = ("raiseHand", "lowerHand", "media", "speaking", "deleteLine", *MODERATORS)
+MESSAGES = ("raiseHand", "lowerHand", "media", "speaking", "react", "deleteLine", *MODERATORS)
 
 
 def checks(plan: Plan) -> Iterator[Check]:
@@ -64,6 +64,9 @@ async def moderates(place: Place, message: str) -> None:
             await room.speak(bob)
             await room.speak(ada, False)
             await room.speak(bob, False)
+        case "react":
+            await room.react(ada, "heart")
+            await room.react(bob, "applause")
         case "mute":
             await room.speak(bob)
             await room.mute(ada, bob)

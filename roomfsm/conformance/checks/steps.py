@@ -243,6 +243,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "lowerHand": {"participant": client.me},
         "media": {"microphone": True, "camera": True},
         "speaking": {"speaking": True},
+        "react": {"reaction": "heart"},
         "mute": {"participant": client.me},
         "unmute": {"participant": client.me},
         "kick": {"participant": client.me},
