@@ -16,7 +16,8 @@ from tests.system.program import Program
 pytestmark = pytest.mark.browser
 
 PHONE_ON_ITS_SIDE: ViewportSize = {"width": 844, "height": 390}
-TOUCH = {"has_touch": True, "is_mobile": True}
+TOUCH = {"has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
+"""A phone. Nothing moves on it, so that each place that is measured is final."""
 
 
 @pytest.fixture
