@@ -2,6 +2,7 @@
 
 /** The milliseconds from one look at the sound to the next. */
 const EVERY = 100;
+const GESTURES = ['pointerup', 'keydown'];
 
 export class Level {
   /**
@@ -19,12 +20,16 @@ export class Level {
       analyser.getFloatTimeDomainData(samples);
       heard(Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length));
     }, EVERY);
+    for (const type of GESTURES) addEventListener(type, this.#wake);
   }
   #context;
+  /** A browser may let no context run before the user has touched the page (after a reload, for example). */
+  #wake = () => void this.#context.resume();
   #timer;
 
   close() {
     clearInterval(this.#timer);
+    for (const type of GESTURES) removeEventListener(type, this.#wake);
     void this.#context.close();
   }
 }

@@ -38,7 +38,10 @@ export class DeviceForm {
   #end;
   #seen = '';
 
+  #destroyed = false;
+
   destroy() {
+    this.#destroyed = true;
     this.#end();
     this.#meter.close();
   }
@@ -56,7 +59,8 @@ export class DeviceForm {
 
   async #look() {
     this.#found = await findDevices();
-    this.#show();
+    // Otherwise the meter would listen to the microphone again, and nobody would close it.
+    if (!this.#destroyed) this.#show();
   }
 
   #show() {

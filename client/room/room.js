@@ -227,8 +227,8 @@ export class Room extends Emitter {
     connection.on('message', (message) => this.#received(message));
     connection.on('unasked', (error) => {
       // A late candidate is for a stream or view that has ended, so it is not needed.
-      // A `speaking` that a moderator's mute has overtaken is not needed either.
-      if (error.message === 'candidate' || error.message === 'speaking') console.debug('refused', error);
+      // A `speaking` that a moderator's mute has overtaken is not needed either, nor is applause that is too fast.
+      if (['candidate', 'speaking', 'react'].includes(error.message ?? '')) console.debug('refused', error);
       else this.#tell({ what: 'refused', error: new ProtocolError(error) }, `refusal:${error.code}`);
     });
   }

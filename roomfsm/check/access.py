@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
+import trio
+
 from roomfsm.access.keys import KeyFault, read_public_key_set
 from roomfsm.access.patterns import matches
 from roomfsm.access.policy import Enter, Policy
@@ -91,13 +93,19 @@ def _wrong(policy: Policy, settings: Settings) -> Iterator[tuple[str, str]]:
 
 async def check_keys(settings: Settings) -> list[Finding]:
     """Whether each address of a key set gives keys that can be used."""
-    findings: list[Finding] = []
-    for url in settings.access.key_addresses:
+    urls = settings.access.key_addresses
+    findings: dict[str, Finding] = {}
+
+    async def look(url: str) -> None:
         try:
             keys = read_public_key_set(await KeySetUrl(url, Fetching(deadline=_PATIENCE)).fetch())
         except (FetchError, KeyFault) as error:
             mend = "correct --token-key, or let this machine reach it; until then tokens by its keys are refused"
-            findings.append(warning("keys", f"{url}: {error}", mend))
+            findings[url] = warning("keys", f"{url}: {error}", mend)
         else:
-            findings.append(ok("keys", f"{url} has {len(keys)} {'key' if len(keys) == 1 else 'keys'}"))
-    return findings
+            findings[url] = ok("keys", f"{url} has {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
+
+    async with trio.open_nursery() as nursery:
+        for url in urls:
+            nursery.start_soon(look, url)
+    return [findings[url] for url in urls]

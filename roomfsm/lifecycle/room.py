@@ -404,7 +404,7 @@ ROOM: Table[RoomFacts] = Table(
             (Do.OPEN_VIEW,),
         ),
         Row(("unview",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.END_VIEW,)),
-        # What a viewer asks for costs nobody else anything, and the connection bounds how often.
+        # It is told to the viewer alone, and the connection bounds how often a viewer asks.
         Row(("adjust",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.ADJUST_VIEW,)),
         Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),

@@ -165,8 +165,8 @@ class SeatEffect(Effect):
     )
     DENY = (
         "deny",
-        "the person who waits in the lobby, or everybody if nobody is named, is refused with `denied`, and may "
-        "not knock again for the time that the message names, if it names one",
+        "the person who waits in the lobby, or everybody if nobody is named, is refused with `denied`, and is "
+        "banned for the time that the message names, if it names one",
         (
             Tell("lobby", Audience.MODERATORS),
             Tell("bans", Audience.MODERATORS, "if the message names a time"),
@@ -302,7 +302,7 @@ SEAT: Table[SeatFacts] = Table(
         Row(("kicked", "banned", "departed"), ("seated", "away"), "gone"),
     ),
     causes={
-        "promoted": "the last moderator has left, and this person has been in the room longest",
+        "promoted": "nobody moderates the room, and this person has been in it longest of those who can",
         "relieved": "a moderator by a token or by the policy has come",
         "admitted": "the person enters, because there is no lobby, or because a moderator has admitted the person",
         "denied": "a moderator has denied, or the room closes",

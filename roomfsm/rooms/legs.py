@@ -428,6 +428,8 @@ class View(Leg):
         self._passing: frozenset[MediaType] = frozenset()
         """The media of the stream that are connected to the view."""
         self._adapting = False
+        self._flow_unknown = False
+        """Whether the media server must be asked about the flow, because the picture was not wanted meanwhile."""
         if message.size is Size.NONE:
             self.adjust(message.size)
 
@@ -460,7 +462,9 @@ class View(Leg):
             self.reason = None
             # How long such a view takes to begin says nothing.
             self._asked_at = None
+        before = self.state
         self.fire("picture_off" if size is Size.NONE else "picture_on")
+        self._flow_unknown = size is not Size.NONE and self.state != before
         self.adapt()
 
     def _negotiated(self) -> None:
@@ -472,7 +476,8 @@ class View(Leg):
 
         A view that is not answered yet does so as soon as it is.
         """
-        if self._working is None or self._adapting or self._wanted == self._passing:
+        as_wanted = self._wanted == self._passing and not self._flow_unknown
+        if self._working is None or self._adapting or as_wanted:
             return
         nursery, endpoint = self._working
         self._adapting = True
@@ -481,14 +486,16 @@ class View(Leg):
     async def _adapt(self, endpoint: WebRtcEndpoint) -> None:
         """Connect and disconnect until it is as it is wanted, which may change meanwhile."""
         source = await self.stream.endpoint()
-        while (wanted := self._wanted) != self._passing:
+        while (wanted := self._wanted) != self._passing or self._flow_unknown:
             for kind in sorted(self._passing - wanted):
                 await source.disconnect(endpoint, kind)
             begun = wanted - self._passing
             for kind in sorted(begun):
                 await source.connect(endpoint, kind)
             self._passing = wanted
-            if MediaType.VIDEO in begun:
+            asks = MediaType.VIDEO in begun or (self._flow_unknown and MediaType.VIDEO in wanted)
+            self._flow_unknown = False
+            if asks:
                 # Even if the media server did not notice the pause, the viewer needs a keyframe after it.
                 self._flowing = self._flowing - {MediaType.VIDEO}
                 await self._ask_flow(endpoint)

@@ -321,9 +321,11 @@ class Moderation:
 
     def relieve(self, newcomer: Participant) -> None:
         """Nobody stands in any longer for a moderator who has just come by right."""
-        comes = newcomer.role.includes(Role.MODERATOR) and not newcomer.stands_in
-        for person in tuple(self._people.values()):
-            self._follow(person, "relieved", SeatFacts(stands_in=person.stands_in, moderator_comes=comes))
+        if newcomer.stands_in or not newcomer.role.includes(Role.MODERATOR):
+            # The row would hold for nobody, and hundreds may be in the room.
+            return
+        for person in [person for person in self._moderators() if person.stands_in]:
+            self._follow(person, "relieved", SeatFacts(stands_in=True, moderator_comes=True))
 
     def _promote(self, but: Participant | None = None) -> None:
         """Let somebody stand in if nobody moderates the room: the person who has been in it longest.
@@ -331,19 +333,23 @@ class Moderation:
         Somebody who is away can do nothing, so others come first. `but` is somebody who has just ceased to
         moderate.
         """
+        if not self._room.policy.first_moderates or self._moderators():
+            # The row would hold for nobody, and hundreds may be in the room.
+            return
         for person in sorted(self._people.values(), key=lambda person: person.away):
-            if person is not but:
-                needs = self._room.policy.first_moderates and not self._moderators()
-                facts = SeatFacts(needs_moderator=needs, may_stand_in=not person.only_watches)
-                self._follow(person, "promoted", facts)
+            facts = SeatFacts(needs_moderator=True, may_stand_in=not person.only_watches)
+            if person is not but and self._follow(person, "promoted", facts):
+                return
 
-    def _follow(self, person: Participant, trigger: str, facts: SeatFacts) -> None:
+    def _follow(self, person: Participant, trigger: str, facts: SeatFacts) -> bool:
+        """Move a seat by what the facts bring about. Returns whether they did."""
         step = SEAT.follow(person.seat, trigger, lambda: facts)
         if step is None:
-            return
+            return False
         self._room.journal.took(SEAT.name, person.id, step, who=person.id, facts=facts)
         for effect in step.effects:
             self._doing[effect](person, None)
+        return True
 
     # Effects
 
@@ -402,11 +408,15 @@ class Moderation:
         self._begin_ban(person.seat, person.name, person.subject, seconds)
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())
+        if self._refuse_the_banned():
+            self.lobby.tell(self._moderators())
+
+    def _refuse_the_banned(self) -> bool:
+        """Let nobody wait for whom a ban holds. Returns whether somebody did."""
         waiting = [event for event in self.lobby.named(None) if self.bans(event.seat, event.credentials)]
         for event in waiting:
             self.lobby.refuse(event.seat.id, Refusal(ErrorCode.BANNED))
-        if waiting:
-            self.lobby.tell(self._moderators())
+        return bool(waiting)
 
     def _begin_ban(self, seat: Seat[Any], name: str, subject: str | None, seconds: float) -> None:
         if len(self._bans) >= self._room.settings.max_bans:
@@ -473,6 +483,7 @@ class Moderation:
             for event in self.lobby.named(message.participant):
                 self._begin_ban(event.seat, event.name, event.credentials.subject, message.seconds)
         self.lobby.refuse(message.participant, Refusal(ErrorCode.DENIED))
+        self._refuse_the_banned()
         self.lobby.tell(self._moderators(), sender, message.ref)
         if message.seconds is not None:
             self._tell_bans(self._moderators())

@@ -37,7 +37,8 @@ class PasswordCheck:
         """Whether it is the password. Raises `Refusal` if this address has to wait before it may guess again."""
         known = self._right.get(password_hash)
         if known is not None:
-            # Nobody who knows the password waits because others guess.
+            # The right password does not queue behind guesses that must be hashed. An address that has guessed
+            # waits all the same.
             self._may_guess(address, room)
             return self._count(hmac.compare_digest(known, self._digest(password)), address, room)
         with trio.move_on_after(self._deadline):

@@ -118,3 +118,17 @@ async def test_the_newest_wish_counts_however_often_it_changes(autojump_clock: M
         calls = connections(media)
         assert len(calls) % 2 == 0, "what was connected last is disconnected"
         assert calls[-1] == "disconnect 1 VIDEO"
+
+
+async def test_a_picture_that_is_wanted_again_at_once_is_live_again(autojump_clock: MockClock) -> None:
+    """The media server has disconnected nothing by then, so it reports no flow unless it is asked."""
+    async with house(SETTINGS) as (directory, media):
+        _, bob, cyd = await watched(directory, media)
+        media.endpoints[1].flows(True)
+        media.endpoints[1].flowing = {MediaType.VIDEO}
+        await settle()
+        for size in (Size.NONE, Size.LARGE):
+            await cyd.say(Adjust(stream=bob.stream(), size=size))
+        await settle()
+        assert connections(media) == ["connect 1"]
+        assert told(cyd)[-1] == "live"
