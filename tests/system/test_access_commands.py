@@ -102,7 +102,7 @@ def test_a_token_lives_as_long_as_is_said(ttl: str, seconds: int) -> None:
     ("arguments", "said"),
     [
         (["--room", "a"], "roomfsm: there is no key: set --token-key"),
-        (["--room", "a", "--token-key", "short"], "roomfsm: --token-key: A shared secret"),
+        (["--room", "a", "--token-key", "short"], "roomfsm: --token-key: no file has that name"),
         (["--room", "a", "--token-key", "https://example.org/keys"], "roomfsm: none of the keys"),
         (["--room", "a b", "--token-key", SECRET], "roomfsm: A room name has no spaces"),
         (["--room", "a", "--name", " ", "--token-key", SECRET], "roomfsm: A name needs"),

@@ -257,12 +257,16 @@ async def break_offers(ada: Client, offer: str, secrets: Secrets) -> None:
 
 async def reload(program: Program, folder: Path) -> None:
     """A new token for the inspector, and then settings that are wrong in places with secrets."""
-    before = program.log.read_text().count("were read again")
+
+    def reads() -> int:
+        return len(re.findall("were read again|settings not read", program.log.read_text()))
+
+    before = reads()
 
     async def read_again(times: int) -> None:
         program.process.send_signal(signal.SIGHUP)
         with trio.fail_after(60):
-            while program.log.read_text().count("were read again") < before + times:  # noqa: ASYNC110
+            while reads() < before + times:  # noqa: ASYNC110
                 await trio.sleep(0.05)
 
     (folder / "inspector").write_text(NEW_INSPECTOR)
