@@ -142,7 +142,7 @@ def test_another_page_may_show_ours_in_a_frame_only_if_the_settings_name_it(
             frame = page.frame_locator("iframe")
             if allowed:
                 # A frame of another site has a storage of its own, in which no name is known.
-                frame.get_by_test_id("enter-watch").click()
+                frame.get_by_test_id("enter-room").click()
                 frame.get_by_test_id("start-camera").click()
                 expect(frame.get_by_test_id("stop-camera")).to_be_visible()
             else:
