@@ -408,15 +408,11 @@ class Moderation:
         self._begin_ban(person.seat, person.name, person.subject, seconds)
         self._put_out(sender, message, "banned")
         self._tell_bans(self._moderators())
-        if self._refuse_the_banned():
-            self.lobby.tell(self._moderators())
-
-    def _refuse_the_banned(self) -> bool:
-        """Let nobody wait for whom a ban holds. Returns whether somebody did."""
         waiting = [event for event in self.lobby.named(None) if self.bans(event.seat, event.credentials)]
         for event in waiting:
             self.lobby.refuse(event.seat.id, Refusal(ErrorCode.BANNED))
-        return bool(waiting)
+        if waiting:
+            self.lobby.tell(self._moderators())
 
     def _begin_ban(self, seat: Seat[Any], name: str, subject: str | None, seconds: float) -> None:
         if len(self._bans) >= self._room.settings.max_bans:
@@ -483,7 +479,6 @@ class Moderation:
             for event in self.lobby.named(message.participant):
                 self._begin_ban(event.seat, event.name, event.credentials.subject, message.seconds)
         self.lobby.refuse(message.participant, Refusal(ErrorCode.DENIED))
-        self._refuse_the_banned()
         self.lobby.tell(self._moderators(), sender, message.ref)
         if message.seconds is not None:
             self._tell_bans(self._moderators())

@@ -43,6 +43,7 @@ REASONS = {
     "no way leads to a view that is lapsed-limited",
     "no way leads to a view that is awaiting",
     "no way leads to a view that is lapsed",
+    "no way leads to a view that is offered-paused",
     "a media server answers when it can: nobody outside can hold it back",
     "only some media servers tell of media before the connection is there: nobody outside can bring that about",
     "a media connection comes up once",
