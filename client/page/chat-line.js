@@ -1,4 +1,5 @@
-// One line of the chat: who said it and when, the text with its links, and what may be done with it.
+// The view of one line of the chat. It shows the speaker, the time, and the text with its links, and has the buttons to
+// answer and to delete the line.
 
 import { isLong } from './chat-lines.js';
 import { bdi, element, icon, name, setText } from './dom.js';

@@ -1,4 +1,4 @@
-// What is shown before a room is entered: who one is, what the others will see and hear, and the way in.
+// The view before a room is entered. Users give their names here, see and hear what they will send, and enter.
 
 import { askDisplayName } from '../room/naming.js';
 import { followRooms } from '../room/rooms.js';

@@ -1,5 +1,5 @@
-// The people of a room: who is here, what each of them shares and wants, and what may be done with each of them and
-// with the whole room. Each person has one button, which opens a menu.
+// The list of the people in a room. It shows what each person shares, and whose hand is raised. Each person has one button,
+// which opens a menu of what the user may do with that person; another menu is for the whole room.
 
 import { bdi, button, element, find, icon, name, part, setText, updateList } from './dom.js';
 import { lookalikeMark } from './lookalike.js';

@@ -10,8 +10,9 @@ export const SILENT_FOR = 1_500;
 export const HELD_FOR = 4_000;
 
 /**
- * `current`: who is large. `changed`: when that began. `heard`: since when the current one is silent, or null.
- * `since`: who else speaks, and since when.
+ * `current` is the person who is large; null is nobody. `changed` is the time when that person became large. `heard` is
+ * the time when that person fell silent; null while the person speaks. `since` has, for each other person who speaks, the
+ * time when that person began.
  * @typedef {{
  *   current: string | null,
  *   changed: number,

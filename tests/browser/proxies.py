@@ -68,14 +68,20 @@ def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: P
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
 
 
-@contextmanager
-def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> Iterator[str]:
-    """Run a proxy in front of the server at `server_port`. Yields the address for browsers, without a slash."""
+def path_to(proxy: str) -> str:
+    """The `PATH` on which the proxy is found. Where it is not installed, the test is skipped, or fails in CI."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     if shutil.which(proxy, path=path) is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no {proxy}: apt-get install {proxy}")
         pytest.skip(f"no {proxy}")
+    return path
+
+
+@contextmanager
+def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> Iterator[str]:
+    """Run a proxy in front of the server at `server_port`. Yields the address for browsers, without a slash."""
+    path = path_to(proxy)
     folder.mkdir()
     log = folder / "log"
     own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, new_person
+from tests.browser.proxies import path_to
 from tests.browser.test_broadcast import photograph
 from tests.ports import reserved_port
 from tests.processes import started, until_listening
@@ -40,11 +40,7 @@ OTHER_HOST = (
 @contextmanager
 def behind(folder: Path, server: int, headers: str) -> Iterator[str]:
     """A server behind an nginx that is set up wrongly. Yields the address, without a slash."""
-    path = f"{os.environ['PATH']}:/usr/sbin"
-    if shutil.which("nginx", path=path) is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no nginx: apt-get install nginx")
-        pytest.skip("no nginx")
+    path = path_to("nginx")
     folder.mkdir()
     user = "user root;" if os.getuid() == 0 else ""
     with reserved_port() as port, (folder / "log").open("w") as output:

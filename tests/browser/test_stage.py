@@ -286,5 +286,5 @@ def box(locator: Locator) -> dict[str, float]:
 def assert_in_view(page: Page, locator: Locator) -> None:
     found, size = box(locator), page.viewport_size
     assert size is not None
-    for at, length in (("x", "width"), ("y", "height")):
-        assert 0 <= found[at] <= size[length] - found[length], found  # type: ignore[literal-required]
+    assert 0 <= found["x"] <= size["width"] - found["width"], found
+    assert 0 <= found["y"] <= size["height"] - found["height"], found

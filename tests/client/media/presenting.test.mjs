@@ -1,11 +1,15 @@
 // What is sent: given camera and microphone that come and go, when they change, then one stream carries both.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { Presenting } from '../../../client/media/presenting.js';
 import { ProtocolError } from '../../../client/wire/connection.js';
 import { Emitter } from '../../../client/wire/emitter.js';
 import { settle, Stream, Track } from './browser.mjs';
+
+/** What the test has made. It leaves at the test's end, so that its attempts and timers do not go on. */
+const presented = [];
+afterEach(() => presented.splice(0).forEach((made) => made.leave()));
 
 /** A peer connection that remembers what its sections send. */
 class PeerConnection extends EventTarget {
@@ -79,6 +83,7 @@ function presenting(answer = async () => ({ sdp: 'v=0' })) {
     },
   });
   const made = new Presenting(connection, () => 'p1');
+  presented.push(made);
   const told = [];
   made.on('news', ({ what }) => told.push(what));
   const { camera, microphone } = made.devices;
