@@ -166,8 +166,8 @@ class Room:
             partial(self._observers.happened, self),
         )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
-        self._speakers = Speakers(self.people, settings.speaking_interval, self._tell_speakers_later)
-        self._reactions = Reactions(self.people, settings.speaking_interval, self._tell_reactions_later)
+        self._speakers = Speakers(self.people, settings.speaking_interval, self._do_later)
+        self._reactions = Reactions(self.people, settings.speaking_interval, self._do_later)
         self._moderation = Moderation(self, self._news, chat, self._speakers, self._reactions)
         self._effects = Effects(self, self._news, chat, self._moderation, self._speakers)
 
@@ -325,12 +325,6 @@ class Room:
 
     def _tell_changes_later(self, seconds: float) -> None:
         self._do_later(seconds, self._news.tell_changes)
-
-    def _tell_speakers_later(self, seconds: float) -> None:
-        self._do_later(seconds, self._speakers.tell)
-
-    def _tell_reactions_later(self, seconds: float) -> None:
-        self._do_later(seconds, self._reactions.tell)
 
     def _do_later(self, seconds: float, do: Callable[[], None]) -> None:
         assert self._nursery is not None
