@@ -12,6 +12,7 @@ export const DEVICE = /** @type {const} */ ({
     { "name": "lost", "meaning": "it is wanted, but was unplugged or withdrawn while it was on" }
   ],
   "rows": [
+    { "triggers": ["turn on"], "sources": ["off", "blocked", "absent"], "dest": "=", "guards": ["a moderator keeps it off"], "effects": ["tell the hold"] },
     { "triggers": ["turn on"], "sources": ["off", "blocked", "absent"], "dest": "asking", "guards": [], "effects": ["ask", "forget the fault"] },
     { "triggers": ["turn off"], "sources": ["asking", "on", "lost"], "dest": "off", "guards": [], "effects": ["let go", "forget the fault"] },
     { "triggers": ["choose"], "sources": ["asking", "on", "lost"], "dest": "asking", "guards": [], "effects": ["let go", "ask"] },
@@ -40,6 +41,7 @@ export const DEVICE = /** @type {const} */ ({
     "let go": "release it, so that its light goes out",
     "take": "send it, or show it before the room is entered",
     "forget the fault": "take back what the user was told about it",
+    "tell the hold": "tell the user that a moderator does not let it be turned on",
     "tell the fault": "tell the user why, and what to do",
     "tell the loss": "tell the user that it stopped, and that it goes on when it is back"
   }

@@ -13,7 +13,10 @@ import { capture, DeviceError, findDevices, isGiven, permissionOf, watchDevices 
 /** @typedef {StateOf<typeof DEVICE>} DeviceState */
 /** The data of a trigger of the table: what the browser gave, or why it did not. @typedef {{ stream?: MediaStream, error?: unknown }} DeviceFacts */
 
-/** `lost`: it was unplugged, or the permission was withdrawn. @typedef {{ change: void, refused: DeviceError, lost: void, solved: void }} DeviceEvents */
+/**
+ * `lost`: it was unplugged, or the permission was withdrawn. `held`: it was to be turned on, and a moderator keeps it off.
+ * @typedef {{ change: void, refused: DeviceError, lost: void, held: void, solved: void }} DeviceEvents
+ */
 
 /** Errors of getUserMedia that say that there is no such device. */
 const NONE = new Set(['NotFoundError', 'OverconstrainedError']);
@@ -35,6 +38,9 @@ export class Device extends Emitter {
   /** Why the browser did not give it. @type {DeviceError | null} */
   fault = null;
 
+  /** Whether a moderator keeps it off. The room that the user is in decides it. */
+  isHeld = () => false;
+
   /** Counts the questions, because an answer to an older one is not wanted any more. */
   #asked = 0;
   /** The id of the device that was lost, until it is on again or not wanted any more. @type {string | null} */
@@ -45,6 +51,7 @@ export class Device extends Emitter {
   /** @type {Machine<typeof DEVICE, DeviceFacts>} */
   #machine = new Machine(DEVICE, {
     guards: {
+      'a moderator keeps it off': () => this.isHeld(),
       'it was lost': () => this.#lost !== null,
       'there is none': ({ error }) => error instanceof DeviceError && NONE.has(error.reason),
     },
@@ -62,6 +69,7 @@ export class Device extends Emitter {
         this.fault = error instanceof DeviceError ? error : new DeviceError(this.kind, '', error);
         this.emit('refused', this.fault);
       },
+      'tell the hold': () => this.emit('held', undefined),
       'tell the loss': () => this.emit('lost', undefined),
     },
     fired: () => this.emit('change', undefined),

@@ -209,6 +209,9 @@ export class Room extends Emitter {
     this.connection = connection;
     this.#credentials = credentials;
     this.presenting = new Presenting(connection, () => this.state?.you ?? '');
+    const { microphone } = this.presenting.devices;
+    microphone.isHeld = () => this.#isHeld;
+    microphone.on('held', () => this.#keepMuted());
     this.watching = new Watching(connection);
     this.presenting.on('change', () => {
       this.#announceMedia();
@@ -263,7 +266,6 @@ export class Room extends Emitter {
   toggle(kind) {
     const device = this.presenting.devices[kind];
     if (device.wanted) device.turnOff();
-    else if (kind === 'microphone' && this.#isHeld) this.#keepMuted();
     else device.turnOn();
   }
 

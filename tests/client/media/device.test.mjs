@@ -150,3 +150,15 @@ test('another choice unblocks a camera that was blocked', async () => {
   device.choose();
   assert.deepEqual([device.state, device.fault], ['off', null]);
 });
+
+test('a microphone that a moderator keeps off does not ask the browser, and says so until it may be on', async () => {
+  const { browser, device, told } = camera();
+  device.on('held', () => told.push('held'));
+  device.isHeld = () => true;
+  device.turnOn();
+  assert.deepEqual([device.state, browser.asked.length, told], ['off', 0, ['held']]);
+  device.isHeld = () => false;
+  device.turnOn();
+  await browser.grant();
+  assert.equal(device.state, 'on');
+});
