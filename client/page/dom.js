@@ -1,6 +1,6 @@
 // Small helpers for the views: templates, typed look-up, icons, and lists that are updated in place.
 
-import { BASE } from '../wire/base.js';
+import { FILES } from '../wire/base.js';
 import { say } from './say.js';
 
 /** @import {Key, Plain} from './say.js' */
@@ -132,7 +132,7 @@ export function icon(name, label) {
  * @param {string} name
  */
 export function setIcon(root, name) {
-  root.querySelector('use')?.setAttribute('href', `${BASE}/client/icons.svg#${name}`);
+  root.querySelector('use')?.setAttribute('href', `${FILES}icons.svg#${name}`);
 }
 
 /**

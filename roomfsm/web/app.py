@@ -48,9 +48,7 @@ def create_app(
 
     async def page(file: str = "index.html", status: int = 200) -> Response:
         # A 404 page is always sent in full, because a browser would show nothing if its body were missing.
-        response = await files.answer(file, conditional=status == HTTPStatus.OK)
-        if response is None:
-            raise FileNotFoundError(file)
+        response = await files.page(file, conditional=status == HTTPStatus.OK)
         if status != HTTPStatus.OK:
             response.status_code = status
         return response
@@ -103,7 +101,7 @@ def create_app(
 
     @app.get("/client/<path:name>")
     async def client_file(name: str) -> Response:
-        response = await files.answer(name)
+        response = await files.file(name)
         if response is None:
             abort(404)
         return response

@@ -2,80 +2,112 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 from quart import Response, request
 
-_NAME = re.compile(r"(?:[a-z0-9-]{1,64}/)?[a-z0-9-]{1,64}\.(html|js|css|svg|png|ico)")
-"""The names of files that clients may ask for, in the folder or in one of its subfolders.
+from roomfsm.web.release import TYPES, Content, Release, look, make_release
 
-Text from a client reaches the file system in no other form."""
+_KEPT = 4
+"""So many releases are kept, for pages that were opened with an earlier one and still need a part of it."""
 
-_OUR_ADDRESS = re.compile(rb'(\b(?:href|src)=")/(?!/)')
-"""The beginning of an address of this server in a page."""
-
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml; charset=utf-8",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    version: str
-    modified: datetime
-    data: bytes
+_FOR_A_YEAR = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
 
 
 class ClientFiles:
-    """The files of one folder and its subfolders, which are read again when they have changed.
+    """The files of one folder and its subfolders (`release.py`), which are prepared again when they have changed.
 
     In HTML pages, the addresses of this server get the `prefix`. Scripts find it out from their own address.
+    Each request for a page, or for a file as it is in the folder, finds out whether a file has changed. Text from
+    a client never reaches the file system.
     """
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
-        self._prefix = prefix.encode("ascii")
-        self._folder = trio.Path(folder)
-        self._files: dict[str, _File] = {}
+        self._folder = folder
+        self._prefix = prefix
+        self._releases: dict[str, Release] = {}
+        self._newest: Release | None = None
+        self._thread = trio.CapacityLimiter(1)
+        """One thread at a time looks and encodes, so that nothing is made twice."""
 
-    async def answer(self, name: str, *, conditional: bool = True) -> Response | None:
-        """The file as an answer to the current request; None if there is no file of this name.
+    async def page(self, name: str, *, conditional: bool = True) -> Response:
+        """An HTML page as an answer to the current request.
 
-        If `conditional` is false, it is sent in full, even if the client already has it.
+        If `conditional` is false, it is sent in full, even if the client already has it. Raises
+        `FileNotFoundError`.
         """
-        file = await self._read(name)
-        if file is None:
+        release = await self._look()
+        if name not in release.pages:
+            raise FileNotFoundError(name)
+        return await self._answer(release.pages[name], _ASK_AGAIN, conditional=conditional)
+
+    async def file(self, path: str) -> Response | None:
+        """A file of `/client/` as an answer to the current request; None if there is none."""
+        first, _, rest = path.partition("/")
+        release = self._releases.get(first)
+        if release is None and rest and self._newest is None:
+            # The server has just been started, and a page that was opened before asks for what it has not yet.
+            await self._look()
+            release = self._releases.get(first)
+        if release is not None:
+            content = release.files.get(rest)
+            how = _FOR_A_YEAR
+        else:
+            content = (await self._look()).plain.get(path)
+            how = _ASK_AGAIN
+        if content is None:
             return None
-        response = Response(file.data, content_type=_TYPES[Path(name).suffix])
-        response.set_etag(file.version)
-        response.last_modified = file.modified
-        # Browsers ask for each file every time, and get 304 while it is unchanged. So a page never mixes versions.
-        response.headers["Cache-Control"] = "no-cache"
-        if conditional:
-            await response.make_conditional(request, complete_length=len(file.data))
+        response = await self._answer(content, how)
+        if content.kind == "js":
+            # Pages of other servers may import them. A module is fetched without cookies.
+            response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
-    async def _read(self, name: str) -> _File | None:
-        if not _NAME.fullmatch(name):
-            return None
+    async def _look(self) -> Release:
+        """The newest release."""
+        return await trio.to_thread.run_sync(self._looked, limiter=self._thread)
+
+    def _looked(self) -> Release:
         try:
-            stat = await (self._folder / name).stat()
-            version = f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
-            known = self._files.get(name)
-            if known is not None and known.version == version:
-                return known
-            data = await (self._folder / name).read_bytes()
+            stamps = look(self._folder)
+            if self._newest is None or stamps != self._newest.stamps:
+                self._newest = make_release(stamps, self._prefix)
+                # Without the first, so that it becomes the last.
+                self._releases.pop(self._newest.name, None)
+                self._releases[self._newest.name] = self._newest
+                for name in [*self._releases][:-_KEPT]:
+                    del self._releases[name]
         except OSError:
-            return None
-        if name.endswith(".html"):
-            data = _OUR_ADDRESS.sub(rb"\1" + self._prefix + b"/", data)
-        self._files[name] = _File(version, datetime.fromtimestamp(int(stat.st_mtime), UTC), data)
-        return self._files[name]
+            # The files are being replaced. What has been read goes on.
+            if self._newest is None:
+                raise
+        return self._newest
+
+    async def _answer(self, content: Content, how: str, *, conditional: bool = True) -> Response:
+        coding = _acceptable(content)
+        data = content.known(coding)
+        if data is None:
+            data = await trio.to_thread.run_sync(content.encode, coding, limiter=self._thread)
+        response = Response(data, content_type=TYPES[content.kind])
+        response.headers["Cache-Control"] = how
+        if content.codings:
+            response.headers["Vary"] = "Accept-Encoding"
+        if coding is not None:
+            response.headers["Content-Encoding"] = coding
+        # Each representation has a tag of its own (RFC 9110 section 8.8.3.3).
+        response.set_etag(content.version if coding is None else f"{content.version}-{coding}")
+        response.last_modified = content.modified
+        if conditional:
+            await response.make_conditional(request, complete_length=len(data))
+        return response
+
+
+def _acceptable(content: Content) -> str | None:
+    """The coding in which the client gets the file (RFC 9110 section 12.5.3); None: as it is."""
+    accepted = {coding.lower(): quality for coding, quality in request.accept_encodings}
+    for coding in content.codings:
+        if accepted.get(coding, accepted.get("*", 0)) > 0:
+            return coding
+    return None

@@ -149,7 +149,9 @@ async def test_every_file_that_a_page_uses_exists(media_server: str, page: str) 
     """The page's scripts and styles, and every module that these import."""
     async with serving(media_server) as server:
         found: dict[str, str] = {}
-        named = re.findall(r'(?:src|href)="(/client/[^"#]+)', _PAGES[page])
+        # The addresses of the page as it is written, and those of the release with which it is sent.
+        sent = await get(server, f"/client/{page}")
+        named = re.findall(r'(?:src|href)="(/client/[^"#]+)', _PAGES[page] + sent.body.decode())
         while named:
             address = named.pop()
             if address in found:
