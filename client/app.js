@@ -1,11 +1,10 @@
 // The start of the page. It shows the view for each address, and changes from one to another without a reload.
 
+import { connect } from './roomfsm.js';
 import { BASE } from './wire/base.js';
-import { Connection } from './wire/connection.js';
 import { Absence, PRESENCE } from './room/absence.js';
 import { Credentials, tabStorage } from './room/credentials.js';
 import { isPage, roomOfPath, roomPath } from './room/names.js';
-import { Room } from './room/room.js';
 import { EnterView } from './page/enter-view.js';
 import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
@@ -18,6 +17,7 @@ import { RoomView } from './page/room-view.js';
 import { useSpeaker } from './page/loudspeaker.js';
 import { hasName, rememberedChoices, rememberedEntry, rememberedName, remembersAlong } from './page/settings.js';
 import { Switcher } from './page/switcher.js';
+import { tellTheFrame } from './page/frame.js';
 import { titleRoom } from './page/title.js';
 import { rememberRoom } from './page/visited.js';
 import { cannotBeARoom, inWords } from './page/words.js';
@@ -25,9 +25,9 @@ import { cannotBeARoom, inWords } from './page/words.js';
 fillIn(document);
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
-const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${BASE}/ws`);
 const credentials = new Credentials(tabStorage());
-const room = new Room(connection, credentials);
+const client = connect(location.origin + BASE, { credentials });
+const { connection, room } = client;
 const absence = new Absence(room, connection);
 room.takesAlong = remembersAlong();
 room.presenting.choose(rememberedChoices());
@@ -184,4 +184,5 @@ Object.assign(window, {
   roomfsm: { room, connection, peerConnections: () => room.peerConnections() },
 });
 
+tellTheFrame(client, { leave: () => void navigation.goTo(`${BASE}/`) });
 route();

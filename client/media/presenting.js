@@ -10,7 +10,7 @@ import { ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
 import { changes, choicesFrom } from './choices.js';
 import { Device } from './device.js';
-import { capture } from './devices.js';
+import { capture, findDevices, permissionOf, watchDevices } from './devices.js';
 import { Publication } from './publication.js';
 import { Voice } from './voice.js';
 
@@ -59,13 +59,12 @@ export class Presenting extends Emitter {
   publications = new Map();
   /** The sources that are being started or stopped. @type {Set<Source>} */
   busy = new Set();
+  /** What is sent instead of what a device gives. @type {Map<DeviceKind, MediaStream>} */
+  #given = new Map();
   /** What the user chose about devices. */
   choices = choicesFrom(null, Infinity);
   /** Camera and microphone. */
-  devices = {
-    camera: new Device('camera', () => this.choices),
-    microphone: new Device('microphone', () => this.choices),
-  };
+  devices = { camera: this.#device('camera'), microphone: this.#device('microphone') };
 
   /**
    * @param {Connection} connection
@@ -117,14 +116,54 @@ export class Presenting extends Emitter {
   }
 
   /**
+   * Send these tracks instead of those of the devices, whenever the devices are on.
+   * @param {MediaStream} stream
+   * @returns {DeviceKind[]} the devices of whose kind there are tracks
+   */
+  give(stream) {
+    const kinds = DEVICES.filter((kind) => stream.getTracks().some((track) => track.kind === MEDIA[kind]));
+    for (const kind of kinds) {
+      this.#given.set(kind, stream);
+      this.devices[kind].choose();
+    }
+    return kinds;
+  }
+
+  /** Send what the devices give, from the next time on that they are turned on. */
+  forgetGiven() {
+    this.#given.clear();
+  }
+
+  /** @param {DeviceKind} kind */
+  #device(kind) {
+    return new Device(kind, () => this.choices, {
+      capture: (what, choices) => this.#capture(kind, () => capture(what, choices)),
+      findDevices,
+      watchDevices,
+      permissionOf,
+    });
+  }
+
+  /**
+   * @param {DeviceKind} kind
+   * @param {() => Promise<MediaStream>} ask
+   * @returns {Promise<MediaStream>} a copy of the track that was given for the device, or what the browser gives
+   */
+  async #capture(kind, ask) {
+    const track = this.#given.get(kind)?.getTracks().find((one) => one.kind === MEDIA[kind]);
+    return track ? new MediaStream([track.clone()]) : ask();
+  }
+
+  /**
    * Share the screen.
+   * @param {MediaStream} [given] what is shared instead of what the user chooses. It is the publication's own from now on
    * @returns {Promise<void>} rejects with `DeviceError`
    */
-  async share() {
+  async share(given) {
     if (this.busy.has('screen') || this.publications.has('screen')) return;
     const visit = this.#visit;
     await this.#busyWith('screen', async () => {
-      const stream = await capture('screen', this.choices);
+      const stream = given ?? (await capture('screen', this.choices));
       const publication = new Publication(this.#connection, this.#ownId, 'screen', stream);
       if (visit !== this.#visit) {
         publication.releaseDevices();

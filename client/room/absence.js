@@ -1,6 +1,7 @@
 // Knows why the user is not in the wanted room at this moment, for as long as that is so: the newest news about it, and
 // the cause why there is no connection.
 
+import { BASE } from '../wire/base.js';
 import { Emitter } from '../wire/emitter.js';
 import { findCause } from './cause.js';
 
@@ -28,7 +29,7 @@ export class Absence extends Emitter {
    * @param {Connection} connection
    * @param {() => Promise<Cause>} [find]
    */
-  constructor(room, connection, find = findCause) {
+  constructor(room, connection, find = () => findCause(BASE)) {
     super();
     this.#find = find;
     connection.on('ready', () => {

@@ -1,8 +1,6 @@
 // Finds out why there is no websocket to the server, which a browser does not tell a page. A plain request to the
-// websocket's address is answered as the handshake would be, and `/health/ready` says whether it is the server that
+// websocket's address is answered as the handshake would be, and `/health/live` says whether it is the server that
 // answers, or a proxy in front of it.
-
-import { BASE } from '../wire/base.js';
 
 /**
  * `offline`: the device has no network. `unreachable`: nothing answers. `away`: a proxy answers, but not the server.
@@ -17,21 +15,22 @@ const WITHIN = 5_000;
 const ANSWERS = { 403: 'origin', 503: 'full', 426: 'noUpgrade' };
 
 /**
+ * @param {string} base the address of the server, without a slash at its end
  * @param {{ fetch?: typeof globalThis.fetch, online?: boolean }} [browser]
  * @returns {Promise<Cause>}
  */
-export async function findCause({ fetch = globalThis.fetch, online = navigator.onLine } = {}) {
+export async function findCause(base, { fetch = globalThis.fetch, online = navigator.onLine } = {}) {
   if (!online) return 'offline';
   const signal = AbortSignal.timeout(WITHIN);
   try {
     // Browsers send the page's origin with a POST, and not with a GET.
-    const [handshake, health] = await Promise.all([
-      fetch(`${BASE}/ws`, { method: 'POST', cache: 'no-store', signal }),
-      fetch(`${BASE}/health/ready`, { cache: 'no-store', signal }),
+    const [handshake, live] = await Promise.all([
+      fetch(`${base}/ws`, { method: 'POST', cache: 'no-store', signal }),
+      fetch(`${base}/health/live`, { cache: 'no-store', signal }),
     ]);
     // A proxy may answer in the server's place, with a page of its own.
-    const own = await health.json().then(
-      (body) => typeof body?.ready === 'boolean',
+    const own = await live.json().then(
+      (body) => typeof body?.live === 'boolean',
       () => false,
     );
     return own ? (ANSWERS[handshake.status] ?? 'noUpgrade') : 'away';

@@ -39,11 +39,20 @@ export class Credentials {
   }
 
   /**
+   * Bring this to the room, besides what is brought already.
+   * @param {string} room
+   * @param {Brought} more
+   */
+  bring(room, more) {
+    if (more.token || more.password) this.#keep(room, { ...this.of(room), ...more });
+  }
+
+  /**
    * @param {string} room
    * @param {string} password
    */
   setPassword(room, password) {
-    this.#keep(room, { ...this.of(room), password });
+    this.bring(room, { password });
   }
 
   /**

@@ -115,7 +115,10 @@ def create_app(
     @app.get("/health/live")
     async def live() -> tuple[Response, int]:
         is_live = directory.life.refusal("live") is None
-        return jsonify(live=is_live), 200 if is_live else 503
+        response = jsonify(live=is_live)
+        # A page of another origin that gets no websocket finds out whether the server is there.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response, 200 if is_live else 503
 
     @app.get("/health/ready")
     async def ready() -> tuple[Response, int]:

@@ -11,10 +11,10 @@ different modules do not meet, and an import becomes the destructuring of such a
     })();
 
 That is right for modules of a plain form: imports and exports stand at the beginnings of lines, imports are
-`import { a, b as c } from './x.js';`, and exports are `export const`, `export function` or `export class`, and are
-never assigned to again. Our modules have this form, and a test holds them to it. A module of another form is a
-`FormError`, and then the page is served in modules, which takes longer and works as well. This is not a parser of
-JavaScript: there is none for Python that is well kept, and the page must need no Node.
+`import { a, b as c } from './x.js';`, and exports are `export const`, `export function`, `export class` or
+`export { a, b };`, and are never assigned to again. Our modules have this form, and a test holds them to it. A
+module of another form is a `FormError`, and then the page is served in modules, which takes longer and works as
+well. This is not a parser of JavaScript: there is no well-kept one for Python, and the page must need no Node.
 
 The entry is not made a function, so that it alone may `await` at its top.
 
@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 _IMPORT = re.compile(r"^import (?:\{([^{}]*)\} from )?'(\.{1,2}/[^'\n]+)';\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) ([\w$]+))", re.MULTILINE)
+_EXPORTS = re.compile(r"^export \{([^{}]*)\};\n", re.MULTILINE)
 _UNKNOWN = re.compile(r"^(?:import\b(?!\(|\.)|export\b).*", re.MULTILINE)
 _DYNAMIC = re.compile(r"\bimport\(")
 
@@ -87,8 +88,10 @@ def join(entry: str, sources: Mapping[str, str]) -> Joined:
     parts = [_HELPER]
     for name in others:
         text = _bound_text(name, sources[name])
-        result = ", ".join(match[2] for match in _EXPORT.finditer(text))
-        text = _EXPORT.sub(r"\1", text)
+        exports = [match[2] for match in _EXPORT.finditer(text)]
+        exports += [name for match in _EXPORTS.finditer(text) for name in _listed(match[1])]
+        result = ", ".join(exports)
+        text = _EXPORTS.sub("", _EXPORT.sub(r"\1", text))
         parts.append(f"const {_object(name)} = (() => {{\n{text}return {{ {result} }};\n}})();\n")
     parts.append(_bound_text(entry, sources[entry]))
     parts.append(f"export {{ {', '.join(map(_object, others))} }};\n")
@@ -150,7 +153,7 @@ def _bound_text(name: str, source: str) -> str:
     """A module whose imports are taken from the objects of the script."""
     text = without_comments(name, source)
     text = _IMPORT.sub(lambda match: _bound(match[1], _resolved(name, match[2])), text)
-    unknown = _UNKNOWN.search(_EXPORT.sub(r"\1", text))
+    unknown = _UNKNOWN.search(_EXPORTS.sub("", _EXPORT.sub(r"\1", text)))
     if unknown:
         raise FormError(f"{name}: {unknown[0]}")
     folder = posixpath.dirname(name)
@@ -161,6 +164,17 @@ def _bound(names: str | None, module: str) -> str:
     """The statement that binds what an import statement names; nothing if it names nothing."""
     wanted = list(_wanted(names or ""))
     return f"const {{ {', '.join(wanted)} }} = {_object(module)};\n" if wanted else ""
+
+
+def _listed(names: str) -> Iterator[str]:
+    for name in names.split(","):
+        match name.split():
+            case [known]:
+                yield known
+            case []:
+                pass
+            case _:
+                raise FormError(f"export {{ {name} }}")
 
 
 def _wanted(names: str) -> Iterator[str]:

@@ -44,8 +44,10 @@ _PACKED = {"png"}
 
 PAGE = "app.js"
 """The module from which the modules that are imported only when they are needed get the others."""
-ENTRIES = (PAGE, "inspect.js")
-"""The modules that HTML pages name."""
+LIBRARY = ("roomfsm.js", "embed.js")
+"""The modules that pages of other servers import. They are joined at `/client/…`, too."""
+ENTRIES = (PAGE, "inspect.js", *LIBRARY)
+"""The modules that pages name."""
 
 _OUR_ADDRESS = re.compile(r'(\b(?:href|src)=")/(?!/)(client/(?![^"]*\.webmanifest"))?')
 """The beginning of an address of this server in a page.
@@ -159,6 +161,7 @@ def make_release(stamps: Stamps, prefix: str = "") -> Release:
     files = {name: content for name, content in plain.items() if content.kind not in ("html", "js")}
     scripts = _scripts(sources)
     files |= {name: Content("js", text.encode(), newest) for name, text in scripts.items()}
+    plain |= {name: files[name] for name in LIBRARY if name in files}
     pages = _texts(plain, "html")
     for name, html in pages.items():
         pages[name], sheets = _with_one_stylesheet(name.removesuffix(".html"), html, files)

@@ -62,6 +62,15 @@ def test_the_script_exports_what_its_entry_exports() -> None:
     assert "export const VERSION = await 1;\nexport function connect() {}\n" in joined.text
 
 
+def test_a_module_may_list_what_it_exports() -> None:
+    sources = {
+        "app.js": "import { a, b } from './lib.js';\n",
+        "lib.js": "import { a } from './a.js';\nexport const b = 1;\nexport {\n  a,\n};\n",
+        "a.js": "export const a = 1;\n",
+    }
+    assert "const { a } = $a;\nconst b = 1;\nreturn { b, a };\n" in join("app.js", sources).text
+
+
 def test_a_module_that_comes_when_it_is_needed_shares_the_joined_ones() -> None:
     """Otherwise there would be two classes of one name, and a state in each."""
     sources = {
@@ -104,7 +113,7 @@ def test_comments_go_and_whatever_only_looks_like_one_stays() -> None:
         "export default 1;",
         "export let count = 0;",
         "export * from './other.js';",
-        "export { a };",
+        "export { a } from './other.js';",
         "import * as other from './other.js';",
         "import other from './other.js';",
         "import { a } from 'elsewhere';",
@@ -120,3 +129,9 @@ def test_comments_go_and_whatever_only_looks_like_one_stays() -> None:
 def test_a_module_of_another_form_is_refused(source: str) -> None:
     with pytest.raises(FormError):
         join("a.js", {"a.js": f"{source}\n", "other.js": "export const a = 1;\n"})
+
+
+def test_a_name_must_be_exported_as_it_is() -> None:
+    sources = {"app.js": "import { b } from './a.js';\n", "a.js": "const a = 1;\nexport { a as b };\n"}
+    with pytest.raises(FormError, match="a as b"):
+        join("app.js", sources)

@@ -14,7 +14,7 @@ const network = (status, health) => ({
       ? { status }
       : { status: 200, json: async () => JSON.parse(health) },
 });
-const OWN = '{"ready": false}';
+const OWN = '{"live": true}';
 
 for (const [cause, browser] of Object.entries({
   offline: { online: false, fetch: async () => assert.fail('nothing is asked') },
@@ -25,12 +25,12 @@ for (const [cause, browser] of Object.entries({
   noUpgrade: network(426, OWN),
 }))
   test(`a websocket that fails has the cause ${cause}`, async () => {
-    assert.equal(await findCause(browser), cause);
+    assert.equal(await findCause('', browser), cause);
   });
 
 test('a proxy’s own pages are not taken for the server’s answers', async () => {
-  for (const status of [403, 404, 503]) assert.equal(await findCause(network(status, '{"error": 1}')), 'away');
-  assert.equal(await findCause(network(503, 'null')), 'away');
+  for (const status of [403, 404, 503]) assert.equal(await findCause('', network(status, '{"error": 1}')), 'away');
+  assert.equal(await findCause('', network(503, 'null')), 'away');
 });
 
 /** A connection and a room whose events a test brings about, and the causes that are found. */
