@@ -19,7 +19,7 @@ const ANSWERS = { 403: 'origin', 503: 'full', 426: 'noUpgrade' };
  * @param {{ fetch?: typeof globalThis.fetch, online?: boolean }} [browser]
  * @returns {Promise<Cause>}
  */
-export async function findCause(base, { fetch = globalThis.fetch, online = navigator.onLine } = {}) {
+export async function findCause(base, { fetch = globalThis.fetch, online = globalThis.navigator?.onLine ?? true } = {}) {
   if (!online) return 'offline';
   const signal = AbortSignal.timeout(WITHIN);
   try {

@@ -18,6 +18,10 @@ export class Track extends EventTarget {
     this.readyState = 'ended';
   }
 
+  clone() {
+    return Object.assign(new Track(this.kind, this.deviceId), { copyOf: this });
+  }
+
   /** It is unplugged, or the permission is withdrawn. */
   end() {
     this.stop();

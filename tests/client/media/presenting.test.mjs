@@ -98,6 +98,29 @@ async function inRoom(answer) {
 
 const sends = (peer) => [peer.sections.audio?.track?.kind ?? null, peer.sections.video?.track?.kind ?? null];
 
+test('a stream of the program is sent instead of what the devices give, and its tracks stay the program’s', async () => {
+  const { made, microphone, camera, peer } = await inRoom();
+  const [sound, picture] = [new Track('audio'), new Track('video')];
+  for (const kind of made.give(new Stream([sound, picture]))) made.devices[kind].turnOn();
+  await settle();
+  assert.deepEqual(sends(peer()), ['audio', 'video']);
+  assert.deepEqual([microphone.track.copyOf, camera.track.copyOf], [sound, picture]);
+  microphone.turnOff();
+  assert.equal(sound.readyState, 'live');
+  microphone.turnOn();
+  await settle();
+  assert.equal(microphone.track.copyOf, sound);
+  const other = new Track('audio');
+  made.give(new Stream([other]));
+  await settle();
+  assert.equal(microphone.track.copyOf, other);
+  made.forgetGiven();
+  camera.turnOff();
+  camera.turnOn();
+  await settle();
+  assert.equal(camera.track.copyOf, undefined);
+});
+
 test('what is on before a room is entered is sent when it is entered', async () => {
   const { made, camera, asked, peer } = presenting();
   camera.turnOn();
