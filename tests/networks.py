@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.processes import started
 
-SERVER, TURN, VISITOR = "10.78.0.1", "10.78.0.2", "10.78.0.3"
+SERVER, TURN, VISITOR, ELSEWHERE = "10.78.0.1", "10.78.0.2", "10.78.0.3", "10.78.0.4"
 _HOLD = "import os, sys; os.unshare(os.CLONE_NEWNET); print('here', flush=True); sys.stdin.read()"
 
 
@@ -37,6 +37,17 @@ class Networks:
         for action in ("add", "del"):
             _run(*self.visitor, *(part.format(action) for part in rule))
             if action == "add":
+                yield
+
+    @contextmanager
+    def moved(self) -> Iterator[None]:
+        """Let the visitors have the address `ELSEWHERE` instead of `VISITOR`, as after a change of the network."""
+        for old, new in ((VISITOR, ELSEWHERE), (ELSEWHERE, VISITOR)):
+            _run(*self.visitor, "ip", "address", "delete", f"{old}/24", "dev", "lan")
+            _run(*self.visitor, "ip", "address", "add", f"{new}/24", "dev", "lan")
+            # It went with the last address.
+            _run(*self.visitor, "ip", "route", "replace", "default", "dev", "lan")
+            if new == ELSEWHERE:
                 yield
 
     def program(self, name: str, folder: Path) -> Path:

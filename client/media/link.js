@@ -7,6 +7,7 @@ import { Emitter } from '../wire/emitter.js';
 import { Machine } from '../wire/machine.js';
 import { hasWebRTC } from './devices.js';
 import { MEDIA } from './media-table.js';
+import { bytesReceived } from './path-watch.js';
 import { Peer } from './peer.js';
 
 /** @import {Answer, CandidateFound} from '../wire/messages.d.ts' */
@@ -27,6 +28,10 @@ export class LinkFailure extends Error {
 const CONNECT_WITHIN = 20_000;
 /** If the offer is not answered so many milliseconds after it was sent, the network may have changed. */
 const ANSWERED_WITHIN = 3_000;
+/** If ICE is restarted and the peer is not connected so many milliseconds later, it begins anew. */
+const RESTARTED_WITHIN = 10_000;
+/** Milliseconds between two looks whether something comes over a restarted path. */
+const HEAR_EVERY = 250;
 /** After so many milliseconds with a connection, earlier failures are forgotten. */
 const STABLE_AFTER = 10_000;
 
@@ -36,11 +41,15 @@ const PASSING = new Set(['media_unavailable', 'media_lost']);
 /** Refusals that only somebody else can end. A link that has never worked is given up at once for them. @type {ReadonlySet<string>} */
 const CLOSED = new Set(['too_many_presenters', 'not_permitted']);
 
+/** The server has no stream or view of ours (any more). @type {ReadonlySet<string>} */
+const GONE = new Set(['no_such_stream', 'not_viewing', 'ended']);
+
 /** @typedef {StateOf<typeof MEDIA>} LinkState */
 
 /**
- * The data of a trigger of the table: why the link failed, and whether the server still has its end of it.
- * @typedef {{ error?: Error, atServer?: boolean }} MediaFacts
+ * The data of a trigger of the table: why the link failed, whether the server still has its end of it, and whether the
+ * network has changed, so that the path is worth nothing.
+ * @typedef {{ error?: Error, atServer?: boolean, moved?: boolean }} MediaFacts
  */
 
 /**
@@ -66,13 +75,18 @@ export class MediaLink extends Emitter {
   #tries = 0;
   /** The number of these failures that may never pass by themselves. */
   #refusals = 0;
-  #connectedAt = 0;
+  /** When its peer was connected last; null if it never was. @type {number | null} */
+  #connectedAt = null;
   /** Whether it has ever been connected. After that, a refusal may be due to what is left of an earlier session. */
   #hasWorked = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #patience;
+  /** Whether the newest restart waits for its answer, or for the server to be there to be asked. */
+  #owed = false;
+  /** The number of restarts. What comes of any but the newest is ignored. */
+  #restarts = 0;
   #maxTries;
 
   /**
@@ -92,7 +106,10 @@ export class MediaLink extends Emitter {
       hopeless: ({ error }) =>
         this.#refusals + (passes(error) ? 0 : 1) > this.#maxTries ||
         (!this.#hasWorked && error instanceof ProtocolError && CLOSED.has(error.code)),
-      works: ({ atServer = false }) => atServer && this.peer?.pc.connectionState === 'connected',
+      'may restart': ({ atServer = false }) => atServer && this.#connectedAt !== null,
+      'offer is unanswered': () => this.#owed,
+      works: ({ atServer = false, moved = false }) =>
+        atServer && !moved && this.peer?.pc.connectionState === 'connected',
     },
     effects: {
       'forget the failures': () => this.#forgetFailures(),
@@ -105,6 +122,7 @@ export class MediaLink extends Emitter {
       'look at the server': ({ atServer = false }) => {
         this.#atServer = atServer;
       },
+      restart: () => void this.#restart(),
       'doubt the connection': () => this.connection.doubt(),
       'note the time': () => {
         clearTimeout(this.#timer);
@@ -171,6 +189,11 @@ export class MediaLink extends Emitter {
     this.#fail(new LinkFailure(reason));
   }
 
+  /** Find a new path, because the network seems to have changed. */
+  moved() {
+    this.#machine.fire('path silent', {});
+  }
+
   /** Pause, because the room is gone for a while. The server has ended the link, and `startAnew` will be called later. */
   suspend() {
     this.#machine.fire('suspend', {});
@@ -184,9 +207,10 @@ export class MediaLink extends Emitter {
   /**
    * Continue in a resumed session. A link that works continues, and any other is made again.
    * @param {boolean} atServer whether the server (perhaps) still has its end
+   * @param {boolean} [moved] whether the network has changed, as far as the page can tell
    */
-  resume(atServer) {
-    this.#machine.fire('back', { atServer });
+  resume(atServer, moved = false) {
+    this.#machine.fire('back', { atServer, moved });
   }
 
   /** @param {CandidateFound} message */
@@ -225,6 +249,58 @@ export class MediaLink extends Emitter {
     }
   }
 
+  async #restart() {
+    const peer = this.peer;
+    if (!peer) return;
+    this.#restarts += 1;
+    const turn = this.#restarts;
+    const outdated = () => peer !== this.peer || turn !== this.#restarts;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#patience);
+    this.#owed = true;
+    try {
+      const sdp = await peer.offer({ iceRestart: true });
+      if (outdated()) return;
+      this.#hear(peer, outdated).catch((error) => console.debug('nothing to hear', error));
+      const replied = this.connection.request({ type: 'restart', stream: this.streamId(), sdp });
+      peer.trickle();
+      this.#timer = setTimeout(() => this.#machine.fire('restart failed', {}), RESTARTED_WITHIN);
+      this.#patience = setTimeout(() => this.#machine.fire('unanswered', {}), ANSWERED_WITHIN);
+      const answer = await replied;
+      if (outdated()) return;
+      clearTimeout(this.#patience);
+      await peer.accept(answer.sdp);
+      if (outdated()) return;
+      this.#owed = false;
+      this.#machine.fire('answered', {});
+    } catch (error) {
+      if (outdated()) return;
+      clearTimeout(this.#timer);
+      clearTimeout(this.#patience);
+      // When the page is back, it is asked again.
+      if (error instanceof ConnectionLost) return;
+      console.debug('not restarted', error);
+      if (error instanceof ProtocolError && GONE.has(error.code)) this.#atServer = false;
+      this.#owed = false;
+      this.#machine.fire('restart failed', {});
+    }
+  }
+
+  /**
+   * Wait until something comes over a restarted path. A browser that had not noticed that its path was gone does not
+   * tell of a new one.
+   * @param {Peer} peer
+   * @param {() => boolean} outdated
+   */
+  async #hear(peer, outdated) {
+    const before = bytesReceived(await peer.stats());
+    while (!outdated() && !this.works) {
+      await new Promise((resolve) => setTimeout(resolve, HEAR_EVERY));
+      const heard = bytesReceived(await peer.stats()) > before;
+      if (heard && !outdated() && peer.pc.connectionState === 'connected') this.#machine.fire('path found', {});
+    }
+  }
+
   /** @returns {Peer | null} null if the browser cannot use the server's settings, which another attempt would not change */
   #newPeer() {
     if (!hasWebRTC()) {
@@ -248,13 +324,21 @@ export class MediaLink extends Emitter {
   #pathTold = {
     connected: () => this.#machine.fire('path found', {}),
     disconnected: () => this.#machine.fire('path disturbed', {}),
-    failed: () => this.#fail(new LinkFailure('no_media_path')),
+    failed: () => {
+      this.#judgeStability();
+      this.#machine.fire('path lost', { error: new LinkFailure('no_media_path') });
+    },
   };
 
   /** @param {Error} error */
   #fail(error) {
-    if (this.#connectedAt && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#forgetFailures();
+    this.#judgeStability();
     this.#machine.fire('failed', { error });
+  }
+
+  /** Forget earlier failures if it has worked for long. */
+  #judgeStability() {
+    if (this.#connectedAt !== null && Date.now() - this.#connectedAt >= STABLE_AFTER) this.#forgetFailures();
   }
 
   #forgetFailures() {
@@ -266,7 +350,8 @@ export class MediaLink extends Emitter {
   #end() {
     clearTimeout(this.#timer);
     clearTimeout(this.#patience);
-    this.#connectedAt = 0;
+    this.#connectedAt = null;
+    this.#owed = false;
     const peer = this.peer;
     this.peer = null;
     peer?.silence();

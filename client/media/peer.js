@@ -1,4 +1,7 @@
-// One RTCPeerConnection with the media server: offer, answer, and candidates in the right order (RFC 8838).
+// One RTCPeerConnection with the media server: offers, answers, and candidates in the right order (RFC 8838).
+//
+// There is one offer in the beginning, and another one each time that ICE is restarted (RFC 8445 section 9). The
+// candidates of an offer follow it, and those of the server are added when its answer is set.
 
 /** @import {CandidateFound, IceServer} from '../wire/messages.d.ts' */
 
@@ -6,12 +9,17 @@
 const VIDEO_CODECS = ['video/vp8', 'video/h264', 'video/rtx'];
 const AUDIO_CODECS = ['audio/opus'];
 
+/** For so many milliseconds, one look at the statistics is good for all who ask. */
+const FRESH = 200;
+
 export class Peer {
   /** @type {CandidateFound[] | null} null when the answer is set, and candidates are added at once */
   #early = [];
   /** @type {RTCIceCandidate[] | null} null when the offer has been sent, and candidates may follow it */
   #held = [];
   #silent = false;
+  /** The newest look at the statistics. @type {{ at: number, report: Promise<RTCStatsReport> } | null} */
+  #look = null;
 
   /**
    * @param {IceServer[]} iceServers
@@ -28,16 +36,29 @@ export class Peer {
   }
   #onCandidate;
 
-  /** @returns {Promise<string>} the offer for the present transceivers */
-  async offer() {
+  /**
+   * @param {{ iceRestart?: boolean }} [options] `iceRestart`: for a new network path, over which the same media go on
+   * @returns {Promise<string>} the offer for the present transceivers
+   */
+  async offer({ iceRestart = false } = {}) {
+    this.#early ??= [];
+    this.#held = [];
     for (const transceiver of this.pc.getTransceivers()) preferCodecs(transceiver);
     try {
-      const { sdp } = await this.pc.createOffer();
+      const { sdp } = await this.pc.createOffer({ iceRestart });
       await this.pc.setLocalDescription({ type: 'offer', sdp: withAudioRepair(sdp ?? '') });
     } catch {
+      if (iceRestart) this.pc.restartIce();
       await this.pc.setLocalDescription(); // This browser accepts only its own offer.
     }
     return this.pc.localDescription?.sdp ?? '';
+  }
+
+  /** The statistics of this moment (W3C webrtc-stats). */
+  stats() {
+    const now = Date.now();
+    if (this.#look === null || now - this.#look.at >= FRESH) this.#look = { at: now, report: this.pc.getStats() };
+    return this.#look.report;
   }
 
   /** Send our candidates from now on, because the offer has been sent. */

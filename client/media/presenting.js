@@ -275,13 +275,14 @@ export class Presenting extends Emitter {
   /**
    * Continue, because the user is back in the room with the same session.
    * @param {Map<string, StreamInfo>} streams of the room
+   * @param {boolean} [moved] whether the network has changed
    */
-  resume(streams) {
+  resume(streams, moved = false) {
     this.#inside = true;
     for (const source of /** @type {Source[]} */ (['camera', 'screen'])) {
       const id = `${this.#ownId()}.${source}`;
       const publication = this.publications.get(source);
-      if (publication) publication.resume(streams.has(id));
+      if (publication) publication.resume(streams.has(id), moved);
       else if (streams.has(id)) this.#end(id);
     }
     this.#send();

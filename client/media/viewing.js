@@ -153,9 +153,10 @@ export class Viewing extends MediaLink {
   /**
    * @override
    * @param {boolean} atServer
+   * @param {boolean} [moved]
    */
-  resume(atServer) {
-    super.resume(atServer);
+  resume(atServer, moved) {
+    super.resume(atServer, moved);
     this.#tell();
   }
 
@@ -177,7 +178,7 @@ export class Viewing extends MediaLink {
   /** Check whether media still come, and how well. */
   async measure() {
     const [flow, quality] = [this.#flow, this.quality];
-    const report = await this.peer?.pc.getStats();
+    const report = await this.peer?.stats();
     if (!report) return;
     const { stalled } = flow;
     const { comesSoon } = this;

@@ -97,9 +97,12 @@ export class Watching extends Emitter {
     this.follow([]);
   }
 
-  /** Continue, because the user is back in the room with the same session. */
-  resume() {
-    for (const view of this.views.values()) view.resume(true);
+  /**
+   * Continue, because the user is back in the room with the same session.
+   * @param {boolean} moved whether the network has changed
+   */
+  resume(moved) {
+    for (const view of this.views.values()) view.resume(true, moved);
   }
 
   #measure() {

@@ -350,7 +350,7 @@ export class StageView {
 
   async #measure() {
     for (const publication of this.#room.presenting.publications.values()) {
-      const report = await publication.peer?.pc.getStats();
+      const report = await publication.peer?.stats();
       if (!report) continue;
       const quality = this.#sent.get(publication) ?? new PathQuality();
       this.#sent.set(publication, quality);

@@ -26,26 +26,26 @@ export const VIEWED = [
   { tile: 'failed', when: { link: ['given-up'] } },
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
   // Nothing comes then, which is no failure, whatever the server says of the media.
-  { tile: 'off', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['nothing'] } },
-  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['soon'], stream: ['stalled'] } },
-  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'connected'], brings: ['soon'], view: ['stalled'] } },
-  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], stream: ['stalled'] } },
+  { tile: 'off', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], brings: ['nothing'] } },
+  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], brings: ['soon'], stream: ['stalled'] } },
+  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], brings: ['soon'], view: ['stalled'] } },
+  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], stream: ['stalled'] } },
   // The picture has also stopped, but the server has given the reason.
-  { tile: 'limited', when: { link: ['negotiating', 'connecting', 'connected'], view: ['limited'] } },
-  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], view: ['stalled'] } },
-  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'connected'], flow: ['stopped'] } },
+  { tile: 'limited', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], view: ['limited'] } },
+  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], view: ['stalled'] } },
+  { tile: 'stalled', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'], flow: ['stopped'] } },
   { tile: 'live', when: { link: ['connected'], media: ['complete'] } },
-  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'connected'] } },
+  { tile: 'waiting', when: { link: ['negotiating', 'connecting', 'restarting', 'connected'] } },
 ];
 
 /** One's own stream. @type {readonly TileRow[]} */
 export const PRESENTED = [
   { tile: 'retrying', when: { link: ['waiting', 'offline'] } },
-  { tile: 'off', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], brings: ['nothing'] } },
+  { tile: 'off', when: { link: ['idle', 'negotiating', 'connecting', 'restarting', 'connected', 'given-up'], brings: ['nothing'] } },
   // The server does not notice for a while that the way to the media server is gone.
   { tile: 'live', when: { link: ['connected'], stream: ['live'] } },
-  { tile: 'stalled', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'], stream: ['stalled'] } },
-  { tile: 'waiting', when: { link: ['idle', 'negotiating', 'connecting', 'connected', 'given-up'] } },
+  { tile: 'stalled', when: { link: ['idle', 'negotiating', 'connecting', 'restarting', 'connected', 'given-up'], stream: ['stalled'] } },
+  { tile: 'waiting', when: { link: ['idle', 'negotiating', 'connecting', 'restarting', 'connected', 'given-up'] } },
 ];
 
 /**

@@ -185,6 +185,7 @@ export const EN = /** @type {const} */ ({
   'refused.lobby_full': 'Too many people wait to enter this room.',
   'refused.locked': 'A moderator has locked the room.',
   'refused.too_many_candidates': 'The browser offered more network paths than the server takes.',
+  'refused.restart_refused': 'The media server cannot go on with this over another network.',
   'refused.sdp_invalid': 'The server cannot use the media that the browser offers.',
   'refused.media_unavailable': 'No media server can be reached at the moment.',
   'refused.media_full': 'The media servers cannot carry more. Try again later.',

@@ -6,6 +6,7 @@ import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
 import { Machine } from '../wire/machine.js';
 import { Presenting } from '../media/presenting.js';
+import { PathWatch } from '../media/path-watch.js';
 import { Watching } from '../media/watching.js';
 import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
@@ -99,6 +100,9 @@ const HOPELESS = new Set([
 /** The server's states of a room in which nobody can stay. @type {ReadonlySet<Joined['state']>} */
 const ENDING = new Set(['closing']);
 
+/** A server that can be reached answers within so many milliseconds, or the network is taken for another one. */
+const ANSWERS_WITHIN = 700;
+
 /** Whether media of a stream flow, by its state. @type {Record<StreamState, boolean>} */
 const LIVE = { negotiating: false, live: true, stalled: false, ended: false };
 
@@ -118,6 +122,7 @@ export class Room extends Emitter {
   #asked = '';
   #displayName = '';
   #credentials;
+  #paths;
   #serverCloses = false;
   /** Whether one's stay in the room was ended by somebody, and not by a loss, so that nothing of it is kept. */
   #endedHere = false;
@@ -213,14 +218,22 @@ export class Room extends Emitter {
     microphone.isHeld = () => this.#isHeld;
     microphone.on('held', () => this.#keepMuted());
     this.watching = new Watching(connection);
+    this.#paths = new PathWatch(
+      () => this.#links().flatMap((link) => (link.works && link.peer ? [link.peer] : [])),
+      () => this.#doubtTheNetwork(),
+    );
     this.presenting.on('change', () => {
       this.#announceMedia();
+      this.#watchPaths();
       this.emit('change', 'media');
     });
     this.presenting.on('voice', () => this.#announceSpeech());
     this.presenting.on('news', (news) => this.emit('news', news));
     this.presenting.on('solved', (topic) => this.emit('solved', topic));
-    this.watching.on('change', () => this.emit('change', 'media'));
+    this.watching.on('change', () => {
+      this.#watchPaths();
+      this.emit('change', 'media');
+    });
     this.watching.on('failed', (failure) => this.#viewFailed(failure));
     this.watching.on('solved', (stream) => this.emit('solved', `view:${stream}`));
     connection.on('ready', ({ joined }) =>
@@ -367,11 +380,29 @@ export class Room extends Emitter {
     await this.connection.request(message);
   }
 
+  #links() {
+    return [...this.watching.views.values(), ...this.presenting.publications.values()];
+  }
+
+  /** Nothing comes from the media server. If the server does not say anything either, it is the network. */
+  #doubtTheNetwork() {
+    const asked = performance.now();
+    this.connection.doubt();
+    setTimeout(() => {
+      if (this.connection.heardAt >= asked || !this.#paths.silent) return;
+      for (const link of this.#links()) link.moved();
+    }, ANSWERS_WITHIN);
+  }
+
+  #watchPaths() {
+    this.#paths.keep(this.#links().some((link) => link.works));
+  }
+
   /** All peer connections by stream id. */
   peerConnections() {
     /** @type {Map<string, RTCPeerConnection>} */
     const found = new Map();
-    for (const link of [...this.presenting.publications.values(), ...this.watching.views.values()]) {
+    for (const link of this.#links()) {
       if (link.peer) found.set(link.streamId(), link.peer.pc);
     }
     return found;
@@ -416,8 +447,10 @@ export class Room extends Emitter {
     this.#forgetAnnounced();
     // The message that said so may have been lost.
     if ((this.me?.sound ?? 'audible') !== 'audible') this.presenting.mute();
-    this.presenting.resume(this.state.streams);
-    this.watching.resume();
+    // Of several paths one is looked at, and stands for all.
+    const moved = this.#paths.silent;
+    this.presenting.resume(this.state.streams, moved);
+    this.watching.resume(moved);
   }
 
   /**

@@ -67,7 +67,7 @@ const UNHEARD = 4002;
  */
 
 /** @type {Timing} */
-const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, lifeWithin: 3_000, stableAfter: 5_000 };
+const TIMING = { pingEvery: 20_000, pongWithin: 10_000, welcomeWithin: 10_000, lifeWithin: 2_000, stableAfter: 5_000 };
 
 /**
  * @typedef {{
@@ -91,6 +91,8 @@ export class Connection extends Emitter {
   #pending = new Map();
   /** The room that was resumed. @type {Joined | null} */
   #resumed = null;
+  /** When the server said anything last, in milliseconds of `performance.now()`. */
+  heardAt = 0;
   #lastRef = 0;
   #lostTries = 0;
   #readySince = 0;
@@ -237,6 +239,7 @@ export class Connection extends Emitter {
   /** @param {string} text */
   #received(text) {
     // Whatever the server says, it lives.
+    this.heardAt = performance.now();
     this.#believe();
     /** @type {ServerMessage} */
     let message;

@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'own_stream'
   | 'not_your_stream'
   | 'too_many_candidates'
+  | 'restart_refused'
   | 'sdp_invalid'
   | 'media_unavailable'
   | 'media_full'
@@ -344,6 +345,22 @@ export type Candidate = {
   ref?: Ref;
 };
 
+/**
+ * Restart the media connection of a stream or view (RFC 8445 section 9), because the network has changed.
+ *
+ * It belongs to the sender's own stream with that id, or to the sender's view of it. The offer comes from the
+ * same RTCPeerConnection, after `restartIce()`. Reply: `answer`. The stream or view goes on meanwhile, and also
+ * if this is refused.
+ */
+export type Restart = {
+  type: 'restart';
+  /** participant id, '.', source: 'p4k2….camera' */
+  stream: string;
+  /** a session description (RFC 8866) */
+  sdp: string;
+  ref?: Ref;
+};
+
 /** Ask to speak. Hands are in the order in which they were raised. Reply: `participantChanged`. */
 export type RaiseHand = {
   type: 'raiseHand';
@@ -567,6 +584,7 @@ export type ClientMessage =
   | Unview
   | Adjust
   | Candidate
+  | Restart
   | RaiseHand
   | LowerHand
   | Media
@@ -903,6 +921,7 @@ export interface Replies {
   view: Answer;
   unview: StreamChanged;
   adjust: StreamChanged;
+  restart: Answer;
   raiseHand: ParticipantChanged;
   lowerHand: ParticipantChanged;
   media: ParticipantChanged;

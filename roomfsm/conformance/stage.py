@@ -524,10 +524,29 @@ class Room:
         expected = [Expected(tell.message, {"stream": leg.id, "ref": ref}) for tell in row.tells]
         for message in await leg.client.expect(*expected):
             leg.answer = message.get("sdp", leg.answer)
+        self._take_answer(leg, leg.answer)
+
+    def _take_answer(self, leg: Leg, answer: str) -> None:
         try:
-            leg.peer.take_answer(leg.answer)
+            leg.peer.take_answer(answer)
         except AnswerInvalid as error:
             raise Failed("an answer that a browser could take", str(error)) from error
+        leg.answer = answer
+
+    async def restart(self, leg: Leg) -> None:
+        """Restart the media connection of a stream or view. A peer that was connected finds its path again.
+
+        Raises `NotReachable` if the media server cannot restart it.
+        """
+        reply = await leg.client.ask("restart", stream=leg.id, sdp=leg.peer.restart())
+        if reply.get("code") == "restart_refused":
+            raise NotReachable("the media server cannot restart a media connection")
+        expected = Expected("answer", {"stream": leg.id})
+        if not expected.fits(reply):
+            raise Failed(str(expected), shown(reply))
+        self._take_answer(leg, reply.get("sdp", ""))
+        if leg.peer.connected.is_set():
+            await self.scene.until("a path after the restart", leg.peer.reach)
 
     async def pass_candidate(self, leg: Leg) -> None:
         """Send the peer's candidate. Nobody must get anything because of it."""

@@ -227,6 +227,8 @@ _resuming = (
         ),
     ),
     Line("Ada", server.ParticipantChanged(participant=_robert)),
+    Line("Bob", client.Restart(stream=CAMERA, sdp=_sdp("recvonly", "actpass", "bOb2"), ref=2)),
+    Line("Bob", server.Answer(stream=CAMERA, sdp=_sdp("sendonly", "passive", "mEd3"), ref=2)),
 )
 
 

@@ -93,9 +93,10 @@ of the new `welcome` is not used. From then on the token of the new `welcome` re
 before it also works, in case the reply was lost.
 
 The server does not repeat messages that it sent while the connection was lost. An `answer` or a `candidate` may
-be among them, so a client that is waiting for one ends the stream or view and asks again. If the reply is
-`session_unknown`, the client joins again. Closing the websocket with code 1000, 1001 or without a code is a
-goodbye: the client loses its seat at once. A client that gives up on a silent server and wants to come back
+be among them, so a client that is waiting for one ends the stream or view and asks again. A media connection that
+was up before is restarted instead ([Restart](#restart)), because the client's network may have changed. If the
+reply is `session_unknown`, the client joins again. Closing the websocket with code 1000, 1001 or without a code
+is a goodbye: the client loses its seat at once. A client that gives up on a silent server and wants to come back
 closes with another code, such as 4002. If the server still believes that the old connection is alive, it
 closes it with 4001. A client that gets 4001 must not resume.
 """
@@ -120,6 +121,12 @@ presenter's id, a `.` and the source, so a presenter can send [Candidate](#candi
 arrives. Both sides send candidates as they find them (trickle ICE, RFC 8838). After the answer, the media
 connection must be established within the server's `connect_timeout` (30 s unless set otherwise). Otherwise the
 stream or view fails.
+
+If a client's network changes, its media connection need not begin anew: after `restartIce()` the client sends the
+new offer of the same RTCPeerConnection by [Restart](#restart). The stream or view stays as it is meanwhile, and
+nobody else is told. The embedded media server answers such an offer, and media go on over the new path as soon as
+that is found. Kurento cannot restart ICE. The client gets `restart_refused`, ends the stream or view, and asks for
+another.
 
 A stream is `negotiating` until the media server sees media flow. Then it is `live`, and while no media come it
 is `stalled`. It can be viewed in each of these states. `streamEnded` also ends every view of the stream,

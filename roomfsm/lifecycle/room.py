@@ -220,6 +220,12 @@ class RoomEffect(Effect):
         (),
         (ErrorCode.TOO_MANY_CANDIDATES,),
     )
+    RESTART_CONNECTION = (
+        "restart connection",
+        "the new offer goes to the endpoint of the stream or view; the answer follows from the media server",
+        (),
+        (ErrorCode.RESTART_REFUSED, ErrorCode.MEDIA_FAILED, ErrorCode.ENDED),
+    )
     LOSE_MEDIA = (
         "lose media",
         "every stream ends, and the presenters should publish again",
@@ -407,6 +413,8 @@ ROOM: Table[RoomFacts] = Table(
         # It is told to the viewer alone, and the connection bounds how often a viewer asks.
         Row(("adjust",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.ADJUST_VIEW,)),
         Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
+        # Only the sender gets an answer, and the connection bounds how often somebody asks.
+        Row(("restart",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.RESTART_CONNECTION,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),

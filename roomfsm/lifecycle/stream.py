@@ -21,6 +21,11 @@ A viewer who does not look at the picture may do without it (`adjust`), and stil
 nothing whether media flow or the path is slow, so one state takes the place of all those above: *paused*. What is
 true is asked of the media server when the picture is wanted again. Before the browser is connected, *offered* and
 *answered* have a partner each that remembers the wish.
+
+If the browser's network changes, it makes a new offer for the same media connection (`restart`, an ICE restart by
+RFC 8445 section 9). That changes none of the facts above: what flows is reported as before, and the encryption
+goes on, so a restart has one row that stays wherever the offer has been answered. While *offered*, an offer is on
+its way already, so there is nothing that could be restarted.
 """
 
 from __future__ import annotations
@@ -46,6 +51,11 @@ class StreamEffect(Effect):
         (Tell("error", Audience.OWNER),),
     )
     KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
+    RESTART = (
+        "restart",
+        "the endpoint is asked to answer the new offer, and goes on as it is if it cannot",
+        (Tell("answer", Audience.OWNER),),
+    )
     TELL_STATE = "tell state", "everybody learns the stream's new state", (Tell("streamChanged", Audience.ALL),)
 
 
@@ -63,6 +73,11 @@ class ViewEffect(Effect):
         (Tell("error", Audience.OWNER),),
     )
     KEEP_CANDIDATE = "keep candidate", "the candidate is kept until the endpoint can take it"
+    RESTART = (
+        "restart",
+        "the endpoint is asked to answer the new offer, and goes on as it is if it cannot",
+        (Tell("answer", Audience.OWNER),),
+    )
     TELL_STATE = "tell state", "the viewer learns the view's new state", (Tell("streamChanged", Audience.OWNER),)
     TELL_LIMITED = (
         "tell limited",
@@ -107,6 +122,7 @@ STREAM: Table[None] = Table(
     (
         Row(("view",), _stream_open, STAYS),
         Row(("candidate",), _stream_open, STAYS, (), (_do_stream.KEEP_CANDIDATE,)),
+        Row(("restart",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.RESTART,)),
         Row(("answered",), ("offered",), "answered", (), (_do_stream.SEND_ANSWER,)),
         Row(("connected",), ("answered",), "connected"),
         Row(("connected",), ("connected", "live", "stalled"), STAYS),
@@ -195,6 +211,7 @@ VIEW: Table[None] = Table(
     ),
     (
         Row(("candidate",), _view_open, STAYS, (), (_do_view.KEEP_CANDIDATE,)),
+        Row(("restart",), (*_unlimited, *_limited, *_paused), STAYS, (), (_do_view.RESTART,)),
         Row(("answered",), ("offered",), "answered", (), (_do_view.SEND_ANSWER,)),
         Row(("answered",), ("offered-paused",), "answered-paused", (), (_do_view.SEND_ANSWER,)),
         Row(("connected",), ("answered",), "connected"),

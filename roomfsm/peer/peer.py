@@ -17,8 +17,9 @@ import secrets
 import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pylibsrtp
@@ -121,10 +122,13 @@ class Peer:
     ) -> None:
         if direction not in DIRECTIONS:
             raise ValueError(f"the direction {direction!r} is none of {', '.join(DIRECTIONS)}")
-        self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._context, digest = identity(b":".join(profiles), certificate)
         ssrcs = None if direction == "recvonly" else {"audio": AUDIO_SSRC, "video": VIDEO_SSRC}
-        self.offer = write_offer(direction, audio, video, self.ufrag, self.password, digest, ssrcs, extensions)
+        self._description = partial(
+            write_offer, direction, audio, video, digest=digest, ssrcs=ssrcs, extensions=extensions
+        )
+        self.ufrag = self.password = self.offer = ""
+        self._offer_anew()
         self.payload_types = {item.codec: item.number for item in (*audio, *video)}
         """The numbers of the offered payload types by codec, in lower case."""
         self._ip_version = ip_version
@@ -172,6 +176,28 @@ class Peer:
         if ipaddress.ip_address(host).is_unspecified:
             host = _local_address(self.socket.family, self._addresses)
         return f"candidate:1 1 udp 2130706431 {host} {port} typ host"
+
+    def restart(self) -> str:
+        """Restart ICE (RFC 8445 section 9). Returns the new `offer`, whose answer goes to `take_answer`.
+
+        Media go on meanwhile. Afterwards, `reach` waits until the other side has answered a check again.
+        """
+        self._offer_anew()
+        self.stun_answered = trio.Event()
+        return self.offer
+
+    def _offer_anew(self) -> None:
+        self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
+        self.offer = self._description(ufrag=self.ufrag, password=self.password)
+
+    def move(self) -> None:
+        """Send and receive at another port from now on, as after a change of the network. Raises `OSError`."""
+        before, host = self.socket, self.socket.getsockname()[0]
+        self.socket = socket.socket(before.family, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind((host, 0))
+        trio.lowlevel.notify_closing(before)
+        before.close()
 
     def take_answer(self, answer: str) -> None:
         """Use the answer to `offer`, which describes the other side. Raises `AnswerInvalid`."""
@@ -344,7 +370,10 @@ class Peer:
     async def run(self) -> None:
         """Handle the datagrams that arrive at the socket, until cancelled."""
         while True:
-            await trio.lowlevel.wait_readable(self.socket)
+            try:
+                await trio.lowlevel.wait_readable(self.socket)
+            except trio.ClosedResourceError:
+                continue  # The peer has moved.
             # There is nothing more to read, or an ICMP error came from an address at which nobody listens.
             with suppress(OSError):
                 for _ in range(_DRAIN):
@@ -516,7 +545,8 @@ async def run_peer[P: Peer](peer: P, host: str = "0.0.0.0") -> AsyncIterator[P]:
         await peer.connected.wait()
         await peer.play_out()
 
-    with peer.socket:
+    with ExitStack() as stack:
+        stack.callback(lambda: peer.socket.close())
         peer.socket.bind((host, 0))
         async with trio.open_nursery() as nursery:
             for task in (peer.run, peer.keep_alive, peer.retransmit, play_out):

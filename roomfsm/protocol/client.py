@@ -167,6 +167,19 @@ class Candidate(_ClientMessage, frozen=True, tag="candidate", kw_only=True):
     ref: Ref | None = None
 
 
+class Restart(_ClientMessage, frozen=True, tag="restart", kw_only=True):
+    """Restart the media connection of a stream or view (RFC 8445 section 9), because the network has changed.
+
+    It belongs to the sender's own stream with that id, or to the sender's view of it. The offer comes from the
+    same RTCPeerConnection, after `restartIce()`. Reply: `answer`. The stream or view goes on meanwhile, and also
+    if this is refused.
+    """
+
+    stream: StreamId
+    sdp: Sdp
+    ref: Ref | None = None
+
+
 class RaiseHand(_ClientMessage, frozen=True, tag="raiseHand", kw_only=True):
     """Ask to speak. Hands are in the order in which they were raised. Reply: `participantChanged`."""
 
@@ -362,6 +375,7 @@ type ClientMessage = (
     | Unview
     | Adjust
     | Candidate
+    | Restart
     | RaiseHand
     | LowerHand
     | Media

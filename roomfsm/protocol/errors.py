@@ -48,6 +48,10 @@ class ErrorCode(StrEnum):
         "too_many_candidates",
         "The client sent more candidates than the server keeps for one endpoint.",
     )
+    RESTART_REFUSED = (
+        "restart_refused",
+        "The media server cannot restart this media connection, which goes on as it is; publish or view again.",
+    )
     SDP_INVALID = "sdp_invalid", "The offer is not a usable session description."
     MEDIA_UNAVAILABLE = "media_unavailable", "No media server can be reached at the moment."
     MEDIA_FULL = "media_full", "The media servers cannot carry any more streams or views."

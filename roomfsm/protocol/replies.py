@@ -23,6 +23,7 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Adjust: server.StreamChanged,
     # A candidate gets an answer only if it is refused.
     client.Candidate: None,
+    client.Restart: server.Answer,
     client.RaiseHand: server.ParticipantChanged,
     client.LowerHand: server.ParticipantChanged,
     client.Media: server.ParticipantChanged,
@@ -74,6 +75,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
             client.Unview,
             client.Adjust,
             client.Candidate,
+            client.Restart,
             client.RaiseHand,
             client.LowerHand,
             client.Media,

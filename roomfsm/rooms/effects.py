@@ -20,7 +20,7 @@ from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Adjust, Candidate, Chat, EndStream, Publish, Rename, Unpublish, Unview
+from roomfsm.protocol.client import Adjust, Candidate, Chat, EndStream, Publish, Rename, Restart, Unpublish, Unview
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
@@ -134,6 +134,7 @@ class Effects:
             Do.END_VIEW: self._end_view,
             Do.ADJUST_VIEW: self._adjust_view,
             Do.PASS_CANDIDATE: self._pass_candidate,
+            Do.RESTART_CONNECTION: self._restart_connection,
             Do.LOSE_MEDIA: self._lose_media,
             Do.TELL_CLOSING: self._tell_closing,
             Do.END_STREAMS: self._end_streams,
@@ -363,13 +364,26 @@ class Effects:
 
     def _pass_candidate(self, event: Ask) -> None:
         assert isinstance(event.message, Candidate)
-        participant = self._people[event.seat.id]
-        stream = self._streams[event.message.stream]
-        leg = stream if stream.participant is participant else stream.views[participant.id]
+        leg, message = self._leg_of(event.seat.id, event.message.stream), event.message
+        self._let(leg, event, lambda: leg.take(message))
+
+    def _restart_connection(self, event: Ask) -> None:
+        assert isinstance(event.message, Restart)
+        leg, message = self._leg_of(event.seat.id, event.message.stream), event.message
+        self._let(leg, event, lambda: leg.restart(message))
+
+    def _leg_of(self, participant: str, stream_id: str) -> Stream | View:
+        """This person's stream of that id, or view of it."""
+        stream = self._streams[stream_id]
+        return stream if stream.participant.id == participant else stream.views[participant]
+
+    def _let(self, leg: Stream | View, event: Ask, do: Callable[[], None]) -> None:
+        """Let the leg's own machine decide on a message about it."""
         try:
-            leg.take(event.message)
+            do()
         except Refusal as refusal:
-            self._journal.refused(leg.table.name, leg.key, event.trigger, leg.state, refusal, who=participant.id)
+            who = leg.participant.id
+            self._journal.refused(leg.table.name, leg.key, event.trigger, leg.state, refusal, who=who)
             self._room.refuse(event, refusal)
 
     def _lose_media(self, event: MediaLost) -> None:

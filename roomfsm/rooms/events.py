@@ -36,6 +36,7 @@ from roomfsm.protocol.client import (
     RaiseHand,
     React,
     Rename,
+    Restart,
     SetRole,
     Speaking,
     Unban,
@@ -76,7 +77,7 @@ type Moderating = (
 )
 type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | SetPolicy
 type RoomMessage = (
-    Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Adjust | Candidate | Moderating
+    Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Adjust | Candidate | Restart | Moderating
 )
 
 

@@ -19,6 +19,7 @@ from roomfsm.protocol.client import (
     Publish,
     React,
     Rename,
+    Restart,
     Speaking,
     Unpublish,
     Unview,
@@ -148,7 +149,7 @@ def _cost_of(message: RoomMessage) -> Cost | None:
         case View():
             return Cost(2.0, 2.0 * _ENVELOPE)
         # Who speaks is told at most every `speaking_interval`, whoever says so how often.
-        case Unpublish() | EndStream() | Unview() | Adjust() | Candidate() | Speaking():
+        case Unpublish() | EndStream() | Unview() | Adjust() | Candidate() | Restart() | Speaking():
             return None
     # A moderator's message, or a raised hand.
     return Cost(2.0, 2.0 * _ENVELOPE)
@@ -207,7 +208,7 @@ def facts_of(
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
                     presenters.add(asker.id)
-                case Unpublish() | EndStream() | View() | Unview() | Adjust() | Candidate():
+                case Unpublish() | EndStream() | View() | Unview() | Adjust() | Candidate() | Restart():
                     exists = message.stream in streams
                     own = message.stream in asker.streams
                     viewing = message.stream in asker.views

@@ -12,6 +12,11 @@ username fragment, it comes from an earlier offer and is dropped.
 
 The browser may send candidates before the endpoint can take them. They wait in a bounded channel, and the same
 channel carries the later ones, so their order is kept.
+
+If the browser's network changes, the browser restarts ICE: it sends a new offer, which the same endpoint answers.
+Restarts are answered one after another, in the order in which they came. Whatever a media server says to one of
+them, the leg goes on as it is; Kurento says that the endpoint has been negotiated already, and the browser then
+has to ask for a new leg.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from roomfsm.kurento.errors import (
     KurentoError,
     MediaServerError,
     MediaServerLost,
+    ObjectGone,
     OfferRefused,
     RequestTimedOut,
     ResourcesExhausted,
@@ -64,7 +70,7 @@ from roomfsm.lifecycle.stream import (
 )
 from roomfsm.lifecycle.table import Effect, Model, Table
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Candidate, Publish, message_type
+from roomfsm.protocol.client import Candidate, Publish, Restart, message_type
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -74,9 +80,12 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.sdp_secrets import masked
 from roomfsm.tracing import trace
 
 _ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
+_RESTARTS = 4
+"""The most restarts of one leg that may wait for their answers. A browser sends the next one after seconds."""
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
 _log = get_logger(__name__)
@@ -139,6 +148,8 @@ class Leg(Model, ABC):
         self._begun = ExitStack()
         """The trace of how the leg began. It ends when the offer has been answered."""
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
+        self._restarts: list[Restart] = []
+        """The restarts that have not been answered. The media server has the first one."""
         self._journal = journal
         self._working: tuple[trio.Nursery, WebRtcEndpoint] | None = None
         """The nursery and the endpoint of a leg that has been answered and has not ended."""
@@ -200,6 +211,9 @@ class Leg(Model, ABC):
         refused = self.do.REFUSE_OFFER in self.fire("end")
         if refused:
             self.participant.send(error_of(refusal, self.ref, self.asked, stream=self.id))
+        for restart in self._restarts:
+            self._refuse_restart(restart, refusal)
+        self._restarts.clear()
         return refused
 
     def take(self, message: Candidate) -> None:
@@ -222,6 +236,44 @@ class Leg(Model, ABC):
             self._keep.send_nowait(candidate)
         except trio.WouldBlock:
             raise Refusal(ErrorCode.TOO_MANY_CANDIDATES) from None
+
+    def restart(self, message: Restart) -> None:
+        """Have a new offer of the same connection answered.
+
+        Raises `IllegalInState` while the first offer has no answer, and `Refusal` with `RATE_LIMITED`.
+        """
+        if len(self._restarts) >= _RESTARTS:
+            raise Refusal(ErrorCode.RATE_LIMITED)
+        if self.do.RESTART not in self.fire("restart"):
+            return
+        # The candidates of the new offer follow it at once.
+        self._ufrags = frozenset(_UFRAG.findall(message.sdp))
+        self._restarts.append(message)
+        if len(self._restarts) == 1 and self._working is not None:
+            nursery, endpoint = self._working
+            nursery.start_soon(self._answer_restarts, endpoint)
+
+    async def _answer_restarts(self, endpoint: WebRtcEndpoint) -> None:
+        while self._restarts:
+            restart = self._restarts[0]
+            answer: str | None = None
+            try:
+                answer = await endpoint.process_offer(restart.sdp)
+            except ObjectGone:
+                raise
+            except (KurentoError, RequestTimedOut) as error:
+                _log.info("restart refused", leg=self.key, why=masked(str(error), restart.sdp))
+            if not self._restarts:
+                return  # The leg has ended meanwhile, and the sender has been told.
+            self._restarts.pop(0)
+            if answer is None:
+                self._refuse_restart(restart, Refusal(ErrorCode.RESTART_REFUSED))
+            else:
+                self.offer = restart.sdp
+                self.participant.send(Answer(stream=self.id, sdp=answer, ref=restart.ref))
+
+    def _refuse_restart(self, restart: Restart, refusal: Refusal) -> None:
+        self.participant.send(error_of(refusal, restart.ref, message_type(restart), stream=self.id))
 
     async def _negotiate(self, endpoint: WebRtcEndpoint) -> None:
         """Answer the offer, then pass candidates both ways and watch the endpoint, until it ends.

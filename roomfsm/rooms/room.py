@@ -37,6 +37,7 @@ from roomfsm.protocol.client import (
     Media,
     React,
     Rename,
+    Restart,
     Speaking,
     Unpublish,
     Unview,
@@ -597,6 +598,7 @@ def _stream_of(message: RoomMessage) -> str | None:
             | Unview(stream=stream)
             | Adjust(stream=stream)
             | Candidate(stream=stream)
+            | Restart(stream=stream)
         ):
             return stream
     return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PHONE, chromium, new_person
-from tests.browser.test_broadcast import broadcasts, decodes
+from tests.browser.test_broadcast import broadcasts, decodes, until
 from tests.coturn import SECRET, coturn
 from tests.networks import SERVER, TURN, Networks, NoNetwork, two_networks
 from tests.system.program import Program, running
@@ -28,6 +28,17 @@ WAY = """async () => {
   }
   return ways;
 }"""
+
+WATCH = """() => {
+  window.ended = [];
+  window.roomfsm.connection.on('message', ({type, stream}) => type === 'streamEnded' && window.ended.push(stream));
+  window.before = [...window.roomfsm.peerConnections().values()];
+}"""
+SAME = """() => {
+  const now = [...window.roomfsm.peerConnections().values()];
+  return {ended: window.ended, same: now.length === 1 && now[0] === window.before[0]};
+}"""
+"""Whether the page still has the peer connection that it had, and which streams have ended."""
 
 type Open = Callable[[str, str], Page]
 
@@ -108,3 +119,21 @@ def test_media_go_through_turn_over_udp_where_udp_to_the_server_is_blocked(
 def test_media_go_through_turn_over_tcp_where_all_udp_is_blocked(open_phone: Open, networks: Networks) -> None:
     with networks.without("ipproto", "udp"):
         broadcast_arrives(open_phone, "deep", "relay by tcp")
+
+
+def test_after_a_change_of_the_address_the_same_streams_go_on_over_a_new_path(
+    open_phone: Open, networks: Networks
+) -> None:
+    ada, bob = open_phone("moving", "Ada"), open_phone("moving", "Bob")
+    broadcasts(ada)
+    decodes(bob)
+    for page in (ada, bob):
+        page.evaluate(WATCH)
+    with networks.moved():
+        (before,) = until(bob, "videos.length === 1")
+        until(bob, f"videos[0]?.frames > {before['frames']} + 50")
+        for page in (ada, bob):
+            expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
+            assert page.evaluate(SAME) == {"ended": [], "same": True}
+        expect(bob.get_by_test_id("tile")).to_have_attribute("data-state", "live")
+        expect(ada.get_by_test_id("stop-camera")).to_be_visible()

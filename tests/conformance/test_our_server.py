@@ -87,8 +87,8 @@ async def test_our_server_passes_everything_that_can_be_reached(tmp_path: Path) 
         assert coverage["reached"] == coverage["reachable"] > 0
     # All but those of what waits for its answer, of a view whose path is too slow (which the kit's never is), and
     # of one whose media flow before it is connected.
-    assert report["cells"]["reachable"] == 5 * 33 + 5 * 3 + 7 * 4
-    assert report["cells"]["all"] == report["cells"]["reachable"] + 3 + 8 * 4
+    assert report["cells"]["reachable"] == 5 * 34 + 5 * 4 + 7 * 5
+    assert report["cells"]["all"] == report["cells"]["reachable"] + 4 + 8 * 5
     assert {check["reason"] for check in report["checks"] if check["status"] == "not reachable"} <= REASONS
     assert report["notReachableHere"] == 0
     assert report["failed"] == 0

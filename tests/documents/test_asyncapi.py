@@ -163,6 +163,10 @@ _ENTERING = {
         ("Lock", {"not_permitted", "room_closed"}),
         ("Resume", {"session_unknown", "room_closed"}),
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
+        (
+            "Restart",
+            {"no_such_stream", "not_viewing", "restart_refused", "media_failed", "ended", "room_closed"},
+        ),
     ],
 )
 def test_each_message_lists_the_errors_that_it_may_get(message: str, codes: set[str]) -> None:

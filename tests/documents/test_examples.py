@@ -77,7 +77,7 @@ class Stage:
         peer = self.peers[who]
         message = self._enlivened(example)
         if "sdp" in message:
-            message["sdp"] = peer.offer
+            message["sdp"] = peer.restart() if message["type"] == "restart" else peer.offer
         if "candidate" in message:
             port = str(peer.socket.getsockname()[1])
             message["candidate"] = message["candidate"].replace("192.0.2.20 51000", f"127.0.0.1 {port}")

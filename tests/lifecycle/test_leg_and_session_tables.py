@@ -21,6 +21,7 @@ LEG: list[Move] = [
     ("offered", "candidate", "offered", ["keep candidate"]),
     ("offered", "end", "ended", ["refuse offer"]),
     *[(state, "candidate", state, ["keep candidate"]) for state in FLOWED],
+    *[(state, "restart", state, ["restart"]) for state in FLOWED],
     ("answered", "connected", "connected", []),
     *[(state, "connected", state, []) for state in ("connected", "live", "stalled", "ended")],
     ("live", "silent", "stalled", ["tell state"]),
@@ -58,6 +59,7 @@ VIEW_ONLY: list[Move] = [
     ("lapsed", "connected", "stalled", []),
     *[(state, "candidate", state, ["keep candidate"]) for state in (*EARLY, *LIMITED)],
     *[(state, "end", "ended", []) for state in (*EARLY, *LIMITED)],
+    *[(state, "restart", state, ["restart"]) for state in (*EARLY, *LIMITED, *PAUSED)],
     *[(good, "narrow", slow, ["tell limited"]) for good, slow in SLOW.items()],
     ("answered", "narrow", "lapsed-limited", ["tell limited"]),
     ("connected", "narrow", "stalled-limited", ["tell limited"]),
@@ -87,7 +89,7 @@ VIEW_ONLY: list[Move] = [
 ]
 IN_ROOM = (
     *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
-    "ping",
+    *("restart", "ping"),
     *("raiseHand", "lowerHand", "media", "speaking", "react", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )

@@ -25,6 +25,7 @@ BROADCASTING = (
         "unview",
         "adjust",
         "candidate",
+        "restart",
     ),
     *OF_SEATS,
     "ping",

@@ -28,7 +28,12 @@ source = st.sampled_from(["camera", "screen"])
 actions = st.one_of(
     st.tuples(st.sampled_from(["join", "knock", "leave", "away", "back", "chat", "rename", "switch"]), person),
     st.tuples(st.sampled_from(["publish", "unpublish", "stream_failed"]), person, source),
-    st.tuples(st.sampled_from(["view", "unview", "view_failed", "adjust", "candidate"]), person, person, source),
+    st.tuples(
+        st.sampled_from(["view", "unview", "view_failed", "adjust", "candidate", "restart"]),
+        person,
+        person,
+        source,
+    ),
     # These are rarer than the others, because they end so much.
     st.sampled_from([("media_lost",), ("expire",), ("vacate",), ("close",), ("drained",), ("release",)]),
 )

@@ -64,6 +64,8 @@ MOVES = [
     ("broadcasting", "unview", VIEWED, "broadcasting", ["end view"]),
     ("broadcasting", "candidate", OWN, "broadcasting", ["pass candidate"]),
     ("broadcasting", "candidate", VIEWED, "broadcasting", ["pass candidate"]),
+    ("broadcasting", "restart", OWN, "broadcasting", ["restart connection"]),
+    ("broadcasting", "restart", VIEWED, "broadcasting", ["restart connection"]),
     ("broadcasting", "stream_failed", STREAMS, "broadcasting", ["end stream"]),
     ("broadcasting", "stream_failed", PEOPLE, "waiting", ["end stream"]),
     ("broadcasting", "revoked", STREAMS, "broadcasting", ["end stream"]),
@@ -152,6 +154,8 @@ REFUSED = [
     ("broadcasting", "unview", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
     ("broadcasting", "candidate", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
     ("broadcasting", "candidate", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
+    ("broadcasting", "restart", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
+    ("broadcasting", "restart", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
 ]
 
 

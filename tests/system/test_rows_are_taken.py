@@ -48,6 +48,7 @@ from roomfsm.protocol.client import (
     RaiseHand,
     React,
     Rename,
+    Restart,
     Resume,
     SetRole,
     Speaking,
@@ -181,6 +182,8 @@ async def play(directory: Directory, media: FakeMedia, table: Table[None], trigg
                 await bob.say(Adjust(stream=ada.stream(), size=size))
             case "candidate":
                 await owner.say(Candidate(stream=ada.stream(), candidate="c"))
+            case "restart":
+                await owner.say(Restart(stream=ada.stream(), sdp=OFFER))
             case "view":
                 await eve.say(View(stream=ada.stream(), sdp=OFFER))
             case "end" if table is STREAM:
@@ -370,6 +373,7 @@ async def _media_in_a_room(directory: Directory, media: FakeMedia) -> None:
         Chat(text="hello"),
         View(stream=stream, sdp=OFFER),
         Candidate(stream=stream, candidate="c"),
+        Restart(stream=stream, sdp=OFFER),
         Adjust(stream=stream, size=Size.NONE),
         Unview(stream=stream),
         View(stream=stream, sdp=OFFER),
@@ -462,6 +466,7 @@ async def _messages(server: Served) -> None:
         for message in ("unpublish", "endStream", "unview"):
             await ada.ask(message, stream="p1.camera")
         await ada.ask("view", stream="p1.camera", sdp="v=0")
+        await ada.ask("restart", stream="p1.camera", sdp="v=0")
         await ada.ask("candidate", stream="p1.camera", candidate="c")
         await ada.ask("adjust", stream="p1.camera", size="none")
         for message in ("kick", "ban", "unban"):

@@ -16,7 +16,10 @@ from roomfsm.conformance.spec import Pair
 from roomfsm.conformance.stage import Leg, Room, Stream, candidate_of
 from roomfsm.conformance.wire import Client
 
-_LEG_MESSAGES = {"stream": ("candidate", "view", "unpublish"), "view": ("candidate", "view", "unview", "adjust")}
+_LEG_MESSAGES = {
+    "stream": ("candidate", "view", "unpublish", "restart"),
+    "view": ("candidate", "view", "unview", "adjust", "restart"),
+}
 """The messages about a stream, and about a view of it."""
 
 
@@ -106,6 +109,8 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
         case "candidate":
             await room.pass_candidate(await room.view(client, place.stream))
             await room.chat(client)
+        case "restart":
+            await room.restart(await room.view(client, place.stream))
         case _ if message in seats.MESSAGES:
             await seats.moderates(place, message)
         case "ping":
@@ -177,6 +182,12 @@ async def _stream_cell(scene: Scene, place: Place, stream: Stream, message: str)
             steps.check_code(await place.bob.ask(message, stream=stream.id), "no_such_stream")
         case "unpublish":
             await room.unpublish(stream)
+        case "restart" if over:
+            steps.check_code(
+                await place.bob.ask(message, stream=stream.id, sdp=stream.peer.offer), "no_such_stream"
+            )
+        case "restart":
+            await room.restart(stream)
     await room.chat(place.bob)
 
 
@@ -203,4 +214,8 @@ async def _view_cell(scene: Scene, place: Place, view: Leg, message: str) -> Non
             # Of a stalled stream, some media servers send the last picture again, and others do not.
             if stream.state != "stalled":
                 await steps.adjust(place, stream, view, "large")
+        case "restart" if over:
+            steps.check_code(await place.ada.ask(message, stream=view.id, sdp=view.peer.offer), "not_viewing")
+        case "restart":
+            await room.restart(view)
     await room.chat(place.ada)

@@ -66,7 +66,7 @@ def checks(plan: Plan) -> Iterator[Check]:
 
 
 def _check(plan: Plan, name: str, trigger: str, code: str) -> Check:
-    media = trigger in ("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate")
+    media = trigger in ("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate", "restart")
     more = {
         "room_full": plan.bound("people"),
         "too_many_presenters": plan.bound("presenters"),
@@ -253,6 +253,40 @@ async def _ended(scene: Scene, message: str) -> None:
         raise NotReachable(f"the answer came first in {_ROUNDS} tries")
 
 
+async def _restart_refused(scene: Scene) -> None:
+    """What is no offer restarts nothing, and the stream and the view go on."""
+    place = await bring(scene, "broadcasting")
+    view = await place.room.view(place.ada, place.stream)
+    for leg in (place.stream, view):
+        reply = await leg.client.ask("restart", stream=leg.id, sdp=_NO_SDP)
+        steps.check_code(reply, "restart_refused")
+        await place.room.connect(leg)
+    await place.room.chat(place.bob)
+
+
+async def _restart_ended(scene: Scene) -> None:
+    """A restart is answered even if the view ends before."""
+    place = await bring(scene, "broadcasting")
+    for _ in range(_ROUNDS):
+        view = await place.room.view(place.ada, place.stream)
+        asked = place.ada.message("restart", stream=view.id, sdp=view.peer.restart())
+        after = place.ada.message("unview", stream=view.id)
+        await place.ada.send_message(asked, after)
+        replies = await place.ada.gather(asked["ref"], after["ref"])
+        reply = replies[asked["ref"]]
+        steps.check_type(replies[after["ref"]], "streamChanged")
+        place.stream.views.clear()
+        await place.ada.flush()
+        await place.bob.flush()
+        if reply["type"] == "error":
+            steps.check_code(reply, "ended", "restart_refused")
+            if reply["code"] == "ended":
+                return
+        else:
+            steps.check_type(reply, "answer")
+    raise NotReachable(f"the answer came first in {_ROUNDS} tries")
+
+
 def _floods(scene: Scene) -> Iterator[int]:
     """How many messages to send at once, and then again, so that the allowance for messages to everybody is used
     up.
@@ -389,6 +423,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("unview", "no_such_stream"): partial(_no_such, message="unview"),
     ("adjust", "no_such_stream"): partial(_no_such, message="adjust"),
     ("candidate", "no_such_stream"): partial(_no_such, message="candidate"),
+    ("restart", "no_such_stream"): partial(_no_such, message="restart"),
     ("unpublish", "not_your_stream"): _not_your_stream,
     ("view", "own_stream"): _own_stream,
     ("view", "already_viewing"): _already_viewing,
@@ -396,6 +431,9 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("unview", "not_viewing"): partial(_not_viewing, message="unview"),
     ("adjust", "not_viewing"): partial(_not_viewing, message="adjust"),
     ("candidate", "not_viewing"): partial(_not_viewing, message="candidate"),
+    ("restart", "not_viewing"): partial(_not_viewing, message="restart"),
+    ("restart", "restart_refused"): _restart_refused,
+    ("restart", "ended"): _restart_ended,
     ("candidate", "too_many_candidates"): too_many_candidates,
     **{
         (message, "rate_limited"): partial(_rate_limited, message=message)

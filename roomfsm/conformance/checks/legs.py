@@ -60,6 +60,8 @@ async def _bring_about(scene: Scene, row: Row, place: Place, stream: Stream, vie
             await room.connect(view or stream)
         case "candidate":
             await room.pass_candidate(view or stream)
+        case "restart":
+            await room.restart(view or stream)
         case "view":
             await room.view(place.ada, stream)
             if stream.state == "live":

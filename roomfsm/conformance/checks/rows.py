@@ -20,7 +20,7 @@ from roomfsm.conformance.wire import Client, Expected
 type Play = Callable[[Scene, Row], Awaitable[None]]
 
 _OF_MEDIA = (
-    *("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
+    *("publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate", "restart"),
     *("stream_failed", "revoked", "view_failed"),
 )
 _EXPIRY_TRIES = (0.2, 0.5, 1.0, 2.0, 3.0)
@@ -227,6 +227,17 @@ async def _candidate(scene: Scene, row: Row) -> None:
     await place.room.chat(place.bob)
 
 
+async def _restart(scene: Scene, row: Row) -> None:
+    """The media go on over the new path, and nobody else hears of it."""
+    place = await bring(scene, row.source)
+    view = await place.room.view(place.ada, place.stream)
+    for leg in (place.stream, view):
+        await place.room.restart(leg)
+    await place.room.connect(view)
+    await place.room.restart(view)
+    await place.room.chat(place.bob)
+
+
 async def _stream_failed(scene: Scene, row: Row) -> None:
     place = await bring(scene, row.source)
     stream = place.stream
@@ -345,6 +356,7 @@ _PLAYS: dict[str, Play] = {
     "unview": _unview,
     "adjust": _adjust,
     "candidate": _candidate,
+    "restart": _restart,
     "stream_failed": _stream_failed,
     "revoked": _revoked,
     "view_failed": _view_failed,

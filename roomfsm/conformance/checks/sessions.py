@@ -28,7 +28,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     for row in plan.spec.rows:
         if row.machine == "session":
             window = plan.options.patience if row.trigger == "expire" else 0.0
-            publishing = ("publish", "unpublish", "view", "unview", "adjust", "candidate")
+            publishing = ("publish", "unpublish", "view", "unview", "adjust", "candidate", "restart")
             yield Check(
                 f"row/{row.key}",
                 partial(_row, row=row),

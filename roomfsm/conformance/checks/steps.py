@@ -238,6 +238,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "view": {"stream": stream, "sdp": "v=0"},
         "unview": {"stream": stream},
         "adjust": {"stream": stream, "size": "none"},
+        "restart": {"stream": stream, "sdp": "v=0"},
         "candidate": {"stream": stream, "candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0"},
         "raiseHand": {},
         "lowerHand": {"participant": client.me},

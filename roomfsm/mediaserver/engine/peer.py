@@ -2,10 +2,11 @@
 statistics.
 
 Theory. A peer is negotiated once, by our answer to its offer or by its answer to ours, and the agreement does not
-change after that. Peers can be connected before they are negotiated. The peer that is negotiated second chooses a
-codec that fits the other. So a peer has a sink for each kind of media from the beginning. It has a track only for
-a kind that its browser sends or that a sink follows, because most peers are viewers and need none. A peer has no
-transport before the negotiation, and after it one for each BUNDLE group or unbundled m-line (RFC 9143).
+change after that. A browser whose network has changed may only restart ICE with another offer. Peers can be
+connected before they are negotiated. The peer that is negotiated second chooses a codec that fits the other. So a
+peer has a sink for each kind of media from the beginning. It has a track only for a kind that its browser sends or
+that a sink follows, because most peers are viewers and need none. A peer has no transport before the negotiation,
+and after it one for each BUNDLE group or unbundled m-line (RFC 9143).
 
 The peer distributes the RTCP packets of its browser (RFC 3550 section 6). The browser has two roles. As a sender
 it reports its clock (SR), which goes to the track with that SSRC. As a receiver it reports losses (report blocks),
@@ -51,7 +52,9 @@ from roomfsm.mediaserver.sdp.answer import (
     AcceptedTransport,
     LocalEnd,
     accept,
+    restarts_ice,
     undecodable,
+    with_credentials,
     write_answer,
 )
 from roomfsm.mediaserver.sdp.codec import Codec
@@ -120,12 +123,14 @@ class Peer:
     # Negotiation
 
     def process_offer(self, offer: str) -> str:
-        """Answer an SDP offer.
+        """Answer an SDP offer. After the first one, only an offer that restarts ICE is answered.
 
         Raises :class:`SdpError`, :class:`NoCommonCodec` if this is a viewer that cannot decode its source, or
-        :class:`AlreadyNegotiated` if an earlier call succeeded.
+        :class:`AlreadyNegotiated` if an earlier call succeeded and this does not restart ICE.
         """
-        self._check_unnegotiated()
+        self._check_open()
+        if self.local_description is not None:
+            return self._answer_restart(offer)
         self._check_length(offer)
         parsed = parse_offer(offer)
         for section in parsed.sections:
@@ -139,6 +144,31 @@ class Peer:
         self._note_undecodable(undecodable(parsed, agreement.media))
         self.start(agreement.transports, credentials)
         return answer
+
+    def _answer_restart(self, offer: str) -> str:
+        answer, first = self.local_description, self.remote_description
+        refused = AlreadyNegotiated("the peer has already answered or made an offer")
+        if answer is None or first is None or self._offered is not None:
+            raise refused
+        try:
+            self._check_length(offer)
+            restarts = restarts_ice(parse_offer(first), parse_offer(answer), parse_offer(offer))
+        except SdpError as error:
+            raise refused from error
+        if not restarts:
+            raise refused
+        old = [carried.transport.ice.credentials for carried in self._transports]
+        new = [Credentials.new() for _ in old]
+        answer = with_credentials(answer, list(zip(old, new, strict=True)))
+        self.remote_description, self.local_description = offer, answer
+        self.restart(new)
+        return answer
+
+    def restart(self, credentials: Sequence[Credentials]) -> None:
+        """Restart ICE with these credentials of ours for each transport."""
+        self._check_open()
+        for carried, ours in zip(self._transports, credentials, strict=True):
+            carried.transport.restart(ours)
 
     def generate_offer(self, kinds: Collection[MediaKind] = ALL_KINDS) -> str:
         """Make an SDP offer of these kinds.

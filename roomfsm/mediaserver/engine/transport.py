@@ -110,6 +110,12 @@ class Transport:
         self._started = now
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
 
+    def restart(self, credentials: Credentials) -> None:
+        """Take new ICE credentials (RFC 8445 section 9). DTLS and SRTP go on (RFC 8842 section 5.5)."""
+        if (gone := self.ice.restart(credentials)) is not None:
+            self._network.by_ufrag.pop(gone.encode(), None)
+        self._network.by_ufrag[self.ice.ufrag.encode()] = self
+
     def gathering(self) -> None:
         """The candidates are being sent to the peer."""
         if self.ice_state is IceState.DISCONNECTED:
@@ -144,6 +150,8 @@ class Transport:
         if refusal is not None:
             network.refuse(refusal)
             return
+        if (gone := self.ice.adopt(request)) is not None:
+            network.by_ufrag.pop(gone.encode(), None)
         changed, forgotten = self.ice.heard(path, stun.USE_CANDIDATE in request.attributes, now)
         if forgotten is not None:
             self._forget(forgotten.remote)
@@ -316,7 +324,8 @@ class Transport:
             self._send_all(self._dtls.close())
             self._dtls = None
         network = self._network
-        network.by_ufrag.pop(self.ice.ufrag.encode(), None)
+        for ufrag in self.ice.ufrags:
+            network.by_ufrag.pop(ufrag.encode(), None)
         for path in self.ice.paths:
             if network.by_address.get(path.remote) is self:
                 del network.by_address[path.remote]

@@ -1,4 +1,9 @@
-"""ICE-lite (RFC 8445 section 2.5): the browser sends checks and nominates a path; we answer and use that path."""
+"""ICE-lite (RFC 8445 section 2.5): the browser sends checks and nominates a path; we answer and use that path.
+
+A browser whose network has changed restarts ICE (RFC 8445 section 9): both sides get new credentials, and media
+go on over the old path until a check with the new credentials comes. Until then checks with the old ones are
+answered, too, because the browser may never get our new ones.
+"""
 
 import ipaddress
 import secrets
@@ -89,6 +94,11 @@ class Credentials(NamedTuple):
         return cls(_token(8), _token(24))
 
 
+def _ufrag(request: stun.StunMessage) -> str:
+    """Our ufrag in a check (RFC 8445 section 7.2.2)."""
+    return request.attributes.get(stun.USERNAME, b"").partition(b":")[0].decode(errors="replace")
+
+
 class IceLite:
     """The ICE agent of one peer, for component 1 only (rtcp-mux).
 
@@ -97,6 +107,7 @@ class IceLite:
     """
 
     __slots__ = (
+        "_before",
         "_moves",
         "_password",
         "_remote_candidates",
@@ -119,24 +130,69 @@ class IceLite:
         self.nominated = False
         self._moves = Allowance(_MOVES_A_SECOND, _MAX_MOVES)
         self._remote_candidates: dict[tuple[str, int], str] = {}
+        self._before: Credentials | None = None
+        """The credentials before a restart, until the peer has used the new ones."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """Those that the peer was told last."""
+        return Credentials(self.ufrag, self.password)
+
+    @property
+    def ufrags(self) -> tuple[str, ...]:
+        """The ufrags that checks may have."""
+        return (self.ufrag,) if self._before is None else (self.ufrag, self._before.ufrag)
+
+    def restart(self, credentials: Credentials) -> str | None:
+        """Take new credentials. Returns the ufrag that is no longer valid because of that, if there is one.
+
+        The peer never used it: it restarts again, before it has sent a check with the credentials of the last
+        restart.
+        """
+        gone = None
+        if self._before is None:
+            self._before = self.credentials
+        else:
+            gone = self.ufrag
+        self.ufrag, self.password = credentials
+        self._password = self.password.encode()
+        self._remote_candidates.clear()
+        return gone
+
+    def adopt(self, request: stun.StunMessage) -> str | None:
+        """Note an authentic check. If it is the first one after a restart, a new path is to be chosen.
+
+        Returns the ufrag that is no longer valid because of that, if there is one.
+        """
+        if self._before is None or _ufrag(request) != self.ufrag:
+            return None
+        gone, self._before = self._before.ufrag, None
+        self.nominated = False
+        return gone
+
+    def _password_for(self, request: stun.StunMessage) -> bytes:
+        before = self._before
+        if before is not None and _ufrag(request) == before.ufrag:
+            return before.password.encode()
+        return self._password
 
     def check(self, request: stun.StunMessage, data: bytes) -> Refusal | None:
         """Why a request is refused; None if it is authentic and from a controlling agent."""
-        if not stun.is_authentic(request, data, self._password):
+        if not stun.is_authentic(request, data, self._password_for(request)):
             return Refusal.STUN_UNAUTHENTICATED
         if stun.ICE_CONTROLLED in request.attributes:
             return Refusal.STUN_ROLE_CONFLICT
         return None
 
     def success(self, request: stun.StunMessage, address: Address) -> bytes:
-        return stun.success(request, plain_address(address), self._password)
+        return stun.success(request, plain_address(address), self._password_for(request))
 
     def role_conflict(self, request: stun.StunMessage) -> bytes:
         """The response to a role conflict.
 
         A lite agent never becomes controlling, so the other side has to (RFC 8445 section 7.3.1.1).
         """
-        return stun.failure(request, stun.ROLE_CONFLICT, "Role Conflict", self._password)
+        return stun.failure(request, stun.ROLE_CONFLICT, "Role Conflict", self._password_for(request))
 
     def heard(self, path: Path, nominated: bool, now: float) -> tuple[bool, Path | None]:
         """Record an authentic check.

@@ -38,6 +38,13 @@ class Start(Command, frozen=True):
     credentials: tuple[Credentials, ...]
 
 
+class Restart(Command, frozen=True):
+    """Restart ICE. `credentials` are our new ones for each transport."""
+
+    peer: int
+    credentials: tuple[Credentials, ...]
+
+
 class AddCandidate(Command, frozen=True):
     peer: int
     candidate: str
@@ -167,6 +174,7 @@ class Fault(Report, frozen=True):
 type AnyCommand = (
     OpenPeer
     | Start
+    | Restart
     | AddCandidate
     | SetBandwidth
     | Follow

@@ -49,6 +49,7 @@ from roomfsm.mediaserver.workers.messages import (
     OpenPeer,
     OpenRelay,
     RequestKeyframe,
+    Restart,
     SetBandwidth,
     Start,
     Statistics,
@@ -121,6 +122,8 @@ class Worker:
                 self._peers[peer] = self._engine.open_peer(_Observer(self._channel, peer))
             case Start(peer, transports, credentials):
                 self._peers[peer].start(transports, credentials)
+            case Restart(peer, credentials):
+                self._peers[peer].restart(credentials)
             case AddCandidate(peer, candidate, sdp_mid, index):
                 self._peers[peer].add_candidate(candidate, sdp_mid, index)
             case SetBandwidth(peer, name, kilobits):

@@ -31,6 +31,7 @@ from roomfsm.mediaserver.workers.messages import (
     Observed,
     OpenPeer,
     RequestKeyframe,
+    Restart,
     SetBandwidth,
     Start,
 )
@@ -130,6 +131,10 @@ class WorkerPeer(Peer):
         super().start(transports, credentials)
         self.tell(Start(self.number, tuple(transports), tuple(credentials)))
         self._crossings.negotiated(self)
+
+    def restart(self, credentials: Sequence[Credentials]) -> None:
+        super().restart(credentials)
+        self.tell(Restart(self.number, tuple(credentials)))
 
     def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
         return _Elsewhere(self._context, owner, credentials)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { Publication } from '../../../client/media/publication.js';
-import { ProtocolError } from '../../../client/wire/connection.js';
+import { ConnectionLost, ProtocolError } from '../../../client/wire/connection.js';
 
 /** As much of a browser's as a link needs that never gets an answer. */
 class PeerConnection extends EventTarget {
@@ -16,7 +16,22 @@ class PeerConnection extends EventTarget {
     return [];
   }
   async setLocalDescription() {}
+  async setRemoteDescription() {}
+  restartIce() {
+    this.restarts = (this.restarts ?? 0) + 1;
+  }
   close() {}
+
+  bytes = 1000;
+  async getStats() {
+    return new Map([['t', { type: 'transport', bytesReceived: this.bytes }]]);
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  becomes(state) {
+    this.connectionState = state;
+    this.dispatchEvent(new Event('connectionstatechange'));
+  }
 }
 globalThis.RTCPeerConnection = PeerConnection;
 
@@ -132,7 +147,6 @@ function unanswered() {
 
 test('an offer without an answer for three seconds, and a disturbed path, make the page doubt its connection', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
-  PeerConnection.prototype.setRemoteDescription = async () => {};
   try {
     const { publication, doubts, answer } = unanswered();
     publication.start();
@@ -152,13 +166,11 @@ test('an offer without an answer for three seconds, and a disturbed path, make t
     await asked;
   } finally {
     mock.timers.reset();
-    delete PeerConnection.prototype.setRemoteDescription;
   }
 });
 
 test('an offer that is answered in time gives no doubt', async () => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
-  PeerConnection.prototype.setRemoteDescription = async () => {};
   try {
     const { publication, doubts, answer } = unanswered();
     publication.start();
@@ -172,6 +184,219 @@ test('an offer that is answered in time gives no doubt', async () => {
     await asked;
   } finally {
     mock.timers.reset();
-    delete PeerConnection.prototype.setRemoteDescription;
   }
 });
+
+/**
+ * A presenter who is on the air, and the server's side of it: each request waits for `reply` or `refuse`.
+ */
+async function onTheAir() {
+  const asked = [];
+  const waiting = [];
+  const connection = {
+    ready: true,
+    iceServers: [],
+    doubts: 0,
+    request(message) {
+      if (!this.ready) return Promise.reject(new ConnectionLost());
+      asked.push(message.type);
+      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+    },
+    send() {},
+    doubt() {
+      this.doubts += 1;
+    },
+  };
+  const publication = new Publication(connection, () => 'p1', 'camera', { getTracks: () => [] });
+  const failures = [];
+  publication.on('failed', (failure) => failures.push(failure));
+  const server = {
+    asked,
+    async reply() {
+      waiting.shift().resolve({ sdp: 'v=0' });
+      await settle();
+    },
+    async refuse(code) {
+      waiting.shift().reject(new ProtocolError({ type: 'error', code, detail: code }));
+      await settle();
+    },
+    async vanish() {
+      connection.ready = false;
+      for (const { reject } of waiting.splice(0)) reject(new ConnectionLost());
+      await settle();
+    },
+  };
+  publication.start();
+  await settle();
+  await server.reply();
+  publication.peer.pc.becomes('connected');
+  return { publication, connection, server, failures, pc: publication.peer.pc };
+}
+
+/** @param {(scene: Awaited<ReturnType<typeof onTheAir>>) => Promise<void>} play */
+async function scene(play) {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    const all = await onTheAir();
+    await play(all);
+    all.publication.drop();
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+for (const state of ['disconnected', 'failed'])
+  test(`when the path is ${state}, the same peer connection is restarted at once`, () =>
+    scene(async ({ publication, connection, server, failures, pc }) => {
+      pc.becomes(state);
+      await settle();
+      assert.deepEqual(server.asked, ['publish', 'restart']);
+      assert.deepEqual([publication.state, connection.doubts, pc.restarts], ['restarting', 1, 1]);
+      await server.reply();
+      assert.equal(publication.state, 'connecting');
+      pc.becomes('connected');
+      assert.equal(publication.state, 'connected');
+      await pass(60_000);
+      assert.deepEqual([publication.state, publication.peer.pc, failures], ['connected', pc, []]);
+      assert.deepEqual(server.asked, ['publish', 'restart']);
+    }));
+
+test('a path that recovers by itself goes on, whatever comes of the restart', () =>
+  scene(async ({ publication, server, pc }) => {
+    for (const end of ['reply', 'refuse']) {
+      pc.becomes('disconnected');
+      await settle();
+      pc.becomes('connected');
+      assert.equal(publication.state, 'connected');
+      await server[end]('restart_refused');
+      await pass(20_000);
+      assert.deepEqual([publication.state, publication.peer.pc], ['connected', pc]);
+    }
+    assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
+  }));
+
+test('when the server cannot be reached either, the restart follows as soon as the page is back', () =>
+  scene(async ({ publication, connection, server, failures, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await server.vanish();
+    pc.becomes('failed');
+    await pass(30_000);
+    assert.deepEqual([publication.state, publication.peer.pc], ['restarting', pc]);
+    connection.ready = true;
+    publication.resume(true);
+    await settle();
+    await server.reply();
+    pc.becomes('connected');
+    assert.deepEqual([publication.state, failures], ['connected', []]);
+    assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
+  }));
+
+test('when the page is back and the server has ended the stream, it begins anew', () =>
+  scene(async ({ publication, connection, server, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await server.vanish();
+    connection.ready = true;
+    publication.resume(false);
+    await settle();
+    assert.deepEqual(server.asked, ['publish', 'restart', 'publish']);
+    assert.equal(publication.state, 'negotiating');
+  }));
+
+test('a media server that cannot restart, as Kurento, is asked for a new stream at once', () =>
+  scene(async ({ publication, server, failures, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await server.refuse('restart_refused');
+    assert.deepEqual(server.asked, ['publish', 'restart', 'unpublish']);
+    await server.reply();
+    assert.deepEqual(server.asked, ['publish', 'restart', 'unpublish', 'publish']);
+    await server.reply();
+    assert.notEqual(publication.peer.pc, pc);
+    publication.peer.pc.becomes('connected');
+    assert.deepEqual([publication.state, failures], ['connected', []]);
+  }));
+
+test('a stream that the server does not have any more is not ended there again', () =>
+  scene(async ({ server, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await server.refuse('no_such_stream');
+    assert.deepEqual(server.asked, ['publish', 'restart', 'publish']);
+  }));
+
+test('a restart that finds no path in ten seconds begins anew', () =>
+  scene(async ({ publication, server, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await server.reply();
+    await pass(9_500);
+    assert.equal(publication.state, 'connecting');
+    await pass(500);
+    assert.deepEqual(server.asked, ['publish', 'restart', 'unpublish']);
+    assert.equal(publication.state, 'negotiating');
+  }));
+
+test('a restart without an answer for three seconds makes the page doubt its connection', () =>
+  scene(async ({ connection, pc }) => {
+    pc.becomes('disconnected');
+    await settle();
+    await pass(2_500);
+    assert.equal(connection.doubts, 1);
+    await pass(500);
+    assert.equal(connection.doubts, 2);
+  }));
+
+test('a path that a browser has not noticed to be gone is restarted, and is good when something comes over it', () =>
+  scene(async ({ publication, server, pc }) => {
+    publication.moved();
+    await settle();
+    assert.deepEqual([publication.state, server.asked], ['restarting', ['publish', 'restart']]);
+    await pass(1_000);
+    assert.equal(publication.state, 'restarting');
+    pc.bytes += 100;
+    await pass(500);
+    assert.equal(publication.state, 'connected');
+    await server.reply();
+    assert.equal(publication.state, 'connected');
+  }));
+
+test('a restart that found its path without an answer is answered when the page is back', () =>
+  scene(async ({ publication, connection, server, pc }) => {
+    publication.moved();
+    await settle();
+    await server.vanish();
+    pc.bytes += 100;
+    await pass(500);
+    assert.equal(publication.state, 'connected');
+    connection.ready = true;
+    publication.resume(true);
+    await settle();
+    assert.deepEqual([publication.state, server.asked], ['connected', ['publish', 'restart', 'restart']]);
+    await server.reply();
+    // Once answered, it is not asked again.
+    publication.resume(true);
+    await settle();
+    assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
+    assert.equal(publication.peer.pc, pc);
+  }));
+
+test('a page that is back in another network does not trust a path that seems good', () =>
+  scene(async ({ publication, server }) => {
+    publication.resume(true, true);
+    await settle();
+    assert.deepEqual([publication.state, server.asked], ['restarting', ['publish', 'restart']]);
+  }));
+
+test('a restart that has found no path is asked for again when the page is back, whatever the browser believes', () =>
+  scene(async ({ publication, connection, server, pc }) => {
+    publication.moved();
+    await settle();
+    await server.vanish();
+    connection.ready = true;
+    publication.resume(true);
+    await settle();
+    assert.deepEqual([publication.state, pc.connectionState], ['restarting', 'connected']);
+    assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
+  }));

@@ -2,16 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MEDIA } from '../../../client/media/media-table.js';
 import { PRESENTED, tileState, VIEWED } from '../../../client/page/tile-table.js';
 
-const LINKS = ['idle', 'negotiating', 'connecting', 'connected', 'waiting', 'offline', 'given-up'];
+const LINKS = MEDIA.states.map(({ name }) => name);
 const going = { stream: 'live', view: 'live', flow: 'going', media: 'complete' };
 const viewed = (more) => tileState(VIEWED, { link: 'connected', ...going, ...more });
 
 test('a stream that is received whole is live; until then it waits', () => {
   assert.equal(viewed({}), 'live');
   assert.equal(viewed({ media: 'missing' }), 'waiting');
-  for (const link of ['negotiating', 'connecting']) assert.equal(viewed({ link }), 'waiting');
+  for (const link of ['negotiating', 'connecting', 'restarting']) assert.equal(viewed({ link }), 'waiting');
 });
 
 test('what is hidden, failed or tried again is so whatever the server says', () => {
@@ -49,7 +50,7 @@ test('what has just been turned on again is waited for, until it is stalled', ()
 test('one’s own stream is what the server sees of it, while there is a way', () => {
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'live' }), 'live');
   assert.equal(tileState(PRESENTED, { link: 'connected', stream: 'stalled' }), 'stalled');
-  for (const link of ['negotiating', 'connecting', 'given-up'])
+  for (const link of ['negotiating', 'connecting', 'restarting', 'given-up'])
     assert.equal(tileState(PRESENTED, { link, stream: 'live' }), 'waiting');
   assert.equal(tileState(PRESENTED, { link: 'connected' }), 'waiting');
   assert.equal(tileState(PRESENTED, { link: 'waiting', stream: 'live' }), 'retrying');

@@ -219,14 +219,14 @@ test('given a lost socket, when it speaks after all, nobody listens', async (t) 
   assert.equal(connection.welcome.resumeToken, 'T1');
 });
 
-test('given a doubt, when the server gives no sign of life within three seconds, the session is resumed', async (t) => {
+test('given a doubt, when the server gives no sign of life within two seconds, the session is resumed', async (t) => {
   const { connection, socket } = await inRoom(t);
   const old = socket();
   connection.doubt();
   assert.equal(old.sent.at(-1).type, 'ping');
   connection.doubt();
   assert.equal(old.sent.filter(({ type }) => type === 'ping').length, 1);
-  t.mock.timers.tick(2_999);
+  t.mock.timers.tick(1_999);
   assert.equal(connection.state.phase, 'open');
   t.mock.timers.tick(1);
   assert.equal(connection.state.phase, 'waiting');
@@ -238,7 +238,7 @@ test('given a doubt, when the server gives no sign of life within three seconds,
 test('given a doubt, when the server says anything, the connection is kept', async (t) => {
   const { connection, socket } = await inRoom(t);
   connection.doubt();
-  t.mock.timers.tick(2_000);
+  t.mock.timers.tick(1_500);
   socket().says({ type: 'roomState', state: 'waiting' });
   t.mock.timers.tick(10_000);
   assert.equal(connection.state.phase, 'open');
@@ -250,7 +250,7 @@ test('given a doubt, when the server says anything, the connection is kept', asy
 test('given a websocket that does not open, when the browser is online again, its time is short', (t) => {
   const { connection } = connect(t);
   connection.online();
-  t.mock.timers.tick(3_000);
+  t.mock.timers.tick(2_000);
   assert.equal(connection.state.phase, 'waiting');
   connection.online();
   assert.equal(connection.state.phase, 'connecting');
