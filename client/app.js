@@ -5,6 +5,8 @@ import { BASE } from './wire/base.js';
 import { Absence, PRESENCE } from './room/absence.js';
 import { Credentials, tabStorage } from './room/credentials.js';
 import { isPage, roomOfPath, roomPath } from './room/names.js';
+import { Record } from './room/record.js';
+import { Details } from './page/details.js';
 import { EnterView } from './page/enter-view.js';
 import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
@@ -29,6 +31,7 @@ const credentials = new Credentials(tabStorage());
 const client = connect(location.origin + BASE, { credentials });
 const { connection, room } = client;
 const absence = new Absence(room, connection);
+const details = new Details(room, new Record(room, connection), notices);
 room.takesAlong = remembersAlong();
 room.presenting.choose(rememberedChoices());
 useSpeaker(room.presenting.choices.speaker);
@@ -96,7 +99,7 @@ function route() {
 function enter(name) {
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, notices, absence, () => void navigation.goTo(`${BASE}/`)));
+    show(new RoomView(room, notices, absence, details, () => void navigation.goTo(`${BASE}/`)));
   }
 }
 

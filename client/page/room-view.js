@@ -16,6 +16,7 @@ import { titleUnseen } from './title.js';
 
 /** @import {Absence} from '../room/absence.js' */
 /** @import {Room} from '../room/room.js' */
+/** @import {Details} from './details.js' */
 /** @import {Notices} from './notices.js' */
 
 export class RoomView {
@@ -27,13 +28,14 @@ export class RoomView {
    * @param {Room} room
    * @param {Notices} notices
    * @param {Absence} absence
+   * @param {Details} details
    * @param {() => void} leave
    */
-  constructor(room, notices, absence, leave) {
+  constructor(room, notices, absence, details, leave) {
     const { root } = this;
     this.#room = room;
     this.#sheets = new Sheets(part(root, 'side'), () => this.#sheetChanged());
-    this.#stage = new StageView(root, room, notices, () => this.#sheets.cover());
+    this.#stage = new StageView(root, room, notices, details, () => this.#sheets.cover());
     this.#controls = new ControlsView(root, room, notices);
     this.#chat = new ChatView(root, room, notices, (count) => {
       setText(part(root, 'unread'), count > 0 ? ` ${say('chat.new', { count })}` : '');

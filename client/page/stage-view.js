@@ -22,6 +22,7 @@ import { Tile } from './tile.js';
 /** @import {Room} from '../room/room.js' */
 /** @import {Arrangement, Place} from './layout.js' */
 /** @import {Choice, Slider} from './menu.js' */
+/** @import {Details} from './details.js' */
 /** @import {Notices} from './notices.js' */
 /** @import {Floor} from './speaker.js' */
 /** @import {TileInfo} from './tile.js' */
@@ -58,11 +59,13 @@ export class StageView {
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
    * @param {Notices} notices
+   * @param {Details} details
    * @param {() => DOMRect | null} cover what lies over the stage
    */
-  constructor(root, room, notices, cover) {
+  constructor(root, room, notices, details, cover) {
     this.#room = room;
     this.#notices = notices;
+    this.#details = details;
     this.#list = part(root, 'stage');
     this.#empty = part(root, 'stage-empty');
     this.#soundButton = button(root, 'enable-sound');
@@ -82,6 +85,7 @@ export class StageView {
   }
   #room;
   #notices;
+  #details;
   #list;
   #empty;
   #soundButton;
@@ -124,7 +128,6 @@ export class StageView {
     setText(this.#empty, infos.length > 0 || !this.#room.mayPresent ? '' : say('stage.empty'));
     const watched = infos.some((info) => !info.own && !info.hidden);
     this.#soundButton.hidden = !this.#sound.refused || !watched;
-    this.#options.hidden = infos.length === 0;
     this.#follow();
     this.#layOut();
     // The focus must not fall to the page's beginning with a tile that is gone.
@@ -297,6 +300,15 @@ export class StageView {
   /** What the menu of the whole stage offers. @returns {(Choice | Slider)[]} */
   #choices() {
     const { arrangement } = chosen();
+    const details = {
+      id: 'show-details',
+      text: say('details.title'),
+      icon: 'details',
+      line: true,
+      run: () => void this.#details.show(),
+    };
+    // Whoever sees nothing may want to know why.
+    if (this.#shown.size === 0) return [{ ...details, line: false }];
     return [
       {
         id: 'stage-speaker',
@@ -313,6 +325,7 @@ export class StageView {
         run: () => this.#arrange('grid'),
       },
       ...this.#ofSelfView(),
+      details,
     ];
   }
 
