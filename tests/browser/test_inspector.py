@@ -99,7 +99,9 @@ def test_the_inspector_shows_a_broadcast_state_by_state(
     expect(ada.get_by_test_id("start-camera")).to_be_visible()
     ada.get_by_test_id("leave-room").click()
     state_is(inspector, "empty")
-    assert inspector.evaluate("window.lit") == ["", "waiting", "broadcasting", "waiting", "empty"]
+    # A room is empty for a moment before the first person is in it, and the inspector may have shown that.
+    states = ["waiting", "broadcasting", "waiting", "empty"]
+    assert inspector.evaluate("window.lit") in (["", *states], ["", "empty", *states])
     move = inspector.locator(".diagram .move[data-from=waiting][data-to=broadcasting] .count")
     expect(move).to_have_text("1×")
     expect(inspector.locator(".diagram .state[data-state=broadcasting] .dwell")).to_have_text(re.compile(r"1× \d"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import hypot
@@ -28,7 +30,7 @@ _MEASURE = """() => {
   const points = (path) =>
     Array.from({length: Math.ceil(path.getTotalLength() / 2)}, (_, i) => path.getPointAtLength(2 * i))
       .map((p) => [p.x, p.y]);
-  return {
+  return JSON.stringify({
     texts: all("text").filter((e) => e.textContent)
       .map((e) => ({name: e.getAttribute("class"), text: e.textContent, state: state(e), box: box(e)})),
     states: Object.fromEntries(all("g.state").map((g) => [g.dataset.state, box(g.querySelector(".box"))])),
@@ -37,7 +39,7 @@ _MEASURE = """() => {
       tip: g.querySelector(".head").getAttribute("d").match(/^M([\\d.]+) ([\\d.]+)/).slice(1).map(Number)})),
     drawn: all("text, path, rect, circle").map(box),
     view: [0, 0, document.documentElement.viewBox.baseVal.width, document.documentElement.viewBox.baseVal.height],
-  };
+  });
 }"""
 _FILL = """() => {
   for (const e of document.querySelectorAll("g.state")) e.classList.add("current");
@@ -47,6 +49,7 @@ _FILL = """() => {
 _CLOSE = 0.5
 _BESIDE = 5.0
 """Two arrows that are nearer than this count as running along each other."""
+_SQUARE = 40.0
 
 type Rect = tuple[float, float, float, float]
 
@@ -70,12 +73,47 @@ def page(browser: Browser) -> Any:
     page.close()
 
 
-def opened(page: Page, path: Path, table: Table[Any], *, full: bool) -> Measured:
-    path.write_text(svg(table), encoding="utf-8")
-    page.goto(path.as_uri())
-    if full:
-        page.evaluate(_FILL)
-    return Measured(**page.evaluate(_MEASURE))
+type Measure = Callable[[Table[Any], bool], Measured]
+
+
+@pytest.fixture(scope="module")
+def measure(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measure]:
+    """Measures a table's diagram, as it is drawn or with all its places filled. It is drawn once for all tests."""
+    page, path = browser.new_page(), tmp_path_factory.mktemp("diagrams") / "diagram.svg"
+    known: dict[tuple[str, bool], Measured] = {}
+
+    def measure(table: Table[Any], full: bool) -> Measured:
+        if (table.name, full) not in known:
+            path.write_text(svg(table), encoding="utf-8")
+            page.goto(path.as_uri())
+            if full:
+                page.evaluate(_FILL)
+            # As text, because Playwright takes seconds for so many numbers.
+            known[table.name, full] = Measured(**json.loads(page.evaluate(_MEASURE)))
+        return known[table.name, full]
+
+    yield measure
+    page.close()
+
+
+class Boxes:
+    """The boxes of things, by the squares of the paper that they touch: others cannot overlap."""
+
+    def __init__(self, boxes: Iterable[Rect]) -> None:
+        self._squares: dict[tuple[int, int], list[tuple[int, Rect]]] = defaultdict(list)
+        for number, box in enumerate(boxes):
+            for square in _squares(box):
+                self._squares[square].append((number, box))
+
+    def over(self, box: Rect) -> set[int]:
+        """The numbers of the things that overlap this box."""
+        near = (thing for square in _squares(box) for thing in self._squares.get(square, ()))
+        return {number for number, other in near if overlap(box, other)}
+
+
+def _squares(box: Rect) -> Iterable[tuple[int, int]]:
+    left, top, right, bottom = (int(side // _SQUARE) for side in box)
+    return product(range(left, right + 1), range(top, bottom + 1))
 
 
 def overlap(a: Rect, b: Rect) -> bool:
@@ -89,12 +127,13 @@ def within(inner: Rect, outer: Rect) -> bool:
 
 @pytest.mark.parametrize("full", [False, True], ids=["as drawn", "all places filled"])
 @every_table
-def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: bool) -> None:
-    it = opened(page, tmp_path / "diagram.svg", table, full=full)
+def test_nothing_overlaps(measure: Measure, table: Table[Any], full: bool) -> None:
+    it = measure(table, full)
 
-    for one, other in combinations(it.texts, 2):
-        assert not overlap(one["box"], other["box"]), (one["text"], other["text"])
-    for text in it.texts:
+    texts = Boxes(text["box"] for text in it.texts)
+    for number, text in enumerate(it.texts):
+        others = texts.over(text["box"]) - {number}
+        assert not others, [text["text"], *(it.texts[other]["text"] for other in others)]
         if text["state"] is not None:
             assert within(text["box"], it.states[text["state"]]), text
         else:
@@ -105,42 +144,51 @@ def test_nothing_overlaps(page: Page, tmp_path: Path, table: Table[Any], full: b
 
 
 @every_table
-def test_arrows_cross_nothing_between_their_boxes(page: Page, tmp_path: Path, table: Table[Any]) -> None:
-    it = opened(page, tmp_path / "diagram.svg", table, full=True)
+def test_arrows_cross_nothing_between_their_boxes(measure: Measure, table: Table[Any]) -> None:
+    it = measure(table, True)
 
+    texts, states = Boxes(text["box"] for text in it.texts), Boxes(it.states.values())
     assert bool(it.moves) == (len(table.states) > 1)
     for move in it.moves:
         source, dest = it.states[move["source"]], it.states[move["dest"]]
         for x, y in move["points"]:
-            point = (x - 1, y - 1, x + 1, y + 1)
-            assert not [text["text"] for text in it.texts if overlap(point, text["box"])], move
-            inside = [box for box in it.states.values() if overlap((x, y - 1, x, y + 1), box)]
-            assert not inside, move
+            assert not texts.over((x - 1, y - 1, x + 1, y + 1)), move
+            assert not states.over((x - 0.5, y - 0.5, x + 0.5, y + 0.5)), move
         assert near(tuple(move["points"][0]), source), move
         assert near(tuple(move["tip"]), dest), move
 
 
 @every_table
-def test_no_two_arrows_share_a_line(page: Page, tmp_path: Path, table: Table[Any]) -> None:
+def test_no_two_arrows_share_a_line(measure: Measure, table: Table[Any]) -> None:
     """Arrows may cross, but they must not run along each other."""
-    it = opened(page, tmp_path / "diagram.svg", table, full=False)
+    it = measure(table, False)
 
-    near_points = [_by_square(move["points"]) for move in it.moves]
-    for (one, _), (other, squares) in combinations(zip(it.moves, near_points, strict=True), 2):
-        beside = [
-            (x, y)
-            for x, y in one["points"]
-            if any(hypot(x - u, y - v) < _BESIDE for u, v in squares.get((x // _BESIDE, y // _BESIDE), ()))
-        ]
-        assert len(beside) < 8, (one["source"], one["dest"], other["source"], other["dest"])
+    points = _by_square(it.moves)
+    for number, move in enumerate(it.moves):
+        beside = Counter(
+            other
+            for x, y in move["points"]
+            for other in {
+                other
+                for other, u, v in points.get((x // _BESIDE, y // _BESIDE), ())
+                if other > number and hypot(x - u, y - v) < _BESIDE
+            }
+        )
+        for other, count in beside.items():
+            both = move, it.moves[other]
+            assert count < 8, [(one["source"], one["dest"]) for one in both]
 
 
-def _by_square(points: list[tuple[float, float]]) -> dict[tuple[float, float], list[tuple[float, float]]]:
-    """For each square of the paper the points in it and in the squares around it: no others can be that close."""
+def _by_square(moves: list[dict[str, Any]]) -> dict[tuple[float, float], list[tuple[int, float, float]]]:
+    """For each square of the paper the points in it and around it, each with the number of its move.
+
+    No other points can be that close.
+    """
     squares = defaultdict(list)
-    for x, y in points:
-        for across, down in product((-1, 0, 1), repeat=2):
-            squares[x // _BESIDE + across, y // _BESIDE + down].append((x, y))
+    for number, move in enumerate(moves):
+        for x, y in move["points"]:
+            for across, down in product((-1, 0, 1), repeat=2):
+                squares[x // _BESIDE + across, y // _BESIDE + down].append((number, x, y))
     return squares
 
 
