@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError, meta
+from jsonschema_rs import ValidationErrorKind as Kind
 
 from roomfsm.conformance.outcome import cut
 
 type Json = dict[str, Any]
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Json = {"type": "string"}
 _TEXT_OR_NONE: Json = {"type": ["string", "null"]}
 
@@ -129,7 +131,7 @@ _MEANING = {
 def misshapen(schema: Json, value: Any, place: Iterable[str | int] = ()) -> str | None:
     """A text about what is wrong with the value; None if nothing is. `place` is its place in the document."""
     error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
-    return None if error is None else _words(error, [*place, *error.absolute_path])
+    return None if error is None else _words(error, [*place, *error.instance_path])
 
 
 def dangling(value: Any, document: Json, place: tuple[str | int, ...] = ()) -> Iterator[str]:
@@ -147,9 +149,8 @@ def no_schema(schemas: Json) -> str | None:
     """A text about a schema that is not valid; None if all are."""
     for name, schema in schemas.items():
         try:
-            # Formats are not checked, because patterns are those of ECMA-262, and Python cannot read some of them.
-            Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
-        except SchemaError as error:
+            meta.validate({"$schema": _DIALECT, **schema} if isinstance(schema, dict) else schema)
+        except ValidationError as error:
             return f"`components.schemas.{name}` is no JSON Schema: {cut(error.message)}"
     return None
 
@@ -161,21 +162,19 @@ def at(place: Iterable[str | int]) -> str:
 
 
 def _words(error: ValidationError, place: list[str | int]) -> str:
-    where, wanted, instance = at(place), cast("Any", error.validator_value), cast("Any", error.instance)
-    match error.validator:
-        case "required":
-            missing = next(name for name in wanted if name not in instance)
+    where, instance = at(place), error.instance
+    match error.kind:
+        case Kind.Required(missing):
             meaning = f" ({_MEANING[missing]})" if missing in _MEANING else ""
             return f"{where} has no `{missing}`{meaning}"
-        case "type":
-            kinds = [wanted] if isinstance(wanted, str) else wanted
+        case Kind.Type(kinds):
             return f"{where} must be {' or '.join(_KINDS[kind] for kind in kinds)}, not {_short(instance)}"
-        case "const":
+        case Kind.Constant(wanted):
             return f"{where} must be {wanted}, not {_short(instance)}"
-        case "pattern":
+        case Kind.Pattern():
             return f'{where} must begin with "3.", not {_short(instance)}'
-        case "enum":
-            return f"{where} must be {' or '.join(map(str, wanted))}, not {_short(instance)}"
+        case Kind.Enum(options):
+            return f"{where} must be {' or '.join(map(str, options))}, not {_short(instance)}"
         case _:
             return f"{where} must not be empty"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
+from jsonschema_rs import Draft202012Validator
 
 from roomfsm.conformance.consistency import contradictions, of_replies
 from roomfsm.conformance.outcome import CannotRun, cut
@@ -116,7 +113,7 @@ class Spec:
         self.replies: dict[str, str | None] = {}
         self.errors: dict[str, tuple[str, ...]] = {}
         self._received: dict[str, Json] = {}
-        self._sent: dict[str, Validator] = {}
+        self._sent: dict[str, Draft202012Validator] = {}
         for operation in document["operations"].values():
             for reference in operation["messages"]:
                 message = _resolve(document, reference)
@@ -126,7 +123,8 @@ class Spec:
                     self.errors[message["name"]] = tuple(message["x-roomfsm-errors"])
                     self._received[message["name"]] = _resolve(document, schema)
                 else:
-                    self._sent[message["name"]] = _Validator({**schema, "components": {"schemas": self._schemas}})
+                    whole = {**schema, "components": {"schemas": self._schemas}}
+                    self._sent[message["name"]] = Draft202012Validator(whole)
 
     def _read_tables(self, own: Json) -> None:
         self.machines = {name: _machine(machine) for name, machine in own["machines"].items()}
@@ -169,7 +167,10 @@ class Spec:
         if validator is None:
             return f"there is no message of type {kind!r} from a server"
         error = next(iter(validator.iter_errors(message)), None)
-        return None if error is None else f"{error.json_path}: {cut(error.message)}"
+        if error is None:
+            return None
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
+        return f"${path}: {cut(error.message)}"
 
     def fields(self, message: str) -> dict[str, Field]:
         """The fields of a client's message, without `type`."""
@@ -263,21 +264,3 @@ def _follow(document: Json, value: Json) -> tuple[list[str], Json]:
             found = found[part]
         value = found
     return place, value
-
-
-def _pattern(_validator: Validator, pattern: str, instance: object, _schema: Json) -> Iterator[ValidationError]:
-    # The document's patterns are those of ECMA-262. Patterns that Python cannot read are left to the checks of
-    # names.
-    matches = _compiled(pattern)
-    if isinstance(instance, str) and matches is not None and not matches(instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-def _compiled(pattern: str) -> Callable[[str], object] | None:
-    try:
-        return re.compile(pattern).search
-    except re.error:
-        return None
-
-
-_Validator: type[Validator] = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]

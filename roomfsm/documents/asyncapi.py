@@ -63,6 +63,8 @@ _CHANNEL = "#/channels/signalling"
 def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
     """The AsyncAPI document as JSON-ready data."""
     messages: tuple[Message, ...] = (*CLIENT_MESSAGES, *SERVER_MESSAGES)
+    described = {machine: describe(table) for machine, table in machines.items()}
+    legality = describe_legality()
     return {
         "asyncapi": "3.0.0",
         "id": "urn:roomfsm:v1",
@@ -98,8 +100,8 @@ def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
         "components": {
             "schemas": schemas(machines),
             "messages": {
-                **{name(m): _message(m) | _client_extensions(m, machines) for m in CLIENT_MESSAGES},
-                **{name(m): _message(m) | _server_extensions(m, machines) for m in SERVER_MESSAGES},
+                **{name(m): _message(m) | _client_extensions(m, described, legality) for m in CLIENT_MESSAGES},
+                **{name(m): _message(m) | _server_extensions(m, described) for m in SERVER_MESSAGES},
             },
             "correlationIds": {
                 "ref": {
@@ -110,12 +112,12 @@ def document(machines: Mapping[str, Table[Any]] = MACHINES) -> Json:
         },
         "x-roomfsm": {
             "version": 1,
-            "machines": {machine: describe(table) for machine, table in machines.items()},
+            "machines": described,
             "carriedOutBy": {
                 message: [{"machine": machine, "trigger": trigger} for machine, trigger in triggers]
                 for message, triggers in CARRIED_OUT_BY.items()
             },
-            "legality": describe_legality(),
+            "legality": legality,
             "audiences": {audience.value: audience.explanation for audience in Audience},
             "closeCodes": [
                 {"code": code.value, "name": code.name.lower(), "explanation": code.explanation}
@@ -136,12 +138,10 @@ def name(message: Message) -> str:
     return message.__name__
 
 
-def errors_of(
-    message: type[ClientMessage], machines: Mapping[str, Table[Any]] = MACHINES
-) -> tuple[ErrorCode, ...]:
+def _errors_of(message: type[ClientMessage], changed: list[Json]) -> tuple[ErrorCode, ...]:
     """All codes of the `error` that the message may get, in the order of `ErrorCode`."""
     codes: set[str] = {*OF_ANY_MESSAGE, *OUTSIDE_THE_TABLES.get(message, ())}
-    for change in changes(message_type(message), machines):
+    for change in changed:
         codes |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}
         codes |= {code for effect in change["effects"] for code in effect["mayFail"]}
     return tuple(code for code in ErrorCode if code in codes)
@@ -210,27 +210,27 @@ def _summary(message: Message) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def _client_extensions(message: type[ClientMessage], machines: Mapping[str, Table[Any]]) -> Json:
+def _client_extensions(message: type[ClientMessage], machines: Mapping[str, Json], legality: list[Json]) -> Json:
     asked = message_type(message)
     reply = REPLIES[message]
-    legality = [({"session": pair["session"], "room": pair["room"]}, pair) for pair in describe_legality()]
+    pairs = [({"session": pair["session"], "room": pair["room"]}, pair) for pair in legality]
+    changed = changes(asked, machines)
     return {
         "x-roomfsm-reply": None if reply is None else message_type(reply),
-        "x-roomfsm-legal": [states for states, pair in legality if asked in pair["allowed"]],
+        "x-roomfsm-legal": [states for states, pair in pairs if asked in pair["allowed"]],
         "x-roomfsm-refused": [
-            {**states, **pair["refused"][asked]} for states, pair in legality if asked in pair["refused"]
+            {**states, **pair["refused"][asked]} for states, pair in pairs if asked in pair["refused"]
         ],
-        "x-roomfsm-changes": changes(asked, machines),
-        "x-roomfsm-errors": [code.value for code in errors_of(message, machines)],
+        "x-roomfsm-changes": changed,
+        "x-roomfsm-errors": [code.value for code in _errors_of(message, changed)],
     }
 
 
-def _server_extensions(message: type[ServerMessage], machines: Mapping[str, Table[Any]]) -> Json:
+def _server_extensions(message: type[ServerMessage], machines: Mapping[str, Json]) -> Json:
     told = message_type(message)
     tells = [
         {"machine": machine, "effect": effect, "to": tell["to"], "when": tell["when"]}
-        for machine, table in machines.items()
-        for described in (describe(table),)
+        for machine, described in machines.items()
         for effect, tell in (
             *((effect["name"], tell) for effect in described["effects"] for tell in effect["tells"]),
             *((None, tell) for tell in described["movesTell"]),

@@ -100,16 +100,15 @@ def describe(table: Table[Any]) -> Json:
     }
 
 
-def changes(message: str, machines: Mapping[str, Table[Any]] = MACHINES) -> list[Json]:
-    """Every transition that a client's message triggers, in any machine.
+def changes(message: str, machines: Mapping[str, Json]) -> list[Json]:
+    """Every transition that a client's message triggers, in any of these machines, as `describe` describes them.
 
     Each has the fields of a transition in `describe`, and beside them `machine`, the `effects` in full instead of
     their names, and `movesTell`: the messages that are sent if the state that clients see changes.
     """
     fires = {*((name, message) for name in machines), *CARRIED_OUT_BY.get(message, ())}
     found: list[Json] = []
-    for name, table in machines.items():
-        described = describe(table)
+    for name, described in machines.items():
         effects = {effect["name"]: effect for effect in described["effects"]}
         told = {state["name"]: state["told"] for state in described["states"]}
         found += [

@@ -18,6 +18,8 @@ from roomfsm.protocol.server import SERVER_MESSAGES
 SERVER_TYPES = {message_type(message) for message in SERVER_MESSAGES}
 every_machine = pytest.mark.parametrize("table", MACHINES.values(), ids=lambda table: table.name)
 
+DESCRIBED = {name: describe(table) for name, table in MACHINES.items()}
+
 
 @every_machine
 def test_the_description_has_every_row_of_the_table(table: Table[Any]) -> None:
@@ -81,7 +83,7 @@ def test_every_client_message_has_a_reply() -> None:
 @pytest.mark.parametrize("message", OUTSIDE_THE_TABLES)
 def test_the_documents_list_no_code_that_a_table_has_already(message: type[ClientMessage]) -> None:
     in_tables: set[str] = set()
-    for change in changes(message_type(message)):
+    for change in changes(message_type(message), DESCRIBED):
         in_tables |= {guard["code"] for guard in change["guards"] if guard["code"] is not None}
         in_tables |= {code for effect in change["effects"] for code in effect["mayFail"]}
     assert in_tables.isdisjoint(OUTSIDE_THE_TABLES[message])
@@ -100,7 +102,7 @@ def test_no_code_of_a_guard_is_listed_for_a_message_by_hand() -> None:
 def test_a_closing_server_refuses_people_who_want_to_enter_a_room(message: type[ClientMessage]) -> None:
     refusing = [
         (change["machine"], change["trigger"], change["from"])
-        for change in changes(message_type(message))
+        for change in changes(message_type(message), DESCRIBED)
         if ErrorCode.SERVER_CLOSING in [guard["code"] for guard in change["guards"]]
     ]
     assert refusing == [("server", "open_room", state) for state in ("draining", "closing", "closed")]
