@@ -7,7 +7,7 @@ any other answer.
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import trio
 
@@ -15,6 +15,7 @@ from roomfsm.check.findings import Finding, ok, warning
 from roomfsm.http_client import Answer, HttpError, request
 from roomfsm.interfaces import is_open_to_others
 from roomfsm.settings import Settings
+from roomfsm.webhooks.settings import shown
 
 _PATIENCE = 5.0
 """Seconds for a receiver to answer."""
@@ -35,34 +36,34 @@ async def check_webhooks(settings: Settings) -> list[Finding]:
 
 
 async def _ask(url: str) -> list[Finding]:
-    parts = urlsplit(url)
+    parts, name = urlsplit(url), shown(url)
     findings: list[Finding] = []
     if parts.scheme == "http" and is_open_to_others((parts.hostname or "",)):
         mend = "use https://, unless nobody can listen on the way"
-        findings.append(warning("webhooks", f"{url} is not encrypted: who listens learns who meets whom", mend))
+        findings.append(warning("webhooks", f"{name} is not encrypted: who listens learns who meets whom", mend))
     try:
         with trio.fail_after(_PATIENCE):
             answer = await request("HEAD", parts)
     except trio.TooSlowError:
         mend = "start the receiver, or open its port to this machine"
-        return [*findings, warning("webhooks", f"{url}: no answer in {_PATIENCE:g} s", mend)]
+        return [*findings, warning("webhooks", f"{name}: no answer in {_PATIENCE:g} s", mend)]
     except HttpError as error:
         mend = "start the receiver, open its port to this machine, or correct --webhook"
-        return [*findings, warning("webhooks", f"{url}: {error}", mend)]
-    return [*findings, _judged(url, parts, answer)]
+        return [*findings, warning("webhooks", f"{name}: {error}", mend)]
+    return [*findings, _judged(name, answer)]
 
 
-def _judged(url: str, parts: SplitResult, answer: Answer) -> Finding:
+def _judged(name: str, answer: Answer) -> Finding:
     status = answer.status
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         mend = "give --webhook the address to which it redirects"
-        return warning("webhooks", f"{url} redirects (status {status}), which webhooks do not follow", mend)
+        return warning("webhooks", f"{name} redirects (status {status}), which webhooks do not follow", mend)
     if status in _REFUSED:
         mend = "let requests without a password in there: the signature says that they are ours"
-        return warning("webhooks", f"{url} refuses requests (status {status})", mend)
+        return warning("webhooks", f"{name} refuses requests (status {status})", mend)
     if status == HTTPStatus.NOT_FOUND:
-        mend = f"correct the path {parts.path or '/'}, unless the receiver answers so to everything but POST"
-        return warning("webhooks", f"{url} is not there (status 404)", mend)
+        mend = "correct the address, unless the receiver answers so to everything but POST"
+        return warning("webhooks", f"{name} is not there (status 404)", mend)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return warning("webhooks", f"{url} has a fault (status {status})", "look at the receiver's log")
-    return ok("webhooks", f"{url} answers (status {status} to HEAD)")
+        return warning("webhooks", f"{name} has a fault (status {status})", "look at the receiver's log")
+    return ok("webhooks", f"{name} answers (status {status} to HEAD)")

@@ -23,7 +23,7 @@ from roomfsm import __version__
 from roomfsm.http_client import HttpError, request
 from roomfsm.log import get_logger
 from roomfsm.webhooks.events import Json, RoomEvents, Webhook
-from roomfsm.webhooks.settings import WebhookSettings
+from roomfsm.webhooks.settings import WebhookSettings, shown
 from roomfsm.webhooks.signature import secret_of, signed
 
 _FIRST_PAUSE = 1.0
@@ -45,8 +45,7 @@ class Receiver:
         self.url = url
         self.secrets = tuple(map(secret_of, settings.webhook_secret))
         self._parts = urlsplit(url)
-        # The log never has the path or the query, because some services put a secret there.
-        self._log = _log.bind(receiver=f"{self._parts.scheme}://{self._parts.netloc}")
+        self._log = _log.bind(receiver=shown(url))
         self._nursery = nursery
         self._settings = settings
         self._rooms: dict[str, deque[Webhook]] = {}

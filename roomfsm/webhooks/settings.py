@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class WebhookSettings:
         for url in self.webhook:
             _check(url)
             if self.webhook.count(url) > 1:
-                raise SettingsError(f"--webhook: the same address twice: {url}")
+                raise SettingsError(f"--webhook: the same address twice: {shown(url)}")
         for secret in self.webhook_secret:
             try:
                 secret_of(secret)
@@ -71,7 +72,7 @@ def _check(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError(f"--webhook: {url}: {error}") from None
+        raise SettingsError(f"--webhook: {shown(url)}: {error}") from None
     if (
         parts.scheme not in ("https", "http")
         or not host
@@ -79,6 +80,18 @@ def _check(url: str) -> None:
         or not url.isascii()
         or not url.isprintable()
     ):
-        raise SettingsError(f"--webhook: {url} is no https:// or http:// address")
+        raise SettingsError(f"--webhook: {shown(url)} is no https:// or http:// address")
     if "@" in parts.netloc or parts.fragment or " " in url:
         raise SettingsError("--webhook: an address has no name, no password, no fragment and no space")
+
+
+def shown(url: str) -> str:
+    """The address of a receiver as logs and reports show it: without the path and the query, which may be secrets.
+
+    Some services name who may post by a path that only they and their customer know.
+    """
+    start, slashes, rest = url.partition("://")
+    if not slashes:
+        return "an address without ://"
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{start}://{host}" + ("/…" if len(rest) > len(host) + 1 else "")

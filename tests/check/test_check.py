@@ -433,7 +433,9 @@ async def test_a_receiver_of_webhooks_answers_or_it_is_said_why_not() -> None:
         for line, (status, outcome) in zip(told, statuses.items(), strict=True):
             assert line.startswith(outcome), line
             assert f"status {status}" in line
-    assert has(await ask("http://127.0.0.1:9/hooks"), "warning", "127.0.0.1:9")
+    told = await ask("http://127.0.0.1:9/hooks/who-knows-this-may-post?key=who-knows-this")
+    assert has(told, "warning", "http://127.0.0.1:9/…")
+    assert "who-knows-this" not in "".join(told)
     away = await ask("http://nowhere.invalid/hooks")
     assert has(away, "warning", "not encrypted")
     assert len(away) == 2

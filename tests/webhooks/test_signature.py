@@ -78,6 +78,16 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         WebhookSettings(webhook=(url,), webhook_secret=(SECRET,))
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://h/a-secret", "https://h:0/a-secret", "https://h:99999/a?a-secret", "https://a-secret@h", "h/a-secret"],
+)
+def test_what_may_be_a_secret_in_an_address_is_not_in_the_error(url: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        WebhookSettings(webhook=(url,), webhook_secret=(SECRET,))
+    assert "a-secret" not in str(told.value)
+
+
 def test_webhooks_without_a_secret_are_refused() -> None:
     with pytest.raises(SettingsError, match="without a --webhook-secret"):
         WebhookSettings(webhook=("https://h/",))
