@@ -401,25 +401,34 @@ export class Client extends Emitter {
     const ends = [];
     try {
       await new Promise((resolve, reject) => {
+        let begun = false;
         const look = () => {
           if (!this.room.state) reject(new RoomfsmError('left'));
-          if (presenting.publications.get(source)?.works) resolve(undefined);
+          else if (presenting.publications.get(source)?.works) resolve(undefined);
+          else if (begun && !presenting.publications.has(source) && !this.#comes(source))
+            reject(new RoomfsmError('stopped'));
         };
         ends.push(
           presenting.on('change', look),
           this.room.on('moved', look),
           presenting.on('news', (news) => {
-            const over = !presenting.publications.has(source) || ('givenUp' in news && news.givenUp);
             if (news.what === 'noPlace') reject(new RoomfsmError('too_many_presenters'));
-            else if ('error' in news && (news.topic === `publish:${source}` ? over : this.#nothingStarts(source)))
+            else if (news.what === 'publishFailed' && news.topic === `publish:${source}` && news.givenUp)
               reject(asRoomfsmError(news.error));
+            else if (news.what === 'deviceRefused' && !this.#comes(source)) reject(asRoomfsmError(news.error));
           }),
           this.room.on('news', ({ what }) => {
-            if (what === 'keptMuted' && this.#nothingStarts(source))
+            if (what === 'keptMuted' && !this.#comes(source))
               reject(new RoomfsmError('muted', 'A moderator keeps the microphone muted.'));
           }),
         );
-        begin().then(look, (error) => reject(asRoomfsmError(error)));
+        begin().then(
+          () => {
+            begun = true;
+            look();
+          },
+          (error) => reject(asRoomfsmError(error)),
+        );
       });
     } finally {
       for (const end of ends) end();
@@ -427,12 +436,13 @@ export class Client extends Emitter {
   }
 
   /**
-   * Whether no device is on or is being started, so that the stream of the devices will not begin.
+   * Whether a stream that has not begun is about to: something of it is on or is being started.
    * @param {Source} source
    */
-  #nothingStarts(source) {
-    const { devices } = this.room.presenting;
-    return source === 'camera' && DEVICES.every((kind) => devices[kind].track === null && !devices[kind].isStarting);
+  #comes(source) {
+    const { busy, devices } = this.room.presenting;
+    if (source === 'screen') return busy.has(source);
+    return DEVICES.some((kind) => devices[kind].track !== null || devices[kind].isStarting);
   }
 
   /**

@@ -19,6 +19,7 @@ const SENTENCES = {
   nothing_to_send: 'There is no camera, microphone, screen or track to send.',
   not_inside: 'You are in no room.',
   left: 'The room was left before that was done.',
+  stopped: 'It was stopped before it reached the room.',
   connection_lost: 'The connection to the server is lost.',
   connection_ended: 'The server has ended the connection.',
   offline: 'This device has no network.',

@@ -53,6 +53,18 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     effects: dict[str, str]
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Bare(msgspec.Struct):
+    """What a machine needs of its table (`client/wire/machine.js`)."""
+
+    name: str
+    states: tuple[_Named, ...]
+    rows: tuple[_Row, ...]
+
+
 def client_folder() -> Path:
     """The folder of the page's files. It is next to the package in a checkout, and inside it when installed."""
     package = Path(__file__).resolve().parent.parent
@@ -68,6 +80,21 @@ def page_table(name: str) -> Table[Any]:
 def page_tables() -> dict[str, Table[Any]]:
     """All tables of the page, by name. Raises the same errors as `page_table`."""
     return {name: page_table(name) for name in FILES}
+
+
+def without_explanations(text: str) -> str:
+    """The file of a table without what only people read: what its states, triggers and effects mean.
+
+    A text that is no table is returned as it is.
+    """
+    literal = _FILE.fullmatch(text)
+    if literal is None:
+        return text
+    try:
+        table = msgspec.json.decode(literal[1], type=_Bare)
+    except msgspec.DecodeError:
+        return text
+    return text[: literal.start(1)] + msgspec.json.encode(table).decode() + text[literal.end(1) :]
 
 
 def parse(name: str, text: str) -> Table[Any]:

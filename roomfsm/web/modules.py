@@ -22,7 +22,7 @@ Two modules of one name must never exist in a page, because each would have a st
 module that is not joined, because the page imports it only when it is needed (`import('./x.js')`), gets the joined
 ones from the joined script (`apart`). What is dynamic is looked up from the place of the module that asks for it.
 
-Comments that fill whole lines are left out, because they are two fifths of the text.
+Comments that fill whole lines, which are two fifths of the text, and indentation are left out.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def join(entry: str, sources: Mapping[str, str]) -> Joined:
         exports += [name for match in _EXPORTS.finditer(text) for name in _listed(match[1])]
         result = ", ".join(exports)
         text = _EXPORTS.sub("", _EXPORT.sub(r"\1", text))
-        parts.append(f"const {_object(name)} = (() => {{\n{text}return {{ {result} }};\n}})();\n")
-    parts.append(_bound_text(entry, sources[entry]))
+        parts.append(f"const {_object(name)} = (() => {{\n{_outdented(text)}return {{ {result} }};\n}})();\n")
+    parts.append(_outdented(_bound_text(entry, sources[entry])))
     parts.append(f"export {{ {', '.join(map(_object, others))} }};\n")
     return Joined("".join(parts), frozenset(others))
 
@@ -113,7 +113,7 @@ def apart(name: str, source: str, entry: str, joined: Joined) -> str:
         script = script if script.startswith("../") else f"./{script}"
         return f"import {{ {_object(module)} }} from '{script}';\n{_bound(match[1], module)}"
 
-    return _IMPORT.sub(taken, text)
+    return _outdented(_IMPORT.sub(taken, text))
 
 
 def without_comments(name: str, source: str) -> str:
@@ -140,13 +140,27 @@ def without_comments(name: str, source: str) -> str:
                 continue
             if not line[end + 2 :].strip():
                 continue
-        # A template that fills several lines begins and ends with one backtick more than are closed in its line.
-        in_template ^= line.count("`") % 2 == 1
+        in_template ^= _turns(line)
         kept.append(line)
     if in_comment or in_template:
         raise FormError(f"{name}: a comment or a template has no end")
     text = "".join(kept)
     return text if text.endswith("\n") else f"{text}\n"
+
+
+def _turns(line: str) -> bool:
+    """Whether a template of several lines begins or ends here: not all backticks are closed in the line."""
+    return line.count("`") % 2 == 1
+
+
+def _outdented(text: str) -> str:
+    """The text without its indentation and empty lines, which are no part of JavaScript outside templates."""
+    kept: list[str] = []
+    in_template = False
+    for line in text.splitlines(keepends=True):
+        kept.append(line if in_template else line.lstrip())
+        in_template ^= _turns(line)
+    return "".join(kept)
 
 
 def _bound_text(name: str, source: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import brotli
 
+from roomfsm.documents.page_tables import FILES, without_explanations
 from roomfsm.log import get_logger
 from roomfsm.web.modules import FormError, Joined, apart, closure, join
 
@@ -185,9 +186,11 @@ def _texts(files: Mapping[str, Content], kind: str) -> dict[str, str]:
     return {name: content.text for name, content in files.items() if content.kind == kind}
 
 
-def _scripts(sources: Mapping[str, str]) -> dict[str, str]:
+def _scripts(sources: dict[str, str]) -> dict[str, str]:
     """The scripts of a release: the entries joined, and the others with what they import taken from there."""
-    scripts = dict(sources)
+    plain, scripts = sources, dict(sources)
+    # Nobody reads them here.
+    sources = sources | {name: without_explanations(sources[name]) for name in FILES.values() if name in sources}
     try:
         joined = {entry: join(entry, sources) for entry in ENTRIES if entry in sources}
         page = joined.get(PAGE, Joined("", frozenset()))
@@ -198,7 +201,7 @@ def _scripts(sources: Mapping[str, str]) -> dict[str, str]:
     except FormError as fault:
         # Somebody is at work on the files. The browser says better than we can what is wrong with a module.
         _log.warning("the page is served in modules", why=str(fault))
-        return dict(sources)
+        return plain
     return scripts
 
 

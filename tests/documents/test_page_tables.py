@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from roomfsm.documents.page_tables import FILES, PageTableError, client_folder, page_table, page_tables, parse
+from roomfsm.documents.page_tables import (
+    FILES,
+    PageTableError,
+    client_folder,
+    page_table,
+    page_tables,
+    parse,
+    without_explanations,
+)
 from roomfsm.lifecycle.legality import MESSAGE_TYPES
 
 LINK = (client_folder() / FILES["link"]).read_text(encoding="utf-8")
@@ -31,6 +40,29 @@ def test_a_table_with_a_fault_is_refused(there: str, instead: str, fault: str) -
     text = LINK.replace(there, instead, 1)
     with pytest.raises(PageTableError, match=fault):
         parse("link", text)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_browsers_get_a_table_with_all_its_rows_and_without_its_explanations(name: str) -> None:
+    text = (client_folder() / FILES[name]).read_text(encoding="utf-8")
+    whole, bare = (
+        json.loads(one[one.index("({") + 1 : one.rindex(");")]) for one in (text, without_explanations(text))
+    )
+    assert bare == {
+        "name": name,
+        "states": [{"name": state["name"]} for state in whole["states"]],
+        "rows": whole["rows"],
+    }
+
+
+def test_a_table_that_cannot_be_read_is_left_as_it_is() -> None:
+    for text in (
+        "",
+        "export const A = 1;\n",
+        LINK.replace('"rows"', '"lines"'),
+        f"{LINK}export const more = 1;\n",
+    ):
+        assert without_explanations(text) == text
 
 
 @pytest.mark.parametrize("name", FILES)

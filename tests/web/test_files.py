@@ -114,7 +114,27 @@ async def test_a_page_of_another_server_may_import_the_modules(media_server: str
             reply = await get(server, target, headers={"Origin": "https://portal.example.org"})
             assert reply.headers.get("access-control-allow-origin") == ("*" if target.endswith(".js") else None)
             assert "access-control-allow-credentials" not in reply.headers
+        # The library is one file, whatever modules it is made of.
+        for target in ("/client/roomfsm.js", "/client/embed.js"):
+            library = await get(server, target, headers=BROWSER)
+            assert (library.headers["cache-control"], library.headers["content-encoding"]) == ("no-cache", "br")
+            assert not re.search(rb"^import |\bfrom '", decoded(library), re.MULTILINE)
         assert "access-control-allow-origin" not in (await get(server, "/")).headers
+
+
+async def test_a_page_of_another_server_learns_why_it_gets_no_websocket(media_server: str) -> None:
+    """Whether the server is there, and whether the page may connect, and nothing else."""
+    async with serving(media_server) as server:
+        foreign = {"Origin": "https://portal.example.org"}
+        refused = await get(server, "/ws", "POST", headers=foreign)
+        assert (refused.status, refused.headers["access-control-allow-origin"]) == (403, "*")
+        assert "--allow-origin" in refused.body.decode()
+        assert (await get(server, "/health/live", headers=foreign)).headers["access-control-allow-origin"] == "*"
+        for target in ("/health/ready", "/api/rooms", "/inspect/api/rooms", "/inspect/api/access"):
+            assert "access-control-allow-origin" not in (await get(server, target, headers=foreign)).headers
+    async with serving(media_server, allow_origin=("https://portal.example.org",)) as server:
+        allowed = await get(server, "/ws", "POST", headers=foreign)
+        assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (426, "*")
 
 
 async def test_an_answer_to_head_is_that_to_get_without_the_file(media_server: str) -> None:

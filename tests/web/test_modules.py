@@ -50,7 +50,7 @@ def test_a_module_comes_after_those_that_it_imports_and_gets_what_they_export() 
         "const $wire$e = (() => {\nclass E {}\nreturn { E };\n})();\n"
         "const $room$a = (() => {\nconst { E } = $wire$e;\nclass A extends E {}\nreturn { A };\n})();\n"
         "const $page$say = (() => {\n"
-        "async function say(text) {\n  return text; // at once\n}\n"
+        "async function say(text) {\nreturn text; // at once\n}\n"
         "return { say };\n})();\n"
         "const { A: B } = $room$a;\nconst { say } = $page$say;\nsay(B);\n"
         "export { $wire$e, $room$a, $page$say };\n"
@@ -89,6 +89,11 @@ def test_a_module_that_comes_when_it_is_needed_shares_the_joined_ones() -> None:
         "import { $page$say } from '../app.js';\nconst { say: tell } = $page$say;\n"
         "import { one } from './one.js';\ntell(one);\n"
     )
+
+
+def test_indentation_goes_and_templates_stay_as_they_are() -> None:
+    sources = {"app.js": "if (true) {\n\n  say(`a\n\n    b ${`c`}\n  `);\n}\n"}
+    assert "\nif (true) {\nsay(`a\n\n    b ${`c`}\n  `);\n}\n" in join("app.js", sources).text
 
 
 def test_comments_go_and_whatever_only_looks_like_one_stays() -> None:

@@ -8,7 +8,10 @@ import { addressOf } from '../../../client/room/address.js';
 const ADA = { id: 'p1', name: 'Ada', role: 'presenter' };
 const BOB = { id: 'p2', name: 'Bob', role: 'presenter' };
 const line = (seq, text) => ({ seq, participant: 'p2', name: 'Bob', text, at: `2026-01-01T00:00:0${seq}Z` });
-const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+/** All that follows without the clock has happened: the socket below answers in the next turn of the loop. */
+async function settle() {
+  for (let turn = 0; turn < 30; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
 
 /** What a server answers to each type of message; the test may replace any. */
 const ANSWERS = {
@@ -205,6 +208,46 @@ test('what the server refuses has its code, and what needs a room has one, too',
   assert.equal(await code(made.present({ camera: true })), 'no_webrtc');
   assert.deepEqual(await made.statistics(), []);
 });
+
+/** A browser whose camera and screen are given, or not, when the test says so. */
+function browser(t) {
+  const asked = [];
+  const ask = () => new Promise((resolve, reject) => asked.push({ resolve, reject }));
+  const globals = {
+    navigator: { mediaDevices: { getUserMedia: ask, getDisplayMedia: ask, enumerateDevices: async () => [] } },
+    RTCPeerConnection: class {},
+  };
+  for (const [name, value] of Object.entries(globals)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { configurable: true, value });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+  return asked;
+}
+
+for (const what of ['camera', 'screen'])
+  test(`a ${what} that is refused, stopped or left behind before it is sent rejects its promise`, async (t) => {
+    const asked = browser(t);
+    const { made } = client();
+    await made.enter('blue');
+    const refused = code(made.present({ [what]: true }));
+    await settle();
+    asked.shift().reject(Object.assign(new Error('no'), { name: 'NotAllowedError' }));
+    assert.equal(await refused, 'device_blocked');
+    if (what === 'camera') {
+      const stopped = code(made.present({ camera: true }));
+      made.stop();
+      assert.equal(await stopped, 'stopped');
+    }
+    const left = code(made.present({ [what]: true }));
+    await settle();
+    made.leave();
+    assert.match(await left, /^(left|stopped)$/);
+    asked.at(-1).reject(new Error('too late'));
+    await made.enter('blue');
+    assert.equal(await code(made.present({})), 'nothing_to_send');
+    await made.present({ camera: false, screen: false });
+  });
 
 const PAGE = { protocol: 'https:', href: 'https://portal.example.org/a/b' };
 for (const [given, socket] of [
