@@ -10,20 +10,41 @@ import { Details } from './page/details.js';
 import { EnterView } from './page/enter-view.js';
 import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
+import { fillLanguageField, languageNames } from './page/language-field.js';
+import { currentLanguage, languageOf, LANGUAGES, useLanguage } from './page/languages.js';
 import { LeaveGuard } from './page/leave-guard.js';
-import { LobbyView } from './page/lobby-view.js';
+import { StartView } from './page/start-view.js';
 import { Navigation } from './page/navigation.js';
 import { Notices } from './page/notices.js';
 import { PasswordDialog } from './page/password-dialog.js';
 import { RoomView } from './page/room-view.js';
 import { useSpeaker } from './page/loudspeaker.js';
-import { hasName, rememberedChoices, rememberedEntry, rememberedName, remembersAlong } from './page/settings.js';
+import { say } from './page/say.js';
+import {
+  hasName,
+  rememberedChoices,
+  rememberedEntry,
+  rememberedLanguage,
+  rememberedName,
+  rememberLanguage,
+  remembersAlong,
+  remembersShortcuts,
+} from './page/settings.js';
+import { ShortcutsDialog } from './page/shortcuts-dialog.js';
+import { Shortcuts } from './page/shortcuts.js';
 import { Switcher } from './page/switcher.js';
 import { tellTheFrame } from './page/frame.js';
 import { titleRoom } from './page/title.js';
 import { rememberRoom } from './page/visited.js';
 import { cannotBeARoom, inWords } from './page/words.js';
 
+/** @import {Code} from './page/languages.js' */
+/** @import {Choice} from './page/menu.js' */
+
+// English needs nothing more. If another language cannot be loaded, English is better than no page.
+await useLanguage(languageOf(rememberedLanguage(), navigator.languages)).catch((error) =>
+  console.debug('the language could not be loaded', error),
+);
 fillIn(document);
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
@@ -37,6 +58,7 @@ room.presenting.choose(rememberedChoices());
 useSpeaker(room.presenting.choices.speaker);
 const tab = new Tab(tabStorage());
 const passwordDialog = new PasswordDialog(find(document, '#password-dialog', HTMLDialogElement));
+const shortcutsDialog = new ShortcutsDialog(find(document, '#shortcuts-dialog', HTMLDialogElement));
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 // The token of a link must be taken before anything changes the address, and nobody must see it there.
 takeToken();
@@ -58,7 +80,7 @@ if (location.pathname !== BASE && !location.pathname.startsWith(`${BASE}/`)) {
   history.replaceState(history.state, '', BASE + location.pathname + location.search + location.hash);
 }
 
-/** @type {LobbyView | EnterView | RoomView | null} */
+/** @type {StartView | EnterView | RoomView | null} */
 let view = null;
 /** Whether the page is being closed. What is turned off then was not turned off by the user. */
 let closing = false;
@@ -78,9 +100,9 @@ function route() {
   const name = roomOfPath(location.pathname);
   if (name === null) {
     room.leave();
-    show(new LobbyView((entered) => void navigation.goTo(roomPath(entered))));
+    show(new StartView((entered) => void navigation.goTo(roomPath(entered))));
     titleRoom('');
-    if (!found) notices.show({ text: 'There is no page at this address.', kind: 'error', topic: 'address' });
+    if (!found) notices.show({ text: say('page.notFound'), kind: 'error', topic: 'address' });
     return;
   }
   titleRoom(name);
@@ -99,16 +121,68 @@ function route() {
 function enter(name) {
   room.enter(name, rememberedName());
   if (!(view instanceof RoomView)) {
-    show(new RoomView(room, notices, absence, details, () => void navigation.goTo(`${BASE}/`)));
+    show(newRoomView());
   }
 }
 
-/** @param {LobbyView | EnterView | RoomView} next */
+function newRoomView() {
+  return new RoomView(room, notices, absence, details, { leave: () => void navigation.goTo(`${BASE}/`), menu: pageChoices });
+}
+
+/**
+ * What the menu of the page offers in a room.
+ * @param {(choices: Choice[]) => void} open
+ * @returns {Choice[]}
+ */
+function pageChoices(open) {
+  const languages = languageNames().map(([code, name]) => ({
+    id: `language-${code}`,
+    text: name,
+    checked: code === currentLanguage(),
+    run: () => void changeLanguage(code),
+  }));
+  return [
+    { id: 'show-shortcuts', text: say('menu.shortcuts'), icon: 'keyboard', run: () => shortcutsDialog.show() },
+    {
+      id: 'choose-language',
+      text: say('menu.language', { language: LANGUAGES[currentLanguage()].name }),
+      icon: 'language',
+      run: () => open(languages),
+    },
+  ];
+}
+
+/** @param {Code} code */
+async function changeLanguage(code) {
+  rememberLanguage(code);
+  try {
+    await useLanguage(code);
+  } catch (error) {
+    console.debug('the language could not be loaded', error);
+    notices.show({ text: say('language.notLoaded'), kind: 'error', topic: 'language' });
+    return;
+  }
+  fillIn(document);
+  notices.clear();
+  titleRoom(roomOfPath(location.pathname) ?? '');
+  if (!(view instanceof RoomView)) {
+    view?.update();
+    return;
+  }
+  // The lines of the chat and all else say their texts once, so the view is made anew. What is sent and received goes on.
+  const next = newRoomView();
+  next.draft = view.draft;
+  show(next);
+  find(next.root, '[data-testid="page-menu"]', HTMLElement).focus();
+}
+
+/** @param {StartView | EnterView | RoomView} next */
 function show(next) {
   const first = view === null;
   view?.destroy();
   view = next;
   page.replaceChildren(next.root);
+  if (!(next instanceof RoomView)) fillLanguageField(next.root, (code) => void changeLanguage(code));
   // The element that had the focus is gone. People who use the keyboard or a screen reader continue at the head of
   // the new view.
   if (!first) find(next.root, 'h1', HTMLElement).focus();
@@ -125,6 +199,7 @@ room.on('change', (what) => {
 });
 room.on('solved', (topic) => notices.takeBack(topic));
 room.on('moved', () => notices.clear());
+room.on('ended', () => notices.clear());
 // The address gets the room's own spelling of its name or, if another room could not be entered, the name of the
 // present room.
 room.on('entered', ({ name }) => {
@@ -134,7 +209,7 @@ room.on('entered', ({ name }) => {
   rememberRoom(name);
 });
 
-// The address has a name that cannot be a room's. The lobby has a field for another name.
+// The address has a name that cannot be a room's. The start page has a field for another name.
 room.on('misnamed', ({ name, fault }) => {
   navigation.replace(`${BASE}/`);
   route();
@@ -156,7 +231,7 @@ addEventListener('hashchange', () => {
 
 document.addEventListener('click', (event) => {
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const link = event.target instanceof Element ? event.target.closest('a[data-room], a[data-lobby]') : null;
+  const link = event.target instanceof Element ? event.target.closest('a[data-room], a[data-start]') : null;
   if (!(link instanceof HTMLAnchorElement)) return;
   event.preventDefault();
   void navigation.goTo(link.pathname);
@@ -164,12 +239,14 @@ document.addEventListener('click', (event) => {
 document.addEventListener('click', (event) => {
   if (event.target instanceof Element && event.target.closest('[data-switcher]')) switcher.open();
 });
-document.addEventListener('keydown', (event) => {
-  if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
-  event.preventDefault();
-  // A question that waits for its answer is not covered.
-  if (!document.querySelector('dialog[open]')) switcher.open();
-});
+new Shortcuts(
+  () => ({
+    ...(view instanceof RoomView ? view.shortcuts : {}),
+    rooms: () => switcher.open(),
+    help: () => shortcutsDialog.show(),
+  }),
+  remembersShortcuts,
+);
 addEventListener('online', () => connection.online());
 // A user who closes the page leaves at once, instead of being "away" until the end of the resume window.
 addEventListener('pagehide', () => {

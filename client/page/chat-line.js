@@ -5,7 +5,7 @@ import { isLong } from './chat-lines.js';
 import { bdi, element, icon, name, setText } from './dom.js';
 import { splitLinks } from './links.js';
 import { lookalikeMark } from './lookalike.js';
-import { say } from './say.js';
+import { say, sayDate } from './say.js';
 
 /** @import {ChatLine} from '../wire/messages.d.ts' */
 
@@ -23,8 +23,10 @@ import { say } from './say.js';
  * }} LineContext
  */
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+/** @type {Intl.DateTimeFormatOptions} */
+const CLOCK = { hour: '2-digit', minute: '2-digit' };
+/** @type {Intl.DateTimeFormatOptions} */
+const FULL = { dateStyle: 'medium', timeStyle: 'medium' };
 
 export class ChatLineView {
   /**
@@ -34,9 +36,9 @@ export class ChatLineView {
   constructor(line, context) {
     const { text, at, seq, replyTo } = line;
     const when = new Date(at);
-    const time = /** @type {HTMLTimeElement} */ (element('time', { text: clock.format(when) }));
+    const time = /** @type {HTMLTimeElement} */ (element('time', { text: sayDate(when, CLOCK) }));
     time.dateTime = when.toISOString();
-    time.title = full.format(when);
+    time.title = sayDate(when, FULL);
     const said = element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown));
     said.dir = 'auto';
     this.root = element(

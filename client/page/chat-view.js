@@ -5,7 +5,8 @@ import { arrange } from './chat-lines.js';
 import { ChatLineView } from './chat-line.js';
 import { button, element, find, part, setText, updateList } from './dom.js';
 import { FollowEnd } from './follow-end.js';
-import { say } from './say.js';
+import { say, sayDate } from './say.js';
+import { calledOr } from './words.js';
 
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
@@ -17,8 +18,6 @@ const QUOTED = 120;
  * What the line that is being written is about: the person to whom it is said in private, or the line that it answers.
  * @typedef {{ to?: string, replyTo?: number }} About
  */
-
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
 export class ChatView {
   /** The keys of the lines that are shown. @type {Set<string>} */
@@ -60,6 +59,8 @@ export class ChatView {
     });
     find(root, 'form.say', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
+      // Who has pressed the button goes on writing.
+      this.#input.focus();
       void this.#send();
     });
     this.#input.addEventListener('keydown', (event) => {
@@ -136,6 +137,20 @@ export class ChatView {
     this.#log.classList.toggle('moderated', this.#room.moderates);
   }
 
+  /** Put the focus where a line is written. */
+  focus() {
+    this.#input.focus();
+  }
+
+  /** What was written and not sent. */
+  get draft() {
+    return this.#input.value;
+  }
+
+  set draft(text) {
+    this.#input.value = text;
+  }
+
   scrollToEnd() {
     this.#follow.toEnd();
   }
@@ -189,7 +204,7 @@ export class ChatView {
 
   /** @param {Extract<import('./chat-lines.js').Item, { divider: unknown }>} item */
   #divider({ divider, at }) {
-    const text = { day: day.format(at), before: say('chat.before'), new: say('chat.newBegin') }[divider];
+    const text = { day: sayDate(at, { dateStyle: 'full' }), before: say('chat.before'), new: say('chat.newBegin') }[divider];
     const made = element('li', { class: 'chat-divider', testid: 'chat-divider' }, element('span', { text }));
     made.dataset['divider'] = divider;
     return made;
@@ -230,7 +245,7 @@ export class ChatView {
 
   /** @param {string} participant */
   #nameOf(participant) {
-    return this.#room.state?.nameOf(participant) ?? '';
+    return calledOr(this.#room.state?.nameOf(participant) ?? '');
   }
 
   /** @param {number} seq */

@@ -1,9 +1,11 @@
 // The controls of the user's own camera, microphone and screen.
 
-import { DeviceToggle, show } from './device-toggle.js';
+import { DeviceToggle, isUsable, show } from './device-toggle.js';
 import { DevicesDialog } from './devices-dialog.js';
 import { button, part, setText } from './dom.js';
 import { say } from './say.js';
+import { showKey } from './shortcuts-dialog.js';
+import { Toolbar } from './toolbar.js';
 
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
@@ -34,6 +36,7 @@ export class ControlsView {
     const dialog = new DevicesDialog(root, room.presenting);
     button(bar, 'device-settings').addEventListener('click', () => dialog.show());
     this.#dialog = dialog;
+    this.#toolbar = new Toolbar(bar);
   }
   #room;
   #notices;
@@ -42,6 +45,45 @@ export class ControlsView {
   #screen;
   #note;
   #dialog;
+  #toolbar;
+
+  /**
+   * Press a toggle, if it can be used.
+   * @param {'camera' | 'microphone' | 'screen'} what
+   */
+  press(what) {
+    this.#rootOf(what).click();
+  }
+
+  /**
+   * Turn the microphone on for as long as a key is held.
+   * @returns {(() => void) | undefined} turns it off again; undefined: it is on already, or may not be turned on
+   */
+  talk() {
+    const { microphone } = this.#room.presenting.devices;
+    if (microphone.wanted || !isUsable(this.#microphone.root)) return undefined;
+    this.#room.toggle('microphone');
+    return () => microphone.turnOff();
+  }
+
+  /** Put the focus on the toolbar. */
+  focus() {
+    this.#toolbar.focus();
+  }
+
+  /**
+   * What a toggle says of its device.
+   * @param {'camera' | 'microphone' | 'screen'} what
+   */
+  describe(what) {
+    const root = this.#rootOf(what);
+    return { text: textOf(root), hasFocus: root === document.activeElement };
+  }
+
+  /** @param {'camera' | 'microphone' | 'screen'} what */
+  #rootOf(what) {
+    return { camera: this.#camera.root, microphone: this.#microphone.root, screen: this.#screen }[what];
+  }
 
   destroy() {
     this.#dialog.destroy();
@@ -72,14 +114,22 @@ export class ControlsView {
     });
     name(this.#screen, 'screen', shared);
     setText(this.#note, watches ? say('controls.viewer') : isFull ? say('controls.full') : '');
+    for (const what of /** @type {const} */ (['camera', 'microphone', 'screen'])) showKey(this.#rootOf(what), what);
+    this.#toolbar.update();
     this.#dialog.update();
   }
 
   #toggleScreen() {
+    if (!isUsable(this.#screen)) return;
     const { presenting } = this.#room;
     const done = presenting.publications.has('screen') ? presenting.stop('screen') : presenting.share();
     done.catch((error) => this.#notices.showFailure('', error, 'publish:screen'));
   }
+}
+
+/** @param {Element} toggle */
+function textOf(toggle) {
+  return (toggle.querySelector('.toggle-words')?.textContent ?? '').trim();
 }
 
 /**

@@ -25,11 +25,7 @@ export class DeviceForm {
     part(this.root, 'speaker-field').hidden = !canChooseSpeaker();
     this.root.addEventListener('change', () => this.#chosen());
     this.#end = watchDevices(() => void this.#look());
-    fill(this.#select('picture'), PICTURES.map((size) => [size, say(`devices.picture.${size}`)]));
-    fill(
-      this.#select('screen'),
-      /** @type {const} */ (['text', 'motion']).map((kind) => [kind, say(`devices.screen.${kind}`)]),
-    );
+    this.relabel();
     void this.#look();
   }
   #presenting;
@@ -44,6 +40,16 @@ export class DeviceForm {
     this.#destroyed = true;
     this.#end();
     this.#meter.close();
+  }
+
+  /** Say the choices, perhaps in another language than before. */
+  relabel() {
+    fill(this.#select('picture'), PICTURES.map((size) => [size, say(`devices.picture.${size}`)]));
+    fill(
+      this.#select('screen'),
+      /** @type {const} */ (['text', 'motion']).map((kind) => [kind, say(`devices.screen.${kind}`)]),
+    );
+    this.#show();
   }
 
   /** Show what is on by now. */

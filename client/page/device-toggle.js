@@ -31,7 +31,9 @@ export class DeviceToggle {
     this.root = root;
     this.#device = device;
     root.dataset['device'] = device.kind;
-    root.addEventListener('click', toggle);
+    root.addEventListener('click', () => {
+      if (isUsable(root)) toggle();
+    });
   }
   #device;
 
@@ -60,8 +62,14 @@ export function show(root, { state, icon, label, words, title, pressed, disabled
   root.dataset['state'] = state;
   root.title = title;
   root.setAttribute('aria-pressed', String(pressed));
-  root.disabled = disabled;
+  // A button that is disabled by its attribute loses the focus, and nobody could read why it cannot be used.
+  root.setAttribute('aria-disabled', String(disabled));
   setIcon(root, icon);
   setText(find(root, '.toggle-label', HTMLElement), label);
   setText(find(root, '.toggle-state', HTMLElement), words);
+}
+
+/** @param {Element} button */
+export function isUsable(button) {
+  return button.getAttribute('aria-disabled') !== 'true';
 }

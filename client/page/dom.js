@@ -177,5 +177,14 @@ export function updateList(list, items, keyOf, make, update) {
   for (const child of old.values()) child.remove();
   if (place < 0 || !(focused instanceof HTMLElement) || focused === document.activeElement) return;
   if (list.contains(focused)) focused.focus({ preventScroll: true });
-  else (list.children[place] ?? list.lastElementChild)?.querySelector('button')?.focus({ preventScroll: true });
+  else focusable(list.children[place] ?? list.lastElementChild)?.focus({ preventScroll: true });
+}
+
+/**
+ * @param {Element | null} item
+ * @returns {HTMLElement | null} what can have the focus in it
+ */
+function focusable(item) {
+  const found = item?.querySelector('button, a[href]');
+  return found instanceof HTMLElement ? found : null;
 }

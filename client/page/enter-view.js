@@ -9,8 +9,9 @@ import { LevelMeter } from './level-meter.js';
 import { button, find, fromTemplate, part, setText } from './dom.js';
 import { say } from './say.js';
 import { rememberedEntry, rememberedName, rememberEntry, rememberName } from './settings.js';
-import { describeRoom, explain } from './words.js';
+import { describeRoom, explain, nameFault } from './words.js';
 
+/** @import {RoomSummary} from '../wire/api.d.ts' */
 /** @import {Presenting} from '../media/presenting.js' */
 
 /** @type {Record<string, 'enter.both' | 'enter.camera' | 'enter.microphone' | 'enter.watching'>} */
@@ -49,7 +50,7 @@ export class EnterView {
     this.#meter = new LevelMeter(part(root, 'preview-level'));
     this.#form = new DeviceForm(presenting);
     part(root, 'device-form').append(this.#form.root);
-    setText(part(root, 'title'), say('enter.title', { room }));
+    this.#room = room;
     this.#name.value = rememberedName();
     this.#ask.checked = rememberedEntry()?.ask ?? true;
     this.#name.addEventListener('input', () => this.#tell(undefined));
@@ -62,17 +63,20 @@ export class EnterView {
       presenting.on('change', () => this.#show()),
       followRooms(
         (rooms) => {
-          const found = rooms.find(({ name }) => name === room);
-          setText(part(root, 'facts'), found ? describeRoom(found) : '');
+          this.#found = rooms.find(({ name }) => name === room);
+          this.#showRoom();
         },
         () => undefined,
       ),
       () => this.#meter.close(),
       () => this.#form.destroy(),
     );
-    this.#show();
+    this.update();
     void this.#turnOnAsBefore();
   }
+  #room;
+  /** What is known of the room; undefined: it is not open, or nothing is known yet. @type {RoomSummary | undefined} */
+  #found;
   #presenting;
   #enter;
   #name;
@@ -88,6 +92,18 @@ export class EnterView {
     for (const end of this.#ends) end();
     this.#video.srcObject = null;
     if (!this.#entered) this.#turnOff();
+  }
+
+  /** Say everything, perhaps in another language than before. */
+  update() {
+    this.#showRoom();
+    this.#show();
+    this.#form.relabel();
+  }
+
+  #showRoom() {
+    setText(part(this.root, 'title'), say('enter.title', { room: this.#room }));
+    setText(part(this.root, 'facts'), this.#found ? describeRoom(this.#found) : '');
   }
 
   /** Turn on what was on the last time, if that asks the user nothing. */
@@ -140,7 +156,7 @@ export class EnterView {
     const typed = this.#name.value;
     const answer = typed.trim() === '' ? { name: '' } : await askDisplayName(typed);
     if (this.#entered || !this.root.isConnected) return;
-    this.#tell(answer.fault);
+    this.#tell(nameFault(answer));
     if (answer.name === undefined) {
       this.#name.focus();
       return;

@@ -17,7 +17,7 @@
 
 /**
  * @param {Client} client
- * @param {{ leave(): void, framed?: Framed }} page `leave`: goes to the lobby
+ * @param {{ leave(): void, framed?: Framed }} page `leave`: goes to the start page
  */
 export function tellTheFrame(client, { leave, framed = window }) {
   const { parent } = framed;

@@ -4,7 +4,7 @@ import { followRooms } from '../room/rooms.js';
 import { element, find, part, setText, updateList } from './dom.js';
 import { roomLink, updateRoomLink } from './room-link.js';
 import { inOrder } from './room-order.js';
-import { say } from './say.js';
+import { say, sayNumber } from './say.js';
 import { rememberAlong } from './settings.js';
 import { visitedRooms } from './visited.js';
 
@@ -63,6 +63,6 @@ export class JumpView {
       updateRoomLink,
     );
     setText(this.#empty, this.#known ? (others.length > 0 ? '' : say('rooms.noOther')) : say('rooms.unknown'));
-    setText(this.#count, others.length > 0 ? ` ${others.length}` : '');
+    setText(this.#count, others.length > 0 ? ` ${sayNumber(others.length)}` : '');
   }
 }

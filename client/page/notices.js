@@ -3,6 +3,7 @@
 
 import { ConnectionLost } from '../wire/connection.js';
 import { element, find, icon, setText } from './dom.js';
+import { say } from './say.js';
 import { explain } from './words.js';
 
 /** The time in milliseconds for which a notice is shown. */
@@ -88,7 +89,7 @@ export class Notices {
   /** @param {string} topic */
   #make(topic) {
     const close = element('button', { class: 'tool' }, icon('close'));
-    close.setAttribute('aria-label', 'Close this notice');
+    close.setAttribute('aria-label', say('page.closeNotice'));
     const text = element('p');
     close.addEventListener('click', () => {
       this.#closed.set(topic, text.textContent ?? '');

@@ -1,6 +1,7 @@
 // Asks the user for the password of a room.
 
-import { find } from './dom.js';
+import { find, setText } from './dom.js';
+import { say } from './say.js';
 
 export class PasswordDialog {
   /** @param {HTMLDialogElement} dialog */
@@ -27,8 +28,8 @@ export class PasswordDialog {
    * @param {(password: string) => void} given is called with what the user typed, unless the user gives up
    */
   ask(room, wrong, given) {
-    find(this.#dialog, '#password-question', HTMLElement).textContent = `“${room}” needs a password.`;
-    find(this.#dialog, '#password-fault', HTMLElement).textContent = wrong ? 'That was not the password.' : '';
+    setText(find(this.#dialog, '#password-question', HTMLElement), say('password.question', { room }));
+    setText(find(this.#dialog, '#password-fault', HTMLElement), wrong ? say('password.wrong') : '');
     this.#given = given;
     if (!this.#dialog.open) this.#dialog.showModal();
   }

@@ -6,7 +6,7 @@ import { lookalikeMark } from './lookalike.js';
 import { Menu, opensMenu } from './menu.js';
 import { RenameDialog } from './rename-dialog.js';
 import { devicesOf, inOrder, matches, needsSearch, placesOf } from './roster.js';
-import { say } from './say.js';
+import { say, sayNumber } from './say.js';
 
 /** @import {BanInfo, ParticipantInfo, Source, Waiting} from '../wire/messages.d.ts' */
 /** @import {Moderation, Room} from '../room/room.js' */
@@ -25,6 +25,14 @@ const DEVICES = /** @type {const} */ ({
 
 /** Why somebody cannot be heard. */
 const SILENT = /** @type {const} */ ({ audible: 'people.micOff', muted: 'people.muted', held: 'people.held' });
+
+const SECONDS = { 'duration.minutes': 60, 'duration.hours': 3_600 };
+/** For how long somebody who waits can be denied. */
+const DENIALS = /** @type {const} */ ([
+  { id: 'deny-minutes', unit: 'duration.minutes', count: 10 },
+  { id: 'deny-hour', unit: 'duration.hours', count: 1 },
+  { id: 'deny-day', unit: 'duration.hours', count: 24 },
+]);
 
 export class PeopleView {
   /** The person whose menu was opened last. */
@@ -59,9 +67,10 @@ export class PeopleView {
     const panel = find(root, '.panel-people', HTMLElement);
     this.#menu = new Menu(panel);
     this.#roomMenu = new Menu(panel);
+    this.#waitingMenu = new Menu(panel);
 
     this.#admitAll.addEventListener('click', () => this.#ask({ type: 'admit' }));
-    this.#hand.addEventListener('click', () => this.#turnHand());
+    this.#hand.addEventListener('click', () => this.turnHand());
     opensMenu(this.#roomButton);
     this.#roomButton.addEventListener('click', () =>
       this.#roomMenu.open(this.#roomButton, say('people.roomMenu'), this.#roomChoices()),
@@ -100,6 +109,7 @@ export class PeopleView {
   #rename;
   #menu;
   #roomMenu;
+  #waitingMenu;
 
   update() {
     const { state, moderates } = this.#room;
@@ -107,8 +117,8 @@ export class PeopleView {
     if (!state) return;
     const count = state.participants.size;
     const waiting = moderates ? state.waiting : [];
-    setText(this.#headCount, String(count));
-    setText(this.#count, waiting.length > 0 ? ` ${say('people.tabWaiting', { count, waiting: waiting.length })}` : ` ${count}`);
+    setText(this.#headCount, sayNumber(count));
+    setText(this.#count, waiting.length > 0 ? ` ${say('people.tabWaiting', { people: count, count: waiting.length })}` : ` ${sayNumber(count)}`);
     this.#search.hidden = !needsSearch(count);
     if (this.#search.hidden) this.#search.value = '';
     setText(this.#hand, say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'));
@@ -160,12 +170,19 @@ export class PeopleView {
     }
   }
 
+  /** Put the focus on the search, or on the first person if there are few. */
+  focus() {
+    const first = this.#search.hidden ? this.#list.querySelector('button') : this.#search;
+    if (first instanceof HTMLElement) first.focus();
+  }
+
   get #handIsUp() {
     return this.#room.me?.hand !== undefined;
   }
 
-  #turnHand() {
-    this.#ask({ type: this.#handIsUp ? 'lowerHand' : 'raiseHand' });
+  /** Raise one's hand, or lower it. */
+  turnHand() {
+    if (this.#room.state) this.#ask({ type: this.#handIsUp ? 'lowerHand' : 'raiseHand' });
   }
 
   /**
@@ -233,7 +250,7 @@ export class PeopleView {
           id: 'own-hand',
           text: say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'),
           icon: 'hand',
-          run: () => this.#turnHand(),
+          run: () => this.turnHand(),
         },
       ];
     }
@@ -331,21 +348,41 @@ export class PeopleView {
           element('button', { class: 'small primary', testid: 'admit', text: say('people.admit') }),
           element('button', { class: 'small', testid: 'deny', text: say('people.deny') }),
         ];
+        const more = element('button', { class: 'tool', testid: 'deny-more' }, icon('more'));
+        name(more, say('people.menu', { name: person.name }));
+        opensMenu(more);
         admit.setAttribute('aria-label', say('people.admitName', { name: person.name }));
         deny.setAttribute('aria-label', say('people.denyName', { name: person.name }));
         const { participant } = person;
         admit.addEventListener('click', () => this.#ask({ type: 'admit', participant }));
         deny.addEventListener('click', () => this.#ask({ type: 'deny', participant }));
+        more.addEventListener('click', () => this.#waitingMenu.open(more, more.title, this.#denials(participant)));
         return element(
           'li',
           { class: 'waiting-entry', testid: 'waiting-entry' },
           bdi(person.name, { class: 'roster-name' }),
           admit,
           deny,
+          more,
         );
       },
       () => {},
     );
+  }
+
+  /**
+   * The ways to keep somebody who waits out for a while.
+   * @param {string} participant
+   * @returns {Choice[]}
+   */
+  #denials(participant) {
+    return DENIALS.map(({ id, unit, count }) => ({
+      id,
+      text: say('people.denyFor', { duration: say(unit, { count }) }),
+      icon: 'close',
+      danger: true,
+      run: () => void this.#ask({ type: 'deny', participant, seconds: count * SECONDS[unit] }),
+    }));
   }
 
   /** @param {BanInfo[]} bans */

@@ -4,6 +4,7 @@
 import { bdi, element, icon, name, part } from './dom.js';
 import { Menu, opensMenu } from './menu.js';
 import { say } from './say.js';
+import { calledOr } from './words.js';
 
 /** @import {Reaction, ReactionInfo} from '../wire/messages.d.ts' */
 /** @import {Room} from '../room/room.js' */
@@ -93,6 +94,6 @@ export class ReactionsView {
 
   /** @param {string} participant */
   #nameOf(participant) {
-    return this.#room.state?.nameOf(participant) ?? '';
+    return calledOr(this.#room.state?.nameOf(participant) ?? '');
   }
 }

@@ -4,7 +4,7 @@ import { askDisplayName } from '../room/naming.js';
 import { button, find, setText } from './dom.js';
 import { say } from './say.js';
 import { rememberName } from './settings.js';
-import { explain } from './words.js';
+import { explain, nameFault } from './words.js';
 
 /** @import {Room} from '../room/room.js' */
 /** @import {Notices} from './notices.js' */
@@ -49,11 +49,12 @@ export class RenameDialog {
 
   async #rename() {
     const typed = this.#input.value;
-    const { name, fault } = await askDisplayName(typed);
+    const answer = await askDisplayName(typed);
+    const { name } = answer;
     // If more was typed meanwhile, or the dialog was closed, this answer is not wanted any more.
     if (!this.#dialog.open || this.#input.value !== typed) return;
     if (name === undefined) {
-      this.#tell(fault);
+      this.#tell(nameFault(answer) ?? '');
       return;
     }
     try {

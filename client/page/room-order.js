@@ -1,4 +1,4 @@
-// The order of the rooms in the lobby, in the switcher and beside a room, and the search among them. There is no
+// The order of the rooms on the start page, in the switcher and beside a room, and the search among them. There is no
 // document here.
 
 import { matches } from './roster.js';

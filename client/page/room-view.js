@@ -3,21 +3,26 @@
 import { ChatView } from './chat-view.js';
 import { CONNECTION } from './connection-table.js';
 import { ControlsView } from './controls-view.js';
-import { button, fromTemplate, part, setText } from './dom.js';
+import { button, find, fromTemplate, part, setText } from './dom.js';
+import { keepFocus } from './focus.js';
 import { JumpView } from './jump-view.js';
 import { followKeyboard } from './keyboard.js';
+import { Menu, opensMenu } from './menu.js';
 import { PeopleView } from './people-view.js';
 import { ReactionsView } from './reactions-view.js';
 import { say } from './say.js';
 import { Sheets } from './sheets.js';
 import { SituationView } from './situation-view.js';
 import { StageView } from './stage-view.js';
+import { TidingsView } from './tidings-view.js';
 import { titleUnseen } from './title.js';
 
 /** @import {Absence} from '../room/absence.js' */
 /** @import {Room} from '../room/room.js' */
 /** @import {Details} from './details.js' */
+/** @import {Choice} from './menu.js' */
 /** @import {Notices} from './notices.js' */
+/** @import {Action, Does} from './shortcuts.js' */
 
 export class RoomView {
   root = fromTemplate('room-template');
@@ -29,11 +34,13 @@ export class RoomView {
    * @param {Notices} notices
    * @param {Absence} absence
    * @param {Details} details
-   * @param {() => void} leave
+   * @param {{ leave: () => void, menu: (open: (choices: Choice[]) => void) => Choice[] }} page `menu`: what the menu
+   *   of the whole page offers; it may open other choices in its place
    */
-  constructor(room, notices, absence, details, leave) {
+  constructor(room, notices, absence, details, { leave, menu: choices }) {
     const { root } = this;
     this.#room = room;
+    this.#title = part(root, 'title');
     this.#sheets = new Sheets(part(root, 'side'), () => this.#sheetChanged());
     this.#stage = new StageView(root, room, notices, details, () => this.#sheets.cover());
     this.#controls = new ControlsView(root, room, notices);
@@ -48,13 +55,22 @@ export class RoomView {
     this.#jump = new JumpView(root, room);
     this.#reactions = new ReactionsView(root, room);
     this.#situation = new SituationView(root, room, absence, leave);
+    this.#tidings = new TidingsView(root, room);
     button(root, 'leave-room').addEventListener('click', leave);
+    const [opener, menu] = [button(root, 'page-menu'), new Menu(find(root, '.room-head', HTMLElement))];
+    opensMenu(opener);
+    const open = (/** @type {Choice[]} */ offered) => menu.open(opener, say('menu.page'), offered);
+    opener.addEventListener('click', () => open(choices(open)));
+    button(root, 'skip-to-controls').addEventListener('click', () => this.#controls.focus());
+    button(root, 'skip-to-chat').addEventListener('click', () => this.#openChat());
     this.#ends.push(
       room.on('change', (what) => this.#changed(what)),
       room.on('entered', () => this.#entered()),
       room.connection.on('state', () => this.#showConnection()),
       () => this.#sheets.destroy(),
       followKeyboard(),
+      keepFocus(root),
+      () => this.#tidings.destroy(),
       () => this.#stage.destroy(),
       () => this.#controls.destroy(),
       () => this.#chat.destroy(),
@@ -73,12 +89,50 @@ export class RoomView {
   #jump;
   #reactions;
   #situation;
+  #tidings;
+  #title;
+  /** The room that is shown. */
+  #key = '';
+  /** The states of one's own devices, as they were told last. @type {Map<string, string>} */
+  #devices = new Map();
+
+  /** What the page's keys do in a room. @type {Partial<Record<Does, Action>>} */
+  shortcuts = {
+    microphone: () => this.#controls.press('microphone'),
+    camera: () => this.#controls.press('camera'),
+    screen: () => this.#controls.press('screen'),
+    talk: () => this.#controls.talk(),
+    hand: () => this.#people.turnHand(),
+    chat: () => this.#openChat(),
+    people: () => {
+      this.#sheets.open('people');
+      this.#people.focus();
+    },
+    layout: () => this.#stage.turnArrangement(),
+    full: (at) => this.#stage.fillScreen(at),
+  };
+
+  /** What was written and not sent. */
+  get draft() {
+    return this.#chat.draft;
+  }
+
+  set draft(text) {
+    this.#chat.draft = text;
+  }
+
+  #openChat() {
+    this.#sheets.open('chat');
+    this.#chat.focus();
+  }
 
   destroy() {
     for (const end of this.#ends) end();
   }
 
   #entered() {
+    this.#tidings.reset();
+    this.#arrive();
     this.#chat.reset();
     this.#chat.showPermissions();
     this.#people.update();
@@ -87,33 +141,47 @@ export class RoomView {
     this.#controls.update();
     this.#showHead();
     this.#showConnection();
-    this.#suggestChat();
+  }
+
+  /** In another room than before, what was used to go there is out of the way. */
+  #arrive() {
+    const key = this.#room.state?.key ?? '';
+    if (key === this.#key) return;
+    const jumped = this.#key !== '' && key !== '';
+    this.#key = key;
+    if (!jumped) return;
+    const at = document.activeElement;
+    const there = at === document.body || at?.closest('.panel-rooms');
+    this.#sheets.close();
+    if (there) this.#title.focus();
   }
 
   /** @param {import('../room/room.js').RoomEvents['change']} what */
   #changed(what) {
     switch (what) {
       case 'people':
+        this.#tidings.update();
         this.#people.update();
         this.#chat.showPermissions();
         this.#stage.update();
         this.#controls.update();
         break;
       case 'speaking':
+        this.#tidings.update();
         this.#people.showSpeakers();
         this.#stage.update();
         break;
       case 'streams':
+        this.#tidings.update();
         this.#people.update();
         this.#stage.update();
-        this.#suggestChat();
         this.#showLive();
         this.#controls.update();
         break;
       case 'media':
         this.#stage.update();
         this.#controls.update();
-        this.#suggestChat();
+        this.#tellDevices();
         this.#showLive();
         break;
       case 'chat':
@@ -127,17 +195,15 @@ export class RoomView {
         this.#controls.update();
         this.#stage.update();
         this.#showConnection();
-        this.#suggestChat();
         break;
     }
   }
 
   #showHead() {
     const { state, wanted } = this.#room;
-    const title = part(this.root, 'title');
     const name = state?.name ?? wanted;
-    setText(title, name);
-    title.title = name;
+    setText(this.#title, name);
+    this.#title.title = name;
     this.#showLive();
   }
 
@@ -153,21 +219,26 @@ export class RoomView {
   #showConnection() {
     const { status, connection } = this.#room;
     const { [status]: found, else: otherwise } = CONNECTION[connection.state.phase];
-    const { state, words } = found ?? otherwise;
+    const { state, words, situation } = found ?? otherwise;
+    // Whoever waits to be let in is not in the room yet, and sees nothing of it.
+    this.root.dataset['situation'] = situation ?? '';
     const shown = part(this.root, 'connection');
     shown.dataset['state'] = state;
-    shown.title = words;
-    setText(shown, words);
+    shown.title = say(words);
+    setText(shown, say(words));
     this.#situation.update();
     this.#reactions.update();
     this.#showHead();
   }
 
-  /** While one is in the room and there are no pictures, the chat need not be out of the way. */
-  #suggestChat() {
-    const { mayPresent, state, presenting } = this.#room;
-    const pictures = (state?.streams.size ?? 0) > 0 || presenting.publications.size > 0;
-    this.#sheets.suggest('chat', mayPresent && !pictures);
+  /** Whoever has pressed a key and does not look at the toggles hears what has come of it. */
+  #tellDevices() {
+    for (const what of /** @type {const} */ (['microphone', 'camera', 'screen'])) {
+      const { text, hasFocus } = this.#controls.describe(what);
+      const before = this.#devices.get(what);
+      this.#devices.set(what, text);
+      if (before !== undefined && before !== text && !hasFocus) this.#tidings.tell(text);
+    }
   }
 
   /** Another panel is seen, or none. */

@@ -1,6 +1,6 @@
-// Fills in the texts of the catalogue. A value that is written from right to left is isolated from the text around
-// it, as Unicode's bidirectional algorithm (UAX 9) provides for: without that, a Hebrew name would drag the
-// punctuation and the numbers behind it to its other side.
+// Fills in the texts of the catalogue in the user's language. A value that is written in the other direction is isolated
+// from the text around it, as Unicode's bidirectional algorithm (UAX 9) provides for: without that, a Hebrew name would
+// drag the punctuation and the numbers behind it to its other side, and so would a Latin name in an Arabic sentence.
 
 import { EN } from './words-en.js';
 
@@ -23,9 +23,38 @@ import { EN } from './words-en.js';
 
 /** The keys of the texts without parameters. @typedef {{ [K in Key]: [Names<K>] extends [never] ? K : never }[Key]} Plain */
 
-const LANGUAGE = 'en';
-const plural = new Intl.PluralRules(LANGUAGE);
-const number = new Intl.NumberFormat(LANGUAGE);
+/** A text, or its forms by plural category. @typedef {string | Readonly<Record<string, string>>} Message */
+/** The texts of a language by their keys. What it lacks is said in English. @typedef {Readonly<Record<string, Message>>} Catalogue */
+
+/**
+ * @param {string} locale a language, or one with a region
+ * @param {Catalogue} messages
+ * @param {'ltr' | 'rtl'} direction
+ */
+function voice(locale, messages, direction) {
+  return {
+    locale,
+    messages,
+    direction,
+    plural: new Intl.PluralRules(locale),
+    number: new Intl.NumberFormat(locale),
+    list: new Intl.ListFormat(locale, { type: 'conjunction' }),
+    /** @type {Map<string, Intl.DateTimeFormat>} */
+    dates: new Map(),
+  };
+}
+
+let now = voice('en', EN, 'ltr');
+
+/**
+ * Speak this language from now on.
+ * @param {string} locale
+ * @param {Catalogue} messages
+ * @param {'ltr' | 'rtl'} direction
+ */
+export function speak(locale, messages, direction) {
+  now = voice(locale, messages, direction);
+}
 
 /** Letters that are written from right to left, and the marks and embeddings that force a direction. */
 const RIGHT_TO_LEFT =
@@ -34,6 +63,8 @@ const BIDI_CONTROLS = /[\u202A-\u202E\u2066-\u2069]/gu;
 const FIRST_STRONG_ISOLATE = '\u2068';
 const POP_ISOLATE = '\u2069';
 
+const LEFT_TO_RIGHT = /\p{L}/u;
+
 /**
  * @template {Key} K
  * @param {K} key
@@ -41,8 +72,7 @@ const POP_ISOLATE = '\u2069';
  * @returns {string}
  */
 export function say(key, ...values) {
-  /** @type {string | Readonly<Record<string, string>> | undefined} */
-  const message = EN[key];
+  const message = textOf(key);
   // A code or a state of a newer server has no text here.
   if (message === undefined) return key.slice(key.lastIndexOf('.') + 1);
   const given = /** @type {Record<string, Value>} */ (values[0] ?? {});
@@ -50,11 +80,55 @@ export function say(key, ...values) {
 }
 
 /**
+ * @param {string} key
+ * @returns {Message | undefined} undefined: no language has it
+ */
+function textOf(key) {
+  const own = Object.hasOwn(now.messages, key) ? now.messages[key] : undefined;
+  return own ?? (Object.hasOwn(EN, key) ? /** @type {Catalogue} */ (EN)[key] : undefined);
+}
+
+/**
+ * The text for what a server says by a code, which may be newer than this page.
+ * @param {string} key of a text without parameters
+ * @returns {string | undefined} undefined: there is none
+ */
+export function sayIfKnown(key) {
+  const message = textOf(key);
+  return typeof message === 'string' ? message : undefined;
+}
+
+/**
+ * @param {string[]} items
+ * @returns {string} as in "Ada, Bob and Cyd"
+ */
+export function listed(items) {
+  return now.list.format(items.map(isolated));
+}
+
+/**
+ * @param {Date | number} at
+ * @param {Intl.DateTimeFormatOptions} options
+ * @returns {string} the date or time as the language writes it
+ */
+export function sayDate(at, options) {
+  const key = JSON.stringify(options);
+  let format = now.dates.get(key);
+  if (!format) now.dates.set(key, (format = new Intl.DateTimeFormat(now.locale, options)));
+  return format.format(at);
+}
+
+/** @param {number} value */
+export function sayNumber(value) {
+  return now.number.format(value);
+}
+
+/**
  * @param {Readonly<Record<string, string>>} forms by plural category
  * @param {number} count
  */
 export function formOf(forms, count) {
-  return forms[plural.select(count)] ?? forms['other'] ?? '';
+  return forms[now.plural.select(count)] ?? forms['other'] ?? '';
 }
 
 /**
@@ -65,7 +139,7 @@ export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
     if (value === undefined) return whole;
-    return typeof value === 'number' ? number.format(value) : isolated(value);
+    return typeof value === 'number' ? sayNumber(value) : isolated(value);
   });
 }
 
@@ -74,6 +148,7 @@ export function fill(text, values) {
  * @returns {string} the same with a direction of its own, whatever controls it has in it
  */
 export function isolated(value) {
-  if (!RIGHT_TO_LEFT.test(value)) return value.replace(BIDI_CONTROLS, '');
-  return `${FIRST_STRONG_ISOLATE}${value.replace(BIDI_CONTROLS, '')}${POP_ISOLATE}`;
+  const plain = value.replace(BIDI_CONTROLS, '');
+  const turned = RIGHT_TO_LEFT.test(value) || (now.direction === 'rtl' && LEFT_TO_RIGHT.test(value));
+  return turned ? `${FIRST_STRONG_ISOLATE}${plain}${POP_ISOLATE}` : plain;
 }

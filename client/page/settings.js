@@ -9,6 +9,8 @@ const NAME_KEY = 'roomfsm.name';
 const CHOICES_KEY = 'roomfsm.devices';
 const ENTRY_KEY = 'roomfsm.entry';
 const ALONG_KEY = 'roomfsm.along';
+const LANGUAGE_KEY = 'roomfsm.language';
+const SHORTCUTS_KEY = 'roomfsm.shortcuts';
 
 /** What was remembered here. It goes before what is stored. @type {Map<string, string>} */
 const here = new Map();
@@ -105,4 +107,24 @@ export function remembersAlong() {
 /** @param {boolean} along */
 export function rememberAlong(along) {
   remember(ALONG_KEY, along ? 'yes' : 'no');
+}
+
+/** @returns {string | null} the language that the user has chosen; null: none, so that the browser's counts */
+export function rememberedLanguage() {
+  return recall(LANGUAGE_KEY);
+}
+
+/** @param {string} code */
+export function rememberLanguage(code) {
+  remember(LANGUAGE_KEY, code);
+}
+
+/** Whether keys alone, without Ctrl, are shortcuts. */
+export function remembersShortcuts() {
+  return recall(SHORTCUTS_KEY) !== 'off';
+}
+
+/** @param {boolean} on */
+export function rememberShortcuts(on) {
+  remember(SHORTCUTS_KEY, on ? 'on' : 'off');
 }

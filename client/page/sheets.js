@@ -9,8 +9,6 @@ const SMALL = '(max-width: 52rem), (max-height: 30rem)';
 export class Sheets {
   #small = matchMedia(SMALL);
   #ended = new AbortController();
-  /** Whether the user has opened or closed a sheet. From then on only the user does. */
-  #chosen = false;
 
   /**
    * @param {HTMLElement} side
@@ -58,22 +56,8 @@ export class Sheets {
     return find(this.#side, `.panel-${this.#side.dataset['panel']}`, HTMLElement).getBoundingClientRect();
   }
 
-  /**
-   * Open or close a sheet because that fits, unless the user has chosen otherwise or is using it.
-   * @param {string} panel
-   * @param {boolean} open
-   */
-  suggest(panel, open) {
-    if (this.#chosen || this.#side.contains(document.activeElement)) return;
-    if ((this.#side.dataset['open'] === 'true') === open) return;
-    this.#side.dataset['panel'] = panel;
-    this.#side.dataset['open'] = String(open);
-    this.#show();
-  }
-
   /** @param {string} panel */
   open(panel) {
-    this.#chosen = true;
     this.#side.dataset['panel'] = panel;
     this.#side.dataset['open'] = 'true';
     this.#show();
@@ -86,8 +70,12 @@ export class Sheets {
     else this.open(panel);
   }
 
+  /** Close the sheet that lies over the stage. */
+  close() {
+    if (this.isOpen) this.#close();
+  }
+
   #close() {
-    this.#chosen = true;
     const hadFocus = this.#side.contains(document.activeElement);
     this.#side.dataset['open'] = 'false';
     this.#show();

@@ -11,6 +11,7 @@ import { layOut, screensOf } from './layout.js';
 import { Menu, opensMenu } from './menu.js';
 import { Roving } from './roving.js';
 import { say } from './say.js';
+import { calledOr } from './words.js';
 import { Sight } from './sight.js';
 import { Sound } from './sound.js';
 import { changesAt, follow, SILENCE } from './speaker.js';
@@ -53,7 +54,6 @@ export class StageView {
   #floorTimer;
   /** How well the own streams are sent. @type {WeakMap<Publication, PathQuality>} */
   #sent = new WeakMap();
-  #ended = new AbortController();
 
   /**
    * @param {HTMLElement} root of the room's page
@@ -81,7 +81,6 @@ export class StageView {
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);
     this.#measuring = setInterval(() => void this.#measure(), MEASURE_EVERY);
-    document.addEventListener('keydown', (event) => this.#pressed(event), { signal: this.#ended.signal });
   }
   #room;
   #notices;
@@ -97,7 +96,6 @@ export class StageView {
   #measuring;
 
   destroy() {
-    this.#ended.abort();
     clearInterval(this.#measuring);
     clearTimeout(this.#floorTimer);
     this.#sizes.disconnect();
@@ -167,7 +165,7 @@ export class StageView {
     const own = [...presenting.publications.values()].map((publication) => ({
       ...ownInfo(publication, state.streams.get(publication.streamId())),
       participant: state.you,
-      person: state.nameOf(state.you),
+      person: calledOr(state.nameOf(state.you)),
       // The label says already that the own microphone is off.
       muted: false,
       speaks: publication.source === 'camera' && state.speaking.has(state.you),
@@ -179,7 +177,7 @@ export class StageView {
       const { participant } = stream;
       const view = watching.views.get(stream.id);
       if (!view) return [];
-      const person = state.nameOf(participant);
+      const person = calledOr(state.nameOf(participant));
       const camera = stream.source === 'camera';
       return [
         {
@@ -344,14 +342,16 @@ export class StageView {
     this.update();
   }
 
+  /** Show all the same size, or whoever speaks large, in turn. */
+  turnArrangement() {
+    if (this.#shown.size > 0) this.#arrange(chosen().arrangement === 'grid' ? 'speaker' : 'grid');
+  }
+
   /**
-   * F fills the screen: with the tile that has the focus, else with the large one, else with the first of others.
-   * @param {KeyboardEvent} event
+   * Fill the screen with the tile that has the focus, else with the large one, else with the first of others.
+   * @param {Element} target what has the focus
    */
-  #pressed(event) {
-    if (event.key.toLowerCase() !== 'f' || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
-    const { target } = event;
-    if (!(target instanceof Element) || target.closest('input, textarea, select, [contenteditable], [popover], dialog')) return;
+  fillScreen(target) {
     const tiles = [...this.#tiles.values()];
     const tile =
       tiles.find(({ root }) => root.contains(target)) ??

@@ -9,6 +9,7 @@ import { roomLink, updateRoomLink } from './room-link.js';
 import { has, inOrder, search } from './room-order.js';
 import { say } from './say.js';
 import { visitedRooms } from './visited.js';
+import { nameFault } from './words.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
 /** @import {Choice} from './room-order.js' */
@@ -140,13 +141,14 @@ export class Switcher {
   }
 
   async #goToTyped() {
-    const { name, fault } = await askRoomName(this.#input.value);
+    const answer = await askRoomName(this.#input.value);
+    const { name } = answer;
     if (name !== undefined) {
       this.#go(name);
       return;
     }
     // The list has closed the dialog.
     this.open();
-    setText(this.#told, fault);
+    setText(this.#told, nameFault(answer) ?? '');
   }
 }

@@ -1,8 +1,8 @@
 // The catalogue of all texts that the page shows or reads aloud, in English.
 //
 // A text has parameters in braces. Where a number decides its form, it is an object with a form for each plural
-// category of the language (CLDR: one, few, many, other …), and `count` decides. `say` in words.js fills a text in. A
-// translation is another file with the same keys.
+// category of the language (CLDR: one, few, many, other …), and `count` decides. `say` in say.js fills a text in. Each
+// translation is another file with the same keys, which a test demands (tests/client/page/languages.test.mjs).
 //
 // One word for one thing: people *share* their camera, microphone or screen, and what the others receive is *live*.
 // Whoever may share but does not, or may not, *watches*.
@@ -16,10 +16,57 @@ export const EN = /** @type {const} */ ({
   'people.count': { one: '1 person', other: '{count} people' },
   'duration.seconds': { one: '1 second', other: '{count} seconds' },
   'duration.minutes': { one: '1 minute', other: '{count} minutes' },
+  'duration.hours': { one: '1 hour', other: '{count} hours' },
+  close: 'Close',
+
+  // The page as a whole.
+  'page.notices': 'Notices',
+  'page.closeNotice': 'Close this notice',
+  'page.skipToControls': 'Skip to your camera and microphone',
+  'page.skipToChat': 'Skip to the chat',
+  'page.notFound': 'There is no page at this address.',
+  'menu.page': 'More',
+  'menu.language': 'Language: {language}',
+  'menu.shortcuts': 'Keyboard shortcuts',
+  language: 'Language',
+  'language.notLoaded': 'The language could not be loaded. Try again when the connection is better.',
+
+  // The page's keys.
+  'keys.title': 'Keyboard shortcuts',
+  'keys.microphone': 'Turn your microphone on or off',
+  'keys.talk': 'Hold to speak while your microphone is off',
+  'keys.camera': 'Turn your camera on or off',
+  'keys.screen': 'Start or stop sharing your screen',
+  'keys.hand': 'Raise or lower your hand',
+  'keys.chat': 'Write in the chat',
+  'keys.people': 'Go to the list of people',
+  'keys.layout': 'Change the layout',
+  'keys.full': 'Full screen',
+  'keys.rooms': 'Go to another room',
+  'keys.help': 'Show this list',
+  'keys.space': 'Space',
+  'keys.control': 'Ctrl',
+  'keys.on': 'Use single keys as shortcuts',
+  'keys.onHint': 'Turn this off if you speak to your computer, or press keys by accident.',
+
+  // What is read aloud of what happens in the room. `names` lists people, and the last may be `told.others`.
+  'told.here': 'You are in “{room}”: {people}.',
+  'told.came': { one: '{names} joined.', other: '{names} joined.' },
+  'told.left': { one: '{names} left.', other: '{names} left.' },
+  'told.live': { one: '{names} is live.', other: '{names} are live.' },
+  'told.hand': { one: '{names} raised a hand.', other: '{names} raised their hands.' },
+  'told.speaks': { one: '{names} is speaking.', other: '{names} are speaking.' },
+  'told.others': { one: '1 other', other: '{count} others' },
+
+  // The question for the password of a room.
+  'password.question': '“{room}” needs a password.',
+  'password.label': 'Password',
+  'password.wrong': 'That was not the password.',
+  'password.enter': 'Enter',
 
   // The people of a room.
   'people.title': 'People',
-  'people.tabWaiting': '{count}, {waiting} waiting',
+  'people.tabWaiting': '{people}, {count} waiting',
   'people.search': 'Find somebody',
   'people.noneFound': 'Nobody here is called “{typed}”.',
   'people.you': 'you',
@@ -78,6 +125,7 @@ export const EN = /** @type {const} */ ({
   'people.admitName': 'Admit {name}',
   'people.deny': 'Deny',
   'people.denyName': 'Deny {name}',
+  'people.denyFor': 'Deny for {duration}',
   'people.banned': 'Kept out',
   'people.unban': 'Let back in',
   'people.unbanName': 'Let {name} back in',
@@ -97,7 +145,7 @@ export const EN = /** @type {const} */ ({
   'situation.connecting': 'On the way to “{room}”',
   'situation.lost': 'Cut off from “{room}”',
   'situation.entering': 'On the way to “{room}”',
-  'situation.knocking': 'At the door of “{room}”',
+  'situation.knocking': 'Waiting to enter “{room}”',
   'situation.out': 'Outside “{room}”',
   'situation.connectingTo': 'The page connects to the server, and then enters “{room}”.',
   'situation.lostTo': 'The connection to the server is lost. The page tries again, and then returns to “{room}”.',
@@ -114,6 +162,17 @@ export const EN = /** @type {const} */ ({
   'cause.full': 'The server is full. You enter as soon as somebody leaves.',
   'cause.noUpgrade':
     'Something between this page and the server does not let websockets through. If you run the server behind a proxy, let the proxy pass on the header “Upgrade”; otherwise try another network.',
+
+  // Why a text can be no name, by the code of the reason.
+  'name.unreachable': 'The server cannot be reached at the moment. Try again in a while.',
+  'name.empty': 'A name needs at least one visible character.',
+  'name.too_long': 'A name has at most {most} characters.',
+  'name.spaces': 'A room’s name has no spaces; use “-” or “_” instead.',
+  'name.dots': 'A room’s name cannot be “.” or “..”, because these have another meaning in addresses.',
+  'name.not_allowed': 'A name cannot contain {character}.',
+  'name.invisible': 'A name cannot contain {character}, which nobody can see.',
+  'name.mark_alone': 'A name cannot begin a word with {character}, which belongs on a letter.',
+  'name.marks_stacked': 'A name has at most {most} accents on a letter, and the same accent only once.',
 
   // Reactions.
   react: 'Show a reaction',
@@ -193,9 +252,9 @@ export const EN = /** @type {const} */ ({
   'refused.ended': 'It ended before it could begin.',
   'refused.session_unknown': 'Your earlier session is over.',
   'refused.token_invalid':
-    'This room needs an invitation. Open it by the link that you were given, or ask for a new one.',
+    'This room is only for people with an invitation, and yours is missing, or is for another room. Open the link that you were given for this room, or ask for one.',
   'refused.token_expired': 'Your invitation to this room has expired. Ask for a new one.',
-  'refused.password_wrong': 'This is not the password of the room.',
+  'refused.password_wrong': 'You need its password.',
   'refused.room_closed': 'The room was closed.',
   'refused.detail': '{reason} ({detail})',
   'refused.no_connection': 'There is no connection to the server at the moment.',
@@ -226,7 +285,8 @@ export const EN = /** @type {const} */ ({
   'news.notEnteredYet': 'You are not in “{room}” yet. {reason} The page tries again.',
   'news.notEntered': 'You cannot enter “{room}”. {reason}',
   'news.notSwitched': 'You cannot go to “{room}”. {reason}',
-  'news.waiting': '“{room}” has a lobby. A moderator has been told that you wait, and decides whether you enter.',
+  'news.waiting':
+    'A moderator of “{room}” lets people in one by one. Stay on this page: you enter as soon as a moderator admits you. If none is there at the moment, you wait until one comes.',
   'news.serverDrains': 'The server closes in {duration}. The page then connects again as soon as it can.',
   'news.serverCloses': 'The server is shutting down. The page connects again as soon as it can.',
   'news.roomCloses': 'The room is closing. The page enters it again as soon as it can.',
@@ -234,6 +294,7 @@ export const EN = /** @type {const} */ ({
   'news.putOut': 'A moderator put you out of the room.',
   'news.putOut.banned': 'A moderator put you out of the room, and does not let you enter it for a time.',
   'news.putOut.closed': 'A moderator has closed the room.',
+  'person.unknown': 'Somebody',
   'news.muted': '{by} has muted you. Turn your microphone on again when you want to speak.',
   'news.mutedAndHeld': '{by} has muted you. Raise your hand to ask for the word.',
   'news.keptMuted': 'A moderator keeps you muted. Raise your hand to ask for the word.',
@@ -403,7 +464,7 @@ export const EN = /** @type {const} */ ({
   'enter.watchOnly': 'Only watch',
   'enter.devices': 'Choose devices',
   'enter.ask': 'Ask me this before I enter a room',
-  'enter.lobby': 'All rooms',
+  'enter.allRooms': 'All rooms',
 
   // Technical details.
   'details.title': 'Technical details',
@@ -460,5 +521,21 @@ export const EN = /** @type {const} */ ({
   'leave.alongQuestion': 'Take your camera and microphone along?',
   'leave.alongConsequence':
     'The people in the next room then see and hear you at once. If you take them along, you are not asked again.',
-  'lobby.ownRoom': 'A room of my own',
+  // The start page.
+  'start.intro': 'Enter a room to watch, talk and write, or to share your camera, microphone or screen.',
+  'start.room': 'Room',
+  'start.roomHint': 'a name, such as blue',
+  'start.enter': 'Enter',
+  'start.ownRoom': 'A room of my own',
+  'start.inspector': 'Inspector',
+  'start.inspectorIs': 'It shows what each room is doing, and why.',
+
+  // The parts of a room's page.
+  'room.leave': 'Leave',
+  'room.leaveHint': 'Leave the room and go to the start page',
+  'room.stage': 'Stage',
+  'room.pictures': 'Pictures',
+  'room.soundOn': 'Turn the sound on',
+  'room.side': 'People, chat and rooms',
+  'room.tabs': 'Show',
 });

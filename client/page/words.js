@@ -1,27 +1,17 @@
 // Puts into words what happens: news of the room, codes and reasons of the protocol, refused devices. The texts
-// themselves stand in words-en.js.
+// themselves stand in words-en.js and in the files of the other languages.
 
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { DeviceError } from '../media/devices.js';
 import { LinkFailure } from '../media/link.js';
-import { say } from './say.js';
-import { EN } from './words-en.js';
+import { fill, say, sayIfKnown } from './say.js';
 
-/** @import {RoomSummary} from '../wire/api.d.ts' */
+/** @import {NameAnswer, RoomSummary} from '../wire/api.d.ts' */
 /** @import {RoomNews} from '../room/room.js' */
 /** @import {Key} from './say.js' */
 
 /** For these codes the detail is more useful than the text for the code. */
 const DETAILED = new Set(['illegal_in_state', 'malformed', 'media_failed']);
-
-/**
- * The text for a code that a server sends, which may be newer than this page.
- * @param {string} key
- * @returns {string | undefined} undefined: there is none
- */
-function known(key) {
-  return Object.hasOwn(EN, key) ? String(EN[/** @type {Key} */ (key)]) : undefined;
-}
 
 /**
  * @param {unknown} error
@@ -34,7 +24,7 @@ export function explain(error) {
   }
   if (error instanceof ConnectionLost) return say('refused.no_connection');
   if (error instanceof DeviceError) return explainDevice(error);
-  if (error instanceof LinkFailure) return known(`failed.${error.code}`) ?? say('failed.other', { code: error.code });
+  if (error instanceof LinkFailure) return sayIfKnown(`failed.${error.code}`) ?? say('failed.other', { code: error.code });
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -43,7 +33,7 @@ function refusal(code) {
   // The type says that each code has its text. A newer server may have more codes.
   /** @type {Key} */
   const key = `refused.${code}`;
-  return known(key);
+  return sayIfKnown(key);
 }
 
 /**
@@ -61,13 +51,13 @@ export function inWords(news) {
       return say(`news.${news.what}`);
     case 'deviceLost':
     case 'endedByModerator':
-      return say(`news.${news.what}`, { label: news.label });
+      return say(`news.${news.what}`, { label: say(`device.${news.label}`) });
     case 'publishFailed':
-      return say('news.publishFailed', { label: news.label, reason: explain(news.error), next: next(news.givenUp) });
+      return say('news.publishFailed', { label: say(`device.${news.label}`), reason: explain(news.error), next: next(news.givenUp) });
     case 'viewFailed':
       return say('news.viewFailed', {
-        name: news.name,
-        source: news.source,
+        name: calledOr(news.name),
+        source: say(`device.${news.source}`),
         reason: explain(news.error),
         next: next(news.givenUp),
       });
@@ -91,11 +81,11 @@ export function inWords(news) {
     case 'roomCloses':
       return news.reason ? say('news.roomClosesBecause', { reason: news.reason }) : say('news.roomCloses');
     case 'putOut':
-      return known(`news.putOut.${news.reason}`) ?? say('news.putOut');
+      return sayIfKnown(`news.putOut.${news.reason}`) ?? say('news.putOut');
     case 'muted':
-      return say(news.hold ? 'news.mutedAndHeld' : 'news.muted', { by: news.by });
+      return say(news.hold ? 'news.mutedAndHeld' : 'news.muted', { by: calledOr(news.by) });
     case 'connectionEnded':
-      return known(`news.connectionEnded.${news.code}`) ?? say('news.connectionEnded');
+      return sayIfKnown(`news.connectionEnded.${news.code}`) ?? say('news.connectionEnded');
   }
 }
 
@@ -167,4 +157,23 @@ function sentence(text) {
 /** @param {string} text */
 function capitalised(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * @param {string} name of a person; empty: nobody knows it any more
+ * @returns {string} how the person is called on the page
+ */
+export function calledOr(name) {
+  return name || say('person.unknown');
+}
+
+/**
+ * @param {NameAnswer} answer
+ * @returns {string | undefined} why there can be no such name, in a sentence; undefined: there can
+ */
+export function nameFault(answer) {
+  if (answer.fault === undefined) return undefined;
+  const { fault, code, values = {} } = answer;
+  const text = code === undefined ? undefined : sayIfKnown(`name.${code}`);
+  return text === undefined ? fault : fill(text, values);
 }

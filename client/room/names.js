@@ -28,7 +28,7 @@ export function roomOfPath(path, root = `${BASE}/r/`) {
 
 /**
  * @param {string} path a location's pathname
- * @returns {boolean} whether it is the lobby's, or that of a room, be there such a room or not
+ * @returns {boolean} whether it is the start page's, or that of a room, be there such a room or not
  */
 export function isPage(path) {
   return path === BASE || path === `${BASE}/` || roomOfPath(path) !== null;

@@ -4,7 +4,8 @@ import { BASE } from '../wire/base.js';
 
 /** @import {NameAnswer} from '../wire/api.d.ts' */
 
-const UNREACHABLE = 'The server cannot be reached at the moment. Try again in a while.';
+/** @type {NameAnswer} */
+const UNREACHABLE = { fault: 'The server cannot be reached at the moment.', code: 'unreachable' };
 
 /**
  * @param {string} text as somebody typed it
@@ -34,6 +35,6 @@ async function ask(address, text) {
     return await response.json();
   } catch (error) {
     console.debug('names cannot be judged', error);
-    return { fault: UNREACHABLE };
+    return UNREACHABLE;
   }
 }

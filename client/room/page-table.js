@@ -69,7 +69,7 @@ export const PAGE = /** @type {const} */ ({
     "room closes": "the server sent `closing` about the room; it may send that again while the room is closing",
     "put out": "a moderator put the user out of the room, or closed the room",
     "lost": "the connection ended",
-    "go": "the user goes to the lobby, or closes the page"
+    "go": "the user goes to the start page, or closes the page"
   },
   "effects": {
     "connect": "open the link",
@@ -83,7 +83,7 @@ export const PAGE = /** @type {const} */ ({
     "publish again": "offer again the streams that the user still presents",
     "go on": "go to another room, if that is wanted by now",
     "let go": "end the media and the connection",
-    "tell the misnaming": "let the lobby say why there can be no such room",
+    "tell the misnaming": "let the start page say why there can be no such room",
     "drop the name": "enter without a display name, because the server does not accept it",
     "tell the refusal": "tell the user why",
     "tell the delay": "tell the user why, and that the page tries again",
@@ -94,7 +94,7 @@ export const PAGE = /** @type {const} */ ({
     "tell the closing": "tell the user why",
     "tell the putting out": "tell the user about it",
     "forget the server": "stop waiting, and expect no shutdown any more",
-    "end the media": "release the devices",
+    "end the media": "release the devices; no news about the media hold any more",
     "tell the end": "tell the user why"
   }
 });

@@ -74,11 +74,13 @@ import { Credentials } from './credentials.js';
  * `change`: `media` is what is presented or watched by oneself. `solved`: what the news of this topic told is over.
  * `misnamed`: the name can be no room's, so one is in none.
  * `moved`: to another room or to none, so that no news of the one before hold any more.
+ * `ended`: one's stay is over, and it is not by one's own will; no news of it hold any more.
  * @typedef {{
  *   change: Part | 'status' | 'media',
  *   news: News<RoomNews>,
  *   solved: string,
  *   moved: void,
+ *   ended: void,
  *   entered: RoomState,
  *   reacted: readonly ReactionInfo[],
  *   misnamed: { name: string, fault: string },
@@ -198,6 +200,8 @@ export class Room extends Emitter {
         this.#endedHere = true;
         this.presenting.leave();
         this.watching.leave();
+        // What could not be sent or received, and was tried again, is not tried again.
+        this.emit('ended', undefined);
       },
       'tell the end': ({ code = 0 }) =>
         this.#tell({ what: 'connectionEnded', code }, 'presence', { lasting: true }),

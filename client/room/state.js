@@ -145,9 +145,12 @@ export class RoomState {
     return { picture: this.participants.get(participant)?.camera !== false, sound: !this.isMuted(participant) };
   }
 
-  /** @param {string} id */
+  /**
+   * @param {string} id
+   * @returns {string} empty: the person is not there, or not any more
+   */
   nameOf(id) {
-    return this.participants.get(id)?.name ?? 'Somebody';
+    return this.participants.get(id)?.name ?? '';
   }
 }
 

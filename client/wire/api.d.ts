@@ -10,8 +10,16 @@ export interface RoomSummary {
   state: RoomStateName;
 }
 
+/** Why a text can be no name: in English, and by a code with what its sentence names. */
+export interface NameFault {
+  fault: string;
+  code?: string;
+  values?: Record<string, number | string>;
+  name?: undefined;
+}
+
 /** What `GET /api/room-name` and `GET /api/display-name` tell: the name as it is kept, or why there can be none. */
-export type NameAnswer = { name: string; fault?: undefined } | { fault: string; name?: undefined };
+export type NameAnswer = { name: string; fault?: undefined } | NameFault;
 
 /** What `GET /inspect/api/access` tells: whether there is an inspector, and for the one who asks. */
 export interface InspectorAccess {

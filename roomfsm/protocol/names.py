@@ -24,7 +24,7 @@ import unicodedata
 from collections import defaultdict
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from precis_i18n import get_profile
 
@@ -48,8 +48,22 @@ _STAND_IN = "\u2603"
 """An emoji of one character, which PRECIS allows and does not change."""
 
 
+type NameFaultCode = Literal[
+    "empty", "too_long", "spaces", "dots", "not_allowed", "invisible", "mark_alone", "marks_stacked"
+]
+
+
 class NameFault(ValueError):
-    """The text cannot be a name of that kind. The message is a sentence for people that says why."""
+    """The text cannot be a name of that kind. The message is an English sentence for people that says why.
+
+    `code` says the same to programs that have sentences of their own, such as the page in another language.
+    `values` are what the sentence names: `most` characters, or the `character` in words.
+    """
+
+    def __init__(self, code: NameFaultCode, message: str, **values: int | str) -> None:
+        super().__init__(message)
+        self.code: NameFaultCode = code
+        self.values: dict[str, int | str] = values
 
 
 def room_name(text: str) -> str:
@@ -63,19 +77,23 @@ def room_name(text: str) -> str:
         return text
     name = unicodedata.normalize("NFC", text)
     if not name:
-        raise NameFault("A room name has at least one character.")
+        raise NameFault("empty", "A room name has at least one character.")
     if len(name) > MAX_ROOM_NAME:
-        raise NameFault(f"A room name has at most {MAX_ROOM_NAME} characters.")
+        raise NameFault("too_long", f"A room name has at most {MAX_ROOM_NAME} characters.", most=MAX_ROOM_NAME)
     if any(character.isspace() for character in name):
-        raise NameFault("A room name has no spaces; use “-” or “_” instead.")
+        raise NameFault("spaces", "A room name has no spaces; use “-” or “_” instead.")
     if name in (".", ".."):
-        raise NameFault("A room name cannot be “.” or “..”, because these have another meaning in addresses.")
+        raise NameFault(
+            "dots", "A room name cannot be “.” or “..”, because these have another meaning in addresses."
+        )
     compatible = unicodedata.normalize("NFKC", name)
     for character in compatible:
         if character.isascii() and not (character.isalnum() or character in _ROOM_SIGNS):
             raise NameFault(
+                "not_allowed",
                 "A room name consists of letters and digits of any script, “.”, “_” and “-”. It cannot contain "
-                f"{_named(character)}."
+                f"{_named(character)}.",
+                character=_named(character),
             )
     _enforce("IdentifierClass", compatible, "A room name")
     _check_marks(compatible, "A room name")
@@ -118,20 +136,21 @@ def display_name(text: str) -> str:
     if _SEQUENCE.search(text):
         text, emoji = _without_emoji(text)
     if not text.strip():
-        raise NameFault("A name needs at least one visible character.")
+        raise NameFault("empty", "A name needs at least one visible character.")
     # One character may become eighteen. If the text gets too long by that, the expensive checks are not made.
     if len(" ".join(unicodedata.normalize("NFKC", text).split())) > MAX_DISPLAY_NAME:
-        raise NameFault(_TOO_LONG)
+        raise NameFault("too_long", _TOO_LONG, most=MAX_DISPLAY_NAME)
     name = _enforce("NicknameCasePreserved", text, "A name")
     for character in name:
         if character in _BLANK:
-            raise NameFault(f"A name cannot contain {_named(character)}, which nobody can see.")
+            shown = _named(character)
+            raise NameFault("invisible", f"A name cannot contain {shown}, which nobody can see.", character=shown)
     _check_marks(name, "A name")
     if emoji:
         originals = iter(emoji)
         name = "".join(next(originals) if character == _STAND_IN else character for character in name)
     if len(name) > MAX_DISPLAY_NAME:
-        raise NameFault(_TOO_LONG)
+        raise NameFault("too_long", _TOO_LONG, most=MAX_DISPLAY_NAME)
     return name
 
 
@@ -162,7 +181,8 @@ def _enforce(profile: str, text: str, what: str) -> str:
     try:
         enforced: str = _profile(profile).enforce(text)
     except UnicodeEncodeError as error:
-        raise NameFault(f"{what} cannot contain {_named(error.object[error.start])}.") from None
+        shown = _named(error.object[error.start])
+        raise NameFault("not_allowed", f"{what} cannot contain {shown}.", character=shown) from None
     return enforced
 
 
@@ -180,11 +200,15 @@ def _check_marks(name: str, what: str) -> None:
     for character in unicodedata.normalize("NFD", name):
         category = unicodedata.category(character)
         if category.startswith("M") and before == " ":
-            raise NameFault(f"{what} cannot begin a word with {_named(character)}, which belongs on a letter.")
+            shown = _named(character)
+            fault = f"{what} cannot begin a word with {shown}, which belongs on a letter."
+            raise NameFault("mark_alone", fault, character=shown)
         stacked = stacked + character if category in ("Mn", "Me") else ""
         if len(stacked) > MAX_NONSPACING or stacked[-2:] == character * 2:
             raise NameFault(
-                f"{what} has at most {MAX_NONSPACING} accents on a letter, and the same accent only once."
+                "marks_stacked",
+                f"{what} has at most {MAX_NONSPACING} accents on a letter, and the same accent only once.",
+                most=MAX_NONSPACING,
             )
         before = character
 

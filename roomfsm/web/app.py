@@ -56,7 +56,7 @@ def create_app(
     @app.get("/inspect/api/access")
     async def inspector_access() -> Response:
         # This address is below /inspect, because browsers send the token's cookie only there. Everybody may ask,
-        # so that the lobby can.
+        # so that the start page can.
         is_open = settings.inspect and access.refusal(request) is None
         # The inspector offers to administer if there is an API for that, which asks for a token of its own.
         response = jsonify(open=is_open, api=True) if is_open and has_api() else jsonify(open=is_open)
@@ -77,7 +77,7 @@ def create_app(
         return await page(status=404)
 
     @app.get("/")
-    async def lobby() -> Response:
+    async def start_page() -> Response:
         return await page()
 
     def asked_query() -> str:
@@ -89,7 +89,7 @@ def create_app(
         if is_room_name(name):
             return await page()
         try:
-            # The lobby makes names from typed text in the same way.
+            # The start page makes names from typed text in the same way.
             return redirect(quote(made_room_name(name)) + asked_query(), 308)
         except NameFault:
             return await page(status=404)

@@ -19,7 +19,8 @@ def create_naming() -> Blueprint:
     """The addresses `/api/room-name?name=…` and `/api/display-name?name=…`.
 
     The answer has `name`, the name as the server keeps it and shows it to others, and for a room also its `key`.
-    Or it has `fault`, a sentence for people that says why the text cannot be a name.
+    Or it has `fault`, an English sentence that says why the text cannot be a name, and the `code` of the
+    reason with the `values` that its sentence names, for programs with sentences of their own (`NameFault`).
     """
     naming = Blueprint("naming", __name__)
 
@@ -47,6 +48,6 @@ def _answer(judge: Callable[[str], dict[str, str]]) -> Response:
     try:
         response = jsonify(judge(request.args.get("name", "")[:MAX_ASKED]))
     except NameFault as fault:
-        response = jsonify(fault=str(fault))
+        response = jsonify(fault=str(fault), code=fault.code, values=fault.values)
     response.headers["Cache-Control"] = "no-store"
     return response

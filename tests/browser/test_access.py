@@ -56,7 +56,7 @@ def test_a_link_with_a_token_lets_in_and_the_token_is_not_seen(open_page: OpenPa
 
 def test_without_a_token_the_page_says_what_is_needed(open_page: OpenPage) -> None:
     page = open_page("/r/staff-2", "Eve", expects="no error is expected")
-    expect(page.get_by_test_id("notice")).to_contain_text(["needs an invitation"])
+    expect(page.get_by_test_id("notice")).to_contain_text(["only for people with an invitation"])
 
 
 def test_the_password_is_asked_for_until_it_is_right(open_page: OpenPage) -> None:

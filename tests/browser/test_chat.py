@@ -31,7 +31,7 @@ def say(page: Page, *texts: str) -> None:
 
 def test_a_reader_finds_what_is_new(open_page: OpenPage) -> None:
     name = f"room-{uuid.uuid4().hex[:8]}"
-    ada, bob = open_page(f"/r/{name}", "Ada"), open_page(f"/r/{name}", HEBREW, locale="de")
+    ada, bob = open_page(f"/r/{name}", "Ada"), open_page(f"/r/{name}", HEBREW)
     say(ada, TALL, "Short.")
     lines = bob.get_by_test_id("chat-line")
     expect(lines).to_have_count(2)

@@ -131,7 +131,7 @@ def test_a_link_on_a_phone_enters_to_watch_and_back_asks_again_nothing(open_page
         expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
         is_in(page, "camera", "off")
         page.get_by_test_id("leave-room").click()
-        expect(page.get_by_test_id("lobby-room-input")).to_be_visible()
+        expect(page.get_by_test_id("start-room-input")).to_be_visible()
         page.go_back()
         expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
         is_in(page, "camera", "off")
@@ -288,10 +288,10 @@ def test_the_camera_goes_along_to_another_room_and_is_asked_about_once(open_page
     expect(bob.get_by_test_id("tile")).to_have_count(0)
 
 
-def test_the_lobby_offers_a_room_with_a_name_that_people_can_read(open_page: OpenPage) -> None:
+def test_the_start_page_offers_a_room_with_a_name_that_people_can_read(open_page: OpenPage) -> None:
     page = open_page("/", "Ada")
-    page.get_by_test_id("lobby-own-room").click()
-    expect(page.get_by_test_id("lobby-room-input")).to_have_value(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))
-    expect(page.get_by_test_id("lobby-enter")).to_be_focused()
+    page.get_by_test_id("start-own-room").click()
+    expect(page.get_by_test_id("start-room-input")).to_have_value(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))
+    expect(page.get_by_test_id("start-enter")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("room-title")).to_have_text(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))

@@ -203,6 +203,6 @@ def test_the_page_around_a_frame_knows_what_happens_and_turns_devices(
     page.locator("#leave").click()
     expect(told).to_contain_text('left {"reason":"user"};')
     expect(told).not_to_contain_text("forged")
-    expect(frame.get_by_test_id("lobby-enter")).to_be_visible()
+    expect(frame.get_by_test_id("start-enter")).to_be_visible()
     assert faults == []
     context.close()

@@ -227,7 +227,9 @@ def test_a_feed_that_breaks_off_continues_and_shows_nothing_twice(open_page: Ope
     expect(rows).to_have_count(3)
 
 
-def test_the_lobby_links_to_the_inspector_for_those_who_may_use_it(open_page: OpenPage, program: Program) -> None:
+def test_the_start_page_links_to_the_inspector_for_those_who_may_use_it(
+    open_page: OpenPage, program: Program
+) -> None:
     stranger = open_page("/")
     expect(stranger.get_by_role("heading", name="Rooms")).to_be_visible()
     page = open_page("/inspect")

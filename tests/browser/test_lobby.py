@@ -47,17 +47,24 @@ def test_three_knock_and_are_admitted_denied_and_removed(open_page: OpenPage, ro
     )
     for page in (bob, cyd, dan):
         waits(page)
-    expect(bob.get_by_text("A moderator has been told that you wait")).to_be_visible()
-    expect(bob.get_by_test_id("tile")).to_have_count(0)
+    expect(bob.get_by_text("lets people in one by one")).to_be_visible()
+    # Nothing of the room is there yet.
+    for part in (".side", "[data-testid=chat-input]", "[data-testid=start-screen]", "[data-testid=tile]"):
+        expect(bob.locator(part).locator("visible=true")).to_have_count(0)
     expect(ada.get_by_test_id("waiting-entry")).to_have_count(3)
     photograph(ada, "lobby-moderator")
     photograph(bob, "lobby-waiting-phone")
     ada.get_by_role("button", name="Admit Bob").click()
     is_in(bob)
-    expect(bob.get_by_text("A moderator has been told that you wait")).to_have_count(0)
+    expect(bob.get_by_text("lets people in one by one")).to_have_count(0)
     # Nobody but moderators sees who waits.
     expect(bob.get_by_test_id("waiting-entry")).to_have_count(0)
-    ada.get_by_role("button", name="Deny Cyd").click()
+    ada.get_by_test_id("waiting-entry").filter(has_text="Cyd").get_by_test_id("deny-more").click()
+    ada.get_by_test_id("deny-hour").click()
+    expect(ada.get_by_test_id("unban")).to_have_count(1)
+    ada.locator("summary", has_text="Kept out").click()
+    ada.get_by_test_id("unban").click()
+    expect(ada.get_by_test_id("unban")).to_have_count(0)
     expect(cyd.get_by_text("A moderator did not let you in.")).to_be_visible()
     photograph(cyd, "lobby-denied")
     cyd.get_by_test_id("retry-now").click()
@@ -93,7 +100,7 @@ def test_somebody_who_waits_can_go_elsewhere(open_page: OpenPage, room: str) -> 
     ada, bob = with_lobby(open_page(room, "Ada")), open_page(room, "Bob", enters=False)
     waits(bob)
     bob.get_by_test_id("leave-room").click()
-    expect(bob.get_by_test_id("lobby-enter")).to_be_visible()
+    expect(bob.get_by_test_id("start-enter")).to_be_visible()
     expect(ada.get_by_test_id("waiting-entry")).to_have_count(0)
 
 

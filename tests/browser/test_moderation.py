@@ -69,8 +69,13 @@ def test_a_moderator_bans_somebody_and_locks_the_room(open_page: OpenPage, room:
     expect(bob.locator("[data-testid=roster-entry][data-role=viewer]")).to_have_count(1)
     of_the_room(ada, "lock-room")
     expect(bob.get_by_test_id("room-marks")).to_have_text("locked")
+    bob.get_by_test_id("chat-input").fill("too long " * 1000)
+    bob.get_by_test_id("chat-input").press("Enter")
+    expect(bob.locator(".notices .notice")).to_have_count(1)
     menu_of(ada, "Bob")
     ada.get_by_test_id("ban").click()
+    # What was told of the stay in the room is of no use any more.
+    expect(bob.locator(".notices .notice")).to_have_count(0)
     expect(bob.get_by_text("does not let you enter it for a time")).to_be_visible()
     bob.get_by_test_id("retry-now").click()
     expect(bob.get_by_text("A moderator does not let you enter this room for a time.")).to_be_visible()
@@ -84,6 +89,7 @@ def say(page: Page, text: str) -> None:
 
 def test_lines_are_answered_deleted_and_said_in_private(open_page: OpenPage, room: str) -> None:
     ada, bob, cyd = open_page(room, "Ada"), open_page(room, "Bob", viewport=PHONE), open_page(room, "Cyd")
+    bob.locator("button[data-tab=chat]").click()
     say(bob, "Shall we begin?")
     cyd.locator("[data-testid=chat-line]", has_text="begin").hover()
     cyd.get_by_test_id("chat-reply").click()

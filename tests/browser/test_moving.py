@@ -1,4 +1,4 @@
-"""Given several rooms, when somebody goes to another, then the lobby and the keyboard alone find it."""
+"""Given several rooms, when somebody goes to another, then the start page and the keyboard alone find it."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ def test_rooms_are_found_by_the_keyboard_and_remembered(open_page: OpenPage) -> 
     open_page(f"/r/{seven}", "Bob")
     cyd = open_page(f"/r/{live}", "Cyd")
     broadcasts(cyd)
-    # The lobby: what is live comes first, and 7 before 10.
-    lobby = open_page("/", "Eve", PHONE)
-    rooms = lobby.get_by_test_id("room-link").filter(has_text=mark).locator(".room-name")
+    # The start page: what is live comes first, and 7 before 10.
+    start = open_page("/", "Eve", PHONE)
+    rooms = start.get_by_test_id("room-link").filter(has_text=mark).locator(".room-name")
     expect(rooms).to_have_text([live, seven, ten])
-    photograph(lobby, "rooms-lobby-phone")
+    photograph(start, "rooms-start-phone")
     # The switcher: typing, arrows and Enter.
-    lobby.keyboard.press("Control+k")
-    field = lobby.get_by_test_id("switcher-input")
+    start.keyboard.press("Control+k")
+    field = start.get_by_test_id("switcher-input")
     expect(field).to_be_focused()
-    options = lobby.get_by_test_id("switcher-link")
-    lobby.keyboard.type(f"ROOM {mark}")
+    options = start.get_by_test_id("switcher-link")
+    start.keyboard.type(f"ROOM {mark}")
     expect(options.locator(".room-name")).to_have_text([live, seven, ten])
-    photograph(lobby, "switcher-phone")
+    photograph(start, "switcher-phone")
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp"):
-        lobby.keyboard.press(key)
+        start.keyboard.press(key)
     # After the last of the rooms comes the room that has the typed name, and would be opened.
-    expect(lobby.get_by_test_id("switcher-new")).to_have_attribute("aria-selected", "false")
+    expect(start.get_by_test_id("switcher-new")).to_have_attribute("aria-selected", "false")
     expect(options.nth(2)).to_have_attribute("aria-selected", "true")
-    lobby.keyboard.press("Enter")
-    expect(lobby.get_by_test_id("room-title")).to_have_text(ten)
-    expect(lobby.get_by_test_id("connection-state")).to_have_text("Connected")
+    start.keyboard.press("Enter")
+    expect(start.get_by_test_id("room-title")).to_have_text(ten)
+    expect(start.get_by_test_id("connection-state")).to_have_text("Connected")
     # The room before is remembered, and comes first although it is not live.
-    lobby.keyboard.press("Control+k")
-    lobby.keyboard.type(live)
-    lobby.keyboard.press("Enter")
-    decodes(lobby)
-    lobby.keyboard.press("Control+k")
-    lobby.keyboard.type(mark)
+    start.keyboard.press("Control+k")
+    start.keyboard.type(live)
+    start.keyboard.press("Enter")
+    decodes(start)
+    start.keyboard.press("Control+k")
+    start.keyboard.type(mark)
     expect(options.locator(".room-name")).to_have_text([ten, seven])
-    lobby.keyboard.press("Escape")
+    start.keyboard.press("Escape")
     expect(field).to_be_hidden()
     # A name that no room has opens one, as the server writes it.
     cyd.get_by_test_id("stop-camera").click()

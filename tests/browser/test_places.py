@@ -80,7 +80,7 @@ def test_below_a_path_everything_works_whether_or_not_the_proxy_removes_it(
             return page
 
         ada = open_page("", "Ada")
-        ada.get_by_test_id("lobby-room-input").fill("blue")
+        ada.get_by_test_id("start-room-input").fill("blue")
         ada.keyboard.press("Enter")
         ada.wait_for_url(address + "r/blue")
         broadcasts(ada)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roomfsm.documents.page_tables import client_folder
 from roomfsm.protocol import names
 from roomfsm.protocol.fields import Source, stream_id
 from roomfsm.protocol.names import (
     MAX_NONSPACING,
     NameFault,
+    NameFaultCode,
     display_name,
     is_room_name,
     made_room_name,
@@ -298,3 +301,9 @@ def test_the_characters_around_an_emoji_are_kept() -> None:
 
 def test_a_stream_is_named_after_who_presents_what() -> None:
     assert [stream_id("p1", source) for source in Source] == ["p1.camera", "p1.screen"]
+
+
+def test_the_page_has_words_for_every_reason_why_there_can_be_no_such_name() -> None:
+    words = (client_folder() / "page" / "words-en.js").read_text(encoding="utf-8")
+    for code in get_args(NameFaultCode.__value__):
+        assert f"'name.{code}':" in words

@@ -20,8 +20,9 @@ BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 
 
 async def named_by(server: Served, target: str) -> list[str]:
-    """The addresses of the files that the page at `target` names."""
+    """The addresses of the files that the page at `target` needs. Whoever installs it gets two more."""
     page = (await get(server, target)).body.decode()
+    page = re.sub(r'<link rel="(?:manifest|apple-touch-icon)"[^>]*>', "", page)
     return list(dict.fromkeys(re.findall(r'(?:src|href)="(/client/[^"#]+)', page)))
 
 

@@ -104,19 +104,29 @@ async def test_an_address_that_ends_with_a_slash_leads_to_the_room(media_server:
         assert not urljoin(root, elsewhere.headers.get("location", "")).startswith("//")
 
 
+NO_NAME = {"fault": "A name needs at least one visible character.", "code": "empty", "values": {}}
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
         ("room-name?name=Weekly%20standup", {"name": "Weekly-standup", "key": "weekly-standup"}),
         ("room-name?name=e%CC%81t%C3%A9", {"name": "\u00e9t\u00e9", "key": "\u00e9t\u00e9"}),
         ("display-name?name=%20Ada%20%20L.", {"name": "Ada L."}),
-        ("display-name?name=", {"fault": "A name needs at least one visible character."}),
-        ("display-name", {"fault": "A name needs at least one visible character."}),
-        ("display-name?name=%E2%80%8B", {"fault": "A name cannot contain (U+200B, zero width space)."}),
+        ("display-name?name=", NO_NAME),
+        ("display-name", NO_NAME),
+        (
+            "display-name?name=%E2%80%8B",
+            {
+                "fault": "A name cannot contain (U+200B, zero width space).",
+                "code": "not_allowed",
+                "values": {"character": "(U+200B, zero width space)"},
+            },
+        ),
     ],
 )
 async def test_the_server_says_which_names_are_possible(
-    media_server: str, question: str, answer: dict[str, str]
+    media_server: str, question: str, answer: dict[str, object]
 ) -> None:
     async with serving(media_server) as server:
         reply = await get(server, f"/api/{question}")
@@ -129,7 +139,7 @@ async def test_a_name_of_any_length_may_be_asked_about(media_server: str) -> Non
         for name in ("x" * 10_000, "%CC%81" * 2_000, "%FF%FE", "%00"):
             reply = await get(server, f"/api/room-name?name={name}")
             assert reply.status == 200
-            assert json.loads(reply.body).keys() == {"fault"}
+            assert json.loads(reply.body).keys() == {"fault", "code", "values"}
 
 
 async def test_files_have_their_types_and_unchanged_ones_are_not_sent_again(media_server: str) -> None:
@@ -165,7 +175,7 @@ async def test_every_file_that_a_page_uses_exists(media_server: str, page: str) 
         assert (
             {"text/css", "image/svg+xml"}
             <= set(found.values())
-            <= {"text/javascript", "text/css", "image/svg+xml"}
+            <= {"text/javascript", "text/css", "image/svg+xml", "image/png", "application/manifest+json"}
         )
         if "text/javascript" in found.values():
             assert {"wire", "room", "page"} <= {address.split("/")[2] for address in found}

@@ -34,7 +34,7 @@ test('given a room, when people come, change and go, the roster follows', () => 
   assert.deepEqual(room.participants.get('p2'), { id: 'p2', name: 'Bob', away: true });
   room.apply({ type: 'participantLeft', participant: 'p2', reason: 'left' });
   assert.deepEqual([...room.participants.keys()], ['p1']);
-  assert.equal(room.nameOf('p2'), 'Somebody');
+  assert.equal(room.nameOf('p2'), '');
 });
 
 test('given an ended stream, when a late change of it comes, it stays ended', () => {

@@ -1,4 +1,4 @@
-// The lobby: the open rooms, the user's name, and the form to enter a room.
+// The start page: the open rooms, the user's name, and the form to enter a room.
 
 import { mayInspect } from '../wire/inspector-access.js';
 import { askDisplayName, askRoomName } from '../room/naming.js';
@@ -11,17 +11,18 @@ import { needsSearch } from './roster.js';
 import { rememberedName, rememberName } from './settings.js';
 import { say } from './say.js';
 import { visitedRooms } from './visited.js';
+import { nameFault } from './words.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
 
-export class LobbyView {
-  root = fromTemplate('lobby-template');
+export class StartView {
+  root = fromTemplate('start-template');
 
   /** @param {(room: string) => void} enter */
   constructor(enter) {
     this.#rooms = part(this.root, 'rooms');
     this.#empty = part(this.root, 'rooms-empty');
-    this.#search = find(this.root, '[data-testid="lobby-search"]', HTMLInputElement);
+    this.#search = find(this.root, '[data-testid="start-search"]', HTMLInputElement);
     const form = find(this.root, 'form', HTMLFormElement);
     const nameInput = find(this.root, '[name="name"]', HTMLInputElement);
     const roomInput = find(this.root, '[name="room"]', HTMLInputElement);
@@ -42,7 +43,7 @@ export class LobbyView {
       const answer = typed.trim() === '' ? { name: '' } : await askDisplayName(typed);
       // If more was typed meanwhile, the next change event checks it.
       if (nameInput.value !== typed) return false;
-      tell(nameInput, answer.fault);
+      tell(nameInput, nameFault(answer));
       if (answer.name === undefined) return false;
       rememberName(answer.name);
       nameInput.value = answer.name;
@@ -55,7 +56,7 @@ export class LobbyView {
         return;
       }
       const answer = await askRoomName(typed);
-      tell(roomInput, answer.fault);
+      tell(roomInput, nameFault(answer));
       if (answer.name === undefined) roomInput.focus();
       else enter(answer.name);
     };
@@ -68,10 +69,10 @@ export class LobbyView {
       event.preventDefault();
       void goIn(roomInput.value);
     });
-    button(this.root, 'lobby-enter').type = 'submit';
-    button(this.root, 'lobby-own-room').addEventListener('click', () => {
+    button(this.root, 'start-enter').type = 'submit';
+    button(this.root, 'start-own-room').addEventListener('click', () => {
       roomInput.value = ownRoomName();
-      button(this.root, 'lobby-enter').focus();
+      button(this.root, 'start-enter').focus();
     });
     const inspector = part(this.root, 'inspector');
     void mayInspect().then((may) => {
@@ -101,6 +102,13 @@ export class LobbyView {
 
   destroy() {
     this.#end();
+  }
+
+  /** Say everything again, in another language. */
+  update() {
+    // The lists say their texts once.
+    this.#rooms.replaceChildren();
+    this.#show();
   }
 
   #show() {
