@@ -38,6 +38,7 @@ _CHROMIUM_FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--remote-debugging-port=0",
+    "--window-size=1280,800",
     "about:blank",
 )
 _FIREFOX_PREFERENCES = {
@@ -155,8 +156,13 @@ def chromium_path() -> str | None:
 
 
 def firefox_path() -> str | None:
-    """Firefox is used only if `FIREFOX` names it, because its tests take a minute and need an idle machine."""
+    """Firefox meets poor paths only if `FIREFOX` names it, because that takes a minute and an idle machine."""
     return os.environ.get("FIREFOX")
+
+
+def firefox_program() -> str | None:
+    """The Firefox that is named or installed."""
+    return firefox_path() or shutil.which("firefox-esr") or shutil.which("firefox")
 
 
 @asynccontextmanager
@@ -174,7 +180,7 @@ async def open_firefox() -> AsyncIterator[_Firefox]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         lines = [f'user_pref("{name}", {json.dumps(value)});' for name, value in _FIREFOX_PREFERENCES.items()]
         (Path(profile) / "user.js").write_text("\n".join(lines))
-        command = [firefox_path() or "firefox", "--headless", "--no-remote", "--profile", profile]
+        command = [firefox_program() or "firefox", "--headless", "--no-remote", "--profile", profile]
         command.append("--remote-debugging-port=0")
         announced = r"WebDriver BiDi listening on (ws://\S+)"
         async with _running(command, announced) as url, _connected(f"{url}/session", _Firefox) as it:

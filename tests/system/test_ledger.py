@@ -1,4 +1,4 @@
-"""Given hundreds of cycles of publishing, viewing and leaving, the ledger of the real media server is 0 during and after.
+"""Given 200 cycles of publishing, viewing and leaving, the ledger of the real media server is 0 during and after.
 
 `pytest -s` prints the figures.
 """
