@@ -293,10 +293,13 @@ export class MediaLink extends Emitter {
    * @param {() => boolean} outdated
    */
   async #hear(peer, outdated) {
-    const before = bytesReceived(await peer.stats());
+    let before = bytesReceived(await peer.stats());
     while (!outdated() && !this.works) {
       await new Promise((resolve) => setTimeout(resolve, HEAR_EVERY));
-      const heard = bytesReceived(await peer.stats()) > before;
+      const now = bytesReceived(await peer.stats());
+      const heard = now > before;
+      // Where pairs of candidates are counted, what came over the old ones may no longer be.
+      before = now;
       if (heard && !outdated() && peer.pc.connectionState === 'connected') this.#machine.fire('path found', {});
     }
   }

@@ -355,6 +355,10 @@ test('a path that a browser has not noticed to be gone is restarted, and is good
     assert.deepEqual([publication.state, server.asked], ['restarting', ['publish', 'restart']]);
     await pass(1_000);
     assert.equal(publication.state, 'restarting');
+    // The browser forgets what came over the old path.
+    pc.bytes = 10;
+    await pass(500);
+    assert.equal(publication.state, 'restarting');
     pc.bytes += 100;
     await pass(500);
     assert.equal(publication.state, 'connected');
