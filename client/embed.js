@@ -26,8 +26,9 @@ class Embedded extends Emitter {
     this.#frame = frame;
     this.#origin = new URL(frame.src, document.baseURI).origin;
     addEventListener('message', this.#hear);
-    // The page in the frame may be there already. If it is not, it will say so.
-    this.#say({ roomfsm: 'follow' });
+    // The page in the frame may be there already. If it is not, it will say so: a frame begins with an empty page of
+    // our own origin, which must not be spoken to.
+    if (frame.contentDocument?.URL !== 'about:blank') this.#say({ roomfsm: 'follow' });
   }
   #frame;
   #origin;

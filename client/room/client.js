@@ -183,7 +183,7 @@ export class Client extends Emitter {
       const kinds = presenting.give(what);
       return this.#until('camera', () => this.#turn(kinds));
     }
-    const wanted = /** @type {Devices} */ (what);
+    const wanted = /** @type {Devices} */ (what ?? {});
     for (const kind of DEVICES) if (wanted[kind] === false) presenting.devices[kind].turnOff();
     if (wanted.screen === false) void presenting.stop('screen');
     const kinds = DEVICES.filter((kind) => wanted[kind]);

@@ -1,4 +1,5 @@
-// A small typed event emitter. Models report to views by it without knowing them.
+// A small typed event emitter. Models report to views by it without knowing them. A listener that fails is reported as
+// any error of the page is, and harms neither the other listeners nor who emits: that may be in the midst of a change.
 
 /**
  * @template {object} Events the detail's type by event name
@@ -29,6 +30,14 @@ export class Emitter {
    * @param {Events[K]} detail
    */
   emit(type, detail) {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) listener(detail);
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
+      try {
+        listener(detail);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 }

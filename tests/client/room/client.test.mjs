@@ -209,6 +209,30 @@ test('what the server refuses has its code, and what needs a room has one, too',
   assert.deepEqual(await made.statistics(), []);
 });
 
+test('a listener that fails harms neither the others nor the library', async (t) => {
+  const thrown = [];
+  t.mock.method(globalThis, 'queueMicrotask', (report) => thrown.push(report));
+  const { made, names } = client();
+  for (const event of ['entered', 'people', 'chat', 'state'])
+    made.on(event, () => {
+      throw new Error(`a mistake in ${event}`);
+    });
+  assert.deepEqual(await made.enter('blue'), { room: 'Blue' });
+  assert.deepEqual([names(), made.state], [['entered', 'people', 'chat'], 'inside']);
+  assert.throws(() => thrown[0](), /a mistake in state/);
+});
+
+test('a page without https is told that it gets no device for that reason', async (t) => {
+  browser(t);
+  Object.defineProperty(globalThis, 'isSecureContext', { configurable: true, value: false });
+  t.after(() => delete globalThis.isSecureContext);
+  delete navigator.mediaDevices;
+  const { made } = client();
+  await made.enter('blue');
+  for (const what of ['camera', 'microphone', 'screen'])
+    assert.equal(await code(made.present({ [what]: true })), 'insecure_page');
+});
+
 /** A browser whose camera and screen are given, or not, when the test says so. */
 function browser(t) {
   const asked = [];
