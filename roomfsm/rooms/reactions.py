@@ -14,21 +14,22 @@ from roomfsm.rooms.news import tell
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.spaced import DoLater, Spaced
 
-MOST = 40
-"""How many reactions one message tells. Those beyond that are left out."""
-
 
 class Reactions:
-    """What the `people` of a room have shown. Everybody is told at most once in `interval` seconds."""
+    """What the `people` of a room have shown. Everybody is told at most once in `interval` seconds.
 
-    def __init__(self, people: Mapping[str, Participant], interval: float, do_later: DoLater) -> None:
+    One message has at most `most` reactions. Those beyond that are left out.
+    """
+
+    def __init__(self, people: Mapping[str, Participant], interval: float, most: int, do_later: DoLater) -> None:
         self._people = people
+        self._most = most
         self._spaced = Spaced(interval, do_later, self._tell)
         self._shown: list[ReactionInfo] = []
 
     def note(self, person: Participant, reaction: Reaction) -> None:
         """Note that somebody shows a reaction."""
-        if len(self._shown) < MOST:
+        if len(self._shown) < self._most:
             self._shown.append(ReactionInfo(participant=person.id, reaction=reaction))
             self._spaced.changed()
 

@@ -168,7 +168,9 @@ class Room:
         )
         self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
         self._speakers = Speakers(self.people, settings.speaking_interval, self._do_later)
-        self._reactions = Reactions(self.people, settings.speaking_interval, self._do_later)
+        self._reactions = Reactions(
+            self.people, settings.speaking_interval, settings.reactions_at_once, self._do_later
+        )
         self._moderation = Moderation(self, self._news, chat, self._speakers, self._reactions)
         self._effects = Effects(self, self._news, chat, self._moderation, self._speakers)
 

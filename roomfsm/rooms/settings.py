@@ -99,6 +99,13 @@ class RoomSettings:
             "and who shows which reactions."
         },
     )
+    reactions_at_once: Count = field(
+        default=40,
+        metadata={
+            "help": "How many reactions a room tells in one message. Those beyond that are left out, because "
+            "nobody can look at more."
+        },
+    )
     room_inbox: Count = field(
         default=256,
         metadata={"help": "How many messages may wait for a room. Beyond that their senders have to wait."},

@@ -13,11 +13,13 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import React
 from roomfsm.protocol.reactions import Reaction
 from roomfsm.rooms.allowance import Rates
-from roomfsm.rooms.reactions import MOST, Reactions
+from roomfsm.rooms.reactions import Reactions
 from roomfsm.testing import Person
 from tests.rooms.house import SMALL, house, people, settle
 
 SETTINGS = replace(SMALL, speaking_interval=0.5)
+
+MOST = 3
 
 
 def shown(person: Person) -> list[list[tuple[str, str]]]:
@@ -75,7 +77,7 @@ def test_one_message_tells_no_more_than_the_bound() -> None:
 
     person: Any = Somebody()
     later: list[tuple[float, Callable[[], None]]] = []
-    reactions = Reactions({}, 0.5, lambda seconds, tell: later.append((seconds, tell)))
+    reactions = Reactions({}, 0.5, MOST, lambda seconds, tell: later.append((seconds, tell)))
 
     async def main() -> None:
         for _ in range(MOST + 5):
