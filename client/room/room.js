@@ -8,18 +8,20 @@ import { Machine } from '../wire/machine.js';
 import { Presenting } from '../media/presenting.js';
 import { PathWatch } from '../media/path-watch.js';
 import { Watching } from '../media/watching.js';
+import { Announcing } from './announcing.js';
 import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 import { Credentials } from './credentials.js';
 
 /** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
-/** @import {Kick, Lock, LowerHand, Mute, Muted, ParticipantInfo} from '../wire/messages.d.ts' */
+/** @import {Kick, Lock, LowerHand, Mute} from '../wire/messages.d.ts' */
 /** @import {RaiseHand, Reaction, ReactionInfo, SetRole, Unban, Unlock, Unmute} from '../wire/messages.d.ts' */
 /** @import {Closing, ErrorCode, Join, Joined, ServerMessage, Source, StreamInfo, StreamState, Switch} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 /** @import {StateOf} from '../wire/machine.js' */
 /** @import {DeviceKind} from '../media/device.js' */
 /** @import {News, PresentingNews} from '../media/presenting.js' */
+/** @import {SoundNews} from './announcing.js' */
 /** @import {Part} from './state.js' */
 
 /** @typedef {StateOf<typeof PAGE>} RoomStatus */
@@ -49,8 +51,6 @@ import { Credentials } from './credentials.js';
  * `refused`: what the server refused without having been asked by a request. `viewFailed`: a stream of somebody
  * cannot be received. `enteredNameless`: the room was entered without the user's name, which the server does not take.
  * `notEntered`: a room could not be entered; `again`: it is tried again. `notSwitched`: one stays where one was.
- * `muted`: a moderator has muted the user. `keptMuted`: a moderator does not let the microphone be turned on, and
- * `mayBeHeard`: that is over.
  * `connectionEnded`: for good, by this close code.
  * @typedef {(
  *   PresentingNews |
@@ -64,8 +64,7 @@ import { Credentials } from './credentials.js';
  *   { what: 'serverCloses' } |
  *   { what: 'roomCloses', reason: string | undefined } |
  *   { what: 'putOut', reason: string | undefined } |
-   { what: 'muted', by: string, hold: boolean } |
-   { what: 'keptMuted' | 'mayBeHeard' } |
+ *   SoundNews |
  *   { what: 'connectionEnded', code: number }
  * )} RoomNews
  */
@@ -124,6 +123,8 @@ export class Room extends Emitter {
   #asked = '';
   #displayName = '';
   #credentials;
+  /** @type {Announcing} */
+  #announcing;
   #paths;
   #serverCloses = false;
   /** Whether one's stay in the room was ended by somebody, and not by a loss, so that nothing of it is kept. */
@@ -218,20 +219,19 @@ export class Room extends Emitter {
     this.connection = connection;
     this.#credentials = credentials;
     this.presenting = new Presenting(connection, () => this.state?.you ?? '');
-    const { microphone } = this.presenting.devices;
-    microphone.isHeld = () => this.#isHeld;
-    microphone.on('held', () => this.#keepMuted());
+    this.#announcing = new Announcing(this, connection, this.presenting, (news) =>
+      this.#tell(news, 'sound', { kind: 'info' }),
+    );
     this.watching = new Watching(connection);
     this.#paths = new PathWatch(
       () => this.#links().flatMap((link) => (link.works && link.peer ? [link.peer] : [])),
       () => this.#doubtTheNetwork(),
     );
     this.presenting.on('change', () => {
-      this.#announceMedia();
+      this.#announcing.media();
       this.#watchPaths();
       this.emit('change', 'media');
     });
-    this.presenting.on('voice', () => this.#announceSpeech());
     this.presenting.on('news', (news) => this.emit('news', news));
     this.presenting.on('solved', (topic) => this.emit('solved', topic));
     this.watching.on('change', () => {
@@ -448,9 +448,8 @@ export class Room extends Emitter {
   #refresh(joined) {
     if (!this.state) return;
     this.state = this.state.resumed(joined);
-    this.#forgetAnnounced();
-    // The message that said so may have been lost.
-    if ((this.me?.sound ?? 'audible') !== 'audible') this.presenting.mute();
+    this.#announcing.forget();
+    this.#announcing.comeBack();
     // Of several paths one is looked at, and stands for all.
     const moved = this.#paths.silent;
     this.presenting.resume(this.state.streams, moved);
@@ -468,7 +467,7 @@ export class Room extends Emitter {
     const returns = this.state?.key === joined.key && !this.#endedHere;
     this.state = returns && this.state ? this.state.reentered(joined) : new RoomState(joined);
     this.#endedHere = false;
-    this.#forgetAnnounced();
+    this.#announcing.forget();
     // The user is now in the wanted room. The room's own spelling of its name is used.
     if (this.#wanted === asked) this.#wanted = joined.room;
   }
@@ -480,71 +479,8 @@ export class Room extends Emitter {
     this.emit('entered', this.state);
     this.watching.follow(this.othersStreams());
     this.#expectMedia();
-    this.#announceMedia();
-    this.#announceSpeech();
-  }
-
-  /** The newest that was said of microphone and camera, and of speech, in this seat. */
-  #announced = { media: '', speaks: false };
-
-  #forgetAnnounced() {
-    this.#announced = { media: '', speaks: false };
-  }
-
-  /** Whether a moderator keeps the user muted. */
-  get #isHeld() {
-    return this.me?.sound === 'held';
-  }
-
-  /** Tell everybody whether microphone and camera are on, if that has changed. */
-  #announceMedia() {
-    if (!this.state || !this.mayPresent) return;
-    const camera = this.presenting.publications.get('camera');
-    const [microphone, picture] = [camera?.has('audio') ?? false, camera?.has('video') ?? false];
-    if (microphone && this.#isHeld) {
-      this.#keepMuted();
-      return;
-    }
-    const media = JSON.stringify([microphone, picture]);
-    // Who has never had anything on need not tell it.
-    const known = this.#announced.media || JSON.stringify([this.me?.microphone ?? false, this.me?.camera ?? false]);
-    if (media === known) return;
-    this.#announced.media = media;
-    this.connection.request({ type: 'media', microphone, camera: picture }).catch((error) => {
-      if (error instanceof ProtocolError && error.code === 'muted') this.#keepMuted();
-      // Otherwise it is told with the next change.
-      if (this.#announced.media === media) this.#announced.media = '';
-    });
-  }
-
-  #keepMuted() {
-    this.#tell({ what: 'keptMuted' }, 'sound', { kind: 'info' });
-    this.presenting.mute();
-  }
-
-  /** Tell everybody whether the user speaks, if that has changed. */
-  #announceSpeech() {
-    if (!this.state || !this.mayPresent || this.state.isMuted(this.state.you)) return;
-    const { speaks } = this.presenting;
-    if (speaks === this.#announced.speaks) return;
-    this.#announced.speaks = speaks;
-    this.connection.send({ type: 'speaking', speaking: speaks });
-  }
-
-  /** @param {Muted} message */
-  #heardOfMute({ by, hold = false }) {
-    this.presenting.mute();
-    this.#announced.speaks = false;
-    this.#tell({ what: 'muted', by: this.state?.nameOf(by) ?? '', hold }, 'sound', { kind: 'info' });
-  }
-
-  /**
-   * @param {ParticipantInfo | undefined} before what was known of the user
-   */
-  #heardOfMyself(before) {
-    if (before?.sound === 'held' && !this.#isHeld) this.#tell({ what: 'mayBeHeard' }, 'sound', { kind: 'info' });
-    if (this.state?.isMuted(this.state.you)) this.#announced.speaks = false;
-    else this.#announceSpeech();
+    this.#announcing.media();
+    this.#announcing.speech();
   }
 
   /**
@@ -583,10 +519,10 @@ export class Room extends Emitter {
     const part = this.state.apply(message);
     switch (message.type) {
       case 'participantChanged':
-        if (message.participant.id === this.state.you) this.#heardOfMyself(me);
+        if (message.participant.id === this.state.you) this.#announcing.heardOfMyself(me);
         break;
       case 'muted':
-        this.#heardOfMute(message);
+        this.#announcing.heardOfMute(message);
         break;
       case 'streamStarted':
         this.watching.follow(this.othersStreams());
