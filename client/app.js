@@ -10,6 +10,7 @@ import { Details } from './page/details.js';
 import { EnterView } from './page/enter-view.js';
 import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
+import { invite } from './page/invite.js';
 import { fillLanguageField, languageNames } from './page/language-field.js';
 import { currentLanguage, languageOf, LANGUAGES, useLanguage } from './page/languages.js';
 import { LeaveGuard } from './page/leave-guard.js';
@@ -142,6 +143,7 @@ function pageChoices(open) {
     run: () => void changeLanguage(code),
   }));
   return [
+    { id: 'copy-link', text: say('menu.copyLink'), icon: 'link', run: () => void invite(room.wanted, notices) },
     { id: 'show-shortcuts', text: say('menu.shortcuts'), icon: 'keyboard', run: () => shortcutsDialog.show() },
     {
       id: 'choose-language',

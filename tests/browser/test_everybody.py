@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ def check(page: Page, what: str) -> None:
         assert page.evaluate(SMALL_TARGETS) == [], what
 
 
+@pytest.fixture
+def _axe() -> None:
+    """The tests' own modules of npm have axe."""
+    if not AXE.exists():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no axe-core: npm ci in tests/client")
+
+
 def live_room(page: Page, crowd: Crowd) -> None:
     """The page shares, and so do three others, who have written in the chat."""
     for name in ("Grace Hopper", "نور الهدى", "Олена"):
@@ -89,6 +97,7 @@ def live_room(page: Page, crowd: Crowd) -> None:
         expect(one).to_have_attribute("data-state", "live")
 
 
+@pytest.mark.usefixtures("_axe")
 def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     open_page: OpenPage, crowd: Crowd, room: str
 ) -> None:
@@ -126,6 +135,7 @@ def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     check(stranger, "the page before a room")
 
 
+@pytest.mark.usefixtures("_axe")
 def test_axe_finds_nothing_serious_in_a_large_room_and_in_the_inspector(
     open_page: OpenPage, crowd: Crowd, room: str
 ) -> None:
@@ -195,8 +205,14 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     has_focus("chat-input")
     expect(microphone).to_have_attribute("data-state", "off")
     expect(page.get_by_test_id("raise-hand")).to_have_text("Lower hand")
-    # The dialog lists the keys and turns them off; Ctrl-K stays. Closed, it gives the focus back.
+    # The menu of the page gives the link for others, and gives the focus back.
     page.get_by_test_id("page-menu").focus()
+    press("Enter")
+    has_focus("copy-link")
+    press("Enter")
+    expect(page.get_by_test_id("notice").filter(has_text="link")).to_have_count(1)
+    has_focus("page-menu")
+    # The dialog lists the keys and turns them off; Ctrl-K stays. Closed, it gives the focus back.
     press("?")
     expect(page.get_by_test_id("shortcut-talk")).to_contain_text("Space")
     photograph(page, "shortcuts")
