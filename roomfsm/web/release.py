@@ -60,8 +60,8 @@ _SCRIPT = re.compile(r'([ ]*)<script type="module" src="/client/([^"]+)"></scrip
 _COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/)[\s\S])*\*/[ \t]*\n", re.MULTILINE)
 """A comment that fills whole lines of a stylesheet."""
 
-_BROTLI_QUALITY = 9
-"""11 would make the page's script 7 % smaller, and the first visitor would wait a second longer for it."""
+_BROTLI_QUALITY = 10
+"""With 9 the page's script is 6 % larger. With 11 it is 2 % smaller, and takes 0.6 s instead of 0.3, once."""
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Content:
         return self.data if coding is None else self._encoded.get(coding)
 
     def encode(self, coding: str | None) -> bytes:
-        """The file in a coding. Each is made once; this takes up to a tenth of a second."""
+        """The file in a coding. Each is made once; this takes up to a third of a second."""
         if coding is None:
             return self.data
         encoded = self._encoded.get(coding)
