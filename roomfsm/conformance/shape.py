@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator, ValidationError, meta
+from jsonschema_rs import Draft202012Validator, ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
 from roomfsm.conformance.outcome import cut
 
 type Json = dict[str, Any]
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Json = {"type": "string"}
 _TEXT_OR_NONE: Json = {"type": ["string", "null"]}
 
@@ -130,7 +129,7 @@ _MEANING = {
 
 def misshapen(schema: Json, value: Any, place: Iterable[str | int] = ()) -> str | None:
     """A text about what is wrong with the value; None if nothing is. `place` is its place in the document."""
-    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    error = next(iter(Draft202012Validator(schema, offline=True).iter_errors(value)), None)
     return None if error is None else _words(error, [*place, *error.instance_path])
 
 
@@ -149,10 +148,19 @@ def no_schema(schemas: Json) -> str | None:
     """A text about a schema that is not valid; None if all are."""
     for name, schema in schemas.items():
         try:
-            meta.validate({"$schema": _DIALECT, **schema} if isinstance(schema, dict) else schema)
+            validator(schema, schemas)
         except ValidationError as error:
             return f"`components.schemas.{name}` is no JSON Schema: {cut(error.message)}"
     return None
+
+
+def validator(schema: Any, schemas: Json) -> Draft202012Validator:
+    """What checks values by a schema of the document. Raises `ValidationError` if that is no schema.
+
+    Nothing is fetched, whatever the schema refers to: the document may come from a server that means harm.
+    """
+    whole = {**schema, "components": {"schemas": schemas}} if isinstance(schema, dict) else schema
+    return Draft202012Validator(whole, offline=True)
 
 
 def at(place: Iterable[str | int]) -> str:

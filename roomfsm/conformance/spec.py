@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 
 from roomfsm.conformance.consistency import contradictions, of_replies
 from roomfsm.conformance.outcome import CannotRun, cut
-from roomfsm.conformance.shape import CHANNEL, DOCUMENT, MESSAGE, dangling, misshapen, no_schema
+from roomfsm.conformance.shape import CHANNEL, DOCUMENT, MESSAGE, dangling, misshapen, no_schema, validator
 
 type Json = dict[str, Any]
 
@@ -123,8 +123,7 @@ class Spec:
                     self.errors[message["name"]] = tuple(message["x-roomfsm-errors"])
                     self._received[message["name"]] = _resolve(document, schema)
                 else:
-                    whole = {**schema, "components": {"schemas": self._schemas}}
-                    self._sent[message["name"]] = Draft202012Validator(whole)
+                    self._sent[message["name"]] = validator(schema, self._schemas)
 
     def _read_tables(self, own: Json) -> None:
         self.machines = {name: _machine(machine) for name, machine in own["machines"].items()}
@@ -163,10 +162,10 @@ class Spec:
     def fault(self, message: Any) -> str | None:
         """A text about why this is not a message of a server; None if it is one."""
         kind = message.get("type") if isinstance(message, dict) else None
-        validator = self._sent.get(kind) if isinstance(kind, str) else None
-        if validator is None:
+        known = self._sent.get(kind) if isinstance(kind, str) else None
+        if known is None:
             return f"there is no message of type {kind!r} from a server"
-        error = next(iter(validator.iter_errors(message)), None)
+        error = next(iter(known.iter_errors(message)), None)
         if error is None:
             return None
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)

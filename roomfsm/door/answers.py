@@ -56,7 +56,7 @@ def dressed(response: h11.Response, ancestors: tuple[str, ...] = (), *, last: bo
     there = {name for name, _ in response.headers}
     more: Fields = (
         ("Date", formatdate(usegmt=True)),
-        ("Content-Security-Policy", _policy(ancestors)),
+        ("Content-Security-Policy", content_policy(ancestors)),
         *_ALL_ANSWERS,
     )
     fields = [*response.headers.raw_items()]
@@ -67,8 +67,8 @@ def dressed(response: h11.Response, ancestors: tuple[str, ...] = (), *, last: bo
 
 
 @cache
-def _policy(ancestors: tuple[str, ...]) -> str:
-    """The Content-Security-Policy.
+def content_policy(ancestors: tuple[str, ...] = ()) -> str:
+    """The Content-Security-Policy. Pages of the origins `ancestors` may show ours in a frame.
 
     It forbids inline scripts and styles and everything from other servers, so that the text of a chat line can
     never run.

@@ -13,6 +13,7 @@ from quart.typing import ResponseReturnValue
 from roomfsm.documents.page_tables import FILES, page_table
 from roomfsm.documents.svg import svg
 from roomfsm.documents.svg_style import css
+from roomfsm.door.answers import content_policy
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.protocol.names import is_room_name
 from roomfsm.rooms.directory import Directory
@@ -43,6 +44,12 @@ def create_inspector(
         if refusal is None or refusal.status_code != HTTPStatus.UNAUTHORIZED or not _is_for_people(request):
             return refusal
         return await page("inspect-token.html", HTTPStatus.UNAUTHORIZED)
+
+    @inspector.after_request
+    async def out_of_frames(response: Response) -> Response:
+        # Whatever pages may show rooms in a frame, none may lead an administrator's clicks.
+        response.headers["Content-Security-Policy"] = content_policy()
+        return response
 
     @inspector.get("")
     @inspector.get("/")

@@ -71,8 +71,9 @@ def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise SettingsError(f"--webhook: {shown(url)}: {error}") from None
+    except ValueError:
+        # Its words would show parts of the address.
+        raise SettingsError("--webhook: an address whose host or port cannot be read") from None
     if (
         parts.scheme not in ("https", "http")
         or not host
@@ -93,5 +94,8 @@ def shown(url: str) -> str:
     start, slashes, rest = url.partition("://")
     if not slashes:
         return "an address without ://"
-    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+    if "@" in rest:
+        # A password may stand before it, and may have slashes.
+        return f"{start}://…"
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     return f"{start}://{host}" + ("/…" if len(rest) > len(host) + 1 else "")

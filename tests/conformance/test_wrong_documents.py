@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,10 @@ def own(name: str) -> Change:
             lambda of: of["components"]["schemas"]["Welcome"].update(type="thing"),
             "`components.schemas.Welcome` is no JSON Schema",
         ),
+        (
+            lambda of: of["components"]["schemas"]["Welcome"].update(pattern="("),
+            "`components.schemas.Welcome` is no JSON Schema",
+        ),
     ],
 )
 def test_a_document_that_is_no_specification_is_refused(change: Change, words: str) -> None:
@@ -98,6 +104,19 @@ def test_a_document_that_is_no_specification_is_refused(change: Change, words: s
     assert str(error.value).startswith("my.json: ")
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("keyword", ["$schema", "$dynamicRef", "$ref", "$id"])
+def test_nothing_is_fetched_that_a_document_refers_to(keyword: str) -> None:
+    of = document()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/schema"
+        of["components"]["schemas"]["Welcome"].update({keyword: address})
+        with suppress(CannotRun):
+            Spec(of)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 @pytest.mark.parametrize(

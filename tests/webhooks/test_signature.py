@@ -80,7 +80,16 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://h/a-secret", "https://h:0/a-secret", "https://h:99999/a?a-secret", "https://a-secret@h", "h/a-secret"],
+    [
+        "ftp://h/a-secret",
+        "https://h:0/a-secret",
+        "https://h:99999/a?a-secret",
+        "https://a-secret@h",
+        "https://u:a-secret/ss@h/x",
+        "https://u:pa/a-secret@h/x",
+        "https://h:a-secret/",
+        "h/a-secret",
+    ],
 )
 def test_what_may_be_a_secret_in_an_address_is_not_in_the_error(url: str) -> None:
     with pytest.raises(SettingsError) as told:
