@@ -34,6 +34,8 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     - `within_rates` says that neither the asker nor the room as a whole has sent too much to everybody lately,
       and that not too many people have entered lately, from the newcomer's address or altogether.
+    - `restart_fits` says that few enough restarts of this stream or view wait for their answers, and `restart_due`
+      that it has not been restarted too often lately.
     - `presenter` and `moderator` say that the asker's role includes that role.
     - `banned` says that a moderator has banned the person who wants to enter, and `locked` that a moderator has
       locked the room.
@@ -61,6 +63,8 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     viewing: bool = False
     publishing: bool = False
     within_rates: bool = True
+    restart_fits: bool = True
+    restart_due: bool = True
     presenter: bool = True
     moderator: bool = False
     banned: bool = False
@@ -224,7 +228,13 @@ class RoomEffect(Effect):
         "restart connection",
         "the new offer goes to the endpoint of the stream or view; the answer follows from the media server",
         (),
-        (ErrorCode.RESTART_REFUSED, ErrorCode.MEDIA_FAILED, ErrorCode.ENDED),
+        (
+            ErrorCode.RESTART_REFUSED,
+            ErrorCode.MEDIA_UNAVAILABLE,
+            ErrorCode.MEDIA_FULL,
+            ErrorCode.MEDIA_FAILED,
+            ErrorCode.ENDED,
+        ),
     )
     LOSE_MEDIA = (
         "lose media",
@@ -288,6 +298,12 @@ may_view = Guard[RoomFacts]("may view one more stream", lambda f: f.views <= f.m
 within_rates = Guard[RoomFacts](
     "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
+restart_fits = Guard[RoomFacts](
+    "few enough restarts of it wait for their answers", lambda f: f.restart_fits, ErrorCode.RATE_LIMITED
+)
+restart_due = Guard[RoomFacts](
+    "it has not been restarted too often lately", lambda f: f.restart_due, ErrorCode.RATE_LIMITED
+)
 addressee_there = Guard[RoomFacts](
     "the person to whom it is said in private is in the room",
     lambda f: f.addressee_there,
@@ -322,6 +338,7 @@ _OPEN = ("empty", "waiting", "broadcasting")
 _join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
 _chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
 _enter = (*_join, need_not_knock)
+_restart = (stream_exists, has_endpoint, restart_fits, restart_due)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
 
 ROOM: Table[RoomFacts] = Table(
@@ -413,8 +430,8 @@ ROOM: Table[RoomFacts] = Table(
         # It is told to the viewer alone, and the connection bounds how often a viewer asks.
         Row(("adjust",), ("broadcasting",), STAYS, (stream_exists, viewing), (Do.ADJUST_VIEW,)),
         Row(("candidate",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.PASS_CANDIDATE,)),
-        # Only the sender gets an answer, and the connection bounds how often somebody asks.
-        Row(("restart",), ("broadcasting",), STAYS, (stream_exists, has_endpoint), (Do.RESTART_CONNECTION,)),
+        # Only the sender gets an answer, but a media server has to read a whole offer, so there is a rate for it.
+        Row(("restart",), ("broadcasting",), STAYS, _restart, (Do.RESTART_CONNECTION,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), STAYS, (streams_remain,), (Do.END_STREAM,)),
         Row(("stream_failed", "revoked"), ("broadcasting",), "waiting", (no_stream_remains,), (Do.END_STREAM,)),
         Row(("view_failed",), ("broadcasting",), STAYS, (), (Do.END_VIEW,)),

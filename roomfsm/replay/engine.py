@@ -110,9 +110,12 @@ class _Life:
             journal_file=None,
             journal_entries=len(self._run.entries) + 100,
             # Everything in the journal was told. But the journal does not say how fast a media server takes
-            # candidates, how much people of an address sent in other rooms, or from which address they come.
+            # candidates and restarts, how much people of an address sent in other rooms, or from which address
+            # they come.
             journal_refusals=_MANY,
             candidate_buffer=_MANY,
+            restart_rate=_MANY,
+            restart_buffer=_MANY,
             # The journal also says when a browser did not connect in time, and when its room heard of that.
             connect_timeout=_MANY,
             room_told_rate=_MANY,

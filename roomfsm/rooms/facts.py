@@ -46,7 +46,7 @@ from roomfsm.rooms.events import (
     ViewFailed,
 )
 from roomfsm.rooms.journal import Journal
-from roomfsm.rooms.legs import Stream
+from roomfsm.rooms.legs import Leg, Stream
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.settings import RoomSettings
@@ -174,6 +174,7 @@ def facts_of(
     addressee_away = to_oneself = False
     role = Role.PRESENTER
     brought = UNASKED
+    restarted: Leg | None = None
     match event:
         case Enter(seat=seat, credentials=brought):
             people_after += 1
@@ -212,6 +213,9 @@ def facts_of(
                     exists = message.stream in streams
                     own = message.stream in asker.streams
                     viewing = message.stream in asker.views
+                    if isinstance(message, Restart) and exists:
+                        stream = streams[message.stream]
+                        restarted = stream if own else stream.views.get(asker.id)
                     views_after = len(asker.views) + isinstance(message, View)
                     streams_after -= exists and isinstance(message, Unpublish | EndStream)
     return RoomFacts(
@@ -228,6 +232,8 @@ def facts_of(
         viewing=viewing,
         publishing=publishing,
         within_rates=within_rates,
+        restart_fits=restarted is None or restarted.restart_fits,
+        restart_due=restarted is None or restarted.restart_due,
         presenter=role.includes(Role.PRESENTER),
         moderator=role.includes(Role.MODERATOR),
         banned=banned,

@@ -76,16 +76,15 @@ from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, Size, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
+from roomfsm.rooms.allowance import UNBOUNDED, Cost, Meter, Rates
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.sdp_secrets import masked
 from roomfsm.tracing import trace
 
 _ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
-_RESTARTS = 4
-"""The most restarts of one leg that may wait for their answers. A browser sends the next one after seconds."""
+_RESTARTED = Cost(1.0)
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
 _log = get_logger(__name__)
@@ -150,6 +149,9 @@ class Leg(Model, ABC):
         self._keep, self._kept = trio.open_memory_channel[IceCandidate](settings.candidate_buffer)
         self._restarts: list[Restart] = []
         """The restarts that have not been answered. The media server has the first one."""
+        rate = settings.restart_rate
+        self._restart_rates = Rates(rate, UNBOUNDED.bytes, settings.restart_burst / rate)
+        self._restarted = Meter()
         self._journal = journal
         self._working: tuple[trio.Nursery, WebRtcEndpoint] | None = None
         """The nursery and the endpoint of a leg that has been answered and has not ended."""
@@ -237,15 +239,25 @@ class Leg(Model, ABC):
         except trio.WouldBlock:
             raise Refusal(ErrorCode.TOO_MANY_CANDIDATES) from None
 
-    def restart(self, message: Restart) -> None:
-        """Have a new offer of the same connection answered.
+    @property
+    def restart_fits(self) -> bool:
+        """Whether one more restart may wait for its answer."""
+        return len(self._restarts) < self._settings.restart_buffer
 
-        Raises `IllegalInState` while the first offer has no answer, and `Refusal` with `RATE_LIMITED`.
+    @property
+    def restart_due(self) -> bool:
+        """Whether it has not been restarted too often lately."""
+        self._restarted.run_down(self._restart_rates, trio.current_time())
+        return self._restarted.has_place(self._restart_rates, _RESTARTED)
+
+    def restart(self, message: Restart) -> None:
+        """Have a new offer of the same connection answered, if `restart_fits` and `restart_due`.
+
+        Raises `IllegalInState` while the first offer has no answer.
         """
-        if len(self._restarts) >= _RESTARTS:
-            raise Refusal(ErrorCode.RATE_LIMITED)
         if self.do.RESTART not in self.fire("restart"):
             return
+        self._restarted.use(_RESTARTED)
         # The candidates of the new offer follow it at once.
         self._ufrags = frozenset(_UFRAG.findall(message.sdp))
         self._restarts.append(message)
@@ -262,11 +274,15 @@ class Leg(Model, ABC):
             except ObjectGone:
                 raise
             except (KurentoError, RequestTimedOut) as error:
-                _log.info("restart refused", leg=self.key, why=masked(str(error), restart.sdp))
+                # A client may have as many restarts refused as it likes.
+                _log.debug("restart refused", leg=self.key, why=type(error).__name__)
             if not self._restarts:
                 return  # The leg has ended meanwhile, and the sender has been told.
             self._restarts.pop(0)
             if answer is None:
+                if not self._restarts:
+                    # The connection goes on with the last offer that was answered.
+                    self._ufrags = frozenset(_UFRAG.findall(self.offer))
                 self._refuse_restart(restart, Refusal(ErrorCode.RESTART_REFUSED))
             else:
                 self.offer = restart.sdp

@@ -150,6 +150,20 @@ class RoomSettings:
             "help": "How many of a browser's ICE candidates are kept for an endpoint that is not ready yet."
         },
     )
+    restart_rate: Rate = field(
+        default=0.2,
+        metadata={
+            "help": "How many times a second one media connection may be restarted because the browser's network "
+            "has changed, on average."
+        },
+    )
+    restart_burst: Count = field(
+        default=5, metadata={"help": "How many times one media connection may be restarted at once."}
+    )
+    restart_buffer: Count = field(
+        default=4,
+        metadata={"help": "How many restarts of one media connection may wait for the media server's answer."},
+    )
     video_kbps: Count = field(
         default=3000, metadata={"help": "The most kbit/s that one video stream may use in each direction."}
     )

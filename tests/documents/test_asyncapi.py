@@ -165,7 +165,10 @@ _ENTERING = {
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
         (
             "Restart",
-            {"no_such_stream", "not_viewing", "restart_refused", "media_failed", "ended", "room_closed"},
+            {
+                *("no_such_stream", "not_viewing", "rate_limited", "restart_refused", "media_unavailable"),
+                *("media_full", "media_failed", "ended", "room_closed"),
+            },
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from roomfsm.lifecycle.room import ROOM, RoomEffect, RoomFacts
@@ -156,6 +157,11 @@ REFUSED = [
     ("broadcasting", "candidate", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
     ("broadcasting", "restart", RoomFacts(), ErrorCode.NO_SUCH_STREAM),
     ("broadcasting", "restart", RoomFacts(stream_exists=True), ErrorCode.NOT_VIEWING),
+    *[
+        ("broadcasting", "restart", msgspec.structs.replace(own, **{fact: False}), ErrorCode.RATE_LIMITED)
+        for own in (OWN, VIEWED)
+        for fact in ("restart_fits", "restart_due")
+    ],
 ]
 
 

@@ -45,6 +45,8 @@ _VISITORS = 8
 """How many visitors enter one room again and again."""
 _FLOODS = 5
 """The number of attempts to have a message refused after a flood."""
+_RESTARTS = 30
+"""How often a view is restarted at once."""
 _ROUNDS = 20
 """The number of attempts at a race before the check counts as not reachable."""
 
@@ -264,6 +266,21 @@ async def _restart_refused(scene: Scene) -> None:
     await place.room.chat(place.bob)
 
 
+async def _restarted_too_often(scene: Scene) -> None:
+    """Who restarts one view again and again is finally refused, and the stream and the view go on."""
+    place = await bring(scene, "broadcasting")
+    view = await place.room.view(place.ada, place.stream)
+    asked = [place.ada.message("restart", stream=view.id, sdp=_NO_SDP) for _ in range(_RESTARTS)]
+    await place.ada.send_message(*asked)
+    codes = {one.get("code") for one in (await place.ada.gather(*(one["ref"] for one in asked))).values()}
+    if not codes <= {"restart_refused", "rate_limited"}:
+        raise Failed("restart_refused or rate_limited", str(codes))
+    if "rate_limited" not in codes:
+        raise NotReachable(f"a view may be restarted more than {_RESTARTS} times at once")
+    await place.room.connect(view)
+    await place.room.chat(place.bob)
+
+
 async def _restart_ended(scene: Scene) -> None:
     """A restart is answered even if the view ends before."""
     place = await bring(scene, "broadcasting")
@@ -434,6 +451,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("restart", "not_viewing"): partial(_not_viewing, message="restart"),
     ("restart", "restart_refused"): _restart_refused,
     ("restart", "ended"): _restart_ended,
+    ("restart", "rate_limited"): _restarted_too_often,
     ("candidate", "too_many_candidates"): too_many_candidates,
     **{
         (message, "rate_limited"): partial(_rate_limited, message=message)

@@ -52,14 +52,13 @@ from roomfsm.mediaserver.sdp.answer import (
     AcceptedTransport,
     LocalEnd,
     accept,
-    restarts_ice,
     undecodable,
-    with_credentials,
     write_answer,
 )
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.description import Direction, Offer, parse_offer
 from roomfsm.mediaserver.sdp.offer import propose, read_answer
+from roomfsm.mediaserver.sdp.restart import Negotiated, with_credentials
 
 _CLOSING = Boundary("closing one peer")
 _KILOBIT = 1000
@@ -103,6 +102,8 @@ class Peer:
         self._offered: Offer | None = None
         self._offered_credentials: list[Credentials] = []
         """The credentials of each m-line of our offer."""
+        self._negotiated: Negotiated | None = None
+        """What a restart must not change; None unless we have answered an offer."""
         self._connected = False
         self._last_command: int | None = None
         """The command number of the browser's newest FIR (RFC 5104 section 4.3.1)."""
@@ -133,12 +134,15 @@ class Peer:
             return self._answer_restart(offer)
         self._check_length(offer)
         parsed = parse_offer(offer)
+        negotiated = Negotiated(parsed)
         for section in parsed.sections:
             section.direction = section.direction.limited_to(self.direction.reversed())
         agreement = accept(parsed, self._source_codecs(), self._viewer_codecs())
         credentials = [Credentials.new() for _ in agreement.transports]
         answer = write_answer(parsed, agreement, self._local_end(), credentials)
         self.remote_description, self.local_description = offer, answer
+        negotiated.answered(agreement.media)
+        self._negotiated = negotiated
         self.refused_media = tuple(agreement.refused.values())
         self._name_media_lines(agreement.media)
         self._note_undecodable(undecodable(parsed, agreement.media))
@@ -146,21 +150,21 @@ class Peer:
         return answer
 
     def _answer_restart(self, offer: str) -> str:
-        answer, first = self.local_description, self.remote_description
         refused = AlreadyNegotiated("the peer has already answered or made an offer")
-        if answer is None or first is None or self._offered is not None:
+        if self._negotiated is None or self.local_description is None:
             raise refused
         try:
             self._check_length(offer)
-            restarts = restarts_ice(parse_offer(first), parse_offer(answer), parse_offer(offer))
+            parsed = parse_offer(offer)
         except SdpError as error:
             raise refused from error
-        if not restarts:
+        if not self._negotiated.restarts(parsed):
             raise refused
         old = [carried.transport.ice.credentials for carried in self._transports]
         new = [Credentials.new() for _ in old]
-        answer = with_credentials(answer, list(zip(old, new, strict=True)))
+        answer = with_credentials(self.local_description, list(zip(old, new, strict=True)))
         self.remote_description, self.local_description = offer, answer
+        self._negotiated.restarted(parsed)
         self.restart(new)
         return answer
 

@@ -315,65 +315,6 @@ def write_answer(
     return "\r\n".join(lines) + "\r\n"
 
 
-def restarts_ice(first: Offer, answer: Offer, again: Offer) -> bool:
-    """Whether an offer after the first one only restarts ICE (RFC 8839 section 4.4.1.1.1).
-
-    It has other credentials, and everything else that we have answered is still offered. The certificates are the
-    same, because with another one the peer wants another DTLS association (RFC 8842 section 4).
-    """
-    triples = list(zip(first.sections, answer.sections, again.sections, strict=False))
-    return (
-        len(first.sections) == len(again.sections)
-        and first.bundles == again.bundles
-        and _fingerprints(first) == _fingerprints(again)
-        and any(new.ufrag for _, _, new in triples)
-        and all(_renews(old, new) for old, _, new in triples)
-        and all(_line(old) == _line(new) and _offers(new, ours) for old, ours, new in triples)
-    )
-
-
-def _renews(old: MediaSection, new: MediaSection) -> bool:
-    """Whether the ICE credentials of an m-line are new ones, or stand at another m-line of its bundle."""
-    if not new.ufrag and not new.password:
-        return True
-    return bool(new.ufrag and new.password) and new.ufrag != old.ufrag and new.password != old.password
-
-
-def _fingerprints(description: Offer) -> set[tuple[str, bytes]]:
-    return {one for section in description.sections for one in section.fingerprints}
-
-
-def _line(section: MediaSection) -> tuple[object, ...]:
-    """What of an m-line must not change when ICE is restarted."""
-    return section.media, section.mid, section.protocol, section.direction, section.disabled
-
-
-def _offers(section: MediaSection, answered: MediaSection) -> bool:
-    """Whether an m-line still offers the codecs and header extensions that we have answered."""
-    offered = {(codec.payload_type, codec.name) for codec in section.codecs}
-    return (
-        not section.fault
-        and answered.extensions.items() <= section.extensions.items()
-        and offered.issuperset((codec.payload_type, codec.name) for codec in answered.codecs)
-    )
-
-
-def with_credentials(answer: str, renewed: Sequence[tuple[Credentials, Credentials]]) -> str:
-    """Our description, with new ICE credentials instead of the old ones, and its next version (RFC 3264
-    section 8).
-    """
-    lines = answer.split("\r\n")
-    name, number, version, *rest = lines[1].split(" ")
-    lines[1] = " ".join((name, number, str(int(version) + 1), *rest))
-    new = {
-        line: f"a={field}:{after}"
-        for old, fresh in renewed
-        for field, before, after in zip(("ice-ufrag", "ice-pwd"), old, fresh, strict=True)
-        for line in (f"a={field}:{before}",)
-    }
-    return "\r\n".join(new.get(line, line) for line in lines)
-
-
 def _refused(section: MediaSection) -> list[str]:
     lines = [
         f"m={section.media} 0 {section.protocol} {' '.join(section.formats)}",

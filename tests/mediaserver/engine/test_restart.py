@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import trio
 
 from roomfsm.mediaserver.base.errors import AlreadyNegotiated
 from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.sdp.description import Offer, parse_offer
 from roomfsm.mediaserver.workers.workers import open_workers
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
@@ -92,6 +94,23 @@ async def test_however_often_it_is_restarted_nothing_is_left_of_it() -> None:
             publisher.peer.close()
         assert engine.by_ufrag == {}
         assert engine.by_address == {}
+
+
+async def test_of_a_restart_only_the_new_offer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first offer may be long, and reading it again would keep everybody else waiting."""
+    async with open_stage() as engine, join(engine, "sendonly") as publisher:
+        read: list[str] = []
+
+        def parse_and_note(text: str) -> Offer:
+            read.append(text)
+            return parse_offer(text)
+
+        monkeypatch.setattr("roomfsm.mediaserver.engine.peer.parse_offer", parse_and_note)
+        for again in ("v=0", "no offer", publisher.client.restart(), publisher.client.restart()):
+            with suppress(AlreadyNegotiated):
+                publisher.peer.process_offer(again)
+            assert read == [again]
+            read.clear()
 
 
 async def test_the_answer_differs_only_in_its_credentials_and_its_version() -> None:
