@@ -17,7 +17,7 @@ export function avatarOf(name) {
 function first(word) {
   const characters = graphemes ? [...graphemes.segment(word)].map(({ segment }) => segment) : [...word];
   const sign = characters.find((one) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(one)) ?? '';
-  return sign.toLocaleUpperCase();
+  return sign.toUpperCase();
 }
 
 /**

@@ -7,7 +7,7 @@ import { CONNECTION } from './connection-table.js';
 import { textOf } from './details-text.js';
 import { element, icon, name, setText, updateList } from './dom.js';
 import { Plot } from './plot.js';
-import { say } from './say.js';
+import { say, sayDate } from './say.js';
 
 /** @import {MediaLink} from '../media/link.js' */
 /** @import {Path, Rates, Reading} from '../media/readings.js' */
@@ -210,7 +210,7 @@ class Panel {
     const entries = this.#record.entries.slice(-ENTRIES).reverse();
     this.#entries.replaceChildren(
       ...entries.map(({ at, what }) =>
-        element('li', {}, element('time', { text: new Date(at).toLocaleTimeString() }), ` ${what}`),
+        element('li', {}, element('time', { text: sayDate(at, { timeStyle: 'medium' }) }), ` ${what}`),
       ),
     );
   }

@@ -2,11 +2,9 @@
 // document here.
 
 import { matches } from './roster.js';
+import { compareNames } from './say.js';
 
 /** @import {RoomSummary} from '../wire/api.d.ts' */
-
-/** `room-7` comes before `room-10`, and neither case nor accents divide names. */
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
 
 /**
  * `open`: there is such a room now. Otherwise the user was in it, and would open it again.
@@ -39,7 +37,7 @@ export function inOrder(rooms, { visited = [], here } = {}) {
       (a, b) =>
         rankOf(a) - rankOf(b) ||
         Number(b.streams > 0) - Number(a.streams > 0) ||
-        collator.compare(a.name, b.name) ||
+        compareNames(a.name, b.name) ||
         (a.name < b.name ? -1 : 1),
     );
 }

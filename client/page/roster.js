@@ -1,12 +1,11 @@
 // The order of the people in the list, and the search among them. There is no document here.
 
+import { compareNames } from './say.js';
+
 /** @import {ParticipantInfo} from '../wire/messages.d.ts' */
 
 /** So many people can be looked through without a search field. */
 const FEW = 10;
-
-/** Numbers in names count as numbers, and neither case nor accents divide people. */
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
 
 /**
  * Those who wait for the word come first, in the order in which they raised their hands; then those who share
@@ -30,7 +29,7 @@ export function inOrder(people, { you, sharing }) {
         a.group - b.group ||
         (a.person.hand ?? 0) - (b.person.hand ?? 0) ||
         Number(b.person.id === you) - Number(a.person.id === you) ||
-        collator.compare(a.person.name, b.person.name) ||
+        compareNames(a.person.name, b.person.name) ||
         (a.person.id < b.person.id ? -1 : 1),
     )
     .map(({ person }) => person);

@@ -40,6 +40,11 @@ SMALL_TARGETS = """() => {
   });
 }"""
 """What a finger cannot hit: 44 pixels, by WCAG 2.5.5. Links in a sentence are excepted there."""
+COLLECT = """(told) => {
+  const collect = () => { told.dataset.told = `${told.dataset.told ?? ''} ${told.textContent}`; };
+  new MutationObserver(collect).observe(told, {childList: true});
+}"""
+"""Keeps in an attribute all that was told. A busy machine may tell in two parts what a quick one tells in one."""
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOCUSED = (
     "() => document.activeElement?.closest('[data-testid]')?.dataset.testid ?? document.activeElement?.tagName"
@@ -161,6 +166,9 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     tidings = page.get_by_test_id("tidings")
     press, microphone = page.keyboard.press, page.locator("[data-device=microphone]")
 
+    def hears(what: str) -> None:
+        expect(tidings).to_have_attribute("data-told", re.compile(what))
+
     def has_focus(what: str) -> None:
         expect(page.locator(f"[data-testid={what}]")).to_be_focused()
 
@@ -178,17 +186,18 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     press("Enter")
     has_focus("start-mic")
     # What happens elsewhere is read aloud.
+    tidings.evaluate(COLLECT)
     page.evaluate("document.activeElement.blur()")
     press("m")
-    expect(tidings).to_have_text("Microphone on")
+    hears("Microphone on")
     press("m")
     expect(microphone).to_have_attribute("data-state", "off")
     index = crowd.present("Олена")
-    expect(tidings).to_have_text("Олена joined. Олена is live.")
+    hears(r"Олена joined\..*Олена is live\.")
     crowd.tell(index, type="raiseHand")
-    expect(tidings).to_have_text("Олена raised a hand.")
+    hears(r"Олена raised a hand\.")
     crowd.speak(index)
-    expect(tidings).to_have_text("Олена is speaking.")
+    hears(r"Олена is speaking\.")
     # The space bar lets the user speak for as long as it is held.
     page.keyboard.down(" ")
     expect(microphone).to_have_attribute("data-state", "on")
@@ -234,7 +243,7 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     press("Enter")
     expect(page.get_by_test_id("room-title")).to_have_text(other)
     has_focus("room-title")
-    expect(tidings).to_contain_text(f"You are in “{other}”")
+    hears(f"You are in “{other}”")
     # Whoever lets the last one in who waits does not lose the focus with the button.
     of_the_room(bob, "toggle-lobby")
     cyd = open_page(f"/r/{other}", "Cyd", enters=False)

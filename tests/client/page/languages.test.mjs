@@ -1,10 +1,10 @@
 // The languages of the page: which one is spoken, and that each translation says everything.
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { languageOf, LANGUAGES, localeOf } from '../../../client/page/languages.js';
-import { fill, listed, say, sayDate, speak } from '../../../client/page/say.js';
+import { compareNames, fill, listed, say, sayDate, speak } from '../../../client/page/say.js';
 import { EN } from '../../../client/page/words-en.js';
 
 afterEach(() => speak('en', EN, 'ltr'));
@@ -80,6 +80,20 @@ test('numbers, plural forms, lists and dates are those of the language', async (
   speak('de', await LANGUAGES.de.load(), 'ltr');
   assert.match(say('people.count', { count: 5000 }), /5\.000/);
   assert.match(sayDate(new Date(2026, 10, 27), { dateStyle: 'full' }), /November/);
+});
+
+test('names are in the order of the language, which need not be that of the browser', () => {
+  speak('de', {}, 'ltr');
+  assert.deepEqual(['Zoe', 'Äse', 'room-10', 'room-7', 'Ada'].sort(compareNames), ['Ada', 'Äse', 'room-7', 'room-10', 'Zoe']);
+  speak('sv', {}, 'ltr');
+  assert.deepEqual(['Äse', 'Zoe', 'Ada'].sort(compareNames), ['Ada', 'Zoe', 'Äse']);
+});
+
+test('no part of the page asks for a date, a number or an order in the language of the browser', () => {
+  const folder = new URL('../../../client/', import.meta.url);
+  const files = readdirSync(folder, { recursive: true }).filter((file) => /\.js$/.test(file) && !/^inspect\b/.test(file));
+  const foreign = /toLocale\w+\(\)|Intl\.(?!Segmenter)\w+\((undefined|\))/;
+  assert.deepEqual(files.filter((file) => foreign.test(readFileSync(new URL(file, folder), 'utf8'))), []);
 });
 
 test('in a language from right to left, a name from left to right is isolated, and the other way round', () => {
