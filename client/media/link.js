@@ -30,6 +30,8 @@ const CONNECT_WITHIN = 20_000;
 const ANSWERED_WITHIN = 3_000;
 /** If ICE is restarted and the peer is not connected so many milliseconds later, it begins anew. */
 const RESTARTED_WITHIN = 10_000;
+/** If ICE cannot be restarted after a silence, and nothing comes for so many milliseconds more, it begins anew. */
+const LISTENED_FOR = 5_000;
 /** Milliseconds between two looks whether something comes over a restarted path. */
 const HEAR_EVERY = 250;
 /** After so many milliseconds with a connection, earlier failures are forgotten. */
@@ -47,9 +49,9 @@ const GONE = new Set(['no_such_stream', 'not_viewing', 'ended']);
 /** @typedef {StateOf<typeof MEDIA>} LinkState */
 
 /**
- * The data of a trigger of the table: why the link failed, whether the server still has its end of it, and whether the
- * network has changed, so that the path is worth nothing.
- * @typedef {{ error?: Error, atServer?: boolean, moved?: boolean }} MediaFacts
+ * The data of a trigger of the table: why the link failed, whether the server still has its end of it, whether the
+ * network has changed, so that the path is worth nothing, and whether only a silence speaks for that.
+ * @typedef {{ error?: Error, atServer?: boolean, moved?: boolean, silent?: boolean }} MediaFacts
  */
 
 /**
@@ -85,6 +87,8 @@ export class MediaLink extends Emitter {
   #patience;
   /** Whether the newest restart waits for its answer, or for the server to be there to be asked. */
   #owed = false;
+  /** Whether nothing but a silence was the reason for the newest restart. */
+  #onSilence = false;
   /** The number of restarts. What comes of any but the newest is ignored. */
   #restarts = 0;
   #maxTries;
@@ -108,6 +112,8 @@ export class MediaLink extends Emitter {
         (!this.#hasWorked && error instanceof ProtocolError && CLOSED.has(error.code)),
       'may restart': ({ atServer = false }) => atServer && this.#connectedAt !== null,
       'offer is unanswered': () => this.#owed,
+      'restarts are refused': () => this.connection.refusesRestarts,
+      'only silent': () => this.#onSilence && this.peer?.pc.connectionState === 'connected',
       works: ({ atServer = false, moved = false }) =>
         atServer && !moved && this.peer?.pc.connectionState === 'connected',
     },
@@ -122,7 +128,14 @@ export class MediaLink extends Emitter {
       'look at the server': ({ atServer = false }) => {
         this.#atServer = atServer;
       },
-      restart: () => void this.#restart(),
+      restart: ({ silent = false }) => {
+        this.#onSilence = silent;
+        void this.#restart();
+      },
+      'roll back': () => void this.peer?.rollBack(),
+      listen: () => {
+        this.#timer = setTimeout(() => this.#machine.fire('restart failed', {}), LISTENED_FOR);
+      },
       'doubt the connection': () => this.connection.doubt(),
       'note the time': () => {
         clearTimeout(this.#timer);
@@ -191,7 +204,7 @@ export class MediaLink extends Emitter {
 
   /** Find a new path, because the network seems to have changed. */
   moved() {
-    this.#machine.fire('path silent', {});
+    this.#machine.fire('path silent', { silent: true });
   }
 
   /** Pause, because the room is gone for a while. The server has ended the link, and `startAnew` will be called later. */
@@ -259,7 +272,7 @@ export class MediaLink extends Emitter {
     clearTimeout(this.#patience);
     this.#owed = true;
     try {
-      const sdp = await peer.offer({ iceRestart: true });
+      const sdp = await peer.offer({ restartWith: this.connection.iceServers });
       if (outdated()) return;
       this.#hear(peer, outdated).catch((error) => console.debug('nothing to hear', error));
       const replied = this.connection.request({ type: 'restart', stream: this.streamId(), sdp });
@@ -280,9 +293,11 @@ export class MediaLink extends Emitter {
       // When the page is back, it is asked again.
       if (error instanceof ConnectionLost) return;
       console.debug('not restarted', error);
-      if (error instanceof ProtocolError && GONE.has(error.code)) this.#atServer = false;
+      const code = error instanceof ProtocolError ? error.code : '';
+      if (GONE.has(code)) this.#atServer = false;
       this.#owed = false;
-      this.#machine.fire('restart failed', {});
+      if (code === 'restart_refused') this.connection.refusesRestarts = true;
+      this.#machine.fire(code === 'restart_refused' ? 'restart refused' : 'restart failed', {});
     }
   }
 

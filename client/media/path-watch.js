@@ -4,7 +4,8 @@
 //
 // One peer connection stands for all, because all use the same network. What comes is not only media: whoever sends
 // gets reports about it, too. A peer connection over which little comes, such as one of a presenter who is muted, says
-// nothing. So only a silence after steady traffic counts.
+// nothing. So only a silence after steady traffic counts, and where there is none, the next peer connection is looked
+// at. If one falls silent while something comes over another, it is not the network.
 
 /** Milliseconds between two looks. */
 const LOOK_EVERY = 300;
@@ -38,6 +39,11 @@ export class Silence {
     return this.#steady >= STEADY && this.#empty >= SILENT;
   }
 
+  /** Whether so little comes that a silence would say nothing. */
+  get quiet() {
+    return this.#steady < STEADY && this.#empty > 0;
+  }
+
   /** @param {number} bytes so far */
   take(bytes) {
     const came = bytes !== this.#bytes;
@@ -51,17 +57,20 @@ export class Silence {
 /** @typedef {{ stats: () => Promise<ReadonlyMap<string, any>> }} Watched a peer */
 
 export class PathWatch {
-  /** @type {WeakMap<Watched, Silence>} */
-  #heard = new WeakMap();
-  /** @type {Watched | null} the peer that was looked at last */
-  #last = null;
+  /** @type {Watched | null} the peer that is looked at */
+  #watched = null;
+  #heard = new Silence();
+  /** The peer that was compared last with one that is silent. @type {Watched | null} */
+  #other = null;
+  /** What had come over the others when the silence began. @type {WeakMap<Watched, number>} */
+  #others = new WeakMap();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
   #peers;
   #fellSilent;
 
   /**
-   * @param {() => Watched[]} peers those that are connected, the ones that receive most first
+   * @param {() => Watched[]} peers those that are connected, in any order
    * @param {() => void} fellSilent called once for each silence
    */
   constructor(peers, fellSilent) {
@@ -71,7 +80,7 @@ export class PathWatch {
 
   /** Whether nothing comes at the moment. */
   get silent() {
-    return this.#last !== null && (this.#heard.get(this.#last)?.silent ?? false);
+    return this.#watched !== null && this.#heard.silent;
   }
 
   /**
@@ -82,20 +91,56 @@ export class PathWatch {
     if (wanted === (this.#timer !== undefined)) return;
     clearInterval(this.#timer);
     this.#timer = wanted ? setInterval(() => void this.look(), LOOK_EVERY) : undefined;
-    if (!wanted) this.#last = null;
+    if (!wanted) this.#turnTo(null);
   }
 
   async look() {
     const peers = this.#peers();
-    // The same one as before, so that a silence of it is noticed.
-    const peer = this.#last !== null && peers.includes(this.#last) ? this.#last : (peers[0] ?? null);
-    this.#last = peer;
-    if (!peer) return;
-    const report = await peer.stats();
-    const heard = this.#heard.get(peer) ?? new Silence();
-    this.#heard.set(peer, heard);
+    // The same one as before, so that a silence of it is noticed, unless little comes over it anyway.
+    if (!this.#watched || this.#heard.quiet || !peers.includes(this.#watched))
+      this.#turnTo(next(peers, this.#watched));
+    const [watched, heard] = [this.#watched, this.#heard];
+    if (!watched) return;
+    const bytes = bytesReceived(await watched.stats());
+    if (heard !== this.#heard) return;
     const { silent } = heard;
-    heard.take(bytesReceived(report));
+    heard.take(bytes);
     if (heard.silent && !silent) this.#fellSilent();
+    if (heard.silent) await this.#lookElsewhere(peers, watched);
   }
+
+  /**
+   * Look whether anything comes over another peer. Then the network is not the reason for the silence of this one,
+   * whose presenter may have stopped.
+   * @param {Watched[]} peers
+   * @param {Watched} watched
+   */
+  async #lookElsewhere(peers, watched) {
+    const other = next(peers.filter((peer) => peer !== watched), this.#other);
+    this.#other = other;
+    if (!other) return;
+    const bytes = bytesReceived(await other.stats());
+    if (watched !== this.#watched) return;
+    const before = this.#others.get(other) ?? bytes;
+    this.#others.set(other, before);
+    if (bytes !== before) this.#turnTo(other);
+  }
+
+  /** @param {Watched | null} peer */
+  #turnTo(peer) {
+    this.#watched = peer;
+    this.#heard = new Silence();
+    this.#other = null;
+    this.#others = new WeakMap();
+  }
+}
+
+/**
+ * @param {Watched[]} peers
+ * @param {Watched | null} before
+ * @returns {Watched | null} the one that follows in the ring of all; null if there is none
+ */
+function next(peers, before) {
+  const place = before === null ? -1 : peers.indexOf(before);
+  return peers[(place + 1) % peers.length] ?? null;
 }

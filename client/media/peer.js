@@ -37,10 +37,13 @@ export class Peer {
   #onCandidate;
 
   /**
-   * @param {{ iceRestart?: boolean }} [options] `iceRestart`: for a new network path, over which the same media go on
+   * @param {{ restartWith?: IceServer[] }} [options] `restartWith`: for a new network path, over which the same media go
+   *   on, with these STUN and TURN servers
    * @returns {Promise<string>} the offer for the present transceivers
    */
-  async offer({ iceRestart = false } = {}) {
+  async offer({ restartWith } = {}) {
+    const iceRestart = restartWith !== undefined;
+    if (iceRestart) this.#take(restartWith);
     this.#early ??= [];
     this.#held = [];
     for (const transceiver of this.pc.getTransceivers()) preferCodecs(transceiver);
@@ -52,6 +55,29 @@ export class Peer {
       await this.pc.setLocalDescription(); // This browser accepts only its own offer.
     }
     return this.pc.localDescription?.sdp ?? '';
+  }
+
+  /**
+   * Use other ICE servers from the next offer on: the credentials of a TURN server are valid for some time only.
+   * @param {IceServer[]} iceServers
+   */
+  #take(iceServers) {
+    try {
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+    } catch (error) {
+      console.debug('the earlier ICE servers stay', error);
+    }
+  }
+
+  /** Take an offer back that has got no answer (RFC 8829 section 4.1.10.2). The answer before it stays valid. */
+  async rollBack() {
+    if (this.pc.signalingState !== 'have-local-offer' || !this.pc.remoteDescription) return;
+    try {
+      await this.pc.setLocalDescription({ type: 'rollback' });
+    } catch (error) {
+      console.debug('not rolled back', error);
+    }
+    this.#addEarly();
   }
 
   /** The statistics of this moment (W3C webrtc-stats). */
@@ -71,6 +97,10 @@ export class Peer {
   /** @param {string} sdp */
   async accept(sdp) {
     await this.pc.setRemoteDescription({ type: 'answer', sdp });
+    this.#addEarly();
+  }
+
+  #addEarly() {
     const early = this.#early ?? [];
     this.#early = null;
     for (const message of early) this.#add(message);

@@ -82,6 +82,8 @@ export class Connection extends Emitter {
   welcome = null;
   /** The servers for a new RTCPeerConnection. TURN servers and new credentials come with later messages. @type {IceServer[]} */
   iceServers = [];
+  /** Whether a media server of this server has refused to restart a peer connection, as Kurento does. */
+  refusesRestarts = false;
 
   /** @type {WebSocket | null} */
   #socket = null;
@@ -256,6 +258,8 @@ export class Connection extends Emitter {
     if (message.type === 'welcome') {
       clearTimeout(this.#timer);
       this.welcome = message;
+      // It may be another server.
+      this.refusesRestarts = false;
       // Until `joined`, the earlier servers are better, because these lack the TURN servers.
       if (this.#token === null) this.iceServers = message.iceServers;
       this.#resumed = null;

@@ -15,8 +15,24 @@ class PeerConnection extends EventTarget {
   getTransceivers() {
     return [];
   }
-  async setLocalDescription() {}
-  async setRemoteDescription() {}
+  signalingState = 'stable';
+  remoteDescription = null;
+  configuration = { bundlePolicy: 'max-bundle' };
+  getConfiguration() {
+    return this.configuration;
+  }
+  setConfiguration(configuration) {
+    this.configuration = configuration;
+  }
+  rollbacks = 0;
+  async setLocalDescription({ type } = {}) {
+    if (type === 'rollback') this.rollbacks += 1;
+    this.signalingState = type === 'rollback' ? 'stable' : 'have-local-offer';
+  }
+  async setRemoteDescription(description) {
+    this.signalingState = 'stable';
+    this.remoteDescription = description;
+  }
   restartIce() {
     this.restarts = (this.restarts ?? 0) + 1;
   }
@@ -271,6 +287,8 @@ test('a path that recovers by itself goes on, whatever comes of the restart', ()
       await server[end]('restart_refused');
       await pass(20_000);
       assert.deepEqual([publication.state, publication.peer.pc], ['connected', pc]);
+      // Otherwise it could never make an ordinary offer again.
+      assert.equal(pc.signalingState, 'stable');
     }
     assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
   }));
@@ -403,4 +421,76 @@ test('a restart that has found no path is asked for again when the page is back,
     await settle();
     assert.deepEqual([publication.state, pc.connectionState], ['restarting', 'connected']);
     assert.deepEqual(server.asked, ['publish', 'restart', 'restart']);
+  }));
+
+test('a stall at a media server that cannot restart is ridden out, and the next one is not even asked about', () =>
+  scene(async ({ publication, server, failures, pc }) => {
+    publication.moved();
+    await settle();
+    await server.refuse('restart_refused');
+    assert.deepEqual([pc.rollbacks, pc.signalingState], [1, 'stable']);
+    assert.equal(publication.state, 'connecting');
+    await pass(4_000);
+    pc.bytes += 100;
+    await pass(500);
+    assert.equal(publication.state, 'connected');
+    await pass(60_000);
+    publication.moved();
+    await pass(60_000);
+    assert.deepEqual([publication.state, publication.peer.pc, failures], ['connected', pc, []]);
+    assert.deepEqual(server.asked, ['publish', 'restart']);
+  }));
+
+test('where nothing comes for five more seconds after a refused restart, it begins anew', () =>
+  scene(async ({ publication, server }) => {
+    publication.moved();
+    await settle();
+    await server.refuse('restart_refused');
+    await pass(4_500);
+    assert.equal(publication.state, 'connecting');
+    await pass(500);
+    assert.deepEqual(server.asked, ['publish', 'restart', 'unpublish']);
+    assert.equal(publication.state, 'negotiating');
+  }));
+
+test('a disturbed path begins anew at once where restarts are refused, also when a silence came before', () =>
+  scene(async ({ publication, server, pc }) => {
+    publication.moved();
+    await settle();
+    pc.becomes('disconnected');
+    await server.refuse('restart_refused');
+    assert.deepEqual(server.asked, ['publish', 'restart', 'unpublish']);
+    assert.equal(pc.rollbacks, 0);
+    assert.equal(publication.state, 'negotiating');
+  }));
+
+test('a page that is back in another network begins anew at once where restarts are refused', () =>
+  scene(async ({ publication, server }) => {
+    publication.moved();
+    await settle();
+    await server.vanish();
+    publication.connection.ready = true;
+    publication.resume(true, true);
+    await settle();
+    await server.refuse('restart_refused');
+    assert.deepEqual(server.asked, ['publish', 'restart', 'restart', 'unpublish']);
+  }));
+
+test('a restart uses the ICE servers of the present, and changes nothing else', () =>
+  scene(async ({ publication, connection, pc }) => {
+    const renewed = [{ urls: ['turn:t.example'], username: 'later', credential: 'new' }];
+    connection.iceServers = renewed;
+    publication.moved();
+    await settle();
+    assert.deepEqual(pc.configuration, { bundlePolicy: 'max-bundle', iceServers: renewed });
+  }));
+
+test('a browser that does not take other ICE servers restarts with those that it has', () =>
+  scene(async ({ publication, server, pc }) => {
+    pc.setConfiguration = () => {
+      throw new DOMException('no', 'InvalidModificationError');
+    };
+    publication.moved();
+    await settle();
+    assert.deepEqual([publication.state, server.asked], ['restarting', ['publish', 'restart']]);
   }));

@@ -74,6 +74,13 @@ const NEVER = {
     'path found': { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
     'path disturbed': { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
     'path lost': { idle: NO_PEER, waiting: NO_PEER, offline: NO_PEER, 'given-up': NO_PEER },
+    'restart refused': {
+      idle: NO_PEER,
+      waiting: NO_PEER,
+      offline: NO_PEER,
+      'given-up': NO_PEER,
+      negotiating: 'only what was connected is restarted',
+    },
     'restart failed': {
       idle: NO_PEER,
       waiting: NO_PEER,
