@@ -191,7 +191,7 @@ class Panel {
     const { connection, status } = this.#room;
     const { [status]: found, else: otherwise } = CONNECTION[connection.state.phase];
     facts(this.#about, [
-      ['details.connection', (found ?? otherwise).words],
+      ['details.connection', say((found ?? otherwise).words)],
       ['details.server', connection.welcome?.server ?? '–'],
       ['details.session', this.#room.state?.you ?? connection.welcome?.session ?? '–'],
     ]);
