@@ -10,13 +10,13 @@ import { ProtocolError } from '../wire/connection.js';
 import { Emitter } from '../wire/emitter.js';
 import { changes, choicesFrom } from './choices.js';
 import { Device } from './device.js';
-import { capture, findDevices, permissionOf, watchDevices } from './devices.js';
+import { capture, DeviceError, findDevices, permissionOf, watchDevices } from './devices.js';
 import { Publication } from './publication.js';
 import { Voice } from './voice.js';
 
 /** @import {CandidateFound, Source, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Choices} from './choices.js' */
-/** @import {Capture, DeviceError} from './devices.js' */
+/** @import {Capture} from './devices.js' */
 /** @import {DeviceKind} from './device.js' */
 /** @import {Connection} from '../wire/connection.js' */
 
@@ -129,9 +129,12 @@ export class Presenting extends Emitter {
     return kinds;
   }
 
-  /** Send what the devices give, from the next time on that they are turned on. */
-  forgetGiven() {
-    this.#given.clear();
+  /**
+   * Send what the devices give, and not what was given instead of it.
+   * @param {readonly DeviceKind[]} [kinds]
+   */
+  forgetGiven(kinds = DEVICES) {
+    for (const kind of kinds) if (this.#given.delete(kind)) this.devices[kind].choose();
   }
 
   /** @param {DeviceKind} kind */
@@ -157,10 +160,15 @@ export class Presenting extends Emitter {
   /**
    * Share the screen.
    * @param {MediaStream} [given] what is shared instead of what the user chooses. It is the publication's own from now on
-   * @returns {Promise<void>} rejects with `DeviceError`
+   * @returns {Promise<void>} rejects with `DeviceError`, also if something is given while another screen is shared or
+   *   being chosen. What is given is released then
    */
   async share(given) {
-    if (this.busy.has('screen') || this.publications.has('screen')) return;
+    if (this.busy.has('screen') || this.publications.has('screen')) {
+      if (!given) return;
+      for (const track of given.getTracks()) track.stop();
+      throw new DeviceError('screen', 'already_shared');
+    }
     const visit = this.#visit;
     await this.#busyWith('screen', async () => {
       const stream = given ?? (await capture('screen', this.choices));
@@ -247,7 +255,10 @@ export class Presenting extends Emitter {
       publication.drop();
     }
     this.publications.clear();
-    if (!along) this.#turnOff();
+    if (!along) {
+      this.#turnOff();
+      this.forgetGiven();
+    }
     this.emit('change', undefined);
   }
 

@@ -73,7 +73,7 @@ export class Client extends Emitter {
   #entering = null;
   /** Whether the server has ever answered. What fails before that is told at once, and is not tried again. */
   #answered = false;
-  /** The lines that were told. @type {Set<string>} */
+  /** The lines of the chat that were told. @type {Set<string>} */
   #lines = new Set();
   /** The media of each stream that were told. @type {Map<string, MediaStream>} */
   #told = new Map();
@@ -149,14 +149,18 @@ export class Client extends Emitter {
    * @param {string} room
    * @param {EnterOptions} [options]
    * @returns {Promise<{ room: string }>} the room's name as the server spells it. It rejects with `RoomfsmError` if the
-   *   room cannot be entered now, which is then not tried again
+   *   server or the room lets nobody in now, which is then not tried again. If the connection is lost after the server
+   *   has answered once, the promise waits until there is one again
    */
   enter(room, { name = this.me?.name ?? '', token, password } = {}) {
     this.#credentials.bring(room, { ...(token ? { token } : {}), ...(password ? { password } : {}) });
     this.#settle(new RoomfsmError('left'));
     return new Promise((resolve, reject) => {
       this.#entering = { resolve, reject };
+      // Whoever is in this room, and not on the way to another, asks the server nothing.
+      const stays = this.room.mayPresent && this.room.wanted === this.name && this.name === room;
       this.room.enter(room, name);
+      if (stays) this.#settle(null, room);
     });
   }
 
@@ -168,10 +172,12 @@ export class Client extends Emitter {
 
   /**
    * Send the user's devices, or a stream of one's own: a canvas, a file, or a camera with settings of one's own. Its
-   * tracks are copied, so that they remain the program's.
+   * tracks are copied, so that they remain the program's. A stream replaces what was sent of its kinds before, or the
+   * screen.
    * @param {MediaStream | Devices} what
    * @param {Source} [source] of a stream of one's own: whether it is shown as a person or as a screen
-   * @returns {Promise<void>} when it reaches the room. It rejects with `RoomfsmError` if nothing of it can be sent
+   * @returns {Promise<void>} when it reaches the room, without what of it is refused, which is a `problem`. It rejects
+   *   with `RoomfsmError` if nothing of it can be sent
    */
   async present(what, source = 'camera') {
     const { presenting } = this.room;
@@ -179,18 +185,23 @@ export class Client extends Emitter {
     if (!hasWebRTC()) throw new RoomfsmError('no_webrtc');
     if (typeof MediaStream !== 'undefined' && what instanceof MediaStream) {
       if (what.getTracks().length === 0) throw new RoomfsmError('nothing_to_send');
-      if (source === 'screen') return this.#until('screen', () => presenting.share(copied(what)));
+      if (source === 'screen') {
+        await presenting.stop('screen');
+        if (!this.room.mayPresent) throw new RoomfsmError('left');
+        return this.#until('screen', () => presenting.share(copied(what)));
+      }
       const kinds = presenting.give(what);
-      return this.#until('camera', () => this.#turn(kinds));
+      return this.#until('camera', () => this.#turn(kinds), kinds);
     }
     const wanted = /** @type {Devices} */ (what ?? {});
     for (const kind of DEVICES) if (wanted[kind] === false) presenting.devices[kind].turnOff();
+    presenting.forgetGiven(DEVICES.filter((kind) => wanted[kind] !== undefined));
     if (wanted.screen === false) void presenting.stop('screen');
     const kinds = DEVICES.filter((kind) => wanted[kind]);
     if (kinds.length === 0 && wanted.screen === undefined && !DEVICES.some((kind) => wanted[kind] === false))
       throw new RoomfsmError('nothing_to_send');
     await Promise.all([
-      kinds.length > 0 ? this.#until('camera', () => this.#turn(kinds)) : undefined,
+      kinds.length > 0 ? this.#until('camera', () => this.#turn(kinds), kinds) : undefined,
       wanted.screen ? this.#until('screen', () => presenting.share()) : undefined,
     ]);
   }
@@ -262,7 +273,8 @@ export class Client extends Emitter {
   #listen() {
     const { room, connection } = this;
     room.on('entered', ({ name }) => {
-      this.#settle(null, name);
+      // Meanwhile another room may be wanted, to which the user goes on from here.
+      if (room.wanted === name) this.#settle(null, name);
       this.emit('entered', { room: name });
       this.emit('people', this.people);
       this.#tellLines();
@@ -355,12 +367,9 @@ export class Client extends Emitter {
   }
 
   #tellLines() {
-    for (const line of this.chat) {
-      const key = keyOf(line);
-      if (this.#lines.has(key)) continue;
-      this.#lines.add(key);
-      this.emit('chat', line);
-    }
+    const told = this.#lines;
+    this.#lines = new Set(this.chat.map(keyOf));
+    for (const line of this.chat) if (!told.has(keyOf(line))) this.emit('chat', line);
   }
 
   #tellStreams() {
@@ -393,10 +402,18 @@ export class Client extends Emitter {
    * Begin to send a source, and wait until it reaches the room.
    * @param {Source} source
    * @param {() => Promise<void>} begin
+   * @param {readonly DeviceKind[]} [kinds] of the source `camera`: the devices of which at least one must be sent
    * @returns {Promise<void>} rejects with `RoomfsmError`
    */
-  async #until(source, begin) {
+  async #until(source, begin, kinds = []) {
+    const { busy, devices, publications } = this.room.presenting;
     const { presenting } = this.room;
+    const asking = () => kinds.some((kind) => devices[kind].isStarting);
+    /** Whether something of what is wanted is on or about to be. */
+    const comes = () =>
+      source === 'screen'
+        ? busy.has('screen') || publications.has('screen')
+        : asking() || kinds.some((kind) => devices[kind].track !== null);
     /** @type {(() => void)[]} */
     const ends = [];
     try {
@@ -404,9 +421,12 @@ export class Client extends Emitter {
         let begun = false;
         const look = () => {
           if (!this.room.state) reject(new RoomfsmError('left'));
-          else if (presenting.publications.get(source)?.works) resolve(undefined);
-          else if (begun && !presenting.publications.has(source) && !this.#comes(source))
-            reject(new RoomfsmError('stopped'));
+          else if (!begun || asking()) return;
+          else if (comes()) {
+            if (publications.get(source)?.works) resolve(undefined);
+          }
+          // While a stream is being stopped that did not reach the room, the news say why.
+          else if (!busy.has(source)) reject(new RoomfsmError('stopped'));
         };
         ends.push(
           presenting.on('change', look),
@@ -415,10 +435,10 @@ export class Client extends Emitter {
             if (news.what === 'noPlace') reject(new RoomfsmError('too_many_presenters'));
             else if (news.what === 'publishFailed' && news.topic === `publish:${source}` && news.givenUp)
               reject(asRoomfsmError(news.error));
-            else if (news.what === 'deviceRefused' && !this.#comes(source)) reject(asRoomfsmError(news.error));
+            else if (news.what === 'deviceRefused' && !comes()) reject(asRoomfsmError(news.error));
           }),
           this.room.on('news', ({ what }) => {
-            if (what === 'keptMuted' && !this.#comes(source))
+            if (what === 'keptMuted' && !comes())
               reject(new RoomfsmError('muted', 'A moderator keeps the microphone muted.'));
           }),
         );
@@ -433,16 +453,6 @@ export class Client extends Emitter {
     } finally {
       for (const end of ends) end();
     }
-  }
-
-  /**
-   * Whether a stream that has not begun is about to: something of it is on or is being started.
-   * @param {Source} source
-   */
-  #comes(source) {
-    const { busy, devices } = this.room.presenting;
-    if (source === 'screen') return busy.has(source);
-    return DEVICES.some((kind) => devices[kind].track !== null || devices[kind].isStarting);
   }
 
   /**

@@ -15,6 +15,7 @@ const SENTENCES = {
   device_blocked: 'The user or the browser does not allow this page to use the device.',
   device_missing: 'There is no such device.',
   device_busy: 'The device cannot be read. Another program may be using it.',
+  already_shared: 'A screen is already shared, or being chosen.',
   device_failed: 'The device could not be started.',
   nothing_to_send: 'There is no camera, microphone, screen or track to send.',
   not_inside: 'You are in no room.',
@@ -38,6 +39,7 @@ const SENTENCES = {
 const DEVICE_CODES = {
   insecure_page: 'insecure_page',
   unsupported: 'unsupported',
+  already_shared: 'already_shared',
   NotAllowedError: 'device_blocked',
   SecurityError: 'device_blocked',
   NotFoundError: 'device_missing',

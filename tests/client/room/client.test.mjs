@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { connect, RoomfsmError } from '../../../client/roomfsm.js';
 import { addressOf } from '../../../client/room/address.js';
+import { Stream, Track } from '../media/browser.mjs';
 
 const ADA = { id: 'p1', name: 'Ada', role: 'presenter' };
 const BOB = { id: 'p2', name: 'Bob', role: 'presenter' };
@@ -105,6 +106,23 @@ test('each line is told once, whatever is sent again', async () => {
   await made.enter('blue');
   for (const seq of [2, 2, 3]) socket().says({ type: 'chat', line: line(seq, `line ${seq}`) });
   assert.deepEqual(told.filter(([event]) => event === 'chat').map(([, { seq }]) => seq), [1, 2, 3]);
+});
+
+test('what is in the chat no more is not remembered', async () => {
+  const { made, told, socket } = client();
+  await made.enter('blue');
+  for (const message of [{ type: 'chatCleared' }, { type: 'chat', line: line(1, 'before') }]) socket().says(message);
+  assert.equal(told.filter(([event]) => event === 'chat').length, 2);
+});
+
+test('who enters the room again in which one is knows it at once, and who turns elsewhere is told of the last room', async () => {
+  const { made, types } = client();
+  await made.enter('blue');
+  assert.deepEqual(await made.enter('Blue'), { room: 'Blue' });
+  assert.equal(types().includes('switch'), false);
+  const overtaken = code(made.enter('green'));
+  const back = made.enter('red');
+  assert.deepEqual([await overtaken, await back], ['left', { room: 'Red' }]);
 });
 
 test('people who come and go are told', async () => {
@@ -239,7 +257,13 @@ function browser(t) {
   const ask = () => new Promise((resolve, reject) => asked.push({ resolve, reject }));
   const globals = {
     navigator: { mediaDevices: { getUserMedia: ask, getDisplayMedia: ask, enumerateDevices: async () => [] } },
-    RTCPeerConnection: class {},
+    // It goes on offering for ever.
+    RTCPeerConnection: class extends EventTarget {
+      addTransceiver = () => ({ sender: {} });
+      getTransceivers = () => [];
+      createOffer = () => new Promise(() => {});
+      close() {}
+    },
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
@@ -272,6 +296,92 @@ for (const what of ['camera', 'screen'])
     assert.equal(await code(made.present({})), 'nothing_to_send');
     await made.present({ camera: false, screen: false });
   });
+
+/** A stream that reaches the room, as far as the client looks at it. */
+const publication = (source, tracks) => ({
+  source,
+  works: true,
+  hadSound: true,
+  stream: new Stream(tracks),
+  peer: null,
+  has: () => true,
+  put() {},
+  drop() {},
+  startAnew() {},
+  streamId: () => `p1.${source}`,
+  stop: async () => {},
+  releaseDevices() {
+    for (const track of this.stream.getTracks()) track.stop();
+  },
+});
+
+test('a microphone that is refused beside a camera that is sent rejects its promise', async (t) => {
+  const asked = browser(t);
+  const { made } = client();
+  await made.enter('blue');
+  made.room.presenting.publications.set('camera', publication('camera', []));
+  const camera = made.present({ camera: true });
+  await settle();
+  asked.shift().resolve(new Stream([new Track('video')]));
+  await camera;
+  const refused = code(made.present({ microphone: true }));
+  await settle();
+  asked.shift().reject(Object.assign(new Error('no'), { name: 'NotAllowedError' }));
+  assert.equal(await refused, 'device_blocked');
+  const given = made.present({ microphone: true });
+  let done = false;
+  void given.then(() => (done = true));
+  await settle();
+  assert.equal(done, false);
+  asked.shift().resolve(new Stream([new Track('audio')]));
+  await given;
+});
+
+test('the devices are sent again when they are asked for, or when the room was left', async (t) => {
+  const asked = browser(t);
+  globalThis.MediaStream = Stream;
+  t.after(() => delete globalThis.MediaStream);
+  const { made } = client();
+  const canvas = new Track('video');
+  const present = async (what) => {
+    await made.enter('blue');
+    made.room.presenting.publications.set('camera', publication('camera', []));
+    const presented = made.present(what);
+    await settle();
+    asked.shift()?.resolve(new Stream([new Track('video')]));
+    await presented;
+    return made.room.presenting.devices.camera.track.copyOf;
+  };
+  assert.equal(await present(new Stream([canvas])), canvas);
+  assert.equal(await present({ camera: true }), undefined);
+  assert.equal(await present(new Stream([canvas])), canvas);
+  made.leave();
+  await made.enter('blue');
+  made.room.presenting.devices.camera.turnOn();
+  await settle();
+  assert.equal(asked.length, 1);
+});
+
+test('another stream replaces the screen, and one that comes too early is let go', async (t) => {
+  browser(t);
+  globalThis.MediaStream = Stream;
+  t.after(() => delete globalThis.MediaStream);
+  const { made } = client();
+  await made.enter('blue');
+  const { presenting } = made.room;
+  const first = new Track('video');
+  presenting.publications.set('screen', publication('screen', [first]));
+  const copies = [];
+  const second = Object.assign(new Track('video'), { clone: () => (copies.push(new Track('video')), copies.at(-1)) });
+  void made.present(new Stream([second]), 'screen').catch(() => {});
+  await settle();
+  assert.equal(first.readyState, 'ended');
+  assert.deepEqual(presenting.publications.get('screen').stream.getTracks(), copies);
+  presenting.busy.add('screen');
+  assert.equal(await code(made.present(new Stream([second]), 'screen')), 'already_shared');
+  presenting.busy.delete('screen');
+  assert.deepEqual([copies.length, copies[1].readyState, second.readyState], [2, 'ended', 'live']);
+});
 
 const PAGE = { protocol: 'https:', href: 'https://portal.example.org/a/b' };
 for (const [given, socket] of [
