@@ -72,7 +72,12 @@ def create_app(
     @app.errorhandler(404)
     async def not_found(_: Exception) -> Response:
         # People may mistype a room's address, so the page explains the mistake. Programs get plain text.
-        if request.path.startswith(("/client/", "/api/", "/health/", "/inspect/api/", METRICS_PATH)):
+        if request.path.startswith("/client/"):
+            # The file may come with the next version, or be at another server behind the same proxy.
+            response = _nothing()
+            response.headers["Cache-Control"] = "no-store"
+            return response
+        if request.path.startswith(("/api/", "/health/", "/inspect/api/", METRICS_PATH)):
             return _nothing()
         return await page(status=404)
 

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 from quart import Response, request
 
-from roomfsm.web.release import TYPES, Content, Release, look, make_release
+from roomfsm.web.release import SCRIPTS, TYPES, Content, Release, look, make_release
 
 _KEPT = 4
 """So many releases are kept, for pages that were opened with an earlier one and still need a part of it."""
 
+_LOOK_HOLDS = 1.0
+"""For so many seconds nobody looks into the folder again, so that many requests do not occupy the thread."""
+
+_RELEASE = re.compile("[0-9a-f]{16}")
+
+_RELOAD = """\
+// The page was made by another version of the server. The present one is loaded whole, but a page
+// that was reloaded already is not reloaded again.
+if (performance.getEntriesByType('navigation')[0]?.type === 'reload') await import('../{release}/{name}');
+else location.reload();
+"""
+"""A script instead of one of a release that is not known: the server was updated after it had sent the page.
+
+The present script could be sent at once, but then the page, its stylesheets and the modules that come later would
+be of different releases. A script is the only way to say this, because the page's policy forbids others in it."""
+
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
+_ONCE = "no-store"
 
 
 class ClientFiles:
     """The files of one folder and its subfolders (`release.py`), which are prepared again when they have changed.
 
     In HTML pages, the addresses of this server get the `prefix`. Scripts find it out from their own address.
-    Each request for a page, or for a file as it is in the folder, finds out whether a file has changed. Text from
-    a client never reaches the file system.
+    A request for a page, or for a file as it is in the folder, finds out whether a file has changed, at most once
+    in a second. Text from a client never reaches the file system.
     """
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
@@ -29,6 +49,7 @@ class ClientFiles:
         self._prefix = prefix
         self._releases: dict[str, Release] = {}
         self._newest: Release | None = None
+        self._looked_at = float("-inf")
         self._thread = trio.CapacityLimiter(1)
         """One thread at a time looks and encodes, so that nothing is made twice."""
 
@@ -54,6 +75,11 @@ class ClientFiles:
         if release is not None:
             content = release.files.get(rest)
             how = _FOR_A_YEAR
+        elif _RELEASE.fullmatch(first) and rest in SCRIPTS:
+            newest = await self._look()
+            text = _RELOAD.format(release=newest.name, name=rest)
+            content = Content("js", text.encode(), datetime.now(UTC)) if rest in newest.files else None
+            how = _ONCE
         else:
             content = (await self._look()).plain.get(path)
             how = _ASK_AGAIN
@@ -67,9 +93,17 @@ class ClientFiles:
 
     async def _look(self) -> Release:
         """The newest release."""
+        if self._newest is not None and self._is_fresh():
+            return self._newest
         return await trio.to_thread.run_sync(self._looked, limiter=self._thread)
 
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._looked_at < _LOOK_HOLDS
+
     def _looked(self) -> Release:
+        if self._newest is not None and self._is_fresh():
+            # Another request has looked while this one waited for the thread.
+            return self._newest
         try:
             stamps = look(self._folder)
             if self._newest is None or stamps != self._newest.stamps:
@@ -83,6 +117,7 @@ class ClientFiles:
             # The files are being replaced. What has been read goes on.
             if self._newest is None:
                 raise
+        self._looked_at = time.monotonic()
         return self._newest
 
     async def _answer(self, content: Content, how: str, *, conditional: bool = True) -> Response:

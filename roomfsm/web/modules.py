@@ -79,10 +79,11 @@ def closure(entry: str, sources: Mapping[str, str]) -> list[str]:
     return order
 
 
-def join(entry: str, sources: Mapping[str, str]) -> Joined:
+def join(entry: str, sources: Mapping[str, str], *, shared: bool = False) -> Joined:
     """Join `entry` with all that it imports statically. Raises `FormError`.
 
-    The script exports what `entry` exports, and each module that it imports as an object.
+    The script exports what `entry` exports. If it is `shared`, it also exports each module that it imports as an
+    object, for the modules that are served `apart`.
     """
     *others, _ = closure(entry, sources)
     parts = [_HELPER]
@@ -94,14 +95,15 @@ def join(entry: str, sources: Mapping[str, str]) -> Joined:
         text = _EXPORTS.sub("", _EXPORT.sub(r"\1", text))
         parts.append(f"const {_object(name)} = (() => {{\n{_outdented(text)}return {{ {result} }};\n}})();\n")
     parts.append(_outdented(_bound_text(entry, sources[entry])))
-    parts.append(f"export {{ {', '.join(map(_object, others))} }};\n")
+    if shared:
+        parts.append(f"export {{ {', '.join(map(_object, others))} }};\n")
     return Joined("".join(parts), frozenset(others))
 
 
 def apart(name: str, source: str, entry: str, joined: Joined) -> str:
     """A module that is not in `joined`, with its imports taken from there. Raises `FormError`.
 
-    `joined` is the script of `entry`.
+    `joined` is the script of `entry`, which is shared.
     """
     text = without_comments(name, source)
 

@@ -47,7 +47,9 @@ PAGE = "app.js"
 """The module from which the modules that are imported only when they are needed get the others."""
 LIBRARY = ("roomfsm.js", "embed.js")
 """The modules that pages of other servers import. They are joined at `/client/…`, too."""
-ENTRIES = (PAGE, "inspect.js", *LIBRARY)
+SCRIPTS = (PAGE, "inspect.js")
+"""The modules that the HTML pages of this server name."""
+ENTRIES = (*SCRIPTS, *LIBRARY)
 """The modules that pages name."""
 
 _OUR_ADDRESS = re.compile(r'(\b(?:href|src)=")/(?!/)(client/(?![^"]*\.webmanifest"))?')
@@ -192,7 +194,7 @@ def _scripts(sources: dict[str, str]) -> dict[str, str]:
     # Nobody reads them here.
     sources = sources | {name: without_explanations(sources[name]) for name in FILES.values() if name in sources}
     try:
-        joined = {entry: join(entry, sources) for entry in ENTRIES if entry in sources}
+        joined = {entry: join(entry, sources, shared=entry == PAGE) for entry in ENTRIES if entry in sources}
         page = joined.get(PAGE, Joined("", frozenset()))
         for name, source in sources.items():
             if name not in page.modules:

@@ -13,6 +13,7 @@ import brotli
 import pytest
 
 from roomfsm.documents.page_tables import client_folder
+from roomfsm.web.release import Stamps, look
 from tests.serving import Served, serving
 from tests.web.http import Reply, get
 
@@ -153,6 +154,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "client"
     shutil.copytree(client_folder(), folder)
     monkeypatch.setattr("roomfsm.web.app.client_folder", lambda: folder)
+    monkeypatch.setattr("roomfsm.web.files._LOOK_HOLDS", 0)
     return folder
 
 
@@ -181,7 +183,8 @@ async def test_who_edits_a_file_sees_it_at_the_next_visit(media_server: str, cli
         for count in range(5):
             edit(client / "style.css", f"/* {count} */ p {{ margin: {count}px; }}")
             await get(server, "/")
-        assert (await get(server, old[0])).status == 404
+        sheet = next(name for name in old if name.endswith(".css"))
+        assert (await get(server, sheet)).status == 404
 
 
 async def test_a_module_that_cannot_be_joined_is_served_as_it_is(media_server: str, client: Path) -> None:
@@ -205,4 +208,35 @@ async def test_nothing_but_the_pages_files_can_be_had(media_server: str, client:
         for name in (*map(quote, others), "package.json", "", "../app.js"):
             for folder in ("/client/", f"/client/{release}/"):
                 assert (await get(server, folder + name)).status == 404
-        assert (await get(server, "/client/0123456789abcdef/app.js")).status == 404
+        for name in ("/client/0123456789abcdef/page/say.js", "/client/0123456789abcdeg/app.js", "/client/none.js"):
+            reply = await get(server, name)
+            assert (reply.status, reply.headers["cache-control"]) == (404, "no-store")
+
+
+async def test_a_page_whose_server_was_updated_before_its_script_came_gets_one_that_reloads(
+    media_server: str,
+) -> None:
+    async with serving(media_server) as server:
+        for page, name in (("/", "app.js"), ("/inspect", "inspect.js")):
+            (known,) = (one for one in await named_by(server, page) if one.endswith(name))
+            reply = await get(server, f"/client/0123456789abcdef/{name}")
+            assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
+            assert f"import('../{known.removeprefix('/client/')}')" in reply.body.decode()
+            assert "location.reload()" in reply.body.decode()
+
+
+async def test_many_requests_for_what_is_not_there_look_into_the_folder_once(
+    media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def counted(folder: Path) -> Stamps:
+        looks.append(folder)
+        return look(folder)
+
+    monkeypatch.setattr("roomfsm.web.files.look", counted)
+    monkeypatch.setattr("roomfsm.web.files._LOOK_HOLDS", 3600)
+    async with serving(media_server) as server:
+        for count in range(10):
+            assert (await get(server, f"/client/none-{count}.js")).status == 404
+    assert len(looks) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_a_module_comes_after_those_that_it_imports_and_gets_what_they_export() 
         "wire/e.js": "export class E {}\n",
         "page/say.js": "// What it says.\nexport async function say(text) {\n  return text; // at once\n}\n",
     }
-    assert join("app.js", sources).text.split("\n", 1)[1] == (
+    assert join("app.js", sources, shared=True).text.split("\n", 1)[1] == (
         "const $wire$e = (() => {\nclass E {}\nreturn { E };\n})();\n"
         "const $room$a = (() => {\nconst { E } = $wire$e;\nclass A extends E {}\nreturn { A };\n})();\n"
         "const $page$say = (() => {\n"
@@ -60,6 +61,12 @@ def test_a_module_comes_after_those_that_it_imports_and_gets_what_they_export() 
 def test_the_script_exports_what_its_entry_exports() -> None:
     joined = join("roomfsm.js", {"roomfsm.js": "export const VERSION = await 1;\nexport function connect() {}\n"})
     assert "export const VERSION = await 1;\nexport function connect() {}\n" in joined.text
+    library = "import { a } from './a.js';\nexport function connect() { return a; }\n"
+    sources = {"roomfsm.js": library, "a.js": "export const a = 1;\n"}
+    # What the page's later modules get is no part of the library.
+    assert re.findall(r"^export .*", join("roomfsm.js", sources).text, re.MULTILINE) == [
+        "export function connect() { return a; }"
+    ]
 
 
 def test_a_module_may_list_what_it_exports() -> None:
