@@ -12,7 +12,7 @@ import { mustAsk, Tab } from './page/entry.js';
 import { fillIn, find } from './page/dom.js';
 import { invite } from './page/invite.js';
 import { fillLanguageField, languageNames } from './page/language-field.js';
-import { currentLanguage, languageOf, LANGUAGES, useLanguage } from './page/languages.js';
+import { beginIn, currentLanguage, languageOf, LANGUAGES, useLanguage } from './page/languages.js';
 import { LeaveGuard } from './page/leave-guard.js';
 import { StartView } from './page/start-view.js';
 import { Navigation } from './page/navigation.js';
@@ -42,10 +42,8 @@ import { cannotBeARoom, inWords } from './page/words.js';
 /** @import {Code} from './page/languages.js' */
 /** @import {Choice} from './page/menu.js' */
 
-// English needs nothing more. If another language cannot be loaded, English is better than no page.
-await useLanguage(languageOf(rememberedLanguage(), navigator.languages)).catch((error) =>
-  console.debug('the language could not be loaded', error),
-);
+// English needs nothing more.
+await beginIn(languageOf(rememberedLanguage(), navigator.languages), () => sayAnew());
 fillIn(document);
 const page = find(document, '#page', HTMLElement);
 const notices = new Notices(find(document, '#notices', HTMLElement));
@@ -164,6 +162,12 @@ async function changeLanguage(code) {
     notices.show({ text: say('language.notLoaded'), kind: 'error', topic: 'language' });
     return;
   }
+  sayAnew();
+  if (view instanceof RoomView) find(view.root, '[data-testid="page-menu"]', HTMLElement).focus();
+}
+
+/** Say all that is shown in the language that the page speaks by now. */
+function sayAnew() {
   fillIn(document);
   notices.clear();
   titleRoom(roomOfPath(location.pathname) ?? '');
@@ -175,7 +179,6 @@ async function changeLanguage(code) {
   const next = newRoomView();
   next.draft = view.draft;
   show(next);
-  find(next.root, '[data-testid="page-menu"]', HTMLElement).focus();
 }
 
 /** @param {StartView | EnterView | RoomView} next */

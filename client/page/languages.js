@@ -55,8 +55,13 @@ function baseOf(tag) {
   return tag.toLowerCase().split('-')[0] ?? '';
 }
 
+/** Milliseconds for which a page that begins waits for its language. */
+const PATIENCE = 3_000;
+
 /** @type {Code} */
 let current = 'en';
+/** The language that was asked for last. Another one that comes after it comes too late. @type {Code} */
+let wanted = 'en';
 
 /** The language that the page speaks now. */
 export function currentLanguage() {
@@ -64,14 +69,38 @@ export function currentLanguage() {
 }
 
 /**
- * Speak a language from now on. What the page shows already stays as it is.
+ * Speak a language from now on, unless another one is asked for before it comes. What the page shows already stays as it is.
  * @param {Code} code
  * @returns {Promise<void>} rejects with the browser's error if the language cannot be loaded; then nothing has changed
  */
 export async function useLanguage(code) {
   const { direction, load } = LANGUAGES[code];
+  wanted = code;
   const messages = await load();
+  if (wanted !== code) return;
   current = code;
   speak(localeOf(code, navigator.languages), messages, direction);
   Object.assign(document.documentElement, { lang: code, dir: direction });
+}
+
+/**
+ * Speak the language with which a page begins. A page in English is better than none, so this ends without the language
+ * if it cannot be loaded, or does not come in time.
+ * @param {Code} code
+ * @param {() => void} cameLate is called if the language comes after all: what is shown is in English by then
+ * @returns {Promise<void>}
+ */
+export async function beginIn(code, cameLate) {
+  let late = false;
+  const coming = useLanguage(code).then(
+    () => {
+      if (late && current === code) cameLate();
+    },
+    (error) => console.debug('the language could not be loaded', error),
+  );
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  await Promise.race([coming, new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE, undefined)))]);
+  clearTimeout(timer);
+  late = true;
 }

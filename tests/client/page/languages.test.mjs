@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
-import { languageOf, LANGUAGES, localeOf } from '../../../client/page/languages.js';
+import { beginIn, currentLanguage, languageOf, useLanguage, LANGUAGES, localeOf } from '../../../client/page/languages.js';
 import { compareNames, fill, listed, say, sayDate, speak } from '../../../client/page/say.js';
 import { EN } from '../../../client/page/words-en.js';
 
@@ -64,6 +64,47 @@ test('the language is the one that was chosen, else the first of the browser’s
   assert.equal(languageOf(null, []), 'en');
   assert.equal(localeOf('de', ['en', 'de-AT', 'de']), 'de-AT');
   assert.equal(localeOf('fr', ['en']), 'fr');
+});
+
+/** As much of a browser as a language needs. */
+function inBrowser(t) {
+  const given = { document: { documentElement: {} }, navigator: { languages: ['de'] } };
+  for (const [name, value] of Object.entries(given)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+}
+
+test('a page whose language hangs begins in English, and changes when the language comes, unless another was chosen', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  inBrowser(t);
+  let comes;
+  t.mock.method(LANGUAGES.de, 'load', () => new Promise((resolve) => (comes = resolve)));
+  for (const [chosen, spoken, changes] of [[null, 'de', 1], ['uk', 'uk', 0]]) {
+    await useLanguage('en');
+    const cameLate = t.mock.fn();
+    const begun = beginIn('de', cameLate);
+    t.mock.timers.tick(3_000);
+    await begun;
+    assert.equal(currentLanguage(), 'en');
+    if (chosen) await useLanguage(chosen);
+    comes({ cancel: 'Abbrechen' });
+    await new Promise(setImmediate);
+    assert.deepEqual([currentLanguage(), cameLate.mock.callCount()], [spoken, changes]);
+  }
+});
+
+test('a page whose language comes in time, or not at all, begins once', async (t) => {
+  inBrowser(t);
+  t.mock.method(console, 'debug', () => {});
+  const cameLate = t.mock.fn();
+  await beginIn('de', cameLate);
+  assert.equal(currentLanguage(), 'de');
+  t.mock.method(LANGUAGES.fr, 'load', () => Promise.reject(new TypeError('offline')));
+  await beginIn('fr', cameLate);
+  assert.equal(currentLanguage(), 'de');
+  assert.equal(cameLate.mock.callCount(), 0);
 });
 
 test('what a language lacks is said in English', () => {
