@@ -88,7 +88,7 @@ def test_firefox_and_chromium_present_to_each_other_talk_and_move(tmp_path: Path
 
     async def meet() -> None:
         with running(tmp_path, f"--media-host={ADDRESS}") as program:
-            async with open_chromium() as chromium, open_firefox() as firefox:
+            async with open_chromium("--window-size=1280,800") as chromium, open_firefox() as firefox:
                 ada = await person(chromium, program, "one", "Ada")
                 fox = await person(firefox, program, "one", "Fox")
                 for presenter, viewer in ((fox, ada), (ada, fox)):

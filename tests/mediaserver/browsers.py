@@ -38,7 +38,6 @@ _CHROMIUM_FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--remote-debugging-port=0",
-    "--window-size=1280,800",
     "about:blank",
 )
 _FIREFOX_PREFERENCES = {
@@ -166,10 +165,10 @@ def firefox_program() -> str | None:
 
 
 @asynccontextmanager
-async def open_chromium() -> AsyncIterator[_Chromium]:
-    """Chromium with a fake camera, for pages of several windows."""
+async def open_chromium(*flags: str) -> AsyncIterator[_Chromium]:
+    """Chromium with a fake camera, for pages of several windows. It gets these `flags` beside the usual ones."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [chromium_path() or "chromium", f"--user-data-dir={profile}", *_CHROMIUM_FLAGS]
+        command = [chromium_path() or "chromium", f"--user-data-dir={profile}", *flags, *_CHROMIUM_FLAGS]
         async with _running(command, r"DevTools listening on (ws://\S+)") as url, _connected(url, _Chromium) as it:
             yield it
 
