@@ -1,6 +1,6 @@
-// What happens in a room, for those who do not see it: who comes and goes, is live, raises a hand and speaks up. It is
-// told as the difference between the room as it was told last and as it is, so that a crowd is a line and not a line for each
-// person, and whoever comes and goes at once is not told at all. There is no document here.
+// This module decides what a screen reader says about a room: who comes and goes, is live, raises a hand or speaks up. It
+// compares the room with the room as it was when something was last said. So a crowd of newcomers is one line, and somebody
+// who comes and goes in between is not mentioned. The module does not use the document.
 
 /** @import {RoomState} from '../room/state.js' */
 

@@ -40,7 +40,9 @@ async def _ask(url: str) -> list[Finding]:
     findings: list[Finding] = []
     if parts.scheme == "http" and is_open_to_others((parts.hostname or "",)):
         mend = "use https://, unless nobody can listen on the way"
-        findings.append(warning("webhooks", f"{name} is not encrypted: who listens learns who meets whom", mend))
+        findings.append(
+            warning("webhooks", f"{name} is not encrypted: anybody on the way can read who meets whom", mend)
+        )
     try:
         with trio.fail_after(_PATIENCE):
             answer = await request("HEAD", parts)

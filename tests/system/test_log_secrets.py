@@ -266,7 +266,7 @@ async def reload(program: Program, folder: Path) -> None:
     async def read_again(times: int) -> None:
         program.process.send_signal(signal.SIGHUP)
         with trio.fail_after(60):
-            while reads() < before + times:  # noqa: ASYNC110
+            while reads() < before + times:  # noqa: ASYNC110 (another process reads)
                 await trio.sleep(0.05)
 
     (folder / "inspector").write_text(NEW_INSPECTOR)
