@@ -1,0 +1,265 @@
+"""A store in Redis (or Valkey), by coredis, which runs on Trio natively.
+
+Single commands are dear: half a millisecond of our processor each. So a commit is one script, however many rooms
+and events it has, and Redis does all of it or nothing. What Redis has confirmed survives the end of this process.
+Whether it survives the end of Redis is for the settings of Redis to say (`appendonly yes`, and `appendfsync
+everysec` or `always`). If a Redis comes back that has lost something, this is found by the numbers of the events,
+or by the missing owner, and the rooms are written anew.
+
+Whoever opens the store becomes its owner, and each script checks the owner first. So a server that was taken for
+dead (it hung, or was cut off) can write nothing any more once another one has opened the store: it gets
+`store_taken`.
+
+All keys have the same hash tag, so that they are on one node if the Redis is a Cluster. The address is a URL as
+coredis reads it: `redis://` or `rediss://` (TLS), with user, password, host, port and number of the database.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import coredis
+import msgspec
+import trio
+from coredis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    RedisError,
+    ResponseError,
+)
+from coredis.exceptions import ConnectionError as NotConnected
+
+from roomfsm.store.interface import (
+    Append,
+    Aside,
+    Forget,
+    Past,
+    SetAside,
+    Snapshot,
+    StoreCode,
+    StoreError,
+    Write,
+)
+
+_TAG = "{roomfsm}:"
+_OWNER = _TAG + "owner"
+_ROOMS = _TAG + "rooms"
+_TOKENS = _TAG + "tokens"
+_ASIDE = _TAG + "aside"
+_OPENING = 5.0
+"""Seconds in which Redis must answer at the start."""
+
+_COMMIT = """
+-- KEYS: owner, rooms, tokens, aside. ARGV: who writes, and the writes, one after another. Everything is checked
+-- before anything is written.
+local owner = redis.call('GET', KEYS[1])
+if not owner then return {'forgotten'} end
+if owner ~= ARGV[1] then return {'taken', owner} end
+local writes, at = {}, 2
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+local function take_list()
+  local list = {}
+  for number = 1, tonumber(take()) do list[number] = take() end
+  return list
+end
+while ARGV[at] do
+  local kind, room, position = take(), take(), tonumber(take())
+  writes[#writes + 1] = {kind, room, position, take_list(), take_list(), take_list()}
+end
+local next_of = {}
+local function next(room)
+  if not next_of[room] then
+    next_of[room] = tonumber(redis.call('HGET', '{roomfsm}:room:' .. room, 'next') or '0')
+  end
+  return next_of[room]
+end
+for _, w in ipairs(writes) do
+  local kind, room, position = w[1], w[2], w[3]
+  if kind == 'append' then
+    if next(room) ~= position then return {'conflict', room, position, next(room)} end
+    next_of[room] = position + #w[4]
+  elseif kind == 'snapshot' then
+    if next(room) > position then return {'conflict', room, position, next(room)} end
+    next_of[room] = position
+  else
+    next_of[room] = 0
+  end
+end
+local function delete(room)
+  local own = '{roomfsm}:tokens:' .. room
+  for _, token in ipairs(redis.call('SMEMBERS', own)) do
+    if redis.call('HGET', KEYS[3], token) == room then redis.call('HDEL', KEYS[3], token) end
+  end
+  redis.call('DEL', own, '{roomfsm}:room:' .. room, '{roomfsm}:events:' .. room)
+  redis.call('SREM', KEYS[2], room)
+end
+local function token(room, hash, there)
+  if there then
+    redis.call('HSET', KEYS[3], hash, room)
+    redis.call('SADD', '{roomfsm}:tokens:' .. room, hash)
+  else
+    if redis.call('HGET', KEYS[3], hash) == room then redis.call('HDEL', KEYS[3], hash) end
+    redis.call('SREM', '{roomfsm}:tokens:' .. room, hash)
+  end
+end
+for _, w in ipairs(writes) do
+  local kind, room, position = w[1], w[2], w[3]
+  if kind == 'append' then
+    if position == 0 then redis.call('SADD', KEYS[2], room) end
+    for _, event in ipairs(w[4]) do redis.call('RPUSH', '{roomfsm}:events:' .. room, event) end
+    redis.call('HSET', '{roomfsm}:room:' .. room, 'next', position + #w[4])
+    for _, t in ipairs(w[5]) do token(room, t, true) end
+    for _, t in ipairs(w[6]) do token(room, t, false) end
+  elseif kind == 'snapshot' then
+    delete(room)
+    redis.call('SADD', KEYS[2], room)
+    redis.call('HSET', '{roomfsm}:room:' .. room, 'base', position, 'next', position, 'snapshot', w[4][1])
+    for _, t in ipairs(w[5]) do token(room, t, true) end
+  elseif kind == 'forget' then
+    delete(room)
+  elseif redis.call('EXISTS', '{roomfsm}:room:' .. room) == 1 then
+    local number = redis.call('RPUSH', KEYS[4], cmsgpack.pack({room, w[3], w[4][1]}))
+    redis.call('RENAME', '{roomfsm}:room:' .. room, '{roomfsm}:aside:' .. number .. ':room')
+    if redis.call('EXISTS', '{roomfsm}:events:' .. room) == 1 then
+      redis.call('RENAME', '{roomfsm}:events:' .. room, '{roomfsm}:aside:' .. number .. ':events')
+    end
+    delete(room)
+  end
+end
+return {'ok'}
+"""
+
+_READ = """
+local room = redis.call('HMGET', KEYS[1], 'base', 'snapshot')
+return {room[1] or '0', room[2], redis.call('LRANGE', KEYS[2], 0, -1)}
+"""
+
+
+@asynccontextmanager
+async def open_redis(url: str, name: str) -> AsyncIterator[RedisStore]:
+    """Open the store in the Redis at a URL, and become its owner under this name. Raises `StoreError`."""
+    store, fault = RedisStore(url, name), None
+    async with store.client:
+        try:
+            with _told(store.place), trio.fail_after(_OPENING):
+                await store.own()
+        except StoreError as error:
+            fault = error
+        else:
+            yield store
+    if fault is not None:
+        raise fault
+
+
+class RedisStore:
+    """A store in Redis. Implements `roomfsm.store.interface.Store`."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.client = coredis.Redis.from_url(
+            url, decode_responses=False, verify_version=False, decode_components=True
+        )
+        self._place = shown(url)
+        self._me = f"{name} {secrets.token_hex(8)}".encode()
+        self._commit = self.client.register_script(_COMMIT)
+        self._read = self.client.register_script(_READ)
+
+    @property
+    def place(self) -> str:
+        """The address, without user and password."""
+        return self._place
+
+    async def own(self) -> None:
+        """Become the owner, whoever was it before."""
+        await self.client.set(_OWNER, self._me)
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Do all of this, or nothing."""
+        arguments = [argument for write in writes for argument in _arguments(write)]
+        with _told(self._place):
+            answer: Any = await self._commit([_OWNER, _ROOMS, _TOKENS, _ASIDE], [self._me, *arguments])
+        match answer:
+            case [b"ok"]:
+                return
+            case [b"taken", owner]:
+                told = owner.rpartition(b" ")[0].decode("utf-8", "replace")
+                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {told} now")
+            case [b"conflict", room, position, found]:
+                detail = f"{self._place} has {found} events of the room {room.decode()!r}"
+                code = StoreCode.CONFLICT if found < position else StoreCode.TAKEN
+                raise StoreError(code, f"{detail}, and this server has written {position}")
+        # Redis was restarted without its data. Whoever notices that first owns it again.
+        with _told(self._place):
+            await self.client.set(_OWNER, self._me, condition=coredis.PureToken.NX)
+        raise StoreError(StoreCode.FORGOTTEN, f"{self._place} has lost its data")
+
+    async def rooms(self) -> list[str]:
+        """The keys of all rooms."""
+        with _told(self._place):
+            return sorted(room.decode() for room in await self.client.smembers(_ROOMS))
+
+    async def read(self, room: str) -> Past:
+        """What the store has of a room."""
+        with _told(self._place):
+            answer: Any = await self._read([f"{_TAG}room:{room}", f"{_TAG}events:{room}"], [])
+        base, snapshot, events = answer
+        return Past(snapshot, int(base), tuple(events))
+
+    async def room_of(self, token: bytes) -> str | None:
+        """The room to which the token with this hash brings somebody back."""
+        with _told(self._place):
+            room = await self.client.hget(_TOKENS, token)
+        return None if room is None else room.decode()
+
+    async def aside(self) -> list[Aside]:
+        """The rooms that were set aside, the oldest first."""
+        with _told(self._place):
+            listed = await self.client.lrange(_ASIDE, 0, -1)
+        return [Aside(*msgspec.msgpack.decode(one, type=tuple[str, int, str])) for one in listed]
+
+
+def shown(url: str) -> str:
+    """The URL without what is secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _arguments(write: Write) -> list[str | bytes | int]:
+    """The write as the script reads it: its kind, the room, a number, and three lists with their lengths."""
+    match write:
+        case Append(room, position, events, tokens):
+            given = [token for token, there in tokens.items() if there]
+            taken = [token for token, there in tokens.items() if not there]
+            return ["append", room, position, len(events), *events, len(given), *given, len(taken), *taken]
+        case Snapshot(room, position, snapshot, held):
+            return ["snapshot", room, position, 1, snapshot, len(held), *held, 0]
+        case Forget(room):
+            return ["forget", room, 0, 0, 0, 0]
+        case SetAside(room, why):
+            return ["aside", room, time.time_ns() // 1_000_000, 1, why, 0, 0]
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Raise `StoreError` for what coredis raises."""
+    try:
+        yield
+    except (AuthenticationError, AuthorizationError) as error:
+        raise StoreError(StoreCode.UNREACHABLE, f"{place}: {error}") from error
+    except (TimeoutError, trio.TooSlowError) as error:
+        raise StoreError(StoreCode.SLOW, f"{place}: no answer in time") from error
+    except (NotConnected, BusyLoadingError, OSError, trio.BrokenResourceError) as error:
+        raise StoreError(StoreCode.UNREACHABLE, f"{place}: {error or type(error).__name__}") from error
+    except ResponseError as error:
+        code = StoreCode.FULL if "OOM" in str(error) else StoreCode.FAILED
+        raise StoreError(code, f"{place}: {error}") from error
+    except RedisError as error:
+        raise StoreError(StoreCode.FAILED, f"{place}: {error}") from error

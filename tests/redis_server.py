@@ -1,0 +1,31 @@
+"""Debian's redis-server on a port of its own, which keeps nothing after the test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.ports import reserved_port
+from tests.processes import started, until_listening
+
+
+@contextmanager
+def redis_server(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
+    """A running Redis, by its URL. It writes nothing to the disk unless the arguments say so."""
+    assert shutil.which("redis-server"), "apt-get install redis-server"
+    if port is None:
+        with reserved_port() as free, redis_server(folder, *arguments, port=free) as url:
+            yield url
+        return
+    log = folder / "redis.log"
+    settings = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(folder)]
+    command = ["redis-server", "--port", str(port), *settings, *arguments]
+    with (
+        log.open("w") as file,
+        started(command, stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
+        until_listening(port, process, log)
+        yield f"redis://127.0.0.1:{port}/0"
