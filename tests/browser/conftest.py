@@ -22,6 +22,7 @@ from playwright.sync_api import (
 
 from tests.system.program import Program, running
 
+# Ten pictures a second instead of twenty: encoding, decoding and painting them is half of what these tests cost.
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -31,7 +32,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=10",
     "--use-fake-ui-for-media-stream",
 ]
 WHOLE_PICTURE = """{
