@@ -10,10 +10,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 LOADED = 60.0
 """Seconds that a process may take on a busy machine for what takes an instant on an idle one."""
+
+
+class Process(Protocol):
+    """The part of `subprocess.Popen` that tests use."""
+
+    stdin: IO[Any] | None
+    stdout: IO[Any] | None
+    stderr: IO[Any] | None
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 @contextmanager
@@ -22,7 +37,13 @@ def started(command: list[Any], **options: Any) -> Iterator[subprocess.Popen[Any
 
     A program that does not end in time is killed, and fails the test. `Popen` by itself would wait for ever.
     """
-    process = subprocess.Popen(command, **options)
+    with ended(subprocess.Popen(command, **options)) as process:
+        yield process
+
+
+@contextmanager
+def ended[P: Process](process: P) -> Iterator[P]:
+    """When the block ends, the process is asked to end; if it does not, it is killed, and the test fails."""
     try:
         yield process
     finally:

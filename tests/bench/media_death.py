@@ -65,7 +65,7 @@ async def _disasters(program: Program, viewers: int, unstartable: float) -> None
         _media_server(program).kill()
         await trio.sleep(unstartable)
         if program.process.poll() is not None:
-            print(f"  the server has died: exit code {program.process.returncode}")
+            print(f"  the server has died: exit code {program.process.wait()}")
             return
         resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, limits)
         await _report(audience, began, trio.current_time())
@@ -76,7 +76,7 @@ async def _disasters(program: Program, viewers: int, unstartable: float) -> None
         program.process.terminate()
         while program.process.poll() is None:  # noqa: ASYNC110
             await trio.sleep(0.01)
-        print(f"  exit code {program.process.returncode} after {time.monotonic() - since:.2f} s")
+        print(f"  exit code {program.process.wait()} after {time.monotonic() - since:.2f} s")
         left = [one.pid for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
         print(f"  processes left: {len(left)}")
 

@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.processes import LOADED, started
+from tests.forked import forked
+from tests.processes import LOADED, Process, started
 
 
 class Program:
     """A running `roomfsm serve`, whose log goes to `log`."""
 
-    def __init__(self, process: subprocess.Popen[str], line: str, log: Path) -> None:
+    def __init__(self, process: Process, line: str, log: Path) -> None:
         """`line` is the first line that it prints."""
         address, *inspector = re.findall(r"https?://\S+", line)
         self.process = process
@@ -42,20 +43,24 @@ def running(
     folder: Path,
     *arguments: str,
     program: tuple[str, ...] = ("roomfsm", "serve"),
-    python: Path = Path(sys.executable),
+    python: Path | None = None,
     cwd: Path | None = None,
     within: tuple[str, ...] = (),
 ) -> Iterator[Program]:
     """Run `roomfsm serve`, or another program that takes its options, until the block ends.
 
-    `within` is a command that runs this command in another place, such as another network.
+    It is forked, if it is not to run by another `python` or `within` a command that runs it in another place, such
+    as another network.
     """
     log = folder / "server.log"
-    command = [*within, python, "-m", *program, "--port=0", "--media-host=127.0.0.1", *arguments]
-    with (
-        log.open("a") as stderr,
-        started(command, stdout=subprocess.PIPE, stderr=stderr, cwd=cwd, text=True) as process,
-    ):
+    command = [*program, "--port=0", "--media-host=127.0.0.1", *arguments]
+    with log.open("a") as stderr, ExitStack() as stack:
+        process: Process
+        if python or within:
+            anew = [*within, python or sys.executable, "-m", *command]
+            process = stack.enter_context(started(anew, stdout=subprocess.PIPE, stderr=stderr, cwd=cwd, text=True))
+        else:
+            process = stack.enter_context(forked(*command, stderr=stderr, cwd=cwd))
         assert process.stdout is not None
         line = process.stdout.readline()
         assert "://" in line, (line, log.read_text())

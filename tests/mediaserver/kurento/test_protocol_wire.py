@@ -15,6 +15,7 @@ from trio_websocket import (
     wrap_client_stream,
     wrap_server_stream,
 )
+from wsproto.utilities import LocalProtocolError
 
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import open_engine
@@ -174,8 +175,11 @@ async def test_slow_request_delays_only_its_own_socket() -> None:
 
 
 async def closed(use: Callable[[], Awaitable[object]]) -> None:
-    """Use a websocket until it is closed."""
-    with trio.fail_after(PATIENCE), suppress(ConnectionClosed):
+    """Use a websocket until it is closed.
+
+    `LocalProtocolError` is what sending raises while trio-websocket answers the other side's close.
+    """
+    with trio.fail_after(PATIENCE), suppress(ConnectionClosed, LocalProtocolError):
         while True:
             await use()
 
