@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.browser.crowd import Crowd
 from tests.system.program import Program, running
 
 # Ten pictures a second instead of twenty: encoding, decoding and painting them is half of what these tests cost.
@@ -138,3 +140,23 @@ def open_page(browser: Browser, program: Program) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture
+def room_name() -> str:
+    """The name of a room that no other test is in."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def room(room_name: str) -> str:
+    """The path of that room's page."""
+    return f"/r/{room_name}"
+
+
+@pytest.fixture
+def crowd(browser: Browser, program: Program, room_name: str) -> Iterator[Crowd]:
+    """Presenters of that room."""
+    crowd = Crowd(browser, program.address, room_name)
+    yield crowd
+    crowd.close()

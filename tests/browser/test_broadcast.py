@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 import psutil
@@ -35,12 +34,6 @@ UNTIL = """async (condition) => {
 `wait_for_function` cannot be used: it takes the promise of an async condition for true, and in any page of
 ours it fails unless the condition holds at once, because the page's content security policy forbids `eval`.
 """
-
-
-@pytest.fixture
-def room() -> str:
-    """The name of a room that no other test uses."""
-    return f"/r/room-{uuid.uuid4().hex[:8]}"
 
 
 def until(page: Page, condition: str) -> list[dict[str, Any]]:

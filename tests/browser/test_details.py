@@ -8,9 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
-from tests.browser.test_broadcast import broadcasts, decodes, photograph, room, speaks
-
-__all__ = ["room"]
+from tests.browser.test_broadcast import broadcasts, decodes, photograph, speaks
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -69,12 +68,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
         assert program.end() == 0
     assert "Traceback" not in program.log.read_text()
-
-
-@pytest.fixture
-def room() -> str:
-    """A room that no other test is in."""
-    return f"/r/room-{uuid.uuid4().hex[:8]}"
 
 
 def is_in(page: Page, device: str, state: str) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import new_person
+from tests.browser.other_site import site
 from tests.ports import reserved_port
 from tests.system.program import Program, running
 
@@ -58,31 +56,6 @@ FAULTS = """<!doctype html><p></p>
 
 type Elsewhere = tuple[Program, str]
 """A server, and the origin of another site."""
-
-
-@contextmanager
-def site(pages: Mapping[str, str], port: int = 0) -> Iterator[str]:
-    """Serves these pages, by their paths. Yields the origin."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path)
-            self.send_response(200 if page else 404)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write((page or "").encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://localhost:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

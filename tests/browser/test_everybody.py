@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.crowd import Crowd
 from tests.browser.test_broadcast import photograph
 from tests.browser.test_moderation import of_the_room
-from tests.system.program import Program
 
 pytestmark = pytest.mark.browser
 
@@ -51,20 +48,6 @@ FOCUSED = (
 )
 TOUCH: dict[str, Any] = {"has_touch": True, "is_mobile": True}
 NARROW: ViewportSize = {"width": 320, "height": 640}
-
-
-@pytest.fixture
-def room() -> str:
-    """The name of a room that no other test uses."""
-    return f"everybody-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def crowd(browser: Browser, program: Program, room: str) -> Iterator[Crowd]:
-    """Presenters of the room."""
-    crowd = Crowd(browser, program.address, room)
-    yield crowd
-    crowd.close()
 
 
 def check(page: Page, what: str) -> None:
@@ -104,11 +87,11 @@ def live_room(page: Page, crowd: Crowd) -> None:
 
 @pytest.mark.usefixtures("_axe")
 def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
-    open_page: OpenPage, crowd: Crowd, room: str
+    open_page: OpenPage, crowd: Crowd, room_name: str
 ) -> None:
     page = open_page("/", "Ada", NARROW, **TOUCH)
     check(page, "the start page")
-    page.goto(page.url + f"r/{room}")
+    page.goto(page.url + f"r/{room_name}")
     expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
     check(page, "an empty room")
     live_room(page, crowd)
@@ -117,7 +100,7 @@ def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     check(page, "the chat")
     page.locator("button[data-tab=people]").click()
     of_the_room(page, "toggle-lobby")
-    waiting = open_page(f"/r/{room}", "Bob", NARROW, enters=False, **TOUCH)
+    waiting = open_page(f"/r/{room_name}", "Bob", NARROW, enters=False, **TOUCH)
     expect(waiting.get_by_test_id("connection-state")).to_have_text("Waiting to be let in…")
     check(waiting, "waiting to be let in")
     expect(page.get_by_test_id("waiting-entry")).to_be_visible()
@@ -135,16 +118,16 @@ def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     check(page, "the question before leaving")
     page.get_by_test_id("confirm-stay").click()
     photograph(page, "everybody-narrow")
-    stranger = open_page(f"/r/{room}-2", "", NARROW, script="localStorage.clear();", enters=False, **TOUCH)
+    stranger = open_page(f"/r/{room_name}-2", "", NARROW, script="localStorage.clear();", enters=False, **TOUCH)
     stranger.get_by_test_id("enter-devices").locator("summary").click()
     check(stranger, "the page before a room")
 
 
 @pytest.mark.usefixtures("_axe")
 def test_axe_finds_nothing_serious_in_a_large_room_and_in_the_inspector(
-    open_page: OpenPage, crowd: Crowd, room: str
+    open_page: OpenPage, crowd: Crowd, room_name: str
 ) -> None:
-    page = open_page(f"/r/{room}", "Ada")
+    page = open_page(f"/r/{room_name}", "Ada")
     live_room(page, crowd)
     check(page, "a live room")
     page.keyboard.press("?")
@@ -152,17 +135,17 @@ def test_axe_finds_nothing_serious_in_a_large_room_and_in_the_inspector(
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     check(page, "the switcher")
-    inspector = open_page(f"/inspect/{room}")
+    inspector = open_page(f"/inspect/{room_name}")
     expect(inspector.get_by_test_id("inspected-state")).to_have_text("broadcasting")
     check(inspector, "the inspector")
 
 
 def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
-    open_page: OpenPage, crowd: Crowd, room: str
+    open_page: OpenPage, crowd: Crowd, room_name: str
 ) -> None:
-    other = f"{room}-2"
+    other = f"{room_name}-2"
     crowd.present("Grace Hopper")
-    page, bob = open_page(f"/r/{room}", "Ada"), open_page(f"/r/{other}", "Bob")
+    page, bob = open_page(f"/r/{room_name}", "Ada"), open_page(f"/r/{other}", "Bob")
     tidings = page.get_by_test_id("tidings")
     press, microphone = page.keyboard.press, page.locator("[data-device=microphone]")
 
@@ -254,10 +237,10 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     assert bob.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
-def test_the_page_speaks_the_languages_of_its_users(open_page: OpenPage, crowd: Crowd, room: str) -> None:
+def test_the_page_speaks_the_languages_of_its_users(open_page: OpenPage, crowd: Crowd, room_name: str) -> None:
     asked: list[str] = []
     crowd.present("Grace Hopper")
-    page = open_page(f"/r/{room}", "Ada", locale="ar-EG", enters=False, color_scheme="dark")
+    page = open_page(f"/r/{room_name}", "Ada", locale="ar-EG", enters=False, color_scheme="dark")
     expect(page.locator("html")).to_have_attribute("dir", "rtl")
     expect(page.get_by_test_id("connection-state")).to_have_text("متصل")
     page.get_by_test_id("start-camera").click()

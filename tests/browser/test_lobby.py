@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,12 +12,6 @@ from tests.browser.test_broadcast import broadcasts, photograph
 from tests.browser.test_moderation import moderate, of_the_room
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def room() -> str:
-    """A room that no other test is in."""
-    return f"/r/room-{uuid.uuid4().hex[:8]}"
 
 
 def with_lobby(page: Page) -> Page:

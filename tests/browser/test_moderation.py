@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 
 import pytest
 from playwright.sync_api import Locator, Page, ViewportSize, expect
@@ -23,12 +22,6 @@ DISOBEYS = """
 """The microphone of this page cannot be turned off."""
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def room() -> str:
-    """A room that no other test is in."""
-    return f"/r/room-{uuid.uuid4().hex[:8]}"
 
 
 def menu_of(page: Page, name: str) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import new_person
+from tests.browser.other_site import site
 from tests.browser.test_broadcast import broadcasts, decodes
 from tests.ports import reserved_port
 from tests.processes import started, until_listening
@@ -21,6 +20,8 @@ from tests.system.program import running
 
 pytestmark = pytest.mark.browser
 
+FRAME = """<!doctype html>
+<iframe src="http://127.0.0.1:{port}/r/blue" allow="camera; microphone" width="900" height="700"></iframe>"""
 NGINX = """
 daemon off; pid {folder}/pid; error_log stderr;
 events {{ }}
@@ -104,36 +105,11 @@ def test_below_a_path_everything_works_whether_or_not_the_proxy_removes_it(
     assert foreign == []
 
 
-@contextmanager
-def framing_page(src: str) -> Iterator[str]:
-    """Serves a page of another origin that shows ours in a frame."""
-    document = f'<!doctype html><iframe src="{src}" allow="camera; microphone" width="900" height="700"></iframe>'
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(document.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://localhost:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize("allowed", [True, False])
 def test_another_page_may_show_ours_in_a_frame_only_if_the_settings_name_it(
     browser: Browser, tmp_path: Path, allowed: bool
 ) -> None:
-    with reserved_port() as port, framing_page(f"http://127.0.0.1:{port}/r/blue") as origin:
+    with reserved_port() as port, site({"/": FRAME.format(port=port)}) as origin:
         ancestors = origin if allowed else "https://portal.example.org"
         with running(tmp_path, f"--port={port}", f"--frame-ancestors={ancestors}"):
             page = new_person(browser, "Ada").new_page()

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.crowd import Crowd
-from tests.system.program import Program
 
 pytestmark = pytest.mark.browser
 
 PHONE_ON_ITS_SIDE: ViewportSize = {"width": 844, "height": 390}
 TOUCH = {"has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
 """A phone. Nothing moves on it, so that each place that is measured is final."""
-
-
-@pytest.fixture
-def room() -> str:
-    """The name of a room that no other test uses."""
-    return f"stage-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def crowd(browser: Browser, program: Program, room: str) -> Iterator[Crowd]:
-    """Presenters of the room."""
-    crowd = Crowd(browser, program.address, room)
-    yield crowd
-    crowd.close()
 
 
 def tile(page: Page, name: str) -> Locator:
@@ -51,10 +34,10 @@ def choose(page: Page, tile: Locator, choice: str) -> None:
     page.get_by_test_id(choice).click()
 
 
-def test_the_stage_shows_what_matters(open_page: OpenPage, crowd: Crowd, room: str) -> None:
+def test_the_stage_shows_what_matters(open_page: OpenPage, crowd: Crowd, room_name: str) -> None:
     for name in ("Ada Lovelace", "Bob", "Eve"):
         crowd.present(name)
-    page = open_page(f"/r/{room}", "Zoe")
+    page = open_page(f"/r/{room_name}", "Zoe")
     ada, bob, eve = (tile(page, name) for name in ("Ada Lovelace", "Bob", "Eve"))
     for one in (ada, bob, eve):
         expect(one).to_have_attribute("data-state", "live")
@@ -116,11 +99,11 @@ def test_the_stage_shows_what_matters(open_page: OpenPage, crowd: Crowd, room: s
 
 
 def test_every_tile_can_fill_the_screen_and_all_are_one_stop_for_the_tab_key(
-    open_page: OpenPage, crowd: Crowd, room: str
+    open_page: OpenPage, crowd: Crowd, room_name: str
 ) -> None:
     for number in range(10):
         crowd.present(f"Person {number}", rate=2, width=160, height=120)
-    page = open_page(f"/r/{room}", "Zoe")
+    page = open_page(f"/r/{room_name}", "Zoe")
     expect(page.get_by_test_id("tile")).to_have_count(10)
     full = page.get_by_test_id("full-screen")
     for one in full.all():
@@ -159,11 +142,11 @@ def test_every_tile_can_fill_the_screen_and_all_are_one_stop_for_the_tab_key(
 
 @pytest.mark.parametrize("viewport", [PHONE, PHONE_ON_ITS_SIDE], ids=["upright", "on its side"])
 def test_on_a_phone_the_picture_comes_first(
-    open_page: OpenPage, crowd: Crowd, room: str, viewport: ViewportSize
+    open_page: OpenPage, crowd: Crowd, room_name: str, viewport: ViewportSize
 ) -> None:
     for number in range(6):
         crowd.present(f"Person {number}", rate=2, width=160, height=120)
-    page = open_page(f"/r/{room}", "Zoe", viewport=viewport, **TOUCH)
+    page = open_page(f"/r/{room_name}", "Zoe", viewport=viewport, **TOUCH)
     expect(page.get_by_test_id("tile")).to_have_count(6)
     stage = box(page.locator(".stage"))
     assert stage["height"] >= 0.55 * viewport["height"]
@@ -232,11 +215,11 @@ RECEIVED = """async (seen) => {
 
 
 def test_what_cannot_be_seen_is_not_received_and_is_still_heard(
-    open_page: OpenPage, crowd: Crowd, room: str
+    open_page: OpenPage, crowd: Crowd, room_name: str
 ) -> None:
     for number in range(9):
         crowd.present(f"Person {number}", width=160, height=120)
-    page = open_page(f"/r/{room}", "Zoe", viewport={"width": 390, "height": 640}, **TOUCH)
+    page = open_page(f"/r/{room_name}", "Zoe", viewport={"width": 390, "height": 640}, **TOUCH)
     tiles = page.get_by_test_id("tile")
     expect(tiles).to_have_count(9)
     ids = [str(one.get_attribute("data-stream")) for one in tiles.all()]
