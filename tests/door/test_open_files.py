@@ -35,7 +35,8 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
     """The program with few files, and a soft limit that is even lower."""
     (tmp_path / "limited.py").write_text(LIMITED.format(soft=64, hard=FILES))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(sys.path)}")
-    with running(tmp_path, program=("limited", "serve")) as program:
+    # Started anew, because only Python itself looks at PYTHONPATH.
+    with running(tmp_path, program=("limited", "serve"), python=Path(sys.executable)) as program:
         yield program
         assert program.end() == 0
 
