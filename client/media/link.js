@@ -69,6 +69,11 @@ export class MediaLink extends Emitter {
   /** @type {Peer | null} */
   peer = null;
 
+  /**
+   * A peer whose offer was made, or is being made, before it was needed. `sdp`: the offer, as soon as it is there.
+   * @type {{ peer: Peer, servers: string, offer: Promise<string>, sdp?: string } | null}
+   */
+  #ready = null;
   /** Whether the server has (or may have) an endpoint of ours for this stream. */
   #atServer = false;
   /** @type {Promise<void> | null} the newest unpublish or unview, until its reply comes */
@@ -119,6 +124,8 @@ export class MediaLink extends Emitter {
     },
     effects: {
       'forget the failures': () => this.#forgetFailures(),
+      'make ready': () => this.#makeReady(),
+      'put away': () => this.#putAway(),
       try: () => void this.#attempt(),
       part: () => this.#end(),
       'part for good': () => {
@@ -168,6 +175,16 @@ export class MediaLink extends Emitter {
   /** Whether media can flow. */
   get works() {
     return this.#machine.can('pass media');
+  }
+
+  /** Make the peer connection and its offer already, because it will probably be started in a moment. */
+  foresee() {
+    this.#machine.fire('foreseen', {});
+  }
+
+  /** It will not be started after all. */
+  forget() {
+    this.#machine.fire('not needed', {});
   }
 
   /** Begin, or begin anew. */
@@ -231,8 +248,43 @@ export class MediaLink extends Emitter {
     this.peer?.candidateFound(message);
   }
 
-  async #attempt() {
+  #makeReady() {
+    this.#putAway();
     const peer = this.#newPeer();
+    if (!peer) return;
+    this.prepare(peer.pc);
+    const ready = { peer, servers: serversOf(this.connection), offer: peer.offer() };
+    this.#ready = ready;
+    ready.offer.then(
+      (sdp) => Object.assign(ready, { sdp }),
+      (error) => {
+        console.debug('no offer beforehand', error);
+        if (this.#ready === ready) this.#putAway();
+      },
+    );
+  }
+
+  #putAway() {
+    this.#ready?.peer.close();
+    this.#ready = null;
+  }
+
+  /** What was made ready, if it can still be used. */
+  #takeReady() {
+    const ready = this.#ready;
+    if (!ready) return null;
+    // Whoever has entered a room may use TURN servers that were not known before.
+    if (ready.servers !== serversOf(this.connection)) {
+      this.#putAway();
+      return null;
+    }
+    this.#ready = null;
+    return ready;
+  }
+
+  async #attempt() {
+    const ready = this.#takeReady();
+    const peer = ready?.peer ?? this.#newPeer();
     if (!peer) return;
     this.peer = peer;
     // Replies and failures of a peer that is not the newest one are ignored.
@@ -241,9 +293,10 @@ export class MediaLink extends Emitter {
       if (!outdated()) this.#pathTold[peer.pc.connectionState]?.();
     });
     try {
-      this.prepare(peer.pc);
-      await this.#undoing;
-      const sdp = await peer.offer();
+      if (!ready) this.prepare(peer.pc);
+      if (this.#undoing) await this.#undoing;
+      // What is ready is sent at once, before the page is busy with showing the room.
+      const sdp = ready?.sdp ?? (await (ready?.offer ?? peer.offer()));
       if (outdated()) return;
       this.#timer = setTimeout(() => this.#fail(new LinkFailure('no_media_path')), CONNECT_WITHIN);
       this.#patience = setTimeout(() => this.#machine.fire('unanswered', {}), ANSWERED_WITHIN);
@@ -374,7 +427,8 @@ export class MediaLink extends Emitter {
     this.peer = null;
     peer?.silence();
     if (!this.#atServer) {
-      peer?.close();
+      // Closing takes a browser tens of milliseconds. What comes next, such as another room, does not wait for it.
+      setTimeout(() => peer?.close());
       return;
     }
     this.#atServer = false;
@@ -430,6 +484,11 @@ export class MediaLink extends Emitter {
   undo() {
     throw new Error('abstract');
   }
+}
+
+/** @param {Connection} connection */
+function serversOf({ iceServers }) {
+  return JSON.stringify(iceServers.map(({ urls }) => urls));
 }
 
 /** @param {Error | undefined} error */

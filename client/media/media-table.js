@@ -15,6 +15,8 @@ export const MEDIA = /** @type {const} */ ({
     { "name": "given-up", "meaning": "it failed for a reason that does not pass, and only the user can begin it again" }
   ],
   "rows": [
+    { "triggers": ["foreseen"], "sources": ["idle"], "dest": "=", "guards": [], "effects": ["make ready"] },
+    { "triggers": ["not needed"], "sources": ["idle"], "dest": "=", "guards": [], "effects": ["put away"] },
     { "triggers": ["start", "show"], "sources": ["idle"], "dest": "negotiating", "guards": [], "effects": ["forget the failures", "try"] },
     { "triggers": ["start"], "sources": ["negotiating", "connecting", "connected", "restarting", "waiting", "offline", "given-up"], "dest": "negotiating", "guards": [], "effects": ["forget the failures", "part", "try"] },
     { "triggers": ["impossible"], "sources": ["negotiating"], "dest": "given-up", "guards": [], "effects": ["forget the failures", "count", "tell the failure"] },
@@ -48,6 +50,8 @@ export const MEDIA = /** @type {const} */ ({
     { "triggers": ["over"], "sources": ["negotiating", "connecting", "connected", "restarting", "waiting", "offline", "given-up"], "dest": "idle", "guards": [], "effects": ["part for good"] }
   ],
   "causes": {
+    "foreseen": "a room is asked for, in which there may be a stream to watch",
+    "not needed": "there is none",
     "start": "the stream is wanted",
     "show": "the user wants to see a stream that was hidden",
     "impossible": "the browser has no WebRTC, or does not accept the ICE servers, which another attempt would not change",
@@ -69,8 +73,10 @@ export const MEDIA = /** @type {const} */ ({
     "over": "the room was left, or the stream has ended"
   },
   "effects": {
+    "make ready": "make the peer connection and its offer already, which `try` then takes",
+    "put away": "close the peer connection that was made ready",
     "forget the failures": "the next waiting time is the shortest again",
-    "try": "make a peer connection and an offer, and ask the server",
+    "try": "make a peer connection and an offer, if none is ready, and ask the server",
     "part": "close the peer connection, and ask the server to release its side if it has one",
     "part for good": "close the peer connection; the server's side has already ended",
     "restart": "make an offer that restarts ICE on the same peer connection, and ask the server. If it cannot be asked now, it is asked when the page is back. Some media servers are found over the new path before that",

@@ -37,13 +37,12 @@ export class Viewing extends MediaLink {
 
   /**
    * @param {Connection} connection
-   * @param {string} id the stream's
+   * @param {string} id the stream's; empty: not known yet
    */
   constructor(connection, id) {
     super(connection, Infinity);
-    this.#id = id;
+    this.id = id;
   }
-  #id;
   /** How large the user sees the picture. */
   #size = /** @type {Size} */ ('large');
   /** What the server was told of that; null if it has no view of ours. @type {Size | 'unknown' | null} */
@@ -53,7 +52,7 @@ export class Viewing extends MediaLink {
 
   /** @override */
   streamId() {
-    return this.#id;
+    return this.id;
   }
 
   /**
@@ -143,7 +142,7 @@ export class Viewing extends MediaLink {
     const size = this.#size;
     if (this.#told === null || this.#told === size) return;
     this.#told = size;
-    this.connection.request({ type: 'adjust', stream: this.#id, size }).catch((error) => {
+    this.connection.request({ type: 'adjust', stream: this.id, size }).catch((error) => {
       // If the connection is lost, it is told again when the page is back. If the view has ended, it is not needed.
       console.debug('not adjusted', error);
       if (this.#told === size) this.#told = 'unknown';
@@ -205,12 +204,12 @@ export class Viewing extends MediaLink {
     const size = this.#size;
     this.#told = size;
     this.#asked = this.unseen ? null : performance.now();
-    return this.connection.request({ type: 'view', stream: this.#id, sdp, ...(this.unseen ? { size } : {}) });
+    return this.connection.request({ type: 'view', stream: this.id, sdp, ...(this.unseen ? { size } : {}) });
   }
 
   /** @override */
   undo() {
     this.#told = null;
-    return this.connection.request({ type: 'unview', stream: this.#id });
+    return this.connection.request({ type: 'unview', stream: this.id });
   }
 }

@@ -2,6 +2,7 @@
 // wants.
 
 import { Emitter } from '../wire/emitter.js';
+import { hasWebRTC } from './devices.js';
 import { Viewing } from './viewing.js';
 
 /** @import {CandidateFound, StreamChanged, StreamInfo} from '../wire/messages.d.ts' */
@@ -23,6 +24,8 @@ const MEASURE_EVERY = 1_000;
 export class Watching extends Emitter {
   /** Views by stream id. A hidden stream has an idle view. @type {Map<string, Viewing>} */
   views = new Map();
+  /** The view of the first stream of a room that is asked for. @type {Viewing | null} */
+  #foreseen = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #measuring;
 
@@ -32,6 +35,20 @@ export class Watching extends Emitter {
     this.#connection = connection;
   }
   #connection;
+
+  /** A room is asked for. What the first view there needs is made ready while the server answers. */
+  foresee() {
+    this.forgetForeseen();
+    if (!hasWebRTC()) return;
+    this.#foreseen = new Viewing(this.#connection, '');
+    this.#foreseen.foresee();
+  }
+
+  /** There is nothing to watch after all. */
+  forgetForeseen() {
+    this.#foreseen?.forget();
+    this.#foreseen = null;
+  }
 
   /**
    * View new streams, and forget those that have ended.
@@ -47,7 +64,9 @@ export class Watching extends Emitter {
     }
     for (const id of ids) {
       if (this.views.has(id)) continue;
-      const view = new Viewing(this.#connection, id);
+      const view = this.#foreseen ?? new Viewing(this.#connection, id);
+      this.#foreseen = null;
+      view.id = id;
       this.views.set(id, view);
       view.on('change', () => {
         if (view.works || view.idle) this.emit('solved', id);
@@ -94,6 +113,7 @@ export class Watching extends Emitter {
 
   /** End every view, because the user leaves the room or the session is new. */
   leave() {
+    this.forgetForeseen();
     this.follow([]);
   }
 

@@ -2,6 +2,8 @@
 // page's beginning, and whoever uses the keyboard has to start from there. Then what is nearest to the lost place gets the
 // focus. A view that knows a better place puts the focus there itself, and this does nothing.
 
+import { Soon } from './soon.js';
+
 const FOCUSABLE = 'button:not(:disabled), a[href], summary, [tabindex]:not([tabindex="-1"])';
 /** Where there is nothing else to be focused, the head of the part is. */
 const HEAD = 'h1[tabindex], h2[tabindex], [role="list"][tabindex], ul[tabindex]';
@@ -24,7 +26,7 @@ export function keepFocus(root) {
   );
   // Whoever clicks beside everything has put the focus nowhere.
   root.addEventListener('pointerdown', () => (way = []), { signal: ended.signal, capture: true });
-  const observer = new MutationObserver(() => {
+  const looking = new Soon(() => {
     const [lost, ...around] = way;
     const now = document.activeElement;
     if (!lost || (now !== document.body && now !== lost && now !== null) || isUsable(lost)) return;
@@ -35,9 +37,11 @@ export function keepFocus(root) {
       return;
     }
   });
+  const observer = new MutationObserver(() => looking.ask());
   observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ['hidden', 'disabled'] });
   return () => {
     ended.abort();
+    looking.cancel();
     observer.disconnect();
   };
 }

@@ -13,6 +13,7 @@ import { Roving } from './roving.js';
 import { say } from './say.js';
 import { calledOr } from './words.js';
 import { Sight } from './sight.js';
+import { Soon } from './soon.js';
 import { Sound } from './sound.js';
 import { changesAt, follow, SILENCE } from './speaker.js';
 import { PRESENTED, TILES, tileState, VIEWED } from './tile-table.js';
@@ -44,6 +45,7 @@ export class StageView {
   /** @type {Map<string, TileInfo>} */
   #shown = new Map();
   #sound = new Sound(() => this.update());
+  #layingOut = new Soon(() => this.#layOut());
   /** The picture that the user wants large. @type {string | null} */
   #pinned = null;
   /** The screens that the user does not want large. @type {Set<string>} */
@@ -78,6 +80,7 @@ export class StageView {
     );
     this.#roving = new Roving(this.#list);
     this.#sight = new Sight({ cover, changed: (key, seen) => this.#room.watching.see(key, seen) });
+    // Here the browser has just laid the page out.
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);
     this.#measuring = setInterval(() => void this.#measure(), MEASURE_EVERY);
@@ -98,6 +101,7 @@ export class StageView {
   destroy() {
     clearInterval(this.#measuring);
     clearTimeout(this.#floorTimer);
+    this.#layingOut.cancel();
     this.#sizes.disconnect();
     this.#sight.destroy();
     this.#sound.destroy();
@@ -127,9 +131,11 @@ export class StageView {
     const watched = infos.some((info) => !info.own && !info.hidden);
     this.#soundButton.hidden = !this.#sound.refused || !watched;
     this.#follow();
-    this.#layOut();
+    this.#layingOut.ask();
     // The focus must not fall to the page's beginning with a tile that is gone.
-    if (focused && !this.#list.contains(document.activeElement) && !this.#roving.focus()) this.#list.focus();
+    if (!focused || this.#list.contains(document.activeElement)) return;
+    this.#layOut();
+    if (!this.#roving.focus()) this.#list.focus();
   }
 
   /** Look again which tiles can be seen. */

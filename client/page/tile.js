@@ -81,6 +81,7 @@ export class Tile {
     this.#more.addEventListener('click', () => on.menu(this.#more, this.#more.title, this.#choices()));
   }
   #info;
+  #updated = false;
   #on;
   #toggle;
   #full;
@@ -98,6 +99,8 @@ export class Tile {
 
   /** @param {TileInfo} info */
   update(info) {
+    if (this.#updated && isSame(info, this.#info)) return;
+    this.#updated = true;
     const { name, person, state, hidden, words, label, stream, mirrored, muted, speaks, pictured, quality } = info;
     const { root } = this;
     this.#info = info;
@@ -176,4 +179,12 @@ export class Tile {
     const done = floats ? document.exitPictureInPicture() : this.video.requestPictureInPicture();
     done.catch((error) => this.#on.failed('float', error));
   }
+}
+
+/**
+ * @param {TileInfo} one
+ * @param {TileInfo} other
+ */
+function isSame(one, other) {
+  return /** @type {(keyof TileInfo)[]} */ (Object.keys(one)).every((key) => one[key] === other[key]);
 }

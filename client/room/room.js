@@ -442,6 +442,7 @@ export class Room extends Emitter {
         }
       },
     );
+    this.watching.foresee();
   }
 
   /** @param {Joined} joined the state of the room in which the resumed session already is */
@@ -461,7 +462,7 @@ export class Room extends Emitter {
    * @param {string} [asked] the room's name as it was asked for
    */
   #take(joined, asked) {
-    this.watching.leave();
+    this.watching.follow([]);
     if (this.state && this.state.key !== joined.key) this.presenting.leave({ along: this.takesAlong });
     if (this.state?.key !== joined.key) this.emit('moved', undefined);
     const returns = this.state?.key === joined.key && !this.#endedHere;
@@ -475,9 +476,11 @@ export class Room extends Emitter {
   #settle() {
     if (!this.state) return;
     this.#joinTries = 0;
+    // What there is to be watched is asked for first, and then the page shows the room.
+    this.watching.follow(this.othersStreams());
+    this.watching.forgetForeseen();
     this.emit('solved', 'presence');
     this.emit('entered', this.state);
-    this.watching.follow(this.othersStreams());
     this.#expectMedia();
     this.#announcing.media();
     this.#announcing.speech();
@@ -489,6 +492,7 @@ export class Room extends Emitter {
    */
   #stay(asked, error) {
     if (!this.state) return;
+    this.watching.forgetForeseen();
     this.#wanted = this.state.name;
     // Another spelling of the same room's name is not a failure. The address is corrected.
     if (!(error instanceof ProtocolError && error.code === 'already_in_room'))

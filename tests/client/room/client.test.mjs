@@ -257,6 +257,7 @@ function browser(t) {
   const ask = () => new Promise((resolve, reject) => asked.push({ resolve, reject }));
   const globals = {
     navigator: { mediaDevices: { getUserMedia: ask, getDisplayMedia: ask, enumerateDevices: async () => [] } },
+    MediaStream: Stream,
     // It goes on offering for ever.
     RTCPeerConnection: class extends EventTarget {
       addTransceiver = () => ({ sender: {} });
@@ -267,7 +268,7 @@ function browser(t) {
   };
   for (const [name, value] of Object.entries(globals)) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { configurable: true, value });
+    Object.defineProperty(globalThis, name, { configurable: true, writable: true, value });
     t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
   }
   return asked;
