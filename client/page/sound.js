@@ -18,6 +18,8 @@ export class Sound {
   refused = false;
   /** Somebody else's videos, and whether the user has muted each. @type {Map<HTMLVideoElement, boolean>} */
   #videos = new Map();
+  /** Whether it is being tried whether sound is allowed by now. */
+  #trying = false;
   #ended = new AbortController();
 
   /** @param {() => void} changed called when `refused` has changed */
@@ -36,7 +38,7 @@ export class Sound {
   set(video, { volume, muted }) {
     this.#videos.set(video, muted);
     playThere(video);
-    video.muted = this.refused || muted;
+    video.muted = (this.refused && !this.#trying) || muted;
     video.volume = volume;
   }
 
@@ -68,11 +70,15 @@ export class Sound {
   /** Try again with sound. If the browser refuses it again, the videos continue without sound. */
   turnOn() {
     if (!this.refused) return;
+    this.#trying = true;
     for (const [video, muted] of this.#videos) {
       video.muted = muted;
       void this.play(video);
     }
-    setTimeout(() => this.#set([...this.#videos].some(([video, muted]) => video.muted && !muted)), SHOWN_AFTER);
+    setTimeout(() => {
+      this.#trying = false;
+      this.#set([...this.#videos].some(([video, muted]) => video.muted && !muted));
+    }, SHOWN_AFTER);
   }
 
   destroy() {
