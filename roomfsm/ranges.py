@@ -32,6 +32,7 @@ _MUCH = 1_000_000_000_000
 Count = Annotated[int, Meta(ge=1, le=MANY)]
 CountOrZero = Annotated[int, Meta(ge=0, le=MANY)]
 Bytes = Annotated[int, Meta(ge=1, le=_MUCH)]
+BytesOrZero = Annotated[int, Meta(ge=0, le=_MUCH)]
 Seconds = Annotated[float, Meta(gt=0, le=MANY)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=MANY)]
 Rate = Annotated[float, Meta(gt=0, le=MANY)]

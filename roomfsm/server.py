@@ -20,6 +20,7 @@ from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, open_listeners
 from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
+from roomfsm.files.store import FileFolderError, FileStore, open_file_store
 from roomfsm.hosts import host_setting
 from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
@@ -41,6 +42,7 @@ from roomfsm.web.access import Access, new_token
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.api.handlers import Parts
 from roomfsm.web.app import create_app, create_metrics_app
+from roomfsm.web.file_exchange import bounds_of, create_files, with_uploads
 from roomfsm.web.http import open_http_server
 from roomfsm.web.metrics import MetricsAccess, create_metrics
 from roomfsm.webhooks.delivery import Webhooks, open_webhooks
@@ -231,12 +233,18 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         open_journal_file(settings.rooms) as write_journal,
         _open_media(settings.server, _port(listeners)) as media,
         open_webhooks(settings.webhooks) as webhooks,
+        _open_files(settings) as files,
         open_directory(
-            media.pool, settings.rooms, write_journal, life, policies, Observers(webhooks.observers)
+            media.pool, settings.rooms, write_journal, life, policies, Observers(webhooks.observers), files
         ) as directory,
         open_entrance(settings.access, directory.policy_of) as entrance,
         open_registry(
-            directory, settings.signaling, limits_of(settings.signaling, settings.rooms), entrance
+            directory,
+            settings.signaling,
+            limits_of(
+                settings.signaling, settings.rooms, None if files is None else settings.files.max_file_bytes
+            ),
+            entrance,
         ) as registry,
         open_http_server(
             create_app(
@@ -246,6 +254,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                 settings.web,
                 access,
                 create_metrics(write_metrics, metrics_access, is_open=False),
+                create_files(files),
                 create_api(
                     Parts(
                         directory=directory,
@@ -267,11 +276,12 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         door = FrontDoor(
             _door_settings(settings, certificate),
             registry.serve,
-            serve_http,
+            with_uploads(files, serve_http),
             lambda: registry.full,
             None if certificate is None else certificate.tls,
+            bounds_of(files, settings.door.body_timeout),
         )
-        metrics = _Metrics(directory, registry, media.pool, door)
+        metrics = _Metrics(directory, registry, media.pool, door, files)
         port = _port(listeners)
         async with trio.open_nursery() as connections:
             try:
@@ -339,8 +349,15 @@ async def _drain(media: _Media, directory: Directory, registry: Registry) -> Non
 class _Metrics:
     """The page of metrics. What it needs is imported when somebody asks for the first time."""
 
-    def __init__(self, directory: Directory, registry: Registry, pool: MediaPool, door: FrontDoor) -> None:
-        self._parts = (directory, registry, pool, door)
+    def __init__(
+        self,
+        directory: Directory,
+        registry: Registry,
+        pool: MediaPool,
+        door: FrontDoor,
+        files: FileStore | None,
+    ) -> None:
+        self._parts = (directory, registry, pool, door, files)
         self._page: MetricsPage | None = None
 
     async def write(self, accept: str) -> tuple[bytes, str]:
@@ -354,6 +371,16 @@ class _Metrics:
         from roomfsm.metrics.page import MetricsPage
 
         return MetricsPage(*self._parts)
+
+
+@asynccontextmanager
+async def _open_files(settings: Settings) -> AsyncIterator[FileStore | None]:
+    async with AsyncExitStack() as stack:
+        try:
+            files = await stack.enter_async_context(open_file_store(settings.files))
+        except FileFolderError as error:
+            raise StartError(str(error)) from error
+        yield files
 
 
 @asynccontextmanager

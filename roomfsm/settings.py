@@ -19,6 +19,7 @@ from roomfsm.access.settings import AccessSettings
 from roomfsm.access.settings import is_address as is_web_address
 from roomfsm.access.tables import TableFault, read_policies
 from roomfsm.door.settings import DoorSettings
+from roomfsm.files.settings import FileSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address, media_server_fault
 from roomfsm.protocol.server import IceServer
 from roomfsm.ranges import MAX_PORT, SECRET_RULE, Count, Port, SecondsOrZero, Workers, has_ports, is_secret
@@ -200,6 +201,7 @@ class Settings:
     rooms: RoomSettings = field(default_factory=RoomSettings)
     web: WebSettings = field(default_factory=WebSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     policies: tuple[tuple[str, Policy], ...] = ()
     """The policies of rooms, each with the pattern of their names. They are tables of the settings file."""

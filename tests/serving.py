@@ -9,6 +9,7 @@ from typing import Any
 
 from roomfsm.access.settings import AccessSettings
 from roomfsm.door.settings import DoorSettings
+from roomfsm.files.settings import FileSettings
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
@@ -35,6 +36,7 @@ _PARTS: tuple[type[Any], ...] = (
     WebSettings,
     AccessSettings,
     WebhookSettings,
+    FileSettings,
 )
 
 
@@ -51,6 +53,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
         signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
         web=WebSettings(**parts.get(WebSettings, {})),
         access=AccessSettings(**parts.get(AccessSettings, {})),
+        files=FileSettings(**parts.get(FileSettings, {})),
         webhooks=WebhookSettings(**parts.get(WebhookSettings, {})),
     )
 

@@ -234,6 +234,13 @@ export const DE = {
   'refused.participant_away':
     'Die Verbindung dieser Person ist gerade unterbrochen. Versuchen Sie es, wenn sie wieder da ist.',
   'refused.no_such_line': 'Diese Nachricht wurde gelöscht oder ist zu alt.',
+  'refused.no_files': 'In diesem Raum können keine Dateien gesendet werden.',
+  'refused.file_too_large':
+    'Die Datei ist größer, als der Server erlaubt. Verkleinern Sie sie, oder teilen Sie einen Link.',
+  'refused.files_full':
+    'Hier ist kein Platz für weitere Dateien. Löschen Sie Nachrichten mit Dateien, die niemand mehr braucht, oder versuchen Sie es später.',
+  'refused.file_incomplete': 'Die Datei ist nicht vollständig angekommen. Senden Sie sie noch einmal.',
+  'refused.no_such_file': 'Diese Datei gibt es nicht mehr.',
   'refused.not_permitted': 'Ihre Rolle in diesem Raum erlaubt das nicht.',
   'refused.no_such_participant': 'Diese Person ist nicht mehr im Raum.',
   'refused.yourself': 'Mit sich selbst können Sie das nicht tun.',

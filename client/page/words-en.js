@@ -238,6 +238,12 @@ export const EN = /** @type {const} */ ({
   'refused.muted': 'A moderator has muted you, or your microphone is off.',
   'refused.participant_away': 'The connection of this person is lost at the moment. Try again when it is back.',
   'refused.no_such_line': 'This line was deleted, or is too old.',
+  'refused.no_files': 'People cannot send files in this room.',
+  'refused.file_too_large': 'The file is larger than the server takes. Make it smaller, or share a link to it.',
+  'refused.files_full':
+    'There is no room for more files here. Delete lines with files that nobody needs, or try again later.',
+  'refused.file_incomplete': 'The file did not arrive whole. Send it again.',
+  'refused.no_such_file': 'This file is not here any more.',
   'refused.not_permitted': 'Your role in this room does not allow this.',
   'refused.no_such_participant': 'This person is no longer in the room.',
   'refused.yourself': 'You cannot do this to yourself.',

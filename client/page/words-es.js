@@ -241,6 +241,12 @@ export const ES = {
   'refused.participant_away':
     'Esta persona ha perdido la conexión en este momento. Inténtalo de nuevo cuando vuelva.',
   'refused.no_such_line': 'Este mensaje se ha eliminado o es demasiado antiguo.',
+  'refused.no_files': 'En esta sala no se pueden enviar archivos.',
+  'refused.file_too_large': 'El archivo es más grande de lo que admite el servidor. Redúcelo o comparte un enlace.',
+  'refused.files_full':
+    'Aquí no hay sitio para más archivos. Elimina mensajes con archivos que nadie necesite o inténtalo más tarde.',
+  'refused.file_incomplete': 'El archivo no ha llegado entero. Envíalo otra vez.',
+  'refused.no_such_file': 'Este archivo ya no está.',
   'refused.not_permitted': 'Tu función en esta sala no lo permite.',
   'refused.no_such_participant': 'Esta persona ya no está en la sala.',
   'refused.yourself': 'No puedes hacerte esto a ti.',

@@ -250,6 +250,12 @@ export const FR = {
   'refused.participant_away':
     'La connexion de cette personne est perdue en ce moment. Réessayez quand elle sera revenue.',
   'refused.no_such_line': 'Ce message a été supprimé ou est trop ancien.',
+  'refused.no_files': 'On ne peut pas envoyer de fichiers dans cette salle.',
+  'refused.file_too_large': 'Le fichier est plus gros que ce que le serveur accepte. Réduisez-le ou partagez un lien.',
+  'refused.files_full':
+    'Il n’y a plus de place pour des fichiers ici. Supprimez les messages dont les fichiers ne servent plus, ou réessayez plus tard.',
+  'refused.file_incomplete': 'Le fichier n’est pas arrivé en entier. Envoyez-le de nouveau.',
+  'refused.no_such_file': 'Ce fichier n’est plus là.',
   'refused.not_permitted': 'Votre rôle dans cette salle ne le permet pas.',
   'refused.no_such_participant': 'Cette personne n’est plus dans la salle.',
   'refused.yourself': 'Vous ne pouvez pas le faire pour vous-même.',

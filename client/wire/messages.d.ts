@@ -19,7 +19,7 @@ export type ChatLine = {
   participant: string;
   /** the display name that the speaker had then */
   name: string;
-  /** the text, without formatting; the only control characters are newlines and tabs */
+  /** with `file`, it is the file's name */
   text: string;
   /** milliseconds since 1970 (UTC) */
   at: number;
@@ -27,6 +27,8 @@ export type ChatLine = {
   to?: string;
   /** the line that this one answers */
   replyTo?: number;
+  /** the file that the speaker has sent */
+  file?: FileInfo;
 };
 
 /** Why a message was refused, or its effect failed. */
@@ -61,6 +63,11 @@ export type ErrorCode =
   | 'muted'
   | 'participant_away'
   | 'no_such_line'
+  | 'no_files'
+  | 'file_too_large'
+  | 'files_full'
+  | 'file_incomplete'
+  | 'no_such_file'
   | 'yourself'
   | 'not_banned'
   | 'banned'
@@ -71,6 +78,18 @@ export type ErrorCode =
   | 'token_expired'
   | 'password_wrong'
   | 'room_closed';
+
+/** A file of the chat. */
+export type FileInfo = {
+  /** the name of a file; the server replaces what no computer takes in one (control characters, slashes and the like), and leaves out characters that change the direction of the text */
+  name: string;
+  /** how many bytes a file has */
+  size: number;
+  /** what the server found the bytes to be: one of image/png, image/jpeg, image/gif, image/webp and image/avif, which pages may show; anything else is application/octet-stream, which they may only offer to save */
+  mediaType: string;
+  /** where it can be fetched (HTTP `GET`) as long as the line exists, relative to the address of the websocket; nobody can guess it */
+  path: string;
+};
 
 /** A STUN or TURN server for the browser, as in RTCIceServer (W3C WebRTC section 4.2.2). */
 export type IceServer = {
@@ -105,6 +124,8 @@ export type Limits = {
   toldRate?: number;
   /** how many bytes a person may send to everybody at once */
   toldBytes?: number;
+  /** how many bytes a file may have; none: the server takes no files */
+  fileBytes?: number;
 };
 
 /** One person in the room. */
@@ -254,6 +275,25 @@ export type Chat = {
   type: 'chat';
   /** the text, without formatting; the only control characters are newlines and tabs */
   text: string;
+  /** the id of one person; nobody can guess it, and it is the same in every room */
+  to?: string;
+  /** the `seq` of a line of chat */
+  replyTo?: number;
+  ref?: Ref;
+};
+
+/**
+ * Announce a file for the chat, for everybody in the room, or in private for one person. Reply: `upload`.
+ *
+ * The reply says where the client sends the bytes (HTTP `PUT`). When they are there, the people get a `chat`
+ * whose line has the `file`. `to` and `replyTo` are the same as in `chat`.
+ */
+export type SendFile = {
+  type: 'sendFile';
+  /** the name of a file; the server replaces what no computer takes in one (control characters, slashes and the like), and leaves out characters that change the direction of the text */
+  name: string;
+  /** how many bytes a file has */
+  size: number;
   /** the id of one person; nobody can guess it, and it is the same in every room */
   to?: string;
   /** the `seq` of a line of chat */
@@ -501,7 +541,7 @@ export type Deny = {
  * Change the rules of the room; what is left out stays as it is. Only moderators may. Reply: `roomChanged`.
  *
  * `lobby` makes newcomers wait until a moderator admits them, `role` is the role of people who enter without a
- * token, and `listed` says whether the server lists the room.
+ * token, and `listed` says whether the server lists the room. `files` says whether people may send files.
  */
 export type Configure = {
   type: 'configure';
@@ -511,6 +551,8 @@ export type Configure = {
   role?: Role;
   /** whether the server lists the room for everybody */
   listed?: boolean;
+  /** whether people may send files to the chat */
+  files?: boolean;
   ref?: Ref;
 };
 
@@ -577,6 +619,7 @@ export type ClientMessage =
   | Switch
   | Rename
   | Chat
+  | SendFile
   | Publish
   | Unpublish
   | EndStream
@@ -656,6 +699,8 @@ export type Joined = {
   newcomers?: Role;
   /** the server lists the room */
   listed?: boolean;
+  /** people may send files to the chat */
+  files?: boolean;
   /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
@@ -722,6 +767,8 @@ export type RoomChanged = {
   newcomers?: Role;
   /** the server lists the room */
   listed?: boolean;
+  /** people may send files to the chat */
+  files?: boolean;
   ref?: Ref;
 };
 
@@ -825,6 +872,16 @@ export type ChatSaid = {
   ref?: Ref;
 };
 
+/** A place is kept for the file that the recipient has announced, who may send its bytes now, once. */
+export type Upload = {
+  type: 'upload';
+  /** where the bytes go (HTTP `PUT`), relative to the address of the websocket: with `wss://host/ws` and `files/x` it is `https://host/files/x` */
+  path: string;
+  /** within so many seconds the bytes must begin to come */
+  seconds: number;
+  ref?: Ref;
+};
+
 /** The room's state changed. */
 export type RoomStateChanged = {
   type: 'roomState';
@@ -903,6 +960,7 @@ export type ServerMessage =
   | Answer
   | CandidateFound
   | ChatSaid
+  | Upload
   | RoomStateChanged
   | ErrorMessage
   | Pong
@@ -915,6 +973,7 @@ export interface Replies {
   switch: Joined;
   rename: ParticipantChanged;
   chat: ChatSaid;
+  sendFile: Upload;
   publish: Answer;
   unpublish: StreamEnded;
   endStream: StreamEnded;

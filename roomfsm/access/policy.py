@@ -56,6 +56,8 @@ class Policy:
     """Whether nobody but moderators may enter."""
     listed: bool = True
     """Whether the start page lists the room."""
+    files: bool = True
+    """Whether people may send files to the chat."""
     max_people: int | None = None
     max_presenters: int | None = None
     linger: float | None = None

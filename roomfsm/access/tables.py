@@ -36,6 +36,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     lobby: bool = False
     locked: bool = False
     listed: bool = True
+    files: bool = True
     max_people: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     max_presenters: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
     linger: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
@@ -115,6 +116,7 @@ _WORDS = {
     "lobby": _SWITCH,
     "locked": _SWITCH,
     "listed": _SWITCH,
+    "files": _SWITCH,
     "max_people": "a whole number from 1",
     "max_presenters": "a whole number from 1",
     "linger": "a number of seconds from 0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from roomfsm.conformance import http
 from roomfsm.conformance.outcome import Failed, Message, NotReachable, shown
 from roomfsm.conformance.scene import Scene
 from roomfsm.conformance.spec import Row, Tell
@@ -157,6 +158,55 @@ class Room:
         for member in self.members:
             if not member.gone:
                 await member.quiet()
+
+    async def send_file(
+        self,
+        client: Client,
+        name: str,
+        content: bytes,
+        *,
+        to: Client | None = None,
+        media_type: str | None = None,
+        told: str | None = "",
+    ) -> Message:
+        """Let a member send a file, and check who is told. Returns the line of chat.
+
+        `told` is the name under which it is told, if that is not `name`; None stands for any.
+        """
+        path = await self.announce_file(client, name, len(content), to)
+        return await self.bring_file(client, path, name if told == "" else told, content, to, media_type)
+
+    async def announce_file(self, client: Client, name: str, size: int, to: Client | None = None) -> str:
+        """Let a member announce a file, and check that nobody else is told. Returns where the bytes go."""
+        fields: Message = {"name": name, "size": size} | ({} if to is None else {"to": to.me})
+        ref = await client.send("sendFile", **fields)
+        path = Where("a path", lambda path: isinstance(path, str) and path != "")
+        told = await self.told("sendFile", self.state, {"upload": {"path": path}}, asker=client, ref=ref)
+        return str(told[-1]["path"])
+
+    async def bring_file(
+        self,
+        client: Client,
+        path: str,
+        name: str | None,
+        content: bytes,
+        to: Client | None = None,
+        media_type: str | None = None,
+    ) -> Message:
+        """Let a member bring the bytes of a file, and check who is told. Returns the line of chat."""
+        reply = await http.ask(self.scene.plan.target, "PUT", path, content)
+        if reply is None or not 200 <= reply.status < 300:
+            raise Failed("that the bytes are taken", str(reply))
+        file: Message = {"size": len(content)} | ({} if media_type is None else {"mediaType": media_type})
+        line: Message = {"participant": client.me, "to": None if to is None else to.me, "file": file}
+        if name is not None:
+            line["text"] = file["name"] = name
+        facts: Facts = {"chat/all": {"line": line}}
+        if to is not None:
+            facts = {"chat/asker": {"line": line}, "chat/owner": {"line": line}}
+        said = await self.told("file_arrived", self.state, facts, asker=client, owner=to)
+        told: Message = said[-1]["line"]
+        return told
 
     async def lose(self, client: Client) -> None:
         """Cut a member's connection, and check who is told."""
@@ -348,7 +398,9 @@ class Room:
     async def configure(self, moderator: Client, **rules: object) -> None:
         """Let a moderator change the rules of the room, and check who is told."""
         ref = await moderator.send("configure", **rules)
-        await self.decided("configure", {"roomChanged": {"lobby": rules.get("lobby", False)}}, moderator, ref)
+        # A field that has its default value may be missing.
+        changed = {name: rule or None for name, rule in rules.items()}
+        await self.decided("configure", {"roomChanged": changed}, moderator, ref)
 
     async def _moderators_see(
         self,

@@ -31,6 +31,7 @@ class Happening(StrEnum):
 
     CONNECTS = "opens a websocket"
     MEDIA_FLOW = "has a media connection, and media flow"
+    BYTES_SENT = "sends the bytes of the file by an HTTP PUT"
     IS_CUT_OFF = "loses the connection"
     SERVER_ENDS = "sees the server end"
 
@@ -116,6 +117,7 @@ WELCOME = server.Welcome(
         told_bytes=163_840,
         views=32,
         candidates=64,
+        file_bytes=26_214_400,
     ),
 )
 
@@ -134,6 +136,7 @@ _entering = (
             streams=(),
             chat=(),
             ice_servers=ICE_SERVERS,
+            files=True,
             ref=1,
         ),
     ),
@@ -183,6 +186,7 @@ _meeting = (
             streams=(_camera("live"),),
             chat=(),
             ice_servers=ICE_SERVERS,
+            files=True,
             ref=1,
         ),
     ),
@@ -223,6 +227,7 @@ _resuming = (
             chat=(_hello,),
             resumed=True,
             ice_servers=ICE_SERVERS,
+            files=True,
             ref=1,
         ),
     ),
@@ -251,6 +256,7 @@ def _let_in(ref: int, *, lobby: bool = False) -> tuple[Line, ...]:
                 streams=(),
                 chat=(),
                 ice_servers=ICE_SERVERS,
+                files=True,
                 lobby=lobby,
                 ref=ref,
             ),
@@ -306,6 +312,18 @@ _stopping = (
     ),
 )
 
+_FILE = server.FileInfo(
+    name="plan.png", size=48_213, media_type="image/png", path="files/3Fp0kq9vX2aJ5cYw1LmZtR7uB8sNdEgH"
+)
+_sent = ChatLine(seq=3, participant=BOB, name="Robert", text="plan.png", at=SAID_AT, file=_FILE)
+_sending = (
+    Line("Bob", client.SendFile(name="plan.png", size=48_213, ref="plan")),
+    Line("Bob", server.Upload(path="files/q8ZbT4hVn0rKx6MCe2WfYs9GjD5uL1pA", seconds=60.0, ref="plan")),
+    Line("Bob", Happening.BYTES_SENT),
+    Line("Bob", server.ChatSaid(line=_sent)),
+    Line("Ada", server.ChatSaid(line=_sent)),
+)
+
 _moderating = (
     Line("Bob", client.RaiseHand(ref=4)),
     Line("Bob", server.ParticipantChanged(participant=ParticipantInfo(id=BOB, name="Robert", hand=1), ref=4)),
@@ -328,11 +346,11 @@ _moderating = (
     Line("Ada", server.ParticipantChanged(participant=_viewer, ref=6)),
     Line("Bob", server.ParticipantChanged(participant=_viewer)),
     Line("Ada", client.Lock(ref=7)),
-    Line("Ada", server.RoomChanged(locked=True, ref=7)),
-    Line("Bob", server.RoomChanged(locked=True)),
+    Line("Ada", server.RoomChanged(files=True, locked=True, ref=7)),
+    Line("Bob", server.RoomChanged(files=True, locked=True)),
     Line("Ada", client.Unlock(ref=8)),
-    Line("Ada", server.RoomChanged(locked=False, ref=8)),
-    Line("Bob", server.RoomChanged(locked=False)),
+    Line("Ada", server.RoomChanged(files=True, locked=False, ref=8)),
+    Line("Bob", server.RoomChanged(files=True, locked=False)),
     Line("Ada", client.ClearChat(ref=9)),
     Line("Ada", server.ChatCleared(ref=9)),
     Line("Bob", server.ChatCleared()),
@@ -369,7 +387,7 @@ _moderating = (
     Line("Ada", client.Unban(participant=BOB, ref=12)),
     Line("Ada", server.Bans(bans=(), ref=12)),
     Line("Ada", client.Configure(lobby=True, ref=13)),
-    Line("Ada", server.RoomChanged(locked=False, lobby=True, ref=13)),
+    Line("Ada", server.RoomChanged(files=True, locked=False, lobby=True, ref=13)),
     *_knocking(8),
     Line("Ada", client.Deny(participant=BOB, ref=14)),
     Line(
@@ -397,6 +415,7 @@ _ending = (
             streams=(),
             chat=(),
             ice_servers=ICE_SERVERS,
+            files=True,
             ref=10,
         ),
     ),
@@ -408,9 +427,19 @@ _ending = (
     Line("Bob", server.Closing(scope="server", reason="shutdown")),
 )
 
-STORY: tuple[Line, ...] = (*_entering, *_publishing, *_meeting, *_resuming, *_stopping, *_moderating, *_ending)
+STORY: tuple[Line, ...] = (
+    *_entering,
+    *_publishing,
+    *_meeting,
+    *_resuming,
+    *_stopping,
+    *_sending,
+    *_moderating,
+    *_ending,
+)
 """Ada presents in the room "blue". Bob comes, says hello, views her stream, loses his connection, comes back, and
-continues. Ada moderates the room, puts Bob out, and lets him in again over the lobby."""
+continues. He sends a picture to the chat. Ada moderates the room, puts Bob out, and lets him in again over the
+lobby."""
 
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class _Page:
         yield prose.OPENING
         yield Template(prose.CONNECTING).substitute(subprotocol=SUBPROTOCOL)
         yield from (prose.REPLIES, prose.ORDER, prose.LIMITS, prose.RESUMING, prose.SWITCHING)
-        yield from (prose.CHAT, prose.MEDIA, prose.SOUND)
+        yield from (prose.CHAT, prose.FILES, prose.MEDIA, prose.SOUND)
         yield prose.ERRORS
         yield self._error_codes()
         yield prose.ILLEGAL

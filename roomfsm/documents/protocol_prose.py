@@ -158,6 +158,34 @@ its `seq` is that of the last line before it, so that nobody else learns that th
 that person is lost at the moment, the line is refused (`participant_away`).
 """
 
+FILES = """\
+## Files
+
+A file for the chat comes in two steps, because its bytes do not belong on the websocket. The client announces the
+file ([SendFile](#sendfile)), with its name and size, and perhaps for one person alone (`to`). The room keeps a
+place for it and replies with [Upload](#upload). Its `path` is relative to the address of the websocket: with
+`wss://host/rooms/ws` and `files/x`, it is `https://host/rooms/files/x`. The client sends the bytes there by one
+HTTP `PUT`, which must begin within `seconds`. The answer 201 says that the people have got a line of chat with the
+`file`. Any other answer means that nobody is told of the file, and that its place is free again, unless the length
+in the request's head was wrong: then the client may try again. If an answer has the type `application/json`, it
+has a `code` of this protocol and a `detail`.
+
+The line's `file` has a `path` of another kind, from which everybody who knows it fetches the bytes by HTTP `GET`,
+also in parts (`Range`). Nobody can guess it. The file stays as long as its line can be answered or deleted, and a
+private one stays while both people are in the room. After that, `GET` answers 404.
+
+A file can be anything, so a client must not trust it. The server looks at the first bytes: if they are those of a
+PNG, JPEG, GIF, WebP or AVIF picture, `mediaType` says which, and the picture may be shown. Everything else is
+`application/octet-stream`, and the server has the browser save it (`Content-Disposition: attachment`), whatever it
+is called. The `name` is safe to be shown and saved. The server has mended it: slashes, control characters and the
+like are `_`, and characters that turn the direction of the text are left out.
+
+If `limits` in `welcome` has no `fileBytes`, the server takes no files. Whether a room does is told as `files` in
+`joined` and `roomChanged`; a policy may forbid it, and so may a moderator ([Configure](#configure)). Then
+`sendFile` is refused with `no_files`. Other codes are `file_too_large`, and `files_full` if the room or the server
+has no more place.
+"""
+
 SOUND = """\
 ## Microphones, and who speaks
 

@@ -95,6 +95,25 @@ class Exchange(Protocol):
         """Send the next part of the answer. It is no error if the client has gone; `receive` reports that."""
 
 
+@dataclass(frozen=True, slots=True)
+class BodyBound:
+    """The bounds of a body that is not kept in memory, such as a file: its bytes, and the seconds for each part.
+
+    Whoever reads it has to limit the time for all of it.
+    """
+
+    most: int
+    part_timeout: float
+
+
+type BoundOf = Callable[[RequestHead], BodyBound | None]
+"""The bound of a request's body; None: the one of the settings, which is for bodies in memory."""
+
+
+def in_memory(_: RequestHead) -> None:
+    """The body of any request is kept in memory."""
+
+
 type ServeHttp = Callable[[Exchange], Awaitable[None]]
 
 
@@ -140,6 +159,7 @@ class Shared:
     """Whether the limit of websockets is reached."""
     bodies: Tally
     """The bytes of request bodies, by address."""
+    bound_of: BoundOf = in_memory
     waiting: Waiting = field(default_factory=dict)
     limits_hit: Counter[str] = field(default_factory=Counter)
     """How often each limit of the settings was the reason for an answer, since the start."""
@@ -181,15 +201,17 @@ class Conversation:
             self._requests += 1
             head = RequestHead.of(request).without_prefix(self._settings.path_prefix)
             client = client_address(self.visitor.peer[0], head.headers, self.shared.trusted)
+            bound = self.shared.bound_of(head)
+            most = None if bound is None else bound.most
             verdict = judge(
-                head, Circumstances(self.visitor.secure, client, self.shared.is_full()), self._settings
+                head, Circumstances(self.visitor.secure, client, self.shared.is_full(), most), self._settings
             )
             if isinstance(verdict, Answer):
                 await self._answer(verdict, head, client)
                 return None
             if verdict is Course.WEBSOCKET:
                 return Upgrade(head, client, self._http.trailing_data[0])
-            await self._serve(head, client)
+            await self._serve(head, client, bound)
             if self._gone or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return None
             self._http.start_next_cycle()
@@ -257,8 +279,8 @@ class Conversation:
             # The client may have closed only its own side, and may still be reading an answer.
             await trio.sleep(_LINGER)
 
-    async def _serve(self, head: RequestHead, client: str) -> None:
-        exchange = _Exchange(self, head, client)
+    async def _serve(self, head: RequestHead, client: str, bound: BodyBound | None) -> None:
+        exchange = _Exchange(self, head, client, bound)
         try:
             await self.shared.serve_http(exchange)
         finally:
@@ -331,7 +353,9 @@ class Conversation:
 class _Exchange:
     """One request of a conversation. It enforces the limits of the request's body."""
 
-    def __init__(self, conversation: Conversation, head: RequestHead, client: str) -> None:
+    def __init__(
+        self, conversation: Conversation, head: RequestHead, client: str, bound: BodyBound | None
+    ) -> None:
         visitor = conversation.visitor
         self.head = head
         self.secure = visitor.secure
@@ -343,6 +367,7 @@ class _Exchange:
         self._settings = conversation.shared.settings
         self._bodies = conversation.shared.bodies
         self._key = bound_key(client)
+        self._bound = bound
         self._size = 0
         self._whole = False
         self._deadline = trio.current_time() + self._settings.body_timeout
@@ -355,7 +380,10 @@ class _Exchange:
             await self._conversation.wait_until_gone()
             return None
         try:
-            with trio.move_on_at(self._deadline) as scope:
+            deadline = self._deadline
+            if self._bound is not None:
+                deadline = trio.current_time() + self._bound.part_timeout
+            with trio.move_on_at(deadline) as scope:
                 event = await self._conversation.next_of_body()
         except h11.RemoteProtocolError as error:
             self.objection = _malformed(error)
@@ -370,12 +398,18 @@ class _Exchange:
 
     def release(self) -> None:
         """Give back the memory of the body."""
-        self._bodies.give_back(self._key, self._size)
+        if self._bound is None:
+            self._bodies.give_back(self._key, self._size)
         self._size = 0
 
     def _take(self, data: bytes) -> bytes | None:
-        if self._size + len(data) > self._settings.max_body_bytes:
-            self.objection = body_too_long(self._settings)
+        if self._bound is not None:
+            self._size += len(data)
+            if self._size <= self._bound.most:
+                return data
+            self.objection = body_too_long(self._bound.most, "--max-file-bytes")
+        elif self._size + len(data) > self._settings.max_body_bytes:
+            self.objection = body_too_long(self._settings.max_body_bytes)
         elif not self._bodies.take(self._key, len(data)):
             self.objection = Answer(503, "Too much is being sent to the server.", RETRY, limit="max_bodies_bytes")
         else:

@@ -19,12 +19,14 @@ from roomfsm.door.answers import RETRY, Answer, dressed
 from roomfsm.door.client_address import bound_key, is_in, networks_of, plain
 from roomfsm.door.conversation import (
     Address,
+    BoundOf,
     Conversation,
     ServeHttp,
     Shared,
     Transport,
     Upgrade,
     Visitor,
+    in_memory,
     patience,
 )
 from roomfsm.door.open_files import EXHAUSTED, Spare
@@ -71,6 +73,7 @@ class FrontDoor:
         serve_http: ServeHttp,
         is_full: Callable[[], bool],
         tls: ssl.SSLContext | None = None,
+        bound_of: BoundOf = in_memory,
     ) -> None:
         self._settings = settings
         self._serve_websocket = serve_websocket
@@ -80,7 +83,7 @@ class FrontDoor:
             settings.max_connections, settings.max_connections_per_address, boundless=_PROXIES
         )
         bodies = Tally(settings.max_bodies_bytes, settings.max_bodies_bytes_per_address)
-        self._shared = Shared(settings, networks_of(settings.trusted_proxy), serve_http, is_full, bodies)
+        self._shared = Shared(settings, networks_of(settings.trusted_proxy), serve_http, is_full, bodies, bound_of)
         self._turning = 0
         self._unlogged = 0
         self._logged_at = -_LOG_INTERVAL

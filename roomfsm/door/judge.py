@@ -122,6 +122,8 @@ class Circumstances:
     """The client's address."""
     full: bool
     """Whether the limit of sessions is reached."""
+    most: int | None = None
+    """How many bytes the body may have, if that is not the setting's number: it is a file."""
 
 
 def judge(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Course | Answer:
@@ -140,16 +142,17 @@ def _http_version(head: RequestHead, *_: object) -> Answer | None:
     return None if head.version.startswith("1.") else Answer(505, "This server speaks HTTP/1.1 only.")
 
 
-def _framing(head: RequestHead, _: object, settings: DoorSettings) -> Answer | None:
+def _framing(head: RequestHead, circumstances: Circumstances, settings: DoorSettings) -> Answer | None:
     # A proxy may disagree with us about where such a request ends (RFC 9112 sections 6.1, 6.3, 11.2).
     if "transfer-encoding" in head.headers and ("content-length" in head.headers or head.version == "1.0"):
         return Answer(
             400,
             "A request must not combine Transfer-Encoding with Content-Length or with HTTP/1.0.",
         )
-    if int(head.headers.get("content-length", "0")) > settings.max_body_bytes:
-        return body_too_long(settings)
-    return None
+    length = int(head.headers.get("content-length", "0"))
+    if circumstances.most is not None:
+        return body_too_long(circumstances.most, "--max-file-bytes") if length > circumstances.most else None
+    return body_too_long(settings.max_body_bytes) if length > settings.max_body_bytes else None
 
 
 def _single_headers(head: RequestHead, *_: object) -> Answer | None:
@@ -254,12 +257,12 @@ _RULES: tuple[Callable[[RequestHead, Circumstances, DoorSettings], Answer | None
 )
 
 
-def body_too_long(settings: DoorSettings) -> Answer:
+def body_too_long(most: int, setting: str = "--max-body-bytes") -> Answer:
     """The answer to a body that is too long, or whose announced length is too long."""
     return Answer(
         413,
-        f"The body of a request may have at most {settings.max_body_bytes} bytes (--max-body-bytes).",
-        limit="max_body_bytes",
+        f"The body of this request may have at most {most} bytes ({setting}).",
+        limit=setting.removeprefix("--").replace("-", "_"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
+from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
 from roomfsm.lifecycle.media_server import MEDIA_SERVER
 from roomfsm.lifecycle.room import ROOM
@@ -19,7 +20,7 @@ from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
 _TABLES: tuple[Table[Any], ...] = (
-    *(ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER),
+    *(ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, FILE, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER),
 )
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 

@@ -42,6 +42,9 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     - `has_token` and `knows_password` say that the newcomer has and knows what the room's policy asks for.
     - `addressee_there` and `addressee_away` are about the person to whom a private line of chat is said, and
       `to_oneself` says that this is the speaker. `line_exists` says that the line that is answered exists.
+    - `takes_files` says that people may send files to the room, `file_fits` that the file is not too large, and
+      `files_have_place` that there is a place for it. `file_is_whole` says that as many bytes have come as were
+      announced.
     - `reserved` says that an administrator has opened the room, so that its place is not given away.
     - `must_knock` says that the room has a lobby in which the newcomer has to wait, and `in_lobby` is the number
       of people who wait there; `lobby_full` says that there may not be more.
@@ -75,6 +78,10 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     addressee_away: bool = False
     to_oneself: bool = False
     line_exists: bool = True
+    takes_files: bool = True
+    file_fits: bool = True
+    files_have_place: bool = True
+    file_is_whole: bool = True
     reserved: bool = False
     must_knock: bool = False
     knocks: bool = False
@@ -188,6 +195,22 @@ class RoomEffect(Effect):
             Tell("chat", Audience.ALL, "if the line is for everybody"),
             Tell("chat", Audience.ASKER, "if the line is private"),
             Tell("chat", Audience.OWNER, "if the line is private"),
+        ),
+    )
+    EXPECT_FILE = (
+        "expect file",
+        "a place is kept for the file, and its sender is told where the bytes go (HTTP `PUT`); if they do not "
+        "come in time, or the sender leaves, the place is given back",
+        (Tell("upload", Audience.ASKER),),
+    )
+    SAY_FILE = (
+        "say file",
+        "a line of chat with the file goes to everybody, and the file is kept as long as the line can be answered "
+        "or deleted; a private one goes to one person, and is kept while both people are in the room",
+        (
+            Tell("chat", Audience.ALL, "if the file is for everybody"),
+            Tell("chat", Audience.ASKER, "if the file is private"),
+            Tell("chat", Audience.OWNER, "if the file is private"),
         ),
     )
     OPEN_STREAM = (
@@ -314,6 +337,14 @@ addressee_hears = Guard[RoomFacts](
 )
 to_somebody_else = Guard[RoomFacts]("that is somebody else", lambda f: not f.to_oneself, ErrorCode.YOURSELF)
 line_exists = Guard[RoomFacts]("the line that it answers exists", lambda f: f.line_exists, ErrorCode.NO_SUCH_LINE)
+takes_files = Guard[RoomFacts]("people may send files", lambda f: f.takes_files, ErrorCode.NO_FILES)
+file_fits = Guard[RoomFacts]("the file is not too large", lambda f: f.file_fits, ErrorCode.FILE_TOO_LARGE)
+files_have_place = Guard[RoomFacts](
+    "there is a place for the file", lambda f: f.files_have_place, ErrorCode.FILES_FULL
+)
+file_is_whole = Guard[RoomFacts](
+    "it is as long as was announced", lambda f: f.file_is_whole, ErrorCode.FILE_INCOMPLETE
+)
 people_remain = Guard[RoomFacts]("people remain", lambda f: f.people > 0)
 nobody_remains = Guard[RoomFacts]("nobody remains", lambda f: f.people == 0)
 streams_remain = Guard[RoomFacts]("streams remain", lambda f: f.streams > 0)
@@ -337,6 +368,7 @@ Do = RoomEffect
 _OPEN = ("empty", "waiting", "broadcasting")
 _join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
 _chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
+_send_file = (takes_files, file_fits, *_chat, files_have_place)
 _enter = (*_join, need_not_knock)
 _restart = (stream_exists, has_endpoint, restart_fits, restart_due)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
@@ -389,6 +421,9 @@ ROOM: Table[RoomFacts] = Table(
         Row(("back",), ("waiting", "broadcasting", "closing"), STAYS, (), (Do.WELCOME_BACK,)),
         Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
         Row(("chat",), ("waiting", "broadcasting"), STAYS, _chat, (Do.SAY,)),
+        Row(("sendFile",), ("waiting", "broadcasting"), STAYS, _send_file, (Do.EXPECT_FILE,)),
+        # If the sender or the addressee had left, the file would have been dropped.
+        Row(("file_arrived",), ("waiting", "broadcasting"), STAYS, (file_is_whole,), (Do.SAY_FILE,)),
         Row(("publish",), ("waiting",), "broadcasting", _publish, (Do.OPEN_STREAM,)),
         Row(("publish",), ("broadcasting",), STAYS, _publish, (Do.OPEN_STREAM,)),
         Row(
@@ -454,6 +489,7 @@ ROOM: Table[RoomFacts] = Table(
         "back": "the person is back, because the session was resumed",
         SEAT_ASKED: "a person sends one of the messages that the person's seat decides on",
         ADMINISTERED: "an administrator uses one of the operations that the administrator's machine decides on",
+        "file_arrived": "all bytes of a file that a person has announced have come",
         "stream_failed": "a stream's endpoint failed, or its presenter's media connection ended",
         "revoked": "the person who publishes the stream has not the role of a presenter any more",
         "view_failed": "a view's endpoint failed, or its viewer's media connection ended",

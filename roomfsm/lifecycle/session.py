@@ -36,7 +36,8 @@ NEWS = "news"
 """What a room sends to everybody. A session that does not own it gets only the replies to its own messages."""
 
 _TO_THE_ROOM = (
-    *("rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate", "restart"),
+    *("rename", "chat", "sendFile", "publish", "unpublish", "endStream"),
+    *("view", "unview", "adjust", "candidate", "restart"),
     *OF_SEATS,
 )
 """The messages that the session passes on: its room and its seat decide on them."""

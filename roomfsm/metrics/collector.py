@@ -23,10 +23,12 @@ from prometheus_client.utils import floatToGoString
 
 from roomfsm import __version__
 from roomfsm.door.front_door import FrontDoor
+from roomfsm.files.store import UPLOAD_RESULTS, FileStore
 from roomfsm.histogram import Histogram
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.kurento.stock import ENDPOINT, PIPELINE, Stock
 from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.table import Table
@@ -47,6 +49,8 @@ _CODES_OF_LIMITS = (
     ErrorCode.TOO_MANY_VIEWS,
     ErrorCode.TOO_MANY_CANDIDATES,
     ErrorCode.MEDIA_FULL,
+    ErrorCode.FILE_TOO_LARGE,
+    ErrorCode.FILES_FULL,
 )
 """The errors that say that a limit is reached."""
 _CLOSES_OF_LIMITS = (
@@ -56,7 +60,14 @@ _CLOSES_OF_LIMITS = (
     CloseCode.TRY_AGAIN_LATER,
 )
 """The close codes that say the same."""
-_LIMITS_OF_THE_DOOR = ("max_connections", "max_sessions", "max_head_bytes", "max_body_bytes", "max_bodies_bytes")
+_LIMITS_OF_THE_DOOR = (
+    "max_connections",
+    "max_sessions",
+    "max_head_bytes",
+    "max_body_bytes",
+    "max_bodies_bytes",
+    "max_file_bytes",
+)
 """The settings whose limits the front door counts."""
 
 _WAITING = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -73,6 +84,7 @@ class Parts:
     registry: Registry
     pool: MediaPool
     door: FrontDoor
+    files: FileStore | None = None
     stocks: Mapping[int, Stock | None] = field(default_factory=dict)
 
 
@@ -86,6 +98,7 @@ class ServerCollector:
         """Count everything now."""
         yield from self._server()
         yield from self._rooms()
+        yield from self._files()
         yield from self._happened()
         yield from self._sessions()
         yield from self._media_servers()
@@ -107,6 +120,15 @@ class ServerCollector:
         yield _gauge(f.STREAMS, {kind: by_source[kind] for kind in kinds})
         views = (view.state for stream in streams for view in stream.views.values())
         yield _gauge(f.VIEWS, _each(_states(MACHINES["view"]), views))
+
+    def _files(self) -> Iterator[Metric]:
+        store = self._parts.files
+        held = () if store is None else store.files
+        yield _gauge(f.FILES, _each(_states(FILE), (file.state for file in held)))
+        yield _gauge(f.FILE_BYTES, {(): 0 if store is None else store.places.taken})
+        results = Counter(dict.fromkeys(UPLOAD_RESULTS, 0))
+        results.update({} if store is None else store.results)
+        yield _counter(f.UPLOADS, {(result,): number for result, number in results.items()})
 
     def _happened(self) -> Iterator[Metric]:
         directory = self._parts.directory

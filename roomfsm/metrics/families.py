@@ -82,6 +82,31 @@ VIEWS = Family(
     "Views (one person watches one stream), by the state of their machine.",
     "Nearly all are `live`. `limited` are views over paths that are too slow for the picture.",
 )
+FILES = Family(
+    "roomfsm_files",
+    Kind.GAUGE,
+    ("state",),
+    "files",
+    "Files of the chat, by the state of their machine.",
+    "Nearly all are `here`.",
+)
+FILE_BYTES = Family(
+    "roomfsm_file_bytes",
+    Kind.GAUGE,
+    (),
+    "bytes",
+    "The places that are kept for files, from their announcement on. Each file takes 64 KiB at least.",
+    "Below `--max-files-bytes`.",
+)
+UPLOADS = Family(
+    "roomfsm_uploads",
+    Kind.COUNTER,
+    ("result",),
+    "requests",
+    "Requests that brought a file, by their result: `arrived`, `broken_off` (its sender went away, or was too "
+    "slow), or the code of the refusal. Files that are refused when they are announced are in `roomfsm_refusals`.",
+    "Nearly all are `arrived`. `files_full` means that the disk is full.",
+)
 CONNECTIONS = Family(
     "roomfsm_connections", Kind.GAUGE, (), "connections", "Open TCP connections.", "Below `--max-connections`."
 )
@@ -288,6 +313,9 @@ FAMILIES = (
     SESSIONS,
     STREAMS,
     VIEWS,
+    FILES,
+    FILE_BYTES,
+    UPLOADS,
     CONNECTIONS,
     TRANSITIONS,
     REFUSALS,

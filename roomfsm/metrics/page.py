@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import choose_encoder
 
 from roomfsm.door.front_door import FrontDoor
+from roomfsm.files.store import FileStore
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.metrics.collector import Parts, ServerCollector
 from roomfsm.rooms.directory import Directory
@@ -21,8 +22,15 @@ _FRESH = 1.0
 class MetricsPage:
     """Makes the page for one server."""
 
-    def __init__(self, directory: Directory, registry: Registry, pool: MediaPool, door: FrontDoor) -> None:
-        self._parts = parts = Parts(directory, registry, pool, door)
+    def __init__(
+        self,
+        directory: Directory,
+        registry: Registry,
+        pool: MediaPool,
+        door: FrontDoor,
+        files: FileStore | None,
+    ) -> None:
+        self._parts = parts = Parts(directory, registry, pool, door, files)
         self._asking = trio.Lock()
         self._fresh_until = 0.0
         self._registry = CollectorRegistry()

@@ -13,6 +13,8 @@ from roomfsm.protocol.fields import (
     CandidateLine,
     ChatText,
     DisplayName,
+    FileName,
+    FileSize,
     FirstFrame,
     KnockingSeconds,
     LineNumber,
@@ -93,6 +95,20 @@ class Chat(_ClientMessage, frozen=True, tag="chat", kw_only=True):
     """
 
     text: ChatText
+    to: ParticipantId | None = None
+    reply_to: LineNumber | None = None
+    ref: Ref | None = None
+
+
+class SendFile(_ClientMessage, frozen=True, tag="sendFile", kw_only=True):
+    """Announce a file for the chat, for everybody in the room, or in private for one person. Reply: `upload`.
+
+    The reply says where the client sends the bytes (HTTP `PUT`). When they are there, the people get a `chat`
+    whose line has the `file`. `to` and `replyTo` are the same as in `chat`.
+    """
+
+    name: FileName
+    size: FileSize
     to: ParticipantId | None = None
     reply_to: LineNumber | None = None
     ref: Ref | None = None
@@ -301,12 +317,13 @@ class Configure(_ClientMessage, frozen=True, tag="configure", kw_only=True):
     """Change the rules of the room; what is left out stays as it is. Only moderators may. Reply: `roomChanged`.
 
     `lobby` makes newcomers wait until a moderator admits them, `role` is the role of people who enter without a
-    token, and `listed` says whether the server lists the room.
+    token, and `listed` says whether the server lists the room. `files` says whether people may send files.
     """
 
     lobby: Annotated[bool | None, Meta(description="whether newcomers wait until a moderator admits them")] = None
     role: Annotated[Role | None, Meta(description="the role of people who enter without a token")] = None
     listed: Annotated[bool | None, Meta(description="whether the server lists the room for everybody")] = None
+    files: Annotated[bool | None, Meta(description="whether people may send files to the chat")] = None
     ref: Ref | None = None
 
 
@@ -368,6 +385,7 @@ type ClientMessage = (
     | Switch
     | Rename
     | Chat
+    | SendFile
     | Publish
     | Unpublish
     | EndStream

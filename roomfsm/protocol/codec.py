@@ -6,9 +6,10 @@ import re
 
 import msgspec
 
-from roomfsm.protocol.client import ClientMessage, Join, Rename, Switch, message_type
+from roomfsm.protocol.client import ClientMessage, Join, Rename, SendFile, Switch, message_type
 from roomfsm.protocol.errors import IllegalInState, Malformed, NotPermitted, Refusal, UnknownMessage
 from roomfsm.protocol.fields import PATTERN_MEANINGS, Ref
+from roomfsm.protocol.file_names import file_name
 from roomfsm.protocol.names import NameFault, display_name, room_name
 from roomfsm.protocol.server import Error, Joined, ServerMessage
 
@@ -80,6 +81,9 @@ def fault_of(error: str) -> tuple[str, str]:
 def with_prepared_names[M: ClientMessage](message: M) -> M:
     """The message with its names in the form that is kept. Raises `Malformed` if a text cannot be a name."""
     path = "$"
+    if isinstance(message, SendFile):
+        # Whoever sends a file has not chosen its name for us. So it is mended, and never refused.
+        return msgspec.structs.replace(message, name=file_name(message.name))
     try:
         if isinstance(message, Join | Switch):
             path = "$.room"

@@ -69,6 +69,11 @@ class ErrorCode(StrEnum):
     MUTED = "muted", "A moderator has muted you, or your microphone is off."
     PARTICIPANT_AWAY = "participant_away", "The connection of the person with this id is lost at the moment."
     NO_SUCH_LINE = "no_such_line", "There is no line of chat with this number, or not any more."
+    NO_FILES = "no_files", "The room takes no files."
+    FILE_TOO_LARGE = "file_too_large", "The file is larger than the server takes (`limits.fileBytes`)."
+    FILES_FULL = "files_full", "The files of this room, or of the server, take all the place that there is."
+    FILE_INCOMPLETE = "file_incomplete", "What came is not as long as the file that was announced."
+    NO_SUCH_FILE = "no_such_file", "There is no file at this address, or not any more."
     YOURSELF = "yourself", "You cannot do this to yourself."
     NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
     BANNED = "banned", "A moderator has banned you from this room for a time."
@@ -83,6 +88,10 @@ class ErrorCode(StrEnum):
     TOKEN_EXPIRED = "token_expired", "The token has expired."
     PASSWORD_WRONG = "password_wrong", "The room's password is missing or wrong."
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
+
+
+ONLY_BY_HTTP = frozenset({ErrorCode.FILE_INCOMPLETE, ErrorCode.NO_SUCH_FILE})
+"""Codes that no message gets as an `error`, but only a request that brings or fetches a file."""
 
 
 class CloseCode(IntEnum):

@@ -10,6 +10,7 @@ from msgspec import Meta
 MAX_ROOM_NAME = 64
 MAX_DISPLAY_NAME = 64
 MAX_CHAT_TEXT = 4_000
+MAX_FILE_NAME = 255
 MAX_SDP = 100_000
 MAX_CANDIDATE = 1_024
 MAX_REF = 64
@@ -69,6 +70,17 @@ ChatText = Annotated[
         description="the text, without formatting; the only control characters are newlines and tabs",
     ),
 ]
+FileName = Annotated[
+    str,
+    Meta(
+        title="FileName",
+        min_length=1,
+        max_length=MAX_FILE_NAME,
+        description="the name of a file; the server replaces what no computer takes in one (control characters, "
+        "slashes and the like), and leaves out characters that change the direction of the text",
+    ),
+]
+FileSize = Annotated[int, Meta(title="FileSize", ge=0, le=2**53 - 1, description="how many bytes a file has")]
 Sdp = Annotated[
     str,
     Meta(title="Sdp", min_length=1, max_length=MAX_SDP, description="a session description (RFC 8866)"),

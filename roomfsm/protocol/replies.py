@@ -15,6 +15,7 @@ REPLIES: Mapping[type[ClientMessage], type[ServerMessage] | None] = {
     client.Switch: server.Joined,
     client.Rename: server.ParticipantChanged,
     client.Chat: server.ChatSaid,
+    client.SendFile: server.Upload,
     client.Publish: server.Answer,
     client.Unpublish: server.StreamEnded,
     client.EndStream: server.StreamEnded,
@@ -68,6 +69,7 @@ OUTSIDE_THE_TABLES: Mapping[type[ClientMessage], tuple[ErrorCode, ...]] = {
         (
             client.Rename,
             client.Chat,
+            client.SendFile,
             client.Publish,
             client.Unpublish,
             client.EndStream,

@@ -11,6 +11,8 @@ from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.fields import (
     CandidateLine,
     ChatText,
+    FileName,
+    FileSize,
     LineNumber,
     Mid,
     MLineIndex,
@@ -66,6 +68,9 @@ class Limits(_Part, frozen=True):
     told_bytes: Annotated[
         int | None, Meta(description="how many bytes a person may send to everybody at once")
     ] = None
+    file_bytes: Annotated[
+        int | None, Meta(description="how many bytes a file may have; none: the server takes no files")
+    ] = None
 
 
 class ParticipantInfo(_Part, frozen=True):
@@ -104,6 +109,28 @@ class StreamInfo(_Part, frozen=True):
     viewers: Annotated[int, Meta(description="how many people view it")]
 
 
+class FileInfo(_Part, frozen=True):
+    """A file of the chat."""
+
+    name: FileName
+    size: FileSize
+    media_type: Annotated[
+        str,
+        Meta(
+            description="what the server found the bytes to be: one of image/png, image/jpeg, image/gif, "
+            "image/webp and image/avif, which pages may show; anything else is application/octet-stream, which "
+            "they may only offer to save"
+        ),
+    ]
+    path: Annotated[
+        str,
+        Meta(
+            description="where it can be fetched (HTTP `GET`) as long as the line exists, relative to the address "
+            "of the websocket; nobody can guess it"
+        ),
+    ]
+
+
 class ChatLine(_Part, frozen=True):
     """One line of chat."""
 
@@ -116,12 +143,13 @@ class ChatLine(_Part, frozen=True):
     ]
     participant: ParticipantId
     name: Annotated[str, Meta(description="the display name that the speaker had then")]
-    text: ChatText
+    text: Annotated[ChatText, Meta(description="with `file`, it is the file's name")]
     at: Annotated[int, Meta(description="milliseconds since 1970 (UTC)")]
     to: Annotated[
         ParticipantId | None, Meta(description="the line is private: only the speaker and this person get it")
     ] = None
     reply_to: Annotated[LineNumber | None, Meta(description="the line that this one answers")] = None
+    file: Annotated[FileInfo | None, Meta(description="the file that the speaker has sent")] = None
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, rename="camel", tag_field="type", omit_defaults=True):
@@ -173,6 +201,7 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     lobby: Annotated[bool, Meta(description="newcomers wait until a moderator admits them")] = False
     newcomers: Annotated[Role, Meta(description="the role of people who enter without a token")] = Role.PRESENTER
     listed: Annotated[bool, Meta(description="the server lists the room")] = True
+    files: Annotated[bool, Meta(description="people may send files to the chat")] = False
     resumed: Annotated[
         bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
     ] = False
@@ -287,6 +316,7 @@ class RoomChanged(_ServerMessage, frozen=True, tag="roomChanged", kw_only=True):
     lobby: Annotated[bool, Meta(description="newcomers wait until a moderator admits them")] = False
     newcomers: Annotated[Role, Meta(description="the role of people who enter without a token")] = Role.PRESENTER
     listed: Annotated[bool, Meta(description="the server lists the room")] = True
+    files: Annotated[bool, Meta(description="people may send files to the chat")] = False
     ref: Ref | None = None
 
 
@@ -361,6 +391,20 @@ class ChatSaid(_ServerMessage, frozen=True, tag="chat", kw_only=True):
     """Somebody said something."""
 
     line: ChatLine
+    ref: Ref | None = None
+
+
+class Upload(_ServerMessage, frozen=True, tag="upload", kw_only=True):
+    """A place is kept for the file that the recipient has announced, who may send its bytes now, once."""
+
+    path: Annotated[
+        str,
+        Meta(
+            description="where the bytes go (HTTP `PUT`), relative to the address of the websocket: with "
+            "`wss://host/ws` and `files/x` it is `https://host/files/x`"
+        ),
+    ]
+    seconds: Annotated[float, Meta(description="within so many seconds the bytes must begin to come")]
     ref: Ref | None = None
 
 
@@ -443,6 +487,7 @@ type ServerMessage = (
     | Answer
     | CandidateFound
     | ChatSaid
+    | Upload
     | RoomState
     | Error
     | Pong

@@ -18,6 +18,7 @@ from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import PolicyFault
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.describe import MACHINES
+from roomfsm.lifecycle.file import FILE, FileFacts
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
 from roomfsm.lifecycle.room import ADMINISTERED, ROOM
 from roomfsm.lifecycle.seat import SEAT
@@ -27,6 +28,7 @@ from roomfsm.protocol.client import ClientMessage
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.protocol.roles import Role
 from roomfsm.replay.clock import ReplayClock
+from roomfsm.replay.files import ReplayedFiles
 from roomfsm.replay.people import ReplayedPerson
 from roomfsm.replay.runs import Run
 from roomfsm.rooms.events import (
@@ -40,6 +42,7 @@ from roomfsm.rooms.events import (
     Drained,
     Enter,
     Event,
+    FileArrived,
     SetPolicy,
     StreamFailed,
     Vacate,
@@ -53,6 +56,8 @@ from roomfsm.testing import FakeMedia
 
 _MANY = 1_000_000
 """The value of limits that a replay must never reach."""
+_OUTSIDE = (ErrorCode.RATE_LIMITED, ErrorCode.NO_FILES, ErrorCode.FILE_TOO_LARGE, ErrorCode.FILES_FULL)
+"""Codes of refusals that depend on what the journal does not have: what else happens on the server."""
 _LATER = 1.0
 """Seconds after the last entry within which a room that ended must end again, in addition to its own deadlines."""
 
@@ -100,6 +105,7 @@ class _Life:
         self._media.releasing_pipelines.shut()
         self._people: dict[str, ReplayedPerson] = {}
         self._offers = 0
+        self._files = ReplayedFiles()
         self._legs: dict[str, Leg] = {}
         """The newest leg of each key."""
         self._failed: str | None = None
@@ -125,7 +131,9 @@ class _Life:
             room_inbox=_MANY,
         )
         self._began = trio.current_time()
-        self._room = Room(self._opened.room, self._media.pool, settings, policy=self._opened.policy)
+        self._room = Room(
+            self._opened.room, self._media.pool, settings, policy=self._opened.policy, files=self._files
+        )
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_room, over)
@@ -222,7 +230,7 @@ class _Life:
             case Entry(machine="room", trigger="media_lost"):
                 for pipeline in self._media.pipelines:
                     pipeline.lost.set()
-            case Entry(machine="room", refused=Refused(code=ErrorCode.RATE_LIMITED) as refused):
+            case Entry(machine="room", refused=Refused(code=code) as refused) if code in _OUTSIDE:
                 refusal = Refusal(refused.code, refused.detail)
                 self._room.journal.refused(ROOM.name, None, entry.trigger, entry.source, refusal, who=entry.who)
             case Entry(machine="seat", refused=Refused(code=ErrorCode.RATE_LIMITED) as refused):
@@ -232,6 +240,8 @@ class _Life:
                 )
             case Entry(machine="seat") if entry.trigger in MESSAGE_TYPES:
                 return self._post(entry)
+            case Entry(machine=FILE.name):
+                return self._files.does(entry.id or "", entry.trigger)
             case Entry(machine=ADMINISTRATOR.name):
                 return self._post(entry)
             case Entry(machine="room"):
@@ -287,6 +297,10 @@ class _Life:
                 return Back(person.last_seat, None)
             case "stream_failed" | "view_failed":
                 return self._failure(entry, told)
+            case FileArrived.trigger:
+                complete = entry.refused is None or entry.refused.code is not ErrorCode.FILE_INCOMPLETE
+                file = self._files.whole(str(told.get("file")), str(told.get("mediaType")), complete=complete)
+                return f"today there is no file {told.get('file')}" if file is None else FileArrived(file)
         if entry.trigger not in MESSAGE_TYPES:
             return f"today's rooms know no {entry.trigger!r}"
         return self._message(person, told)
@@ -417,6 +431,8 @@ def _table_says(entry: Entry) -> Entry | None:
         facts = seat_facts_told(entry.facts or {})
     elif entry.machine == SESSION.name:
         facts = SessionFacts()
+    elif entry.machine == FILE.name:
+        facts = FileFacts()
     model = Model(entry.source)
     try:
         step = table.fire(model, entry.trigger, facts)

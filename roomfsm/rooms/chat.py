@@ -9,10 +9,11 @@ Private lines are no part of all this: nobody can see from the numbers of the ot
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
-from roomfsm.protocol.server import ChatLine
+from roomfsm.protocol.server import ChatLine, FileInfo
 
 _encoder = msgspec.json.Encoder()
 
@@ -20,23 +21,43 @@ _encoder = msgspec.json.Encoder()
 class ChatHistory:
     """The last lines of chat: at most `most_lines` of them, which take at most `most_bytes` when encoded.
 
-    The speakers of the last `most_named` lines are known.
+    The speakers of the last `most_named` lines are known. `forgotten` is called with the number of each line of
+    which nothing is known any more.
     """
 
-    def __init__(self, most_lines: int, most_bytes: int, most_named: int = 1000) -> None:
+    def __init__(
+        self,
+        most_lines: int,
+        most_bytes: int,
+        most_named: int = 1000,
+        forgotten: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._lines: deque[tuple[ChatLine, int]] = deque()
         self._most_lines = most_lines
         self._most_bytes = most_bytes
         self._bytes = 0
         self._seq = 0
+        self._forgotten = forgotten
         self._speakers: deque[str | None] = deque(maxlen=most_named)
         """Who said the last lines, the newest last; None for a line that was deleted."""
 
-    def add(self, participant: str, name: str, text: str, at: int, reply_to: int | None = None) -> ChatLine:
+    def add(
+        self,
+        participant: str,
+        name: str,
+        text: str,
+        at: int,
+        reply_to: int | None = None,
+        file: FileInfo | None = None,
+    ) -> ChatLine:
         """Number a line, keep it, and drop the oldest ones. `at` is in milliseconds since 1970 (UTC)."""
         self._seq += 1
+        if len(self._speakers) == self._speakers.maxlen:
+            self._forgotten(self._seq - len(self._speakers))
         self._speakers.append(participant)
-        line = ChatLine(seq=self._seq, participant=participant, name=name, text=text, at=at, reply_to=reply_to)
+        line = ChatLine(
+            seq=self._seq, participant=participant, name=name, text=text, at=at, reply_to=reply_to, file=file
+        )
         size = len(_encoder.encode(line)) + 1
         self._lines.append((line, size))
         self._bytes += size
@@ -45,11 +66,25 @@ class ChatHistory:
         return line
 
     def in_private(
-        self, participant: str, name: str, text: str, at: int, to: str, reply_to: int | None = None
+        self,
+        participant: str,
+        name: str,
+        text: str,
+        at: int,
+        to: str,
+        reply_to: int | None = None,
+        file: FileInfo | None = None,
     ) -> ChatLine:
         """Make a private line, which is not kept."""
         return ChatLine(
-            seq=self._seq, participant=participant, name=name, text=text, at=at, to=to, reply_to=reply_to
+            seq=self._seq,
+            participant=participant,
+            name=name,
+            text=text,
+            at=at,
+            to=to,
+            reply_to=reply_to,
+            file=file,
         )
 
     def speaker_of(self, seq: int) -> str | None:
@@ -60,6 +95,7 @@ class ChatHistory:
     def delete(self, seq: int) -> None:
         """Forget one line. There must be one with this number."""
         self._speakers[seq - self._seq - 1] = None
+        self._forgotten(seq)
         for at, (line, size) in enumerate(self._lines):
             if line.seq == seq:
                 del self._lines[at]
@@ -68,6 +104,8 @@ class ChatHistory:
 
     def clear(self) -> None:
         """Forget all lines. The next one still gets the next number."""
+        for back in range(len(self._speakers)):
+            self._forgotten(self._seq - back)
         self._lines.clear()
         self._speakers.clear()
         self._bytes = 0

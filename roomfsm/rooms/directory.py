@@ -16,6 +16,7 @@ import trio
 
 from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policies, Policy
+from roomfsm.files.store import Store
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.stream import WITH_MEDIA
 from roomfsm.log import concern_only, get_logger
@@ -68,6 +69,7 @@ class Directory:
         life: ServerLife | None = None,
         policies: Policies | None = None,
         observers: Observers | None = None,
+        files: Store | None = None,
     ) -> None:
         self.life = ServerLife() if life is None else life
         """The server's machine. If the caller has none, the directory gets one of its own, which is open."""
@@ -75,6 +77,7 @@ class Directory:
             self.life.fire("opened")
         self._write_journal = write_journal
         self._observers = observers or Observers()
+        self._files = files
         self._nursery = nursery
         self._pool = pool
         self.settings = settings
@@ -221,6 +224,7 @@ class Directory:
             reserved=reserved,
             counts=self.counts,
             observers=self._observers,
+            files=self._files,
         )
         key = room_key(name)
         self._rooms[key] = room
@@ -296,13 +300,15 @@ async def open_directory(
     life: ServerLife | None = None,
     policies: Policies | None = None,
     observers: Observers | None = None,
+    files: Store | None = None,
 ) -> AsyncIterator[Directory]:
     """Open a directory, whose rooms end when this scope ends.
 
     `write_journal` gets the lines of every room's journal. `life` is the machine of the server that the rooms are
     part of. `policies` are the rooms' policies; without any, everybody may enter. `observers` follow the rooms.
+    `files` is where their people's files are kept; without it, they take none.
     """
     async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings, write_journal, life, policies, observers)
+        directory = Directory(nursery, pool, settings, write_journal, life, policies, observers, files)
         yield directory
         nursery.cancel_scope.cancel()

@@ -20,7 +20,18 @@ from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
-from roomfsm.protocol.client import Adjust, Candidate, Chat, EndStream, Publish, Rename, Restart, Unpublish, Unview
+from roomfsm.protocol.client import (
+    Adjust,
+    Candidate,
+    Chat,
+    EndStream,
+    Publish,
+    Rename,
+    Restart,
+    SendFile,
+    Unpublish,
+    Unview,
+)
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
@@ -47,6 +58,7 @@ from roomfsm.rooms.events import (
     Depart,
     Enter,
     Event,
+    FileArrived,
     MediaLost,
     Revoked,
     StreamFailed,
@@ -58,6 +70,7 @@ from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, seat_to_give
+from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 from roomfsm.sdp_secrets import masked
@@ -105,7 +118,13 @@ class Effects:
     """Carries out effects in one room. Nothing here waits, and nothing here decides: the table has decided."""
 
     def __init__(
-        self, room: Inside, news: News, chat: ChatHistory, moderation: Moderation, speakers: Speakers
+        self,
+        room: Inside,
+        news: News,
+        chat: ChatHistory,
+        files: RoomFiles,
+        moderation: Moderation,
+        speakers: Speakers,
     ) -> None:
         self._room = room
         self._news = news
@@ -114,6 +133,7 @@ class Effects:
         self._journal = room.journal
         self._log = get_logger(__name__).bind(room=room.name)
         self._chat = chat
+        self._files = files
         self._moderation = moderation
         self._speakers = speakers
         self._lookalikes = Lookalikes()
@@ -128,6 +148,8 @@ class Effects:
             Do.WELCOME_BACK: self._welcome_back,
             Do.RENAME: self._rename,
             Do.SAY: self._say,
+            Do.EXPECT_FILE: self._expect_file,
+            Do.SAY_FILE: self._say_file,
             Do.OPEN_STREAM: self._open_stream,
             Do.END_STREAM: self._end_stream,
             Do.OPEN_VIEW: self._open_view,
@@ -202,6 +224,7 @@ class Effects:
             self._tell_stream(stream)
         for name in tuple(participant.streams):
             self._drop_stream(self._streams[name], "left")
+        self._files.forget_person(participant.id)
         self._news.forget(participant.id)
         del self._people[participant.id]
         self._speakers.forget(participant)
@@ -258,6 +281,23 @@ class Effects:
             line = self._chat.in_private(speaker.id, speaker.name, text, now, to, answered)
             tell((speaker, self._people[to]), ChatSaid(line=line), speaker, ref=ref)
 
+    def _expect_file(self, event: Ask) -> None:
+        assert isinstance(event.message, SendFile)
+        self._files.expect(self._people[event.seat.id], event.message)
+
+    def _say_file(self, event: FileArrived) -> None:
+        file, announced = event.file, event.file.announced
+        speaker, now = self._people[file.sender], time.time_ns() // 1_000_000
+        file.fire("arrived")
+        about = speaker.id, speaker.name, announced.name, now
+        if announced.to is None:
+            line = self._chat.add(*about, announced.reply_to, file.info())
+            self._files.keep(file, line.seq)
+            self._news.happened(ChatSaid(line=line), about=speaker)
+        else:
+            line = self._chat.in_private(*about, announced.to, announced.reply_to, file.info())
+            tell((speaker, self._people[announced.to]), ChatSaid(line=line))
+
     def _describe_room_to(self, participant: Participant, ref: Ref | None, resumed: bool = False) -> None:
         """Send a description of the room as it is now. From then on the participant gets the news."""
         policy = self._room.policy
@@ -277,6 +317,7 @@ class Effects:
                 lobby=policy.lobby,
                 newcomers=policy.role,
                 listed=policy.listed,
+                files=self._files.taken,
                 resumed=resumed,
                 ref=ref,
             )

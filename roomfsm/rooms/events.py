@@ -14,6 +14,7 @@ import trio
 
 from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policy
+from roomfsm.files.shared_file import SharedFile
 from roomfsm.lifecycle.room import ADMINISTERED
 from roomfsm.protocol.client import (
     Adjust,
@@ -37,6 +38,7 @@ from roomfsm.protocol.client import (
     React,
     Rename,
     Restart,
+    SendFile,
     SetRole,
     Speaking,
     Unban,
@@ -77,7 +79,18 @@ type Moderating = (
 )
 type Administering = Kick | Ban | Unban | SetRole | Lock | Unlock | ClearChat | SetPolicy
 type RoomMessage = (
-    Rename | Chat | Publish | Unpublish | EndStream | View | Unview | Adjust | Candidate | Restart | Moderating
+    Rename
+    | Chat
+    | SendFile
+    | Publish
+    | Unpublish
+    | EndStream
+    | View
+    | Unview
+    | Adjust
+    | Candidate
+    | Restart
+    | Moderating
 )
 
 
@@ -200,6 +213,14 @@ class ChangePolicy(Administer):
 
 
 @dataclass(slots=True)
+class FileArrived(Awaited):
+    """All bytes of a file have come."""
+
+    trigger: ClassVar[str] = "file_arrived"
+    file: SharedFile
+
+
+@dataclass(slots=True)
 class StreamFailed:
     """A stream's endpoint failed, or its presenter's media connection ended."""
 
@@ -273,6 +294,7 @@ type Event = (
     | Away
     | Back
     | Administer
+    | FileArrived
     | StreamFailed
     | Revoked
     | ViewFailed

@@ -20,6 +20,7 @@ from roomfsm.protocol.client import (
     React,
     Rename,
     Restart,
+    SendFile,
     Speaking,
     Unpublish,
     Unview,
@@ -38,6 +39,7 @@ from roomfsm.rooms.events import (
     Depart,
     Enter,
     Event,
+    FileArrived,
     MediaLost,
     Revoked,
     RoomMessage,
@@ -49,6 +51,7 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Leg, Stream
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.participant import Participant, seat_to_give
+from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 
 ENTERING = Cost(2.0)
@@ -73,6 +76,7 @@ class ToldPolicy(msgspec.Struct, frozen=True, rename="camel"):
     first_moderates: bool
     lobby: bool = False
     listed: bool = True
+    files: bool = True
 
     @classmethod
     def of(cls, policy: Policy, settings: RoomSettings) -> ToldPolicy:
@@ -87,6 +91,7 @@ class ToldPolicy(msgspec.Struct, frozen=True, rename="camel"):
             first_moderates=policy.first_moderates,
             lobby=policy.lobby,
             listed=policy.listed,
+            files=policy.files,
         )
 
     def policy(self) -> Policy:
@@ -140,6 +145,9 @@ def _cost_of(message: RoomMessage) -> Cost | None:
     match message:
         case Chat(text=text):
             return Cost(1.0, len(_encoder.encode(text)) + _ENVELOPE)
+        case SendFile(name=name):
+            # The line of chat that follows has the name twice: as its text, too.
+            return Cost(1.0, 2.0 * (len(_encoder.encode(name)) + _ENVELOPE))
         case Rename(name=name):
             return Cost(RENAMING.messages, len(_encoder.encode(name)) + _ENVELOPE)
         case React():
@@ -161,6 +169,7 @@ def facts_of(
     streams: Mapping[str, Stream],
     moderation: Moderation,
     chat: ChatHistory,
+    files: RoomFiles,
     settings: RoomSettings,
     *,
     within_rates: bool = True,
@@ -170,7 +179,7 @@ def facts_of(
     people_after, streams_after, views_after = len(people), len(streams), 0
     presenters = {stream.participant.id for stream in streams.values()}
     member = exists = own = viewing = publishing = banned = locked = must_knock = knocks = lobby_full = False
-    addressee_there = line_exists = True
+    addressee_there = line_exists = takes_files = file_fits = files_have_place = file_is_whole = True
     addressee_away = to_oneself = False
     role = Role.PRESENTER
     brought = UNASKED
@@ -195,17 +204,23 @@ def facts_of(
             streams_after -= len(people[seat.id].streams)
         case StreamFailed() | Revoked():
             streams_after -= 1
+        case FileArrived(file=file):
+            file_is_whole = file.whole
         case Ask(seat=seat, message=message):
             asker = people[seat.id]
             role = asker.role
             match message:
-                case Chat(to=to, reply_to=line):
+                case Chat(to=to, reply_to=line) | SendFile(to=to, reply_to=line):
                     line_exists = line is None or chat.speaker_of(line) is not None
                     if to is not None:
                         addressee = people.get(to)
                         addressee_there = addressee is not None
                         addressee_away = addressee is not None and addressee.away
                         to_oneself = addressee is asker
+                    if isinstance(message, SendFile):
+                        takes_files = files.taken
+                        file_fits = files.fits(message.size)
+                        files_have_place = files.has_place(asker, message.size)
                 case Publish(source=source):
                     publishing = stream_id(asker.id, source) in asker.streams
                     presenters.add(asker.id)
@@ -248,6 +263,10 @@ def facts_of(
         addressee_away=addressee_away,
         to_oneself=to_oneself,
         line_exists=line_exists,
+        takes_files=takes_files,
+        file_fits=file_fits,
+        files_have_place=files_have_place,
+        file_is_whole=file_is_whole,
         reserved=reserved,
     )
 
@@ -259,6 +278,8 @@ def who_of(event: Event) -> str | None:
             return str(seat.id)
         case StreamFailed(stream=leg) | Revoked(stream=leg) | ViewFailed(view=leg):
             return leg.participant.id
+        case FileArrived(file=file):
+            return file.sender
     return None
 
 
@@ -288,6 +309,8 @@ def told_of(event: Event, journal: Journal, settings: RoomSettings) -> dict[str,
             return {"reason": reason}
         case Revoked(stream=leg):
             return {"stream": leg.id}
+        case FileArrived(file=file):
+            return {"file": file.number, "mediaType": file.media_type}
         case StreamFailed(stream=leg, refusal=refusal) | ViewFailed(view=leg, refusal=refusal):
             return {"stream": leg.id, "code": refusal.code, "detail": str(refusal)}
     return None

@@ -27,16 +27,19 @@ from roomfsm.access.policy import Enter, Policy
 from roomfsm.lifecycle.room import RoomFacts
 from roomfsm.lifecycle.seat import SeatFacts
 from roomfsm.lifecycle.table import Step
+from roomfsm.protocol.client import SendFile
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.settings import RoomSettings
 
 _ANYBODY = Policy()
 FORMAT = "roomfsm.journal.1"
-_MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "session")
+_MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "file", "session")
 
 _BODIES = frozenset({"text", "sdp", "candidate"})
 """The fields of messages that contain what people said, or the addresses of their computers."""
+_FILE_NAME = frozenset({"name"})
+"""What the name of a file says is like what people say. A person's name is not kept from the journal."""
 _MAX_BODY = 2000
 """The number of characters of a body that are kept if the settings ask for bodies."""
 _BURST = 4.0
@@ -86,7 +89,8 @@ class Entry(_Line, frozen=True, tag="step", kw_only=True):
 
     - `at` is in seconds since the room opened.
     - `machine` and `id` say whose state went from `source` to `dest`: the room (no id), a stream
-      ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>') or a session (the participant).
+      ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>'), a file (its number in the room) or
+      a session (the participant).
     - `who` is the participant whose message or connection caused it.
     - `message` is the client's message, or what else is known of the cause.
     - `facts` are the facts that the guards saw, without those that have their default value.
@@ -302,11 +306,12 @@ class Journal:
         What is said in private is always left out.
         """
         data: dict[str, Any] = msgspec.to_builtins(message)
+        bodies = (_FILE_NAME if isinstance(message, SendFile) else _BODIES) & data.keys()
         if not self._bodies or "to" in data:
-            for name in _BODIES & data.keys():
+            for name in bodies:
                 data[name] = f"<{len(data[name])} characters>" if data[name] else ""
         else:
-            for name in _BODIES & data.keys():
+            for name in bodies:
                 data[name] = data[name][:_MAX_BODY]
         return data
 

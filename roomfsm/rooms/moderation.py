@@ -59,6 +59,7 @@ from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, Seat, seat_to_give
 from roomfsm.rooms.reactions import Reactions
+from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
@@ -119,12 +120,19 @@ class Moderation:
     """The roles, hands, bans, the sound and the door of one room. Nothing here waits."""
 
     def __init__(
-        self, room: Inside, news: News, chat: ChatHistory, speakers: Speakers, reactions: Reactions
+        self,
+        room: Inside,
+        news: News,
+        chat: ChatHistory,
+        files: RoomFiles,
+        speakers: Speakers,
+        reactions: Reactions,
     ) -> None:
         self._room = room
         self._people = room.people
         self._news = news
         self._chat = chat
+        self._files = files
         self._speakers = speakers
         self._reactions = reactions
         self._log = get_logger(__name__).bind(room=room.name)
@@ -484,13 +492,24 @@ class Moderation:
             self._tell_bans(self._moderators())
 
     def _configure(self, sender: Participant, message: Configure) -> None:
-        rules: dict[str, Any] = {"lobby": message.lobby, "role": message.role, "listed": message.listed}
+        rules: dict[str, Any] = {
+            "lobby": message.lobby,
+            "role": message.role,
+            "listed": message.listed,
+            "files": message.files,
+        }
         changed = {name: rule for name, rule in rules.items() if rule is not None}
         self._use_policy(replace(self._room.policy, **changed), sender, message.ref)
 
     def _tell_rules(self, sender: Participant | None, ref: Ref | None) -> None:
         policy = self._room.policy
-        changed = RoomChanged(locked=self.locked, lobby=policy.lobby, newcomers=policy.role, listed=policy.listed)
+        changed = RoomChanged(
+            locked=self.locked,
+            lobby=policy.lobby,
+            newcomers=policy.role,
+            listed=policy.listed,
+            files=self._files.taken,
+        )
         self._news.happened(changed, sender, ref=ref)
 
     def _move_door(self, sender: Participant | None, message: Any) -> None:
@@ -507,7 +526,7 @@ class Moderation:
         self._room.configure(policy, own=own)
         if policy.locked != before.locked:
             self._fire_door("lock" if policy.locked else "unlock")
-        told = [(one.locked, one.lobby, one.role, one.listed) for one in (before, policy)]
+        told = [(one.locked, one.lobby, one.role, one.listed, one.files) for one in (before, policy)]
         if sender is not None or told[0] != told[1]:
             self._tell_rules(sender, ref)
         if self.lobby and not policy.lobby:

@@ -24,6 +24,8 @@ import trio
 
 from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
+from roomfsm.files.shared_file import SharedFile
+from roomfsm.files.store import Store
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room_trigger
@@ -67,6 +69,7 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     Expire,
+    FileArrived,
     MediaLost,
     Revoked,
     RoomMessage,
@@ -82,6 +85,7 @@ from roomfsm.rooms.news import News
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.reactions import Reactions
+from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
 
@@ -113,6 +117,7 @@ class Room:
         reserved: bool = False,
         counts: Counts | None = None,
         observers: Observers | None = None,
+        files: Store | None = None,
     ) -> None:
         self.name = name
         self.policy = own_policy or policy or Policy()
@@ -166,13 +171,18 @@ class Room:
             Rates(settings.room_changes_rate, UNBOUNDED.bytes, settings.told_seconds),
             partial(self._observers.happened, self),
         )
-        self._chat = chat = ChatHistory(settings.chat_history, settings.chat_history_bytes, settings.chat_lines)
+        self._files = files_of_room = RoomFiles(
+            files, self.run_id, lambda: self.policy, self.journal, self._do_later, self._file_arrived
+        )
+        self._chat = chat = ChatHistory(
+            settings.chat_history, settings.chat_history_bytes, settings.chat_lines, files_of_room.forget_line
+        )
         self._speakers = Speakers(self.people, settings.speaking_interval, self._do_later)
         self._reactions = Reactions(
             self.people, settings.speaking_interval, settings.reactions_at_once, self._do_later
         )
-        self._moderation = Moderation(self, self._news, chat, self._speakers, self._reactions)
-        self._effects = Effects(self, self._news, chat, self._moderation, self._speakers)
+        self._moderation = Moderation(self, self._news, chat, files_of_room, self._speakers, self._reactions)
+        self._effects = Effects(self, self._news, chat, files_of_room, self._moderation, self._speakers)
 
     @property
     def run_id(self) -> str:
@@ -234,7 +244,9 @@ class Room:
         Raises the `Refusal` of the table.
         """
         enter = Enter(Seat(_Stranger()), "", None, credentials=brought)
-        facts = facts_of(enter, self.people, self.streams, self._moderation, self._chat, self.settings)
+        facts = facts_of(
+            enter, self.people, self.streams, self._moderation, self._chat, self._files, self.settings
+        )
         step = ROOM.fire(Model(self.state), enter.trigger, facts)
         return self._moderation.role_of(brought), RoomEffect.KNOCK in step.effects
 
@@ -252,7 +264,7 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart | Back | Administer | Vacate) -> None:
+    async def request(self, event: Enter | Depart | Back | Administer | Vacate | FileArrived) -> None:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         await self.post(event)
         await event.done.wait()
@@ -304,6 +316,7 @@ class Room:
             left = ParticipantLeft(participant=participant.id, reason="room_closed")
             self._observers.happened(self, left, participant)
         self.people.clear()
+        self._files.clear()
         self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
         # Nobody can have opened the room again before this is told.
         self._observers.ended(self, self.ended_by)
@@ -371,6 +384,7 @@ class Room:
                 self.streams,
                 self._moderation,
                 self._chat,
+                self._files,
                 self.settings,
                 within_rates=within_rates,
                 reserved=self.reserved,
@@ -449,6 +463,8 @@ class Room:
                 return self._view_of(view.participant, view.id) is not view
             case MediaLost(broadcast=broadcast):
                 return self.broadcast is not broadcast
+            case FileArrived(file=file):
+                return file.over
             case Expire() | Vacate():
                 return bool(self.people)
             case Depart(seat=seat) if self._moderation.lobby.holds(seat):
@@ -472,7 +488,7 @@ class Room:
                 asked = message_type(message)
                 told = for_client(refusal, asked, seat.sitter.state, self.state)
                 seat.tell(Outgoing(error_of(told, message.ref, asked, stream=_stream_of(message))))
-            case Enter() | Back() | Administer():
+            case Enter() | Back() | Administer() | FileArrived():
                 event.refusal = refusal
             case _:
                 self._log.debug("event out of date", trigger=event.trigger, state=self.state)
@@ -513,6 +529,9 @@ class Room:
 
     async def _leg_failed(self, leg: Stream | View, refusal: Refusal) -> None:
         await self.post(ViewFailed(leg, refusal) if isinstance(leg, View) else StreamFailed(leg, refusal))
+
+    async def _file_arrived(self, file: SharedFile) -> None:
+        await self.request(FileArrived(file))
 
     def _end_broadcast(self) -> None:
         assert self.broadcast is not None

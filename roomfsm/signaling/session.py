@@ -37,6 +37,7 @@ from roomfsm.protocol.client import (
     Ping,
     Rename,
     Resume,
+    SendFile,
     Switch,
     message_type,
 )
@@ -357,6 +358,7 @@ class Session:
                 assert seat is not None
                 if isinstance(message, Rename):
                     self._count_name()
+                if isinstance(message, Rename | SendFile):
                     message = with_prepared_names(message)
                 try:
                     await seat.room.post(Ask(seat, message))
@@ -508,8 +510,8 @@ def rates_of(rooms: RoomSettings) -> Rates:
     return Rates(rooms.told_rate, rooms.told_bytes, rooms.told_seconds)
 
 
-def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
-    """The bounds that the `welcome` message contains."""
+def limits_of(signaling: SignalingSettings, rooms: RoomSettings, file_bytes: int | None = None) -> Limits:
+    """The bounds that the `welcome` message contains. `file_bytes` is None if the server takes no files."""
     return Limits(
         message_bytes=signaling.max_message_bytes,
         message_burst=signaling.message_burst,
@@ -523,4 +525,5 @@ def limits_of(signaling: SignalingSettings, rooms: RoomSettings) -> Limits:
         told_rate=rooms.told_rate,
         told_bytes=int(rooms.told_bytes * rooms.told_seconds),
         candidates=rooms.candidate_buffer,
+        file_bytes=file_bytes,
     )

@@ -32,23 +32,25 @@ def create_app(
     settings: WebSettings,
     access: Access,
     metrics: Blueprint,
+    files: Blueprint,
     api: Blueprint,
     has_api: Callable[[], bool],
 ) -> QuartTrio:
     """Create the application for these running parts.
 
-    `access` decides who may inspect them, `metrics` is what `create_metrics` has made, and `api` the admin API.
-    `has_api` says whether that exists now.
+    `access` decides who may inspect them, `metrics` is what `create_metrics` has made, `files` what `create_files`
+    has, and `api` the admin API. `has_api` says whether that exists now.
     """
     app = _new_app()
     app.register_blueprint(metrics)
+    app.register_blueprint(files)
     # A redirect from "//" to "/" would contain our own address, and would lose a proxy's TLS and prefix.
     app.url_map.merge_slashes = False
-    files = ClientFiles(client_folder(), access.path_prefix)
+    own_files = ClientFiles(client_folder(), access.path_prefix)
 
     async def page(file: str = "index.html", status: int = 200) -> Response:
         # A 404 page is always sent in full, because a browser would show nothing if its body were missing.
-        response = await files.page(file, conditional=status == HTTPStatus.OK)
+        response = await own_files.page(file, conditional=status == HTTPStatus.OK)
         if status != HTTPStatus.OK:
             response.status_code = status
         return response
@@ -106,7 +108,7 @@ def create_app(
 
     @app.get("/client/<path:name>")
     async def client_file(name: str) -> Response:
-        response = await files.file(name)
+        response = await own_files.file(name)
         if response is None:
             abort(404)
         return response

@@ -16,7 +16,7 @@ from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.table import STAYS, Guard, Row
 from roomfsm.protocol.client import CLIENT_MESSAGES, message_type
 from roomfsm.protocol.codec import decode_client
-from roomfsm.protocol.errors import CloseCode, ErrorCode, Malformed
+from roomfsm.protocol.errors import ONLY_BY_HTTP, CloseCode, ErrorCode, Malformed
 from roomfsm.protocol.server import SERVER_MESSAGES
 from tests.documents.schemas import DOCUMENT, is_valid
 
@@ -177,9 +177,10 @@ def test_each_message_lists_the_errors_that_it_may_get(message: str, codes: set[
     assert set(MESSAGES[message]["x-roomfsm-errors"]) == codes | of_any
 
 
-def test_some_message_may_get_each_error_code() -> None:
+def test_some_message_may_get_each_error_code_unless_it_is_only_for_http() -> None:
     codes = {code for message in CLIENT_MESSAGES for code in MESSAGES[message.__name__]["x-roomfsm-errors"]}
-    assert codes == set(ErrorCode)
+    assert codes | ONLY_BY_HTTP == set(ErrorCode)
+    assert not codes & ONLY_BY_HTTP
 
 
 def test_every_message_of_the_server_says_what_sends_it() -> None:

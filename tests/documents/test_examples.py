@@ -22,12 +22,13 @@ from roomfsm.documents.examples import (
     Happening,
     wire,
 )
-from roomfsm.protocol.client import CLIENT_MESSAGES
+from roomfsm.protocol.client import CLIENT_MESSAGES, SendFile
 from roomfsm.protocol.server import SERVER_MESSAGES
 from tests.documents.schemas import DOCUMENT, is_valid
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
+from tests.web.http import get
 
 PATIENCE = 60.0
 BAN = 600
@@ -57,6 +58,8 @@ class Stage:
                 case Happening.MEDIA_FLOW:
                     await self.peers[who].accept(self.answers[who])
                     nursery.start_soon(send_media, self.peers[who])
+                case Happening.BYTES_SENT:
+                    await self.send_file(who)
                 case Happening.IS_CUT_OFF:
                     await self.clients[who].websocket._stream.aclose()
                 case Happening.SERVER_ENDS:
@@ -72,6 +75,13 @@ class Stage:
         # One who comes back gets a session that is given up for the one resumed.
         self.live.setdefault(SESSIONS[who], client.welcome["session"])
         self.live.setdefault(TOKENS[who], client.welcome["resumeToken"])
+
+    async def send_file(self, who: str) -> None:
+        """A picture as long as the one in the story."""
+        announced = next(what for what in (line.what for line in STORY) if isinstance(what, SendFile))
+        content = b"\x89PNG\r\n\x1a\n".ljust(announced.size, b".")
+        (upload,) = (message for message in self.clients[who].seen if message["type"] == "upload")
+        assert (await get(self.server, f"/{upload['path']}", "PUT", content)).status == 201
 
     async def say(self, who: str, example: Wire) -> None:
         peer = self.peers[who]
@@ -120,6 +130,10 @@ class Stage:
         if "candidate" in normal:
             assert CANDIDATE.match(normal["candidate"])
             normal["candidate"] = example["candidate"]
+        if normal["type"] == "upload":
+            normal["path"] = example["path"]
+        if normal["type"] == "chat" and "file" in normal["line"] and "file" in example["line"]:
+            normal["line"]["file"]["path"] = example["line"]["file"]["path"]
         if "server" in normal:
             assert normal["server"].startswith("roomfsm/")
             normal["server"] = example["server"]

@@ -88,8 +88,8 @@ VIEW_ONLY: list[Move] = [
     *[(state, "candidate", state, ["keep candidate"]) for state in ("offered-paused", *PAUSED)],
 ]
 IN_ROOM = (
-    *("switch", "rename", "chat", "publish", "unpublish", "endStream", "view", "unview", "adjust", "candidate"),
-    *("restart", "ping"),
+    *("switch", "rename", "chat", "sendFile", "publish", "unpublish", "endStream", "view", "unview"),
+    *("adjust", "candidate", "restart", "ping"),
     *("raiseHand", "lowerHand", "media", "speaking", "react", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )

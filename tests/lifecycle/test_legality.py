@@ -11,13 +11,14 @@ OF_SEATS = (
     *("raiseHand", "lowerHand", "media", "speaking", "react", "mute", "unmute", "kick", "ban", "unban", "setRole"),
     *("admit", "deny", "configure", "lock", "unlock", "clearChat", "deleteLine", "closeRoom"),
 )
-WAITING = ("leave", "switch", "rename", "chat", "publish", *OF_SEATS, "ping")
+WAITING = ("leave", "switch", "rename", "chat", "sendFile", "publish", *OF_SEATS, "ping")
 BROADCASTING = (
     *(
         "leave",
         "switch",
         "rename",
         "chat",
+        "sendFile",
         "publish",
         "unpublish",
         "endStream",

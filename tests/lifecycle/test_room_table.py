@@ -54,6 +54,10 @@ MOVES = [
     ("broadcasting", "rename", PEOPLE, "broadcasting", ["rename"]),
     ("waiting", "chat", PEOPLE, "waiting", ["say"]),
     ("broadcasting", "chat", PEOPLE, "broadcasting", ["say"]),
+    ("waiting", "sendFile", PEOPLE, "waiting", ["expect file"]),
+    ("broadcasting", "sendFile", PEOPLE, "broadcasting", ["expect file"]),
+    ("waiting", "file_arrived", PEOPLE, "waiting", ["say file"]),
+    ("broadcasting", "file_arrived", PEOPLE, "broadcasting", ["say file"]),
     ("waiting", "publish", PEOPLE, "broadcasting", ["open stream"]),
     ("broadcasting", "publish", STREAMS, "broadcasting", ["open stream"]),
     ("broadcasting", "unpublish", OWN, "broadcasting", ["end stream"]),
@@ -130,7 +134,20 @@ REFUSED = [
     ("broadcasting", "endStream", RoomFacts(stream_exists=True), ErrorCode.NOT_PERMITTED),
     ("broadcasting", "endStream", RoomFacts(own_stream=True, stream_exists=True), ErrorCode.NOT_PERMITTED),
     *[
-        (state, "chat", facts, code)
+        (state, "sendFile", facts, code)
+        for state in ("waiting", "broadcasting")
+        for facts, code in (
+            (RoomFacts(takes_files=False, file_fits=False), ErrorCode.NO_FILES),
+            (RoomFacts(file_fits=False, files_have_place=False), ErrorCode.FILE_TOO_LARGE),
+            (RoomFacts(files_have_place=False), ErrorCode.FILES_FULL),
+            (RoomFacts(files_have_place=False, within_rates=False), ErrorCode.RATE_LIMITED),
+        )
+    ],
+    ("waiting", "file_arrived", RoomFacts(file_is_whole=False), ErrorCode.FILE_INCOMPLETE),
+    ("broadcasting", "file_arrived", RoomFacts(file_is_whole=False), ErrorCode.FILE_INCOMPLETE),
+    *[
+        (state, trigger, facts, code)
+        for trigger in ("chat", "sendFile")
         for state in ("waiting", "broadcasting")
         for facts, code in (
             (RoomFacts(addressee_there=False), ErrorCode.NO_SUCH_PARTICIPANT),

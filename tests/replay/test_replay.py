@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,13 @@ from trio.testing import MockClock
 
 from roomfsm.access.policy import Enter, Policy
 from roomfsm.cli import main
+from roomfsm.files.places import Claim
+from roomfsm.files.settings import FileSettings
+from roomfsm.files.store import FileStore
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.room import ROOM, RoomEffect
 from roomfsm.lifecycle.table import Row, Table
-from roomfsm.protocol.client import Chat, Kick, Lock, Publish, SetRole, View
+from roomfsm.protocol.client import Chat, DeleteLine, Kick, Lock, Publish, SendFile, SetRole, View
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
@@ -52,6 +55,42 @@ def record(file: Path, course: Callable[[Directory, FakeMedia], Any], limits: Ro
     trio.run(main, clock=MockClock(autojump_threshold=0))
     file.write_bytes(b"".join(lines))
     return file
+
+
+class Files(FileStore):
+    """A store in which some files have no place."""
+
+    def has_place(self, claim: Claim) -> bool:
+        return claim.size < 100
+
+
+async def files(directory: Directory, _media: FakeMedia) -> None:
+    """Ada sends files: whole, too short, too late, deleted, without a place; then she leaves."""
+    ada, bob = Person(directory, "Ada"), Person(directory, "Bob")
+    store = Files(FileSettings(max_file_bytes=1000), Path("nowhere"))
+    directory._files = store
+    for person in (ada, bob):
+        await person.join("blue")
+    for size, received, to in ((3, 3, None), (4, 3, None), (5, 5, bob.participant_id), (6, -1, None)):
+        await ada.say(SendFile(name="plan.pdf", size=size, to=to))
+        await settle()
+        file = store.to_bring(ada.last("upload")["path"].removeprefix("files/"))
+        assert file is not None
+        if received >= 0:
+            file.fire("put")
+            file.received, file.media_type = received, "image/png"
+            with suppress(Refusal):
+                await file.deliver(file)
+            file.follow("broken_off")
+    for size in (100, 1001):
+        await ada.say(SendFile(name="plan.pdf", size=size))
+    await ada.say(DeleteLine(line=1))
+    await trio.sleep(61)
+    await ada.say(SendFile(name="plan.pdf", size=7))
+    for person in (bob, ada):
+        await settle()
+        await person.leave()
+    await trio.sleep(LIMITS.linger + 1)
 
 
 async def broadcast(directory: Directory, media: FakeMedia) -> None:
@@ -99,6 +138,16 @@ def test_what_an_administrator_does_replays_without_a_difference(tmp_path: Path)
 
 def outcomes(file: Path) -> list[Outcome]:
     return [replay(run) for run in read_runs(file)]
+
+
+def test_given_files_everything_happens_again(tmp_path: Path) -> None:
+    (outcome,) = outcomes(record(tmp_path / "j", files))
+    assert outcome.difference is None
+    assert outcome.lived
+    ends = [entry.trigger for entry in outcome.run.entries if entry.machine == "file" and entry.dest == "gone"]
+    assert sorted(ends) == ["broken_off", "dropped", "dropped", "dropped", "unused"]
+    refused = [entry.refused.code for entry in outcome.run.entries if entry.refused is not None]
+    assert refused == ["file_incomplete", "files_full", "file_too_large"]
 
 
 def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:

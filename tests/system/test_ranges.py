@@ -14,6 +14,7 @@ import pytest
 
 from roomfsm.access.settings import AccessSettings
 from roomfsm.door.settings import DoorSettings
+from roomfsm.files.settings import FileSettings
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.media_server_child import ChildSettings
 from roomfsm.mediaserver.base.settings import EngineSettings
@@ -33,6 +34,7 @@ CLASSES: list[type[Any]] = [
     ChildSettings,
     DoorSettings,
     EngineSettings,
+    FileSettings,
     KurentoSettings,
     Limits,
     MediaServerSettings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
+from roomfsm.files.settings import FileSettings
+from roomfsm.files.shared_file import SharedFile
+from roomfsm.files.store import FileStore
 from roomfsm.kurento.events import DtlsConnectionState
 from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
+from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
@@ -50,6 +55,7 @@ from roomfsm.protocol.client import (
     Rename,
     Restart,
     Resume,
+    SendFile,
     SetRole,
     Speaking,
     Unban,
@@ -212,7 +218,9 @@ async def test_every_row_of_a_stream_and_of_a_view_is_taken(
 async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockClock) -> None:
     settings = replace(SMALL, closing_notice=5.0)
     media = FakeMedia()
-    async with open_directory(media.pool, settings) as directory:
+    store = FileStore(FileSettings(), Path("nowhere"))
+    async with open_directory(media.pool, settings, files=store) as directory:
+        await _files(directory, store)
         await _comings_and_goings(directory)
         await _media_in_a_room(directory, media)
         await _ends_of_rooms(directory)
@@ -220,8 +228,37 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _administration(directory)
         await _lobby(directory)
         await _stand_ins(directory)
-    for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR):
+    for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR, FILE):
         assert left(table, taken) == set()
+
+
+async def _files(directory: Directory, store: FileStore) -> None:
+    """Files that arrive, and others that end in each state."""
+    (ada,) = await people(directory, "Ada", room="files")
+
+    async def announced(*triggers: str) -> SharedFile:
+        await ada.say(SendFile(name="a.txt", size=0))
+        await settle()
+        file = store.to_bring(ada.last("upload")["path"].removeprefix("files/"))
+        assert file is not None
+        for trigger in triggers:
+            file.fire(trigger)
+        return file
+
+    for presents in (False, True):
+        if presents:
+            await ada.say(publish())
+            await settle()
+        file = await announced("put")
+        await file.deliver(file)
+        file.fire("fetched")
+    for ended in ("late", "broken_off", "dropped"):
+        await announced("put", ended)
+    await announced("dropped")
+    await announced()
+    await trio.sleep(FileSettings().upload_wait + 1)
+    await ada.leave()
+    await trio.sleep(SMALL.linger + 1)
 
 
 async def _moderation(directory: Directory) -> None:
@@ -462,6 +499,7 @@ async def _messages(server: Served) -> None:
         await ada.join("blue")
         await ada.ask("rename", name="Countess")
         await ada.ask("chat", text="hello")
+        await ada.ask("sendFile", name="a.txt", size=1)
         await ada.ask("publish", source="camera", sdp="v=0")
         for message in ("unpublish", "endStream", "unview"):
             await ada.ask(message, stream="p1.camera")

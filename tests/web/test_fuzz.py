@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from roomfsm.web.access import Access
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.app import create_app
+from roomfsm.web.file_exchange import create_files
 from roomfsm.web.metrics import MetricsAccess, create_metrics
 from roomfsm.web.settings import WebSettings
 from tests.examples import examples
@@ -37,7 +38,9 @@ def routes() -> list[str]:
     nothing = cast(Any, None)
     metrics = create_metrics(nothing, MetricsAccess(TOKEN), is_open=False)
     api = create_api(nothing, AdminAccess(TOKEN))
-    app = create_app(nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, api, lambda: True)
+    app = create_app(
+        nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, create_files(None), api, lambda: True
+    )
     rules = app.url_map.iter_rules()
     return sorted({str(rule) for rule in rules})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from roomfsm.conformance.checks import seats, steps
+from roomfsm.conformance.checks import files, seats, steps
 from roomfsm.conformance.checks.steps import Place
 from roomfsm.conformance.outcome import Failed, NeverReachable, NotReachable, shown
 from roomfsm.conformance.paths import diagram
@@ -94,6 +94,8 @@ async def accepted(scene: Scene, client: Client, place: Place | None, message: s
             await room.rename(client, "Countess")
         case "chat":
             await room.chat(client)
+        case "sendFile":
+            await files.accepted(place)
         case "publish":
             await room.publish(client)
         case "unpublish":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from roomfsm.conformance.checks import seats, steps
+from roomfsm.conformance.checks import files, seats, steps
 from roomfsm.conformance.checks.bounds import (
     too_many_candidates,
     too_many_people,
@@ -455,7 +455,7 @@ _PLAYS: dict[tuple[str, str], Play] = {
     ("candidate", "too_many_candidates"): too_many_candidates,
     **{
         (message, "rate_limited"): partial(_rate_limited, message=message)
-        for message in ("chat", "rename", "publish", "view")
+        for message in ("chat", "sendFile", "rename", "publish", "view")
     },
     **{(message, "rate_limited"): partial(_rate_limited, message=message) for message in seats.MESSAGES},
     **{
@@ -474,6 +474,17 @@ _PLAYS: dict[tuple[str, str], Play] = {
     **{
         ("chat", code): partial(seats.not_whispered, code=code)
         for code in ("no_such_participant", "yourself", "participant_away")
+    },
+    ("sendFile", "no_files"): files.no_files,
+    ("sendFile", "file_too_large"): files.too_large,
+    ("sendFile", "files_full"): files.full,
+    **{
+        ("sendFile", code): partial(files.not_told, code=code)
+        for code in ("no_such_participant", "yourself", "participant_away", "no_such_line")
+    },
+    **{
+        (trigger, "file_incomplete"): partial(files.incomplete, trigger=trigger)
+        for trigger in ("put", "file_arrived")
     },
     ("chat", "no_such_line"): partial(seats.no_such_line, message="chat"),
     ("deleteLine", "no_such_line"): partial(seats.no_such_line, message="deleteLine"),

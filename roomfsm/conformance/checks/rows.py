@@ -7,7 +7,7 @@ from functools import partial
 
 import trio
 
-from roomfsm.conformance.checks import bounds, steps
+from roomfsm.conformance.checks import bounds, files, steps
 from roomfsm.conformance.checks.cells import leave_closing
 from roomfsm.conformance.checks.sessions import until_out
 from roomfsm.conformance.checks.steps import Place, bring
@@ -31,7 +31,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     moves.
     """
     for row in plan.spec.rows:
-        if row.machine not in ("room", "seat", "door", "sound", "stream", "view", "session"):
+        if row.machine not in ("room", "seat", "door", "sound", "stream", "view", "session", "file"):
             play = by_administrator if row.machine in ("administrator", "mediaServer") else _own_doing
             yield Check(f"row/{row.key}", play, steps.path_of_row(plan.spec, row))
         if row.machine == "room":
@@ -178,6 +178,13 @@ async def _chat(scene: Scene, row: Row) -> None:
     await place.room.whisper(cyd, place.bob, answers=line)
     # A private line is not kept for anybody.
     await place.room.enter("Dan")
+
+
+async def _send_file(scene: Scene, row: Row) -> None:
+    files.needs_files(scene)
+    place = await bring(scene, row.source)
+    await place.room.send_file(place.ada, "notes.txt", b"abc")
+    await place.room.send_file(place.bob, "empty.txt", b"", to=place.ada)
 
 
 async def _publish(scene: Scene, row: Row) -> None:
@@ -349,6 +356,8 @@ _PLAYS: dict[str, Play] = {
     "back": _back,
     "rename": _rename,
     "chat": _chat,
+    "sendFile": _send_file,
+    "file_arrived": _send_file,
     "publish": _publish,
     "unpublish": _unpublish,
     "endStream": _end_stream,

@@ -232,6 +232,7 @@ def sample(scene: Scene, client: Client, message: str, stream: str) -> Message:
         "switch": {"room": scene.room_name()},
         "rename": {"name": "Countess"},
         "chat": {"text": "hello"},
+        "sendFile": {"name": "notes.txt", "size": 3},
         "publish": {"source": "camera", "sdp": "v=0"},
         "unpublish": {"stream": f"{client.me}.camera"},
         "endStream": {"stream": stream},

@@ -87,6 +87,7 @@ class PolicyGiven(Given, frozen=True, kw_only=True):
     lobby: Annotated[bool, Meta(description="people wait until a moderator admits them")] = False
     locked: Annotated[bool, Meta(description="nobody but moderators may enter")] = False
     listed: Annotated[bool, Meta(description="the start page lists the room")] = True
+    files: Annotated[bool, Meta(description="people may send files to the chat")] = True
     max_people: Annotated[Number | None, Meta(description="null stands for the server's setting")] = None
     max_presenters: Annotated[Number | None, Meta(description="null stands for the server's setting")] = None
     linger: Annotated[
@@ -181,6 +182,7 @@ class PolicyTold(Told, frozen=True, kw_only=True):
     lobby: bool
     locked: bool
     listed: bool
+    files: bool
     max_people: int | None
     max_presenters: int | None
     linger: float | None

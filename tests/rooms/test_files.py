@@ -1,0 +1,248 @@
+"""Given people in a room, when they send files, then they can be fetched as long as their lines live."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from roomfsm.access.policy import Policies, Policy
+from roomfsm.files.settings import FileSettings
+from roomfsm.files.shared_file import SharedFile
+from roomfsm.files.store import FileStore
+from roomfsm.protocol.client import Chat, ClearChat, Configure, DeleteLine, SendFile
+from roomfsm.protocol.errors import Refusal
+from roomfsm.rooms.directory import Directory, open_directory
+from roomfsm.rooms.events import RoomMessage
+from roomfsm.rooms.journal import Entry
+from roomfsm.rooms.room import RoomOver
+from roomfsm.testing import FakeMedia, Person
+from tests.rooms.house import SMALL, people, settle
+
+BOUNDS = FileSettings(
+    max_file_bytes=100_000, max_room_files_bytes=1_000_000, max_files_bytes=3_000_000, upload_wait=60.0
+)
+
+
+@asynccontextmanager
+async def house(
+    policy: Policy | None = None, chat_lines: int = 1000
+) -> AsyncIterator[tuple[Directory, FileStore]]:
+    """Rooms with a store whose files nobody writes, so that no disk holds up the clock."""
+    store = FileStore(BOUNDS, Path("nowhere"))
+    settings = replace(SMALL, chat_lines=chat_lines, linger=0)
+    async with open_directory(
+        FakeMedia().pool, settings, policies=Policies(default=policy), files=store
+    ) as directory:
+        yield directory, store
+
+
+async def say(person: Person, message: RoomMessage) -> None:
+    await person.say(message)
+    await settle()
+
+
+def asked(person: Person, store: FileStore) -> SharedFile:
+    """The file that the person may bring now."""
+    file = store.to_bring(person.last("upload")["path"].removeprefix("files/"))
+    assert file is not None
+    return file
+
+
+async def send(person: Person, store: FileStore, name: str = "a.txt", to: str | None = None) -> SharedFile:
+    await say(person, SendFile(name=name, size=3, to=to, ref=7))
+    file = asked(person, store)
+    file.fire("put")
+    file.received, file.media_type = 3, "application/octet-stream"
+    await file.deliver(file)
+    return file
+
+
+def live(store: FileStore) -> list[str]:
+    return [file.announced.name for file in store.files]
+
+
+async def test_a_file_is_told_when_it_is_there_and_to_those_who_come_later(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await say(ada, SendFile(name="a.txt", size=3, reply_to=None, ref=7))
+        upload = ada.last("upload")
+        assert (upload["ref"], upload["seconds"]) == (7, 60.0)
+        assert bob.all("upload") == bob.all("chat") == []
+        file = asked(ada, store)
+        file.fire("put")
+        file.received, file.media_type = 3, "image/png"
+        await file.deliver(file)
+        line = bob.last("chat")["line"]
+        assert (line["text"], line["participant"], line["seq"]) == ("a.txt", ada.participant_id, 1)
+        told = {"name": "a.txt", "size": 3, "mediaType": "image/png", "path": f"files/{file.token}"}
+        assert line["file"] == told
+        assert store.to_fetch(file.token) is file
+        (eve,) = await people(directory, "Eve")
+        assert eve.last("joined")["chat"] == [line]
+        assert eve.last("joined")["files"] is True
+        # It stays when its sender has left.
+        await ada.leave()
+        assert live(store) == ["a.txt"]
+
+
+async def test_a_file_goes_with_its_line(autojump_clock: MockClock) -> None:
+    async with house(chat_lines=4) as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        for name in "abc":
+            await send(ada, store, name)
+        await say(ada, DeleteLine(line=2))
+        assert live(store) == ["a", "c"]
+        # Of five lines the room knows the speakers of four.
+        for text in ("4", "5"):
+            assert live(store) == ["a", "c"]
+            await say(ada, Chat(text=text))
+        assert live(store) == ["c"]
+        await send(ada, store, "d")
+        await say(ada, ClearChat())
+        assert live(store) == []
+
+
+async def test_all_files_go_with_their_room_and_their_places_are_free_when_the_bytes_are() -> None:
+    async with house() as (directory, store), trio.open_nursery() as nursery:
+        (ada,) = await people(directory, "Ada")
+        await send(ada, store)
+        await say(ada, SendFile(name="b.txt", size=3))
+        await ada.leave()
+        with trio.fail_after(60):
+            while len(directory):
+                await settle(0.01)
+            assert live(store) == []
+            assert store.places.taken > 0
+            nursery.start_soon(store.remove_doomed)
+            while store.places.taken:
+                await settle(0.01)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_private_file_is_told_to_one_person_and_goes_when_one_of_the_two_leaves(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, store):
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        await send(ada, store, "a", to=bob.participant_id)
+        await send(bob, store, "b", to=eve.participant_id)
+        assert [line["line"]["text"] for line in ada.all("chat")] == ["a"]
+        assert [line["line"]["text"] for line in bob.all("chat")] == ["a", "b"]
+        assert [line["line"]["to"] for line in eve.all("chat")] == [eve.participant_id]
+        await ada.leave()
+        assert live(store) == ["b"]
+        await eve.leave()
+        assert live(store) == []
+
+
+async def test_what_is_on_its_way_goes_with_its_sender(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await say(ada, SendFile(name="offered", size=3))
+        await say(ada, SendFile(name="arriving", size=3))
+        file = asked(ada, store)
+        file.fire("put")
+        await ada.vanish()
+        assert live(store) == ["offered", "arriving"]
+        await ada.leave("disconnected")
+        assert live(store) == []
+        assert file.uploading.cancel_called
+        with pytest.raises((Refusal, RoomOver)):
+            await file.deliver(file)
+        assert bob.all("chat") == []
+
+
+async def test_a_file_that_does_not_begin_to_come_in_time_is_not_waited_for(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        await say(ada, SendFile(name="a.txt", size=3))
+        await say(ada, SendFile(name="b.txt", size=3))
+        asked(ada, store).fire("put")
+        await trio.sleep(59.9)
+        assert live(store) == ["a.txt", "b.txt"]
+        await trio.sleep(0.2)
+        assert live(store) == ["b.txt"]
+
+
+async def test_a_file_that_came_in_part_is_not_told(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        await say(ada, SendFile(name="a.txt", size=3))
+        file = asked(ada, store)
+        file.fire("put")
+        file.received = 2
+        with pytest.raises(Refusal, match="not as long"):
+            await file.deliver(file)
+        assert ada.all("chat") == []
+
+
+@pytest.mark.parametrize(("size", "code"), [(100_000, None), (100_001, "file_too_large")])
+async def test_a_file_may_have_as_many_bytes_as_the_setting_says(
+    autojump_clock: MockClock, size: int, code: str | None
+) -> None:
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        await say(ada, SendFile(name="a.txt", size=size, ref=1))
+        last = ada.messages[-1]
+        assert (last["type"], last.get("code")) == (("error", code) if code else ("upload", None))
+
+
+async def test_one_person_cannot_take_all_places(autojump_clock: MockClock) -> None:
+    async with house() as (directory, _):
+        ada, bob = await people(directory, "Ada", "Bob")
+        for _ in range(9):
+            await say(ada, SendFile(name="a.txt", size=100_000, ref=1))
+        assert len(ada.all("upload")) == 5
+        assert ada.last("error")["code"] == "files_full"
+        await say(bob, SendFile(name="b.txt", size=100_000, ref=1))
+        assert len(bob.all("upload")) == 1
+
+
+async def test_the_policy_of_a_room_or_its_moderator_can_forbid_files(autojump_clock: MockClock) -> None:
+    async with house(Policy(files=False)) as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        assert "files" not in bob.last("joined")
+        await say(ada, SendFile(name="a.txt", size=3, ref=1))
+        assert ada.last("error")["code"] == "no_files"
+        await say(ada, Configure(files=True, ref=2))
+        assert bob.last("roomChanged")["files"] is True
+        await send(bob, store)
+        await say(ada, Configure(files=False))
+        await say(bob, SendFile(name="b.txt", size=3, ref=3))
+        assert bob.last("error")["code"] == "no_files"
+        # What is there stays, because its line does.
+        assert live(store) == ["a.txt"]
+
+
+async def test_a_server_without_a_store_takes_no_files(autojump_clock: MockClock) -> None:
+    async with open_directory(FakeMedia().pool, SMALL) as directory:
+        (ada,) = await people(directory, "Ada")
+        await say(ada, SendFile(name="a.txt", size=3, ref=1))
+        assert ada.last("error")["code"] == "no_files"
+        assert "files" not in ada.last("joined")
+
+
+async def test_the_journal_knows_what_happened_to_a_file_and_not_what_it_is_called(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        await send(ada, store, "secret plan.pdf")
+        entries = [entry for entry in ada.sits_in.journal.since(0) if isinstance(entry, Entry)]
+        steps = [(entry.machine, entry.id, entry.trigger) for entry in entries][-4:]
+        assert steps == [
+            ("room", None, "sendFile"),
+            ("file", "1", "put"),
+            ("room", None, "file_arrived"),
+            ("file", "1", "arrived"),
+        ]
+        message = entries[-4].message
+        assert message is not None
+        assert (message["name"], message["size"]) == ("<15 characters>", 3)
+        assert b"secret" not in ada.sits_in.journal.lines()
