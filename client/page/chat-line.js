@@ -1,6 +1,7 @@
 // The view of one line of the chat. It shows the speaker, the time, and the text with its links, and has the buttons to
 // answer and to delete the line.
 
+import { fileOf } from './chat-file.js';
 import { isLong } from './chat-lines.js';
 import { bdi, element, icon, name, setText } from './dom.js';
 import { splitLinks } from './links.js';
@@ -34,13 +35,13 @@ export class ChatLineView {
    * @param {LineContext} context
    */
   constructor(line, context) {
-    const { text, at, seq, replyTo } = line;
+    const { text, at, seq, replyTo, file } = line;
     const when = new Date(at);
     const time = /** @type {HTMLTimeElement} */ (element('time', { text: sayDate(when, CLOCK) }));
     time.dateTime = when.toISOString();
     time.title = sayDate(when, FULL);
-    const said = element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown));
-    said.dir = 'auto';
+    const said = file ? fileOf(file, context.before) : element('p', { class: 'chat-text' }, ...splitLinks(text).map(shown));
+    if (!file) said.dir = 'auto';
     this.root = element(
       'li',
       { class: 'chat-line', testid: 'chat-line' },
@@ -55,7 +56,7 @@ export class ChatLineView {
       ...(context.before ? [] : [tools(line, context)]),
       ...(replyTo === undefined ? [] : [this.#quote]),
       said,
-      ...(isLong(text) ? [unfold(said)] : []),
+      ...(!file && isLong(text) ? [unfold(said)] : []),
     );
     this.root.dataset['seq'] = String(seq);
     this.root.classList.toggle('mine', context.mine);

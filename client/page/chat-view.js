@@ -69,6 +69,22 @@ export class ChatView {
       event.preventDefault();
       void this.#send();
     });
+    this.#attach = button(root, 'chat-attach');
+    const chooser = find(root, '[data-part="chat-files"]', HTMLInputElement);
+    this.#attach.addEventListener('click', () => chooser.click());
+    chooser.addEventListener('change', () => {
+      void this.sendFiles([...(chooser.files ?? [])]);
+      // The same file can be chosen again.
+      chooser.value = '';
+    });
+    this.#input.addEventListener('paste', (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      // A text that was copied with a picture of itself, as office programs do, stays a text.
+      if (files.length === 0 || event.clipboardData?.types.includes('text/plain')) return;
+      event.preventDefault();
+      void this.sendFiles(files);
+    });
+    this.#sendingList = part(root, 'chat-sending');
     document.addEventListener('visibilitychange', () => this.#look(), { signal: this.#ended.signal });
   }
   #room;
@@ -81,6 +97,10 @@ export class ChatView {
   #jump;
   #aboutBar;
   #aboutWords;
+  #attach;
+  #sendingList;
+  /** @type {Promise<import('./sending-view.js').SendingView> | null} */
+  #sendingView = null;
 
   /** The room was entered, or entered again. The lines that it brings are not read aloud as if they were said now. */
   reset() {
@@ -132,8 +152,27 @@ export class ChatView {
     this.#writeAbout({ to });
   }
 
-  /** What moderators may do with a line depends on who is one. */
+  /**
+   * Send files to the chat, to whom the line that is being written goes.
+   * @param {File[]} files
+   */
+  async sendFiles(files) {
+    if (!this.#room.maySendFiles) {
+      this.#notices.show({ text: say('refused.no_files'), kind: 'error', topic: 'file' });
+      return;
+    }
+    const about = this.#about;
+    this.#writeAbout({});
+    this.#input.focus();
+    this.#sendingView ??= import('./sending-view.js').then(
+      ({ SendingView }) => new SendingView(this.#sendingList, this.#room, this.#notices),
+    );
+    (await this.#sendingView).send(files, about);
+  }
+
+  /** What moderators may do with a line depends on who is one, and what people may send on the room. */
   showPermissions() {
+    this.#attach.hidden = !this.#room.maySendFiles;
     this.#log.classList.toggle('moderated', this.#room.moderates);
   }
 

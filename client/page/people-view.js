@@ -310,6 +310,16 @@ export class PeopleView {
         icon: 'people',
         run: () => void this.#ask({ type: 'configure', lobby: !lobby }),
       },
+      ...(this.#room.connection.welcome?.limits.fileBytes === undefined
+        ? []
+        : [
+            {
+              id: 'toggle-files',
+              text: say(state.files ? 'people.filesOff' : 'people.filesOn'),
+              icon: 'file',
+              run: () => void this.#ask({ type: 'configure', files: !state.files }),
+            },
+          ]),
       {
         id: 'newcomers-role',
         text: say(watchOnly ? 'people.newcomersShare' : 'people.newcomersWatch'),

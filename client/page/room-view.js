@@ -10,6 +10,7 @@ import { followKeyboard } from './keyboard.js';
 import { Menu, opensMenu } from './menu.js';
 import { PeopleView } from './people-view.js';
 import { ReactionsView } from './reactions-view.js';
+import { takeDrops } from './drops.js';
 import { say } from './say.js';
 import { Sheets } from './sheets.js';
 import { SituationView } from './situation-view.js';
@@ -68,6 +69,10 @@ export class RoomView {
       room.on('entered', () => this.#entered()),
       room.connection.on('state', () => this.#showConnection()),
       () => this.#sheets.destroy(),
+      takeDrops(root, (files) => {
+        this.#sheets.open('chat');
+        void this.#chat.sendFiles(files);
+      }),
       followKeyboard(),
       keepFocus(root),
       () => this.#tidings.destroy(),
@@ -189,6 +194,7 @@ export class RoomView {
         break;
       case 'room':
         this.#people.update();
+        this.#chat.showPermissions();
         this.#showHead();
         break;
       case 'status':

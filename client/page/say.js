@@ -134,6 +134,20 @@ export function sayNumber(value) {
   return now.number.format(value);
 }
 
+const SIZES = /** @type {const} */ (['byte', 'kilobyte', 'megabyte', 'gigabyte']);
+
+/**
+ * @param {number} bytes
+ * @returns {string} as in "2.4 MB"
+ */
+export function saySize(bytes) {
+  const power = Math.min(SIZES.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(bytes, 1)) / 3)));
+  const unit = SIZES[power] ?? 'byte';
+  const digits = bytes / 1000 ** power < 10 && power > 0 ? 1 : 0;
+  const format = new Intl.NumberFormat(now.locale, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits });
+  return format.format(bytes / 1000 ** power);
+}
+
 /**
  * @param {Readonly<Record<string, string>>} forms by plural category
  * @param {number} count

@@ -108,6 +108,8 @@ export const DE = {
   'people.unlockRoom': 'Raum entsperren',
   'people.lobbyOn': 'Warteraum einschalten',
   'people.lobbyOff': 'Warteraum ausschalten',
+  'people.filesOn': 'Dateien erlauben',
+  'people.filesOff': 'Keine Dateien erlauben',
   'people.newcomersWatch': 'Neue Personen schauen nur zu',
   'people.newcomersShare': 'Neue Personen dürfen teilen',
   'people.clearChat': 'Chat leeren',
@@ -209,6 +211,24 @@ export const DE = {
   },
   'chat.showAll': 'Alles anzeigen',
   'chat.showLess': 'Weniger anzeigen',
+
+  'file.attach': 'Datei senden',
+  'file.save': '{name} speichern, {size}',
+  'file.show': '{name} groß anzeigen',
+  'file.close': 'Bild schließen',
+  'file.sending': '{name} wird gesendet',
+  'file.cancel': 'Senden von {name} abbrechen',
+  'file.notSent': '{name} wurde nicht gesendet.',
+  'file.tooLarge': '{name} ist zu groß: Eine Datei darf höchstens {most} haben. Verkleinern Sie sie, oder teilen Sie einen Link.',
+  'file.tooMany': {
+    one: 'Senden Sie nicht mehr als eine Datei auf einmal.',
+    other: 'Senden Sie nicht mehr als {count} Dateien auf einmal.',
+  },
+  'file.gone': 'nicht mehr vorhanden',
+  'file.proxy_refuses':
+    'Ein Proxy zwischen Ihnen und dem Server lässt Dateien dieser Größe nicht durch. Senden Sie eine kleinere, oder sagen Sie es den Betreibern des Servers.',
+  'file.upload_slow': 'Es hat zu lange gedauert. Versuchen Sie es über eine schnellere Verbindung noch einmal.',
+  'file.upload_lost': 'Die Verbindung ist abgebrochen. Versuchen Sie es noch einmal.',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'Der Server hat die Nachricht nicht angenommen.',

@@ -115,6 +115,8 @@ export const EN = /** @type {const} */ ({
   'people.unlockRoom': 'Unlock the room',
   'people.lobbyOn': 'Turn the lobby on',
   'people.lobbyOff': 'Turn the lobby off',
+  'people.filesOn': 'Let people send files',
+  'people.filesOff': 'Let nobody send files',
   'people.newcomersWatch': 'Newcomers only watch',
   'people.newcomersShare': 'Newcomers may share',
   'people.clearChat': 'Clear the chat',
@@ -214,6 +216,25 @@ export const EN = /** @type {const} */ ({
   },
   'chat.showAll': 'Show all',
   'chat.showLess': 'Show less',
+
+  // Files in the chat, and by code why one could not be brought.
+  'file.attach': 'Send a file',
+  'file.save': 'Save {name}, {size}',
+  'file.show': 'Show {name} large',
+  'file.close': 'Close the picture',
+  'file.sending': 'Sending {name}',
+  'file.cancel': 'Stop sending {name}',
+  'file.notSent': '{name} was not sent.',
+  'file.tooLarge': '{name} is too large: a file may have at most {most}. Make it smaller, or share a link to it.',
+  'file.tooMany': {
+    one: 'Send no more than one file at once.',
+    other: 'Send no more than {count} files at once.',
+  },
+  'file.gone': 'not here any more',
+  'file.proxy_refuses':
+    'A proxy between you and the server does not let files of this size through. Send a smaller one, or tell whoever runs the server.',
+  'file.upload_slow': 'It took too long. Try again over a faster connection.',
+  'file.upload_lost': 'The connection broke off. Try again.',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'The server did not accept the message.',

@@ -112,6 +112,8 @@ export const ES = {
   'people.unlockRoom': 'Desbloquear la sala',
   'people.lobbyOn': 'Activar la sala de espera',
   'people.lobbyOff': 'Desactivar la sala de espera',
+  'people.filesOn': 'Permitir archivos',
+  'people.filesOff': 'No permitir archivos',
   'people.newcomersWatch': 'Quienes lleguen solo miran',
   'people.newcomersShare': 'Quienes lleguen pueden compartir',
   'people.clearChat': 'Vaciar el chat',
@@ -216,6 +218,25 @@ export const ES = {
   },
   'chat.showAll': 'Mostrar todo',
   'chat.showLess': 'Mostrar menos',
+
+  'file.attach': 'Enviar un archivo',
+  'file.save': 'Guardar {name}, {size}',
+  'file.show': 'Ver {name} en grande',
+  'file.close': 'Cerrar la imagen',
+  'file.sending': 'Enviando {name}',
+  'file.cancel': 'Dejar de enviar {name}',
+  'file.notSent': '{name} no se ha enviado.',
+  'file.tooLarge': '{name} es demasiado grande: un archivo puede tener como máximo {most}. Redúcelo o comparte un enlace.',
+  'file.tooMany': {
+    one: 'No envíes más de un archivo a la vez.',
+    many: 'No envíes más de {count} archivos a la vez.',
+    other: 'No envíes más de {count} archivos a la vez.',
+  },
+  'file.gone': 'ya no está',
+  'file.proxy_refuses':
+    'Un proxy entre tú y el servidor no deja pasar archivos de este tamaño. Envía uno más pequeño o avisa a quien administra el servidor.',
+  'file.upload_slow': 'Ha tardado demasiado. Inténtalo de nuevo con una conexión más rápida.',
+  'file.upload_lost': 'Se ha cortado la conexión. Inténtalo de nuevo.',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'El servidor no ha aceptado el mensaje.',

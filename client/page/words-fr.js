@@ -120,6 +120,8 @@ export const FR = {
   'people.unlockRoom': 'Déverrouiller la salle',
   'people.lobbyOn': 'Activer la salle d’attente',
   'people.lobbyOff': 'Désactiver la salle d’attente',
+  'people.filesOn': 'Autoriser les fichiers',
+  'people.filesOff': 'Ne plus autoriser les fichiers',
   'people.newcomersWatch': 'Les nouveaux venus regardent seulement',
   'people.newcomersShare': 'Les nouveaux venus peuvent partager',
   'people.clearChat': 'Vider la discussion',
@@ -225,6 +227,25 @@ export const FR = {
   },
   'chat.showAll': 'Tout afficher',
   'chat.showLess': 'Afficher moins',
+
+  'file.attach': 'Envoyer un fichier',
+  'file.save': 'Enregistrer {name}, {size}',
+  'file.show': 'Afficher {name} en grand',
+  'file.close': 'Fermer l’image',
+  'file.sending': 'Envoi de {name}',
+  'file.cancel': 'Arrêter l’envoi de {name}',
+  'file.notSent': '{name} n’a pas été envoyé.',
+  'file.tooLarge': '{name} est trop gros : un fichier peut faire au plus {most}. Réduisez-le ou partagez un lien.',
+  'file.tooMany': {
+    one: 'N’envoyez pas plus de {count} fichier à la fois.',
+    many: 'N’envoyez pas plus de {count} fichiers à la fois.',
+    other: 'N’envoyez pas plus de {count} fichiers à la fois.',
+  },
+  'file.gone': 'n’est plus là',
+  'file.proxy_refuses':
+    'Un proxy entre vous et le serveur ne laisse pas passer des fichiers de cette taille. Envoyez-en un plus petit ou prévenez la personne qui gère le serveur.',
+  'file.upload_slow': 'Cela a pris trop de temps. Réessayez avec une connexion plus rapide.',
+  'file.upload_lost': 'La connexion a été coupée. Réessayez.',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'Le serveur n’a pas accepté le message.',

@@ -158,6 +158,8 @@ export const UK = {
   'people.unlockRoom': 'Відімкнути кімнату',
   'people.lobbyOn': 'Увімкнути зал очікування',
   'people.lobbyOff': 'Вимкнути зал очікування',
+  'people.filesOn': 'Дозволити надсилати файли',
+  'people.filesOff': 'Заборонити надсилати файли',
   'people.newcomersWatch': 'Нові учасники лише дивляться',
   'people.newcomersShare': 'Нові учасники можуть ділитися',
   'people.clearChat': 'Очистити чат',
@@ -264,6 +266,26 @@ export const UK = {
   },
   'chat.showAll': 'Показати все',
   'chat.showLess': 'Показати менше',
+
+  'file.attach': 'Надіслати файл',
+  'file.save': 'Зберегти {name}, {size}',
+  'file.show': 'Показати {name} великим',
+  'file.close': 'Закрити зображення',
+  'file.sending': 'Надсилається {name}',
+  'file.cancel': 'Припинити надсилання: {name}',
+  'file.notSent': '{name}: не надіслано.',
+  'file.tooLarge': '{name}: файл завеликий, дозволено щонайбільше {most}. Зменште його або поділіться посиланням.',
+  'file.tooMany': {
+    one: 'Надсилайте не більше ніж {count} файл за раз.',
+    few: 'Надсилайте не більше ніж {count} файли за раз.',
+    many: 'Надсилайте не більше ніж {count} файлів за раз.',
+    other: 'Надсилайте не більше ніж {count} файлу за раз.',
+  },
+  'file.gone': 'уже немає',
+  'file.proxy_refuses':
+    'Проксі між вами та сервером не пропускає файли такого розміру. Надішліть менший або повідомте тих, хто керує сервером.',
+  'file.upload_slow': 'Це тривало задовго. Спробуйте ще раз через швидше з’єднання.',
+  'file.upload_lost': 'З’єднання обірвалося. Спробуйте ще раз.',
 
   // Why the server refuses a request, by the code of the error.
   'refused.malformed': 'Сервер не прийняв повідомлення.',

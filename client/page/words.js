@@ -4,6 +4,7 @@
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { DeviceError } from '../media/devices.js';
 import { LinkFailure } from '../media/link.js';
+import { UploadError } from '../room/upload.js';
 import { fill, say, sayIfKnown } from './say.js';
 
 /** @import {NameAnswer, RoomSummary} from '../wire/api.d.ts' */
@@ -22,6 +23,7 @@ export function explain(error) {
     const reason = refusal(error.code) ?? sentence(error.message);
     return DETAILED.has(error.code) ? say('refused.detail', { reason, detail: error.message }) : reason;
   }
+  if (error instanceof UploadError) return sayIfKnown(`file.${error.code}`) ?? error.message;
   if (error instanceof ConnectionLost) return say('refused.no_connection');
   if (error instanceof DeviceError) return explainDevice(error);
   if (error instanceof LinkFailure) return sayIfKnown(`failed.${error.code}`) ?? say('failed.other', { code: error.code });

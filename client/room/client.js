@@ -16,6 +16,7 @@ import { keyOf } from './state.js';
 /** @import {DeviceKind} from '../media/device.js' */
 /** @import {Bars} from '../media/quality.js' */
 /** @import {Address} from './address.js' */
+/** @import {FileOptions} from './upload.js' */
 /** @import {Moderation, RoomNews, RoomStatus} from './room.js' */
 
 /**
@@ -222,6 +223,31 @@ export class Client extends Emitter {
    */
   async say(text, about = {}) {
     await this.#asked(this.room.say(text, about));
+  }
+
+  /** Whether files can be sent to the chat of this room. */
+  get maySendFiles() {
+    return this.room.maySendFiles;
+  }
+
+  /**
+   * Send a file to the chat. Whoever hears its line gets the file from there, relative to the server's address.
+   * @param {File | Blob} file
+   * @param {FileOptions} [options] to whom alone, and which line it answers; a name for what has none; `onprogress`,
+   *   which gets how much has gone, from 0 to 1; a `signal` that stops it
+   * @returns {Promise<void>} rejects with `RoomfsmError`
+   */
+  async sendFile(file, options = {}) {
+    await this.#asked(this.room.sendFile(file, options));
+  }
+
+  /**
+   * The address from which a file of a line is fetched.
+   * @param {{ path: string }} file
+   * @returns {string}
+   */
+  addressOf(file) {
+    return `${this.#address.base}/${file.path}`;
   }
 
   /**

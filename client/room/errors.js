@@ -4,6 +4,7 @@
 import { ConnectionLost, ProtocolError } from '../wire/connection.js';
 import { DeviceError } from '../media/devices.js';
 import { LinkFailure } from '../media/link.js';
+import { UploadError } from './upload.js';
 
 /** What went wrong on this side, by code. */
 const SENTENCES = {
@@ -32,6 +33,10 @@ const SENTENCES = {
   noUpgrade: 'A proxy between the browser and the server does not pass on websockets.',
   no_media_path: 'No media reach the media server or come from it. A firewall may block UDP.',
   ice_servers: 'The browser does not accept the ICE servers that the server names.',
+  aborted: 'It was stopped.',
+  proxy_refuses: 'A proxy between the browser and the server does not let a file of this size through.',
+  upload_slow: 'The file took too long.',
+  upload_lost: 'The file did not reach the server.',
   failed: 'The media server has ended the stream.',
 };
 
@@ -70,6 +75,7 @@ export class RoomfsmError extends Error {
 export function asRoomfsmError(error) {
   if (error instanceof RoomfsmError) return error;
   if (error instanceof ProtocolError) return new RoomfsmError(error.code, error.message, error);
+  if (error instanceof UploadError) return new RoomfsmError(error.code, '', error);
   if (error instanceof ConnectionLost) return new RoomfsmError('connection_lost', '', error);
   if (error instanceof LinkFailure) return new RoomfsmError(error.code, '', error);
   if (error instanceof DeviceError) return new RoomfsmError(DEVICE_CODES[error.reason] ?? 'device_failed', '', error);

@@ -12,6 +12,7 @@ import { Announcing } from './announcing.js';
 import { PAGE } from './page-table.js';
 import { RoomState } from './state.js';
 import { Credentials } from './credentials.js';
+import { upload } from './upload.js';
 
 /** @import {Admit, Ban, ClearChat, CloseRoom, Configure, DeleteLine, Deny, EndStream} from '../wire/messages.d.ts' */
 /** @import {Kick, Lock, LowerHand, Mute} from '../wire/messages.d.ts' */
@@ -23,6 +24,7 @@ import { Credentials } from './credentials.js';
 /** @import {News, PresentingNews} from '../media/presenting.js' */
 /** @import {SoundNews} from './announcing.js' */
 /** @import {Part} from './state.js' */
+/** @import {FileOptions} from './upload.js' */
 
 /** @typedef {StateOf<typeof PAGE>} RoomStatus */
 
@@ -355,6 +357,21 @@ export class Room extends Emitter {
    */
   async say(text, about = {}) {
     await this.connection.request({ type: 'chat', text, ...about });
+  }
+
+  /** Whether people may send files to the chat, and the server takes any. */
+  get maySendFiles() {
+    return (this.state?.files ?? false) && this.connection.welcome?.limits.fileBytes !== undefined;
+  }
+
+  /**
+   * Send a file to the chat.
+   * @param {File | Blob} file
+   * @param {FileOptions} [options]
+   * @returns {Promise<void>} rejects with `ProtocolError`, `ConnectionLost` or `UploadError`
+   */
+  async sendFile(file, options) {
+    await upload(this.connection, file, options);
   }
 
   /**

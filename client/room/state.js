@@ -27,6 +27,8 @@ export class RoomState {
     this.lobby = joined.lobby ?? false;
     /** The role of people who enter without a token. */
     this.newcomers = joined.newcomers;
+    /** Whether people may send files. */
+    this.files = joined.files ?? false;
     /** Who waits in the lobby, for moderators. @type {Waiting[]} */
     this.waiting = [];
     /** Who may not enter, for moderators. @type {BanInfo[]} */
@@ -111,6 +113,7 @@ export class RoomState {
         this.locked = message.locked;
         this.lobby = message.lobby ?? false;
         this.newcomers = message.newcomers;
+        this.files = message.files ?? false;
         return 'room';
       case 'lobby':
         this.waiting = message.waiting;
