@@ -90,7 +90,7 @@ class SharedFile(Model):
         self._carry_out(FILE.fire(self, trigger, FileFacts(as_announced=as_announced)))
 
     def follow(self, trigger: str) -> None:
-        """Move the file by something that need not concern it any more."""
+        """Move the file by an event that may come too late; then nothing happens."""
         step = FILE.follow(self, trigger, FileFacts)
         if step is not None:
             self._carry_out(step)

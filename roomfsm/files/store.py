@@ -1,8 +1,9 @@
 """The store of one server's files: it knows them by their addresses, and has their places and their folder.
 
-Nothing here waits for the disk in Trio's thread. When a file goes, its path is put into a queue, a task removes it
-in a thread, and only then its place is given back. So the queue is bounded by the places, and what counts as free
-is free.
+Nothing here waits for the disk in Trio's thread. When a file is gone and nobody reads or writes it any more, its
+path is put into a queue, a task removes it in a thread, and only then its place is given back. So the queue is
+bounded by the places, and what counts as free is free: the disk keeps the bytes of a removed file for as long as
+somebody has it open.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +78,10 @@ class FileStore:
         """How uploads ended."""
         self._folder = folder
         self._by_token: dict[str, SharedFile] = {}
+        self._users: Counter[SharedFile] = Counter()
+        """How many requests read or write a file."""
+        self._to_come = 0
+        """The bytes that the uploads which may write now have not written yet."""
         self._numbers = 0
         self._to_doomed, self._doomed = trio.open_memory_channel[SharedFile](math.inf)
 
@@ -115,14 +120,44 @@ class FileStore:
             raise Refusal(ErrorCode.NO_SUCH_FILE)
         return file
 
-    async def has_disk_for(self, file: SharedFile) -> bool:
-        """Whether the disk has so much place that the file may come. Raises `OSError`."""
+    @contextmanager
+    def in_use(self, token: str) -> Iterator[None]:
+        """Keep the bytes of the file with this token, if there is one, while a request reads or writes them."""
+        file = self._by_token.get(token)
+        if file is None:
+            yield
+            return
+        self._users[file] += 1
+        try:
+            yield
+        finally:
+            self._users[file] -= 1
+            if not self._users[file]:
+                del self._users[file]
+                if file.token not in self._by_token:
+                    self._to_doomed.send_nowait(file)
+
+    @asynccontextmanager
+    async def disk_for(self, file: SharedFile) -> AsyncIterator[None]:
+        """Keep so much of the disk that the file can be written.
+
+        Raises `OSError`, or `Refusal` if the disk would be too full with it and with the others that are being
+        written.
+        """
         usage = await trio.to_thread.run_sync(shutil.disk_usage, self._folder)
-        return usage.free - file.size >= self.settings.free_disk_bytes
+        if usage.free - self._to_come - file.size < self.settings.free_disk_bytes:
+            raise Refusal(ErrorCode.FILES_FULL, "The server's disk is full.")
+        # What an upload has written meanwhile is counted twice. That errs on the side of the reserve.
+        self._to_come += file.size
+        try:
+            yield
+        finally:
+            self._to_come -= file.size
 
     def _release(self, file: SharedFile) -> None:
         del self._by_token[file.token], self._by_token[file.upload_token]
-        self._to_doomed.send_nowait(file)
+        if file not in self._users:
+            self._to_doomed.send_nowait(file)
 
     async def remove_doomed(self) -> None:
         """Remove the bytes of files that are gone, until cancelled."""

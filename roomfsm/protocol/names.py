@@ -36,7 +36,7 @@ MAX_NONSPACING = 4
 _PLAIN = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]*")
 """Names that are right without asking a library. Most names are like that."""
 _ROOM_SIGNS = frozenset("._-")
-_BLANK = frozenset("\u2800\U0001d159\U00013441\U00013442\U00016fe4")
+BLANK = frozenset("\u2800\U0001d159\U00013441\U00013442\U00016fe4")
 """Characters that look blank, although Unicode counts them neither as spaces nor as ignorable, so that PRECIS
 allows them."""
 _SEQUENCE = re.compile("[\u200d\ufe0f\U000e0020-\U000e007f\u20e3\U0001f3fb-\U0001f3ff]")
@@ -142,7 +142,7 @@ def display_name(text: str) -> str:
         raise NameFault("too_long", _TOO_LONG, most=MAX_DISPLAY_NAME)
     name = _enforce("NicknameCasePreserved", text, "A name")
     for character in name:
-        if character in _BLANK:
+        if character in BLANK:
             shown = _named(character)
             raise NameFault("invisible", f"A name cannot contain {shown}, which nobody can see.", character=shown)
     _check_marks(name, "A name")

@@ -1,10 +1,10 @@
-"""Brings and fetches the files of the chat: `PUT` and `GET` of addresses that only those know who were told them.
+"""Brings and fetches the files of the chat: `PUT` and `GET` of addresses known only to those who were told them.
 
 A file is brought past the application. Quart keeps what it gets in memory until somebody reads it, however much
 that is. Here a part of the body is read when the one before is on the disk, so that a slow disk slows the sender.
 
 Whoever knows an address may use it from any page (`Access-Control-Allow-Origin: *`): the address is the
-permission, and pages of which origins get one is decided where they connect (`--allow-origin`).
+permission, and which pages may connect, and so get addresses, is decided by `--allow-origin`.
 
 A file that is fetched can be anything. So it is never a page of ours: the browser is told to save it, or to show
 it only if its bytes are those of a picture; to guess no other type; and, if it is opened all the same, to run
@@ -37,9 +37,9 @@ from roomfsm.rooms.room import RoomOver
 _log = get_logger(__name__)
 
 _ADDRESS = re.compile(rf"/{FOLDER}/([A-Za-z0-9_-]{{1,64}})")
-_WRITTEN_AT_ONCE = 262_144
+_WRITTEN_AT_ONCE = 65_536
 """So many bytes are collected before a thread writes them."""
-_READ_AT_ONCE = 262_144
+_READ_AT_ONCE = 65_536
 
 _STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.NO_SUCH_FILE: HTTPStatus.NOT_FOUND,
@@ -65,13 +65,16 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 def bounds_of(store: FileStore | None, part_timeout: float) -> BoundOf:
-    """The bounds of request bodies: only a file that somebody was asked to bring may be longer than others."""
+    """The bounds of request bodies: only a file may be longer than others.
+
+    Whether anybody was asked to bring it is decided before a byte of it is read, with an answer that says so.
+    """
     if store is None:
         return in_memory
 
     def bound_of(head: RequestHead) -> BodyBound | None:
         token = _token_of(head)
-        if head.method != "PUT" or token is None or store.to_bring(token) is None:
+        if head.method != "PUT" or token is None:
             return None
         return BodyBound(store.settings.max_file_bytes, part_timeout)
 
@@ -87,8 +90,12 @@ def with_uploads(store: FileStore | None, serve_http: ServeHttp) -> ServeHttp:
         token = _token_of(exchange.head)
         if token is not None and exchange.head.method == "OPTIONS":
             await _answer(exchange, HTTPStatus.NO_CONTENT, fields=_PREFLIGHT)
-        elif token is not None and exchange.head.method == "PUT":
-            await _Upload(store, exchange).serve(token)
+        elif token is not None:
+            with store.in_use(token):
+                if exchange.head.method == "PUT":
+                    await _Upload(store, exchange).serve(token)
+                else:
+                    await serve_http(exchange)
         else:
             await serve_http(exchange)
 
@@ -126,10 +133,9 @@ class _Upload:
         try:
             with scope:
                 scope.deadline = trio.current_time() + self._store.settings.upload_timeout
-                if not await self._store.has_disk_for(file):
-                    raise Refusal(ErrorCode.FILES_FULL, "The server's disk is full.")
-                if not await self._write(file):
-                    return False
+                async with self._store.disk_for(file):
+                    if not await self._write(file):
+                        return False
                 # From here on the room decides.
                 scope.deadline = math.inf
                 await file.deliver(file)
@@ -220,11 +226,36 @@ async def _content(file: SharedFile) -> Response:
     response.headers["Content-Disposition"] = f"{how}; {_named(file.announced.name)}"
     response.headers["Content-Length"] = str(file.size)
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+    response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.set_etag(file.token)
-    await response.make_conditional(request, accept_ranges=True, complete_length=file.size)
+    # Quart takes a range as it is asked for, beyond the end or counted from it.
+    await response.make_conditional(request)
+    response.headers["Accept-Ranges"] = "bytes"
+    if response.status_code == HTTPStatus.OK:
+        await _cut(response, body, file)
     return response
+
+
+async def _cut(response: Response, body: TrioFileBody, file: SharedFile) -> None:
+    """Answer with the part of the file that is asked for, if it is one part (RFC 9110 section 14)."""
+    asked = request.range
+    same = request.if_range.etag in (None, file.token) and request.if_range.date is None
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1 or not same:
+        return
+    begin, end = asked.ranges[0]
+    # A negative beginning is counted from the end.
+    begin = max(0, begin + file.size) if begin < 0 else begin
+    end = file.size if end is None else min(end, file.size)
+    if begin >= end:
+        response.status_code = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        response.headers["Content-Range"] = f"bytes */{file.size}"
+        response.set_data(b"")
+        return
+    await body.make_conditional(begin, end)
+    response.status_code = HTTPStatus.PARTIAL_CONTENT
+    response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{file.size}"
+    response.headers["Content-Length"] = str(end - begin)
 
 
 def _named(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roomfsm.protocol.file_names import MAX_BYTES, file_name
@@ -50,6 +50,12 @@ def test_a_good_name_stays(name: str) -> None:
         ("...", "file"),
         ("trailing. . ", "trailing"),
         ("  spaces.txt  ", "spaces.txt"),
+        (". .bashrc", "bashrc"),
+        (". . .x", "x"),
+        ("a.\u3000.", "a"),
+        ("\u3164", "file"),
+        ("a\u3164\u2800\u034fb", "ab"),
+        ("\U000e0041.\ufe0f", "file"),
         ("", "file"),
         ("\u202e", "file"),
         ("///", "file"),
@@ -67,6 +73,8 @@ def test_another_name_is_mended(given_name: str, kept: str) -> None:
     assert file_name(given_name) == kept
 
 
+@example(". . .x")
+@example("a.\u3000.")
 @given(st.text(st.characters(codec=None), max_size=300))
 def test_whatever_the_name_was_it_can_be_saved_and_is_never_mended_twice(text: str) -> None:
     name = file_name(text)
@@ -76,5 +84,6 @@ def test_whatever_the_name_was_it_can_be_saved_and_is_never_mended_twice(text: s
         unicodedata.bidirectional(character) in ("LRO", "RLO", "LRE", "RLE", "PDF") for character in name
     )
     assert not name.startswith(".")
-    assert not name.endswith((".", " "))
+    assert name == name.strip()
+    assert not name.endswith(".")
     assert file_name(name) == name

@@ -92,14 +92,23 @@ async def test_what_is_sent_is_what_is_fetched_and_can_do_no_harm(media_server: 
             assert headers["content-disposition"].startswith(f'{how}; filename="{name}"')
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["content-security-policy"] == "sandbox; default-src 'none'"
-            assert headers["cache-control"] == "private, max-age=86400, immutable"
+            assert headers["cache-control"] == "private, no-cache"
             assert headers["access-control-allow-origin"] == "*"
         head = await get(server, f"/{file['path']}", "HEAD", stranger=True)
         assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(LIMIT))
         part = await fetch(server, file, Range="bytes=10-19")
         assert (part.status, part.body) == (206, big[10:20])
         assert part.headers["content-range"] == f"bytes 10-19/{LIMIT}"
+        for asked, begin in (("-5", LIMIT - 5), (f"-{LIMIT + 1}", 0), (f"5-{LIMIT * 2}", 5), ("0-", 0)):
+            part = await fetch(server, file, Range=f"bytes={asked}")
+            assert (part.status, part.body) == (206, big[begin:])
+            assert part.headers["content-range"] == f"bytes {begin}-{LIMIT - 1}/{LIMIT}"
         assert (await fetch(server, file, Range=f"bytes={LIMIT}-")).status == 416
+        for not_taken in ("bytes=0-1,5-6", "lines=1-2", "bytes=x"):
+            assert (await fetch(server, file, Range=not_taken)).status == 200
+        assert (await fetch(server, file, Range="bytes=1-2", **{"If-Range": '"another"'})).status == 200
+        same = {"If-None-Match": part.headers["etag"]}
+        assert (await fetch(server, file, **same)).status == 304
         again = await fetch(server, file, **{"If-None-Match": reply.headers["etag"]})
         assert (again.status, again.body) == (304, b"")
     assert names_in(tmp_path) == set()
@@ -156,7 +165,7 @@ async def test_a_file_may_be_longer_than_other_bodies_but_only_where_one_is_expe
         await send(server, ada, os.urandom(LIMIT))
         path = await offer(ada, 5)
         assert (await get(server, path, "PUT", bytes(LIMIT + 1), stranger=True)).status == 413
-        assert (await get(server, "/files/nothing", "PUT", bytes(1001), stranger=True)).status == 413
+        assert (await get(server, "/files/nothing", "PUT", bytes(1001), stranger=True)).status == 404
         assert (await get(server, path, "POST", bytes(1001), stranger=True)).status == 413
         too_large = await ada.ask("sendFile", name="a", size=LIMIT + 1)
         assert too_large["code"] == "file_too_large"
