@@ -23,7 +23,8 @@ COUNTS_OFFERS = """
   window.given = [];
   const {createOffer} = RTCPeerConnection.prototype;
   RTCPeerConnection.prototype.createOffer = function (...options) {
-    window.offers += 1;
+    // Not those of connections that are made ready for watching another room.
+    if (this.getTransceivers().some(({direction}) => direction.startsWith('send'))) window.offers += 1;
     return createOffer.apply(this, options);
   };
   const {getUserMedia} = MediaDevices.prototype;
@@ -33,7 +34,7 @@ COUNTS_OFFERS = """
     return stream;
   };
 """
-"""Counts the offers, and keeps every track that the browser has given: a test sees whether it is let go."""
+"""Counts the offers of media, and keeps every track that the browser has given, so that a test sees it let go."""
 REFUSES_THE_CAMERA = """
   const {getUserMedia} = MediaDevices.prototype;
   window.refusal = 'NotAllowedError';

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_firefox_and_chromium_present_to_each_other_talk_and_move(tmp_path: Path
         pytest.skip("no Firefox")
 
     async def meet() -> None:
-        with running(tmp_path, f"--media-host={ADDRESS}") as program:
+        # Started anew, because a fork server is in the network in which it was started.
+        with running(tmp_path, f"--media-host={ADDRESS}", python=Path(sys.executable)) as program:
             async with open_chromium("--window-size=1280,800") as chromium, open_firefox() as firefox:
                 ada = await person(chromium, program, "one", "Ada")
                 fox = await person(firefox, program, "one", "Fox")
