@@ -13,13 +13,14 @@ _SCRIPT = (Path(__file__).parent / "presenters.js").read_text()
 class Crowd:
     """People who present in one room. Each is named by the order in which they began, from 0."""
 
-    def __init__(self, browser: Browser, address: str, room: str) -> None:
+    def __init__(self, browser: Browser, address: str, room: str, script: str = "") -> None:
+        """`script` runs in their page before they present."""
         self._room = room
         self.context = browser.new_context(permissions=["microphone"])
         self._page = self.context.new_page()
         # Any small document of the server's own: its websocket refuses other origins.
         self._page.goto(f"{address.rstrip('/')}/health/live")
-        self._page.evaluate(_SCRIPT)
+        self._page.evaluate(script + _SCRIPT)
 
     def present(self, name: str, **options: Any) -> int:
         """Let somebody enter the room and present. The options are those of `present` in presenters.js."""

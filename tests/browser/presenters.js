@@ -3,8 +3,9 @@
 
 const presenters = [];
 
-window.present = async (room, name, {source = 'camera', sound = true, width = 320, height = 240, rate = 5} = {}) => {
-  const stream = draw(source, width, height, rate);
+window.present = async (room, name, {source = 'camera', sound = true, width = 320, height = 240, rate = 5, look} = {}) => {
+  // With people.js, a `look` is one of the people that it draws.
+  const stream = look === undefined ? draw(source, width, height, rate) : pictured(source, look);
   if (sound) stream.addTrack((await navigator.mediaDevices.getUserMedia({audio: true})).getAudioTracks()[0]);
   const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'roomfsm.v1');
   const waiting = new Map();
@@ -43,6 +44,10 @@ window.present = async (room, name, {source = 'camera', sound = true, width = 32
 window.tell = (index, message) => presenters[index].ask(message);
 window.send = (index, message) => presenters[index].socket.send(JSON.stringify(message));
 window.idOf = (index) => presenters[index].you;
+
+function pictured(source, look) {
+  return source === 'screen' ? window.screenOf() : window.cameraOf(look);
+}
 
 function draw(source, width, height, rate) {
   const canvas = Object.assign(document.createElement('canvas'), {width, height});
