@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.ports import reserved_port
 from tests.processes import started, until_listening
@@ -15,7 +18,8 @@ from tests.processes import started, until_listening
 @contextmanager
 def redis_server(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
     """A running Redis, by its URL. It writes nothing to the disk unless the arguments say so."""
-    assert shutil.which("redis-server"), "apt-get install redis-server"
+    if shutil.which("redis-server") is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Redis: apt-get install redis-server")
     if port is None:
         with reserved_port() as free, redis_server(folder, *arguments, port=free) as url:
             yield url

@@ -83,6 +83,7 @@ class FileStore:
         self._to_come = 0
         """The bytes that the uploads which may write now have not written yet."""
         self._numbers = 0
+        # Bounded by the places: a file keeps its place until it has been taken from this queue and removed.
         self._to_doomed, self._doomed = trio.open_memory_channel[SharedFile](math.inf)
 
     @property

@@ -136,7 +136,7 @@ class _Upload:
                 async with self._store.disk_for(file):
                     if not await self._write(file):
                         return False
-                # From here on the room decides.
+                # From here on the room decides. It answers at once, or raises that it is over.
                 scope.deadline = math.inf
                 await file.deliver(file)
                 return True

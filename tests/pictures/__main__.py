@@ -199,9 +199,9 @@ def moderator(studio: Studio) -> None:
 
 LAPTOP: ViewportSize = {"width": 1040, "height": 650}
 SCALE = 0.75
-"""Of the pages in the animation."""
+"""By this factor the two pages are made smaller in the film."""
 MARGIN, LINE = 24, 52
-"""Around the two pages, and the height of the caption."""
+"""The width of the border around the two pages, and the height of the caption, in pixels."""
 
 
 @dataclass

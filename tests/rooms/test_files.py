@@ -98,7 +98,7 @@ async def test_a_file_goes_with_its_line(autojump_clock: MockClock) -> None:
             await send(ada, store, name)
         await say(ada, DeleteLine(line=2))
         assert live(store) == ["a", "c"]
-        # Of five lines the room knows the speakers of four.
+        # The room knows who said the last four lines. With the fifth, the first goes, and so does its file.
         for text in ("4", "5"):
             assert live(store) == ["a", "c"]
             await say(ada, Chat(text=text))
