@@ -168,7 +168,9 @@ def test_on_a_phone_the_picture_comes_first(
         tools = [box(tool) for tool in one.locator(".tile-tools > button:visible").all()]
         assert 1 <= len(tools) <= (2 if box(one)["width"] < 240 else 3)
         assert all(tool["width"] >= 44 and tool["height"] >= 44 for tool in tools), tools
-    # Chat and people are sheets over the stage.
+    # Chat and people are sheets over the stage. Since the first tap no button for the sound is above it any more.
+    expect(page.get_by_test_id("enable-sound")).to_be_hidden()
+    stage = box(page.locator(".stage"))
     expect(page.get_by_test_id("chat-input")).to_be_hidden()
     page.locator("button[data-tab=chat]").tap()
     expect(page.get_by_test_id("chat-input")).to_be_visible()
