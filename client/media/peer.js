@@ -20,6 +20,10 @@ export class Peer {
   #silent = false;
   /** The newest look at the statistics. @type {{ at: number, report: Promise<RTCStatsReport> } | null} */
   #look = null;
+  /** @type {(none: RTCStatsReport) => void} */
+  #tellClosed = () => {};
+  /** @type {Promise<RTCStatsReport>} */
+  #closed = new Promise((resolve) => (this.#tellClosed = resolve));
 
   /**
    * @param {IceServer[]} iceServers
@@ -80,10 +84,14 @@ export class Peer {
     this.#addEarly();
   }
 
-  /** The statistics of this moment (W3C webrtc-stats). */
+  /**
+   * The statistics of this moment (W3C webrtc-stats); none if the connection is closed. Firefox does not answer then,
+   * not even if it was asked before.
+   */
   stats() {
     const now = Date.now();
-    if (this.#look === null || now - this.#look.at >= FRESH) this.#look = { at: now, report: this.pc.getStats() };
+    if (this.#look === null || now - this.#look.at >= FRESH)
+      this.#look = { at: now, report: Promise.race([this.#closed, this.pc.getStats()]) };
     return this.#look.report;
   }
 
@@ -120,6 +128,7 @@ export class Peer {
   close() {
     this.silence();
     this.pc.close();
+    this.#tellClosed(new Map());
   }
 
   /** @param {CandidateFound} message */

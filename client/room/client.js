@@ -288,7 +288,7 @@ export class Client extends Emitter {
     const links = [...presenting.publications.values(), ...watching.views.values()];
     const found = await Promise.all(
       links.map(async (link) => {
-        const report = await link.peer?.pc.getStats();
+        const report = await link.peer?.stats();
         const view = watching.views.get(link.streamId());
         return report && { stream: link.streamId(), sends: !view, quality: view?.quality.bars ?? null, report };
       }),

@@ -30,11 +30,14 @@ DECODED = """(async () => {
 
 async def until(page: Page, condition: str) -> object:
     """Wait until an expression is true, or the promise that it is gives something true. Returns that."""
+    # Firefox does not answer who asks for the statistics of a connection that is closed meanwhile. So each look
+    # has an end of its own.
     return await page.run(
         f"""(async () => {{
           const end = performance.now() + {PATIENCE};
           for (;;) {{
-            const found = await ({condition});
+            const over = new Promise((resolve) => setTimeout(resolve, 5000));
+            const found = await Promise.race([({condition}), over]);
             if (found) return found;
             if (performance.now() > end) throw new Error({json.dumps(f"{page.name}: {condition}")});
             await new Promise((resolve) => setTimeout(resolve, 20));

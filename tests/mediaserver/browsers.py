@@ -22,6 +22,8 @@ from trio_websocket import WebSocketConnection, open_websocket_url
 
 _START_TIMEOUT = 90.0
 _END_TIMEOUT = 20.0
+_ANSWER_TIMEOUT = 180.0
+"""Seconds in which a browser answers a command: longer than what the tests' own scripts wait for."""
 _MAX_MESSAGE = 16 * 1024 * 1024
 _CHROMIUM_FLAGS = (
     "--headless=new",
@@ -85,8 +87,11 @@ class _Connection(ABC):
         self._waiting[id_] = (answered, answer)
         message = {"id": id_, "method": method, "params": params}
         await self._websocket.send_message(json.dumps(message | ({"sessionId": session} if session else {})))
-        await answered.wait()
+        with trio.move_on_after(_ANSWER_TIMEOUT):
+            await answered.wait()
         del self._waiting[id_]
+        if not answer:
+            raise BrowserError(f"no answer: {json.dumps(message)[:500]}")
         if "error" in answer[0]:
             raise BrowserError(f"{method}: {answer[0]}")
         result: dict[str, Any] = answer[0]["result"]
