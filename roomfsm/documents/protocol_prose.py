@@ -170,6 +170,10 @@ HTTP `PUT`, which must begin within `seconds`. The answer 201 says that the peop
 in the request's head was wrong: then the client may try again. If an answer has the type `application/json`, it
 has a `code` of this protocol and a `detail`.
 
+What holds when all bytes are there decides. The file is refused if the room takes no files any more (`no_files`),
+or if the one person for whom it is has left (`no_such_participant`) or has lost the connection at that moment
+(`participant_away`). Then nothing is kept of it.
+
 The line's `file` has a `path` of another kind, from which everybody who knows it fetches the bytes by HTTP `GET`,
 also in parts (`Range`). Nobody can guess it. The file stays as long as its line can be answered or deleted, and a
 private one stays while both people are in the room. After that, `GET` answers 404.

@@ -2,8 +2,8 @@
 
 A file comes in two steps, because bytes do not belong on a websocket on which others wait. The person announces it
 (`sendFile`), and the room keeps a place for it. Then the bytes come by HTTP, to an address that only this person
-knows. When all of them are there, the room tells the people a line of chat with the file. The file lives as long
-as that line: whoever makes the room forget the line removes the file.
+knows. When all of them are there, the room tells the people a line of chat with the file, unless something speaks
+against it by then. The file lives as long as that line: whoever makes the room forget the line removes the file.
 
 So the disk never holds a byte that no place was kept for, and nobody is told of a file that cannot be fetched.
 """
@@ -52,6 +52,8 @@ FILE: Table[FileFacts] = Table(
         Row(("unused",), ("offered",), "gone"),
         Row(("late", "broken_off"), ("arriving",), "gone"),
         Row(("dropped",), ("offered", "arriving", "here"), "gone"),
+        # If it has not arrived yet, its sender is told why the room does not take it when it does.
+        Row(("recipient_left",), ("here",), "gone"),
     ),
     causes={
         "put": "the person's client begins to send the bytes (HTTP PUT)",
@@ -59,7 +61,8 @@ FILE: Table[FileFacts] = Table(
         "fetched": "somebody fetches the file (HTTP GET)",
         "unused": "the bytes did not begin to come in time",
         "late": "the bytes did not come in time",
-        "broken_off": "the bytes ended early, were too many, or could not be kept",
-        "dropped": "its line of chat is forgotten, its sender or its only recipient has left, or the room ends",
+        "broken_off": "the bytes ended early, were too many or could not be kept, or the room refuses the file",
+        "dropped": "its line of chat is forgotten, its sender has left, or the room ends",
+        "recipient_left": "it is private, and the one person who was told of it has left",
     },
 )

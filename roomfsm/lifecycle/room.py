@@ -369,6 +369,7 @@ _OPEN = ("empty", "waiting", "broadcasting")
 _join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
 _chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
 _send_file = (takes_files, file_fits, *_chat, files_have_place)
+_file_arrived = (file_is_whole, takes_files, addressee_there, addressee_hears)
 _enter = (*_join, need_not_knock)
 _restart = (stream_exists, has_endpoint, restart_fits, restart_due)
 _publish = (is_presenter, not_publishing, may_present, within_rates)
@@ -422,8 +423,9 @@ ROOM: Table[RoomFacts] = Table(
         Row(("rename",), ("waiting", "broadcasting"), STAYS, (within_rates,), (Do.RENAME,)),
         Row(("chat",), ("waiting", "broadcasting"), STAYS, _chat, (Do.SAY,)),
         Row(("sendFile",), ("waiting", "broadcasting"), STAYS, _send_file, (Do.EXPECT_FILE,)),
-        # If the sender or the addressee had left, the file would have been dropped.
-        Row(("file_arrived",), ("waiting", "broadcasting"), STAYS, (file_is_whole,), (Do.SAY_FILE,)),
+        # A file takes a while to come, and what holds by then decides. The sender is told by HTTP. A sender who
+        # has left has no file any more. The line that it answers may be gone, as with other answers.
+        Row(("file_arrived",), ("waiting", "broadcasting"), STAYS, _file_arrived, (Do.SAY_FILE,)),
         Row(("publish",), ("waiting",), "broadcasting", _publish, (Do.OPEN_STREAM,)),
         Row(("publish",), ("broadcasting",), STAYS, _publish, (Do.OPEN_STREAM,)),
         Row(

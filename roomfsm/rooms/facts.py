@@ -206,17 +206,16 @@ def facts_of(
             streams_after -= 1
         case FileArrived(file=file):
             file_is_whole = file.whole
+            takes_files = files.taken
+            addressee_there, addressee_away = _hears(people, file.announced.to)
         case Ask(seat=seat, message=message):
             asker = people[seat.id]
             role = asker.role
             match message:
                 case Chat(to=to, reply_to=line) | SendFile(to=to, reply_to=line):
                     line_exists = line is None or chat.speaker_of(line) is not None
-                    if to is not None:
-                        addressee = people.get(to)
-                        addressee_there = addressee is not None
-                        addressee_away = addressee is not None and addressee.away
-                        to_oneself = addressee is asker
+                    addressee_there, addressee_away = _hears(people, to)
+                    to_oneself = to == asker.id
                     if isinstance(message, SendFile):
                         takes_files = files.taken
                         file_fits = files.fits(message.size)
@@ -269,6 +268,12 @@ def facts_of(
         file_is_whole=file_is_whole,
         reserved=reserved,
     )
+
+
+def _hears(people: Mapping[str, Participant], to: str | None) -> tuple[bool, bool]:
+    """Whether the person to whom something is said in private is in the room, and whether that person is away."""
+    addressee = None if to is None else people.get(to)
+    return to is None or addressee is not None, addressee is not None and addressee.away
 
 
 def who_of(event: Event) -> str | None:

@@ -87,8 +87,10 @@ class RoomFiles:
     def forget_person(self, person: str) -> None:
         """Somebody has left the room: what the person was sending, and what only this person has or got, goes."""
         for file in tuple(self._others):
-            if person in (file.sender, file.announced.to):
+            if person == file.sender:
                 file.fire("dropped")
+            elif person == file.announced.to:
+                file.follow("recipient_left")
 
     def clear(self) -> None:
         """Drop all files, because the room has ended."""

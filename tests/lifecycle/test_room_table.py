@@ -143,8 +143,16 @@ REFUSED = [
             (RoomFacts(files_have_place=False, within_rates=False), ErrorCode.RATE_LIMITED),
         )
     ],
-    ("waiting", "file_arrived", RoomFacts(file_is_whole=False), ErrorCode.FILE_INCOMPLETE),
-    ("broadcasting", "file_arrived", RoomFacts(file_is_whole=False), ErrorCode.FILE_INCOMPLETE),
+    *[
+        (state, "file_arrived", facts, code)
+        for state in ("waiting", "broadcasting")
+        for facts, code in (
+            (RoomFacts(file_is_whole=False), ErrorCode.FILE_INCOMPLETE),
+            (RoomFacts(takes_files=False, addressee_there=False), ErrorCode.NO_FILES),
+            (RoomFacts(addressee_there=False), ErrorCode.NO_SUCH_PARTICIPANT),
+            (RoomFacts(addressee_away=True), ErrorCode.PARTICIPANT_AWAY),
+        )
+    ],
     *[
         (state, trigger, facts, code)
         for trigger in ("chat", "sendFile")

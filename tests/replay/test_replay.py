@@ -25,7 +25,7 @@ from roomfsm.files.store import FileStore
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.room import ROOM, RoomEffect
 from roomfsm.lifecycle.table import Row, Table
-from roomfsm.protocol.client import Chat, DeleteLine, Kick, Lock, Publish, SendFile, SetRole, View
+from roomfsm.protocol.client import Chat, Configure, DeleteLine, Kick, Lock, Publish, SendFile, SetRole, View
 from roomfsm.protocol.errors import Refusal
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
@@ -65,7 +65,7 @@ class Files(FileStore):
 
 
 async def files(directory: Directory, _media: FakeMedia) -> None:
-    """Ada sends files: whole, too short, too late, deleted, without a place; then she leaves."""
+    """Ada sends files: whole, too short, too late, refused, deleted, without a place; then she leaves."""
     ada, bob = Person(directory, "Ada"), Person(directory, "Bob")
     store = Files(FileSettings(max_file_bytes=1000), Path("nowhere"))
     directory._files = store
@@ -82,6 +82,19 @@ async def files(directory: Directory, _media: FakeMedia) -> None:
             with suppress(Refusal):
                 await file.deliver(file)
             file.follow("broken_off")
+    # Something comes between while the bytes do.
+    for to in (None, bob.participant_id, bob.participant_id):
+        await ada.say(SendFile(name="plan.pdf", size=8, to=to))
+        await settle()
+        file = store.to_bring(ada.last("upload")["path"].removeprefix("files/"))
+        assert file is not None
+        file.fire("put")
+        file.received, file.media_type = 8, "image/png"
+        await (ada.say(Configure(files=False)) if to is None else bob.vanish())
+        with suppress(Refusal):
+            await file.deliver(file)
+        file.follow("broken_off")
+        await (ada.say(Configure(files=True)) if to is None else bob.come_back())
     for size in (100, 1001):
         await ada.say(SendFile(name="plan.pdf", size=size))
     await ada.say(DeleteLine(line=1))
@@ -145,9 +158,10 @@ def test_given_files_everything_happens_again(tmp_path: Path) -> None:
     assert outcome.difference is None
     assert outcome.lived
     ends = [entry.trigger for entry in outcome.run.entries if entry.machine == "file" and entry.dest == "gone"]
-    assert sorted(ends) == ["broken_off", "dropped", "dropped", "dropped", "unused"]
+    assert sorted(ends) == [*4 * ["broken_off"], "dropped", "dropped", "recipient_left", "unused"]
     refused = [entry.refused.code for entry in outcome.run.entries if entry.refused is not None]
-    assert refused == ["file_incomplete", "files_full", "file_too_large"]
+    between = ["no_files", "participant_away", "participant_away"]
+    assert refused == ["file_incomplete", *between, "files_full", "file_too_large"]
 
 
 def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:

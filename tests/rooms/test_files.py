@@ -15,8 +15,9 @@ from roomfsm.access.policy import Policies, Policy
 from roomfsm.files.settings import FileSettings
 from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import FileStore
-from roomfsm.protocol.client import Chat, ClearChat, Configure, DeleteLine, SendFile
+from roomfsm.protocol.client import Ban, Chat, ClearChat, Configure, DeleteLine, Kick, Mute, SendFile, SetRole
 from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import RoomMessage
 from roomfsm.rooms.journal import Entry
@@ -139,6 +140,73 @@ async def test_a_private_file_is_told_to_one_person_and_goes_when_one_of_the_two
         assert live(store) == ["b"]
         await eve.leave()
         assert live(store) == []
+
+
+async def coming(person: Person, store: FileStore, to: Person | None = None) -> SharedFile:
+    """A file whose bytes have all come, and which is not delivered yet."""
+    await say(person, SendFile(name="a.txt", size=3, to=to.participant_id if to else None))
+    file = asked(person, store)
+    file.fire("put")
+    file.received, file.media_type = 3, "application/octet-stream"
+    return file
+
+
+async def test_a_private_file_is_refused_while_it_cannot_be_told(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        file = await coming(ada, store, bob)
+        await bob.vanish()
+        with pytest.raises(Refusal) as away:
+            await file.deliver(file)
+        assert away.value.code == "participant_away"
+        # Whoever is back in time gets it.
+        await bob.come_back()
+        await file.deliver(file)
+        assert bob.last("chat")["line"]["text"] == "a.txt"
+        file = await coming(ada, store, bob)
+        await bob.leave()
+        with pytest.raises(Refusal) as left:
+            await file.deliver(file)
+        assert left.value.code == "no_such_participant"
+        assert len(ada.all("chat")) == 1
+
+
+async def test_a_room_that_takes_no_files_any_more_takes_none_that_was_announced(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        file = await coming(bob, store)
+        await say(ada, Configure(files=False))
+        with pytest.raises(Refusal) as refused:
+            await file.deliver(file)
+        assert refused.value.code == "no_files"
+        assert ada.all("chat") == []
+
+
+@pytest.mark.parametrize("put_out", [Kick, Ban])
+async def test_what_somebody_sends_who_is_put_out_is_told_to_nobody(
+    autojump_clock: MockClock, put_out: type[Kick | Ban]
+) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        file = await coming(bob, store)
+        await say(ada, put_out(participant=bob.participant_id))
+        assert (file.over, file.uploading.cancel_called) == (True, True)
+        with pytest.raises(Refusal):
+            await file.deliver(file)
+        assert ada.all("chat") == []
+
+
+async def test_whoever_may_chat_may_send_files(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        file = await coming(bob, store)
+        await say(ada, SetRole(participant=bob.participant_id, role=Role.VIEWER))
+        await say(ada, Mute(participant=bob.participant_id, hold=True))
+        await file.deliver(file)
+        await say(bob, Chat(text="and this"))
+        assert len(ada.all("chat")) == 2
 
 
 async def test_what_is_on_its_way_goes_with_its_sender(autojump_clock: MockClock) -> None:

@@ -234,10 +234,10 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
 
 async def _files(directory: Directory, store: FileStore) -> None:
     """Files that arrive, and others that end in each state."""
-    (ada,) = await people(directory, "Ada", room="files")
+    ada, bob = await people(directory, "Ada", "Bob", room="files")
 
-    async def announced(*triggers: str) -> SharedFile:
-        await ada.say(SendFile(name="a.txt", size=0))
+    async def announced(*triggers: str, to: str | None = None) -> SharedFile:
+        await ada.say(SendFile(name="a.txt", size=0, to=to))
         await settle()
         file = store.to_bring(ada.last("upload")["path"].removeprefix("files/"))
         assert file is not None
@@ -252,6 +252,9 @@ async def _files(directory: Directory, store: FileStore) -> None:
         file = await announced("put")
         await file.deliver(file)
         file.fire("fetched")
+    file = await announced("put", to=bob.participant_id)
+    await file.deliver(file)
+    await bob.leave()
     for ended in ("late", "broken_off", "dropped"):
         await announced("put", ended)
     await announced("dropped")

@@ -44,8 +44,8 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-async def offer(ada: Client, size: int, name: str = "a.txt") -> str:
-    upload = await ada.ask("sendFile", name=name, size=size)
+async def offer(ada: Client, size: int, name: str = "a.txt", **to: str) -> str:
+    upload = await ada.ask("sendFile", name=name, size=size, **to)
     assert upload["type"] == "upload", upload
     return f"/{upload['path']}"
 
@@ -221,6 +221,31 @@ async def test_a_file_whose_sender_leaves_meanwhile_is_told_to_nobody(media_serv
         assert await status_of(stream) == 404
         await until(lambda: not kept(tmp_path))
         assert (await bob.ask("chat", text="alone"))["line"]["seq"] == 1
+
+
+async def test_a_sender_is_told_why_a_file_is_not_taken_that_was_announced(
+    media_server: str, tmp_path: Path
+) -> None:
+    async with house(media_server, tmp_path) as (server, ada), open_client(server.url) as bob:
+        joined = await bob.join("blue", "Bob")
+
+        async def brought(path: str, status: int, code: str) -> None:
+            reply = await get(server, path, "PUT", b"abc", stranger=True)
+            assert (reply.status, code_of(reply)) == (status, code)
+            await until(lambda: not kept(tmp_path))
+
+        path = await offer(ada, 3, to=joined["you"])
+        private = await offer(ada, 3, to=joined["you"])
+        await bob.ask("leave")
+        await brought(path, 409, "no_such_participant")
+        await bob.join("blue", "Bob")
+        path = await offer(ada, 3)
+        await ada.ask("configure", files=False)
+        await brought(path, 403, "no_files")
+        await ada.ask("configure", files=True)
+        # What was announced to somebody who has come back is told.
+        assert (await get(server, private, "PUT", b"abc", stranger=True)).status == 201
+        assert (await bob.expect("chat"))["line"]["text"] == "a.txt"
 
 
 async def test_a_file_goes_from_the_disk_with_its_line(media_server: str, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ async def _row(scene: Scene, *, row: Row) -> None:
             file = await place.room.send_file(place.bob, "notes.txt", b"abc")
             await place.room.delete_line(place.ada, file["seq"])
             await _is_gone(scene, file)
+        case ("recipient_left", _):
+            await _private(scene)
         case ("dropped", _):
             raise NeverReachable("needs the instant in which the bytes come")
         case _:
@@ -183,9 +185,7 @@ async def incomplete(scene: Scene, *, trigger: str) -> None:
     place = await bring(scene, "waiting")
     path = await place.room.announce_file(place.ada, "notes.txt", 4)
     announced = 3 if trigger == "put" else -1
-    reply = await http.ask(scene.plan.target, "PUT", path, b"abc", announced=announced)
-    if reply is None or reply.status < 400 or b"file_incomplete" not in reply.body:
-        raise Failed("a refusal with the code file_incomplete", str(reply))
+    await _is_refused(scene, path, "file_incomplete", announced)
     await place.room.chat(place.bob)
 
 
@@ -246,6 +246,31 @@ async def not_told(scene: Scene, *, code: str) -> None:
             fields["replyTo"] = 77
     steps.check_code(await place.ada.ask("sendFile", **fields), code)
     await place.room.chat(place.ada)
+
+
+async def not_taken(scene: Scene, *, code: str) -> None:
+    """If something has come between since a file was announced, nobody but its sender is told of it."""
+    needs_files(scene)
+    place = await bring(scene, "waiting")
+    cyd = await place.room.enter("Cyd")
+    path = await place.room.announce_file(place.bob, "notes.txt", 3, None if code == "no_files" else cyd)
+    match code:
+        case "no_files":
+            await place.room.configure(place.ada, files=False)
+        case "no_such_participant":
+            await place.room.leave(cyd)
+        case "participant_away":
+            await place.room.lose(cyd)
+    await _is_refused(scene, path, code)
+    # It is gone now, whatever changes.
+    await _is_refused(scene, path, "no_such_file")
+    await place.room.chat(place.bob)
+
+
+async def _is_refused(scene: Scene, path: str, code: str, announced: int | None = None) -> None:
+    reply = await http.ask(scene.plan.target, "PUT", path, b"abc", announced)
+    if reply is None or reply.status < 400 or code.encode() not in reply.body:
+        raise Failed(f"a refusal of the bytes with the code {code}", str(reply))
 
 
 async def _comes(scene: Scene, line: Message, content: bytes) -> http.Reply:

@@ -486,6 +486,10 @@ _PLAYS: dict[tuple[str, str], Play] = {
         (trigger, "file_incomplete"): partial(files.incomplete, trigger=trigger)
         for trigger in ("put", "file_arrived")
     },
+    **{
+        ("file_arrived", code): partial(files.not_taken, code=code)
+        for code in ("no_files", "no_such_participant", "participant_away")
+    },
     ("chat", "no_such_line"): partial(seats.no_such_line, message="chat"),
     ("deleteLine", "no_such_line"): partial(seats.no_such_line, message="deleteLine"),
     ("deleteLine", "not_permitted"): seats.not_ones_line,
