@@ -24,8 +24,18 @@ from playwright.sync_api import (
 from tests.browser.crowd import Crowd
 from tests.system.program import Program, running
 
+OFF_IN_PLAYWRIGHT = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch,"
+    "msForceBrowserSignIn,msEdgeUpdateLaunchServicesPreferredVersion"
+)
+"""The features of Chromium that Playwright 1.65.2 turns off. Only the last list that Chromium is given counts, so
+it is repeated in ours (test_flags.py compares them)."""
+# The address bar's own pages, which nobody sees here, take as much time in each new window as the page of a room.
 # Ten pictures a second instead of twenty: encoding, decoding and painting them is half of what these tests cost.
 FLAGS = [
+    f"--disable-features={OFF_IN_PLAYWRIGHT},WebUIOmniboxPopup,WebUIOmniboxAimPopup",
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
