@@ -27,6 +27,18 @@ export function fileOf(file, gone) {
   return root;
 }
 
+/**
+ * Whether the server has the file no more. It may also be too busy, or out of reach.
+ * @param {string} address
+ */
+async function isGone(address) {
+  try {
+    return (await fetch(address, { method: 'HEAD' })).status === 404;
+  } catch {
+    return false;
+  }
+}
+
 function absence() {
   return element('span', { class: 'file-size', text: say('file.gone') });
 }
@@ -43,9 +55,9 @@ function picture(file, address, onGone) {
   image.alt = '';
   image.loading = 'lazy';
   image.decoding = 'async';
-  image.addEventListener('error', () => {
+  image.addEventListener('error', async () => {
     shows.remove();
-    onGone();
+    if (await isGone(address)) onGone();
   });
   image.src = address;
   shows.addEventListener('click', async () => {

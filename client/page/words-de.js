@@ -259,6 +259,7 @@ export const DE = {
     'Die Datei ist größer, als der Server erlaubt. Verkleinern Sie sie, oder teilen Sie einen Link.',
   'refused.files_full':
     'Hier ist kein Platz für weitere Dateien. Löschen Sie Nachrichten mit Dateien, die niemand mehr braucht, oder versuchen Sie es später.',
+  'refused.files_busy': 'Im Moment sind zu viele Dateien unterwegs. Versuchen Sie es in ein paar Sekunden noch einmal.',
   'refused.file_incomplete': 'Die Datei ist nicht vollständig angekommen. Senden Sie sie noch einmal.',
   'refused.no_such_file': 'Diese Datei gibt es nicht mehr.',
   'refused.not_permitted': 'Ihre Rolle in diesem Raum erlaubt das nicht.',

@@ -263,6 +263,7 @@ export const EN = /** @type {const} */ ({
   'refused.file_too_large': 'The file is larger than the server takes. Make it smaller, or share a link to it.',
   'refused.files_full':
     'There is no room for more files here. Delete lines with files that nobody needs, or try again later.',
+  'refused.files_busy': 'Too many files are on their way at the moment. Try again in a few seconds.',
   'refused.file_incomplete': 'The file did not arrive whole. Send it again.',
   'refused.no_such_file': 'This file is not here any more.',
   'refused.not_permitted': 'Your role in this room does not allow this.',

@@ -266,6 +266,7 @@ export const ES = {
   'refused.file_too_large': 'El archivo es más grande de lo que admite el servidor. Redúcelo o comparte un enlace.',
   'refused.files_full':
     'Aquí no hay sitio para más archivos. Elimina mensajes con archivos que nadie necesite o inténtalo más tarde.',
+  'refused.files_busy': 'Ahora mismo hay demasiados archivos en camino. Inténtalo otra vez en unos segundos.',
   'refused.file_incomplete': 'El archivo no ha llegado entero. Envíalo otra vez.',
   'refused.no_such_file': 'Este archivo ya no está.',
   'refused.not_permitted': 'Tu función en esta sala no lo permite.',

@@ -275,6 +275,7 @@ export const FR = {
   'refused.file_too_large': 'Le fichier est plus gros que ce que le serveur accepte. Réduisez-le ou partagez un lien.',
   'refused.files_full':
     'Il n’y a plus de place pour des fichiers ici. Supprimez les messages dont les fichiers ne servent plus, ou réessayez plus tard.',
+  'refused.files_busy': 'Trop de fichiers sont en route en ce moment. Réessayez dans quelques secondes.',
   'refused.file_incomplete': 'Le fichier n’est pas arrivé en entier. Envoyez-le de nouveau.',
   'refused.no_such_file': 'Ce fichier n’est plus là.',
   'refused.not_permitted': 'Votre rôle dans cette salle ne le permet pas.',

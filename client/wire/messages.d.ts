@@ -66,6 +66,7 @@ export type ErrorCode =
   | 'no_files'
   | 'file_too_large'
   | 'files_full'
+  | 'files_busy'
   | 'file_incomplete'
   | 'no_such_file'
   | 'yourself'

@@ -168,7 +168,8 @@ place for it and replies with [Upload](#upload). Its `path` is relative to the a
 HTTP `PUT`, which must begin within `seconds`. The answer 201 says that the people have got a line of chat with the
 `file`. Any other answer means that nobody is told of the file, and that its place is free again, unless the length
 in the request's head was wrong: then the client may try again. If an answer has the type `application/json`, it
-has a `code` of this protocol and a `detail`.
+has a `code` of this protocol and a `detail`. With status 503 (`files_busy`), too many files are on their
+way at the moment. The client may try again after the seconds of `Retry-After`, as long as `seconds` are not over.
 
 What holds when all bytes are there decides. The file is refused if the room takes no files any more (`no_files`),
 or if the one person for whom it is has left (`no_such_participant`) or has lost the connection at that moment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from roomfsm import ranges
-from roomfsm.ranges import Bytes, BytesOrZero, Seconds
+from roomfsm.ranges import Bytes, BytesOrZero, Count, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,21 @@ class FileSettings:
     )
     upload_timeout: Seconds = field(
         default=900.0, metadata={"help": "How many seconds a browser may take to send a file."}
+    )
+
+    max_file_requests: Count = field(
+        default=1000,
+        metadata={
+            "help": "The most requests at a time that bring or fetch a file. Each takes about 64 KiB and, besides "
+            "its connection, one open file."
+        },
+    )
+    max_file_requests_per_address: Count = field(
+        default=500,
+        metadata={
+            "help": "The most requests at a time that bring or fetch a file and come from one address (IPv6: from "
+            "one /64 network)."
+        },
     )
 
     def __post_init__(self) -> None:

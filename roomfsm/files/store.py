@@ -40,6 +40,7 @@ UPLOAD_RESULTS: tuple[str, ...] = (
     ErrorCode.PARTICIPANT_AWAY,
     ErrorCode.FILE_INCOMPLETE,
     ErrorCode.FILES_FULL,
+    ErrorCode.FILES_BUSY,
     ErrorCode.ILLEGAL_IN_STATE,
     ErrorCode.ROOM_CLOSED,
 )
@@ -79,6 +80,8 @@ class FileStore:
         self.places = Places(settings.max_files_bytes, settings.max_room_files_bytes)
         self.results: Counter[str] = Counter()
         """How uploads ended."""
+        self.requests_refused = 0
+        """How many requests were refused because too many were open."""
         self._folder = folder
         self._by_token: dict[str, SharedFile] = {}
         self._users: Counter[SharedFile] = Counter()

@@ -69,6 +69,8 @@ _LIMITS_OF_THE_DOOR = (
     "max_file_bytes",
 )
 """The settings whose limits the front door counts."""
+_LIMIT_OF_FILE_REQUESTS = "max_file_requests"
+"""The setting whose limit the store of files counts."""
 
 _WAITING = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """The bounds of the distribution of outboxes, in messages."""
@@ -158,6 +160,7 @@ class ServerCollector:
         hit.update({code.name.lower(): counts.closes[code.name.lower()] for code in _CLOSES_OF_LIMITS})
         hit.update(dict.fromkeys(_LIMITS_OF_THE_DOOR, 0))
         hit.update(self._parts.door.limits_hit)
+        hit[_LIMIT_OF_FILE_REQUESTS] = 0 if self._parts.files is None else self._parts.files.requests_refused
         return hit
 
     def _sessions(self) -> Iterator[Metric]:

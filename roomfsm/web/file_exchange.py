@@ -25,8 +25,12 @@ import trio
 from quart import Blueprint, Response, request
 from quart_trio.wrappers.response import TrioFileBody
 
+from roomfsm.door.answers import RETRY, Fields
+from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import BodyBound, BoundOf, Exchange, ServeHttp, in_memory
 from roomfsm.door.judge import RequestHead
+from roomfsm.door.open_files import EXHAUSTED
+from roomfsm.door.tally import Tally
 from roomfsm.files.pictures import ANYTHING, HEAD_BYTES, media_type
 from roomfsm.files.shared_file import FOLDER, SharedFile
 from roomfsm.files.store import FileStore
@@ -48,6 +52,7 @@ _STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.PARTICIPANT_AWAY: HTTPStatus.CONFLICT,
     ErrorCode.FILE_INCOMPLETE: HTTPStatus.BAD_REQUEST,
     ErrorCode.FILES_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
+    ErrorCode.FILES_BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.ILLEGAL_IN_STATE: HTTPStatus.CONFLICT,
     ErrorCode.ROOM_CLOSED: HTTPStatus.GONE,
 }
@@ -85,22 +90,33 @@ def bounds_of(store: FileStore | None, part_timeout: float) -> BoundOf:
 
 
 def with_uploads(store: FileStore | None, serve_http: ServeHttp) -> ServeHttp:
-    """Serve the requests that bring files, and have all others served by `serve_http`."""
+    """Serve the requests that bring files, and have all others served by `serve_http`.
+
+    There is a bound on the requests for files that are open at a time, because each keeps a file open, and can
+    take long. The front door ends those whose client sends or reads too slowly.
+    """
     if store is None:
         return serve_http
+    places = Tally(store.settings.max_file_requests, store.settings.max_file_requests_per_address)
 
     async def serve(exchange: Exchange) -> None:
         token = _token_of(exchange.head)
-        if token is not None and exchange.head.method == "OPTIONS":
-            await _answer(exchange, HTTPStatus.NO_CONTENT, fields=_PREFLIGHT)
-        elif token is not None:
-            with store.in_use(token):
-                if exchange.head.method == "PUT":
-                    await _Upload(store, exchange).serve(token)
-                else:
-                    await serve_http(exchange)
-        else:
+        if token is None:
             await serve_http(exchange)
+        elif exchange.head.method == "OPTIONS":
+            await _answer(exchange, HTTPStatus.NO_CONTENT, fields=_PREFLIGHT)
+        elif not places.take(key := bound_key(exchange.client[0])):
+            store.requests_refused += 1
+            await _refuse(exchange, Refusal(ErrorCode.FILES_BUSY))
+        else:
+            try:
+                with store.in_use(token):
+                    if exchange.head.method == "PUT":
+                        await _Upload(store, exchange).serve(token)
+                    else:
+                        await serve_http(exchange)
+            finally:
+                places.give_back(key)
 
     return serve
 
@@ -120,9 +136,7 @@ class _Upload:
             came = await self._bring(file)
         except Refusal as refusal:
             self._store.results[refusal.code] += 1
-            status = _STATUS[refusal.code]
-            content = msgspec.json.encode(Refused(refusal.code, str(refusal)))
-            await _answer(self._exchange, status, content)
+            await _refuse(self._exchange, refusal)
             return
         self._store.results["arrived" if came else "broken_off"] += 1
         if came:
@@ -145,6 +159,8 @@ class _Upload:
                 return True
         except OSError as error:
             _log.error("file not kept", why=error.strerror, size=file.size)
+            if error.errno in EXHAUSTED:
+                raise Refusal(ErrorCode.FILES_BUSY) from error
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "The server's disk is full." if full else "The server's disk does not take the file."
             raise Refusal(ErrorCode.FILES_FULL, why) from error
@@ -181,8 +197,13 @@ class _Upload:
         return True
 
 
+async def _refuse(exchange: Exchange, refusal: Refusal) -> None:
+    content = msgspec.json.encode(Refused(refusal.code, str(refusal)))
+    await _answer(exchange, _STATUS[refusal.code], content, _fields_of(refusal))
+
+
 async def _answer(
-    exchange: Exchange, status: HTTPStatus, content: bytes = b"", fields: tuple[tuple[str, str], ...] = (_ANYBODY,)
+    exchange: Exchange, status: HTTPStatus, content: bytes = b"", fields: Fields = (_ANYBODY,)
 ) -> None:
     headers = [*fields, ("Cache-Control", "no-store")]
     if status is not HTTPStatus.NO_CONTENT:
@@ -190,7 +211,7 @@ async def _answer(
     if content:
         headers.append(("Content-Type", "application/json"))
     await exchange.send(h11.Response(status_code=status, headers=headers))
-    if content:
+    if content and exchange.head.method != "HEAD":
         await exchange.send(h11.Data(content))
     await exchange.send(h11.EndOfMessage())
 
@@ -210,6 +231,10 @@ def create_files(store: FileStore | None) -> Blueprint:
         except (IllegalInState, FileNotFoundError):
             # Its bytes are not there yet, or not any more.
             return _refused(Refusal(ErrorCode.NO_SUCH_FILE))
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            return _refused(Refusal(ErrorCode.FILES_BUSY))
         except Refusal as refusal:
             return _refused(refusal)
 
@@ -218,8 +243,12 @@ def create_files(store: FileStore | None) -> Blueprint:
 
 def _refused(refusal: Refusal) -> Response:
     content = msgspec.json.encode(Refused(refusal.code, str(refusal)))
-    headers = dict((_ANYBODY, ("Cache-Control", "no-store")))
+    headers = dict((*_fields_of(refusal), ("Cache-Control", "no-store")))
     return Response(content, _STATUS[refusal.code], headers=headers, content_type="application/json")
+
+
+def _fields_of(refusal: Refusal) -> Fields:
+    return (_ANYBODY, *RETRY) if refusal.code is ErrorCode.FILES_BUSY else (_ANYBODY,)
 
 
 async def _content(file: SharedFile) -> Response:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from roomfsm.metrics.collector import _CLOSES_OF_LIMITS, _CODES_OF_LIMITS, _LIMITS_OF_THE_DOOR
+from roomfsm.metrics.collector import (
+    _CLOSES_OF_LIMITS,
+    _CODES_OF_LIMITS,
+    _LIMIT_OF_FILE_REQUESTS,
+    _LIMITS_OF_THE_DOOR,
+)
 from roomfsm.metrics.families import FAMILIES, markdown_table
 from roomfsm.settings import all_settings
 
@@ -22,6 +27,7 @@ def test_every_limit_is_explained() -> None:
         *map(str, _CODES_OF_LIMITS),
         *(code.name.lower() for code in _CLOSES_OF_LIMITS),
         *_LIMITS_OF_THE_DOOR,
+        _LIMIT_OF_FILE_REQUESTS,
     }
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", PAGE.partition("## Limits")[2].partition("\n## ")[0], re.MULTILINE)
     assert {name for row in rows for name in re.findall("`([a-z_]+)`", row)} == limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -65,6 +66,13 @@ async def fetch(server: Served, file: Wire, **headers: str) -> Reply:
 async def until(holds: Callable[[], object]) -> None:
     while not holds():
         await wait_all_tasks_blocked(0.01)
+
+
+async def when_free(server: Served, path: str, method: str = "GET", content: bytes = b"") -> Reply:
+    """The answer as soon as there is a place for the request."""
+    while (reply := await get(server, path, method, content, stranger=True)).status == 503:
+        await wait_all_tasks_blocked(0.01)
+    return reply
 
 
 def code_of(reply: Reply) -> str:
@@ -210,6 +218,66 @@ async def test_an_upload_that_is_too_slow_is_ended(media_server: str, tmp_path: 
         stream = await put_part(server, await offer(ada, 100), 100, b"x")
         assert await status_of(stream) == 408
         await until(lambda: not kept(tmp_path))
+
+
+@pytest.mark.parametrize("bound", ["max_file_requests", "max_file_requests_per_address"])
+async def test_so_many_requests_for_files_are_open_at_a_time_and_no_more(
+    media_server: str, tmp_path: Path, bound: str
+) -> None:
+    async with house(media_server, tmp_path, **{bound: 3}) as (server, ada):
+        file = await send(server, ada, b"abc")
+        uploads = [await put_part(server, await offer(ada, 100), 100, b"x") for _ in range(2)]
+        await until(lambda: len(kept(tmp_path)) == 3)
+        # The third has a place, and gives it back as soon as it has ended.
+        for _ in range(3):
+            assert (await when_free(server, f"/{file['path']}")).body == b"abc"
+        while len(kept(tmp_path)) < 4:
+            uploads.append(await put_part(server, await offer(ada, 100), 100, b"x"))
+            await wait_all_tasks_blocked(0.05)
+        foreign = {"Origin": "https://portal.example"}
+        other = await offer(ada, 3)
+        for asked, method in ((f"/{file['path']}", "GET"), (f"/{file['path']}", "HEAD"), (other, "PUT")):
+            content = b"abc" if method == "PUT" else b""
+            busy = await get(server, asked, method, content, headers=foreign, stranger=True)
+            assert busy.status == 503
+            assert busy.headers["retry-after"] == "5"
+            assert busy.headers["access-control-allow-origin"] == "*"
+            assert method == "HEAD" or code_of(busy) == "files_busy"
+        # Other requests go on, and when the others have ended, the file can still be brought.
+        assert (await get(server, "/health/live")).status == 200
+        for stream in uploads:
+            await trio.aclose_forcefully(stream)
+        assert (await when_free(server, other, "PUT", b"abc")).status == 201
+
+
+async def test_who_does_not_read_a_file_does_not_keep_a_place(media_server: str, tmp_path: Path) -> None:
+    # It is more than the buffers of both sockets take.
+    size = 20_000_000
+    bounds = {"max_file_requests": 1, "send_timeout": 0.2, "max_file_bytes": size}
+    async with house(media_server, tmp_path, **bounds) as (server, ada):
+        file = await send(server, ada, bytes(size))
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await stream.send_all(f"GET /{file['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert await status_of(stream) == 200
+        assert (await when_free(server, f"/{file['path']}", "HEAD")).status == 200
+        await trio.aclose_forcefully(stream)
+
+
+async def test_without_an_open_file_left_it_is_told_to_try_again(
+    media_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(media_server, tmp_path) as (server, ada):
+        file, path = await send(server, ada, b"abc"), await offer(ada, 3)
+
+        def exhausted(*_: Any, **__: Any) -> Any:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        with monkeypatch.context() as patched:
+            patched.setattr("roomfsm.web.file_exchange.trio.open_file", exhausted)
+            patched.setattr("roomfsm.web.file_exchange.TrioFileBody", exhausted)
+            for reply in (await fetch(server, file), await get(server, path, "PUT", b"abc", stranger=True)):
+                assert (reply.status, code_of(reply), reply.headers["retry-after"]) == (503, "files_busy", "5")
+        assert (await fetch(server, file)).body == b"abc"
 
 
 async def test_a_file_whose_sender_leaves_meanwhile_is_told_to_nobody(media_server: str, tmp_path: Path) -> None:
