@@ -17,6 +17,10 @@ _ALL_ANSWERS: Fields = (
     ("X-Content-Type-Options", "nosniff"),
 )
 
+_TOLD = ("Access-Control-Allow-Origin", "*")
+"""Lets pages of other origins read why they get no websocket, or why a file is not taken (Fetch section 3.2). The
+front door's own answers are no secret, and some are given before it knows which address is asked for."""
+
 RETRY: Fields = (("Retry-After", "5"),)
 """The header for status 503: after so many seconds the client may ask again."""
 
@@ -24,7 +28,7 @@ RETRY: Fields = (("Retry-After", "5"),)
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer that the front door gives by itself: a status, a sentence that gives the reason, and more
-    headers.
+    headers. Pages of any origin may read it.
     """
 
     status: int
@@ -37,7 +41,7 @@ class Answer:
         """The answer as HTTP, which closes the connection. An answer to HEAD has no body."""
         # Upgrade concerns only this connection, so the Connection header must name it (RFC 9110 section 7.8).
         options = "close, upgrade" if "Upgrade" in dict(self.fields) else "close"
-        fields: list[tuple[str, str]] = [*self.fields, ("Connection", options)]
+        fields: list[tuple[str, str]] = [*self.fields, _TOLD, ("Connection", options)]
         parts: list[h11.Data] = []
         if self.why:
             body = f"{self.why}\n".encode()

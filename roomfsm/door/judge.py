@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from roomfsm.door.answers import RETRY, Answer, Fields
+from roomfsm.door.answers import RETRY, Answer
 from roomfsm.door.settings import DoorSettings
 from roomfsm.hosts import answers_to, host_of
 from roomfsm.protocol import SUBPROTOCOL
@@ -36,8 +36,6 @@ _ONCE = frozenset(
 
 
 _FULL = Answer(503, "The server is full.", RETRY)
-_TOLD: Fields = (("Access-Control-Allow-Origin", "*"),)
-"""Lets pages of other origins read why they get no websocket (Fetch section 3.2). It is no secret."""
 
 
 class Course(Enum):
@@ -212,8 +210,7 @@ def _websocket(head: RequestHead, circumstances: Circumstances, settings: DoorSe
             "This address is for websockets only. To see the rooms in a browser, open the address without /ws.",
             wanted,
         )
-        answer = _foreign(head, circumstances, settings) or (_FULL if circumstances.full else missing)
-        return replace(answer, fields=(*answer.fields, *_TOLD))
+        return _foreign(head, circumstances, settings) or (_FULL if circumstances.full else missing)
     if head.headers.get("sec-websocket-version") != "13":
         wanted = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
         return Answer(426, "The header Sec-WebSocket-Version must be 13.", wanted)

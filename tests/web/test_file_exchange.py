@@ -209,6 +209,11 @@ async def test_an_upload_that_breaks_off_leaves_nothing(media_server: str, tmp_p
         assert (await ada.ask("chat", text="still here"))["line"]["seq"] == 1
 
 
+async def all_of(stream: trio.SocketStream) -> bytes:
+    """The whole answer."""
+    return b"".join([bytes(part) async for part in stream])
+
+
 async def test_an_upload_that_is_too_slow_is_ended(media_server: str, tmp_path: Path) -> None:
     async with house(media_server, tmp_path, upload_timeout=0.2) as (server, ada):
         stream = await put_part(server, await offer(ada, 100), 100, b"x")
@@ -361,6 +366,27 @@ async def test_pages_of_other_origins_may_bring_and_fetch_what_they_were_told(
         assert (brought.status, brought.headers["access-control-allow-origin"]) == (201, "*")
         refused = await get(server, path, "PUT", b"abc", headers=foreign, stranger=True)
         assert refused.headers["access-control-allow-origin"] == "*"
+
+
+async def test_pages_of_other_origins_can_read_why_the_front_door_refuses_a_request_for_a_file(
+    media_server: str, tmp_path: Path
+) -> None:
+    async with house(media_server, tmp_path, body_timeout=0.2) as (server, ada):
+        path = await offer(ada, 3)
+        foreign = {"Origin": "https://portal.example"}
+        for status, content, more in (
+            (413, bytes(LIMIT + 1), {}),
+            (417, b"abc", {"Expect": "nothing"}),
+            (421, b"abc", {"Host": "elsewhere.example"}),
+            # Of these the door knows no address.
+            (431, b"abc", {"X-Long": "x" * 16_384}),
+            (431, b"abc", {"X-Long": "x" * 100_000}),
+        ):
+            refused = await get(server, path, "PUT", content, headers={**foreign, **more}, stranger=True)
+            assert refused.status == status
+            assert refused.headers["access-control-allow-origin"] == "*"
+        slow = await put_part(server, path, 3, b"x")
+        assert b"access-control-allow-origin: *" in (await all_of(slow)).lower()
 
 
 async def test_files_are_under_the_path_of_the_proxy(media_server: str, tmp_path: Path) -> None:
