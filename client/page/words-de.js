@@ -261,6 +261,7 @@ export const DE = {
     'Hier ist kein Platz für weitere Dateien. Löschen Sie Nachrichten mit Dateien, die niemand mehr braucht, oder versuchen Sie es später.',
   'refused.files_busy': 'Im Moment sind zu viele Dateien unterwegs. Versuchen Sie es in ein paar Sekunden noch einmal.',
   'refused.file_incomplete': 'Die Datei ist nicht vollständig angekommen. Senden Sie sie noch einmal.',
+  'refused.file_late': 'Die Datei hat zu lange gebraucht. Versuchen Sie es über eine schnellere Verbindung noch einmal.',
   'refused.no_such_file': 'Diese Datei gibt es nicht mehr.',
   'refused.not_permitted': 'Ihre Rolle in diesem Raum erlaubt das nicht.',
   'refused.no_such_participant': 'Diese Person ist nicht mehr im Raum.',

@@ -265,6 +265,7 @@ export const EN = /** @type {const} */ ({
     'There is no room for more files here. Delete lines with files that nobody needs, or try again later.',
   'refused.files_busy': 'Too many files are on their way at the moment. Try again in a few seconds.',
   'refused.file_incomplete': 'The file did not arrive whole. Send it again.',
+  'refused.file_late': 'The file took too long. Try again over a faster connection.',
   'refused.no_such_file': 'This file is not here any more.',
   'refused.not_permitted': 'Your role in this room does not allow this.',
   'refused.no_such_participant': 'This person is no longer in the room.',

@@ -268,6 +268,7 @@ export const ES = {
     'Aquí no hay sitio para más archivos. Elimina mensajes con archivos que nadie necesite o inténtalo más tarde.',
   'refused.files_busy': 'Ahora mismo hay demasiados archivos en camino. Inténtalo otra vez en unos segundos.',
   'refused.file_incomplete': 'El archivo no ha llegado entero. Envíalo otra vez.',
+  'refused.file_late': 'El archivo ha tardado demasiado. Inténtalo otra vez con una conexión más rápida.',
   'refused.no_such_file': 'Este archivo ya no está.',
   'refused.not_permitted': 'Tu función en esta sala no lo permite.',
   'refused.no_such_participant': 'Esta persona ya no está en la sala.',

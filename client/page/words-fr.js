@@ -277,6 +277,7 @@ export const FR = {
     'Il n’y a plus de place pour des fichiers ici. Supprimez les messages dont les fichiers ne servent plus, ou réessayez plus tard.',
   'refused.files_busy': 'Trop de fichiers sont en route en ce moment. Réessayez dans quelques secondes.',
   'refused.file_incomplete': 'Le fichier n’est pas arrivé en entier. Envoyez-le de nouveau.',
+  'refused.file_late': 'Le fichier a mis trop de temps. Réessayez avec une connexion plus rapide.',
   'refused.no_such_file': 'Ce fichier n’est plus là.',
   'refused.not_permitted': 'Votre rôle dans cette salle ne le permet pas.',
   'refused.no_such_participant': 'Cette personne n’est plus dans la salle.',

@@ -68,6 +68,7 @@ export type ErrorCode =
   | 'files_full'
   | 'files_busy'
   | 'file_incomplete'
+  | 'file_late'
   | 'no_such_file'
   | 'yourself'
   | 'not_banned'

@@ -39,6 +39,7 @@ UPLOAD_RESULTS: tuple[str, ...] = (
     ErrorCode.NO_SUCH_PARTICIPANT,
     ErrorCode.PARTICIPANT_AWAY,
     ErrorCode.FILE_INCOMPLETE,
+    ErrorCode.FILE_LATE,
     ErrorCode.FILES_FULL,
     ErrorCode.FILES_BUSY,
     ErrorCode.ILLEGAL_IN_STATE,

@@ -74,6 +74,7 @@ class ErrorCode(StrEnum):
     FILES_FULL = "files_full", "The files of this room, or of the server, take all the place that there is."
     FILES_BUSY = "files_busy", "Too many files are being brought and fetched at the moment."
     FILE_INCOMPLETE = "file_incomplete", "What came is not as long as the file that was announced."
+    FILE_LATE = "file_late", "The file took too long to come."
     NO_SUCH_FILE = "no_such_file", "There is no file at this address, or not any more."
     YOURSELF = "yourself", "You cannot do this to yourself."
     NOT_BANNED = "not_banned", "Nobody with this id is banned from the room."
@@ -91,7 +92,9 @@ class ErrorCode(StrEnum):
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
 
 
-ONLY_BY_HTTP = frozenset({ErrorCode.FILES_BUSY, ErrorCode.FILE_INCOMPLETE, ErrorCode.NO_SUCH_FILE})
+ONLY_BY_HTTP = frozenset(
+    {ErrorCode.FILES_BUSY, ErrorCode.FILE_INCOMPLETE, ErrorCode.FILE_LATE, ErrorCode.NO_SUCH_FILE}
+)
 """Codes that no message gets as an `error`, but only a request that brings or fetches a file."""
 
 

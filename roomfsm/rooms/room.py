@@ -174,8 +174,10 @@ class Room:
         self._files = files_of_room = RoomFiles(
             files, self.run_id, lambda: self.policy, self.journal, self._do_later, self._file_arrived
         )
+        # What newcomers get can be answered, and its files can be fetched.
+        lines = max(settings.chat_lines, settings.chat_history)
         self._chat = chat = ChatHistory(
-            settings.chat_history, settings.chat_history_bytes, settings.chat_lines, files_of_room.forget_line
+            settings.chat_history, settings.chat_history_bytes, lines, files_of_room.forget_line
         )
         self._speakers = Speakers(self.people, settings.speaking_interval, self._do_later)
         self._reactions = Reactions(

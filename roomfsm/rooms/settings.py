@@ -43,7 +43,10 @@ class RoomSettings:
     )
     chat_lines: Count = field(
         default=1000,
-        metadata={"help": "How many of the last lines of chat can be answered or deleted."},
+        metadata={
+            "help": "How many of the last lines of chat can be answered or deleted, and keep their files. Those "
+            "that newcomers get always can and do."
+        },
     )
     told_rate: Rate = field(
         default=15.0,

@@ -14,7 +14,6 @@ nothing and to give it an origin of its own (`Content-Security-Policy: sandbox`)
 from __future__ import annotations
 
 import errno
-import math
 import re
 from http import HTTPStatus
 from urllib.parse import quote
@@ -51,6 +50,8 @@ _STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.NO_SUCH_PARTICIPANT: HTTPStatus.CONFLICT,
     ErrorCode.PARTICIPANT_AWAY: HTTPStatus.CONFLICT,
     ErrorCode.FILE_INCOMPLETE: HTTPStatus.BAD_REQUEST,
+    # Not 408, after which a browser may send all of it again (RFC 9110 section 15.5.9).
+    ErrorCode.FILE_LATE: HTTPStatus.BAD_REQUEST,
     ErrorCode.FILES_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
     ErrorCode.FILES_BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.ILLEGAL_IN_STATE: HTTPStatus.CONFLICT,
@@ -143,18 +144,21 @@ class _Upload:
             await _answer(self._exchange, HTTPStatus.CREATED)
 
     async def _bring(self, file: SharedFile) -> bool:
-        """Take the bytes of a file. Returns False if its sender has gone, or was too slow. Raises `Refusal`."""
+        """Take the bytes of a file. Returns False if its sender has gone, or sends nothing. Raises `Refusal`."""
         length = self._exchange.head.headers.get("content-length")
         file.fire("put", as_announced=length is None or int(length) == file.size)
-        scope = file.uploading
+        # The time is for the bytes alone. When all of them are there, the room decides, which answers at once, or
+        # raises that it is over.
+        time = trio.CancelScope(relative_deadline=self._store.settings.upload_timeout)
         try:
-            with scope:
-                scope.deadline = trio.current_time() + self._store.settings.upload_timeout
-                async with self._store.disk_for(file):
-                    if not await self._write(file):
-                        return False
-                # From here on the room decides. It answers at once, or raises that it is over.
-                scope.deadline = math.inf
+            with file.uploading:
+                with time:
+                    async with self._store.disk_for(file):
+                        if not await self._write(file):
+                            return False
+                if time.cancelled_caught:
+                    file.follow("late")
+                    raise Refusal(ErrorCode.FILE_LATE)
                 await file.deliver(file)
                 return True
         except OSError as error:
@@ -167,14 +171,9 @@ class _Upload:
         except RoomOver:
             raise Refusal(ErrorCode.ROOM_CLOSED) from None
         finally:
-            late = scope.deadline <= trio.current_time()
-            file.follow("late" if late else "broken_off")
-        # The scope was cancelled: the time was over, or the file was dropped.
-        raise (
-            Refusal(ErrorCode.FILE_INCOMPLETE, "The file took too long.")
-            if late
-            else Refusal(ErrorCode.NO_SUCH_FILE)
-        )
+            file.follow("broken_off")
+        # The scope was cancelled, because the file was dropped.
+        raise Refusal(ErrorCode.NO_SUCH_FILE)
 
     async def _write(self, file: SharedFile) -> bool:
         """Write what comes to the disk. Returns False if the sender has gone. Raises `OSError` or `Refusal`."""

@@ -32,11 +32,11 @@ BOUNDS = FileSettings(
 
 @asynccontextmanager
 async def house(
-    policy: Policy | None = None, chat_lines: int = 1000
+    policy: Policy | None = None, chat_lines: int = 1000, chat_history: int = 3
 ) -> AsyncIterator[tuple[Directory, FileStore]]:
     """Rooms with a store whose files nobody writes, so that no disk holds up the clock."""
     store = FileStore(BOUNDS, Path("nowhere"))
-    settings = replace(SMALL, chat_lines=chat_lines, linger=0)
+    settings = replace(SMALL, chat_lines=chat_lines, chat_history=chat_history, linger=0)
     async with open_directory(
         FakeMedia().pool, settings, policies=Policies(default=policy), files=store
     ) as directory:
@@ -107,6 +107,17 @@ async def test_a_file_goes_with_its_line(autojump_clock: MockClock) -> None:
         await send(ada, store, "d")
         await say(ada, ClearChat())
         assert live(store) == []
+
+
+async def test_no_newcomer_gets_a_line_whose_file_is_gone(autojump_clock: MockClock) -> None:
+    async with house(chat_lines=1, chat_history=3) as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        for name in "abcd":
+            await send(ada, store, name)
+        (bob,) = await people(directory, "Bob")
+        assert [line["text"] for line in bob.last("joined")["chat"]] == live(store) == ["b", "c", "d"]
+        await say(bob, Chat(text="nice", reply_to=2, ref=1))
+        assert bob.last("chat")["line"]["replyTo"] == 2
 
 
 async def test_all_files_go_with_their_room_and_their_places_are_free_when_the_bytes_are() -> None:

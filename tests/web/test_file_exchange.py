@@ -17,6 +17,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.files.folder import remove_leftovers
+from roomfsm.files.shared_file import SharedFile
+from roomfsm.web.file_exchange import _Upload
 from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
 from tests.web.http import Reply, get
@@ -217,7 +219,7 @@ async def all_of(stream: trio.SocketStream) -> bytes:
 async def test_an_upload_that_is_too_slow_is_ended(media_server: str, tmp_path: Path) -> None:
     async with house(media_server, tmp_path, upload_timeout=0.2) as (server, ada):
         stream = await put_part(server, await offer(ada, 100), 100, b"x")
-        assert await status_of(stream) == 400
+        assert b'"file_late"' in await all_of(stream)
         await until(lambda: not kept(tmp_path))
     async with house(media_server, tmp_path, body_timeout=0.2) as (server, ada):
         stream = await put_part(server, await offer(ada, 100), 100, b"x")
@@ -328,6 +330,27 @@ async def test_a_file_goes_from_the_disk_with_its_line(media_server: str, tmp_pa
         gone = await fetch(server, file)
         assert (gone.status, code_of(gone)) == (404, "no_such_file")
         await until(lambda: not kept(tmp_path))
+
+
+async def test_a_time_that_is_over_with_the_last_byte_is_told(
+    media_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the last byte in the instant in which the time is over."""
+    late: list[float] = []
+
+    async def write(self: _Upload, file: SharedFile) -> bool:
+        whole = await written(self, file)
+        late.append(trio.current_effective_deadline())
+        with trio.CancelScope(shield=True):
+            await trio.sleep_until(late[0])
+        return whole
+
+    written = _Upload._write
+    monkeypatch.setattr(_Upload, "_write", write)
+    async with house(media_server, tmp_path, upload_timeout=1) as (server, ada):
+        reply = await get(server, await offer(ada, 3), "PUT", b"abc", stranger=True)
+        # All bytes were there in time, and the room was asked.
+        assert (len(late), reply.status) == (1, 201)
 
 
 async def test_a_full_disk_is_told_and_breaks_nothing_else(
