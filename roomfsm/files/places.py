@@ -5,6 +5,10 @@ that arrive at the same time cannot take more than there is. Nobody may take all
 room, and what one address has on the server, must also fit into the place that is free (dynamic thresholds,
 Choudhury and Hahne 1998; `roomfsm.rooms.allowance` uses them, too). So whoever sends as much as possible stops at
 half, and the rest is there for others.
+
+Whoever leaves a room and comes back is another person, but the files of before are still there. So half of what an
+address has in a room must fit as well: people of one address stop at two thirds, and one of them who has taken
+half leaves something to the others.
 """
 
 from __future__ import annotations
@@ -39,12 +43,13 @@ class Places:
     most_of_room: int
     taken: int = 0
     _of: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """What rooms, people in a room, and addresses take."""
+    """What rooms take, people and addresses in a room, and addresses."""
 
     def fit(self, claim: Claim) -> bool:
         """Whether there is a place for it, in its room and on the server."""
-        room, person, address = (self._of[holder] for holder in _holders(claim))
-        return room + person + claim.cost <= self.most_of_room and self.taken + address + claim.cost <= self.most
+        room, person, neighbours, address = (self._of[holder] for holder in _holders(claim))
+        in_room = room + max(person, neighbours // 2) + claim.cost <= self.most_of_room
+        return in_room and self.taken + address + claim.cost <= self.most
 
     def take(self, claim: Claim) -> None:
         """Keep a place. `fit` must just have allowed it."""
@@ -63,4 +68,5 @@ class Places:
 
 
 def _holders(claim: Claim) -> tuple[tuple[str, ...], ...]:
-    return ("room", claim.room), ("person", claim.room, claim.person), ("address", claim.address)
+    room, person, address = claim.room, claim.person, claim.address
+    return ("room", room), ("person", room, person), ("neighbours", room, address), ("address", address)

@@ -21,7 +21,10 @@ class FileSettings:
     )
     max_room_files_bytes: Bytes = field(
         default=209_715_200,
-        metadata={"help": "The most bytes that all files of one room may have. One person may take half of them."},
+        metadata={
+            "help": "The most bytes that all files of one room may have. One person may take half of them, and "
+            "people of one address (IPv6: of one /64 network) two thirds."
+        },
     )
     max_files_bytes: Bytes = field(
         default=2_147_483_648,

@@ -35,8 +35,16 @@ def test_a_room_takes_one_file_as_large_as_all_its_files_and_none_that_is_larger
 def test_one_person_stops_at_half_of_the_room_and_the_rest_is_for_others() -> None:
     places = Places(most=100 * UNIT, most_of_room=8 * UNIT)
     assert taken(places, *[claim()] * 20) == 4
-    assert places.fit(claim(4, "bob"))
+    assert places.fit(claim(4, "bob", address="a2"))
     assert places.fit(claim(4, room="green"))
+
+
+def test_people_of_one_address_stop_at_two_thirds_of_the_room() -> None:
+    places = Places(most=200 * UNIT, most_of_room=12 * UNIT)
+    assert taken(places, *[claim()] * 20) == 6
+    # Whoever has the same address finds some place left, and so does everybody else.
+    assert taken(places, *[claim(1, f"p{number}") for number in range(20)]) == 2
+    assert places.fit(claim(4, "bob", address="a2"))
 
 
 def test_one_address_stops_at_half_of_the_server() -> None:

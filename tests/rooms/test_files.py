@@ -283,6 +283,27 @@ async def test_one_person_cannot_take_all_places(autojump_clock: MockClock) -> N
         assert len(bob.all("upload")) == 1
 
 
+async def test_whoever_leaves_and_comes_back_gets_no_more_place(autojump_clock: MockClock) -> None:
+    async with house() as (directory, store):
+        (bob,) = await people(directory, "Bob")
+        for _ in range(3):
+            (ada,) = await people(directory, "Ada")
+            ada.messages.clear()
+            # Files that are here stay when their sender leaves.
+            while not ada.all("error"):
+                await say(ada, SendFile(name="a.txt", size=100_000, ref=1))
+                if not ada.all("error"):
+                    file = asked(ada, store)
+                    file.fire("put")
+                    file.received = 100_000
+                    await file.deliver(file)
+            await ada.leave()
+        assert len(store.files) == 7
+        bob.voice.address = "192.0.2.2"
+        await say(bob, SendFile(name="b.txt", size=100_000, ref=1))
+        assert len(bob.all("upload")) == 1
+
+
 async def test_the_policy_of_a_room_or_its_moderator_can_forbid_files(autojump_clock: MockClock) -> None:
     async with house(Policy(files=False)) as (directory, store):
         ada, bob = await people(directory, "Ada", "Bob")
