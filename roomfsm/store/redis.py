@@ -147,7 +147,10 @@ return {room[1] or '0', room[2], redis.call('LRANGE', KEYS[2], 0, -1)}
 @asynccontextmanager
 async def open_redis(url: str, name: str) -> AsyncIterator[RedisStore]:
     """Open the store in the Redis at a URL, and become its owner under this name. Raises `StoreError`."""
-    store, fault = RedisStore(url, name), None
+    try:
+        store, fault = RedisStore(url, name), None
+    except ValueError as error:
+        raise StoreError(StoreCode.UNREACHABLE, f"{shown(url)} is no address of a Redis: {error}") from error
     async with store.client:
         try:
             with _told(store.place), trio.fail_after(_OPENING):
@@ -228,8 +231,14 @@ class RedisStore:
 
 def shown(url: str) -> str:
     """The URL without what is secret in it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "what --store names"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def _arguments(write: Write) -> list[str | bytes | int]:

@@ -87,7 +87,11 @@ async def open_sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
     """Open the store in a folder, which is made if it does not exist. Raises `StoreError`."""
     thread = _Thread()
     try:
-        file = await thread.run(_File.open, folder, thread.after)
+        # It is the matter of a moment. If it were left to itself, nobody would free the lock.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE) as opening:
+            file = await thread.run(_File.open, folder, thread.after)
+        if opening.cancelled_caught:
+            raise StoreError(StoreCode.SLOW, f"{folder} could not be opened within {_CLOSE} s")
         try:
             yield SqliteStore(folder, file, thread)
         finally:
