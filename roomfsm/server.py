@@ -33,11 +33,16 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.rooms.media_servers import MediaServers
 from roomfsm.rooms.observers import Observers
+from roomfsm.rooms.record import NOTHING_KEPT
 from roomfsm.rooms.server_life import ServerLife
+from roomfsm.rooms.writer import Writer, open_writer
 from roomfsm.settings import ServerSettings, Settings
+from roomfsm.signaling.come_back import come_back
 from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
+from roomfsm.store.interface import StoreError
+from roomfsm.store.opening import open_store
 from roomfsm.web.access import Access, new_token
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.api.handlers import Parts
@@ -231,11 +236,19 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         _open_listeners(settings.server.host, settings.server.port) as listeners,
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
+        _open_writer(settings, _port(listeners)) as writer,
         _open_media(settings.server, _port(listeners)) as media,
         open_webhooks(settings.webhooks) as webhooks,
         _open_files(settings) as files,
         open_directory(
-            media.pool, settings.rooms, write_journal, life, policies, Observers(webhooks.observers), files
+            media.pool,
+            settings.rooms,
+            write_journal,
+            life,
+            policies,
+            Observers(webhooks.observers),
+            files,
+            NOTHING_KEPT if writer is None else writer,
         ) as directory,
         open_entrance(settings.access, directory.policy_of) as entrance,
         open_registry(
@@ -281,8 +294,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
             None if certificate is None else certificate.tls,
             bounds_of(files, settings.door.body_timeout),
         )
-        metrics = _Metrics(directory, registry, media.pool, door, files)
+        metrics = _Metrics(directory, registry, media.pool, door, files, writer)
         port = _port(listeners)
+        # Browsers can connect already, and wait until the rooms are there.
+        await _come_back(writer, directory, registry)
         async with trio.open_nursery() as connections:
             try:
                 async with trio.open_nursery() as acceptor:
@@ -296,7 +311,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
                     acceptor.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    await _drain(media, directory, registry)
+                    await _drain(media, directory, registry, writer)
                 life.fire("drained")
                 connections.cancel_scope.cancel()
 
@@ -338,11 +353,14 @@ def _connections(settings: Settings) -> int:
     return min(possible, settings.door.max_connections)
 
 
-async def _drain(media: _Media, directory: Directory, registry: Registry) -> None:
+async def _drain(media: _Media, directory: Directory, registry: Registry, writer: Writer | None) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(media.give_up_silent)
         registry.close()
         await directory.close()
+        if writer is not None:
+            # Some of what people are to be told may wait for the store.
+            await writer.flush()
         await registry.disconnect()
 
 
@@ -356,8 +374,9 @@ class _Metrics:
         pool: MediaPool,
         door: FrontDoor,
         files: FileStore | None,
+        writer: Writer | None,
     ) -> None:
-        self._parts = (directory, registry, pool, door, files)
+        self._parts = (directory, registry, pool, door, files, writer)
         self._page: MetricsPage | None = None
 
     async def write(self, accept: str) -> tuple[bytes, str]:
@@ -371,6 +390,35 @@ class _Metrics:
         from roomfsm.metrics.page import MetricsPage
 
         return MetricsPage(*self._parts)
+
+
+@asynccontextmanager
+async def _open_writer(settings: Settings, port: int) -> AsyncIterator[Writer | None]:
+    """What keeps the rooms, or None if nothing does."""
+    async with AsyncExitStack() as stack:
+        name = node_name(",".join(settings.server.host), port)
+        try:
+            store = await stack.enter_async_context(open_store(settings.store, name))
+        except StoreError as error:
+            raise StartError(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"--store needs {error.name}, which is not installed: pip install 'roomfsm[redis]'"
+            ) from error
+        if store is None:
+            yield None
+            return
+        get_logger(__name__).info("rooms are kept", place=store.place)
+        yield await stack.enter_async_context(open_writer(store, settings.store))
+
+
+async def _come_back(writer: Writer | None, directory: Directory, registry: Registry) -> None:
+    if writer is None:
+        return
+    try:
+        await come_back(writer.store, directory, registry, writer.counts)
+    except StoreError as error:
+        raise StartError(str(error)) from error
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from roomfsm.ranges import MAX_PORT, SECRET_RULE, Count, Port, SecondsOrZero, Wo
 from roomfsm.ranges import SettingsError as SettingsError
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.store.settings import StoreSettings
 from roomfsm.web.settings import WebSettings
 from roomfsm.webhooks.settings import WebhookSettings
 
@@ -202,6 +203,7 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     files: FileSettings = field(default_factory=FileSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     policies: tuple[tuple[str, Policy], ...] = ()
     """The policies of rooms, each with the pattern of their names. They are tables of the settings file."""

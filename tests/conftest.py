@@ -33,6 +33,9 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     )
     sys.dont_write_bytecode = False
 
+# Each server of a test would keep its rooms in one folder, and that of the person who runs the tests.
+os.environ["ROOMFSM_DATA"] = "none"
+
 register_profiles()
 
 HERE = Path(__file__).parent

@@ -14,6 +14,7 @@ from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.store.settings import NOWHERE, StoreSettings
 from roomfsm.web.settings import WebSettings
 from roomfsm.webhooks.settings import WebhookSettings
 
@@ -37,12 +38,16 @@ _PARTS: tuple[type[Any], ...] = (
     AccessSettings,
     WebhookSettings,
     FileSettings,
+    StoreSettings,
 )
 
 
 def settings(kurento: str, **changes: Any) -> Settings:
     """Settings with some changed, whichever part they belong to."""
-    parts: dict[type[Any], dict[str, Any]] = {ServerSettings: {"kurento": (kurento,), "port": 0}}
+    parts: dict[type[Any], dict[str, Any]] = {
+        ServerSettings: {"kurento": (kurento,), "port": 0},
+        StoreSettings: {} if "store" in changes else {"data": NOWHERE},
+    }
     for name, value in changes.items():
         (part,) = (p for p in _PARTS if name in {f.name for f in fields(p)})
         parts.setdefault(part, {})[name] = value
@@ -55,6 +60,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
         access=AccessSettings(**parts.get(AccessSettings, {})),
         files=FileSettings(**parts.get(FileSettings, {})),
         webhooks=WebhookSettings(**parts.get(WebhookSettings, {})),
+        store=StoreSettings(**parts[StoreSettings]),
     )
 
 

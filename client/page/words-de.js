@@ -270,6 +270,8 @@ export const DE = {
   'refused.banned': 'Die Moderation lässt Sie eine Zeit lang nicht in diesen Raum.',
   'refused.denied': 'Die Moderation hat Sie nicht eingelassen.',
   'refused.lobby_full': 'Zu viele Personen warten auf Einlass in diesen Raum.',
+  'refused.store_unavailable':
+    'Der Server kann im Augenblick nichts aufbewahren und nimmt das deshalb nicht an. Bitte versuchen Sie es gleich noch einmal.',
   'refused.locked': 'Die Moderation hat den Raum gesperrt.',
   'refused.too_many_candidates': 'Der Browser hat mehr Netzwerkwege angeboten, als der Server annimmt.',
   'refused.sdp_invalid': 'Der Server kann mit den angebotenen Medien des Browsers nichts anfangen.',

@@ -274,6 +274,8 @@ export const EN = /** @type {const} */ ({
   'refused.banned': 'A moderator does not let you enter this room for a time.',
   'refused.denied': 'A moderator did not let you in.',
   'refused.lobby_full': 'Too many people wait to enter this room.',
+  'refused.store_unavailable':
+    'The server cannot keep anything at the moment, so it does not take this. Please try again in a while.',
   'refused.locked': 'A moderator has locked the room.',
   'refused.too_many_candidates': 'The browser offered more network paths than the server takes.',
   'refused.restart_refused': 'The media server cannot go on with this over another network.',

@@ -277,6 +277,8 @@ export const ES = {
   'refused.banned': 'La moderación no te deja entrar en esta sala por un tiempo.',
   'refused.denied': 'La moderación no te ha dejado entrar.',
   'refused.lobby_full': 'Hay demasiadas personas esperando para entrar en esta sala.',
+  'refused.store_unavailable':
+    'El servidor no puede guardar nada en este momento, así que no acepta esto. Inténtelo de nuevo dentro de un rato.',
   'refused.locked': 'La moderación ha bloqueado la sala.',
   'refused.too_many_candidates': 'El navegador ha ofrecido más rutas de red de las que acepta el servidor.',
   'refused.sdp_invalid': 'El servidor no puede usar el audio y el vídeo que ofrece el navegador.',

@@ -286,6 +286,8 @@ export const FR = {
   'refused.banned': 'La modération vous interdit l’entrée de cette salle pour un certain temps.',
   'refused.denied': 'La modération ne vous a pas laissé entrer.',
   'refused.lobby_full': 'Trop de personnes attendent pour entrer dans cette salle.',
+  'refused.store_unavailable':
+    'Le serveur ne peut rien conserver pour le moment, il n’accepte donc pas cela. Réessayez dans un instant.',
   'refused.locked': 'La modération a verrouillé la salle.',
   'refused.too_many_candidates': 'Le navigateur a proposé plus de chemins réseau que le serveur n’en accepte.',
   'refused.sdp_invalid': 'Le serveur ne peut pas utiliser les flux que le navigateur propose.',

@@ -185,10 +185,10 @@ export class Room extends Emitter {
         this.emit('solved', 'drain');
         this.#tell({ what: 'serverCloses' }, 'presence', { kind: 'info', lasting: true });
       },
+      'let the media wait': () => this.#letMediaWait(),
       suspend: () => {
         this.connection.forgetRoom();
-        this.presenting.suspend();
-        this.watching.leave();
+        this.#letMediaWait();
       },
       'tell the closing': ({ reason }) =>
         this.#tell({ what: 'roomCloses', reason }, 'presence', { kind: 'info', lasting: true, toRead: true }),
@@ -460,6 +460,11 @@ export class Room extends Emitter {
       },
     );
     this.watching.foresee();
+  }
+
+  #letMediaWait() {
+    this.presenting.suspend();
+    this.watching.leave();
   }
 
   /** @param {Joined} joined the state of the room in which the resumed session already is */

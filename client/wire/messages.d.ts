@@ -79,6 +79,7 @@ export type ErrorCode =
   | 'token_invalid'
   | 'token_expired'
   | 'password_wrong'
+  | 'store_unavailable'
   | 'room_closed';
 
 /** A file of the chat. */

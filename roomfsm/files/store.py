@@ -54,7 +54,7 @@ class FileFolderError(Exception):
     """The folder of `--file-folder` cannot be used."""
 
 
-class Store(Protocol):
+class KeepsFiles(Protocol):
     """What a room uses of a store."""
 
     settings: FileSettings

@@ -7,7 +7,7 @@ no role: whoever knows the token of the API is one.
 
 from __future__ import annotations
 
-from roomfsm.lifecycle.seat import SeatEffect, SeatFacts, is_banned, person_is_there
+from roomfsm.lifecycle.seat import SeatEffect, SeatFacts, is_banned, person_is_there, promise_is_kept
 from roomfsm.lifecycle.table import STAYS, Audience, Effect, Row, State, Table, Tell
 
 
@@ -31,13 +31,13 @@ ADMINISTRATOR: Table[SeatFacts] = Table(
     states=(State("in charge", "the room is open, and the API has a token"),),
     rows=(
         Row(("kickPerson",), ("in charge",), STAYS, (person_is_there,), (SeatEffect.KICK,)),
-        Row(("banPerson",), ("in charge",), STAYS, (person_is_there,), (SeatEffect.BAN,)),
-        Row(("unbanPerson",), ("in charge",), STAYS, (is_banned,), (SeatEffect.UNBAN,)),
-        Row(("giveRole",), ("in charge",), STAYS, (person_is_there,), (SeatEffect.SET_ROLE,)),
-        Row(("lockRoom",), ("in charge",), STAYS, (), (SeatEffect.LOCK,)),
-        Row(("unlockRoom",), ("in charge",), STAYS, (), (SeatEffect.UNLOCK,)),
-        Row(("clearRoomChat",), ("in charge",), STAYS, (), (SeatEffect.CLEAR_CHAT,)),
-        Row(("configureRoom",), ("in charge",), STAYS, (), (AdministratorEffect.CONFIGURE,)),
+        Row(("banPerson",), ("in charge",), STAYS, (person_is_there, promise_is_kept), (SeatEffect.BAN,)),
+        Row(("unbanPerson",), ("in charge",), STAYS, (is_banned, promise_is_kept), (SeatEffect.UNBAN,)),
+        Row(("giveRole",), ("in charge",), STAYS, (person_is_there, promise_is_kept), (SeatEffect.SET_ROLE,)),
+        Row(("lockRoom",), ("in charge",), STAYS, (promise_is_kept,), (SeatEffect.LOCK,)),
+        Row(("unlockRoom",), ("in charge",), STAYS, (promise_is_kept,), (SeatEffect.UNLOCK,)),
+        Row(("clearRoomChat",), ("in charge",), STAYS, (promise_is_kept,), (SeatEffect.CLEAR_CHAT,)),
+        Row(("configureRoom",), ("in charge",), STAYS, (promise_is_kept,), (AdministratorEffect.CONFIGURE,)),
     ),
     causes={
         "kickPerson": "an administrator puts a person out",

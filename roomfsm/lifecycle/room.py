@@ -51,6 +51,8 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     - `knocks` says that the person who leaves only waits in the lobby.
     - `held` is the number of media pipelines whose release a closing room still waits for.
     - `notice` says that the people of a closing room may stay in it for a while.
+    - `keeps` says that what the room promises now outlives the server: its store works, or it has none. For a
+      private line of chat, which is never kept, it is always so.
     """
 
     people: int = 0
@@ -89,6 +91,7 @@ class RoomFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     lobby_full: bool = False
     held: int = 0
     notice: bool = False
+    keeps: bool = True
 
 
 _ENDPOINT_FAILURES = (
@@ -353,6 +356,7 @@ nothing_held = Guard[RoomFacts]("everything is released, or late", lambda f: f.h
 not_reserved = Guard[RoomFacts](
     "no administrator has opened the room", lambda f: not f.reserved, ErrorCode.SERVER_FULL
 )
+promise_is_kept = Guard[RoomFacts]("what it promises can be kept", lambda f: f.keeps, ErrorCode.STORE_UNAVAILABLE)
 nobody_to_see_off = Guard[RoomFacts]("nobody is to be seen off", lambda f: f.people == 0 or not f.notice)
 
 SEAT_ASKED = "seat_asked"
@@ -366,8 +370,9 @@ def room_trigger(message: str) -> str:
 
 Do = RoomEffect
 _OPEN = ("empty", "waiting", "broadcasting")
-_join = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place, within_rates)
-_chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists)
+_admission = (not_in_yet, not_banned, has_token, knows_password, not_locked, room_has_place)
+_join = (*_admission, within_rates, promise_is_kept)
+_chat = (within_rates, addressee_there, to_somebody_else, addressee_hears, line_exists, promise_is_kept)
 _send_file = (takes_files, file_fits, *_chat, files_have_place)
 _file_arrived = (file_is_whole, takes_files, addressee_there, addressee_hears)
 _enter = (*_join, need_not_knock)

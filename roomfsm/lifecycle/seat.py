@@ -36,6 +36,7 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     - `may_stand_in` says that the person may: not if the person's token says that the person only watches.
     - `stands_in` says that the person moderates only because nobody else did, and `moderator_comes` that somebody
       enters now whom a token or the policy makes a moderator.
+    - `keeps` is the same as in the facts of a room.
     """
 
     role: Role = Role.PRESENTER
@@ -48,6 +49,7 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     may_stand_in: bool = True
     stands_in: bool = False
     moderator_comes: bool = False
+    keeps: bool = True
 
 
 _PUT_OUT = (
@@ -240,9 +242,12 @@ within_rates = Guard[SeatFacts](
     "neither this person nor the room is above its rates", lambda f: f.within_rates, ErrorCode.RATE_LIMITED
 )
 
+promise_is_kept = Guard[SeatFacts]("what it promises can be kept", lambda f: f.keeps, ErrorCode.STORE_UNAVAILABLE)
+
 Do = SeatEffect
 _moderators = (is_moderator, within_rates)
 _over_another = (*_moderators, person_is_there, somebody_else)
+_admit = (*_moderators, somebody_knocks, room_has_place, promise_is_kept)
 
 SEAT: Table[SeatFacts] = Table(
     "seat",
@@ -268,20 +273,20 @@ SEAT: Table[SeatFacts] = Table(
         Row(("mute",), ("seated",), STAYS, _over_another, (Do.MUTE,)),
         Row(("unmute",), ("seated",), STAYS, (*_moderators, person_is_there), (Do.UNMUTE,)),
         Row(("kick",), ("seated",), STAYS, _over_another, (Do.KICK,)),
-        Row(("ban",), ("seated",), STAYS, _over_another, (Do.BAN,)),
-        Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned), (Do.UNBAN,)),
-        Row(("setRole",), ("seated",), STAYS, _over_another, (Do.SET_ROLE,)),
-        Row(("admit",), ("seated",), STAYS, (*_moderators, somebody_knocks, room_has_place), (Do.ADMIT,)),
+        Row(("ban",), ("seated",), STAYS, (*_over_another, promise_is_kept), (Do.BAN,)),
+        Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned, promise_is_kept), (Do.UNBAN,)),
+        Row(("setRole",), ("seated",), STAYS, (*_over_another, promise_is_kept), (Do.SET_ROLE,)),
+        Row(("admit",), ("seated",), STAYS, _admit, (Do.ADMIT,)),
         Row(("deny",), ("seated",), STAYS, (*_moderators, somebody_knocks), (Do.DENY,)),
-        Row(("configure",), ("seated",), STAYS, _moderators, (Do.CONFIGURE,)),
-        Row(("lock",), ("seated",), STAYS, _moderators, (Do.LOCK,)),
-        Row(("unlock",), ("seated",), STAYS, _moderators, (Do.UNLOCK,)),
-        Row(("clearChat",), ("seated",), STAYS, _moderators, (Do.CLEAR_CHAT,)),
+        Row(("configure",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.CONFIGURE,)),
+        Row(("lock",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.LOCK,)),
+        Row(("unlock",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.UNLOCK,)),
+        Row(("clearChat",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.CLEAR_CHAT,)),
         Row(
             ("deleteLine",),
             ("seated",),
             STAYS,
-            (line_exists, own_line_or_moderator, within_rates),
+            (line_exists, own_line_or_moderator, within_rates, promise_is_kept),
             (Do.DELETE_LINE,),
         ),
         Row(("closeRoom",), ("seated",), STAYS, _moderators, (Do.CLOSE_ROOM,)),

@@ -17,12 +17,14 @@ class ServerFacts:
     """What the server's guards may look at.
 
     `sessions` is the number of sessions that there would be with the one that asks. `media_reachable` says
-    whether at least one media server can be reached.
+    whether at least one media server can be reached, and `store_keeps` that the store works, or that the server
+    has none.
     """
 
     sessions: int = 0
     max_sessions: int = 0
     media_reachable: bool = False
+    store_keeps: bool = True
 
 
 class ServerEffect(Effect):
@@ -45,6 +47,9 @@ has_place = Guard[ServerFacts](
 )
 media_reachable = Guard[ServerFacts](
     "a media server can be reached", lambda f: f.media_reachable, ErrorCode.MEDIA_UNAVAILABLE
+)
+store_keeps = Guard[ServerFacts](
+    "the store keeps what rooms promise", lambda f: f.store_keeps, ErrorCode.STORE_UNAVAILABLE
 )
 never = Guard[ServerFacts]("never: the server is closing", lambda _: False, ErrorCode.SERVER_CLOSING)
 
@@ -69,8 +74,8 @@ SERVER: Table[ServerFacts] = Table(
     rows=(
         Row(("opened",), ("starting",), "open"),
         Row(("connect",), ("open",), STAYS, (has_place,)),
-        Row(("open_room",), ("open",), STAYS),
-        Row(("ready",), ("open",), STAYS, (media_reachable,)),
+        Row(("open_room",), ("open",), STAYS, (store_keeps,)),
+        Row(("ready",), ("open",), STAYS, (media_reachable, store_keeps)),
         Row(("live",), ("starting", "open", "draining", "closing"), STAYS),
         Row(("drain",), ("open",), "draining", (), (ServerEffect.TELL_COUNTDOWN,)),
         # Whoever loses the connection during the countdown may come back.

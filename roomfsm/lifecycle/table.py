@@ -199,15 +199,20 @@ class Table[Facts]:
         """A model in the initial state."""
         return Model(self.initial)
 
+    def check(self, model: Model, trigger: str) -> None:
+        """Raises `IllegalInState` if the state of `model` has no row for the trigger."""
+        if not self.rows_of(model.state, trigger):
+            state = self.state(model.state)
+            raise IllegalInState(trigger, self.name, state.told, self.legal(state.name))
+
     def fire(self, model: Model, trigger: str, facts: Facts) -> Step:
         """Move `model` by `trigger`; it takes about 10 µs.
 
         Raises `IllegalInState` if the state has no row for the trigger, or `Refusal` with the code of the first
         guard that does not hold. Then nothing has moved.
         """
+        self.check(model, trigger)
         source = model.state
-        if not self.rows_of(source, trigger):
-            raise IllegalInState(trigger, self.name, self.state(source).told, self.legal(source))
         attempt = self._attempt(model, trigger, facts)
         if attempt.step is not None:
             return attempt.step

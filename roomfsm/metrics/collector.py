@@ -38,7 +38,9 @@ from roomfsm.protocol.errors import CloseCode, ErrorCode
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.writer import StoreCounts, Writer
 from roomfsm.signaling.registry import Registry
+from roomfsm.store.interface import StoreCode
 
 _CODES_OF_LIMITS = (
     ErrorCode.RATE_LIMITED,
@@ -87,6 +89,7 @@ class Parts:
     pool: MediaPool
     door: FrontDoor
     files: FileStore | None = None
+    writer: Writer | None = None
     stocks: Mapping[int, Stock | None] = field(default_factory=dict)
 
 
@@ -101,6 +104,7 @@ class ServerCollector:
         yield from self._server()
         yield from self._rooms()
         yield from self._files()
+        yield from self._store()
         yield from self._happened()
         yield from self._sessions()
         yield from self._media_servers()
@@ -131,6 +135,20 @@ class ServerCollector:
         results = Counter(dict.fromkeys(UPLOAD_RESULTS, 0))
         results.update({} if store is None else store.results)
         yield _counter(f.UPLOADS, {(result,): number for result, number in results.items()})
+
+    def _store(self) -> Iterator[Metric]:
+        writer = self._parts.writer
+        counts = StoreCounts() if writer is None else writer.counts
+        waiting = (0, 0) if writer is None else (writer.waiting, writer.waiting_bytes)
+        yield _gauge(f.STORE_KEEPS, {(): int(self._parts.directory.keeps)})
+        yield _histogram(f.STORE_COMMITS, {(): counts.commits})
+        yield _counter(f.STORE_EVENTS, {(): counts.events})
+        yield _counter(f.STORE_SNAPSHOTS, {(): counts.snapshots})
+        yield _counter(f.STORE_FAILURES, {(str(code),): counts.failures[code] for code in StoreCode})
+        yield _gauge(f.STORE_WAITING, {(): waiting[0]})
+        yield _gauge(f.STORE_WAITING_BYTES, {(): waiting[1]})
+        rooms = {("came_back",): counts.came_back, ("set_aside",): counts.set_aside}
+        yield _gauge(f.STORE_ROOMS, rooms)
 
     def _happened(self) -> Iterator[Metric]:
         directory = self._parts.directory

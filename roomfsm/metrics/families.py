@@ -303,6 +303,70 @@ NACKS = Family(
     "those of browsers to the media server (`to_browsers`).",
     "Below 1 % of the packets.",
 )
+STORE_KEEPS = Family(
+    "roomfsm_store_keeps",
+    Kind.GAUGE,
+    (),
+    "0 or 1",
+    "Whether what rooms promise outlives the server. It is 1 without a store, too: then nothing is promised.",
+    "1. With 0, the log says what the store lacks.",
+)
+STORE_COMMITS = Family(
+    "roomfsm_store_commit_seconds",
+    Kind.HISTOGRAM,
+    (),
+    "seconds",
+    "How long each commit of the store took. One commit has what all rooms have noted meanwhile.",
+    "Below 0.005, most of the time.",
+)
+STORE_EVENTS = Family(
+    "roomfsm_store_events",
+    Kind.COUNTER,
+    (),
+    "events",
+    "Durable events of rooms that were given to the store.",
+    "Any.",
+)
+STORE_SNAPSHOTS = Family(
+    "roomfsm_store_snapshots",
+    Kind.COUNTER,
+    (),
+    "snapshots",
+    "Snapshots of rooms that were given to the store, each in place of the room's events.",
+    "One for each `--store-events` events of a room. More of them mean that the store has failed.",
+)
+STORE_FAILURES = Family(
+    "roomfsm_store_failures",
+    Kind.COUNTER,
+    ("code",),
+    "commits",
+    "Commits that failed, by what the store lacked (docs/persistence.md).",
+    "0.",
+)
+STORE_WAITING = Family(
+    "roomfsm_store_waiting",
+    Kind.GAUGE,
+    (),
+    "events and messages",
+    "Events that wait for the store, and messages that wait until these are kept.",
+    "Far below `--store-queue`.",
+)
+STORE_WAITING_BYTES = Family(
+    "roomfsm_store_waiting_bytes",
+    Kind.GAUGE,
+    (),
+    "bytes",
+    "The bytes of these events and messages.",
+    "Far below `--store-queue-bytes`.",
+)
+STORE_ROOMS = Family(
+    "roomfsm_store_rooms_at_start",
+    Kind.GAUGE,
+    ("what",),
+    "rooms",
+    "Rooms that the store had when the server started: those that came back, and those that were set aside.",
+    "0 for `set_aside`.",
+)
 
 FAMILIES = (
     BUILD,
@@ -316,6 +380,14 @@ FAMILIES = (
     FILES,
     FILE_BYTES,
     UPLOADS,
+    STORE_KEEPS,
+    STORE_COMMITS,
+    STORE_EVENTS,
+    STORE_SNAPSHOTS,
+    STORE_FAILURES,
+    STORE_WAITING,
+    STORE_WAITING_BYTES,
+    STORE_ROOMS,
     CONNECTIONS,
     TRANSITIONS,
     REFUSALS,

@@ -11,6 +11,7 @@ from roomfsm.files.store import FileStore
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.metrics.collector import Parts, ServerCollector
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.writer import Writer
 from roomfsm.signaling.registry import Registry
 
 _PATIENCE = 1.0
@@ -29,8 +30,9 @@ class MetricsPage:
         pool: MediaPool,
         door: FrontDoor,
         files: FileStore | None,
+        writer: Writer | None,
     ) -> None:
-        self._parts = parts = Parts(directory, registry, pool, door, files)
+        self._parts = parts = Parts(directory, registry, pool, door, files, writer)
         self._asking = trio.Lock()
         self._fresh_until = 0.0
         self._registry = CollectorRegistry()

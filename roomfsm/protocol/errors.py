@@ -89,6 +89,10 @@ class ErrorCode(StrEnum):
     )
     TOKEN_EXPIRED = "token_expired", "The token has expired."
     PASSWORD_WRONG = "password_wrong", "The room's password is missing or wrong."
+    STORE_UNAVAILABLE = (
+        "store_unavailable",
+        "The server cannot keep what this would promise at the moment. What is going on goes on; try again later.",
+    )
     ROOM_CLOSED = "room_closed", "The room closed before the message was handled."
 
 

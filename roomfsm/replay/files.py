@@ -17,7 +17,7 @@ _NOWHERE = Path("nowhere")
 
 
 class ReplayedFiles:
-    """A store in which everything has a place. Implements `roomfsm.files.store.Store`."""
+    """A store in which everything has a place. Implements `roomfsm.files.store.KeepsFiles`."""
 
     def __init__(self) -> None:
         # The journal also says when a file did not begin to come in time.

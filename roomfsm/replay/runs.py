@@ -30,7 +30,8 @@ class Run:
     def whole(self) -> bool:
         """Whether it begins with the room's opening and has no gap."""
         numbers = [entry.seq for entry in self.entries]
-        return self.opened is not None and numbers == list(range(1, len(numbers) + 1))
+        began = self.opened is not None and not self.opened.came_back
+        return began and numbers == list(range(1, len(numbers) + 1))
 
     @property
     def name(self) -> str:

@@ -51,19 +51,43 @@ class ChatHistory:
         file: FileInfo | None = None,
     ) -> ChatLine:
         """Number a line, keep it, and drop the oldest ones. `at` is in milliseconds since 1970 (UTC)."""
-        self._seq += 1
+        line = ChatLine(
+            seq=self._seq + 1, participant=participant, name=name, text=text, at=at, reply_to=reply_to, file=file
+        )
+        self.put(line)
+        return line
+
+    def put(self, line: ChatLine) -> None:
+        """Keep a line, which has the next number, and drop the oldest ones."""
+        self._seq = line.seq
         if len(self._speakers) == self._speakers.maxlen:
             self._forgotten(self._seq - len(self._speakers))
-        self._speakers.append(participant)
-        line = ChatLine(
-            seq=self._seq, participant=participant, name=name, text=text, at=at, reply_to=reply_to, file=file
-        )
+        self._speakers.append(line.participant)
+        self._keep(line)
+
+    def _keep(self, line: ChatLine) -> None:
         size = len(_encoder.encode(line)) + 1
         self._lines.append((line, size))
         self._bytes += size
         while self._lines and (len(self._lines) > self._most_lines or self._bytes > self._most_bytes):
             self._bytes -= self._lines.popleft()[1]
-        return line
+
+    @property
+    def number(self) -> int:
+        """The number of the last line that was said."""
+        return self._seq
+
+    @property
+    def speakers(self) -> tuple[str | None, ...]:
+        """Who said the last lines, as far as that is known, the newest last; None for a line that was deleted."""
+        return tuple(self._speakers)
+
+    def restore(self, number: int, speakers: tuple[str | None, ...], lines: tuple[ChatLine, ...]) -> None:
+        """Take over all that was known of a chat. Nothing may have been said in this one."""
+        self._seq = number
+        self._speakers.extend(speakers)
+        for line in lines:
+            self._keep(line)
 
     def in_private(
         self,

@@ -16,22 +16,27 @@ import trio
 
 from roomfsm.access.credentials import UNASKED, Credentials
 from roomfsm.access.policy import Policies, Policy
-from roomfsm.files.store import Store
+from roomfsm.files.store import KeepsFiles
 from roomfsm.kurento.pool import MediaPool
+from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.lifecycle.stream import WITH_MEDIA
 from roomfsm.log import concern_only, get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
 from roomfsm.protocol.roles import Role
+from roomfsm.rooms.come_back import CannotComeBack, SitterOf, read_past
 from roomfsm.rooms.counts import Counts
+from roomfsm.rooms.durable import Opened
 from roomfsm.rooms.events import Close, Enter, Vacate
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Seat, Sitter
-from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.record import NOTHING_KEPT, Record, Records
+from roomfsm.rooms.room import SHUTDOWN, Room, RoomOver
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.store.interface import Past
 from roomfsm.tracing import leave_trace
 
 _TRIES = 3
@@ -69,7 +74,8 @@ class Directory:
         life: ServerLife | None = None,
         policies: Policies | None = None,
         observers: Observers | None = None,
-        files: Store | None = None,
+        files: KeepsFiles | None = None,
+        records: Records = NOTHING_KEPT,
     ) -> None:
         self.life = ServerLife() if life is None else life
         """The server's machine. If the caller has none, the directory gets one of its own, which is open."""
@@ -78,6 +84,7 @@ class Directory:
         self._write_journal = write_journal
         self._observers = observers or Observers()
         self._files = files
+        self._records = records
         self._nursery = nursery
         self._pool = pool
         self.settings = settings
@@ -90,6 +97,11 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._rooms)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what rooms promise now outlives the server, as far as the settings want that."""
+        return self._records.keeps
 
     def summaries(self) -> list[RoomSummary]:
         """The rooms with people in them, the fullest first."""
@@ -126,7 +138,7 @@ class Directory:
                 # Nobody opens a room who may not enter it.
                 self.would_admit(room_name, credentials)
             room = self.find(room_name) or await self._open(room_name, sitter)
-            seat = Seat(sitter, before)
+            seat = Seat(sitter, before, room.record)
             try:
                 await room.request(Enter(seat, name, ref, asked, credentials))
             except RoomOver:
@@ -149,7 +161,9 @@ class Directory:
         open_already = self.find(room_name)
         if open_already is not None:
             raise RoomExists(open_already.name)
-        return self._start(room_name, policy, reserved=True)
+        room = self._start(room_name, policy, reserved=True)
+        await room.record.until_kept()
+        return room
 
     def policy_of(self, room_name: str) -> Policy:
         """The policy that decides who may enter the room of that name now, whether it is open or not."""
@@ -189,7 +203,7 @@ class Directory:
     async def close(self) -> None:
         """Close every room, and open no new ones."""
         self.life.fire("stop")
-        await self.close_rooms("shutdown")
+        await self.close_rooms(SHUTDOWN)
 
     async def close_rooms(self, reason: str) -> None:
         """Close every room. Returns when each has released its media, or has passed its deadline."""
@@ -213,23 +227,49 @@ class Directory:
         opened_by: tuple[str, str] = ("", ""),
         reserved: bool = False,
     ) -> Room:
-        room = Room(
-            name,
+        key = room_key(name)
+        opened = Opened(name, opened_by, own_policy, reserved)
+        room = self._make(opened, self._records.record(key))
+        room.record.note(opened)
+        self._put_in(key, room)
+        return room
+
+    def bring_back(self, key: str, past: Past, sitter_of: SitterOf) -> Room:
+        """Open a room again that the store has kept.
+
+        Raises `CannotComeBack`. Then the store sets it aside for the operator, and the room can be opened anew.
+        """
+        record = self._records.record(key, past)
+        try:
+            opened, events = read_past(key, past)
+            room = self._make(opened, record, came_back=True)
+            room.come_back(events, sitter_of)
+        except CannotComeBack as error:
+            record.set_aside(str(error))
+            raise
+        self._put_in(key, room)
+        return room
+
+    def _make(self, opened: Opened, record: Record, *, came_back: bool = False) -> Room:
+        return Room(
+            opened.room,
             self._pool,
             self.settings,
             self._write_journal,
-            opened_by=opened_by,
-            policy=self.policies.of(name),
-            own_policy=own_policy,
-            reserved=reserved,
+            opened_by=opened.by,
+            policy=self.policies.of(opened.room),
+            own_policy=opened.own_policy,
+            reserved=opened.reserved,
             counts=self.counts,
             observers=self._observers,
             files=self._files,
+            record=record,
+            came_back=came_back,
         )
-        key = room_key(name)
+
+    def _put_in(self, key: str, room: Room) -> None:
         self._rooms[key] = room
         self._nursery.start_soon(self._run, key, room)
-        return room
 
     async def _make_place(self, name: str, by: tuple[str, str] | None) -> None:
         """Returns when there is a place for the room of that name, or when somebody has opened that room.
@@ -238,7 +278,7 @@ class Directory:
         `Refusal`.
         """
         while self.find(name) is None:
-            self.life.fire("open_room")
+            self.life.fire("open_room", ServerFacts(store_keeps=self.keeps))
             one_of, code = self._in_the_way(by)
             if code is None:
                 return
@@ -300,15 +340,17 @@ async def open_directory(
     life: ServerLife | None = None,
     policies: Policies | None = None,
     observers: Observers | None = None,
-    files: Store | None = None,
+    files: KeepsFiles | None = None,
+    records: Records = NOTHING_KEPT,
 ) -> AsyncIterator[Directory]:
     """Open a directory, whose rooms end when this scope ends.
 
     `write_journal` gets the lines of every room's journal. `life` is the machine of the server that the rooms are
     part of. `policies` are the rooms' policies; without any, everybody may enter. `observers` follow the rooms.
-    `files` is where their people's files are kept; without it, they take none.
+    `files` is where their people's files are kept; without it, they take none. `records` keeps the rooms, if they
+    outlive the server.
     """
     async with trio.open_nursery() as nursery:
-        directory = Directory(nursery, pool, settings, write_journal, life, policies, observers, files)
+        directory = Directory(nursery, pool, settings, write_journal, life, policies, observers, files, records)
         yield directory
         nursery.cancel_scope.cancel()

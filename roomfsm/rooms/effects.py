@@ -48,6 +48,7 @@ from roomfsm.protocol.server import (
     StreamEnded,
     StreamStarted,
 )
+from roomfsm.rooms import durable
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import (
@@ -70,8 +71,10 @@ from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, seat_to_give
+from roomfsm.rooms.record import Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.snapshot import as_sat
 from roomfsm.rooms.speaking import Speakers
 from roomfsm.sdp_secrets import masked
 
@@ -98,6 +101,9 @@ class Inside(Protocol):
 
     @property
     def policy(self) -> Policy: ...
+
+    @property
+    def record(self) -> Record: ...
 
     @property
     def told_state(self) -> str:
@@ -136,7 +142,8 @@ class Effects:
         self._files = files
         self._moderation = moderation
         self._speakers = speakers
-        self._lookalikes = Lookalikes()
+        self._record = room.record
+        self.lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
             Do.KNOCK: self._knock,
             Do.GIVE_UP: self._give_up,
@@ -190,7 +197,8 @@ class Effects:
     def _admit(self, event: Enter) -> None:
         participant = Participant(event.seat, event.name)
         self._moderation.admit(participant, event.credentials)
-        self._lookalikes.add(participant)
+        self._record.note(as_sat(participant, event.seat.sitter.resume_hashes))
+        self.lookalikes.add(participant)
         self._news.happened(ParticipantJoined(participant=participant.info()), about=participant)
         self._people[participant.id] = participant
         self._describe_room_to(participant, event.ref)
@@ -218,6 +226,7 @@ class Effects:
         *,
         replaced: bool = False,
     ) -> None:
+        self._record.note(durable.Left(participant.id))
         for name in tuple(participant.views):
             stream = self._streams[name]
             self._drop_view(stream.views[participant.id])
@@ -231,7 +240,7 @@ class Effects:
         self._news.happened(
             ParticipantLeft(participant=participant.id, reason=reason), by, ref=ref, about=participant
         )
-        self._tell_unmarked(self._lookalikes.remove(participant))
+        self._tell_unmarked(self.lookalikes.remove(participant))
         self._moderation.dismiss(participant, replaced=replaced)
         self._log.info("left", participant=participant.id, reason=reason, people=len(self._people))
 
@@ -244,6 +253,7 @@ class Effects:
 
     def _welcome_back(self, event: Back) -> None:
         participant = self._people[event.seat.id]
+        self._record.note(durable.Returned(participant.id, event.seat.sitter.resume_hashes))
         participant.away_since = None
         self._moderation.move(participant, "found")
         self._news.tell_changes_if_few()
@@ -258,9 +268,10 @@ class Effects:
     def _rename(self, event: Ask) -> None:
         assert isinstance(event.message, Rename)
         participant = self._people[event.seat.id]
-        unmarked = self._lookalikes.remove(participant)
+        self._record.note(durable.Renamed(participant.id, event.message.name))
+        unmarked = self.lookalikes.remove(participant)
         participant.name = event.message.name
-        self._lookalikes.add(participant)
+        self.lookalikes.add(participant)
         self._tell_person(participant, ref=event.message.ref)
         self._tell_unmarked(unmarked)
 
@@ -276,6 +287,7 @@ class Effects:
         text, to, answered, ref = event.message.text, event.message.to, event.message.reply_to, event.message.ref
         if to is None:
             line = self._chat.add(speaker.id, speaker.name, text, now, answered)
+            self._record.note(durable.Said(line))
             self._news.happened(ChatSaid(line=line), speaker, ref=ref)
         else:
             line = self._chat.in_private(speaker.id, speaker.name, text, now, to, answered)
@@ -292,6 +304,7 @@ class Effects:
         about = speaker.id, speaker.name, announced.name, now
         if announced.to is None:
             line = self._chat.add(*about, announced.reply_to, file.info())
+            self._record.note(durable.Said(durable.without_file(line)))
             self._files.keep(file, line.seq)
             self._news.happened(ChatSaid(line=line), about=speaker)
         else:

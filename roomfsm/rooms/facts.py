@@ -174,6 +174,7 @@ def facts_of(
     *,
     within_rates: bool = True,
     reserved: bool = False,
+    keeps: bool = True,
 ) -> RoomFacts:
     """The counts as they would be after the event, and what is true of the person who asks."""
     people_after, streams_after, views_after = len(people), len(streams), 0
@@ -216,6 +217,8 @@ def facts_of(
                     line_exists = line is None or chat.speaker_of(line) is not None
                     addressee_there, addressee_away = _hears(people, to)
                     to_oneself = to == asker.id
+                    # A private line is not kept, so nothing is promised.
+                    keeps = keeps or to is not None
                     if isinstance(message, SendFile):
                         takes_files = files.taken
                         file_fits = files.fits(message.size)
@@ -267,6 +270,7 @@ def facts_of(
         files_have_place=files_have_place,
         file_is_whole=file_is_whole,
         reserved=reserved,
+        keeps=keeps,
     )
 
 

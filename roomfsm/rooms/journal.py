@@ -62,6 +62,8 @@ class Opened(_Line, frozen=True, tag="opened", kw_only=True):
     settings: RoomSettings
     policy: Policy = _ANYBODY
     """Without what only those may know who may enter: the password's hash, and who is invited."""
+    came_back: bool = False
+    """Whether the room had been opened before the server was started. Then the journal lacks the beginning."""
 
 
 class Refused(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -202,6 +204,8 @@ class Journal:
         sink: Sink | None = None,
         counts: Counts | None = None,
         policy: Policy = _ANYBODY,
+        *,
+        came_back: bool = False,
     ) -> None:
         self.counts = counts or Counts()
         self.tallies: Mapping[str, Tally] = {name: Tally() for name in _MACHINES}
@@ -223,6 +227,7 @@ class Journal:
             server=f"roomfsm/{__version__}",
             settings=settings,
             policy=replace(policy, enter=Enter.ANYONE, password_hash=None, invited=()),
+            came_back=came_back,
         )
         self._write(_encoder.encode(self.opened))
 

@@ -23,6 +23,10 @@ class Lookalikes:
         participant.lookalike = bool(bearers)
         bearers[participant.id] = participant
 
+    def bearers(self) -> list[list[Participant]]:
+        """The people whose names look alike, as far as there are several, each in the order of taking the name."""
+        return [list(bearers.values()) for bearers in self._bearers.values() if len(bearers) > 1]
+
     def remove(self, participant: Participant) -> Participant | None:
         """Remove somebody who leaves or gives up the name. Returns the person who loses the mark, if any."""
         look = skeleton(participant.name)

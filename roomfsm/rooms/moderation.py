@@ -51,6 +51,7 @@ from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import BanInfo, Bans, ChatCleared, LineDeleted, Muted, ParticipantChanged, RoomChanged
+from roomfsm.rooms import durable
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.events import Administer, Ask, Close, Depart, Enter, Event, Revoked, RoomMessage, SetPolicy
 from roomfsm.rooms.journal import Journal
@@ -59,6 +60,7 @@ from roomfsm.rooms.lobby import Lobby
 from roomfsm.rooms.news import News, tell
 from roomfsm.rooms.participant import Participant, Seat, seat_to_give
 from roomfsm.rooms.reactions import Reactions
+from roomfsm.rooms.record import Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.speaking import Speakers
@@ -84,6 +86,9 @@ class Inside(Protocol):
 
     @property
     def settings(self) -> RoomSettings: ...
+
+    @property
+    def record(self) -> Record: ...
 
     def configure(self, policy: Policy, *, own: bool = False) -> None:
         """Use this policy from now on. `own` says that it takes the place of the one that the settings give."""
@@ -139,10 +144,15 @@ class Moderation:
         self._door = DOOR.new()
         room.journal.begin(DOOR.name, None, self._door.state)
         if room.policy.locked:
-            self._fire_door("lock")
+            # It follows from the policy, and so it is not noted.
+            self.move_door("lock")
         self.lobby = Lobby(room.name, self._move_seat)
         self._bans: dict[str, _Banned] = {}
-        self._hands = 0
+        self.hands = 0
+        """How many hands were raised so far."""
+        self.rules: dict[str, Any] = {}
+        """What moderators have changed of the room's policy."""
+        self._record = room.record
         self._administrator = ADMINISTRATOR.new()
         room.journal.begin(ADMINISTRATOR.name, None, self._administrator.state)
         self._for_anybody: dict[str, Callable[[Participant | None, Any], None]] = {
@@ -225,6 +235,7 @@ class Moderation:
             silenced=_claims_to_be_heard(event.message, sender),
             room_has_place=self._has_place(),
             within_rates=within_rates,
+            keeps=self._record.keeps,
         )
         state = sender.seat.state
         try:
@@ -256,7 +267,8 @@ class Moderation:
 
     def administer(self, event: Administer, message: dict[str, Any] | None) -> None:
         """Do what an administrator asks for, if the administrator's table has it so."""
-        facts, state = SeatFacts(found=self._named(event.message, None)[0]), self._administrator.state
+        facts = SeatFacts(found=self._named(event.message, None)[0], keeps=self._record.keeps)
+        state = self._administrator.state
         try:
             step = ADMINISTRATOR.fire(self._administrator, event.operation, facts)
         except Refusal as refusal:
@@ -295,6 +307,22 @@ class Moderation:
         newcomer.stands_in = newcomer.role is not newcomer.given
         newcomer.only_watches = brought.role is Role.VIEWER
 
+    def readmit(self, person: Participant, told: durable.Sat) -> None:
+        """Give somebody a seat again who had it before the server was started."""
+        SEAT.fire(person.seat, "admitted", SeatFacts())
+        self._room.journal.begin(SEAT.name, person.id, person.seat.state)
+        self._room.journal.begin(SOUND.name, person.id, person.sound.state)
+        person.role, person.given, person.subject = told.role, told.given, told.subject
+        person.stands_in, person.only_watches = told.stands_in, told.only_watches
+
+    def move_door(self, trigger: str) -> None:
+        """Move the door as it was moved before the server was started."""
+        self._room.journal.took(DOOR.name, None, DOOR.fire(self._door, trigger, None))
+
+    def move_sound(self, person: Participant, trigger: str) -> None:
+        """Move the sound of a person as it was moved before the server was started."""
+        self._room.journal.took(SOUND.name, person.id, SOUND.fire(person.sound, trigger, None), who=person.id)
+
     def knock(self, event: Enter) -> None:
         """Let a newcomer wait in the lobby."""
         self._room.journal.begin(SEAT.name, event.seat.id, event.seat.state)
@@ -320,7 +348,7 @@ class Moderation:
         self._fire_door("lock" if self._room.policy.locked else "deserted")
         if self._room.policy.lobby:
             # What was said is not for people whom nobody has admitted.
-            self._chat.clear()
+            self._forget_chat()
         if self._room.policy.first_moderates:
             # Nobody is left who could admit. The one who has waited longest enters, and moderates.
             for event in self.lobby.named(None):
@@ -363,16 +391,19 @@ class Moderation:
 
     def _raise_hand(self, sender: Participant, message: Any) -> None:
         if sender.hand is None:
-            self._hands += 1
-            sender.hand = self._hands
+            self.hands += 1
+            self._record.note(durable.HandMoved(sender.id, self.hands))
+            sender.hand = self.hands
         self._tell_person(sender, sender, message.ref)
 
     def _lower_hand(self, sender: Participant, message: LowerHand) -> None:
         person = self._people[message.participant or sender.id]
+        self._record.note(durable.HandMoved(person.id))
         person.hand = None
         self._tell_person(person, sender, message.ref)
 
     def _set_media(self, sender: Participant, message: Media) -> None:
+        self._record.note(durable.MediaTold(sender.id, message.microphone, message.camera))
         sender.microphone, sender.camera = message.microphone, message.camera
         if message.microphone:
             self._fire_sound(sender, MICROPHONE_ON)
@@ -402,6 +433,7 @@ class Moderation:
         step = SOUND.fire(person.sound, trigger, None)
         if not step.moved:
             return
+        self._record.note(durable.SoundMoved(person.id, trigger))
         self._room.journal.took(SOUND.name, person.id, step, who=person.id)
         for name in person.streams:
             for view in self._room.streams[name].views.values():
@@ -423,11 +455,28 @@ class Moderation:
             self.lobby.tell(self._moderators())
 
     def _begin_ban(self, seat: Seat[Any], name: str, subject: str | None, seconds: float) -> None:
+        until = time.time_ns() // 1_000_000 + int(seconds * 1000)
+        ban = durable.Banned(seat.id, name, seat.voice.address, until, subject)
+        self._record.note(ban)
+        self.put_ban(ban)
+
+    def put_ban(self, ban: durable.Banned) -> None:
+        """Somebody may not enter for a time."""
         if len(self._bans) >= self._room.settings.max_bans:
             # The one that would have ended first ends now.
             del self._bans[min(self._bans, key=lambda one: self._bans[one].ends)]
-        until = time.time_ns() // 1_000_000 + int(seconds * 1000)
-        self._bans[seat.id] = _Banned(name, seat.voice.address, trio.current_time() + seconds, until, subject)
+        left = ban.until / 1000 - time.time()
+        self._bans[ban.person] = _Banned(ban.name, ban.address, trio.current_time() + left, ban.until, ban.subject)
+
+    def bans_kept(self) -> list[durable.Banned]:
+        """The bans, as they are kept."""
+        return [
+            durable.Banned(one, ban.name, ban.address, ban.until, ban.subject) for one, ban in self._bans.items()
+        ]
+
+    def drop_ban(self, person: str) -> None:
+        """Somebody may enter again."""
+        self._bans.pop(person, None)
 
     def _put_out(self, sender: Participant | None, message: Kick | Ban, trigger: str) -> None:
         person = self._people[message.participant]
@@ -437,7 +486,8 @@ class Moderation:
         self._log.info("put out", participant=person.id, by=None if sender is None else sender.id, how=trigger)
 
     def _unban(self, sender: Participant | None, message: Unban) -> None:
-        del self._bans[message.participant]
+        self._record.note(durable.Unbanned(message.participant))
+        self.drop_ban(message.participant)
         self._tell_bans(self._moderators(), sender, message.ref)
 
     def _set_role(self, sender: Participant | None, message: SetRole) -> None:
@@ -452,6 +502,7 @@ class Moderation:
     def _change_role(
         self, person: Participant, role: Role, sender: Participant | None = None, ref: Ref | None = None
     ) -> None:
+        self._record.note(durable.GotRole(person.id, role, person.given, person.stands_in))
         person.role = role
         self._tell_person(person, sender, ref)
         self.tell_moderator(person)
@@ -499,6 +550,8 @@ class Moderation:
             "files": message.files,
         }
         changed = {name: rule for name, rule in rules.items() if rule is not None}
+        self._record.note(durable.Configured(**changed))
+        self.rules |= changed
         self._use_policy(replace(self._room.policy, **changed), sender, message.ref)
 
     def _tell_rules(self, sender: Participant | None, ref: Ref | None) -> None:
@@ -517,6 +570,8 @@ class Moderation:
         self._tell_rules(sender, message.ref)
 
     def _set_policy(self, _sender: Participant | None, message: SetPolicy) -> None:
+        self._record.note(durable.PolicySet(message.policy))
+        self.rules.clear()
         self._use_policy(message.policy, own=True)
 
     def _use_policy(
@@ -536,14 +591,19 @@ class Moderation:
         self._promote()
 
     def _fire_door(self, trigger: str) -> None:
-        step = DOOR.fire(self._door, trigger, None)
-        self._room.journal.took(DOOR.name, None, step)
+        self._record.note(durable.DoorMoved(trigger))
+        self.move_door(trigger)
 
     def _clear_chat(self, sender: Participant | None, message: ClearChat) -> None:
-        self._chat.clear()
+        self._forget_chat()
         self._news.happened(ChatCleared(), sender, ref=message.ref)
 
+    def _forget_chat(self) -> None:
+        self._record.note(durable.ChatCleared())
+        self._chat.clear()
+
     def _delete_line(self, sender: Participant, message: DeleteLine) -> None:
+        self._record.note(durable.LineDeleted(message.line))
         self._chat.delete(message.line)
         self._news.happened(LineDeleted(line=message.line), sender, ref=message.ref)
 

@@ -10,6 +10,7 @@ session's own task acts on the mark when it is its turn, so that nobody else mov
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import IceServer, ParticipantInfo, ServerMessage
 from roomfsm.rooms.allowance import Voice
+from roomfsm.rooms.record import UNRECORDED, Ear, Record
 
 
 class Sitter(Protocol):
@@ -33,6 +35,14 @@ class Sitter(Protocol):
     @property
     def state(self) -> str:
         """The state of the session's machine."""
+
+    @property
+    def ear(self) -> Ear | None:
+        """What sends a message over the connection that there is now; None if there is none."""
+
+    @property
+    def resume_hashes(self) -> tuple[bytes, ...]:
+        """The hashes of the tokens by which the session can be resumed."""
 
     @property
     def outbox(self) -> tuple[int, int]:
@@ -60,12 +70,14 @@ class Seat[Room](Model):
 
     The room sends messages to the seat, and the session's requests name the seat. A seat hears news from the
     moment in which the room describes itself to it, until the session is away or sits in another room. `before` is
-    the seat that the session had until then; it hears no more news as soon as this one does.
+    the seat that the session had until then; it hears no more news as soon as this one does. `record` is that of
+    the room, which holds back what must not be told before it is kept.
     """
 
-    def __init__(self, sitter: Sitter, before: Seat[Room] | None = None) -> None:
+    def __init__(self, sitter: Sitter, before: Seat[Room] | None = None, record: Record = UNRECORDED) -> None:
         super().__init__(SEAT.initial)
         self._before = before
+        self._record = record
         self.id = sitter.participant_id
         self.voice = sitter.voice
         self.sitter = sitter
@@ -94,7 +106,7 @@ class Seat[Room](Model):
     def tell(self, outgoing: Outgoing) -> None:
         """Pass a message on to the session, if it is a reply or the seat hears news."""
         if self.hears_news or outgoing.is_reply:
-            self.sitter.hear(outgoing)
+            self._record.tell(self.sitter, outgoing)
 
     def take_away(self) -> None:
         """End the seat, because the room ends or needs the place."""
@@ -114,6 +126,8 @@ class Participant:
         self.id = seat.id
         self.name = name
         self.deliver = seat.tell
+        self.came_at = time.time_ns() // 1_000_000
+        """When the person entered, in milliseconds since 1970."""
         self.away_since: float | None = None
         """The time when the connection was lost; None while there is one."""
         self.lookalike = False

@@ -16,16 +16,17 @@ left, so that nobody waits for a room that is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import trio
 
 from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.files.shared_file import SharedFile
-from roomfsm.files.store import Store
+from roomfsm.files.store import KeepsFiles
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room_trigger
@@ -50,11 +51,20 @@ from roomfsm.protocol.codec import Outgoing, error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.roles import Role
-from roomfsm.protocol.server import BanInfo, Closing, IceServer, ParticipantLeft, StreamEnded
+from roomfsm.protocol.server import (
+    BanInfo,
+    Closing,
+    IceServer,
+    ParticipantJoined,
+    ParticipantLeft,
+    StreamEnded,
+)
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share, Voice
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.come_back import ComingBack, SitterOf
 from roomfsm.rooms.counts import Counts
+from roomfsm.rooms.durable import Durable, Sat
 from roomfsm.rooms.effects import Effects
 from roomfsm.rooms.events import (
     Administer,
@@ -85,8 +95,10 @@ from roomfsm.rooms.news import News
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.reactions import Reactions
+from roomfsm.rooms.record import UNRECORDED, Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.snapshot import describe
 from roomfsm.rooms.speaking import Speakers
 
 _LINGER_AGAIN = 1.0
@@ -95,6 +107,10 @@ _EVENTS = 64
 _DELIVERIES = 500
 """The most events that a room handles in one turn, and the number of deliveries after which it stops. Then other
 tasks have their turn, even if more events wait in the inbox."""
+
+
+SHUTDOWN = "shutdown"
+"""Why a room ends that may come back."""
 
 
 class RoomOver(Exception):
@@ -117,9 +133,13 @@ class Room:
         reserved: bool = False,
         counts: Counts | None = None,
         observers: Observers | None = None,
-        files: Store | None = None,
+        files: KeepsFiles | None = None,
+        record: Record = UNRECORDED,
+        came_back: bool = False,
     ) -> None:
         self.name = name
+        self.record = record
+        """What outlives the server, and holds back what the room tells until then."""
         self.policy = own_policy or policy or Policy()
         """The policy with which the room was opened, or what a moderator or an administrator has made of it."""
         self.own_policy = own_policy
@@ -131,7 +151,7 @@ class Room:
         """The settings of this room, some of which are those of its policy."""
         self.opened_by = opened_by
         """The participant and the address that opened the room."""
-        self.journal = Journal(name, settings, write_journal, counts, self.policy)
+        self.journal = Journal(name, settings, write_journal, counts, self.policy, came_back=came_back)
         self._tags = {"room": name}
         self.people: dict[str, Participant] = {}
         self.streams: dict[str, Stream] = {}
@@ -164,7 +184,7 @@ class Room:
         entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
         self._budgets = Budgets(Share(rates), entries)
         self._observers = observers or Observers()
-        self.ended_by = "shutdown"
+        self.ended_by = SHUTDOWN
         """Why the room ends, once it does. The server may end without asking it."""
         self._news = News(
             self.people,
@@ -185,6 +205,20 @@ class Room:
         )
         self._moderation = Moderation(self, self._news, chat, files_of_room, self._speakers, self._reactions)
         self._effects = Effects(self, self._news, chat, files_of_room, self._moderation, self._speakers)
+        record.describe_by(partial(describe, self, self._moderation, chat, self._effects.lookalikes))
+
+    def come_back(self, events: Sequence[Durable], sitter_of: SitterOf) -> None:
+        """Put the room's durable events to the tables, before it runs. Raises `CannotComeBack`."""
+
+        def sit(told: Sat) -> Seat[Any]:
+            seat: Seat[Room] = Seat(sitter_of(told), record=self.record)
+            seat.place_in(self)
+            return seat
+
+        coming = ComingBack(self, self._model, self._moderation, self._chat, self._effects.lookalikes, sit)
+        coming.put(events)
+        self.record.restore(coming.tokens)
+        self.journal.begin(ROOM.name, None, self.state)
 
     @property
     def run_id(self) -> str:
@@ -270,6 +304,9 @@ class Room:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         await self.post(event)
         await event.done.wait()
+        if isinstance(event, Administer | FileArrived):
+            # The reply, which comes by HTTP, does not wait in the record.
+            await self.record.until_kept()
         if event.refusal is not None:
             raise event.refusal
         if not event.handled:
@@ -283,18 +320,25 @@ class Room:
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._start_linger()
+            for resource in ROOM.state(self.state).owns:
+                self._enter[resource]()
             self._observers.opened(self)
+            for participant in self.people.values():
+                # They have come back with the room.
+                self._observers.happened(self, ParticipantJoined(participant=participant.info()), participant)
             failed = False
             try:
                 async for event in self._inbox:
                     self._take_turn(event)
                     if ROOM.state(self.state).final:
                         break
+                    await self.record.until_not_full()
             except Exception:
                 failed, self.ended_by = True, "room_failed"
+                self.record.set_aside(f"the room failed at {self.handled.get('trigger', 'its start')}")
                 raise
             finally:
+                self.record.end(forget=False)
                 on_over()
                 self._evacuate(failed)
                 self.journal.end()
@@ -333,6 +377,8 @@ class Room:
                     # An event that starts a task ends the turn. Trio starts the tasks of one turn in no
                     # particular order, but their order must be that of the messages.
                     if not _starts_nothing(event) or self._news.deliveries > _DELIVERIES:
+                        break
+                    if self.record.full:
                         break
                     if ROOM.state(self.state).final:
                         break
@@ -390,6 +436,7 @@ class Room:
                 self.settings,
                 within_rates=within_rates,
                 reserved=self.reserved,
+                keeps=self.record.keeps,
             )
             state = self.state
             try:
@@ -437,8 +484,8 @@ class Room:
         if own:
             self.own_policy = policy
         self.settings = self._server_settings.under(policy)
-        if "linger" in ROOM.state(self.state).owns:
-            # The time in which somebody must come begins anew.
+        if self._nursery is not None and "linger" in ROOM.state(self.state).owns:
+            # The room runs, and the time in which somebody must come begins anew.
             self._leave["linger"]()
             self._enter["linger"]()
 
@@ -542,6 +589,8 @@ class Room:
 
     def _start_drain(self) -> None:
         assert self._nursery is not None
+        # When the server ends, the rooms end with it, and come back with it.
+        self.record.end(forget=self.ended_by != SHUTDOWN)
 
         async def drain() -> None:
             over = trio.current_time() + self.settings.closing_notice
@@ -568,6 +617,8 @@ class _Stranger:
     participant_id = ""
     state = ""
     outbox = (0, 0)
+    ear = None
+    resume_hashes = ()
     voice = Voice("", "", UNBOUNDED)
 
     def ice_servers(self) -> tuple[IceServer, ...]:

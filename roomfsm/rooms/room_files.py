@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from roomfsm.access.policy import Policy
 from roomfsm.files.places import Claim
 from roomfsm.files.shared_file import SharedFile
-from roomfsm.files.store import Store
+from roomfsm.files.store import KeepsFiles
 from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.table import Step
 from roomfsm.protocol.client import SendFile
@@ -30,7 +30,7 @@ class RoomFiles:
 
     def __init__(
         self,
-        store: Store | None,
+        store: KeepsFiles | None,
         run: str,
         policy: Callable[[], Policy],
         journal: Journal,

@@ -23,11 +23,14 @@ from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Closing, Limits
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.durable import Sat
+from roomfsm.rooms.participant import Seat
+from roomfsm.rooms.room import Room
 from roomfsm.signaling.addresses import Address, Addresses
 from roomfsm.signaling.connection import Connection, serve_websocket
 from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.frame_stream import FrameStream
-from roomfsm.signaling.session import Session
+from roomfsm.signaling.session import Session, token_hash
 from roomfsm.signaling.settings import SignalingSettings
 
 _log = get_logger(__name__)
@@ -52,7 +55,8 @@ class Registry:
         self.limits = limits
         self.entrance = entrance
         self._nursery = nursery
-        self._by_token: dict[str, Session] = {}
+        self._by_token: dict[bytes, Session] = {}
+        """By the hashes of the tokens. Of sessions from before the server's start nothing else is known."""
         self._serving: set[Connection] = set()
         self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
         # The sessions that are away, with the longest away first.
@@ -101,28 +105,44 @@ class Registry:
 
     def resumable(self, token: str) -> Session | None:
         """The session that this token resumes; None if there is none."""
-        return self._by_token.get(token)
+        return self._by_token.get(token_hash(token))
 
     def hand_over(self, before: Session, after: Session) -> None:
         """Give the token and the address of the session `before` to the session `after`, and forget `before`.
 
         `after` then has two tokens: the new one, and the one that the browser used to resume it.
         """
-        address, (token, *_) = before.address, before.tokens
+        address, (token, *_) = before.address, before.resume_hashes
         self.forget(before)
         self._no_longer_away(after)
         if after.address is not address:
             after.address.sessions.discard(after)
             after.move(address)
             after.address.sessions.add(after)
-        for known in after.tokens[1:]:
+        for known in after.resume_hashes[1:]:
             del self._by_token[known]
-        after.tokens = (token, after.tokens[0])
+        after.resume_hashes = (token, after.resume_hashes[0])
         self._by_token[token] = after
 
-    def keep_away(self, session: Session) -> None:
-        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
+    def absent(self, told: Sat) -> Session:
+        """The session of somebody who sat in a room before the server was started. `take_back` begins its life."""
+        return Session(self, None, self._addresses.of(told.address), came_back=told.person)
+
+    def take_back(self, session: Session, seat: Seat[Room]) -> None:
+        """Let a session wait in its seat until its browser is back, or the resume window is over."""
+        session.address.sessions.add(session)
+        session.sit_again(seat)
+        self._by_token |= dict.fromkeys(session.resume_hashes, session)
+        self._nursery.start_soon(self._run, session)
+
+    def keep_away(self, session: Session, *, came_back: bool) -> None:
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way.
+
+        That does not hold for a session that has just come back with its room: everybody lost the connection then.
+        """
         self._away[session] = session.address.away[session] = None
+        if came_back:
+            return
         if len(session.address.away) > self.settings.max_away_per_address:
             self._send_off(next(iter(session.address.away)))
         in_room = [other for other in self._away if other.room is session.room]
@@ -186,9 +206,10 @@ class Registry:
         """Drop a session that has ended. Nobody can resume it, and it takes no place any more."""
         self._no_longer_away(session)
         session.address.sessions.discard(session)
-        for token in session.tokens:
-            self._by_token.pop(token, None)
-        session.tokens = ()
+        for token in session.resume_hashes:
+            if self._by_token.get(token) is session:
+                del self._by_token[token]
+        session.resume_hashes = ()
         self._forgot.set()
 
     def _no_longer_away(self, session: Session) -> None:
@@ -211,7 +232,7 @@ class Registry:
         session = Session(self, connection, address)
         concern(session=session.participant_id)
         address.sessions.add(session)
-        self._by_token[session.tokens[0]] = session
+        self._by_token[session.resume_hashes[0]] = session
         # Whatever is told to everybody from now on comes after this.
         session.greet()
         self._serving.add(connection)

@@ -14,6 +14,7 @@ the connection, in the order in which the room sent them. The session itself rep
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from contextlib import suppress
@@ -50,6 +51,7 @@ from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back
 from roomfsm.rooms.facts import ENTERING, RENAMING
 from roomfsm.rooms.participant import Seat
+from roomfsm.rooms.record import Ear
 from roomfsm.rooms.room import Room, RoomOver, give_up
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
@@ -84,8 +86,11 @@ class Home(Protocol):
     def hand_over(self, before: Session, after: Session) -> None:
         """Give the token and the address of the session `before` to the session `after`, and forget `before`."""
 
-    def keep_away(self, session: Session) -> None:
-        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
+    def keep_away(self, session: Session, *, came_back: bool) -> None:
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way.
+
+        That does not hold for a session that has just come back with its room: everybody lost the connection then.
+        """
 
     def forget(self, session: Session) -> None:
         """Drop a session that has ended."""
@@ -102,12 +107,23 @@ class _Arrival:
 class Session:
     """One browser. Implements `roomfsm.rooms.participant.Sitter`."""
 
-    def __init__(self, home: Home, connection: Connection, address: Address[Session]) -> None:
-        self.participant_id = f"p{secrets.token_hex(8)}"
+    def __init__(
+        self,
+        home: Home,
+        connection: Connection | None,
+        address: Address[Session],
+        *,
+        came_back: str | None = None,
+    ) -> None:
+        """`came_back` is the participant of a session that is older than the server."""
+        self.participant_id = f"p{secrets.token_hex(8)}" if came_back is None else came_back
+        self._came_back = came_back is not None
         self.address = address
         self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
         self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
-        self.tokens: tuple[str, ...] = (secrets.token_urlsafe(24),)
+        self._token = secrets.token_urlsafe(24)
+        self.resume_hashes: tuple[bytes, ...] = (token_hash(self._token),)
+        """The hashes of the tokens by which the session can be resumed, the newest first."""
         self._connection: Connection | None = connection
         """The connection. It is None while the session is away, or after another session has taken it over."""
         self._seat: Seat[Room] | None = None
@@ -142,6 +158,11 @@ class Session:
             if self._message.ref is not None:
                 told["ref"] = str(self._message.ref)
         return told
+
+    @property
+    def ear(self) -> Ear | None:
+        """What sends a message over the connection that there is now; None if there is none."""
+        return None if self._connection is None else self._connection.send
 
     @property
     def outbox(self) -> tuple[int, int]:
@@ -217,13 +238,21 @@ class Session:
             left = await self._converse()
             goes_on = await self._find_connection(left)
 
+    def sit_again(self, seat: Seat[Room]) -> None:
+        """Take the seat that the session had before the server was started. There is no connection yet."""
+        self._seat = seat
+        self.resume_hashes = seat.room.record.tokens_of(self.participant_id)
+        self._fire("join", SessionFacts(waits=False))
+
     async def _converse(self) -> bool:
         """Answer the browser's messages until its connection ends, or another session takes it over.
 
         Returns whether the browser has left for good.
         """
         connection = self._connection
-        assert connection is not None
+        if connection is None:
+            # The session is from before the server was started.
+            return False
         async for text in connection:
             try:
                 reply = await self.answer(text)
@@ -269,7 +298,8 @@ class Session:
         """Wait until somebody resumes the session or takes its place, or until the resume window is over."""
         assert self._seat is not None
         self._something_came = trio.Event()
-        self._home.keep_away(self)
+        self._home.keep_away(self, came_back=self._came_back)
+        self._came_back = False
         with trio.move_on_after(self._home.settings.resume_window):
             with suppress(RoomOver):
                 await self._seat.room.post(Away(self._seat))
@@ -442,7 +472,7 @@ class Session:
             protocol=SUBPROTOCOL,
             server=f"roomfsm/{__version__}",
             session=self.participant_id,
-            resume_token=self.tokens[0],
+            resume_token=self._token,
             resume_window=settings.resume_window,
             heartbeat=settings.heartbeat,
             ice_servers=for_strangers(settings),
@@ -499,6 +529,11 @@ class Session:
 
     def _send(self, message: ServerMessage) -> None:
         self.hear(Outgoing(message))
+
+
+def token_hash(token: str) -> bytes:
+    """What is known of a resume token. Nobody can find the token by it, which has 192 random bits."""
+    return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _error(message: ClientMessage, refusal: Refusal) -> ServerMessage:

@@ -21,6 +21,7 @@ from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import Ask, Away, Back, RoomMessage
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.participant import Seat
+from roomfsm.rooms.record import Ear
 from roomfsm.rooms.room import Room, RoomOver, give_up
 
 _numbers = itertools.count(1)
@@ -44,6 +45,14 @@ class FakeSession:
     @property
     def state(self) -> str:
         return self._model.state
+
+    @property
+    def ear(self) -> Ear | None:
+        return self.hear
+
+    @property
+    def resume_hashes(self) -> tuple[bytes, ...]:
+        return (self.participant_id.encode(),)
 
     def hear(self, outgoing: Outgoing) -> None:
         """Nobody listens."""

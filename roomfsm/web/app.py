@@ -129,7 +129,7 @@ def create_app(
 
     @app.get("/health/ready")
     async def ready() -> tuple[Response, int]:
-        facts = ServerFacts(media_reachable=pool.ready())
+        facts = ServerFacts(media_reachable=pool.ready(), store_keeps=directory.keeps)
         refusal = directory.life.refusal("ready", facts)
         servers = [
             {

@@ -149,7 +149,7 @@ _ENTERING = {
     *("token_invalid", "token_expired", "password_wrong"),
     *("denied", "lobby_full", "ended"),
     *("room_full", "already_in_room", "banned", "locked"),
-    *("server_full", "too_many_rooms", "server_closing", "room_closed"),
+    *("server_full", "too_many_rooms", "server_closing", "room_closed", "store_unavailable"),
 }
 
 
@@ -160,7 +160,7 @@ _ENTERING = {
         ("Join", _ENTERING),
         ("Switch", _ENTERING),
         ("Kick", {"not_permitted", "no_such_participant", "yourself", "room_closed"}),
-        ("Lock", {"not_permitted", "room_closed"}),
+        ("Lock", {"not_permitted", "room_closed", "store_unavailable"}),
         ("Resume", {"session_unknown", "room_closed"}),
         ("Candidate", {"no_such_stream", "not_viewing", "too_many_candidates", "room_closed"}),
         (

@@ -154,6 +154,12 @@ REFUSED = [
         )
     ],
     *[
+        (state, trigger, RoomFacts(keeps=False, streams=1), ErrorCode.STORE_UNAVAILABLE)
+        for trigger in ("join", "chat", "sendFile")
+        for state in ("waiting", "broadcasting")
+    ],
+    ("empty", "join", RoomFacts(keeps=False, must_knock=True), ErrorCode.STORE_UNAVAILABLE),
+    *[
         (state, trigger, facts, code)
         for trigger in ("chat", "sendFile")
         for state in ("waiting", "broadcasting")

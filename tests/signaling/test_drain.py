@@ -77,7 +77,7 @@ async def test_everybody_is_reminded_while_the_time_runs_out(
         registry = Registry(nursery, directory, SignalingSettings(), cast("Any", None), cast("Any", None))
         connection = Heard()
         registry._serving.add(cast("Connection", connection))
-        registry._by_token["a token"] = cast("Session", object())
+        registry._by_token[b"a token"] = cast("Session", object())
         begun = trio.current_time()
         await registry.drain(seconds)
         assert trio.current_time() - begun == pytest.approx(seconds)

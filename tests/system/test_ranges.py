@@ -25,6 +25,7 @@ from roomfsm.ranges import kinds, split
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.settings import ServerSettings, Settings, SettingsError, all_settings, load
 from roomfsm.signaling.settings import SignalingSettings
+from roomfsm.store.settings import StoreSettings
 from roomfsm.supervise import Patience
 from roomfsm.web.settings import WebSettings
 from roomfsm.webhooks.settings import WebhookSettings
@@ -42,6 +43,7 @@ CLASSES: list[type[Any]] = [
     RoomSettings,
     ServerSettings,
     SignalingSettings,
+    StoreSettings,
     WebSettings,
     WebhookSettings,
 ]

@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "media_unavailable": "needs the media server's absence",
     "media_full": "needs media servers that can carry no more",
     "media_failed": "needs a fault of the media server",
+    "store_unavailable": "needs the store's failure",
 }
 _EACH = 4.0
 """Additional seconds for each person who must be in a room first, and for that person's streams and views."""

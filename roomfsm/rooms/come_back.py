@@ -1,0 +1,177 @@
+"""A room comes back: its durable events are put to the tables that took them before the server was started.
+
+An event says what came out of a decision. So what limits a decision (rates, the number of places, who may do
+what) is not asked again, and may be different today. But the tables are asked whether the event can have
+happened: nobody sits down twice, nobody speaks in an empty room, and the door and the sound move by their rows. An
+event that they do not take is an error that names the event, and the room is set aside.
+
+People come back as people whose connection is lost. Their sessions say so as they always do, so here they sit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
+
+from roomfsm.access.policy import Policy
+from roomfsm.lifecycle.room import ROOM, RoomFacts
+from roomfsm.lifecycle.table import Model
+from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.names import room_key
+from roomfsm.rooms import durable
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.durable import Durable
+from roomfsm.rooms.lookalikes import Lookalikes
+from roomfsm.rooms.moderation import Moderation
+from roomfsm.rooms.participant import Participant, Seat, Sitter
+from roomfsm.store.interface import Past
+
+type SitterOf = Callable[[durable.Sat], Sitter]
+"""Makes the session of somebody who comes back."""
+
+
+class CannotComeBack(Exception):
+    """A room cannot come back. The message names the event that is wrong, and says why."""
+
+
+class Inside(Protocol):
+    """What coming back changes in a room."""
+
+    @property
+    def people(self) -> dict[str, Participant]: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+    def configure(self, policy: Policy, *, own: bool = False) -> None:
+        """Use this policy from now on."""
+
+
+def read_past(key: str, past: Past) -> tuple[durable.Opened, Sequence[Durable]]:
+    """How the room with this key was opened, and what happened then. Raises `CannotComeBack`."""
+    try:
+        events = durable.decode(past.snapshot, past.events)
+    except msgspec.DecodeError as error:
+        raise CannotComeBack(f"its events cannot be read: {error}") from error
+    if not events or not isinstance(opened := events[0], durable.Opened):
+        raise CannotComeBack("its first event does not say how it was opened")
+    if room_key(opened.room) != key:
+        raise CannotComeBack(f"its first event is that of the room {opened.room!r}")
+    return opened, events[1:]
+
+
+class ComingBack:
+    """Puts the events of one room to its tables. The room has just been made, and does not run yet."""
+
+    def __init__(
+        self,
+        room: Inside,
+        model: Model,
+        moderation: Moderation,
+        chat: ChatHistory,
+        lookalikes: Lookalikes,
+        sit: Callable[[durable.Sat], Seat[object]],
+    ) -> None:
+        self._room = room
+        self._model = model
+        self._moderation = moderation
+        self._chat = chat
+        self._lookalikes = lookalikes
+        self._sit = sit
+        self.tokens: dict[str, tuple[bytes, ...]] = {}
+        """The hashes of the tokens by which each person comes back."""
+
+    def put(self, events: Sequence[Durable]) -> None:
+        """Put all events to the tables. Raises `CannotComeBack`."""
+        for number, event in enumerate(events, 2):
+            try:
+                self._put(event)
+            except (Refusal, LookupError) as error:
+                what = f"nobody has the id {error}" if isinstance(error, KeyError) else str(error)
+                raise CannotComeBack(f"event {number}, {durable.encode(event).decode()[:200]}: {what}") from error
+
+    def _put(self, event: Durable) -> None:
+        people, moderation = self._room.people, self._moderation
+        match event:
+            case durable.Sat():
+                self._sit_down(event)
+            case durable.Left(person=one):
+                self._leave(people[one])
+            case durable.Returned(person=one, tokens=tokens):
+                self._check("back")
+                self.tokens[people[one].id] = tokens
+            case durable.Renamed(person=one, name=name):
+                self._check("rename")
+                self._lookalikes.remove(people[one])
+                people[one].name = name
+                self._lookalikes.add(people[one])
+            case durable.GotRole(person=one, role=role, given=given, stands_in=stands_in):
+                people[one].role, people[one].given, people[one].stands_in = role, given, stands_in
+            case durable.HandMoved(person=one, number=hand):
+                people[one].hand = hand
+                moderation.hands = max(moderation.hands, hand or 0)
+            case durable.MediaTold(person=one, microphone=microphone, camera=camera):
+                people[one].microphone, people[one].camera = microphone, camera
+            case durable.SoundMoved(person=one, trigger=trigger):
+                moderation.move_sound(people[one], trigger)
+            case durable.DoorMoved(trigger=trigger):
+                moderation.move_door(trigger)
+            case durable.Configured():
+                rules = {name: rule for name, rule in msgspec.structs.asdict(event).items() if rule is not None}
+                moderation.rules |= rules
+                self._room.configure(replace(self._room.policy, **rules))
+            case durable.PolicySet(policy=policy):
+                moderation.rules.clear()
+                self._room.configure(policy, own=True)
+            case durable.Banned():
+                moderation.put_ban(event)
+            case durable.Unbanned(person=one):
+                moderation.drop_ban(one)
+            case durable.HandsCounted(count=count):
+                moderation.hands = count
+            case _:
+                self._put_chat(event)
+
+    def _put_chat(self, event: Durable) -> None:
+        match event:
+            case durable.Said(line=line):
+                self._check("chat")
+                self._chat.put(line)
+            case durable.LineDeleted(line=number):
+                if self._chat.speaker_of(number) is None:
+                    raise LookupError(f"there is no line {number}")
+                self._chat.delete(number)
+            case durable.ChatCleared():
+                self._chat.clear()
+            case durable.ChatKept(number=number, speakers=speakers, lines=lines):
+                self._chat.restore(number, speakers, lines)
+            case _:
+                raise LookupError("it can only be the first event")
+
+    def _sit_down(self, event: durable.Sat) -> None:
+        people = self._room.people
+        count = len(people) + 1
+        ROOM.fire(self._model, "join", RoomFacts(people=count, max_people=count, member=event.person in people))
+        person = Participant(self._sit(event), event.name)
+        person.came_at = event.at
+        self._moderation.readmit(person, event)
+        self._lookalikes.add(person)
+        people[person.id] = person
+        self.tokens[person.id] = event.tokens
+
+    def _leave(self, person: Participant) -> None:
+        people = self._room.people
+        ROOM.fire(self._model, "leave", RoomFacts(people=len(people) - 1))
+        self._lookalikes.remove(person)
+        del people[person.id]
+        self.tokens.pop(person.id, None)
+
+    def _check(self, trigger: str) -> None:
+        """Ask whether the state has a row for the trigger, which leaves the state as it is.
+
+        To take the row would cost a hundred times as much.
+        """
+        ROOM.check(self._model, trigger)

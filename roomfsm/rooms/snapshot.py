@@ -1,0 +1,86 @@
+"""What of a room is kept, as events: of one person who sits down, and of the whole room, as the shortest list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from roomfsm.access.policy import Policy
+from roomfsm.lifecycle.sound import SOUND
+from roomfsm.rooms import durable
+from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.durable import Durable
+from roomfsm.rooms.lookalikes import Lookalikes
+from roomfsm.rooms.moderation import Moderation
+from roomfsm.rooms.participant import Participant
+from roomfsm.rooms.record import Record
+
+
+class Kept(Protocol):
+    """What a snapshot needs to know of its room."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def opened_by(self) -> tuple[str, str]: ...
+
+    @property
+    def own_policy(self) -> Policy | None: ...
+
+    @property
+    def reserved(self) -> bool: ...
+
+    @property
+    def people(self) -> Mapping[str, Participant]: ...
+
+    @property
+    def record(self) -> Record: ...
+
+
+def as_opened(room: Kept) -> durable.Opened:
+    """How the room was opened."""
+    return durable.Opened(room.name, room.opened_by, room.own_policy, room.reserved)
+
+
+def as_sat(person: Participant, tokens: tuple[bytes, ...]) -> durable.Sat:
+    """What is kept of somebody who has just sat down. The tokens are hashes."""
+    return durable.Sat(
+        person=person.id,
+        name=person.name,
+        role=person.role,
+        given=person.given,
+        address=person.seat.voice.address,
+        at=person.came_at,
+        tokens=tokens,
+        subject=person.subject,
+        stands_in=person.stands_in,
+        only_watches=person.only_watches,
+    )
+
+
+def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: Lookalikes) -> Iterator[Durable]:
+    """The shortest list of events that make the room as it is now."""
+    yield as_opened(room)
+    if moderation.rules:
+        yield durable.Configured(**moderation.rules)
+    yield durable.DoorMoved("lock" if moderation.locked else "unlock")
+    for person in room.people.values():
+        yield as_sat(person, room.record.tokens_of(person.id))
+        if person.hand is not None:
+            yield durable.HandMoved(person.id, person.hand)
+        if (person.microphone, person.camera) != (None, None):
+            yield durable.MediaTold(person.id, person.microphone, person.camera)
+        if person.sound.state != SOUND.initial:
+            # The trigger that leads into each of the other states has the state's name.
+            yield durable.SoundMoved(person.id, person.sound.state)
+    for bearers in lookalikes.bearers():
+        # Whose name is marked depends on who took it first.
+        for person in bearers:
+            yield durable.Renamed(person.id, person.name)
+    if moderation.hands:
+        yield durable.HandsCounted(moderation.hands)
+    yield from moderation.bans_kept()
+    if chat.number:
+        lines = tuple(durable.without_file(line) for line in chat.lines())
+        yield durable.ChatKept(chat.number, chat.speakers, lines)

@@ -1,0 +1,394 @@
+"""The writer: one task that commits what all rooms have noted, all together, again and again.
+
+A commit takes as long for a hundred rooms as for one. So while one is under way, everything that rooms note waits
+for the next one. A commit has a number, and so has everything that waits for it: what a room tells after it has
+noted something is held back until that commit is done (`roomfsm.rooms.record`).
+
+If a commit fails, nobody knows what the store has of its rooms. Their events are given up then, and each of these
+rooms is *adrift*: its next write is a snapshot, which says everything that the events said. The writer tries that
+again and again. While it does, rooms promise nothing new (`Record.keeps`). What they told before waits for the
+store until `store_deadline` is over, and is sent then in any case: the rooms go on for the people who are there.
+So memory is bounded in every case: by the bounds of the queue, or because nothing is queued.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from roomfsm.histogram import Histogram
+from roomfsm.log import get_logger
+from roomfsm.protocol.codec import Outgoing
+from roomfsm.rooms.durable import Durable, Left, Returned, Sat, encode, encode_snapshot
+from roomfsm.rooms.record import NO_PAST, Describe, Ear, Hearer, Record
+from roomfsm.store.interface import Append, Forget, Past, SetAside, Snapshot, Store, StoreCode, StoreError, Write
+from roomfsm.store.settings import StoreSettings
+
+_log = get_logger(__name__)
+
+_AGAIN = 0.5
+"""Seconds after which a store that has failed is tried again."""
+_HEALING_BYTES = 4_000_000
+"""About how many bytes of snapshots one commit has, after the store has failed for many rooms."""
+_LAST = 2.0
+"""Seconds that the end of the server gives the last commit."""
+_LOST_MORE = (StoreCode.CONFLICT, StoreCode.FORGOTTEN)
+"""With these codes the store may have lost something of any room."""
+
+
+class StoreCounts:
+    """What has happened with the store since the server started."""
+
+    def __init__(self) -> None:
+        self.commits = Histogram()
+        """Seconds that each commit took."""
+        self.events = 0
+        self.snapshots = 0
+        self.failures: Counter[StoreCode] = Counter()
+        self.came_back = 0
+        """Rooms that the server took over from the store at its start."""
+        self.set_aside = 0
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is told after one commit."""
+
+    told: list[tuple[Ear, Outgoing]] = field(default_factory=list)
+    bytes: int = 0
+
+
+class Writer:
+    """Commits to one store. It gives rooms their records (implements `roomfsm.rooms.record.Records`)."""
+
+    def __init__(self, store: Store, settings: StoreSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self.counts = StoreCounts()
+        self._records: dict[_StoreRecord, None] = {}
+        """Those of the rooms that have not ended."""
+        self._changed: dict[_StoreRecord, None] = {}
+        """Those with something to write, in the order in which it came."""
+        self._work = trio.Event()
+        self._progress = trio.Event()
+        self.number = 1
+        """The number of the commit that has what is noted now."""
+        self.done = 0
+        """The number of the last commit that is waited for no longer."""
+        self._held: dict[int, _Held] = {}
+        """What is told after each commit."""
+        self.waiting = 0
+        self.waiting_bytes = 0
+        """How many events and messages wait, and their bytes."""
+        self._newest: Outgoing | None = None
+        self.problem: StoreError | None = None
+        """Why rooms promise nothing at the moment; None if they do."""
+        self._gives_up_at = 0.0
+        self.gave_up = False
+        """Whether nothing waits for the store, because it has failed for too long."""
+
+    def record(self, key: str, past: Past = NO_PAST) -> Record:
+        """The record of the room with this key, of which the store has this past."""
+        record = _StoreRecord(self, key, past)
+        self._records[record] = None
+        return record
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what rooms promise now will be kept."""
+        return self.problem is None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that the rooms have to wait, too."""
+        settings = self.settings
+        return self.waiting >= settings.store_queue or self.waiting_bytes >= settings.store_queue_bytes
+
+    async def until_not_full(self) -> None:
+        while self.full:
+            await self._progress.wait()
+
+    async def until_done(self, number: int) -> None:
+        """Returns when this commit is done, or given up."""
+        while self.done < number:
+            await self._progress.wait()
+
+    async def flush(self) -> None:
+        """Returns when everything is kept that was noted so far, or is given up."""
+        if self._changed:
+            await self.until_done(self.number)
+        await self.until_done(self.number - 1)
+
+    def noted(self, record: _StoreRecord, size: int) -> int:
+        """A record has something to write. Returns the number of the commit that will have it."""
+        self.waiting += 1
+        self.waiting_bytes += size
+        self._changed[record] = None
+        self._work.set()
+        return self.number
+
+    def hold(self, number: int, ear: Ear, outgoing: Outgoing) -> None:
+        """Send a message after this commit."""
+        self.waiting += 1
+        held = self._held.get(number)
+        if held is None:
+            held = self._held[number] = _Held()
+        held.told.append((ear, outgoing))
+        if outgoing is not self._newest:
+            # A message to many people is in memory once.
+            self._newest = outgoing
+            held.bytes += len(outgoing.payload)
+            self.waiting_bytes += len(outgoing.payload)
+
+    def ended(self, record: _StoreRecord) -> None:
+        """A record notes nothing more."""
+        self._records.pop(record, None)
+
+    async def run(self) -> None:
+        """Commit what the rooms note."""
+        while True:
+            await self._work.wait()
+            await self._commit()
+
+    async def _commit(self) -> None:
+        self._work = trio.Event()
+        batch, writes, all_of_them = self._gather()
+        number, self.number = self.number, self.number + 1
+        began = time.perf_counter()
+        started = trio.current_time()
+        try:
+            with trio.fail_after(self.settings.store_deadline):
+                await self.store.commit(writes)
+        except StoreError as error:
+            await self._failed(batch, error, started)
+        except trio.TooSlowError:
+            detail = f"{self.store.place} did not answer within {self.settings.store_deadline} s"
+            await self._failed(batch, StoreError(StoreCode.SLOW, detail), started)
+        else:
+            self.counts.commits.observe(time.perf_counter() - began)
+            if self.problem is not None and all_of_them:
+                self._mended()
+            if self.problem is None:
+                self._release(number)
+
+    def _gather(self) -> tuple[dict[_StoreRecord, None], list[Write], bool]:
+        """The records whose writes the next commit has, these writes, and whether they are all that there is.
+
+        What came first is written first. After a failure there may be a snapshot of each room, and not all of them
+        are made at once.
+        """
+        batch: dict[_StoreRecord, None] = {}
+        writes: list[Write] = []
+        size = 0
+        while self._changed and (self.problem is None or size < _HEALING_BYTES):
+            record = next(iter(self._changed))
+            del self._changed[record]
+            batch[record] = None
+            for write in record.writes():
+                writes.append(write)
+                if isinstance(write, Snapshot):
+                    self.counts.snapshots += 1
+                    size += len(write.snapshot)
+                elif isinstance(write, Append):
+                    self.counts.events += len(write.events)
+        if self._changed:
+            self._work.set()
+        return batch, writes, not self._changed
+
+    def _release(self, number: int) -> None:
+        """Send everything that waited for this commit or an earlier one."""
+        self.done = number
+        for earlier in sorted(self._held):
+            if earlier <= number:
+                for ear, outgoing in self._held.pop(earlier).told:
+                    ear(outgoing)
+        held = self._held.values()
+        self.waiting = sum(len(one.told) for one in held) + sum(record.waiting for record in self._changed)
+        self.waiting_bytes = sum(one.bytes for one in held) + sum(record.waiting_bytes for record in self._changed)
+        self._newest = None
+        self._progress.set()
+        self._progress = trio.Event()
+
+    async def _failed(self, batch: dict[_StoreRecord, None], error: StoreError, started: float) -> None:
+        now = trio.current_time()
+        if self.problem is None:
+            self._gives_up_at = started + self.settings.store_deadline
+        if self.problem is None or self.problem.code is not error.code:
+            _log.error("store failed", code=error.code, detail=error.detail, mend=error.code.mend)
+        self.problem = error
+        self.counts.failures[error.code] += 1
+        if error.code in _LOST_MORE:
+            self._changed = {**batch, **self._changed, **self._records}
+        else:
+            self._changed = {**batch, **self._changed}
+        for record in self._changed:
+            if record in batch or error.code in _LOST_MORE:
+                record.lose()
+        if now < self._gives_up_at:
+            await trio.sleep(min(_AGAIN, self._gives_up_at - now))
+        if trio.current_time() >= self._gives_up_at:
+            self._give_up()
+            if now >= self._gives_up_at:
+                await trio.sleep(_AGAIN)
+        self._work.set()
+
+    def _give_up(self) -> None:
+        self.gave_up = True
+        for record in self._changed:
+            record.lose()
+        self._release(self.number)
+
+    def _mended(self) -> None:
+        _log.info("store is back", place=self.store.place)
+        self.problem = None
+        self.gave_up = False
+
+
+class _StoreRecord(Record):
+    """The record of a room that is kept."""
+
+    def __init__(self, writer: Writer, key: str, past: Past) -> None:
+        self._writer = writer
+        self._key = key
+        self._position = past.next
+        """The number of the next event."""
+        self._since_snapshot = len(past.events)
+        self._tokens: dict[str, tuple[bytes, ...]] = {}
+        self._describe: Describe = tuple
+        self._events: list[bytes] = []
+        self._moved: dict[bytes, bool] = {}
+        """The tokens that bring somebody back from now on, or not any more."""
+        self.adrift = False
+        self._over = False
+        self._fate: Write | None = None
+        self._until = 0
+        """The number of the commit for which everything waits that the room tells."""
+        self.waiting = 0
+        self.waiting_bytes = 0
+
+    @property
+    def keeps(self) -> bool:
+        return self._writer.keeps
+
+    @property
+    def full(self) -> bool:
+        return self._writer.full
+
+    def describe_by(self, describe: Describe) -> None:
+        self._describe = describe
+
+    def restore(self, tokens: Mapping[str, tuple[bytes, ...]]) -> None:
+        self._tokens = dict(tokens)
+
+    def tokens_of(self, person: str) -> tuple[bytes, ...]:
+        return self._tokens.get(person, ())
+
+    def note(self, event: Durable) -> None:
+        if self._over:
+            return
+        self._position += 1
+        self._since_snapshot += 1
+        if isinstance(event, Sat | Returned):
+            self._move_tokens(event.person, event.tokens)
+        elif isinstance(event, Left):
+            self._move_tokens(event.person, ())
+        size = 0
+        if not self.adrift:
+            data = encode(event)
+            size = len(data)
+            self._events.append(data)
+        self._to_write(size)
+
+    def _move_tokens(self, person: str, tokens: tuple[bytes, ...]) -> None:
+        before = self._tokens.pop(person, ())
+        if tokens:
+            self._tokens[person] = tokens
+        if not self.adrift:
+            self._moved |= dict.fromkeys(before, False)
+            self._moved |= dict.fromkeys(tokens, True)
+
+    def tell(self, hearer: Hearer, outgoing: Outgoing) -> None:
+        if self._until <= self._writer.done:
+            hearer.hear(outgoing)
+            return
+        ear = hearer.ear
+        if ear is not None:
+            self._writer.hold(self._until, ear, outgoing)
+
+    def end(self, *, forget: bool) -> None:
+        if forget:
+            self._ends(Forget(self._key))
+        self._stop()
+
+    def set_aside(self, why: str) -> None:
+        self._ends(SetAside(self._key, why))
+        self._stop()
+
+    def _ends(self, fate: Write) -> None:
+        if not self._over:
+            self._fate = fate
+            self._to_write(0)
+
+    def _stop(self) -> None:
+        self._over = True
+        self._writer.ended(self)
+
+    def _to_write(self, size: int) -> None:
+        if not self.adrift:
+            self.waiting += 1
+            self.waiting_bytes += size
+        number = self._writer.noted(self, size)
+        if not self._writer.gave_up:
+            self._until = number
+
+    async def until_kept(self) -> None:
+        await self._writer.until_done(self._until)
+
+    async def until_not_full(self) -> None:
+        await self._writer.until_not_full()
+
+    # What the writer calls
+
+    def writes(self) -> list[Write]:
+        """What is to be written now. It counts as written from then on, unless `lose` is called."""
+        events, moved = tuple(self._events), self._moved
+        self._events, self._moved = [], {}
+        self.waiting = self.waiting_bytes = 0
+        adrift, self.adrift = self.adrift, False
+        append = [Append(self._key, self._position - len(events), events, moved)] if events else []
+        match self._fate:
+            case Forget() as forget:
+                return [forget]
+            case SetAside() as aside:
+                return [*([] if adrift else append), aside]
+        if adrift or self._since_snapshot > self._writer.settings.store_events:
+            self._since_snapshot = 0
+            tokens = [token for tokens in self._tokens.values() for token in tokens]
+            return [Snapshot(self._key, self._position, encode_snapshot(self._describe()), tokens)]
+        return [*append]
+
+    def lose(self) -> None:
+        """What was to be written may not have been. From now on a snapshot says it all."""
+        self.adrift = True
+        self._events.clear()
+        self._moved.clear()
+        self.waiting = self.waiting_bytes = 0
+
+
+@asynccontextmanager
+async def open_writer(store: Store, settings: StoreSettings) -> AsyncIterator[Writer]:
+    """A writer for this store. At the end of the scope it commits what is left, within a deadline."""
+    writer = Writer(store, settings)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        try:
+            yield writer
+        finally:
+            with trio.move_on_after(_LAST, shield=True):
+                await writer.flush()
+            nursery.cancel_scope.cancel()

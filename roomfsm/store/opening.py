@@ -1,0 +1,39 @@
+"""Opens the store that the settings name. The libraries of a store are imported only if it is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from roomfsm.store.interface import Store
+from roomfsm.store.settings import NOWHERE, StoreSettings
+
+
+@asynccontextmanager
+async def open_store(settings: StoreSettings, name: str) -> AsyncIterator[Store | None]:
+    """The store of the settings, or None if they want none. `name` is this server, as other servers are told.
+
+    Raises `StoreError`, or `ModuleNotFoundError` without the library for Redis.
+    """
+    if settings.store is not None:
+        from roomfsm.store.redis import open_redis
+
+        async with open_redis(settings.store, name) as redis:
+            yield redis
+    elif settings.data == NOWHERE:
+        yield None
+    else:
+        from roomfsm.store.sqlite import open_sqlite
+
+        async with open_sqlite(folder_of(settings)) as sqlite:
+            yield sqlite
+
+
+def folder_of(settings: StoreSettings) -> Path:
+    """The folder in which the rooms are kept."""
+    if settings.data is not None:
+        return Path(settings.data).expanduser()
+    from platformdirs import user_state_path
+
+    return user_state_path("roomfsm", appauthor=False)

@@ -1,0 +1,385 @@
+"""Rooms note what outlives the server, and tell it when it is kept. A store that fails does not stop them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from roomfsm.protocol.client import Chat, CloseRoom, Lock, RaiseHand, Rename
+from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.rooms import durable
+from roomfsm.rooms.come_back import CannotComeBack
+from roomfsm.rooms.writer import open_writer
+from roomfsm.store.interface import Past, Snapshot, StoreCode
+from roomfsm.store.settings import StoreSettings
+from roomfsm.testing import Person
+from tests.rooms.house import people, settle
+from tests.rooms.kept import MemoryStore, kept, newcomer
+
+DEADLINE = StoreSettings().store_deadline
+
+
+def events(store: MemoryStore, room: str = "blue") -> list[durable.Durable]:
+    past = store.pasts[room]
+    return durable.decode(past.snapshot, past.events)
+
+
+def kinds(store: MemoryStore) -> list[str]:
+    return [type(event).__name__ for event in events(store)]
+
+
+def said(person: Person) -> list[str]:
+    return [message["line"]["text"] for message in person.all("chat")]
+
+
+def errors(person: Person) -> list[str]:
+    return [message["code"] for message in person.all("error")]
+
+
+async def test_what_happens_in_a_room_is_in_the_store_when_it_is_told(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        assert ada.last("joined")["you"] == ada.participant_id
+        assert kinds(store) == ["Opened", "Sat"]
+        store.hangs = True
+        await ada.say(Chat(text="hello", ref=1))
+        await settle()
+        assert ada.all("chat") == [], "the line was told before it was kept"
+        store.mend()
+        await settle()
+        assert said(ada) == ["hello"]
+        assert kinds(store) == ["Opened", "Sat", "Said"]
+
+
+async def test_what_is_told_keeps_its_order_and_nothing_else_overtakes_it(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        await settle()
+        store.hangs = True
+        await ada.say(Chat(text="one", ref=1))
+        await settle()
+        # Nothing of this is kept, but it comes after a line that is.
+        await ada.say(Chat(text="in private", to=bob.participant_id, ref=2))
+        await bob.say(Chat(text="two", ref=3))
+        await settle()
+        assert said(bob) == []
+        store.mend()
+        await settle()
+        assert said(ada) == said(bob) == ["one", "in private", "two"]
+
+
+async def test_a_room_with_nothing_to_keep_tells_at_once_while_another_waits(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        (eve,) = await people(server.directory, "Eve", room="red")
+        (dan,) = await people(server.directory, "Dan", room="red")
+        await settle()
+        store.hangs = True
+        await ada.say(Chat(text="kept"))
+        await eve.say(Chat(text="quick", to=dan.participant_id))
+        await settle()
+        assert (said(dan), said(bob)) == (["quick"], [])
+        store.mend()
+
+
+async def test_many_rooms_share_one_commit(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        crowd = [(await people(server.directory, "Ada", room=f"room {number}"))[0] for number in range(3)]
+        await settle()
+        store.hangs = True
+        await crowd[0].say(Chat(text="first"))
+        await settle()
+        before = len(store.commits)
+        for person in crowd:
+            await person.say(Chat(text="later"))
+            await person.say(Rename(name="Bea"))
+        store.mend()
+        await settle()
+        first, second = store.commits[before:]
+        assert len(first) == 1
+        assert sorted(write.room for write in second) == ["room 0", "room 1", "room 2"]
+
+
+@pytest.mark.parametrize("limit", [{"store_queue": 4}, {"store_queue_bytes": 400}], ids=str)
+async def test_a_full_queue_holds_up_the_room_and_so_its_senders(
+    limit: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    store = MemoryStore()
+    async with kept(store, settings=StoreSettings(data="none", store_deadline=60.0, **limit)) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.hangs = True
+        for number in range(50):
+            await ada.say(Chat(text=str(number)))
+        await settle()
+        # Each line is an event and a message. The bound may be passed by what one event of the room tells.
+        assert server.writer.waiting <= 6
+        assert server.directory.rooms()[0].waiting > 40
+        store.mend()
+        await settle()
+        assert said(ada) == [str(number) for number in range(50)]
+
+
+async def test_a_snapshot_replaces_the_events_when_there_are_more_than_the_setting_says(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store, settings=StoreSettings(data="none", store_events=5)) as server:
+        (ada,) = await people(server.directory, "Ada")
+        for number in range(3):
+            await ada.say(Chat(text=str(number)))
+            await settle()
+        assert (store.pasts["blue"].snapshot, len(store.pasts["blue"].events)) == (None, 5)
+        await ada.say(Chat(text="3"))
+        await settle()
+        past = store.pasts["blue"]
+        assert past.snapshot is not None
+        assert (past.position, past.events) == (6, ())
+        await ada.say(Chat(text="4"))
+        await settle()
+        assert len(store.pasts["blue"].events) == 1
+
+
+@pytest.mark.parametrize("by", ["moderator", "administrator", "linger"])
+async def test_a_room_that_has_ended_is_forgotten(by: str, autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        assert list(store.pasts) == ["blue"]
+        if by == "moderator":
+            await ada.say(CloseRoom(ref=1))
+        elif by == "administrator":
+            await server.directory.close_room("blue", "administrator")
+        else:
+            await ada.leave()
+            await trio.sleep(31)
+        await settle()
+        assert store.pasts == {}
+
+
+async def test_a_room_of_the_same_name_begins_anew_even_if_the_end_of_the_old_one_waits(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await ada.say(Chat(text="old"))
+        await settle()
+        store.hangs = True
+        await server.directory.close_room("blue", "administrator")
+        await trio.sleep(0.1)
+        eve = Person(server.directory, "Eve", "198.51.100.7")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(eve.join, "blue")
+            await trio.sleep(0.1)
+            store.mend()
+        await settle()
+        assert kinds(store) == ["Opened", "Sat"]
+        assert eve.last("joined")["chat"] == []
+
+
+async def test_the_end_of_the_server_forgets_no_room(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await ada.say(Chat(text="last words"))
+        await server.directory.close()
+    assert kinds(store) == ["Opened", "Sat", "Said"]
+
+
+async def test_a_room_that_fails_is_set_aside_with_all_that_was_noted(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("roomfsm.rooms.chat.ChatHistory.in_private", fail)
+        bob = (await people(server.directory, "Bob"))[0]
+        await ada.say(Chat(text="x", to=bob.participant_id))
+        await settle()
+        assert store.pasts == {}
+        (aside,) = store.set_aside
+        assert "chat" in aside.why
+        assert ada.last("closing")["reason"] == "room_failed"
+
+
+# A store that fails
+
+
+async def test_while_the_store_fails_rooms_go_on_and_refuse_what_they_cannot_promise(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        await settle()
+        store.fail()
+        # The first one finds out. It is told when the deadline is over.
+        await ada.say(Chat(text="lost?", ref=1))
+        await settle()
+        await trio.sleep(DEADLINE + 0.1)
+        assert said(ada) == ["lost?"]
+        for refused in (Chat(text="no", ref=2), Lock(ref=3)):
+            await ada.say(refused)
+        await settle()
+        assert errors(ada) == [ErrorCode.STORE_UNAVAILABLE] * 2
+        # What promises nothing goes on at once.
+        await bob.say(RaiseHand(ref=4))
+        await bob.say(Chat(text="between us", to=ada.participant_id))
+        await settle()
+        assert ada.last("participantChanged")["participant"]["hand"] == 1
+        assert said(ada)[-1] == "between us"
+        await bob.vanish()
+        await bob.come_back()
+        assert bob.last("joined")["resumed"] is True
+        with pytest.raises(Refusal) as refusal:
+            await newcomer(server.directory, "blue")
+        assert refusal.value.code is ErrorCode.STORE_UNAVAILABLE
+        with pytest.raises(Refusal) as refusal:
+            await newcomer(server.directory, "a new room")
+        assert refusal.value.code is ErrorCode.STORE_UNAVAILABLE
+        assert server.writer.problem is not None
+
+        store.mend()
+        await trio.sleep(1)
+        assert server.directory.keeps
+        await ada.say(Chat(text="again", ref=5))
+        await settle()
+        (snapshot, *rest) = events(store)
+        assert isinstance(snapshot, durable.Opened)
+        assert durable.HandMoved(bob.participant_id, 1) in rest
+        kept_lines = [line.text for event in rest if isinstance(event, durable.ChatKept) for line in event.lines]
+        assert kept_lines == ["lost?"]
+        assert isinstance(rest[-1], durable.Said)
+        assert server.writer.counts.failures[StoreCode.FULL] > 0
+
+
+async def test_a_store_that_hangs_holds_up_nobody_past_the_deadline(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        await settle()
+        store.hangs = True
+        await ada.say(Chat(text="slow", ref=1))
+        await settle()
+        assert bob.all("chat") == []
+        await trio.sleep(DEADLINE + 0.1)
+        assert said(bob) == ["slow"]
+        assert server.writer.problem is not None
+        assert server.writer.problem.code is StoreCode.SLOW
+        store.mend()
+        await trio.sleep(1)
+        assert server.directory.keeps
+
+
+@pytest.mark.parametrize("code", [StoreCode.FORGOTTEN, StoreCode.CONFLICT])
+async def test_if_the_store_has_lost_something_every_room_is_written_anew(
+    code: StoreCode, autojump_clock: MockClock
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        for room in ("red", "green"):
+            await people(server.directory, "Ada", room=room)
+        await settle()
+        (bob,) = await people(server.directory, "Bob")
+        await settle()
+        store.pasts.clear()
+        if code is StoreCode.FORGOTTEN:
+            store.fail(code)
+        await bob.say(Chat(text="hello"))
+        await settle()
+        store.mend()
+        await trio.sleep(1)
+        assert sorted(store.pasts) == ["blue", "green", "red"]
+        assert all(isinstance(write, Snapshot) for write in store.commits[-1])
+
+
+async def test_a_busy_room_heals_too(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.fail()
+        await ada.say(RaiseHand())
+        await trio.sleep(DEADLINE + 1)
+        store.mend()
+
+        async def chatter() -> None:
+            number = 0
+            while True:
+                number += 1
+                await ada.say(Rename(name=f"Ada {number}"))
+                await trio.sleep(0.001)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(chatter)
+            await trio.sleep(1)
+            assert server.directory.keeps
+            nursery.cancel_scope.cancel()
+
+
+async def test_the_end_of_the_server_waits_for_a_store_that_hangs_only_for_its_deadline(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    began = trio.current_time()
+    async with open_writer(store, StoreSettings(data="none", store_deadline=60.0)) as writer:
+        store.hangs = True
+        writer.record("blue").note(durable.Opened("blue"))
+    assert trio.current_time() - began <= 2.5
+
+
+# Rooms that cannot come back
+
+
+def past_of(*told: durable.Durable) -> Past:
+    return Past(None, 0, tuple(durable.encode(event) for event in told))
+
+
+@pytest.mark.parametrize(
+    ("past", "why"),
+    [
+        (Past(None, 0, (b"{",)), "cannot be read"),
+        (Past(None, 0, (b'{"is":"unheard of"}',)), "cannot be read"),
+        (Past(b"[]", 3, ()), "does not say how it was opened"),
+        (Past(None, 0, (durable.encode(durable.Opened("red")),)), "that of the room 'red'"),
+        (
+            past_of(durable.Opened("blue"), durable.Left("p1")),
+            """event 2, {"is":"left","person":"p1"}: nobody has the id 'p1'""",
+        ),
+        (
+            past_of(durable.Opened("blue"), durable.DoorMoved("kick")),
+            "event 2",
+        ),
+        (past_of(durable.Opened("blue"), durable.Opened("blue")), "only be the first"),
+    ],
+)
+async def test_a_room_whose_events_the_tables_do_not_take_is_set_aside_by_name(
+    past: Past, why: str, autojump_clock: MockClock
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        store.pasts["blue"] = past
+        with pytest.raises(CannotComeBack) as error:
+            server.directory.bring_back("blue", past, lambda _: Person(server.directory))
+        assert why in str(error.value)
+        await settle()
+        assert [aside.room for aside in store.set_aside] == ["blue"]
+        # A new room of that name can begin at once.
+        await people(server.directory, "Ada")
+        await settle()
+        assert kinds(store) == ["Opened", "Sat"]
