@@ -100,3 +100,50 @@ function within(place, ratio) {
 export function selfWidth(width, smallest) {
   return Math.floor(Math.min(Math.max(width * 0.2, 88), 192, smallest));
 }
+
+/** The least width of a self-view in a free corner, its width where the grid leaves place for it; its distance to all else. */
+const CORNER = { least: 88, reserved: 144, ratio: 4 / 3, margin: 8 };
+
+/**
+ * The grid of the others and the self-view in the corner where lines end, which covers none of them. If it would, the grid
+ * leaves place for it: a column or a row, whichever leaves the others larger. A single picture is covered, as a large one is.
+ * @param {Area} area
+ * @param {number} count of the others
+ * @param {{ratio: number, gap: number, least: number}} tile
+ * @param {typeof tileWidth} widthOf
+ * @returns {{ width: number, self: number, side: number, below: number }} the widths of a tile and of the self-view, and
+ *   what stays free at the end of the lines and below the grid
+ */
+export function gridAndSelf(area, count, tile, widthOf = tileWidth) {
+  const width = widthOf(area, count, tile);
+  const self = selfWidth(area.width, width);
+  if (count < 2) return { width, self, side: 0, below: 0 };
+  const free = freeCorner(area, count, width, tile);
+  if (free >= Math.min(self, CORNER.least)) return { width, self: Math.min(self, free), side: 0, below: 0 };
+  const small = Math.min(self, CORNER.reserved);
+  const place = { side: small + CORNER.margin + tile.gap, below: Math.ceil(small / CORNER.ratio) + CORNER.margin + tile.gap };
+  const beside = widthOf({ width: area.width - place.side, height: area.height }, count, tile);
+  const above = widthOf({ width: area.width, height: area.height - place.below }, count, tile);
+  return beside > above
+    ? { width: beside, self: Math.min(small, beside), side: place.side, below: 0 }
+    : { width: above, self: Math.min(small, above), side: 0, below: place.below };
+}
+
+/**
+ * @param {Area} area
+ * @param {number} count of tiles, whose rows are in the middle of the area
+ * @param {number} width of a tile
+ * @param {{ratio: number, gap: number}} tile
+ * @returns {number} the width of the widest self-view that has place below them or at the end of the last row
+ */
+function freeCorner(area, count, width, { ratio, gap }) {
+  const columns = Math.min(count, Math.max(1, Math.floor((area.width + gap) / (width + gap))));
+  const rows = Math.ceil(count / columns);
+  const last = count - (rows - 1) * columns;
+  const height = width / ratio;
+  const bottom = Math.max(0, (area.height - rows * (height + gap) + gap) / 2);
+  const end = (area.width - last * (width + gap) + gap) / 2;
+  const below = (bottom - 2 * CORNER.margin) * CORNER.ratio;
+  const beside = Math.min(end - 2 * CORNER.margin, (bottom + height - CORNER.margin) * CORNER.ratio);
+  return Math.floor(Math.max(0, below, beside));
+}

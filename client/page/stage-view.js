@@ -6,7 +6,7 @@
 import { PathQuality, sampleOf } from '../media/quality.js';
 import { choose, chosen, loudnessOf, setLoudness } from './choices.js';
 import { button, find, part, setText, updateList } from './dom.js';
-import { besideLarge, narrowTileWidth, selfWidth, tileWidth } from './grid.js';
+import { besideLarge, gridAndSelf, narrowTileWidth, selfWidth, tileWidth } from './grid.js';
 import { layOut, screensOf } from './layout.js';
 import { Menu, opensMenu } from './menu.js';
 import { Roving } from './roving.js';
@@ -404,8 +404,9 @@ export class StageView {
     const screen = [...places.keys()].some((key) => key.endsWith('.screen'));
     /** @type {Record<string, string>} */
     const sizes = {};
-    let [smallest, under] = [area.width, area.width];
+    let self = 0;
     let corner = { inset: 0, bottom: 0 };
+    let free = { side: 0, below: 0 };
     if (large) {
       const strip = of('strip').length;
       const largeRatio = large.ratio ?? (large.root.dataset['source'] === 'screen' ? SCREEN_RATIO : CAMERA_RATIO);
@@ -419,8 +420,7 @@ export class StageView {
       sizes['--large-width'] = `${found.large.width}px`;
       sizes['--large-height'] = `${found.large.height}px`;
       sizes['--large-top'] = `${found.large.top}px`;
-      if (strip > 0) smallest = width;
-      under = found.large.width;
+      self = selfWidth(found.large.width, strip > 0 ? width : area.width);
       // The corner is the large picture's.
       corner = {
         inset: area.width - found.large.left - found.large.width,
@@ -430,13 +430,21 @@ export class StageView {
       const ratio = screen ? SCREEN_RATIO : CAMERA_RATIO;
       const narrow = document.documentElement.clientWidth < NARROW_BELOW;
       const tile = { ratio, gap: GAP, least: LEAST_WIDTH };
-      const width = (narrow ? narrowTileWidth : tileWidth)(area, of('grid').length, tile);
+      const widthOf = narrow ? narrowTileWidth : tileWidth;
+      const count = of('grid').length;
+      const found =
+        of('corner').length > 0
+          ? gridAndSelf(area, count, tile, widthOf)
+          : { width: widthOf(area, count, tile), self: 0, side: 0, below: 0 };
       this.#list.dataset['layout'] = 'grid';
-      sizes['--tile-width'] = `${width}px`;
+      sizes['--tile-width'] = `${found.width}px`;
       sizes['--tile-ratio'] = String(ratio);
-      smallest = width;
+      self = found.self;
+      free = found;
     }
-    sizes['--self-width'] = `${selfWidth(under, smallest)}px`;
+    sizes['--self-width'] = `${self}px`;
+    sizes['--free-side'] = `${free.side}px`;
+    sizes['--free-below'] = `${free.below}px`;
     sizes['--self-inset'] = `${corner.inset}px`;
     sizes['--self-bottom'] = `${corner.bottom}px`;
     for (const [name, value] of Object.entries(sizes)) this.#list.style.setProperty(name, value);

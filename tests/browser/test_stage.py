@@ -140,6 +140,18 @@ def test_every_tile_can_fill_the_screen_and_all_are_one_stop_for_the_tab_key(
     assert page.locator(".stage").evaluate("stage => stage.contains(document.activeElement)")
 
 
+COVERS_NOBODY = """() => {
+  const stage = document.querySelector('.stage');
+  stage.scrollTop = stage.scrollHeight;
+  const own = document.querySelector('[data-place=corner]').getBoundingClientRect();
+  return [...stage.querySelectorAll('[data-place=grid]')].every((tile) => {
+    const at = tile.getBoundingClientRect();
+    return at.right <= own.left || at.left >= own.right || at.bottom <= own.top || at.top >= own.bottom;
+  });
+}"""
+"""Whether the own picture covers none of the others, where a stage that scrolls has been scrolled to its end."""
+
+
 @pytest.mark.parametrize("viewport", [PHONE, PHONE_ON_ITS_SIDE], ids=["upright", "on its side"])
 def test_on_a_phone_the_picture_comes_first(
     open_page: OpenPage, crowd: Crowd, room_name: str, viewport: ViewportSize
@@ -160,6 +172,8 @@ def test_on_a_phone_the_picture_comes_first(
     for one in page.get_by_test_id("tile").all():
         assert box(own)["width"] <= box(one)["width"]
     assert_in_view(page, own)
+    # It covers nobody, in a grid neither that is full.
+    page.wait_for_function(COVERS_NOBODY)
     page.get_by_test_id("stage-options").tap()
     page.get_by_test_id("menu-self-view").tap()
     expect(own).to_be_hidden()

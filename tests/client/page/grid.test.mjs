@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { besideLarge, narrowTileWidth, selfWidth, tileWidth } from '../../../client/page/grid.js';
+import { besideLarge, gridAndSelf, narrowTileWidth, selfWidth, tileWidth } from '../../../client/page/grid.js';
 
 test('tiles are as large as fit', () => {
   const tile = { ratio: 4 / 3, gap: 10, least: 160 };
@@ -58,4 +58,54 @@ test('an upright phone has two columns for more than two, and otherwise the larg
   for (const count of [3, 6, 12]) assert.equal(narrowTileWidth(area, count, { ratio: 4 / 3, gap: 8 }), 183, String(count));
   assert.equal(narrowTileWidth(area, 1, { ratio: 4 / 3, gap: 8 }), 374);
   assert.equal(narrowTileWidth(area, 2, { ratio: 4 / 3, gap: 8 }), 374);
+});
+
+/**
+ * Whether the self-view, 8 pixels from the corner where lines end, covers a tile of a grid in the middle of its place.
+ * @param {{ width: number, height: number }} area
+ * @param {number} count
+ * @param {number} ratio
+ * @param {{ width: number, self: number, side: number, below: number }} found
+ */
+function covers(area, count, ratio, { width, self, side, below }) {
+  const place = { width: area.width - side, height: area.height - below };
+  const columns = Math.min(count, Math.floor((place.width + 8) / (width + 8)));
+  const rows = Math.ceil(count / columns);
+  const height = width / ratio;
+  const tall = rows * (height + 8) - 8;
+  // What is too high scrolls: look at its end.
+  const top = Math.min((place.height - tall) / 2, place.height - tall);
+  const [left, above] = [area.width - 8 - self, area.height - 8 - (self * 3) / 4];
+  return Array.from({ length: count }, (_, index) => index).some((index) => {
+    const row = Math.floor(index / columns);
+    const inRow = row < rows - 1 ? columns : count - row * columns;
+    const begins = (place.width - inRow * (width + 8) + 8) / 2 + (index % columns) * (width + 8);
+    const ends = top + row * (height + 8) + height;
+    return begins + width > left && ends > above;
+  });
+}
+
+test('the self-view covers nobody in a grid, which leaves place for it where no corner is free', () => {
+  for (const [width, height] of [[1024, 770], [1360, 600], [660, 630], [828, 260], [374, 640], [500, 500]])
+    for (const ratio of [4 / 3, 16 / 9])
+      for (let count = 2; count <= 30; count += 1) {
+        const [area, tile] = [{ width, height }, { ratio, gap: 8, least: 160 }];
+        const widthOf = width < 480 ? narrowTileWidth : tileWidth;
+        const found = gridAndSelf(area, count, tile, widthOf);
+        const what = `${width}×${height}, ${count} of ${ratio}: ${JSON.stringify(found)}`;
+        assert.ok(!covers(area, count, ratio, found), what);
+        assert.ok(found.self >= Math.min(88, found.width) && found.self <= found.width, what);
+        assert.ok(found.width >= 0.6 * widthOf(area, count, tile), what);
+      }
+});
+
+test('the self-view takes a free corner before the grid is made smaller', () => {
+  const tile = { ratio: 4 / 3, gap: 8, least: 160 };
+  const area = { width: 1024, height: 770 };
+  for (const count of [2, 5, 7]) assert.equal(gridAndSelf(area, count, tile).width, tileWidth(area, count, tile), String(count));
+  // Four fill the area: a column is left free for it, and they are hardly smaller.
+  const four = gridAndSelf(area, 4, tile);
+  assert.ok(four.side > 0 && four.width > 0.8 * tileWidth(area, 4, tile), JSON.stringify(four));
+  // A single picture is as large as it can be, and the corner is its own.
+  assert.equal(gridAndSelf(area, 1, tile).width, tileWidth(area, 1, tile));
 });
