@@ -149,6 +149,13 @@ function pageChoices(open) {
       icon: 'language',
       run: () => open(languages),
     },
+    {
+      id: 'page-details',
+      text: say('details.title'),
+      icon: 'details',
+      line: true,
+      run: () => void details.show(),
+    },
   ];
 }
 

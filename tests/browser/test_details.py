@@ -32,6 +32,13 @@ def test_the_details_of_each_stream_are_shown_and_copied_for_a_report(open_page:
     bob.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     expect(bob.get_by_test_id("stage-options")).to_be_focused()
+    # Most people look for them in the menu of the page.
+    bob.get_by_test_id("page-menu").click()
+    bob.get_by_role("menuitem", name="Technical details").click()
+    expect(panel).to_contain_text("Connected")
+    bob.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(bob.get_by_test_id("page-menu")).to_be_focused()
 
     broadcasts(ada)
     speaks(ada)
