@@ -72,7 +72,7 @@ export class StartView {
     button(this.root, 'start-enter').type = 'submit';
     button(this.root, 'start-own-room').addEventListener('click', () => {
       roomInput.value = ownRoomName();
-      button(this.root, 'start-enter').focus();
+      void goIn(roomInput.value);
     });
     const inspector = part(this.root, 'inspector');
     void mayInspect().then((may) => {

@@ -285,8 +285,6 @@ def test_the_camera_goes_along_to_another_room_and_is_asked_about_once(open_page
 
 def test_the_start_page_offers_a_room_with_a_name_that_people_can_read(open_page: OpenPage) -> None:
     page = open_page("/", "Ada")
+    # One click leads into it, as the name of the button says.
     page.get_by_test_id("start-own-room").click()
-    expect(page.get_by_test_id("start-room-input")).to_have_value(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))
-    expect(page.get_by_test_id("start-enter")).to_be_focused()
-    page.keyboard.press("Enter")
     expect(page.get_by_test_id("room-title")).to_have_text(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))
