@@ -75,9 +75,14 @@ export class LeaveGuard {
   }
 
   #show() {
-    const along = this.#toRoom && this.#room.presenting.publications.has('camera');
+    const { publications } = this.#room.presenting;
+    const along = this.#toRoom && publications.has('camera');
+    // Whoever takes camera and microphone along anyway is asked only because of the screen.
+    const consequence = along
+      ? [say('leave.alongConsequence'), ...(publications.has('screen') ? [say('leave.screenStays')] : [])].join(' ')
+      : say('leave.consequence');
     setText(find(this.#dialog, 'h2', HTMLElement), say(along ? 'leave.alongQuestion' : 'leave.question'));
-    setText(find(this.#dialog, 'p', HTMLElement), say(along ? 'leave.alongConsequence' : 'leave.consequence'));
+    setText(find(this.#dialog, 'p', HTMLElement), consequence);
     setText(button(this.#dialog, 'confirm-stay'), say('leave.stay'));
     setText(button(this.#dialog, 'confirm-leave'), say(along ? 'leave.without' : 'leave.leave'));
     const take = button(this.#dialog, 'confirm-along');

@@ -515,6 +515,7 @@ export const ES = {
   'leave.alongQuestion': '¿Llevar tu cámara y tu micrófono?',
   'leave.alongConsequence':
     'Las personas de la otra sala te verán y oirán enseguida. Si los llevas, no se te volverá a preguntar.',
+  'leave.screenStays': 'Tu pantalla no va contigo: deja de compartirse.',
 
   // The start page.
   'start.intro':

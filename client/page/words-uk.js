@@ -567,6 +567,7 @@ export const UK = {
   'leave.alongQuestion': 'Узяти камеру й мікрофон із собою?',
   'leave.alongConsequence':
     'Люди в наступній кімнаті відразу побачать і почують вас. Якщо ви їх візьмете, більше питань не буде.',
+  'leave.screenStays': 'Ваш екран не перейде з вами: його показ припиниться.',
 
   // The start page.
   'start.intro':

@@ -275,6 +275,14 @@ def test_the_camera_goes_along_to_another_room_and_is_asked_about_once(open_page
     ada.get_by_test_id("confirm-along").click()
     decodes(bob)
     expect(ada.get_by_test_id("take-along")).to_be_checked()
+    # A screen stays behind, so whoever shares one is asked again, and told so.
+    ada.get_by_test_id("start-screen").click()
+    expect(ada.get_by_test_id("stop-screen")).to_be_visible()
+    ada.locator(f"[data-testid=jump-link][data-room='{name}']").click()
+    expect(ada.locator("#leave-consequence")).to_contain_text("Your screen does not come along")
+    ada.get_by_test_id("confirm-stay").click()
+    ada.get_by_test_id("stop-screen").click()
+    expect(ada.get_by_test_id("start-screen")).to_be_visible()
     # The camera was not started anew, and the way back asks nothing.
     assert len(ada.evaluate("window.given")) == 1
     cyd = open_page(room, "Cyd")
