@@ -2,6 +2,7 @@
 // which opens a menu of what the user may do with that person; another menu is for the whole room.
 
 import { bdi, button, element, find, icon, name, part, setText, updateList } from './dom.js';
+import { invite } from './invite.js';
 import { lookalikeMark } from './lookalike.js';
 import { Menu, opensMenu } from './menu.js';
 import { RenameDialog } from './rename-dialog.js';
@@ -50,6 +51,7 @@ export class PeopleView {
     this.#writeTo = writeTo;
     this.#list = part(root, 'roster');
     this.#none = part(root, 'roster-none');
+    this.#invite = button(root, 'invite');
     this.#count = part(root, 'people-count');
     this.#headCount = part(root, 'people-total');
     this.#marks = part(root, 'room-marks');
@@ -69,6 +71,7 @@ export class PeopleView {
     this.#roomMenu = new Menu(panel);
     this.#waitingMenu = new Menu(panel);
 
+    this.#invite.addEventListener('click', () => void invite(room.wanted, notices));
     this.#admitAll.addEventListener('click', () => this.#ask({ type: 'admit' }));
     this.#hand.addEventListener('click', () => this.turnHand());
     opensMenu(this.#roomButton);
@@ -93,6 +96,7 @@ export class PeopleView {
   #writeTo;
   #list;
   #none;
+  #invite;
   #count;
   #headCount;
   #marks;
@@ -119,6 +123,8 @@ export class PeopleView {
     const waiting = moderates ? state.waiting : [];
     setText(this.#headCount, sayNumber(count));
     setText(this.#count, waiting.length > 0 ? ` ${say('people.tabWaiting', { people: count, count: waiting.length })}` : ` ${sayNumber(count)}`);
+    // Whoever is alone probably wants others to come, and does not know yet that the menu of the page has the link.
+    this.#invite.hidden = count > 1;
     this.#search.hidden = !needsSearch(count);
     if (this.#search.hidden) this.#search.value = '';
     setText(this.#hand, say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'));

@@ -82,3 +82,17 @@ def test_the_list_of_many_people_has_an_order_a_search_and_keeps_the_focus(
         "entry => entry.querySelector('bdi').getBoundingClientRect().right"
         " <= entry.querySelector('button').getBoundingClientRect().left"
     )
+
+
+def test_whoever_is_alone_is_offered_the_link_for_others(open_page: OpenPage, room: str) -> None:
+    ada = open_page(room, "Ada")
+    ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ada.get_by_role("button", name="Copy the link to this room").click()
+    expect(ada.get_by_text("The link to this room is copied.")).to_be_visible()
+    assert ada.evaluate("navigator.clipboard.readText()").endswith(room)
+    # The menu of the page has it at all times, so it leaves the list when it is hardly needed any more.
+    bob = open_page(room, "Bob")
+    for page in (ada, bob):
+        expect(page.get_by_test_id("invite")).to_be_hidden()
+    bob.close()
+    expect(ada.get_by_test_id("invite")).to_be_visible()
