@@ -64,6 +64,7 @@ export class PeopleView {
     this.#admitAll = button(root, 'admit-all');
     this.#hand = button(root, 'raise-hand');
     this.#roomButton = button(root, 'room-menu');
+    this.#clearDialog = find(root, '[data-part="clear-dialog"]', HTMLDialogElement);
     this.#closeDialog = find(root, '[data-part="close-dialog"]', HTMLDialogElement);
     this.#rename = new RenameDialog(find(root, '[data-part="rename-dialog"]', HTMLDialogElement), room, notices);
     const panel = find(root, '.panel-people', HTMLElement);
@@ -78,10 +79,8 @@ export class PeopleView {
     this.#roomButton.addEventListener('click', () =>
       this.#roomMenu.open(this.#roomButton, say('people.roomMenu'), this.#roomChoices()),
     );
-    this.#closeDialog.addEventListener('close', () => {
-      if (this.#closeDialog.returnValue === 'close') this.#ask({ type: 'closeRoom' });
-      this.#closeDialog.returnValue = '';
-    });
+    this.#askAfter(this.#clearDialog, 'clear', { type: 'clearChat' });
+    this.#askAfter(this.#closeDialog, 'close', { type: 'closeRoom' });
     this.#search.addEventListener('input', () => this.#showRoster());
     this.#search.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || this.#search.value === '') return;
@@ -109,6 +108,7 @@ export class PeopleView {
   #admitAll;
   #hand;
   #roomButton;
+  #clearDialog;
   #closeDialog;
   #rename;
   #menu;
@@ -338,7 +338,7 @@ export class PeopleView {
         icon: 'line',
         line: true,
         danger: true,
-        run: () => void this.#ask({ type: 'clearChat' }),
+        run: () => this.#clearDialog.showModal(),
       },
       {
         id: 'close-room',
@@ -416,6 +416,19 @@ export class PeopleView {
       },
       () => {},
     );
+  }
+
+  /**
+   * What cannot be undone is done only after a question.
+   * @param {HTMLDialogElement} dialog
+   * @param {string} yes the value of the button that agrees
+   * @param {Moderation} message
+   */
+  #askAfter(dialog, yes, message) {
+    dialog.addEventListener('close', () => {
+      if (dialog.returnValue === yes) void this.#ask(message);
+      dialog.returnValue = '';
+    });
   }
 
   /** @param {Moderation} message */

@@ -183,6 +183,8 @@ export const AR = {
   'people.newcomersWatch': 'القادمون الجدد يشاهدون فقط',
   'people.newcomersShare': 'يمكن للقادمين الجدد المشاركة',
   'people.clearChat': 'مسح الدردشة',
+  'people.clearQuestion': 'هل تريد مسح الدردشة للجميع؟',
+  'people.clearConsequence': 'تُفقد كل رسائلها وملفاتها.',
   'people.closeRoom': 'إغلاق الغرفة',
   'people.closeQuestion': 'هل تريد إغلاق الغرفة للجميع؟',
   'people.closeConsequence': 'سيضطر الجميع إلى المغادرة وتُفقد الدردشة.',

@@ -113,6 +113,8 @@ export const DE = {
   'people.newcomersWatch': 'Neue Personen schauen nur zu',
   'people.newcomersShare': 'Neue Personen dürfen teilen',
   'people.clearChat': 'Chat leeren',
+  'people.clearQuestion': 'Den Chat für alle leeren?',
+  'people.clearConsequence': 'Alle Zeilen und Dateien darin gehen verloren.',
   'people.closeRoom': 'Raum schließen',
   'people.closeQuestion': 'Den Raum für alle schließen?',
   'people.closeConsequence': 'Alle müssen ihn verlassen, und der Chat geht verloren.',

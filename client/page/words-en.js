@@ -120,6 +120,8 @@ export const EN = /** @type {const} */ ({
   'people.newcomersWatch': 'Newcomers only watch',
   'people.newcomersShare': 'Newcomers may share',
   'people.clearChat': 'Clear the chat',
+  'people.clearQuestion': 'Clear the chat for everybody?',
+  'people.clearConsequence': 'All its lines and files are lost.',
   'people.closeRoom': 'Close the room',
   'people.closeQuestion': 'Close the room for everybody?',
   'people.closeConsequence': 'Everybody has to leave it, and its chat is lost.',

@@ -117,6 +117,8 @@ export const ES = {
   'people.newcomersWatch': 'Quienes lleguen solo miran',
   'people.newcomersShare': 'Quienes lleguen pueden compartir',
   'people.clearChat': 'Vaciar el chat',
+  'people.clearQuestion': '¿Vaciar el chat para todos?',
+  'people.clearConsequence': 'Se pierden todas sus líneas y archivos.',
   'people.closeRoom': 'Cerrar la sala',
   'people.closeQuestion': '¿Cerrar la sala para todos?',
   'people.closeConsequence': 'Todos tienen que salir y el chat se pierde.',

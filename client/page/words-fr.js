@@ -125,6 +125,8 @@ export const FR = {
   'people.newcomersWatch': 'Les nouveaux venus regardent seulement',
   'people.newcomersShare': 'Les nouveaux venus peuvent partager',
   'people.clearChat': 'Vider la discussion',
+  'people.clearQuestion': 'Vider la discussion pour tout le monde ?',
+  'people.clearConsequence': 'Toutes ses lignes et tous ses fichiers sont perdus.',
   'people.closeRoom': 'Fermer la salle',
   'people.closeQuestion': 'Fermer la salle pour tout le monde ?',
   'people.closeConsequence': 'Tout le monde doit la quitter et la discussion est perdue.',

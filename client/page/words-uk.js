@@ -163,6 +163,8 @@ export const UK = {
   'people.newcomersWatch': 'Нові учасники лише дивляться',
   'people.newcomersShare': 'Нові учасники можуть ділитися',
   'people.clearChat': 'Очистити чат',
+  'people.clearQuestion': 'Очистити чат для всіх?',
+  'people.clearConsequence': 'Усі його рядки й файли буде втрачено.',
   'people.closeRoom': 'Закрити кімнату',
   'people.closeQuestion': 'Закрити кімнату для всіх?',
   'people.closeConsequence': 'Усі мусять вийти, а чат буде втрачено.',

@@ -237,7 +237,12 @@ def test_a_chat_that_a_moderator_clears_is_gone_for_everybody(open_page: OpenPag
     bob.get_by_test_id("chat-input").fill("something")
     bob.get_by_test_id("chat-send").click()
     expect(ada.get_by_test_id("chat-line")).to_have_count(1)
+    # It cannot be undone, so the page asks.
     of_the_room(ada, "clear-chat")
+    ada.get_by_test_id("clear-cancel").click()
+    of_the_room(ada, "clear-chat")
+    expect(ada.get_by_test_id("chat-line")).to_have_count(1)
+    ada.get_by_test_id("clear-confirm").click()
     for page in (ada, bob):
         expect(page.get_by_test_id("chat-line")).to_have_count(0)
     bob.get_by_test_id("chat-input").fill("something else")
