@@ -1,5 +1,6 @@
 // Reactions: a button that shows one to everybody, and those that others show, which float over the stage for a
-// moment. For whoever wants less motion they stand still.
+// moment. For whoever wants less motion they stand still. The user's hand is raised here, too: on a phone the list of
+// people, whose button does it as well, is closed most of the time, and nothing else tells that the hand is up.
 
 import { bdi, element, icon, name, part } from './dom.js';
 import { Menu, opensMenu } from './menu.js';
@@ -11,6 +12,8 @@ import { calledOr } from './words.js';
 
 /** How each reaction is drawn. @type {Record<Reaction, string>} */
 const DRAWN = { thumbsUp: '👍', heart: '❤️', applause: '👏', laugh: '😂', surprise: '😮', party: '🎉' };
+/** How a raised hand is drawn. */
+const HAND = '✋';
 /** A reaction that a newer server knows. */
 const OTHER = '✨';
 /** No more than these float at a time. */
@@ -26,8 +29,9 @@ export class ReactionsView {
   /**
    * @param {HTMLElement} root of the room's page
    * @param {Room} room
+   * @param {() => void} turnHand raise the user's hand, or lower it
    */
-  constructor(root, room) {
+  constructor(root, room, turnHand) {
     this.#room = room;
     this.#air = part(root, 'reactions');
     this.#told = part(root, 'reactions-told');
@@ -41,12 +45,20 @@ export class ReactionsView {
       menu.open(
         react,
         say('react'),
-        /** @type {Reaction[]} */ (Object.keys(DRAWN)).map((reaction) => ({
-          id: `react-${reaction}`,
-          text: DRAWN[reaction],
-          label: say(`reaction.${reaction}`),
-          run: () => room.react(reaction),
-        })),
+        [
+          .../** @type {Reaction[]} */ (Object.keys(DRAWN)).map((reaction) => ({
+            id: `react-${reaction}`,
+            text: DRAWN[reaction],
+            label: say(`reaction.${reaction}`),
+            run: () => room.react(reaction),
+          })),
+          {
+            id: 'react-hand',
+            text: HAND,
+            label: say(this.#handIsUp ? 'people.lowerHand' : 'people.raiseHand'),
+            run: turnHand,
+          },
+        ],
       ),
     );
     this.#button = react;
@@ -58,8 +70,16 @@ export class ReactionsView {
   #button;
   #end;
 
+  get #handIsUp() {
+    return this.#room.me?.hand !== undefined;
+  }
+
   update() {
     /** @type {HTMLButtonElement} */ (this.#button).disabled = !this.#room.mayPresent;
+    const raised = String(this.#handIsUp);
+    if (this.#button.dataset['active'] === raised) return;
+    this.#button.dataset['active'] = raised;
+    this.#button.replaceChildren(icon(this.#handIsUp ? 'hand' : 'smile'));
   }
 
   destroy() {

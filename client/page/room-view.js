@@ -54,7 +54,7 @@ export class RoomView {
       this.#chat.writeTo(person);
     });
     this.#jump = new JumpView(root, room);
-    this.#reactions = new ReactionsView(root, room);
+    this.#reactions = new ReactionsView(root, room, () => this.#people.turnHand());
     this.#situation = new SituationView(root, room, absence, leave);
     this.#tidings = new TidingsView(root, room);
     button(root, 'leave-room').addEventListener('click', leave);
@@ -167,6 +167,7 @@ export class RoomView {
       case 'people':
         this.#tidings.update();
         this.#people.update();
+        this.#reactions.update();
         this.#chat.showPermissions();
         this.#stage.update();
         this.#controls.update();

@@ -76,6 +76,15 @@ def test_the_list_of_many_people_has_an_order_a_search_and_keeps_the_focus(
     ada.keyboard.press("Enter")
     expect(ada.get_by_test_id("react")).to_be_focused()
     expect(bob.get_by_test_id("reactions-told")).to_have_text("Ada: heart.")
+    # The hand is raised in the same place, which shows that it is up.
+    ada.get_by_test_id("react").click()
+    ada.get_by_role("menuitem", name="Raise hand").click()
+    expect(bob.get_by_test_id("hand")).to_have_count(3)
+    expect(ada.get_by_test_id("react")).to_have_attribute("data-active", "true")
+    ada.get_by_test_id("react").click()
+    ada.get_by_role("menuitem", name="Lower hand").click()
+    expect(bob.get_by_test_id("hand")).to_have_count(2)
+    expect(ada.get_by_test_id("react")).to_have_attribute("data-active", "false")
     # Every name has a direction of its own, so that what stands beside it stays there.
     entry = ada.locator("[data-testid=roster-entry]", has_text="(3)")
     assert entry.evaluate(
