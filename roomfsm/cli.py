@@ -43,6 +43,11 @@ COMMANDS = {
         "diagram",
         "Draw the diagram of a state machine, generated from the table that the server or the page uses.",
     ),
+    "load": _Lazy(
+        "roomfsm.load.command",
+        "load",
+        "Test how much a server bears: many simulated people enter its rooms, talk and watch.",
+    ),
     "mediaserver": _Lazy(
         "roomfsm.mediaserver.command",
         "mediaserver",

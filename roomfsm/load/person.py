@@ -1,0 +1,243 @@
+"""One simulated person: enters a room as a page does, talks, presents or watches, and measures what comes."""
+
+from __future__ import annotations
+
+import json
+import math
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, open_websocket_url
+
+from roomfsm.load.figures import Figures, Lines
+from roomfsm.peer import HandshakeFailed, Peer, open_peer
+from roomfsm.peer.sdp import AnswerInvalid
+
+_SUBPROTOCOL = "roomfsm.v1"
+_CONNECT = 30.0
+"""Seconds in which somebody must be in the room, or a media connection must be there."""
+_LEAVE = 2.0
+"""Seconds that the last message may take."""
+_MOST_BYTES = 2**22
+_MARK = "roomfsm load, line "
+
+type Message = dict[str, Any]
+
+
+class Refused(Exception):
+    """The server has refused the person. The argument is the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Who the person is in the test."""
+
+    room: str
+    name: str
+    presents: bool
+    watches: bool
+
+
+class Person:
+    """A person who is in a room. `take_part` makes one."""
+
+    def __init__(
+        self,
+        role: Role,
+        websocket: WebSocketConnection,
+        figures: Figures,
+        lines: Lines[Person],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.role = role
+        self._websocket = websocket
+        self._figures = figures
+        self._lines = lines
+        self._nursery = nursery
+        self._peers: dict[str, _Leg] = {}
+
+    async def send(self, type_: str, **fields: object) -> None:
+        await self._websocket.send_message(json.dumps({"type": type_, **fields}))
+
+    async def say(self, number: int) -> None:
+        """Say the line with this number."""
+        with suppress(ConnectionClosed):  # The person notices that elsewhere, too.
+            await self.send("chat", text=f"{_MARK}{number}")
+
+    async def enter(self, began: float) -> None:
+        """Enter the room. Raises `Refused`."""
+        await self.send("join", room=self.role.room, name=self.role.name, ref=1)
+        while True:
+            message = await self._next()
+            match message:
+                case {"type": "joined", "you": me, "streams": streams}:
+                    self._figures.entered(trio.current_time() - began)
+                    if self.role.presents:
+                        self._start(f"{me}.camera", "publish", {"source": "camera"})
+                    for stream in streams:
+                        self._watch(stream["id"])
+                    return
+                case {"type": "knocking"}:
+                    raise Refused("knocking")
+                case {"type": "error", "code": str(code), "ref": 1}:
+                    raise Refused(code)
+
+    async def listen(self) -> None:
+        """Handle what the server says, until it closes the connection."""
+        while True:
+            match await self._next():
+                case {"type": "chat", "line": {"text": str(text)}} if text.startswith(_MARK):
+                    self._lines.hear(self, int(text.removeprefix(_MARK)), trio.current_time())
+                case {"type": "streamStarted", "stream": {"id": stream}}:
+                    self._watch(stream)
+                case {"type": "streamEnded", "stream": stream} if stream in self._peers:
+                    self._peers.pop(stream).scope.cancel()
+                case {"type": "answer", "stream": stream, "sdp": answer} if stream in self._peers:
+                    self._peers[stream].take(answer)
+                case {"type": "candidate", "stream": stream, "candidate": line} if stream in self._peers:
+                    self._peers[stream].peer.add_candidate(line)
+                case {"type": "error", "code": str(code)} as error:
+                    self._figures.failed(code)
+                    if (leg := self._peers.pop(error.get("stream", ""), None)) is not None:
+                        leg.scope.cancel()
+
+    async def _next(self) -> Message:
+        message = json.loads(await self._websocket.get_message())
+        return message if isinstance(message, dict) else {}
+
+    def _watch(self, stream: str) -> None:
+        if self.role.watches and stream not in self._peers:
+            self._start(stream, "view", {"stream": stream})
+
+    def _start(self, stream: str, asked: str, fields: dict[str, str]) -> None:
+        self._nursery.start_soon(self._leg, stream, asked, fields)
+
+    async def _leg(self, stream: str, asked: str, fields: dict[str, str]) -> None:
+        """Send or receive one stream."""
+        sends = asked == "publish"
+        async with open_peer("sendonly" if sends else "recvonly") as peer:
+            leg = self._peers[stream] = _Leg(peer)
+            with leg.scope:
+                began = trio.current_time()
+                await self.send(asked, **fields, sdp=peer.offer)
+                candidate = {"candidate": peer.candidate, "sdpMid": "0", "sdpMLineIndex": 0}
+                try:
+                    with trio.fail_after(_CONNECT):
+                        await leg.answered.wait()
+                        await self.send("candidate", stream=stream, **candidate)
+                        await peer.connect()
+                except trio.TooSlowError:
+                    self._figures.failed("media_not_connected")
+                    return
+                except (HandshakeFailed, AnswerInvalid):
+                    self._figures.failed("media_refused")
+                    return
+                self._figures.times["connected"].add(trio.current_time() - began)
+                if sends:
+                    peer.play("audio", "video")
+                    await trio.sleep_forever()
+                await self._receive(peer, began)
+
+    async def _receive(self, peer: Peer, began: float) -> None:
+        video = peer.payload_types["vp8"]
+        newest: int | None = None
+        came = framed = False
+        while True:
+            packet = await peer.receive_rtp()
+            if not came:
+                came = True
+                self._figures.times["packet"].add(trio.current_time() - began)
+            if packet.payload_type != video:
+                continue
+            if packet.marker and not framed:
+                framed = True
+                self._figures.times["frame"].add(trio.current_time() - began)
+            # Between two packets that came in order, those in between are lost (RFC 3550 section 6.4.1).
+            ahead = 1 if newest is None else (packet.sequence_number - newest) & 0xFFFF
+            if ahead < 1 << 15:
+                newest = packet.sequence_number
+                self._figures.received(1, max(ahead - 1, 0))
+            else:
+                self._figures.received(1, -1)
+
+
+class _Leg:
+    """One media connection of a person."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.scope = trio.CancelScope()
+        self.answered = trio.Event()
+
+    def take(self, answer: str) -> None:
+        """Take the answer of the server."""
+        self.peer.take_answer(answer)
+        self.answered.set()
+
+
+async def take_part(
+    url: str,
+    tls: ssl.SSLContext | None,
+    role: Role,
+    figures: Figures,
+    lines: Lines[Person],
+    people: set[Person],
+) -> None:
+    """Be in the room, as one of its `people`, until this is cancelled or the server ends it.
+
+    What goes wrong is counted.
+    """
+    began = trio.current_time()
+    person: Person | None = None
+    try:
+        with trio.CancelScope(deadline=began + _CONNECT) as patience:
+            async with (
+                open_websocket_url(
+                    url, tls, subprotocols=[_SUBPROTOCOL], max_message_size=_MOST_BYTES, disconnect_timeout=2
+                ) as websocket,
+                trio.open_nursery() as nursery,
+            ):
+                person = Person(role, websocket, figures, lines, nursery)
+                await person.enter(began)
+                patience.deadline = math.inf
+                people.add(person)
+                try:
+                    await person.listen()
+                finally:
+                    # Otherwise the seat would be kept for as long as the person may come back.
+                    with trio.move_on_after(_LEAVE, shield=True), suppress(ConnectionClosed):
+                        await person.send("leave")
+        if patience.cancelled_caught:
+            figures.failed("too_slow")
+    except* Refused as refused:
+        for error in _leaves(refused):
+            figures.failed(str(error))
+    except* (ConnectionClosed, HandshakeError, OSError) as lost:
+        for error in _leaves(lost):
+            figures.failed(_name_of(error))
+    finally:
+        if person in people:
+            people.discard(person)
+            lines.leave(person)
+            figures.people -= 1
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _name_of(error: BaseException) -> str:
+    match error:
+        case ConnectionClosed(reason=reason) if reason is not None:
+            return f"closed_{reason.code}"
+        case HandshakeError():
+            return "websocket_refused"
+        case OSError():
+            return "unreachable"
+    return type(error).__name__

@@ -1,0 +1,103 @@
+"""`roomfsm load` against the real server, with real media."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roomfsm.load.program import MENDS
+from roomfsm.protocol.errors import CloseCode, ErrorCode
+from tests.system.program import Program, running
+
+TOKEN = "a-token-for-tests-of-the-load"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with running(tmp_path_factory.mktemp("server"), f"--admin-token={TOKEN}") as program:
+        yield program
+
+
+def load(address: str, *options: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "roomfsm", "load", address, f"--admin-token={token}", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: Program, tmp_path: Path) -> None:
+    as_json, as_html = tmp_path / "report.json", tmp_path / "report.html"
+    done = load(
+        program.address,
+        *(
+            "--rooms=2",
+            "--presenters=1",
+            "--viewers=2",
+            "--join-rate=3",
+            "--chat-rate=2",
+            "--seconds=3",
+            "--media",
+        ),
+        *("--churn=30", f"--json={as_json}", f"--html={as_html}"),
+    )
+    report = json.loads(as_json.read_text())
+    figures = report["figures"]
+    assert done.returncode == 0, (done.stdout, done.stderr, figures)
+    assert report["plan"]["rooms"] == 2
+    assert "sessions" in json.dumps(report["server"])
+    # Two or three of the six left and came again.
+    assert 6 < figures["joined"] <= 10
+    assert figures["times"]["join"]["count"] == figures["joined"]
+    assert figures["times"]["frame"]["count"] >= 4
+    assert figures["videoPackets"] > 0
+    assert figures["linesTold"] == figures["times"]["message"]["count"] > 0
+    assert (figures["linesMissed"], figures["linesDoubled"], figures["errors"]) == (0, 0, {})
+    assert max(second["people"] for second in report["seconds"]) == 6
+    page = as_html.read_text()
+    assert "<svg" in page
+    assert program.address.rstrip("/") in page
+    assert "the first picture is whole" in done.stdout.replace("\n", " ")
+    # Everybody has left the rooms, and no seat waits for anybody.
+    assert program.log.read_text().count(" left ") == figures["joined"]
+
+
+def test_what_the_server_refuses_is_counted_with_the_setting_to_raise(tmp_path: Path) -> None:
+    with running(tmp_path, f"--admin-token={TOKEN}", "--max-people=1") as program:
+        done = load(program.address, "--viewers=2", "--presenters=0", "--seconds=1")
+    assert done.returncode == 1
+    assert "error: room_full" in done.stdout
+    assert "--max-people" in done.stdout
+
+
+def test_only_who_runs_a_server_may_test_it(program: Program, tmp_path: Path) -> None:
+    wrong = load(program.address, token="wrong")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "not the server's admin token" in wrong.stderr
+    with running(tmp_path) as without:
+        none = load(without.address)
+    assert none.returncode == 2
+    assert "admin" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "said"),
+    [
+        ("http://127.0.0.1:1", [], "127.0.0.1:1"),
+        ("localhost", [], "https://meet.example.org"),
+        ("http://127.0.0.1:1", ["--viewers=0", "--presenters=0"], "from 1 to"),
+        ("http://127.0.0.1:1", ["--html=/no/such/folder/report.html"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anybody_comes(address: str, options: list[str], said: str) -> None:
+    done = load(address, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_settings_to_raise_are_named_for_codes_that_there_are() -> None:
+    closed = {f"closed_{int(code)}" for code in CloseCode}
+    assert set(MENDS) <= {str(code) for code in ErrorCode} | closed
