@@ -3,9 +3,14 @@
 
 import { BASE } from '../wire/base.js';
 import { bdi, element, icon, name } from './dom.js';
-import { say, saySize } from './say.js';
+import { say, sayDate, saySize } from './say.js';
 
 /** @import {FileInfo} from '../wire/messages.d.ts' */
+
+/** @type {Intl.DateTimeFormatOptions} */
+const UNTIL = { dateStyle: 'short', timeStyle: 'short' };
+/** The longest time of a browser's timer, in milliseconds. A file that stays longer outlives the page. */
+const LONGEST = 2 ** 31 - 1;
 
 /**
  * @param {FileInfo} file
@@ -13,18 +18,56 @@ import { say, saySize } from './say.js';
  * @returns {HTMLElement}
  */
 export function fileOf(file, gone) {
-  const size = saySize(file.size);
-  const said = [icon('file'), bdi(file.name, { class: 'file-name' }), element('span', { class: 'file-size', text: size })];
-  if (gone) return element('div', { class: 'chat-file' }, element('span', { class: 'file-link' }, ...said, absence()));
+  const left = file.until === undefined ? Infinity : file.until - Date.now();
+  const root = element('div', { class: 'chat-file' });
+  if (gone || left <= 0) {
+    root.append(formerly(file));
+    return root;
+  }
   const address = `${BASE}/${file.path}`;
-  const link = /** @type {HTMLAnchorElement} */ (element('a', { class: 'file-link', testid: 'chat-file' }, ...said));
+  const link = saves(file, address);
+  const end = () => root.replaceChildren(formerly(file));
+  if (file.mediaType.startsWith('image/')) root.append(picture(file, address, end));
+  root.append(link);
+  if (left <= LONGEST) setTimeout(end, left);
+  return root;
+}
+
+/**
+ * @param {FileInfo} file
+ * @param {string} address
+ */
+function saves(file, address) {
+  const link = /** @type {HTMLAnchorElement} */ (element('a', { class: 'file-link', testid: 'chat-file' }, ...called(file)));
   link.href = address;
   link.download = file.name;
-  name(link, say('file.save', { name: file.name, size }));
-  const root = element('div', { class: 'chat-file' });
-  if (file.mediaType.startsWith('image/')) root.append(picture(file, address, () => link.append(absence())));
-  root.append(link);
-  return root;
+  const size = saySize(file.size);
+  if (file.until === undefined) {
+    name(link, say('file.save', { name: file.name, size }));
+  } else {
+    const time = sayDate(file.until, UNTIL);
+    name(link, say('file.saveUntil', { name: file.name, size, time }));
+    link.append(remark(say('file.until', { time })));
+  }
+  return link;
+}
+
+/**
+ * What is left of a file that can be fetched no more.
+ * @param {FileInfo} file
+ */
+function formerly(file) {
+  return element('span', { class: 'file-link' }, ...called(file), remark(say('file.gone')));
+}
+
+/** @param {FileInfo} file */
+function called(file) {
+  return [icon('file'), bdi(file.name, { class: 'file-name' }), remark(saySize(file.size))];
+}
+
+/** @param {string} text */
+function remark(text) {
+  return element('span', { class: 'file-size', text });
 }
 
 /**
@@ -37,10 +80,6 @@ async function isGone(address) {
   } catch {
     return false;
   }
-}
-
-function absence() {
-  return element('span', { class: 'file-size', text: say('file.gone') });
 }
 
 /**

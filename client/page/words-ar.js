@@ -303,6 +303,8 @@ export const AR = {
   'file.attach': 'إرسال ملف',
   'file.save': 'حفظ {name}، {size}',
   'file.show': 'عرض {name} كبيرًا',
+  'file.saveUntil': 'حفظ {name}، {size}، متاح حتى {time}',
+  'file.until': 'حتى {time}',
   'file.close': 'إغلاق الصورة',
   'file.sending': 'يجري إرسال {name}',
   'file.cancel': 'إيقاف إرسال {name}',

@@ -217,6 +217,8 @@ export const DE = {
   'file.attach': 'Datei senden',
   'file.save': '{name} speichern, {size}',
   'file.show': '{name} groß anzeigen',
+  'file.saveUntil': '{name} speichern, {size}, hier bis {time}',
+  'file.until': 'bis {time}',
   'file.close': 'Bild schließen',
   'file.sending': '{name} wird gesendet',
   'file.cancel': 'Senden von {name} abbrechen',

@@ -223,6 +223,8 @@ export const EN = /** @type {const} */ ({
   'file.attach': 'Send a file',
   'file.save': 'Save {name}, {size}',
   'file.show': 'Show {name} large',
+  'file.saveUntil': 'Save {name}, {size}, here until {time}',
+  'file.until': 'until {time}',
   'file.close': 'Close the picture',
   'file.sending': 'Sending {name}',
   'file.cancel': 'Stop sending {name}',

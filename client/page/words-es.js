@@ -224,6 +224,8 @@ export const ES = {
   'file.attach': 'Enviar un archivo',
   'file.save': 'Guardar {name}, {size}',
   'file.show': 'Ver {name} en grande',
+  'file.saveUntil': 'Guardar {name}, {size}, disponible hasta el {time}',
+  'file.until': 'hasta el {time}',
   'file.close': 'Cerrar la imagen',
   'file.sending': 'Enviando {name}',
   'file.cancel': 'Dejar de enviar {name}',

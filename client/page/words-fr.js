@@ -233,6 +233,8 @@ export const FR = {
   'file.attach': 'Envoyer un fichier',
   'file.save': 'Enregistrer {name}, {size}',
   'file.show': 'Afficher {name} en grand',
+  'file.saveUntil': 'Enregistrer {name}, {size}, disponible jusqu’au {time}',
+  'file.until': 'jusqu’au {time}',
   'file.close': 'Fermer l’image',
   'file.sending': 'Envoi de {name}',
   'file.cancel': 'Arrêter l’envoi de {name}',

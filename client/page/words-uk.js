@@ -272,6 +272,8 @@ export const UK = {
   'file.attach': 'Надіслати файл',
   'file.save': 'Зберегти {name}, {size}',
   'file.show': 'Показати {name} великим',
+  'file.saveUntil': 'Зберегти {name}, {size}, доступно до {time}',
+  'file.until': 'до {time}',
   'file.close': 'Закрити зображення',
   'file.sending': 'Надсилається {name}',
   'file.cancel': 'Припинити надсилання: {name}',

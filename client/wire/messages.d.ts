@@ -92,6 +92,8 @@ export type FileInfo = {
   mediaType: string;
   /** where it can be fetched (HTTP `GET`) as long as the line exists, relative to the address of the websocket; nobody can guess it */
   path: string;
+  /** when it is removed at the latest, in milliseconds since 1970 (UTC); without it, the file stays as long as its line */
+  until?: number;
 };
 
 /** A STUN or TURN server for the browser, as in RTCIceServer (W3C WebRTC section 4.2.2). */

@@ -177,7 +177,8 @@ or if the one person for whom it is has left (`no_such_participant`) or has lost
 
 The line's `file` has a `path` of another kind, from which everybody who knows it fetches the bytes by HTTP `GET`,
 also in parts (`Range`). Nobody can guess it. The file stays as long as its line can be answered or deleted, and a
-private one stays while both people are in the room. After that, `GET` answers 404.
+private one stays while both people are in the room. If it has `until`, it is removed then at the latest, although
+its line stays. After that, `GET` answers 404.
 
 A file can be anything, so a client must not trust it. The server looks at the first bytes: if they are those of a
 PNG, JPEG, GIF, WebP or AVIF picture, `mediaType` says which, and the picture may be shown. Everything else is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from roomfsm import ranges
-from roomfsm.ranges import Bytes, BytesOrZero, Count, Seconds
+from roomfsm.ranges import Bytes, BytesOrZero, Count, Seconds, SecondsOrZero
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class FileSettings:
         default=900.0, metadata={"help": "How many seconds a browser may take to send a file."}
     )
 
+    file_lifetime: SecondsOrZero = field(
+        default=0.0,
+        metadata={
+            "help": "How many seconds a file is kept at most after it has arrived. With 0, it is kept as long as "
+            "its line of chat."
+        },
+    )
     max_file_requests: Count = field(
         default=1000,
         metadata={

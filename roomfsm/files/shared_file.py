@@ -44,6 +44,8 @@ class SharedFile(Model):
         self.upload_token, self.token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         """Those who know them may bring the bytes, and fetch them."""
         self.media_type = ""
+        self.until: int | None = None
+        """When it goes at the latest, in milliseconds since 1970 (UTC)."""
         self.received = 0
         """How many bytes have come."""
         self.uploading = trio.CancelScope()
@@ -83,6 +85,7 @@ class SharedFile(Model):
             size=self.size,
             media_type=self.media_type,
             path=f"{FOLDER}/{self.token}",
+            until=self.until,
         )
 
     def fire(self, trigger: str, *, as_announced: bool = True) -> None:

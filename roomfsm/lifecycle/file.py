@@ -4,6 +4,7 @@ A file comes in two steps, because bytes do not belong on a websocket on which o
 (`sendFile`), and the room keeps a place for it. Then the bytes come by HTTP, to an address that only this person
 knows. When all of them are there, the room tells the people a line of chat with the file, unless something speaks
 against it by then. The file lives as long as that line: whoever makes the room forget the line removes the file.
+The settings can name a time after which it goes in any case.
 
 So the disk never holds a byte that no place was kept for, and nobody is told of a file that cannot be fetched.
 """
@@ -52,6 +53,7 @@ FILE: Table[FileFacts] = Table(
         Row(("unused",), ("offered",), "gone"),
         Row(("late", "broken_off"), ("arriving",), "gone"),
         Row(("dropped",), ("offered", "arriving", "here"), "gone"),
+        Row(("expired",), ("here",), "gone"),
         # If it has not arrived yet, its sender is told why the room does not take it when it does.
         Row(("recipient_left",), ("here",), "gone"),
     ),
@@ -63,6 +65,7 @@ FILE: Table[FileFacts] = Table(
         "late": "the bytes did not come in time",
         "broken_off": "the bytes ended early, were too many or could not be kept, or the room refuses the file",
         "dropped": "its line of chat is forgotten, its sender has left, or the room ends",
+        "expired": "it has been here for the longest time that a file may be (`--file-lifetime`)",
         "recipient_left": "it is private, and the one person who was told of it has left",
     },
 )

@@ -129,6 +129,13 @@ class FileInfo(_Part, frozen=True):
             "of the websocket; nobody can guess it"
         ),
     ]
+    until: Annotated[
+        int | None,
+        Meta(
+            description="when it is removed at the latest, in milliseconds since 1970 (UTC); without it, the file "
+            "stays as long as its line"
+        ),
+    ] = None
 
 
 class ChatLine(_Part, frozen=True):

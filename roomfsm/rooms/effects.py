@@ -300,7 +300,7 @@ class Effects:
     def _say_file(self, event: FileArrived) -> None:
         file, announced = event.file, event.file.announced
         speaker, now = self._people[file.sender], time.time_ns() // 1_000_000
-        file.fire("arrived")
+        self._files.arrive(file, now)
         about = speaker.id, speaker.name, announced.name, now
         if announced.to is None:
             line = self._chat.add(*about, announced.reply_to, file.info())

@@ -1,7 +1,7 @@
 """The files of one room: those that are on their way, and those that the lines of its chat have.
 
 A file for everybody stays as long as its line can be answered or deleted. A private line is not kept by the room,
-so a private file stays while both people are there.
+so a private file stays while both people are there. If the settings name a longest life, no file stays longer.
 """
 
 from __future__ import annotations
@@ -73,8 +73,17 @@ class RoomFiles:
         self._do_later(wait, lambda: file.follow("unused"))
         sender.send(Upload(path=file.upload_path, seconds=wait, ref=message.ref))
 
+    def arrive(self, file: SharedFile, at: int) -> None:
+        """A file is here, since `at` (in milliseconds since 1970, UTC)."""
+        assert self._store is not None
+        file.fire("arrived")
+        lifetime = self._store.settings.file_lifetime
+        if lifetime:
+            file.until = at + round(lifetime * 1000)
+            self._do_later(lifetime, lambda: file.follow("expired"))
+
     def keep(self, file: SharedFile, line: int) -> None:
-        """A file has arrived, and everybody is told it with this line of the chat."""
+        """Everybody is told a file, which is here, with this line of the chat."""
         del self._others[file]
         self._of_line[line] = file
 
@@ -82,7 +91,8 @@ class RoomFiles:
         """The room has forgotten a line of its chat."""
         file = self._of_line.pop(line, None)
         if file is not None:
-            file.fire("dropped")
+            # Its time may be over already.
+            file.follow("dropped")
 
     def forget_person(self, person: str) -> None:
         """Somebody has left the room: what the person was sending, and what only this person has or got, goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -120,3 +121,44 @@ def _send_and_save(browser: Browser, url: str) -> Page:
     of_the_room(ada, "toggle-files")
     expect(bob.get_by_test_id("chat-attach")).to_be_hidden()
     return ada
+
+
+def test_a_file_whose_time_is_over_is_told_to_be_gone(tmp_path: Path, browser: Browser) -> None:
+    with reserved_port() as port:
+        url = f"http://localhost:{port}/r/until-{uuid.uuid4().hex[:8]}"
+        with running(tmp_path, f"--port={port}", "--file-lifetime=8", f"--file-folder={tmp_path}"):
+            ada = entered(browser, url, "Ada")
+            ada.locator("[data-part=chat-files]").set_input_files(OWL)
+            expect(ada.get_by_test_id("chat-file")).to_contain_text("until")
+            expect(ada.get_by_test_id("chat-file")).to_have_attribute("aria-label", re.compile("here until"))
+            # The line stays, without its picture and its link, also for those who come later.
+            bob = entered(browser, url, "Bob")
+            for page in (ada, bob):
+                expect(page.locator(".chat-file")).to_contain_text("not here any more", timeout=20_000)
+                expect(page.locator(".chat-file")).to_contain_text("icon-192.png")
+                expect(page.get_by_test_id("chat-file")).to_have_count(0)
+                expect(page.get_by_test_id("chat-picture")).to_have_count(0)
+            bob.reload()
+            expect(bob.locator(".chat-file")).to_contain_text("not here any more")
+
+
+def test_a_picture_that_the_server_is_too_busy_for_is_not_told_to_be_gone(
+    tmp_path: Path, browser: Browser
+) -> None:
+    with reserved_port() as port:
+        url = f"http://localhost:{port}/r/busy-{uuid.uuid4().hex[:8]}"
+        with running(tmp_path, f"--port={port}", f"--file-folder={tmp_path}"):
+            ada = entered(browser, url, "Ada")
+            ada.locator("[data-part=chat-files]").set_input_files(OWL)
+            expect(ada.get_by_test_id("chat-picture")).to_be_visible()
+            ada.route("**/files/*", lambda route: route.fulfill(status=503, body="{}"))
+            ada.reload()
+            expect(ada.get_by_test_id("chat-file")).to_be_visible()
+            expect(ada.get_by_test_id("chat-picture")).to_have_count(0)
+            expect(ada.locator(".chat-file")).not_to_contain_text("not here any more")
+            # The sender of another one is told what to do.
+            busy = '{"code": "files_busy", "detail": ""}'
+            ada.unroute("**/files/*")
+            ada.route("**/files/*", lambda route: route.fulfill(status=503, body=busy))
+            ada.locator("[data-part=chat-files]").set_input_files(OWL)
+            expect(ada.locator(".notices")).to_contain_text("Too many files")

@@ -18,6 +18,7 @@ MOVES = [
     ("arriving", "dropped", "gone"),
     ("here", "fetched", "here"),
     ("here", "dropped", "gone"),
+    ("here", "expired", "gone"),
     ("here", "recipient_left", "gone"),
 ]
 

@@ -32,10 +32,10 @@ BOUNDS = FileSettings(
 
 @asynccontextmanager
 async def house(
-    policy: Policy | None = None, chat_lines: int = 1000, chat_history: int = 3
+    policy: Policy | None = None, chat_lines: int = 1000, chat_history: int = 3, file_lifetime: float = 0
 ) -> AsyncIterator[tuple[Directory, FileStore]]:
     """Rooms with a store whose files nobody writes, so that no disk holds up the clock."""
-    store = FileStore(BOUNDS, Path("nowhere"))
+    store = FileStore(replace(BOUNDS, file_lifetime=file_lifetime), Path("nowhere"))
     settings = replace(SMALL, chat_lines=chat_lines, chat_history=chat_history, linger=0)
     async with open_directory(
         FakeMedia().pool, settings, policies=Policies(default=policy), files=store
@@ -106,6 +106,31 @@ async def test_a_file_goes_with_its_line(autojump_clock: MockClock) -> None:
         assert live(store) == ["c"]
         await send(ada, store, "d")
         await say(ada, ClearChat())
+        assert live(store) == []
+
+
+async def test_a_file_is_kept_for_so_long_and_no_longer_and_its_line_says_until_when(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(file_lifetime=600.0) as (directory, store):
+        ada, bob = await people(directory, "Ada", "Bob")
+        await send(ada, store, "public")
+        await send(ada, store, "private", to=bob.participant_id)
+        for line in (said["line"] for said in bob.all("chat")):
+            assert line["file"]["until"] == line["at"] + 600_000
+        await trio.sleep(599.9)
+        assert live(store) == ["public", "private"]
+        await trio.sleep(0.2)
+        assert live(store) == []
+        # Its line is still there, can be deleted, and tells newcomers that the file is gone.
+        (eve,) = await people(directory, "Eve")
+        assert eve.last("joined")["chat"] == [bob.all("chat")[0]["line"]]
+        await say(ada, DeleteLine(line=1, ref=1))
+        assert ada.last("lineDeleted")["ref"] == 1
+        # One that goes with its line before has no life to end.
+        await send(ada, store, "deleted")
+        await say(ada, DeleteLine(line=2))
+        await trio.sleep(601)
         assert live(store) == []
 
 

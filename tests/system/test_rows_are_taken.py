@@ -255,6 +255,7 @@ async def _files(directory: Directory, store: FileStore) -> None:
     file = await announced("put", to=bob.participant_id)
     await file.deliver(file)
     await bob.leave()
+    (await announced("put", "arrived")).fire("expired")
     for ended in ("late", "broken_off", "dropped"):
         await announced("put", ended)
     await announced("dropped")
