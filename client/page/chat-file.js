@@ -41,12 +41,13 @@ function saves(file, address) {
   const link = /** @type {HTMLAnchorElement} */ (element('a', { class: 'file-link', testid: 'chat-file' }, ...called(file)));
   link.href = address;
   link.download = file.name;
+  // What is read aloud is what is seen (WCAG 2.5.3); the title only says what a click does.
   const size = saySize(file.size);
   if (file.until === undefined) {
-    name(link, say('file.save', { name: file.name, size }));
+    link.title = say('file.save', { name: file.name, size });
   } else {
     const time = sayDate(file.until, UNTIL);
-    name(link, say('file.saveUntil', { name: file.name, size, time }));
+    link.title = say('file.saveUntil', { name: file.name, size, time });
     link.append(remark(say('file.until', { time })));
   }
   return link;

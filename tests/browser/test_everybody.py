@@ -13,6 +13,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.crowd import Crowd
 from tests.browser.test_broadcast import photograph
+from tests.browser.test_files import OWL
 from tests.browser.test_moderation import of_the_room
 
 pytestmark = pytest.mark.browser
@@ -85,6 +86,15 @@ def live_room(page: Page, crowd: Crowd) -> None:
         expect(one).to_have_attribute("data-state", "live")
 
 
+def send_files(page: Page) -> None:
+    """Two lines of the chat have files, one of which is a picture."""
+    chooser = page.locator("[data-part=chat-files]")
+    chooser.set_input_files(OWL)
+    expect(page.get_by_test_id("chat-picture")).to_be_visible()
+    chooser.set_input_files({"name": "notes of the meeting.txt", "mimeType": "", "buffer": b"abc"})
+    expect(page.get_by_test_id("chat-file")).to_have_count(2)
+
+
 @pytest.mark.usefixtures("_axe")
 def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     open_page: OpenPage, crowd: Crowd, room_name: str
@@ -97,7 +107,11 @@ def test_axe_finds_nothing_serious_on_any_screen_of_a_narrow_phone(
     live_room(page, crowd)
     check(page, "a live room")
     page.locator("button[data-tab=chat]").click()
-    check(page, "the chat")
+    send_files(page)
+    check(page, "the chat, with files")
+    page.get_by_test_id("chat-picture").click()
+    check(page, "a picture")
+    page.keyboard.press("Escape")
     page.locator("button[data-tab=people]").click()
     of_the_room(page, "toggle-lobby")
     waiting = open_page(f"/r/{room_name}", "Bob", NARROW, enters=False, **TOUCH)
@@ -129,7 +143,8 @@ def test_axe_finds_nothing_serious_in_a_large_room_and_in_the_inspector(
 ) -> None:
     page = open_page(f"/r/{room_name}", "Ada")
     live_room(page, crowd)
-    check(page, "a live room")
+    send_files(page)
+    check(page, "a live room, with files in the chat")
     page.keyboard.press("?")
     check(page, "the shortcuts")
     page.keyboard.press("Escape")

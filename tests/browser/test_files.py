@@ -130,7 +130,7 @@ def test_a_file_whose_time_is_over_is_told_to_be_gone(tmp_path: Path, browser: B
             ada = entered(browser, url, "Ada")
             ada.locator("[data-part=chat-files]").set_input_files(OWL)
             expect(ada.get_by_test_id("chat-file")).to_contain_text("until")
-            expect(ada.get_by_test_id("chat-file")).to_have_attribute("aria-label", re.compile("here until"))
+            expect(ada.get_by_test_id("chat-file")).to_have_attribute("title", re.compile("here until"))
             # The line stays, without its picture and its link, also for those who come later.
             bob = entered(browser, url, "Bob")
             for page in (ada, bob):
