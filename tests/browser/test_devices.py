@@ -296,3 +296,24 @@ def test_the_start_page_offers_a_room_with_a_name_that_people_can_read(open_page
     # One click leads into it, as the name of the button says.
     page.get_by_test_id("start-own-room").click()
     expect(page.get_by_test_id("room-title")).to_have_text(re.compile("^[a-z]+-[a-z]+-[0-9]{2}$"))
+
+
+HOLDS_ITS_PARTS = """(button) => {
+  const [box, limit] = [button.getBoundingClientRect(), 1];
+  return [...button.querySelectorAll('.icon, .toggle-words > span')].every((part) => {
+    const at = part.getBoundingClientRect();
+    return at.left >= box.left - limit && at.right <= box.right + limit && at.bottom <= box.bottom + limit;
+  });
+}"""
+"""Whether nothing in a button stands out of it."""
+
+
+@pytest.mark.parametrize("locale", ["en", "ar"])
+@pytest.mark.parametrize("width", [320, 360, 390, 512, 720])
+def test_at_any_width_nothing_of_the_way_in_is_cut_off(
+    open_page: OpenPage, room: str, locale: str, width: int
+) -> None:
+    page = open_page(room, viewport={"width": width, "height": 450}, script=STRANGER, enters=False, locale=locale)
+    for toggle in ("preview-microphone", "preview-camera"):
+        expect(page.get_by_test_id(toggle)).to_be_visible()
+        assert page.get_by_test_id(toggle).evaluate(HOLDS_ITS_PARTS), (toggle, width)

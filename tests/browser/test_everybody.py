@@ -222,6 +222,7 @@ def test_the_keyboard_alone_does_everything_and_the_focus_is_never_lost(
     # The dialog lists the keys and turns them off; Ctrl-K stays. Closed, it gives the focus back.
     press("?")
     expect(page.get_by_test_id("shortcut-talk")).to_contain_text("Space")
+    expect(page.locator("#shortcuts-title")).to_be_in_viewport()
     photograph(page, "shortcuts")
     page.get_by_test_id("shortcuts-on").uncheck()
     press("Escape")
