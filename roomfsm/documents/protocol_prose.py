@@ -173,7 +173,8 @@ way at the moment. The client may try again after the seconds of `Retry-After`, 
 
 What holds when all bytes are there decides. The file is refused if the room takes no files any more (`no_files`),
 or if the one person for whom it is has left (`no_such_participant`) or has lost the connection at that moment
-(`participant_away`). Then nothing is kept of it.
+(`participant_away`). The same holds for a file for everybody while the server cannot keep its line
+(`store_unavailable`, with status 503). Then nothing is kept of it.
 
 The line's `file` has a `path` of another kind, from which everybody who knows it fetches the bytes by HTTP `GET`,
 also in parts (`Range`). Nobody can guess it. The file stays as long as its line can be answered or deleted, and a

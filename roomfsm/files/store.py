@@ -43,6 +43,7 @@ UPLOAD_RESULTS: tuple[str, ...] = (
     ErrorCode.FILES_FULL,
     ErrorCode.FILES_BUSY,
     ErrorCode.ILLEGAL_IN_STATE,
+    ErrorCode.STORE_UNAVAILABLE,
     ErrorCode.ROOM_CLOSED,
 )
 """How an upload can end."""

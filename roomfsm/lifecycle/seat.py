@@ -36,7 +36,8 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     - `may_stand_in` says that the person may: not if the person's token says that the person only watches.
     - `stands_in` says that the person moderates only because nobody else did, and `moderator_comes` that somebody
       enters now whom a token or the policy makes a moderator.
-    - `keeps` is the same as in the facts of a room.
+    - `keeps` is the same as in the facts of a room. For a `deny` without a ban, which promises nothing, it is
+      always so.
     """
 
     role: Role = Role.PRESENTER
@@ -277,7 +278,7 @@ SEAT: Table[SeatFacts] = Table(
         Row(("unban",), ("seated",), STAYS, (*_moderators, is_banned, promise_is_kept), (Do.UNBAN,)),
         Row(("setRole",), ("seated",), STAYS, (*_over_another, promise_is_kept), (Do.SET_ROLE,)),
         Row(("admit",), ("seated",), STAYS, _admit, (Do.ADMIT,)),
-        Row(("deny",), ("seated",), STAYS, (*_moderators, somebody_knocks), (Do.DENY,)),
+        Row(("deny",), ("seated",), STAYS, (*_moderators, somebody_knocks, promise_is_kept), (Do.DENY,)),
         Row(("configure",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.CONFIGURE,)),
         Row(("lock",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.LOCK,)),
         Row(("unlock",), ("seated",), STAYS, (*_moderators, promise_is_kept), (Do.UNLOCK,)),

@@ -209,6 +209,7 @@ def facts_of(
             file_is_whole = file.whole
             takes_files = files.taken
             addressee_there, addressee_away = _hears(people, file.announced.to)
+            keeps = keeps or file.announced.to is not None
         case Ask(seat=seat, message=message):
             asker = people[seat.id]
             role = asker.role

@@ -228,6 +228,7 @@ class Moderation:
         """Put a message to the table of its sender's seat. Returns whether the table took it."""
         sender, trigger = self._people[event.seat.id], event.trigger
         found, oneself = self._named(event.message, sender)
+        promises = not isinstance(event.message, Deny) or event.message.seconds is not None
         facts = SeatFacts(
             role=sender.role,
             found=found,
@@ -235,7 +236,7 @@ class Moderation:
             silenced=_claims_to_be_heard(event.message, sender),
             room_has_place=self._has_place(),
             within_rates=within_rates,
-            keeps=self._record.keeps,
+            keeps=self._record.keeps or not promises,
         )
         state = sender.seat.state
         try:

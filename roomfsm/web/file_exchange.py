@@ -55,6 +55,7 @@ _STATUS: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.FILES_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
     ErrorCode.FILES_BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.ILLEGAL_IN_STATE: HTTPStatus.CONFLICT,
+    ErrorCode.STORE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.ROOM_CLOSED: HTTPStatus.GONE,
 }
 _ANYBODY = ("Access-Control-Allow-Origin", "*")

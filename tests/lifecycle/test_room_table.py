@@ -155,7 +155,7 @@ REFUSED = [
     ],
     *[
         (state, trigger, RoomFacts(keeps=False, streams=1), ErrorCode.STORE_UNAVAILABLE)
-        for trigger in ("join", "chat", "sendFile")
+        for trigger in ("join", "chat", "sendFile", "file_arrived")
         for state in ("waiting", "broadcasting")
     ],
     ("empty", "join", RoomFacts(keeps=False, must_knock=True), ErrorCode.STORE_UNAVAILABLE),

@@ -113,6 +113,7 @@ REFUSED = [
     ("admit", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
     ("deny", {"found": False}, ErrorCode.NO_SUCH_PARTICIPANT),
     ("admit", {"room_has_place": False}, ErrorCode.ROOM_FULL),
+    ("deny", {"keeps": False}, ErrorCode.STORE_UNAVAILABLE),
 ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from roomfsm.access.policy import Policies, Policy
+from roomfsm.files.store import KeepsFiles
 from roomfsm.protocol.fields import Ref
 from roomfsm.rooms.allowance import UNBOUNDED, Voice
 from roomfsm.rooms.directory import Directory, open_directory
@@ -159,6 +160,7 @@ async def kept(
     rooms: RoomSettings = SMALL,
     policy: Policy = ANYBODY,
     settings: StoreSettings = StoreSettings(data="none"),  # noqa: B008 (it is frozen)
+    files: KeepsFiles | None = None,
 ) -> AsyncIterator[Kept]:
     """Run a server. What the store has comes back first, with these people. The end is as if it were killed."""
     media = FakeMedia()
@@ -169,7 +171,9 @@ async def kept(
 
     async with (
         open_writer(store, settings) as writer,
-        open_directory(media.pool, rooms, policies=Policies(default=policy), records=writer) as directory,
+        open_directory(
+            media.pool, rooms, policies=Policies(default=policy), files=files, records=writer
+        ) as directory,
     ):
         for key in await store.rooms():
             directory.bring_back(key, await store.read(key), sitter_of)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from roomfsm.protocol.client import Chat, CloseRoom, Lock, RaiseHand, Rename
+from roomfsm.access.policy import Policy
+from roomfsm.files.settings import FileSettings
+from roomfsm.files.shared_file import SharedFile
+from roomfsm.files.store import UPLOAD_RESULTS, FileStore
+from roomfsm.protocol.client import Chat, CloseRoom, Deny, Lock, RaiseHand, Rename, SendFile
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms import durable
 from roomfsm.rooms.come_back import CannotComeBack
@@ -17,7 +22,7 @@ from roomfsm.store.interface import Past, Snapshot, StoreCode
 from roomfsm.store.settings import StoreSettings
 from roomfsm.testing import Person
 from tests.rooms.house import people, settle
-from tests.rooms.kept import MemoryStore, kept, newcomer
+from tests.rooms.kept import Kept, MemoryStore, kept, newcomer
 
 DEADLINE = StoreSettings().store_deadline
 
@@ -175,10 +180,10 @@ async def test_a_room_of_the_same_name_begins_anew_even_if_the_end_of_the_old_on
         await ada.say(Chat(text="old"))
         await settle()
         store.hangs = True
-        await server.directory.close_room("blue", "administrator")
-        await trio.sleep(0.1)
         eve = Person(server.directory, "Eve", "198.51.100.7")
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.directory.close_room, "blue", "administrator")
+            await trio.sleep(0.1)
             nursery.start_soon(eve.join, "blue")
             await trio.sleep(0.1)
             store.mend()
@@ -266,6 +271,55 @@ async def test_while_the_store_fails_rooms_go_on_and_refuse_what_they_cannot_pro
         assert kept_lines == ["lost?"]
         assert isinstance(rest[-1], durable.Said)
         assert server.writer.counts.failures[StoreCode.FULL] > 0
+
+
+async def fail(server: Kept, store: MemoryStore, person: Person) -> None:
+    """Let the store fail, and let the server find out."""
+    store.fail()
+    await person.say(RaiseHand())
+    await trio.sleep(DEADLINE + 0.1)
+    assert not server.directory.keeps
+
+
+async def test_while_the_store_fails_nobody_in_the_lobby_is_banned(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store, policy=Policy(lobby=True)) as server:
+        (ada,) = await people(server.directory, "Ada")
+        bob, cyd = await people(server.directory, "Bob", "Cyd")
+        await fail(server, store, ada)
+        await ada.say(Deny(participant=bob.participant_id, seconds=60.0, ref=1))
+        await settle()
+        assert errors(ada) == [ErrorCode.STORE_UNAVAILABLE]
+        assert (bob.state, ada.all("bans")) == ("knocking", [])
+        # Without a ban nothing is promised.
+        await ada.say(Deny(participant=cyd.participant_id, ref=2))
+        await settle()
+        assert (cyd.last("error")["code"], bob.state) == (ErrorCode.DENIED, "knocking")
+
+
+async def test_while_the_store_fails_a_file_comes_to_one_person_and_not_to_everybody(
+    autojump_clock: MockClock,
+) -> None:
+    store, files = MemoryStore(), FileStore(FileSettings(), Path("nowhere"))
+    async with kept(store, files=files) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        arriving: list[SharedFile] = []
+        for to in (None, bob.participant_id):
+            await ada.say(SendFile(name="a.txt", size=3, to=to))
+            await settle()
+            file = files.to_bring(ada.last("upload")["path"].removeprefix("files/"))
+            assert file is not None
+            file.fire("put")
+            file.received, file.media_type = 3, "text/plain"
+            arriving.append(file)
+        await fail(server, store, ada)
+        for_all, for_bob = arriving
+        with pytest.raises(Refusal) as refusal:
+            await for_all.deliver(for_all)
+        assert refusal.value.code is ErrorCode.STORE_UNAVAILABLE
+        assert refusal.value.code in UPLOAD_RESULTS
+        await for_bob.deliver(for_bob)
+        assert [message["line"]["to"] for message in bob.all("chat")] == [bob.participant_id]
 
 
 async def test_a_store_that_hangs_holds_up_nobody_past_the_deadline(autojump_clock: MockClock) -> None:
