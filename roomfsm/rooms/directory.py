@@ -193,11 +193,16 @@ class Directory:
         return self._rooms.get(room_key(name))
 
     async def close_room(self, name: str, reason: str) -> bool:
-        """Ask a room to close. Returns whether there is such a room."""
+        """Have a room close. Returns whether there is such a room, and only when its end is kept.
+
+        While the store fails, it returns nevertheless when the deadline of the store is over.
+        """
         room = self.find(name)
         if room is None:
             return False
-        await self._close(room, reason)
+        with suppress(RoomOver):
+            await room.request(Close(reason))
+        await room.record.until_kept()
         return True
 
     async def close(self) -> None:

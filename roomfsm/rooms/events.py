@@ -270,7 +270,7 @@ class Vacate(Awaited):
 
 
 @dataclass(slots=True)
-class Close:
+class Close(Awaited):
     """The room must close, whatever goes on in it."""
 
     trigger: ClassVar[str] = "close"

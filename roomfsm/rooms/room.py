@@ -300,7 +300,7 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart | Back | Administer | Vacate | FileArrived) -> None:
+    async def request(self, event: Enter | Depart | Back | Administer | Close | Vacate | FileArrived) -> None:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         await self.post(event)
         await event.done.wait()

@@ -171,6 +171,36 @@ async def test_a_room_that_has_ended_is_forgotten(by: str, autojump_clock: MockC
         assert store.pasts == {}
 
 
+@pytest.mark.parametrize("mended", [True, False])
+async def test_an_administrator_learns_that_a_room_is_closed_when_its_end_is_kept(
+    mended: bool, autojump_clock: MockClock
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server, trio.open_nursery() as nursery:
+        await people(server.directory, "Ada")
+        await settle()
+        store.hangs = True
+        closed = trio.Event()
+
+        async def close() -> None:
+            assert await server.directory.close_room("blue", "administrator")
+            closed.set()
+
+        nursery.start_soon(close)
+        await trio.sleep(DEADLINE / 2)
+        assert not closed.is_set()
+        assert list(store.pasts) == ["blue"], "a server that is killed now has the room when it is started again"
+        if mended:
+            store.mend()
+            await settle()
+            assert closed.is_set()
+            assert store.pasts == {}
+        else:
+            await trio.sleep(DEADLINE)
+            assert closed.is_set(), "a store that fails holds up an administrator for ever"
+        store.mend()
+
+
 async def test_a_room_of_the_same_name_begins_anew_even_if_the_end_of_the_old_one_waits(
     autojump_clock: MockClock,
 ) -> None:
