@@ -42,7 +42,7 @@ from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.store.interface import StoreError
-from roomfsm.store.opening import open_store
+from roomfsm.store.opening import is_default, open_store
 from roomfsm.web.access import Access, new_token
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.api.handlers import Parts
@@ -60,6 +60,8 @@ DRAIN_DEADLINE = 3.5
 s."""
 
 
+_FLUSH = 1.0
+"""Seconds that the end of the server gives the store, so that browsers still learn that it ends."""
 _METRICS_CONNECTIONS = 64
 """The most connections at `--metrics-bind`."""
 
@@ -360,7 +362,8 @@ async def _drain(media: _Media, directory: Directory, registry: Registry, writer
         await directory.close()
         if writer is not None:
             # Some of what people are to be told may wait for the store.
-            await writer.flush()
+            with trio.move_on_after(_FLUSH):
+                await writer.flush()
         await registry.disconnect()
 
 
@@ -400,7 +403,14 @@ async def _open_writer(settings: Settings, port: int) -> AsyncIterator[Writer | 
         try:
             store = await stack.enter_async_context(open_store(settings.store, name))
         except StoreError as error:
-            raise StartError(str(error)) from error
+            if not is_default(settings.store):
+                raise StartError(str(error)) from error
+            # Nobody has asked for it: a second server on a laptop, or one without a home, does without.
+            get_logger(__name__).warning(
+                "rooms are not kept", why=error.detail, code=error.code, mend=error.code.mend
+            )
+            yield None
+            return
         except ModuleNotFoundError as error:
             raise StartError(
                 f"--store needs {error.name}, which is not installed: pip install 'roomfsm[redis]'"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -211,9 +212,12 @@ class Directory:
         await self.close_rooms(SHUTDOWN)
 
     async def close_rooms(self, reason: str) -> None:
-        """Close every room. Returns when each has released its media, or has passed its deadline."""
+        """Close every room, because the server ends.
+
+        Returns when each has released its media, or has passed its deadline.
+        """
         for room in tuple(self._rooms.values()):
-            self._nursery.start_soon(self._close, room, reason)
+            self._nursery.start_soon(partial(self._close, room, reason, with_server=True))
         while self._rooms:
             self._changed = trio.Event()
             await self._changed.wait()
@@ -330,9 +334,9 @@ class Directory:
         finally:
             on_over()
 
-    async def _close(self, room: Room, reason: str) -> None:
+    async def _close(self, room: Room, reason: str, *, with_server: bool = False) -> None:
         try:
-            await room.post(Close(reason))
+            await room.post(Close(reason, with_server=with_server))
         except RoomOver:
             return
 

@@ -278,6 +278,8 @@ class Close(Awaited):
     by: Participant | None = None
     """The moderator who closes it."""
     ref: Ref | None = None
+    with_server: bool = False
+    """Whether the server ends, so that the room comes back with it."""
 
 
 @dataclass(slots=True)

@@ -184,6 +184,8 @@ class Room:
         entries = Entries(settings.room_entries_rate, settings.room_entries_burst)
         self._budgets = Budgets(Share(rates), entries)
         self._observers = observers or Observers()
+        self._comes_back = False
+        """Whether the room ends because the server does, and comes back with it."""
         self.ended_by = SHUTDOWN
         """Why the room ends, once it does. The server may end without asking it."""
         self._news = News(
@@ -334,10 +336,14 @@ class Room:
                         break
                     await self.record.until_not_full()
             except Exception:
-                failed, self.ended_by = True, "room_failed"
-                self.record.set_aside(f"the room failed at {self.handled.get('trigger', 'its start')}")
+                failed = True
                 raise
             finally:
+                # If a task of the room has failed, that has cancelled this one.
+                failed = failed or nursery.cancel_scope.cancel_called
+                if failed:
+                    self.ended_by = "room_failed"
+                    self.record.set_aside(f"the room failed at {self.handled.get('trigger', 'its start')}")
                 self.record.end(forget=False)
                 on_over()
                 self._evacuate(failed)
@@ -459,6 +465,7 @@ class Room:
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
             if isinstance(event, Close | Expire | Vacate):
                 self.ended_by = event.reason if isinstance(event, Close) else event.trigger
+                self._comes_back = isinstance(event, Close) and event.with_server
             # The effects may need the resources of the new state (a broadcast for the first stream) and those of
             # the old one. So we enter the new ones before the effects, and leave the old ones after them.
             for resource in step.entered:
@@ -589,8 +596,7 @@ class Room:
 
     def _start_drain(self) -> None:
         assert self._nursery is not None
-        # When the server ends, the rooms end with it, and come back with it.
-        self.record.end(forget=self.ended_by != SHUTDOWN)
+        self.record.end(forget=not self._comes_back)
 
         async def drain() -> None:
             over = trio.current_time() + self.settings.closing_notice

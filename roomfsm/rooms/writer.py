@@ -14,7 +14,7 @@ So memory is bounded in every case: by the bounds of the queue, or because nothi
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +37,8 @@ _HEALING_BYTES = 4_000_000
 """About how many bytes of snapshots one commit has, after the store has failed for many rooms."""
 _LAST = 2.0
 """Seconds that the end of the server gives the last commit."""
+_SENDS = 500
+"""So many messages that waited are sent in one turn. Then other tasks have theirs."""
 _LOST_MORE = (StoreCode.CONFLICT, StoreCode.FORGOTTEN)
 """With these codes the store may have lost something of any room."""
 
@@ -59,7 +61,7 @@ class StoreCounts:
 class _Held:
     """What is told after one commit."""
 
-    told: list[tuple[Ear, Outgoing]] = field(default_factory=list)
+    told: deque[tuple[Ear, Outgoing]] = field(default_factory=deque)
     bytes: int = 0
 
 
@@ -169,12 +171,18 @@ class Writer:
         except trio.TooSlowError:
             detail = f"{self.store.place} did not answer within {self.settings.store_deadline} s"
             await self._failed(batch, StoreError(StoreCode.SLOW, detail), started)
+        except Exception as error:  # noqa: BLE001 (a boundary)
+            # A fault in the store or its library must not end the rooms.
+            _log.exception("commit failed", place=self.store.place)
+            await self._failed(batch, StoreError(StoreCode.FAILED, repr(error)), started)
         else:
             self.counts.commits.observe(time.perf_counter() - began)
+            for record in batch:
+                record.kept()
             if self.problem is not None and all_of_them:
                 self._mended()
             if self.problem is None:
-                self._release(number)
+                await self._release(number)
 
     def _gather(self) -> tuple[dict[_StoreRecord, None], list[Write], bool]:
         """The records whose writes the next commit has, these writes, and whether they are all that there is.
@@ -189,7 +197,7 @@ class Writer:
             record = next(iter(self._changed))
             del self._changed[record]
             batch[record] = None
-            for write in record.writes():
+            for write in self._writes_of(record):
                 writes.append(write)
                 if isinstance(write, Snapshot):
                     self.counts.snapshots += 1
@@ -200,13 +208,30 @@ class Writer:
             self._work.set()
         return batch, writes, not self._changed
 
-    def _release(self, number: int) -> None:
+    def _writes_of(self, record: _StoreRecord) -> list[Write]:
+        try:
+            return record.writes()
+        except Exception:  # noqa: BLE001 (a boundary)
+            # A fault in one room's description must not end the others.
+            _log.exception("room not kept any more", room=record.key)
+            self.counts.set_aside += 1
+            return [record.break_off()]
+
+    async def _release(self, number: int) -> None:
         """Send everything that waited for this commit or an earlier one."""
+        sent = 0
+        while (earliest := min(self._held, default=number + 1)) <= number:
+            told = self._held[earliest].told
+            # What is told meanwhile waits behind the rest.
+            while told:
+                ear, outgoing = told.popleft()
+                ear(outgoing)
+                sent += 1
+                if sent % _SENDS == 0:
+                    await trio.lowlevel.checkpoint()
+            del self._held[earliest]
+            self.done = max(self.done, earliest)
         self.done = number
-        for earlier in sorted(self._held):
-            if earlier <= number:
-                for ear, outgoing in self._held.pop(earlier).told:
-                    ear(outgoing)
         held = self._held.values()
         self.waiting = sum(len(one.told) for one in held) + sum(record.waiting for record in self._changed)
         self.waiting_bytes = sum(one.bytes for one in held) + sum(record.waiting_bytes for record in self._changed)
@@ -232,16 +257,16 @@ class Writer:
         if now < self._gives_up_at:
             await trio.sleep(min(_AGAIN, self._gives_up_at - now))
         if trio.current_time() >= self._gives_up_at:
-            self._give_up()
+            await self._give_up()
             if now >= self._gives_up_at:
                 await trio.sleep(_AGAIN)
         self._work.set()
 
-    def _give_up(self) -> None:
+    async def _give_up(self) -> None:
         self.gave_up = True
         for record in self._changed:
             record.lose()
-        self._release(self.number)
+        await self._release(self.number)
 
     def _mended(self) -> None:
         _log.info("store is back", place=self.store.place)
@@ -254,7 +279,12 @@ class _StoreRecord(Record):
 
     def __init__(self, writer: Writer, key: str, past: Past) -> None:
         self._writer = writer
-        self._key = key
+        self.key = key
+        self._is_new = not past.next
+        """Whether the store should have nothing of this room. If it has, a fault has left that behind."""
+        self._last_snapshot: bytes | None = None
+        """What the room was when it ended with the server."""
+        self._broken = False
         self._position = past.next
         """The number of the next event."""
         self._since_snapshot = len(past.events)
@@ -273,7 +303,7 @@ class _StoreRecord(Record):
 
     @property
     def keeps(self) -> bool:
-        return self._writer.keeps
+        return self._writer.keeps and not self._broken
 
     @property
     def full(self) -> bool:
@@ -322,11 +352,14 @@ class _StoreRecord(Record):
 
     def end(self, *, forget: bool) -> None:
         if forget:
-            self._ends(Forget(self._key))
+            self._ends(Forget(self.key))
+        elif not self._over:
+            # The room is emptied now, and the store may lose what it was given last.
+            self._last_snapshot = encode_snapshot(self._describe())
         self._stop()
 
     def set_aside(self, why: str) -> None:
-        self._ends(SetAside(self._key, why))
+        self._ends(SetAside(self.key, why))
         self._stop()
 
     def _ends(self, fate: Write) -> None:
@@ -356,21 +389,39 @@ class _StoreRecord(Record):
 
     def writes(self) -> list[Write]:
         """What is to be written now. It counts as written from then on, unless `lose` is called."""
+        writes = self._writes()
+        if self._is_new and writes and not isinstance(self._fate, SetAside):
+            writes.insert(0, SetAside(self.key, "another room of this name was opened"))
+        return writes
+
+    def _writes(self) -> list[Write]:
         events, moved = tuple(self._events), self._moved
         self._events, self._moved = [], {}
         self.waiting = self.waiting_bytes = 0
         adrift, self.adrift = self.adrift, False
-        append = [Append(self._key, self._position - len(events), events, moved)] if events else []
+        append = [Append(self.key, self._position - len(events), events, moved)] if events else []
         match self._fate:
             case Forget() as forget:
                 return [forget]
             case SetAside() as aside:
                 return [*([] if adrift else append), aside]
-        if adrift or self._since_snapshot > self._writer.settings.store_events:
+        due = self._since_snapshot > self._writer.settings.store_events and not self._over
+        if adrift or due:
             self._since_snapshot = 0
             tokens = [token for tokens in self._tokens.values() for token in tokens]
-            return [Snapshot(self._key, self._position, encode_snapshot(self._describe()), tokens)]
+            snapshot = self._last_snapshot if self._over else encode_snapshot(self._describe())
+            return [] if snapshot is None else [Snapshot(self.key, self._position, snapshot, tokens)]
         return [*append]
+
+    def kept(self) -> None:
+        """What was written is kept."""
+        self._is_new = False
+
+    def break_off(self) -> Write:
+        """Note nothing more, and promise nothing more: the room cannot be described."""
+        self._broken = self._over = True
+        self._fate = SetAside(self.key, "the room could not be described")
+        return self._fate
 
     def lose(self) -> None:
         """What was to be written may not have been. From now on a snapshot says it all."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from roomfsm.store.interface import Store
+from roomfsm.store.interface import Store, StoreCode, StoreError
 from roomfsm.store.settings import NOWHERE, StoreSettings
 
 
@@ -30,10 +30,18 @@ async def open_store(settings: StoreSettings, name: str) -> AsyncIterator[Store 
             yield sqlite
 
 
+def is_default(settings: StoreSettings) -> bool:
+    """Whether the settings leave it to us where the rooms are kept."""
+    return settings.data is None and settings.store is None
+
+
 def folder_of(settings: StoreSettings) -> Path:
-    """The folder in which the rooms are kept."""
+    """The folder in which the rooms are kept. Raises `StoreError`."""
     if settings.data is not None:
-        return Path(settings.data).expanduser()
+        try:
+            return Path(settings.data).expanduser()
+        except RuntimeError as error:
+            raise StoreError(StoreCode.UNWRITABLE, f"{settings.data}: {error}") from error
     from platformdirs import user_state_path
 
     return user_state_path("roomfsm", appauthor=False)

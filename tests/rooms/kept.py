@@ -46,7 +46,7 @@ class MemoryStore:
     tokens: dict[bytes, str] = field(default_factory=dict)
     set_aside: list[Aside] = field(default_factory=list)
     commits: list[tuple[Write, ...]] = field(default_factory=list)
-    error: StoreError | None = None
+    error: Exception | None = None
     """What each commit raises."""
     hangs: bool = False
     done: trio.Event = field(default_factory=trio.Event)

@@ -252,6 +252,170 @@ async def test_a_room_that_fails_is_set_aside_with_all_that_was_noted(
         assert ada.last("closing")["reason"] == "room_failed"
 
 
+async def test_the_end_of_the_server_keeps_what_a_failing_store_missed(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.fail()
+        await ada.say(RaiseHand())
+        await trio.sleep(DEADLINE + 1)
+        await server.directory.close()
+        store.mend()
+        await trio.sleep(1)
+    assert [event.number for event in events(store) if isinstance(event, durable.HandMoved)] == [1]
+    assert "Sat" in kinds(store), "the room was described after it was emptied"
+
+
+async def test_the_end_of_the_server_makes_no_snapshot_of_an_emptied_room(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store, settings=StoreSettings(data="none", store_events=3)) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        await ada.say(Chat(text="one"))
+        await ada.say(Chat(text="two"))
+        await server.directory.close()
+    assert "Sat" in kinds(store)
+
+
+async def test_whoever_closes_a_room_closes_it_for_good_whatever_the_reason(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        await people(server.directory, "Ada")
+        await settle()
+        await server.directory.close_room("blue", "shutdown")
+        await trio.sleep(60)
+        assert store.pasts == {}
+
+
+async def test_a_room_is_set_aside_that_fails_in_one_of_its_tasks(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        await people(server.directory, "Ada")
+        await settle()
+        room = server.directory.find("blue")
+        assert room is not None
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        room._do_later(0, fail)
+        await settle()
+        assert store.pasts == {}
+        assert [aside.room for aside in store.set_aside] == ["blue"]
+        (eve,) = await people(server.directory, "Eve")
+        await settle()
+        assert eve.last("joined")["room"] == "blue"
+        assert server.directory.keeps
+
+
+async def test_what_a_fault_has_left_behind_of_a_room_is_set_aside_by_the_next_one(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        store.pasts["blue"] = past_of(
+            durable.Opened("blue"), durable.DoorMoved("lock"), durable.DoorMoved("unlock")
+        )
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        assert ada.last("joined")["room"] == "blue"
+        assert kinds(store) == ["Opened", "Sat"]
+        assert [aside.room for aside in store.set_aside] == ["blue"]
+        await ada.say(Chat(text="hello", ref=1))
+        await settle()
+        assert said(ada) == ["hello"]
+        assert len(store.set_aside) == 1
+
+
+async def test_a_room_that_cannot_be_described_promises_nothing_and_harms_no_other(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    async with kept(store, settings=StoreSettings(data="none", store_events=3)) as server:
+        (ada,) = await people(server.directory, "Ada")
+        (eve,) = await people(server.directory, "Eve", room="red")
+        await settle()
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        room = server.directory.find("blue")
+        assert room is not None
+        room.record.describe_by(fail)  # type: ignore[arg-type]
+        for text in ("one", "two", "three"):
+            await ada.say(Chat(text=text, ref=text))
+            await settle()
+        assert errors(ada)[-1] == "store_unavailable"
+        assert [aside.room for aside in store.set_aside] == ["blue"]
+        await eve.say(Chat(text="hello", ref=1))
+        await settle()
+        assert said(eve) == ["hello"]
+
+
+async def test_a_fault_of_the_library_of_the_store_ends_no_room(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.error = RuntimeError("a pool")
+        await ada.say(Chat(text="hello", ref=1))
+        await settle()
+        assert not server.directory.keeps
+        assert server.writer.problem is not None
+        assert server.writer.problem.code is StoreCode.FAILED
+        store.mend()
+        await trio.sleep(1)
+        assert said(ada) == ["hello"]
+        assert server.directory.keeps
+
+
+async def test_what_waited_is_told_in_order_even_if_more_comes_meanwhile(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with open_writer(store, StoreSettings(data="none")) as writer:
+        record = writer.record("blue")
+        told: list[int] = []
+        most = 0
+
+        class Ear:
+            """Hears numbers, and how many came since anything else had its turn."""
+
+            @property
+            def ear(self) -> Any:
+                return self.hear
+
+            def hear(self, outgoing: Any) -> None:
+                told.append(outgoing.number)
+
+        class Numbered:
+            payload = b"x"
+
+            def __init__(self, number: int) -> None:
+                self.number = number
+
+        async def watch() -> None:
+            nonlocal most
+            before = 0
+            while True:
+                await trio.lowlevel.checkpoint()
+                most = max(most, len(told) - before)
+                if told and len(told) < 1700 and len(told) != before:
+                    # This comes while others still wait.
+                    record.tell(Ear(), Numbered(1200 + len(told)))  # type: ignore[arg-type]
+                before = len(told)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            record.note(durable.Opened("blue"))
+            for number in range(1200):
+                record.tell(Ear(), Numbered(number))  # type: ignore[arg-type]
+            await writer.flush()
+            nursery.cancel_scope.cancel()
+        assert told == sorted(told)
+        assert len(told) > 1200
+        assert most <= 500
+
+
 # A store that fails
 
 

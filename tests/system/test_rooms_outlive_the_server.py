@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,6 +235,22 @@ def test_two_servers_with_one_folder_are_a_clear_error(tmp_path: Path) -> None:
             assert second.wait(LOADED) == 2
         assert "store_in_use" in log.read_text()
         assert "Traceback" not in log.read_text()
+
+
+def test_a_second_server_with_no_folder_of_its_own_keeps_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROOMFSM_DATA")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "second").mkdir()
+    # Started anew, because a fork has the environment of the process that it was forked from.
+    python = Path(sys.executable)
+    with running(tmp_path, python=python) as first, running(tmp_path / "second", python=python) as second:
+        assert "rooms are kept" in first.log.read_text()
+        assert (tmp_path / "roomfsm" / FILE).exists()
+        said = second.log.read_text()
+        assert "rooms are not kept" in said
+        assert "store_in_use" in said
 
 
 @pytest.mark.parametrize(("how", "code"), [("damaged", "store_corrupt"), ("newer", "store_newer")])
