@@ -14,6 +14,7 @@ from roomfsm.check.findings import Check, Finding, Outcome, fault, ok
 from roomfsm.check.kurento import check_kurento
 from roomfsm.check.machine import check_clock, check_limits
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
+from roomfsm.check.store import check_store
 from roomfsm.check.turn import check_turn
 from roomfsm.check.webhooks import check_webhooks
 from roomfsm.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "keys": check_keys,
     "webhooks": check_webhooks,
     "kurento": check_kurento,
+    "store": check_store,
     "proxy": check_front,
     "limits": check_limits,
     "clock": check_clock,

@@ -1,5 +1,8 @@
 """A room comes back: its durable events are put to the tables that took them before the server was started.
 
+A message that leaves the room's state as it is, such as `chat`, is only asked for (`Table.check`): to take its row
+would cost a hundred times as much.
+
 An event says what came out of a decision. So what limits a decision (rates, the number of places, who may do
 what) is not asked again, and may be different today. But the tables are asked whether the event can have
 happened: nobody sits down twice, nobody speaks in an empty room, and the door and the sound move by their rows. An
@@ -96,15 +99,19 @@ class ComingBack:
     def _put(self, event: Durable) -> None:
         people, moderation = self._room.people, self._moderation
         match event:
+            # Most events are lines, so they come first.
+            case durable.Said(line=line):
+                ROOM.check(self._model, "chat")
+                self._chat.put(line)
             case durable.Sat():
                 self._sit_down(event)
             case durable.Left(person=one):
                 self._leave(people[one])
             case durable.Returned(person=one, tokens=tokens):
-                self._check("back")
+                ROOM.check(self._model, "back")
                 self.tokens[people[one].id] = tokens
             case durable.Renamed(person=one, name=name):
-                self._check("rename")
+                ROOM.check(self._model, "rename")
                 self._lookalikes.remove(people[one])
                 people[one].name = name
                 self._lookalikes.add(people[one])
@@ -137,9 +144,6 @@ class ComingBack:
 
     def _put_chat(self, event: Durable) -> None:
         match event:
-            case durable.Said(line=line):
-                self._check("chat")
-                self._chat.put(line)
             case durable.LineDeleted(line=number):
                 if self._chat.speaker_of(number) is None:
                     raise LookupError(f"there is no line {number}")
@@ -168,10 +172,3 @@ class ComingBack:
         self._lookalikes.remove(person)
         del people[person.id]
         self.tokens.pop(person.id, None)
-
-    def _check(self, trigger: str) -> None:
-        """Ask whether the state has a row for the trigger, which leaves the state as it is.
-
-        To take the row would cost a hundred times as much.
-        """
-        ROOM.check(self._model, trigger)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -161,6 +161,31 @@ async def open_redis(url: str, name: str) -> AsyncIterator[RedisStore]:
             yield store
     if fault is not None:
         raise fault
+
+
+async def ask_redis(url: str) -> tuple[str, bool]:
+    """The place of the Redis at a URL, and whether it keeps what it has when it ends. Raises `StoreError`.
+
+    Nobody is disturbed by that: the owner of the store stays the owner.
+    """
+    place, fault = shown(url), None
+    try:
+        client = coredis.Redis.from_url(url, decode_responses=True, verify_version=False, decode_components=True)
+    except ValueError as error:
+        raise StoreError(StoreCode.UNREACHABLE, f"{place} is no address of a Redis: {error}") from error
+    keeps = True
+    async with client:
+        try:
+            with _told(place), trio.fail_after(_OPENING):
+                await client.ping()
+                # Some services do not allow this question.
+                with suppress(ResponseError):
+                    keeps = (await client.config_get(["appendonly"])).get("appendonly") != "no"
+        except StoreError as error:
+            fault = error
+    if fault is not None:
+        raise fault
+    return place, keeps
 
 
 class RedisStore:

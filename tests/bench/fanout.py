@@ -36,7 +36,7 @@ class Result:
     worst: float
 
 
-def _measure(server: Measured, crowd: Crowd, said: bytes, messages: int, interval: float) -> Result:
+def measure_said(server: Measured, crowd: Crowd, said: bytes, messages: int, interval: float) -> Result:
     """Let the first seat send `said` on schedule, and see it come to all the seats each time."""
     latencies: list[float] = []
 
@@ -77,14 +77,14 @@ def measure(people: int, messages: int, interval: float) -> Result:
             crowd.join(crowd.connect_websockets(_BATCH))
         crowd.settle()
         said = client_frame("chat", text="x" * (PAYLOAD - _ENVELOPE))
-        return _measure(server, crowd, said, messages, interval)
+        return measure_said(server, crowd, said, messages, interval)
 
 
 def reference(people: int, messages: int, interval: float) -> Result:
     """The loop of sends."""
     with bare_server(_send_to_all, people) as server, crowd_at(server.port) as crowd:
         crowd.connect(people)
-        return _measure(server, crowd, b"go", messages, interval)
+        return measure_said(server, crowd, b"go", messages, interval)
 
 
 def _send_to_all(listener: socket.socket, people: int) -> None:

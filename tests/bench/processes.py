@@ -54,7 +54,12 @@ def room_server(*arguments: str) -> Iterator[Measured]:
     with (
         tempfile.TemporaryDirectory() as folder,
         running(
-            Path(folder), "--kurento=ws://127.0.0.1:9/kurento", "--max-people=2000", "--heartbeat=3600", *arguments
+            Path(folder),
+            "--kurento=ws://127.0.0.1:9/kurento",
+            "--max-people=2000",
+            "--heartbeat=3600",
+            "--data=none",
+            *arguments,
         ) as program,
     ):
         yield Measured(program.process.pid, program.port)

@@ -34,6 +34,7 @@ from roomfsm.check.findings import Check, Finding
 from roomfsm.check.machine import check_clock
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
 from roomfsm.check.program import DEADLINE, examine
+from roomfsm.check.store import check_store
 from roomfsm.check.turn import check_turn
 from roomfsm.check.webhooks import check_webhooks
 from roomfsm.interfaces import addresses_of_this_machine
@@ -41,6 +42,7 @@ from roomfsm.settings import Settings, load
 from roomfsm.signaling.ice_servers import time_limited_credentials
 from tests.coturn import SECRET, coturn
 from tests.processes import LOADED
+from tests.redis_server import redis_server
 from tests.serving import serving
 
 DAY = datetime.timedelta(days=1)
@@ -515,3 +517,28 @@ def test_the_command_prints_a_line_each_and_exits_with_1_if_there_is_a_fault(tmp
     (only,) = json.loads(wrong.stdout)["findings"]
     assert (only["check"], only["outcome"]) == ("settings", "fault")
     assert "'prot' is not a setting" in only["what"]
+
+
+# The store
+
+
+async def test_a_folder_for_the_rooms_is_one_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert has(await found(check_store, data="none"), "ok", "end with the server")
+    assert has(await found(check_store, data=str(tmp_path / "new" / "folder")), "ok", str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    assert has(await found(check_store, data=str(tmp_path / "file" / "folder")), "fault", str(tmp_path / "file"))
+    assert has(await found(check_store, data="~nobody-of-this-name/x"), "fault", "~nobody-of-this-name")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert has(await found(check_store), "warning", str(tmp_path / "file"))
+
+
+async def test_a_redis_for_the_rooms_is_asked_and_its_password_is_not_told(tmp_path: Path) -> None:
+    assert has(await found(check_store, store="redis://ada:open-sesame@127.0.0.1:9/0"), "fault", "127.0.0.1:9")
+    assert "open-sesame" not in str(await found(check_store, store="redis://ada:open-sesame@127.0.0.1:9/0"))
+    with redis_server(tmp_path) as url:
+        assert has(await found(check_store, store=url), "warning", "forgets everything")
+    with redis_server(tmp_path, "--appendonly", "yes") as url:
+        assert has(await found(check_store, store=url), "ok", "rooms are kept in redis://127.0.0.1")

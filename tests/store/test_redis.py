@@ -109,3 +109,17 @@ async def test_it_speaks_tls(tmp_path: Path) -> None:
 
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert shown("rediss://me:hush@rooms.example:6380/2?ssl_keyfile=x") == "rediss://rooms.example:6380/2"
+
+
+@pytest.mark.parametrize("url", ["redis://[::1", "redis://127.0.0.1:99999"])
+async def test_an_address_that_cannot_be_read_is_an_error_of_the_store(url: str) -> None:
+    with pytest.raises(StoreError) as error:
+        async with open_redis(url, "a test"):
+            raise AssertionError("it was opened")
+    assert error.value.code is StoreCode.UNREACHABLE
+
+
+def test_the_address_is_shown_without_its_secrets_and_with_its_brackets() -> None:
+    assert shown("rediss://ada:open-sesame@[2001:db8::1]:6380/2") == "rediss://[2001:db8::1]:6380/2"
+    assert shown("redis://:open-sesame@redis") == "redis://redis"
+    assert "open-sesame" not in shown("redis://ada:open-sesame@[::1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,22 @@ def test_only_the_wrong_setting_is_named_before_anything_is_started(flags: dict[
     with pytest.raises(SettingsError) as refused:
         load(flags, {})
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        ({"data": "/var/lib/rooms", "store": "redis://127.0.0.1"}, "--data and --store"),
+        ({"data": ""}, "--data"),
+        ({"store": "http://127.0.0.1"}, "redis://HOST"),
+        ({"store": "redis://"}, "redis://HOST"),
+        ({"store": "redis://h:0"}, "redis://HOST"),
+        ({"store": "redis://h:99999"}, "cannot be read"),
+        ({"store": "redis://[::1"}, "cannot be read"),
+        ({"store": "redis://ada:open-sesame@h/rooms"}, "number of the database"),
+    ],
+)
+def test_a_wrong_place_for_the_rooms_is_refused_without_its_password(flags: dict[str, str], fault: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(fault)) as error:
+        load(flags, {})
+    assert "open-sesame" not in str(error.value)

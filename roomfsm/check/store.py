@@ -1,0 +1,57 @@
+"""Checks where the rooms are kept: whether the folder can be written, or Redis be reached."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import trio
+
+from roomfsm.check.findings import Finding, fault, ok, warning
+from roomfsm.settings import Settings
+from roomfsm.store.interface import StoreCode, StoreError
+from roomfsm.store.opening import folder_of, is_default
+from roomfsm.store.settings import NOWHERE, StoreSettings
+
+_CHECK = "store"
+
+
+async def check_store(settings: Settings) -> list[Finding]:
+    """Whether rooms can be kept. A server that runs meanwhile is not disturbed."""
+    if settings.store.store is not None:
+        return [await _check_redis(settings.store.store)]
+    if settings.store.data == NOWHERE:
+        return [ok(_CHECK, "rooms end with the server (--data none)")]
+    return [await trio.to_thread.run_sync(_check_folder, settings.store)]
+
+
+def _check_folder(settings: StoreSettings) -> Finding:
+    try:
+        folder = folder_of(settings)
+    except StoreError as error:
+        return fault(_CHECK, error.detail, error.code.mend)
+    there = _nearest(folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        # Without a folder that somebody has named, the server runs all the same, and keeps nothing.
+        found = warning if is_default(settings) else fault
+        return found(_CHECK, f"{there} cannot be written", StoreCode.UNWRITABLE.mend)
+    return ok(_CHECK, f"rooms are kept in {folder}")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one above it that exists."""
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
+
+
+async def _check_redis(url: str) -> Finding:
+    try:
+        from roomfsm.store.redis import ask_redis
+    except ModuleNotFoundError as error:
+        return fault(_CHECK, f"--store needs {error.name}, which is not installed", "pip install 'roomfsm[redis]'")
+    try:
+        place, keeps = await ask_redis(url)
+    except StoreError as error:
+        return fault(_CHECK, error.detail, error.code.mend)
+    if not keeps:
+        return warning(_CHECK, f"{place} forgets everything when it ends", "set appendonly yes in its settings")
+    return ok(_CHECK, f"rooms are kept in {place}")
