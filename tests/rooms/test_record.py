@@ -413,7 +413,8 @@ async def test_what_waited_is_told_in_order_even_if_more_comes_meanwhile(autojum
             nursery.cancel_scope.cancel()
         assert told == sorted(told)
         assert len(told) > 1200
-        assert most <= 500
+        # The tasks of one moment run in any order, so two batches may come between two looks.
+        assert most <= 1000
 
 
 # A store that fails
