@@ -94,7 +94,7 @@ class ComingBack:
                 self._put(event)
             except (Refusal, LookupError) as error:
                 what = f"nobody has the id {error}" if isinstance(error, KeyError) else str(error)
-                raise CannotComeBack(f"event {number}, {durable.encode(event).decode()[:200]}: {what}") from error
+                raise CannotComeBack(f"event {number}, {durable.named(event)}: {what}") from error
 
     def _put(self, event: Durable) -> None:
         people, moderation = self._room.people, self._moderation
@@ -107,9 +107,11 @@ class ComingBack:
                 self._sit_down(event)
             case durable.Left(person=one):
                 self._leave(people[one])
-            case durable.Returned(person=one, tokens=tokens):
+            case durable.Returned(person=one, tokens=tokens, address=address):
                 ROOM.check(self._model, "back")
                 self.tokens[people[one].id] = tokens
+                voice = people[one].seat.voice
+                voice.address = address or voice.address
             case durable.Renamed(person=one, name=name):
                 ROOM.check(self._model, "rename")
                 self._lookalikes.remove(people[one])

@@ -51,10 +51,14 @@ class Sat(_Durable, frozen=True, tag="sat", kw_only=True):
 
 
 class Returned(_Durable, frozen=True, tag="returned"):
-    """Somebody is back over a new connection, and may come back by these tokens from now on."""
+    """Somebody is back over a new connection, and may come back by these tokens from now on.
+
+    The address is that of the new connection. Events of older servers lack it.
+    """
 
     person: str
     tokens: tuple[bytes, ...]
+    address: str = ""
 
 
 class Left(_Durable, frozen=True, tag="left"):
@@ -190,6 +194,13 @@ _list_decoder: msgspec.json.Decoder[list[Durable]] = msgspec.json.Decoder(list[D
 def without_file(line: ChatLine) -> ChatLine:
     """The line as it is kept: files do not outlive the server."""
     return line if line.file is None else msgspec.structs.replace(line, file=None)
+
+
+def named(event: Durable) -> str:
+    """What the log says of the event: nothing that people have said, and no secret."""
+    person = getattr(event, "person", None)
+    tag = str(event.__struct_config__.tag)
+    return tag if person is None else f"{tag} of {person}"
 
 
 def encode(event: Durable) -> bytes:

@@ -253,7 +253,8 @@ class Effects:
 
     def _welcome_back(self, event: Back) -> None:
         participant = self._people[event.seat.id]
-        self._record.note(durable.Returned(participant.id, event.seat.sitter.resume_hashes))
+        seat = event.seat
+        self._record.note(durable.Returned(participant.id, seat.sitter.resume_hashes, seat.voice.address))
         participant.away_since = None
         self._moderation.move(participant, "found")
         self._news.tell_changes_if_few()

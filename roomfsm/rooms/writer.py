@@ -62,6 +62,7 @@ class _Held:
     """What is told after one commit."""
 
     told: deque[tuple[Ear, Outgoing]] = field(default_factory=deque)
+    ears: set[Ear] = field(default_factory=set)
     bytes: int = 0
 
 
@@ -134,6 +135,14 @@ class Writer:
         self._work.set()
         return self.number
 
+    def turn_of(self, ear: Ear, number: int) -> int:
+        """The commit after which this ear is told what waits for the commit with this number.
+
+        It is a later one if another room has told the same person something that waits for that.
+        """
+        later = (held_by for held_by, held in self._held.items() if held_by > number and ear in held.ears)
+        return max(later, default=number)
+
     def hold(self, number: int, ear: Ear, outgoing: Outgoing) -> None:
         """Send a message after this commit."""
         self.waiting += 1
@@ -141,6 +150,7 @@ class Writer:
         if held is None:
             held = self._held[number] = _Held()
         held.told.append((ear, outgoing))
+        held.ears.add(ear)
         if outgoing is not self._newest:
             # A message to many people is in memory once.
             self._newest = outgoing
@@ -343,12 +353,14 @@ class _StoreRecord(Record):
             self._moved |= dict.fromkeys(tokens, True)
 
     def tell(self, hearer: Hearer, outgoing: Outgoing) -> None:
-        if self._until <= self._writer.done:
-            hearer.hear(outgoing)
-            return
         ear = hearer.ear
-        if ear is not None:
-            self._writer.hold(self._until, ear, outgoing)
+        if ear is None:
+            return
+        number = self._writer.turn_of(ear, self._until)
+        if number <= self._writer.done:
+            hearer.hear(outgoing)
+        else:
+            self._writer.hold(number, ear, outgoing)
 
     def end(self, *, forget: bool) -> None:
         if forget:

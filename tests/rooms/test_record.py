@@ -13,14 +13,17 @@ from roomfsm.access.policy import Policy
 from roomfsm.files.settings import FileSettings
 from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import UPLOAD_RESULTS, FileStore
-from roomfsm.protocol.client import Chat, CloseRoom, Deny, Lock, RaiseHand, Rename, SendFile
+from roomfsm.protocol.client import Chat, CloseRoom, Configure, Deny, Lock, RaiseHand, Rename, SendFile
 from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.roles import Role
 from roomfsm.rooms import durable
+from roomfsm.rooms.allowance import UNBOUNDED, Voice
 from roomfsm.rooms.come_back import CannotComeBack
 from roomfsm.rooms.writer import open_writer
 from roomfsm.store.interface import Past, Snapshot, StoreCode
 from roomfsm.store.settings import StoreSettings
 from roomfsm.testing import Person
+from roomfsm.testing.session import FakeSession
 from tests.rooms.house import people, settle
 from tests.rooms.kept import Kept, MemoryStore, kept, newcomer
 
@@ -77,6 +80,48 @@ async def test_what_is_told_keeps_its_order_and_nothing_else_overtakes_it(autoju
         store.mend()
         await settle()
         assert said(ada) == said(bob) == ["one", "in private", "two"]
+
+
+@pytest.mark.parametrize("by", ["switch", "leave"])
+async def test_what_another_room_tells_a_person_overtakes_nothing(by: str, autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        (eve,) = await people(server.directory, "Eve", room="red")
+        await eve.say(Configure(lobby=True))
+        await settle()
+        before = len(bob.messages)
+        store.hangs = True
+        await ada.say(Chat(text="wait for me"))
+        await settle()
+        async with trio.open_nursery() as nursery:
+            if by == "switch":
+                nursery.start_soon(bob.switch, "red")
+            else:
+                await bob.leave()
+                nursery.start_soon(bob.join, "red")
+            await settle()
+            assert len(bob.messages) == before, "the lobby of a room overtook a line of the room before"
+            assert len(eve.all("lobby")) == 1
+            store.mend()
+        await settle()
+        told = [message["type"] for message in bob.messages[before:]]
+        assert told == ["chat", "knocking"] if by == "switch" else ["chat", "participantLeft", "knocking"]
+
+
+async def test_a_person_who_came_back_over_another_network_has_its_address_after_a_restart(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await ada.vanish()
+        ada.voice.address = "203.0.113.9"
+        await ada.come_back()
+        await settle()
+    async with kept(store) as server:
+        (room,) = server.directory.rooms()
+        assert room.people[ada.participant_id].seat.voice.address == "203.0.113.9"
 
 
 async def test_a_room_with_nothing_to_keep_tells_at_once_while_another_waits(autojump_clock: MockClock) -> None:
@@ -595,6 +640,17 @@ async def test_the_end_of_the_server_waits_for_a_store_that_hangs_only_for_its_d
 # Rooms that cannot come back
 
 
+SAT = durable.Sat(
+    person="p1",
+    name="Ada",
+    role=Role.PRESENTER,
+    given=Role.PRESENTER,
+    address="192.0.2.1",
+    at=1,
+    tokens=(b"hash",),
+)
+
+
 def past_of(*told: durable.Durable) -> Past:
     return Past(None, 0, tuple(durable.encode(event) for event in told))
 
@@ -608,26 +664,31 @@ def past_of(*told: durable.Durable) -> Past:
         (Past(None, 0, (durable.encode(durable.Opened("red")),)), "that of the room 'red'"),
         (
             past_of(durable.Opened("blue"), durable.Left("p1")),
-            """event 2, {"is":"left","person":"p1"}: nobody has the id 'p1'""",
+            "event 2, left of p1: nobody has the id 'p1'",
         ),
         (
             past_of(durable.Opened("blue"), durable.DoorMoved("kick")),
             "event 2",
         ),
         (past_of(durable.Opened("blue"), durable.Opened("blue")), "only be the first"),
+        (past_of(durable.Opened("blue"), SAT, SAT), "event 3, sat of p1"),
     ],
 )
 async def test_a_room_whose_events_the_tables_do_not_take_is_set_aside_by_name(
     past: Past, why: str, autojump_clock: MockClock
 ) -> None:
+    def sitter_of(told: durable.Sat) -> FakeSession:
+        return FakeSession(told.person, Voice(told.person, told.address, UNBOUNDED))
+
     store = MemoryStore()
     async with kept(store) as server:
         store.pasts["blue"] = past
         with pytest.raises(CannotComeBack) as error:
-            server.directory.bring_back("blue", past, lambda _: Person(server.directory))
+            server.directory.bring_back("blue", past, sitter_of)
         assert why in str(error.value)
         await settle()
         assert [aside.room for aside in store.set_aside] == ["blue"]
+        assert "192.0.2.1" not in str(error.value)
         # A new room of that name can begin at once.
         await people(server.directory, "Ada")
         await settle()
