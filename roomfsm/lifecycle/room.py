@@ -280,7 +280,9 @@ class RoomEffect(Effect):
 
 
 room_has_place = Guard[RoomFacts](
-    "the room has a free place, or somebody is away", lambda f: f.people <= f.max_people, ErrorCode.ROOM_FULL
+    "the room has a free place, or somebody who is away can make way",
+    lambda f: f.people <= f.max_people,
+    ErrorCode.ROOM_FULL,
 )
 not_in_yet = Guard[RoomFacts]("is not in the room yet", lambda f: not f.member, ErrorCode.ALREADY_IN_ROOM)
 not_banned = Guard[RoomFacts]("is not banned", lambda f: not f.banned, ErrorCode.BANNED)

@@ -49,6 +49,13 @@ class Sitter(Protocol):
         """How many messages and bytes wait because the browser reads slowly."""
 
     @property
+    def expected(self) -> bool:
+        """Whether the session came back with its room, and its browser should be back in a moment.
+
+        Its seat is given to nobody else meanwhile.
+        """
+
+    @property
     def voice(self) -> Voice:
         """How much the session may send to everybody, and its address."""
 
@@ -199,10 +206,15 @@ class Participant:
 def seat_to_give(people: Iterable[Participant]) -> Participant | None:
     """The person who loses the seat if the room is full and somebody enters; None if nobody is away.
 
-    Among the people of the address that has the most people away, it is the one who has been away longest. So if
-    one stranger left many seats behind, those go before the seat of somebody whose network failed.
+    Whoever is `expected` keeps the seat. Among the people of the address that has the most people away, it is the
+    one who has been away longest. So if one stranger left many seats behind, those go before the seat of somebody
+    whose network failed.
     """
-    away = [(person.away_since, person) for person in people if person.away_since is not None]
+    away = [
+        (person.away_since, person)
+        for person in people
+        if person.away_since is not None and not person.seat.sitter.expected
+    ]
     of_address = Counter(person.seat.voice.address for _, person in away)
     # `min` returns the first of several equal ones: the person who has been in the room longest.
     return min(away, key=lambda seat: (-of_address[seat[1].seat.voice.address], seat[0]))[1] if away else None

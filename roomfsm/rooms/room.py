@@ -623,6 +623,7 @@ class _Stranger:
     participant_id = ""
     state = ""
     outbox = (0, 0)
+    expected = False
     ear = None
     resume_hashes = ()
     voice = Voice("", "", UNBOUNDED)

@@ -17,12 +17,17 @@ _SWEEP = 100
 
 
 class Address[Session]:
-    """One address, or one /64 network of IPv6. `away` has its sessions that are away, the longest away first."""
+    """One address, or one /64 network of IPv6.
+
+    `away` has its sessions that are away, the longest away first. `expected` has those that came back with their
+    rooms, and whose browsers should be back in a moment: they make no way for others, nor do they count.
+    """
 
     def __init__(self, key: str, settings: SignalingSettings, seconds: float) -> None:
         self.key = key
         self.sessions: set[Session] = set()
         self.away: dict[Session, None] = {}
+        self.expected: dict[Session, None] = {}
         rates = Rates(settings.told_rate_per_address, settings.told_bytes_per_address, seconds)
         self.share = Share(rates)
         self.names = Share(rates)
@@ -43,7 +48,8 @@ class Address[Session]:
     def is_idle(self, now: float) -> bool:
         """Whether the address can be forgotten, because a new one would be in the same state."""
         self._entries.run_down(self._entry_rates, now)
-        return not self.sessions and self._entries.idle and self.share.is_idle(now) and self.names.is_idle(now)
+        nobody = not (self.sessions or self.expected)
+        return nobody and self._entries.idle and self.share.is_idle(now) and self.names.is_idle(now)
 
 
 class Addresses[Session]:

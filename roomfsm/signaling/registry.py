@@ -35,6 +35,9 @@ from roomfsm.signaling.settings import SignalingSettings
 
 _log = get_logger(__name__)
 
+GRACE = 15.0
+"""Seconds after the start of the server in which people who came back with their rooms make no way for others.
+Pages try again at least every ten seconds."""
 _REMINDERS = (600, 300, 120, 60, 30, 10)
 """When so many seconds are left until the server closes, everybody is told again."""
 
@@ -61,6 +64,8 @@ class Registry:
         self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
         # The sessions that are away, with the longest away first.
         self._away: dict[Session, None] = {}
+        self._expected: dict[Session, None] = {}
+        """Those that came back with their rooms, while the grace lasts and their browsers are not back."""
         self._idle = trio.Event()
         self._forgot = trio.Event()
         self._closes_at: float | None = None
@@ -115,10 +120,9 @@ class Registry:
         address, (token, *_) = before.address, before.resume_hashes
         self.forget(before)
         self._no_longer_away(after)
-        if after.address is not address:
-            after.address.sessions.discard(after)
-            after.move(address)
-            after.address.sessions.add(after)
+        after.address.sessions.discard(after)
+        after.move(address)
+        after.address.sessions.add(after)
         for known in after.resume_hashes[1:]:
             del self._by_token[known]
         after.resume_hashes = (token, after.resume_hashes[0])
@@ -129,20 +133,34 @@ class Registry:
         return Session(self, None, self._addresses.of(told.address), came_back=told.person)
 
     def take_back(self, session: Session, seat: Seat[Room]) -> None:
-        """Let a session wait in its seat until its browser is back, or the resume window is over."""
-        session.address.sessions.add(session)
+        """Let a session wait in its seat until its browser is back, or the resume window is over.
+
+        At first nobody else gets its place.
+        """
+        # The person may have moved, and an address without sessions may have been forgotten since `absent`.
+        session.move(self._addresses.of(session.voice.address))
+        if not self._expected:
+            self._nursery.start_soon(self._expect)
+        self._expected[session] = None
+        session.address.expected[session] = None
         session.sit_again(seat)
         self._by_token |= dict.fromkeys(session.resume_hashes, session)
         self._nursery.start_soon(self._run, session)
 
-    def keep_away(self, session: Session, *, came_back: bool) -> None:
-        """Keep a session whose connection is lost. If too many are away, the longest away has to make way.
+    async def _expect(self) -> None:
+        await trio.sleep(GRACE)
+        for address in {session.address for session in self._expected}:
+            address.sessions.update(address.expected)
+            address.away = {**address.expected, **address.away}
+            address.expected.clear()
+        self._away = {**self._expected, **self._away}
+        self._expected.clear()
 
-        That does not hold for a session that has just come back with its room: everybody lost the connection then.
-        """
-        self._away[session] = session.address.away[session] = None
-        if came_back:
+    def keep_away(self, session: Session) -> None:
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
+        if session.expected:
             return
+        self._away[session] = session.address.away[session] = None
         if len(session.address.away) > self.settings.max_away_per_address:
             self._send_off(next(iter(session.address.away)))
         in_room = [other for other in self._away if other.room is session.room]
@@ -215,6 +233,8 @@ class Registry:
     def _no_longer_away(self, session: Session) -> None:
         self._away.pop(session, None)
         session.address.away.pop(session, None)
+        self._expected.pop(session, None)
+        session.address.expected.pop(session, None)
 
     def _send_off(self, session: Session) -> None:
         """End a session that is away, because somebody else needs its place."""

@@ -86,11 +86,8 @@ class Home(Protocol):
     def hand_over(self, before: Session, after: Session) -> None:
         """Give the token and the address of the session `before` to the session `after`, and forget `before`."""
 
-    def keep_away(self, session: Session, *, came_back: bool) -> None:
-        """Keep a session whose connection is lost. If too many are away, the longest away has to make way.
-
-        That does not hold for a session that has just come back with its room: everybody lost the connection then.
-        """
+    def keep_away(self, session: Session) -> None:
+        """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
 
     def forget(self, session: Session) -> None:
         """Drop a session that has ended."""
@@ -117,7 +114,6 @@ class Session:
     ) -> None:
         """`came_back` is the participant of a session that is older than the server."""
         self.participant_id = f"p{secrets.token_hex(8)}" if came_back is None else came_back
-        self._came_back = came_back is not None
         self.address = address
         self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
         self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
@@ -158,6 +154,11 @@ class Session:
             if self._message.ref is not None:
                 told["ref"] = str(self._message.ref)
         return told
+
+    @property
+    def expected(self) -> bool:
+        """Whether the session came back with its room, and its browser should be back in a moment."""
+        return self in self.address.expected
 
     @property
     def ear(self) -> Ear | None:
@@ -298,8 +299,7 @@ class Session:
         """Wait until somebody resumes the session or takes its place, or until the resume window is over."""
         assert self._seat is not None
         self._something_came = trio.Event()
-        self._home.keep_away(self, came_back=self._came_back)
-        self._came_back = False
+        self._home.keep_away(self)
         with trio.move_on_after(self._home.settings.resume_window):
             with suppress(RoomOver):
                 await self._seat.room.post(Away(self._seat))

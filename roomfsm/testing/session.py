@@ -34,6 +34,7 @@ class FakeSession:
     """
 
     outbox = (0, 0)
+    expected = False
 
     def __init__(self, participant_id: str, voice: Voice, journal: Journal | None = None) -> None:
         self.participant_id = participant_id
