@@ -11,6 +11,8 @@ import { say, sayDate, saySize } from './say.js';
 const UNTIL = { dateStyle: 'short', timeStyle: 'short' };
 /** The longest time of a browser's timer, in milliseconds. A file that stays longer outlives the page. */
 const LONGEST = 2 ** 31 - 1;
+/** A file that the server still has after its time is looked for again after so many milliseconds. */
+const AGAIN = 60_000;
 
 /**
  * @param {FileInfo} file
@@ -18,9 +20,8 @@ const LONGEST = 2 ** 31 - 1;
  * @returns {HTMLElement}
  */
 export function fileOf(file, gone) {
-  const left = file.until === undefined ? Infinity : file.until - Date.now();
   const root = element('div', { class: 'chat-file' });
-  if (gone || left <= 0) {
+  if (gone) {
     root.append(formerly(file));
     return root;
   }
@@ -29,8 +30,27 @@ export function fileOf(file, gone) {
   const end = () => root.replaceChildren(formerly(file));
   if (file.mediaType.startsWith('image/')) root.append(picture(file, address, end));
   root.append(link);
-  if (left <= LONGEST) setTimeout(end, left);
+  if (file.until !== undefined) endAt(file.until - Date.now(), root, address, end);
   return root;
+}
+
+/**
+ * Show that the file is gone when its time is over, and the server says so: the clock of this computer may be wrong.
+ * @param {number} left milliseconds
+ * @param {HTMLElement} root
+ * @param {string} address
+ * @param {() => void} end
+ */
+function endAt(left, root, address, end) {
+  if (left > LONGEST) return;
+  setTimeout(
+    async () => {
+      if (!root.isConnected) return;
+      if (await isGone(address)) end();
+      else endAt(AGAIN, root, address, end);
+    },
+    Math.max(left, 0),
+  );
 }
 
 /**

@@ -79,7 +79,7 @@ export class LeaveGuard {
     const along = this.#toRoom && publications.has('camera');
     // Whoever takes camera and microphone along anyway is asked only because of the screen.
     const consequence = along
-      ? [say('leave.alongConsequence'), ...(publications.has('screen') ? [say('leave.screenStays')] : [])].join(' ')
+      ? `${say('leave.alongConsequence')} ${say(publications.has('screen') ? 'leave.screenStays' : 'leave.askedOnce')}`
       : say('leave.consequence');
     setText(find(this.#dialog, 'h2', HTMLElement), say(along ? 'leave.alongQuestion' : 'leave.question'));
     setText(find(this.#dialog, 'p', HTMLElement), consequence);

@@ -598,7 +598,8 @@ export const AR = {
   'leave.without': 'الإيقاف والانتقال',
   'leave.along': 'نقلهما معي',
   'leave.alongQuestion': 'هل تريد نقل الكاميرا والميكروفون معك؟',
-  'leave.alongConsequence': 'سيراك من في الغرفة التالية ويسمعونك فورًا. وإذا نقلتهما فلن تُسأل مرة أخرى.',
+  'leave.alongConsequence': 'سيراك من في الغرفة التالية ويسمعونك فورًا.',
+  'leave.askedOnce': 'وإذا نقلتهما فلن تُسأل مرة أخرى.',
   'leave.screenStays': 'لا تنتقل شاشتك معك: تتوقف مشاركتها.',
 
   // The start page.

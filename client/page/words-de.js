@@ -511,8 +511,8 @@ export const DE = {
   'leave.without': 'Ausschalten und gehen',
   'leave.along': 'Mitnehmen',
   'leave.alongQuestion': 'Kamera und Mikrofon mitnehmen?',
-  'leave.alongConsequence':
-    'Die Personen im nächsten Raum sehen und hören Sie dann sofort. Wenn Sie beides mitnehmen, werden Sie nicht noch einmal gefragt.',
+  'leave.alongConsequence': 'Die Personen im nächsten Raum sehen und hören Sie dann sofort.',
+  'leave.askedOnce': 'Wenn Sie beides mitnehmen, werden Sie nicht noch einmal gefragt.',
   'leave.screenStays': 'Ihr Bildschirm kommt nicht mit: Er wird nicht mehr geteilt.',
 
   // The start page.

@@ -557,8 +557,8 @@ export const EN = /** @type {const} */ ({
   'leave.without': 'Turn off and go',
   'leave.along': 'Take them along',
   'leave.alongQuestion': 'Take your camera and microphone along?',
-  'leave.alongConsequence':
-    'The people in the next room then see and hear you at once. If you take them along, you are not asked again.',
+  'leave.alongConsequence': 'The people in the next room then see and hear you at once.',
+  'leave.askedOnce': 'If you take them along, you are not asked again.',
   'leave.screenStays': 'Your screen does not come along: it is no longer shared.',
   // The start page.
   'start.intro': 'Enter a room to watch, talk and write, or to share your camera, microphone or screen.',

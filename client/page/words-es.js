@@ -517,8 +517,8 @@ export const ES = {
   'leave.without': 'Desactivar e ir',
   'leave.along': 'Llevarlos',
   'leave.alongQuestion': '¿Llevar tu cámara y tu micrófono?',
-  'leave.alongConsequence':
-    'Las personas de la otra sala te verán y oirán enseguida. Si los llevas, no se te volverá a preguntar.',
+  'leave.alongConsequence': 'Las personas de la otra sala te verán y oirán enseguida.',
+  'leave.askedOnce': 'Si los llevas, no se te volverá a preguntar.',
   'leave.screenStays': 'Tu pantalla no va contigo: deja de compartirse.',
 
   // The start page.

@@ -531,8 +531,8 @@ export const FR = {
   'leave.without': 'Désactiver et y aller',
   'leave.along': 'Les emporter',
   'leave.alongQuestion': 'Emporter votre caméra et votre micro ?',
-  'leave.alongConsequence':
-    'Les personnes de l’autre salle vous verront et vous entendront aussitôt. Si vous les emportez, on ne vous le demandera plus.',
+  'leave.alongConsequence': 'Les personnes de l’autre salle vous verront et vous entendront aussitôt.',
+  'leave.askedOnce': 'Si vous les emportez, on ne vous le demandera plus.',
   'leave.screenStays': 'Votre écran ne vous suit pas : il n’est plus partagé.',
 
   // The start page.

@@ -140,11 +140,15 @@ class Lines[Person]:
         self._figures = figures
         self._open: dict[int, tuple[float, set[Person], set[Person]]] = {}
         """For each line that is still waited for: when it was sent, who is to be told, and who was told."""
+        self.outstanding = 0
+        """How often lines are still to be told."""
 
     def say(self, people: Iterable[Person], now: float) -> int:
         """The number of a new line, which is for these people."""
         self._figures.sent += 1
-        self._open[self._figures.sent] = now, set(people), set()
+        due = set(people)
+        self._open[self._figures.sent] = now, due, set()
+        self.outstanding += len(due)
         return self._figures.sent
 
     def hear(self, person: Person, number: int, now: float) -> None:
@@ -156,17 +160,21 @@ class Lines[Person]:
             self._figures.doubled += 1
         elif person in due:
             told.add(person)
+            self.outstanding -= 1
             self._figures.heard(now - sent)
 
     def leave(self, person: Person) -> None:
         """The person is not there any more."""
         for _, due, told in self._open.values():
-            if person not in told:
-                due.discard(person)
+            if person in due and person not in told:
+                due.remove(person)
+                self.outstanding -= 1
 
     def settle(self, before: float = math.inf) -> None:
         """Wait no longer for lines that were sent before this time."""
         for number, (sent, due, told) in list(self._open.items()):
             if sent < before:
-                self._figures.missed += len(due - told)
+                missed = len(due - told)
+                self._figures.missed += missed
+                self.outstanding -= missed
                 del self._open[number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import ssl
@@ -57,7 +58,11 @@ class Person:
         self._figures = figures
         self._lines = lines
         self._nursery = nursery
-        self._peers: dict[str, _Leg] = {}
+        self._refs = itertools.count(2)
+        self._legs: dict[str, _Leg] = {}
+        """Those that begin or go on, by their streams."""
+        self._ended: set[str] = set()
+        """Streams that have ended. What was asked of them meanwhile is refused, and that is no fault."""
 
     async def send(self, type_: str, **fields: object) -> None:
         await self._websocket.send_message(json.dumps({"type": type_, **fields}))
@@ -89,44 +94,55 @@ class Person:
         """Handle what the server says, until it closes the connection."""
         while True:
             match await self._next():
-                case {"type": "chat", "line": {"text": str(text)}} if text.startswith(_MARK):
-                    self._lines.hear(self, int(text.removeprefix(_MARK)), trio.current_time())
+                case {"type": "chat", "line": {"text": str(text)}} if (number := _number_of(text)) is not None:
+                    self._lines.hear(self, number, trio.current_time())
                 case {"type": "streamStarted", "stream": {"id": stream}}:
                     self._watch(stream)
-                case {"type": "streamEnded", "stream": stream} if stream in self._peers:
-                    self._peers.pop(stream).scope.cancel()
-                case {"type": "answer", "stream": stream, "sdp": answer} if stream in self._peers:
-                    self._peers[stream].take(answer)
-                case {"type": "candidate", "stream": stream, "candidate": line} if stream in self._peers:
-                    self._peers[stream].peer.add_candidate(line)
+                case {"type": "streamEnded", "stream": stream}:
+                    self._ended.add(stream)
+                    self._end(stream)
+                case {"type": "answer", "stream": stream, "sdp": answer} if stream in self._legs:
+                    self._legs[stream].take(answer)
+                case {"type": "candidate", "stream": stream, "candidate": line} if stream in self._legs:
+                    self._legs[stream].add(line)
                 case {"type": "error", "code": str(code)} as error:
-                    self._figures.failed(code)
-                    if (leg := self._peers.pop(error.get("stream", ""), None)) is not None:
-                        leg.scope.cancel()
+                    self._refused(code, error)
 
     async def _next(self) -> Message:
         message = json.loads(await self._websocket.get_message())
         return message if isinstance(message, dict) else {}
 
+    def _refused(self, code: str, error: Message) -> None:
+        asked = [stream for stream, leg in self._legs.items() if leg.ref == error.get("ref")]
+        stream = error.get("stream") or (asked[0] if asked else "")
+        if stream not in self._ended:
+            self._figures.failed(code)
+            self._end(stream)
+
+    def _end(self, stream: str) -> None:
+        if (leg := self._legs.pop(stream, None)) is not None:
+            leg.scope.cancel()
+
     def _watch(self, stream: str) -> None:
-        if self.role.watches and stream not in self._peers:
+        if self.role.watches and stream not in self._legs:
+            self._ended.discard(stream)  # It was published anew.
             self._start(stream, "view", {"stream": stream})
 
     def _start(self, stream: str, asked: str, fields: dict[str, str]) -> None:
-        self._nursery.start_soon(self._leg, stream, asked, fields)
+        leg = self._legs[stream] = _Leg(next(self._refs))
+        self._nursery.start_soon(self._run, leg, stream, asked, fields)
 
-    async def _leg(self, stream: str, asked: str, fields: dict[str, str]) -> None:
+    async def _run(self, leg: _Leg, stream: str, asked: str, fields: dict[str, str]) -> None:
         """Send or receive one stream."""
         sends = asked == "publish"
-        async with open_peer("sendonly" if sends else "recvonly") as peer:
-            leg = self._peers[stream] = _Leg(peer)
-            with leg.scope:
+        with leg.scope:
+            async with open_peer("sendonly" if sends else "recvonly") as peer:
                 began = trio.current_time()
-                await self.send(asked, **fields, sdp=peer.offer)
-                candidate = {"candidate": peer.candidate, "sdpMid": "0", "sdpMLineIndex": 0}
+                await self.send(asked, **fields, sdp=peer.offer, ref=leg.ref)
                 try:
                     with trio.fail_after(_CONNECT):
-                        await leg.answered.wait()
+                        await leg.connect(peer)
+                        candidate = {"candidate": peer.candidate, "sdpMid": "0", "sdpMLineIndex": 0}
                         await self.send("candidate", stream=stream, **candidate)
                         await peer.connect()
                 except trio.TooSlowError:
@@ -167,15 +183,28 @@ class Person:
 class _Leg:
     """One media connection of a person."""
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, ref: int) -> None:
+        self.ref = ref
         self.scope = trio.CancelScope()
-        self.answered = trio.Event()
+        self._answer = ""
+        self._answered = trio.Event()
+        self._peer: Peer | None = None
 
     def take(self, answer: str) -> None:
         """Take the answer of the server."""
-        self.peer.take_answer(answer)
-        self.answered.set()
+        self._answer = answer
+        self._answered.set()
+
+    def add(self, candidate: str) -> None:
+        """Take a candidate of the server, which sends them after its answer."""
+        if self._peer is not None:
+            self._peer.add_candidate(candidate)
+
+    async def connect(self, peer: Peer) -> None:
+        """Give the peer the answer when it comes. Raises `AnswerInvalid`."""
+        await self._answered.wait()
+        peer.take_answer(self._answer)
+        self._peer = peer
 
 
 async def take_part(
@@ -201,10 +230,10 @@ async def take_part(
                 trio.open_nursery() as nursery,
             ):
                 person = Person(role, websocket, figures, lines, nursery)
-                await person.enter(began)
-                patience.deadline = math.inf
-                people.add(person)
                 try:
+                    await person.enter(began)
+                    patience.deadline = math.inf
+                    people.add(person)
                     await person.listen()
                 finally:
                     # Otherwise the seat would be kept for as long as the person may come back.
@@ -218,11 +247,21 @@ async def take_part(
     except* (ConnectionClosed, HandshakeError, OSError) as lost:
         for error in _leaves(lost):
             figures.failed(_name_of(error))
+    except* Exception as fault:  # noqa: BLE001 (a boundary)
+        # A fault in acting for one person must not end the test of the others.
+        for error in _leaves(fault):
+            figures.failed(type(error).__name__)
     finally:
         if person in people:
             people.discard(person)
             lines.leave(person)
             figures.people -= 1
+
+
+def _number_of(text: str) -> int | None:
+    """The number of a line of this test; None if it is another line."""
+    number = text.removeprefix(_MARK)
+    return int(number) if number != text and number.isdecimal() else None
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

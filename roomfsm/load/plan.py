@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 MOST_PEOPLE = 20_000
 MOST_RATE = 1_000.0
+MOST_LINES = 10_000.0
 MOST_SECONDS = 3_600.0
 """The bounds of one test. A test with more people than one process can act for is several tests at a time."""
 
@@ -53,6 +54,9 @@ class Plan:
                 f"rooms × (presenters + viewers) is {self.people}, and must be from 1 to {MOST_PEOPLE}: for more, "
                 "run several tests at a time, from several machines"
             )
+
+        if self.rooms * self.chat_rate > MOST_LINES:
+            raise PlanError(f"rooms × chat rate is at most {MOST_LINES:g} lines a second")
 
     @property
     def people(self) -> int:

@@ -20,7 +20,7 @@ from roomfsm.http_client import HttpError, request
 from roomfsm.load.figures import Figures
 from roomfsm.load.plan import Plan, PlanError, Target
 from roomfsm.load.report import TIME_HEADS, as_html, as_json, rows, time_rows
-from roomfsm.load.run import Test
+from roomfsm.load.run import LoadTest
 
 _ASK = 10.0
 _MOST_BYTES = 1_000_000
@@ -92,11 +92,11 @@ def run(wanted: Wanted, console: Console) -> int:
         if file is not None:
             _try(file)
     server = trio.run(ask_server, target, wanted.admin_token, tls)
-    test = Test(wanted.plan, target.websocket, tls)
+    test = LoadTest(wanted.plan, target.websocket, tls)
     interrupted = False
     try:
         _show(test, console)
-    except KeyboardInterrupt:
+    except* KeyboardInterrupt:
         interrupted = True
     figures = test.figures
     console.print(_summary(figures))
@@ -128,7 +128,7 @@ def _try(file: Path) -> None:
         raise PlanError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _show(test: Test, console: Console) -> None:
+def _show(test: LoadTest, console: Console) -> None:
     plan = test.plan
     progress = Progress(
         TextColumn("{task.description}"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import random
 import ssl
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _SETTLE = 10.0
 """Seconds after which a line that was not told is missed."""
 
 
-class Test:
+class LoadTest:
     """One load test."""
 
     def __init__(self, plan: Plan, url: str, tls: ssl.SSLContext | None) -> None:
@@ -29,23 +29,30 @@ class Test:
         self._rooms: dict[str, set[Person]] = {plan.room(number): set() for number in range(plan.rooms)}
         self._stays: dict[str, trio.CancelScope] = {}
         """The scope of each person's present visit, by name."""
+        self._ticked = trio.Event()
 
     async def run(self, tell: Callable[[float], None]) -> None:
         """Run the test. Each second, `tell` is called with the seconds so far."""
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tick, began, tell)
-            for name in self._rooms:
-                if self.plan.chat_rate > 0:
-                    nursery.start_soon(self._talk, name)
-            if self.plan.churn > 0:
-                nursery.start_soon(self._churn)
-            for number, role in enumerate(self._roles()):
-                await trio.sleep_until(began + number / self.plan.join_rate)
-                nursery.start_soon(self._come, role)
-            await trio.sleep_until(began + self.plan.arrival + self.plan.seconds)
+            async with trio.open_nursery() as busy:
+                for name in self._rooms:
+                    if self.plan.chat_rate > 0:
+                        busy.start_soon(self._talk, name)
+                if self.plan.churn > 0:
+                    busy.start_soon(self._churn)
+                for number, role in enumerate(self._roles()):
+                    await trio.sleep_until(began + number / self.plan.join_rate)
+                    nursery.start_soon(self._come, role)
+                await trio.sleep_until(began + self.plan.arrival + self.plan.seconds)
+                busy.cancel_scope.cancel()
+            # The last lines have their time, too.
+            with trio.move_on_after(_SETTLE):
+                while self._lines.outstanding:
+                    await self._ticked.wait()
+            self._lines.settle()
             nursery.cancel_scope.cancel()
-        self._lines.settle(trio.current_time() - 1)
 
     def _roles(self) -> list[Role]:
         """Who comes, in this order: first the presenters, so that the others have something to watch."""
@@ -91,8 +98,10 @@ class Test:
                 random.choice(list(self._stays.values())).cancel()
 
     async def _tick(self, began: float, tell: Callable[[float], None]) -> None:
-        for second in range(1, math.ceil(self.plan.arrival + self.plan.seconds) + 2):
+        for second in itertools.count(1):
             await trio.sleep_until(began + second)
             self._lines.settle(trio.current_time() - _SETTLE)
             self.figures.tick()
             tell(second)
+            self._ticked.set()
+            self._ticked = trio.Event()

@@ -396,14 +396,18 @@ class Room:
     def _tell_changes_later(self, seconds: float) -> None:
         self._do_later(seconds, self._news.tell_changes)
 
-    def _do_later(self, seconds: float, do: Callable[[], None]) -> None:
+    def _do_later(self, seconds: float, do: Callable[[], None]) -> trio.CancelScope:
+        """Do something after so many seconds, unless the scope that this returns is cancelled before."""
         assert self._nursery is not None
+        scope = trio.CancelScope()
 
         async def wait() -> None:
-            await trio.sleep(seconds)
-            do()
+            with scope:
+                await trio.sleep(seconds)
+                do()
 
         self._nursery.start_soon(wait)
+        return scope
 
     @property
     def handled(self) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import trio
+
 from roomfsm.access.policy import Policy
 from roomfsm.files.places import Claim
 from roomfsm.files.shared_file import SharedFile
@@ -18,7 +20,6 @@ from roomfsm.protocol.client import SendFile
 from roomfsm.protocol.server import Upload
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.participant import Participant
-from roomfsm.rooms.spaced import DoLater
 
 
 class RoomFiles:
@@ -34,7 +35,7 @@ class RoomFiles:
         run: str,
         policy: Callable[[], Policy],
         journal: Journal,
-        do_later: DoLater,
+        do_later: Callable[[float, Callable[[], None]], trio.CancelScope],
         deliver: Callable[[SharedFile], Awaitable[None]],
     ) -> None:
         self._store = store
@@ -47,6 +48,8 @@ class RoomFiles:
         self._of_line: dict[int, SharedFile] = {}
         self._others: dict[SharedFile, None] = {}
         """Files that have no line that the room keeps: they are on their way, or private."""
+        self._timers: dict[SharedFile, trio.CancelScope] = {}
+        """What ends each file when its time is over."""
 
     @property
     def taken(self) -> bool:
@@ -70,17 +73,18 @@ class RoomFiles:
         self._others[file] = None
         self._journal.begin(FILE.name, file.number, file.state)
         wait = self._store.settings.upload_wait
-        self._do_later(wait, lambda: file.follow("unused"))
+        self._timers[file] = self._do_later(wait, lambda: file.follow("unused"))
         sender.send(Upload(path=file.upload_path, seconds=wait, ref=message.ref))
 
     def arrive(self, file: SharedFile, at: int) -> None:
         """A file is here, since `at` (in milliseconds since 1970, UTC)."""
         assert self._store is not None
         file.fire("arrived")
+        self._timers.pop(file).cancel()
         lifetime = self._store.settings.file_lifetime
         if lifetime:
             file.until = at + round(lifetime * 1000)
-            self._do_later(lifetime, lambda: file.follow("expired"))
+            self._timers[file] = self._do_later(lifetime, lambda: file.follow("expired"))
 
     def keep(self, file: SharedFile, line: int) -> None:
         """Everybody is told a file, which is here, with this line of the chat."""
@@ -116,3 +120,6 @@ class RoomFiles:
         self._journal.took(FILE.name, file.number, step, who=file.sender, final=file.over)
         if file.over:
             self._others.pop(file, None)
+            # Otherwise a task would wait for a file that is gone, a day for each.
+            if (timer := self._timers.pop(file, None)) is not None:
+                timer.cancel()

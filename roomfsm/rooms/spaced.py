@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import trio
 
-type DoLater = Callable[[float, Callable[[], None]], None]
+type DoLater = Callable[[float, Callable[[], None]], object]
 """Calls the function after so many seconds."""
 
 

@@ -280,6 +280,7 @@ def test_the_camera_goes_along_to_another_room_and_is_asked_about_once(open_page
     expect(ada.get_by_test_id("stop-screen")).to_be_visible()
     ada.locator(f"[data-testid=jump-link][data-room='{name}']").click()
     expect(ada.locator("#leave-consequence")).to_contain_text("Your screen does not come along")
+    expect(ada.locator("#leave-consequence")).not_to_contain_text("not asked again")
     ada.get_by_test_id("confirm-stay").click()
     ada.get_by_test_id("stop-screen").click()
     expect(ada.get_by_test_id("start-screen")).to_be_visible()

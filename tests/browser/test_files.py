@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from pathlib import Path
+from time import time
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -140,6 +141,10 @@ def test_a_file_whose_time_is_over_is_told_to_be_gone(tmp_path: Path, browser: B
                 expect(page.get_by_test_id("chat-picture")).to_have_count(0)
             bob.reload()
             expect(bob.locator(".chat-file")).to_contain_text("not here any more")
+            # A computer whose clock is an hour ahead has the file for as long as the others.
+            ada.clock.set_fixed_time(time() + 3600)
+            ada.locator("[data-part=chat-files]").set_input_files(OWL)
+            expect(ada.get_by_test_id("chat-file")).to_contain_text("until")
 
 
 def test_a_picture_that_the_server_is_too_busy_for_is_not_told_to_be_gone(

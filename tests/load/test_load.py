@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
+from roomfsm.load.plan import Plan
 from roomfsm.load.program import MENDS
+from roomfsm.load.run import LoadTest
 from roomfsm.protocol.errors import CloseCode, ErrorCode
+from tests.processes import LOADED
 from tests.system.program import Program, running
 
 TOKEN = "a-token-for-tests-of-the-load"
@@ -62,6 +70,47 @@ def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: P
     assert "the first picture is whole" in done.stdout.replace("\n", " ")
     # Everybody has left the rooms, and no seat waits for anybody.
     assert program.log.read_text().count(" left ") == figures["joined"]
+
+
+async def test_the_last_lines_are_waited_for_and_missed_if_they_do_not_come(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf:
+        async def say(self, number: int) -> None:
+            """Nobody is told."""
+
+    async def take_part(*given: Any) -> None:
+        people, person = given[-1], Deaf()
+        people.add(person)
+        try:
+            await trio.sleep_forever()
+        finally:
+            given[-2].leave(person)
+
+    monkeypatch.setattr("roomfsm.load.run.take_part", take_part)
+    test = LoadTest(Plan(viewers=1, seconds=9), "ws://nowhere", None)
+    await test.run(lambda _: None)
+    assert test.figures.missed >= test.figures.sent > 5
+
+
+def test_an_interrupted_test_leaves_its_reports(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with running(tmp_path, f"--admin-token={TOKEN}") as program:
+        command = [sys.executable, "-m", "roomfsm", "load", program.address, f"--admin-token={TOKEN}"]
+        with subprocess.Popen(
+            [*command, f"--json={report}", "--seconds=300"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as test:
+            end = monotonic() + LOADED
+            while "joined" not in program.log.read_text() and monotonic() < end:
+                sleep(0.05)
+            test.send_signal(signal.SIGINT)
+            said = test.communicate(timeout=LOADED)
+    assert test.returncode == 1, said
+    assert "Traceback" not in said[1]
+    assert json.loads(report.read_text())["figures"]["joined"] > 0
 
 
 def test_what_the_server_refuses_is_counted_with_the_setting_to_raise(tmp_path: Path) -> None:

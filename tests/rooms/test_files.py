@@ -134,6 +134,22 @@ async def test_a_file_is_kept_for_so_long_and_no_longer_and_its_line_says_until_
         assert live(store) == []
 
 
+async def test_no_task_waits_for_the_end_of_a_file_that_is_gone(autojump_clock: MockClock) -> None:
+    async with house(file_lifetime=86_400.0) as (directory, store):
+        (ada,) = await people(directory, "Ada")
+        await settle()
+        tasks = ada.sits_in._nursery
+        assert tasks is not None
+        before = len(tasks.child_tasks)
+        for line in range(1, 4):
+            await send(ada, store)
+            await say(ada, DeleteLine(line=line))
+        assert len(tasks.child_tasks) == before
+        await send(ada, store)
+        await settle()
+        assert len(tasks.child_tasks) == before + 1
+
+
 async def test_no_newcomer_gets_a_line_whose_file_is_gone(autojump_clock: MockClock) -> None:
     async with house(chat_lines=1, chat_history=3) as (directory, store):
         (ada,) = await people(directory, "Ada")
