@@ -80,6 +80,7 @@ export class ReactionsView {
     if (this.#button.dataset['active'] === raised) return;
     this.#button.dataset['active'] = raised;
     this.#button.replaceChildren(icon(this.#handIsUp ? 'hand' : 'smile'));
+    name(this.#button, say(this.#handIsUp ? 'react.handUp' : 'react'));
   }
 
   destroy() {

@@ -253,6 +253,7 @@ export const AR = {
 
   // Reactions.
   react: 'إظهار تفاعل',
+  'react.handUp': 'إظهار تفاعل. يدك مرفوعة.',
   'reaction.of': '{name}: {reaction}.',
   'reaction.thumbsUp': 'إعجاب',
   'reaction.heart': 'قلب',

@@ -178,6 +178,7 @@ export const DE = {
 
   // Reactions.
   react: 'Reaktion zeigen',
+  'react.handUp': 'Reaktion zeigen. Ihre Hand ist oben.',
   'reaction.of': '{name}: {reaction}.',
   'reaction.thumbsUp': 'Daumen hoch',
   'reaction.heart': 'Herz',

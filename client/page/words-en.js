@@ -183,6 +183,7 @@ export const EN = /** @type {const} */ ({
 
   // Reactions.
   react: 'Show a reaction',
+  'react.handUp': 'Show a reaction. Your hand is up.',
   'reaction.of': '{name}: {reaction}.',
   'reaction.thumbsUp': 'thumbs up',
   'reaction.heart': 'heart',

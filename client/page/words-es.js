@@ -184,6 +184,7 @@ export const ES = {
 
   // Reactions.
   react: 'Mostrar una reacción',
+  'react.handUp': 'Mostrar una reacción. Tienes la mano levantada.',
   'reaction.of': '{name}: {reaction}.',
   'reaction.thumbsUp': 'me gusta',
   'reaction.heart': 'corazón',

@@ -193,6 +193,7 @@ export const FR = {
 
   // Reactions.
   react: 'Envoyer une réaction',
+  'react.handUp': 'Envoyer une réaction. Votre main est levée.',
   'reaction.of': '{name} : {reaction}.',
   'reaction.thumbsUp': 'pouce levé',
   'reaction.heart': 'cœur',

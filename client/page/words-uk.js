@@ -231,6 +231,7 @@ export const UK = {
 
   // Reactions.
   react: 'Показати реакцію',
+  'react.handUp': 'Показати реакцію. Вашу руку піднято.',
   'reaction.of': '{name}: {reaction}.',
   'reaction.thumbsUp': 'великий палець угору',
   'reaction.heart': 'серце',

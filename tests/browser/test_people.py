@@ -81,6 +81,7 @@ def test_the_list_of_many_people_has_an_order_a_search_and_keeps_the_focus(
     ada.get_by_role("menuitem", name="Raise hand").click()
     expect(bob.get_by_test_id("hand")).to_have_count(3)
     expect(ada.get_by_test_id("react")).to_have_attribute("data-active", "true")
+    expect(ada.get_by_test_id("react")).to_have_accessible_name("Show a reaction. Your hand is up.")
     ada.get_by_test_id("react").click()
     ada.get_by_role("menuitem", name="Lower hand").click()
     expect(bob.get_by_test_id("hand")).to_have_count(2)
