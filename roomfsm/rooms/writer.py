@@ -140,6 +140,8 @@ class Writer:
 
         It is a later one if another room has told the same person something that waits for that.
         """
+        if max(self._held, default=0) <= number:
+            return number
         later = (held_by for held_by, held in self._held.items() if held_by > number and ear in held.ears)
         return max(later, default=number)
 
