@@ -232,6 +232,7 @@ async def take_part(
                 person = Person(role, websocket, figures, lines, nursery)
                 try:
                     await person.enter(began)
+                    # From here on the person stays until the test is over, and that ends this task.
                     patience.deadline = math.inf
                     people.add(person)
                     await person.listen()

@@ -401,7 +401,7 @@ async def test_pages_of_other_origins_can_read_why_the_front_door_refuses_a_requ
             (413, bytes(LIMIT + 1), {}),
             (417, b"abc", {"Expect": "nothing"}),
             (421, b"abc", {"Host": "elsewhere.example"}),
-            # Of these the door knows no address.
+            # The front door refuses these two before it knows which address they ask for.
             (431, b"abc", {"X-Long": "x" * 16_384}),
             (431, b"abc", {"X-Long": "x" * 100_000}),
         ):
