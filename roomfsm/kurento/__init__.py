@@ -81,6 +81,7 @@ from roomfsm.kurento.events import (
 from roomfsm.kurento.objects import (
     BandwidthLimits,
     MediaPipeline,
+    PipelinePlace,
     WebRtcEndpoint,
 )
 from roomfsm.kurento.owner import (
@@ -153,6 +154,7 @@ __all__ = [
     "OfferRefused",
     "Outcome",
     "Owner",
+    "PipelinePlace",
     "RequestTimedOut",
     "ResourcesExhausted",
     "SdpInvalid",

@@ -9,6 +9,7 @@ import itertools
 import math
 import random
 import re
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -35,6 +36,10 @@ _log = get_logger(__name__)
 OLDEST = (7, 1, 0)
 """The first Kurento version with `DtlsConnectionStateChange`, the event that a browser's media connection has
 begun or ended."""
+
+_MOST_IDS_BEFORE = 2**52
+"""The first id of a link that resumes the session of an earlier run is below this, so that all its ids are whole
+numbers in JSON (RFC 8259 section 6)."""
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _TELLABLE = re.compile(r"[\w.+~ -]{1,64}")
@@ -64,6 +69,8 @@ class Link:
         # The link counts ids over its whole life, because Kurento answers an id that a session used before from
         # its cache.
         self._ids = itertools.count(1)
+        self._former: tuple[str, str] | None = None
+        """The ids of the session that an earlier run left there, and of its media server, until it was tried."""
         self._connection: Connection | None = None
         self._unclosed: str | None = None
         self._closing = False
@@ -98,6 +105,15 @@ class Link:
         if trio.current_time() < self.session.failing_until:
             return "failing: it makes no pipeline"
         return None
+
+    def resume(self, session_id: str, server_id: str) -> None:
+        """Go on with the session that an earlier run of the program left at this media server, if it is there.
+
+        This must be called before `run`.
+        """
+        self._former = session_id, server_id
+        # Nobody knows which ids the earlier run has used.
+        self._ids = itertools.count(secrets.randbelow(_MOST_IDS_BEFORE))
 
     async def run(self) -> None:
         """Keep the media server connected until `close`.
@@ -195,15 +211,20 @@ class Link:
         """Resume the session, or start a new one if the media server does not know it any more."""
         old = self.session
         if old is not None:
+            why_not = await self._resume(connection, old.session_id, old.server_id)
+            if why_not is None:
+                return old
+            self._lose(why_not)
+        elif self._former is not None:
+            session_id, server_id = self._former
             try:
-                found = await connection.call("connect", {"sessionId": old.session_id})
-            except SessionInvalid:
-                self._lose("the media server does not know the session any more")
-            else:
-                if _member(found, "serverId") == old.server_id and _member(found, "sessionId") == old.session_id:
-                    _log.info("kurento session resumed", url=self.url, session=old.session_id)
-                    return old
-                self._lose("the media server has been restarted")
+                why_not = await self._resume(connection, session_id, server_id)
+            except KurentoError as error:
+                why_not = f"refused: {error}"
+            self._former = None
+            if why_not is None:
+                return await self._begin(connection, session_id, server_id)
+            _log.warning("kurento session lost", url=self.url, session=session_id, reason=why_not)
         if self._unclosed is not None:
             # Otherwise its objects would exist for one or two more periods of Kurento's garbage collector.
             with suppress(KurentoError):
@@ -211,10 +232,24 @@ class Link:
             self._unclosed = None
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
+        _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
+        return await self._begin(connection, session_id, server_id)
+
+    async def _begin(self, connection: Connection, session_id: str, server_id: str) -> Session:
         await self._learn_version(connection, session_id)
         self.session = Session(self.url, session_id, server_id, self.settings, self._ids, self._counts)
-        _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
         return self.session
+
+    async def _resume(self, connection: Connection, session_id: str, server_id: str) -> str | None:
+        """Resume a session. Returns why that is not possible, or None if it is resumed."""
+        try:
+            found = await connection.call("connect", {"sessionId": session_id})
+        except SessionInvalid:
+            return "the media server does not know the session any more"
+        if (_member(found, "sessionId"), _member(found, "serverId")) != (session_id, server_id):
+            return "the media server has been restarted"
+        _log.info("kurento session resumed", url=self.url, session=session_id)
+        return None
 
     async def _learn_version(self, connection: Connection, session_id: str) -> None:
         self.version = None

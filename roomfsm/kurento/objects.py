@@ -1,8 +1,13 @@
-"""Kurento's objects as scopes: they are created on entry and released on exit."""
+"""Kurento's objects as scopes: they are created on entry and released on exit.
+
+A program that was killed leaves its objects behind, and their media go on. Its next run can *adopt* them: the same
+scopes, which create nothing on entry. The media server has kept the subscriptions. What happened meanwhile must be
+asked for, so the events of an adopted endpoint begin with `SessionResumed`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +16,7 @@ import trio
 
 from roomfsm.jsonrpc import Params
 from roomfsm.kurento.candidates import IceCandidate, is_mdns
-from roomfsm.kurento.errors import ConnectRefused, EventUnsupported
+from roomfsm.kurento.errors import ConnectRefused, EventUnsupported, ObjectGone
 from roomfsm.kurento.events import (
     OPTIONAL,
     SUBSCRIBED,
@@ -19,8 +24,9 @@ from roomfsm.kurento.events import (
     EventChannel,
     MediaPausedStateChanged,
     MediaType,
+    SessionResumed,
 )
-from roomfsm.kurento.session import Session, invocation
+from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.log import get_logger
 
 _log = get_logger(__name__)
@@ -44,16 +50,31 @@ class BandwidthLimits:
     remb_on_connect: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PipelinePlace:
+    """Where a pipeline is. A later run of the program finds it by that."""
+
+    url: str
+    session_id: str
+    server_id: str
+    pipeline_id: str
+
+
 class MediaPipeline:
     """A pipeline, within which endpoints can be connected. `MediaPool.pipeline` creates it.
 
     `lost` is set when the session that owns the pipeline is lost. Then the pipeline is gone, and every call raises
-    `MediaServerLost`.
+    `MediaServerLost`. `left` are the ids of the endpoints that an earlier run has left in it.
     """
 
-    def __init__(self, session: Session, object_id: str) -> None:
+    def __init__(self, session: Session, object_id: str, left: Collection[str] = ()) -> None:
         self._session = session
         self.id = object_id
+        self._left = set(left)
+
+    @property
+    def place(self) -> PipelinePlace:
+        return PipelinePlace(self._session.url, self._session.session_id, self._session.server_id, self.id)
 
     @property
     def server_url(self) -> str:
@@ -92,6 +113,26 @@ class MediaPipeline:
                         await _try_to_subscribe(session, object_id, name)
                 yield WebRtcEndpoint(session, self.id, object_id, channel)
 
+    @asynccontextmanager
+    async def adopt(self, endpoint_id: str) -> AsyncIterator[WebRtcEndpoint]:
+        """An endpoint that an earlier run has left in this pipeline. It is released at the end of the scope.
+
+        Raises `ObjectGone` if it is not there, or was adopted or released before.
+        """
+        if endpoint_id not in self._left:
+            raise ObjectGone(ObjectGone.CODE, f"no endpoint {endpoint_id} is left")
+        self._left.remove(endpoint_id)
+        async with self._session.adopted("WebRtcEndpoint", endpoint_id):
+            with self._session.subscription(endpoint_id) as channel:
+                channel.put(SessionResumed())
+                yield WebRtcEndpoint(self._session, self.id, endpoint_id, channel)
+
+    def release_left(self) -> None:
+        """Release the endpoints of an earlier run that nobody has adopted, without waiting."""
+        for endpoint_id in self._left:
+            self._session.let_go(endpoint_id)
+        self._left.clear()
+
 
 @asynccontextmanager
 async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
@@ -115,6 +156,32 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
         yield MediaPipeline(session, object_id)
 
 
+@asynccontextmanager
+async def adopt_pipeline(session: Session, pipeline_id: str) -> AsyncIterator[MediaPipeline]:
+    """A pipeline that an earlier run has left in this session. It is released at the end of the scope.
+
+    Raises the errors of `MediaPipeline.endpoint`: `ObjectGone` if it is not there.
+    """
+    async with session.adopted("MediaPipeline", pipeline_id):
+        children = await session.invoke(pipeline_id, "getChildren")
+        left = [child for child in children if isinstance(child, str)] if isinstance(children, list) else []
+        if left:
+            await _learn_events(session, left[0])
+        yield MediaPipeline(session, pipeline_id, left)
+
+
+async def _learn_events(session: Session, object_id: str) -> None:
+    """Learn which of the events that not all media servers have this one has.
+
+    The endpoint is subscribed to them already, if there are any. So the subscription that tries it is ended again.
+    """
+    for name in OPTIONAL:
+        if name not in session.has:
+            subscription = await _try_to_subscribe(session, object_id, name)
+            if subscription is not None:
+                await session.request("unsubscribe", {"object": object_id, "subscription": subscription})
+
+
 def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
     """The operations of WebRtcEndpoint that set the limits, with their params."""
     for name, value in (
@@ -128,17 +195,18 @@ def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
         yield "setRembParams", {"rembParams": {"rembOnConnect": limits.remb_on_connect}}
 
 
-async def _try_to_subscribe(session: Session, object_id: str, name: str) -> None:
+async def _try_to_subscribe(session: Session, object_id: str, name: str) -> str | None:
     """Subscribe to an event that the media server may not have, and remember whether it has it.
 
-    Raises the errors of `MediaPipeline.endpoint`.
+    Returns the id of the subscription, if it has. Raises the errors of `MediaPipeline.endpoint`.
     """
     try:
-        await session.request("subscribe", {"object": object_id, "type": name})
+        subscription = value_of(await session.request("subscribe", {"object": object_id, "type": name}))
     except EventUnsupported:
         session.has[name] = False
-    else:
-        session.has[name] = True
+        return None
+    session.has[name] = True
+    return str(subscription)
 
 
 class WebRtcEndpoint:
@@ -207,6 +275,13 @@ class WebRtcEndpoint:
     async def disconnect(self, sink: WebRtcEndpoint, media_type: MediaType | None = None) -> None:
         """Undo `connect`. It also succeeds if nothing was connected. Raises the errors of `connect`."""
         await self._invoke("disconnect", self._sink(sink, media_type))
+
+    async def connected_to(self, sink: WebRtcEndpoint) -> frozenset[MediaType]:
+        """The types of the media that `sink` is sent from this endpoint, as `connect` has made it."""
+        found = await sink._invoke("getSourceConnections")
+        connections = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        types = {one.get("type") for one in connections if one.get("source") == self.id}
+        return frozenset(kind for kind in MediaType if kind in types)
 
     async def is_connected(self) -> bool:
         """Whether the browser's media connection is, or was, up (DTLS included): else as `is_flowing_in`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from roomfsm.kurento.errors import (
     ResourcesExhausted,
 )
 from roomfsm.kurento.link import Link
-from roomfsm.kurento.objects import MediaPipeline, open_pipeline
+from roomfsm.kurento.objects import MediaPipeline, PipelinePlace, adopt_pipeline, open_pipeline
 from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.requests import CallCounts
 from roomfsm.kurento.session import Session
@@ -66,6 +67,10 @@ class MediaPool:
         self.may_choose: Callable[[str], bool] = lambda _: True
         """Whether pipelines may be created at the media server with this address."""
         self._start: Callable[[Link], None] | None = None
+        self._begun = trio.Event()
+        """Set when the pool begins to connect."""
+        self._claims: set[PipelinePlace] = set()
+        """The pipelines that are to be adopted, as long as nobody knows whether they are still there."""
         self.calls = CallCounts()
         """The requests to all media servers."""
         self._numbers = itertools.count(1)
@@ -79,6 +84,20 @@ class MediaPool:
         self._links.append(link)
         self._traffic[link.number] = Traffic()
         return link
+
+    def resume(self, places: Iterable[PipelinePlace] = ()) -> None:
+        """Begin to connect. At these places there are pipelines that will be adopted.
+
+        A link goes on with the session in which most of its pipelines are. It can have only one.
+        """
+        assert self._start is not None
+        self._claims = set(places)
+        for link in self._links:
+            there = Counter((one.session_id, one.server_id) for one in self._claims if one.url == link.url)
+            for former, _ in there.most_common(1):
+                link.resume(*former)
+            self._start(link)
+        self._begun.set()
 
     def ready(self) -> bool:
         """Whether at least one media server answers and may be chosen, even if it is full."""
@@ -219,6 +238,36 @@ class MediaPool:
                         raise
             yield pipeline
 
+    @asynccontextmanager
+    async def adopt(self, place: PipelinePlace) -> AsyncIterator[MediaPipeline]:
+        """A pipeline that an earlier run has left, of which `resume` was told. The end of the scope releases it.
+
+        Raises `MediaServerLost` if its session is gone, `MediaServerUnavailable` if its media server cannot be
+        reached within `ready_timeout`, and the errors of `MediaPipeline.endpoint`: `ObjectGone` if it is gone.
+        """
+        await self._begun.wait()
+        async with AsyncExitStack() as stack:
+            try:
+                session = await self._session_of(place)
+                pipeline = await stack.enter_async_context(adopt_pipeline(session, place.pipeline_id))
+            finally:
+                self._claims.discard(place)
+                self._announce()
+            yield pipeline
+
+    async def _session_of(self, place: PipelinePlace) -> Session:
+        link = next((link for link in self._links if link.url == place.url), None)
+        if link is None:
+            raise MediaServerLost(place.url, "it is not one of ours any more")
+        with trio.move_on_after(self._settings.ready_timeout):
+            while not link.connected:
+                await self._changed.wait()
+        if link.session is None:
+            raise MediaServerUnavailable(f"{place.url} cannot be reached")
+        if (link.session.session_id, link.session.server_id) != (place.session_id, place.server_id):
+            raise MediaServerLost(place.url, "the session of the earlier run is gone")
+        return link.session
+
     def _patience(self, session: Session, tried: Collection[Session]) -> float:
         """Seconds that a media server gets to create a pipeline.
 
@@ -256,16 +305,19 @@ class MediaPool:
         return min(left, key=load)[1]
 
     async def _sweep(self, link: Link, owner: Owner) -> None:
-        """As soon as a media server can be reached, release the pipelines that an earlier run of ours left
-        there.
+        """As soon as a media server can be reached, and what is to be adopted there is adopted, release the other
+        pipelines that an earlier run of ours left there.
         """
         while True:
             while not link.connected and link in self._links:
                 await self._changed.wait()
             if link not in self._links:
                 return
+            with trio.move_on_after(2 * self._settings.ready_timeout):
+                while any(place.url == link.url for place in self._claims):
+                    await self._changed.wait()
             try:
-                await sweep(link.url, link.settings, owner)
+                await sweep(link.url, link.settings, owner, link.session.held if link.session else ())
             except ConnectionLost as error:
                 _log.info("kurento sweep failed", url=link.url, error=str(error))
                 await trio.sleep(self._settings.reconnect_max)
@@ -279,13 +331,18 @@ class MediaPool:
 
 @asynccontextmanager
 async def open_media_pool(
-    urls: Sequence[str], settings: KurentoSettings | None = None, owner: Owner | None = None
+    urls: Sequence[str],
+    settings: KurentoSettings | None = None,
+    owner: Owner | None = None,
+    *,
+    at_once: bool = True,
 ) -> AsyncIterator[MediaPool]:
     """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`), without waiting for the connections.
 
-    Pipelines are tagged with `owner`, and pipelines that an earlier run of the owner left are released. At the end
-    the sessions are closed within `release_timeout`, which releases everything that is left in them. Raises
-    `ValueError` for an address that is not a `ws:` or `wss:` URL.
+    If not `at_once`, that begins with `MediaPool.resume`. Pipelines are tagged with `owner`, and pipelines that an
+    earlier run of the owner left are adopted or released. At the end the sessions are closed within
+    `release_timeout`, which releases everything that is left in them. Raises `ValueError` for an address that is
+    not a `ws:` or `wss:` URL.
     """
     for url in urls:
         _check_url(url)
@@ -300,8 +357,8 @@ async def open_media_pool(
                         sweeping.start_soon(pool._sweep, link, owner)
 
                 pool._start = start
-                for link in pool._links:
-                    start(link)
+                if at_once:
+                    pool.resume()
                 yield pool
                 sweeping.cancel_scope.cancel()
         finally:

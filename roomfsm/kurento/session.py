@@ -139,7 +139,7 @@ class Session:
             self._note(object_id)
             if prepare is not None:
                 with ExitStack() as unfinished:
-                    unfinished.callback(self._let_go, object_id)
+                    unfinished.callback(self.let_go, object_id)
                     await prepare(object_id)
                     unfinished.pop_all()
             try:
@@ -147,6 +147,18 @@ class Session:
             finally:
                 await self.release(object_id)
         finally:
+            self.objects[kind] -= 1
+
+    @asynccontextmanager
+    async def adopted(self, kind: str, object_id: str) -> AsyncIterator[None]:
+        """Hold an object that exists already, and release it at the end of the scope."""
+        self.objects[kind] += 1
+        self._held[object_id] = kind
+        self._note(object_id)
+        try:
+            yield
+        finally:
+            await self.release(object_id)
             self.objects[kind] -= 1
 
     @property
@@ -314,10 +326,10 @@ class Session:
             self._calls.discard(call)
 
     def _release_orphan(self, result: Any) -> None:
-        self._let_go(value_of(result))
+        self.let_go(value_of(result))
 
-    def _let_go(self, object_id: Any) -> None:
-        """Release an object that no caller has got, without waiting.
+    def let_go(self, object_id: Any) -> None:
+        """Release an object that nobody holds, without waiting.
 
         The release is repeated on new connections while the session lives.
         """

@@ -179,6 +179,9 @@ class FakeServer:
                 return None
             case "subscribe" if params["type"] in OPTIONAL:
                 raise _RefusalError(ErrorObject(40106, "Event not supported", {"type": "MEDIA_OBJECT_EVENT"}))
+            case _ if params.get("operation") == "getChildren" and params["object"] in self.objects:
+                children = sorted(name for name in self.objects if name.startswith(params["object"] + "/"))
+                return {"value": children, "sessionId": session}
             case _ if params.get("operation") == "getInfo":
                 return {"value": {"type": "KMS", "version": self.version}, "sessionId": session}
             case _:

@@ -23,6 +23,7 @@ from roomfsm.kurento import (
     KurentoSettings,
     MediaServerLost,
     MediaType,
+    PipelinePlace,
     SdpInvalid,
     WebRtcEndpoint,
     events,
@@ -247,6 +248,44 @@ async def test_another_process_behind_the_same_address_is_a_new_session(proxy: P
                 after = pool.servers[0]
                 assert (after.server_id, after.session_id) != (before.server_id, before.session_id)
                 assert "m=video" in await endpoint.process_offer(PUBLISH)
+
+
+async def test_a_run_that_was_killed_leaves_its_objects_and_subscriptions_to_the_next(proxy: Proxy) -> None:
+    with trio.fail_after(DEADLINE):
+        # Whoever only drops the socket is taken for a client that was killed.
+        async with kurento_client.open_client(proxy.target) as killed:
+            opened = (await killed.request("connect", {}))["result"]
+            session: dict[str, str] = {"sessionId": opened["sessionId"]}
+            made = {"type": "MediaPipeline", "constructorParams": {}, **session}
+            pipeline_id = await killed.call("create", **made)
+            made = {"type": "WebRtcEndpoint", "constructorParams": {"mediaPipeline": pipeline_id}, **session}
+            publisher_id, viewer_id, _ = [await killed.call("create", **made) for _ in range(3)]
+            for endpoint in (publisher_id, viewer_id):
+                for name in (*events.SUBSCRIBED, *events.OPTIONAL):
+                    await killed.call("subscribe", object=endpoint, type=name, **session)
+            await killed.invoke(publisher_id, "connect", sink=viewer_id, mediaType="AUDIO")
+        place = PipelinePlace(proxy.url, opened["sessionId"], opened["serverId"], pipeline_id)
+        async with open_media_pool([proxy.url], SETTINGS, at_once=False) as pool:
+            pool.resume([place])
+            async with pool.adopt(place) as pipeline:
+                async with pipeline.adopt(publisher_id) as publisher, pipeline.adopt(viewer_id) as viewer:
+                    pipeline.release_left()
+                    assert await publisher.connected_to(viewer) == {MediaType.AUDIO}
+                    # It is one of those that report this.
+                    assert set(viewer._session.has.values()) == {True}
+                    assert await viewer.is_paused(MediaType.VIDEO) is False
+                    await publisher.process_offer(PUBLISH)
+                    await publisher.gather_candidates()
+                    candidates = [found.candidate for found in await gathered(publisher)]
+                    assert candidates
+                    # None came twice, so there is only the subscription of the run before.
+                    assert all(candidates.count(candidate) == 1 for candidate in candidates)
+                    stocks = await pool.take_stock(DEADLINE)
+                    (stock,) = stocks.values()
+                    assert stock is not None
+                    assert (stock.only_here, stock.only_there) == ({}, {})
+                assert await pipelines_at(proxy.target) == [pipeline_id]
+            assert await pipelines_at(proxy.target) == []
 
 
 async def test_closing_the_pool_leaves_nothing_at_the_media_server(proxy: Proxy) -> None:

@@ -18,10 +18,12 @@ def test_annotations_are_found_at_all() -> None:
     assert met_at(kurento.MediaPool) == {
         kurento.MediaPipeline,
         kurento.MediaServerStatus,
+        kurento.PipelinePlace,
         kurento.Stock,
         kurento.Traffic,
     }
-    assert met_at(kurento.MediaPipeline) == {kurento.BandwidthLimits, kurento.WebRtcEndpoint}
+    met = {kurento.BandwidthLimits, kurento.PipelinePlace, kurento.WebRtcEndpoint}
+    assert met_at(kurento.MediaPipeline) == met
     assert met_at(kurento.open_media_pool) == {kurento.KurentoSettings, kurento.MediaPool, kurento.Owner}
     assert kurento.NewCandidatePairSelected in met_at(kurento.EndpointEvent)
 

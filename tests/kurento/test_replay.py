@@ -34,6 +34,7 @@ from roomfsm.kurento import (
     open_media_pool,
 )
 from roomfsm.kurento.connection import open_connection
+from roomfsm.kurento.link import Link
 from roomfsm.kurento.objects import open_pipeline
 from tests.kurento.links import open_link
 from tests.kurento.replay import Script, load, replay
@@ -188,6 +189,49 @@ async def errors_of(script: Script) -> set[int]:
                 assert (caught.value.code, caught.value.message) == (error["code"], error["message"])
                 assert caught.value.type == error.get("data", {}).get("type")
     return seen
+
+
+async def test_the_session_of_a_client_that_was_killed_goes_on_in_another_process() -> None:
+    recorded = dict(load("05"))
+    killed, back = recorded["D1"].replies(), recorded["D2"]
+    session, pipeline_id, endpoint_id = (
+        killed[1]["result"],
+        killed[2]["result"]["value"],
+        killed[3]["result"]["value"],
+    )
+    assert recorded["D1"].records[-1]["msg"] == killed[5], "nothing was released"
+    with trio.fail_after(60):
+        async with replay([back]) as server, trio.open_nursery() as nursery:
+            announce, changes = trio.open_memory_channel[bool](10)
+            link = Link(server.url, KurentoSettings(), lambda: announce.send_nowait(link.connected))
+            link.resume(session["sessionId"], session["serverId"])
+            nursery.start_soon(link.run)
+            assert await changes.receive()
+            assert link.session is not None
+            assert (link.session.session_id, link.session.server_id) == (session["sessionId"], session["serverId"])
+            described = await link.session.request("describe", {"object": endpoint_id})
+            assert described["type"] == "WebRtcEndpoint"
+            made = await link.session.create("WebRtcEndpoint", {"mediaPipeline": pipeline_id})
+            # It was answered, and not with a reply from the cache to a request of the process before.
+            assert made not in {pipeline_id, endpoint_id}
+            await link.close()
+
+
+async def test_a_session_that_its_media_server_has_forgotten_is_not_the_one_that_goes_on() -> None:
+    recorded = load("11")
+    first = [conn for conn, _ in recorded].index("c-SIGKILL with")
+    old, new = (script for _, script in (recorded[first], recorded[first + 2]))
+    session = old.replies()[1]["result"]
+    with trio.fail_after(60):
+        async with replay([new]) as server, trio.open_nursery() as nursery:
+            announce, changes = trio.open_memory_channel[bool](10)
+            link = Link(server.url, KurentoSettings(), lambda: announce.send_nowait(link.connected))
+            link.resume(session["sessionId"], session["serverId"])
+            nursery.start_soon(link.run)
+            assert await changes.receive()
+            assert link.session is not None
+            assert link.session.session_id == new.replies()[101]["result"]["sessionId"] != session["sessionId"]
+            await link.close()
 
 
 @pytest.mark.parametrize("how", ["SIGTERM with", "SIGKILL with", "server crash"])

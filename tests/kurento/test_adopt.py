@@ -1,0 +1,249 @@
+"""Given what a killed run has left at a media server, then the next run goes on with it, or releases it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from roomfsm.jsonrpc import ErrorObject
+from roomfsm.kurento import (
+    KurentoSettings,
+    MediaFlowOutStateChanged,
+    MediaPool,
+    MediaServerLost,
+    MediaServerUnavailable,
+    MediaType,
+    ObjectGone,
+    PipelinePlace,
+    SessionResumed,
+    open_media_pool,
+)
+from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner
+from tests.kurento.fake import URL, FakeServer, fake_server
+
+OWNER = Owner("blue:8080")
+OURS = [{"key": NAME_TAG, "value": OWNER.name}, {"key": INSTANCE_TAG, "value": "an earlier run"}]
+PIPELINE, PUBLISHER, VIEWER = "p_kurento.MediaPipeline", "p_kurento.MediaPipeline/a", "p_kurento.MediaPipeline/b"
+PLACE = PipelinePlace(URL, "former", "server-1", PIPELINE)
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
+    """A media server that an earlier run has left a pipeline with two endpoints."""
+    async with fake_server(monkeypatch) as server:
+        server.sessions.add(PLACE.session_id)
+        server.objects |= {PIPELINE, PUBLISHER, VIEWER}
+        yield server
+
+
+@asynccontextmanager
+async def resumed(*places: PipelinePlace, owner: Owner | None = None) -> AsyncIterator[MediaPool]:
+    with trio.fail_after(300):
+        async with open_media_pool([URL], owner=owner, at_once=False) as pool:
+            pool.resume(places)
+            yield pool
+
+
+def released(server: FakeServer) -> list[str]:
+    return [str((one.params or {})["object"]) for one in server.requests if one.method == "release"]
+
+
+async def test_it_is_adopted_with_its_subscriptions_and_nothing_is_created(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    async with resumed(PLACE) as pool, pool.adopt(PLACE) as pipeline:
+        assert pipeline.place == PLACE
+        async with pipeline.adopt(PUBLISHER) as endpoint:
+            # What happened while nobody listened must be asked for.
+            assert isinstance(await endpoint.events.receive(), SessionResumed)
+            await server.emit(PUBLISHER, "MediaFlowOutStateChanged", mediaType="VIDEO", state="FLOWING")
+            assert isinstance(await endpoint.events.receive(), MediaFlowOutStateChanged)
+            (status,) = pool.servers
+            assert (status.session_id, status.pipelines, status.endpoints) == (PLACE.session_id, 1, 1)
+            asked = [request for request in server.requests if request.method != "ping"]
+            assert "create" not in {request.method for request in asked}
+            assert [request.method for request in asked].count("connect") == 1
+            # A media server answers an id that was used before from its cache.
+            assert all(isinstance(request.id, int) and 2**20 < request.id < 2**53 for request in asked)
+        assert released(server) == [PUBLISHER]
+    assert released(server) == [PUBLISHER, PIPELINE]
+
+
+async def test_what_nobody_adopts_is_released_and_what_is_made_meanwhile_is_not(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    async with resumed(PLACE) as pool, pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER):
+        server.objects.add(f"{PIPELINE}/new")
+        pipeline.release_left()
+        await server.arrived("release")
+        assert released(server) == [VIEWER]
+        with pytest.raises(ObjectGone):
+            async with pipeline.adopt(VIEWER):
+                pass
+
+
+@pytest.mark.parametrize("gone", [PUBLISHER, PIPELINE])
+async def test_what_is_gone_is_reported_as_gone(server: FakeServer, autojump_clock: MockClock, gone: str) -> None:
+    server.objects = {name for name in server.objects if not name.startswith(gone)}
+    async with resumed(PLACE) as pool:
+        with pytest.raises(ObjectGone):
+            async with pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER):
+                pass
+        assert pool.ready()
+
+
+async def test_an_endpoint_is_adopted_once(server: FakeServer, autojump_clock: MockClock) -> None:
+    async with resumed(PLACE) as pool, pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER):
+        with pytest.raises(ObjectGone):
+            async with pipeline.adopt(PUBLISHER):
+                pass
+
+
+@pytest.mark.parametrize("how", ["forgotten", "restarted", "refused"])
+async def test_if_the_session_is_gone_there_is_a_new_one_in_which_nothing_can_be_adopted(
+    server: FakeServer, autojump_clock: MockClock, how: str
+) -> None:
+    place = PLACE
+    match how:
+        case "forgotten":
+            server.sessions.clear()
+        case "restarted":
+            server.server_id = "server-2"
+        case "refused":
+            server.fail["connect"] = ErrorObject(40003, "no", {"type": "UNEXPECTED_ERROR"})
+    async with resumed(place) as pool, trio.open_nursery() as nursery:
+        if how == "refused":
+            await server.arrived("connect")
+            server.fail.clear()
+
+        async def adopt() -> None:
+            with pytest.raises(MediaServerLost):
+                async with pool.adopt(place):
+                    pass
+
+        nursery.start_soon(adopt)
+        await pool.wait_ready()
+        assert pool.servers[0].session_id != place.session_id
+        async with pool.pipeline({}) as pipeline:
+            assert pipeline.id in server.objects
+
+
+async def test_what_cannot_be_adopted_is_swept(server: FakeServer, autojump_clock: MockClock) -> None:
+    server.sessions.clear()
+    server.values = {"getPipelines": [PIPELINE], "getTags": OURS}
+    async with resumed(PLACE, owner=OWNER) as pool:
+        with pytest.raises(MediaServerLost):
+            async with pool.adopt(PLACE):
+                pass
+        await server.arrived("release")
+        assert released(server) == [PIPELINE]
+
+
+async def test_the_sweep_waits_for_what_is_to_be_adopted_and_spares_it(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.objects.add("left")
+    server.values = {"getPipelines": [PIPELINE, "left"], "getTags": OURS}
+    async with resumed(PLACE, owner=OWNER) as pool:
+        await pool.wait_ready()
+        await wait_all_tasks_blocked()
+        assert "getPipelines" not in server.methods()
+        async with pool.adopt(PLACE):
+            await server.arrived("release")
+            await wait_all_tasks_blocked()
+            assert released(server) == ["left"]
+
+
+async def test_the_sweep_does_not_wait_for_ever(server: FakeServer, autojump_clock: MockClock) -> None:
+    """A room that ended before it could adopt anything does not take its claim back."""
+    server.values = {"getPipelines": [PIPELINE], "getTags": OURS}
+    async with resumed(PLACE, owner=OWNER):
+        await server.arrived("release")
+        assert released(server) == [PIPELINE]
+
+
+async def test_a_link_resumes_the_session_in_which_most_of_the_pipelines_are(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.sessions.add("older")
+    older = PipelinePlace(URL, "older", "server-1", "older pipeline")
+    other = PipelinePlace(URL, PLACE.session_id, "server-1", "another pipeline")
+    async with resumed(older, PLACE, other) as pool:
+        with pytest.raises(MediaServerLost):
+            async with pool.adopt(older):
+                pass
+        async with pool.adopt(PLACE) as pipeline:
+            assert pipeline.id == PIPELINE
+
+
+async def test_a_media_server_that_cannot_be_reached_is_waited_for_until_new_pipelines_would_not_be(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.refuse_connections = True
+    since = trio.current_time()
+    async with resumed(PLACE) as pool:
+        with pytest.raises(MediaServerUnavailable):
+            async with pool.adopt(PLACE):
+                pass
+        assert trio.current_time() - since == pytest.approx(KurentoSettings().ready_timeout, abs=0.1)
+
+
+async def test_a_media_server_that_is_not_in_the_settings_any_more_is_not_waited_for(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    elsewhere = PipelinePlace("ws://elsewhere.test/kurento", "former", "server-1", PIPELINE)
+    async with resumed(elsewhere) as pool:
+        with pytest.raises(MediaServerLost):
+            async with pool.adopt(elsewhere):
+                pass
+
+
+async def test_a_media_server_that_is_only_slow_to_be_reached_has_kept_its_session(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.refuse_connections = True
+    async with resumed(PLACE) as pool, trio.open_nursery() as nursery:
+
+        async def connect_later() -> None:
+            await trio.sleep(5 * KurentoSettings().reconnect_first)
+            server.refuse_connections = False
+
+        nursery.start_soon(connect_later)
+        async with pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER):
+            pass
+
+
+async def test_which_media_are_connected_is_asked_of_the_media_server(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    connections = [
+        {"source": PUBLISHER, "sink": VIEWER, "type": "AUDIO"},
+        {"source": PUBLISHER, "sink": VIEWER, "type": "DATA"},
+        {"source": "another", "sink": VIEWER, "type": "VIDEO"},
+        "nonsense",
+    ]
+    async with (
+        resumed(PLACE) as pool,
+        pool.adopt(PLACE) as pipeline,
+        pipeline.adopt(PUBLISHER) as source,
+        pipeline.adopt(VIEWER) as sink,
+    ):
+        server.values = {"getSourceConnections": connections}
+        assert await source.connected_to(sink) == {MediaType.AUDIO, MediaType.DATA}
+        server.values = {"getSourceConnections": None}
+        assert await source.connected_to(sink) == frozenset()
+
+
+async def test_a_run_that_ends_before_it_has_adopted_anything_releases_nothing(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """The start may fail while the rooms come back, and the next run finds everything."""
+    async with open_media_pool([URL], owner=OWNER, at_once=False) as pool:
+        with trio.move_on_after(100), suppress(MediaServerLost):
+            async with pool.adopt(PLACE):
+                raise AssertionError
+    assert server.requests == []
