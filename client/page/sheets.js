@@ -12,7 +12,7 @@ export class Sheets {
 
   /**
    * @param {HTMLElement} side
-   * @param {() => void} changed called when another panel is seen, or none
+   * @param {() => void} changed called when another panel is seen, or none, and when a sheet has come to its place
    */
   constructor(side, changed) {
     this.#side = side;
@@ -26,6 +26,10 @@ export class Sheets {
     }
     side.addEventListener('keydown', (event) => {
       if (event.key === 'Escape' && this.isOpen && !event.defaultPrevented) this.#close();
+    });
+    // A sheet slides in: before, it does not cover yet what it will cover.
+    side.addEventListener('animationend', ({ animationName }) => {
+      if (animationName === 'sheet') this.#changed();
     });
     this.#small.addEventListener('change', () => this.#show(), { signal: this.#ended.signal });
     this.#mark();

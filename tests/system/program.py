@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from tests.forked import forked
 from tests.processes import LOADED, Process, started
@@ -31,6 +35,15 @@ class Program:
         parts = urlsplit(address)
         assert parts.port is not None
         self.port = parts.port
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Ask whether it is ready: the status, and what it says of itself, which it does in either case."""
+        try:
+            with urlopen(f"{self.address}health/ready", timeout=LOADED) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = LOADED) -> int:
         """Send it a signal, and return its exit code."""

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -111,15 +109,7 @@ async def until_gone(room: str, media: kurento_client.Client) -> None:
 
 
 async def health(program: Program) -> tuple[int, Health]:
-    def ask() -> tuple[int, Health]:
-        try:
-            with urllib.request.urlopen(f"{program.address}health/ready", timeout=PATIENCE) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    return await trio.to_thread.run_sync(ask)
+    return await trio.to_thread.run_sync(program.health)
 
 
 async def health_until(program: Program, holds: Callable[[int, Health], bool]) -> Health:

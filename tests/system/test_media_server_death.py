@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,9 +39,8 @@ def media_server(program: Program) -> psutil.Process:
 
 def held(program: Program) -> tuple[int, int]:
     """The pipelines and endpoints at the media server."""
-    with urllib.request.urlopen(f"{program.address}health/ready", timeout=PATIENCE) as answer:
-        (server,) = json.load(answer)["mediaServers"]
-        return server["pipelines"], server["endpoints"]
+    (server,) = program.health()[1]["mediaServers"]
+    return server["pipelines"], server["endpoints"]
 
 
 @contextmanager

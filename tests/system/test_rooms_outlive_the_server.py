@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sqlite3
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 import trio
@@ -180,13 +178,8 @@ def test_a_room_to_which_nobody_comes_back_ends_and_is_forgotten(tmp_path: Path)
             await dies(program, signal.SIGKILL, ada)
 
     async def after(program: Program) -> None:
-        def rooms() -> int:
-            with urlopen(f"{program.address}health/ready") as answer:
-                count: int = json.load(answer)["rooms"]
-                return count
-
         with trio.fail_after(LOADED):
-            while await trio.to_thread.run_sync(rooms):  # noqa: ASYNC110 (it is another process)
+            while (await trio.to_thread.run_sync(program.health))[1]["rooms"]:  # noqa: ASYNC110 (another process)
                 await trio.sleep(0.05)
 
     arguments = (f"--data={tmp_path / 'data'}", "--resume-window=0.2", "--linger=0.2")
