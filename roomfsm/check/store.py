@@ -45,13 +45,18 @@ def _nearest(folder: Path) -> Path:
 
 async def _check_redis(url: str) -> Finding:
     try:
-        from roomfsm.store.redis import ask_redis
+        from roomfsm.store.redis import Keeping, ask_redis
     except ModuleNotFoundError as error:
         return fault(_CHECK, f"--store needs {error.name}, which is not installed", "pip install 'roomfsm[redis]'")
     try:
-        place, keeps = await ask_redis(url)
+        place, keeping = await ask_redis(url)
     except StoreError as error:
         return fault(_CHECK, error.detail, error.code.mend)
-    if not keeps:
-        return warning(_CHECK, f"{place} forgets everything when it ends", "set appendonly yes in its settings")
-    return ok(_CHECK, f"rooms are kept in {place}")
+    match keeping:
+        case Keeping.ALL:
+            return ok(_CHECK, f"rooms are kept in {place}")
+        case Keeping.SAVE_POINTS:
+            loses = "forgets what came after its last save point"
+        case Keeping.NOTHING:
+            loses = "forgets everything"
+    return warning(_CHECK, f"{place} {loses} when it ends", "set appendonly yes in its settings")

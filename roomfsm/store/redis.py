@@ -20,6 +20,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -163,8 +164,18 @@ async def open_redis(url: str, name: str) -> AsyncIterator[RedisStore]:
         raise fault
 
 
-async def ask_redis(url: str) -> tuple[str, bool]:
-    """The place of the Redis at a URL, and whether it keeps what it has when it ends. Raises `StoreError`.
+class Keeping(Enum):
+    """What a Redis still has when it was started again."""
+
+    ALL = auto()
+    """It has `appendonly`, or does not say."""
+    SAVE_POINTS = auto()
+    """It has what there was at its last save point, which may have been an hour ago."""
+    NOTHING = auto()
+
+
+async def ask_redis(url: str) -> tuple[str, Keeping]:
+    """The place of the Redis at a URL, and what it keeps when it ends. Raises `StoreError`.
 
     Nobody is disturbed by that: the owner of the store stays the owner.
     """
@@ -173,19 +184,21 @@ async def ask_redis(url: str) -> tuple[str, bool]:
         client = coredis.Redis.from_url(url, decode_responses=True, verify_version=False, decode_components=True)
     except ValueError as error:
         raise StoreError(StoreCode.UNREACHABLE, f"{place} is no address of a Redis: {error}") from error
-    keeps = True
+    keeping = Keeping.ALL
     async with client:
         try:
             with _told(place), trio.fail_after(_OPENING):
                 await client.ping()
                 # Some services do not allow this question.
                 with suppress(ResponseError):
-                    keeps = (await client.config_get(["appendonly"])).get("appendonly") != "no"
+                    asked = await client.config_get(["appendonly", "save"])
+                    if asked.get("appendonly") == "no":
+                        keeping = Keeping.SAVE_POINTS if asked.get("save") else Keeping.NOTHING
         except StoreError as error:
             fault = error
     if fault is not None:
         raise fault
-    return place, keeps
+    return place, keeping
 
 
 class RedisStore:

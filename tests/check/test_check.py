@@ -540,5 +540,7 @@ async def test_a_redis_for_the_rooms_is_asked_and_its_password_is_not_told(tmp_p
     assert "open-sesame" not in str(await found(check_store, store="redis://ada:open-sesame@127.0.0.1:9/0"))
     with redis_server(tmp_path) as url:
         assert has(await found(check_store, store=url), "warning", "forgets everything")
+    with redis_server(tmp_path, "--save", "3600 1") as url:
+        assert has(await found(check_store, store=url), "warning", "after its last save point")
     with redis_server(tmp_path, "--appendonly", "yes") as url:
         assert has(await found(check_store, store=url), "ok", "rooms are kept in redis://127.0.0.1")
