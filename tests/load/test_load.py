@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from roomfsm.load.program import MENDS
 from roomfsm.load.run import LoadTest
 from roomfsm.protocol.errors import CloseCode, ErrorCode
 from tests.processes import LOADED
+from tests.protocol_client import open_client
 from tests.system.program import Program, running
 
 TOKEN = "a-token-for-tests-of-the-load"
@@ -33,7 +35,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 def load(address: str, *options: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "roomfsm", "load", address, f"--admin-token={token}", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    # Times of a second and more make the columns wider, and a text would be broken elsewhere.
+    env = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
 
 
 def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: Program, tmp_path: Path) -> None:
@@ -46,7 +50,8 @@ def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: P
             "--viewers=2",
             "--join-rate=3",
             "--chat-rate=2",
-            "--seconds=3",
+            # On a busy machine all this takes some of them.
+            "--seconds=10",
             "--media",
         ),
         *("--churn=30", f"--json={as_json}", f"--html={as_html}"),
@@ -56,8 +61,8 @@ def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: P
     assert done.returncode == 0, (done.stdout, done.stderr, figures)
     assert report["plan"]["rooms"] == 2
     assert "sessions" in json.dumps(report["server"])
-    # Two or three of the six left and came again.
-    assert 6 < figures["joined"] <= 10
+    # Some of the six left and came again.
+    assert figures["joined"] > 6
     assert figures["times"]["join"]["count"] == figures["joined"]
     assert figures["times"]["frame"]["count"] >= 4
     assert figures["videoPackets"] > 0
@@ -67,9 +72,13 @@ def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: P
     page = as_html.read_text()
     assert "<svg" in page
     assert program.address.rstrip("/") in page
-    assert "the first picture is whole" in done.stdout.replace("\n", " ")
-    # Everybody has left the rooms, and no seat waits for anybody.
-    assert program.log.read_text().count(" left ") == figures["joined"]
+    assert "the first picture is whole" in done.stdout
+    # Everybody leaves, and no seat waits for anybody. Some may have left before they knew of having come.
+    end = monotonic() + LOADED
+    while (log := program.log.read_text()).count(" left ") < log.count(" joined "):
+        assert monotonic() < end, log
+        sleep(0.05)
+    assert log.count(" joined ") >= figures["joined"]
 
 
 async def test_the_last_lines_are_waited_for_and_missed_if_they_do_not_come(
@@ -93,6 +102,13 @@ async def test_the_last_lines_are_waited_for_and_missed_if_they_do_not_come(
     assert test.figures.missed >= test.figures.sent > 5
 
 
+async def somebody_talks(url: str) -> None:
+    """Wait until one of the people in the room says something, who then knows of being there."""
+    async with open_client(url) as stranger:
+        await stranger.join(Plan().room(0))
+        await stranger.expect("chat")
+
+
 def test_an_interrupted_test_leaves_its_reports(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with running(tmp_path, f"--admin-token={TOKEN}") as program:
@@ -103,9 +119,7 @@ def test_an_interrupted_test_leaves_its_reports(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         ) as test:
-            end = monotonic() + LOADED
-            while "joined" not in program.log.read_text() and monotonic() < end:
-                sleep(0.05)
+            trio.run(somebody_talks, program.url)
             test.send_signal(signal.SIGINT)
             said = test.communicate(timeout=LOADED)
     assert test.returncode == 1, said
@@ -115,7 +129,7 @@ def test_an_interrupted_test_leaves_its_reports(tmp_path: Path) -> None:
 
 def test_what_the_server_refuses_is_counted_with_the_setting_to_raise(tmp_path: Path) -> None:
     with running(tmp_path, f"--admin-token={TOKEN}", "--max-people=1") as program:
-        done = load(program.address, "--viewers=2", "--presenters=0", "--seconds=1")
+        done = load(program.address, "--viewers=2", "--presenters=0", "--seconds=5")
     assert done.returncode == 1
     assert "error: room_full" in done.stdout
     assert "--max-people" in done.stdout
