@@ -27,10 +27,10 @@ from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.mediaserver import kurento_client
 from tests.processes import started
 from tests.serving import serving
-from tests.system.cycles import PATIENCE, presenting, run_cycles
+from tests.system.cycles import PATIENCE, RESUME_WINDOW, presenting, run_cycles
 from tests.system.program import Program, running
 
-WINDOWS = {"resume_window": 0.5, "linger": 0.1, "journal_entries": 20}
+WINDOWS = {"resume_window": RESUME_WINDOW, "linger": 0.1, "journal_entries": 20}
 """These are small, because the test includes the end of each time and a full journal."""
 
 WARM_UP, CYCLES, ROUNDS = 200, 200, 4
