@@ -21,6 +21,7 @@ from roomfsm.testing import FakeMedia
 from roomfsm.webhooks.delivery import open_webhooks
 from roomfsm.webhooks.events import TYPES, RoomEvents
 from roomfsm.webhooks.settings import WebhookSettings
+from tests.processes import LOADED
 from tests.protocol_client import open_client
 from tests.rooms.house import SMALL, people, publish, settle
 from tests.serving import serving
@@ -152,7 +153,8 @@ async def test_an_observer_that_fails_ends_no_room(autojump_clock: MockClock) ->
         assert [type_ for type_, _ in told] == ["roomOpened", "participantJoined"]
 
 
-async def test_a_real_server_tells_a_real_receiver(media_server: str) -> None:
+async def test_a_real_server_tells_a_real_receiver(media_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roomfsm.webhooks.delivery._LAST_SENDING", LOADED)
     async with receiving() as receiver:
         hooks = {"webhook": (receiver.url,), "webhook_secret": (SECRET,)}
         async with serving(media_server, **hooks) as server, open_client(server.url) as ada:
