@@ -262,5 +262,6 @@ async def test_a_refusal_takes_one_short_line_in_the_log(media_server: str) -> N
         with structlog.testing.capture_logs() as logged:
             await talk.say(b"GET / HTTP/1.1\r\nHost: localhost\r\nBroken " + b"x" * 10_000 + b"\r\n\r\n")
             assert (await talk.answer()).status == 400
-        assert [entry["event"] for entry in logged] == ["request refused"]
-        assert len(str(logged)) < 300
+        # The connection to the media server may have its own line meanwhile.
+        (line,) = [entry for entry in logged if entry["event"] == "request refused"]
+        assert len(str(line)) < 300
