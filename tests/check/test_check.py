@@ -41,6 +41,7 @@ from roomfsm.interfaces import addresses_of_this_machine
 from roomfsm.settings import Settings, load
 from roomfsm.signaling.ice_servers import time_limited_credentials
 from tests.coturn import SECRET, coturn
+from tests.ports import reserved_port
 from tests.processes import LOADED
 from tests.redis_server import redis_server
 from tests.serving import serving
@@ -186,15 +187,15 @@ async def test_a_port_is_free_or_ours_or_somebody_elses(
             assert has(
                 await found(check_media_port, port=server.port, **media), "ok", "a room server runs already"
             )
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        monkeypatch.setattr(network, "_ANSWER", 0.3)
-        assert has(await found(check_port, port=port), "fault", "Address already in use")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-            taken.bind(("127.0.0.1", 0))
-            media = {"media_host": "127.0.0.1", "media_port": taken.getsockname()[1]}
-            assert has(await found(check_media_port, port=port, **media), "fault", "Address already in use")
-    assert has(await found(check_port, port=port), "ok", "is free")
+    with reserved_port() as port:
+        with socket.create_server(("127.0.0.1", port)):
+            monkeypatch.setattr(network, "_ANSWER", 0.3)
+            assert has(await found(check_port, port=port), "fault", "Address already in use")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+                taken.bind(("127.0.0.1", 0))
+                media = {"media_host": "127.0.0.1", "media_port": taken.getsockname()[1]}
+                assert has(await found(check_media_port, port=port, **media), "fault", "Address already in use")
+        assert has(await found(check_port, port=port), "ok", "is free")
     assert has(await found(check_port, host=("192.0.2.77",)), "fault", "192.0.2.77")
 
 
@@ -328,10 +329,12 @@ async def test_each_media_server_is_asked_for_its_version(
     with monkeypatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as deaf:
         patch.setattr(kurento, "_PATIENCE", 0.3)
         silent = f"ws://127.0.0.1:{deaf.getsockname()[1]}/kurento"
-        away = await found(kurento.check_kurento, kurento=(nobody, silent))
-    assert has(away[:1], "fault", nobody, "cannot connect")
-    assert has(away[1:], "fault", silent, "no websocket handshake in 0.3 s")
+        away = await found(kurento.check_kurento, kurento=(silent,))
+    assert has(away, "fault", silent, "no websocket handshake in 0.3 s")
     monkeypatch.setattr(kurento, "_PATIENCE", LOADED)
+    away = await found(kurento.check_kurento, kurento=(nobody, media_server))
+    assert has(away[:1], "fault", nobody, "cannot connect")
+    assert has(away[1:], "ok", media_server, "version 7.")
     assert has(await found(kurento.check_kurento, kurento=(media_server,)), "ok", media_server, "version 7.")
     monkeypatch.setattr(kurento, "is_too_old", lambda _: True)
     assert has(await found(kurento.check_kurento, kurento=(media_server,)), "fault", "is version 7.")

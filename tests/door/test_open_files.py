@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 import psutil
 import pytest
 
 from roomfsm.door.open_files import allow_open_files, connections_possible
 from tests.door.talk import UPGRADE
+from tests.processes import LOADED
 from tests.system.program import Program, running
 
 ALIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -70,12 +72,12 @@ def test_connections_beyond_the_limit_of_open_files_are_handled(limited: Program
         assert b"HTTP/1.1 503 Service Unavailable" in late_statuses
         assert sum(process.cpu_times()[:2]) - busy < 2
     # They are gone, and there is room again; how soon is the server's to find out.
-    for _ in range(100):
-        with socket.create_connection(("127.0.0.1", limited.port), timeout=60) as again:
+    end = monotonic() + LOADED
+    while True:
+        with socket.create_connection(("127.0.0.1", limited.port), timeout=LOADED) as again:
             if ask(again) == b"HTTP/1.1 200 OK":
                 break
-    else:
-        raise AssertionError("nobody gets in again")
+        assert monotonic() < end, "nobody gets in again"
     log = limited.log.read_text()
     assert "Traceback" not in log
     assert "fewer connections than sessions" in log

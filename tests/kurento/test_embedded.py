@@ -32,13 +32,14 @@ from roomfsm.kurento import (
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
 from tests.kurento.links import open_link
 from tests.mediaserver import kurento_client
+from tests.processes import LOADED
 
 OFFERS = Path(__file__).parent / "transcripts"
 PUBLISH = (OFFERS / "chromium_offer_pub.sdp").read_text()
 VIEW = (OFFERS / "chromium_offer_view.sdp").read_text()
 LIMITS = BandwidthLimits(max_video_recv=2500, min_video_send=300, max_video_send=2000)
 SETTINGS = KurentoSettings(reconnect_first=0.01, reconnect_max=0.1)
-DEADLINE = 30
+DEADLINE = 2 * LOADED
 
 
 @asynccontextmanager

@@ -133,7 +133,7 @@ async def test_a_child_that_is_ready_and_then_silent_counts_as_hung() -> None:
 
 
 async def test_a_child_is_not_killed_because_we_ourselves_were_stopped() -> None:
-    async with running(Child(f"echo ready; {TALKS}", Patience(silence=1.0))) as child:
+    async with running(Child(f"echo ready; {TALKS}", Patience(silence=2.0))) as child:
         for _ in range(3):
             time.sleep(2.5)  # noqa: ASYNC251 (as a process that is stopped and goes on)
             await trio.sleep(0.3)
@@ -211,11 +211,16 @@ async def test_a_child_stopped_in_its_start_only_for_a_moment_is_left_alone(tmp_
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
-    [("exit 3", "child ended before it was ready"), ("sleep 1000", "child not ready after 0.5 s")],
+    ("script", "ready_timeout", "why"),
+    [
+        ("exit 3", LOADED, "child ended before it was ready"),
+        ("sleep 1000", 0.5, "child not ready after 0.5 s"),
+    ],
 )
-async def test_a_first_start_that_fails_is_reported_to_the_caller(script: str, why: str) -> None:
-    child = Child(script, Patience(ready_timeout=0.5))
+async def test_a_first_start_that_fails_is_reported_to_the_caller(
+    script: str, ready_timeout: float, why: str
+) -> None:
+    child = Child(script, Patience(ready_timeout=ready_timeout))
     with trio.fail_after(LOADED):
         async with trio.open_nursery() as nursery:
             failure = await nursery.start(child.supervise)

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from roomfsm.mediaserver.engine import memory
+from tests.processes import LOADED
 
 ROUNDS, JOINS = 4, 100
 MAX_GROWTH = 2.0
@@ -16,7 +17,7 @@ MAX_GROWTH = 2.0
 
 
 async def test_memory_does_not_grow_with_joins() -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(4 * LOADED):
         command = [sys.executable, "-m", "tests.mediaserver.joins", str(ROUNDS), str(JOINS)]
         result = await trio.run_process(command, capture_stdout=True, stdin=subprocess.DEVNULL)
     sizes = json.loads(result.stdout)
