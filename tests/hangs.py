@@ -21,7 +21,7 @@ from time import monotonic, sleep
 
 from hypothesis import settings
 
-HANGS = 480.0
+HANGS = 1200.0
 """Seconds after which a test hangs: longer than all its waits take on a busy machine, of which each has an end."""
 _LOOK = 5.0
 """Seconds between two looks of the thread."""

@@ -11,6 +11,7 @@ import trio
 from click.testing import CliRunner
 
 from roomfsm.cli import main
+from tests.processes import LOADED
 
 SMALL = (
     "--max-people=6",
@@ -18,7 +19,7 @@ SMALL = (
     "--max-views=3",
     "--candidate-buffer=8",
     "--message-burst=400",
-    "--linger=1",
+    "--linger=3",
     "--resume-window=5",
     "--closing-notice=3",
     "--max-in-lobby=6",
@@ -44,7 +45,7 @@ class Run:
         return {check["id"] for check in self.report["checks"] if check["status"] == status}
 
 
-async def run_kit(folder: Path, *arguments: str, bound: float = 200.0) -> Run:
+async def run_kit(folder: Path, *arguments: str, bound: float = 15 * LOADED) -> Run:
     """`roomfsm conformance URL [option]…`, in a thread.
 
     As a process of its own, each of the many runs would first import modules for a second.

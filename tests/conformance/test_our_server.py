@@ -58,7 +58,7 @@ ONLY_THESE = ("--only=limit/*", "--only=cell/joined/closing/*", "--only=row/sess
 
 CELLS_AND_ROWS = ("--only=cell/joined/*", "--only=cell/view/*", "--only=row/*", "--only=race/*")
 
-DEAF = ("--timeout=60",)
+DEAF = ("--timeout=300",)
 """Everything should pass, so nobody waits in vain. This is a bound for a busy machine."""
 
 

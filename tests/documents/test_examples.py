@@ -26,6 +26,7 @@ from roomfsm.protocol.client import CLIENT_MESSAGES, SendFile
 from roomfsm.protocol.server import SERVER_MESSAGES
 from tests.documents.schemas import DOCUMENT, is_valid
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.processes import LOADED
 from tests.protocol_client import Client, Wire, open_client
 from tests.serving import Served, serving
 from tests.web.http import get
@@ -156,7 +157,7 @@ async def send_media(peer: TestPeer) -> None:
 
 
 async def test_the_story_happens_with_a_real_server(media_server: str) -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(3 * LOADED):
         async with (
             open_test_peer("sendonly") as camera,
             open_test_peer("recvonly") as display,

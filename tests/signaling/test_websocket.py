@@ -248,7 +248,7 @@ async def test_a_session_cannot_resume_itself(media_server: str) -> None:
 
 async def test_a_browser_that_does_not_answer_pings_is_away(media_server: str) -> None:
     async with (
-        serving(media_server, heartbeat=0.05, heartbeat_timeout=2.0) as server,
+        serving(media_server, heartbeat=0.05, heartbeat_timeout=5.0) as server,
         open_client(server.url) as bob,
     ):
         await bob.join("blue", "Bob")

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import h11
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.files.folder import remove_leftovers
 from roomfsm.files.shared_file import SharedFile
@@ -333,14 +333,15 @@ async def test_a_file_goes_from_the_disk_with_its_line(media_server: str, tmp_pa
 
 
 async def test_a_time_that_is_over_with_the_last_byte_is_told(
-    media_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    media_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
 ) -> None:
-    """The disk takes the last byte in the instant in which the time is over."""
+    """The disk takes the last byte in the instant in which the time is over. Until then the clock stands still."""
     late: list[float] = []
 
     async def write(self: _Upload, file: SharedFile) -> bool:
         whole = await written(self, file)
         late.append(trio.current_effective_deadline())
+        mock_clock.jump(late[0] - trio.current_time())
         with trio.CancelScope(shield=True):
             await trio.sleep_until(late[0])
         return whole

@@ -50,7 +50,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The program. At its end its log may have only short lines."""
     with running(
         tmp_path_factory.mktemp("server"),
-        "--body-timeout=10",
+        "--body-timeout=1",
         f"--inspect-token={TOKEN}",
         f"--metrics-token={TOKEN}",
         f"--admin-token={TOKEN}",

@@ -161,7 +161,7 @@ async def test_a_viewers_keyframe_request_is_passed_on() -> None:
 
 
 async def test_a_viewer_who_comes_just_after_a_keyframe_gets_it_from_the_ring() -> None:
-    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+    async with open_stage(keyframe_replay=60.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_DELTA)
         publisher.client.send_rtp(VP8_KEYFRAME, timestamp=3000)
         publisher.client.send_rtp(VP8_DELTA, timestamp=6000)
@@ -175,7 +175,7 @@ async def test_a_viewer_who_comes_just_after_a_keyframe_gets_it_from_the_ring() 
 
 
 async def test_a_viewer_who_comes_after_an_incomplete_keyframe_waits_for_the_next() -> None:
-    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+    async with open_stage(keyframe_replay=60.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA, lose=True)
         publisher.client.send_rtp(VP8_DELTA, timestamp=6000)
@@ -187,7 +187,7 @@ async def test_a_viewer_who_comes_after_an_incomplete_keyframe_waits_for_the_nex
 
 
 async def test_a_start_is_sent_three_times_because_a_viewer_cannot_ask_for_it() -> None:
-    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+    async with open_stage(keyframe_replay=60.0) as engine, join(engine, "sendonly") as publisher:
         first = publisher.client.send_rtp(VP8_KEYFRAME)
         publisher.client.send_rtp(VP8_DELTA, timestamp=3000)
         await until_received(publisher.peer, MediaKind.VIDEO, 2)

@@ -49,7 +49,7 @@ async def test_a_sender_report_is_passed_on_with_our_ssrc_and_counts() -> None:
 
 
 async def test_a_viewer_that_joins_is_told_the_publishers_clock_at_once() -> None:
-    async with open_stage(keyframe_replay=5.0) as engine, join(engine, "sendonly") as publisher:
+    async with open_stage(keyframe_replay=60.0) as engine, join(engine, "sendonly") as publisher:
         publisher.client.send_rtp(VP8_KEYFRAME, timestamp=9000)
         report = rtcp.SenderReport(VIDEO_SSRC, 7 << 32, 9000, 77, 7777)
         sent = trio.current_time()
