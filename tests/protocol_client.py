@@ -93,7 +93,13 @@ async def open_client(
 ) -> AsyncIterator[Client]:
     """Connect and take the welcome."""
     async with open_websocket_url(
-        url, tls, subprotocols=[SUBPROTOCOL], extra_headers=headers or [], max_message_size=2**22
+        url,
+        tls,
+        subprotocols=[SUBPROTOCOL],
+        extra_headers=headers or [],
+        # A client that nobody listens to for a while goes on reading, and so answers pings.
+        message_queue_size=100_000,
+        max_message_size=2**22,
     ) as websocket:
         client = Client(websocket)
         client.welcome = await client.expect("welcome")

@@ -17,6 +17,7 @@ from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.store.settings import NOWHERE, StoreSettings
 from roomfsm.web.settings import WebSettings
 from roomfsm.webhooks.settings import WebhookSettings
+from tests.processes import LOADED
 
 UNMETERED: dict[str, Any] = {
     "told_rate": 1e9,
@@ -46,7 +47,9 @@ def settings(kurento: str, **changes: Any) -> Settings:
     """Settings with some changed, whichever part they belong to."""
     parts: dict[type[Any], dict[str, Any]] = {
         ServerSettings: {"kurento": (kurento,), "port": 0},
-        StoreSettings: {} if "store" in changes else {"data": NOWHERE},
+        # Nobody is late on a busy machine, neither a store nor a client that does not answer pings at all.
+        SignalingSettings: {"heartbeat_timeout": 10 * LOADED},
+        StoreSettings: {"store_deadline": LOADED} | ({} if "store" in changes else {"data": NOWHERE}),
     }
     for name, value in changes.items():
         (part,) = (p for p in _PARTS if name in {f.name for f in fields(p)})
@@ -55,7 +58,7 @@ def settings(kurento: str, **changes: Any) -> Settings:
         server=ServerSettings(**parts[ServerSettings]),
         door=DoorSettings(**parts.get(DoorSettings, {})),
         rooms=RoomSettings(**parts.get(RoomSettings, {})),
-        signaling=SignalingSettings(**parts.get(SignalingSettings, {})),
+        signaling=SignalingSettings(**parts[SignalingSettings]),
         web=WebSettings(**parts.get(WebSettings, {})),
         access=AccessSettings(**parts.get(AccessSettings, {})),
         files=FileSettings(**parts.get(FileSettings, {})),
