@@ -1,15 +1,21 @@
-"""The media server as a supervised child process. It is restarted when it dies, and ended with its parent."""
+"""The media server as a supervised child process. It is restarted when it dies, and ended with its parent.
+
+If the parent vanishes, the child can go on for a while, so that the next parent adopts it as it is
+(`roomfsm.adoption`). That needs a memory that outlives the parent, to find the child again.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -17,14 +23,15 @@ import msgspec
 import structlog
 import trio
 
+from roomfsm import __version__
+from roomfsm.adoption import Adopted, Meeting, Trace, adopt, is_possible, remove
+from roomfsm.lines import LineReader
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
-from roomfsm.ranges import Port, Workers
+from roomfsm.ranges import Port, SecondsOrZero, Workers
 from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
-MAX_LINE = 64 * 1024
-"""The most bytes of a line that the child writes. A longer line is passed on in pieces."""
-
-
+_MEMORY_TIMEOUT = 1.0
+"""Seconds that the memory has for the trace of the child."""
 _EXIT_SETTINGS = 2
 """The child's exit code if its settings cannot be used."""
 
@@ -47,6 +54,28 @@ class ChildSettings(Patience):
     workers: Workers = 1
     """The number of processes that forward media. If there are several, ports that the system chose change when
     the media server is restarted."""
+    linger: SecondsOrZero = 0.0
+    """For so many seconds the child goes on if its parent vanishes, and can be found again."""
+
+    @property
+    def digest(self) -> str:
+        """Stands for all with which the child is started. A child of another version is another child."""
+        what = (__version__, self.host, self.port, self.media_host, self.media_port, self.workers)
+        return hashlib.sha256(msgspec.json.encode((what, self.announced_addresses))).hexdigest()
+
+
+class Memory(Protocol):
+    """Keeps the trace of the child, beyond the end of this process."""
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """Where parent and child may meet, the best folder first."""
+
+    async def read(self) -> bytes | None:
+        """What was kept last; None if there is nothing, or it cannot be read."""
+
+    async def write(self, trace: bytes | None) -> bool:
+        """Keep this instead. Returns whether it is kept."""
 
 
 class Holder(Protocol):
@@ -73,16 +102,27 @@ class _Alive(msgspec.Struct, frozen=True, tag_field="event", tag="alive"):
     """The line that the child writes there regularly after that, from the loop that forwards the media."""
 
 
-class MediaServerChild(Supervised):
+class MediaServerChild(Supervised[trio.Process | Adopted]):
     """The running child. Its `url` stays the same while it is being restarted."""
 
-    def __init__(self, settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        settings: ChildSettings,
+        logger: structlog.typing.FilteringBoundLogger,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__("media server", settings, logger)
         self.holder: Holder | None = None
         self._settings = settings
+        self._memory = memory
+        """None if the child ends with its parent."""
+        self._sought = memory is None
+        """Whether we have looked for a child that an earlier run has left."""
+        self._folder: Path | None = None
+        """The meeting place of the process."""
         self._where: _Ready | None = None
         self.secret = secrets.token_urlsafe(32)
-        """The secret that its clients must know. It is the same after every start."""
+        """The secret that its clients must know, and its next parent. It is the same after every start."""
         self._last_words = ""
         """The newest line of the child's log."""
 
@@ -92,17 +132,64 @@ class MediaServerChild(Supervised):
         assert self._where is not None  # the child is handed out only when it is ready
         return self._where.url
 
-    async def open_process(self) -> trio.Process:
+    async def open_process(self) -> trio.Process | Adopted:
+        if not self._sought:
+            self._sought = True
+            if (found := await self._find()) is not None:
+                return found
+        meeting = self._make_meeting()
+        if meeting is None:
+            return await self._start([], stderr=subprocess.PIPE)
+        try:
+            socket = meeting.listener.fileno()
+            process = await self._start([f"--parent-socket={socket}"], stderr=meeting.log_end, pass_fds=(socket,))
+        except BaseException:
+            await trio.aclose_forcefully(meeting.log)
+            remove(meeting.folder)
+            raise
+        finally:
+            meeting.close()
+        process.stderr, self._folder = meeting.log, meeting.folder
+        return process
+
+    async def _find(self) -> Adopted | None:
+        """The child that an earlier run has left, if there is one and it runs with our settings."""
+        assert self._memory is not None
+        kept = None
+        with trio.move_on_after(self._settings.silence):
+            kept = await self._memory.read()
+        if kept is None:
+            return None
+        try:
+            trace = msgspec.json.decode(kept, type=Trace)
+        except msgspec.DecodeError:
+            self._log.exception("where the media server of the run before is cannot be read")
+            return None
+        if (found := await adopt(trace, self._settings.digest, self._settings, self._log)) is None:
+            return None
+        self.secret, self._folder = trace.secret, found.folder
+        return found
+
+    def _make_meeting(self) -> Meeting | None:
+        if self._memory is None:
+            return None
+        try:
+            return Meeting(self._memory.folders)
+        except OSError as error:
+            self._log.warning("the media server would end with this server", why=str(error), see="--media-linger")
+            return None
+
+    async def _start(self, arguments: Sequence[str], **files: Any) -> trio.Process:
         return await trio.lowlevel.open_process(
-            self._command(),
+            [*self._command(), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             # The secret is not on the command line, which every user of the machine can read.
             env={**os.environ, SECRET_VARIABLE: self.secret},
             # The child and its workers have their own process group. So the terminal's Ctrl-C reaches only the
             # parent, which ends its child at the right time.
             start_new_session=True,
+            **files,
         )
 
     def _command(self) -> list[str]:
@@ -121,10 +208,14 @@ class MediaServerChild(Supervised):
         ]
         return command + [f"--announced-address={address}" for address in settings.announced_addresses]
 
-    async def converse(self, process: trio.Process) -> None:
+    async def converse(self, process: trio.Process | Adopted) -> None:
         assert process.stdout is not None  # asked for a pipe
-        reader = _LineReader(process.stdout)
-        while line := await reader.read():
+        if isinstance(process, Adopted):
+            reader, line = process.lines, process.first
+        else:
+            reader = LineReader(process.stdout)
+            line = await reader.read()
+        while line:
             try:
                 said = msgspec.json.decode(line, type=_Ready | _Alive)
             except msgspec.DecodeError:
@@ -132,75 +223,82 @@ class MediaServerChild(Supervised):
             self.heard()
             if isinstance(said, _Ready):
                 self._where = said
-                self.ready(url=said.url)
+                self.ready(url=said.url, **({"adopted": True} if isinstance(process, Adopted) else {}))
                 if self.holder is not None:
                     self.holder.server_ready(said.url)
+                if self._memory is not None and self._folder is not None:
+                    await self._let_linger(process, self._memory, self._folder)
+            line = await reader.read()
 
-    async def read_log(self, process: trio.Process) -> None:
+    async def _let_linger(self, process: trio.Process | Adopted, memory: Memory, folder: Path) -> None:
+        """Tell the child to go on if we vanish. It would be in vain if nobody could find it then."""
+        assert process.stdin is not None  # asked for a pipe
+        trace = Trace.of(process.pid, folder, self.secret, self._settings.digest)
+        with trio.move_on_after(_MEMORY_TIMEOUT) as deadline:
+            if not await memory.write(msgspec.json.encode(trace)):
+                return
+            with suppress(trio.BrokenResourceError):  # It has died, which is noticed elsewhere.
+                await process.stdin.send_all(msgspec.json.encode({"linger": self._settings.linger}) + b"\n")
+        if deadline.cancelled_caught:
+            self._log.warning("the media server would end with this server", why="the store is too slow")
+
+    async def read_log(self, process: trio.Process | Adopted) -> None:
         assert process.stderr is not None  # asked for a pipe
-        reader = _LineReader(process.stderr)
+        reader = LineReader(process.stderr)
         while line := await reader.read():
             level, event, fields = _parse_log_line(line)
             self._last_words = event
             self._log.log(level, event, **fields)
 
-    def kill(self, process: trio.Process) -> None:
-        kill_group(process)
+    def kill(self, process: trio.Process | Adopted) -> None:
+        if isinstance(process, Adopted):
+            process.kill()
+        else:
+            kill_group(process)
+
+    def let_go(self, process: trio.Process | Adopted) -> None:
+        if isinstance(process, Adopted):
+            process.close()
+        if self._folder is not None:
+            remove(self._folder)
+            self._folder = None
 
     def gone(self, why: str) -> None:
         if self.holder is not None:
             self.holder.server_gone(self.url, f"the media server {why}")
 
-    def start_failure(self, process: trio.Process, why: str) -> ChildStartError:
+    def start_failure(self, process: trio.Process | Adopted, why: str) -> ChildStartError:
         if process.returncode == _EXIT_SETTINGS:
             return ChildSettingsError(f"media server: {self._last_words}")
         return super().start_failure(process, why)
 
+    async def forget(self) -> None:
+        """The child has ended as it should: nobody needs to look for it."""
+        if self._memory is not None:
+            with trio.move_on_after(_MEMORY_TIMEOUT, shield=True):
+                await self._memory.write(None)
+
 
 @asynccontextmanager
 async def open_media_server_child(
-    settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger
+    settings: ChildSettings, logger: structlog.typing.FilteringBoundLogger, memory: Memory | None = None
 ) -> AsyncIterator[MediaServerChild]:
     """The media server as a child process, which is ready and is started again whenever it dies or hangs.
 
-    Its log lines go to `logger`. Raises `ChildStartError` if it does not become ready.
+    Its log lines go to `logger`. With a `memory`, and if the settings let it linger, it is one that an earlier run
+    has left, if there is one. Raises `ChildStartError` if it does not become ready.
     """
-    child = MediaServerChild(settings, logger)
-    async with trio.open_nursery() as nursery:
-        failure = await nursery.start(child.supervise)
-        if failure is None:
-            yield child
-            nursery.cancel_scope.cancel()
+    child = MediaServerChild(settings, logger, memory if settings.linger and is_possible() else None)
+    try:
+        async with trio.open_nursery() as nursery:
+            failure = await nursery.start(child.supervise)
+            if failure is None:
+                yield child
+                nursery.cancel_scope.cancel()
+    finally:
+        await child.forget()
     if failure is not None:
         raise failure
-
-
-class _LineReader:
-    """Reads lines of at most `MAX_LINE` bytes from a stream."""
-
-    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
-
-    async def read(self) -> bytes:
-        """The next line with its line end; b"" at the end of the stream."""
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched) + 1) == 0:
-            searched = len(self._buffer)
-            if searched >= MAX_LINE:
-                end = MAX_LINE
-                break
-            try:
-                received = await self._stream.receive_some()
-            except trio.BrokenResourceError:
-                received = b""
-            if not received:
-                end = searched
-                break
-            self._buffer += received
-        line = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        return line
 
 
 def _parse_log_line(line: bytes) -> tuple[int, str, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.log import get_logger
+from roomfsm.media_memory import MediaMemory
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
@@ -42,7 +43,7 @@ from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
 from roomfsm.store.interface import StoreError
-from roomfsm.store.opening import is_default, open_store
+from roomfsm.store.opening import folder_of, is_default, open_store
 from roomfsm.web.access import Access, new_token
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.api.handlers import Parts
@@ -65,6 +66,8 @@ _FLUSH = 1.0
 _METRICS_CONNECTIONS = 64
 """The most connections at `--metrics-bind`."""
 
+_EMBEDDED = "embedded"
+"""The owner of what is in our own media server."""
 _ANSWER_PATIENCE = 1.0
 """Seconds in which a media server must answer during the shutdown. Otherwise it counts as lost."""
 
@@ -239,7 +242,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
         _open_writer(settings, _port(listeners)) as writer,
-        _open_media(settings.server, _port(listeners)) as media,
+        _open_media(settings, _port(listeners), writer) as media,
         open_webhooks(settings.webhooks) as webhooks,
         _open_files(settings) as files,
         open_directory(
@@ -502,23 +505,30 @@ async def _open_listeners(
 
 
 @asynccontextmanager
-async def _open_media(settings: ServerSettings, port: int) -> AsyncIterator[_Media]:
-    """The media servers of the settings, or else an embedded one."""
-    if settings.kurento:
-        owner = Owner(node_name(",".join(settings.host), port))
-        kurento = KurentoSettings(secret=settings.kurento_secret)
-        async with open_media_pool(settings.kurento, kurento, owner) as pool:
+async def _open_media(settings: Settings, port: int, writer: Writer | None) -> AsyncIterator[_Media]:
+    """The media servers of the settings, or else an embedded one, which may be that of an earlier run."""
+    server = settings.server
+    if server.kurento:
+        ours = Owner(node_name(",".join(server.host), port))
+        kurento = KurentoSettings(secret=server.kurento_secret)
+        async with open_media_pool(server.kurento, kurento, ours) as pool:
             yield _Media(pool)
         return
     child_settings = ChildSettings(
-        media_host=settings.media_host,
-        media_port=settings.media_port,
-        announced_addresses=settings.announced_address,
-        workers=settings.media_workers,
+        media_host=server.media_host,
+        media_port=server.media_port,
+        announced_addresses=server.announced_address,
+        workers=server.media_workers,
+        linger=server.media_linger,
     )
+    memory = owner = None
+    if writer is not None:
+        memory = MediaMemory(writer.store, None if settings.store.store else folder_of(settings.store))
+        # Nobody else knows its secret, so what an earlier run has left there was ours.
+        owner = Owner(_EMBEDDED)
     async with (
-        open_media_server_child(child_settings, get_logger(__name__)) as child,
-        open_media_pool((child.url,), KurentoSettings(secret=child.secret)) as pool,
+        open_media_server_child(child_settings, get_logger(__name__), memory) as child,
+        open_media_pool((child.url,), KurentoSettings(secret=child.secret), owner) as pool,
     ):
         child.holder = pool
         yield _Media(pool, child)

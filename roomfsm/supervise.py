@@ -25,6 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 import trio
@@ -32,7 +33,7 @@ import trio
 from roomfsm import ranges
 from roomfsm.ranges import Seconds, SecondsOrZero
 
-_LOOKS = 10
+LOOKS = 10
 """A process hangs if nothing was received in so many looks in a row."""
 _KILL_TIMEOUT = 2.0
 """The most seconds until a killed process has ended."""
@@ -66,7 +67,26 @@ class Patience:
         ranges.check(self)
 
 
-class Supervised(ABC):
+class Process(Protocol):
+    """The part of `trio.Process` that supervision needs."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdin(self) -> trio.abc.AsyncResource | None: ...
+    @property
+    def stdout(self) -> trio.abc.AsyncResource | None: ...
+    @property
+    def stderr(self) -> trio.abc.AsyncResource | None: ...
+
+    async def wait(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Supervised[P: Process = trio.Process](ABC):
     """One process that is kept running. Subclasses define how it is started, read and ended.
 
     `name` is its name in log entries.
@@ -78,7 +98,7 @@ class Supervised(ABC):
         self._name = name
         self._patience = patience
         self._log = logger
-        self._process: trio.Process | None = None
+        self._process: P | None = None
         self._is_ready = trio.Event()
         self._heard = False
         self._hangs = False
@@ -94,28 +114,32 @@ class Supervised(ABC):
     # Defined by subclasses
 
     @abstractmethod
-    async def open_process(self) -> trio.Process:
+    async def open_process(self) -> P:
         """Start the process. Any exception counts as a failed start."""
 
     @abstractmethod
-    async def converse(self, process: trio.Process) -> None:
+    async def converse(self, process: P) -> None:
         """Read the messages of the process until they end. Call `heard` for each, and `ready` once.
 
         Any exception ends the process.
         """
 
-    async def read_log(self, process: trio.Process) -> None:
+    async def read_log(self, process: P) -> None:
         """Pass on the process's log until it ends. By default the process has no log."""
         del process
         await trio.lowlevel.checkpoint()
 
-    def ask_to_end(self, process: trio.Process) -> None:
+    def ask_to_end(self, process: P) -> None:
         """Ask the process to end by itself, within `stop_timeout`."""
         process.terminate()
 
-    def kill(self, process: trio.Process) -> None:
+    def kill(self, process: P) -> None:
         """Kill the process."""
         process.kill()
+
+    def let_go(self, process: P) -> None:
+        """Give up what belongs to a process that has ended. Its pipes are closed by then."""
+        del process
 
     @abstractmethod
     def gone(self, why: str) -> None:
@@ -124,7 +148,7 @@ class Supervised(ABC):
         Called once for each start, before the process is ended.
         """
 
-    def start_failure(self, process: trio.Process, why: str) -> ChildStartError:
+    def start_failure(self, process: P, why: str) -> ChildStartError:
         """The error for a process that ended before it was ready. All of its log has been read by then."""
         del process
         return ChildStartError(f"{self._name} {why}")
@@ -180,7 +204,7 @@ class Supervised(ABC):
             return ChildStartError(f"{self._name} cannot be started: {error}")
         self._process, self._is_ready, self._hangs, self._why = process, trio.Event(), False, ""
         log_scope = trio.CancelScope(shield=True)
-        async with _pipes(process), trio.open_nursery() as nursery:
+        async with self._closing(process), trio.open_nursery() as nursery:
             nursery.start_soon(self._read_log, process, log_scope)
             try:
                 await self._attend(process)
@@ -197,7 +221,16 @@ class Supervised(ABC):
         self._log.error(f"{self._name} died", pid=process.pid, status=process.returncode, why=self._why)
         return None
 
-    async def _attend(self, process: trio.Process) -> None:
+    @asynccontextmanager
+    async def _closing(self, process: P) -> AsyncIterator[None]:
+        """Let go of the process at the end."""
+        try:
+            yield
+        finally:
+            await close_pipes(process)
+            self.let_go(process)
+
+    async def _attend(self, process: P) -> None:
         """Wait until the process has failed. `_why` gives the reason."""
         try:
             async with trio.open_nursery() as nursery:
@@ -213,7 +246,7 @@ class Supervised(ABC):
             self._log.error(f"{self._name} is not understood", exc_info=group)
             self._note(f"is not understood: {group.exceptions[0]!r}")
 
-    async def _read_log(self, process: trio.Process, scope: trio.CancelScope) -> None:
+    async def _read_log(self, process: P, scope: trio.CancelScope) -> None:
         with scope:
             try:
                 await self.read_log(process)
@@ -229,24 +262,24 @@ class Supervised(ABC):
     def _note(self, why: str) -> None:
         self._why = self._why or why
 
-    async def _watch(self, process: trio.Process) -> None:
+    async def _watch(self, process: P) -> None:
         silence = f"for {self._patience.silence:g} s"
         stopped = 0
         with trio.move_on_after(self._patience.ready_timeout):
-            while not self._is_ready.is_set() and stopped < _LOOKS:
-                with trio.move_on_after(self._patience.silence / _LOOKS):
+            while not self._is_ready.is_set() and stopped < LOOKS:
+                with trio.move_on_after(self._patience.silence / LOOKS):
                     await self._is_ready.wait()
                 stopped = stopped + 1 if _is_stopped(process) else 0
-        if stopped == _LOOKS:
+        if stopped == LOOKS:
             self._give_up(f"hangs: it was stopped {silence} while it started")
             return
         if not self._is_ready.is_set():
             self._give_up(f"not ready after {self._patience.ready_timeout:g} s")
             return
         missed = 0
-        while missed < _LOOKS:
+        while missed < LOOKS:
             self._heard = False
-            await trio.sleep(self._patience.silence / _LOOKS)
+            await trio.sleep(self._patience.silence / LOOKS)
             missed = 0 if self._heard else missed + 1
         self._give_up(f"hangs: it said nothing {silence}")
 
@@ -255,7 +288,7 @@ class Supervised(ABC):
         self._note(why)
         self._attending.cancel()
 
-    async def _await_death(self, process: trio.Process) -> None:
+    async def _await_death(self, process: P) -> None:
         """Wait for the end of a process whose pipe another process holds open.
 
         Otherwise `converse` ends first, after reading everything.
@@ -265,7 +298,7 @@ class Supervised(ABC):
         self._note("ended")
         self._attending.cancel()
 
-    async def _end(self, process: trio.Process) -> None:
+    async def _end(self, process: P) -> None:
         """End the process. It is asked to end by itself, unless it hangs."""
         if not self._hangs:
             self._try("asked to end", self.ask_to_end, process)
@@ -277,7 +310,7 @@ class Supervised(ABC):
         if deadline.cancelled_caught:
             self._log.error(f"{self._name} cannot be ended", pid=process.pid)
 
-    def _try(self, what: str, how: Callable[[trio.Process], None], process: trio.Process) -> None:
+    def _try(self, what: str, how: Callable[[P], None], process: P) -> None:
         """Log an error of this step, so that the following steps are done all the same."""
         try:
             how(process)
@@ -287,36 +320,33 @@ class Supervised(ABC):
             self._log.exception(f"{self._name} cannot be {what}", pid=process.pid)
 
 
-def kill_group(process: trio.Process) -> None:
+def kill_group(process: Process) -> None:
     """Kill all processes of the group that this process leads, even if it has already died."""
     with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group of dead processes.
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _is_stopped(process: trio.Process) -> bool:
+def _is_stopped(process: Process) -> bool:
     """Whether a signal has stopped the process, and none has continued it since."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        return False  # It has died, which is noticed elsewhere.
+        return False  # It has died, which is noticed elsewhere, or it is not our child.
 
 
-async def _death(process: trio.Process) -> None:
+async def _death(process: Process) -> None:
     try:
         await process.wait()
     except RuntimeError:
+        assert isinstance(process, trio.Process)
         # Without a descriptor for the process Trio needs a thread, and there may be no thread available either.
         while process.poll() is None:  # noqa: ASYNC110
             await trio.sleep(_POLL)
 
 
-@asynccontextmanager
-async def _pipes(process: trio.Process) -> AsyncIterator[None]:
-    """Close the process's pipes at the end."""
-    try:
-        yield
-    finally:
-        with trio.CancelScope(shield=True):  # Closing a pipe never waits.
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    await trio.aclose_forcefully(stream)
+async def close_pipes(process: Process) -> None:
+    """Close the process's pipes."""
+    with trio.CancelScope(shield=True):  # Closing a pipe never waits.
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                await trio.aclose_forcefully(stream)

@@ -35,6 +35,8 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 
 # Each server of a test would keep its rooms in one folder, and that of the person who runs the tests.
 os.environ["ROOMFSM_DATA"] = "none"
+# A media server that outlives its server for a while would outlive the test. Tests of that end it themselves.
+os.environ["ROOMFSM_MEDIA_LINGER"] = "0"
 
 register_profiles()
 

@@ -16,15 +16,13 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from roomfsm.pids import boot, read_link, read_text, started
 
 NAME_TAG, INSTANCE_TAG = "roomfsm.node", "roomfsm.instance"
 
 _BOOT, _PID, _START = range(3)
-_START_FIELD = 22
-"""The field of /proc/PID/stat with the start time of the process, counted from 1 (proc_pid_stat(5))."""
 
 
 def node_name(host: str, port: int) -> str:
@@ -32,7 +30,7 @@ def node_name(host: str, port: int) -> str:
 
     It is the same after a restart, and unique among running servers.
     """
-    parts = (socket.gethostname(), _read("/etc/machine-id"), _link("/proc/self/ns/net"), host, str(port))
+    parts = (socket.gethostname(), read_text("/etc/machine-id"), read_link("/proc/self/ns/net"), host, str(port))
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return f"{socket.gethostname()}:{port}-{digest[:12]}"
 
@@ -42,7 +40,7 @@ def this_instance() -> str:
     apart.
     """
     pid = os.getpid()
-    return " ".join((_boot(), str(pid), _started(pid), secrets.token_hex(4)))
+    return " ".join((boot(), str(pid), started(pid), secrets.token_hex(4)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +66,7 @@ class Owner:
 def _is_running(instance: str) -> bool:
     """Whether the process of an instance is still running on this machine since its last boot."""
     parts = instance.split(" ")
-    if len(parts) <= _START or not parts[_BOOT] or parts[_BOOT] != _boot() or not parts[_PID].isdecimal():
+    if len(parts) <= _START or not parts[_BOOT] or parts[_BOOT] != boot() or not parts[_PID].isdecimal():
         return False
-    started = _started(int(parts[_PID]))
-    return bool(started) and started == parts[_START]
-
-
-def _boot() -> str:
-    """The boot and the process namespace, because a process id is unique only within these."""
-    return (_read("/proc/sys/kernel/random/boot_id") + _link("/proc/self/ns/pid")).replace(" ", "")
-
-
-def _started(pid: int) -> str:
-    # The second field is the program's name in brackets, and the name may contain spaces and brackets.
-    _, _, rest = _read(f"/proc/{pid}/stat").rpartition(")")
-    fields = rest.split()
-    return fields[_START_FIELD - 3] if len(fields) > _START_FIELD - 3 else ""
-
-
-def _read(path: str) -> str:
-    """The content of a system file; empty if it cannot be read."""
-    with suppress(OSError, UnicodeDecodeError):
-        return Path(path).read_text(encoding="utf-8").strip()
-    return ""
-
-
-def _link(path: str) -> str:
-    with suppress(OSError):
-        return os.readlink(path)
-    return ""
+    start = started(int(parts[_PID]))
+    return bool(start) and start == parts[_START]

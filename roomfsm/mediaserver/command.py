@@ -5,28 +5,27 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO, cast
 
 import click
-import msgspec
 import structlog
 import trio
 
 from roomfsm.hosts import host_setting
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
-from roomfsm.mediaserver.program import AddressError, MediaServerSettings, Ready, first_error, run_until_told
+from roomfsm.mediaserver.parents import Ready
+from roomfsm.mediaserver.program import AddressError, MediaServerSettings, first_error, run_until_told
 from roomfsm.ranges import MANY, MAX_PORT, MAX_WORKERS, SECRET_RULE, SettingsError, is_secret
 
 _DEFAULTS = MediaServerSettings()
 _EXIT_SETTINGS = 2
 """The exit code if the settings cannot be used. A room server can tell this from a fault of its child."""
-_ALIVE = msgspec.json.encode({"event": "alive"}) + b"\n"
 
 
 def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
@@ -106,6 +105,13 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     "report each second that the server is alive.",
 )
 @click.option(
+    "--parent-socket",
+    type=click.IntRange(min=3),
+    hidden=True,
+    help="For a room server that starts this program: the descriptor of the listening Unix socket at which the "
+    "next room server comes if the first one has vanished.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
     default="console",
@@ -126,6 +132,7 @@ def mediaserver(
     max_endpoints: int,
     workers: int,
     exit_with_parent: bool,
+    parent_socket: int | None,
     log_format: str,
 ) -> None:
     """Run the embedded media server alone, for any client of Kurento's protocol.
@@ -133,7 +140,7 @@ def mediaserver(
     Clients connect to ws://HOST:PORT/kurento. A request that would exceed one of the limits gets the error 40009,
     NOT_ENOUGH_RESOURCES.
     """
-    _configure_logging(log_format)
+    _configure_logging(log_format, lasting=parent_socket is not None)
     # Until the server handles it, the signal of a closed terminal is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     secret = _secret(secret_file)
@@ -148,6 +155,7 @@ def mediaserver(
             announced_addresses=announced_addresses,
             workers=workers,
             exit_with_parent=exit_with_parent,
+            parent_socket=parent_socket,
             limits=replace(
                 _DEFAULTS.limits,
                 collector_period=collector_period,
@@ -164,7 +172,7 @@ def mediaserver(
         )
     failure = ""
     try:
-        trio.run(run_until_told, settings, _announce_in_json if exit_with_parent else _announce, _say_alive)
+        trio.run(run_until_told, settings, _announce_nothing if exit_with_parent else _announce)
     except* AddressError as group:
         failure = str(first_error(group))
     if failure:
@@ -203,23 +211,23 @@ def _announce(ready: Ready) -> None:
     click.echo(f"Media server at {ready.url}, media at UDP port {ready.media_port}")
 
 
-def _announce_in_json(ready: Ready) -> None:
-    line = msgspec.json.encode({"event": "ready", "url": ready.url, "mediaPort": ready.media_port})
-    click.echo(line)
+def _announce_nothing(_ready: Ready) -> None:
+    """A parent is told in its own conversation."""
 
 
-def _say_alive() -> None:
-    """Print that the server is alive.
+class _Log:
+    """The standard error as a pipe that never waits, and whose reader may be gone: what it cannot take is lost."""
 
-    It never waits: if nobody reads the pipe, it fills up, and nothing more is printed.
-    """
-    with suppress(OSError):  # The parent has gone. The end of the standard input shows that, too.
-        _, writable, _ = select.select((), (sys.stdout,), (), 0)
-        if writable:  # There is room for at least PIPE_BUF bytes (select(2)).
-            os.write(sys.stdout.fileno(), _ALIVE)
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(2, text.encode(errors="replace"))
+
+    def flush(self) -> None:
+        """Nothing to do: nothing is held back."""
 
 
-def _configure_logging(log_format: str) -> None:
+def _configure_logging(log_format: str, *, lasting: bool) -> None:
+    """`lasting` is for a log whose readers come and go."""
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if log_format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -231,5 +239,5 @@ def _configure_logging(log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Log()) if lasting else sys.stderr),
     )

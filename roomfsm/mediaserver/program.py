@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import trio
 
@@ -20,12 +22,9 @@ from roomfsm.mediaserver.ice import announced
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.registry import Objects
 from roomfsm.mediaserver.kurento.server import Clients, open_websocket_server
+from roomfsm.mediaserver.parents import Parents, Ready
 from roomfsm.mediaserver.workers.workers import Workers, open_workers
 from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, SettingsError, has_ports, is_secret
-
-ALIVE_INTERVAL = 1.0
-"""Seconds between two reports to the parent. A parent that gets none for some seconds assumes that this process
-hangs."""
 
 log = get_logger(__name__)
 
@@ -51,7 +50,9 @@ class MediaServerSettings:
     """The number of processes that forward media. With one, the process that serves the protocol forwards media
     itself."""
     exit_with_parent: bool = False
-    """Whether to exit when the standard input ends."""
+    """Whether to exit when the standard input ends, unless it is told to go on (`Parents`)."""
+    parent_socket: int | None = None
+    """The descriptor of the listening Unix socket at which another parent may come."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -81,14 +82,6 @@ class MediaServerSettings:
             port=self.media_port,
             max_peers=self.limits.max_endpoints,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The address and the UDP port at which the server listens."""
-
-    url: str
-    media_port: int
 
 
 class AddressError(Exception):
@@ -153,13 +146,11 @@ def first_error[Error: BaseException](group: BaseExceptionGroup[Error]) -> Error
     return first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def run_until_told(
-    settings: MediaServerSettings, announce: Callable[[Ready], None], say_alive: Callable[[], None]
-) -> None:
-    """Call `run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until the standard input ends.
+async def run_until_told(settings: MediaServerSettings, announce: Callable[[Ready], None]) -> None:
+    """Call `run` until SIGTERM or Ctrl-C, or with `exit_with_parent` until there is no parent any more.
 
-    With `exit_with_parent`, the loop that forwards the media calls `say_alive` every `ALIVE_INTERVAL`. Raises
-    `AddressError`, in groups.
+    With `exit_with_parent`, the loop that forwards the media talks to the parent. Raises `AddressError`, in
+    groups.
     """
     # Signals are handled before the server reports that it is ready, because a program that reads the report may
     # send one at once.
@@ -169,8 +160,7 @@ async def run_until_told(
             memory.settle_start_up()
             announce(ready)
             if settings.exit_with_parent:
-                nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
-                nursery.start_soon(_repeat, say_alive)
+                nursery.start_soon(_serve_parents, ready, settings, nursery.cancel_scope)
             async for number in signals:
                 if number == signal.SIGHUP:
                     # A closed terminal sends this signal, too, which is no reason to end.
@@ -181,15 +171,16 @@ async def run_until_told(
                 break
 
 
-async def _repeat(say_alive: Callable[[], None]) -> None:
-    while True:
-        await trio.sleep(ALIVE_INTERVAL)
-        say_alive()
-
-
-async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
-    # A thread reads, because making the descriptor non-blocking would change it for every process that shares it.
-    while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
-        pass
-    log.info("media server ends", reason="standard input ended")
+async def _serve_parents(ready: Ready, settings: MediaServerSettings, scope: trio.CancelScope) -> None:
+    if settings.parent_socket is None:
+        why = await Parents(ready).serve()
+    else:
+        with socket.socket(fileno=settings.parent_socket) as listener:
+            folder = Path(listener.getsockname()).parent
+            try:
+                why = await Parents(ready, listener, settings.secret).serve()
+            finally:
+                # Nobody can find this process there any more, and the parent may be gone.
+                shutil.rmtree(folder, ignore_errors=True)
+    log.info("media server ends", reason=why)
     scope.cancel()

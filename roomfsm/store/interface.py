@@ -93,7 +93,20 @@ class SetAside:
     why: str
 
 
-type Write = Append | Snapshot | Forget | SetAside
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep one value that belongs to the server and to no room, in place of the one before; None forgets it.
+
+    A server that is started again finds it: the store in a folder belongs to one server, and in Redis each value
+    belongs to a server's name.
+    """
+
+    what: str
+    value: bytes | None
+
+
+type OfRoom = Append | Snapshot | Forget | SetAside
+type Write = OfRoom | Remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +159,6 @@ class Store(Protocol):
 
     async def aside(self) -> list[Aside]:
         """The rooms that were set aside, the oldest first."""
+
+    async def remembered(self, what: str) -> bytes | None:
+        """The value that this server, or the run before it, has kept under this name."""

@@ -41,6 +41,7 @@ from roomfsm.store.interface import (
     Aside,
     Forget,
     Past,
+    Remember,
     SetAside,
     Snapshot,
     StoreCode,
@@ -53,12 +54,14 @@ _OWNER = _TAG + "owner"
 _ROOMS = _TAG + "rooms"
 _TOKENS = _TAG + "tokens"
 _ASIDE = _TAG + "aside"
+_REMEMBERED = _TAG + "remembered"
+"""What servers keep for themselves: each by its name, and the name of the server."""
 _OPENING = 5.0
 """Seconds in which Redis must answer at the start."""
 
 _COMMIT = """
--- KEYS: owner, rooms, tokens, aside. ARGV: who writes, and the writes, one after another. Everything is checked
--- before anything is written.
+-- KEYS: owner, rooms, tokens, aside, remembered. ARGV: who writes, and the writes, one after another. Everything
+-- is checked before anything is written.
 local owner = redis.call('GET', KEYS[1])
 if not owner then return {'forgotten'} end
 if owner ~= ARGV[1] then return {'taken', owner} end
@@ -91,7 +94,7 @@ for _, w in ipairs(writes) do
   elseif kind == 'snapshot' then
     if next(room) > position then return {'conflict', room, position, next(room)} end
     next_of[room] = position
-  else
+  elseif kind ~= 'remember' then
     next_of[room] = 0
   end
 end
@@ -127,6 +130,8 @@ for _, w in ipairs(writes) do
     for _, t in ipairs(w[5]) do token(room, t, true) end
   elseif kind == 'forget' then
     delete(room)
+  elseif kind == 'remember' then
+    if w[4][1] then redis.call('HSET', KEYS[5], room, w[4][1]) else redis.call('HDEL', KEYS[5], room) end
   elseif redis.call('EXISTS', '{roomfsm}:room:' .. room) == 1 then
     local number = redis.call('RPUSH', KEYS[4], cmsgpack.pack({room, w[3], w[4][1]}))
     redis.call('RENAME', '{roomfsm}:room:' .. room, '{roomfsm}:aside:' .. number .. ':room')
@@ -209,6 +214,7 @@ class RedisStore:
             url, decode_responses=False, verify_version=False, decode_components=True
         )
         self._place = shown(url)
+        self._name = name
         self._me = f"{name} {secrets.token_hex(8)}".encode()
         self._commit = self.client.register_script(_COMMIT)
         self._read = self.client.register_script(_READ)
@@ -224,9 +230,10 @@ class RedisStore:
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Do all of this, or nothing."""
-        arguments = [argument for write in writes for argument in _arguments(write)]
+        arguments = [argument for write in writes for argument in _arguments(write, self._name)]
+        keys = [_OWNER, _ROOMS, _TOKENS, _ASIDE, _REMEMBERED]
         with _told(self._place):
-            answer: Any = await self._commit([_OWNER, _ROOMS, _TOKENS, _ASIDE], [self._me, *arguments])
+            answer: Any = await self._commit(keys, [self._me, *arguments])
         match answer:
             case [b"ok"]:
                 return
@@ -266,6 +273,12 @@ class RedisStore:
             listed = await self.client.lrange(_ASIDE, 0, -1)
         return [Aside(*msgspec.msgpack.decode(one, type=tuple[str, int, str])) for one in listed]
 
+    async def remembered(self, what: str) -> bytes | None:
+        """The value that a server of this name has kept."""
+        with _told(self._place):
+            value: bytes | None = await self.client.hget(_REMEMBERED, _own(what, self._name))
+        return value
+
 
 def shown(url: str) -> str:
     """The URL without what is secret in it."""
@@ -279,8 +292,16 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
-def _arguments(write: Write) -> list[str | bytes | int]:
-    """The write as the script reads it: its kind, the room, a number, and three lists with their lengths."""
+def _own(what: str, name: str) -> str:
+    """The field with what the server of this name remembers."""
+    return f"{what} of {name}"
+
+
+def _arguments(write: Write, name: str) -> list[str | bytes | int]:
+    """The write as the script reads it: its kind, the room, a number, and three lists with their lengths.
+
+    `name` is this server.
+    """
     match write:
         case Append(room, position, events, tokens):
             given = [token for token, there in tokens.items() if there]
@@ -292,6 +313,9 @@ def _arguments(write: Write) -> list[str | bytes | int]:
             return ["forget", room, 0, 0, 0, 0]
         case SetAside(room, why):
             return ["aside", room, time.time_ns() // 1_000_000, 1, why, 0, 0]
+        case Remember(what, value):
+            values = [] if value is None else [value]
+            return ["remember", _own(what, name), 0, len(values), *values, 0, 0]
 
 
 @contextmanager

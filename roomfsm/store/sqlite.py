@@ -36,6 +36,7 @@ from roomfsm.store.interface import (
     Aside,
     Forget,
     Past,
+    Remember,
     SetAside,
     Snapshot,
     StoreCode,
@@ -69,6 +70,10 @@ CREATE TABLE aside (id INTEGER PRIMARY KEY, room TEXT NOT NULL, at INTEGER NOT N
 CREATE TABLE aside_event (aside INTEGER NOT NULL, position INTEGER NOT NULL, event BLOB NOT NULL,
     PRIMARY KEY (aside, position)) WITHOUT ROWID;
 """
+
+_REMEMBERED = "CREATE TABLE IF NOT EXISTS remembered (what TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+"""A table that files of older versions lack. Those versions do not mind it, so the number of the schema is the
+same."""
 
 _CODES = {
     sqlite3.SQLITE_FULL: StoreCode.FULL,
@@ -137,6 +142,10 @@ class SqliteStore:
     async def aside(self) -> list[Aside]:
         """The rooms that were set aside, the oldest first."""
         return await self._thread.run(self._file.aside)
+
+    async def remembered(self, what: str) -> bytes | None:
+        """The value that is kept under this name."""
+        return await self._thread.run(self._file.remembered, what)
 
 
 class _File:
@@ -218,6 +227,10 @@ class _File:
                 self._delete(room)
             case SetAside(room, why):
                 self._set_aside(room, why)
+            case Remember(what, None):
+                self._db.execute("DELETE FROM remembered WHERE what = ?", (what,))
+            case Remember(what, value):
+                self._db.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (what, value))
 
     def _expect(self, room: str, position: int, after: int) -> None:
         moved = self._db.execute("UPDATE room SET next = ? WHERE name = ? AND next = ?", (after, room, position))
@@ -275,6 +288,11 @@ class _File:
             rows = self._db.execute("SELECT room, at, why FROM aside ORDER BY id")
             return [Aside(room, at, why) for room, at, why in rows]
 
+    def remembered(self, what: str) -> bytes | None:
+        with _told(self._path):
+            row = self._db.execute("SELECT value FROM remembered WHERE what = ?", (what,)).fetchone()
+            return None if row is None else bytes(row[0])
+
 
 def _lock(folder: Path) -> int:
     """Keep other servers out of the folder. Returns the lock's file descriptor."""
@@ -314,6 +332,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         db.executescript(
             f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
         )
+    db.execute(_REMEMBERED)
 
 
 def _conflict(room: str, position: int, found: int) -> StoreError:

@@ -28,7 +28,8 @@ import trio
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
-from roomfsm.mediaserver.program import MediaServerSettings, Ready, run
+from roomfsm.mediaserver.parents import Ready
+from roomfsm.mediaserver.program import MediaServerSettings, run
 from tests.bench.soak_plot import write_plot
 from tests.mediaserver.kurento_client import Client, open_client
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, TestPeer, open_test_peer

@@ -13,7 +13,8 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from roomfsm.mediaserver.kurento.limits import Limits
-from roomfsm.mediaserver.program import MediaServerSettings, Ready, run
+from roomfsm.mediaserver.parents import Ready
+from roomfsm.mediaserver.program import MediaServerSettings, run
 
 PATIENCE = 60.0
 """Seconds that any single wait of a test may take."""

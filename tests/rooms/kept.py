@@ -23,7 +23,9 @@ from roomfsm.store.interface import (
     Append,
     Aside,
     Forget,
+    OfRoom,
     Past,
+    Remember,
     SetAside,
     Snapshot,
     StoreCode,
@@ -45,7 +47,7 @@ class MemoryStore:
     pasts: dict[str, Past] = field(default_factory=dict)
     tokens: dict[bytes, str] = field(default_factory=dict)
     set_aside: list[Aside] = field(default_factory=list)
-    commits: list[tuple[Write, ...]] = field(default_factory=list)
+    commits: list[tuple[OfRoom, ...]] = field(default_factory=list)
     error: Exception | None = None
     """What each commit raises."""
     hangs: bool = False
@@ -71,12 +73,14 @@ class MemoryStore:
         if self.error is not None:
             raise self.error
         pasts, tokens = dict(self.pasts), dict(self.tokens)
-        for write in writes:
+        of_rooms = tuple(write for write in writes if not isinstance(write, Remember))
+        assert len(of_rooms) == len(writes), "rooms remember nothing for the server"
+        for write in of_rooms:
             self._do(write, pasts, tokens)
         self.pasts, self.tokens = pasts, tokens
-        self.commits.append(tuple(writes))
+        self.commits.append(of_rooms)
 
-    def _do(self, write: Write, pasts: dict[str, Past], tokens: dict[bytes, str]) -> None:
+    def _do(self, write: OfRoom, pasts: dict[str, Past], tokens: dict[bytes, str]) -> None:
         past = pasts.get(write.room, NOTHING)
         match write:
             case Append(room, position, events, moved):
@@ -110,6 +114,9 @@ class MemoryStore:
 
     async def aside(self) -> list[Aside]:
         return self.set_aside
+
+    async def remembered(self, what: str) -> bytes | None:
+        raise AssertionError(f"rooms do not ask for {what}")
 
 
 class KeptPerson(Person):

@@ -8,7 +8,7 @@ import coredis
 import pytest
 import trio
 
-from roomfsm.store.interface import Append, Past, Snapshot, StoreCode, StoreError, Write
+from roomfsm.store.interface import Append, Past, Remember, Snapshot, StoreCode, StoreError, Write
 from roomfsm.store.redis import RedisStore, open_redis, shown
 from tests.ports import reserved_port
 from tests.redis_server import redis_server
@@ -28,6 +28,19 @@ async def test_whoever_opens_it_later_owns_it_and_the_earlier_one_can_write_noth
         assert raised.value.code is StoreCode.TAKEN
         assert "new server" in raised.value.detail
         assert await new.read("owned") == Past(b"of the new", 0, ())
+
+
+async def test_what_a_server_remembers_is_that_of_its_name_and_not_changed_by_one_that_was_replaced(
+    redis: str,
+) -> None:
+    async with open_redis(redis, "ada:1") as old:
+        await old.commit([Remember("here", b"of ada")])
+        async with open_redis(redis, "bob:1") as new:
+            assert await new.remembered("here") is None
+            await new.commit([Remember("here", b"of bob")])
+            assert await code_of(old, Remember("here", None)) is StoreCode.TAKEN
+        async with open_redis(redis, "ada:1") as again:
+            assert await again.remembered("here") == b"of ada"
 
 
 async def test_a_redis_that_comes_back_without_its_data_is_written_anew(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from roomfsm.store import sqlite
-from roomfsm.store.interface import Append, Past, Snapshot, StoreCode, StoreError
+from roomfsm.store.interface import Append, Past, Remember, Snapshot, StoreCode, StoreError
 from roomfsm.store.sqlite import FILE, LOCK, SCHEMA, open_sqlite
 from tests.processes import started
 
@@ -188,3 +188,14 @@ async def test_a_job_that_is_not_waited_for_is_done_all_the_same(tmp_path: Path)
             await store.commit([Snapshot("blue", 3, b"all")])
         assert scope.cancelled_caught
         assert await store.read("blue") == Past(b"all", 3, ())
+
+
+async def test_a_file_of_a_version_that_remembered_nothing_is_used_as_it_is(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path) as store:
+        await store.commit([Append("blue", 0, (b"one",))])
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.execute("DROP TABLE remembered")
+    async with open_sqlite(tmp_path) as store:
+        assert await store.remembered("here") is None
+        await store.commit([Remember("here", b"one")])
+        assert await store.read("blue") == Past(None, 0, (b"one",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomfsm.store.interface import Append, Forget, Past, SetAside, Snapshot, StoreCode, StoreError
+from roomfsm.store.interface import Append, Forget, Past, Remember, SetAside, Snapshot, StoreCode, StoreError
 from tests.store.conftest import Open
 
 
@@ -107,3 +107,27 @@ async def test_a_thousand_events_of_hundreds_of_rooms_are_one_commit(opens: Open
         assert len(await store.rooms()) == 300
         assert (await store.read("room 299")).next == 50
         assert await store.room_of(b"299") == "room 299"
+
+
+async def test_a_value_of_the_server_is_remembered_until_it_is_replaced_or_forgotten(opens: Open) -> None:
+    async with opens() as store:
+        assert await store.remembered("here") is None
+        await store.commit([Remember("here", b"\x00one"), Append("blue", 0, (b"one",)), Remember("there", b"")])
+        assert await store.remembered("there") == b""
+    async with opens() as store:
+        assert await store.remembered("here") == b"\x00one"
+        await store.commit([Remember("here", b"two")])
+        assert await store.remembered("here") == b"two"
+        await store.commit([Remember("here", None), Remember("nothing", None)])
+        assert await store.remembered("here") is None
+        # It is no room, and no room is it.
+        await store.commit([Remember("blue", b"of the server"), Forget("blue")])
+        assert await store.remembered("blue") == b"of the server"
+        assert await store.rooms() == []
+
+
+async def test_nothing_is_remembered_if_another_write_is_refused(opens: Open) -> None:
+    async with opens() as store:
+        with pytest.raises(StoreError):
+            await store.commit([Remember("here", b"one"), Append("blue", 3, (b"a gap",))])
+        assert await store.remembered("here") is None

@@ -192,7 +192,7 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings, run_until_told
 limits = Limits(request_cache_size=0)
 settings = MediaServerSettings(port=0, media_host="127.0.0.1", exit_with_parent=True, limits=limits)
-trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True), lambda: None)
+trio.run(run_until_told, settings, lambda ready: print(ready.url, flush=True))
 """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with started([sys.executable, "-c", program], text=True, **pipes) as process:

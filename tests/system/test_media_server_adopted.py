@@ -1,0 +1,285 @@
+"""A media server whose parent is killed goes on, and the next parent takes it over as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+import trio
+
+from roomfsm.adoption import Trace
+from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
+from roomfsm.pids import boot
+from roomfsm.pids import started as start_of
+from tests.mediaserver.kurento_client import open_client
+from tests.processes import LOADED, started
+from tests.system.left import kill_left
+from tests.system.parent import FileMemory
+from tests.system.test_media_server_child import Log
+
+LONG = ChildSettings(media_host="127.0.0.1", linger=1000.0, first_delay=0.01)
+
+
+class House:
+    """Where parents of one media server come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.memory = FileMemory(folder / "memory", [folder])
+        self.folder = folder
+
+    @property
+    def trace(self) -> Trace | None:
+        file = self.memory.file
+        return msgspec.json.decode(file.read_bytes(), type=Trace) if file.exists() else None
+
+    def meetings(self) -> list[Path]:
+        return list(self.folder.glob("media-*"))
+
+    def parent_dies(self, settings: ChildSettings = LONG) -> dict[str, Any]:
+        """Run a parent until its media server is ready, and kill it. Returns what it says of the media server."""
+        return parent_dies(self.memory.file, self.folder, settings)
+
+
+def parent(memory: Path, folder: Path, settings: ChildSettings) -> AbstractContextManager[subprocess.Popen[str]]:
+    given = msgspec.json.encode(settings).decode()
+    command = [sys.executable, "-m", "tests.system.parent", memory, folder, given]
+    return started(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def parent_dies(memory: Path, folder: Path, settings: ChildSettings) -> dict[str, Any]:
+    with parent(memory, folder, settings) as process:
+        assert process.stdout is not None
+        told: dict[str, Any] = json.loads(process.stdout.readline())
+        process.kill()
+        process.wait(LOADED)
+    return told
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    try:
+        yield made
+    finally:
+        kill_left(made.trace)
+
+
+async def until_gone(pid: int) -> None:
+    """Wait for the end of a process that is not our child. Whoever inherited it may leave it a zombie."""
+    with trio.fail_after(LOADED), suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def events(log: Log, source: str = "mediaserver") -> list[str]:
+    return [entry["event"] for entry in log.entries if entry.get("source") == source]
+
+
+async def test_the_next_parent_has_the_same_process_with_its_sessions_again_and_again(house: House) -> None:
+    left = house.parent_dies()
+    async with open_client(left["url"], left["secret"]) as client:
+        session = (await client.request("connect", {}))["result"]["sessionId"]
+        pipeline = await client.pipeline()
+    again = house.parent_dies()
+    assert again == left
+    log = Log()
+    async with open_media_server_child(LONG, log.logger, house.memory) as child:
+        assert (child.pid, child.url, child.secret) == (left["pid"], left["url"], left["secret"])
+        async with open_client(child.url, child.secret) as client:
+            assert (await client.request("connect", {"sessionId": session}))["result"]["sessionId"] == session
+            assert "result" in await client.request("describe", {"object": pipeline})
+        # What it has said while nobody listened has come, too.
+        with trio.fail_after(LOADED):
+            while len(events(log)) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+    # As that of any child, its end is heard.
+    assert events(log) == [
+        "the room server is gone, the media go on",
+        "another room server has taken over",
+        "media server ends",
+    ]
+    await until_gone(left["pid"])
+    assert house.trace is None
+    assert house.meetings() == []
+
+
+async def test_an_adopted_child_is_heard_and_if_it_hangs_it_is_killed_and_started_again(house: House) -> None:
+    left = house.parent_dies()
+    log = Log()
+    async with open_media_server_child(replace(LONG, silence=3.0), log.logger, house.memory) as child:
+        heard = 0
+
+        def hear() -> None:
+            nonlocal heard
+            heard += 1
+            MediaServerChild.heard(child)
+
+        child.heard = hear  # type: ignore[method-assign]
+        with trio.fail_after(LOADED):
+            while heard < 5:  # noqa: ASYNC110 (longer than it may be silent)
+                await trio.sleep(0.05)
+            assert (child.starts, child.pid) == (1, left["pid"])
+            os.kill(left["pid"], signal.SIGSTOP)
+            while child.starts < 2:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        await until_gone(left["pid"])
+        assert child.pid != left["pid"]
+        assert (child.url, child.secret) == (left["url"], left["secret"])
+        async with open_client(child.url, child.secret) as client:
+            assert (await client.request("ping"))["result"] == {"value": "pong"}
+        assert house.trace is not None
+        assert house.trace.pid == child.pid
+        assert len(house.meetings()) == 1
+    assert house.meetings() == []
+
+
+async def test_the_death_of_an_adopted_child_is_seen_and_it_is_started_again(house: House) -> None:
+    left = house.parent_dies()
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        os.kill(left["pid"], signal.SIGKILL)
+        with trio.fail_after(LOADED):
+            while child.starts < 2:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        assert child.url == left["url"]
+
+
+async def test_workers_outlive_the_parent_as_well(house: House) -> None:
+    settings = replace(LONG, workers=2)
+    left = house.parent_dies(settings)
+    workers = {worker.pid for worker in psutil.Process(left["pid"]).children()}
+    assert len(workers) == 2
+    async with open_media_server_child(settings, Log().logger, house.memory) as child:
+        assert child.pid == left["pid"]
+        assert {worker.pid for worker in psutil.Process(child.pid).children()} == workers
+        os.kill(left["pid"], signal.SIGSTOP)
+        child.does_not_answer()
+        for pid in workers:
+            await until_gone(pid)
+
+
+async def test_when_nobody_comes_it_ends_by_itself_and_leaves_nothing(house: House) -> None:
+    left = house.parent_dies(replace(LONG, linger=0.5))
+    await until_gone(left["pid"])
+    assert house.meetings() == []
+
+
+async def test_with_other_settings_it_is_ended_and_a_new_one_started(house: House) -> None:
+    left = house.parent_dies()
+    async with open_media_server_child(
+        replace(LONG, announced_addresses=("203.0.113.7",)), Log().logger, house.memory
+    ) as child:
+        assert not is_alive(left["pid"])
+        assert child.pid != left["pid"]
+        assert child.secret != left["secret"]
+        assert len(house.meetings()) == 1
+
+
+async def test_one_that_hangs_is_killed_and_a_new_one_started(house: House) -> None:
+    left = house.parent_dies()
+    os.kill(left["pid"], signal.SIGSTOP)
+    log = Log()
+    async with open_media_server_child(replace(LONG, silence=1.0), log.logger, house.memory) as child:
+        assert not is_alive(left["pid"])
+        assert child.pid != left["pid"]
+    assert "the media server of the run before hangs, and is killed" in [entry["event"] for entry in log.entries]
+
+
+async def test_one_with_another_parent_is_left_alone(house: House, tmp_path: Path) -> None:
+    async with open_media_server_child(LONG, Log().logger, house.memory) as first:
+        second_folder = tmp_path / "copy"
+        second_folder.mkdir()
+        memory = FileMemory(second_folder / "memory", [second_folder])
+        memory.file.write_bytes(house.memory.file.read_bytes())
+        log = Log()
+        async with open_media_server_child(replace(LONG, stop_timeout=0.2), log.logger, memory) as second:
+            assert second.pid != first.pid
+            assert second.secret != first.secret
+        assert "the media server of the run before has another parent" in [e["event"] for e in log.entries]
+        async with open_client(first.url, first.secret) as client:
+            assert (await client.request("ping"))["result"] == {"value": "pong"}
+        assert first.starts == 1
+
+
+async def test_who_does_not_know_the_secret_is_turned_away(house: House) -> None:
+    house.parent_dies()
+    (meeting,) = house.meetings()
+    for said in (b'{"secret": "a-guess-of-the-secret"}\n', b"junk\n", b""):
+        with trio.fail_after(LOADED):
+            async with await trio.open_unix_socket(meeting / "parent") as stream:
+                await stream.send_all(said)
+                assert await stream.receive_some() == b""
+    assert meeting.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("how", ["another start", "another boot", "no folder"])
+async def test_a_trace_of_another_process_harms_nobody(house: House, how: str) -> None:
+    with started(["sleep", "1000"]) as stranger:
+        trace = Trace(
+            folder=str(house.folder / "media-gone"),
+            secret="a-secret-of-somebody",
+            pid=stranger.pid,
+            start="1" if how == "another start" else start_of(stranger.pid),
+            boot="another" if how == "another boot" else boot(),
+            settings="other settings" if how != "no folder" else LONG.digest,
+        )
+        if how == "no folder":
+            # It is the right process, and cannot be reached: nobody could use it any more.
+            house.memory.file.write_bytes(msgspec.json.encode(trace))
+            async with open_media_server_child(LONG, Log().logger, house.memory):
+                assert stranger.wait(LOADED) == -signal.SIGTERM
+            return
+        house.memory.file.write_bytes(msgspec.json.encode(trace))
+        async with open_media_server_child(LONG, Log().logger, house.memory):
+            assert stranger.poll() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"pid": "x"}'])
+async def test_a_trace_that_cannot_be_read_is_as_none(house: House, content: bytes) -> None:
+    house.memory.file.write_bytes(content)
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        assert house.trace is not None
+        assert house.trace.pid == child.pid
+
+
+@pytest.mark.parametrize("what", ["the memory fails", "no folder to meet in", "too long a path", "no linger"])
+async def test_a_child_that_nobody_could_find_ends_with_its_parent(tmp_path: Path, what: str) -> None:
+    memory, folder = tmp_path / "memory", tmp_path
+    if what == "the memory fails":
+        memory = tmp_path / "missing" / "memory"
+    elif what == "no folder to meet in":
+        folder = tmp_path / "missing"
+    elif what == "too long a path":
+        folder = tmp_path / ("x" * 100)
+        folder.mkdir()
+    left = parent_dies(memory, folder, replace(LONG, linger=0.0) if what == "no linger" else LONG)
+    await until_gone(left["pid"])
+    assert not memory.exists()
+    assert House(folder).meetings() == []
+
+
+async def test_a_child_whose_parent_dies_while_it_starts_ends_as_well(house: House) -> None:
+    with parent(house.memory.file, house.folder, LONG) as process:
+        with trio.fail_after(LOADED):
+            while not (children := psutil.Process(process.pid).children()):  # noqa: ASYNC110
+                await trio.sleep(0.005)
+        process.kill()
+        process.wait(LOADED)
+    await until_gone(children[0].pid)
+    assert house.trace is None
