@@ -25,10 +25,13 @@ SMALL = (
     "--max-in-lobby=6",
     "--room-entries-burst=300",
     "--room-entries-rate=1",
+    "--told-rate=1.5",
+    "--told-seconds=100",
 )
 """The options of a server with which everything that can be reached is reached soon.
 
-They are not so short that on a busy machine a room or a session ends before a check has used it.
+They are not so short that on a busy machine a room or a session ends before a check has used it. A person may tell
+a room as much at once as by default, but that fills up slowly, so that a busy machine can use it up.
 """
 
 
