@@ -38,7 +38,10 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
     (tmp_path / "limited.py").write_text(LIMITED.format(soft=64, hard=FILES))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(sys.path)}")
     # Started anew, because only Python itself looks at PYTHONPATH.
-    with running(tmp_path, program=("limited", "serve"), python=Path(sys.executable)) as program:
+    # The websockets answer no ping, and stay all the while on a busy machine, too.
+    with running(
+        tmp_path, "--heartbeat=600", program=("limited", "serve"), python=Path(sys.executable)
+    ) as program:
         yield program
         assert program.end() == 0
 

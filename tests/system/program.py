@@ -66,7 +66,8 @@ def running(
     as another network.
     """
     log = folder / "server.log"
-    command = [*program, "--port=0", "--media-host=127.0.0.1", *arguments]
+    # A disk that others use may take longer than the server usually waits for it.
+    command = [*program, "--port=0", "--media-host=127.0.0.1", f"--store-deadline={LOADED}", *arguments]
     with log.open("a") as stderr, ExitStack() as stack:
         process: Process
         if python or within:

@@ -29,7 +29,7 @@ type Main = Callable[[Program], Any]
 def serve(folder: Path, main: Main, *arguments: str, end: signal.Signals = signal.SIGKILL) -> Any:
     """Run the program with its rooms in this folder, do this, and end it in this way."""
     arguments = arguments or (f"--data={folder / 'data'}",)
-    with running(folder, f"--store-deadline={LOADED}", *arguments) as program:
+    with running(folder, *arguments) as program:
         found = trio.run(main, program)
         program.process.send_signal(end)
         code = program.process.wait(LOADED)
