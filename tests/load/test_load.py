@@ -37,7 +37,7 @@ def load(address: str, *options: str, token: str = TOKEN) -> subprocess.Complete
     command = [sys.executable, "-m", "roomfsm", "load", address, f"--admin-token={token}", *options]
     # Times of a second and more make the columns wider, and a text would be broken elsewhere.
     env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=4 * LOADED, check=False, env=env)
 
 
 def test_people_come_talk_and_watch_and_the_reports_say_how_that_went(program: Program, tmp_path: Path) -> None:

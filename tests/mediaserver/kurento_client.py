@@ -16,7 +16,7 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.parents import Ready
 from roomfsm.mediaserver.program import MediaServerSettings, run
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that any single wait of a test may take."""
 
 

@@ -15,7 +15,7 @@ from roomfsm.peer import RtpPacket
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a test waits before it fails."""
 
 

@@ -32,7 +32,7 @@ from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_DELTA, VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import Joined, join, open_stage
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 VIDEO = MediaKind.VIDEO
 
 

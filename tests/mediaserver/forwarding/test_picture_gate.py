@@ -404,7 +404,7 @@ async def test_a_paused_viewers_estimate_counts_only_if_nobody_else_gets_the_pic
 
 
 async def test_a_viewer_on_another_worker_is_paused_too() -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(180):
         async with (
             open_workers(EngineSettings(host="127.0.0.1", **FAST), 2) as workers,
             join(workers, "sendonly") as publisher,

@@ -22,7 +22,7 @@ from tests.mediaserver.private_network import ADDRESS
 from tests.mediaserver.stage import Joined
 from tests.mediaserver.test_browsers import available, in_private_network, page_server, received
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 SECOND = "10.77.0.2"
 FIRST_6, SECOND_6 = "fd77::1", "fd77::2"
 

@@ -13,7 +13,7 @@ from roomfsm.mediaserver.kurento.limits import Limits
 from tests.mediaserver.kurento.differences import DIFFERENCES, Kind
 from tests.mediaserver.kurento.recorded import Replayer, open_replayer
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that one replay may take."""
 
 type Act = Callable[[Replayer], None]

@@ -18,7 +18,7 @@ from roomfsm.peer import OPUS_TYPE, VP8_TYPE
 from roomfsm.peer.sdp import write_offer
 from tests.mediaserver.kurento_client import open_client, open_server
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a test waits before it fails: three processes have to start."""
 VIEWERS = 20
 MAX_VIEWER = 13_000

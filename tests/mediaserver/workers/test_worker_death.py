@@ -20,7 +20,7 @@ from tests.mediaserver.kurento_client import Client, open_client, open_server, s
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import VP8_KEYFRAME, TestPeer, open_test_peer
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a test waits before it fails: three processes have to start, on a busy machine."""
 WATCHED = ("Error", "IceComponentStateChanged", "MediaFlowInStateChanged", "MediaStateChanged")
 

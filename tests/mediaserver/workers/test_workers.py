@@ -33,7 +33,7 @@ from tests.mediaserver.peer import (
 )
 from tests.mediaserver.stage import Joined, join
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a test waits before it fails: two processes have to start."""
 
 
