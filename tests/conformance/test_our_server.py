@@ -11,9 +11,13 @@ import msgspec
 import pytest
 import trio
 
+from roomfsm.protocol.client import React
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.protocol.server import Error
+from roomfsm.rooms import facts
+from roomfsm.rooms.allowance import Cost
+from roomfsm.rooms.events import RoomMessage
 from roomfsm.signaling.connection import Connection
 from tests.conformance.kit import SMALL, Run, run_kit
 from tests.serving import serving
@@ -169,6 +173,23 @@ async def test_an_error_may_name_the_message_that_was_malformed(
     async with serving(media_server) as server:
         run = await run_kit(tmp_path, server.url, "--only=field/join")
     assert run.ids("passed" if passes else "failed") == {"field/join"}, run.out
+
+
+@pytest.mark.parametrize(("taken", "passes"), [(2, True), (1000, False)])
+async def test_a_reaction_that_is_taken_after_a_flood_is_tried_again_in_another_room(
+    taken: int, passes: bool, tmp_path: Path, media_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a server that has paused just before it. What is taken gets no reply that could be waited for."""
+    cost_of, free = facts._cost_of, iter(range(taken))
+
+    def cost(message: RoomMessage) -> Cost | None:
+        return None if isinstance(message, React) and next(free, None) is not None else cost_of(message)
+
+    monkeypatch.setattr(facts, "_cost_of", cost)
+    async with serving(media_server, told_rate=1.5, told_seconds=100.0) as server:
+        run = await run_kit(tmp_path, server.url, "--only=guard/seat/react/rate_limited", *DEAF)
+    assert run.ids("passed" if passes else "failed") == {"guard/seat/react/rate_limited"}, run.out
+    assert passes or "came      no refusal" in run.out
 
 
 async def test_our_server_passes_over_tls(
