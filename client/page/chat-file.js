@@ -1,6 +1,7 @@
 // A file in a line of the chat: a picture, small and in a place of a fixed height, so that nothing moves when it comes,
 // and a link that saves the file, with its name and size. Only what the server has recognized as a picture is shown.
 
+import { backoff } from '../wire/backoff.js';
 import { BASE } from '../wire/base.js';
 import { bdi, element, icon, name } from './dom.js';
 import { say, sayDate, saySize } from './say.js';
@@ -11,8 +12,11 @@ import { say, sayDate, saySize } from './say.js';
 const UNTIL = { dateStyle: 'short', timeStyle: 'short' };
 /** The longest time of a browser's timer, in milliseconds. A file that stays longer outlives the page. */
 const LONGEST = 2 ** 31 - 1;
-/** A file that the server still has after its time is looked for again after so many milliseconds. */
-const AGAIN = 60_000;
+/**
+ * A file that the server still has after its time is looked for again after so many milliseconds: soon, because the
+ * server may only be busy, and then ever later.
+ */
+const AGAIN = { first: 2_000, most: 60_000 };
 
 /**
  * @param {FileInfo} file
@@ -40,14 +44,15 @@ export function fileOf(file, gone) {
  * @param {HTMLElement} root
  * @param {string} address
  * @param {() => void} end
+ * @param {number} [tries] how many times it was looked for
  */
-function endAt(left, root, address, end) {
+function endAt(left, root, address, end, tries = 0) {
   if (left > LONGEST) return;
   setTimeout(
     async () => {
       if (!root.isConnected) return;
       if (await isGone(address)) end();
-      else endAt(AGAIN, root, address, end);
+      else endAt(backoff(tries + 1, AGAIN), root, address, end, tries + 1);
     },
     Math.max(left, 0),
   );
