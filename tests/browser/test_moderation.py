@@ -144,32 +144,28 @@ def tile_of(page: Page) -> Locator:
     return page.get_by_test_id("tile")
 
 
-def loud(page: Page) -> bool:
-    """Whether sound arrives at a page that watches one stream: packets that come while we look."""
-    told: bool = page.evaluate(
-        """async () => {
-          const [pc] = window.roomfsm.peerConnections().values();
-          if (!pc) return false;
-          const count = async () => {
-            let packets = 0;
-            for (const one of (await pc.getStats()).values())
-              if (one.type === 'inbound-rtp' && one.kind === 'audio') packets += one.packetsReceived;
-            return packets;
-          };
-          const before = await count();
-          await new Promise((resolve) => setTimeout(resolve, 500));
-          return (await count()) > before;
-        }"""
-    )
-    return told
+HEARD = """async (wanted) => {
+  // Packets of sound that come while we look. The page may not have begun to watch yet.
+  const count = async () => {
+    let packets = 0;
+    for (const peer of window.roomfsm.peerConnections().values())
+      for (const report of (await peer.getStats()).values())
+        if (report.type === 'inbound-rtp' && report.kind === 'audio') packets += report.packetsReceived;
+    return packets;
+  };
+  const deadline = performance.now() + 60000;
+  for (;;) {
+    const before = await count();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    if ((await count()) > before === wanted) return;
+    if (performance.now() > deadline) throw new Error(`the sound ${wanted ? 'never arrives' : 'goes on'}`);
+  }
+}"""
 
 
 def becomes(page: Page, *, wanted: bool) -> None:
     """Wait until the sound arrives, or arrives no more."""
-    for _ in range(60):
-        if loud(page) is wanted:
-            return
-    raise AssertionError(f"the sound {'never arrives' if wanted else 'goes on'}")
+    page.evaluate(HEARD, wanted)
 
 
 def test_a_moderator_mutes_somebody_which_the_others_see_and_hear(open_page: OpenPage, room: str) -> None:
