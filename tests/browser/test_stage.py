@@ -140,6 +140,26 @@ def test_every_tile_can_fill_the_screen_and_all_are_one_stop_for_the_tab_key(
     assert page.locator(".stage").evaluate("stage => stage.contains(document.activeElement)")
 
 
+UNTIL = """async (condition) => {
+  const holds = new Function(`return (${condition})()`);
+  const deadline = performance.now() + 60000;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}"""
+"""Waits until the layout is so. It is measured at one moment, because the next frame may change it."""
+HIGH_ENOUGH = "() => document.querySelector('.stage').getBoundingClientRect().height >= 0.55 * innerHeight"
+TWO_COLUMNS = """() => {
+  const tiles = [...document.querySelectorAll('[data-testid=tile]')];
+  return new Set(tiles.map((tile) => Math.round(tile.getBoundingClientRect().x))).size === 2;
+}"""
+OWN_IS_SMALL = """() => {
+  const own = document.querySelector('[data-place=corner]').getBoundingClientRect();
+  const tiles = [...document.querySelectorAll('[data-testid=tile]')].map((tile) => tile.getBoundingClientRect());
+  const inView = own.left >= 0 && own.top >= 0 && own.right <= innerWidth && own.bottom <= innerHeight;
+  return inView && own.width > 0 && tiles.every(({width}) => own.width <= width);
+}"""
 COVERS_NOBODY = """() => {
   const stage = document.querySelector('.stage');
   stage.scrollTop = stage.scrollHeight;
@@ -150,6 +170,12 @@ COVERS_NOBODY = """() => {
   });
 }"""
 """Whether the own picture covers none of the others, where a stage that scrolls has been scrolled to its end."""
+FOR_FINGERS = """() => [...document.querySelectorAll('[data-testid=tile]')].every((tile) => {
+  const tools = [...tile.querySelectorAll('.tile-tools > button')].map((tool) => tool.getBoundingClientRect());
+  const seen = tools.filter(({width}) => width > 0);
+  const most = tile.getBoundingClientRect().width < 240 ? 2 : 3;
+  return seen.length >= 1 && seen.length <= most && seen.every(({width, height}) => width >= 44 && height >= 44);
+})"""
 
 
 @pytest.mark.parametrize("viewport", [PHONE, PHONE_ON_ITS_SIDE], ids=["upright", "on its side"])
@@ -160,28 +186,21 @@ def test_on_a_phone_the_picture_comes_first(
         crowd.present(f"Person {number}", rate=2, width=160, height=120)
     page = open_page(f"/r/{room_name}", "Zoe", viewport=viewport, **TOUCH)
     expect(page.get_by_test_id("tile")).to_have_count(6)
-    stage = box(page.locator(".stage"))
-    assert stage["height"] >= 0.55 * viewport["height"]
+    page.evaluate(UNTIL, HIGH_ENOUGH)
     if viewport is PHONE:
-        left = {round(box(one)["x"]) for one in page.get_by_test_id("tile").all()}
-        assert len(left) == 2, left
+        page.evaluate(UNTIL, TWO_COLUMNS)
     # The own picture is small, in the corner, and can be hidden.
     page.get_by_test_id("start-camera").tap()
     own = page.get_by_test_id("own-tile")
     expect(own).to_have_attribute("data-place", "corner")
-    for one in page.get_by_test_id("tile").all():
-        assert box(own)["width"] <= box(one)["width"]
-    assert_in_view(page, own)
+    page.evaluate(UNTIL, OWN_IS_SMALL)
     # It covers nobody, in a grid neither that is full.
-    page.wait_for_function(COVERS_NOBODY)
+    page.evaluate(UNTIL, COVERS_NOBODY)
     page.get_by_test_id("stage-options").tap()
     page.get_by_test_id("menu-self-view").tap()
     expect(own).to_be_hidden()
     # Two tools at most on a small tile, each large enough for a finger.
-    for one in page.get_by_test_id("tile").all():
-        tools = [box(tool) for tool in one.locator(".tile-tools > button:visible").all()]
-        assert 1 <= len(tools) <= (2 if box(one)["width"] < 240 else 3)
-        assert all(tool["width"] >= 44 and tool["height"] >= 44 for tool in tools), tools
+    page.evaluate(UNTIL, FOR_FINGERS)
     # Chat and people are sheets over the stage. Since the first tap no button for the sound is above it any more.
     expect(page.get_by_test_id("enable-sound")).to_be_hidden()
     stage = box(page.locator(".stage"))
