@@ -26,12 +26,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 
 def until_reported(program: Program, count: int) -> Scraped:
+    """Wait until the pages, and in whichever order the media server, have told of so many pictures."""
     deadline = time.monotonic() + PATIENCE
-    while (page := read(f"{program.address}metrics"))("roomfsm_first_frame_seconds_count") < count:
-        assert time.monotonic() < deadline
+    while True:
+        page = read(f"{program.address}metrics")
+        told = [page(f"roomfsm_{name}_seconds_count") for name in ("first_frame", "view_start")]
+        if min(told) >= count:
+            assert told[0] == count
+            return page
+        assert time.monotonic() < deadline, told
         time.sleep(0.2)
-    assert page("roomfsm_first_frame_seconds_count") == count
-    return page
 
 
 def test_each_page_reports_once_how_long_the_picture_took(open_page: OpenPage, program: Program) -> None:
@@ -41,7 +45,6 @@ def test_each_page_reports_once_how_long_the_picture_took(open_page: OpenPage, p
     bob = open_page(room, "Bob")
     page = until_reported(program, 1)
     assert 0 < page("roomfsm_first_frame_seconds_sum") < PATIENCE
-    assert page("roomfsm_view_start_seconds_count") == 1
     # Who hides the picture and shows it again waits for it a second time.
     toggle = bob.get_by_test_id("tile").get_by_test_id("toggle-view")
     bob.get_by_test_id("tile").hover()

@@ -45,6 +45,8 @@ async ([url, setup]) => {
   const context = canvas.getContext("2d");
   setInterval(() => context.fillRect(0, 0, Math.random() * 300, Math.random() * 150), 30);
   const [track] = canvas.captureStream(30).getTracks();
+  // A busy browser sends fewer pictures then, and not smaller ones.
+  track.contentHint = "detail";
 
   const mediaPipeline = await create("MediaPipeline", {});
   const publisher = await create("WebRtcEndpoint", { mediaPipeline, recvonly: true });

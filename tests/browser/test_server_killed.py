@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import new_person
 from tests.browser.test_broadcast import broadcasts, decodes, until
+from tests.ports import reserved_port
 from tests.processes import LOADED
 from tests.system.program import running
 
@@ -36,7 +37,7 @@ def test_pages_are_back_in_their_seats_and_see_each_other_again(
     browser: Browser, tmp_path: Path, room: str, how: signal.Signals
 ) -> None:
     data = f"--data={tmp_path / 'data'}"
-    with running(tmp_path, data) as first:
+    with reserved_port() as port, running(tmp_path, data, f"--port={port}") as first:
         address = first.address.rstrip("/") + room
         with page_of(browser, "Ada", address) as ada, page_of(browser, "Bob", address) as bob:
             broadcasts(ada)
@@ -50,8 +51,7 @@ def test_pages_are_back_in_their_seats_and_see_each_other_again(
             first.process.wait(LOADED)
             for page in (ada, bob):
                 expect(page.get_by_test_id("connection-state")).not_to_have_text("Connected")
-            with running(tmp_path, data, f"--port={first.port}") as second:
-                assert second.port == first.port
+            with running(tmp_path, data, f"--port={port}"):
                 for page in (ada, bob):
                     expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
                     expect(page.get_by_test_id("roster-entry")).to_have_count(2)
