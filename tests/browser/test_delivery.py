@@ -48,6 +48,8 @@ def test_the_first_visit_takes_few_requests_and_the_next_one_a_single_one(
         traffic.watch(page)
         page.goto(program.address + path)
         expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
+        # The icons may come after that. The next visit has in its cache only what this one has got whole.
+        page.wait_for_load_state("networkidle")
         files = [name for name in traffic.received if name.startswith("/client/")]
         if is_first:
             # The script, the stylesheet, the page's own icon and those on it.

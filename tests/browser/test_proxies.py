@@ -71,6 +71,9 @@ def test_a_room_works_through_each_proxy_even_after_a_minute_of_silence(
             ada.page.get_by_test_id("stop-camera").click()
             expect(bob.page.get_by_test_id("tile")).to_have_count(0)
             rooms.append((ada, bob))
+        people = [person for room in rooms for person in room]
+        # A busy page may have connected again before.
+        opened = [len(person.websockets) for person in people]
         # All three are idle at the same time, and the test waits to see that nothing happens.
         silent_since = time.monotonic()
         rooms[0][0].page.wait_for_timeout(IDLE * 1000)
@@ -78,10 +81,10 @@ def test_a_room_works_through_each_proxy_even_after_a_minute_of_silence(
         for ada, bob in rooms:
             ada.says("still here")
             bob.reads("still here")
-            for person in (ada, bob):
-                assert len(person.websockets) == 1, "it had to connect again"
-                assert not person.websockets[0].is_closed()
-                person.page.context.close()
+        assert [len(person.websockets) for person in people] == opened, "somebody had to connect again"
+        for person in people:
+            assert not person.websockets[-1].is_closed()
+            person.page.context.close()
 
 
 def test_large_files_go_through_each_proxy_and_what_it_refuses_is_told(
