@@ -57,7 +57,9 @@ room.presenting.choose(rememberedChoices());
 useSpeaker(room.presenting.choices.speaker);
 const tab = new Tab(tabStorage());
 const passwordDialog = new PasswordDialog(find(document, '#password-dialog', HTMLDialogElement));
-const shortcutsDialog = new ShortcutsDialog(find(document, '#shortcuts-dialog', HTMLDialogElement));
+const shortcutsDialog = new ShortcutsDialog(find(document, '#shortcuts-dialog', HTMLDialogElement), () => {
+  if (view instanceof RoomView) view.showKeys();
+});
 const guard = new LeaveGuard(find(document, '#leave-dialog', HTMLDialogElement), room);
 // The token of a link must be taken before anything changes the address, and nobody must see it there.
 takeToken();

@@ -117,6 +117,11 @@ export class RoomView {
     full: (at) => this.#stage.fillScreen(at),
   };
 
+  /** Tell which keys press which buttons, because the user has turned the keys on or off. */
+  showKeys() {
+    this.#controls.update();
+  }
+
   /** What was written and not sent. */
   get draft() {
     return this.#chat.draft;

@@ -10,12 +10,18 @@ import { SHORTCUTS } from './shortcuts.js';
 const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
 
 export class ShortcutsDialog {
-  /** @param {HTMLDialogElement} dialog */
-  constructor(dialog) {
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {() => void} changed the user has turned the keys on or off
+   */
+  constructor(dialog, changed) {
     this.#dialog = dialog;
     this.#list = part(dialog, 'shortcuts');
     this.#switch = find(dialog, '[data-testid="shortcuts-on"]', HTMLInputElement);
-    this.#switch.addEventListener('change', () => rememberShortcuts(this.#switch.checked));
+    this.#switch.addEventListener('change', () => {
+      rememberShortcuts(this.#switch.checked);
+      changed();
+    });
   }
   #dialog;
   #list;
