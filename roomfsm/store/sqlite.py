@@ -6,9 +6,10 @@ about 100 µs, several times what the write itself takes.)
 How safe a commit is: the database is in WAL mode with `synchronous=NORMAL`. A commit then is a write to the
 system, without waiting for the disk, so it takes 20 µs instead of a millisecond or, on a busy disk, fifty. What is
 committed survives the end of this process in any way, which is what the store promises. It does not by itself
-survive a power cut. So at most `_SYNC` seconds after a commit the thread has the disk write all of it (a
-checkpoint, which syncs the log and then the file), as Redis does with `appendfsync everysec`. The file is whole
-after a power cut in any case.
+survive a power cut. So at most `_SYNC` seconds after a commit the disk writes all of it (a checkpoint, which syncs
+the log and then the file), as Redis does with `appendfsync everysec`. The file is whole after a power cut in any
+case. Another thread waits for that, over a connection of its own, because a busy disk may take seconds, and a
+checkpoint keeps no writer from the log.
 
 Two servers must never write to one file. SQLite's own locks would make them take turns, so a lock on a file beside
 it (flock(2)) keeps the second server out. The system frees that lock when the process ends, however it ends.
@@ -24,7 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ _SYNC = 1.0
 _CLOSE = 2.0
 """Seconds that the end of the server gives the thread to finish. A thread that hangs is left behind."""
 _BUSY_MS = 1000
+_LOG_PAGES = 4096
+"""When the log has so many pages (of 4 KiB), the next commit makes a checkpoint itself. Otherwise the log would
+never begin anew while there are commits all the time."""
 
 _TABLES = """
 CREATE TABLE room (
@@ -94,7 +98,7 @@ async def open_sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
     try:
         # It is the matter of a moment. If it were left to itself, nobody would free the lock.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE) as opening:
-            file = await thread.run(_File.open, folder, thread.after)
+            file = await thread.run(_File.open, folder)
         if opening.cancelled_caught:
             raise StoreError(StoreCode.SLOW, f"{folder} could not be opened within {_CLOSE} s")
         try:
@@ -104,10 +108,6 @@ async def open_sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
                 await thread.run(file.close)
     finally:
         thread.end()
-
-
-type After = Callable[[float, Callable[[], None]], None]
-"""Does something after so many seconds, in the thread of the store."""
 
 
 class SqliteStore:
@@ -151,14 +151,14 @@ class SqliteStore:
 class _File:
     """The database. All of this runs in the thread of the store."""
 
-    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection, after: After) -> None:
+    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection) -> None:
         self._path = path
         self._lock = lock
         self._db = connection
-        self._after = after
+        self._disk = _Disk(path)
 
     @classmethod
-    def open(cls, folder: Path, after: After) -> _File:
+    def open(cls, folder: Path) -> _File:
         """Raises `StoreError`."""
         path = folder / FILE
         lock = _lock(folder)
@@ -166,7 +166,7 @@ class _File:
             with _told(path):
                 # SQLite gives its log the rights of the file.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)
+                db = _connect(path)
                 try:
                     _prepare(db, path)
                 except BaseException:
@@ -175,17 +175,13 @@ class _File:
         except BaseException:
             os.close(lock)
             raise
-        return cls(path, lock, db, after)
+        return cls(path, lock, db)
 
     def close(self) -> None:
+        self._disk.end()
         with suppress(sqlite3.Error):
             self._db.close()
         os.close(self._lock)
-
-    def sync(self) -> None:
-        """Have the disk write all that was committed. An error here comes again at the next commit."""
-        with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def commit(self, writes: tuple[Write, ...]) -> None:
         with _told(self._path):
@@ -199,7 +195,7 @@ class _File:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            self._after(_SYNC, self.sync)
+            self._disk.committed()
 
     def _do(self, write: Write) -> None:
         match write:
@@ -317,6 +313,10 @@ def _lock(folder: Path) -> int:
     return lock
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)
+
+
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables in a new file, and refuse a file that is not ours. Raises `StoreError`."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -328,6 +328,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise StoreError(StoreCode.NEWER, f"{path} has version {version} of the tables, and this roomfsm {SCHEMA}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     if not tables:
         db.executescript(
             f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {SCHEMA}; COMMIT;"
@@ -363,12 +364,11 @@ class _Job:
 
 
 class _Thread:
-    """One thread that does jobs in their order, and has the disk write what was committed."""
+    """One thread that does jobs in their order."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._to_trio = trio.lowlevel.current_trio_token()
-        self._planned: tuple[float, Callable[[], None]] | None = None
         # The program may end while the thread hangs in the system.
         threading.Thread(target=self._work, name="store", daemon=True).start()
 
@@ -386,29 +386,44 @@ class _Thread:
         """End the thread when it has done its jobs."""
         self._jobs.put(None)
 
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do this so many seconds from now, unless something is planned already. Only jobs may call it."""
-        if self._planned is None:
-            self._planned = time.monotonic() + seconds, do
-
-    def _next(self) -> _Job | None:
-        while self._planned is not None:
-            due, do = self._planned
-            left = due - time.monotonic()
-            if left > 0:
-                try:
-                    return self._jobs.get(timeout=left)
-                except queue.Empty:
-                    continue
-            self._planned = None
-            do()
-        return self._jobs.get()
-
     def _work(self) -> None:
-        while (job := self._next()) is not None:
+        while (job := self._jobs.get()) is not None:
             try:
                 job.result = job.do()
             except BaseException as error:  # noqa: BLE001 (it is raised where the job was given)
                 job.error = error
             with suppress(trio.RunFinishedError):
                 self._to_trio.run_sync_soon(job.done.set)
+
+
+class _Disk:
+    """A thread that has the disk write what was committed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._committed = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store: disk", daemon=True)
+        self._thread.start()
+
+    def committed(self) -> None:
+        """Something was committed."""
+        self._committed.set()
+
+    def end(self) -> None:
+        """End the thread. Whoever closes the last connection makes the last checkpoint."""
+        self._ending.set()
+        self._committed.set()
+        # If the disk hangs, the thread is left behind.
+        self._thread.join(_CLOSE / 2)
+
+    def _work(self) -> None:
+        while self._committed.wait() and not self._ending.wait(_SYNC):
+            self._committed.clear()
+            # After an error the log keeps what it has, and the next checkpoint tries again.
+            with suppress(sqlite3.Error), closing(_connect(self._path)) as db:
+                _checkpoint(db)
+
+
+def _checkpoint(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ import trio
 from roomfsm.store import sqlite
 from roomfsm.store.interface import Append, Past, Remember, Snapshot, StoreCode, StoreError
 from roomfsm.store.sqlite import FILE, LOCK, SCHEMA, open_sqlite
-from tests.processes import started
+from tests.processes import LOADED, started
 
 
 async def code_of_opening(folder: Path) -> tuple[StoreCode, str]:
@@ -93,6 +94,35 @@ async def test_what_was_committed_goes_to_the_disk_soon_without_another_commit(
         # The event is in the file itself, and not only in the log beside it.
         while (tmp_path / FILE).stat().st_size < 100_000:  # noqa: ASYNC110 (nothing tells it)
             await trio.sleep(0.01)
+
+
+async def test_a_commit_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def hangs(_: object) -> None:
+        begun.set()
+        free.wait(LOADED)
+
+    monkeypatch.setattr(sqlite, "_SYNC", 0.01)
+    monkeypatch.setattr(sqlite, "_checkpoint", hangs)
+    async with open_sqlite(tmp_path) as store:
+        await store.commit([Append("blue", 0, (b"one",))])
+        assert await trio.to_thread.run_sync(begun.wait, LOADED)
+        await store.commit([Append("blue", 1, (b"two",))])
+        assert (await store.read("blue")).next == 2
+        assert not free.is_set()
+        free.set()
+
+
+async def test_the_log_begins_anew_while_there_are_commits_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_SYNC", 1000.0)
+    monkeypatch.setattr(sqlite, "_LOG_PAGES", 20)
+    async with open_sqlite(tmp_path) as store:
+        for number in range(100):
+            await store.commit([Append("blue", number, (b"x" * 10_000,))])
+        assert (tmp_path / f"{FILE}-wal").stat().st_size < 40 * 4200
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
