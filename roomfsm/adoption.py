@@ -37,6 +37,8 @@ from roomfsm.supervise import LOOKS, Patience, close_pipes
 
 _PREFIX = "media-"
 """The beginning of the names of meeting places."""
+_RANDOM = 8
+"""The letters that `mkdtemp` adds to it."""
 _SOCKET, _LOG = "parent", "log"
 _MAX_PATH = 107
 """The most bytes of a Unix socket's path (unix(7))."""
@@ -98,16 +100,19 @@ class Meeting:
 def _make_folder(folders: Iterable[Path]) -> Path:
     why = OSError("there is no folder for it")
     for folder in folders:
+        if not is_short_enough(folder):
+            why = OSError(f"the path of {folder} is too long for a socket")
+            continue
         try:
-            made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder.absolute()))
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder.absolute()))
         except OSError as error:
             why = error
-            continue
-        if len(os.fsencode(made / _SOCKET)) <= _MAX_PATH:
-            return made
-        made.rmdir()
-        why = OSError(f"the path of {folder} is too long for a socket")
     raise why
+
+
+def is_short_enough(folder: Path) -> bool:
+    """Whether a meeting place may be in this folder."""
+    return len(os.fsencode(folder.absolute() / (_PREFIX + "x" * _RANDOM) / _SOCKET)) <= _MAX_PATH
 
 
 def open_log(folder: Path) -> trio.lowlevel.FdStream:

@@ -12,6 +12,7 @@ from roomfsm.check.access import check_keys, check_policies
 from roomfsm.check.certificate import check_certificate
 from roomfsm.check.findings import Check, Finding, Outcome, fault, ok
 from roomfsm.check.kurento import check_kurento
+from roomfsm.check.linger import check_linger
 from roomfsm.check.machine import check_clock, check_limits
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
 from roomfsm.check.store import check_store
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "webhooks": check_webhooks,
     "kurento": check_kurento,
     "store": check_store,
+    "linger": check_linger,
     "proxy": check_front,
     "limits": check_limits,
     "clock": check_clock,

@@ -30,7 +30,7 @@ def _check_folder(settings: StoreSettings) -> Finding:
         folder = folder_of(settings)
     except StoreError as error:
         return fault(_CHECK, error.detail, error.code.mend)
-    there = _nearest(folder)
+    there = nearest(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         # Without a folder that somebody has named, the server runs all the same, and keeps nothing.
         found = warning if is_default(settings) else fault
@@ -38,7 +38,7 @@ def _check_folder(settings: StoreSettings) -> Finding:
     return ok(_CHECK, f"rooms are kept in {folder}")
 
 
-def _nearest(folder: Path) -> Path:
+def nearest(folder: Path) -> Path:
     """The folder, or the one above it that exists."""
     return next(one for one in (folder, *folder.absolute().parents) if one.exists())
 

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,11 +27,13 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 from trio.testing import MockClock
 
+from roomfsm import adoption
 from roomfsm.access.patterns import matches
 from roomfsm.check import kurento, machine, network, program, turn
 from roomfsm.check.access import check_keys, check_policies, covers
 from roomfsm.check.certificate import check_certificate
 from roomfsm.check.findings import Check, Finding
+from roomfsm.check.linger import check_linger
 from roomfsm.check.machine import check_clock
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
 from roomfsm.check.program import DEADLINE, examine
@@ -547,3 +550,27 @@ async def test_a_redis_for_the_rooms_is_asked_and_its_password_is_not_told(tmp_p
         assert has(await found(check_store, store=url), "warning", "after its last save point")
     with redis_server(tmp_path, "--appendonly", "yes") as url:
         assert has(await found(check_store, store=url), "ok", "rooms are kept in redis://127.0.0.1")
+
+
+# The media server outlives the server
+
+
+async def test_where_the_media_server_is_found_again_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has(await found(check_linger, data="none"), "ok", "ends with the server", "--data none")
+    assert has(await found(check_linger, media_linger=0.0), "ok", "ends with the server", "--media-linger 0")
+    assert has(await found(check_linger, kurento=("ws://a:1/kurento",)), "ok", "of their own")
+    # In a folder with a short path, as a socket needs it.
+    with tempfile.TemporaryDirectory() as short:
+        data = Path(short) / "data"
+        assert has(await found(check_linger, data=str(data)), "ok", "by 10 s", str(data))
+        assert not data.exists()
+        for name, folder in (("RUNTIME_DIRECTORY", f"{short}/a"), ("XDG_RUNTIME_DIR", f"{short}/b")):
+            monkeypatch.setenv(name, folder)
+            assert has(await found(check_linger, store="redis://127.0.0.1:9"), "ok", folder)
+            monkeypatch.delenv(name)
+        long = f"{short}/{'x' * 100}"
+        assert has(await found(check_linger, data=long), "ok", tempfile.gettempdir())
+        monkeypatch.setattr(tempfile, "tempdir", long)
+        assert has(await found(check_linger, data=long), "warning", "no folder")
+        monkeypatch.setattr(adoption, "is_possible", lambda: False)
+        assert has(await found(check_linger, data=str(data)), "warning", "cannot watch")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -67,12 +68,14 @@ def parent_dies(memory: Path, folder: Path, settings: ChildSettings) -> dict[str
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    try:
-        yield made
-    finally:
-        kill_left(made.trace)
+def house() -> Iterator[House]:
+    # Those of pytest may have too long a path for a socket.
+    with TemporaryDirectory() as folder:
+        made = House(Path(folder))
+        try:
+            yield made
+        finally:
+            kill_left(made.trace)
 
 
 async def until_gone(pid: int) -> None:
@@ -201,9 +204,9 @@ async def test_one_that_hangs_is_killed_and_a_new_one_started(house: House) -> N
     assert "the media server of the run before hangs, and is killed" in [entry["event"] for entry in log.entries]
 
 
-async def test_one_with_another_parent_is_left_alone(house: House, tmp_path: Path) -> None:
+async def test_one_with_another_parent_is_left_alone(house: House) -> None:
     async with open_media_server_child(LONG, Log().logger, house.memory) as first:
-        second_folder = tmp_path / "copy"
+        second_folder = house.folder / "copy"
         second_folder.mkdir()
         memory = FileMemory(second_folder / "memory", [second_folder])
         memory.file.write_bytes(house.memory.file.read_bytes())
