@@ -7,7 +7,10 @@ may belong to another program.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +21,8 @@ import structlog
 import trio
 
 from roomfsm.addresses import address_for_phones, addresses_to_open
+from roomfsm.door.inherited import addresses_of, inherited_sockets
+from roomfsm.door.listeners import ListenError
 from roomfsm.media_server_child import ChildSettingsError
 from roomfsm.rooms.journal_file import JournalFileError
 from roomfsm.server import Running, StartError, serve_until_signal
@@ -33,12 +38,18 @@ def run(settings: Settings, read: Callable[[], Settings]) -> int:
     def read_anew() -> Settings:
         new = read()
         configure_logging(new)
-        return new
+        return _listening_at(sockets, new)
 
     configure_logging(settings)
     failure, code = "", 0
     try:
-        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running), read_anew)
+        sockets = inherited_sockets(os.environ)
+    except ListenError as error:
+        click.echo(f"roomfsm: {error}", err=True)
+        return _EXIT_USAGE
+    settings = _listening_at(sockets, settings)
+    try:
+        trio.run(serve_until_signal, settings, lambda running: _announce(settings, running), read_anew, sockets)
     except* (StartError, ChildSettingsError, JournalFileError) as group:
         failure, code = str(_innermost(group)), _EXIT_USAGE
     except* ChildStartError as group:
@@ -46,6 +57,14 @@ def run(settings: Settings, read: Callable[[], Settings]) -> int:
     if failure:
         click.echo(f"roomfsm: {failure}", err=True)
     return code
+
+
+def _listening_at(sockets: Sequence[socket.socket], settings: Settings) -> Settings:
+    """The settings with the addresses of these sockets, if there are any."""
+    if not sockets:
+        return settings
+    host, port = addresses_of(sockets)
+    return dataclasses.replace(settings, server=dataclasses.replace(settings.server, host=host, port=port))
 
 
 def configure_logging(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import importlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from quart import Blueprint
 from roomfsm.access.policy import Policies
 from roomfsm.certificates import Certificate, CertificateError, read_certificate
 from roomfsm.door.front_door import FrontDoor
-from roomfsm.door.listeners import ListenError, open_listeners
+from roomfsm.door.listeners import ListenError, listen_on, open_listeners
 from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
 from roomfsm.files.store import FileFolderError, FileStore, open_file_store
@@ -138,8 +139,12 @@ class StartError(Exception):
     """The server cannot start with its settings."""
 
 
-async def serve_until_signal(settings: Settings, announce: Callable[[Running], None], read: Read) -> None:
+async def serve_until_signal(
+    settings: Settings, announce: Callable[[Running], None], read: Read, sockets: Sequence[socket.socket] = ()
+) -> None:
     """Run the server until SIGTERM or Ctrl-C, and then end it gracefully. On SIGHUP, `read` the settings again.
+
+    It listens on these sockets, if there are any.
 
     After SIGTERM people first get the time of `--drain`. A second signal of either kind ends that time.
 
@@ -151,7 +156,7 @@ async def serve_until_signal(settings: Settings, announce: Callable[[Running], N
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.listen)
         with signals.starting:
-            async with open_server(settings) as running, trio.open_nursery() as reloading:
+            async with open_server(settings, sockets) as running, trio.open_nursery() as reloading:
                 signals.started = True
                 # Imported modules live as long as the program. A full collection that skips them stops an idle
                 # server for 0.2 ms instead of 20 ms, and a server with a thousand people for 85 ms instead of 115
@@ -214,8 +219,8 @@ async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, r
 
 
 @asynccontextmanager
-async def open_server(settings: Settings) -> AsyncIterator[Running]:
-    """The whole room server.
+async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ()) -> AsyncIterator[Running]:
+    """The whole room server. It listens on these sockets, or else where the settings say.
 
     At the end of the scope everybody is told, every endpoint is released, and every socket is closed. It can run
     inside another program. It handles no signals, configures no log (see `roomfsm.log`), patches no library, and
@@ -238,7 +243,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Running]:
 
     async with (
         _open_tracing(settings.server),
-        _open_listeners(settings.server.host, settings.server.port) as listeners,
+        _open_listeners(settings.server.host, settings.server.port, sockets=sockets) as listeners,
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
         _open_writer(settings, _port(listeners)) as writer,
@@ -494,11 +499,12 @@ async def _open_metrics_port(settings: Settings, metrics: Blueprint) -> AsyncIte
 
 @asynccontextmanager
 async def _open_listeners(
-    hosts: Sequence[str], port: int, flags: str = "--host and --port"
+    hosts: Sequence[str], port: int, flags: str = "--host and --port", sockets: Sequence[socket.socket] = ()
 ) -> AsyncIterator[list[trio.SocketListener]]:
     async with AsyncExitStack() as stack:
         try:
-            listeners = await stack.enter_async_context(open_listeners(hosts, port))
+            opening = listen_on(sockets) if sockets else open_listeners(hosts, port)
+            listeners = await stack.enter_async_context(opening)
         except ListenError as error:
             raise StartError(f"{error} (see {flags})") from error
         yield listeners

@@ -41,6 +41,16 @@ async def open_listeners(hosts: Sequence[str], port: int) -> AsyncIterator[list[
         yield listeners
 
 
+@asynccontextmanager
+async def listen_on(sockets: Sequence[socket.socket]) -> AsyncIterator[list[trio.SocketListener]]:
+    """Accept connections on sockets that listen already. Whoever else has them, such as systemd, keeps them."""
+    async with AsyncExitStack() as stack:
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
+        for listener in listeners:
+            stack.push_async_callback(listener.aclose)
+        yield listeners
+
+
 async def _addresses(host: str, port: int) -> list[str]:
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
