@@ -126,7 +126,7 @@ async def test_the_next_parent_has_the_same_process_with_its_sessions_again_and_
 async def test_an_adopted_child_is_heard_and_if_it_hangs_it_is_killed_and_started_again(house: House) -> None:
     left = house.parent_dies()
     log = Log()
-    async with open_media_server_child(replace(LONG, silence=3.0), log.logger, house.memory) as child:
+    async with open_media_server_child(LONG, log.logger, house.memory) as child:
         heard = 0
 
         def hear() -> None:
@@ -136,7 +136,7 @@ async def test_an_adopted_child_is_heard_and_if_it_hangs_it_is_killed_and_starte
 
         child.heard = hear  # type: ignore[method-assign]
         with trio.fail_after(LOADED):
-            while heard < 5:  # noqa: ASYNC110 (longer than it may be silent)
+            while heard < 2 * LONG.silence:  # noqa: ASYNC110 (longer than it may be silent)
                 await trio.sleep(0.05)
             assert (child.starts, child.pid) == (1, left["pid"])
             os.kill(left["pid"], signal.SIGSTOP)
@@ -198,7 +198,7 @@ async def test_one_that_hangs_is_killed_and_a_new_one_started(house: House) -> N
     left = house.parent_dies()
     os.kill(left["pid"], signal.SIGSTOP)
     log = Log()
-    async with open_media_server_child(replace(LONG, silence=1.0), log.logger, house.memory) as child:
+    async with open_media_server_child(replace(LONG, silence=3.0), log.logger, house.memory) as child:
         assert not is_alive(left["pid"])
         assert child.pid != left["pid"]
     assert "the media server of the run before hangs, and is killed" in [entry["event"] for entry in log.entries]
