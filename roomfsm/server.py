@@ -23,6 +23,7 @@ from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
 from roomfsm.files.store import FileFolderError, FileStore, open_file_store
 from roomfsm.hosts import host_setting
+from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
@@ -62,6 +63,8 @@ DRAIN_DEADLINE = 3.5
 s."""
 
 
+_SETTLED_WITHIN = 2.0
+"""The most seconds that the start waits until it is clear which streams go on. People wait meanwhile."""
 _FLUSH = 1.0
 """Seconds that the end of the server gives the store, so that browsers still learn that it ends."""
 _METRICS_CONNECTIONS = 64
@@ -307,7 +310,7 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
         metrics = _Metrics(directory, registry, media.pool, door, files, writer)
         port = _port(listeners)
         # Browsers can connect already, and wait until the rooms are there.
-        await _come_back(writer, directory, registry)
+        await _come_back(writer, directory, registry, media.pool)
         async with trio.open_nursery() as connections:
             try:
                 async with trio.open_nursery() as acceptor:
@@ -430,13 +433,19 @@ async def _open_writer(settings: Settings, port: int) -> AsyncIterator[Writer | 
         yield await stack.enter_async_context(open_writer(store, settings.store))
 
 
-async def _come_back(writer: Writer | None, directory: Directory, registry: Registry) -> None:
-    if writer is None:
-        return
-    try:
-        await come_back(writer.store, directory, registry, writer.counts)
-    except StoreError as error:
-        raise StartError(str(error)) from error
+async def _come_back(writer: Writer | None, directory: Directory, registry: Registry, pool: MediaPool) -> None:
+    """Bring back the rooms, and their media as far as they are still there."""
+    places: Sequence[PipelinePlace] = ()
+    if writer is not None:
+        try:
+            places = await come_back(writer.store, directory, registry, writer.counts)
+        except StoreError as error:
+            raise StartError(str(error)) from error
+    pool.resume(places)
+    with trio.move_on_after(_SETTLED_WITHIN):
+        # Who comes back sees what goes on, and not what is about to end.
+        for room in directory.rooms():
+            await room.until_settled()
 
 
 @asynccontextmanager
@@ -512,12 +521,15 @@ async def _open_listeners(
 
 @asynccontextmanager
 async def _open_media(settings: Settings, port: int, writer: Writer | None) -> AsyncIterator[_Media]:
-    """The media servers of the settings, or else an embedded one, which may be that of an earlier run."""
+    """The media servers of the settings, or else an embedded one, which may be that of an earlier run.
+
+    The pool connects when it is told to `resume`.
+    """
     server = settings.server
     if server.kurento:
         ours = Owner(node_name(",".join(server.host), port))
         kurento = KurentoSettings(secret=server.kurento_secret)
-        async with open_media_pool(server.kurento, kurento, ours) as pool:
+        async with open_media_pool(server.kurento, kurento, ours, at_once=False) as pool:
             yield _Media(pool)
         return
     child_settings = ChildSettings(
@@ -534,7 +546,7 @@ async def _open_media(settings: Settings, port: int, writer: Writer | None) -> A
         owner = Owner(_EMBEDDED)
     async with (
         open_media_server_child(child_settings, get_logger(__name__), memory) as child,
-        open_media_pool((child.url,), KurentoSettings(secret=child.secret), owner) as pool,
+        open_media_pool((child.url,), KurentoSettings(secret=child.secret), owner, at_once=False) as pool,
     ):
         child.holder = pool
         yield _Media(pool, child)

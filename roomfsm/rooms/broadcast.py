@@ -8,6 +8,10 @@ room must be in one pipeline.
 
 Several streams may wait for their endpoints at once, and the pipeline may be replaced while they wait. A failure
 that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
+
+If the server was killed, its pipeline is still there with its endpoints. The broadcast of a room that comes back
+adopts it, and its streams and views adopt their endpoints. When each of them has done so, or failed, or ended, the
+endpoints that are left belong to nobody and are released.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from roomfsm.kurento.errors import (
     ObjectGone,
     ResourcesExhausted,
 )
-from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
+from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, PipelinePlace, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import concern, get_logger
 from roomfsm.protocol.errors import Refusal
@@ -55,7 +59,15 @@ class Broadcast:
         tags: dict[str, str],
         settings: RoomSettings,
         on_failure: Callable[[Stream | View, Refusal], Awaitable[None]],
+        left: PipelinePlace | None = None,
     ) -> None:
+        """`left` is the place of the pipeline that is adopted; None if a new one is created."""
+        self._left = left
+        self._adopting: list[Stream | View] = []
+        self.settled = trio.Event()
+        """Set when it is clear what can be adopted, or when the broadcast is over."""
+        if left is None:
+            self.settled.set()
         self._pool = pool
         self._tags = tags
         self._on_failure = on_failure
@@ -80,12 +92,20 @@ class Broadcast:
         """The address of the media server that holds the pipeline; None before there is one."""
         return None if self._pipeline is None else self._pipeline.server_url
 
+    @property
+    def place(self) -> PipelinePlace | None:
+        """Where the pipeline is, or the one that is to be adopted; None before there is one."""
+        return self._left if self._pipeline is None else self._pipeline.place
+
     def end(self) -> None:
         """Release everything."""
         self._scope.cancel()
+        self.settled.set()
 
     def start(self, leg: Stream | View) -> None:
         """Give a stream or a view its task in this broadcast."""
+        if leg.left is not None:
+            self._adopting.append(leg)
         self._scope.start_soon(partial(self._hold_leg, leg))
 
     async def _hold_leg(self, leg: Stream | View) -> None:
@@ -115,17 +135,26 @@ class Broadcast:
 
     async def _hold_pipeline(self) -> None:
         while True:
-            async with self._pool.pipeline(self._tags) as pipeline, trio.open_nursery() as waiting:
-                self._pipeline = pipeline
+            opening = self._pool.pipeline(self._tags) if self._left is None else self._pool.adopt(self._left)
+            async with opening as pipeline, trio.open_nursery() as waiting:
+                self._pipeline, self._left = pipeline, None
                 self._ready.set()
                 waiting.start_soon(_until_lost, pipeline)
+                waiting.start_soon(self._settle, pipeline)
                 await self._moving.wait()
                 waiting.cancel_scope.cancel()
             self._moving = trio.Event()
 
+    async def _settle(self, pipeline: MediaPipeline) -> None:
+        for leg in self._adopting:
+            await leg.settled.wait()
+        self._adopting.clear()
+        pipeline.release_left()
+        self.settled.set()
+
     @asynccontextmanager
-    async def source(self) -> AsyncIterator[WebRtcEndpoint]:
-        """An endpoint for a stream.
+    async def source(self, left: str | None) -> AsyncIterator[WebRtcEndpoint]:
+        """An endpoint for a stream: a new one, or the one with this id that was left in the pipeline.
 
         If the media server has no place for the first endpoint, the broadcast moves to another media server. The
         pool prefers those that are not full.
@@ -136,7 +165,7 @@ class Broadcast:
                 pipeline = self._pipeline
                 assert pipeline is not None
                 try:
-                    endpoint = await stack.enter_async_context(pipeline.endpoint(self._limits))
+                    endpoint = await stack.enter_async_context(self._endpoint_in(pipeline, left))
                     break
                 except ResourcesExhausted:
                     if pipeline is self._pipeline and not self._move(pipeline):
@@ -160,10 +189,15 @@ class Broadcast:
         self._moving.set()
         return True
 
-    def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view. Its stream has one already, so the pipeline does not move any more."""
+    def sink(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for a view, as with `source`. Its stream has one already, so the pipeline moves no more."""
         assert self._pipeline is not None
-        return self._pipeline.endpoint(self._limits)
+        return self._endpoint_in(self._pipeline, left)
+
+    def _endpoint_in(
+        self, pipeline: MediaPipeline, left: str | None
+    ) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        return pipeline.endpoint(self._limits) if left is None else pipeline.adopt(left)
 
 
 async def _until_lost(pipeline: MediaPipeline) -> None:

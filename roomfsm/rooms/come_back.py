@@ -9,6 +9,9 @@ happened: nobody sits down twice, nobody speaks in an empty room, and the door a
 event that they do not take is an error that names the event, and the room is set aside.
 
 People come back as people whose connection is lost. Their sessions say so as they always do, so here they sit.
+
+Streams and views go on, because media servers and browsers have gone on: no browser is asked for an offer. Those
+that have not ended by the last event are begun when all events have been put.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from roomfsm.access.policy import Policy
 from roomfsm.lifecycle.room import ROOM, RoomFacts
 from roomfsm.lifecycle.table import Model
 from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.fields import stream_id
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms import durable
 from roomfsm.rooms.chat import ChatHistory
@@ -86,6 +90,11 @@ class ComingBack:
         self._sit = sit
         self.tokens: dict[str, tuple[bytes, ...]] = {}
         """The hashes of the tokens by which each person comes back."""
+        self.media_at: durable.MediaAt | None = None
+        self.streams: dict[str, durable.Published] = {}
+        """What goes on, by the stream's id."""
+        self.views: dict[tuple[str, str], durable.Viewed] = {}
+        """What goes on, by the ids of the viewer and the stream."""
 
     def put(self, events: Sequence[Durable]) -> None:
         """Put all events to the tables. Raises `CannotComeBack`."""
@@ -155,12 +164,51 @@ class ComingBack:
             case durable.ChatKept(number=number, speakers=speakers, lines=lines):
                 self._chat.restore(number, speakers, lines)
             case _:
+                self._put_media(event)
+
+    def _put_media(self, event: Durable) -> None:
+        people = self._room.people
+        match event:
+            case durable.MediaAt():
+                self.media_at = event
+            case durable.Published(person=one, stream=name):
+                facts = RoomFacts(streams=len(self.streams) + 1, publishing=name in self.streams)
+                ROOM.fire(self._model, "publish", facts)
+                if self.media_at is None:
+                    raise LookupError("no pipeline is known in which it could be")
+                self.streams[name] = event
+                people[one].had_generation(name, event.generation)
+            case durable.Unpublished(person=one, source=source):
+                name = stream_id(one, source)
+                there, left = name in self.streams, len(self.streams) - 1
+                ROOM.fire(self._model, "unpublish", RoomFacts(stream_exists=there, own_stream=True, streams=left))
+                self._end_stream(name)
+            case durable.Viewed(person=one, stream=name):
+                self._fire("view", event)
+                self.views[one, name] = event
+                people[one].had_generation(name, event.generation)
+            case durable.Unviewed(person=one, stream=name):
+                self._fire("unview", event)
+                del self.views[one, name]
+            case durable.Adjusted(person=one, stream=name, paused=paused):
+                self._fire("adjust", event)
+                self.views[one, name] = msgspec.structs.replace(self.views[one, name], paused=paused)
+            case _:
                 raise LookupError("it can only be the first event")
+
+    def _fire(self, trigger: str, event: durable.Viewed | durable.Unviewed | durable.Adjusted) -> None:
+        viewing = (event.person, event.stream) in self.views
+        ROOM.fire(self._model, trigger, RoomFacts(stream_exists=event.stream in self.streams, viewing=viewing))
+
+    def _end_stream(self, name: str) -> None:
+        del self.streams[name]
+        self.views = {key: view for key, view in self.views.items() if view.stream != name}
 
     def _sit_down(self, event: durable.Sat) -> None:
         people = self._room.people
-        count = len(people) + 1
-        ROOM.fire(self._model, "join", RoomFacts(people=count, max_people=count, member=event.person in people))
+        count, streams = len(people) + 1, len(self.streams)
+        member = event.person in people
+        ROOM.fire(self._model, "join", RoomFacts(people=count, max_people=count, member=member, streams=streams))
         person = Participant(self._sit(event), event.name)
         person.came_at = event.at
         self._moderation.readmit(person, event)
@@ -170,7 +218,10 @@ class ComingBack:
 
     def _leave(self, person: Participant) -> None:
         people = self._room.people
-        ROOM.fire(self._model, "leave", RoomFacts(people=len(people) - 1))
+        for stream in [name for name, told in self.streams.items() if told.person == person.id]:
+            self._end_stream(stream)
+        self.views = {key: view for key, view in self.views.items() if view.person != person.id}
+        ROOM.fire(self._model, "leave", RoomFacts(people=len(people) - 1, streams=len(self.streams)))
         self._lookalikes.remove(person)
         del people[person.id]
         self.tokens.pop(person.id, None)

@@ -5,6 +5,9 @@ Together the events of a room are the room: a room comes back when they are put 
 line), and not what led to it (the policy of that time, the clock), because that may be different when the room
 comes back. A snapshot is a list of events, too: the shortest one that makes the room as it is.
 
+Streams and views are kept, too, because media servers and browsers go on without the server. Each is kept when the
+media server has answered its offer, with the id of its endpoint.
+
 They are stored as JSON. The tag says what the rest means: an event whose meaning changes gets a new tag, and the
 old one can still be read. Fields that are added later have a default.
 """
@@ -16,6 +19,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from roomfsm.access.policy import Policy
+from roomfsm.protocol.fields import Source, stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.protocol.server import ChatLine
 
@@ -159,6 +163,61 @@ class ChatKept(_Durable, frozen=True, tag="chat"):
     lines: tuple[ChatLine, ...]
 
 
+class MediaAt(_Durable, frozen=True, tag="mediaAt"):
+    """The endpoints of the streams and views that follow are in this pipeline of a media server."""
+
+    url: str
+    session: str
+    server: str
+    pipeline: str
+
+
+class Published(_Durable, frozen=True, tag="published"):
+    """A stream has been answered."""
+
+    person: str
+    source: Source
+    generation: int
+    endpoint: str
+
+    @property
+    def stream(self) -> str:
+        """The stream's id."""
+        return stream_id(self.person, self.source)
+
+
+class Unpublished(_Durable, frozen=True, tag="unpublished"):
+    """A stream has ended, for whatever reason, and all views of it. If somebody leaves, `Left` says so."""
+
+    person: str
+    source: Source
+
+
+class Viewed(_Durable, frozen=True, tag="viewed"):
+    """A view has been answered. While it is `paused`, the viewer does without the picture."""
+
+    person: str
+    stream: str
+    generation: int
+    endpoint: str
+    paused: bool = False
+
+
+class Unviewed(_Durable, frozen=True, tag="unviewed"):
+    """A view has ended, for whatever reason. If its stream ends or somebody leaves, those events say so."""
+
+    person: str
+    stream: str
+
+
+class Adjusted(_Durable, frozen=True, tag="adjusted"):
+    """A viewer wants the picture again, or does without it (`paused`)."""
+
+    person: str
+    stream: str
+    paused: bool
+
+
 class HandsCounted(_Durable, frozen=True, tag="hands"):
     """How many hands were raised so far. Only snapshots have it."""
 
@@ -185,6 +244,12 @@ type Durable = (
     | ChatCleared
     | ChatKept
     | HandsCounted
+    | MediaAt
+    | Published
+    | Unpublished
+    | Viewed
+    | Unviewed
+    | Adjusted
 )
 
 _decoder: msgspec.json.Decoder[Durable] = msgspec.json.Decoder(Durable)

@@ -9,13 +9,14 @@ then removed, so nobody is ever told of a stream whose presenter is not in the r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import trio
 
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.errors import MediaServerError, OfferRefused, SdpInvalid
+from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
@@ -34,7 +35,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.fields import Ref
+from roomfsm.protocol.fields import Ref, Size
 from roomfsm.protocol.names import room_key
 from roomfsm.protocol.server import (
     ChatSaid,
@@ -51,6 +52,7 @@ from roomfsm.protocol.server import (
 from roomfsm.rooms import durable
 from roomfsm.rooms.broadcast import Broadcast
 from roomfsm.rooms.chat import ChatHistory
+from roomfsm.rooms.durable import Durable
 from roomfsm.rooms.events import (
     Ask,
     Away,
@@ -66,7 +68,7 @@ from roomfsm.rooms.events import (
     ViewFailed,
 )
 from roomfsm.rooms.journal import Journal
-from roomfsm.rooms.legs import Stream, View
+from roomfsm.rooms.legs import Left, Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.news import News, tell
@@ -74,7 +76,7 @@ from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.record import Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.snapshot import as_sat
+from roomfsm.rooms.snapshot import as_media_at, as_published, as_sat, as_viewed
 from roomfsm.rooms.speaking import Speakers
 from roomfsm.sdp_secrets import masked
 
@@ -114,6 +116,10 @@ class Inside(Protocol):
         """The broadcast in which streams and views are opened; None in states that own none."""
 
     @property
+    def media_place(self) -> PipelinePlace | None:
+        """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
+
+    @property
     def settings(self) -> RoomSettings: ...
 
     def refuse(self, event: Event, refusal: Refusal) -> None:
@@ -143,6 +149,8 @@ class Effects:
         self._moderation = moderation
         self._speakers = speakers
         self._record = room.record
+        self._noted_place: PipelinePlace | None = None
+        """The place of the pipeline that the record knows."""
         self.lookalikes = Lookalikes()
         self._doing: dict[str, Callable[[Any], None]] = {
             Do.KNOCK: self._knock,
@@ -226,13 +234,14 @@ class Effects:
         *,
         replaced: bool = False,
     ) -> None:
+        # This says of the streams and views, too, that they end.
         self._record.note(durable.Left(participant.id))
         for name in tuple(participant.views):
             stream = self._streams[name]
             self._drop_view(stream.views[participant.id])
             self._tell_stream(stream)
         for name in tuple(participant.streams):
-            self._drop_stream(self._streams[name], "left")
+            self._drop_stream(self._streams[name], "left", noted=True)
         self._files.forget_person(participant.id)
         self._news.forget(participant.id)
         del self._people[participant.id]
@@ -341,18 +350,39 @@ class Effects:
 
     def _open_stream(self, event: Ask) -> None:
         assert isinstance(event.message, Publish)
-        assert self._room.broadcast is not None
         presenter = self._people[event.seat.id]
+        stream = self._begin_stream(event.message, presenter)
+        self._news.happened(StreamStarted(stream=stream.info()), about=presenter)
+        self._log.info("stream started", stream=stream.id, generation=stream.generation)
+
+    def _begin_stream(self, message: Publish, presenter: Participant, left: Left | None = None) -> Stream:
+        assert self._room.broadcast is not None
 
         def on_change(_effect: Effect) -> None:
             self._tell_stream(stream)
 
-        stream = Stream(event.message, presenter, self._room.settings, on_change, self._journal)
+        def on_answer() -> None:
+            self._note_stream(stream)
+
+        stream = Stream(message, presenter, self._room.settings, on_change, on_answer, self._journal, left)
         self._streams[stream.id] = stream
         presenter.streams[stream.id] = None
         self._room.broadcast.start(stream)
-        self._news.happened(StreamStarted(stream=stream.info()), about=presenter)
-        self._log.info("stream started", stream=stream.id, generation=stream.generation)
+        return stream
+
+    def _note_stream(self, stream: Stream) -> None:
+        place = self._room.media_place
+        if place is not None and place != self._noted_place:
+            self._noted_place = place
+            self._record.note(as_media_at(place))
+        self._note(as_published(stream))
+        # Views that were answered before their stream.
+        for view in stream.views.values():
+            self._note(as_viewed(view))
+
+    def _note(self, event: Durable | None) -> None:
+        if event is not None:
+            self._record.note(event)
 
     def _end_stream(self, event: Ask | StreamFailed | Revoked) -> None:
         match event:
@@ -368,25 +398,43 @@ class Effects:
 
     def _open_view(self, event: Ask) -> None:
         assert isinstance(event.message, ViewMessage)
+        view = self._begin_view(event.message, self._people[event.seat.id])
+        self._tell_stream(view.stream)
+
+    def _begin_view(self, message: ViewMessage, viewer: Participant, left: Left | None = None) -> View:
         assert self._room.broadcast is not None
-        viewer = self._people[event.seat.id]
-        stream = self._streams[event.message.stream]
+        stream = self._streams[message.stream]
         stream.fire("view")
 
         def on_change(effect: Effect) -> None:
             view.reason = _REASONS.get(effect)
             self._tell_view(view, reason=view.reason)
 
-        view = View(event.message, stream, viewer, self._room.settings, on_change, self._journal)
+        def on_answer() -> None:
+            self._note(as_viewed(view))
+
+        view = View(message, stream, viewer, self._room.settings, on_change, on_answer, self._journal, left)
         stream.views[viewer.id] = view
         viewer.views[view.id] = None
         self._room.broadcast.start(view)
-        self._tell_stream(stream)
+        return view
+
+    def go_on(self, streams: Iterable[durable.Published], views: Iterable[durable.Viewed]) -> None:
+        """Begin the streams and views that an earlier run of the server has left, and that go on."""
+        self._noted_place = self._room.media_place
+        for told in streams:
+            publish = Publish(source=told.source, sdp="")
+            self._begin_stream(publish, self._people[told.person], Left(told.endpoint, told.generation))
+        for one in views:
+            size = Size.NONE if one.paused else Size.LARGE
+            message = ViewMessage(stream=one.stream, sdp="", size=size)
+            self._begin_view(message, self._people[one.person], Left(one.endpoint, one.generation))
 
     def _end_view(self, event: Ask | ViewFailed) -> None:
         match event:
             case Ask(seat=seat, message=Unview(stream=name, ref=ref)):
                 view = self._streams[name].views[seat.id]
+                self._note_end(view)
                 self._drop_view(view)
                 self._tell_stream(view.stream)
                 self._news.tell_changes_if_few()
@@ -394,16 +442,24 @@ class Effects:
             case ViewFailed(view=view, refusal=refusal):
                 viewer = view.participant.id
                 self._log_failure("view failed", refusal, view.offer, view=view.id, viewer=viewer)
+                self._note_end(view)
                 refused = self._drop_view(view, refusal)
                 self._tell_stream(view.stream)
                 if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
 
+    def _note_end(self, view: View) -> None:
+        if as_viewed(view) is not None:
+            self._record.note(durable.Unviewed(view.participant.id, view.id))
+
     def _adjust_view(self, event: Ask) -> None:
         assert isinstance(event.message, Adjust)
         view = self._streams[event.message.stream].views[event.seat.id]
+        paused = view.paused
         view.adjust(event.message.size)
+        if view.paused != paused and as_viewed(view) is not None:
+            self._record.note(durable.Adjusted(view.participant.id, view.id, view.paused))
         self._tell_view(view, reason=view.reason, ref=event.message.ref)
 
     def _log_failure(self, event: str, refusal: Refusal, offer: str, **ids: str) -> None:
@@ -461,8 +517,14 @@ class Effects:
         *,
         refusal: Refusal = _ENDED,
         of_views: Refusal = _ENDED,
+        noted: bool = False,
     ) -> None:
-        """End a stream and its views; those that had no answer get `refusal`, and `of_views`, instead."""
+        """End a stream and its views; those that had no answer get `refusal`, and `of_views`, instead.
+
+        `noted` says that the record knows already that the stream ends.
+        """
+        if not noted and as_published(stream) is not None:
+            self._record.note(durable.Unpublished(stream.participant.id, stream.source))
         for view in tuple(stream.views.values()):
             self._drop_view(view, of_views)
         stream.end(refusal)

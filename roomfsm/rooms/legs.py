@@ -17,6 +17,10 @@ If the browser's network changes, the browser restarts ICE: it sends a new offer
 Restarts are answered one after another, in the order in which they came. Whatever a media server says to one of
 them, the leg goes on as it is; Kurento says that the endpoint has been negotiated already, and the browser then
 has to ask for a new leg.
+
+If the server was killed, media servers and browsers go on without it. A leg of the room that comes back then
+*adopts* its endpoint: it has been answered, and asks for the rest. Its first offer is not known any more, but that
+is only needed for candidates that come late, and a restart brings another one.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import trio
@@ -91,16 +96,26 @@ _log = get_logger(__name__)
 
 type OnChange = Callable[[Effect], None]
 """A function that is called with each effect by which the leg's new state is told."""
+type OnAnswer = Callable[[], None]
+"""A function that is called when the leg has been answered, before its browser is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an earlier run of the server has left of a leg: the id of its endpoint, and its generation."""
+
+    endpoint: str
+    generation: int
 
 
 class Endpoints(Protocol):
     """The source of the legs' endpoints. Both scopes raise `MediaServerError`."""
 
-    def source(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a stream."""
+    def source(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for a stream: a new one, or the one with this id that was left."""
 
-    def sink(self) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view. The stream that it shows has an endpoint already."""
+    def sink(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
+        """An endpoint for a view, as with `source`. The stream that it shows has an endpoint already."""
 
 
 class LegFailed(Exception):
@@ -130,19 +145,29 @@ class Leg(Model, ABC):
         ref: Ref | None,
         settings: RoomSettings,
         on_change: OnChange,
+        on_answer: OnAnswer,
         journal: Journal,
+        left: Left | None,
     ) -> None:
         super().__init__(self.table.initial)
         self.id = stream_id
         self.participant = participant
-        self.generation = participant.next_generation(stream_id)
+        self.generation = participant.next_generation(stream_id) if left is None else left.generation
+        self.left = None if left is None else left.endpoint
+        """The id of the endpoint that it adopts; None if it begins anew."""
+        self.endpoint_id = self.left
+        """The id of its endpoint, once it has been answered."""
+        self.settled = trio.Event()
+        """Set when the state of what was left is known, or when the leg is over."""
         self._scope = trio.CancelScope()
         self.ref = ref
         self.offer = offer
         self._ufrags = frozenset(_UFRAG.findall(offer))
         self._settings = settings
         self._on_change = on_change
-        self._flowing: set[MediaType] = set()
+        self._on_answer = on_answer
+        # What flows in a leg that is adopted has flowed all the time: nothing must be done to show it.
+        self._flowing: set[MediaType] = set() if left is None else set(_ALL)
         self._patience = trio.CancelScope()
         self._begun = ExitStack()
         """The trace of how the leg began. It ends when the offer has been answered."""
@@ -155,13 +180,16 @@ class Leg(Model, ABC):
         self._journal = journal
         self._working: tuple[trio.Nursery, WebRtcEndpoint] | None = None
         """The nursery and the endpoint of a leg that has been answered and has not ended."""
-        self._asked_at: float | None = trio.current_time()
-        """When the leg began; None after media have flowed."""
+        self._asked_at: float | None = trio.current_time() if left is None else None
+        """When the leg began; None after media have flowed, and for a leg that began earlier."""
         self._leave: dict[str, Callable[[], None]] = {
             ENDPOINT: self._scope.cancel,
             CONNECT_TIMEOUT: self._patience.cancel,
         }
         journal.begin(self.table.name, self.key, self.state)
+        if left is not None:
+            # It has been: whatever follows from that was done then.
+            self.fire("answered")
 
     def fire(self, trigger: str) -> tuple[Effect, ...]:
         """Move the leg's machine. Returns the effects to carry out."""
@@ -199,6 +227,8 @@ class Leg(Model, ABC):
                 await self._hold(endpoints)
         except* (MediaServerError, LegFailed) as group:
             refusal = refusal_of(group, self.offer)
+        finally:
+            self.settled.set()
         return refusal
 
     @abstractmethod
@@ -292,13 +322,17 @@ class Leg(Model, ABC):
         self.participant.send(error_of(refusal, restart.ref, message_type(restart), stream=self.id))
 
     async def _negotiate(self, endpoint: WebRtcEndpoint) -> None:
-        """Answer the offer, then pass candidates both ways and watch the endpoint, until it ends.
+        """Answer the offer, if nobody has. Then pass candidates both ways and watch the endpoint, until it ends.
 
         Raises `LegFailed` when the media connection is over, or `MediaServerError`.
         """
-        answer = await endpoint.process_offer(self.offer)
-        if self.do.SEND_ANSWER in self.fire("answered"):
-            self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
+        answer = ""
+        if self.left is None:
+            answer = await endpoint.process_offer(self.offer)
+            if self.do.SEND_ANSWER in self.fire("answered"):
+                self.endpoint_id = endpoint.id
+                self._on_answer()
+                self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
         self._begun.close()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
@@ -306,7 +340,8 @@ class Leg(Model, ABC):
             self._working = nursery, endpoint
             self._negotiated()
             try:
-                await endpoint.gather_candidates()
+                if self.left is None:
+                    await endpoint.gather_candidates()
                 await endpoint.add_ice_candidates(self._kept)
             finally:
                 # From here on the nursery takes no more tasks.
@@ -343,6 +378,7 @@ class Leg(Model, ABC):
                     if await endpoint.is_connected():
                         await self._move("connected", endpoint, begun=self._flowing)
                     await self._ask_flow(endpoint)
+                    self.settled.set()
                 case _:
                     await self._follow(event, endpoint)
 
@@ -422,7 +458,9 @@ class Stream(Leg):
         participant: Participant,
         settings: RoomSettings,
         on_change: OnChange,
+        on_answer: OnAnswer,
         journal: Journal,
+        left: Left | None = None,
     ) -> None:
         super().__init__(
             stream_id(participant.id, message.source),
@@ -431,7 +469,9 @@ class Stream(Leg):
             message.ref,
             settings,
             on_change,
+            on_answer,
             journal,
+            left,
         )
         self.source = message.source
         self.views: dict[str, View] = {}
@@ -456,7 +496,7 @@ class Stream(Leg):
         return self._endpoint
 
     async def _hold(self, endpoints: Endpoints) -> None:
-        async with endpoints.source() as endpoint:
+        async with endpoints.source(self.left) as endpoint:
             self._endpoint = endpoint
             self._has_endpoint.set()
             await self._negotiate(endpoint)
@@ -486,9 +526,13 @@ class View(Leg):
         participant: Participant,
         settings: RoomSettings,
         on_change: OnChange,
+        on_answer: OnAnswer,
         journal: Journal,
+        left: Left | None = None,
     ) -> None:
-        super().__init__(stream.id, participant, message.sdp, message.ref, settings, on_change, journal)
+        super().__init__(
+            stream.id, participant, message.sdp, message.ref, settings, on_change, on_answer, journal, left
+        )
         self.stream = stream
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
@@ -507,7 +551,11 @@ class View(Leg):
 
     async def _hold(self, endpoints: Endpoints) -> None:
         source = await self.stream.endpoint()
-        async with endpoints.sink() as endpoint:
+        async with endpoints.sink(self.left) as endpoint:
+            if self.left is not None:
+                self._passing = _ALL & await source.connected_to(endpoint)
+                await self._negotiate(endpoint)
+                return
             self._passing = self._wanted
             if self._passing == _ALL:
                 await source.connect(endpoint)
@@ -517,10 +565,15 @@ class View(Leg):
             await self._negotiate(endpoint)
 
     @property
+    def paused(self) -> bool:
+        """Whether the viewer does not want the picture."""
+        return self._size is Size.NONE
+
+    @property
     def _wanted(self) -> frozenset[MediaType]:
         """The media of the stream that its presenter may send, and that the viewer wants."""
         sound = {MediaType.AUDIO} if self.stream.participant.audible else set()
-        picture = set() if self._size is Size.NONE else {MediaType.VIDEO}
+        picture = set() if self.paused else {MediaType.VIDEO}
         return frozenset(sound | picture)
 
     def adjust(self, size: Size) -> None:

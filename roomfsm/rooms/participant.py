@@ -202,6 +202,10 @@ class Participant:
         self._generations[stream_id] = generation
         return generation
 
+    def had_generation(self, stream_id: str, generation: int) -> None:
+        """Have the numbers go on from this one."""
+        self._generations[stream_id] = generation
+
 
 def seat_to_give(people: Iterable[Participant]) -> Participant | None:
     """The person who loses the seat if the room is full and somebody enters; None if nobody is away.

@@ -27,6 +27,7 @@ from roomfsm.access.credentials import Credentials
 from roomfsm.access.policy import Policy
 from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import KeepsFiles
+from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room_trigger
@@ -58,6 +59,7 @@ from roomfsm.protocol.server import (
     ParticipantJoined,
     ParticipantLeft,
     StreamEnded,
+    StreamStarted,
 )
 from roomfsm.rooms.allowance import UNBOUNDED, Entries, Rates, Share, Voice
 from roomfsm.rooms.broadcast import Broadcast
@@ -221,6 +223,16 @@ class Room:
         coming.put(events)
         self.record.restore(coming.tokens)
         self.journal.begin(ROOM.name, None, self.state)
+        if coming.media_at is not None and coming.streams:
+            at = coming.media_at
+            place = PipelinePlace(at.url, at.session, at.server, at.pipeline)
+            self.broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed, place)
+            self._effects.go_on(coming.streams.values(), coming.views.values())
+
+    async def until_settled(self) -> None:
+        """Returns when it is clear which streams and views of a room that came back go on."""
+        if self.broadcast is not None:
+            await self.broadcast.settled.wait()
 
     @property
     def run_id(self) -> str:
@@ -241,6 +253,11 @@ class Room:
     def media_server(self) -> str | None:
         """The address of the media server that holds the broadcast, if there is one."""
         return None if self.broadcast is None else self.broadcast.server_url
+
+    @property
+    def media_place(self) -> PipelinePlace | None:
+        """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
+        return None if self.broadcast is None or self.over else self.broadcast.place
 
     @property
     def idle_since(self) -> float | None:
@@ -328,6 +345,8 @@ class Room:
             for participant in self.people.values():
                 # They have come back with the room.
                 self._observers.happened(self, ParticipantJoined(participant=participant.info()), participant)
+            for stream in self.streams.values():
+                self._observers.happened(self, StreamStarted(stream=stream.info()), stream.participant)
             failed = False
             try:
                 async for event in self._inbox:
@@ -572,7 +591,8 @@ class Room:
 
     def _start_broadcast(self) -> None:
         assert self._nursery is not None
-        broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed)
+        # A room that came back may have one already.
+        broadcast = self.broadcast or Broadcast(self._pool, self._tags, self.settings, self._leg_failed)
         self.broadcast = broadcast
         self._broadcasts.add(broadcast)
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from roomfsm.access.policy import Policy
+from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.lifecycle.sound import SOUND
 from roomfsm.rooms import durable
 from roomfsm.rooms.chat import ChatHistory
 from roomfsm.rooms.durable import Durable
+from roomfsm.rooms.legs import Stream, View
 from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.participant import Participant
@@ -35,6 +37,13 @@ class Kept(Protocol):
     def people(self) -> Mapping[str, Participant]: ...
 
     @property
+    def streams(self) -> Mapping[str, Stream]: ...
+
+    @property
+    def media_place(self) -> PipelinePlace | None:
+        """Where the pipeline is that outlives the server; None if there is none, or if the room releases it."""
+
+    @property
     def record(self) -> Record: ...
 
 
@@ -57,6 +66,25 @@ def as_sat(person: Participant, tokens: tuple[bytes, ...]) -> durable.Sat:
         stands_in=person.stands_in,
         only_watches=person.only_watches,
     )
+
+
+def as_media_at(place: PipelinePlace) -> durable.MediaAt:
+    """Where the pipeline is."""
+    return durable.MediaAt(place.url, place.session_id, place.server_id, place.pipeline_id)
+
+
+def as_published(stream: Stream) -> durable.Published | None:
+    """What is kept of a stream; None before it has been answered."""
+    if stream.endpoint_id is None:
+        return None
+    return durable.Published(stream.participant.id, stream.source, stream.generation, stream.endpoint_id)
+
+
+def as_viewed(view: View) -> durable.Viewed | None:
+    """What is kept of a view; None before it and its stream have been answered."""
+    if view.endpoint_id is None or view.stream.endpoint_id is None:
+        return None
+    return durable.Viewed(view.participant.id, view.id, view.generation, view.endpoint_id, view.paused)
 
 
 def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: Lookalikes) -> Iterator[Durable]:
@@ -84,3 +112,8 @@ def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: 
     if chat.number:
         lines = tuple(durable.without_file(line) for line in chat.lines())
         yield durable.ChatKept(chat.number, chat.speakers, lines)
+    if room.media_place is not None:
+        yield as_media_at(room.media_place)
+        yield from filter(None, map(as_published, room.streams.values()))
+        for stream in room.streams.values():
+            yield from filter(None, map(as_viewed, stream.views.values()))

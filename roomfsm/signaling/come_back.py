@@ -7,10 +7,11 @@ two the person's token belongs, and the other room takes a leave.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
+from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.log import get_logger
 from roomfsm.rooms.come_back import CannotComeBack
 from roomfsm.rooms.directory import Directory
@@ -27,8 +28,10 @@ _AT_ONCE = 16
 """How many rooms are asked for at a time. A Redis takes half a millisecond for each, most of it on the way."""
 
 
-async def come_back(store: Store, directory: Directory, registry: Registry, counts: StoreCounts) -> None:
-    """Bring back all rooms of the store. Raises `StoreError`."""
+async def come_back(
+    store: Store, directory: Directory, registry: Registry, counts: StoreCounts
+) -> Sequence[PipelinePlace]:
+    """Bring back all rooms of the store. Returns where their pipelines are. Raises `StoreError`."""
     began = time.perf_counter()
     seats: dict[str, Seat[Room]] = {}
     twice: list[Seat[Room]] = []
@@ -55,6 +58,7 @@ async def come_back(store: Store, directory: Directory, registry: Registry, coun
     if counts.came_back or counts.set_aside:
         seconds = round(time.perf_counter() - began, 3)
         _log.info("rooms came back", rooms=counts.came_back, people=len(seats), seconds=seconds)
+    return [room.media_place for room in directory.rooms() if room.media_place is not None]
 
 
 async def _pasts(store: Store) -> AsyncIterator[tuple[str, Past]]:

@@ -23,8 +23,12 @@ from roomfsm.kurento import (
     MediaPipeline,
     MediaPool,
     MediaServerError,
+    MediaServerLost,
     MediaType,
+    ObjectGone,
+    PipelinePlace,
     ResourcesExhausted,
+    SessionResumed,
     WebRtcEndpoint,
 )
 
@@ -61,6 +65,9 @@ class FakeEndpoint:
 
     def __init__(self, media: FakeMedia, number: int) -> None:
         self.number = number
+        self.id = f"endpoint-{number}"
+        self.passed: dict[int, set[MediaType]] = {}
+        """What other endpoints are sent from this one, by their numbers."""
         self.events = EventChannel(media.event_buffer)
         self.answering = Gate()
         """The gate for the answer of this endpoint, after the pool's own gate."""
@@ -96,10 +103,16 @@ class FakeEndpoint:
     async def connect(self, sink: FakeEndpoint, media_type: MediaType | None = None) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append(f"connect {sink.number}" + _of_type(media_type))
+        self.passed.setdefault(sink.number, set()).update(_types(media_type))
 
     async def disconnect(self, sink: FakeEndpoint, media_type: MediaType | None = None) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append(f"disconnect {sink.number}" + _of_type(media_type))
+        self.passed.setdefault(sink.number, set()).difference_update(_types(media_type))
+
+    async def connected_to(self, sink: FakeEndpoint) -> frozenset[MediaType]:
+        await trio.lowlevel.checkpoint()
+        return frozenset(self.passed.get(sink.number, ()))
 
     async def request_keyframe(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -150,6 +163,10 @@ def _of_type(media_type: MediaType | None) -> str:
     return "" if media_type is None else f" {media_type}"
 
 
+def _types(media_type: MediaType | None) -> set[MediaType]:
+    return set(MediaType) if media_type is None else {media_type}
+
+
 class FakePipeline:
     """The methods of a `MediaPipeline` that rooms call. Set `lost` to simulate the death of its media server."""
 
@@ -157,7 +174,12 @@ class FakePipeline:
         self.tags = tags
         self.server_url = server_url
         self.lost = trio.Event()
+        self.place = PipelinePlace(server_url, "session", "server", f"pipeline-{media.made}")
         self._media = media
+        self._endpoints: dict[str, FakeEndpoint] = {}
+        """Those that exist, by their ids."""
+        self.left: set[str] = set()
+        """The ids of the endpoints that a room server that was killed has left."""
 
     @asynccontextmanager
     async def endpoint(self, _limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
@@ -171,21 +193,55 @@ class FakePipeline:
             endpoint.answering.shut()
         media.endpoints.append(endpoint)
         media.open.append(endpoint)
-        try:
+        self._endpoints[endpoint.id] = endpoint
+        async with self._holding(endpoint):
             yield cast(WebRtcEndpoint, endpoint)
+
+    @asynccontextmanager
+    async def _holding(self, endpoint: FakeEndpoint) -> AsyncIterator[None]:
+        media = self._media
+        try:
+            yield
         finally:
-            with trio.CancelScope(shield=True):
-                await media.releasing()
-            media.open.remove(endpoint)
+            if media.cut_off:
+                self.left.add(endpoint.id)
+                # Nobody reads them any more.
+                endpoint.events = EventChannel(media.event_buffer)
+            else:
+                with trio.CancelScope(shield=True):
+                    await media.releasing()
+                self._release(endpoint.id)
+
+    @asynccontextmanager
+    async def adopt(self, endpoint_id: str) -> AsyncIterator[WebRtcEndpoint]:
+        """An endpoint that was left. Raises `ObjectGone`."""
+        await trio.lowlevel.checkpoint()
+        if endpoint_id not in self.left:
+            self._media.missed.append(endpoint_id)
+            raise ObjectGone(ObjectGone.CODE, f"{endpoint_id} is not there")
+        self.left.remove(endpoint_id)
+        endpoint = self._endpoints[endpoint_id]
+        endpoint.happens(SessionResumed())
+        async with self._holding(endpoint):
+            yield cast(WebRtcEndpoint, endpoint)
+
+    def release_left(self) -> None:
+        """Release what nobody has adopted."""
+        for endpoint_id in self.left:
+            self._release(endpoint_id)
+        self.left.clear()
+
+    def _release(self, endpoint_id: str) -> None:
+        self._media.open.remove(self._endpoints.pop(endpoint_id))
 
 
 class FakeMedia:
     """A pool of media servers. Pass its `pool` wherever a `MediaPool` is wanted.
 
     `pipelines` and `open` are the pipelines and endpoints that exist now, and `endpoints` are all that ever
-    existed. The gates `creating`, `answering`, `gathering` and `releasing` delay these steps or make them fail;
-    `releasing_pipelines` delays only pipelines that are not lost. `event_buffer` is how many events of an endpoint
-    may be unread. If `answers` is false, each endpoint answers only when its own gate is opened.
+    existed. The gates `creating`, `adopting`, `answering`, `gathering` and `releasing` delay these steps or make
+    them fail; `releasing_pipelines` delays only pipelines that are not lost. `event_buffer` is how many events of
+    an endpoint may be unread. If `answers` is false, each endpoint answers only when its own gate is opened.
     """
 
     def __init__(self, *, answers: bool = True, event_buffer: int = 64) -> None:
@@ -200,8 +256,13 @@ class FakeMedia:
         """The media servers, which get new pipelines in turn."""
         self.full: set[str] = set()
         """The media servers that are full and refuse new endpoints."""
+        self.missed: list[str] = []
+        """The ids of endpoints that were to be adopted, and were not there."""
         self.made = 0
+        self.cut_off = False
+        """Whether the room server can release nothing, as if it had been killed. What it held is left then."""
         self.creating = Gate()
+        self.adopting = Gate()
         self.answering = Gate()
         self.gathering = Gate()
         self.releasing = Gate()
@@ -218,11 +279,28 @@ class FakeMedia:
         pipeline = FakePipeline(self, dict(tags), self.urls[self.made % len(self.urls)])
         self.made += 1
         self.pipelines.append(pipeline)
-        try:
+        async with self._holding(pipeline):
             yield cast(MediaPipeline, pipeline)
+
+    @asynccontextmanager
+    async def _holding(self, pipeline: FakePipeline) -> AsyncIterator[None]:
+        try:
+            yield
         finally:
-            with trio.CancelScope(shield=True):
-                await self.releasing()
-                if not pipeline.lost.is_set():
-                    await self.releasing_pipelines()
-            self.pipelines.remove(pipeline)
+            if not self.cut_off:
+                with trio.CancelScope(shield=True):
+                    await self.releasing()
+                    if not pipeline.lost.is_set():
+                        await self.releasing_pipelines()
+                pipeline.release_left()
+                self.pipelines.remove(pipeline)
+
+    @asynccontextmanager
+    async def adopt(self, place: PipelinePlace) -> AsyncIterator[MediaPipeline]:
+        """A pipeline that was left. Raises `MediaServerLost`, or what the gate `adopting` raises."""
+        await self.adopting()
+        pipeline = next((one for one in self.pipelines if one.place == place and not one.lost.is_set()), None)
+        if pipeline is None:
+            raise MediaServerLost(place.url, "the session of the earlier run is gone")
+        async with self._holding(pipeline):
+            yield cast(MediaPipeline, pipeline)

@@ -168,9 +168,14 @@ async def kept(
     policy: Policy = ANYBODY,
     settings: StoreSettings = StoreSettings(data="none"),  # noqa: B008 (it is frozen)
     files: KeepsFiles | None = None,
+    media: FakeMedia | None = None,
 ) -> AsyncIterator[Kept]:
-    """Run a server. What the store has comes back first, with these people. The end is as if it were killed."""
-    media = FakeMedia()
+    """Run a server. What the store has comes back first, with these people. The end is as if it were killed.
+
+    The media servers go on without it.
+    """
+    media = media or FakeMedia()
+    media.cut_off = False
     by_id = {person.participant_id: person for person in people}
 
     def sitter_of(told: Sat) -> FakeSession:
@@ -184,7 +189,10 @@ async def kept(
     ):
         for key in await store.rooms():
             directory.bring_back(key, await store.read(key), sitter_of)
-        yield Kept(store, writer, directory, media)
+        try:
+            yield Kept(store, writer, directory, media)
+        finally:
+            media.cut_off = True
 
 
 def seat_in(room: Room, person: Person) -> Seat[Room]:

@@ -15,7 +15,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from roomfsm.access.credentials import UNASKED
 from roomfsm.access.policy import Policy
+from roomfsm.kurento import MediaType
 from roomfsm.protocol.client import (
+    Adjust,
     Admit,
     Ban,
     Chat,
@@ -23,26 +25,33 @@ from roomfsm.protocol.client import (
     Configure,
     DeleteLine,
     Deny,
+    EndStream,
     Kick,
     Lock,
     LowerHand,
     Media,
     Mute,
+    Publish,
     RaiseHand,
     Rename,
     SetRole,
     Unban,
     Unlock,
     Unmute,
+    Unpublish,
+    Unview,
+    View,
 )
 from roomfsm.protocol.errors import Refusal
+from roomfsm.protocol.fields import Size, Source, stream_id
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.events import Administer, RoomMessage, SetPolicy
 from roomfsm.rooms.room import RoomOver
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.store.settings import StoreSettings
+from roomfsm.testing import FakeMedia
 from tests.examples import examples
-from tests.rooms.house import settle
+from tests.rooms.house import OFFER, settle
 from tests.rooms.kept import Kept, KeptPerson, MemoryStore, kept, newcomer
 
 PEOPLE = 4
@@ -67,6 +76,22 @@ actions = st.one_of(
     st.tuples(st.just("policy"), st.sampled_from([Policy(), Policy(locked=True, role=Role.VIEWER)])),
     st.just(("restart",)),
 )
+camera = st.just(Source.CAMERA)
+media_actions = st.one_of(
+    st.tuples(st.sampled_from(["join", "leave", "vanish", "come back"]), person),
+    st.tuples(st.sampled_from(["publish", "unpublish"]), person, camera | st.just(Source.SCREEN)),
+    st.tuples(st.sampled_from(["view", "unview", "view", "end"]), person, person, camera),
+    st.tuples(st.just("adjust"), person, person, st.sampled_from([Size.NONE, Size.LARGE])),
+    st.tuples(st.just("mute"), person, person, st.booleans()),
+    st.just(("flow",)),
+    st.just(("restart",)),
+)
+BROADCAST: list[tuple[Any, ...]] = [
+    *(("publish", one, Source.CAMERA) for one in range(2)),
+    *(("view", one, other, Source.CAMERA) for one in range(PEOPLE) for other in range(2) if one != other),
+    ("flow",),
+]
+"""Two present, and everybody views them."""
 policies = st.sampled_from([Policy(), Policy(lobby=True), Policy(locked=True), Policy(first_moderates=False)])
 
 
@@ -102,6 +127,18 @@ def message_of(action: tuple[Any, ...], ids: Sequence[str]) -> RoomMessage:
             return Ban(participant=ids[other], seconds=1000.0)
         case ("unban", _, other):
             return Unban(participant=ids[other])
+        case ("publish", _, source):
+            return Publish(source=source, sdp=OFFER)
+        case ("unpublish", me, source):
+            return Unpublish(stream=stream_id(ids[me], source))
+        case ("view", _, other, source):
+            return View(stream=stream_id(ids[other], source), sdp=OFFER)
+        case ("unview", _, other, source):
+            return Unview(stream=stream_id(ids[other], source))
+        case ("end", _, other, source):
+            return EndStream(stream=stream_id(ids[other], source))
+        case ("adjust", _, other, size):
+            return Adjust(stream=stream_id(ids[other], Source.CAMERA), size=size)
         case ("role", _, other, role):
             return SetRole(participant=ids[other], role=role)
         case ("admit", _, other):
@@ -120,6 +157,13 @@ async def act(server: Kept, people: list[KeptPerson], action: tuple[Any, ...]) -
         if room is not None:
             with suppress(Refusal, RoomOver):
                 await room.request(Administer(SetPolicy(action[1])))
+        return
+    if action[0] == "flow":
+        for endpoint in server.media.open:
+            endpoint.flowing = {MediaType.VIDEO}
+            endpoint.connects()
+            endpoint.flows(True)
+        await wait_all_tasks_blocked()
         return
     who = people[action[1]]
     match action:
@@ -163,8 +207,13 @@ async def told(server: Kept) -> dict[str, Any]:
             for one in found["participants"]
             if one["id"] != eve.participant_id
         ]
+        # They are told in the order in which they were answered.
+        found["streams"].sort(key=lambda stream: stream["id"])
         await eve.leave()
         await wait_all_tasks_blocked()
+    found["views"] = {
+        (view.key, view.told_state) for stream in room.streams.values() for view in stream.views.values()
+    }
     return found
 
 
@@ -173,14 +222,26 @@ async def told(server: Kept) -> dict[str, Any]:
 def test_whatever_happens_a_restart_changes_nothing_that_anybody_is_told(
     course: list[tuple[Any, ...]], policy: Policy, store_events: int
 ) -> None:
+    a_restart_changes_nothing(course, policy, store_events)
+
+
+@examples(100)
+@given(st.lists(media_actions, min_size=10, max_size=40), st.sampled_from([3, 1000]))
+def test_whatever_happens_a_restart_ends_no_stream_and_no_view_and_begins_none(
+    course: list[tuple[Any, ...]], store_events: int
+) -> None:
+    a_restart_changes_nothing([*BROADCAST, *course], Policy(role=Role.MODERATOR), store_events)
+
+
+def a_restart_changes_nothing(course: Sequence[tuple[Any, ...]], policy: Policy, store_events: int) -> None:
     async def main() -> None:
-        store = MemoryStore()
+        store, media = MemoryStore(), FakeMedia(event_buffer=1000)
         settings = StoreSettings(data="none", store_events=store_events)
         people: list[KeptPerson] = []
         rest = [("join", number) for number in range(PEOPLE)] + [*course, ("restart",)]
         while rest:
             here = [one for one in people if one.seat is not None]
-            async with kept(store, people, rooms=WIDE, policy=policy, settings=settings) as server:
+            async with kept(store, people, rooms=WIDE, policy=policy, settings=settings, media=media) as server:
                 if not people:
                     people = [KeptPerson(server.directory, name) for name in ("Ada", "Bob", "Cyd", "Dan")]
                 for one in here:
@@ -198,8 +259,13 @@ def test_whatever_happens_a_restart_changes_nothing_that_anybody_is_told(
                 # Whoever stands in for a moderator may be another one after a first look, but not after a second.
                 await told(server)
                 before = await told(server)
-            async with kept(store, people, rooms=WIDE, policy=policy, settings=settings) as server:
+                open_before = set(media.open)
+            async with kept(store, people, rooms=WIDE, policy=policy, settings=settings, media=media) as server:
+                for room in server.directory.rooms():
+                    await room.until_settled()
                 assert await told(server) == before
+                assert set(media.open) == open_before
+                assert media.missed == [], "it was noted that it had ended"
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
