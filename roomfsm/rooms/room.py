@@ -16,7 +16,7 @@ left, so that nobody waits for a room that is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -163,6 +163,8 @@ class Room:
         self._log = get_logger(__name__).bind(room=name)
         self._to_inbox, self._inbox = trio.open_memory_channel[Event](settings.room_inbox)
         self._nursery: trio.Nursery | None = None
+        self._task_failed = False
+        """Whether one of its tasks has failed, and not only been cancelled."""
         self._event: Event | None = None
         self._linger = trio.CancelScope()
         self._empty_since = trio.current_time()
@@ -359,7 +361,7 @@ class Room:
                 raise
             finally:
                 # If a task of the room has failed, that has cancelled this one.
-                failed = failed or nursery.cancel_scope.cancel_called
+                failed = failed or self._task_failed
                 if failed:
                     self.ended_by = "room_failed"
                     self.record.set_aside(f"the room failed at {self.handled.get('trigger', 'its start')}")
@@ -417,7 +419,6 @@ class Room:
 
     def _do_later(self, seconds: float, do: Callable[[], None]) -> trio.CancelScope:
         """Do something after so many seconds, unless the scope that this returns is cancelled before."""
-        assert self._nursery is not None
         scope = trio.CancelScope()
 
         async def wait() -> None:
@@ -425,8 +426,21 @@ class Room:
                 await trio.sleep(seconds)
                 do()
 
-        self._nursery.start_soon(wait)
+        self._start_task(wait)
         return scope
+
+    def _start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Start a task of the room. If it fails, the room does."""
+        assert self._nursery is not None
+
+        async def run() -> None:
+            try:
+                await work()
+            except* Exception:
+                self._task_failed = True
+                raise
+
+        self._nursery.start_soon(run)
 
     @property
     def handled(self) -> dict[str, str]:
@@ -575,7 +589,6 @@ class Room:
     # What states own
 
     def _start_linger(self) -> None:
-        assert self._nursery is not None
         self._linger = scope = trio.CancelScope()
         self._empty_since = trio.current_time()
 
@@ -587,10 +600,9 @@ class Room:
                     await self.post(Expire())
                     await trio.sleep(max(self.settings.linger, _LINGER_AGAIN))
 
-        self._nursery.start_soon(linger)
+        self._start_task(linger)
 
     def _start_broadcast(self) -> None:
-        assert self._nursery is not None
         # A room that came back may have one already.
         broadcast = self.broadcast or Broadcast(self._pool, self._tags, self.settings, self._leg_failed)
         self.broadcast = broadcast
@@ -605,7 +617,7 @@ class Room:
             if reason is not None:
                 await self.post(MediaLost(broadcast, reason))
 
-        self._nursery.start_soon(hold)
+        self._start_task(hold)
 
     async def _leg_failed(self, leg: Stream | View, refusal: Refusal) -> None:
         await self.post(ViewFailed(leg, refusal) if isinstance(leg, View) else StreamFailed(leg, refusal))
@@ -619,7 +631,6 @@ class Room:
         self.broadcast = None
 
     def _start_drain(self) -> None:
-        assert self._nursery is not None
         self.record.end(forget=not self._comes_back)
 
         async def drain() -> None:
@@ -633,7 +644,7 @@ class Room:
             with suppress(RoomOver):
                 await self.post(Drained())
 
-        self._nursery.start_soon(drain)
+        self._start_task(drain)
 
     async def _until_less(self, gone: Callable[[], bool]) -> None:
         while not gone():

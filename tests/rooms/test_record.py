@@ -333,6 +333,17 @@ async def test_whoever_closes_a_room_closes_it_for_good_whatever_the_reason(auto
         assert store.pasts == {}
 
 
+async def test_a_room_that_is_only_cancelled_has_not_failed(autojump_clock: MockClock) -> None:
+    # Whether its own task is cancelled first, or one of those that it has started, is up to trio.
+    for _ in range(20):
+        store = MemoryStore()
+        async with kept(store) as server:
+            (ada,) = await people(server.directory, "Ada")
+            await ada.leave()
+            await settle()
+        assert (list(store.pasts), store.set_aside) == (["blue"], [])
+
+
 async def test_a_room_is_set_aside_that_fails_in_one_of_its_tasks(autojump_clock: MockClock) -> None:
     store = MemoryStore()
     async with kept(store) as server:
