@@ -342,6 +342,9 @@ class Leg(Model, ABC):
             try:
                 if self.left is None:
                     await endpoint.gather_candidates()
+                else:
+                    # These came before the endpoint was adopted. Their candidates follow them.
+                    await self._answer_restarts(endpoint)
                 await endpoint.add_ice_candidates(self._kept)
             finally:
                 # From here on the nursery takes no more tasks.

@@ -16,7 +16,7 @@ from roomfsm.kurento import (
     MediaType,
     ObjectGone,
 )
-from roomfsm.protocol.client import Adjust, Mute, Publish, Restart, Unpublish, Unview, View
+from roomfsm.protocol.client import Adjust, Candidate, Mute, Publish, Restart, Unpublish, Unview, View
 from roomfsm.protocol.fields import Size, Source
 from roomfsm.rooms import durable
 from roomfsm.rooms.directory import Directory
@@ -314,6 +314,32 @@ async def test_a_restart_of_ice_is_answered_by_the_endpoint_that_was_adopted(aut
         await ada.say(Restart(stream=ada.stream(), sdp="another", ref=9))
         await settle()
         assert (ada.last("answer")["sdp"], ada.last("answer")["ref"]) == ("answer to another", 9)
+
+
+async def test_restarts_that_come_before_the_adoption_are_answered_and_so_are_later_ones(
+    autojump_clock: MockClock,
+) -> None:
+    store, media = MemoryStore(), FakeMedia()
+    async with kept(store, media=media) as server:
+        ada, bob = await broadcast(server.directory)
+        flows(media)
+        camera, _ = media.open
+        before = list(camera.calls)
+    media.adopting.shut()
+    async with kept(store, [ada, bob], media=media) as server:
+        await restart(server.directory, ada, bob)
+        await ada.come_back()
+        await ada.say(Restart(stream=ada.stream(), sdp="new path", ref=9))
+        await ada.say(Candidate(stream=ada.stream(), candidate="c"))
+        await settle()
+        media.adopting.open()
+        await settle()
+        assert (ada.last("answer")["sdp"], ada.last("answer")["ref"]) == ("answer to new path", 9)
+        # The candidates of an offer follow it.
+        assert since(camera, before) == ["offer new path", "candidate c"]
+        await ada.say(Restart(stream=ada.stream(), sdp="another", ref=10))
+        await settle()
+        assert (ada.last("answer")["sdp"], ada.last("answer")["ref"]) == ("answer to another", 10)
 
 
 async def test_a_browser_that_was_not_connected_has_the_time_that_it_always_has(autojump_clock: MockClock) -> None:
