@@ -434,7 +434,7 @@ class Effects:
         match event:
             case Ask(seat=seat, message=Unview(stream=name, ref=ref)):
                 view = self._streams[name].views[seat.id]
-                self._note_end(view)
+                self._note_view_end(view)
                 self._drop_view(view)
                 self._tell_stream(view.stream)
                 self._news.tell_changes_if_few()
@@ -442,14 +442,23 @@ class Effects:
             case ViewFailed(view=view, refusal=refusal):
                 viewer = view.participant.id
                 self._log_failure("view failed", refusal, view.offer, view=view.id, viewer=viewer)
-                self._note_end(view)
+                self._note_view_end(view)
                 refused = self._drop_view(view, refusal)
                 self._tell_stream(view.stream)
                 if not refused:
                     self._news.tell_changes_if_few()
                     self._tell_view(view, reason=str(refusal))
 
-    def _note_end(self, view: View) -> None:
+    def note_that_streams_end(self) -> None:
+        """Note the end of all streams, before they end."""
+        for stream in self._streams.values():
+            self._note_stream_end(stream)
+
+    def _note_stream_end(self, stream: Stream) -> None:
+        if as_published(stream) is not None:
+            self._record.note(durable.Unpublished(stream.participant.id, stream.source))
+
+    def _note_view_end(self, view: View) -> None:
         if as_viewed(view) is not None:
             self._record.note(durable.Unviewed(view.participant.id, view.id))
 
@@ -523,8 +532,8 @@ class Effects:
 
         `noted` says that the record knows already that the stream ends.
         """
-        if not noted and as_published(stream) is not None:
-            self._record.note(durable.Unpublished(stream.participant.id, stream.source))
+        if not noted:
+            self._note_stream_end(stream)
         for view in tuple(stream.views.values()):
             self._drop_view(view, of_views)
         stream.end(refusal)

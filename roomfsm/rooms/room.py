@@ -631,6 +631,9 @@ class Room:
         self.broadcast = None
 
     def _start_drain(self) -> None:
+        if self._comes_back:
+            # The room comes back without its streams, which end after this.
+            self._effects.note_that_streams_end()
         self.record.end(forget=not self._comes_back)
 
         async def drain() -> None:

@@ -22,6 +22,7 @@ from roomfsm.rooms import durable
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.durable import Durable
 from roomfsm.rooms.room import Room
+from roomfsm.store.interface import Snapshot
 from roomfsm.store.settings import StoreSettings
 from roomfsm.testing import FakeEndpoint, FakeMedia
 from tests.rooms.house import OFFER, dtls, flow_in, flow_out, publish, settle
@@ -419,22 +420,28 @@ async def test_a_snapshot_has_what_goes_on_and_nothing_of_what_has_ended(autojum
         assert list(room.streams) == [ada.stream(), ada.stream("screen")]
 
 
-async def test_after_a_planned_end_nothing_is_looked_for(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("snapshot", [False, True])
+async def test_after_a_planned_end_nothing_is_looked_for(autojump_clock: MockClock, snapshot: bool) -> None:
     store, media = MemoryStore(), FakeMedia()
-    async with kept(store, media=media, settings=StoreSettings(data="none", store_events=1)) as server:
+    async with kept(store, media=media) as server:
         ada, bob = await broadcast(server.directory)
-        # The last write is a snapshot, as after every failure.
-        store.fail()
-        await ada.say(publish(Source.SCREEN))
-        await settle()
-        store.mend()
+        if snapshot:
+            # Then the last write is one, as after every failure.
+            store.fail()
+            await ada.say(publish(Source.SCREEN))
+            await settle()
+            store.mend()
         await server.directory.close()
         await server.writer.flush()
         assert media.open == []
-    assert not [one for one in durables(store) if isinstance(one, durable.Published)]
+    last = store.commits[-1][-1]
+    assert isinstance(last, Snapshot) == snapshot
     async with kept(store, [ada, bob], media=media) as server:
-        room = await restart(server.directory)
-        assert (room.state, room.media_place) == ("waiting", None)
+        # It does not even begin as a broadcast.
+        room = server.directory.find("blue")
+        assert room is not None
+        assert (room.state, room.media_place, dict(room.streams)) == ("waiting", None, {})
+        assert await restart(server.directory, ada, bob) is room
 
 
 async def test_an_endpoint_that_is_gone_later_ends_its_view_as_ever(autojump_clock: MockClock) -> None:
