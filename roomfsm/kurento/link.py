@@ -70,7 +70,7 @@ class Link:
         # its cache.
         self._ids = itertools.count(1)
         self._former: tuple[str, str] | None = None
-        """The ids of the session that an earlier run left there, and of its media server, until it was tried."""
+        """The ids of a session that an earlier run left, and of its media server, as long as it may be resumed."""
         self._connection: Connection | None = None
         self._unclosed: str | None = None
         self._closing = False
@@ -143,6 +143,7 @@ class Link:
                         if self._round.cancelled_caught:
                             delay = self.settings.reconnect_first
                 self._give_up(f"not resumed in {self.settings.reconnect_grace:g} s")
+                self._former = None
 
     def gone(self, why: str) -> None:
         """Treat the session as lost, because the media server's process has ended.
@@ -191,7 +192,8 @@ class Link:
         self._scope.cancel()
 
     def _grace_ends(self) -> float:
-        return math.inf if self.session is None else trio.current_time() + self.settings.reconnect_grace
+        resumes = self.session is not None or self._former is not None
+        return trio.current_time() + self.settings.reconnect_grace if resumes else math.inf
 
     async def _carry(self, grace: trio.CancelScope) -> None:
         """Open one connection and use it until it is lost."""
@@ -221,9 +223,12 @@ class Link:
                 why_not = await self._resume(connection, session_id, server_id)
             except KurentoError as error:
                 why_not = f"refused: {error}"
-            self._former = None
             if why_not is None:
-                return await self._begin(connection, session_id, server_id)
+                # If the connection is lost meanwhile, the session can still be resumed.
+                session = await self._begin(connection, session_id, server_id)
+                self._former = None
+                return session
+            self._former = None
             _log.warning("kurento session lost", url=self.url, session=session_id, reason=why_not)
         if self._unclosed is not None:
             # Otherwise its objects would exist for one or two more periods of Kurento's garbage collector.

@@ -217,6 +217,32 @@ async def test_a_media_server_that_is_only_slow_to_be_reached_has_kept_its_sessi
             pass
 
 
+async def test_a_cut_at_the_first_request_of_a_resumed_session_loses_nothing(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.hold("getInfo")
+    async with resumed(PLACE) as pool:
+        await server.arrived("getInfo")
+        await server.cut()
+        await server.let_go("getInfo")
+        async with pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER):
+            pass
+
+
+async def test_a_session_that_cannot_be_resumed_because_of_cuts_is_not_tried_for_ever(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.hold("connect")
+    async with resumed(PLACE) as pool:
+        since = trio.current_time()
+        while "sessionId" in ((await server.arrived("connect")).params or {}):
+            await server.cut()
+        assert trio.current_time() - since == pytest.approx(KurentoSettings().reconnect_grace, abs=0.1)
+        await server.let_go("connect")
+        await pool.wait_ready()
+        assert pool.servers[0].session_id != PLACE.session_id
+
+
 async def test_which_media_are_connected_is_asked_of_the_media_server(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:
