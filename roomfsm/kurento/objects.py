@@ -8,7 +8,7 @@ asked for, so the events of an adopted endpoint begin with `SessionResumed`.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,8 +165,11 @@ async def adopt_pipeline(session: Session, pipeline_id: str) -> AsyncIterator[Me
     async with session.adopted("MediaPipeline", pipeline_id):
         children = await session.invoke(pipeline_id, "getChildren")
         left = [child for child in children if isinstance(child, str)] if isinstance(children, list) else []
-        if left:
-            await _learn_events(session, left[0])
+        for child in left:
+            # One that has just gone says nothing of the others.
+            with suppress(ObjectGone):
+                await _learn_events(session, child)
+                break
         yield MediaPipeline(session, pipeline_id, left)
 
 

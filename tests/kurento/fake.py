@@ -177,7 +177,7 @@ class FakeServer:
                 self.sessions.discard(str(session))
                 self.objects = {name for name in self.objects if self._makers.get(name) != session}
                 return None
-            case "subscribe" if params["type"] in OPTIONAL:
+            case "subscribe" if params["type"] in OPTIONAL and params["object"] in self.objects:
                 raise _RefusalError(ErrorObject(40106, "Event not supported", {"type": "MEDIA_OBJECT_EVENT"}))
             case _ if params.get("operation") == "getChildren" and params["object"] in self.objects:
                 children = sorted(name for name in self.objects if name.startswith(params["object"] + "/"))

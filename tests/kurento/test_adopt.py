@@ -103,6 +103,25 @@ async def test_an_endpoint_is_adopted_once(server: FakeServer, autojump_clock: M
                 pass
 
 
+async def test_an_endpoint_that_goes_while_its_pipeline_is_adopted_ends_nothing_else(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    server.hold("getChildren")
+    async with resumed(PLACE) as pool, trio.open_nursery() as nursery:
+
+        async def go() -> None:
+            await server.arrived("getChildren")
+            server.objects.remove(PUBLISHER)
+            await server.let_go("getChildren")
+
+        nursery.start_soon(go)
+        async with pool.adopt(PLACE) as pipeline, pipeline.adopt(VIEWER):
+            pass
+        (tried, *_) = [one.params for one in server.requests if one.method == "subscribe"]
+        assert tried is not None
+        assert tried["object"] == PUBLISHER
+
+
 @pytest.mark.parametrize("how", ["forgotten", "restarted", "refused"])
 async def test_if_the_session_is_gone_there_is_a_new_one_in_which_nothing_can_be_adopted(
     server: FakeServer, autojump_clock: MockClock, how: str
