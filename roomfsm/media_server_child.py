@@ -59,8 +59,11 @@ class ChildSettings(Patience):
 
     @property
     def digest(self) -> str:
-        """Stands for all with which the child is started. A child of another version is another child."""
-        what = (__version__, self.host, self.port, self.media_host, self.media_port, self.workers)
+        """Stands for all with which the child is started. A child of another version is another child, and none
+        that lingers fits settings by which none does.
+        """
+        lingers = self.linger > 0
+        what = (__version__, self.host, self.port, self.media_host, self.media_port, self.workers, lingers)
         return hashlib.sha256(msgspec.json.encode((what, self.announced_addresses))).hexdigest()
 
 
@@ -115,7 +118,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         self.holder: Holder | None = None
         self._settings = settings
         self._memory = memory
-        """None if the child ends with its parent."""
+        """None if no child can be found again."""
         self._sought = memory is None
         """Whether we have looked for a child that an earlier run has left."""
         self._folder: Path | None = None
@@ -171,7 +174,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         return found
 
     def _make_meeting(self) -> Meeting | None:
-        if self._memory is None:
+        if self._memory is None or not self._settings.linger:
             return None
         try:
             return Meeting(self._memory.folders)
@@ -285,10 +288,10 @@ async def open_media_server_child(
 ) -> AsyncIterator[MediaServerChild]:
     """The media server as a child process, which is ready and is started again whenever it dies or hangs.
 
-    Its log lines go to `logger`. With a `memory`, and if the settings let it linger, it is one that an earlier run
-    has left, if there is one. Raises `ChildStartError` if it does not become ready.
+    Its log lines go to `logger`. With a `memory` it is one that an earlier run has left, if there is one with the
+    same settings. Raises `ChildStartError` if it does not become ready.
     """
-    child = MediaServerChild(settings, logger, memory if settings.linger and is_possible() else None)
+    child = MediaServerChild(settings, logger, memory if is_possible() else None)
     try:
         async with trio.open_nursery() as nursery:
             failure = await nursery.start(child.supervise)

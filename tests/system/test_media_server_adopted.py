@@ -183,15 +183,15 @@ async def test_when_nobody_comes_it_ends_by_itself_and_leaves_nothing(house: Hou
     assert house.meetings() == []
 
 
-async def test_with_other_settings_it_is_ended_and_a_new_one_started(house: House) -> None:
+@pytest.mark.parametrize("other", [{"announced_addresses": ("203.0.113.7",)}, {"linger": 0.0}], ids=str)
+async def test_with_other_settings_it_is_ended_and_a_new_one_started(house: House, other: dict[str, Any]) -> None:
     left = house.parent_dies()
-    async with open_media_server_child(
-        replace(LONG, announced_addresses=("203.0.113.7",)), Log().logger, house.memory
-    ) as child:
+    async with open_media_server_child(replace(LONG, **other), Log().logger, house.memory) as child:
         assert not is_alive(left["pid"])
         assert child.pid != left["pid"]
         assert child.secret != left["secret"]
-        assert len(house.meetings()) == 1
+        assert len(house.meetings()) == (0 if "linger" in other else 1)
+    assert house.trace is None
 
 
 async def test_one_that_hangs_is_killed_and_a_new_one_started(house: House) -> None:
