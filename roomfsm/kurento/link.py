@@ -115,6 +115,10 @@ class Link:
         # Nobody knows which ids the earlier run has used.
         self._ids = itertools.count(secrets.randbelow(_MOST_IDS_BEFORE))
 
+    def resume_no_more(self) -> None:
+        """Begin a new session, if the one of the earlier run has not been resumed yet."""
+        self._former = None
+
     async def run(self) -> None:
         """Keep the media server connected until `close`.
 
@@ -143,7 +147,7 @@ class Link:
                         if self._round.cancelled_caught:
                             delay = self.settings.reconnect_first
                 self._give_up(f"not resumed in {self.settings.reconnect_grace:g} s")
-                self._former = None
+                self.resume_no_more()
 
     def gone(self, why: str) -> None:
         """Treat the session as lost, because the media server's process has ended.

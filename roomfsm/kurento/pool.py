@@ -252,8 +252,15 @@ class MediaPool:
                 pipeline = await stack.enter_async_context(adopt_pipeline(session, place.pipeline_id))
             finally:
                 self._claims.discard(place)
+                for link in self._links:
+                    if not self._claimed(link):
+                        # A session must not keep alive what nobody adopts any more.
+                        link.resume_no_more()
                 self._announce()
             yield pipeline
+
+    def _claimed(self, link: Link) -> bool:
+        return any(place.url == link.url for place in self._claims)
 
     async def _session_of(self, place: PipelinePlace) -> Session:
         link = next((link for link in self._links if link.url == place.url), None)
@@ -314,7 +321,7 @@ class MediaPool:
             if link not in self._links:
                 return
             with trio.move_on_after(2 * self._settings.ready_timeout):
-                while any(place.url == link.url for place in self._claims):
+                while self._claimed(link):
                     await self._changed.wait()
             try:
                 await sweep(link.url, link.settings, owner, link.session.held if link.session else ())

@@ -211,6 +211,20 @@ async def test_a_media_server_that_cannot_be_reached_is_waited_for_until_new_pip
         assert trio.current_time() - since == pytest.approx(KurentoSettings().ready_timeout, abs=0.1)
 
 
+async def test_the_session_of_a_media_server_that_is_reached_too_late_is_left_alone(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """A session that is resumed lives as long as the server, with all that nobody has adopted in it."""
+    server.refuse_connections = True
+    async with resumed(PLACE) as pool:
+        with pytest.raises(MediaServerUnavailable):
+            async with pool.adopt(PLACE):
+                pass
+        server.refuse_connections = False
+        await pool.wait_ready()
+        assert pool.servers[0].session_id != PLACE.session_id
+
+
 async def test_a_media_server_that_is_not_in_the_settings_any_more_is_not_waited_for(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:
