@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -26,6 +26,7 @@ from roomfsm.kurento.events import (
     MediaType,
     SessionResumed,
 )
+from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.log import get_logger
 
@@ -58,6 +59,8 @@ class PipelinePlace:
     session_id: str
     server_id: str
     pipeline_id: str
+    left_by: Owner | None = field(default=None, compare=False)
+    """The run that has left it there; None if nobody knows."""
 
 
 class MediaPipeline:

@@ -7,6 +7,9 @@ was left by an earlier run of ours, if nobody else can have our name at the same
 machine, the network namespace, and the address and port at which the server listens, because only one running
 server can have that port. The instance names the process, so that an earlier run that is still shutting down is
 recognised.
+
+The name changes all the same if the server gets another port or another container. But the rooms that come back
+know the runs that had their pipelines, and what these runs left is swept, too.
 """
 
 from __future__ import annotations
@@ -45,10 +48,12 @@ def this_instance() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A room server that owns pipelines."""
+    """A run of a room server, which owns pipelines."""
 
     name: str
     instance: str = field(default_factory=this_instance)
+    earlier: tuple[Owner, ...] = ()
+    """Earlier runs, under whatever name, whose pipelines this one takes over."""
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -57,10 +62,10 @@ class Owner:
 
     def left(self, tags: Mapping[str, str]) -> bool:
         """Whether a pipeline with these tags was left behind by an earlier run that has ended."""
-        instance = tags.get(INSTANCE_TAG)
-        if tags.get(NAME_TAG) != self.name or instance is None or instance == self.instance:
+        name, instance = tags.get(NAME_TAG), tags.get(INSTANCE_TAG)
+        if name is None or instance is None or instance == self.instance or _is_running(instance):
             return False
-        return not _is_running(instance)
+        return name == self.name or any((name, instance) == (run.name, run.instance) for run in self.earlier)
 
 
 def _is_running(instance: str) -> bool:

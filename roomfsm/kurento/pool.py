@@ -62,7 +62,8 @@ class MediaPool:
 
     def __init__(self, urls: Sequence[str], settings: KurentoSettings, owner: Owner | None = None) -> None:
         self._settings = settings
-        self._owner = owner
+        self.owner = owner
+        """The run of the room server; None if pipelines have no owner."""
         self._changed = trio.Event()
         self.may_choose: Callable[[str], bool] = lambda _: True
         """Whether pipelines may be created at the media server with this address."""
@@ -88,10 +89,14 @@ class MediaPool:
     def resume(self, places: Iterable[PipelinePlace] = ()) -> None:
         """Begin to connect. At these places there are pipelines that will be adopted.
 
-        A link goes on with the session in which most of its pipelines are. It can have only one.
+        A link goes on with the session in which most of its pipelines are. It can have only one, so those in other
+        sessions cannot be adopted. This is called once.
         """
         assert self._start is not None
         self._claims = set(places)
+        if self.owner is not None:
+            runs = {place.left_by for place in self._claims if place.left_by is not None}
+            self.owner = replace(self.owner, earlier=tuple(runs))
         for link in self._links:
             there = Counter((one.session_id, one.server_id) for one in self._claims if one.url == link.url)
             for former, _ in there.most_common(1):
@@ -168,7 +173,7 @@ class MediaPool:
                     async with open_visit(link.url, link.settings, self.calls) as there:
                         try:
                             stocks[link.number] = await take_stock(
-                                there, session, self._owner, lambda: link.answers(patience)
+                                there, session, self.owner, lambda: link.answers(patience)
                             )
                             await sample_traffic(there, session, traffic)
                         except KurentoError as error:
@@ -213,8 +218,8 @@ class MediaPool:
         fail, `MediaServersFull` if they are full, and the errors of `MediaPipeline.endpoint`.
         """
         deadline = trio.current_time() + self._settings.ready_timeout
-        if self._owner is not None:
-            tags = {**tags, **self._owner.tags}
+        if self.owner is not None:
+            tags = {**tags, **self.owner.tags}
         tried: dict[Session, MediaServerError] = {}
         async with AsyncExitStack() as stack:
             while True:
@@ -360,8 +365,8 @@ async def open_media_pool(
 
                 def start(link: Link) -> None:
                     nursery.start_soon(link.run)
-                    if owner is not None:
-                        sweeping.start_soon(pool._sweep, link, owner)
+                    if pool.owner is not None:
+                        sweeping.start_soon(pool._sweep, link, pool.owner)
 
                 pool._start = start
                 if at_once:

@@ -164,12 +164,17 @@ class ChatKept(_Durable, frozen=True, tag="chat"):
 
 
 class MediaAt(_Durable, frozen=True, tag="mediaAt"):
-    """The endpoints of the streams and views that follow are in this pipeline of a media server."""
+    """The endpoints of the streams and views that follow are in this pipeline of a media server.
+
+    `node` and `run` name the run of the room server that has it. Events of older servers lack them.
+    """
 
     url: str
     session: str
     server: str
     pipeline: str
+    node: str = ""
+    run: str = ""
 
 
 class Published(_Durable, frozen=True, tag="published"):

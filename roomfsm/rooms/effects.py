@@ -17,6 +17,7 @@ import trio
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.errors import MediaServerError, OfferRefused, SdpInvalid
 from roomfsm.kurento.objects import PipelinePlace
+from roomfsm.kurento.owner import Owner
 from roomfsm.lifecycle.room import RoomEffect as Do
 from roomfsm.lifecycle.stream import ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
@@ -118,6 +119,10 @@ class Inside(Protocol):
     @property
     def media_place(self) -> PipelinePlace | None:
         """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
+
+    @property
+    def media_owner(self) -> Owner | None:
+        """This run of the server, as the owner of pipelines."""
 
     @property
     def settings(self) -> RoomSettings: ...
@@ -373,12 +378,15 @@ class Effects:
     def _note_stream(self, stream: Stream) -> None:
         place = self._room.media_place
         if place is not None and place != self._noted_place:
-            self._noted_place = place
-            self._record.note(as_media_at(place))
+            self._note_place(place)
         self._note(as_published(stream))
         # Views that were answered before their stream.
         for view in stream.views.values():
             self._note(as_viewed(view))
+
+    def _note_place(self, place: PipelinePlace) -> None:
+        self._noted_place = place
+        self._record.note(as_media_at(place, self._room.media_owner))
 
     def _note(self, event: Durable | None) -> None:
         if event is not None:
@@ -421,7 +429,9 @@ class Effects:
 
     def go_on(self, streams: Iterable[durable.Published], views: Iterable[durable.Viewed]) -> None:
         """Begin the streams and views that an earlier run of the server has left, and that go on."""
-        self._noted_place = self._room.media_place
+        if self._room.media_place is not None:
+            # It is this run's from now on.
+            self._note_place(self._room.media_place)
         for told in streams:
             publish = Publish(source=told.source, sdp="")
             self._begin_stream(publish, self._people[told.person], Left(told.endpoint, told.generation))

@@ -28,6 +28,7 @@ from roomfsm.access.policy import Policy
 from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import KeepsFiles
 from roomfsm.kurento.objects import PipelinePlace
+from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.legality import for_client
 from roomfsm.lifecycle.room import ROOM, SEAT_ASKED, RoomEffect, RoomFacts, room_trigger
@@ -100,7 +101,7 @@ from roomfsm.rooms.reactions import Reactions
 from roomfsm.rooms.record import UNRECORDED, Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.snapshot import describe
+from roomfsm.rooms.snapshot import describe, place_of
 from roomfsm.rooms.speaking import Speakers
 
 _LINGER_AGAIN = 1.0
@@ -226,9 +227,8 @@ class Room:
         self.record.restore(coming.tokens)
         self.journal.begin(ROOM.name, None, self.state)
         if coming.media_at is not None and coming.streams:
-            at = coming.media_at
-            place = PipelinePlace(at.url, at.session, at.server, at.pipeline)
-            self.broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed, place)
+            left = place_of(coming.media_at)
+            self.broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed, left)
             self._effects.go_on(coming.streams.values(), coming.views.values())
 
     async def until_settled(self) -> None:
@@ -260,6 +260,11 @@ class Room:
     def media_place(self) -> PipelinePlace | None:
         """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
         return None if self.broadcast is None or self.over else self.broadcast.place
+
+    @property
+    def media_owner(self) -> Owner | None:
+        """This run of the server, as the owner of pipelines."""
+        return self._pool.owner
 
     @property
     def idle_since(self) -> float | None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from roomfsm.access.policy import Policy
 from roomfsm.kurento.objects import PipelinePlace
+from roomfsm.kurento.owner import Owner
 from roomfsm.lifecycle.sound import SOUND
 from roomfsm.rooms import durable
 from roomfsm.rooms.chat import ChatHistory
@@ -44,6 +45,10 @@ class Kept(Protocol):
         """Where the pipeline is that outlives the server; None if there is none, or if the room releases it."""
 
     @property
+    def media_owner(self) -> Owner | None:
+        """This run of the server, as the owner of pipelines."""
+
+    @property
     def record(self) -> Record: ...
 
 
@@ -68,9 +73,16 @@ def as_sat(person: Participant, tokens: tuple[bytes, ...]) -> durable.Sat:
     )
 
 
-def as_media_at(place: PipelinePlace) -> durable.MediaAt:
-    """Where the pipeline is."""
-    return durable.MediaAt(place.url, place.session_id, place.server_id, place.pipeline_id)
+def as_media_at(place: PipelinePlace, owner: Owner | None) -> durable.MediaAt:
+    """Where the pipeline is, and that this owner has it now."""
+    node, run = ("", "") if owner is None else (owner.name, owner.instance)
+    return durable.MediaAt(place.url, place.session_id, place.server_id, place.pipeline_id, node, run)
+
+
+def place_of(at: durable.MediaAt) -> PipelinePlace:
+    """Where the pipeline is that an earlier run has left."""
+    left_by = Owner(at.node, at.run) if at.run else None
+    return PipelinePlace(at.url, at.session, at.server, at.pipeline, left_by)
 
 
 def as_published(stream: Stream) -> durable.Published | None:
@@ -113,7 +125,7 @@ def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: 
         lines = tuple(durable.without_file(line) for line in chat.lines())
         yield durable.ChatKept(chat.number, chat.speakers, lines)
     if room.media_place is not None:
-        yield as_media_at(room.media_place)
+        yield as_media_at(room.media_place, room.media_owner)
         yield from filter(None, map(as_published, room.streams.values()))
         for stream in room.streams.values():
             yield from filter(None, map(as_viewed, stream.views.values()))

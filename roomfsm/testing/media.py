@@ -26,6 +26,7 @@ from roomfsm.kurento import (
     MediaServerLost,
     MediaType,
     ObjectGone,
+    Owner,
     PipelinePlace,
     ResourcesExhausted,
     SessionResumed,
@@ -245,6 +246,7 @@ class FakeMedia:
     """
 
     def __init__(self, *, answers: bool = True, event_buffer: int = 64) -> None:
+        self.owner: Owner | None = None
         self.answers = answers
         self.event_buffer = event_buffer
         self.pipelines: list[FakePipeline] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import trio
@@ -175,6 +176,29 @@ async def test_the_sweep_waits_for_what_is_to_be_adopted_and_spares_it(
             await server.arrived("release")
             await wait_all_tasks_blocked()
             assert released(server) == ["left"]
+
+
+@pytest.mark.parametrize(
+    ("whose", "expected"),
+    [
+        (("red:8080", "one"), ["left"]),
+        (("red:8080", "two"), []),
+        (("green:8080", "one"), []),
+        ((OWNER.name, "two"), ["left"]),
+    ],
+)
+async def test_what_a_run_with_another_name_left_beside_what_is_adopted_is_released(
+    server: FakeServer, autojump_clock: MockClock, whose: tuple[str, str], expected: list[str]
+) -> None:
+    """The name is a new one with `--port 0`, or in another container."""
+    server.objects.add("left")
+    name, instance = whose
+    tags = [{"key": NAME_TAG, "value": name}, {"key": INSTANCE_TAG, "value": instance}]
+    server.values = {"getPipelines": [PIPELINE, "left"], "getTags": tags}
+    place = replace(PLACE, left_by=Owner("red:8080", "one"))
+    async with resumed(place, owner=OWNER) as pool, pool.adopt(place):
+        await server.arrived("closeSession")
+        assert released(server) == expected
 
 
 async def test_the_sweep_does_not_wait_for_ever(server: FakeServer, autojump_clock: MockClock) -> None:

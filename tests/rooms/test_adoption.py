@@ -15,6 +15,7 @@ from roomfsm.kurento import (
     MediaServerUnavailable,
     MediaType,
     ObjectGone,
+    Owner,
 )
 from roomfsm.protocol.client import Adjust, Candidate, Mute, Publish, Restart, Unpublish, Unview, View
 from roomfsm.protocol.fields import Size, Source
@@ -418,6 +419,26 @@ async def test_a_snapshot_has_what_goes_on_and_nothing_of_what_has_ended(autojum
     async with kept(store, [ada, bob], media=media, settings=settings) as server:
         room = await restart(server.directory, ada, bob)
         assert list(room.streams) == [ada.stream(), ada.stream("screen")]
+
+
+@pytest.mark.parametrize("store_events", [1, 1000])
+async def test_the_store_knows_whose_the_pipeline_is(autojump_clock: MockClock, store_events: int) -> None:
+    """The name of the server may be another one each time, and what each run has left is found by it."""
+    store, media = MemoryStore(), FakeMedia()
+    settings = StoreSettings(data="none", store_events=store_events)
+    first, second = Owner("blue:8080", "first"), Owner("blue:8081", "second")
+    media.owner = first
+    async with kept(store, media=media, settings=settings) as server:
+        ada, bob = await broadcast(server.directory)
+    for before, now in ((first, second), (second, second)):
+        media.owner = now
+        async with kept(store, [ada, bob], media=media, settings=settings) as server:
+            room = server.directory.find("blue")
+            assert room is not None
+            place = room.media_place
+            assert place is not None
+            assert place.left_by == before
+            assert await restart(server.directory, ada, bob) is room
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
