@@ -16,7 +16,7 @@ that have not ended by the last event are begun when all events have been put.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -93,8 +93,13 @@ class ComingBack:
         self.media_at: durable.MediaAt | None = None
         self.streams: dict[str, durable.Published] = {}
         """What goes on, by the stream's id."""
-        self.views: dict[tuple[str, str], durable.Viewed] = {}
-        """What goes on, by the ids of the viewer and the stream."""
+        self._views: dict[str, dict[str, durable.Viewed]] = {}
+        """What goes on, by the ids of the stream and the viewer."""
+
+    @property
+    def views(self) -> Iterator[durable.Viewed]:
+        """The views that go on."""
+        return (view for views in self._views.values() for view in views.values())
 
     def put(self, events: Sequence[Durable]) -> None:
         """Put all events to the tables. Raises `CannotComeBack`."""
@@ -177,6 +182,7 @@ class ComingBack:
                 if self.media_at is None:
                     raise LookupError("no pipeline is known in which it could be")
                 self.streams[name] = event
+                self._views.setdefault(name, {})
                 people[one].had_generation(name, event.generation)
             case durable.Unpublished(person=one, source=source):
                 name = stream_id(one, source)
@@ -184,25 +190,28 @@ class ComingBack:
                 ROOM.fire(self._model, "unpublish", RoomFacts(stream_exists=there, own_stream=True, streams=left))
                 self._end_stream(name)
             case durable.Viewed(person=one, stream=name):
-                self._fire("view", event)
-                self.views[one, name] = event
+                self._check_view("view", event, viewing=False)
+                self._views[name][one] = event
                 people[one].had_generation(name, event.generation)
             case durable.Unviewed(person=one, stream=name):
-                self._fire("unview", event)
-                del self.views[one, name]
+                self._check_view("unview", event, viewing=True)
+                del self._views[name][one]
             case durable.Adjusted(person=one, stream=name, paused=paused):
-                self._fire("adjust", event)
-                self.views[one, name] = msgspec.structs.replace(self.views[one, name], paused=paused)
+                self._check_view("adjust", event, viewing=True)
+                self._views[name][one] = msgspec.structs.replace(self._views[name][one], paused=paused)
             case _:
                 raise LookupError("it can only be the first event")
 
-    def _fire(self, trigger: str, event: durable.Viewed | durable.Unviewed | durable.Adjusted) -> None:
-        viewing = (event.person, event.stream) in self.views
-        ROOM.fire(self._model, trigger, RoomFacts(stream_exists=event.stream in self.streams, viewing=viewing))
+    def _check_view(
+        self, trigger: str, event: durable.Viewed | durable.Unviewed | durable.Adjusted, *, viewing: bool
+    ) -> None:
+        """Raises `LookupError` if there is no such stream, or if the person is not `viewing` it, or is."""
+        ROOM.check(self._model, trigger)
+        if event.stream not in self.streams or (event.person in self._views[event.stream]) != viewing:
+            raise LookupError(f"it cannot be about the stream {event.stream}")
 
     def _end_stream(self, name: str) -> None:
-        del self.streams[name]
-        self.views = {key: view for key, view in self.views.items() if view.stream != name}
+        del self.streams[name], self._views[name]
 
     def _sit_down(self, event: durable.Sat) -> None:
         people = self._room.people
@@ -220,7 +229,8 @@ class ComingBack:
         people = self._room.people
         for stream in [name for name, told in self.streams.items() if told.person == person.id]:
             self._end_stream(stream)
-        self.views = {key: view for key, view in self.views.items() if view.person != person.id}
+        for views in self._views.values():
+            views.pop(person.id, None)
         ROOM.fire(self._model, "leave", RoomFacts(people=len(people) - 1, streams=len(self.streams)))
         self._lookalikes.remove(person)
         del people[person.id]

@@ -229,7 +229,7 @@ class Room:
         if coming.media_at is not None and coming.streams:
             left = place_of(coming.media_at)
             self.broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed, left)
-            self._effects.go_on(coming.streams.values(), coming.views.values())
+            self._effects.go_on(coming.streams.values(), coming.views)
 
     async def until_settled(self) -> None:
         """Returns when it is clear which streams and views of a room that came back go on."""

@@ -36,6 +36,8 @@ async def come_back(
     seats: dict[str, Seat[Room]] = {}
     twice: list[Seat[Room]] = []
     async for key, past in _pasts(store):
+        # A large room takes half a second.
+        await trio.lowlevel.checkpoint()
         try:
             room = directory.bring_back(key, past, registry.absent)
         except CannotComeBack as error:

@@ -15,6 +15,7 @@ from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import UPLOAD_RESULTS, FileStore
 from roomfsm.protocol.client import Chat, CloseRoom, Configure, Deny, Lock, RaiseHand, Rename, SendFile
 from roomfsm.protocol.errors import ErrorCode, Refusal
+from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms import durable
 from roomfsm.rooms.allowance import UNBOUNDED, Voice
@@ -662,6 +663,13 @@ SAT = durable.Sat(
 )
 
 
+PLACE = durable.MediaAt("ws://memory", "session", "server", "pipeline")
+FILMED = durable.Published("p1", Source.CAMERA, 1, "endpoint-1")
+SEEN = durable.Viewed("p1", FILMED.stream, 1, "endpoint-2")
+ELSEWHERE = durable.Viewed("p1", "p2.camera", 1, "endpoint-2")
+UNSEEN = durable.Unviewed("p1", FILMED.stream)
+
+
 def past_of(*told: durable.Durable) -> Past:
     return Past(None, 0, tuple(durable.encode(event) for event in told))
 
@@ -683,6 +691,11 @@ def past_of(*told: durable.Durable) -> Past:
         ),
         (past_of(durable.Opened("blue"), durable.Opened("blue")), "only be the first"),
         (past_of(durable.Opened("blue"), SAT, SAT), "event 3, sat of p1"),
+        (past_of(durable.Opened("blue"), SAT, FILMED), "event 3, published of p1"),
+        (past_of(durable.Opened("blue"), SAT, PLACE, FILMED, UNSEEN), "event 5, unviewed of p1"),
+        (past_of(durable.Opened("blue"), SAT, PLACE, FILMED, SEEN, SEEN), "event 6, viewed of p1"),
+        (past_of(durable.Opened("blue"), SAT, PLACE, FILMED, ELSEWHERE), "event 5, viewed of p1"),
+        (past_of(durable.Opened("blue"), SAT, PLACE, SEEN), "event 4, viewed of p1"),
     ],
 )
 async def test_a_room_whose_events_the_tables_do_not_take_is_set_aside_by_name(
