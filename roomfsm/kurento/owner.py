@@ -63,12 +63,12 @@ class Owner:
     def left(self, tags: Mapping[str, str]) -> bool:
         """Whether a pipeline with these tags was left behind by an earlier run that has ended."""
         name, instance = tags.get(NAME_TAG), tags.get(INSTANCE_TAG)
-        if name is None or instance is None or instance == self.instance or _is_running(instance):
+        if name is None or instance is None or instance == self.instance or is_running(instance):
             return False
         return name == self.name or any((name, instance) == (run.name, run.instance) for run in self.earlier)
 
 
-def _is_running(instance: str) -> bool:
+def is_running(instance: str) -> bool:
     """Whether the process of an instance is still running on this machine since its last boot."""
     parts = instance.split(" ")
     if len(parts) <= _START or not parts[_BOOT] or parts[_BOOT] != boot() or not parts[_PID].isdecimal():

@@ -24,7 +24,7 @@ from roomfsm.kurento.errors import (
 )
 from roomfsm.kurento.link import Link
 from roomfsm.kurento.objects import MediaPipeline, PipelinePlace, adopt_pipeline, open_pipeline
-from roomfsm.kurento.owner import Owner
+from roomfsm.kurento.owner import Owner, is_running
 from roomfsm.kurento.requests import CallCounts
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
@@ -90,10 +90,10 @@ class MediaPool:
         """Begin to connect. At these places there are pipelines that will be adopted.
 
         A link goes on with the session in which most of its pipelines are. It can have only one, so those in other
-        sessions cannot be adopted. This is called once.
+        sessions cannot be adopted; nor can those of a run that has not ended. This is called once.
         """
         assert self._start is not None
-        self._claims = set(places)
+        self._claims = _left_by_the_dead(places)
         if self.owner is not None:
             runs = {place.left_by for place in self._claims if place.left_by is not None}
             self.owner = replace(self.owner, earlier=tuple(runs))
@@ -378,6 +378,22 @@ async def open_media_pool(
                 async with trio.open_nursery() as closing:
                     for link in pool._links:
                         closing.start_soon(link.close)
+
+
+def _left_by_the_dead(places: Iterable[PipelinePlace]) -> set[PipelinePlace]:
+    """The places without those in the sessions of runs that are still running.
+
+    To resume such a session would cut that run off from its media servers.
+    """
+    places = set(places)
+    alive = {
+        (place.url, place.session_id)
+        for place in places
+        if place.left_by is not None and is_running(place.left_by.instance)
+    }
+    if alive:
+        _log.error("the server before has not ended, and keeps its media", sessions=len(alive))
+    return {place for place in places if (place.url, place.session_id) not in alive}
 
 
 def _check_url(url: str) -> None:

@@ -23,7 +23,7 @@ from roomfsm.kurento import (
     SessionResumed,
     open_media_pool,
 )
-from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner
+from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, this_instance
 from tests.kurento.fake import URL, FakeServer, fake_server
 
 OWNER = Owner("blue:8080")
@@ -199,6 +199,23 @@ async def test_what_a_run_with_another_name_left_beside_what_is_adopted_is_relea
     async with resumed(place, owner=OWNER) as pool, pool.adopt(place):
         await server.arrived("closeSession")
         assert released(server) == expected
+
+
+async def test_nothing_is_taken_from_a_run_that_has_not_ended(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """Two servers may use one Redis, and the one that comes later has read where the media of the other are."""
+    alive = replace(PLACE, left_by=Owner("red:8080", this_instance()))
+    beside = replace(PLACE, pipeline_id="another")
+    server.values = {"getPipelines": [PIPELINE], "getTags": [{"key": NAME_TAG, "value": "red:8080"}]}
+    async with resumed(alive, beside, owner=OWNER) as pool:
+        for place in (alive, beside):
+            with pytest.raises(MediaServerLost):
+                async with pool.adopt(place):
+                    pass
+        await server.arrived("closeSession")
+        assert PLACE.session_id not in {(one.params or {}).get("sessionId") for one in server.requests}
+        assert released(server) == []
 
 
 async def test_the_sweep_does_not_wait_for_ever(server: FakeServer, autojump_clock: MockClock) -> None:
