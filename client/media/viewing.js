@@ -47,6 +47,8 @@ export class Viewing extends MediaLink {
   #size = /** @type {Size} */ ('large');
   /** What the server was told of that; null if it has no view of ours. @type {Size | 'unknown' | null} */
   #told = null;
+  /** Whether the server was told another size than that with which the view began. */
+  #adjusted = false;
   /** When the server was asked; null after the first picture was reported. @type {number | null} */
   #asked = null;
 
@@ -65,6 +67,7 @@ export class Viewing extends MediaLink {
     this.settled = false;
     this.serverState = 'negotiating';
     this.#told = null;
+    this.#adjusted = false;
     this.#flow = new Flow();
     this.quality = new PathQuality();
     pc.addTransceiver('audio', { direction: 'recvonly' });
@@ -142,6 +145,7 @@ export class Viewing extends MediaLink {
     const size = this.#size;
     if (this.#told === null || this.#told === size) return;
     this.#told = size;
+    this.#adjusted = true;
     this.connection.request({ type: 'adjust', stream: this.id, size }).catch((error) => {
       // If the connection is lost, it is told again when the page is back. If the view has ended, it is not needed.
       console.debug('not adjusted', error);
@@ -156,6 +160,8 @@ export class Viewing extends MediaLink {
    */
   resume(atServer, moved) {
     super.resume(atServer, moved);
+    // A server that was killed and is back knows what it sends, but perhaps not what it was told last.
+    if (this.#adjusted) this.#told = 'unknown';
     this.#tell();
   }
 

@@ -196,15 +196,10 @@ class ComingBack:
             case durable.Unviewed(person=one, stream=name):
                 self._check_view("unview", event, viewing=True)
                 del self._views[name][one]
-            case durable.Adjusted(person=one, stream=name, paused=paused):
-                self._check_view("adjust", event, viewing=True)
-                self._views[name][one] = msgspec.structs.replace(self._views[name][one], paused=paused)
             case _:
                 raise LookupError("it can only be the first event")
 
-    def _check_view(
-        self, trigger: str, event: durable.Viewed | durable.Unviewed | durable.Adjusted, *, viewing: bool
-    ) -> None:
+    def _check_view(self, trigger: str, event: durable.Viewed | durable.Unviewed, *, viewing: bool) -> None:
         """Raises `LookupError` if there is no such stream, or if the person is not `viewing` it, or is."""
         ROOM.check(self._model, trigger)
         if event.stream not in self.streams or (event.person in self._views[event.stream]) != viewing:

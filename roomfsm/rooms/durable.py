@@ -199,13 +199,12 @@ class Unpublished(_Durable, frozen=True, tag="unpublished"):
 
 
 class Viewed(_Durable, frozen=True, tag="viewed"):
-    """A view has been answered. While it is `paused`, the viewer does without the picture."""
+    """A view has been answered. The media server knows which of the stream's media it passes on."""
 
     person: str
     stream: str
     generation: int
     endpoint: str
-    paused: bool = False
 
 
 class Unviewed(_Durable, frozen=True, tag="unviewed"):
@@ -213,14 +212,6 @@ class Unviewed(_Durable, frozen=True, tag="unviewed"):
 
     person: str
     stream: str
-
-
-class Adjusted(_Durable, frozen=True, tag="adjusted"):
-    """A viewer wants the picture again, or does without it (`paused`)."""
-
-    person: str
-    stream: str
-    paused: bool
 
 
 class HandsCounted(_Durable, frozen=True, tag="hands"):
@@ -254,7 +245,6 @@ type Durable = (
     | Unpublished
     | Viewed
     | Unviewed
-    | Adjusted
 )
 
 _decoder: msgspec.json.Decoder[Durable] = msgspec.json.Decoder(Durable)

@@ -36,7 +36,7 @@ from roomfsm.protocol.client import (
 )
 from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.errors import ErrorCode, Refusal
-from roomfsm.protocol.fields import Ref, Size
+from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.names import room_key
 from roomfsm.protocol.server import (
     ChatSaid,
@@ -436,8 +436,7 @@ class Effects:
             publish = Publish(source=told.source, sdp="")
             self._begin_stream(publish, self._people[told.person], Left(told.endpoint, told.generation))
         for one in views:
-            size = Size.NONE if one.paused else Size.LARGE
-            message = ViewMessage(stream=one.stream, sdp="", size=size)
+            message = ViewMessage(stream=one.stream, sdp="")
             self._begin_view(message, self._people[one.person], Left(one.endpoint, one.generation))
 
     def _end_view(self, event: Ask | ViewFailed) -> None:
@@ -475,10 +474,8 @@ class Effects:
     def _adjust_view(self, event: Ask) -> None:
         assert isinstance(event.message, Adjust)
         view = self._streams[event.message.stream].views[event.seat.id]
-        paused = view.paused
+        # It is not noted: the media server knows it, and the page of somebody who is back tells it again.
         view.adjust(event.message.size)
-        if view.paused != paused and as_viewed(view) is not None:
-            self._record.note(durable.Adjusted(view.participant.id, view.id, view.paused))
         self._tell_view(view, reason=view.reason, ref=event.message.ref)
 
     def _log_failure(self, event: str, refusal: Refusal, offer: str, **ids: str) -> None:

@@ -540,6 +540,8 @@ class View(Leg):
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
         self._size = Size.LARGE
+        self._size_told = left is None
+        """Whether the viewer has told this run how large the picture is seen."""
         self._passing: frozenset[MediaType] = frozenset()
         """The media of the stream that are connected to the view."""
         self._adapting = False
@@ -557,6 +559,10 @@ class View(Leg):
         async with endpoints.sink(self.left) as endpoint:
             if self.left is not None:
                 self._passing = _ALL & await source.connected_to(endpoint)
+                # The view may have ended meanwhile.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                if not self._size_told and MediaType.VIDEO not in self._passing:
+                    self.adjust(Size.NONE)
                 await self._negotiate(endpoint)
                 return
             self._passing = self._wanted
@@ -581,7 +587,7 @@ class View(Leg):
 
     def adjust(self, size: Size) -> None:
         """Note how large the viewer sees the picture, and begin or cease to send it if that changes anything."""
-        self._size = size
+        self._size, self._size_told = size, True
         if size is Size.NONE:
             self.reason = None
             # How long such a view takes to begin says nothing.

@@ -96,7 +96,7 @@ def as_viewed(view: View) -> durable.Viewed | None:
     """What is kept of a view; None before it and its stream have been answered."""
     if view.endpoint_id is None or view.stream.endpoint_id is None:
         return None
-    return durable.Viewed(view.participant.id, view.id, view.generation, view.endpoint_id, view.paused)
+    return durable.Viewed(view.participant.id, view.id, view.generation, view.endpoint_id)
 
 
 def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: Lookalikes) -> Iterator[Durable]:

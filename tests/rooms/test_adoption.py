@@ -18,6 +18,7 @@ from roomfsm.kurento import (
     Owner,
 )
 from roomfsm.protocol.client import Adjust, Candidate, Mute, Publish, Restart, Unpublish, Unview, View
+from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Size, Source
 from roomfsm.rooms import durable
 from roomfsm.rooms.directory import Directory
@@ -140,8 +141,7 @@ async def test_it_goes_on_through_a_second_kill_and_one_in_the_middle_of_the_ado
             assert media.open == endpoints
 
 
-@pytest.mark.parametrize("paused", [False, True])
-async def test_what_a_view_is_sent_is_as_it_is_wanted(autojump_clock: MockClock, paused: bool) -> None:
+async def test_what_a_view_is_sent_goes_on_and_the_sound_is_as_it_was_decided(autojump_clock: MockClock) -> None:
     """The server may be killed between what it has noted and what it tells the media server."""
     store, media = MemoryStore(), FakeMedia()
     async with kept(store, media=media) as server:
@@ -149,9 +149,6 @@ async def test_what_a_view_is_sent_is_as_it_is_wanted(autojump_clock: MockClock,
         cyd = KeptPerson(server.directory, "Cyd", "192.0.2.3")
         await cyd.join("blue")
         await cyd.say(view(ada, size=Size.NONE))
-        await bob.say(Adjust(stream=ada.stream(), size=Size.NONE))
-        if not paused:
-            await bob.say(Adjust(stream=ada.stream(), size=Size.LARGE))
         await ada.say(Mute(participant=ada.participant_id, hold=False))
         await settle()
         flows(media)
@@ -162,10 +159,65 @@ async def test_what_a_view_is_sent_is_as_it_is_wanted(autojump_clock: MockClock,
         room = await restart(server.directory, ada, bob, cyd)
         stream = room.streams[ada.stream()]
         sound = {MediaType.AUDIO} if stream.participant.audible else set()
-        picture = set() if paused else {MediaType.VIDEO}
-        assert camera.passed == {bobs.number: sound | picture, cyds.number: sound}
-        states = [stream.views[one.participant_id].told_state for one in (bob, cyd)]
-        assert states == ["paused" if paused else "live", "paused"]
+        assert camera.passed == {bobs.number: sound | {MediaType.VIDEO}, cyds.number: sound}
+        assert [stream.views[one.participant_id].told_state for one in (bob, cyd)] == ["live", "paused"]
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_page_that_is_back_says_again_whether_it_wants_the_picture(
+    autojump_clock: MockClock, early: bool
+) -> None:
+    """The store does not have it, and the media server may not have learned it."""
+    store, media = MemoryStore(), FakeMedia()
+    async with kept(store, media=media) as server:
+        ada, bob = await broadcast(server.directory)
+        await bob.say(Adjust(stream=ada.stream(), size=Size.NONE))
+        await settle()
+        flows(media)
+        camera, bobs = media.open
+        assert MediaType.VIDEO not in camera.passed[bobs.number]
+        before = durables(store)
+        for size in (Size.LARGE, Size.NONE, Size.LARGE):
+            await bob.say(Adjust(stream=ada.stream(), size=size))
+        await settle()
+        assert durables(store) == before, "whoever cannot see enough of it may do so all the time"
+        camera.passed[bobs.number] = {MediaType.AUDIO}
+    if early:
+        media.adopting.shut()
+    async with kept(store, [ada, bob], media=media) as server:
+        room = await restart(server.directory, ada, bob)
+        await bob.come_back()
+        await bob.say(Adjust(stream=ada.stream(), size=Size.LARGE))
+        await settle()
+        media.adopting.open()
+        await settle()
+        assert MediaType.VIDEO in camera.passed[bobs.number]
+        assert room.streams[ada.stream()].views[bob.participant_id].told_state == "live"
+
+
+async def test_a_view_that_ends_while_the_media_server_is_asked_about_it_only_ends(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, media = MemoryStore(), FakeMedia()
+    async with kept(store, media=media) as server:
+        ada, bob = await broadcast(server.directory)
+        flows(media)
+        camera, _ = media.open
+    media.adopting.shut()
+    async with kept(store, [ada, bob], media=media) as server:
+        room = await restart(server.directory, ada, bob)
+        view_of_bob = room.streams[ada.stream()].views[bob.participant_id]
+
+        async def connected_to(_: FakeEndpoint) -> frozenset[MediaType]:
+            await trio.lowlevel.checkpoint()
+            view_of_bob.end(Refusal(ErrorCode.ENDED))
+            return frozenset({MediaType.AUDIO})
+
+        monkeypatch.setattr(camera, "connected_to", connected_to)
+        media.adopting.open()
+        await settle()
+        assert (view_of_bob.state, media.open) == ("ended", [camera])
+        assert room.streams[ada.stream()].told_state == "live"
 
 
 async def test_a_view_with_a_slow_path_comes_back_as_one(autojump_clock: MockClock) -> None:

@@ -75,7 +75,19 @@ test('a wish that was lost with the connection is told when the page is back', a
   connection.lost = false;
   view.resume(true);
   assert.deepEqual(asked, ['view', 'adjust none']);
+  view.drop();
+});
+
+test('a server that was killed may have forgotten what it was told last, so it is told again', async () => {
+  const { view, asked } = viewing();
+  view.start();
+  await settle();
   view.resume(true);
-  assert.deepEqual(asked, ['view', 'adjust none']);
+  assert.deepEqual(asked, ['view'], 'it began like this');
+  view.adjust('none');
+  view.adjust('large');
+  await settle();
+  view.resume(true);
+  assert.deepEqual(asked, ['view', 'adjust none', 'adjust large', 'adjust large']);
   view.drop();
 });
