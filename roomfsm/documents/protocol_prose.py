@@ -140,7 +140,8 @@ picture, the view is `live` again. Some media servers, such as Kurento, cannot d
 A viewer who does not look at the picture need not receive it: after [Adjust](#adjust) with the size `none` the
 view is `paused`, and only the sound is sent. With the size `large` the picture is sent again, over the same media
 connection and beginning with a keyframe: the view is `negotiating`, and `live` as soon as media flow. A
-[View](#view) may begin with the size `none`. No answer needs to be waited for: the newest wish counts.
+[View](#view) may begin with the size `none`. No answer needs to be waited for: the newest wish counts. After a
+[Resume](#resume) a client tells it again, because a server that was started again may not know it.
 """
 
 CHAT = """\
