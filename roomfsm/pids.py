@@ -6,8 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-_START_FIELD = 22
-"""The field of /proc/PID/stat with the start time of the process, counted from 1 (proc_pid_stat(5))."""
+_STATE_FIELD, _START_FIELD = 3, 22
+"""The fields of /proc/PID/stat with the state of the process and its start time, counted from 1
+(proc_pid_stat(5))."""
 
 
 def boot() -> str:
@@ -20,10 +21,19 @@ def boot() -> str:
 
 def started(pid: int) -> str:
     """When the process started, in the system's own words; empty if there is no such process."""
+    return _stat(pid, _START_FIELD)
+
+
+def is_over(pid: int) -> bool:
+    """Whether the process has ended, or there is none, even if its parent has not learned of that yet."""
+    return _stat(pid, _STATE_FIELD) in ("", "Z", "X")
+
+
+def _stat(pid: int, field: int) -> str:
     # The second field is the program's name in brackets, and the name may contain spaces and brackets.
     _, _, rest = read_text(f"/proc/{pid}/stat").rpartition(")")
     fields = rest.split()
-    return fields[_START_FIELD - 3] if len(fields) > _START_FIELD - 3 else ""
+    return fields[field - 3] if len(fields) > field - 3 else ""
 
 
 def read_text(path: str) -> str:

@@ -21,7 +21,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from roomfsm.pids import boot, read_link, read_text, started
+from roomfsm.pids import boot, is_over, read_link, read_text, started
 
 NAME_TAG, INSTANCE_TAG = "roomfsm.node", "roomfsm.instance"
 
@@ -73,5 +73,6 @@ def is_running(instance: str) -> bool:
     parts = instance.split(" ")
     if len(parts) <= _START or not parts[_BOOT] or parts[_BOOT] != boot() or not parts[_PID].isdecimal():
         return False
-    start = started(int(parts[_PID]))
-    return bool(start) and start == parts[_START]
+    pid = int(parts[_PID])
+    start = started(pid)
+    return bool(start) and start == parts[_START] and not is_over(pid)

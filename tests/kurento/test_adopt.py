@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -23,7 +25,8 @@ from roomfsm.kurento import (
     SessionResumed,
     open_media_pool,
 )
-from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, this_instance
+from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, is_running, this_instance
+from roomfsm.pids import boot, started
 from tests.kurento.fake import URL, FakeServer, fake_server
 
 OWNER = Owner("blue:8080")
@@ -216,6 +219,17 @@ async def test_nothing_is_taken_from_a_run_that_has_not_ended(
         await server.arrived("closeSession")
         assert PLACE.session_id not in {(one.params or {}).get("sessionId") for one in server.requests}
         assert released(server) == []
+
+
+def test_a_run_that_was_killed_and_that_nobody_has_waited_for_has_ended() -> None:
+    """The system keeps its number until its parent has learned of its end."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        instance = " ".join((boot(), str(process.pid), started(process.pid), "random"))
+        assert is_running(instance)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert started(process.pid)
+        assert not is_running(instance)
 
 
 async def test_the_sweep_does_not_wait_for_ever(server: FakeServer, autojump_clock: MockClock) -> None:
