@@ -1,4 +1,4 @@
-"""kill -9 of a real server, and a start again: the media server is the same process, and serves it as before."""
+"""kill -9 of a real server, and a start again: the media server is the same process, and the pictures go on."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ from trio_websocket import ConnectionClosed
 
 from roomfsm.adoption import Trace
 from roomfsm.store.sqlite import FILE
+from tests.mediaserver.peer import open_test_peer
+from tests.ports import reserved_port
 from tests.processes import LOADED
+from tests.protocol_client import open_client
 from tests.redis_server import redis_server
 from tests.system.audience import open_audience
 from tests.system.left import kill_left, none_left, trace_in
 from tests.system.program import Program, running
+from tests.system.test_adoption import broadcast, filming, resume, sees
+from tests.system.test_adoption import kill as kill_and_wait
+from tests.system.test_kurento_apart import open_program
 
 LINGER = "--media-linger=1000"
 
@@ -144,3 +150,51 @@ def test_if_nothing_is_kept_it_ends_with_the_server(tmp_path: Path) -> None:
         (child,) = psutil.Process(program.process.pid).children()
         kill(program)
         until_gone(child.pid)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Path, workers: int) -> None:
+    data = tmp_path / "data"
+    with none_left(data), reserved_port() as port:
+        arguments = (
+            f"--data={data}",
+            f"--port={port}",
+            "--media-linger=1000",
+            "--media-host=127.0.0.1",
+            f"--media-workers={workers}",
+        )
+        async with filming() as camera, open_test_peer("recvonly") as display:
+            async with (
+                open_program(tmp_path, *arguments) as first,
+                open_client(first.url) as ada,
+                open_client(first.url) as bob,
+            ):
+                stream = await broadcast(camera, display, ada, bob)
+                trace = trace_in(data)
+                assert trace is not None
+                tokens = await kill_and_wait(first, ada, bob)
+            for _ in range(2):
+                await sees(display)
+                async with (
+                    open_program(tmp_path, *arguments) as next_one,
+                    open_client(next_one.url) as ada,
+                    open_client(next_one.url) as bob,
+                ):
+                    assert trace_in(data) == trace
+                    (seen,) = (await resume(bob, tokens[1]))["streams"]
+                    assert (seen["id"], seen["viewers"], seen["generation"]) == (stream, 1, 1)
+                    await resume(ada, tokens[0])
+                    await sees(display)
+                    tokens = await kill_and_wait(next_one, ada, bob)
+            async with (
+                open_program(tmp_path, *arguments) as last,
+                open_client(last.url) as ada,
+                open_client(last.url) as bob,
+            ):
+                await resume(bob, tokens[1])
+                await resume(ada, tokens[0])
+                await ada.ask("unpublish", stream=stream)
+                assert (await bob.expect("streamEnded"))["reason"] == "unpublished"
+                assert await trio.to_thread.run_sync(last.end) == 0
+    assert trace_in(data) is None
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
