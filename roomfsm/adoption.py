@@ -8,11 +8,12 @@ error because nobody reads; what it logs meanwhile, up to the size of a pipe, is
 
 Where the process is found is noted (`Trace`), with the secret that it asks for. The number of a process may be
 another's by now, so the note has the time of its start as well, and nothing is done to a process that started at
-another time.
+another time. The system may hide that time from us (a user namespace of our own, or hidepid). Then the socket is
+the proof: only that process can accept a connection there.
 
-Who comes next asks at the socket, with the secret. The answers are few. The process says that it is ready: it is
-adopted. It turns us away: it has a parent, and is left alone. It says nothing: it hangs, and is killed. It was
-started with other settings than ours: it is asked to end.
+The next parent connects to the socket and says the secret. The answers are few. The process says that it is ready:
+it is adopted, or asked to end if it was started with other settings than ours. It turns us away: it has a parent,
+and is left alone. It says nothing: it hangs, and is killed.
 """
 
 from __future__ import annotations
@@ -63,9 +64,18 @@ class Trace(msgspec.Struct, frozen=True):
         return cls(str(folder), secret, pid, started(pid), boot(), settings)
 
     @property
-    def is_running(self) -> bool:
-        """Whether the process still runs, or has at least not been buried."""
-        return bool(self.start) and self.boot == boot() and started(self.pid) == self.start
+    def is_certain(self) -> bool:
+        """Whether the process with this number is certainly the one that we mean. It may be a zombie by now."""
+        return self._may_be_here and started(self.pid) == self.start
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the process may be there, but we cannot see when it started."""
+        return self._may_be_here and not started(self.pid)
+
+    @property
+    def _may_be_here(self) -> bool:
+        return bool(self.start) and self.boot == boot()
 
 
 def is_possible() -> bool:
@@ -133,7 +143,7 @@ class Adopted:
     """Never known: the system tells it to the process's own parent only."""
 
     def __init__(self, trace: Trace) -> None:
-        """Raises `OSError` if the process does not run any more."""
+        """Raises `ProcessLookupError` if the process does not run any more, and `OSError` if we cannot know."""
         self.pid = trace.pid
         self.folder = Path(trace.folder)
         self.stdin: trio.SocketStream | None = None
@@ -146,7 +156,10 @@ class Adopted:
         """The lines after that."""
         self._trace = trace
         self._pidfd = os.pidfd_open(trace.pid)
-        if not trace.is_running:  # If it is, the descriptor is certainly the right one.
+        # Asked after the descriptor was made, which is the right one then.
+        self.is_certain = trace.is_certain
+        """Whether the process with this number is certainly the one that we mean."""
+        if not self.is_certain and not trace.is_hidden:
             os.close(self._pidfd)
             raise ProcessLookupError(trace.pid)
 
@@ -156,6 +169,7 @@ class Adopted:
         Raises `OSError`, and `TooSlowError` if it says nothing for so many seconds.
         """
         self.stdin = self.stdout = await trio.open_unix_socket(self.folder / _SOCKET)
+        self.is_certain = True
         self.lines = LineReader(self.stdout)
         self.stderr = open_log(self.folder)
         with suppress(trio.BrokenResourceError):
@@ -213,15 +227,17 @@ async def adopt(
     """
     try:
         process = Adopted(trace)
-    except OSError:
+    except ProcessLookupError:
         remove(Path(trace.folder))
         return None
+    except OSError as error:
+        log.warning("the media server of the run before cannot be watched", pid=trace.pid, error=str(error))
+        return None
     try:
-        if trace.settings == settings:
-            await _ask(process, patience, log)
-            if process.first:
-                return process
-        else:
+        await _ask(process, patience, log)
+        if process.first and trace.settings == settings:
+            return process
+        if process.first:
             log.info("the media server of the run before has other settings, and is ended", pid=process.pid)
             await process.end(patience.stop_timeout)
     except BaseException:
@@ -244,8 +260,11 @@ async def _ask(process: Adopted, patience: Patience, log: structlog.typing.Filte
         log.error("the media server of the run before hangs, and is killed", pid=process.pid)
         await process.end(0)
     except OSError as error:
-        log.warning("the media server of the run before cannot be reached", pid=process.pid, error=str(error))
-        await process.end(patience.stop_timeout)
+        if process.is_certain:
+            log.warning("the media server of the run before cannot be reached", pid=process.pid, error=str(error))
+            await process.end(patience.stop_timeout)
+        elif isinstance(error, ConnectionRefusedError):  # It has ended, and its number may be another's.
+            remove(process.folder)
     else:
         if not process.first:
             # It is ending, or it has another parent.

@@ -35,6 +35,6 @@ def none_left(data: Path) -> Iterator[None]:
 
 def kill_left(trace: Trace | None) -> None:
     """Kill the media server of this trace, if it still runs."""
-    if trace is not None and trace.is_running:
+    if trace is not None and trace.is_certain:
         with suppress(ProcessLookupError):
             os.killpg(trace.pid, signal.SIGKILL)

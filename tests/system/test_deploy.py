@@ -141,6 +141,12 @@ def test_the_systemd_unit_is_well_formed_and_hardened(tmp_path: Path) -> None:
     assert "Overall exposure level" in judged.stdout
 
 
+def test_the_systemd_unit_lets_a_server_see_the_media_server_of_the_run_before() -> None:
+    lines = UNIT.read_text(encoding="utf-8").splitlines()
+    assert "KillMode=process" in lines
+    assert not {"PrivateUsers=yes", "ProtectProc=invisible"} <= set(lines), "hidepid hides other user namespaces"
+
+
 def test_the_systemd_unit_waits_for_longer_than_its_settings_drain() -> None:
     document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     drain = re.search(r"^drain = (\d+)$", document, re.MULTILINE)

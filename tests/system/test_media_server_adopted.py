@@ -19,6 +19,7 @@ import psutil
 import pytest
 import trio
 
+from roomfsm import adoption
 from roomfsm.adoption import Trace
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.pids import boot
@@ -250,6 +251,39 @@ async def test_a_trace_of_another_process_harms_nobody(house: House, how: str) -
             return
         house.memory.file.write_bytes(msgspec.json.encode(trace))
         async with open_media_server_child(LONG, Log().logger, house.memory):
+            assert stranger.poll() is None
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    """As hidepid does, or a user namespace that each run has for itself."""
+    monkeypatch.setattr(adoption, "started", lambda asked: "" if asked == pid else start_of(asked))
+
+
+@pytest.mark.parametrize("other", [{}, {"announced_addresses": ("203.0.113.7",)}], ids=str)
+async def test_one_that_the_system_hides_is_proved_by_its_socket(
+    house: House, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+) -> None:
+    left = house.parent_dies()
+    hide(monkeypatch, left["pid"])
+    async with open_media_server_child(replace(LONG, **other), Log().logger, house.memory) as child:
+        assert (child.pid == left["pid"]) == (not other)
+        assert is_alive(left["pid"]) == (not other)
+    await until_gone(left["pid"])
+    assert house.meetings() == []
+
+
+async def test_a_hidden_process_that_has_its_number_now_is_not_touched(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = house.parent_dies()
+    os.kill(left["pid"], signal.SIGKILL)
+    await until_gone(left["pid"])
+    assert house.trace is not None
+    with started(["sleep", "1000"]) as stranger:
+        hide(monkeypatch, stranger.pid)
+        house.memory.file.write_bytes(msgspec.json.encode(msgspec.structs.replace(house.trace, pid=stranger.pid)))
+        async with open_media_server_child(LONG, Log().logger, house.memory):
+            assert len(house.meetings()) == 1
             assert stranger.poll() is None
 
 
