@@ -241,7 +241,6 @@ async def adopt(
             log.info("the media server of the run before has other settings, and is ended", pid=process.pid)
             await process.end(patience.stop_timeout)
     except BaseException:
-        # If the start is cancelled, it ends by itself after a while.
         await close_pipes(process)
         process.close()
         raise

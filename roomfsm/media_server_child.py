@@ -32,6 +32,8 @@ from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 _MEMORY_TIMEOUT = 1.0
 """Seconds that the memory has for the trace of the child."""
+_ADOPTION_TIMEOUT = 2.0
+"""Seconds that adopting a child may take, besides those in which it may be silent, and end."""
 _EXIT_SETTINGS = 2
 """The child's exit code if its settings cannot be used."""
 
@@ -121,6 +123,8 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         """None if no child can be found again."""
         self._sought = memory is None
         """Whether we have looked for a child that an earlier run has left."""
+        self._knows_memory = False
+        """Whether we know what the memory keeps, so that nothing is lost if it is forgotten."""
         self._folder: Path | None = None
         """The meeting place of the process."""
         self._where: _Ready | None = None
@@ -167,8 +171,15 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             trace = msgspec.json.decode(kept, type=Trace)
         except msgspec.DecodeError:
             self._log.exception("where the media server of the run before is cannot be read")
+            self._knows_memory = True
             return None
-        if (found := await adopt(trace, self._settings.digest, self._settings, self._log)) is None:
+        # Even if the start is cancelled meanwhile: the child that is adopted is ended then, and not left behind.
+        settings, found = self._settings, None
+        limit = settings.silence + 2 * settings.stop_timeout + _ADOPTION_TIMEOUT
+        with trio.move_on_after(limit, shield=True):
+            found = await adopt(trace, settings.digest, settings, self._log)
+            self._knows_memory = True
+        if found is None:
             return None
         self.secret, self._folder = trace.secret, found.folder
         return found
@@ -238,6 +249,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         assert process.stdin is not None  # asked for a pipe
         trace = Trace.of(process.pid, folder, self.secret, self._settings.digest)
         with trio.move_on_after(_MEMORY_TIMEOUT) as deadline:
+            self._knows_memory = True
             if not await memory.write(msgspec.json.encode(trace)):
                 return
             with suppress(trio.BrokenResourceError):  # It has died, which is noticed elsewhere.
@@ -276,8 +288,11 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         return super().start_failure(process, why)
 
     async def forget(self) -> None:
-        """The child has ended as it should: nobody needs to look for it."""
-        if self._memory is not None:
+        """The child has ended as it should: nobody needs to look for it.
+
+        If we could not read where an earlier one is, somebody may still find it.
+        """
+        if self._memory is not None and self._knows_memory:
             with trio.move_on_after(_MEMORY_TIMEOUT, shield=True):
                 await self._memory.write(None)
 

@@ -287,6 +287,46 @@ async def test_a_hidden_process_that_has_its_number_now_is_not_touched(
             assert stranger.poll() is None
 
 
+class CancellingMemory(FileMemory):
+    """The start is cancelled while the memory is read."""
+
+    def __init__(self, house: House, *, answers: bool) -> None:
+        super().__init__(house.memory.file, house.memory.folders)
+        self.start = trio.CancelScope()
+        self.answers = answers
+
+    async def read(self) -> bytes | None:
+        self.start.cancel()
+        if not self.answers:
+            await trio.lowlevel.checkpoint()
+        return await super().read()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_start_that_is_cancelled_leaves_no_media_server_behind(house: House, hangs: bool) -> None:
+    left = house.parent_dies()
+    if hangs:
+        os.kill(left["pid"], signal.SIGSTOP)
+    memory = CancellingMemory(house, answers=True)
+    with memory.start:
+        async with open_media_server_child(replace(LONG, silence=1.0), Log().logger, memory):
+            pytest.fail("it was cancelled before")
+    assert memory.start.cancelled_caught
+    await until_gone(left["pid"])
+    assert house.trace is None
+    assert house.meetings() == []
+
+
+async def test_one_that_was_not_found_because_the_start_was_cancelled_can_be_found_later(house: House) -> None:
+    left = house.parent_dies()
+    memory = CancellingMemory(house, answers=False)
+    with memory.start:
+        async with open_media_server_child(LONG, Log().logger, memory):
+            pytest.fail("it was cancelled before")
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        assert child.pid == left["pid"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"pid": "x"}'])
 async def test_a_trace_that_cannot_be_read_is_as_none(house: House, content: bytes) -> None:
     house.memory.file.write_bytes(content)
