@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import tempfile
@@ -131,9 +130,12 @@ def open_log(folder: Path) -> trio.lowlevel.FdStream:
 
 
 def remove(folder: Path) -> None:
-    """Remove the meeting place of a process that has ended."""
+    """Remove the meeting place of a process that has ended. Nothing else is removed, whatever the folder is."""
     if folder.name.startswith(_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            for name in (_SOCKET, _LOG):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 class Adopted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from roomfsm import ranges
+from roomfsm import adoption, ranges
 from roomfsm.hosts import host_and_port, host_setting
 from roomfsm.log import get_logger
 from roomfsm.mediaserver.base.settings import EngineSettings
@@ -181,6 +180,6 @@ async def _serve_parents(ready: Ready, settings: MediaServerSettings, scope: tri
                 why = await Parents(ready, listener, settings.secret).serve()
             finally:
                 # Nobody can find this process there any more, and the parent may be gone.
-                shutil.rmtree(folder, ignore_errors=True)
+                adoption.remove(folder)
     log.info("media server ends", reason=why)
     scope.cancel()

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ import trio
 from roomfsm.media_server_child import ChildSettings, ChildSettingsError, MediaServerChild, open_media_server_child
 from roomfsm.supervise import ChildStartError
 from tests.mediaserver.kurento_client import HANDSHAKE, PATIENCE, frame, open_client, tcp
+from tests.processes import LOADED
 
 COMMAND = [sys.executable, "-m", "roomfsm.mediaserver", "--port=0", "--media-host=127.0.0.1"]
 SETTINGS = ChildSettings(media_host="127.0.0.1", first_delay=0.01)
@@ -37,6 +40,40 @@ class Log:
     def _keep(self, _logger: Any, _name: str, entry: Any) -> Any:
         self.entries.append(dict(entry))
         raise structlog.DropEvent
+
+
+async def ends_with_parent(folder: Path) -> None:
+    """Run a media server whose socket for parents is in this folder, until its parent is gone."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "parent"))
+        listener.listen()
+        process = await trio.lowlevel.open_process(
+            [*COMMAND, "--exit-with-parent", f"--parent-socket={listener.fileno()}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(listener.fileno(),),
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async with process.stdin, process.stdout:
+        with trio.fail_after(LOADED):
+            assert b"ready" in await process.stdout.receive_some()
+    assert await ended(process) == 0
+
+
+async def test_at_its_end_it_removes_only_what_belongs_to_the_place_where_parents_meet() -> None:
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "media-x").mkdir()
+        await ends_with_parent(folder / "media-x")
+        assert os.listdir(folder) == []
+        (folder / "media-x").mkdir()
+        (folder / "media-x" / "kept").touch()
+        await ends_with_parent(folder / "media-x")
+        await ends_with_parent(folder)
+        assert sorted(os.listdir(folder)) == ["media-x", "parent"]
+        assert os.listdir(folder / "media-x") == ["kept"]
 
 
 @asynccontextmanager
