@@ -79,7 +79,11 @@ class Trace(msgspec.Struct, frozen=True):
 
 def is_possible() -> bool:
     """Whether this system can tell processes apart and watch those of others."""
-    return hasattr(os, "pidfd_open") and bool(boot()) and bool(started(os.getpid()))
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # Another system, an older Linux, or a filter of system calls.
+        return False
+    return bool(boot()) and bool(started(os.getpid()))
 
 
 class Meeting:

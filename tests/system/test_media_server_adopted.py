@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -285,6 +286,34 @@ async def test_a_hidden_process_that_has_its_number_now_is_not_touched(
         async with open_media_server_child(LONG, Log().logger, house.memory):
             assert len(house.meetings()) == 1
             assert stranger.poll() is None
+
+
+async def test_where_no_process_can_be_watched_none_is_left_for_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(pid: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    assert not adoption.is_possible()
+    async with open_media_server_child(LONG, Log().logger, house.memory):
+        assert house.meetings() == []
+        assert house.trace is None
+
+
+async def test_one_that_cannot_be_watched_does_not_count_as_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    left = house.parent_dies()
+    assert house.trace is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pidfd_open", refused)
+        assert await adoption.adopt(house.trace, LONG.digest, LONG, Log().logger) is None
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        assert child.pid == left["pid"]
 
 
 class CancellingMemory(FileMemory):
