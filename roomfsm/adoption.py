@@ -89,10 +89,12 @@ def is_possible() -> bool:
 class Meeting:
     """The meeting place of a process that is started now."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        """Made in the first of these folders where it is possible. Raises `OSError` if it is nowhere."""
+    def __init__(self, folder: Path) -> None:
+        """Made in this folder. Raises `OSError`, also if the folder cannot have sockets or pipes with names."""
+        if not is_short_enough(folder):
+            raise OSError(f"the path of {folder} is too long for a socket")
         with ExitStack() as stack:
-            self.folder = _make_folder(folders)
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder.absolute()))
             stack.callback(remove, self.folder)
             self.listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             self.listener.bind(str(self.folder / _SOCKET))
@@ -101,26 +103,30 @@ class Meeting:
             self.log_end = os.open(self.folder / _LOG, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             """The end to which the process writes. It is open for reading as well, so there is always a reader."""
             stack.callback(os.close, self.log_end)
-            self.log = open_log(self.folder)
+            self.log = _open_log(self.folder)
+            """The end at which we read."""
             stack.pop_all()
+
+    @classmethod
+    def in_first(cls, folders: Iterable[Path]) -> Meeting:
+        """Made in the first of these folders where it is possible. Raises `OSError` if it is nowhere."""
+        why = OSError("there is no folder for it")
+        for folder in folders:
+            try:
+                return cls(folder)
+            except OSError as error:
+                why = error
+        raise why
 
     def close(self) -> None:
         """Close what the process has inherited."""
         self.listener.close()
         os.close(self.log_end)
 
-
-def _make_folder(folders: Iterable[Path]) -> Path:
-    why = OSError("there is no folder for it")
-    for folder in folders:
-        if not is_short_enough(folder):
-            why = OSError(f"the path of {folder} is too long for a socket")
-            continue
-        try:
-            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder.absolute()))
-        except OSError as error:
-            why = error
-    raise why
+    def give_up(self) -> None:
+        """Close what we have, and remove the place: no process meets us there."""
+        os.close(self.log)
+        remove(self.folder)
 
 
 def is_short_enough(folder: Path) -> bool:
@@ -128,9 +134,9 @@ def is_short_enough(folder: Path) -> bool:
     return len(os.fsencode(folder.absolute() / (_PREFIX + "x" * _RANDOM) / _SOCKET)) <= _MAX_PATH
 
 
-def open_log(folder: Path) -> trio.lowlevel.FdStream:
+def _open_log(folder: Path) -> int:
     """Read the log of the process that meets here. Raises `OSError`."""
-    return trio.lowlevel.FdStream(os.open(folder / _LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    return os.open(folder / _LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def remove(folder: Path) -> None:
@@ -177,7 +183,7 @@ class Adopted:
         self.stdin = self.stdout = await trio.open_unix_socket(self.folder / _SOCKET)
         self.is_certain = True
         self.lines = LineReader(self.stdout)
-        self.stderr = open_log(self.folder)
+        self.stderr = trio.lowlevel.FdStream(_open_log(self.folder))
         with suppress(trio.BrokenResourceError):
             await self.stdin.send_all(msgspec.json.encode({"secret": self._trace.secret}) + b"\n")
         # As silence is always counted, for the case that we ourselves were stopped (`roomfsm.supervise`).

@@ -151,12 +151,11 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             socket = meeting.listener.fileno()
             process = await self._start([f"--parent-socket={socket}"], stderr=meeting.log_end, pass_fds=(socket,))
         except BaseException:
-            await trio.aclose_forcefully(meeting.log)
-            remove(meeting.folder)
+            meeting.give_up()
             raise
         finally:
             meeting.close()
-        process.stderr, self._folder = meeting.log, meeting.folder
+        process.stderr, self._folder = trio.lowlevel.FdStream(meeting.log), meeting.folder
         return process
 
     async def _find(self) -> Adopted | None:
@@ -188,7 +187,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         if self._memory is None or not self._settings.linger:
             return None
         try:
-            return Meeting(self._memory.folders)
+            return Meeting.in_first(self._memory.folders)
         except OSError as error:
             self._log.warning("the media server would end with this server", why=str(error), see="--media-linger")
             return None

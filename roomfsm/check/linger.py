@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import trio
@@ -43,7 +42,7 @@ def _check(settings: Settings) -> Finding:
     except StoreError:
         folder = None  # The check of the store says so.
     for place in meeting_folders(folder):
-        if adoption.is_short_enough(place) and _can_be_written(place):
+        if adoption.is_short_enough(place) and _can_meet(nearest(place)):
             return ok(
                 _CHECK, f"the media server outlives a server that dies by {seconds:g} s (it is found in {place})"
             )
@@ -54,6 +53,11 @@ def _check(settings: Settings) -> Finding:
     )
 
 
-def _can_be_written(folder: Path) -> bool:
-    there = nearest(folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+def _can_meet(folder: Path) -> bool:
+    try:
+        meeting = adoption.Meeting(folder)
+    except OSError:
+        return False
+    meeting.close()
+    meeting.give_up()
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import itertools
 import json
 import os
@@ -555,6 +556,11 @@ async def test_a_redis_for_the_rooms_is_asked_and_its_password_is_not_told(tmp_p
 # The media server outlives the server
 
 
+def no_pipes(path: Path, mode: int) -> None:
+    """A file system that has no pipes with names."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+
 async def test_where_the_media_server_is_found_again_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert has(await found(check_linger, data="none"), "ok", "ends with the server", "--data none")
     assert has(await found(check_linger, media_linger=0.0), "ok", "ends with the server", "--media-linger 0")
@@ -568,6 +574,10 @@ async def test_where_the_media_server_is_found_again_is_named(monkeypatch: pytes
             monkeypatch.setenv(name, folder)
             assert has(await found(check_linger, store="redis://127.0.0.1:9"), "ok", folder)
             monkeypatch.delenv(name)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "mkfifo", no_pipes)
+            assert has(await found(check_linger, data=str(data)), "warning", "no folder")
+        assert os.listdir(short) == []
         long = f"{short}/{'x' * 100}"
         assert has(await found(check_linger, data=long), "ok", tempfile.gettempdir())
         monkeypatch.setattr(tempfile, "tempdir", long)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -286,6 +287,34 @@ async def test_a_hidden_process_that_has_its_number_now_is_not_touched(
         async with open_media_server_child(LONG, Log().logger, house.memory):
             assert len(house.meetings()) == 1
             assert stranger.poll() is None
+
+
+@pytest.mark.parametrize("refuses", ["sockets", "pipes"])
+async def test_in_a_folder_that_cannot_have_sockets_or_pipes_the_next_folder_is_tried(
+    house: House, monkeypatch: pytest.MonkeyPatch, refuses: str
+) -> None:
+    first = house.folder / "first"
+    first.mkdir()
+
+    def mkfifo(path: Path, mode: int) -> None:
+        if refuses == "pipes" and path.is_relative_to(first):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        usual(path, mode)
+
+    class Socket(socket.socket):
+        def bind(self, address: Any) -> None:
+            if refuses == "sockets" and str(address).startswith(str(first)):
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            super().bind(address)
+
+    usual = os.mkfifo
+    monkeypatch.setattr(os, "mkfifo", mkfifo)
+    monkeypatch.setattr(socket, "socket", Socket)
+    house.memory.folders = [first, house.folder]
+    async with open_media_server_child(LONG, Log().logger, house.memory):
+        assert house.trace is not None
+        assert Path(house.trace.folder).parent == house.folder
+        assert list(first.iterdir()) == []
 
 
 async def test_where_no_process_can_be_watched_none_is_left_for_later(

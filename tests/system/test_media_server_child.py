@@ -56,10 +56,13 @@ async def ends_with_parent(folder: Path) -> None:
         )
     assert process.stdin is not None
     assert process.stdout is not None
-    async with process.stdin, process.stdout:
-        with trio.fail_after(LOADED):
-            assert b"ready" in await process.stdout.receive_some()
-    assert await ended(process) == 0
+    try:
+        async with process.stdin, process.stdout:
+            with trio.fail_after(LOADED):
+                assert b"ready" in await process.stdout.receive_some()
+        assert await ended(process) == 0
+    finally:
+        process.kill()
 
 
 async def test_at_its_end_it_removes_only_what_belongs_to_the_place_where_parents_meet() -> None:
