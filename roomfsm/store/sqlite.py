@@ -164,8 +164,7 @@ class _File:
         lock = _lock(folder)
         try:
             with _told(path):
-                # SQLite gives its log the rights of the file.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                _make_private(path)
                 db = _connect(path)
                 try:
                     _prepare(db, path)
@@ -311,6 +310,15 @@ def _lock(folder: Path) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _make_private(path: Path) -> None:
+    """Make the file if there is none, and keep others out of it, because secrets are in it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # SQLite gives a new log the rights of the file. A server that was killed has left one.
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        with suppress(OSError):  # It is not there, or another user's, or its file system knows no rights.
+            file.chmod(0o600)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

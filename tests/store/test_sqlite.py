@@ -43,6 +43,20 @@ async def test_only_the_owner_may_read_what_is_kept(tmp_path: Path) -> None:
         os.umask(before)
 
 
+async def test_files_that_others_may_read_become_private(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path) as store:
+        await store.commit([Append("blue", 0, (b"one",))])
+        left = {name: (tmp_path / name).read_bytes() for name in (FILE, f"{FILE}-wal")}
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name, content in left.items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o644)
+    async with open_sqlite(folder) as store:
+        assert await store.rooms() == ["blue"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+
+
 async def test_a_second_server_is_kept_out_and_told_of_the_first(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path):
         code, detail = await code_of_opening(tmp_path)
