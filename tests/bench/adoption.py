@@ -27,12 +27,12 @@ from trio_websocket import ConnectionClosed, HandshakeError
 
 from tests.browser.conftest import chromium
 from tests.browser.test_broadcast import broadcasts, decodes
-from tests.browser.test_server_killed import LINGER, LOOKS, page_of
+from tests.browser.test_server_killed import LOOKS, page_of
 from tests.mediaserver.peer import open_test_peer
 from tests.ports import reserved_port
 from tests.protocol_client import Client, open_client
 from tests.system.cycles import PATIENCE, connect
-from tests.system.left import none_left
+from tests.system.left import LINGER, none_left
 from tests.system.program import Program, running
 
 ROOM = "theatre"

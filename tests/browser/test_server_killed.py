@@ -16,12 +16,11 @@ from tests.browser.conftest import new_person
 from tests.browser.test_broadcast import broadcasts, decodes, until
 from tests.ports import reserved_port
 from tests.processes import LOADED, media_server_program
-from tests.system.left import none_left
+from tests.system.left import LINGER, none_left
 from tests.system.program import Program, running
 
 pytestmark = pytest.mark.browser
 
-LINGER = "--media-linger=1000"
 MARK = "() => { for (const peer of window.roomfsm.peerConnections().values()) peer.isOld = true; }"
 YOU = "window.roomfsm.room.state.you"
 COUNTS_OFFERS = """

@@ -32,7 +32,7 @@ from tests.system.left import kill_left
 from tests.system.parent import FileMemory
 from tests.system.test_media_server_child import Log
 
-LONG = ChildSettings(media_host="127.0.0.1", linger=1000.0, first_delay=0.01)
+LONG = ChildSettings(media_host="127.0.0.1", linger=LOADED, first_delay=0.01)
 
 
 class House:
@@ -41,18 +41,26 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.memory = FileMemory(folder / "memory", [folder])
         self.folder = folder
+        self.seen: set[Trace] = set()
+        """All that were left here, of which the newest is not the only one that may still run."""
 
     @property
     def trace(self) -> Trace | None:
         file = self.memory.file
-        return msgspec.json.decode(file.read_bytes(), type=Trace) if file.exists() else None
+        if not file.exists():
+            return None
+        trace = msgspec.json.decode(file.read_bytes(), type=Trace)
+        self.seen.add(trace)
+        return trace
 
     def meetings(self) -> list[Path]:
         return list(self.folder.glob("media-*"))
 
     def parent_dies(self, settings: ChildSettings = LONG) -> dict[str, Any]:
         """Run a parent until its media server is ready, and kill it. Returns what it says of the media server."""
-        return parent_dies(self.memory.file, self.folder, settings)
+        left = parent_dies(self.memory.file, self.folder, settings)
+        assert self.trace is not None
+        return left
 
 
 def parent(memory: Path, folder: Path, settings: ChildSettings) -> AbstractContextManager[subprocess.Popen[str]]:
@@ -78,7 +86,9 @@ def house() -> Iterator[House]:
         try:
             yield made
         finally:
-            kill_left(made.trace)
+            newest = made.trace
+            for trace in made.seen if newest is None else made.seen | {newest}:
+                kill_left(trace)
 
 
 async def until_gone(pid: int) -> None:

@@ -25,13 +25,11 @@ from tests.processes import LOADED
 from tests.protocol_client import open_client
 from tests.redis_server import redis_server
 from tests.system.audience import open_audience
-from tests.system.left import kill_left, none_left, trace_in
+from tests.system.left import LINGER, kill_left, none_left, trace_in
 from tests.system.program import Program, running
 from tests.system.test_adoption import broadcast, filming, resume, sees
 from tests.system.test_adoption import kill as kill_and_wait
 from tests.system.test_kurento_apart import open_program
-
-LINGER = "--media-linger=1000"
 
 
 def kill(program: Program) -> None:
@@ -159,7 +157,7 @@ async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Pa
         arguments = (
             f"--data={data}",
             f"--port={port}",
-            "--media-linger=1000",
+            LINGER,
             "--media-host=127.0.0.1",
             f"--media-workers={workers}",
         )
