@@ -32,6 +32,8 @@ from roomfsm.supervise import ChildStartError, Patience, Supervised, kill_group
 
 _MEMORY_TIMEOUT = 1.0
 """Seconds that the memory has for the trace of the child."""
+_LOOK_AGAIN = 30.0
+"""Seconds after which we look whether the memory still has it."""
 _ADOPTION_TIMEOUT = 2.0
 """Seconds that adopting a child may take, besides those in which it may be silent, and end."""
 _EXIT_SETTINGS = 2
@@ -127,6 +129,8 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         """Whether we know what the memory keeps, so that nothing is lost if it is forgotten."""
         self._folder: Path | None = None
         """The meeting place of the process."""
+        self._look_at = 0.0
+        """When we look again whether the memory has the trace of the process."""
         self._where: _Ready | None = None
         self.secret = secrets.token_urlsafe(32)
         """The secret that its clients must know, and its next parent. It is the same after every start."""
@@ -239,17 +243,23 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
                 self.ready(url=said.url, **({"adopted": True} if isinstance(process, Adopted) else {}))
                 if self.holder is not None:
                     self.holder.server_ready(said.url)
-                if self._memory is not None and self._folder is not None:
-                    await self._let_linger(process, self._memory, self._folder)
+                self._look_at = trio.current_time()
+            if self._memory is not None and self._folder is not None and trio.current_time() >= self._look_at:
+                self._look_at = trio.current_time() + _LOOK_AGAIN
+                await self._let_linger(process, self._memory, self._folder)
             line = await reader.read()
 
     async def _let_linger(self, process: trio.Process | Adopted, memory: Memory, folder: Path) -> None:
-        """Tell the child to go on if we vanish. It would be in vain if nobody could find it then."""
+        """Tell the child to go on if we vanish. It would be in vain if nobody could find it then.
+
+        The memory may have no room now, or lose what it had, so this is done again and again.
+        """
         assert process.stdin is not None  # asked for a pipe
-        trace = Trace.of(process.pid, folder, self.secret, self._settings.digest)
-        with trio.move_on_after(_MEMORY_TIMEOUT) as deadline:
+        trace = msgspec.json.encode(Trace.of(process.pid, folder, self.secret, self._settings.digest))
+        # The child is not heard meanwhile.
+        with trio.move_on_after(min(_MEMORY_TIMEOUT, self._settings.silence / 2)) as deadline:
             self._knows_memory = True
-            if not await memory.write(msgspec.json.encode(trace)):
+            if await memory.read() != trace and not await memory.write(trace):
                 return
             with suppress(trio.BrokenResourceError):  # It has died, which is noticed elsewhere.
                 await process.stdin.send_all(msgspec.json.encode({"linger": self._settings.linger}) + b"\n")

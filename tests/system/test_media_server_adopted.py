@@ -21,7 +21,7 @@ import psutil
 import pytest
 import trio
 
-from roomfsm import adoption
+from roomfsm import adoption, media_server_child
 from roomfsm.adoption import Trace
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.pids import boot
@@ -353,6 +353,35 @@ async def test_one_that_cannot_be_watched_does_not_count_as_ended(
         assert await adoption.adopt(house.trace, LONG.digest, LONG, Log().logger) is None
     async with open_media_server_child(LONG, Log().logger, house.memory) as child:
         assert child.pid == left["pid"]
+
+
+class BusyMemory(FileMemory):
+    """Has no time for what is written first."""
+
+    writes = 0
+
+    async def write(self, trace: bytes | None) -> bool:
+        self.writes += 1
+        if self.writes == 1:
+            await trio.sleep_forever()
+        return await super().write(trace)
+
+
+async def test_a_trace_that_was_not_kept_or_is_lost_is_kept_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_server_child, "_LOOK_AGAIN", 0.0)
+    log = Log()
+    memory = BusyMemory(house.memory.file, house.memory.folders)
+    async with open_media_server_child(LONG, log.logger, memory) as child:
+        for _ in range(2):
+            with trio.fail_after(LOADED):
+                while house.trace is None:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            assert house.trace.pid == child.pid
+            house.memory.file.unlink()
+        assert child.starts == 1
+    assert "the store is too slow" in [entry.get("why") for entry in log.entries]
 
 
 class CancellingMemory(FileMemory):
