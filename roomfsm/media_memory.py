@@ -27,7 +27,8 @@ class MediaMemory:
         try:
             return await self._store.remembered(_WHAT)
         except StoreError as error:
-            _log.warning("media server of the run before is not sought", why=error.detail, code=error.code)
+            told = "the store cannot tell where the media server is, so one that still runs is not taken over"
+            _log.warning(told, why=error.detail, code=error.code, mend=error.code.mend)
             return None
 
     async def write(self, trace: bytes | None) -> bool:

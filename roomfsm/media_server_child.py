@@ -63,8 +63,8 @@ class ChildSettings(Patience):
 
     @property
     def digest(self) -> str:
-        """Stands for all with which the child is started. A child of another version is another child, and none
-        that lingers fits settings by which none does.
+        """Stands for all with which the child is started. A running child with another digest is not adopted: it
+        has other settings or another version, or should not linger any more.
         """
         lingers = self.linger > 0
         what = (__version__, self.host, self.port, self.media_host, self.media_port, self.workers, lingers)

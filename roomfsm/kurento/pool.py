@@ -392,7 +392,10 @@ def _left_by_the_dead(places: Iterable[PipelinePlace]) -> set[PipelinePlace]:
         if place.left_by is not None and is_running(place.left_by.instance)
     }
     if alive:
-        _log.error("the server before has not ended, and keeps its media", sessions=len(alive))
+        _log.error(
+            "another room server still uses the media of our rooms: end it, and start this one again",
+            sessions=len(alive),
+        )
     return {place for place in places if (place.url, place.session_id) not in alive}
 
 
