@@ -148,6 +148,15 @@ def remove(folder: Path) -> None:
             folder.rmdir()
 
 
+def sweep(folder: Path, kept: Path | None) -> None:
+    """Remove the other meeting places in a folder that only we use. Their processes were killed with their parents
+    before anybody had noted where they are.
+    """
+    for place in folder.absolute().glob(f"{_PREFIX}*"):
+        if place != kept:
+            remove(place)
+
+
 class Adopted:
     """A process that another one has started. It has as much of `trio.Process` as supervision needs."""
 

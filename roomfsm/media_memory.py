@@ -22,6 +22,7 @@ class MediaMemory:
         """`folder` is that of the store, if it has one."""
         self._store = store
         self.folders: Sequence[Path] = meeting_folders(folder)
+        self.own = folder
 
     async def read(self) -> bytes | None:
         try:

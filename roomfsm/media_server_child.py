@@ -24,7 +24,7 @@ import structlog
 import trio
 
 from roomfsm import __version__
-from roomfsm.adoption import Adopted, Meeting, Trace, adopt, is_possible, remove
+from roomfsm.adoption import Adopted, Meeting, Trace, adopt, is_possible, remove, sweep
 from roomfsm.lines import LineReader
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
 from roomfsm.ranges import Port, SecondsOrZero, Workers
@@ -77,6 +77,10 @@ class Memory(Protocol):
     @property
     def folders(self) -> Sequence[Path]:
         """Where parent and child may meet, the best folder first."""
+
+    @property
+    def own(self) -> Path | None:
+        """The one of these that no other server uses, if there is one."""
 
     async def read(self) -> bytes | None:
         """What was kept last; None if there is nothing, or it cannot be read."""
@@ -165,16 +169,10 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
     async def _find(self) -> Adopted | None:
         """The child that an earlier run has left, if there is one and it runs with our settings."""
         assert self._memory is not None
-        kept = None
-        with trio.move_on_after(self._settings.silence):
-            kept = await self._memory.read()
-        if kept is None:
-            return None
-        try:
-            trace = msgspec.json.decode(kept, type=Trace)
-        except msgspec.DecodeError:
-            self._log.exception("where the media server of the run before is cannot be read")
-            self._knows_memory = True
+        trace = await self._recall(self._memory)
+        if self._memory.own is not None and (trace is not None or self._knows_memory):
+            sweep(self._memory.own, None if trace is None else Path(trace.folder))
+        if trace is None:
             return None
         # Even if the start is cancelled meanwhile: the child that is adopted is ended then, and not left behind.
         settings, found = self._settings, None
@@ -186,6 +184,19 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             return None
         self.secret, self._folder = trace.secret, found.folder
         return found
+
+    async def _recall(self, memory: Memory) -> Trace | None:
+        """What the memory keeps."""
+        kept = None
+        with trio.move_on_after(self._settings.silence) as reading:
+            kept = await memory.read()
+        try:
+            if kept is not None:
+                return msgspec.json.decode(kept, type=Trace)
+        except msgspec.DecodeError:
+            self._log.exception("where the media server of the run before is cannot be read")
+        self._knows_memory = not reading.cancelled_caught
+        return None
 
     def _make_meeting(self) -> Meeting | None:
         if self._memory is None or not self._settings.linger:

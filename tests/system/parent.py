@@ -23,6 +23,7 @@ class FileMemory:
     def __init__(self, file: Path, folders: Sequence[Path]) -> None:
         self.file = file
         self.folders = folders
+        self.own = folders[0]
 
     async def read(self) -> bytes | None:
         return self.file.read_bytes() if self.file.exists() else None

@@ -355,6 +355,16 @@ async def test_one_that_cannot_be_watched_does_not_count_as_ended(
         assert child.pid == left["pid"]
 
 
+async def test_places_where_nobody_meets_any_more_are_removed(house: House) -> None:
+    left = house.parent_dies()
+    stale = adoption.Meeting(house.folder)
+    stale.close()
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        assert child.pid == left["pid"]
+        assert house.trace is not None
+        assert house.meetings() == [Path(house.trace.folder)]
+
+
 class BusyMemory(FileMemory):
     """Has no time for what is written first."""
 
