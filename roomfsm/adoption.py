@@ -175,7 +175,7 @@ class Adopted:
         """The first line that it says."""
         self.lines: LineReader
         """The lines after that."""
-        self._trace = trace
+        self.trace = trace
         self._pidfd = os.pidfd_open(trace.pid)
         # Asked after the descriptor was made, which is the right one then.
         self.is_certain = trace.is_certain
@@ -194,7 +194,7 @@ class Adopted:
         self.lines = LineReader(self.stdout)
         self.stderr = trio.lowlevel.FdStream(_open_log(self.folder))
         with suppress(trio.BrokenResourceError):
-            await self.stdin.send_all(msgspec.json.encode({"secret": self._trace.secret}) + b"\n")
+            await self.stdin.send_all(msgspec.json.encode({"secret": self.trace.secret}) + b"\n")
         # As silence is always counted, for the case that we ourselves were stopped (`roomfsm.supervise`).
         for _ in range(LOOKS):
             with trio.move_on_after(silence / LOOKS):
@@ -220,7 +220,7 @@ class Adopted:
     def kill(self) -> None:
         """Kill it and the whole group that it leads."""
         # While the group has a member, the system gives its number to nobody else. If it has none, it may have.
-        if started(self.pid) in ("", self._trace.start):
+        if started(self.pid) in ("", self.trace.start):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 

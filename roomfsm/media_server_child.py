@@ -266,7 +266,10 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         The memory may have no room now, or lose what it had, so this is done again and again.
         """
         assert process.stdin is not None  # asked for a pipe
-        trace = msgspec.json.encode(Trace.of(process.pid, folder, self.secret, self._settings.digest))
+        if isinstance(process, Adopted):  # We may not be able to see when it started.
+            trace = msgspec.json.encode(process.trace)
+        else:
+            trace = msgspec.json.encode(Trace.of(process.pid, folder, self.secret, self._settings.digest))
         # The child is not heard meanwhile.
         with trio.move_on_after(min(_MEMORY_TIMEOUT, self._settings.silence / 2)) as deadline:
             self._knows_memory = True

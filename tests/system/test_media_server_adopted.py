@@ -276,10 +276,22 @@ async def test_one_that_the_system_hides_is_proved_by_its_socket(
     house: House, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
 ) -> None:
     left = house.parent_dies()
+    trace = house.trace
     hide(monkeypatch, left["pid"])
     async with open_media_server_child(replace(LONG, **other), Log().logger, house.memory) as child:
         assert (child.pid == left["pid"]) == (not other)
         assert is_alive(left["pid"]) == (not other)
+        heard = trio.Event()
+
+        def hear() -> None:
+            heard.set()
+            MediaServerChild.heard(child)
+
+        monkeypatch.setattr(child, "heard", hear)
+        with trio.fail_after(LOADED):
+            await heard.wait()
+        # Where it is has been noted by now, so that it could be found again.
+        assert (house.trace == trace) == (not other)
     await until_gone(left["pid"])
     assert house.meetings() == []
 
