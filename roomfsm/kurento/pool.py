@@ -393,7 +393,7 @@ def _left_by_the_dead(places: Iterable[PipelinePlace]) -> set[PipelinePlace]:
     }
     if alive:
         _log.error(
-            "another room server still uses the media of our rooms: end it, and start this one again",
+            "another room server still uses the media of our rooms, end it and start this one again",
             sessions=len(alive),
         )
     return {place for place in places if (place.url, place.session_id) not in alive}
