@@ -262,6 +262,7 @@ async def adopt(
             log.info("the media server of the run before has other settings, and is ended", pid=process.pid)
             await process.end(patience.stop_timeout)
     except BaseException:
+        # Whatever it is goes on: only what was opened here is closed, because nobody else knows of it.
         await close_pipes(process)
         process.close()
         raise

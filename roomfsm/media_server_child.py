@@ -159,6 +159,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             socket = meeting.listener.fileno()
             process = await self._start([f"--parent-socket={socket}"], stderr=meeting.log_end, pass_fds=(socket,))
         except BaseException:
+            # Whatever it is goes on: no process will ever come to this meeting place.
             meeting.give_up()
             raise
         finally:
