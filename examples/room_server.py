@@ -13,6 +13,7 @@ import trio
 
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
+from roomfsm.store.settings import StoreSettings
 
 
 async def close_old_rooms(running: Running, seconds: float) -> None:
@@ -49,4 +50,6 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
     # Without `kurento=(…,)` the embedded media server is started as a child process.
     server = ServerSettings(port=arguments.port, media_host=arguments.media_host)
-    trio.run(main, Settings(server=server), arguments.hours * 3600)
+    # Without this the rooms would be kept, in the folder in which `roomfsm serve` of the same user keeps its own.
+    store = StoreSettings(data="none")
+    trio.run(main, Settings(server=server, store=store), arguments.hours * 3600)

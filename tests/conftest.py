@@ -35,6 +35,9 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 
 # Each server of a test would keep its rooms in one folder, and that of the person who runs the tests.
 os.environ["ROOMFSM_DATA"] = "none"
+# A server whose settings do not come from the environment would find the rooms that this person left there. No
+# folder can be made in this one, so that it says so instead.
+os.environ["XDG_STATE_HOME"] = os.devnull
 # A media server that outlives its server for a while would outlive the test. Tests of that end it themselves.
 os.environ["ROOMFSM_MEDIA_LINGER"] = "0"
 
