@@ -73,6 +73,21 @@ class Connection:
             self._calls.discard(call)
         return call.unwrap()
 
+    async def part(self, method: str, params: Params) -> None:
+        """Send the last request, within `release_timeout`, and wait for its answer if there can be one.
+
+        In a scope that is cancelled nobody reads answers any more, and nobody else sends. Raises `KurentoError` or
+        `ConnectionLost`.
+        """
+        cancelled = trio.current_effective_deadline() == -math.inf
+        with trio.move_on_after(self._settings.release_timeout, shield=True):
+            if cancelled:
+                request = Request(next(self._ids), method, params)
+                with suppress(ConnectionClosed, trio.BrokenResourceError):
+                    await self._websocket.send_message(encode(request))
+            else:
+                await self.call(method, params)
+
     async def keep_alive(self, session_id: str) -> None:
         """Ping for ever.
 

@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import trio
-
 from roomfsm.jsonrpc import Message, Params
 from roomfsm.kurento.connection import Connection, open_connection
 from roomfsm.kurento.errors import ConnectionLost, KurentoError
@@ -71,8 +69,8 @@ async def open_visit(
         try:
             yield Visit(connection, session)
         finally:
-            with trio.move_on_after(settings.release_timeout, shield=True), suppress(KurentoError):
-                await connection.call("closeSession", session)
+            with suppress(KurentoError):
+                await connection.part("closeSession", session)
 
 
 def _texts(value: Any) -> list[str]:

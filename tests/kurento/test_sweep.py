@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from roomfsm.jsonrpc import ErrorObject, Request
 from roomfsm.kurento import KurentoSettings, open_media_pool
 from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner
+from roomfsm.kurento.sweep import sweep
 from tests.kurento.fake import URL, FakeServer, fake_server
 
 OWNER = Owner("blue:8080")
@@ -88,3 +89,19 @@ async def test_a_list_that_is_none_ends_nothing(server: FakeServer, autojump_clo
         async with open_media_pool([URL], owner=OWNER) as pool:
             await server.arrived("closeSession")
             assert pool.ready()
+
+
+async def test_a_sweep_that_is_cancelled_closes_its_session_and_waits_for_nothing(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """In a scope that is cancelled nobody reads the answer that it would wait for."""
+    server.values = {"getPipelines": ["p1"]}
+    server.hold("getPipelines")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, URL, KurentoSettings(), OWNER)
+        await server.arrived("getPipelines")
+        began = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() == began
+    with trio.fail_after(60):
+        await server.arrived("closeSession")
