@@ -76,6 +76,8 @@ SESSION: Table[SessionFacts] = Table(
         Row(("switch",), ("joined",), "knocking", (has_to_wait,)),
         # The new connection's session ends. The session whose token it sent takes the connection ("reattach").
         Row(("resume",), ("connected",), "gone", (token_known,)),
+        # The room is at another node, whose session of the same person has taken the connection.
+        Row(("moved",), ("connected", "joined"), "gone"),
         Row(("reattach",), ("away", "joined"), "resuming"),
         # The browser came back over another connection while it waited, or before a `switch` let it wait.
         # It knocks again.
@@ -95,6 +97,7 @@ SESSION: Table[SessionFacts] = Table(
     ),
     causes={
         "reattach": "another connection resumed this session with its token",
+        "moved": "a session of this person at another node has taken the connection, and is in a room there",
         "resumed": "the room has noticed that the person is back, and has sent the room as it is now",
         "lost": "the connection ended without a goodbye (no close code 1000, 1001 or 1005)",
         "admitted": "a moderator has admitted the person",

@@ -81,8 +81,14 @@ class Connection:
             # An error goes to one browser only, so each is counted once, and news to hundreds cost nothing here.
             if isinstance(outgoing.message, Error):
                 self._counts.sent_error(outgoing.message)
+        self.pass_on(outgoing.wire, outgoing.merge_key)
+
+    def pass_on(self, frame: bytes, merge_key: str | None = None) -> None:
+        """Send a frame of a message as `send` does. Its session lives at another node, or here."""
+        if self._close_code is not None:
+            return
         try:
-            self._stream.put(outgoing.wire, outgoing.merge_key)
+            self._stream.put(frame, merge_key)
         except OutboxFull:
             self._stream.discard()
             self.close_soon(CloseCode.SLOW_CONSUMER)

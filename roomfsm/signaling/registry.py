@@ -19,8 +19,10 @@ from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
 from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.log import concern, concern_only, get_logger
-from roomfsm.protocol.codec import Outgoing
-from roomfsm.protocol.errors import CloseCode
+from roomfsm.nodes.exchange import Exchange
+from roomfsm.nodes.messages import Luggage, Outcome
+from roomfsm.protocol.codec import Outgoing, error_of
+from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.server import Closing, Limits
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.durable import Sat
@@ -28,8 +30,10 @@ from roomfsm.rooms.participant import Seat
 from roomfsm.rooms.room import Room
 from roomfsm.signaling.addresses import Address, Addresses
 from roomfsm.signaling.connection import Connection, serve_websocket
+from roomfsm.signaling.crossing import AnyConnection, Crossing, Whereabouts
 from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.frame_stream import FrameStream
+from roomfsm.signaling.remote_connection import RemoteConnection
 from roomfsm.signaling.session import Session, token_hash
 from roomfsm.signaling.settings import SignalingSettings
 
@@ -57,10 +61,12 @@ class Registry:
         self.settings = settings
         self.limits = limits
         self.entrance = entrance
+        self.crossing: Crossing | None = None
+        """The way to rooms at other nodes; None if every room is here."""
         self._nursery = nursery
         self._by_token: dict[bytes, Session] = {}
         """By the hashes of the tokens. Of sessions from before the server's start nothing else is known."""
-        self._serving: set[Connection] = set()
+        self._serving: set[AnyConnection] = set()
         self._addresses: Addresses[Session] = Addresses(settings, directory.settings.told_seconds)
         # The sessions that are away, with the longest away first.
         self._away: dict[Session, None] = {}
@@ -241,35 +247,79 @@ class Registry:
         self.forget(session)
         session.make_way()
 
-    async def _serve_open(self, connection: Connection, address: Address[Session]) -> None:
+    def cross(self, nursery: trio.Nursery, exchange: Exchange, whereabouts: Whereabouts) -> Crossing:
+        """Let sessions live at the nodes where their rooms are. What crosses ends with the nursery."""
+        self.crossing = Crossing(
+            nursery,
+            exchange,
+            whereabouts,
+            self.serve_remote,
+            self.directory.counts,
+            2 * self.settings.message_burst,
+        )
+        return self.crossing
+
+    def serve_remote(self, connection: RemoteConnection, luggage: Luggage, text: str) -> None:
+        """Open a session that comes from another node and answers this message of its browser first."""
+        self._nursery.start_soon(self._serve_remote, connection, luggage, text)
+
+    async def _serve_remote(self, connection: RemoteConnection, luggage: Luggage, text: str) -> None:
+        address = self._addresses.of(luggage.address)
+        # Whoever resumes a session takes no further place.
+        if luggage.asked != "resume" and (self.full or not self._make_place_at(address)):
+            refusal = Refusal(ErrorCode.SERVER_FULL)
+            connection.send(Outgoing(error_of(refusal, luggage.ref, luggage.asked)))
+            connection.settle(Outcome.REFUSED)
+        else:
+            session = Session(self, connection, address, luggage=luggage)
+            address.sessions.add(session)
+            await self._serve_session(connection, session, text)
+        assert self.crossing is not None
+        self.crossing.forget(connection)
+
+    def _make_place_at(self, address: Address[Session]) -> bool:
+        """Whether the address may have another session. One that is away makes way for it."""
         if len(address.sessions) >= self.settings.max_sessions_per_address:
             if not address.away:
                 _log.warning("too many sessions of an address", address=address.key)
-                connection.close_soon(CloseCode.TOO_MANY_SESSIONS)
-                await connection.run()
-                return
+                return False
             self._send_off(next(iter(address.away)))
+        return True
+
+    def arrive(self, session: Session) -> None:
+        """A session from another node lives here from now on, and can be resumed here."""
+        self._by_token |= dict.fromkeys(session.resume_hashes, session)
+
+    async def _serve_open(self, connection: Connection, address: Address[Session]) -> None:
+        if not self._make_place_at(address):
+            connection.close_soon(CloseCode.TOO_MANY_SESSIONS)
+            await connection.run()
+            return
         session = Session(self, connection, address)
         concern(session=session.participant_id)
         address.sessions.add(session)
         self._by_token[session.resume_hashes[0]] = session
         # Whatever is told to everybody from now on comes after this.
         session.greet()
+        await self._serve_session(connection, session)
+
+    async def _serve_session(self, connection: AnyConnection, session: Session, first: str | None = None) -> None:
+        """Run the session, and its connection until that is over. `first` is a message that came before."""
         self._serving.add(connection)
         if self._away and len(self._serving) + len(self._away) > self.settings.max_sessions:
             # As in a full room, the address with the most sessions that are away loses one.
             self._send_off(min(self._away, key=lambda other: -len(other.address.away)))
-        self._nursery.start_soon(self._run, session)
+        self._nursery.start_soon(self._run, session, first)
         try:
             await connection.run()
         finally:
             self._serving.discard(connection)
             self._idle.set()
 
-    async def _run(self, session: Session) -> None:
+    async def _run(self, session: Session, first: str | None = None) -> None:
         concern_only(session=session.participant_id)
         try:
-            await session.run()
+            await session.run(first)
         except Exception:  # noqa: BLE001 (a boundary)
             # A fault in one session must not end the others: this is the boundary.
             _log.exception("session failed", **session.handled)

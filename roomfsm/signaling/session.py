@@ -19,6 +19,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -30,6 +31,7 @@ from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import NEWS, SESSION, SessionFacts
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
+from roomfsm.nodes.messages import Luggage, Outcome
 from roomfsm.protocol import SUBPROTOCOL, fields
 from roomfsm.protocol.client import (
     ClientMessage,
@@ -42,7 +44,7 @@ from roomfsm.protocol.client import (
     Switch,
     message_type,
 )
-from roomfsm.protocol.codec import Outgoing, error_of, read_client, with_prepared_names
+from roomfsm.protocol.codec import Outgoing, encode, error_of, read_client, with_prepared_names
 from roomfsm.protocol.errors import CloseCode, ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref
 from roomfsm.protocol.server import Closing, IceServer, Limits, Pong, ServerMessage, Welcome
@@ -55,9 +57,10 @@ from roomfsm.rooms.record import Ear
 from roomfsm.rooms.room import Room, RoomOver, give_up
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.addresses import Address
-from roomfsm.signaling.connection import Connection
+from roomfsm.signaling.crossing import AnyConnection, Crossing
 from roomfsm.signaling.entrance import Entrance
 from roomfsm.signaling.ice_servers import for_participants, for_strangers
+from roomfsm.signaling.remote_connection import RemoteConnection
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.tracing import part, trace
 
@@ -75,6 +78,8 @@ class Home(Protocol):
     settings: SignalingSettings
     limits: Limits
     entrance: Entrance
+    crossing: Crossing | None
+    """The way to rooms at other nodes; None if every room is here."""
 
     @property
     def countdown(self) -> Closing | None:
@@ -85,6 +90,9 @@ class Home(Protocol):
 
     def hand_over(self, before: Session, after: Session) -> None:
         """Give the token and the address of the session `before` to the session `after`, and forget `before`."""
+
+    def arrive(self, session: Session) -> None:
+        """A session from another node lives here from now on, and can be resumed here."""
 
     def keep_away(self, session: Session) -> None:
         """Keep a session whose connection is lost. If too many are away, the longest away has to make way."""
@@ -97,7 +105,7 @@ class Home(Protocol):
 class _Arrival:
     """A new connection for the session, and the message that resumed it."""
 
-    connection: Connection
+    connection: AnyConnection
     message: Resume
 
 
@@ -107,20 +115,24 @@ class Session:
     def __init__(
         self,
         home: Home,
-        connection: Connection | None,
+        connection: AnyConnection | None,
         address: Address[Session],
         *,
         came_back: str | None = None,
+        luggage: Luggage | None = None,
     ) -> None:
-        """`came_back` is the participant of a session that is older than the server."""
-        self.participant_id = f"p{secrets.token_hex(8)}" if came_back is None else came_back
+        """`came_back` is the participant of a session that is older than the server. `luggage` is what a session
+        brings from another node.
+        """
+        self.participant_id = (came_back or f"p{secrets.token_hex(8)}") if luggage is None else luggage.person
         self.address = address
         self.voice = Voice(self.participant_id, address.key, rates_of(home.directory.settings), address.share)
         self._naming = Voice(self.participant_id, address.key, rates_of(home.directory.settings))
         self._token = secrets.token_urlsafe(24)
-        self.resume_hashes: tuple[bytes, ...] = (token_hash(self._token),)
+        self.resume_hashes = (token_hash(self._token),) if luggage is None else luggage.tokens
         """The hashes of the tokens by which the session can be resumed, the newest first."""
-        self._connection: Connection | None = connection
+        self._luggage = luggage
+        self._connection: AnyConnection | None = connection
         """The connection. It is None while the session is away, or after another session has taken it over."""
         self._seat: Seat[Room] | None = None
         self._model = SESSION.new()
@@ -128,10 +140,12 @@ class Session:
         self._arrival: _Arrival | None = None
         self._something_came = trio.Event()
         """Set to wake a session that is away, because it was resumed or put out, or has to make way."""
-        self._grant: Grant | None = None
+        self._grant: Grant | None = None if luggage is None else luggage.grant
         """What the last token grants that the browser sent, and that got it into a room."""
         self._renew_at = 0.0
         """The time from which on the browser gets new credentials for TURN servers."""
+        self._left_as = "left"
+        """The reason why the session leaves its room, if it ends with a connection."""
         self._message: ClientMessage | None = None
         """The message that is being handled, or was the last one."""
 
@@ -209,7 +223,7 @@ class Session:
         """End this session, which is away, before its resume window is over: somebody else needs its place."""
         self._something_came.set()
 
-    def resume_over(self, connection: Connection, message: Resume) -> None:
+    def resume_over(self, connection: AnyConnection, message: Resume) -> None:
         """Go on over another connection. The old one is closed if it still seems to be alive."""
         if self._arrival is not None:
             self._arrival.connection.close_soon(CloseCode.RESUMED_ELSEWHERE)
@@ -232,9 +246,12 @@ class Session:
 
     # The session's task
 
-    async def run(self) -> None:
-        """Run the session, from its first connection to its end."""
-        goes_on = True
+    async def run(self, first: str | None = None) -> None:
+        """Run the session, from its first connection to its end.
+
+        `first` is the message that brought it here from another node.
+        """
+        goes_on = first is None or await self._arrive(first)
         while goes_on:
             left = await self._converse()
             goes_on = await self._find_connection(left)
@@ -267,6 +284,36 @@ class Session:
                 break
         return connection.left
 
+    async def _arrive(self, text: str) -> bool:
+        """Answer the message that brought the session here. Returns whether it stays here."""
+        connection, luggage = self._connection, self._luggage
+        assert isinstance(connection, RemoteConnection)
+        assert luggage is not None
+        message = self._message = read_client(text)
+        assert isinstance(message, Join | Resume)
+        outcome = Outcome.ELSEWHERE
+        try:
+            if await self._node_of(message) is None:
+                outcome = Outcome.REFUSED
+                if isinstance(message, Resume):
+                    self._resume(message)
+                    connection.settle(Outcome.TAKEN)
+                    return await self._find_connection(left=False)
+                self._count_entry(self.voice)
+                name = _name_in(message) if luggage.asked == "join" else message.name
+                reply = await self._enter(message, name, trio.current_time(), luggage)
+                if reply is not None:
+                    connection.send(Outgoing(reply))
+        except Refusal as refusal:
+            connection.send(Outgoing(error_of(refusal, luggage.ref, luggage.asked)))
+        if self._seat is not None:
+            outcome = Outcome.TAKEN
+            self._home.arrive(self)
+        connection.settle(outcome)
+        if outcome is Outcome.TAKEN:
+            return True
+        return await self._find_connection(left=False)
+
     async def _find_connection(self, left: bool) -> bool:
         """Wait for another connection if the old one was lost, and take it over.
 
@@ -285,7 +332,7 @@ class Session:
             await self._come_back()
             return True
         self._notice_taken_seat()
-        reason = "left"
+        reason = self._left_as
         if not self._final:
             self._fire("expire")
             reason = "disconnected"
@@ -372,15 +419,22 @@ class Session:
                 began = trio.current_time()
                 self._count_entry(self.voice)
                 message = with_prepared_names(message)
-                return await self._enter(message, None if message.name == _UNNAMED else message.name, began)
+                if not await self._moves(message, message):
+                    return await self._enter(message, _name_in(message), began)
             case Switch():
                 assert seat is not None
                 began = trio.current_time()
                 self._count_entry(self.voice)
                 message = with_prepared_names(message)
-                return await self._enter(message, seat.room.people[seat.id].name, began)
+                name = seat.room.people[seat.id].name
+                join = Join(
+                    room=message.room, name=name, token=message.token, password=message.password, ref=message.ref
+                )
+                if not await self._moves(message, join):
+                    return await self._enter(message, name, began)
             case Resume():
-                self._resume(message)
+                if not await self._moves(message, message):
+                    self._resume(message)
             case Leave(ref=ref):
                 self._fire("leave")
                 await self._give_up_seat("left", ref)
@@ -396,13 +450,56 @@ class Session:
                     return _error(message, Refusal(ErrorCode.ROOM_CLOSED))
         return None
 
-    async def _enter(self, message: Join | Switch, name: str | None, began: float) -> ServerMessage | None:
+    async def _moves(self, message: Join | Switch | Resume, text: Join | Resume) -> bool:
+        """Whether the message was answered at another node. If it was taken there, the session lives there now.
+
+        `text` says the same to a session that has no seat yet. Raises `Refusal`.
+        """
+        crossing, connection, room = self._home.crossing, self._connection, self.room
+        if crossing is None or connection is None:
+            return False
+        luggage = Luggage(
+            person=self.participant_id,
+            tokens=self.resume_hashes,
+            address=self.address.key,
+            asked=message_type(message),
+            state=self.state,
+            room_state=None if room is None else room.state,
+            ref=message.ref,
+            grant=self._grant,
+        )
+        outcome = await crossing.move(
+            connection, partial(self._node_of, message), luggage, encode(text), self._moved
+        )
+        return outcome is not Outcome.ELSEWHERE
+
+    async def _node_of(self, message: Join | Switch | Resume) -> str | None:
+        """The node that must answer the message; None if it is this one. Raises `Refusal`."""
+        crossing = self._home.crossing
+        assert crossing is not None
+        if not isinstance(message, Resume):
+            return await crossing.whereabouts.of_room(message.room)
+        if self._home.resumable(message.token) is not None:
+            return None
+        return await crossing.whereabouts.of_token(token_hash(message.token))
+
+    def _moved(self) -> None:
+        """End here, because the session lives at another node now. That alone talks to the browser."""
+        self._connection = None
+        if self._seat is not None:
+            self._seat.hears_news = False
+        self._left_as = "switched"
+        self._fire("moved")
+
+    async def _enter(
+        self, message: Join | Switch, name: str | None, began: float, luggage: Luggage | None = None
+    ) -> ServerMessage | None:
         """Sit down in the room that the message names, and give up the seat that the session had.
 
         `name` is the person's display name; None means that of the token, if it has one. `began` is the time at
-        which the message came.
+        which the message came. `luggage` is what the session brings, if the message brought it from another node.
         """
-        asked, before = message_type(message), self._seat
+        asked, before = message_type(message) if luggage is None else luggage.asked, self._seat
         with trace(asked, room=message.room, session=self.participant_id) as span:
             with part("token"):
                 grant = await self._home.entrance.grant(message, self._grant)
@@ -418,13 +515,15 @@ class Session:
             except Refusal as refusal:
                 span.note(refused=refusal.code)
                 # The room that refused has recorded this in its journal.
-                room_state = None if before is None else before.room.state
-                return _error(message, for_client(refusal, asked, self.state, room_state))
+                state, room_state = self.state, None if before is None else before.room.state
+                if luggage is not None:
+                    state, room_state = luggage.state, luggage.room_state
+                return error_of(for_client(refusal, asked, state, room_state), message.ref, asked)
         self._home.directory.counts.entries[asked].observe(trio.current_time() - began)
         self._seat = seat
         self._grant = grant or self._grant
         try:
-            step = self._fire(asked, SessionFacts(waits=seat.state == SEAT.initial))
+            step = self._fire("join" if before is None else asked, SessionFacts(waits=seat.state == SEAT.initial))
             if before is not None:
                 before.room.journal.took(SESSION.name, self.participant_id, step, who=self.participant_id)
         finally:
@@ -451,7 +550,9 @@ class Session:
 
     def _notice_taken_seat(self) -> None:
         if self._seat is not None and self._seat.taken_away:
-            self._fire("dismissed")
+            # A session that has moved to another node is gone already.
+            if not self._final:
+                self._fire("dismissed")
             # The room has forgotten this session, and would count it for ever.
             self._seat.room.journal.tallies[SESSION.name].forget(self.participant_id)
             self._seat = None
@@ -534,6 +635,11 @@ class Session:
 def token_hash(token: str) -> bytes:
     """What is known of a resume token. Nobody can find the token by it, which has 192 random bits."""
     return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _name_in(message: Join) -> str | None:
+    """The name that the person wants; None if the message does not say."""
+    return None if message.name == _UNNAMED else message.name
 
 
 def _error(message: ClientMessage, refusal: Refusal) -> ServerMessage:

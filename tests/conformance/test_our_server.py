@@ -34,6 +34,7 @@ REASONS = {
     "needs the server's end",
     "needs the server's start or end",
     "needs the server's administrator",
+    "needs several servers with one set of rooms",
     "nobody outside can keep a session resuming",
     "nobody outside can keep a session away",
     "needs a key of the server's tokens",

@@ -74,6 +74,7 @@ from roomfsm.rooms.room import Room
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
 from roomfsm.testing import FakeMedia, Person
+from tests.nodes.three import three
 from tests.protocol_client import open_client
 from tests.rooms.house import OFFER, SMALL, dtls, people, publish, settle
 from tests.serving import Served, serving
@@ -488,6 +489,7 @@ async def test_every_row_of_a_session_and_of_the_server_is_taken(
                 await ada.join("blue")
                 await ada.websocket._stream.aclose()
             await _until(lambda: len(server.running.registry) == 0)
+        await _moves(media_server)
     assert left(SESSION, taken) == set()
     assert left(SERVER, taken) == set()
 
@@ -534,6 +536,13 @@ async def _messages(server: Served) -> None:
         await ada.join("blue")
     for path in ("/health/ready", "/health/live"):
         await get(server, path)
+
+
+async def _moves(media_server: str) -> None:
+    async with three(media_server) as nodes, open_client(nodes.url("one")) as ada:
+        for room in ("green", "blue"):
+            await ada.ask("join" if room == "green" else "switch", room=room)
+        await _until(lambda: not nodes.directory("two").rooms()[0].people)
 
 
 async def _waits(server: Served) -> None:

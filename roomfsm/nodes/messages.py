@@ -1,0 +1,127 @@
+"""What nodes tell each other about the browsers that are at one of them and in a room of another (by msgpack).
+
+A browser's *edge* is the node that has its websocket, and its *home* is the node where its session lives. The edge
+numbers its connections.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from roomfsm.access.grant import Grant
+from roomfsm.protocol.fields import Ref
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A message from one node to another."""
+
+
+class Luggage(msgspec.Struct, frozen=True, array_like=True):
+    """What a session takes along when it moves to another node."""
+
+    person: str
+    tokens: tuple[bytes, ...]
+    """The hashes of the tokens by which it can be resumed, the newest first."""
+    address: str
+    """The key of the browser's address, as `roomfsm.door.client_address.bound_key` makes it."""
+    asked: str
+    """The type of the browser's message: `join`, `switch` or `resume`."""
+    state: str
+    room_state: str | None
+    """The states that the session and its room had, for what the browser is told if the message is refused."""
+    ref: Ref | None = None
+    grant: Grant | None = None
+
+
+class Open(_Message, frozen=True):
+    """The edge asks for a session that answers this message of the browser, and goes on there if it is taken."""
+
+    connection: int
+    luggage: Luggage
+    text: str
+
+
+class Outcome(StrEnum):
+    """What has become of an `Open`."""
+
+    TAKEN = "taken"
+    """The session lives where it was asked for."""
+    REFUSED = "refused"
+    """The session stays where it was. The browser has its answer."""
+    ELSEWHERE = "elsewhere"
+    """The room, or the session that the token belongs to, is not there any more. The browser has no answer."""
+    UNKNOWN = "unknown"
+    """Nobody knows, because the other node is gone. The browser has to come back."""
+
+
+class Opened(_Message, frozen=True):
+    """The answer to an `Open`. `payloads` are messages for the browser, which come before all others."""
+
+    connection: int
+    outcome: Outcome
+    payloads: tuple[bytes, ...]
+
+
+class Said(_Message, frozen=True):
+    """The browser has sent this message."""
+
+    connection: int
+    text: str
+
+
+class Lost(_Message, frozen=True):
+    """The browser's websocket is closed. `left` says whether the browser is gone for good."""
+
+    connection: int
+    left: bool
+
+
+class Told(_Message, frozen=True):
+    """The home tells these browsers the same message."""
+
+    connections: tuple[int, ...]
+    payload: bytes
+    merge_key: str | None
+
+
+class Close(_Message, frozen=True):
+    """The home wants the websocket closed with this code."""
+
+    connection: int
+    code: int
+
+
+class Move(_Message, frozen=True):
+    """The home asks the edge to open the session at the node `to`."""
+
+    connection: int
+    to: str
+    luggage: Luggage
+    text: str
+
+
+class Moved(_Message, frozen=True):
+    """The answer to a `Move`."""
+
+    connection: int
+    outcome: Outcome
+
+
+type ToHome = Open | Said | Lost | Moved
+type ToEdge = Opened | Told | Close | Move
+type NodeMessage = ToHome | ToEdge
+
+_decoder: msgspec.msgpack.Decoder[NodeMessage] = msgspec.msgpack.Decoder(NodeMessage)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: NodeMessage) -> bytes:
+    """The message as it is sent."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> NodeMessage:
+    """Read a message of another node. Raises `msgspec.DecodeError`, if that is of another version."""
+    return _decoder.decode(data)
