@@ -10,7 +10,8 @@ invariants, whatever happens in whatever order:
 - nobody publishes who is not in the room: when the last person leaves, the last stream has ended;
 - there are never more people, presenters, or views of one person than the bounds in the facts allow;
 - in a room that is *closing* or *closed* no stream is published, and none begins; and nobody waits in its lobby;
-- a room that is *closed* is never anything else again, and it holds no media pipeline unless its deadline is over.
+- a room that is *closed* is never anything else again, and it holds no media pipeline unless its deadline is over,
+  or unless it goes on at another server.
 
 Three rules make that so. The facts count what there would be *after* the trigger, so a row can choose its
 destination before anything has changed. Each trigger that can end a stream has a row for "streams remain" and a
@@ -277,6 +278,11 @@ class RoomEffect(Effect):
         "every stream and every view ends",
         (Tell("streamEnded", Audience.ALL, "for each stream"),),
     )
+    SEND_ON = (
+        "send on",
+        "everybody's connection is closed without a word, so that the pages come back and find the room there; "
+        "for this server, all streams and views end",
+    )
 
 
 room_has_place = Guard[RoomFacts](
@@ -492,6 +498,8 @@ ROOM: Table[RoomFacts] = Table(
             (Do.TURN_AWAY, Do.TELL_CLOSING, Do.END_STREAMS),
         ),
         Row(("drained",), ("closing",), "closed", (nothing_held, nobody_to_see_off)),
+        # What the room has promised last is not kept, so nothing may be told, not even that it ends here.
+        Row(("disowned",), (*_OPEN, "closing"), "closed", (), (Do.SEND_ON,)),
     ),
     causes={
         "away": "a person's connection was lost, and the session may be resumed",
@@ -506,6 +514,7 @@ ROOM: Table[RoomFacts] = Table(
         "expire": "the linger time is over (if somebody waits in the lobby, it begins again)",
         "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
         "close": "a moderator or an administrator closes the room, or the server ends",
+        "disowned": "the store says that the room belongs to another server (`--node`)",
         "drained": "the server asks after each other trigger, and once more when deadline and notice are over",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),

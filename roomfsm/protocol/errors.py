@@ -114,7 +114,11 @@ class CloseCode(IntEnum):
         return member
 
     NORMAL = 1000, "The client closed with this code, and the server answers with the same."
-    GOING_AWAY = 1001, "The server is shutting down; connect again in a while."
+    GOING_AWAY = (
+        1001,
+        "The server is shutting down, or the room goes on at another server; connect again, and resume the "
+        "session.",
+    )
     PROTOCOL_ERROR = 1002, "The client sent a frame that breaks RFC 6455; the session may be resumed."
     UNSUPPORTED_DATA = (
         1003,

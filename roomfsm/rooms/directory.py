@@ -154,8 +154,8 @@ class Directory:
 
         It stays open for as long as its policy lets it be empty, and its place is not given away meanwhile.
         `policy` is the room's own policy, which is forgotten with the room; None stands for the one that the
-        settings give a room of that name. Raises `RoomExists`, or `Refusal` with `SERVER_FULL` or
-        `SERVER_CLOSING`.
+        settings give a room of that name. Raises `RoomExists`, `Refusal` with `SERVER_FULL` or
+        `SERVER_CLOSING`, or `RoomOver` if the room goes on at another server.
         """
         if self.find(room_name) is None:
             await self._make_place(room_name, None)
@@ -163,7 +163,7 @@ class Directory:
         if open_already is not None:
             raise RoomExists(open_already.name)
         room = self._start(room_name, policy, reserved=True)
-        await room.record.until_kept()
+        await room.until_kept()
         return room
 
     def policy_of(self, room_name: str) -> Policy:
@@ -196,14 +196,15 @@ class Directory:
     async def close_room(self, name: str, reason: str) -> bool:
         """Have a room close. Returns whether there is such a room, and only when its end is kept.
 
-        While the store fails, it returns nevertheless when the deadline of the store is over.
+        While the store fails, it returns nevertheless when the deadline of the store is over. Raises `RoomOver` if
+        the room goes on at another server.
         """
         room = self.find(name)
         if room is None:
             return False
         with suppress(RoomOver):
             await room.request(Close(reason))
-        await room.record.until_kept()
+        await room.until_kept()
         return True
 
     async def close(self) -> None:

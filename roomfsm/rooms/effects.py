@@ -60,6 +60,7 @@ from roomfsm.rooms.events import (
     Back,
     Close,
     Depart,
+    Disowned,
     Enter,
     Event,
     FileArrived,
@@ -180,6 +181,7 @@ class Effects:
             Do.LOSE_MEDIA: self._lose_media,
             Do.TELL_CLOSING: self._tell_closing,
             Do.END_STREAMS: self._end_streams,
+            Do.SEND_ON: self._send_on,
         }
 
     def carry_out(self, effect: Effect, event: Event) -> None:
@@ -523,6 +525,18 @@ class Effects:
     def _end_streams(self, event: Close) -> None:
         for stream in tuple(self._streams.values()):
             self._drop_stream(stream, event.reason)
+
+    def _send_on(self, event: Disowned) -> None:  # noqa: ARG002 (there is nothing to know)
+        self._log.warning("room goes on at another server", people=len(self._people), streams=len(self._streams))
+        self._let_go_of_media()
+
+    def _let_go_of_media(self) -> None:
+        """End the streams and views of a room that goes on at another server. Nobody is told."""
+        for stream in tuple(self._streams.values()):
+            for view in tuple(stream.views.values()):
+                self._drop_view(view)
+            stream.end(_ENDED)
+            del self._streams[stream.id]
 
     def _drop_stream(
         self,

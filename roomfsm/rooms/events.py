@@ -283,6 +283,13 @@ class Close(Awaited):
 
 
 @dataclass(slots=True)
+class Disowned:
+    """The room goes on at another server."""
+
+    trigger: ClassVar[str] = "disowned"
+
+
+@dataclass(slots=True)
 class Drained:
     """A closing room waits no longer, neither for its people nor for the release of its endpoints."""
 
@@ -304,5 +311,6 @@ type Event = (
     | Expire
     | Vacate
     | Close
+    | Disowned
     | Drained
 )

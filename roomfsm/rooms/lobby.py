@@ -75,6 +75,12 @@ class Lobby:
             event.seat.tell(Outgoing(error_of(refusal, event.ref, event.asked)))
             event.seat.take_away()
 
+    def send_on(self) -> None:
+        """The room goes on at another server, where all who wait knock again."""
+        for event, _ in self._waiting.values():
+            event.seat.send_on()
+        self._waiting.clear()
+
     def give_up(self, event: Depart) -> None:
         """A person does not want to wait any longer."""
         seat, (asked, _) = event.seat, self._waiting[event.seat.id]

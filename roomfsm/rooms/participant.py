@@ -71,6 +71,12 @@ class Sitter(Protocol):
     def put_out(self) -> None:
         """Learn that the room has taken the seat away. The session acts on that when it is its turn."""
 
+    def sent_on(self) -> None:
+        """Learn that the room goes on at another server, where the session is resumed.
+
+        Nothing more may be told, and the browser has to come back.
+        """
+
 
 class Seat[Room](Model):
     """The place of one session in one room. The room knows nothing else of the session.
@@ -120,6 +126,12 @@ class Seat[Room](Model):
         self.hears_news = False
         self.taken_away = True
         self.sitter.put_out()
+
+    def send_on(self) -> None:
+        """End the seat, because the room goes on at another server."""
+        self.hears_news = False
+        self.taken_away = True
+        self.sitter.sent_on()
 
 
 class Participant:

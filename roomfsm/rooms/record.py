@@ -4,6 +4,9 @@ Whatever the room notes in a turn it notes before it tells anybody. From then on
 until the store has committed that, in the order in which it was told (`roomfsm.rooms.writer`). So whoever is told
 something may rely on it. A room that has noted nothing since the last commit tells at once.
 
+If several servers share the store, a room may turn out to be another server's. Then its record is *disowned*: it
+notes and tells nothing any more, and what was held back is never told.
+
 `Record` itself is that of a room that is not kept: it notes nothing, and tells at once.
 """
 
@@ -27,6 +30,10 @@ class Hearer(Protocol):
     """Somebody who is told something."""
 
     @property
+    def participant_id(self) -> str:
+        """Who it is."""
+
+    @property
     def ear(self) -> Ear | None:
         """What sends a message over the connection that there is now; None if there is none."""
 
@@ -34,8 +41,20 @@ class Hearer(Protocol):
         """Send a message to the browser."""
 
 
+class NotOurs(Exception):
+    """The room is another server's, so nobody knows what became of what was noted."""
+
+
 class Record:
     """The record of a room that is not kept."""
+
+    @property
+    def disowned(self) -> bool:
+        """Whether the room is another server's."""
+        return False
+
+    def on_disowned(self, learn: Callable[[], None]) -> None:
+        """Have this called if the room turns out to be another server's."""
 
     @property
     def keeps(self) -> bool:
@@ -71,7 +90,10 @@ class Record:
         """Note nothing more, because the room has failed. What is kept of it is for the operator."""
 
     async def until_kept(self) -> None:
-        """Returns when everything is kept that was noted before, or when it is clear that it is not."""
+        """Returns when everything is kept that was noted before, or when it is clear that it is not.
+
+        Raises `NotOurs`.
+        """
 
     async def until_not_full(self) -> None:
         """Returns when the room may go on."""

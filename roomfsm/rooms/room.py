@@ -12,6 +12,9 @@ speaks of (`_is_stale`), never by a name or an id, because those may have been g
 A room ends in two steps. In *closing* it releases its media, within a deadline, and keeps its people while the
 notice lasts. Then its task ends: it takes no more events, answers those that still wait, and puts out whoever is
 left, so that nobody waits for a room that is gone.
+
+A room that turns out to be another server's (`Record.disowned`) ends in one step, and tells nobody: what has
+happened in it last is not so at the other server.
 """
 
 from __future__ import annotations
@@ -78,6 +81,7 @@ from roomfsm.rooms.events import (
     ChangePolicy,
     Close,
     Depart,
+    Disowned,
     Drained,
     Enter,
     Event,
@@ -98,7 +102,7 @@ from roomfsm.rooms.news import News
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Participant, Seat
 from roomfsm.rooms.reactions import Reactions
-from roomfsm.rooms.record import UNRECORDED, Record
+from roomfsm.rooms.record import UNRECORDED, NotOurs, Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.snapshot import describe, place_of
@@ -212,6 +216,7 @@ class Room:
         )
         self._moderation = Moderation(self, self._news, chat, files_of_room, self._speakers, self._reactions)
         self._effects = Effects(self, self._news, chat, files_of_room, self._moderation, self._speakers)
+        record.on_disowned(self._learn_disowned)
         record.describe_by(partial(describe, self, self._moderation, chat, self._effects.lookalikes))
 
     def come_back(self, events: Sequence[Durable], sitter_of: SitterOf) -> None:
@@ -332,11 +337,26 @@ class Room:
         await event.done.wait()
         if isinstance(event, Administer | FileArrived):
             # The reply, which comes by HTTP, does not wait in the record.
-            await self.record.until_kept()
+            await self.until_kept()
         if event.refusal is not None:
             raise event.refusal
         if not event.handled:
             raise RoomOver(self.name)
+
+    async def until_kept(self) -> None:
+        """Returns when everything is kept that has happened, or when it is clear that it is not.
+
+        Raises `RoomOver` if the room goes on at another server.
+        """
+        try:
+            await self.record.until_kept()
+        except NotOurs:
+            raise RoomOver(self.name) from None
+
+    def _learn_disowned(self) -> None:
+        # A room whose inbox is full will see it in its next turn.
+        with suppress(RoomOver, trio.WouldBlock):
+            self.post_nowait(Disowned())
 
     async def run(self, on_over: Callable[[], None]) -> None:
         """Run the room until its machine is in its final state.
@@ -381,21 +401,28 @@ class Room:
         with suppress(trio.WouldBlock):
             while True:
                 with _settling(self._inbox.receive_nowait(), handled=False) as event:
-                    # A newcomer is not refused: the directory opens a new room of this name instead.
-                    if not isinstance(event, Enter):
+                    # A newcomer is not refused: the directory opens a new room of this name instead. Nobody is
+                    # refused if the room goes on elsewhere.
+                    if not (isinstance(event, Enter) or self.record.disowned):
                         self.refuse(event, Refusal(ErrorCode.ROOM_CLOSED))
         self._inbox.close()
         for participant in tuple(self.people.values()):
             if failed or not self.over:
                 participant.send(Closing(scope="room", reason="room_failed"))
-            participant.seat.take_away()
+            if self.record.disowned:
+                participant.seat.send_on()
+            else:
+                participant.seat.take_away()
             for name in participant.streams:
                 self._observers.happened(self, StreamEnded(stream=name, reason=self.ended_by), participant)
             left = ParticipantLeft(participant=participant.id, reason="room_closed")
             self._observers.happened(self, left, participant)
         self.people.clear()
         self._files.clear()
-        self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
+        if self.record.disowned:
+            self._moderation.lobby.send_on()
+        else:
+            self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
         # Nobody can have opened the room again before this is told.
         self._observers.ended(self, self.ended_by)
 
@@ -403,6 +430,10 @@ class Room:
         """Handle an event and those that wait behind it, and then tell the people what has changed."""
         self._news.begin_turn()
         try:
+            if self.record.disowned:
+                # Whatever else waits in the inbox must not be handled here.
+                with _settling(event, handled=False):
+                    event = Disowned()
             self._handle(event)
             with suppress(trio.WouldBlock):
                 for _ in range(_EVENTS):
@@ -505,7 +536,7 @@ class Room:
             if said is not None:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
-            if isinstance(event, Close | Expire | Vacate):
+            if isinstance(event, Close | Expire | Vacate | Disowned):
                 self.ended_by = event.reason if isinstance(event, Close) else event.trigger
                 self._comes_back = isinstance(event, Close) and event.with_server
             # The effects may need the resources of the new state (a broadcast for the first stream) and those of
@@ -681,6 +712,9 @@ class _Stranger:
         """Nobody is there."""
 
     def put_out(self) -> None:
+        """Nobody is there."""
+
+    def sent_on(self) -> None:
         """Nobody is there."""
 
 

@@ -7,15 +7,19 @@ noted something is held back until that commit is done (`roomfsm.rooms.record`).
 If a commit fails, nobody knows what the store has of its rooms. Their events are given up then, and each of these
 rooms is *adrift*: its next write is a snapshot, which says everything that the events said. The writer tries that
 again and again. While it does, rooms promise nothing new (`Record.keeps`). What they told before waits for the
-store until `store_deadline` is over, and is sent then in any case: the rooms go on for the people who are there.
-So memory is bounded in every case: by the bounds of the queue, or because nothing is queued.
+store until `store_deadline` is over, and is sent then: the rooms go on for the people who are there. Only lines of
+chat wait until they are kept, because people rely on what they have read. So memory is bounded in every case: by
+the bounds of the queue, because no room takes another line once the store has failed, or because nothing is
+queued.
+
+A commit may find that a room is another server's (`roomfsm.store.interface`). Then its records are *disowned*.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -24,8 +28,9 @@ import trio
 from roomfsm.histogram import Histogram
 from roomfsm.log import get_logger
 from roomfsm.protocol.codec import Outgoing
-from roomfsm.rooms.durable import Durable, Left, Returned, Sat, encode, encode_snapshot
-from roomfsm.rooms.record import NO_PAST, Describe, Ear, Hearer, Record
+from roomfsm.rooms.durable import Durable, Left, Returned, Said, Sat, encode, encode_snapshot
+from roomfsm.rooms.record import NO_PAST, Describe, Ear, Hearer, NotOurs, Record
+from roomfsm.rooms.untold import Untold
 from roomfsm.store.interface import Append, Forget, Past, SetAside, Snapshot, Store, StoreCode, StoreError, Write
 from roomfsm.store.settings import StoreSettings
 
@@ -59,9 +64,9 @@ class StoreCounts:
 
 @dataclass(slots=True)
 class _Held:
-    """What is told after one commit."""
+    """What is told after one commit, and by which room."""
 
-    told: deque[tuple[Ear, Outgoing]] = field(default_factory=deque)
+    told: deque[tuple[_StoreRecord, Hearer, Ear, Outgoing]] = field(default_factory=deque)
     ears: set[Ear] = field(default_factory=set)
     bytes: int = 0
 
@@ -77,6 +82,8 @@ class Writer:
         """Those of the rooms that have not ended."""
         self._changed: dict[_StoreRecord, None] = {}
         """Those with something to write, in the order in which it came."""
+        self._writing: dict[_StoreRecord, None] = {}
+        """Those whose writes the commit has that is under way."""
         self._work = trio.Event()
         self._progress = trio.Event()
         self.number = 1
@@ -116,9 +123,9 @@ class Writer:
         while self.full:
             await self._progress.wait()
 
-    async def until_done(self, number: int) -> None:
-        """Returns when this commit is done, or given up."""
-        while self.done < number:
+    async def until_done(self, number: int, record: Record | None = None) -> None:
+        """Returns when this commit is done, or given up, or when this record is disowned."""
+        while self.done < number and not (record is not None and record.disowned):
             await self._progress.wait()
 
     async def flush(self) -> None:
@@ -145,13 +152,13 @@ class Writer:
         later = (held_by for held_by, held in self._held.items() if held_by > number and ear in held.ears)
         return max(later, default=number)
 
-    def hold(self, number: int, ear: Ear, outgoing: Outgoing) -> None:
-        """Send a message after this commit."""
+    def hold(self, number: int, record: _StoreRecord, hearer: Hearer, ear: Ear, outgoing: Outgoing) -> None:
+        """Send a message of this record's room after this commit."""
         self.waiting += 1
         held = self._held.get(number)
         if held is None:
             held = self._held[number] = _Held()
-        held.told.append((ear, outgoing))
+        held.told.append((record, hearer, ear, outgoing))
         held.ears.add(ear)
         if outgoing is not self._newest:
             # A message to many people is in memory once.
@@ -163,6 +170,19 @@ class Writer:
         """A record notes nothing more."""
         self._records.pop(record, None)
 
+    def disown_all(self) -> None:
+        """The store has given all rooms to other servers. What is noted from now on is that of new rooms."""
+        for record in {**self._records, **self._changed, **self._writing}:
+            record.disown()
+
+    def disowned(self, record: _StoreRecord) -> None:
+        """A record has nothing to write, because its room is another server's."""
+        self._changed.pop(record, None)
+        self.ended(record)
+        _log.warning("room belongs to another server", room=record.key)
+        # Whoever waits for what the room has noted waits no longer.
+        self._progressed()
+
     async def run(self) -> None:
         """Commit what the rooms note."""
         while True:
@@ -172,12 +192,13 @@ class Writer:
     async def _commit(self) -> None:
         self._work = trio.Event()
         batch, writes, all_of_them = self._gather()
+        self._writing = batch
         number, self.number = self.number, self.number + 1
         began = time.perf_counter()
         started = trio.current_time()
         try:
             with trio.fail_after(self.settings.store_deadline):
-                await self.store.commit(writes)
+                lost = await self.store.commit(writes)
         except StoreError as error:
             await self._failed(batch, error, started)
         except trio.TooSlowError:
@@ -190,11 +211,16 @@ class Writer:
         else:
             self.counts.commits.observe(time.perf_counter() - began)
             for record in batch:
-                record.kept()
+                if record.key in lost:
+                    record.disown()
+                else:
+                    await self._kept(record)
             if self.problem is not None and all_of_them:
                 self._mended()
             if self.problem is None:
                 await self._release(number)
+        finally:
+            self._writing = {}
 
     def _gather(self) -> tuple[dict[_StoreRecord, None], list[Write], bool]:
         """The records whose writes the next commit has, these writes, and whether they are all that there is.
@@ -229,6 +255,15 @@ class Writer:
             self.counts.set_aside += 1
             return [record.break_off()]
 
+    async def _kept(self, record: _StoreRecord) -> None:
+        """What the record has written is kept."""
+        for sent, (hearer, outgoing) in enumerate(record.kept(), 1):
+            # Whoever has left the room meanwhile hears no more of it.
+            if record.tokens_of(hearer.participant_id):
+                hearer.hear(outgoing)
+            if sent % _SENDS == 0:
+                await trio.lowlevel.checkpoint()
+
     async def _release(self, number: int) -> None:
         """Send everything that waited for this commit or an earlier one."""
         sent = 0
@@ -236,8 +271,13 @@ class Writer:
             told = self._held[earliest].told
             # What is told meanwhile waits behind the rest.
             while told:
-                ear, outgoing = told.popleft()
-                ear(outgoing)
+                record, hearer, ear, outgoing = told.popleft()
+                if record.disowned:
+                    continue
+                if self.gave_up:
+                    record.tell_unkept(hearer, ear, outgoing)
+                else:
+                    ear(outgoing)
                 sent += 1
                 if sent % _SENDS == 0:
                     await trio.lowlevel.checkpoint()
@@ -248,6 +288,9 @@ class Writer:
         self.waiting = sum(len(one.told) for one in held) + sum(record.waiting for record in self._changed)
         self.waiting_bytes = sum(one.bytes for one in held) + sum(record.waiting_bytes for record in self._changed)
         self._newest = None
+        self._progressed()
+
+    def _progressed(self) -> None:
         self._progress.set()
         self._progress = trio.Event()
 
@@ -259,6 +302,7 @@ class Writer:
             _log.error("store failed", code=error.code, detail=error.detail, mend=error.code.mend)
         self.problem = error
         self.counts.failures[error.code] += 1
+        batch = {record: None for record in batch if not record.disowned}
         if error.code in _LOST_MORE:
             self._changed = {**batch, **self._changed, **self._records}
         else:
@@ -312,6 +356,17 @@ class _StoreRecord(Record):
         """The number of the commit for which everything waits that the room tells."""
         self.waiting = 0
         self.waiting_bytes = 0
+        self._disowned = False
+        self._learn_disowned: Callable[[], None] | None = None
+        self._untold = Untold()
+        """Lines of chat that are not kept, and who is told each once it is."""
+
+    @property
+    def disowned(self) -> bool:
+        return self._disowned
+
+    def on_disowned(self, learn: Callable[[], None]) -> None:
+        self._learn_disowned = learn
 
     @property
     def keeps(self) -> bool:
@@ -339,6 +394,8 @@ class _StoreRecord(Record):
             self._move_tokens(event.person, event.tokens)
         elif isinstance(event, Left):
             self._move_tokens(event.person, ())
+        elif isinstance(event, Said):
+            self._untold.said(event.line.seq)
         size = 0
         if not self.adrift:
             data = encode(event)
@@ -356,17 +413,20 @@ class _StoreRecord(Record):
 
     def tell(self, hearer: Hearer, outgoing: Outgoing) -> None:
         ear = hearer.ear
-        if ear is None:
+        if ear is None or self._disowned:
             return
         number = self._writer.turn_of(ear, self._until)
-        if number <= self._writer.done:
-            hearer.hear(outgoing)
+        if number > self._writer.done:
+            self._writer.hold(number, self, hearer, ear, outgoing)
+        elif self._writer.gave_up:
+            self.tell_unkept(hearer, ear, outgoing)
         else:
-            self._writer.hold(number, ear, outgoing)
+            hearer.hear(outgoing)
 
     def end(self, *, forget: bool) -> None:
         if forget:
             self._ends(Forget(self.key))
+            self._untold.forget()
         elif not self._over:
             # The room is emptied now, and the store may lose what it was given last.
             self._last_snapshot = encode_snapshot(self._describe())
@@ -374,6 +434,7 @@ class _StoreRecord(Record):
 
     def set_aside(self, why: str) -> None:
         self._ends(SetAside(self.key, why))
+        self._untold.forget()
         self._stop()
 
     def _ends(self, fate: Write) -> None:
@@ -394,7 +455,9 @@ class _StoreRecord(Record):
             self._until = number
 
     async def until_kept(self) -> None:
-        await self._writer.until_done(self._until)
+        await self._writer.until_done(self._until, self)
+        if self._disowned:
+            raise NotOurs(self.key)
 
     async def until_not_full(self) -> None:
         await self._writer.until_not_full()
@@ -412,6 +475,7 @@ class _StoreRecord(Record):
         events, moved = tuple(self._events), self._moved
         self._events, self._moved = [], {}
         self.waiting = self.waiting_bytes = 0
+        self._untold.written()
         adrift, self.adrift = self.adrift, False
         append = [Append(self.key, self._position - len(events), events, moved)] if events else []
         match self._fate:
@@ -427,13 +491,33 @@ class _StoreRecord(Record):
             return [] if snapshot is None else [Snapshot(self.key, self._position, snapshot, tokens)]
         return [*append]
 
-    def kept(self) -> None:
-        """What was written is kept."""
+    def kept(self) -> Iterator[tuple[Hearer, Outgoing]]:
+        """What was written is kept. Returns what has waited for that, although the rest was told."""
         self._is_new = False
+        return self._untold.kept()
+
+    def tell_unkept(self, hearer: Hearer, ear: Ear, outgoing: Outgoing) -> None:
+        """Tell somebody something, although the store has failed for too long. Lines of chat wait all the same."""
+        now = self._untold.without(hearer, outgoing)
+        if now is not None:
+            ear(now)
+
+    def disown(self) -> None:
+        """Note and tell nothing any more: the room is another server's."""
+        if self._disowned:
+            return
+        self._disowned = self._broken = self._over = True
+        self._fate = self._last_snapshot = None
+        self.lose()
+        self._untold.forget()
+        self._writer.disowned(self)
+        if self._learn_disowned is not None:
+            self._learn_disowned()
 
     def break_off(self) -> Write:
         """Note nothing more, and promise nothing more: the room cannot be described."""
         self._broken = self._over = True
+        self._untold.forget()
         self._fate = SetAside(self.key, "the room could not be described")
         return self._fate
 

@@ -219,6 +219,13 @@ class Session:
         """Learn that the room has taken the seat away."""
         self._something_came.set()
 
+    def sent_on(self) -> None:
+        """Learn that the room goes on at another server. The browser has to come back, and is resumed there."""
+        for connection in (self._connection, None if self._arrival is None else self._arrival.connection):
+            if connection is not None:
+                connection.close_soon(CloseCode.GOING_AWAY)
+        self._something_came.set()
+
     def make_way(self) -> None:
         """End this session, which is away, before its resume window is over: somebody else needs its place."""
         self._something_came.set()

@@ -7,6 +7,9 @@ each token that can bring somebody back it knows the room, by the token's hash.
 Events are numbered from 0. Whoever appends says which number the first of the new events has, and the store
 refuses any other than the next one. So if two servers ever write into one room, or if a store has lost what it had
 already confirmed, this is found at the next write, and nothing is mixed.
+
+If several servers, which are *nodes* then, share a store, each room belongs to one of them. A node may not know
+yet that it has lost a room. So the store checks each room that a commit writes to.
 """
 
 from __future__ import annotations
@@ -142,10 +145,11 @@ class Store(Protocol):
     def place(self) -> str:
         """Where it is, without secrets, for people who read the log."""
 
-    async def commit(self, writes: Sequence[Write]) -> None:
+    async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
         """Do all of this, or nothing. When it returns, the end of this process takes nothing of it back.
 
-        If it is cancelled, the writes may or may not have been done.
+        Returns the keys of the rooms that are not this node's any more. Nothing was written to these, and all else
+        was done. If it is cancelled, the writes may or may not have been done.
         """
 
     async def rooms(self) -> list[str]:

@@ -10,16 +10,22 @@ Whoever opens the store becomes its owner, and each script checks the owner firs
 dead (it hung, or was cut off) can write nothing any more once another one has opened the store: it gets
 `store_taken`.
 
-All keys have the same hash tag, so that they are on one node if the Redis is a Cluster. The address is a URL as
-coredis reads it: `redis://` or `rediss://` (TLS), with user, password, host, port and number of the database.
+Nodes own the store together, and each room belongs to one of them, its *home*. A node's commit carries a `Fence`.
+By this the script refuses each room that has another home, and everything if the node is not registered any more,
+because the others took it for dead. The rest of the commit is done. Who is registered, and where rooms have their
+homes, is for `roomfsm.nodes` to say; the store only makes a node the home of a room that had none.
+
+The address is a URL as coredis reads it: `redis://` or `rediss://` (TLS), with user, password, host, port and
+number of the database.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,24 +54,22 @@ from roomfsm.store.interface import (
     StoreError,
     Write,
 )
+from roomfsm.store.redis_keys import HOME, NODES, NODES_OWN, OWNER, ROOMS, TAG, TOKENS
 
-_TAG = "{roomfsm}:"
-_OWNER = _TAG + "owner"
-_ROOMS = _TAG + "rooms"
-_TOKENS = _TAG + "tokens"
-_ASIDE = _TAG + "aside"
-_REMEMBERED = _TAG + "remembered"
+_ASIDE = TAG + "aside"
+_REMEMBERED = TAG + "remembered"
 """What servers keep for themselves: each by its name, and the name of the server."""
 _OPENING = 5.0
 """Seconds in which Redis must answer at the start."""
 
 _COMMIT = """
--- KEYS: owner, rooms, tokens, aside, remembered. ARGV: who writes, and the writes, one after another. Everything
--- is checked before anything is written.
-local owner = redis.call('GET', KEYS[1])
+-- KEYS: owner, rooms, tokens, aside, remembered, nodes, home. ARGV: the owner as whom we write, our node (empty if
+-- we are the only server), and the writes, one after another. Everything is checked before anything is written.
+local owner, node = redis.call('GET', KEYS[1]), ARGV[2]
 if not owner then return {'forgotten'} end
 if owner ~= ARGV[1] then return {'taken', owner} end
-local writes, at = {}, 2
+if node ~= '' and redis.call('HEXISTS', KEYS[6], node) == 0 then return {'outlived'} end
+local writes, at = {}, 3
 local function take()
   at = at + 1
   return ARGV[at - 1]
@@ -86,16 +90,35 @@ local function next(room)
   end
   return next_of[room]
 end
+local home_of, foreign, lost = {}, {}, {'ok'}
+local function is_foreign(room)
+  if node ~= '' and home_of[room] == nil then
+    home_of[room] = redis.call('HGET', KEYS[7], room)
+    foreign[room] = home_of[room] and home_of[room] ~= node
+    if foreign[room] then lost[#lost + 1] = room end
+  end
+  return foreign[room]
+end
 for _, w in ipairs(writes) do
   local kind, room, position = w[1], w[2], w[3]
-  if kind == 'append' then
-    if next(room) ~= position then return {'conflict', room, position, next(room)} end
-    next_of[room] = position + #w[4]
-  elseif kind == 'snapshot' then
-    if next(room) > position then return {'conflict', room, position, next(room)} end
-    next_of[room] = position
-  elseif kind ~= 'remember' then
-    next_of[room] = 0
+  if kind ~= 'remember' and not is_foreign(room) then
+    if kind ~= 'append' and kind ~= 'snapshot' then
+      next_of[room] = 0
+    elseif next(room) > position and node ~= '' then
+      -- Somebody else has written to the room, so it was not ours meanwhile, even if it is again.
+      foreign[room] = true
+      lost[#lost + 1] = room
+    elseif next(room) > position or (kind == 'append' and next(room) < position) then
+      return {'conflict', room, position, next(room)}
+    else
+      next_of[room] = kind == 'append' and position + #w[4] or position
+    end
+  end
+end
+local function belongs_to(room, to)
+  if node ~= '' and home_of[room] ~= to then
+    home_of[room] = to
+    if to then redis.call('HSET', KEYS[7], room, to) else redis.call('HDEL', KEYS[7], room) end
   end
 end
 local function delete(room)
@@ -117,31 +140,37 @@ local function token(room, hash, there)
 end
 for _, w in ipairs(writes) do
   local kind, room, position = w[1], w[2], w[3]
-  if kind == 'append' then
+  if kind == 'remember' then
+    if w[4][1] then redis.call('HSET', KEYS[5], room, w[4][1]) else redis.call('HDEL', KEYS[5], room) end
+  elseif foreign[room] then
+    -- It is left as it is.
+  elseif kind == 'append' then
+    belongs_to(room, node)
     if position == 0 then redis.call('SADD', KEYS[2], room) end
     for _, event in ipairs(w[4]) do redis.call('RPUSH', '{roomfsm}:events:' .. room, event) end
     redis.call('HSET', '{roomfsm}:room:' .. room, 'next', position + #w[4])
     for _, t in ipairs(w[5]) do token(room, t, true) end
     for _, t in ipairs(w[6]) do token(room, t, false) end
   elseif kind == 'snapshot' then
+    belongs_to(room, node)
     delete(room)
     redis.call('SADD', KEYS[2], room)
     redis.call('HSET', '{roomfsm}:room:' .. room, 'base', position, 'next', position, 'snapshot', w[4][1])
     for _, t in ipairs(w[5]) do token(room, t, true) end
   elseif kind == 'forget' then
+    belongs_to(room, false)
     delete(room)
-  elseif kind == 'remember' then
-    if w[4][1] then redis.call('HSET', KEYS[5], room, w[4][1]) else redis.call('HDEL', KEYS[5], room) end
   elseif redis.call('EXISTS', '{roomfsm}:room:' .. room) == 1 then
     local number = redis.call('RPUSH', KEYS[4], cmsgpack.pack({room, w[3], w[4][1]}))
     redis.call('RENAME', '{roomfsm}:room:' .. room, '{roomfsm}:aside:' .. number .. ':room')
     if redis.call('EXISTS', '{roomfsm}:events:' .. room) == 1 then
       redis.call('RENAME', '{roomfsm}:events:' .. room, '{roomfsm}:aside:' .. number .. ':events')
     end
+    belongs_to(room, false)
     delete(room)
   end
 end
-return {'ok'}
+return lost
 """
 
 _READ = """
@@ -150,11 +179,28 @@ return {room[1] or '0', room[2], redis.call('LRANGE', KEYS[2], 0, -1)}
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the commits of a node carry: its id, and the age of the Redis in which it is registered."""
+
+    node: str
+    age: str
+
+    @property
+    def owner(self) -> str:
+        """The owner of a Redis of this age."""
+        return NODES_OWN + self.age
+
+
 @asynccontextmanager
-async def open_redis(url: str, name: str) -> AsyncIterator[RedisStore]:
-    """Open the store in the Redis at a URL, and become its owner under this name. Raises `StoreError`."""
+async def open_redis(url: str, name: str, fence: Callable[[], Fence] | None = None) -> AsyncIterator[RedisStore]:
+    """Open the store in the Redis at a URL, and become its owner under this name. Raises `StoreError`.
+
+    With a `fence` this server is one of the nodes that own it together, and is registered already. Each commit
+    asks for the fence anew, because it changes if the node has to register again.
+    """
     try:
-        store, fault = RedisStore(url, name), None
+        store, fault = RedisStore(url, name, fence), None
     except ValueError as error:
         raise StoreError(StoreCode.UNREACHABLE, f"{shown(url)} is no address of a Redis: {error}") from error
     async with store.client:
@@ -209,13 +255,14 @@ async def ask_redis(url: str) -> tuple[str, Keeping]:
 class RedisStore:
     """A store in Redis. Implements `roomfsm.store.interface.Store`."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, fence: Callable[[], Fence] | None = None) -> None:
         self.client = coredis.Redis.from_url(
             url, decode_responses=False, verify_version=False, decode_components=True
         )
         self._place = shown(url)
         self._name = name
-        self._me = f"{name} {secrets.token_hex(8)}".encode()
+        self._fence = fence
+        self._me = f"{name} {secrets.token_hex(8)}"
         self._commit = self.client.register_script(_COMMIT)
         self._read = self.client.register_script(_READ)
 
@@ -225,46 +272,55 @@ class RedisStore:
         return self._place
 
     async def own(self) -> None:
-        """Become the owner, whoever was it before."""
-        await self.client.set(_OWNER, self._me)
+        """Become the owner, whoever was it before, unless nodes own it together."""
+        if self._fence is None:
+            await self.client.set(OWNER, self._me)
+        else:
+            await self.client.ping()
 
-    async def commit(self, writes: Sequence[Write]) -> None:
-        """Do all of this, or nothing."""
+    async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Do all of this, or nothing. Returns the keys of the rooms that are not this node's any more."""
+        fence = None if self._fence is None else self._fence()
+        me, node = (self._me, "") if fence is None else (fence.owner, fence.node)
         arguments = [argument for write in writes for argument in _arguments(write, self._name)]
-        keys = [_OWNER, _ROOMS, _TOKENS, _ASIDE, _REMEMBERED]
+        keys = [OWNER, ROOMS, TOKENS, _ASIDE, _REMEMBERED, NODES, HOME]
         with _told(self._place):
-            answer: Any = await self._commit(keys, [self._me, *arguments])
+            answer: Any = await self._commit(keys, [me, node, *arguments])
         match answer:
-            case [b"ok"]:
-                return
-            case [b"taken", owner]:
-                told = owner.rpartition(b" ")[0].decode("utf-8", "replace")
-                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {told} now")
+            case [b"ok", *lost]:
+                return tuple(room.decode() for room in lost)
+            case [b"outlived"]:
+                if any(isinstance(write, Remember) for write in writes):
+                    raise StoreError(StoreCode.TAKEN, f"{self._place} does not know the node {node} any more")
+                return tuple({write.room: None for write in writes if not isinstance(write, Remember)})
+            case [b"taken", owner] if fence is None or not owner.startswith(NODES_OWN.encode()):
+                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {_named(owner)} now")
             case [b"conflict", room, position, found]:
                 detail = f"{self._place} has {found} events of the room {room.decode()!r}"
                 code = StoreCode.CONFLICT if found < position else StoreCode.TAKEN
                 raise StoreError(code, f"{detail}, and this server has written {position}")
-        # Redis was restarted without its data. Whoever notices that first owns it again.
-        with _told(self._place):
-            await self.client.set(_OWNER, self._me, condition=coredis.PureToken.NX)
+        # Redis was restarted without its data. Whoever notices that first owns it again. A node registers again.
+        if fence is None:
+            with _told(self._place):
+                await self.client.set(OWNER, me, condition=coredis.PureToken.NX)
         raise StoreError(StoreCode.FORGOTTEN, f"{self._place} has lost its data")
 
     async def rooms(self) -> list[str]:
         """The keys of all rooms."""
         with _told(self._place):
-            return sorted(room.decode() for room in await self.client.smembers(_ROOMS))
+            return sorted(room.decode() for room in await self.client.smembers(ROOMS))
 
     async def read(self, room: str) -> Past:
         """What the store has of a room."""
         with _told(self._place):
-            answer: Any = await self._read([f"{_TAG}room:{room}", f"{_TAG}events:{room}"], [])
+            answer: Any = await self._read([f"{TAG}room:{room}", f"{TAG}events:{room}"], [])
         base, snapshot, events = answer
         return Past(snapshot, int(base), tuple(events))
 
     async def room_of(self, token: bytes) -> str | None:
         """The room to which the token with this hash brings somebody back."""
         with _told(self._place):
-            room = await self.client.hget(_TOKENS, token)
+            room = await self.client.hget(TOKENS, token)
         return None if room is None else room.decode()
 
     async def aside(self) -> list[Aside]:
@@ -290,6 +346,13 @@ def shown(url: str) -> str:
     if ":" in host:
         host = f"[{host}]"
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+
+
+def _named(owner: bytes) -> str:
+    """What others are told of an owner."""
+    if owner.startswith(NODES_OWN.encode()):
+        return "nodes (--node)"
+    return owner.rpartition(b" ")[0].decode("utf-8", "replace")
 
 
 def _own(what: str, name: str) -> str:

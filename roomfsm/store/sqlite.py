@@ -123,9 +123,10 @@ class SqliteStore:
         """The folder."""
         return str(self._folder)
 
-    async def commit(self, writes: Sequence[Write]) -> None:
-        """Do all of this, or nothing."""
+    async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
+        """Do all of this, or nothing. No other server can have a room in this folder."""
         await self._thread.run(self._file.commit, tuple(writes))
+        return ()
 
     async def rooms(self) -> list[str]:
         """The keys of all rooms."""

@@ -68,6 +68,9 @@ class FakeSession:
     def put_out(self) -> None:
         """The room has taken the seat away."""
 
+    def sent_on(self) -> None:
+        """The room goes on at another server."""
+
     def fire(self, trigger: str, *, waits: bool = False) -> Step:
         """Move the session's machine. Raises `IllegalInState`."""
         step = SESSION.fire(self._model, trigger, SessionFacts(waits=waits))
@@ -95,6 +98,8 @@ class Person(FakeSession):
         self.brings = UNASKED
         """What this person has and knows who wants to enter a room."""
         self._entering = False
+        self.was_sent_on = False
+        """Whether the connection was closed, because the room goes on at another server."""
 
     @property
     def room(self) -> Room | None:
@@ -130,6 +135,10 @@ class Person(FakeSession):
     def put_out(self) -> None:
         if not self._entering:
             self._notice_taken_seat()
+
+    def sent_on(self) -> None:
+        self.was_sent_on = True
+        self.put_out()
 
     def _notice_taken_seat(self) -> None:
         if self.seat is not None and self.seat.taken_away:

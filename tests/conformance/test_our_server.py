@@ -44,6 +44,7 @@ REASONS = {
     "needs media servers that can carry no more",
     "needs a fault of the media server",
     "needs the store's failure",
+    "needs another server that takes the room",
     "a media server need not know the viewer's path, and the kit's path is good",
     "no way leads to a view that is limited",
     "no way leads to a view that is stalled-limited",

@@ -35,7 +35,9 @@ actions = st.one_of(
         source,
     ),
     # These are rarer than the others, because they end so much.
-    st.sampled_from([("media_lost",), ("expire",), ("vacate",), ("close",), ("drained",), ("release",)]),
+    st.sampled_from(
+        [("media_lost",), ("expire",), ("vacate",), ("close",), ("disowned",), ("drained",), ("release",)]
+    ),
 )
 
 type Action = tuple[str | int, ...]
@@ -54,6 +56,8 @@ class World:
     lobby: set[int] = field(default_factory=set)
     releasing: int = 0
     overdue: bool = False
+    elsewhere: bool = False
+    """Whether it goes on at another server."""
 
     @property
     def open(self) -> bool:
@@ -105,7 +109,7 @@ class World:
                 return bool(self.streams)
             case (("expire" | "vacate"), _):
                 return not self.people
-            case (("close" | "drained"), _):
+            case (("close" | "disowned" | "drained"), _):
                 return True
             case _, [int(who), *_]:
                 return who in self.people
@@ -193,6 +197,10 @@ class World:
                 self.streams[stream].remove(int(about[0]))
             case Do.LOSE_MEDIA | Do.END_STREAMS:
                 self.streams.clear()
+            case Do.SEND_ON:
+                self.streams.clear()
+                self.lobby.clear()
+                self.elsewhere = True
 
     def _put_out(self, who: int) -> None:
         del self.people[who]
@@ -226,8 +234,8 @@ INVARIANTS: dict[str, Callable[[World], bool]] = {
         len(world.lobby) <= (MAX_IN_LOBBY if world.open else 0)
     ),
     "no stream in a room that is closing or closed": lambda world: world.open or not world.streams,
-    "a closed room holds nothing, unless its deadline was over": lambda world: (
-        world.model.state != "closed" or world.overdue or world.releasing == 0
+    "a closed room holds nothing, unless its deadline was over, or it goes on elsewhere": lambda world: (
+        world.model.state != "closed" or world.overdue or world.elsewhere or world.releasing == 0
     ),
 }
 

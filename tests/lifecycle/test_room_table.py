@@ -84,6 +84,10 @@ MOVES = [
     ("broadcasting", "close", STREAMS, "closing", ["turn away", "tell closing", "end streams"]),
     ("closing", "drained", RoomFacts(people=0, notice=True), "closed", []),
     ("closing", "drained", RoomFacts(people=2), "closed", []),
+    *[
+        (state, "disowned", RoomFacts(people=2, held=1, notice=True), "closed", ["send on"])
+        for state in ("empty", "waiting", "broadcasting", "closing")
+    ],
 ]
 
 

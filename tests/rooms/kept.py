@@ -52,6 +52,8 @@ class MemoryStore:
     """What each commit raises."""
     hangs: bool = False
     done: trio.Event = field(default_factory=trio.Event)
+    lost: set[str] = field(default_factory=set)
+    """The rooms that are another server's."""
 
     @property
     def place(self) -> str:
@@ -66,7 +68,7 @@ class MemoryStore:
         self.done.set()
         self.done = trio.Event()
 
-    async def commit(self, writes: Sequence[Write]) -> None:
+    async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
         await trio.lowlevel.checkpoint()
         while self.hangs:
             await self.done.wait()
@@ -75,10 +77,12 @@ class MemoryStore:
         pasts, tokens = dict(self.pasts), dict(self.tokens)
         of_rooms = tuple(write for write in writes if not isinstance(write, Remember))
         assert len(of_rooms) == len(writes), "rooms remember nothing for the server"
-        for write in of_rooms:
+        lost = {write.room for write in of_rooms} & self.lost
+        for write in [write for write in of_rooms if write.room not in lost]:
             self._do(write, pasts, tokens)
         self.pasts, self.tokens = pasts, tokens
         self.commits.append(of_rooms)
+        return tuple(lost)
 
     def _do(self, write: OfRoom, pasts: dict[str, Past], tokens: dict[bytes, str]) -> None:
         past = pasts.get(write.room, NOTHING)

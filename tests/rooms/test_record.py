@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,32 @@ from roomfsm.access.policy import Policy
 from roomfsm.files.settings import FileSettings
 from roomfsm.files.shared_file import SharedFile
 from roomfsm.files.store import UPLOAD_RESULTS, FileStore
-from roomfsm.protocol.client import Chat, CloseRoom, Configure, Deny, Lock, RaiseHand, Rename, SendFile
+from roomfsm.protocol.client import (
+    Chat,
+    CloseRoom,
+    Configure,
+    DeleteLine,
+    Deny,
+    Lock,
+    RaiseHand,
+    Rename,
+    SendFile,
+    View,
+)
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms import durable
 from roomfsm.rooms.allowance import UNBOUNDED, Voice
 from roomfsm.rooms.come_back import CannotComeBack
+from roomfsm.rooms.events import Administer
+from roomfsm.rooms.room import RoomOver
 from roomfsm.rooms.writer import open_writer
 from roomfsm.store.interface import Past, Snapshot, StoreCode
 from roomfsm.store.settings import StoreSettings
 from roomfsm.testing import Person
 from roomfsm.testing.session import FakeSession
-from tests.rooms.house import people, settle
+from tests.rooms.house import OFFER, people, publish, settle
 from tests.rooms.kept import Kept, MemoryStore, kept, newcomer
 
 DEADLINE = StoreSettings().store_deadline
@@ -437,6 +451,8 @@ async def test_what_waited_is_told_in_order_even_if_more_comes_meanwhile(autojum
         class Ear:
             """Hears numbers, and how many came since anything else had its turn."""
 
+            participant_id = "p1"
+
             @property
             def ear(self) -> Any:
                 return self.hear
@@ -485,11 +501,11 @@ async def test_while_the_store_fails_rooms_go_on_and_refuse_what_they_cannot_pro
         ada, bob = await people(server.directory, "Ada", "Bob")
         await settle()
         store.fail()
-        # The first one finds out. It is told when the deadline is over.
+        # The first one finds out. It waits for as long as the store fails.
         await ada.say(Chat(text="lost?", ref=1))
         await settle()
         await trio.sleep(DEADLINE + 0.1)
-        assert said(ada) == ["lost?"]
+        assert said(ada) == []
         for refused in (Chat(text="no", ref=2), Lock(ref=3)):
             await ada.say(refused)
         await settle()
@@ -499,7 +515,7 @@ async def test_while_the_store_fails_rooms_go_on_and_refuse_what_they_cannot_pro
         await bob.say(Chat(text="between us", to=ada.participant_id))
         await settle()
         assert ada.last("participantChanged")["participant"]["hand"] == 1
-        assert said(ada)[-1] == "between us"
+        assert said(ada) == ["between us"]
         await bob.vanish()
         await bob.come_back()
         assert bob.last("joined")["resumed"] is True
@@ -514,6 +530,7 @@ async def test_while_the_store_fails_rooms_go_on_and_refuse_what_they_cannot_pro
         store.mend()
         await trio.sleep(1)
         assert server.directory.keeps
+        assert said(ada) == said(bob) == ["between us", "lost?"]
         await ada.say(Chat(text="again", ref=5))
         await settle()
         (snapshot, *rest) = events(store)
@@ -580,16 +597,82 @@ async def test_a_store_that_hangs_holds_up_nobody_past_the_deadline(autojump_clo
         ada, bob = await people(server.directory, "Ada", "Bob")
         await settle()
         store.hangs = True
-        await ada.say(Chat(text="slow", ref=1))
+        await ada.say(Rename(name="Countess", ref=1))
         await settle()
-        assert bob.all("chat") == []
+        assert bob.all("participantChanged") == []
         await trio.sleep(DEADLINE + 0.1)
-        assert said(bob) == ["slow"]
+        assert bob.last("participantChanged")["participant"]["name"] == "Countess"
         assert server.writer.problem is not None
         assert server.writer.problem.code is StoreCode.SLOW
         store.mend()
         await trio.sleep(1)
         assert server.directory.keeps
+
+
+async def test_a_line_that_met_a_failing_store_is_told_to_nobody_before_it_is_kept(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob, eve = await people(server.directory, "Ada", "Bob", "Eve")
+        await ada.say(Chat(text="before"))
+        await settle()
+        store.hangs = True
+        # Eve is gone before the deadline, and Bob comes back after it. The moderator deletes the second line.
+        for text in ("one", "two"):
+            await ada.say(Chat(text=text))
+        await ada.say(DeleteLine(line=3, ref=1))
+        await eve.leave()
+        await trio.sleep(DEADLINE + 0.1)
+        assert eve.last("participantLeft")["participant"] == eve.participant_id
+        await bob.vanish()
+        await bob.come_back()
+        await bob.vanish()
+        await bob.come_back()
+        await settle()
+        assert [line["text"] for line in bob.last("joined")["chat"]] == ["before"]
+        assert said(ada) == said(bob) == said(eve) == ["before"]
+        assert ada.all("lineDeleted") == [], "somebody is told of a line's end before the line"
+        count = len(bob.messages)
+        store.mend()
+        await trio.sleep(1)
+        assert said(ada) == ["before", "one", "two"]
+        assert [message["type"] for message in ada.messages[-3:]] == ["chat", "chat", "lineDeleted"]
+        assert [message["line"]["text"] for message in bob.messages[count:]] == ["one"]
+        assert said(eve) == ["before"], "somebody who has left is told what is said in the room"
+        zoe = await newcomer(server.directory, "blue")
+        await settle()
+        assert [line["text"] for line in zoe.last("joined")["chat"]] == ["before", "one"]
+
+
+async def test_lines_that_are_never_kept_are_never_told(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.hangs = True
+        await ada.say(Chat(text="lost", ref=1))
+        await trio.sleep(DEADLINE + 0.1)
+        store.lost = {"blue"}
+        store.mend()
+        await trio.sleep(1)
+        assert said(ada) == []
+        assert server.directory.keeps
+
+
+async def test_a_line_of_a_room_that_is_closed_meanwhile_is_not_told(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        await settle()
+        store.hangs = True
+        await ada.say(Chat(text="lost", ref=1))
+        await trio.sleep(DEADLINE + 0.1)
+        await ada.say(CloseRoom())
+        await settle()
+        store.mend()
+        await trio.sleep(1)
+        assert (said(ada), store.pasts) == ([], {})
 
 
 @pytest.mark.parametrize("code", [StoreCode.FORGOTTEN, StoreCode.CONFLICT])
@@ -647,6 +730,114 @@ async def test_the_end_of_the_server_waits_for_a_store_that_hangs_only_for_its_d
         store.hangs = True
         writer.record("blue").note(durable.Opened("blue"))
     assert trio.current_time() - began <= 2.5
+
+
+# Rooms that are another server's
+
+
+async def test_a_room_that_is_lost_ends_without_a_word_and_harms_no_other(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        (eve,) = await people(server.directory, "Eve", room="red")
+        await ada.say(publish())
+        await bob.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+        room = server.directory.find("blue")
+        assert room is not None
+        before = [len(person.messages) for person in (ada, bob)]
+        pasts = store.pasts["blue"]
+        store.lost = {"blue"}
+        await ada.say(Chat(text="never", ref=1))
+        await eve.say(Chat(text="kept", ref=1))
+        await settle()
+        assert [len(person.messages) for person in (ada, bob)] == before
+        assert (ada.was_sent_on, bob.was_sent_on, eve.was_sent_on) == (True, True, False)
+        assert (ada.state, bob.state) == ("connected", "connected")
+        assert said(eve) == ["kept"]
+        assert store.pasts["blue"] == pasts
+        assert server.directory.find("blue") is None
+        assert (room.state, room.ended_by) == ("closed", "disowned")
+        assert server.media.open == []
+        assert server.directory.keeps
+        assert server.writer.waiting == server.writer.waiting_bytes == 0
+
+
+async def test_nothing_that_waits_in_the_inbox_of_a_lost_room_is_done_or_refused(
+    autojump_clock: MockClock,
+) -> None:
+    store = MemoryStore()
+    async with kept(store, policy=Policy(lobby=True)) as server:
+        ada, bob = await people(server.directory, "Ada", "Bob")
+        assert bob.state == "knocking"
+        await settle()
+        before = [len(person.messages) for person in (ada, bob)]
+        store.lost = {"blue"}
+        room = server.directory.find("blue")
+        assert room is not None
+        server.writer.disown_all()
+        # The room has not had its turn since.
+        asked = Administer(Lock())
+        refused: list[type[Exception]] = []
+
+        async def administer() -> None:
+            with pytest.raises(RoomOver):
+                await room.request(asked)
+            refused.append(RoomOver)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(administer)
+            await ada.say(RaiseHand(ref=1))
+        await settle()
+        assert refused == [RoomOver]
+        assert [len(person.messages) for person in (ada, bob)] == before
+        assert (ada.was_sent_on, bob.was_sent_on) == (True, True)
+
+
+async def test_an_administrator_is_not_told_that_what_a_lost_room_did_is_done(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        await people(server.directory, "Ada")
+        await settle()
+        store.lost = {"blue", "red"}
+        for closing in (
+            partial(server.directory.close_room, "blue", "administrator"),
+            partial(server.directory.create, "red"),
+        ):
+            with pytest.raises(RoomOver):
+                await closing()
+        await settle()
+        assert list(store.pasts) == ["blue"]
+        assert len(server.directory) == 0
+
+
+async def test_a_server_that_all_took_for_dead_writes_nothing_of_its_old_rooms(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    async with kept(store) as server:
+        (ada,) = await people(server.directory, "Ada")
+        (eve,) = await people(server.directory, "Eve", room="red")
+        await eve.leave()
+        await settle()
+        before = dict(store.pasts)
+        store.hangs = True
+        await ada.say(Chat(text="in the commit that hangs", ref=1))
+        await settle()
+        await ada.say(Chat(text="after it", ref=2))
+        await settle()
+        server.writer.disown_all()
+        store.fail()
+        store.hangs = False
+        store.done.set()
+        await trio.sleep(DEADLINE + 1)
+        assert said(ada) == []
+        # The name is free for the server's next life.
+        store.mend()
+        await trio.sleep(1)
+        assert store.pasts == before
+        store.pasts.clear()
+        await people(server.directory, "Bob")
+        await settle()
+        assert kinds(store) == ["Opened", "Sat"]
 
 
 # Rooms that cannot come back

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
+from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms import durable
 from roomfsm.rooms.durable import encode
 from roomfsm.signaling import registry
 from roomfsm.signaling.addresses import Address
 from roomfsm.signaling.session import Session
-from roomfsm.store.interface import Append
-from roomfsm.store.sqlite import open_sqlite
+from roomfsm.store.interface import Append, Remember, Write
+from roomfsm.store.sqlite import SqliteStore, open_sqlite
 from tests.protocol_client import open_client
 from tests.serving import serving
 
@@ -105,3 +108,43 @@ async def test_people_of_one_address_come_back_to_one_address_even_if_they_had_m
         assert found["last"].address is found["p7"].address is address
         assert found["p7"].voice.address == "192.0.2.1"
         assert set(address.expected) == {found["first"], found["last"], found["p7"]}
+
+
+async def test_the_people_of_a_room_that_goes_on_at_another_server_are_told_nothing_and_come_back(
+    media_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: set[str] = set()
+    commit = SqliteStore.commit
+
+    async def refusing(store: SqliteStore, writes: Sequence[Write]) -> Sequence[str]:
+        foreign = [write for write in writes if not isinstance(write, Remember) and write.room in lost]
+        await commit(store, [write for write in writes if write not in foreign])
+        return tuple(write.room for write in foreign)
+
+    monkeypatch.setattr(SqliteStore, "commit", refusing)
+    async with (
+        serving(media_server, data=str(tmp_path / "data"), resume_window=3600.0) as server,
+        open_client(server.url) as ada,
+        open_client(server.url) as bob,
+        open_client(server.url) as eve,
+        open_client(server.url) as again,
+    ):
+        registry, directory = server.running.registry, server.running.directory
+        await ada.join("blue", "Ada")
+        await bob.join("blue", "Bob")
+        await eve.join("red", "Eve")
+        with trio.fail_after(60):
+            await bob.websocket._stream.aclose()
+            while not registry._away:
+                await wait_all_tasks_blocked(0.01)
+            lost.add("blue")
+            await ada.send("chat", text="nobody hears this")
+            assert await ada.closed() == CloseCode.GOING_AWAY
+            assert "chat" not in {message["type"] for message in ada.seen}
+            # The session of Bob, who is away, has ended, too.
+            while len(registry.sessions) > 2:
+                await wait_all_tasks_blocked(0.01)
+        assert [room.name for room in directory.rooms()] == ["red"]
+        told = await again.ask("resume", token=ada.welcome["resumeToken"])
+        assert told["code"] == "session_unknown"
+        assert (await eve.ask("chat", text="still here"))["line"]["text"] == "still here"

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import coredis
 import pytest
 import trio
 
-from roomfsm.store.interface import Append, Past, Remember, Snapshot, StoreCode, StoreError, Write
-from roomfsm.store.redis import RedisStore, open_redis, shown
+from roomfsm.store.interface import (
+    Append,
+    Forget,
+    Past,
+    Remember,
+    SetAside,
+    Snapshot,
+    StoreCode,
+    StoreError,
+    Write,
+)
+from roomfsm.store.redis import Fence, RedisStore, open_redis, shown
+from roomfsm.store.redis_keys import HOME, NODES, OWNER
 from tests.ports import reserved_port
 from tests.redis_server import redis_server
 
@@ -41,6 +54,91 @@ async def test_what_a_server_remembers_is_that_of_its_name_and_not_changed_by_on
             assert await code_of(old, Remember("here", None)) is StoreCode.TAKEN
         async with open_redis(redis, "ada:1") as again:
             assert await again.remembered("here") == b"of ada"
+
+
+ADA, BOB = Fence("ada/1", "first"), Fence("bob/2", "first")
+
+
+@asynccontextmanager
+async def two_nodes(url: str, **homes: str) -> AsyncIterator[tuple[RedisStore, RedisStore, coredis.Redis[bytes]]]:
+    """The stores of the nodes Ada and Bob, who are registered, and have these rooms."""
+    async with coredis.Redis.from_url(url) as client:
+        await client.flushdb()
+        await client.set(OWNER, ADA.owner)
+        await client.hset(NODES, {ADA.node: b"", BOB.node: b""})
+        if homes:
+            await client.hset(HOME, dict(homes))
+        async with open_redis(url, "ada", lambda: ADA) as ada, open_redis(url, "bob", lambda: BOB) as bob:
+            yield ada, bob, client
+
+
+async def test_a_node_writes_to_its_own_rooms_and_learns_which_are_not(redis: str) -> None:
+    async with two_nodes(redis, blue="ada/1", red="bob/2") as (ada, bob, client):
+        mine, other = Append("blue", 0, (b"one",)), Append("red", 0, (b"no",))
+        assert await ada.commit([other, mine, Remember("here", b"ada"), Snapshot("red", 1, b"no")]) == ("red",)
+        assert await ada.rooms() == ["blue"]
+        assert await ada.remembered("here") == b"ada"
+        assert await bob.commit([Append("red", 0, (b"yes",), {b"t": True})]) == ()
+        for write in (Forget("red"), SetAside("red", "no"), Append("red", 1, (b"no",), {b"t": False})):
+            assert await ada.commit([write]) == ("red",)
+        assert (await ada.read("red"), await ada.room_of(b"t")) == (Past(None, 0, (b"yes",)), "red")
+        # From now on blue is Bob's.
+        await client.hset(HOME, {"blue": "bob/2"})
+        assert await ada.commit([Append("blue", 1, (b"late",))]) == ("blue",)
+        assert await bob.commit([Append("blue", 1, (b"two",))]) == ()
+        assert await bob.read("blue") == Past(None, 0, (b"one", b"two"))
+
+
+async def test_a_room_without_a_home_belongs_to_whoever_writes_to_it_first_until_it_ends(redis: str) -> None:
+    async with two_nodes(redis) as (ada, bob, client):
+        assert await ada.commit([Append("blue", 0, (b"one",)), Snapshot("red", 3, b"all")]) == ()
+        assert await bob.commit([Append("blue", 0, (b"no",)), Snapshot("red", 4, b"no")]) == ("blue", "red")
+        assert await client.hgetall(HOME) == {b"blue": b"ada/1", b"red": b"ada/1"}
+        assert await ada.commit([Forget("blue"), SetAside("red", "odd")]) == ()
+        assert await client.hgetall(HOME) == {}
+        # A room of the same name that begins in the same commit stays here.
+        assert await bob.commit([Append("blue", 0, (b"one",)), Forget("blue"), Append("blue", 0, (b"two",))]) == ()
+        assert await client.hgetall(HOME) == {b"blue": b"bob/2"}
+
+
+async def test_a_room_to_which_another_node_has_written_meanwhile_is_lost_even_if_it_came_back(redis: str) -> None:
+    async with two_nodes(redis, blue="ada/1") as (ada, bob, client):
+        await ada.commit([Append("blue", 0, (b"one",))])
+        await client.hset(HOME, {"blue": "bob/2"})
+        await bob.commit([Append("blue", 1, (b"two",))])
+        await client.hset(HOME, {"blue": "ada/1"})
+        writes = [Append("red", 0, (b"mine",)), Append("blue", 1, (b"late",)), Append("blue", 2, (b"later",))]
+        assert await ada.commit(writes) == ("blue",)
+        assert await ada.read("blue") == Past(None, 0, (b"one", b"two"))
+        assert await ada.rooms() == ["blue", "red"]
+
+
+async def test_a_node_that_was_taken_for_dead_can_write_nothing(redis: str) -> None:
+    async with two_nodes(redis, blue="ada/1") as (ada, _, client):
+        await client.hdel(NODES, ["ada/1"])
+        assert await ada.commit([Append("blue", 0, (b"one",)), Forget("red")]) == ("blue", "red")
+        assert await code_of(ada, Remember("here", b"ada")) is StoreCode.TAKEN
+        assert await ada.rooms() == []
+
+
+async def test_a_node_sees_that_redis_has_lost_its_data_or_belongs_to_one_server(redis: str) -> None:
+    async with two_nodes(redis, blue="ada/1") as (ada, _, client):
+        for owner in (None, Fence("", "second").owner):
+            await client.flushdb()
+            if owner is not None:
+                await client.set(OWNER, owner)
+            assert await code_of(ada, Append("blue", 0, (b"one",))) is StoreCode.FORGOTTEN
+        async with open_redis(redis, "a server alone") as alone:
+            await alone.commit([Append("blue", 0, (b"one",))])
+            with pytest.raises(StoreError) as raised:
+                await ada.commit([Append("blue", 1, (b"two",))])
+            assert raised.value.code is StoreCode.TAKEN
+            assert "a server alone" in raised.value.detail
+            await client.set(OWNER, ADA.owner)
+            with pytest.raises(StoreError) as raised:
+                await alone.commit([Append("blue", 1, (b"two",))])
+            assert raised.value.code is StoreCode.TAKEN
+            assert "--node" in raised.value.detail
 
 
 async def test_a_redis_that_comes_back_without_its_data_is_written_anew(tmp_path: Path) -> None:

@@ -70,13 +70,15 @@ from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.events import Administer, Back, Event, SetPolicy
-from roomfsm.rooms.room import Room
+from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
 from roomfsm.testing import FakeMedia, Person
 from tests.nodes.three import three
 from tests.protocol_client import open_client
 from tests.rooms.house import OFFER, SMALL, dtls, people, publish, settle
+from tests.rooms.kept import MemoryStore, kept
 from tests.serving import Served, serving
 from tests.web.http import get
 
@@ -229,6 +231,7 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _administration(directory)
         await _lobby(directory)
         await _stand_ins(directory)
+    await _lost_rooms(settings)
     for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR, FILE):
         assert left(table, taken) == set()
 
@@ -471,6 +474,29 @@ async def _ends_of_rooms(directory: Directory) -> None:
     await ada.leave()
     await trio.sleep(6)
     assert len(directory) == 0
+
+
+async def _lost_rooms(settings: RoomSettings) -> None:
+    """The store says of rooms in each state that they are another server's."""
+    store = MemoryStore()
+    async with kept(store, rooms=settings) as server:
+        for state in ("empty", "waiting", "broadcasting"):
+            await server.directory.create(state)
+        await people(server.directory, "Ada", room="waiting")
+        (bob,) = await people(server.directory, "Bob", room="broadcasting")
+        await bob.say(publish())
+        await settle()
+        assert [room.state for room in server.directory.rooms()] == ["empty", "waiting", "broadcasting"]
+        server.writer.disown_all()
+        await settle()
+        assert len(server.directory) == 0
+        await people(server.directory, "Ada", room="closing")
+        await settle()
+        store.lost = {"closing"}
+        with pytest.raises(RoomOver):
+            await server.directory.close_room("closing", "tea")
+        await settle()
+        assert len(server.directory) == 0
 
 
 async def test_every_row_of_a_session_and_of_the_server_is_taken(

@@ -324,6 +324,10 @@ async def _close(scene: Scene, row: Row) -> None:
     await _forgotten(room, ada)
 
 
+async def _disowned(scene: Scene, row: Row) -> None:
+    raise NeverReachable("needs another server that takes the room")
+
+
 async def _drained(scene: Scene, row: Row) -> None:
     """Everybody is removed, and the name can be used for a new room."""
     place = await bring(scene, row.source)
@@ -373,5 +377,6 @@ _PLAYS: dict[str, Play] = {
     "expire": _expire,
     "vacate": _vacate,
     "close": _close,
+    "disowned": _disowned,
     "drained": _drained,
 }

@@ -193,12 +193,18 @@ class Handlers:
             return _in_full(await self._parts.directory.create(name, policy))
         except RoomExists as error:
             raise Problem(ApiCode.ROOM_EXISTS, f"The room {error} is open already.", path="$.name") from None
+        except RoomOver:
+            raise Problem(ErrorCode.ROOM_CLOSED) from None
 
     async def _room(self, call: Call) -> s.RoomInFull:
         return _in_full(self._find(call))
 
     async def _close(self, call: Call) -> None:
-        if not await self._parts.directory.close_room(self._find(call).name, call.body.reason):
+        try:
+            closed = await self._parts.directory.close_room(self._find(call).name, call.body.reason)
+        except RoomOver:
+            raise Problem(ErrorCode.ROOM_CLOSED) from None
+        if not closed:
             raise Problem(ApiCode.NO_SUCH_ROOM)
 
     async def _configure(self, call: Call) -> s.RoomInFull:
