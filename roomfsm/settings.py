@@ -21,6 +21,7 @@ from roomfsm.access.tables import TableFault, read_policies
 from roomfsm.door.settings import DoorSettings
 from roomfsm.files.settings import FileSettings
 from roomfsm.hosts import host_and_port, host_setting, is_address, media_server_fault
+from roomfsm.nodes.settings import NodeSettings
 from roomfsm.protocol.server import IceServer
 from roomfsm.ranges import MAX_PORT, SECRET_RULE, Count, Port, SecondsOrZero, Workers, has_ports, is_secret
 from roomfsm.ranges import SettingsError as SettingsError
@@ -212,9 +213,14 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     files: FileSettings = field(default_factory=FileSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    nodes: NodeSettings = field(default_factory=NodeSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     policies: tuple[tuple[str, Policy], ...] = ()
     """The policies of rooms, each with the pattern of their names. They are tables of the settings file."""
+
+    def __post_init__(self) -> None:
+        if self.nodes.node is not None and self.store.store is None:
+            raise SettingsError("--node: servers share their rooms in a Redis, so give its address by --store")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,12 @@ class Owner:
         return name == self.name or any((name, instance) == (run.name, run.instance) for run in self.earlier)
 
 
+def has_ended(instance: str) -> bool:
+    """Whether the instance was a process on this machine since its last boot, and is not running any more."""
+    here = boot()
+    return bool(here) and instance.split(" ")[_BOOT] == here and not is_running(instance)
+
+
 def is_running(instance: str) -> bool:
     """Whether the process of an instance is still running on this machine since its last boot."""
     parts = instance.split(" ")

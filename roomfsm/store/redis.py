@@ -173,6 +173,18 @@ end
 return lost
 """
 
+_OWN = """
+-- KEYS: owner, nodes. ARGV: who wants to own it. Answers with a node that is running, if nodes own it.
+local owner = redis.call('GET', KEYS[1])
+if owner and string.sub(owner, 1, 6) == 'nodes ' then
+  for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do
+    if redis.call('EXISTS', '{roomfsm}:lease:' .. node) == 1 then return node end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1])
+return ''
+"""
+
 _READ = """
 local room = redis.call('HMGET', KEYS[1], 'base', 'snapshot')
 return {room[1] or '0', room[2], redis.call('LRANGE', KEYS[2], 0, -1)}
@@ -205,7 +217,7 @@ async def open_redis(url: str, name: str, fence: Callable[[], Fence] | None = No
         raise StoreError(StoreCode.UNREACHABLE, f"{shown(url)} is no address of a Redis: {error}") from error
     async with store.client:
         try:
-            with _told(store.place), trio.fail_after(_OPENING):
+            with as_store_errors(store.place), trio.fail_after(_OPENING):
                 await store.own()
         except StoreError as error:
             fault = error
@@ -238,7 +250,7 @@ async def ask_redis(url: str) -> tuple[str, Keeping]:
     keeping = Keeping.ALL
     async with client:
         try:
-            with _told(place), trio.fail_after(_OPENING):
+            with as_store_errors(place), trio.fail_after(_OPENING):
                 await client.ping()
                 # Some services do not allow this question.
                 with suppress(ResponseError):
@@ -264,6 +276,7 @@ class RedisStore:
         self._fence = fence
         self._me = f"{name} {secrets.token_hex(8)}"
         self._commit = self.client.register_script(_COMMIT)
+        self._own = self.client.register_script(_OWN)
         self._read = self.client.register_script(_READ)
 
     @property
@@ -272,11 +285,14 @@ class RedisStore:
         return self._place
 
     async def own(self) -> None:
-        """Become the owner, whoever was it before, unless nodes own it together."""
-        if self._fence is None:
-            await self.client.set(OWNER, self._me)
-        else:
+        """Become the owner, whoever was it before, unless nodes own it together. Raises `StoreError`."""
+        if self._fence is not None:
             await self.client.ping()
+            return
+        node: Any = await self._own([OWNER, NODES], [self._me])
+        if node:
+            detail = f"{self._place} belongs to nodes, one of which is {node.decode()}"
+            raise StoreError(StoreCode.TAKEN, f"{detail}; --node makes this server one of them")
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
         """Do all of this, or nothing. Returns the keys of the rooms that are not this node's any more."""
@@ -284,7 +300,7 @@ class RedisStore:
         me, node = (self._me, "") if fence is None else (fence.owner, fence.node)
         arguments = [argument for write in writes for argument in _arguments(write, self._name)]
         keys = [OWNER, ROOMS, TOKENS, _ASIDE, _REMEMBERED, NODES, HOME]
-        with _told(self._place):
+        with as_store_errors(self._place):
             answer: Any = await self._commit(keys, [me, node, *arguments])
         match answer:
             case [b"ok", *lost]:
@@ -294,44 +310,44 @@ class RedisStore:
                     raise StoreError(StoreCode.TAKEN, f"{self._place} does not know the node {node} any more")
                 return tuple({write.room: None for write in writes if not isinstance(write, Remember)})
             case [b"taken", owner] if fence is None or not owner.startswith(NODES_OWN.encode()):
-                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {_named(owner)} now")
+                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {owner_shown(owner)} now")
             case [b"conflict", room, position, found]:
                 detail = f"{self._place} has {found} events of the room {room.decode()!r}"
                 code = StoreCode.CONFLICT if found < position else StoreCode.TAKEN
                 raise StoreError(code, f"{detail}, and this server has written {position}")
         # Redis was restarted without its data. Whoever notices that first owns it again. A node registers again.
         if fence is None:
-            with _told(self._place):
+            with as_store_errors(self._place):
                 await self.client.set(OWNER, me, condition=coredis.PureToken.NX)
         raise StoreError(StoreCode.FORGOTTEN, f"{self._place} has lost its data")
 
     async def rooms(self) -> list[str]:
         """The keys of all rooms."""
-        with _told(self._place):
+        with as_store_errors(self._place):
             return sorted(room.decode() for room in await self.client.smembers(ROOMS))
 
     async def read(self, room: str) -> Past:
         """What the store has of a room."""
-        with _told(self._place):
+        with as_store_errors(self._place):
             answer: Any = await self._read([f"{TAG}room:{room}", f"{TAG}events:{room}"], [])
         base, snapshot, events = answer
         return Past(snapshot, int(base), tuple(events))
 
     async def room_of(self, token: bytes) -> str | None:
         """The room to which the token with this hash brings somebody back."""
-        with _told(self._place):
+        with as_store_errors(self._place):
             room = await self.client.hget(TOKENS, token)
         return None if room is None else room.decode()
 
     async def aside(self) -> list[Aside]:
         """The rooms that were set aside, the oldest first."""
-        with _told(self._place):
+        with as_store_errors(self._place):
             listed = await self.client.lrange(_ASIDE, 0, -1)
         return [Aside(*msgspec.msgpack.decode(one, type=tuple[str, int, str])) for one in listed]
 
     async def remembered(self, what: str) -> bytes | None:
         """The value that a server of this name has kept."""
-        with _told(self._place):
+        with as_store_errors(self._place):
             value: bytes | None = await self.client.hget(_REMEMBERED, _own(what, self._name))
         return value
 
@@ -348,7 +364,7 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
-def _named(owner: bytes) -> str:
+def owner_shown(owner: bytes) -> str:
     """What others are told of an owner."""
     if owner.startswith(NODES_OWN.encode()):
         return "nodes (--node)"
@@ -382,7 +398,7 @@ def _arguments(write: Write, name: str) -> list[str | bytes | int]:
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
+def as_store_errors(place: str) -> Iterator[None]:
     """Raise `StoreError` for what coredis raises."""
     try:
         yield

@@ -123,4 +123,5 @@ def test_each_life_ends_in_one_state() -> None:
         "administrator": [],
         "mediaServer": ["removed"],
         "server": ["closed"],
+        "node": ["gone"],
     }

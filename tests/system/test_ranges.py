@@ -20,6 +20,7 @@ from roomfsm.media_server_child import ChildSettings
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings
+from roomfsm.nodes.settings import NodeSettings
 from roomfsm.protocol.server import IceServer
 from roomfsm.ranges import kinds, split
 from roomfsm.rooms.settings import RoomSettings
@@ -39,6 +40,7 @@ CLASSES: list[type[Any]] = [
     KurentoSettings,
     Limits,
     MediaServerSettings,
+    NodeSettings,
     Patience,
     RoomSettings,
     ServerSettings,

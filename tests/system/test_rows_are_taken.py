@@ -26,6 +26,7 @@ from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.legality import judge
+from roomfsm.lifecycle.node import NODE
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
@@ -33,6 +34,7 @@ from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.sound import SOUND
 from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import STAYS, Model, Table
+from roomfsm.nodes.membership import NameTaken, open_membership
 from roomfsm.protocol.client import (
     Adjust,
     Admit,
@@ -75,8 +77,10 @@ from roomfsm.rooms.settings import RoomSettings
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
 from roomfsm.testing import FakeMedia, Person
+from tests.nodes.company import SHORT, company, until
 from tests.nodes.three import three
 from tests.protocol_client import open_client
+from tests.redis_server import redis_server
 from tests.rooms.house import OFFER, SMALL, dtls, people, publish, settle
 from tests.rooms.kept import MemoryStore, kept
 from tests.serving import Served, serving
@@ -497,6 +501,52 @@ async def _lost_rooms(settings: RoomSettings) -> None:
             await server.directory.close_room("closing", "tea")
         await settle()
         assert len(server.directory) == 0
+
+
+async def test_every_row_of_a_node_is_taken(taken: Taken, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url:
+        async with company(url) as all_:
+            ada = await all_.join("ada", SHORT)
+            await all_.lose(ada, "member")
+            await all_.lose(ada, "cut_off")
+            await all_.forget(ada, "member")
+            await all_.forget(ada, "cut_off")
+            ada.relay.cut()
+            await until(lambda: ada.state == "cut_off")
+            ada.relay.mend()
+            await until(lambda: ada.state == "member")
+            ada.membership.drain()
+            ada.relay.cut()
+            await until(lambda: not ada.membership.holds)
+            ada.relay.mend()
+            await until(lambda: ada.membership.holds)
+            await all_.lose(ada, "draining")
+            assert ada.state == "gone"
+            bob = await all_.join("bob", SHORT)
+            with pytest.raises(NameTaken):
+                async with open_membership(url, bob.settings, bob):
+                    pass
+            # Another server gets the name while Redis does not know it.
+            bob.relay.cut()
+            await until(lambda: bob.state == "cut_off")
+            bob.membership.drain()
+            await all_.client.flushall()
+            again = await all_.join("bob", SHORT)
+            bob.relay.mend()
+            await until(lambda: bob.state == "gone")
+            again.relay.cut()
+            await until(lambda: again.state == "cut_off")
+            await again.membership.leave()
+            cyd = await all_.join("cyd", SHORT)
+            await cyd.membership.leave()
+            dan, eve = await all_.join("dan", SHORT), await all_.join("eve", SHORT)
+            dan.membership.drain()
+            await dan.membership.leave()
+            eve.cannot_register()
+            await all_.client.flushall()
+            await until(lambda: eve.state == "joining")
+            await eve.membership.leave()
+    assert left(NODE, taken) == set()
 
 
 async def test_every_row_of_a_session_and_of_the_server_is_taken(

@@ -165,3 +165,20 @@ def test_a_wrong_place_for_the_rooms_is_refused_without_its_password(flags: dict
     with pytest.raises(SettingsError, match=re.escape(fault)) as error:
         load(flags, {})
     assert "open-sesame" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a", "A.b_c-9", "n" * 64])
+def test_a_name_among_servers_that_share_rooms(name: str) -> None:
+    assert load({"node": name, "store": "redis://127.0.0.1"}, {}).nodes.node == name
+
+
+@pytest.mark.parametrize("name", ["", "n" * 65, "ada/1", "a b", "ädä", "ada\n"])
+def test_another_name_among_servers_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="--node: a name has 1 to 64"):
+        load({"node": name, "store": "redis://127.0.0.1"}, {})
+
+
+@pytest.mark.parametrize("place", [{}, {"data": "/var/lib/rooms"}, {"data": "none"}])
+def test_servers_share_rooms_in_a_redis_only(place: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"--node: .* --store"):
+        load({"node": "ada", **place}, {})
