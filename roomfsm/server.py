@@ -47,12 +47,14 @@ from roomfsm.signaling.session import limits_of
 from roomfsm.store.interface import StoreError
 from roomfsm.store.opening import folder_of, is_default, open_store
 from roomfsm.web.access import Access, new_token
+from roomfsm.web.across import Across
 from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.api.handlers import Parts
 from roomfsm.web.app import create_app, create_metrics_app
 from roomfsm.web.file_exchange import bounds_of, create_files, with_uploads
 from roomfsm.web.http import open_http_server
 from roomfsm.web.metrics import MetricsAccess, create_metrics
+from roomfsm.web.others import Others
 from roomfsm.webhooks.delivery import Webhooks, open_webhooks
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Running:
     port: int
     directory: Directory
     registry: Registry
+    across: Across
     door: FrontDoor
     access: Access
     metrics_access: MetricsAccess
@@ -241,6 +244,8 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
     access = Access(settings.web.inspect_token or new_token(), settings.door.path_prefix)
     metrics_access = MetricsAccess(settings.web.metrics_token)
 
+    others = Others(settings.web.node_list_timeout)
+
     async def write_metrics(accept: str) -> tuple[bytes, str]:
         return await metrics.write(accept)
 
@@ -291,21 +296,25 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
                         session_count=lambda: len(registry),
                         grant=lambda join: entrance.grant(join, None),
                         access=lambda: entrance.settings,
+                        others=others,
                     ),
                     admin,
                     settings.door.path_prefix,
                 ),
                 lambda: admin.token is not None,
+                others,
             )
         ) as serve_http,
     ):
+        bound_of = bounds_of(files, settings.door.body_timeout)
+        across = Across(others, files, with_uploads(files, serve_http), bound_of, settings.web, settings.door)
         door = FrontDoor(
             _door_settings(settings, certificate),
             registry.serve,
-            with_uploads(files, serve_http),
+            across.serve,
             lambda: registry.full,
             None if certificate is None else certificate.tls,
-            bounds_of(files, settings.door.body_timeout),
+            bound_of,
         )
         metrics = _Metrics(directory, registry, media.pool, door, files, writer)
         port = _port(listeners)
@@ -319,7 +328,16 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
                     acceptor.start_soon(metrics_port, connections)
                     life.fire("opened")
                     yield Running(
-                        port, directory, registry, door, access, metrics_access, admin, webhooks, certificate
+                        port,
+                        directory,
+                        registry,
+                        across,
+                        door,
+                        access,
+                        metrics_access,
+                        admin,
+                        webhooks,
+                        certificate,
                     )
                     acceptor.cancel_scope.cancel()
             finally:

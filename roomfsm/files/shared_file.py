@@ -33,7 +33,9 @@ class SharedFile(Model):
         deliver: Callable[[SharedFile], Awaitable[None]],
         on_step: Callable[[SharedFile, Step], None],
         leave: Mapping[str, Callable[[SharedFile], None]],
+        mark: str = "",
     ) -> None:
+        """`mark` is the beginning of its addresses."""
         super().__init__(FILE.initial)
         self.number = number
         """Counts the files of its room: 1, 2, …"""
@@ -41,7 +43,7 @@ class SharedFile(Model):
         self.claim = claim
         self.path = path
         self.deliver = deliver
-        self.upload_token, self.token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.upload_token, self.token = (mark + secrets.token_urlsafe(24) for _ in range(2))
         """Those who know them may bring the bytes, and fetch them."""
         self.media_type = ""
         self.until: int | None = None

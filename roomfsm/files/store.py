@@ -84,6 +84,8 @@ class FileStore:
         """How uploads ended."""
         self.requests_refused = 0
         """How many requests were refused because too many were open."""
+        self.mark = ""
+        """The beginning of the addresses of files that are announced from now on, which says whose they are."""
         self._folder = folder
         self._by_token: dict[str, SharedFile] = {}
         self._users: Counter[SharedFile] = Counter()
@@ -113,7 +115,8 @@ class FileStore:
         self.places.take(claim)
         self._numbers += 1
         path = self._folder / str(self._numbers)
-        file = SharedFile(number, announced, claim, path, deliver, on_step, {PLACE: self._release})
+        leave = {PLACE: self._release}
+        file = SharedFile(number, announced, claim, path, deliver, on_step, leave, self.mark)
         self._by_token[file.token] = self._by_token[file.upload_token] = file
         return file
 

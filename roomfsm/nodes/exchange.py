@@ -8,7 +8,7 @@ before anything else that is sent to the same node: the order is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Bus(Protocol):
 
 
 class Handler(Protocol):
-    """What acts on messages of other nodes. Nothing here waits."""
+    """What acts on messages of other nodes, and passes over those that are for others. Nothing here waits."""
 
     def handle(self, sender: str, message: NodeMessage) -> None:
         """Act on a message of a node."""
@@ -86,16 +86,17 @@ class Exchange:
         self._gathered[edge] = outgoing, [connection]
         self._work.set()
 
-    async def run(self, handler: Handler) -> None:
-        """Pass what comes to the handler, until cancelled."""
+    async def run(self, *handlers: Handler) -> None:
+        """Pass what comes to the handlers, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._work_off, handler)
+            nursery.start_soon(self._work_off, handlers)
             async for event in self._bus:
                 if isinstance(event, Broken):
                     self._gathered.pop(event.node, None)
-                    handler.lose(event.node)
+                    for handler in handlers:
+                        handler.lose(event.node)
                 else:
-                    self._pass_on(handler, event.sender, event.message)
+                    self._pass_on(handlers, event.sender, event.message)
 
     def _flush(self, to: str) -> None:
         gathered = self._gathered.pop(to, None)
@@ -111,24 +112,25 @@ class Exchange:
         else:
             self._bus.send(to, data)
 
-    async def _work_off(self, handler: Handler) -> None:
+    async def _work_off(self, handlers: Sequence[Handler]) -> None:
         while True:
             await self._work.wait()
             self._work = trio.Event()
             for node in tuple(self._gathered):
                 self._flush(node)
             for _ in range(len(self._to_itself)):
-                self._pass_on(handler, self.me, self._to_itself.popleft())
+                self._pass_on(handlers, self.me, self._to_itself.popleft())
 
-    def _pass_on(self, handler: Handler, sender: str, data: bytes) -> None:
+    def _pass_on(self, handlers: Sequence[Handler], sender: str, data: bytes) -> None:
         try:
             message = decode(data)
         except msgspec.DecodeError as error:
             # A node of another version, while the nodes are updated one by one.
             _log.warning("message of a node not understood", node=sender, why=str(error))
             return
-        try:
-            handler.handle(sender, message)
-        except Exception:  # noqa: BLE001 (a boundary)
-            # A fault in one browser's message must not end the node.
-            _log.exception("message of a node not handled", node=sender)
+        for handler in handlers:
+            try:
+                handler.handle(sender, message)
+            except Exception:  # noqa: BLE001 (a boundary)
+                # A fault in one browser's message must not end the node.
+                _log.exception("message of a node not handled", node=sender)

@@ -2,6 +2,10 @@
 
 A browser's *edge* is the node that has its websocket, and its *home* is the node where its session lives. The edge
 numbers its connections.
+
+A request by HTTP has an edge, too, which numbers its requests, and its home is the node that answers it. The parts
+of its body, and those of the answer, are sent only as far as the other node wants them (`BodyWanted`,
+`AnswerWanted`), and as far as what was sent before has arrived there (`Arrived`).
 """
 
 from __future__ import annotations
@@ -109,9 +113,83 @@ class Moved(_Message, frozen=True):
     outcome: Outcome
 
 
+class Request(_Message, frozen=True):
+    """The edge wants a request answered. The fields are those of `roomfsm.door.conversation.Exchange`."""
+
+    number: int
+    method: str
+    target: str
+    version: str
+    fields: tuple[tuple[bytes, bytes], ...]
+    secure: bool
+    client: tuple[str, int]
+    server: tuple[str, int]
+
+
+class Question(_Message, frozen=True):
+    """A node asks another one for a list of what it has."""
+
+    number: int
+    about: str
+
+
+class BodyWanted(_Message, frozen=True):
+    """The home takes so many more parts of the request's body."""
+
+    number: int
+    parts: int
+
+
+class BodyPart(_Message, frozen=True):
+    """A part of the request's body. An empty one is its end."""
+
+    number: int
+    data: bytes
+
+
+class Gone(_Message, frozen=True):
+    """Nobody waits for the answer any more."""
+
+    number: int
+
+
+class Answer(_Message, frozen=True):
+    """The head of the answer."""
+
+    number: int
+    status: int
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+class AnswerPart(_Message, frozen=True):
+    """A part of the answer. An empty one is its end."""
+
+    number: int
+    data: bytes
+
+
+class AnswerWanted(_Message, frozen=True):
+    """The edge takes so many more parts of the answer."""
+
+    number: int
+    parts: int
+
+
+class AnswerBroken(_Message, frozen=True):
+    """There is no answer, or no more of it."""
+
+    number: int
+
+
+class Arrived(_Message, frozen=True):
+    """A part, or the head of a request, has arrived, whether or not somebody takes it."""
+
+
 type ToHome = Open | Said | Lost | Moved
 type ToEdge = Opened | Told | Close | Move
-type NodeMessage = ToHome | ToEdge
+type HttpToHome = Request | Question | BodyPart | Gone | AnswerWanted
+type HttpToEdge = BodyWanted | Answer | AnswerPart | AnswerBroken
+type NodeMessage = ToHome | ToEdge | HttpToHome | HttpToEdge | Arrived
 
 _decoder: msgspec.msgpack.Decoder[NodeMessage] = msgspec.msgpack.Decoder(NodeMessage)
 _encoder = msgspec.msgpack.Encoder()

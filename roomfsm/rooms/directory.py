@@ -54,6 +54,10 @@ class RoomSummary:
     streams: int
     """How many are live, that is, whose media flow at this moment."""
 
+    def order(self) -> tuple[int, str]:
+        """Sorts the rooms of a list, the fullest first."""
+        return -self.participants, self.name
+
 
 def _live(room: Room) -> int:
     return sum(stream.told_state in WITH_MEDIA for stream in room.streams.values())
@@ -112,7 +116,7 @@ class Directory:
                 for room in self._rooms.values()
                 if room.people and room.policy.listed
             ),
-            key=lambda summary: (-summary.participants, summary.name),
+            key=RoomSummary.order,
         )
 
     async def enter(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from urllib.parse import quote
 
+import msgspec
 from quart import Blueprint, Response, abort, jsonify, redirect, request
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
@@ -16,13 +17,17 @@ from roomfsm.documents.page_tables import client_folder
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.protocol.names import NameFault, is_room_name, made_room_name
-from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.directory import Directory, RoomSummary
 from roomfsm.web.access import Access
 from roomfsm.web.files import ClientFiles
 from roomfsm.web.inspect import create_inspector
 from roomfsm.web.metrics import METRICS_PATH
 from roomfsm.web.naming import create_naming
+from roomfsm.web.others import Others
 from roomfsm.web.settings import WebSettings
+
+_SUMMARIES = "summaries"
+"""What nodes ask each other about."""
 
 
 def create_app(
@@ -35,11 +40,13 @@ def create_app(
     files: Blueprint,
     api: Blueprint,
     has_api: Callable[[], bool],
+    others: Others,
 ) -> QuartTrio:
     """Create the application for these running parts.
 
     `access` decides who may inspect them, `metrics` is what `create_metrics` has made, `files` what `create_files`
-    has, and `api` the admin API. `has_api` says whether that exists now.
+    has, and `api` the admin API. `has_api` says whether that exists now. `others` knows
+    the rooms of other nodes.
     """
     app = _new_app()
     app.register_blueprint(metrics)
@@ -65,8 +72,10 @@ def create_app(
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    others.answers[_SUMMARIES] = lambda: msgspec.json.encode(directory.summaries())
+
     if settings.inspect:
-        app.register_blueprint(create_inspector(directory, settings, access, page))
+        app.register_blueprint(create_inspector(directory, settings, access, page, others))
 
     app.register_blueprint(create_naming())
     app.register_blueprint(api)
@@ -115,7 +124,13 @@ def create_app(
 
     @app.get("/api/rooms")
     async def rooms() -> Response:
-        response = jsonify(rooms=[asdict(summary) for summary in directory.summaries()])
+        heard = await others.hear(_SUMMARIES)
+        elsewhere = (
+            one for answer in heard.answers for one in msgspec.json.decode(answer, type=list[RoomSummary])
+        )
+        summaries = sorted((*elsewhere, *directory.summaries()), key=RoomSummary.order)
+        missing = {"missing": len(heard.missing)} if heard.missing else {}
+        response = jsonify(rooms=[asdict(summary) for summary in summaries], **missing)
         response.headers["Cache-Control"] = "no-store"
         return response
 

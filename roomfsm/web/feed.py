@@ -5,7 +5,7 @@ rooms.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +14,7 @@ import trio
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.inspection import Glance, glance_at, look_at, look_at_server
 from roomfsm.rooms.room import Room
+from roomfsm.web.others import Others
 from roomfsm.web.settings import WebSettings
 
 TAIL = 200
@@ -25,7 +26,11 @@ _SIGN_OF_LIFE = 15.0
 _ALL_ROOMS = 4
 """All rooms are looked at only every so many intervals, because there may be a thousand of them."""
 
+_GLANCES = "glances"
+"""What nodes ask each other about."""
+
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[Glance])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,10 @@ class _Look:
 class Feed:
     """Looks at the rooms for all watchers. If many pages watch a room, it is looked at once for all of them."""
 
-    def __init__(self, directory: Directory, settings: WebSettings) -> None:
+    def __init__(self, directory: Directory, settings: WebSettings, others: Others) -> None:
         self._directory = directory
+        self._others = others
+        others.answers[_GLANCES] = lambda: _encoder.encode(self._glances_here())
         self._settings = settings
         self._watchers = 0
         self._looks: dict[str, _Look] = {}
@@ -50,13 +57,22 @@ class Feed:
         """Whether the limit of watching pages is reached."""
         return self._watchers >= self._settings.inspect_watchers
 
+    async def glances(self) -> list[Glance]:
+        """All rooms of all nodes, each in a line."""
+        heard = await self._others.hear(_GLANCES)
+        elsewhere = (glance for answer in heard.answers for glance in _decoder.decode(answer))
+        return [*self._glances_here(), *elsewhere]
+
+    def _glances_here(self) -> list[Glance]:
+        return [glance_at(room) for room in self._directory.rooms()]
+
     def rooms(self) -> AsyncIterator[bytes]:
         """Events with a summary of all rooms: one now, and one whenever something has changed."""
         told: object = _NOTHING
 
-        def look() -> bytes | None:
+        async def look() -> bytes | None:
             nonlocal told
-            looked = self._look_at_all(anew=told is _NOTHING)
+            looked = await self._look_at_all(anew=told is _NOTHING)
             if looked is told:
                 return None
             told = looked
@@ -74,7 +90,7 @@ class Feed:
         room: Room | None = None
         seq = 0
 
-        def look() -> bytes | None:
+        async def look() -> bytes | None:
             nonlocal told, room, seq
             found = self._directory.find(name)
             if found is not None and found is not room and (room is None or told == _OVER):
@@ -96,7 +112,7 @@ class Feed:
         """The server's machine: now, and whenever it is in another state."""
         told: object = _NOTHING
 
-        def look() -> bytes | None:
+        async def look() -> bytes | None:
             nonlocal told
             life = self._directory.life
             if life.state == told:
@@ -106,7 +122,7 @@ class Feed:
 
         return self._follow(look, self._settings.inspect_interval)
 
-    async def _follow(self, look: Callable[[], bytes | None], interval: float) -> AsyncIterator[bytes]:
+    async def _follow(self, look: Callable[[], Awaitable[bytes | None]], interval: float) -> AsyncIterator[bytes]:
         if self.full:
             # Other pages came between the check and this first step. This page will ask again, and is then
             # refused.
@@ -115,7 +131,7 @@ class Feed:
         try:
             quiet_since = trio.current_time()
             while True:
-                data = look()
+                data = await look()
                 if data is not None:
                     yield b"data: " + data + b"\n\n"
                 elif trio.current_time() - quiet_since >= _SIGN_OF_LIFE:
@@ -128,7 +144,7 @@ class Feed:
         finally:
             self._watchers -= 1
 
-    def _look_at_all(self, *, anew: bool) -> bytes:
+    async def _look_at_all(self, *, anew: bool) -> bytes:
         """All rooms as JSON.
 
         They are looked at once in each interval, and the bytes stay the same while nothing has changed. `anew` is
@@ -138,7 +154,7 @@ class Feed:
         now = trio.current_time()
         if not anew and now - self._all.at < self._settings.inspect_interval * _ALL_ROOMS:
             return self._all.data
-        glances = [glance_at(room) for room in self._directory.rooms()]
+        glances = await self.glances()
         ageless = [_ageless(glance) for glance in glances]
         data = self._all.data if ageless == self._all.glance and not anew else _encoder.encode(glances)
         self._all = _Look(now, ageless, data)

@@ -39,7 +39,8 @@ from roomfsm.rooms.room import RoomOver
 
 _log = get_logger(__name__)
 
-_ADDRESS = re.compile(rf"/{FOLDER}/([A-Za-z0-9_-]{{1,64}})")
+_ADDRESS = re.compile(rf"/{FOLDER}/((?:[A-Za-z0-9]{{1,20}}\.)?[A-Za-z0-9_-]{{1,64}})")
+"""The address of a file. It may begin with the mark of the node that has it."""
 _WRITTEN_AT_ONCE = 65_536
 """So many bytes are collected before a thread writes them."""
 _READ_AT_ONCE = 65_536

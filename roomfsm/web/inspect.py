@@ -17,23 +17,31 @@ from roomfsm.door.answers import content_policy
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.protocol.names import is_room_name
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.inspection import glance_at, look_at, look_at_server
+from roomfsm.rooms.inspection import look_at, look_at_server
 from roomfsm.rooms.room import Room
 from roomfsm.web.access import Access
 from roomfsm.web.feed import Feed
+from roomfsm.web.others import Others
 from roomfsm.web.settings import WebSettings
 
 _MAX_REASON = 200
 
 
 def create_inspector(
-    directory: Directory, settings: WebSettings, access: Access, page: Callable[[str, int], Awaitable[Response]]
+    directory: Directory,
+    settings: WebSettings,
+    access: Access,
+    page: Callable[[str, int], Awaitable[Response]],
+    others: Others,
 ) -> Blueprint:
-    """Create everything below `/inspect`. `page` answers with a file of the page and a status."""
+    """Create everything below `/inspect`. `page` answers with a file of the page and a status.
+
+    `others` knows the rooms of other nodes.
+    """
     inspector = Blueprint("inspect", __name__, url_prefix="/inspect")
-    feed = Feed(directory, settings)
+    feed = Feed(directory, settings, others)
     # The page of all rooms follows the server, too, and must count as one watcher.
-    feed_of_server = Feed(directory, settings)
+    feed_of_server = Feed(directory, settings, others)
 
     @inspector.before_request
     async def judge() -> Response | None:
@@ -78,7 +86,7 @@ def create_inspector(
 
     @inspector.get("/api/rooms")
     async def rooms() -> Response:
-        return _json([glance_at(room) for room in directory.rooms()])
+        return _json(await feed.glances())
 
     @inspector.get("/api/rooms/<name>")
     async def room(name: str) -> Response:

@@ -56,6 +56,28 @@ class WebSettings:
         },
     )
 
+    node_requests: Count = field(
+        default=1000,
+        metadata={
+            "help": "The most requests at a time that this server answers because their room or file is here, "
+            "although other servers of the same Redis were asked."
+        },
+    )
+    node_answer_timeout: Seconds = field(
+        default=30.0,
+        metadata={
+            "help": "Within how many seconds another server of the same Redis must begin to answer a request that "
+            "is passed on to it, or take more of the request's body."
+        },
+    )
+    node_list_timeout: Seconds = field(
+        default=1.0,
+        metadata={
+            "help": "Within how many seconds the other servers of the same Redis must say which rooms they have. "
+            "Otherwise a list is made without theirs."
+        },
+    )
+
     @property
     def metrics(self) -> bool:
         """Whether the metrics can be read anywhere."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.nodes.exchange import Exchange
 from roomfsm.protocol.errors import ErrorCode, Refusal
@@ -27,12 +29,21 @@ class Map:
         self._homes = homes
         self._tokens = tokens
         self.fault: ErrorCode | None = None
+        self.prefers: str | None = None
+        """The node that gets the rooms that are nowhere; None: this one."""
 
     async def of_room(self, room: str) -> str | None:
         await trio.lowlevel.checkpoint()
         if self.fault is not None:
             raise Refusal(self.fault)
-        home = self._homes.setdefault(room_key(room), self.me)
+        home = self._homes.setdefault(room_key(room), self.prefers or self.me)
+        return None if home == self.me else home
+
+    async def known_room(self, room: str) -> str | None:
+        await trio.lowlevel.checkpoint()
+        if self.fault is not None:
+            raise Refusal(self.fault)
+        home = self._homes.get(room_key(room))
         return None if home == self.me else home
 
     async def of_token(self, token: bytes) -> str | None:
@@ -50,6 +61,7 @@ class Nodes:
         self.servers: dict[str, Served] = {}
         self.buses: dict[str, MemoryBus] = {}
         self.maps: dict[str, Map] = {}
+        self.living = list(NAMES)
 
     def url(self, name: str) -> str:
         return self.servers[name].url
@@ -62,12 +74,27 @@ class Nodes:
         assert crossing is not None
         return crossing
 
+    def others(self, name: str) -> list[str]:
+        """The other nodes that are alive."""
+        return [other for other in self.living if other != name]
+
     def know_tokens(self) -> None:
         """Note which tokens bring somebody back to which node, as the store would."""
         for name, served in self.servers.items():
             for session in served.running.registry.sessions:
                 if session.room is not None:
                     self.tokens |= dict.fromkeys(session.resume_hashes, name)
+
+    def under_way(self, name: str) -> int:
+        """How many requests a node has passed on, or answers for others."""
+        passage = self.servers[name].running.across._passage
+        assert passage is not None
+        return len(passage.asking) + len(passage.answering)
+
+    async def until_nothing_is_under_way(self) -> None:
+        with trio.fail_after(60):
+            while any(self.under_way(name) for name in NAMES):
+                await wait_all_tasks_blocked(0.01)
 
     async def until_nobody_is_left(self) -> None:
         with trio.fail_after(60):
@@ -92,6 +119,9 @@ async def three(media_server: str, **changes: Any) -> AsyncIterator[Nodes]:
             nodes.maps[name] = Map(name, nodes.homes, nodes.tokens)
             exchange = Exchange(MemoryBus(name, nodes.buses))
             crossing = registry.cross(nursery, exchange, nodes.maps[name])
-            nursery.start_soon(exchange.run, crossing)
+            across = nodes.servers[name].running.across.cross(
+                nursery, exchange, nodes.maps[name], partial(nodes.others, name)
+            )
+            nursery.start_soon(exchange.run, crossing, across)
         yield nodes
         nursery.cancel_scope.cancel()

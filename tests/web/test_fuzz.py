@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, cast
 
 import h11
@@ -18,6 +19,7 @@ from roomfsm.web.api.api import AdminAccess, create_api
 from roomfsm.web.app import create_app
 from roomfsm.web.file_exchange import create_files
 from roomfsm.web.metrics import MetricsAccess, create_metrics
+from roomfsm.web.others import Others
 from roomfsm.web.settings import WebSettings
 from tests.examples import examples
 from tests.system.program import Program, running
@@ -37,9 +39,19 @@ def routes() -> list[str]:
     """Every route of the application, with `<name>` for its variable parts."""
     nothing = cast(Any, None)
     metrics = create_metrics(nothing, MetricsAccess(TOKEN), is_open=False)
-    api = create_api(nothing, AdminAccess(TOKEN))
+    others = Others(1.0)
+    api = create_api(cast(Any, SimpleNamespace(others=others)), AdminAccess(TOKEN))
     app = create_app(
-        nothing, nothing, lambda: 0, WebSettings(), Access(TOKEN), metrics, create_files(None), api, lambda: True
+        nothing,
+        nothing,
+        lambda: 0,
+        WebSettings(),
+        Access(TOKEN),
+        metrics,
+        create_files(None),
+        api,
+        lambda: True,
+        others,
     )
     rules = app.url_map.iter_rules()
     return sorted({str(rule) for rule in rules})

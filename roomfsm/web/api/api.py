@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -25,7 +26,8 @@ from roomfsm.web.access import bearer_of, same_secret
 from roomfsm.web.api.handlers import Handlers, Parts
 from roomfsm.web.api.openapi import openapi
 from roomfsm.web.api.operations import Operation
-from roomfsm.web.api.problems import ApiCode, Problem
+from roomfsm.web.api.problems import ELSEWHERE, ApiCode, Problem
+from roomfsm.web.others import ElsewhereError
 
 PATH = "/api/v1"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -96,6 +98,10 @@ def create_api(parts: Parts, access: AdminAccess, path_prefix: str = "") -> Blue
     @api.errorhandler(Refusal)
     async def refusal(error: Refusal) -> Response:
         return Problem.of(error).response()
+
+    @api.errorhandler(ElsewhereError)
+    async def elsewhere(error: ElsewhereError) -> Response:
+        return Response(b"", int(HTTPStatus.MISDIRECTED_REQUEST), headers={ELSEWHERE: error.node})
 
     @api.errorhandler(Exception)
     async def mistake(error: Exception) -> Response:

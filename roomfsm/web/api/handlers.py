@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
 
+import msgspec
 import trio
 
 from roomfsm import __version__
@@ -31,9 +32,12 @@ from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.web.api import structures as s
 from roomfsm.web.api.operations import Call, Operation
 from roomfsm.web.api.problems import ApiCode, Problem
+from roomfsm.web.others import Others
 
 _OF_ROOM = (ApiCode.NO_SUCH_ROOM, ErrorCode.ILLEGAL_IN_STATE, ErrorCode.ROOM_CLOSED)
 _OF_PERSON = (*_OF_ROOM, ErrorCode.NO_SUCH_PARTICIPANT)
+_NUMBERS, _ROOMS = "numbers", "rooms"
+"""What nodes ask each other about."""
 _HASHERS = 2
 """How many passwords are hashed at a time."""
 
@@ -51,6 +55,7 @@ class Parts:
     session_count: Callable[[], int]
     grant: Callable[[client.Join], Awaitable[Grant | None]]
     access: Callable[[], AccessSettings]
+    others: Others
 
 
 class Handlers:
@@ -58,11 +63,17 @@ class Handlers:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._others = parts.others
+        self._others.answers |= {
+            _NUMBERS: lambda: msgspec.json.encode(self._numbers()),
+            _ROOMS: lambda: msgspec.json.encode(self._rooms_here()),
+        }
         self._hashing = trio.CapacityLimiter(_HASHERS)
 
     def operations(self) -> Sequence[Operation]:
         """All operations, in the order of the documentation."""
-        full = (ErrorCode.SERVER_FULL, ErrorCode.SERVER_CLOSING)
+        elsewhere = (ApiCode.NODE_SILENT, ErrorCode.STORE_UNAVAILABLE)
+        full = (ErrorCode.SERVER_FULL, ErrorCode.SERVER_CLOSING, *elsewhere)
         in_room, person = "/rooms/{room}", "/rooms/{room}/people/{person}"
         no_content = HTTPStatus.NO_CONTENT
         media_server = "/media-servers/{server}"
@@ -100,7 +111,7 @@ class Handlers:
             Operation("listPolicies", "GET", "/policies", "List the policies of the settings", self._policies,
                       answer=s.Policies),
             Operation("explain", "POST", "/explain", "Say what somebody who enters would get", self._explain,
-                      body=s.Explain, answer=s.Explained),
+                      body=s.Explain, answer=s.Explained, refusals=elsewhere),
             Operation("issueToken", "POST", "/tokens", "Issue a token with which somebody may enter", self._issue,
                       body=s.IssueToken, answer=s.TokenTold, status=HTTPStatus.CREATED,
                       refusals=(ApiCode.NO_SIGNING_KEY,)),
@@ -122,19 +133,33 @@ class Handlers:
     # The server
 
     async def _server(self, _: Call) -> s.ServerTold:
-        life, rooms = self._parts.directory.life, self._parts.directory.rooms()
+        heard = await self._others.hear(_NUMBERS)
+        all_of = [self._numbers(), *(msgspec.json.decode(answer, type=s.Numbers) for answer in heard.answers)]
+        life = self._parts.directory.life
         ready = life.refusal("ready", ServerFacts(media_reachable=self._parts.pool.ready())) is None
         return s.ServerTold(
             version=__version__,
             state=life.state,
             since=round(life.age - (life.tally.since(None) or 0.0), 3),
             ready=ready,
+            sessions=sum(one.sessions for one in all_of),
+            rooms=sum(one.rooms for one in all_of),
+            people=sum(one.people for one in all_of),
+            streams=sum(one.streams for one in all_of),
+            views=sum(one.views for one in all_of),
+            media_servers=len(self._parts.pool.servers),
+            nodes=len(all_of),
+            missing=tuple(heard.missing),
+        )
+
+    def _numbers(self) -> s.Numbers:
+        rooms = self._parts.directory.rooms()
+        return s.Numbers(
             sessions=self._parts.session_count(),
             rooms=len(rooms),
             people=sum(len(room.people) for room in rooms),
             streams=sum(len(room.streams) for room in rooms),
             views=sum(_views(room) for room in rooms),
-            media_servers=len(self._parts.pool.servers),
         )
 
     async def _media_servers(self, _: Call) -> s.MediaServers:
@@ -176,19 +201,29 @@ class Handlers:
     # Rooms
 
     async def _rooms(self, call: Call) -> s.Rooms:
-        by_key = sorted((room_key(room.name), room) for room in self._parts.directory.rooms())
+        heard = await self._others.hear(_ROOMS)
+        elsewhere = (
+            room for answer in heard.answers for room in msgspec.json.decode(answer, type=list[s.RoomTold])
+        )
+        # A room that changes its node may be at both for a moment.
+        by_key = {room.key: room for room in (*elsewhere, *self._rooms_here())}
         after = call.query.after
-        left = [(key, room) for key, room in by_key if after is None or key > after]
+        left = [key for key in sorted(by_key) if after is None or key > after]
         shown = left[: call.query.limit]
         return s.Rooms(
-            rooms=tuple(_room(room) for _, room in shown),
+            rooms=tuple(by_key[key] for key in shown),
             total=len(by_key),
-            next=shown[-1][0] if len(shown) < len(left) else None,
+            next=shown[-1] if len(shown) < len(left) else None,
+            missing=tuple(heard.missing),
         )
+
+    def _rooms_here(self) -> list[s.RoomTold]:
+        return [_room(room) for room in self._parts.directory.rooms()]
 
     async def _create(self, call: Call) -> s.RoomInFull:
         name = _name(call.body.name, "$.name")
         policy = None if call.body.policy is None else await self._policy(call.body.policy, "$.policy")
+        await self._others.claim(name)
         try:
             return _in_full(await self._parts.directory.create(name, policy))
         except RoomExists as error:
@@ -266,6 +301,7 @@ class Handlers:
     async def _explain(self, call: Call) -> s.Explained:
         asked: s.Explain = call.body
         name = _name(asked.room, "$.room")
+        await self._others.must_be_here(name)
         policy, grant = self._parts.directory.policy_of(name), None
         role, waits, refusal = None, False, None
         try:

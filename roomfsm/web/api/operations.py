@@ -55,8 +55,9 @@ class Operation:
         """All codes that the operation gives, those of every operation included."""
         reads = self.query is not None or self.body is not None or "{" in self.path
         own = (ErrorCode.MALFORMED,) if reads else ()
+        of_room = (ApiCode.NODE_SILENT, ErrorCode.STORE_UNAVAILABLE) if "{room}" in self.path else ()
         large = (ApiCode.TOO_LARGE,) if self.body is not None else ()
-        return (ApiCode.UNAUTHORIZED, ErrorCode.RATE_LIMITED, *own, *large, *self.refusals)
+        return (ApiCode.UNAUTHORIZED, ErrorCode.RATE_LIMITED, *own, *large, *of_room, *self.refusals)
 
     async def call(self, request: Request, at: Mapping[str, str]) -> Any:
         """Answer a request. Raises `Problem`, and the errors of `do`."""

@@ -14,6 +14,8 @@ from quart import Response
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 
 CONTENT_TYPE = "application/problem+json"
+ELSEWHERE = "Roomfsm-Node"
+"""The header of an answer with status 421, which names the node that is to be asked."""
 _TYPE = "urn:roomfsm:problem:"
 
 
@@ -44,6 +46,7 @@ class ApiCode(StrEnum):
         "no_signing_key",
         "The server has no key that can sign tokens: none of --token-key is a shared secret or a private key.",
     )
+    NODE_SILENT = "node_silent", "The server that is to answer does not. Try again in a moment."
     INTERNAL = "internal", "The server made a mistake, which is in its log."
 
 
@@ -58,6 +61,7 @@ STATUS: dict[ApiCode | ErrorCode, HTTPStatus] = {
     ApiCode.MEDIA_SERVER_EXISTS: HTTPStatus.CONFLICT,
     ApiCode.TOO_MANY_MEDIA_SERVERS: HTTPStatus.CONFLICT,
     ApiCode.NO_SIGNING_KEY: HTTPStatus.CONFLICT,
+    ApiCode.NODE_SILENT: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
     ErrorCode.MALFORMED: HTTPStatus.BAD_REQUEST,
     ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
@@ -67,6 +71,7 @@ STATUS: dict[ApiCode | ErrorCode, HTTPStatus] = {
     ErrorCode.NOT_BANNED: HTTPStatus.NOT_FOUND,
     ErrorCode.SERVER_FULL: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.SERVER_CLOSING: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.STORE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The status of the answer by its code. The API gives no other codes."""
 
@@ -120,18 +125,26 @@ class Problem(Exception):
             problem.machine, problem.state = refusal.machine, refusal.state
         return problem
 
-    def response(self) -> Response:
-        """The answer to the request."""
-        status = STATUS[self.code]
+    @property
+    def status(self) -> HTTPStatus:
+        """The status of the answer."""
+        return STATUS[self.code]
+
+    def content(self) -> bytes:
+        """The body of the answer."""
         details = ProblemDetails(
             type=_TYPE + self.code,
             title=self.code.explanation,
-            status=int(status),
+            status=int(self.status),
             detail=str(self),
             code=str(self.code),
             path=self.path,
             machine=self.machine,
             state=self.state,
         )
+        return msgspec.json.encode(details)
+
+    def response(self) -> Response:
+        """The answer to the request."""
         headers = {"Cache-Control": "no-store", **self.headers}
-        return Response(msgspec.json.encode(details), int(status), headers=headers, content_type=CONTENT_TYPE)
+        return Response(self.content(), int(self.status), headers=headers, content_type=CONTENT_TYPE)

@@ -49,6 +49,10 @@ Hash = Annotated[str, Meta(max_length=512)]
 Secret = Annotated[str, Meta(min_length=MIN_SECRET, max_length=512, pattern=r"^[!-~]+(?![\s\S])")]
 Number = Annotated[int, Meta(ge=1, le=_MANY)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="how many entries a page has at most")]
+Missing = Annotated[
+    tuple[str, ...],
+    Meta(description="other servers of the same Redis that have not said in time what they have"),
+]
 After = Annotated[str, Meta(max_length=256, description="`next` of the page before")]
 
 
@@ -235,6 +239,7 @@ class Rooms(Told, frozen=True, kw_only=True):
     rooms: tuple[RoomTold, ...]
     total: int
     next: str | None
+    missing: Missing
 
 
 class StreamTold(Told, frozen=True, kw_only=True):
@@ -427,3 +432,17 @@ class ServerTold(Told, frozen=True, kw_only=True):
     streams: int
     views: int
     media_servers: int
+    nodes: Annotated[
+        int, Meta(description="of how many servers these are the sessions, rooms, people, streams and views")
+    ]
+    missing: Missing
+
+
+class Numbers(Told, frozen=True, kw_only=True):
+    """What one server tells another one."""
+
+    sessions: int
+    rooms: int
+    people: int
+    streams: int
+    views: int
