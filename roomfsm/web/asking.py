@@ -105,6 +105,7 @@ class Asking:
                     asked.put.send_nowait(message)
                 except trio.WouldBlock:
                     _log.error("a node sends more than is wanted", node=sender)
+                    self._links.send(sender, Gone(message.number))
                     self._end(message.number)
                     return
                 if isinstance(message, AnswerPart) and not message.data:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import trio
 
+from roomfsm.protocol.errors import Refusal
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.inspection import Glance, glance_at, look_at, look_at_server
 from roomfsm.rooms.room import Room
-from roomfsm.web.others import Others
+from roomfsm.web.others import ElsewhereError, Others
 from roomfsm.web.settings import WebSettings
 
 TAIL = 200
@@ -83,21 +85,28 @@ class Feed:
     def room(self, name: str) -> AsyncIterator[bytes]:
         """Events about one room: one now, and one whenever something has changed or the room opens again.
 
-        An event has `room`, the room in full (null if there is no such room), `over`, whether it has ended, and
-        `journal`, the new entries of its journal.
+        If it opens at another node, the events end. The page asks again, and then that node answers. An event has
+        `room`, the room in full (null if there is no such room), `over`, whether it has ended, and `journal`, the
+        new entries of its journal.
         """
         told: object = _NOTHING
         room: Room | None = None
         seq = 0
+        interval = self._settings.inspect_interval
+        look_elsewhere_at = -math.inf
 
         async def look() -> bytes | None:
-            nonlocal told, room, seq
+            nonlocal told, room, seq, look_elsewhere_at
             found = self._directory.find(name)
             if found is not None and found is not room and (room is None or told == _OVER):
                 room, seq = found, max(0, found.journal.seq - TAIL)
             # If the room has ended, its last steps are sent before a new room of that name is looked at.
             changed = _ageless(glance_at(room)) if room is not None and room is found else _OVER
             if changed == told:
+                if found is None and trio.current_time() >= look_elsewhere_at:
+                    look_elsewhere_at = trio.current_time() + interval * _ALL_ROOMS
+                    with suppress(Refusal):
+                        await self._others.must_be_here(name)
                 return None
             told = changed
             if room is None:
@@ -106,7 +115,7 @@ class Feed:
             over = b"true" if changed == _OVER else b"false"
             return b'{"room":' + self._look(room) + b',"over":' + over + b',"journal":[' + b",".join(lines) + b"]}"
 
-        return self._follow(look, self._settings.inspect_interval)
+        return self._follow(look, interval)
 
     def server(self) -> AsyncIterator[bytes]:
         """The server's machine: now, and whenever it is in another state."""
@@ -141,6 +150,8 @@ class Feed:
                     continue
                 quiet_since = trio.current_time()
                 await trio.sleep(interval)
+        except ElsewhereError:
+            return
         finally:
             self._watchers -= 1
 

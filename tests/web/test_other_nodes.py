@@ -276,6 +276,24 @@ async def test_the_inspectors_list_follows_the_rooms_of_all_servers(media_server
         await _until_seen(stream, b'"name":"green"')
 
 
+async def test_a_page_follows_a_room_that_opens_at_another_server(media_server: str, tmp_path: Path) -> None:
+    path = "/inspect/api/rooms/nowhere/feed"
+    lines = (f"GET {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {INSPECTOR}", "Connection: close")
+    request = "\r\n".join((*lines, "", "")).encode()
+    async with house(media_server, tmp_path) as nodes, open_client(nodes.url("two")) as ada:
+        async with await trio.open_tcp_stream("127.0.0.1", nodes.servers["one"].port) as stream:
+            await stream.send_all(request)
+            await _until_seen(stream, b'"room":null')
+            nodes.maps["one"].fault = ErrorCode.STORE_UNAVAILABLE
+            await ada.join("nowhere", "Ada")
+            nodes.maps["one"].fault = None
+            while await stream.receive_some():
+                pass
+        async with await trio.open_tcp_stream("127.0.0.1", nodes.servers["one"].port) as stream:
+            await stream.send_all(request)
+            await _until_seen(stream, b'"name":"Ada"')
+
+
 async def test_a_list_without_a_server_that_does_not_answer(media_server: str, tmp_path: Path) -> None:
     async with (
         house(media_server, tmp_path, node_list_timeout=0.1) as nodes,
