@@ -192,6 +192,8 @@ class Answering:
         """A node is gone, or what was under way to and from it is lost."""
         for answering in self._open.values():
             if answering.edge == node:
+                # If only a message was lost, the edge must learn that, too.
+                answering.break_off()
                 answering.lose()
 
     def _visit(self, edge: str, request: Request) -> None:

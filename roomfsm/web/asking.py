@@ -116,6 +116,8 @@ class Asking:
     def lose(self, node: str) -> None:
         """A node is gone, or what was under way to and from it is lost."""
         for number in [number for number, asked in self._asked.items() if asked.home == node]:
+            # If only a message was lost, the home must learn that, too.
+            self._links.send(node, Gone(number))
             self._end(number)
 
     def _end(self, number: int) -> None:

@@ -352,6 +352,29 @@ async def test_the_answer_when_the_link_breaks(begun: bool) -> None:
         assert (await nodes.ask(Client())).body == b"Here again."
 
 
+@pytest.mark.parametrize(("node", "other"), [("one", "two"), ("two", "one")])
+async def test_what_one_node_has_lost_the_other_one_gives_up(node: str, other: str) -> None:
+    async with pair() as nodes:
+        over, reached = trio.Event(), trio.Event()
+
+        async def serve(exchange: HttpExchange) -> None:
+            reached.set()
+            while await exchange.receive() is not None:
+                pass
+            over.set()
+
+        nodes.serve = serve
+        client = nodes.begin(Client())
+        await reached.wait()
+        # As if a message was not understood.
+        passage = nodes.across[node]._passage
+        assert passage is not None
+        passage.lose(other)
+        await over.wait()
+        await client.over.wait()
+        assert silent(client)
+
+
 async def test_a_link_that_breaks_under_full_load_carries_as_much_as_before() -> None:
     async with pair() as nodes:
         nodes.serve = answer(bytes(2 * WINDOW * PART))
