@@ -257,9 +257,10 @@ class MediaLost:
 
 @dataclass(slots=True)
 class Expire:
-    """The room has been empty for long enough."""
+    """The room has been empty for long enough. `linger` is the time that is over."""
 
     trigger: ClassVar[str] = "expire"
+    linger: trio.CancelScope
 
 
 @dataclass(slots=True)

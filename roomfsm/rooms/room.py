@@ -594,7 +594,10 @@ class Room:
                 return self.broadcast is not broadcast
             case FileArrived(file=file):
                 return file.over
-            case Expire() | Vacate():
+            case Expire(linger=linger):
+                # The time may have been over just before somebody came, or before the room closed.
+                return linger is not self._linger or linger.cancel_called
+            case Vacate():
                 return bool(self.people)
             case Depart(seat=seat) if self._moderation.lobby.holds(seat):
                 return False
@@ -633,7 +636,7 @@ class Room:
                 await trio.sleep(self.settings.linger)
                 # The room ends, unless somebody waits in its lobby. Then it lingers again.
                 while True:
-                    await self.post(Expire())
+                    await self.post(Expire(scope))
                     await trio.sleep(max(self.settings.linger, _LINGER_AGAIN))
 
         self._start_task(linger)

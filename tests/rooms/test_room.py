@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from roomfsm.protocol.client import Chat, Unpublish
 from roomfsm.protocol.errors import IllegalInState
 from roomfsm.rooms.directory import Directory
-from roomfsm.rooms.events import Ask, Away, Back, Expire
+from roomfsm.rooms.events import Ask, Away, Back, Close, Expire
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.testing import FakeMedia, Person
 from tests.rooms.house import SMALL, house, people, presenter_and_viewer, publish, settle
@@ -152,10 +152,29 @@ async def test_a_person_who_enters_as_an_empty_room_ends_gets_a_new_room(autojum
         await ada.leave()
         zoe = Person(directory, "Zoe")
         # Both are in the inbox, and the room ends before it handles the second.
-        before._to_inbox.send_nowait(Expire())
+        before._to_inbox.send_nowait(Expire(before._linger))
         await zoe.join("blue")
         assert zoe.sits_in is not before
         assert zoe.last("joined")["state"] == "waiting"
+
+
+async def test_a_linger_time_that_was_over_too_late_ends_nothing(autojump_clock: MockClock) -> None:
+    """Somebody came in that moment, and has left again: the room lingers anew. Or the room is closing."""
+    async with house() as (directory, _):
+        (ada,) = await people(directory, "Ada")
+        room = ada.sits_in
+        await ada.leave()
+        earlier = room._linger
+        await ada.join("blue")
+        await ada.leave()
+        room._to_inbox.send_nowait(Expire(earlier))
+        await settle()
+        assert directory.rooms() == [room]
+        room._to_inbox.send_nowait(Close("enough"))
+        room._to_inbox.send_nowait(Expire(room._linger))
+        await settle()
+        assert room.over
+        assert [entry for entry in room.journal.since(0) if entry.trigger == "expire"] == []
 
 
 async def test_a_room_that_has_ended_takes_nothing_more(autojump_clock: MockClock) -> None:

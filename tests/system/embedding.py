@@ -75,8 +75,9 @@ async def main() -> None:
     # A program may import the server late; so what importing it changes counts, too.
     from roomfsm.server import open_server
     from roomfsm.settings import ServerSettings, Settings
+    from roomfsm.store.settings import StoreSettings
 
-    settings = Settings(server=ServerSettings(port=0, media_host="127.0.0.1"))
+    settings = Settings(server=ServerSettings(port=0, media_host="127.0.0.1"), store=StoreSettings(data="none"))
     changed = []
     async with open_server(settings) as running:
         address = f"//127.0.0.1:{running.port}"
