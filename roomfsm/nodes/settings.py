@@ -1,4 +1,4 @@
-"""Whether this server shares its rooms with others, and how it is called among them."""
+"""Whether this server shares its rooms with others, how it is called, and how much it may tell them at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from roomfsm import ranges
-from roomfsm.ranges import SettingsError
+from roomfsm.ranges import Bytes, Count, SettingsError
 
 MAX_NAME = 64
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
@@ -45,3 +45,26 @@ class NodeSettings:
             raise SettingsError(
                 f"--node: a name has 1 to {MAX_NAME} letters (A to Z), digits, dots, underscores and hyphens"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """How much may be under way between two nodes. Raises `SettingsError`."""
+
+    bus_queue: Count = field(
+        default=50_000,
+        metadata={
+            "help": "How many messages from this server to another one may be under way. Beyond that, or if Redis "
+            "is away for so long that they are too many, they are lost, and both servers learn that."
+        },
+    )
+    bus_queue_bytes: Bytes = field(
+        default=33_554_432,
+        metadata={
+            "help": "The most bytes of messages from this server to another one that may be under way. A single "
+            "message that is larger is lost, too."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        ranges.check(self)

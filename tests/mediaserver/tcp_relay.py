@@ -1,4 +1,4 @@
-"""A TCP relay whose connections a test can cut."""
+"""A TCP relay whose connections a test can cut, and whose answers it can hold back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class Relay:
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self._scopes: set[trio.CancelScope] = set()
+        self.accepted = 0
+        """Connections so far."""
+        self._answers = trio.Event()
+        self._answers.set()
         self.url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}{parts.path}"
 
     def cut(self) -> None:
@@ -25,18 +29,29 @@ class Relay:
         for scope in self._scopes:
             scope.cancel()
 
+    def hold_answers(self) -> None:
+        """From now on, what the target sends waits. When a connection is cut, what waits in it is lost."""
+        self._answers = trio.Event()
+
+    def release_answers(self) -> None:
+        self._answers.set()
+
     async def serve(self, client: trio.SocketStream) -> None:
+        self.accepted += 1
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             async with client, await trio.open_tcp_stream(*self._target) as server, trio.open_nursery() as nursery:
-                for source, sink in ((client, server), (server, client)):
-                    nursery.start_soon(self._pass_on, source, sink, scope)
+                nursery.start_soon(self._pass_on, client, server, scope)
+                nursery.start_soon(self._pass_on, server, client, scope, True)
         self._scopes.discard(scope)
 
-    @staticmethod
-    async def _pass_on(source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    async def _pass_on(
+        self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope, answers: bool = False
+    ) -> None:
         try:
             async for data in source:
+                if answers:
+                    await self._answers.wait()
                 await sink.send_all(data)
         except trio.BrokenResourceError:
             pass  # the other end is gone, and so is this one

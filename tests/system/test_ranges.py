@@ -20,7 +20,7 @@ from roomfsm.media_server_child import ChildSettings
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.program import MediaServerSettings
-from roomfsm.nodes.settings import NodeSettings
+from roomfsm.nodes.settings import BusSettings, NodeSettings
 from roomfsm.protocol.server import IceServer
 from roomfsm.ranges import kinds, split
 from roomfsm.rooms.settings import RoomSettings
@@ -33,6 +33,7 @@ from roomfsm.webhooks.settings import WebhookSettings
 
 CLASSES: list[type[Any]] = [
     AccessSettings,
+    BusSettings,
     ChildSettings,
     DoorSettings,
     EngineSettings,
