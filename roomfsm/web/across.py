@@ -93,7 +93,7 @@ class Across:
         answering = Answering(
             nursery,
             links,
-            self._serve_here,
+            self._serve_visit,
             self._others.answers,
             self._settings.node_requests,
             bodies,
@@ -119,6 +119,16 @@ class Across:
                 await _refuse(exchange, Problem.of(refusal))
             else:
                 await self._answer(exchange, passage, home)
+
+    async def _serve_visit(self, exchange: HttpExchange) -> None:
+        """Answer a request of another node, which says that its room is here."""
+        try:
+            # If this node has yet to bring the room back, it does so now.
+            await self._home_of(exchange.head)
+        except Refusal as refusal:
+            await _refuse(exchange, Problem.of(refusal))
+        else:
+            await self._serve_here(exchange)
 
     async def _home_of(self, head: RequestHead) -> str | None:
         """The other node to which the address of a request belongs; None if it is answered here.

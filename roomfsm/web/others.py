@@ -32,7 +32,8 @@ class Whereabouts(Protocol):
     async def known_room(self, room: str) -> str | None:
         """The node that has the room of that name; None if it is this one, or none.
 
-        Raises `Refusal` if that cannot be found out.
+        If this node has yet to bring that room back, it does so before this returns. Raises `Refusal` if that
+        cannot be found out.
         """
 
 

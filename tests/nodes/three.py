@@ -29,6 +29,8 @@ class Map:
         self._homes = homes
         self._tokens = tokens
         self.fault: ErrorCode | None = None
+        self.known: list[str] = []
+        """The rooms that were asked for, so that this node would bring them back."""
         self.prefers: str | None = None
         """The node that gets the rooms that are nowhere; None: this one."""
 
@@ -43,6 +45,7 @@ class Map:
         await trio.lowlevel.checkpoint()
         if self.fault is not None:
             raise Refusal(self.fault)
+        self.known.append(room)
         home = self._homes.get(room_key(room))
         return None if home == self.me else home
 

@@ -17,6 +17,7 @@ from roomfsm.door.conversation import Exchange as HttpExchange
 from roomfsm.door.judge import RequestHead
 from roomfsm.door.settings import DoorSettings
 from roomfsm.nodes.exchange import Exchange
+from roomfsm.nodes.flow import Credit
 from roomfsm.nodes.messages import Answer, AnswerPart, BodyPart, Gone, Request
 from roomfsm.web.across import Across
 from roomfsm.web.links import PART, UNDER_WAY, WINDOW
@@ -43,9 +44,8 @@ class Client:
         self.client = (address, 50_000)
         self.server = ("198.51.100.1", 443)
         self.to_bring, self._body = trio.open_memory_channel[bytes | None](10_000)
-        self.reads = trio.Event()
-        """Set when the client reads what is sent to it."""
-        self.reads.set()
+        self.reads = Credit(10_000)
+        """How many parts of the answer the client reads."""
         self.asked = 0
         """How often a part of the body was asked for."""
         self.status = 0
@@ -70,7 +70,7 @@ class Client:
         return await self._body.receive()
 
     async def send(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        await self.reads.wait()
+        await self.reads.take()
         match event:
             case h11.Response():
                 self.status = event.status_code
@@ -216,13 +216,18 @@ async def test_a_slow_reader_holds_back_its_answer_and_no_other() -> None:
         content = bytes(range(256)) * 64 * 1024
         nodes.serve = answer(content)
         slow = Client()
-        slow.reads = trio.Event()
+        slow.reads = Credit(0)
         nodes.begin(slow)
         await until(lambda: nodes.count("two", "one", AnswerPart))
         await wait_all_tasks_blocked()
         assert nodes.count("two", "one", AnswerPart) == WINDOW
         assert (await nodes.ask(Client())).body == content
-        slow.reads.set()
+        # The head, and one part.
+        slow.reads.give(2)
+        await until(lambda: slow.body)
+        await wait_all_tasks_blocked()
+        assert nodes.count("two", "one", AnswerPart) == WINDOW + 1 + len(content) // PART
+        slow.reads.give(10_000)
         await slow.over.wait()
         assert slow.body == content
         assert max(len(data) for _, data in nodes.buses["two"].sent) < PART + 100
@@ -287,7 +292,7 @@ async def test_when_the_client_goes_the_other_node_learns_it() -> None:
 
         nodes.serve = serve
         client = Client()
-        client.reads = trio.Event()
+        client.reads = Credit(0)
         nodes.begin(client)
         await until(lambda: nodes.count("two", "one", AnswerPart) == WINDOW)
         client.bring(None)
@@ -494,7 +499,7 @@ async def test_what_a_node_may_not_send_ends_the_request() -> None:
     async with pair() as nodes:
         nodes.serve = never
         slow = Client()
-        slow.reads = trio.Event()
+        slow.reads = Credit(0)
         nodes.begin(slow)
         await nodes.buses["one"].until_sent(Request)
         (number,) = (one.number for one in nodes.buses["one"].messages_to("two") if isinstance(one, Request))

@@ -68,6 +68,12 @@ async def test_the_api_of_any_server_steers_a_room(media_server: str, tmp_path: 
             assert (status, refused["code"], refused["path"]) == (400, "malformed", "$.locked")
             assert (await admin.call("DELETE", "/rooms/green/lock"))[0] == 405
             assert (await admin.call("GET", "/rooms/green/nothing"))[0] == 404
+        assert nodes.maps["two"].known.count("green") > len(NAMES)
+        nodes.maps["two"].fault = ErrorCode.STORE_UNAVAILABLE
+        for name in NAMES:
+            status, refused = await Administrator(nodes.servers[name]).call("GET", "/rooms/green")
+            assert (status, refused["code"]) == (503, "store_unavailable")
+        nodes.maps["two"].fault = None
         admin = Administrator(nodes.servers["three"])
         assert (await admin.call("POST", f"/rooms/green/people/{ada.me}/kick"))[0] == 204
         assert (await ada.expect("participantLeft"))["reason"] == "kicked"
