@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
+from itertools import chain
 from urllib.parse import quote
 
 import msgspec
@@ -124,11 +125,8 @@ def create_app(
 
     @app.get("/api/rooms")
     async def rooms() -> Response:
-        heard = await others.hear(_SUMMARIES)
-        elsewhere = (
-            one for answer in heard.answers for one in msgspec.json.decode(answer, type=list[RoomSummary])
-        )
-        summaries = sorted((*elsewhere, *directory.summaries()), key=RoomSummary.order)
+        heard = await others.hear(_SUMMARIES, list[RoomSummary])
+        summaries = sorted(chain(directory.summaries(), *heard.answers), key=RoomSummary.order)
         missing = {"missing": len(heard.missing)} if heard.missing else {}
         response = jsonify(rooms=[asdict(summary) for summary in summaries], **missing)
         response.headers["Cache-Control"] = "no-store"

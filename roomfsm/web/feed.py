@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 import trio
@@ -32,7 +33,6 @@ _GLANCES = "glances"
 """What nodes ask each other about."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[Glance])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,8 @@ class Feed:
 
     async def glances(self) -> list[Glance]:
         """All rooms of all nodes, each in a line."""
-        heard = await self._others.hear(_GLANCES)
-        elsewhere = (glance for answer in heard.answers for glance in _decoder.decode(answer))
-        return [*self._glances_here(), *elsewhere]
+        heard = await self._others.hear(_GLANCES, list[Glance])
+        return [*chain(self._glances_here(), *heard.answers)]
 
     def _glances_here(self) -> list[Glance]:
         return [glance_at(room) for room in self._directory.rooms()]

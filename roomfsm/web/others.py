@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 import trio
 
 _HOLDS = 1.0
@@ -38,12 +40,12 @@ class Whereabouts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Heard[T]:
     """What the other nodes say."""
 
-    answers: Sequence[bytes] = ()
+    answers: Sequence[T] = ()
     missing: Sequence[str] = ()
-    """The nodes that have not answered in time."""
+    """The nodes that have not answered in time, or not what was expected, because they are of another version."""
     at: float = float("-inf")
 
 
@@ -66,7 +68,7 @@ class Others:
         self._whereabouts: Whereabouts | None = None
         self._living: Callable[[], Sequence[str]] = tuple
         self._ask: Ask | None = None
-        self._heard: defaultdict[str, Heard] = defaultdict(Heard)
+        self._heard: defaultdict[str, Heard[Any]] = defaultdict(Heard)
         self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
 
     def meet(self, whereabouts: Whereabouts, living: Callable[[], Sequence[str]], ask: Ask) -> None:
@@ -97,23 +99,24 @@ class Others:
         if node is not None:
             raise ElsewhereError(node)
 
-    async def hear(self, about: str) -> Heard:
-        """What the other nodes say about something."""
+    async def hear[T](self, about: str, kind: type[T]) -> Heard[T]:
+        """What the other nodes say about something, each a JSON of this kind."""
         if self._ask is None:
             return Heard()
         async with self._asking[about]:
             if trio.current_time() - self._heard[about].at >= _HOLDS:
-                self._heard[about] = await self._listen(about, self._ask)
+                self._heard[about] = await self._listen(about, kind, self._ask)
         return self._heard[about]
 
-    async def _listen(self, about: str, ask: Ask) -> Heard:
+    async def _listen[T](self, about: str, kind: type[T], ask: Ask) -> Heard[T]:
         nodes = sorted(self.living)
-        answers: dict[str, bytes] = {}
+        answers: dict[str, T] = {}
 
         async def hear_one(node: str) -> None:
             answer = await ask(node, about)
             if answer is not None:
-                answers[node] = answer
+                with suppress(msgspec.DecodeError):
+                    answers[node] = msgspec.json.decode(answer, type=kind)
 
         with trio.move_on_after(self._patience):
             async with trio.open_nursery() as nursery:

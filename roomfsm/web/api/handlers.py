@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 from urllib.parse import quote
 
 import msgspec
@@ -133,8 +134,8 @@ class Handlers:
     # The server
 
     async def _server(self, _: Call) -> s.ServerTold:
-        heard = await self._others.hear(_NUMBERS)
-        all_of = [self._numbers(), *(msgspec.json.decode(answer, type=s.Numbers) for answer in heard.answers)]
+        heard = await self._others.hear(_NUMBERS, s.Numbers)
+        all_of = [self._numbers(), *heard.answers]
         life = self._parts.directory.life
         ready = life.refusal("ready", ServerFacts(media_reachable=self._parts.pool.ready())) is None
         return s.ServerTold(
@@ -201,12 +202,9 @@ class Handlers:
     # Rooms
 
     async def _rooms(self, call: Call) -> s.Rooms:
-        heard = await self._others.hear(_ROOMS)
-        elsewhere = (
-            room for answer in heard.answers for room in msgspec.json.decode(answer, type=list[s.RoomTold])
-        )
+        heard = await self._others.hear(_ROOMS, list[s.RoomTold])
         # A room that changes its node may be at both for a moment.
-        by_key = {room.key: room for room in (*elsewhere, *self._rooms_here())}
+        by_key = {room.key: room for room in chain(*heard.answers, self._rooms_here())}
         after = call.query.after
         left = [key for key in sorted(by_key) if after is None or key > after]
         shown = left[: call.query.limit]
