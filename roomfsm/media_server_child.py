@@ -133,6 +133,13 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         """Whether we know what the memory keeps, so that nothing is lost if it is forgotten."""
         self._folder: Path | None = None
         """The meeting place of the process."""
+        self._will_linger = False
+        """Whether the process was told to go on if we vanish, and is found again."""
+        self.leaves = True
+        """Whether a process that lingers goes on when its scope ends. Until the child is handed out, it does: one
+        that was found is as it was then."""
+        self._left = False
+        """Whether it has been left."""
         self._look_at = 0.0
         """When we look again whether the memory has the trace of the process."""
         self._where: _Ready | None = None
@@ -147,7 +154,13 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         assert self._where is not None  # the child is handed out only when it is ready
         return self._where.url
 
+    @property
+    def may_be_left(self) -> bool:
+        """Whether the process goes on without us, and is found again."""
+        return self._process is not None and self._will_linger
+
     async def open_process(self) -> trio.Process | Adopted:
+        self._will_linger = False
         if not self._sought:
             self._sought = True
             if (found := await self._find()) is not None:
@@ -175,7 +188,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             sweep(self._memory.own, None if trace is None else Path(trace.folder))
         if trace is None:
             return None
-        # Even if the start is cancelled meanwhile: the child that is adopted is ended then, and not left behind.
+        # Even if the start is cancelled meanwhile: the child that is adopted is left as it was then.
         settings, found = self._settings, None
         limit = settings.silence + 2 * settings.stop_timeout + _ADOPTION_TIMEOUT
         with trio.move_on_after(limit, shield=True):
@@ -184,6 +197,8 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         if found is None:
             return None
         self.secret, self._folder = trace.secret, found.folder
+        # It goes by what its parent before has told it, until we tell it something else.
+        self._will_linger = True
         return found
 
     async def _recall(self, memory: Memory) -> Trace | None:
@@ -275,9 +290,11 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         with trio.move_on_after(min(_MEMORY_TIMEOUT, self._settings.silence / 2)) as deadline:
             self._knows_memory = True
             if await memory.read() != trace and not await memory.write(trace):
+                self._will_linger = False
                 return
             with suppress(trio.BrokenResourceError):  # It has died, which is noticed elsewhere.
                 await process.stdin.send_all(msgspec.json.encode({"linger": self._settings.linger}) + b"\n")
+                self._will_linger = True
         if deadline.cancelled_caught:
             self._log.warning("the media server would end with this server", why="the store is too slow")
 
@@ -295,10 +312,15 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         else:
             kill_group(process)
 
+    def goes_on(self, process: trio.Process | Adopted) -> bool:
+        del process
+        self._left = self.leaves and self._will_linger
+        return self._left
+
     def let_go(self, process: trio.Process | Adopted) -> None:
         if isinstance(process, Adopted):
             process.close()
-        if self._folder is not None:
+        if self._folder is not None and not self._left:
             remove(self._folder)
             self._folder = None
 
@@ -312,11 +334,11 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
         return super().start_failure(process, why)
 
     async def forget(self) -> None:
-        """The child has ended as it should: nobody needs to look for it.
+        """If the child has ended as it should, nobody needs to look for it.
 
         If we could not read where an earlier one is, somebody may still find it.
         """
-        if self._memory is not None and self._knows_memory:
+        if self._memory is not None and self._knows_memory and not self._left:
             with trio.move_on_after(_MEMORY_TIMEOUT, shield=True):
                 await self._memory.write(None)
 
@@ -328,13 +350,16 @@ async def open_media_server_child(
     """The media server as a child process, which is ready and is started again whenever it dies or hangs.
 
     Its log lines go to `logger`. With a `memory` it is one that an earlier run has left, if there is one with the
-    same settings. Raises `ChildStartError` if it does not become ready.
+    same settings. It ends with the scope, unless it is left (`MediaServerChild.leaves`).
+
+    Raises `ChildStartError` if it does not become ready.
     """
     child = MediaServerChild(settings, logger, memory if is_possible() else None)
     try:
         async with trio.open_nursery() as nursery:
             failure = await nursery.start(child.supervise)
             if failure is None:
+                child.leaves = False
                 yield child
                 nursery.cancel_scope.cancel()
     finally:

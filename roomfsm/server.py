@@ -7,8 +7,8 @@ import gc
 import importlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.kurento.owner import Owner, node_name
 from roomfsm.kurento.pool import MediaPool, open_media_pool
 from roomfsm.kurento.settings import KurentoSettings
+from roomfsm.lifecycle.server import ServerEffect, ServerFacts
 from roomfsm.log import get_logger
 from roomfsm.media_memory import MediaMemory
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
@@ -37,6 +38,7 @@ from roomfsm.rooms.journal_file import open_journal_file
 from roomfsm.rooms.media_servers import MediaServers
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.record import NOTHING_KEPT
+from roomfsm.rooms.room import RESTARTING, SHUTDOWN
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.writer import Writer, open_writer
 from roomfsm.settings import ServerSettings, Settings
@@ -134,11 +136,43 @@ class _Media:
     pool: MediaPool
     child: MediaServerChild | None = None
 
+    @property
+    def can_stay(self) -> bool:
+        """Whether the media servers go on without this run, and the next one finds them."""
+        return self.child is None or self.child.may_be_left
+
+    def leave(self) -> None:
+        """Let our child be at the end, if something in it is left to the next run."""
+        if self.child is not None:
+            self.child.leaves = self.pool.leaves(self.child.url)
+
     async def give_up_silent(self) -> None:
         """Prepare the shutdown: do not wait for a media server that hangs, nor for the child's goodbye."""
         silent = await self.pool.give_up_silent(_ANSWER_PATIENCE)
         if self.child is not None and self.child.url in silent:
             self.child.does_not_answer()
+
+
+class End:
+    """When the server is to end, and how. Whoever runs it asks for that."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+        self.is_restart = False
+        """Whether the server is started again at once, so that it leaves the media to its next run."""
+        self._starting = trio.CancelScope()
+
+    def ask(self, *, is_restart: bool) -> None:
+        """End the server. If this is called several times, the end is a restart only if each call says so."""
+        self.is_restart = is_restart and (self.is_restart or not self.asked.is_set())
+        self.asked.set()
+        self._starting.cancel()
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """The scope of the start, or of the part of it that can be interrupted from now on."""
+        with trio.CancelScope() as self._starting:
+            yield
 
 
 class StartError(Exception):
@@ -152,7 +186,8 @@ async def serve_until_signal(
 
     It listens on these sockets, if there are any.
 
-    After SIGTERM people first get the time of `--drain`. A second signal of either kind ends that time.
+    After SIGTERM people first get the time of `--drain`. A second signal of either kind ends that time. SIGTERM is
+    how the server is restarted: what goes on is left to the next run, if that can find it. Ctrl-C ends everything.
 
     A signal during the start cancels the start. Raises `StartError`, `ChildStartError` or `JournalFileError`, in a
     group.
@@ -161,17 +196,19 @@ async def serve_until_signal(
     signals = _Signals()
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.listen)
-        with signals.starting:
-            async with open_server(settings, sockets) as running, trio.open_nursery() as reloading:
-                signals.started = True
+        with signals.end.interrupts():
+            async with open_server(settings, sockets, signals.end) as running, trio.open_nursery() as reloading:
                 # Imported modules live as long as the program. A full collection that skips them stops an idle
                 # server for 0.2 ms instead of 20 ms, and a server with a thousand people for 85 ms instead of 115
                 # ms.
                 gc.collect()
                 gc.freeze()
-                announce(running)
+                if signals.end.asked.is_set():  # During the start: nobody is there.
+                    signals.countdown.cancel()
+                else:
+                    announce(running)
                 reloading.start_soon(_reload_when_told, signals, settings, read, running)
-                await signals.end.wait()
+                await signals.end.asked.wait()
                 if settings.server.drain and not signals.countdown.cancel_called:
                     people = sum(len(room.people) for room in running.directory.rooms())
                     get_logger(__name__).info(
@@ -187,34 +224,28 @@ class _Signals:
     """Handles the signals of the system."""
 
     def __init__(self) -> None:
-        self.end = trio.Event()
+        self.end = End()
         self.read_again = trio.Event()
-        self.starting = trio.CancelScope()
-        """The scope of the start, which a signal to end cancels unless the server has `started`."""
-        self.started = False
         self.countdown = trio.CancelScope()
         """The scope of the time that people get after SIGTERM. Whoever presses Ctrl-C wants no countdown."""
 
     async def listen(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Handle signals until cancelled.
 
-        A second signal ends the countdown, and nothing else: what comes then is limited in time, and `uv run`
-        passes each Ctrl-C on, so that the program gets it twice.
+        A second signal ends the countdown, and after a Ctrl-C nothing is left to the next run. What comes then is
+        limited in time, and `uv run` passes each Ctrl-C on, so that the program gets it twice.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
                     self.read_again.set()
-                elif not self.end.is_set():
+                    continue
+                if not self.end.asked.is_set():
                     get_logger(__name__).info("server ends", signal=signal.Signals(number).name)
-                    if number == signal.SIGINT:
-                        self.countdown.cancel()
-                    self.end.set()
-                    if not self.started:
-                        self.starting.cancel()
-                else:
+                if number == signal.SIGINT or self.end.asked.is_set():
                     self.countdown.cancel()
+                self.end.ask(is_restart=number == signal.SIGTERM)
 
 
 async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, running: Running) -> None:
@@ -225,16 +256,20 @@ async def _reload_when_told(signals: _Signals, settings: Settings, read: Read, r
 
 
 @asynccontextmanager
-async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ()) -> AsyncIterator[Running]:
+async def open_server(
+    settings: Settings, sockets: Sequence[socket.socket] = (), end: End | None = None
+) -> AsyncIterator[Running]:
     """The whole room server. It listens on these sockets, or else where the settings say.
 
-    At the end of the scope everybody is told, every endpoint is released, and every socket is closed. It can run
-    inside another program. It handles no signals, configures no log (see `roomfsm.log`), patches no library, and
-    does not change the limit of open files, which limits its connections.
+    At the end of the scope everybody is told, every endpoint is released, or left to the next run as `end` says,
+    and every socket is closed. If the end is asked for during the start, nobody is let in.
+
+    It can run inside another program. It handles no signals, configures no log (see `roomfsm.log`), patches no
+    library, and does not change the limit of open files, which limits its connections.
 
     Raises `StartError`, `ChildStartError` or `JournalFileError`.
     """
-    life, policies = ServerLife(), _policies(settings)
+    life, policies, end = ServerLife(), _policies(settings), end or End()
     # Steps that may fail because of wrong settings come first, before anything is started.
     try:
         certificate = await read_certificate(settings)
@@ -318,15 +353,17 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
         )
         metrics = _Metrics(directory, registry, media.pool, door, files, writer)
         port = _port(listeners)
-        # Browsers can connect already, and wait until the rooms are there.
-        await _come_back(writer, directory, registry, media.pool)
         async with trio.open_nursery() as connections:
             try:
+                # Browsers can connect already, and wait until the rooms are there.
+                with end.interrupts():
+                    await _come_back(writer, directory, registry, media.pool)
                 async with trio.open_nursery() as acceptor:
-                    acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
-                    await acceptor.start(door.serve, listeners, connections)
-                    acceptor.start_soon(metrics_port, connections)
-                    life.fire("opened")
+                    if not end.asked.is_set():
+                        acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
+                        await acceptor.start(door.serve, listeners, connections)
+                        acceptor.start_soon(metrics_port, connections)
+                        life.fire("opened")
                     yield Running(
                         port,
                         directory,
@@ -340,9 +377,13 @@ async def open_server(settings: Settings, sockets: Sequence[socket.socket] = ())
                         certificate,
                     )
                     acceptor.cancel_scope.cancel()
+            except StartError:
+                # The next start goes on with what this one could not take over.
+                end.is_restart = True
+                raise
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    await _drain(media, directory, registry, writer)
+                    await _drain(media, directory, registry, writer, is_restart=end.is_restart)
                 life.fire("drained")
                 connections.cancel_scope.cancel()
 
@@ -384,16 +425,36 @@ def _connections(settings: Settings) -> int:
     return min(possible, settings.door.max_connections)
 
 
-async def _drain(media: _Media, directory: Directory, registry: Registry, writer: Writer | None) -> None:
+async def _drain(
+    media: _Media, directory: Directory, registry: Registry, writer: Writer | None, *, is_restart: bool
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(media.give_up_silent)
-        registry.close()
-        await directory.close()
-        if writer is not None:
-            # Some of what people are to be told may wait for the store.
-            with trio.move_on_after(_FLUSH):
-                await writer.flush()
+        if is_restart:
+            stay = await _flush(writer) and media.can_stay
+            step = directory.life.fire("start_again", ServerFacts(media_stay=stay))
+        else:
+            step = directory.life.fire("stop")
+        if ServerEffect.TELL_RESTARTING in step.effects:
+            registry.close(RESTARTING)
+            await directory.hand_over()
+            media.leave()
+        else:
+            registry.close(SHUTDOWN)
+            await directory.close()
+        # Some of what people are to be told may wait for the store.
+        await _flush(writer)
         await registry.disconnect()
+
+
+async def _flush(writer: Writer | None) -> bool:
+    """Wait until the store has everything that was noted so far. Returns whether it has."""
+    if writer is None:
+        return False
+    with trio.move_on_after(_FLUSH):
+        await writer.flush()
+        return writer.keeps
+    return False
 
 
 class _Metrics:

@@ -137,8 +137,13 @@ class Supervised[P: Process = trio.Process](ABC):
         """Kill the process."""
         process.kill()
 
+    def goes_on(self, process: P) -> bool:
+        """Whether the process is not ended when the supervision is. By default it is."""
+        del process
+        return False
+
     def let_go(self, process: P) -> None:
-        """Give up what belongs to a process that has ended. Its pipes are closed by then."""
+        """Give up what belongs to a process that has ended, or goes on. Its pipes are closed by then."""
         del process
 
     @abstractmethod
@@ -206,16 +211,21 @@ class Supervised[P: Process = trio.Process](ABC):
         log_scope = trio.CancelScope(shield=True)
         async with self._closing(process), trio.open_nursery() as nursery:
             nursery.start_soon(self._read_log, process, log_scope)
+            over = False
             try:
                 await self._attend(process)
+                over = True
             finally:
                 self._process = None
-                # The first deadline allows for the time that ending the process may take, whatever goes wrong
-                # meanwhile.
-                log_scope.deadline = trio.current_time() + self._patience.stop_timeout + _KILL_TIMEOUT
-                self._tell_gone()
-                await self._end(process)
-                log_scope.deadline = trio.current_time() + _LOG_TIMEOUT
+                if over or not self.goes_on(process):
+                    # The first deadline allows for the time that ending the process may take, whatever goes wrong
+                    # meanwhile.
+                    log_scope.deadline = trio.current_time() + self._patience.stop_timeout + _KILL_TIMEOUT
+                    self._tell_gone()
+                    await self._end(process)
+                    log_scope.deadline = trio.current_time() + _LOG_TIMEOUT
+                else:
+                    log_scope.cancel()
         if not self._is_ready.is_set():
             return self.start_failure(process, self._why)
         self._log.error(f"{self._name} died", pid=process.pid, status=process.returncode, why=self._why)

@@ -931,13 +931,16 @@ export type Pong = {
 /**
  * The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing.
  *
+ * A server that closes with the reason `restarting` leaves the streams and views as they are, and its next run
+ * goes on with them. The client keeps its media connections, connects again, and resumes its session.
+ *
  * With `seconds`, the server closes only after that time. Until then everything goes on, but no room is opened.
  * The message comes again while the time runs out.
  */
 export type Closing = {
   type: 'closing';
   scope: 'room' | 'server';
-  /** shutdown, room_failed, moderator (a moderator closed the room), or the reason that an administrator gave */
+  /** shutdown, restarting (the server is back in a moment, and media go on), room_failed, moderator (a moderator closed the room), or the reason that an administrator gave */
   reason: string;
   /** how many seconds are left until the server closes; 0: it closes now */
   seconds?: number;

@@ -10,7 +10,7 @@ import math
 import random
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -73,6 +73,8 @@ class Link:
         """The ids of a session that an earlier run left, and of its media server, as long as it may be resumed."""
         self._connection: Connection | None = None
         self._unclosed: str | None = None
+        self.leaves = False
+        """Whether something at this media server is left to somebody else, so that its session must go on."""
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()
@@ -118,6 +120,12 @@ class Link:
     def resume_no_more(self) -> None:
         """Begin a new session, if the one of the earlier run has not been resumed yet."""
         self._former = None
+
+    def leave(self, object_ids: Iterable[str]) -> None:
+        """Let these objects be when their scopes end, and the session when the link is closed."""
+        self.leaves = True
+        if self.session is not None:
+            self.session.leave(object_ids)
 
     async def run(self) -> None:
         """Keep the media server connected until `close`.
@@ -178,14 +186,17 @@ class Link:
             self._round.cancel()
 
     async def close(self) -> None:
-        """Close the session, which releases everything that is left in it, and then the connection, within
-        `release_timeout`.
+        """Close the session, which releases everything that is in it, and then the connection, within
+        `release_timeout`. If something in the session is left to somebody else, the session goes on.
         """
         self._closing = True
         with trio.move_on_after(self.settings.release_timeout, shield=True):
             if self._connection is not None and self.session is not None:
                 try:
-                    await self._connection.call("closeSession", closing(self.session.session_id))
+                    if self.leaves:
+                        _log.info("kurento session left", url=self.url, session=self.session.session_id)
+                    else:
+                        await self._connection.call("closeSession", closing(self.session.session_id))
                 except (ConnectionLost, KurentoError) as error:
                     _log.warning("kurento session not closed", url=self.url, error=str(error))
                 else:
@@ -307,7 +318,8 @@ class Link:
         If the process is still alive, it is told later.
         """
         if self.session is not None:
-            self._unclosed = self.session.session_id
+            if not self.leaves:
+                self._unclosed = self.session.session_id
             self._lose(reason)
 
     def _lose(self, reason: str) -> None:

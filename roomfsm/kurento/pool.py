@@ -264,6 +264,22 @@ class MediaPool:
                 self._announce()
             yield pipeline
 
+    def leave(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
+        """Let a pipeline of ours and these of its endpoints be when their scopes end.
+
+        Somebody who is told the place goes on with them, as with what a program that was killed has left.
+        """
+        for link in self._links:
+            if link.url == place.url:
+                link.leave((place.pipeline_id, *endpoint_ids))
+
+    def leaves(self, url: str) -> bool:
+        """Whether something at this media server may be left to somebody else.
+
+        Before `resume`, nobody knows what an earlier run has left there.
+        """
+        return not self._begun.is_set() or any(link.leaves for link in self._links if link.url == url)
+
     def _claimed(self, link: Link) -> bool:
         return any(place.url == link.url for place in self._claims)
 

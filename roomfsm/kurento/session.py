@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -58,6 +67,8 @@ class Session:
         self.objects: Counter[str] = Counter()
         self._held: dict[str, str] = {}
         """The ids of the objects that scopes hold, with their types."""
+        self._left: set[str] = set()
+        """The ids of the objects that are left to somebody else."""
         self._notes: list[set[str]] = []
         self.has: dict[str, bool] = {}
         """Whether the media server has an event that not all media servers have, by the event's name. It has only
@@ -186,6 +197,10 @@ class Session:
         for note in self._notes:
             note.add(object_id)
 
+    def leave(self, object_ids: Iterable[str]) -> None:
+        """Do not release these objects at the end of their scopes: somebody else goes on with them."""
+        self._left.update(object_ids)
+
     async def create(self, kind: str, constructor: Params) -> str:
         """Create an object and return its id.
 
@@ -206,7 +221,7 @@ class Session:
         confirmed by then, it is repeated on new connections for as long as the session lives.
         """
         self._held.pop(object_id, None)
-        if self.lost.is_set():
+        if self.lost.is_set() or object_id in self._left:
             return
         call = self._issue("release", {"object": object_id})
         with trio.move_on_after(self.settings.release_timeout, shield=True) as deadline:

@@ -11,7 +11,7 @@ invariants, whatever happens in whatever order:
 - there are never more people, presenters, or views of one person than the bounds in the facts allow;
 - in a room that is *closing* or *closed* no stream is published, and none begins; and nobody waits in its lobby;
 - a room that is *closed* is never anything else again, and it holds no media pipeline unless its deadline is over,
-  or unless it goes on at another server.
+  or unless it goes on at another server, or in the next run of this one.
 
 Three rules make that so. The facts count what there would be *after* the trigger, so a row can choose its
 destination before anything has changed. Each trigger that can end a stream has a row for "streams remain" and a
@@ -283,6 +283,11 @@ class RoomEffect(Effect):
         "everybody's connection is closed without a word, so that the pages come back and find the room there; "
         "for this server, all streams and views end",
     )
+    LEAVE_MEDIA = (
+        "leave media",
+        "the streams and views that have been answered go on at the media server, for whoever opens the room "
+        "again; the others are released, and nobody is told",
+    )
 
 
 room_has_place = Guard[RoomFacts](
@@ -497,6 +502,8 @@ ROOM: Table[RoomFacts] = Table(
             (),
             (Do.TURN_AWAY, Do.TELL_CLOSING, Do.END_STREAMS),
         ),
+        # Its people are told by whoever ends the connections.
+        Row(("hand_over",), _OPEN, "closed", (), (Do.TURN_AWAY, Do.LEAVE_MEDIA)),
         Row(("drained",), ("closing",), "closed", (nothing_held, nobody_to_see_off)),
         # What the room has promised last is not kept, so nothing may be told, not even that it ends here.
         Row(("disowned",), (*_OPEN, "closing"), "closed", (), (Do.SEND_ON,)),
@@ -513,8 +520,9 @@ ROOM: Table[RoomFacts] = Table(
         "media_lost": "the media server lost the broadcast, or no media server can be reached, or all are full",
         "expire": "the linger time is over (if somebody waits in the lobby, it begins again)",
         "vacate": "the server has as many rooms as it may have, and needs the place for a new one",
-        "close": "a moderator or an administrator closes the room, or the server ends",
+        "close": "a moderator or an administrator closes the room, or the server ends for good",
         "disowned": "the store says that the room belongs to another server (`--node`)",
+        "hand_over": "the server is being restarted, and its next run opens the room again",
         "drained": "the server asks after each other trigger, and once more when deadline and notice are over",
     },
     moves_tell=(Tell("roomState", Audience.ALL),),

@@ -18,13 +18,15 @@ class ServerFacts:
 
     `sessions` is the number of sessions that there would be with the one that asks. `media_reachable` says
     whether at least one media server can be reached, and `store_keeps` that the store works, or that the server
-    has none.
+    has none. `media_stay` says that the store has everything by which the next run finds the media of the rooms,
+    and that the media servers go on until then.
     """
 
     sessions: int = 0
     max_sessions: int = 0
     media_reachable: bool = False
     store_keeps: bool = True
+    media_stay: bool = False
 
 
 class ServerEffect(Effect):
@@ -40,6 +42,11 @@ class ServerEffect(Effect):
         "everybody learns that the server closes, and every room closes",
         (Tell("closing", Audience.ALL),),
     )
+    TELL_RESTARTING = (
+        "tell restarting",
+        "everybody learns that the server is being restarted, and every room is handed over to its next run",
+        (Tell("closing", Audience.ALL, "with the reason `restarting`"),),
+    )
 
 
 has_place = Guard[ServerFacts](
@@ -51,7 +58,11 @@ media_reachable = Guard[ServerFacts](
 store_keeps = Guard[ServerFacts](
     "the store keeps what rooms promise", lambda f: f.store_keeps, ErrorCode.STORE_UNAVAILABLE
 )
+media_stay = Guard[ServerFacts]("the next run can go on with the media of the rooms", lambda f: f.media_stay)
+media_end = Guard[ServerFacts]("the media of the rooms end with this run", lambda f: not f.media_stay)
 never = Guard[ServerFacts]("never: the server is closing", lambda _: False, ErrorCode.SERVER_CLOSING)
+
+_BEFORE_THE_END = ("starting", "open", "draining")
 
 SERVER: Table[ServerFacts] = Table(
     "server",
@@ -80,7 +91,9 @@ SERVER: Table[ServerFacts] = Table(
         Row(("drain",), ("open",), "draining", (), (ServerEffect.TELL_COUNTDOWN,)),
         # Whoever loses the connection during the countdown may come back.
         Row(("connect",), ("draining",), STAYS, (has_place,), (ServerEffect.TELL_COUNTDOWN,)),
-        Row(("stop",), ("starting", "open", "draining"), "closing", (), (ServerEffect.TELL_CLOSING,)),
+        Row(("stop",), _BEFORE_THE_END, "closing", (), (ServerEffect.TELL_CLOSING,)),
+        Row(("start_again",), _BEFORE_THE_END, "closing", (media_stay,), (ServerEffect.TELL_RESTARTING,)),
+        Row(("start_again",), _BEFORE_THE_END, "closing", (media_end,), (ServerEffect.TELL_CLOSING,)),
         # The rooms and the connections are stopped separately, and each of the two fires this trigger.
         Row(("stop",), ("closing",), STAYS),
         Row(("connect",), ("closing", "closed"), STAYS, (never,)),
@@ -94,7 +107,8 @@ SERVER: Table[ServerFacts] = Table(
         "ready": "somebody asks /health/ready",
         "live": "somebody asks /health/live",
         "drain": "the program gets SIGTERM, and `--drain` gives people time",
-        "stop": "the program gets SIGTERM or Ctrl-C, and no time is left or given",
+        "stop": "the program gets Ctrl-C, or ends because of an error",
+        "start_again": "the program gets SIGTERM, and no time is left or given",
         "drained": "rooms and connections have ended, or the deadline for that is over",
     },
 )

@@ -455,6 +455,9 @@ class Pong(_ServerMessage, frozen=True, tag="pong", kw_only=True):
 class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
     """The room (`scope` room: the client may join a room again) or the server (`scope` server) is closing.
 
+    A server that closes with the reason `restarting` leaves the streams and views as they are, and its next run
+    goes on with them. The client keeps its media connections, connects again, and resumes its session.
+
     With `seconds`, the server closes only after that time. Until then everything goes on, but no room is opened.
     The message comes again while the time runs out.
     """
@@ -463,8 +466,8 @@ class Closing(_ServerMessage, frozen=True, tag="closing", kw_only=True):
     reason: Annotated[
         str,
         Meta(
-            description="shutdown, room_failed, moderator (a moderator closed the room), or the reason that an "
-            "administrator gave"
+            description="shutdown, restarting (the server is back in a moment, and media go on), room_failed, "
+            "moderator (a moderator closed the room), or the reason that an administrator gave"
         ),
     ]
     seconds: Annotated[

@@ -43,6 +43,7 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     FileArrived,
+    HandOver,
     SetPolicy,
     StreamFailed,
     Vacate,
@@ -272,6 +273,8 @@ class _Life:
         told: dict[str, Any] = entry.message or {}
         if entry.trigger == "close":
             return Close(str(told.get("reason", "")))
+        if entry.trigger == "hand_over":
+            return HandOver(str(told.get("reason", "")))
         if ADMINISTRATOR.name == entry.machine or entry.trigger == ADMINISTERED:
             return self._administered(told)
         if entry.who is None:

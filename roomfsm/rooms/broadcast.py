@@ -9,14 +9,14 @@ room must be in one pipeline.
 Several streams may wait for their endpoints at once, and the pipeline may be replaced while they wait. A failure
 that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
 
-If the server was killed, its pipeline is still there with its endpoints. The broadcast of a room that comes back
-adopts it, and its streams and views adopt their endpoints. When each of them has done so, or failed, or ended, the
-endpoints that are left belong to nobody and are released.
+If the server was killed, or has left the pipeline on purpose, it is still there with its endpoints. The broadcast
+of a room that comes back adopts it, and its streams and views adopt their endpoints. When each of them has done
+so, or failed, or ended, the endpoints that are left belong to nobody and are released.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -101,6 +101,11 @@ class Broadcast:
         """Release everything."""
         self._scope.cancel()
         self.settled.set()
+
+    def leave(self, endpoint_ids: Collection[str]) -> None:
+        """Let these endpoints be at the end, and with them the pipeline: somebody else goes on with them."""
+        if self.place is not None and endpoint_ids:
+            self._pool.leave(self.place, endpoint_ids)
 
     def start(self, leg: Stream | View) -> None:
         """Give a stream or a view its task in this broadcast."""

@@ -8,10 +8,9 @@ new one. The old room may still be releasing its media then; the two share nothi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import trio
 
@@ -29,12 +28,12 @@ from roomfsm.protocol.roles import Role
 from roomfsm.rooms.come_back import CannotComeBack, SitterOf, read_past
 from roomfsm.rooms.counts import Counts
 from roomfsm.rooms.durable import Opened
-from roomfsm.rooms.events import Close, Enter, Vacate
+from roomfsm.rooms.events import Close, Enter, HandOver, Vacate
 from roomfsm.rooms.journal import Sink
 from roomfsm.rooms.observers import Observers
 from roomfsm.rooms.participant import Seat, Sitter
 from roomfsm.rooms.record import NOTHING_KEPT, Record, Records
-from roomfsm.rooms.room import SHUTDOWN, Room, RoomOver
+from roomfsm.rooms.room import RESTARTING, SHUTDOWN, Room, RoomOver
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.store.interface import Past
@@ -221,8 +220,19 @@ class Directory:
 
         Returns when each has released its media, or has passed its deadline.
         """
+        await self._end_rooms(lambda: Close(reason, with_server=True))
+
+    async def hand_over(self) -> None:
+        """Leave every room to the next run of the server, with its media, and open no new ones.
+
+        Returns when the last thing that is kept of each is on its way to the store.
+        """
+        self.life.fire("stop")
+        await self._end_rooms(lambda: HandOver(RESTARTING))
+
+    async def _end_rooms(self, why: Callable[[], Close | HandOver]) -> None:
         for room in tuple(self._rooms.values()):
-            self._nursery.start_soon(partial(self._close, room, reason, with_server=True))
+            self._nursery.start_soon(self._end, room, why())
         while self._rooms:
             self._changed = trio.Event()
             await self._changed.wait()
@@ -339,11 +349,9 @@ class Directory:
         finally:
             on_over()
 
-    async def _close(self, room: Room, reason: str, *, with_server: bool = False) -> None:
-        try:
-            await room.post(Close(reason, with_server=with_server))
-        except RoomOver:
-            return
+    async def _end(self, room: Room, event: Close | HandOver) -> None:
+        with suppress(RoomOver):
+            await room.post(event)
 
 
 @asynccontextmanager

@@ -64,6 +64,7 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     FileArrived,
+    HandOver,
     MediaLost,
     Revoked,
     StreamFailed,
@@ -78,7 +79,7 @@ from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.record import Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.snapshot import as_media_at, as_published, as_sat, as_viewed
+from roomfsm.rooms.snapshot import as_media_at, as_published, as_sat, as_viewed, media_of
 from roomfsm.rooms.speaking import Speakers
 from roomfsm.sdp_secrets import masked
 
@@ -182,6 +183,7 @@ class Effects:
             Do.TELL_CLOSING: self._tell_closing,
             Do.END_STREAMS: self._end_streams,
             Do.SEND_ON: self._send_on,
+            Do.LEAVE_MEDIA: self._leave_media,
         }
 
     def carry_out(self, effect: Effect, event: Event) -> None:
@@ -198,7 +200,7 @@ class Effects:
         self._moderation.give_up(event)
         self._journal.tallies["session"].forget(event.seat.id)
 
-    def _turn_away(self, event: Close) -> None:  # noqa: ARG002 (whatever the reason)
+    def _turn_away(self, event: Close | HandOver) -> None:  # noqa: ARG002 (whatever the reason)
         self._moderation.lobby.refuse(None, Refusal(ErrorCode.ROOM_CLOSED))
 
     def _make_way(self, event: Enter) -> None:  # noqa: ARG002 (whoever comes)
@@ -537,6 +539,12 @@ class Effects:
                 self._drop_view(view)
             stream.end(_ENDED)
             del self._streams[stream.id]
+
+    def _leave_media(self, event: HandOver) -> None:  # noqa: ARG002 (whatever the reason)
+        if self._room.broadcast is not None:
+            kept = [one for one in media_of(self._room) if isinstance(one, durable.Published | durable.Viewed)]
+            self._room.broadcast.leave([one.endpoint for one in kept])
+        self._record.end(forget=False)
 
     def _drop_stream(
         self,

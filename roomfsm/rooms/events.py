@@ -291,6 +291,17 @@ class Disowned:
 
 
 @dataclass(slots=True)
+class HandOver(Awaited):
+    """The room ends here, and somebody else opens it again, with the people and the media that it has now.
+
+    That may be the next run of this server, or another server that uses the same store.
+    """
+
+    trigger: ClassVar[str] = "hand_over"
+    reason: str
+
+
+@dataclass(slots=True)
 class Drained:
     """A closing room waits no longer, neither for its people nor for the release of its endpoints."""
 
@@ -313,5 +324,6 @@ type Event = (
     | Vacate
     | Close
     | Disowned
+    | HandOver
     | Drained
 )

@@ -40,6 +40,7 @@ from roomfsm.rooms.events import (
     Enter,
     Event,
     FileArrived,
+    HandOver,
     MediaLost,
     Revoked,
     RoomMessage,
@@ -315,7 +316,7 @@ def told_of(event: Event, journal: Journal, settings: RoomSettings) -> dict[str,
         case Away(seat=seat):
             # A replay needs the address: whose seat makes way depends on how many people of it are away.
             return {"address": journal.pseudonym(seat.voice.address)}
-        case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason):
+        case Depart(reason=reason) | MediaLost(reason=reason) | Close(reason=reason) | HandOver(reason=reason):
             return {"reason": reason}
         case Revoked(stream=leg):
             return {"stream": leg.id}

@@ -87,6 +87,7 @@ from roomfsm.rooms.events import (
     Event,
     Expire,
     FileArrived,
+    HandOver,
     MediaLost,
     Revoked,
     RoomMessage,
@@ -117,7 +118,9 @@ tasks have their turn, even if more events wait in the inbox."""
 
 
 SHUTDOWN = "shutdown"
-"""Why a room ends that may come back."""
+"""Why a room ends that may come back, without its streams."""
+RESTARTING = "restarting"
+"""Why a room ends that comes back with its streams."""
 
 
 class RoomOver(Exception):
@@ -195,6 +198,8 @@ class Room:
         self._observers = observers or Observers()
         self._comes_back = False
         """Whether the room ends because the server does, and comes back with it."""
+        self._drains = False
+        """Whether the room releases its media."""
         self.ended_by = SHUTDOWN
         """Why the room ends, once it does. The server may end without asking it."""
         self._news = News(
@@ -264,7 +269,7 @@ class Room:
     @property
     def media_place(self) -> PipelinePlace | None:
         """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
-        return None if self.broadcast is None or self.over else self.broadcast.place
+        return None if self.broadcast is None or self._drains else self.broadcast.place
 
     @property
     def media_owner(self) -> Owner | None:
@@ -331,7 +336,9 @@ class Room:
         except trio.BrokenResourceError:
             raise RoomOver(self.name) from None
 
-    async def request(self, event: Enter | Depart | Back | Administer | Close | Vacate | FileArrived) -> None:
+    async def request(
+        self, event: Enter | Depart | Back | Administer | Close | HandOver | Vacate | FileArrived
+    ) -> None:
         """Post an event and wait until it has been handled. Raises `Refusal` or `RoomOver`."""
         await self.post(event)
         await event.done.wait()
@@ -536,8 +543,8 @@ class Room:
             if said is not None:
                 said.use(now)
             self.journal.took(ROOM.name, None, step, who=who, message=message, facts=facts)
-            if isinstance(event, Close | Expire | Vacate | Disowned):
-                self.ended_by = event.reason if isinstance(event, Close) else event.trigger
+            if isinstance(event, Close | HandOver | Expire | Vacate | Disowned):
+                self.ended_by = event.reason if isinstance(event, Close | HandOver) else event.trigger
                 self._comes_back = isinstance(event, Close) and event.with_server
             # The effects may need the resources of the new state (a broadcast for the first stream) and those of
             # the old one. So we enter the new ones before the effects, and leave the old ones after them.
@@ -670,6 +677,7 @@ class Room:
         self.broadcast = None
 
     def _start_drain(self) -> None:
+        self._drains = True
         if self._comes_back:
             # The room comes back without its streams, which end after this.
             self._effects.note_that_streams_end()

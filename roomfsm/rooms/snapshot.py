@@ -19,7 +19,22 @@ from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.record import Record
 
 
-class Kept(Protocol):
+class KeptMedia(Protocol):
+    """What a snapshot needs to know of the media of its room."""
+
+    @property
+    def streams(self) -> Mapping[str, Stream]: ...
+
+    @property
+    def media_place(self) -> PipelinePlace | None:
+        """Where the pipeline is that outlives the server; None if there is none, or if the room releases it."""
+
+    @property
+    def media_owner(self) -> Owner | None:
+        """This run of the server, as the owner of pipelines."""
+
+
+class Kept(KeptMedia, Protocol):
     """What a snapshot needs to know of its room."""
 
     @property
@@ -36,17 +51,6 @@ class Kept(Protocol):
 
     @property
     def people(self) -> Mapping[str, Participant]: ...
-
-    @property
-    def streams(self) -> Mapping[str, Stream]: ...
-
-    @property
-    def media_place(self) -> PipelinePlace | None:
-        """Where the pipeline is that outlives the server; None if there is none, or if the room releases it."""
-
-    @property
-    def media_owner(self) -> Owner | None:
-        """This run of the server, as the owner of pipelines."""
 
     @property
     def record(self) -> Record: ...
@@ -124,6 +128,11 @@ def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: 
     if chat.number:
         lines = tuple(durable.without_file(line) for line in chat.lines())
         yield durable.ChatKept(chat.number, chat.speakers, lines)
+    yield from media_of(room)
+
+
+def media_of(room: KeptMedia) -> Iterator[Durable]:
+    """Where the streams and views are that have been answered."""
     if room.media_place is not None:
         yield as_media_at(room.media_place, room.media_owner)
         yield from filter(None, map(as_published, room.streams.values()))

@@ -206,10 +206,10 @@ class Registry:
                 await trio.sleep_until(end - left)
                 self._tell(self.countdown)
 
-    def close(self) -> None:
-        """Tell every browser that the server closes, and refuse new ones from now on."""
+    def close(self, reason: str) -> None:
+        """Tell every browser that the server closes, and why, and refuse new ones from now on."""
         self.directory.life.fire("stop")
-        self._tell(Closing(scope="server", reason="shutdown"))
+        self._tell(Closing(scope="server", reason=reason))
 
     def _tell(self, closing: Closing | None) -> None:
         if closing is None:

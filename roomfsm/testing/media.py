@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -180,7 +180,7 @@ class FakePipeline:
         self._endpoints: dict[str, FakeEndpoint] = {}
         """Those that exist, by their ids."""
         self.left: set[str] = set()
-        """The ids of the endpoints that a room server that was killed has left."""
+        """The ids of the endpoints that a room server has left, on purpose or because it was killed."""
 
     @asynccontextmanager
     async def endpoint(self, _limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
@@ -204,7 +204,7 @@ class FakePipeline:
         try:
             yield
         finally:
-            if media.cut_off:
+            if media.cut_off or endpoint.id in media.left:
                 self.left.add(endpoint.id)
                 # Nobody reads them any more.
                 endpoint.events = EventChannel(media.event_buffer)
@@ -221,6 +221,7 @@ class FakePipeline:
             self._media.missed.append(endpoint_id)
             raise ObjectGone(ObjectGone.CODE, f"{endpoint_id} is not there")
         self.left.remove(endpoint_id)
+        self._media.left.discard(endpoint_id)
         endpoint = self._endpoints[endpoint_id]
         endpoint.happens(SessionResumed())
         async with self._holding(endpoint):
@@ -258,6 +259,8 @@ class FakeMedia:
         """The media servers, which get new pipelines in turn."""
         self.full: set[str] = set()
         """The media servers that are full and refuse new endpoints."""
+        self.left: set[str] = set()
+        """The ids of the pipelines and endpoints that a room server has left on purpose."""
         self.missed: list[str] = []
         """The ids of endpoints that were to be adopted, and were not there."""
         self.made = 0
@@ -289,13 +292,17 @@ class FakeMedia:
         try:
             yield
         finally:
-            if not self.cut_off:
+            if not (self.cut_off or pipeline.place.pipeline_id in self.left):
                 with trio.CancelScope(shield=True):
                     await self.releasing()
                     if not pipeline.lost.is_set():
                         await self.releasing_pipelines()
                 pipeline.release_left()
                 self.pipelines.remove(pipeline)
+
+    def leave(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
+        """Let a pipeline and these of its endpoints be when their scopes end."""
+        self.left.update((place.pipeline_id, *endpoint_ids))
 
     @asynccontextmanager
     async def adopt(self, place: PipelinePlace) -> AsyncIterator[MediaPipeline]:
@@ -304,5 +311,6 @@ class FakeMedia:
         pipeline = next((one for one in self.pipelines if one.place == place and not one.lost.is_set()), None)
         if pipeline is None:
             raise MediaServerLost(place.url, "the session of the earlier run is gone")
+        self.left.discard(place.pipeline_id)
         async with self._holding(pipeline):
             yield cast(MediaPipeline, pipeline)

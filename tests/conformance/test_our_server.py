@@ -45,6 +45,7 @@ REASONS = {
     "needs a fault of the media server",
     "needs the store's failure",
     "needs another server that takes the room",
+    "needs the server to be restarted",
     "a media server need not know the viewer's path, and the kit's path is good",
     "no way leads to a view that is limited",
     "no way leads to a view that is stalled-limited",

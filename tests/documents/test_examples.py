@@ -64,7 +64,7 @@ class Stage:
                 case Happening.IS_CUT_OFF:
                     await self.clients[who].websocket._stream.aclose()
                 case Happening.SERVER_ENDS:
-                    self.server.running.registry.close()
+                    self.server.running.registry.close("shutdown")
                 case _ if isinstance(what, CLIENT_MESSAGES):
                     await self.say(who, wire(what))
                 case _:

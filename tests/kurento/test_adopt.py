@@ -90,6 +90,50 @@ async def test_what_nobody_adopts_is_released_and_what_is_made_meanwhile_is_not(
                 pass
 
 
+async def test_what_is_left_is_not_released_and_its_session_is_adopted_again(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    for _ in range(2):
+        async with resumed(PLACE) as pool:
+            assert not pool.leaves(URL)
+            async with pool.adopt(PLACE) as pipeline, pipeline.adopt(PUBLISHER), pipeline.adopt(VIEWER):
+                pool.leave(PLACE, [PUBLISHER, VIEWER])
+            assert pool.leaves(URL)
+            assert not pool.leaves("ws://another.test/kurento")
+    assert released(server) == []
+    assert "closeSession" not in server.methods()
+    assert server.methods().count("create") == 0
+
+
+async def test_beside_what_is_left_everything_else_is_released(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    async with (
+        resumed(PLACE) as pool,
+        pool.adopt(PLACE) as pipeline,
+        pipeline.adopt(PUBLISHER),
+        pipeline.adopt(VIEWER),
+        pool.pipeline({}) as another,
+    ):
+        pool.leave(PLACE, [PUBLISHER])
+    assert released(server) == [another.id, VIEWER]
+    assert "closeSession" not in server.methods()
+
+
+async def test_a_session_with_something_left_is_not_closed_when_its_connection_is_refused(
+    server: FakeServer, autojump_clock: MockClock
+) -> None:
+    async with resumed(PLACE) as pool, pool.adopt(PLACE) as pipeline:
+        pool.leave(PLACE, [PUBLISHER])
+        server.refuse_connections, server.refusal = True, ConnectionRefusedError()
+        await server.cut()
+        await pipeline.lost.wait()
+        server.refuse_connections = False
+        await pool.wait_ready()
+    assert "closeSession" not in server.methods()
+    assert PLACE.session_id in server.sessions
+
+
 @pytest.mark.parametrize("gone", [PUBLISHER, PIPELINE])
 async def test_what_is_gone_is_reported_as_gone(server: FakeServer, autojump_clock: MockClock, gone: str) -> None:
     server.objects = {name for name in server.objects if not name.startswith(gone)}

@@ -36,7 +36,16 @@ actions = st.one_of(
     ),
     # These are rarer than the others, because they end so much.
     st.sampled_from(
-        [("media_lost",), ("expire",), ("vacate",), ("close",), ("disowned",), ("drained",), ("release",)]
+        [
+            ("media_lost",),
+            ("expire",),
+            ("vacate",),
+            ("close",),
+            ("disowned",),
+            ("hand_over",),
+            ("drained",),
+            ("release",),
+        ]
     ),
 )
 
@@ -86,7 +95,8 @@ class World:
             step = ROOM.fire(self.model, "join" if trigger == "knock" else str(trigger), facts)
             for effect in step.effects:
                 self._carry_out(effect, str(trigger), about)
-            self.releasing += "broadcast" in step.left
+            if Do.LEAVE_MEDIA not in step.effects:
+                self.releasing += "broadcast" in step.left
         ROOM.follow(
             self.model,
             "drained",
@@ -109,7 +119,7 @@ class World:
                 return bool(self.streams)
             case (("expire" | "vacate"), _):
                 return not self.people
-            case (("close" | "disowned" | "drained"), _):
+            case (("close" | "disowned" | "hand_over" | "drained"), _):
                 return True
             case _, [int(who), *_]:
                 return who in self.people
@@ -195,7 +205,7 @@ class World:
             case Do.END_VIEW:
                 assert stream is not None
                 self.streams[stream].remove(int(about[0]))
-            case Do.LOSE_MEDIA | Do.END_STREAMS:
+            case Do.LOSE_MEDIA | Do.END_STREAMS | Do.LEAVE_MEDIA:
                 self.streams.clear()
             case Do.SEND_ON:
                 self.streams.clear()

@@ -82,6 +82,9 @@ MOVES = [
     ("empty", "close", NOBODY, "closing", ["turn away", "tell closing", "end streams"]),
     ("waiting", "close", PEOPLE, "closing", ["turn away", "tell closing", "end streams"]),
     ("broadcasting", "close", STREAMS, "closing", ["turn away", "tell closing", "end streams"]),
+    ("empty", "hand_over", NOBODY, "closed", ["turn away", "leave media"]),
+    ("waiting", "hand_over", PEOPLE, "closed", ["turn away", "leave media"]),
+    ("broadcasting", "hand_over", STREAMS, "closed", ["turn away", "leave media"]),
     ("closing", "drained", RoomFacts(people=0, notice=True), "closed", []),
     ("closing", "drained", RoomFacts(people=2), "closed", []),
     *[

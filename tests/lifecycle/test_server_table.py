@@ -14,15 +14,18 @@ MOVES = [
     ("starting", "opened", "open"),
     ("starting", "live", "starting"),
     ("starting", "stop", "closing"),
+    ("starting", "start_again", "closing"),
     ("open", "connect", "open"),
     ("open", "open_room", "open"),
     ("open", "ready", "open"),
     ("open", "live", "open"),
     ("open", "drain", "draining"),
     ("open", "stop", "closing"),
+    ("open", "start_again", "closing"),
     ("draining", "connect", "draining"),
     ("draining", "live", "draining"),
     ("draining", "stop", "closing"),
+    ("draining", "start_again", "closing"),
     ("closing", "live", "closing"),
     ("closing", "stop", "closing"),
     ("closing", "drained", "closed"),
@@ -86,6 +89,20 @@ def test_everybody_is_told_once_that_the_server_closes(state: str, effects: tupl
     server = SERVER.new()
     server.state = state
     assert SERVER.fire(server, "stop", ServerFacts()).effects == effects
+
+
+@pytest.mark.parametrize("state", ["starting", "open", "draining"])
+@pytest.mark.parametrize(
+    ("stay", "effect"), [(True, ServerEffect.TELL_RESTARTING), (False, ServerEffect.TELL_CLOSING)]
+)
+def test_what_a_server_that_is_restarted_cannot_leave_to_its_next_run_it_ends(
+    state: str, stay: bool, effect: ServerEffect
+) -> None:
+    server = SERVER.new()
+    server.state = state
+    assert SERVER.fire(server, "start_again", ServerFacts(media_stay=stay)).effects == (effect,)
+    # The rooms and the connections are stopped after that, and told nothing else.
+    assert SERVER.fire(server, "stop", ServerFacts()).effects == ()
 
 
 @pytest.mark.parametrize(("state", "trigger"), [("open", "drain"), ("draining", "connect")])

@@ -16,7 +16,7 @@ from roomfsm.rooms.directory import Directory, open_directory
 from roomfsm.rooms.durable import Sat
 from roomfsm.rooms.events import Away
 from roomfsm.rooms.participant import Seat
-from roomfsm.rooms.room import Room
+from roomfsm.rooms.room import RESTARTING, Room
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.writer import Writer, open_writer
 from roomfsm.store.interface import (
@@ -130,8 +130,10 @@ class KeptPerson(Person):
         super().__init__(directory, name, address)
 
     def put_out(self) -> None:
-        # A server that is killed puts nobody out, and the end of the test's server stands for that.
-        if trio.current_effective_deadline() > trio.current_time():
+        # A server that is killed puts nobody out, and the end of the test's server stands for that. What is handed
+        # over is taken over with its people.
+        killed = trio.current_effective_deadline() <= trio.current_time()
+        if not (killed or self.sits_in.ended_by == RESTARTING):
             super().put_out()
 
     def move_to(self, directory: Directory) -> None:

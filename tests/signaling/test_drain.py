@@ -85,7 +85,7 @@ async def test_everybody_is_reminded_while_the_time_runs_out(
         for at, message in connection.told[1:]:
             assert begun + seconds - at == pytest.approx(message["seconds"])
         assert registry.countdown is None
-        registry.close()
+        registry.close("shutdown")
         assert "seconds" not in connection.told[-1][1]
         assert life.state == "closing"
     assert "drain" not in SERVER.legal("closing")

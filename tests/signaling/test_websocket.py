@@ -353,7 +353,7 @@ async def test_a_draining_server_tells_everybody_and_closes_with_1001(media_serv
             nursery.start_soon(stay, room)
         await ready.wait()
         deaf = await not_reading(server)
-        server.running.registry.close()
+        server.running.registry.close("shutdown")
         await server.running.directory.close()
         with trio.fail_after(60):
             await server.running.registry.disconnect()

@@ -1,11 +1,14 @@
-"""kill -9 of a room server during a broadcast: the media server goes on, and the next run goes on with it."""
+"""kill -9 or SIGTERM of a room server during a broadcast: the media server goes on, and so does the next run."""
 
 from __future__ import annotations
 
+import itertools
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
 from roomfsm.mediaserver.kurento.server_manager import MANAGER_ID
@@ -26,8 +29,9 @@ async def filming() -> AsyncIterator[TestPeer]:
 
         async def send() -> None:
             await camera.connected.wait()
-            while True:
-                camera.send_rtp(VP8_KEYFRAME)
+            # Each is a picture of its own: whoever comes late waits for the beginning of one.
+            for timestamp in itertools.count(0, 4500):
+                camera.send_rtp(VP8_KEYFRAME, timestamp=timestamp, marker=True)
                 await trio.sleep(0.05)
 
         nursery.start_soon(send)
@@ -52,12 +56,17 @@ async def endpoints_at(media: kurento_client.Client) -> set[str]:
     return found
 
 
-async def kill(program: Program, *clients: Client) -> list[str]:
-    """Kill the program. Returns the tokens with which its clients come back."""
-    program.process.kill()
+async def kill(program: Program, *clients: Client, how: signal.Signals = signal.SIGKILL) -> list[str]:
+    """End the program, and look at what its clients are told. Returns the tokens with which they come back."""
+    program.process.send_signal(how)
     for client in clients:
+        before = len(client.seen)
         await client.closed()
-    await trio.to_thread.run_sync(program.process.wait)
+        told = [one for one in client.seen[before:] if one["type"] in ("closing", "streamEnded")]
+        restarting = {"type": "closing", "scope": "server", "reason": "restarting"}
+        assert told == ([restarting] if how is signal.SIGTERM else [])
+    code = await trio.to_thread.run_sync(program.process.wait)
+    assert code == (0 if how is signal.SIGTERM else -how)
     return [client.welcome["resumeToken"] for client in clients]
 
 
@@ -79,7 +88,10 @@ async def broadcast(camera: TestPeer, display: TestPeer, ada: Client, bob: Clien
     return stream
 
 
-async def test_pictures_go_on_while_the_server_is_dead_and_nothing_is_negotiated_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_pictures_go_on_while_the_server_is_away_and_nothing_is_negotiated_again(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     with media_server_program() as (url, _), reserved_port() as port:
         arguments = (f"--kurento={url}", f"--data={tmp_path / 'data'}", f"--port={port}")
         async with (
@@ -96,8 +108,9 @@ async def test_pictures_go_on_while_the_server_is_dead_and_nothing_is_negotiated
                 stream = await broadcast(camera, display, ada, bob)
                 before = await endpoints_at(monitor)
                 assert len(before) == 2
-                tokens = await kill(first, ada, bob)
+                tokens = await kill(first, ada, bob, how=how)
             await sees(display)
+            assert await endpoints_at(monitor) == before
             # As if somebody had been answered, and the server was killed before it had noted that.
             (pipeline,) = await monitor.invoke(MANAGER_ID, "getPipelines")
             made = {"type": "WebRtcEndpoint", "constructorParams": {"mediaPipeline": pipeline}}
@@ -127,6 +140,29 @@ async def test_pictures_go_on_while_the_server_is_dead_and_nothing_is_negotiated
                     while await endpoints_at(monitor):  # noqa: ASYNC110
                         await trio.sleep(0.05)
     assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+async def test_ctrl_c_releases_everything_and_so_does_sigterm_of_a_server_that_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    with media_server_program() as (url, _):
+        for number, (how, data) in enumerate(
+            [(signal.SIGINT, str(tmp_path / "data")), (signal.SIGTERM, "none")],
+        ):
+            async with (
+                filming() as camera,
+                open_test_peer("recvonly") as display,
+                kurento_client.open_client(url) as monitor,
+                open_program(tmp_path / str(number), f"--kurento={url}", f"--data={data}") as program,
+                open_client(program.url) as ada,
+                open_client(program.url) as bob,
+            ):
+                await broadcast(camera, display, ada, bob)
+                program.process.send_signal(how)
+                assert (await bob.expect("closing", scope="server"))["reason"] == "shutdown"
+                assert (await bob.expect("streamEnded"))["reason"] == "shutdown"
+                assert await trio.to_thread.run_sync(program.process.wait) == 0
+                assert await endpoints_at(monitor) == set()
 
 
 async def test_if_the_media_server_has_ended_as_well_the_streams_have_ended(tmp_path: Path) -> None:

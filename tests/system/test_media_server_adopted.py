@@ -136,6 +136,42 @@ async def test_the_next_parent_has_the_same_process_with_its_sessions_again_and_
     assert house.meetings() == []
 
 
+async def test_a_child_that_its_parent_leaves_is_the_next_ones_with_all_that_it_has_said(house: House) -> None:
+    log = Log()
+    async with open_media_server_child(LONG, log.logger, house.memory) as child:
+        with trio.fail_after(LOADED):
+            while not child.may_be_left:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        child.leaves = True
+        trace, left = house.trace, (child.pid, child.url, child.secret)
+    assert trace is not None
+    assert trace.is_certain
+    assert house.trace == trace
+    assert house.meetings() == [Path(trace.folder)]
+    assert "media server ends" not in events(log)
+    async with open_media_server_child(LONG, log.logger, house.memory) as child:
+        assert (child.pid, child.url, child.secret) == left
+        assert child.may_be_left
+        with trio.fail_after(LOADED):
+            while "another room server has taken over" not in events(log):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+    await until_gone(trace.pid)
+    assert house.trace is None
+
+
+@pytest.mark.parametrize("what", ["no linger", "no memory"])
+async def test_a_child_that_would_end_with_its_parent_is_not_left(house: House, what: str) -> None:
+    settings = replace(LONG, linger=0.0) if what == "no linger" else LONG
+    async with open_media_server_child(
+        settings, Log().logger, house.memory if what == "no linger" else None
+    ) as child:
+        assert not child.may_be_left
+        child.leaves = True
+        pid = child.pid
+    assert pid is not None
+    assert not is_alive(pid)
+
+
 async def test_an_adopted_child_is_heard_and_if_it_hangs_it_is_killed_and_started_again(house: House) -> None:
     left = house.parent_dies()
     log = Log()
@@ -432,7 +468,9 @@ class CancellingMemory(FileMemory):
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_a_start_that_is_cancelled_leaves_no_media_server_behind(house: House, hangs: bool) -> None:
+async def test_a_start_that_is_cancelled_leaves_a_media_server_as_it_was_unless_it_hangs(
+    house: House, hangs: bool
+) -> None:
     left = house.parent_dies()
     if hangs:
         os.kill(left["pid"], signal.SIGSTOP)
@@ -441,9 +479,13 @@ async def test_a_start_that_is_cancelled_leaves_no_media_server_behind(house: Ho
         async with open_media_server_child(replace(LONG, silence=1.0), Log().logger, memory):
             pytest.fail("it was cancelled before")
     assert memory.start.cancelled_caught
-    await until_gone(left["pid"])
-    assert house.trace is None
-    assert house.meetings() == []
+    if hangs:
+        await until_gone(left["pid"])
+        assert house.trace is None
+        assert house.meetings() == []
+        return
+    async with open_media_server_child(LONG, Log().logger, house.memory) as child:
+        assert (child.pid, child.url) == (left["pid"], left["url"])
 
 
 async def test_one_that_was_not_found_because_the_start_was_cancelled_can_be_found_later(house: House) -> None:

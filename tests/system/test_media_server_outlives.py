@@ -1,4 +1,4 @@
-"""kill -9 of a real server, and a start again: the media server is the same process, and the pictures go on."""
+"""kill -9 or SIGTERM of a real server, and a start again: the media server is the same, and the pictures go on."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ours(data: Path) -> Iterator[tuple[str, ...]]:
         yield f"--data={data}", LINGER, "--log-format=json", "--log-level=debug"
 
 
-def test_it_is_the_same_after_each_kill_and_ends_with_a_server_that_ends_as_it_should(tmp_path: Path) -> None:
+def test_it_is_the_same_after_each_kill_and_ends_with_a_server_that_leaves_nothing_in_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ours(data) as arguments:
         found: list[Trace | None] = []
@@ -151,7 +151,7 @@ def test_if_nothing_is_kept_it_ends_with_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Path, workers: int) -> None:
+async def test_pictures_go_on_from_the_same_process_after_each_end(tmp_path: Path, workers: int) -> None:
     data = tmp_path / "data"
     with none_left(data), reserved_port() as port:
         arguments = (
@@ -171,7 +171,7 @@ async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Pa
                 trace = trace_in(data)
                 assert trace is not None
                 tokens = await kill_and_wait(first, ada, bob)
-            for _ in range(2):
+            for how in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
                 await sees(display)
                 async with (
                     open_program(tmp_path, *arguments) as next_one,
@@ -183,7 +183,8 @@ async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Pa
                     assert (seen["id"], seen["viewers"], seen["generation"]) == (stream, 1, 1)
                     await resume(ada, tokens[0])
                     await sees(display)
-                    tokens = await kill_and_wait(next_one, ada, bob)
+                    tokens = await kill_and_wait(next_one, ada, bob, how=how)
+                assert trace_in(data) == trace
             async with (
                 open_program(tmp_path, *arguments) as last,
                 open_client(last.url) as ada,
@@ -191,8 +192,9 @@ async def test_pictures_go_on_from_the_same_process_after_each_kill(tmp_path: Pa
             ):
                 await resume(bob, tokens[1])
                 await resume(ada, tokens[0])
-                await ada.ask("unpublish", stream=stream)
-                assert (await bob.expect("streamEnded"))["reason"] == "unpublished"
-                assert await trio.to_thread.run_sync(last.end) == 0
+                last.process.send_signal(signal.SIGINT)
+                assert (await bob.expect("streamEnded"))["stream"] == stream
+                assert await trio.to_thread.run_sync(last.process.wait) == 0
+        await trio.to_thread.run_sync(until_gone, trace.pid)
     assert trace_in(data) is None
     assert "Traceback" not in (tmp_path / "server.log").read_text()

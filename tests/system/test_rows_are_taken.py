@@ -71,9 +71,10 @@ from roomfsm.protocol.fields import Size
 from roomfsm.protocol.reactions import Reaction
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory, open_directory
-from roomfsm.rooms.events import Administer, Back, Event, SetPolicy
+from roomfsm.rooms.events import Administer, Back, Event, HandOver, SetPolicy
 from roomfsm.rooms.room import Room, RoomOver
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.server import End, open_server
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.session import Session
 from roomfsm.testing import FakeMedia, Person
@@ -83,7 +84,7 @@ from tests.protocol_client import open_client
 from tests.redis_server import redis_server
 from tests.rooms.house import OFFER, SMALL, dtls, people, publish, settle
 from tests.rooms.kept import MemoryStore, kept
-from tests.serving import Served, serving
+from tests.serving import Served, serving, settings
 from tests.web.http import get
 
 type Taken = set[tuple[str, str, str, str]]
@@ -114,7 +115,6 @@ RARE: dict[tuple[str, str, str, str], str] = {
     ("room", "vacate", "empty", "empty"): "somebody knocks after the directory has chosen the room",
     ("server", "live", "starting", "starting"): "the instant in which the ports are open, and the door is not yet",
     ("server", "live", "closing", "closing"): "somebody asks while the rooms close",
-    ("server", "stop", "starting", "closing"): "the start fails when the rooms are there already",
 }
 
 
@@ -235,6 +235,7 @@ async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockCl
         await _administration(directory)
         await _lobby(directory)
         await _stand_ins(directory)
+        await _hand_overs(directory)
     await _lost_rooms(settings)
     for table in (ROOM, SEAT, DOOR, SOUND, ADMINISTRATOR, FILE):
         assert left(table, taken) == set()
@@ -394,6 +395,16 @@ async def _stand_ins(directory: Directory) -> None:
     await ada.join("nine")
     await bob.leave()
     await ada.leave()
+
+
+async def _hand_overs(directory: Directory) -> None:
+    for number in range(3):
+        room = await directory.create("ten")
+        if number:
+            (ada,) = await people(directory, "Ada", room="ten")
+        if number == 2:
+            await ada.say(publish())
+        await room.request(HandOver("moved"))
 
 
 async def _comings_and_goings(directory: Directory) -> None:
@@ -566,8 +577,24 @@ async def test_every_row_of_a_session_and_of_the_server_is_taken(
                 await ada.websocket._stream.aclose()
             await _until(lambda: len(server.running.registry) == 0)
         await _moves(media_server)
+        await _ends_of_the_server(media_server)
     assert left(SESSION, taken) == set()
     assert left(SERVER, taken) == set()
+
+
+async def _ends_of_the_server(media_server: str) -> None:
+    """The end is asked for during the start, later, and while people have time."""
+    for is_restart in (False, True):
+        end = End()
+        end.ask(is_restart=is_restart)
+        async with open_server(settings(media_server), end=end):
+            pass
+    for drains in (False, True):
+        end = End()
+        async with open_server(settings(media_server), end=end) as running:
+            if drains:
+                await running.drain(60.0)
+            end.ask(is_restart=True)
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -221,7 +221,7 @@ async def test_a_closing_server_is_live_but_not_ready(media_server: str) -> None
             while (await talk.get("/health/ready")).status != 200:
                 pass
         assert server.running.directory.life.state == "open"
-        server.running.registry.close()
+        server.running.registry.close("shutdown")
         assert server.running.directory.life.state == "closing"
         live, ready = await talk.get("/health/live"), await talk.get("/health/ready")
         assert (live.status, json.loads(live.body)) == (200, {"live": True})

@@ -328,6 +328,10 @@ async def _disowned(scene: Scene, row: Row) -> None:
     raise NeverReachable("needs another server that takes the room")
 
 
+async def _hand_over(scene: Scene, row: Row) -> None:
+    raise NeverReachable("needs the server to be restarted")
+
+
 async def _drained(scene: Scene, row: Row) -> None:
     """Everybody is removed, and the name can be used for a new room."""
     place = await bring(scene, row.source)
@@ -378,5 +382,6 @@ _PLAYS: dict[str, Play] = {
     "vacate": _vacate,
     "close": _close,
     "disowned": _disowned,
+    "hand_over": _hand_over,
     "drained": _drained,
 }
