@@ -19,19 +19,21 @@ const CONNECTING = { state: 'connecting', words: 'connection.connecting', situat
 /** @type {Shown} */
 const RECONNECTING = { state: 'reconnecting', words: 'connection.connecting', situation: 'lost' };
 /** @type {Shown} */
+const RESTARTING = { state: 'connecting', words: 'connection.restarting' };
+/** @type {Shown} */
 const ENTERING = { state: 'entering', words: 'connection.entering', situation: 'entering' };
 /** @type {Shown} */
 const KNOCKING = { state: 'entering', words: 'connection.knocking', situation: 'knocking' };
 /** @type {Shown} */
 const CONNECTED = { state: 'connected', words: 'connection.connected' };
 
-const connecting = { else: CONNECTING, interrupted: RECONNECTING, refused: CLOSED };
+const connecting = { else: CONNECTING, restarting: RESTARTING, interrupted: RECONNECTING, refused: CLOSED };
 
 /** @type {Record<Phase, Partial<Record<RoomStatus, Shown>> & { else: Shown }>} */
 export const CONNECTION = {
   closed: { else: CLOSED },
   connecting,
   resuming: connecting,
-  waiting: { else: NOT_YET, interrupted: LOST, refused: CLOSED },
-  open: { else: ENTERING, knocking: KNOCKING, inside: CONNECTED, switching: CONNECTED, refused: CLOSED },
+  waiting: { else: NOT_YET, restarting: RESTARTING, interrupted: LOST, refused: CLOSED },
+  open: { else: ENTERING, knocking: KNOCKING, inside: CONNECTED, switching: CONNECTED, restarting: RESTARTING, refused: CLOSED },
 };

@@ -212,6 +212,7 @@ export const AR = {
   'connection.closed': 'غير متصل',
   'connection.lost': 'انقطع الاتصال. تجري إعادة المحاولة…',
   'connection.notYet': 'لا يوجد اتصال. تجري إعادة المحاولة…',
+  'connection.restarting': 'تجري إعادة تشغيل الخادم…',
   'connection.connecting': 'جارٍ الاتصال…',
   'connection.entering': 'جارٍ دخول الغرفة…',
   'connection.knocking': 'في انتظار السماح بالدخول…',

@@ -135,6 +135,7 @@ export const DE = {
   'connection.closed': 'Nicht verbunden',
   'connection.lost': 'Verbindung verloren. Neuer Versuch …',
   'connection.notYet': 'Keine Verbindung. Neuer Versuch …',
+  'connection.restarting': 'Der Server wird neu gestartet …',
   'connection.connecting': 'Verbindung wird hergestellt …',
   'connection.entering': 'Raum wird betreten …',
   'connection.knocking': 'Warten auf Einlass …',

@@ -142,6 +142,7 @@ export const EN = /** @type {const} */ ({
   'connection.closed': 'Not connected',
   'connection.lost': 'Connection lost. Trying again…',
   'connection.notYet': 'No connection. Trying again…',
+  'connection.restarting': 'The server is being restarted…',
   'connection.connecting': 'Connecting…',
   'connection.entering': 'Entering the room…',
   'connection.knocking': 'Waiting to be let in…',

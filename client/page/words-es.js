@@ -143,6 +143,7 @@ export const ES = {
   'connection.closed': 'Sin conexión',
   'connection.lost': 'Conexión perdida. Reintentando…',
   'connection.notYet': 'No hay conexión. Reintentando…',
+  'connection.restarting': 'El servidor se está reiniciando…',
   'connection.connecting': 'Conectando…',
   'connection.entering': 'Entrando en la sala…',
   'connection.knocking': 'Esperando a que te admitan…',

@@ -151,6 +151,7 @@ export const FR = {
   'connection.closed': 'Non connecté',
   'connection.lost': 'Connexion perdue. Nouvelle tentative…',
   'connection.notYet': 'Pas de connexion. Nouvelle tentative…',
+  'connection.restarting': 'Le serveur redémarre…',
   'connection.connecting': 'Connexion…',
   'connection.entering': 'Entrée dans la salle…',
   'connection.knocking': 'En attente d’être admis…',

@@ -190,6 +190,7 @@ export const UK = {
   'connection.closed': 'Не з’єднано',
   'connection.lost': 'Зв’язок втрачено. Нова спроба…',
   'connection.notYet': 'Немає зв’язку. Нова спроба…',
+  'connection.restarting': 'Сервер перезапускається…',
   'connection.connecting': 'З’єднання…',
   'connection.entering': 'Вхід до кімнати…',
   'connection.knocking': 'Очікування дозволу на вхід…',

@@ -106,6 +106,9 @@ const ENDING = new Set(['closing']);
 /** A server that can be reached answers within so many milliseconds, or the network is taken for another one. */
 const ANSWERS_WITHIN = 700;
 
+/** A server that is being restarted is overdue after so many milliseconds. */
+const BACK_WITHIN = 15_000;
+
 /** Whether media of a stream flow, by its state. @type {Record<StreamState, boolean>} */
 const LIVE = { negotiating: false, live: true, stalled: false, ended: false };
 
@@ -184,6 +187,11 @@ export class Room extends Emitter {
         this.#serverCloses = true;
         this.emit('solved', 'drain');
         this.#tell({ what: 'serverCloses' }, 'presence', { kind: 'info', lasting: true });
+      },
+      'expect the server': () => {
+        clearTimeout(this.#timer);
+        this.emit('solved', 'drain');
+        this.#timer = setTimeout(() => this.#page.fire('overdue', {}), BACK_WITHIN);
       },
       'let the media wait': () => this.#letMediaWait(),
       suspend: () => {
@@ -584,6 +592,7 @@ export class Room extends Emitter {
     if (seconds > 0) this.#tell({ what: 'serverDrains', seconds }, 'drain', { kind: 'info', lasting: true });
     // It is over by the will of somebody in it. Coming back would open it again.
     else if (scope === 'room' && reason === 'moderator') this.#page.fire('put out', { reason: 'closed' });
+    else if (scope === 'server' && reason === 'restarting') this.#page.fire('server restarts', {});
     else this.#page.fire(CLOSES[scope], { reason });
   }
 

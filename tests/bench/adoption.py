@@ -1,9 +1,12 @@
-"""Whether a picture stops when the room server is killed and started again, and what it costs to have that.
+"""Whether a picture stops when the room server ends and is started again, and what it costs to have that.
 
-`uv run python -m tests.bench.adoption [--sessions 50] [--rounds 3]`. A presenter and two viewers are pages in real
-Chromium, and the other sessions are plain websockets, which come back as pages do. It prints, in seconds: the
-longest time between two frames that came to a viewer, over 5 s without any event (the reference) and from before
-the kill until 5 s after the last page is back, and when the pages and the others were back, from the kill on.
+`uv run python -m tests.bench.adoption [--how kill|restart] [--kurento] [--sessions 50] [--rounds 3] [--no-costs]`.
+The server is killed (SIGKILL), or restarted (SIGTERM). With `--kurento` the media server is a process of its own,
+and not the embedded one. A presenter and two viewers are pages in real Chromium, and the other sessions are plain
+websockets, which come back as pages do. It prints, in seconds: the longest time between two frames that came to a
+viewer, over 5 s without any event (the reference) and from before the end until 5 s after the last page is back;
+and when the pages and the others were back, from the signal on. It fails if a page has made an offer meanwhile, or
+if the SSRCs are others.
 
 Then, with rooms that are kept and with rooms that are not: how long a viewer waits for the answer to an offer, and
 the CPU of the room server a view.
@@ -12,13 +15,15 @@ the CPU of the room server a view.
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import trio
@@ -27,9 +32,10 @@ from trio_websocket import ConnectionClosed, HandshakeError
 
 from tests.browser.conftest import chromium
 from tests.browser.test_broadcast import broadcasts, decodes
-from tests.browser.test_server_killed import LOOKS, page_of
+from tests.browser.test_server_killed import COUNTS_OFFERS, LOOKS, page_of, received
 from tests.mediaserver.peer import open_test_peer
 from tests.ports import reserved_port
+from tests.processes import media_server_program
 from tests.protocol_client import Client, open_client
 from tests.system.cycles import PATIENCE, connect
 from tests.system.left import LINGER, none_left
@@ -38,6 +44,7 @@ from tests.system.program import Program, running
 ROOM = "theatre"
 _CALM = 5.0
 _VIEWS = 300
+_HOW = {"kill": signal.SIGKILL, "restart": signal.SIGTERM}
 
 
 class _Others:
@@ -49,6 +56,8 @@ class _Others:
         self.inside = threading.Event()
         self.back = threading.Event()
         self._left = count
+        self.times: list[float] = []
+        """When each was back."""
         self._thread = threading.Thread(target=trio.run, args=(self._run,), daemon=True)
         self._thread.start()
 
@@ -67,6 +76,7 @@ class _Others:
             with suppress(OSError, HandshakeError, ConnectionClosed):
                 async with open_client(self._url) as client:
                     assert (await client.ask("resume", token=token))["resumed"]
+                    self.times.append(time.monotonic())
                     self._one_more(self.back)
                     await _until_closed(client)
                     return
@@ -92,14 +102,29 @@ def _gaps(viewers: Sequence[Page]) -> list[float]:
     ]
 
 
-def _kill(sessions: int) -> None:
+@contextmanager
+def _media_server(data: Path, *, apart: bool) -> Iterator[str]:
+    """The argument for a media server that goes on without its room server."""
+    with none_left(data), ExitStack() as stack:
+        yield f"--kurento={stack.enter_context(media_server_program())[0]}" if apart else LINGER
+
+
+def _end(sessions: int, how: signal.Signals, *, apart: bool) -> None:
     folder = Path(tempfile.mkdtemp())
     data = folder / "data"
-    with none_left(data), reserved_port() as port, chromium() as browser, ExitStack() as stack:
-        arguments = (f"--data={data}", LINGER, f"--port={port}")
+    with (
+        _media_server(data, apart=apart) as media,
+        reserved_port() as port,
+        chromium() as browser,
+        ExitStack() as stack,
+    ):
+        arguments = (f"--data={data}", media, f"--port={port}")
         with running(folder, *arguments) as first:
             address = f"{first.address}r/{ROOM}"
-            pages = [stack.enter_context(page_of(browser, name, address)) for name in ("Ada", "Bob", "Eve")]
+            pages = [
+                stack.enter_context(page_of(browser, name, address, COUNTS_OFFERS))
+                for name in ("Ada", "Bob", "Eve")
+            ]
             ada, *viewers = pages
             broadcasts(ada)
             others = _Others(first.url, sessions - len(pages))
@@ -109,23 +134,32 @@ def _kill(sessions: int) -> None:
                 viewer.evaluate(LOOKS)
             ada.wait_for_timeout(1000 * _CALM)
             calm = _gaps(viewers)
-            killed = time.monotonic()
-            first.process.kill()
+            before = _media(pages, viewers)
+            ended = time.monotonic()
+            first.process.send_signal(how)
             first.process.wait()
+            took = time.monotonic() - ended
         with running(folder, *arguments):
-            started = time.monotonic() - killed
+            started = time.monotonic() - ended
             for page in pages:
                 expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
-            pages_back = time.monotonic() - killed
+            pages_back = time.monotonic() - ended
             assert others.back.wait(PATIENCE)
-            all_back = time.monotonic() - killed
+            all_back = time.monotonic() - ended
             ada.wait_for_timeout(1000 * _CALM)
             over_it = _gaps(viewers)
+            assert _media(pages, viewers) == before, "something was negotiated again"
     print(
-        f"  longest gap: calm {_row(calm)}, over the kill {_row(over_it)};"
-        f" started after {started:.2f}, pages back {pages_back:.2f}, all back {all_back:.2f}",
+        f"  longest gap: calm {_row(calm)}, over the end {_row(over_it)};"
+        f" ended after {took:.2f}, started after {started:.2f}, pages back {pages_back:.2f},"
+        f" others back: p50 {statistics.median(others.times) - ended:.2f}, all {all_back:.2f}",
         flush=True,
     )
+
+
+def _media(pages: Sequence[Page], viewers: Sequence[Page]) -> tuple[list[int], list[list[Any]]]:
+    """How many offers each page has made, and over which connections the viewers receive what."""
+    return [page.evaluate("window.offers") for page in pages], [received(viewer)[1] for viewer in viewers]
 
 
 def _row(gaps: Sequence[float]) -> str:
@@ -177,12 +211,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--how", choices=_HOW, default="kill")
+    parser.add_argument("--kurento", action="store_true", help="a media server apart")
+    parser.add_argument("--no-costs", action="store_true", help="only the gaps")
     options = parser.parse_args()
-    print(f"{options.sessions} sessions in the room, killed (SIGKILL) and started again")
+    how = _HOW[options.how]
+    print(f"{options.sessions} sessions in the room, ended by {how.name} and started again")
     for _ in range(options.rounds):
-        _kill(options.sessions)
-    print("the cost")
-    _costs(options.rounds)
+        _end(options.sessions, how, apart=options.kurento)
+    if not options.no_costs:
+        print("the cost")
+        _costs(options.rounds)
 
 
 if __name__ == "__main__":

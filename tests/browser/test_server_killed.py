@@ -1,11 +1,12 @@
-"""Given a server that is killed, or updated, when it is started again, then the pages are back in their seats."""
+"""Given a server that is killed or restarted, when it is started again, then the pages are back in their seats."""
 
 from __future__ import annotations
 
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ LOOKS = """() => {
   return video.play();
 }"""
 """Notes in `gap` the longest time in milliseconds between two frames that came, whatever the page shows."""
+
+
+SAYS = """() => {
+  const shown = document.querySelector('[data-testid="connection-state"]');
+  window.said = [];
+  new MutationObserver(() => window.said.push(shown.textContent))
+    .observe(shown, {childList: true, characterData: true, subtree: true});
+}"""
+"""Notes in `said` what the page says of its connection from now on."""
 
 
 @contextmanager
@@ -106,7 +116,7 @@ def test_pages_are_back_in_their_seats_and_see_each_other_again(
 
 @contextmanager
 def media(where: str, data: Path) -> Iterator[tuple[str, ...]]:
-    """The arguments for a media server that goes on when the server is killed."""
+    """The arguments for a media server that goes on when the server is killed or restarted."""
     if where == "embedded":
         with none_left(data):
             yield LINGER, f"--data={data}"
@@ -128,43 +138,46 @@ def received(page: Page) -> tuple[dict[str, Any], list[Any]]:
 
 
 @pytest.mark.parametrize("where", ["embedded", "apart"])
-def test_pictures_go_on_when_the_server_is_killed_and_nothing_is_negotiated_again(
+def test_pictures_go_on_when_the_server_is_killed_or_restarted_and_nothing_is_negotiated_again(
     browser: Browser, tmp_path: Path, room: str, where: str
 ) -> None:
-    with media(where, tmp_path / "data") as arguments, reserved_port() as port:
-        same = f"--port={port}"
-        with running(tmp_path, *arguments, same) as first:
-            address = first.address.rstrip("/") + room
-            with (
-                page_of(browser, "Ada", address, COUNTS_OFFERS) as ada,
-                page_of(browser, "Bob", address, COUNTS_OFFERS) as bob,
-                page_of(browser, "Eve", address, COUNTS_OFFERS) as eve,
-            ):
-                pages = ada, bob, eve
-                broadcasts(ada)
-                for viewer in (bob, eve):
-                    decodes(viewer)
-                    viewer.evaluate(MARK)
-                    viewer.evaluate(LOOKS)
-                before = [received(viewer)[1] for viewer in (bob, eve)]
-                offers = [page.evaluate("window.offers") for page in pages]
-                end(first, signal.SIGKILL, *pages)
-                for viewer in (bob, eve):
-                    decodes(viewer)
-                with running(tmp_path, *arguments, same):
-                    for page in pages:
-                        expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
-                        expect(page.get_by_test_id("roster-entry")).to_have_count(3)
-                    for viewer in (bob, eve):
-                        decodes(viewer)
-                        expect(viewer.get_by_test_id("tile")).to_have_attribute("data-state", "live")
-                    assert [received(viewer)[1] for viewer in (bob, eve)] == before
-                    assert [page.evaluate("window.offers") for page in pages] == offers
-                    print(json.dumps({"gaps": [viewer.evaluate("window.gap") for viewer in (bob, eve)]}))
-                    # The room goes on in all that it does: somebody new sees it, and it ends with its presenter.
-                    with page_of(browser, "Cyd", address) as cyd:
-                        decodes(cyd)
-                        ada.get_by_test_id("stop-camera").click()
-                        for viewer in (bob, eve, cyd):
-                            until(viewer, "videos.length === 0")
+    with media(where, tmp_path / "data") as arguments, reserved_port() as port, ExitStack() as runs:
+        run = partial(running, tmp_path, *arguments, f"--port={port}")
+        server = runs.enter_context(run())
+        address = server.address.rstrip("/") + room
+        ada, bob, eve = pages = [
+            runs.enter_context(page_of(browser, name, address, COUNTS_OFFERS)) for name in ("Ada", "Bob", "Eve")
+        ]
+        broadcasts(ada)
+        for viewer in (bob, eve):
+            decodes(viewer)
+            viewer.evaluate(MARK)
+            viewer.evaluate(LOOKS)
+        before = [received(viewer)[1] for viewer in (bob, eve)]
+        offers = [page.evaluate("window.offers") for page in pages]
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            for page in pages:
+                page.evaluate(SAYS)
+            end(server, how, *pages)
+            for viewer in (bob, eve):
+                decodes(viewer)
+            server = runs.enter_context(run())
+            for page in pages:
+                expect(page.get_by_test_id("connection-state")).to_have_text("Connected")
+                expect(page.get_by_test_id("roster-entry")).to_have_count(3)
+                assert ("The server is being restarted…" in page.evaluate("window.said")) == (
+                    how is signal.SIGTERM
+                )
+            for viewer in (bob, eve):
+                decodes(viewer)
+                expect(viewer.get_by_test_id("tile")).to_have_attribute("data-state", "live")
+            assert [received(viewer)[1] for viewer in (bob, eve)] == before
+            assert [page.evaluate("window.offers") for page in pages] == offers
+            print(json.dumps({"gaps": [viewer.evaluate("window.gap") for viewer in (bob, eve)]}))
+        # The room goes on in all that it does: somebody new sees it, and it ends with its presenter.
+        with page_of(browser, "Cyd", address) as cyd:
+            decodes(cyd)
+            ada.get_by_test_id("stop-camera").click()
+            for viewer in (bob, eve, cyd):
+                until(viewer, "videos.length === 0")
     assert "Traceback" not in (tmp_path / "server.log").read_text()

@@ -325,6 +325,44 @@ test('the rooms of a server that closes are entered again at the next connection
   assert.deepEqual(waits(), ['join blue']);
 });
 
+test('a server that is being restarted is waited for, with all that goes on, and nobody is alarmed', async (t) => {
+  const { connection, room, told, waits } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'restarting' });
+  assert.equal(room.status, 'restarting');
+  for (const code of [1001, 1006]) connection.lose(code);
+  t.mock.timers.tick(14_999);
+  assert.deepEqual([room.status, told, connection.forgot], ['restarting', [], 0]);
+  connection.connects(joined('blue', { resumed: true }));
+  assert.equal(room.status, 'inside');
+  t.mock.timers.tick(1);
+  assert.deepEqual([room.status, told, waits()], ['inside', [], []]);
+});
+
+test('a server that is not back in time counts as lost, and its session may be resumed later', async (t) => {
+  const { connection, room } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'restarting' });
+  connection.lose(1001);
+  t.mock.timers.tick(15_000);
+  assert.equal(room.status, 'interrupted');
+  connection.connects(joined('blue', { resumed: true }));
+  assert.equal(room.status, 'inside');
+});
+
+test('a server that is restarted without its rooms is entered as any other', async (t) => {
+  const { connection, room, waits } = await inside(t);
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'restarting' });
+  connection.lose(1001);
+  connection.connects();
+  assert.deepEqual([room.status, waits()], ['joining', ['join blue']]);
+});
+
+test('whoever is in no room yet is told that the server closes', async (t) => {
+  const { connection, room, told } = start(t);
+  connection.connects();
+  connection.emit('message', { type: 'closing', scope: 'server', reason: 'restarting' });
+  assert.deepEqual([room.status, told], ['joining', ['serverCloses']]);
+});
+
 test('a server that will close is no reason to leave, and its notice goes when it has closed', async (t) => {
   const { connection, room, told, solved } = await inside(t);
   connection.emit('message', { type: 'closing', scope: 'server', reason: 'shutdown', seconds: 60 });

@@ -12,13 +12,19 @@ const NO_REQUEST = 'nothing is asked: a reply that was waited for fails with the
 const HAS_A_ROOM = 'the link keeps a session to resume only while one is in a room';
 const NOT_ASKED = 'the browser is not asked for it: an answer that comes later is to an older question';
 const NO_TRACK = 'nothing is captured';
+const TOO_LATE = 'what the server answers at its end is seen when it is back';
 const NO_PEER = 'there is no peer connection, and no request: what is left of an earlier one is not listened to';
 
 /** By machine and event: the states in which it cannot come, and why. All other states must have a row. */
 const NEVER = {
   page: {
     'server closes': { outside: NO_SOCKET },
-    'room closes': { outside: NO_SOCKET, interrupted: 'a session that comes back hears no news before its snapshot' },
+    'server restarts': { outside: NO_SOCKET },
+    'room closes': {
+      outside: NO_SOCKET,
+      restarting: 'rooms do not close then, and a session that comes back hears no news before its snapshot',
+      interrupted: 'a session that comes back hears no news before its snapshot',
+    },
     'connected anew': {
       outside: NO_SOCKET,
       joining: 'the connection is there',
@@ -34,11 +40,19 @@ const NEVER = {
       switching: 'the connection is there',
       refused: HAS_A_ROOM,
     },
-    entered: { outside: NO_REQUEST, entering: NO_REQUEST, inside: NO_REQUEST, interrupted: NO_REQUEST, refused: NO_REQUEST },
+    entered: {
+      outside: NO_REQUEST,
+      entering: NO_REQUEST,
+      inside: NO_REQUEST,
+      restarting: TOO_LATE,
+      interrupted: NO_REQUEST,
+      refused: NO_REQUEST,
+    },
     'turned away': {
       outside: NO_REQUEST,
       entering: NO_REQUEST,
       inside: NO_REQUEST,
+      restarting: TOO_LATE,
       interrupted: NO_REQUEST,
       refused: NO_REQUEST,
     },
