@@ -118,9 +118,9 @@ class ServerSettings:
     media_linger: SecondsOrZero = field(
         default=10.0,
         metadata={
-            "help": "How many seconds the embedded media server goes on if the server dies, so that a server that "
-            "is started again takes it over. It needs a place where rooms are kept (--data or --store), and "
-            "Linux. 0 ends it with the server."
+            "help": "How many seconds the embedded media server goes on if the server dies or is restarted by "
+            "SIGTERM, so that a server that is started again takes it over. It needs a place where rooms are kept "
+            "(--data or --store), and Linux. 0 ends it with the server."
         },
     )
     announced_address: tuple[str, ...] = field(

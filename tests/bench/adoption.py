@@ -15,6 +15,7 @@ the CPU of the room server a view.
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import statistics
 import tempfile
@@ -43,6 +44,7 @@ from tests.system.program import Program, running
 
 ROOM = "theatre"
 _CALM = 5.0
+_HANDSHAKE = 1.0
 _VIEWS = 300
 _HOW = {"kill": signal.SIGKILL, "restart": signal.SIGTERM}
 
@@ -73,8 +75,10 @@ class _Others:
             self._one_more(self.inside)
             await _until_closed(client)
         while True:
-            with suppress(OSError, HandshakeError, ConnectionClosed):
+            # The client does not notice that it was cut off in the middle of the handshake, by a server that ends.
+            with suppress(OSError, HandshakeError, ConnectionClosed), trio.move_on_after(_HANDSHAKE) as patience:
                 async with open_client(self._url) as client:
+                    patience.deadline = math.inf
                     assert (await client.ask("resume", token=token))["resumed"]
                     self.times.append(time.monotonic())
                     self._one_more(self.back)
