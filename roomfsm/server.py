@@ -60,6 +60,7 @@ from roomfsm.web.others import Others
 from roomfsm.webhooks.delivery import Webhooks, open_webhooks
 
 if TYPE_CHECKING:
+    from roomfsm.cluster import Cluster
     from roomfsm.metrics.page import MetricsPage
 
 DRAIN_DEADLINE = 3.5
@@ -289,7 +290,8 @@ async def open_server(
         _open_listeners(settings.server.host, settings.server.port, sockets=sockets) as listeners,
         _open_metrics_port(settings, create_metrics(write_metrics, metrics_access, is_open=True)) as metrics_port,
         open_journal_file(settings.rooms) as write_journal,
-        _open_writer(settings, _port(listeners)) as writer,
+        _open_cluster(settings) as cluster,
+        _open_writer(settings, _port(listeners), cluster) as writer,
         _open_media(settings, _port(listeners), writer) as media,
         open_webhooks(settings.webhooks) as webhooks,
         _open_files(settings) as files,
@@ -356,13 +358,22 @@ async def open_server(
         async with trio.open_nursery() as connections:
             try:
                 # Browsers can connect already, and wait until the rooms are there.
-                with end.interrupts():
-                    await _come_back(writer, directory, registry, media.pool)
+                if cluster is None:
+                    with end.interrupts():
+                        await _come_back(writer, directory, registry, media.pool)
+                else:
+                    # Its rooms come back as the nodes share them.
+                    assert writer is not None
+                    media.pool.resume()
+                    cluster.attach(writer, directory, registry, across)
                 async with trio.open_nursery() as acceptor:
                     if not end.asked.is_set():
                         acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
                         await acceptor.start(door.serve, listeners, connections)
                         acceptor.start_soon(metrics_port, connections)
+                        if cluster is not None:
+                            # It goes on until the last browser has learned that the server ends.
+                            await connections.start(cluster.run)
                         life.fire("opened")
                     yield Running(
                         port,
@@ -383,7 +394,11 @@ async def open_server(
                 raise
             finally:
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    await _drain(media, directory, registry, writer, is_restart=end.is_restart)
+                    if cluster is not None:
+                        await cluster.hand_over()
+                    # What another node takes up, it has published anew.
+                    stays = end.is_restart and cluster is None
+                    await _drain(media, directory, registry, writer, is_restart=stays)
                 life.fire("drained")
                 connections.cancel_scope.cancel()
 
@@ -486,12 +501,39 @@ class _Metrics:
 
 
 @asynccontextmanager
-async def _open_writer(settings: Settings, port: int) -> AsyncIterator[Writer | None]:
+async def _open_cluster(settings: Settings) -> AsyncIterator[Cluster | None]:
+    """This server's part in a set of nodes; None if it is the only server. What it needs is imported only then."""
+    url = settings.store.store
+    if settings.nodes.node is None or url is None:
+        yield None
+        return
+    try:
+        await trio.to_thread.run_sync(importlib.import_module, "roomfsm.cluster")
+    except ModuleNotFoundError as error:
+        raise StartError(_lacking(error)) from error
+    from roomfsm.cluster import Cluster, NameTaken
+
+    cluster = Cluster(url)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(cluster.joined(settings.nodes))
+        except (StoreError, NameTaken) as error:
+            raise StartError(str(error)) from error
+        yield cluster
+
+
+def _lacking(error: ModuleNotFoundError) -> str:
+    return f"--store needs {error.name}, which is not installed: pip install 'roomfsm[redis]'"
+
+
+@asynccontextmanager
+async def _open_writer(settings: Settings, port: int, cluster: Cluster | None) -> AsyncIterator[Writer | None]:
     """What keeps the rooms, or None if nothing does."""
     async with AsyncExitStack() as stack:
         name = node_name(",".join(settings.server.host), port)
+        fence = None if cluster is None else lambda: cluster.membership.fence
         try:
-            store = await stack.enter_async_context(open_store(settings.store, name))
+            store = await stack.enter_async_context(open_store(settings.store, name, fence))
         except StoreError as error:
             if not is_default(settings.store):
                 raise StartError(str(error)) from error
@@ -502,9 +544,7 @@ async def _open_writer(settings: Settings, port: int) -> AsyncIterator[Writer | 
             yield None
             return
         except ModuleNotFoundError as error:
-            raise StartError(
-                f"--store needs {error.name}, which is not installed: pip install 'roomfsm[redis]'"
-            ) from error
+            raise StartError(_lacking(error)) from error
         if store is None:
             yield None
             return

@@ -91,6 +91,8 @@ class Exchange:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._work_off, handlers)
             async for event in self._bus:
+                # The bus does not wait while something is there.
+                await trio.lowlevel.checkpoint()
                 if isinstance(event, Broken):
                     self._gathered.pop(event.node, None)
                     for handler in handlers:
@@ -125,12 +127,15 @@ class Exchange:
         try:
             message = decode(data)
         except msgspec.DecodeError as error:
-            # A node of another version, while the nodes are updated one by one.
+            # A node of another version, while the nodes are updated one by one. Somebody may wait for an answer.
             _log.warning("message of a node not understood", node=sender, why=str(error))
+            for handler in handlers:
+                handler.lose(sender)
             return
         for handler in handlers:
             try:
                 handler.handle(sender, message)
             except Exception:  # noqa: BLE001 (a boundary)
-                # A fault in one browser's message must not end the node.
+                # A fault in one message must not end the node. Somebody may wait for an answer.
                 _log.exception("message of a node not handled", node=sender)
+                handler.lose(sender)

@@ -78,6 +78,7 @@ class Ledger:
     """What Redis knows of the nodes."""
 
     def __init__(self, url: str, client: coredis.Redis[bytes], lease: float) -> None:
+        self._client = client
         self.place = shown(url)
         self._ms = max(1, round(lease * 1000))
         self._register = client.register_script(scripts.REGISTER)
@@ -142,6 +143,12 @@ class Ledger:
             case [how, bytes(node)]:
                 return Home(node.decode(), alive=how == b"home")
         raise self._unexpected(answer)
+
+    async def known_home(self, room: str) -> str | None:
+        """The home of a room, alive or not; None if it has none."""
+        with as_store_errors(self.place):
+            home = await self._client.hget(HOME, room)
+        return None if home is None else home.decode()
 
     async def home_of_token(self, age: str, token: bytes) -> tuple[str, str | None] | None:
         """The room to which the token with this hash brings somebody back, and its home if that is alive.

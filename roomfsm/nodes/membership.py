@@ -150,6 +150,14 @@ class Membership:
                     tried.add(answer.node)
                     await self._see_to(answer.node)
 
+    async def known_home(self, room: str) -> str | None:
+        """The id of the node on which the room with this key lives; None if it lives nowhere.
+
+        Raises `StoreError`.
+        """
+        with self._within(self._lease):
+            return await self._ledger.known_home(room)
+
     async def home_of_token(self, token: bytes) -> str | None:
         """The id of the node to which the token with this hash brings somebody back; None if nobody has it.
 

@@ -75,6 +75,20 @@ class Said(_Message, frozen=True):
     text: str
 
 
+class Unread(_Message, frozen=True):
+    """The messages that the browser had sent before its session moved, and that nobody has answered."""
+
+    connection: int
+    texts: tuple[str, ...]
+
+
+class Took(_Message, frozen=True):
+    """The home has handled so many more characters of what the browser has sent."""
+
+    connection: int
+    size: int
+
+
 class Lost(_Message, frozen=True):
     """The browser's websocket is closed. `left` says whether the browser is gone for good."""
 
@@ -111,6 +125,20 @@ class Moved(_Message, frozen=True):
 
     connection: int
     outcome: Outcome
+
+
+class Seek(_Message, frozen=True):
+    """Who has a session that the token with this hash resumes? It has no seat, so the store does not know it."""
+
+    number: int
+    token: bytes
+
+
+class Found(_Message, frozen=True):
+    """The answer to a `Seek`: whether this node has it."""
+
+    number: int
+    here: bool
 
 
 class Request(_Message, frozen=True):
@@ -186,10 +214,11 @@ class Arrived(_Message, frozen=True):
 
 
 type ToHome = Open | Said | Lost | Moved
-type ToEdge = Opened | Told | Close | Move
+type ToEdge = Opened | Told | Close | Move | Unread | Took
+type BetweenNodes = Seek | Found
 type HttpToHome = Request | Question | BodyPart | Gone | AnswerWanted
 type HttpToEdge = BodyWanted | Answer | AnswerPart | AnswerBroken
-type NodeMessage = ToHome | ToEdge | HttpToHome | HttpToEdge | Arrived
+type NodeMessage = ToHome | ToEdge | BetweenNodes | HttpToHome | HttpToEdge | Arrived
 
 _decoder: msgspec.msgpack.Decoder[NodeMessage] = msgspec.msgpack.Decoder(NodeMessage)
 _encoder = msgspec.msgpack.Encoder()

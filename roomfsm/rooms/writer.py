@@ -175,6 +175,12 @@ class Writer:
         for record in {**self._records, **self._changed, **self._writing}:
             record.disown()
 
+    def disown(self, key: str) -> None:
+        """The store has given the room with this key to another server."""
+        for record in {**self._records, **self._changed, **self._writing}:
+            if record.key == key:
+                record.disown()
+
     def disowned(self, record: _StoreRecord) -> None:
         """A record has nothing to write, because its room is another server's."""
         self._changed.pop(record, None)
@@ -272,7 +278,8 @@ class Writer:
             # What is told meanwhile waits behind the rest.
             while told:
                 record, hearer, ear, outgoing = told.popleft()
-                if record.disowned:
+                if record.disowned or hearer.ear != ear:
+                    # The room is another server's, or the person is at another one, or has come back and knows it.
                     continue
                 if self.gave_up:
                     record.tell_unkept(hearer, ear, outgoing)

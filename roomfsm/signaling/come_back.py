@@ -1,4 +1,6 @@
-"""Brings back the rooms that the store has kept, with the sessions of their people, at the start of the server.
+"""Brings back rooms that the store has kept, with the sessions of their people.
+
+All of them come back at the start of the server, and one by one those that another node has had.
 
 A person may be found in two rooms: the server ended in the middle of a `switch`. The store knows to which of the
 two the person's token belongs, and the other room takes a leave.
@@ -38,13 +40,9 @@ async def come_back(
     async for key, past in _pasts(store):
         # A large room takes half a second.
         await trio.lowlevel.checkpoint()
-        try:
-            room = directory.bring_back(key, past, registry.absent)
-        except CannotComeBack as error:
-            counts.set_aside += 1
-            _log.error("room set aside", room=key, why=str(error), see="docs/persistence.md")
+        room = _open_again(key, past, directory, registry, counts)
+        if room is None:
             continue
-        counts.came_back += 1
         for person in room.people.values():
             seat, other = person.seat, seats.get(person.id)
             if other is not None:
@@ -53,14 +51,58 @@ async def come_back(
                 twice.append(other)
             seats[person.id] = seat
     for seat in seats.values():
-        assert isinstance(seat.sitter, Session)
-        registry.take_back(seat.sitter, seat)
+        _take_back(seat, registry)
     for seat in twice:
         await give_up(seat, "switched")
     if counts.came_back or counts.set_aside:
         seconds = round(time.perf_counter() - began, 3)
         _log.info("rooms came back", rooms=counts.came_back, people=len(seats), seconds=seconds)
     return [room.media_place for room in directory.rooms() if room.media_place is not None]
+
+
+async def bring_back(
+    key: str, past: Past, store: Store, directory: Directory, registry: Registry, counts: StoreCounts
+) -> None:
+    """Bring back one room, while others go on. Raises `StoreError`."""
+    room = _open_again(key, past, directory, registry, counts)
+    if room is None:
+        return
+    seats = [person.seat for person in room.people.values()]
+    belongs: dict[Seat[Room], str | None] = {}
+    limit = trio.CapacityLimiter(_AT_ONCE)
+
+    async def ask(seat: Seat[Room]) -> None:
+        async with limit:
+            belongs[seat] = await _room_of(store, seat)
+
+    async with trio.open_nursery() as nursery:
+        for seat in seats:
+            nursery.start_soon(ask, seat)
+    here = [seat for seat in seats if belongs[seat] in (key, None)]
+    for seat in here:
+        _take_back(seat, registry)
+    for seat in seats:
+        if seat not in here:
+            await give_up(seat, "switched")
+    _log.info("room came back", room=key, people=len(here))
+
+
+def _open_again(
+    key: str, past: Past, directory: Directory, registry: Registry, counts: StoreCounts
+) -> Room | None:
+    try:
+        room = directory.bring_back(key, past, registry.absent)
+    except CannotComeBack as error:
+        counts.set_aside += 1
+        _log.error("room set aside", room=key, why=str(error), see="docs/persistence.md")
+        return None
+    counts.came_back += 1
+    return room
+
+
+def _take_back(seat: Seat[Room], registry: Registry) -> None:
+    assert isinstance(seat.sitter, Session)
+    registry.take_back(seat.sitter, seat)
 
 
 async def _pasts(store: Store) -> AsyncIterator[tuple[str, Past]]:

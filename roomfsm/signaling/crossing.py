@@ -5,7 +5,9 @@ Without `--node` there is no crossing: every room is here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -13,6 +15,7 @@ import trio
 from roomfsm.nodes.exchange import Exchange
 from roomfsm.nodes.messages import (
     Close,
+    Found,
     Lost,
     Luggage,
     Move,
@@ -22,7 +25,10 @@ from roomfsm.nodes.messages import (
     Opened,
     Outcome,
     Said,
+    Seek,
     Told,
+    Took,
+    Unread,
 )
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms.counts import Counts
@@ -30,6 +36,8 @@ from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.edge import Edge
 from roomfsm.signaling.remote_connection import RemoteConnection
 
+_SEEKING = 1.0
+"""Seconds that other nodes have to say whether they know a token."""
 _TRIES = 3
 """How many nodes one message tries, if rooms change their nodes in that moment."""
 
@@ -49,10 +57,30 @@ class Whereabouts(Protocol):
         Raises `Refusal` if that cannot be found out.
         """
 
+    async def give_back(self, room: str) -> None:
+        """The room of that name was not opened here, although it got this node. It needs none, then."""
+
 
 type AnyConnection = Connection | RemoteConnection
 type Serve = Callable[[RemoteConnection, Luggage, str], None]
 """Opens a session for a remote connection, which answers the browser's message first."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """A search for a session."""
+
+    silent: set[str]
+    """The nodes that have not answered."""
+    found: str | None = None
+    heard: trio.Event = field(default_factory=trio.Event)
+
+    def hear(self, node: str, *, here: bool) -> None:
+        """A node has answered."""
+        self.silent.discard(node)
+        self.found = node if here else self.found
+        self.heard.set()
+        self.heard = trio.Event()
 
 
 class Crossing:
@@ -64,16 +92,23 @@ class Crossing:
         exchange: Exchange,
         whereabouts: Whereabouts,
         serve: Serve,
+        has: Callable[[bytes], bool],
+        living: Callable[[], Sequence[str]],
         counts: Counts,
         inbox: int,
     ) -> None:
+        """`has` says whether the token with a hash resumes a session here. `living` gives the other nodes."""
         self.edge = Edge(nursery, exchange)
         self.whereabouts = whereabouts
         self._exchange = exchange
         self._serve = serve
+        self._has = has
+        self._living = living
         self._counts = counts
         self._inbox = inbox
         self._remote: dict[tuple[str, int], RemoteConnection] = {}
+        self._searches: dict[int, _Search] = {}
+        self._numbers = itertools.count(1)
 
     async def move(
         self,
@@ -102,6 +137,24 @@ class Crossing:
                 return outcome
         raise Refusal(ErrorCode.ROOM_CLOSED)
 
+    async def seek(self, token: bytes) -> str | None:
+        """The other node with a session that the token with this hash resumes, although it has no seat; or None.
+
+        Such a session waits in a lobby.
+        """
+        search = _Search(set(self._living()))
+        number = next(self._numbers)
+        self._searches[number] = search
+        try:
+            for node in search.silent:
+                self._exchange.send(node, Seek(number, token))
+            with trio.move_on_after(_SEEKING):
+                while search.silent and search.found is None:
+                    await search.heard.wait()
+        finally:
+            del self._searches[number]
+        return search.found
+
     def forget(self, connection: RemoteConnection) -> None:
         """A remote connection is over."""
         key = connection.edge, connection.number
@@ -127,7 +180,16 @@ class Crossing:
                 if (remote := self._remote.get((sender, number))) is not None:
                     remote.lost(left=left)
             case Close():
-                self.edge.close(sender, message)
+                self.edge.close_one(sender, message)
+            case Seek(number=number, token=token):
+                self._exchange.send(sender, Found(number, self._has(token)))
+            case Found(number=number, here=here):
+                if (search := self._searches.get(number)) is not None:
+                    search.hear(sender, here=here)
+            case Unread():
+                self.edge.unread(sender, message)
+            case Took():
+                self.edge.took(sender, message)
             case Move():
                 self.edge.move_on(sender, message)
             case Moved(connection=number, outcome=outcome):
@@ -137,7 +199,15 @@ class Crossing:
     def lose(self, node: str) -> None:
         """Act on the loss of whatever was under way from and to a node."""
         self.edge.lose(node)
+        for search in self._searches.values():
+            search.hear(node, here=False)
         for remote in [remote for remote in self._remote.values() if remote.edge == node]:
+            remote.lost(left=False)
+
+    def close(self) -> None:
+        """Nothing crosses any more: the browsers here, and those of the sessions here, have to come back."""
+        self.edge.close()
+        for remote in tuple(self._remote.values()):
             remote.lost(left=False)
 
     def _open(self, edge: str, number: int, luggage: Luggage, text: str) -> None:

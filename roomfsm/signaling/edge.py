@@ -19,12 +19,30 @@ from dataclasses import dataclass, field
 import trio
 
 from roomfsm.nodes.exchange import Exchange
-from roomfsm.nodes.messages import Close, Lost, Luggage, Move, Moved, Open, Opened, Outcome, Said, Told
+from roomfsm.nodes.messages import (
+    Close,
+    Lost,
+    Luggage,
+    Move,
+    Moved,
+    Open,
+    Opened,
+    Outcome,
+    Said,
+    Told,
+    Took,
+    Unread,
+)
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.signaling.connection import Connection
 from roomfsm.signaling.frames import text_frame
 
 _CODES = {int(code): code for code in CloseCode}
+PATIENCE = 10.0
+"""Seconds that another node has to take a session. It may have to bring back a large room first."""
+UNDER_WAY = 524_288
+"""If a session's node has not handled so many characters of its browser, the next message waits, and so does the
+browser."""
 
 
 def _nothing() -> None:
@@ -36,10 +54,17 @@ class _Passage:
     """A session on its way to another node."""
 
     to: str
+    before: str | None
+    """The node that it comes from; None if it comes from this one."""
     taken: Callable[[], None]
     """Called when the session is taken, before the browser is told anything else."""
-    over: trio.Event = field(default_factory=trio.Event)
+    answered: trio.Event = field(default_factory=trio.Event)
     outcome: Outcome = Outcome.UNKNOWN
+    heard_out: trio.Event = field(default_factory=trio.Event)
+    """Set when the node before has said what it has not answered, or will not say it any more."""
+    unread: tuple[str, ...] = ()
+    over: trio.Event = field(default_factory=trio.Event)
+    """Set when the browser's further messages may be passed on."""
 
 
 @dataclass(slots=True)
@@ -51,6 +76,15 @@ class _Route:
     home: str | None = None
     """The node where the session lives; None as long as it lives here and uses the connection itself."""
     passage: _Passage | None = None
+    under_way: int = 0
+    """Characters that the home has not handled yet, as far as this node knows."""
+    less_under_way: trio.Event = field(default_factory=trio.Event)
+
+    def took(self, size: int) -> None:
+        """The home has handled so many characters."""
+        self.under_way = max(0, self.under_way - size)
+        self.less_under_way.set()
+        self.less_under_way = trio.Event()
 
 
 class Edge:
@@ -80,37 +114,58 @@ class Edge:
             self._nursery.start_soon(self._forward, route)
         else:
             del self._routes[route.number]
-            if outcome is Outcome.UNKNOWN:
-                connection.close_soon(CloseCode.TRY_AGAIN_LATER)
         return outcome
 
     async def _pass(
         self, route: _Route, to: str, luggage: Luggage, text: str, taken: Callable[[], None] = _nothing
     ) -> Outcome:
-        passage = route.passage = _Passage(to, taken)
+        passage = route.passage = _Passage(to, route.home, taken)
         self._exchange.send(to, Open(route.number, luggage, text))
         try:
-            await passage.over.wait()
+            with trio.move_on_after(PATIENCE):
+                await passage.answered.wait()
+            if passage.before is not None:
+                self._exchange.send(passage.before, Moved(route.number, passage.outcome))
+            if passage.outcome is Outcome.TAKEN:
+                await self._begin(route, passage)
+            elif passage.outcome is Outcome.UNKNOWN:
+                # If it has been taken all the same, it has no connection.
+                self._exchange.send(to, Lost(route.number, left=False))
+                route.connection.close_soon(CloseCode.GOING_AWAY)
         finally:
             route.passage = None
+            passage.over.set()
         return passage.outcome
+
+    async def _begin(self, route: _Route, passage: _Passage) -> None:
+        """Let the new home answer what the one before has not, before anything else that the browser says."""
+        route.took(route.under_way)
+        if passage.before is not None:
+            with trio.move_on_after(PATIENCE):
+                await passage.heard_out.wait()
+        for text in passage.unread:
+            self._say(route, passage.to, text)
 
     async def _forward(self, route: _Route) -> None:
         """Pass on what the browser says, until its connection ends."""
         async for text in route.connection:
-            await self._until_settled(route)
-            assert route.home is not None
-            self._exchange.send(route.home, Said(route.number, text))
-        await self._until_settled(route)
-        assert route.home is not None
-        self._exchange.send(route.home, Lost(route.number, route.connection.left))
+            while route.under_way >= UNDER_WAY:
+                await route.less_under_way.wait()
+            self._say(route, await self._home(route), text)
+        self._exchange.send(await self._home(route), Lost(route.number, route.connection.left))
         del self._routes[route.number]
 
-    async def _until_settled(self, route: _Route) -> None:
+    def _say(self, route: _Route, home: str, text: str) -> None:
+        route.under_way += len(text)
+        self._exchange.send(home, Said(route.number, text))
+
+    @staticmethod
+    async def _home(route: _Route) -> str:
+        """Where the session lives, once that is settled."""
         while route.passage is not None:
             await route.passage.over.wait()
-            # The task that waits for the answer has its turn before this one goes on.
-            await trio.lowlevel.checkpoint()
+        assert route.home is not None
+        return route.home
 
     # What comes from other nodes
 
@@ -120,44 +175,70 @@ class Edge:
         if route is None or route.passage is None or route.passage.to != sender:
             return
         passage = route.passage
+        passage.outcome = message.outcome
+        passage.answered.set()
         if message.outcome is Outcome.TAKEN:
-            passage.taken()
             route.home = sender
+            passage.taken()
         for payload in message.payloads:
             route.connection.pass_on(text_frame(payload))
-        passage.outcome = message.outcome
-        passage.over.set()
 
     def told(self, sender: str, message: Told) -> None:
         """A home tells browsers something."""
         frame = text_frame(message.payload)
         for number in message.connections:
-            route = self._routes.get(number)
-            if route is not None and route.home == sender:
+            route = self._route(number, sender)
+            if route is not None:
                 route.connection.pass_on(frame, message.merge_key)
 
-    def close(self, sender: str, message: Close) -> None:
+    def close_one(self, sender: str, message: Close) -> None:
         """A home wants a websocket closed."""
-        route = self._routes.get(message.connection)
-        if route is not None and route.home == sender:
-            route.connection.close_soon(_CODES[message.code])
+        route = self._route(message.connection, sender)
+        if route is not None:
+            route.connection.close_soon(_CODES.get(message.code, CloseCode.GOING_AWAY))
+
+    def took(self, sender: str, message: Took) -> None:
+        """A home has handled something."""
+        route = self._route(message.connection, sender)
+        if route is not None:
+            route.took(message.size)
 
     def move_on(self, sender: str, message: Move) -> None:
         """A home wants a session moved to another node."""
-        route = self._routes.get(message.connection)
-        if route is not None and route.home == sender and route.passage is None:
-            self._nursery.start_soon(self._move_on, route, sender, message)
+        route = self._route(message.connection, sender)
+        if route is not None and route.passage is None:
+            self._nursery.start_soon(self._pass, route, message.to, message.luggage, message.text)
 
-    async def _move_on(self, route: _Route, before: str, message: Move) -> None:
-        outcome = await self._pass(route, message.to, message.luggage, message.text)
-        self._exchange.send(before, Moved(route.number, outcome))
-        if outcome is Outcome.UNKNOWN:
-            route.connection.close_soon(CloseCode.TRY_AGAIN_LATER)
+    def unread(self, sender: str, message: Unread) -> None:
+        """The home before says what it has not answered."""
+        route = self._routes.get(message.connection)
+        if route is not None and route.passage is not None and route.passage.before == sender:
+            route.passage.unread = message.texts
+            route.passage.heard_out.set()
 
     def lose(self, node: str) -> None:
         """A node is gone, or what was under way to and from it is lost: its browsers have to come back."""
-        for route in tuple(self._routes.values()):
-            if route.passage is not None and route.passage.to == node:
-                route.passage.over.set()
+        for route in self._routes.values():
+            if (passage := route.passage) is not None:
+                if passage.to == node:
+                    passage.answered.set()
+                if passage.before == node:
+                    passage.heard_out.set()
             if route.home == node:
-                route.connection.close_soon(CloseCode.TRY_AGAIN_LATER)
+                self._send_back(route)
+
+    def close(self) -> None:
+        """Have all these browsers come back."""
+        for route in self._routes.values():
+            self._send_back(route)
+
+    @staticmethod
+    def _send_back(route: _Route) -> None:
+        route.connection.close_soon(CloseCode.GOING_AWAY)
+        # Whoever waits for the home to handle something waits no longer.
+        route.took(route.under_way)
+
+    def _route(self, number: int, home: str) -> _Route | None:
+        """The route with this number, if the session lives at this node."""
+        route = self._routes.get(number)
+        return route if route is not None and route.home == home else None

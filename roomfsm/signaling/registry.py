@@ -9,7 +9,7 @@ there is no session that a browser could resume and that is about to end.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -216,7 +216,9 @@ class Registry:
             return
         outgoing = Outgoing(closing)
         for connection in tuple(self._serving):
-            connection.send(outgoing)
+            # A browser at another node keeps its connection, whatever becomes of this one.
+            if not isinstance(connection, RemoteConnection):
+                connection.send(outgoing)
 
     async def disconnect(self) -> None:
         """Close every websocket. Returns when each closing handshake is done, or its time is over."""
@@ -247,13 +249,24 @@ class Registry:
         self.forget(session)
         session.make_way()
 
-    def cross(self, nursery: trio.Nursery, exchange: Exchange, whereabouts: Whereabouts) -> Crossing:
-        """Let sessions live at the nodes where their rooms are. What crosses ends with the nursery."""
+    def cross(
+        self,
+        nursery: trio.Nursery,
+        exchange: Exchange,
+        whereabouts: Whereabouts,
+        living: Callable[[], Sequence[str]],
+    ) -> Crossing:
+        """Let sessions live at the nodes where their rooms are. What crosses ends with the nursery.
+
+        `living` gives the ids of the other nodes that are alive.
+        """
         self.crossing = Crossing(
             nursery,
             exchange,
             whereabouts,
             self.serve_remote,
+            self._by_token.__contains__,
+            living,
             self.directory.counts,
             2 * self.settings.message_burst,
         )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Self
 
 import trio
 
 from roomfsm.nodes.exchange import Exchange
-from roomfsm.nodes.messages import Close, Luggage, Move, Opened, Outcome
+from roomfsm.nodes.messages import Close, Luggage, Move, Opened, Outcome, Took, Unread
 from roomfsm.protocol.codec import Outgoing
 from roomfsm.protocol.errors import CloseCode
 from roomfsm.protocol.server import Error
 from roomfsm.rooms.counts import Counts
+
+REPORTED = 65_536
+"""When the session has got so many characters of what the browser has sent, the edge is told."""
 
 
 class RemoteConnection:
@@ -33,6 +38,9 @@ class RemoteConnection:
         """What the browser is told when it is settled that the session stays here."""
         self._moving: trio.Event | None = None
         self._moved = Outcome.UNKNOWN
+        self._closed_here = False
+        self._handled = 0
+        """Characters that the session has got since the edge was told."""
         self.left = False
         """Whether nobody will resume the session, because the browser said goodbye or was expelled."""
         self.outbox = (0, 0)
@@ -49,8 +57,13 @@ class RemoteConnection:
         else:
             self._exchange.tell(self.edge, self.number, outgoing)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing comes and goes any more."""
+        return self._over.is_set()
+
     def settle(self, outcome: Outcome) -> None:
-        """Say whether the session lives here now. If not, this connection is over."""
+        """Say what has become of the session. If it does not live here now, this connection is over."""
         if self._unsettled is None:
             return
         payloads = tuple(outgoing.payload for outgoing in self._unsettled)
@@ -61,21 +74,24 @@ class RemoteConnection:
                 self._end()
 
     def close_soon(self, code: CloseCode) -> None:
-        """Have the edge close the websocket behind what was sent so far."""
+        """Have the edge close the websocket behind what was sent so far.
+
+        If it is not settled yet that the session lives here, the browser comes back to where it was.
+        """
+        self._closed_here = True
+        self.settle(Outcome.UNKNOWN)
         if not self._over.is_set():
-            self.settle(Outcome.TAKEN)
             self._exchange.send(self.edge, Close(self.number, code))
             self._end()
 
     async def move(self, to: str, luggage: Luggage, text: str) -> Outcome:
         """Have the session opened at another node."""
-        self._moving = trio.Event()
+        if self._over.is_set():
+            return Outcome.UNKNOWN
+        self._moving, self._moved = trio.Event(), Outcome.UNKNOWN
         self._exchange.send(self.edge, Move(self.number, to, luggage, text))
         await self._moving.wait()
         self._moving = None
-        if self._moved is Outcome.TAKEN:
-            # The edge listens to the other node now.
-            self._end()
         return self._moved
 
     def __aiter__(self) -> Self:
@@ -87,8 +103,12 @@ class RemoteConnection:
             text = await self._texts.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
-        if self._over.is_set() and not self.left:
+        if self._closed_here:
             raise StopAsyncIteration
+        self._handled += len(text)
+        if self._handled >= REPORTED and not self._over.is_set():
+            self._exchange.send(self.edge, Took(self.number, self._handled))
+            self._handled = 0
         return text
 
     async def run(self) -> None:
@@ -109,15 +129,28 @@ class RemoteConnection:
     def lost(self, *, left: bool) -> None:
         """The websocket is closed, or the edge is gone."""
         self.left = self.left or left
-        self.moved(Outcome.UNKNOWN)
         self._end()
 
     def moved(self, outcome: Outcome) -> None:
         """The edge has an answer of the node to which the session is to move."""
-        if self._moving is not None and not self._moving.is_set():
+        if outcome is Outcome.TAKEN:
+            # The edge listens to the other node now, which has to answer what nobody has read here.
+            self._exchange.send(self.edge, Unread(self.number, tuple(self._rest())))
+            self._closed_here = True
+        if self._moving is not None:
             self._moved = outcome
             self._moving.set()
+        if outcome is Outcome.TAKEN:
+            self._end()
+
+    def _rest(self) -> Iterator[str]:
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                yield self._texts.receive_nowait()
 
     def _end(self) -> None:
         self._over.set()
         self._put.close()
+        if self._moving is not None:
+            # Nobody will say any more what has become of the move.
+            self._moving.set()

@@ -282,7 +282,7 @@ class Session:
             try:
                 reply = await self.answer(text)
                 if reply is not None:
-                    connection.send(Outgoing(reply))
+                    self._reply(reply)
             except Exception:  # noqa: BLE001 (a boundary)
                 # A fault in handling one browser's message must not end the others: this is the boundary.
                 _log.exception("message not handled", **self.handled)
@@ -311,15 +311,33 @@ class Session:
                 reply = await self._enter(message, name, trio.current_time(), luggage)
                 if reply is not None:
                     connection.send(Outgoing(reply))
+                elif await self._stays(connection):
+                    self._home.arrive(self)
+                    connection.settle(Outcome.TAKEN)
+                    return True
+                else:
+                    outcome = Outcome.ELSEWHERE
         except Refusal as refusal:
             connection.send(Outgoing(error_of(refusal, luggage.ref, luggage.asked)))
-        if self._seat is not None:
-            outcome = Outcome.TAKEN
-            self._home.arrive(self)
         connection.settle(outcome)
-        if outcome is Outcome.TAKEN:
-            return True
         return await self._find_connection(left=False)
+
+    async def _stays(self, connection: RemoteConnection) -> bool:
+        """Whether the session lives here, now that it has sat down.
+
+        Until its seat is kept, nobody can find it by its token, so it must not have left the place that it had.
+        """
+        assert self._seat is not None
+        kept = True
+        try:
+            await self._seat.room.until_kept()
+        except RoomOver:
+            kept = False
+        if kept and not connection.is_over:
+            return True
+        # Perhaps the browser is back already, where the session was.
+        await self._give_up_seat("switched")
+        return False
 
     async def _find_connection(self, left: bool) -> bool:
         """Wait for another connection if the old one was lost, and take it over.
@@ -440,7 +458,7 @@ class Session:
                 if not await self._moves(message, join):
                     return await self._enter(message, name, began)
             case Resume():
-                if not await self._moves(message, message):
+                if not await self._resumes_elsewhere(message):
                     self._resume(message)
             case Leave(ref=ref):
                 self._fire("leave")
@@ -480,19 +498,44 @@ class Session:
         )
         return outcome is not Outcome.ELSEWHERE
 
+    async def _resumes_elsewhere(self, message: Resume) -> bool:
+        """Whether the message was answered at another node, or cannot be answered at all now."""
+        if self._home.crossing is None:
+            return False
+        if self._home.resumable(message.token) is None:
+            self._count_entry(self.voice)
+        try:
+            return await self._moves(message, message)
+        except Refusal:
+            # Nobody knows whose the token is. A refusal would mean that it is nobody's.
+            if self._connection is not None:
+                self._connection.close_soon(CloseCode.TRY_AGAIN_LATER)
+            return True
+
     async def _node_of(self, message: Join | Switch | Resume) -> str | None:
         """The node that must answer the message; None if it is this one. Raises `Refusal`."""
         crossing = self._home.crossing
         assert crossing is not None
         if not isinstance(message, Resume):
             return await crossing.whereabouts.of_room(message.room)
-        if self._home.resumable(message.token) is not None:
+        token, known = token_hash(message.token), self._home.resumable(message.token) is not None
+        try:
+            node = await crossing.whereabouts.of_token(token)
+        except Refusal:
+            if not known:
+                raise
             return None
-        return await crossing.whereabouts.of_token(token_hash(message.token))
+        if node is None and self._home.resumable(message.token) is None and self._luggage is None:
+            return await crossing.seek(token)
+        return node
 
     def _moved(self) -> None:
         """End here, because the session lives at another node now. That alone talks to the browser."""
         self._connection = None
+        if (arrival := self._arrival) is not None:
+            # The browser has come back in that moment, and does so once more.
+            self._arrival = None
+            arrival.connection.close_soon(CloseCode.TRY_AGAIN_LATER)
         if self._seat is not None:
             self._seat.hears_news = False
         self._left_as = "switched"
@@ -522,6 +565,8 @@ class Session:
             except Refusal as refusal:
                 span.note(refused=refusal.code)
                 # The room that refused has recorded this in its journal.
+                if (crossing := self._home.crossing) is not None:
+                    await crossing.whereabouts.give_back(message.room)
                 state, room_state = self.state, None if before is None else before.room.state
                 if luggage is not None:
                     state, room_state = luggage.state, luggage.room_state
@@ -634,6 +679,14 @@ class Session:
         if (room := self.room) is not None:
             me = self.participant_id
             room.journal.refused(SESSION.name, me, asked, self.state, refusal, who=me)
+
+    def _reply(self, message: ServerMessage) -> None:
+        """Reply to the browser, behind what its room has told it and still waits for the store."""
+        outgoing = Outgoing(message, is_reply=True)
+        if self._seat is None:
+            self.hear(outgoing)
+        else:
+            self._seat.tell(outgoing)
 
     def _send(self, message: ServerMessage) -> None:
         self.hear(Outgoing(message))

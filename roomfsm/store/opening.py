@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roomfsm.store.interface import Store, StoreCode, StoreError
 from roomfsm.store.settings import NOWHERE, StoreSettings
 
+if TYPE_CHECKING:
+    from roomfsm.store.redis import Fence
+
 
 @asynccontextmanager
-async def open_store(settings: StoreSettings, name: str) -> AsyncIterator[Store | None]:
+async def open_store(
+    settings: StoreSettings, name: str, fence: Callable[[], Fence] | None = None
+) -> AsyncIterator[Store | None]:
     """The store of the settings, or None if they want none. `name` is this server, as other servers are told.
+
+    `fence` gives what each commit carries, if several nodes own the Redis together.
 
     Raises `StoreError`, or `ModuleNotFoundError` without the library for Redis.
     """
     if settings.store is not None:
         from roomfsm.store.redis import open_redis
 
-        async with open_redis(settings.store, name) as redis:
+        async with open_redis(settings.store, name, fence) as redis:
             yield redis
     elif settings.data == NOWHERE:
         yield None

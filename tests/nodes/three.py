@@ -33,6 +33,7 @@ class Map:
         """The rooms that were asked for, so that this node would bring them back."""
         self.prefers: str | None = None
         """The node that gets the rooms that are nowhere; None: this one."""
+        self.given_back: list[str] = []
 
     async def of_room(self, room: str) -> str | None:
         await trio.lowlevel.checkpoint()
@@ -48,6 +49,11 @@ class Map:
         self.known.append(room)
         home = self._homes.get(room_key(room))
         return None if home == self.me else home
+
+    async def give_back(self, room: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._homes.get(room_key(room)) == self.me:
+            self.given_back.append(room)
 
     async def of_token(self, token: bytes) -> str | None:
         await trio.lowlevel.checkpoint()
@@ -121,7 +127,7 @@ async def three(media_server: str, **changes: Any) -> AsyncIterator[Nodes]:
             registry = nodes.servers[name].running.registry
             nodes.maps[name] = Map(name, nodes.homes, nodes.tokens)
             exchange = Exchange(MemoryBus(name, nodes.buses))
-            crossing = registry.cross(nursery, exchange, nodes.maps[name])
+            crossing = registry.cross(nursery, exchange, nodes.maps[name], partial(nodes.others, name))
             across = nodes.servers[name].running.across.cross(
                 nursery, exchange, nodes.maps[name], partial(nodes.others, name)
             )

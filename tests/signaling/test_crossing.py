@@ -150,7 +150,7 @@ async def test_if_a_link_breaks_the_browsers_behind_it_come_back(media_server: s
             await client.join(room, "X")
         nodes.know_tokens()
         nodes.buses["one"].break_off("two")
-        assert await ada.closed() == CloseCode.TRY_AGAIN_LATER
+        assert await ada.closed() == CloseCode.GOING_AWAY
         for client in (bob, eve):
             assert (await client.ask("ping"))["type"] == "pong"
         assert (await open_and_resume(nodes.url("one"), ada.welcome["resumeToken"]))["you"] == ada.me
@@ -163,7 +163,7 @@ async def test_if_a_node_is_gone_before_it_answers_the_browser_comes_back(media_
         await ada.send("switch", room="green")
         await nodes.buses["one"].until_sent(Open)
         nodes.buses["one"].break_off("two")
-        assert await ada.closed() == CloseCode.TRY_AGAIN_LATER
+        assert await ada.closed() == CloseCode.GOING_AWAY
         back = await open_and_resume(nodes.url("one"), ada.welcome["resumeToken"])
         assert (back["you"], back["room"]) == (ada.me, "red")
 
@@ -201,3 +201,75 @@ async def test_a_browser_that_sends_too_much_is_closed_at_its_edge(media_server:
         # The session is over, wherever it lives.
         assert (await bob.expect("participantLeft"))["participant"] == ada.me
         assert sum(isinstance(one, Said) for one in nodes.buses["one"].messages_to("two")) < 20
+
+
+async def test_what_is_said_behind_a_switch_is_answered_in_the_new_room(media_server: str) -> None:
+    """At whichever node the session was."""
+    for before in ("red", "green"):
+        async with three(media_server) as nodes, open_client(nodes.url("one")) as ada:
+            await ada.join(before, "Ada")
+            switched = await ada.send("switch", room="blue")
+            said = [await ada.send("chat", text=str(number)) for number in range(3)]
+            pinged = await ada.send("ping")
+            assert (await ada.expect(ref=switched))["room"] == "blue"
+            for number, ref in enumerate(said):
+                assert (await ada.expect(ref=ref))["line"]["text"] == str(number)
+            assert (await ada.expect(ref=pinged))["type"] == "pong"
+            room = nodes.directory("three").find("blue")
+            assert room is not None
+            assert len(room.people) == 1
+
+
+async def test_a_browser_that_is_gone_behind_a_switch_leaves_nobody_behind(media_server: str) -> None:
+    async with three(media_server, resume_window=0.2) as nodes:
+        for before in ("red", "green"):
+            async with open_client(nodes.url("one")) as ada:
+                await ada.join(before, "Ada")
+                await ada.send("switch", room="blue")
+        await nodes.until_nobody_is_left()
+
+
+async def test_a_browser_that_comes_back_while_its_session_moves_is_not_left_alone(media_server: str) -> None:
+    async with (
+        three(media_server) as nodes,
+        open_client(nodes.url("one")) as ada,
+        open_client(nodes.url("one")) as back,
+    ):
+        await ada.join("red", "Ada")
+        nodes.know_tokens()
+        nodes.buses["one"].flows = trio.Event()
+        await ada.send("switch", room="green")
+        await nodes.buses["one"].until_sent(Open)
+        await back.send("resume", token=ada.welcome["resumeToken"])
+        assert await ada.closed() == CloseCode.RESUMED_ELSEWHERE
+        nodes.buses["one"].flows.set()
+        # The session is at the other node by now, and the browser finds it there.
+        assert await back.closed() == CloseCode.TRY_AGAIN_LATER
+        nodes.know_tokens()
+        again = await open_and_resume(nodes.url("one"), ada.welcome["resumeToken"])
+        assert (again["you"], again["room"]) == (ada.me, "green")
+
+
+async def test_who_waits_in_a_lobby_at_another_node_is_found_there(media_server: str) -> None:
+    async with (
+        three(media_server) as nodes,
+        open_client(nodes.url("two")) as bob,
+        open_client(nodes.url("one")) as ada,
+    ):
+        await bob.join("green", "Bob")
+        await bob.ask("configure", lobby=True)
+        await ada.send("join", room="green", name="Ada")
+        await ada.expect("knocking")
+        reply = await open_and_resume(nodes.url("three"), ada.welcome["resumeToken"])
+        assert reply["code"] == "ended"
+
+
+async def test_a_room_that_nobody_was_let_into_keeps_no_node(media_server: str) -> None:
+    async with (
+        three(media_server, max_rooms=1) as nodes,
+        open_client(nodes.url("one")) as ada,
+        open_client(nodes.url("one")) as bob,
+    ):
+        await ada.join("red", "Ada")
+        assert (await bob.ask("join", room="pink", name="Bob"))["code"] == "server_full"
+        assert nodes.maps["one"].given_back == ["pink"]

@@ -1,0 +1,165 @@
+"""This server as one of several nodes (`--node`): it takes up rooms, lets sessions move, and hands its rooms over.
+
+A node that was taken for dead, because it hung or was cut off, has lost all its rooms to others. It ends what it
+has of them without a word, and goes on with another id. Whatever belongs to an id, such as the bus, ends with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from roomfsm.lifecycle.table import Step
+from roomfsm.log import get_logger
+from roomfsm.nodes.bus import Bus, open_bus
+from roomfsm.nodes.exchange import Exchange, Handler
+from roomfsm.nodes.membership import Membership, NameTaken, open_membership
+from roomfsm.nodes.settings import BusSettings, NodeSettings
+from roomfsm.protocol.names import room_key
+from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.writer import Writer
+from roomfsm.signaling.crossing import Crossing
+from roomfsm.signaling.homes import Homes
+from roomfsm.signaling.registry import Registry
+from roomfsm.store.interface import StoreError
+from roomfsm.web.across import Across
+
+__all__ = ["Cluster", "NameTaken"]
+
+_log = get_logger(__name__)
+
+_TAKING = 1000
+"""So many lists of rooms that are to be taken up may wait. There is one in a beat at most."""
+
+
+class Cluster:
+    """This node's part in the set of nodes. Implements `roomfsm.nodes.membership.Host`.
+
+    It is made before the rooms are, because the store asks for the node's id. `attach` gives it the rooms.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` is the address of the Redis."""
+        self._url = url
+        self._membership: Membership | None = None
+        self._writer: Writer | None = None
+        self._directory: Directory | None = None
+        self._registry: Registry | None = None
+        self._across: Across | None = None
+        self._homes: Homes | None = None
+        self._crossing: Crossing | None = None
+        self._handlers: Sequence[Handler] = ()
+        self._bus: Bus | None = None
+        self._taking, self._to_take = trio.open_memory_channel[Sequence[str]](_TAKING)
+        self._renamed = trio.Event()
+
+    @property
+    def membership(self) -> Membership:
+        """The node's place among the others."""
+        assert self._membership is not None
+        return self._membership
+
+    @asynccontextmanager
+    async def joined(self, settings: NodeSettings) -> AsyncIterator[None]:
+        """Be a node. At the end of the scope, rooms that are still here go to the others.
+
+        Raises `StoreError`, or `roomfsm.nodes.membership.NameTaken`.
+        """
+        async with open_membership(self._url, settings, self) as membership:
+            self._membership = membership
+            yield
+
+    def attach(self, writer: Writer, directory: Directory, registry: Registry, across: Across) -> None:
+        """Learn of the parts of the server."""
+        self._writer, self._directory, self._registry, self._across = writer, directory, registry, across
+        self._homes = Homes(self.membership, directory, registry, writer.store, writer.counts)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Let sessions move, and take rooms up, until cancelled. The server must be open."""
+        assert self._registry is not None
+        assert self._across is not None
+        assert self._homes is not None
+        async with trio.open_nursery() as taking:
+            taking.start_soon(self._take_up)
+            while True:
+                self._renamed = trio.Event()
+                async with (
+                    open_bus(self._url, self.membership.me, BusSettings()) as self._bus,
+                    trio.open_nursery() as nursery,
+                ):
+                    exchange = Exchange(self._bus)
+                    self._crossing = self._registry.cross(nursery, exchange, self._homes, self._living)
+                    requests = self._across.cross(nursery, exchange, self._homes, self._living)
+                    self._handlers = (self._crossing, requests)
+                    nursery.start_soon(exchange.run, *self._handlers)
+                    task_status.started()
+                    task_status = trio.TASK_STATUS_IGNORED
+                    await self._renamed.wait()
+                    nursery.cancel_scope.cancel()
+
+    async def hand_over(self) -> None:
+        """Give every room to another node, if there is one. Returns when that is done, or cannot be done."""
+        assert self._writer is not None
+        assert self._directory is not None
+        self.membership.drain()
+        for room in self._directory.rooms():
+            others = [node for node in self.membership.nodes if not node.info.draining]
+            if not others:
+                return
+            to = min(others, key=lambda node: (node.info.people, node.id)).id
+            key = room_key(room.name)
+            try:
+                # Nothing may write for it any more.
+                self._writer.disown(key)
+                await self.membership.hand_over(key, to)
+            except StoreError as error:
+                _log.warning("room not handed over", room=room.name, why=str(error))
+
+    async def _take_up(self) -> None:
+        assert self._homes is not None
+        async for rooms in self._to_take:
+            for room in rooms:
+                try:
+                    await self._homes.take_up(room)
+                except StoreError as error:
+                    # It comes back when somebody wants to enter it.
+                    _log.warning("room not taken up", room=room, why=str(error))
+
+    def _living(self) -> Sequence[str]:
+        return [node.id for node in self.membership.nodes]
+
+    # What the membership asks and tells
+
+    def load(self) -> tuple[int, int]:
+        """How many people and how many rooms are here."""
+        return (0, 0) if self._registry is None else (len(self._registry), len(self._registry.directory))
+
+    def rooms(self) -> Iterable[str]:
+        """The keys of the rooms that live here."""
+        return () if self._directory is None else [room_key(room.name) for room in self._directory.rooms()]
+
+    def take_up(self, rooms: Sequence[str]) -> None:
+        """Take these rooms up."""
+        self._taking.send_nowait(rooms)
+
+    def nodes_gone(self, nodes: Sequence[str]) -> None:
+        """Whoever is at these nodes, or has a session there, comes back."""
+        for node in nodes:
+            for handler in self._handlers:
+                handler.lose(node)
+            if self._bus is not None:
+                self._bus.forget(node)
+
+    def give_up(self) -> None:
+        """All rooms are other nodes'."""
+        if self._crossing is not None:
+            self._crossing.close()
+        if self._writer is not None:
+            self._writer.disown_all()
+
+    def moved(self, step: Step) -> None:
+        """Begin anew with another id."""
+        if step.moved and self._bus is not None and self._bus.me != self.membership.me:
+            self._renamed.set()
