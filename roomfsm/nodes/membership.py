@@ -58,7 +58,7 @@ class Host(Protocol):
         """How many people and how many rooms are here."""
 
     def rooms(self) -> Iterable[str]:
-        """The keys of the rooms that live here."""
+        """The keys of the rooms that live here, with those that are being taken up."""
 
     def take_up(self, rooms: Sequence[str]) -> None:
         """Learn that rooms with these keys live here from now on. The store has them, or at least most."""
@@ -188,7 +188,11 @@ class Membership:
 
     def drain(self) -> None:
         """Take no more rooms from now on."""
-        self._fire("drain")
+        self._hear("drain")
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Beat at once, because there is something to tell the others or to learn from them."""
         self._hurry.set()
 
     async def join(self) -> None:
@@ -218,8 +222,7 @@ class Membership:
     async def leave(self) -> None:
         """Say goodbye: the rooms that are still here go to the others."""
         registered, fence = self._registered, self._fence
-        if not NODE.state(self.state).final:
-            self._fire("stop")
+        self._hear("stop")
         if registered and fence is not None:
             try:
                 with self._within(_GOODBYE):
@@ -236,15 +239,13 @@ class Membership:
             with self._within(self._lease / _BEATS):
                 return await (self._beat() if self._registered else self._register())
         except Forgotten:
-            if self._registered:
-                self._fire("forgotten")
+            self._hear("forgotten")
         except Reaped:
-            self._fire("reaped")
-            if "join_again" in NODE.legal(self.state):
-                self._fire("join_again")
+            self._hear("reaped")
+            self._hear("join_again")
         except NameTaken as error:
             _log.error("node cannot join again", why=str(error))
-            self._fire("refused")
+            self._hear("refused")
         except StoreError as error:
             if self._problem is not error.code:
                 self._problem = error.code
@@ -261,7 +262,7 @@ class Membership:
         self._beats += 1
         due, seen = await self._ledger.beat(self.fence, self._info(), self._beats, self._learned)
         self._hold_from(sent)
-        self._fire("beat")
+        self._hear("beat")
         new = [room for room in due if room not in self._learned]
         self._learned, self._seen = due, seen
         if new:
@@ -297,8 +298,7 @@ class Membership:
         self._namesakes.clear()
         self._hold_from(sent)
         self._steady_since = trio.current_time()
-        if "joined" in NODE.legal(self.state):
-            self._fire("joined")
+        self._hear("joined")
         return 0.0
 
     async def _outwait(self, other: Namesake) -> float:
@@ -308,7 +308,7 @@ class Membership:
             return 0.0
         if self._namesakes.setdefault(other.id, other.beat) != other.beat:
             raise NameTaken(f"another node is running that is called {self._name}, too ({other.id})")
-        return max(other.left, 0.0) + _MARGIN
+        return min(max(other.left, 0.0), self._lease / _BEATS) + _MARGIN
 
     def _hold_from(self, sent: float) -> None:
         """Redis has answered a beat that was sent then."""
@@ -328,13 +328,12 @@ class Membership:
             renewed = self._renewed
             await trio.sleep_until(self._held_until)
             if trio.current_time() >= self._held_until:
-                if "late" in NODE.legal(self.state):
-                    self._fire("late")
+                self._hear("late")
                 await renewed.wait()
 
     async def _see_to(self, node: str) -> None:
         """Somebody asks for a node whose lease is over."""
-        self._hurry.set()
+        self.hurry()
         if node == self.me:
             # Nobody has reaped us yet.
             await self._renewed.wait()
@@ -361,6 +360,11 @@ class Membership:
         clearly = mine.people - best.info.people >= max(_CROWD, mine.people / 2)
         return best.id if mine.draining or clearly else self.me
 
+    def _hear(self, trigger: str) -> None:
+        """Act on what has happened, unless that means nothing any more, because the node has moved meanwhile."""
+        if trigger in NODE.legal(self.state):
+            self._fire(trigger)
+
     def _fire(self, trigger: str) -> None:
         step = NODE.fire(self._model, trigger, None)
         for effect in step.effects:
@@ -371,6 +375,7 @@ class Membership:
                     self._registered = False
                     self._host.give_up()
                 case NodeEffect.RENAME:
+                    self._known.discard(self.me)
                     self._old_id, self._learned = None, ()
         if step.moved:
             _log.info("node", trigger=trigger, source=step.source, dest=step.dest)
@@ -393,7 +398,7 @@ class Membership:
         try:
             yield
         except Forgotten as error:
-            self._hurry.set()
+            self.hurry()
             raise StoreError(StoreCode.FORGOTTEN, f"{self._ledger.place} has lost its data") from error
 
 

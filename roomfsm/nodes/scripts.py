@@ -81,10 +81,18 @@ if not is_registered(id) then return {'reaped'} end
 redis.call('SET', lease(id), ARGV[5], 'PX', ARGV[4])
 redis.call('HSET', KEYS[2], id, ARGV[3])
 for at = 6, #ARGV do redis.call('SREM', due(id), ARGV[at]) end
-local nodes = {}
+local rooms, nodes = {}, {}
+for _, room in ipairs(redis.call('SMEMBERS', due(id))) do
+  -- A room may have ended since, and have begun elsewhere.
+  if redis.call('HGET', KEYS[3], room) == id then
+    rooms[#rooms + 1] = room
+  else
+    redis.call('SREM', due(id), room)
+  end
+end
 local all = redis.call('HGETALL', KEYS[2])
 for at = 1, #all, 2 do nodes[#nodes + 1] = {all[at], all[at + 1], redis.call('EXISTS', lease(all[at]))} end
-return {'ok', redis.call('SMEMBERS', due(id)), nodes}
+return {'ok', rooms, nodes}
 """
 )
 

@@ -74,9 +74,10 @@ class _Held:
 class Writer:
     """Commits to one store. It gives rooms their records (implements `roomfsm.rooms.record.Records`)."""
 
-    def __init__(self, store: Store, settings: StoreSettings) -> None:
+    def __init__(self, store: Store, settings: StoreSettings, may_promise: Callable[[], bool]) -> None:
         self.store = store
         self.settings = settings
+        self._may_promise = may_promise
         self.counts = StoreCounts()
         self._records: dict[_StoreRecord, None] = {}
         """Those of the rooms that have not ended."""
@@ -111,7 +112,7 @@ class Writer:
     @property
     def keeps(self) -> bool:
         """Whether what rooms promise now will be kept."""
-        return self.problem is None
+        return self.problem is None and self._may_promise()
 
     @property
     def full(self) -> bool:
@@ -537,9 +538,15 @@ class _StoreRecord(Record):
 
 
 @asynccontextmanager
-async def open_writer(store: Store, settings: StoreSettings) -> AsyncIterator[Writer]:
-    """A writer for this store. At the end of the scope it commits what is left, within a deadline."""
-    writer = Writer(store, settings)
+async def open_writer(
+    store: Store, settings: StoreSettings, may_promise: Callable[[], bool] = lambda: True
+) -> AsyncIterator[Writer]:
+    """A writer for this store. At the end of the scope it commits what is left, within a deadline.
+
+    `may_promise` says whether rooms are this server's, as far as it can know: a node that is cut off may find out
+    only at the next commit that it has lost them.
+    """
+    writer = Writer(store, settings, may_promise)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(writer.run)
         try:

@@ -25,7 +25,7 @@ from roomfsm.kurento import (
     SessionResumed,
     open_media_pool,
 )
-from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, is_running, this_instance
+from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, has_ended, is_running, this_instance
 from roomfsm.pids import boot, started
 from tests.kurento.fake import URL, FakeServer, fake_server
 
@@ -270,10 +270,14 @@ def test_a_run_that_was_killed_and_that_nobody_has_waited_for_has_ended() -> Non
     with subprocess.Popen(["sleep", "1000"]) as process:
         instance = " ".join((boot(), str(process.pid), started(process.pid), "random"))
         assert is_running(instance)
+        assert not has_ended(instance)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert started(process.pid)
         assert not is_running(instance)
+        assert has_ended(instance)
+        # Nobody here can see the processes of another boot or machine.
+        assert not has_ended("another" + instance)
 
 
 async def test_the_sweep_does_not_wait_for_ever(server: FakeServer, autojump_clock: MockClock) -> None:

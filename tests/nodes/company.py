@@ -12,12 +12,13 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import coredis
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.lifecycle.table import Step
 from roomfsm.nodes.ledger import open_ledger
-from roomfsm.nodes.membership import Membership, open_membership
+from roomfsm.nodes.membership import Membership, NameTaken, open_membership
 from roomfsm.nodes.settings import NodeSettings
 from roomfsm.store.interface import Append, StoreCode, StoreError, Write
 from roomfsm.store.redis import Fence, RedisStore, open_redis
@@ -103,15 +104,15 @@ async def open_relay(url: str) -> AsyncIterator[Relay]:
 class Node:
     """A node, the store that carries its fence, and what it was told. Implements `Host`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lease: float = LONG) -> None:
         self.name = name
+        self.settings = NodeSettings(node=name, node_lease=lease)
         self.here: dict[str, None] = {}
         """The rooms that live here, as far as this node knows."""
         self.people = 0
         self.gone: list[str] = []
         self.given_up: list[set[str]] = []
         self.moves: list[str] = []
-        self.settings: NodeSettings
         self.membership: Membership
         self.store: RedisStore
         self.relay: Relay
@@ -175,10 +176,9 @@ class Node:
 @asynccontextmanager
 async def opened(url: str, name: str, lease: float = LONG) -> AsyncIterator[Node]:
     """A node. At the end it says goodbye, unless its relay is cut."""
-    node = Node(name)
+    node = Node(name, lease)
     async with AsyncExitStack() as stack:
         node.relay = await stack.enter_async_context(open_relay(url))
-        node.settings = NodeSettings(node=name, node_lease=lease)
         node.membership = await stack.enter_async_context(open_membership(node.relay.url, node.settings, node))
         fence = node.membership
         node.store = await stack.enter_async_context(open_redis(node.relay.url, name, lambda: fence.fence))
@@ -211,6 +211,7 @@ class Company:
         old = node.membership.fence
         await self.reap(old)
         node.relay.mend()
+        node.membership.hurry()
         await until(lambda: node.state == "gone" or (node.state == "member" and node.id != old.node))
 
     async def forget(self, node: Node, state: str) -> None:
@@ -219,7 +220,23 @@ class Company:
         old = node.membership.fence
         await self.client.flushall()
         node.relay.mend()
+        node.membership.hurry()
         await until(lambda: node.state == "member" and node.membership.fence.age != old.age)
+
+    async def refuses(self, holder: Node, other: Node) -> None:
+        """Another node wants the name of this one, which runs."""
+
+        async def live() -> None:
+            while True:
+                holder.membership.hurry()
+                await wait_all_tasks_blocked(0.01)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(live)
+            with pytest.raises(NameTaken, match=holder.name):
+                async with open_membership(self.url, other.settings, other):
+                    pass
+            nursery.cancel_scope.cancel()
 
     async def _in(self, node: Node, state: str) -> None:
         if state == "cut_off":

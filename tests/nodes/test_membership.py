@@ -9,8 +9,6 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.nodes import membership
-from roomfsm.nodes.membership import NameTaken, open_membership
-from roomfsm.nodes.settings import NodeSettings
 from roomfsm.store.interface import Append, Forget, Past, Snapshot, StoreCode, StoreError
 from roomfsm.store.redis import Fence, open_redis
 from roomfsm.store.redis_keys import HOME
@@ -37,7 +35,7 @@ async def test_nodes_know_each_other_and_what_is_there(redis: str) -> None:
         assert (ada.state, ada.membership.holds) == ("member", True)
         assert ada.id.startswith("ada/")
         ada.people = 7
-        ada.membership._hurry.set()
+        ada.membership.hurry()
         await until(lambda: [(one.id, one.info.people) for one in bob.membership.nodes] == [(ada.id, 7)])
 
 
@@ -112,6 +110,28 @@ async def test_who_leaves_gives_its_rooms_to_the_others_and_the_last_ones_wait_f
         await until_homes(all_, cyd, rooms={"blue", "red", "green"})
 
 
+async def test_what_redis_answers_after_a_goodbye_changes_nothing(
+    redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with company(redis) as all_:
+        ada = await all_.join("ada", SHORT)
+        under_way, go_on = trio.Event(), trio.Event()
+        beat = ada.membership._ledger.beat
+
+        async def slow(*arguments: object) -> object:
+            under_way.set()
+            await go_on.wait()
+            return await beat(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(ada.membership._ledger, "beat", slow)
+        await until(under_way.is_set)
+        await ada.membership.leave()
+        # Redis does not know the node any more.
+        go_on.set()
+        await wait_all_tasks_blocked(0.05)
+        assert (ada.state, ada.given_up) == ("gone", [])
+
+
 async def test_a_node_that_is_killed_loses_its_rooms_to_the_others(redis: str) -> None:
     async with company(redis) as all_:
         ada, bob, cyd = [await all_.join(name, SHORT) for name in ("ada", "bob", "cyd")]
@@ -179,14 +199,14 @@ async def test_a_node_that_stands_still_past_its_lease_may_go_on_unless_it_was_r
 
 async def test_a_name_is_taken_while_its_node_runs(redis: str) -> None:
     async with company(redis) as all_:
-        ada = await all_.join("ada", SHORT)
-        with pytest.raises(NameTaken, match="ada"):
-            async with open_membership(redis, NodeSettings(node="ada"), Node("ada")):
-                pass
-        await ada.open("blue")
-        old = ada.id
-        ada.relay.cut()
-        again = await all_.join("ada", SHORT)
+        ada = await all_.join("ada")
+        await all_.refuses(ada, Node("ada", SHORT))
+        await ada.membership.leave()
+        bob = await all_.join("bob", SHORT)
+        await bob.open("blue")
+        old = bob.id
+        bob.relay.cut()
+        again = await all_.join("bob", SHORT)
         assert again.id != old
         await until_homes(all_, again, rooms={"blue"})
 

@@ -794,6 +794,21 @@ async def test_nothing_that_waits_in_the_inbox_of_a_lost_room_is_done_or_refused
         assert (ada.was_sent_on, bob.was_sent_on) == (True, True)
 
 
+async def test_a_server_that_may_have_lost_its_rooms_promises_nothing_even_if_its_store_works(
+    autojump_clock: MockClock,
+) -> None:
+    store, cut_off = MemoryStore(), trio.Event()
+    async with open_writer(store, StoreSettings(data="none"), lambda: not cut_off.is_set()) as writer:
+        record = writer.record("blue")
+        assert (writer.keeps, record.keeps) == (True, True)
+        cut_off.set()
+        assert (writer.keeps, record.keeps) == (False, False)
+        # What was accepted before is kept all the same, if the store takes it.
+        record.note(durable.Opened("blue"))
+        await writer.flush()
+        assert kinds(store) == ["Opened"]
+
+
 async def test_an_administrator_is_not_told_that_what_a_lost_room_did_is_done(autojump_clock: MockClock) -> None:
     store = MemoryStore()
     async with kept(store) as server:
