@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from roomfsm.lifecycle.node import NODE
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
 from roomfsm.nodes.bus import Bus, open_bus
@@ -30,6 +31,8 @@ __all__ = ["Cluster", "NameTaken"]
 
 _log = get_logger(__name__)
 
+_HANDING_OVER = 1.5
+"""Seconds that the end of the server gives to hand the rooms over."""
 _TAKING = 1000
 """So many lists of rooms that are to be taken up may wait. There is one in a beat at most."""
 
@@ -52,7 +55,7 @@ class Cluster:
         self._crossing: Crossing | None = None
         self._handlers: Sequence[Handler] = ()
         self._bus: Bus | None = None
-        self._taking, self._to_take = trio.open_memory_channel[Sequence[str]](_TAKING)
+        self._taking, self._to_take = trio.open_memory_channel[tuple[Sequence[str], str]](_TAKING)
         self._renamed = trio.Event()
 
     @property
@@ -74,7 +77,7 @@ class Cluster:
     def attach(self, writer: Writer, directory: Directory, registry: Registry, across: Across) -> None:
         """Learn of the parts of the server."""
         self._writer, self._directory, self._registry, self._across = writer, directory, registry, across
-        self._homes = Homes(self.membership, directory, registry, writer.store, writer.counts)
+        self._homes = Homes(self.membership, directory, registry, writer.store, writer.counts, writer.flush_room)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Let sessions move, and take rooms up, until cancelled. The server must be open."""
@@ -96,36 +99,57 @@ class Cluster:
                     nursery.start_soon(exchange.run, *self._handlers)
                     task_status.started()
                     task_status = trio.TASK_STATUS_IGNORED
-                    await self._renamed.wait()
+                    try:
+                        await self._renamed.wait()
+                    finally:
+                        # Something may have crossed after the rooms had been given up.
+                        self._crossing.close()
                     nursery.cancel_scope.cancel()
 
     async def hand_over(self) -> None:
         """Give every room to another node, if there is one. Returns when that is done, or cannot be done."""
         assert self._writer is not None
         assert self._directory is not None
-        self.membership.drain()
-        for room in self._directory.rooms():
-            others = [node for node in self.membership.nodes if not node.info.draining]
-            if not others:
-                return
-            to = min(others, key=lambda node: (node.info.people, node.id)).id
-            key = room_key(room.name)
-            try:
+        self.drain()
+        with trio.move_on_after(_HANDING_OVER):
+            await self._writer.flush()
+            people = {node.id: node.info.people for node in self.membership.nodes if not node.info.draining}
+            for room in self._directory.rooms():
+                if not people:
+                    return
+                to = min(people, key=lambda node: (people[node], node))
+                key = room_key(room.name)
                 # Nothing may write for it any more.
                 self._writer.disown(key)
-                await self.membership.hand_over(key, to)
-            except StoreError as error:
-                _log.warning("room not handed over", room=room.name, why=str(error))
+                try:
+                    if await self.membership.hand_over(key, to):
+                        people[to] += len(room.people)
+                    else:
+                        del people[to]
+                except StoreError as error:
+                    # Whoever finds this node gone takes the rest.
+                    _log.warning("room not handed over", room=room.name, why=str(error))
+                    return
+
+    def drain(self) -> None:
+        """Take no more rooms."""
+        if "drain" in NODE.legal(self.membership.state):
+            self.membership.drain()
 
     async def _take_up(self) -> None:
         assert self._homes is not None
-        async for rooms in self._to_take:
+        async for rooms, node in self._to_take:
             for room in rooms:
+                if node != self.membership.me:
+                    break
                 try:
                     await self._homes.take_up(room)
                 except StoreError as error:
                     # It comes back when somebody wants to enter it.
                     _log.warning("room not taken up", room=room, why=str(error))
+                except Exception:  # noqa: BLE001 (a boundary)
+                    # One room must not end the others, nor this node, and then the next one.
+                    _log.exception("room not taken up", room=room)
 
     def _living(self) -> Sequence[str]:
         return [node.id for node in self.membership.nodes]
@@ -142,7 +166,7 @@ class Cluster:
 
     def take_up(self, rooms: Sequence[str]) -> None:
         """Take these rooms up."""
-        self._taking.send_nowait(rooms)
+        self._taking.send_nowait((rooms, self.membership.me))
 
     def nodes_gone(self, nodes: Sequence[str]) -> None:
         """Whoever is at these nodes, or has a session there, comes back."""

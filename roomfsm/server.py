@@ -95,6 +95,7 @@ class Running:
     admin: AdminAccess
     webhooks: Webhooks
     _certificate: Certificate | None
+    _cluster: Cluster | None
 
     @property
     def inspect_token(self) -> str:
@@ -114,7 +115,12 @@ class Running:
         self.webhooks.apply(settings.webhooks)
 
     async def drain(self, seconds: float) -> None:
-        """Open no more rooms, and give people so many seconds. Returns early if nobody is left."""
+        """Open no more rooms, and give people so many seconds. Returns early if nobody is left.
+
+        If there are other nodes, they get the rooms, and nobody has to leave.
+        """
+        if self._cluster is not None:
+            await self._cluster.hand_over()
         await self.registry.drain(seconds)
 
     async def renew_certificate(self, settings: Settings) -> str | None:
@@ -386,6 +392,7 @@ async def open_server(
                         admin,
                         webhooks,
                         certificate,
+                        cluster,
                     )
                     acceptor.cancel_scope.cancel()
             except StartError:
@@ -393,9 +400,10 @@ async def open_server(
                 end.is_restart = True
                 raise
             finally:
-                with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    if cluster is not None:
+                if cluster is not None:
+                    with trio.CancelScope(shield=True):
                         await cluster.hand_over()
+                with trio.move_on_after(DRAIN_DEADLINE, shield=True):
                     # What another node takes up, it has published anew.
                     stays = end.is_restart and cluster is None
                     await _drain(media, directory, registry, writer, is_restart=stays)
@@ -549,7 +557,8 @@ async def _open_writer(settings: Settings, port: int, cluster: Cluster | None) -
             yield None
             return
         get_logger(__name__).info("rooms are kept", place=store.place)
-        yield await stack.enter_async_context(open_writer(store, settings.store))
+        may_promise = (lambda: True) if cluster is None else lambda: cluster.membership.holds
+        yield await stack.enter_async_context(open_writer(store, settings.store, may_promise))
 
 
 async def _come_back(writer: Writer | None, directory: Directory, registry: Registry, pool: MediaPool) -> None:

@@ -146,7 +146,10 @@ class Directory:
             try:
                 await room.request(Enter(seat, name, ref, asked, credentials))
             except RoomOver:
-                # The room ended just now. It has left the index already, so the next try finds another room.
+                # The room ended just now. It has left the index already, so the next try finds another room. If it
+                # goes on at another server, nothing may be opened here.
+                if room.record.disowned:
+                    break
                 continue
             seat.place_in(room)
             return seat

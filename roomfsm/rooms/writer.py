@@ -135,6 +135,11 @@ class Writer:
             await self.until_done(self.number)
         await self.until_done(self.number - 1)
 
+    async def flush_room(self, key: str) -> None:
+        """Returns when everything that was noted of the room with this key is kept, or is given up."""
+        while any(record.key == key for record in (*self._changed, *self._writing)):
+            await self._progress.wait()
+
     def noted(self, record: _StoreRecord, size: int) -> int:
         """A record has something to write. Returns the number of the commit that will have it."""
         self.waiting += 1

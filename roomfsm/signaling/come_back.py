@@ -68,23 +68,14 @@ async def bring_back(
     if room is None:
         return
     seats = [person.seat for person in room.people.values()]
-    belongs: dict[Seat[Room], str | None] = {}
-    limit = trio.CapacityLimiter(_AT_ONCE)
-
-    async def ask(seat: Seat[Room]) -> None:
-        async with limit:
-            belongs[seat] = await _room_of(store, seat)
-
-    async with trio.open_nursery() as nursery:
-        for seat in seats:
-            nursery.start_soon(ask, seat)
-    here = [seat for seat in seats if belongs[seat] in (key, None)]
-    for seat in here:
-        _take_back(seat, registry)
+    # At once, because the room is open now: everybody can come back to it.
     for seat in seats:
-        if seat not in here:
+        _take_back(seat, registry)
+    _log.info("room came back", room=key, people=len(seats))
+    for seat in seats:
+        if await _room_of(store, seat) not in (key, None):
+            # The person has gone to another room.
             await give_up(seat, "switched")
-    _log.info("room came back", room=key, people=len(here))
 
 
 def _open_again(

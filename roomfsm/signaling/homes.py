@@ -7,7 +7,7 @@ node's, whichever is first.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -19,21 +19,32 @@ from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.writer import StoreCounts
 from roomfsm.signaling.come_back import bring_back
 from roomfsm.signaling.registry import Registry
-from roomfsm.store.interface import Store, StoreError
+from roomfsm.store.interface import Past, Store, StoreCode, StoreError
+
+_PATIENCE = 5.0
+"""Seconds that the store has to answer each question."""
 
 
 class Homes:
     """Finds the nodes of rooms. Implements `roomfsm.signaling.crossing.Whereabouts`."""
 
     def __init__(
-        self, membership: Membership, directory: Directory, registry: Registry, store: Store, counts: StoreCounts
+        self,
+        membership: Membership,
+        directory: Directory,
+        registry: Registry,
+        store: Store,
+        counts: StoreCounts,
+        flush: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`flush` returns when the store has all that was noted of the room with a key."""
         self._membership = membership
         self._directory = directory
         self._registry = registry
         self._store = store
         self._counts = counts
-        self._one_at_a_time = trio.Lock()
+        self._flush = flush
+        self._taking: dict[str, trio.Lock] = {}
 
     async def of_room(self, room: str) -> str | None:
         """The node that has the room of that name; None if it is this one. Raises `Refusal`."""
@@ -77,12 +88,37 @@ class Homes:
 
     async def take_up(self, key: str) -> None:
         """Bring the room with this key back, if it is not open here and the store has it. Raises `StoreError`."""
-        async with self._one_at_a_time:
-            if self._is_open(key):
-                return
-            past = await self._store.read(key)
-            if past.next:
-                await bring_back(key, past, self._store, self._directory, self._registry, self._counts)
+        lock = self._taking.setdefault(key, trio.Lock())
+        try:
+            async with lock:
+                if not self._is_open(key):
+                    await self._bring_back(key)
+        finally:
+            if not lock.statistics().tasks_waiting and not lock.locked():
+                self._taking.pop(key, None)
+
+    async def _bring_back(self, key: str) -> None:
+        me = self._membership.me
+        past = await self._in_time(self._read(key))
+        # Meanwhile somebody may have opened it, or this node may have been taken for dead.
+        if not past.next or self._is_open(key) or self._membership.me != me:
+            return
+        if await self._in_time(self._membership.known_home(key)) == me and not self._is_open(key):
+            await self._in_time(bring_back(key, past, self._store, self._directory, self._registry, self._counts))
+
+    async def _read(self, key: str) -> Past:
+        """What the store has of the room, once it knows whether one of that name has ended here."""
+        await self._flush(key)
+        return await self._store.read(key)
+
+    async def _in_time[T](self, asked: Awaitable[T]) -> T:
+        """What the store answers within a deadline. Raises `StoreError`."""
+        try:
+            with trio.fail_after(_PATIENCE):
+                return await asked
+        except trio.TooSlowError as error:
+            detail = f"{self._store.place} did not answer within {_PATIENCE:g} s"
+            raise StoreError(StoreCode.SLOW, detail) from error
 
     def _is_open(self, name: str) -> bool:
         room = self._directory.find(name)

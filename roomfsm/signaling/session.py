@@ -544,6 +544,17 @@ class Session:
     async def _enter(
         self, message: Join | Switch, name: str | None, began: float, luggage: Luggage | None = None
     ) -> ServerMessage | None:
+        """Sit down in the room that the message names (`_sit_down`). A room that is not opened needs no node."""
+        before = self._seat
+        try:
+            return await self._sit_down(message, name, began, luggage)
+        finally:
+            if self._seat is before and (crossing := self._home.crossing) is not None:
+                await crossing.whereabouts.give_back(message.room)
+
+    async def _sit_down(
+        self, message: Join | Switch, name: str | None, began: float, luggage: Luggage | None
+    ) -> ServerMessage | None:
         """Sit down in the room that the message names, and give up the seat that the session had.
 
         `name` is the person's display name; None means that of the token, if it has one. `began` is the time at
@@ -565,8 +576,6 @@ class Session:
             except Refusal as refusal:
                 span.note(refused=refusal.code)
                 # The room that refused has recorded this in its journal.
-                if (crossing := self._home.crossing) is not None:
-                    await crossing.whereabouts.give_back(message.room)
                 state, room_state = self.state, None if before is None else before.room.state
                 if luggage is not None:
                     state, room_state = luggage.state, luggage.room_state

@@ -65,6 +65,10 @@ def test_no_line_is_lost_or_doubled_whatever_befalls_a_node(
                 await crowd.until_all_talk()
                 await crowd.be_quiet()
                 assert await crowd.faults() == []
+                # Nobody has lost the seat, and nothing was refused but what could not be kept.
+                assert sum(member.anew for member in crowd.members) == 0
+                refused = {code for member in crowd.members for code in member.refusals}
+                assert refused <= {"store_unavailable"}
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
