@@ -401,6 +401,7 @@ async def open_server(
                 raise
             finally:
                 if cluster is not None:
+                    # It has a deadline of its own, so that a Redis that hangs leaves the rest its time.
                     with trio.CancelScope(shield=True):
                         await cluster.hand_over()
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):

@@ -69,7 +69,7 @@ class Link:
         self._sent = 0
         """Messages that have a number."""
         self._sizes: deque[int] = deque()
-        """Of messages that the other end has not taken, as far as we know."""
+        """The sizes of the messages that the other end has not taken, as far as this end knows."""
         self._bytes = 0
         """The sum of these sizes."""
         self._waiting: deque[bytes] = deque()

@@ -51,23 +51,14 @@ class Homes:
         if self._is_open(room):
             return None
         key = room_key(room)
-        home = await _answered(self._membership.home_of(key))
-        if home != self._membership.me:
-            return home
-        await _answered(self.take_up(key))
-        return None
+        return await self._settled(key, await _answered(self._membership.home_of(key)))
 
     async def known_room(self, room: str) -> str | None:
         """The node that has the room of that name; None if it is this one, or none. Raises `Refusal`."""
         if self._is_open(room):
             return None
         key = room_key(room)
-        home = await _answered(self._membership.known_home(key))
-        if home is not None and home != self._membership.me:
-            return home
-        if home is not None:
-            await _answered(self.take_up(key))
-        return None
+        return await self._settled(key, await _answered(self._membership.known_home(key)))
 
     async def of_token(self, token: bytes) -> str | None:
         """The node to whose room this token brings somebody back; None if it is this one, or none."""
@@ -78,6 +69,13 @@ class Homes:
             key = await _answered(self._store.room_of(token))
             if key is not None:
                 await _answered(self.take_up(key))
+        return None
+
+    async def _settled(self, key: str, home: str | None) -> str | None:
+        """The home of a room; None if it has none, or is here, where it is open then."""
+        if home != self._membership.me:
+            return home
+        await _answered(self.take_up(key))
         return None
 
     async def give_back(self, room: str) -> None:

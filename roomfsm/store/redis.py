@@ -174,7 +174,7 @@ return lost
 """
 
 _OWN = """
--- KEYS: owner, nodes. ARGV: who wants to own it. Answers with a node that is running, if nodes own it.
+-- KEYS: owner, nodes. ARGV: who wants to own the store. If nodes own it, the answer is a node that is running.
 local owner = redis.call('GET', KEYS[1])
 if owner and string.sub(owner, 1, 6) == 'nodes ' then
   for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do

@@ -1,4 +1,4 @@
-"""The other nodes, for what is answered here: who has which room, and what all of them have.
+"""What this node asks the other nodes for its own answers: which of them has a room, and what all of them have.
 
 A list of all rooms is what the nodes have together. One question goes to each of them, and what they say holds
 for a moment, however many people ask. A node that does not answer in time is missing, and is named.

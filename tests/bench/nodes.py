@@ -36,7 +36,7 @@ async def pause(nodes: Deployment, name: str) -> None:
 
 
 async def cut(nodes: Deployment, name: str) -> None:
-    nodes.ways[name].cut()
+    nodes.ways[name].hold()
     await trio.sleep(2 * LEASE)
     nodes.ways[name].mend()
 

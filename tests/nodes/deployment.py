@@ -1,6 +1,6 @@
 """Three nodes as processes of their own, over Debian's Redis, and what can befall them.
 
-Each node has its own way to Redis, a relay, which can be cut: then nothing passes, and nobody is told.
+Each node has its own way to Redis, a relay, which can hold everything up: then nothing passes, and nobody is told.
 """
 
 from __future__ import annotations
@@ -12,47 +12,12 @@ from pathlib import Path
 
 import trio
 
+from tests.nodes.company import Relay, open_relay
 from tests.ports import reserved_port
 from tests.redis_server import redis_server
 from tests.system.program import Program, running
 
 NAMES = ("one", "two", "three")
-
-
-class Way:
-    """A way to Redis: a TCP relay through which nothing passes while it is `cut`."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._whole = trio.Event()
-        self._whole.set()
-
-    def cut(self) -> None:
-        """Let nothing pass from now on. Connections stay open, and new ones are accepted."""
-        self._whole = trio.Event()
-
-    def mend(self) -> None:
-        """Let everything pass again, what waited first."""
-        self._whole.set()
-
-    async def serve(self, client: trio.SocketStream) -> None:
-        async with client:
-            try:
-                server = await trio.open_tcp_stream("127.0.0.1", self._port)
-            except OSError:
-                return
-            async with server, trio.open_nursery() as nursery:
-                for source, sink in ((client, server), (server, client)):
-                    nursery.start_soon(self._pass_on, source, sink, nursery.cancel_scope)
-
-    async def _pass_on(self, source: trio.SocketStream, sink: trio.SocketStream, over: trio.CancelScope) -> None:
-        try:
-            async for data in source:
-                await self._whole.wait()
-                await sink.send_all(data)
-        except trio.BrokenResourceError:
-            pass  # the other end is gone, and so is this one
-        over.cancel()
 
 
 class Deployment:
@@ -65,8 +30,8 @@ class Deployment:
         self._arguments = arguments
         self._redis = ExitStack()
         self._nodes: dict[str, tuple[ExitStack, Program]] = {}
-        self.ways: dict[str, Way] = {}
-        self._way_ports: dict[str, int] = {}
+        self.ways: dict[str, Relay] = {}
+        """Each node's own way to Redis."""
 
     @property
     def urls(self) -> list[str]:
@@ -77,14 +42,11 @@ class Deployment:
         """A node that runs."""
         return self._nodes[name][1]
 
-    async def open(self, nursery: trio.Nursery) -> None:
+    async def open(self, stack: AsyncExitStack) -> None:
         """Start Redis, the ways to it, and the nodes."""
         await trio.to_thread.run_sync(self._start_redis)
         for name in NAMES:
-            way = self.ways[name] = Way(self._redis_port)
-            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            self._way_ports[name] = listener.socket.getsockname()[1]
-            nursery.start_soon(trio.serve_listeners, way.serve, [listener])
+            self.ways[name] = await stack.enter_async_context(open_relay(f"redis://127.0.0.1:{self._redis_port}"))
         for name in NAMES:
             await self.start(name)
 
@@ -96,16 +58,11 @@ class Deployment:
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
         stack = ExitStack()
-        import os
-
-        os.environ.pop("ROOMFSM_DATA", None)
-        os.environ["PROTO_NODE"] = name
-        os.environ["PROTO_LEASE"] = "2.0"
         program = stack.enter_context(
             running(
                 folder,
                 f"--port={self._ports[name]}",
-                f"--store=redis://127.0.0.1:{self._way_ports[name]}",
+                f"--store={self.ways[name].url}",
                 f"--node={name}",
                 *self._arguments,
             )
@@ -161,13 +118,11 @@ async def deployed(folder: Path, *arguments: str) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
         redis_port, *ports = (stack.enter_context(reserved_port()) for _ in range(len(NAMES) + 1))
         deployment = Deployment(folder, redis_port, dict(zip(NAMES, ports, strict=True)), arguments)
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        stack.callback(nursery.cancel_scope.cancel)
 
         async def close() -> None:
             with trio.CancelScope(shield=True):
                 await deployment.close()
 
         stack.push_async_callback(close)
-        await deployment.open(nursery)
+        await deployment.open(stack)
         yield deployment

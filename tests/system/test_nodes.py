@@ -19,7 +19,7 @@ async def _none(_: Deployment) -> None:
 
 
 async def _cut(nodes: Deployment) -> None:
-    nodes.ways["two"].cut()
+    nodes.ways["two"].hold()
     await trio.sleep(2 * LEASE)
     nodes.ways["two"].mend()
 
