@@ -361,6 +361,21 @@ async def open_server(
         )
         metrics = _Metrics(directory, registry, media.pool, door, files, writer)
         port = _port(listeners)
+
+        def close_listeners() -> None:
+            for listener in listeners:
+                listener.socket.close()
+
+        life.leave["listeners"] = close_listeners
+
+        async def accept(*, task_status: trio.TaskStatus[None]) -> None:
+            async with trio.open_nursery() as acceptor:
+                life.leave["listeners"] = acceptor.cancel_scope.cancel
+                acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
+                await acceptor.start(door.serve, listeners, connections)
+                acceptor.start_soon(metrics_port, connections)
+                task_status.started()
+
         async with trio.open_nursery() as connections:
             try:
                 # Browsers can connect already, and wait until the rooms are there.
@@ -372,35 +387,32 @@ async def open_server(
                     assert writer is not None
                     media.pool.resume()
                     cluster.attach(writer, directory, registry, across)
-                async with trio.open_nursery() as acceptor:
-                    if not end.asked.is_set():
-                        acceptor.start_soon(trio.to_thread.run_sync, names.prepare)
-                        await acceptor.start(door.serve, listeners, connections)
-                        acceptor.start_soon(metrics_port, connections)
-                        if cluster is not None:
-                            # It goes on until the last browser has learned that the server ends.
-                            await connections.start(cluster.run)
-                        life.fire("opened")
-                    yield Running(
-                        port,
-                        directory,
-                        registry,
-                        across,
-                        door,
-                        access,
-                        metrics_access,
-                        admin,
-                        webhooks,
-                        certificate,
-                        cluster,
-                    )
-                    acceptor.cancel_scope.cancel()
+                if not end.asked.is_set():
+                    await connections.start(accept)
+                    if cluster is not None:
+                        # It goes on until the last browser has learned that the server ends.
+                        await connections.start(cluster.run)
+                    life.fire("opened")
+                yield Running(
+                    port,
+                    directory,
+                    registry,
+                    across,
+                    door,
+                    access,
+                    metrics_access,
+                    admin,
+                    webhooks,
+                    certificate,
+                    cluster,
+                )
             except StartError:
                 # The next start goes on with what this one could not take over.
                 end.is_restart = True
                 raise
             finally:
                 if cluster is not None:
+                    life.fire("stop")
                     # It has a deadline of its own, so that a Redis that hangs leaves the rest its time.
                     with trio.CancelScope(shield=True):
                         await cluster.hand_over()

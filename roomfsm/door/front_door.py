@@ -114,14 +114,18 @@ class FrontDoor:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept connections until cancelled.
+        """Accept connections until cancelled. Then the listeners are closed, so that nobody waits there in vain.
 
         The connections run in `handler_nursery`, and may run on after that.
         """
-        async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(self._accept, listener, handler_nursery)
+                task_status.started()
+        finally:
             for listener in listeners:
-                nursery.start_soon(self._accept, listener, handler_nursery)
-            task_status.started()
+                listener.socket.close()
 
     async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         spare = Spare()

@@ -77,8 +77,7 @@ SERVER: Table[ServerFacts] = Table(
         ),
         State(
             "closing",
-            "nobody new may come in; the rooms close, and then the connections, within a deadline",
-            owns=("listeners",),
+            "nobody can connect any more; the rooms close, and then the connections, within a deadline",
         ),
         State("closed", "everything is released", final=True),
     ),

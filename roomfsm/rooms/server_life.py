@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from roomfsm.lifecycle.server import SERVER, ServerFacts
@@ -19,6 +21,8 @@ class ServerLife(Model):
     def __init__(self) -> None:
         super().__init__(SERVER.initial)
         self.tally = Tally()
+        self.leave: dict[str, Callable[[], None]] = {}
+        """What ends a resource when the machine leaves the last state that owns it, by the resource's name."""
         self._began = trio.current_time()
         self.tally.enter(None, self.state, 0.0)
 
@@ -34,6 +38,9 @@ class ServerLife(Model):
             self.tally.moves[trigger, step.source, step.dest] += 1
             self.tally.enter(None, step.dest, self.age)
             get_logger(__name__).info("server", trigger=trigger, source=step.source, dest=step.dest)
+        for resource in step.left:
+            if (end := self.leave.get(resource)) is not None:
+                end()
         return step
 
     def refusal(self, trigger: str, facts: ServerFacts = _NO_FACTS) -> Refusal | None:
