@@ -83,6 +83,7 @@ from roomfsm.protocol.fields import Ref, Size, stream_id
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
 from roomfsm.rooms.allowance import UNBOUNDED, Cost, Meter, Rates
 from roomfsm.rooms.journal import Journal
+from roomfsm.rooms.lite_agents import lite_agent
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
@@ -328,6 +329,8 @@ class Leg(Model, ABC):
         """
         answer = ""
         if self.left is None:
+            if (fault := lite_agent(self.offer)) is not None:
+                raise LegFailed(ErrorCode.SDP_INVALID, fault)
             answer = await endpoint.process_offer(self.offer)
             if self.do.SEND_ANSWER in self.fire("answered"):
                 self.endpoint_id = endpoint.id

@@ -33,6 +33,16 @@ class EngineSettings:
     takes at most 10 s."""
     connect_timeout: Seconds = 30.0
     """ICE counts as failed if no authenticated check comes for so long after the answer."""
+    check_retry: Seconds = 0.5
+    """A check of ours that is not answered is repeated after so long, and then each time after twice as long. We
+    send checks only to an ICE-lite agent, such as another media server."""
+    check_tries: Count = 6
+    """So often one candidate is checked before it counts as unreachable."""
+    consent_interval: Seconds = 2.0
+    """The average time between two checks when the path is known. Each answered one is a sign of life and the
+    other side's consent to get media."""
+    consent_life: Seconds = 30.0
+    """We send no more checks if none has been answered for so long (RFC 7675 section 5.1)."""
     handshake_timeout: Seconds = 20.0
     """The handshake counts as failed, and its memory is freed, if there are no keys so long after the first DTLS
     message."""

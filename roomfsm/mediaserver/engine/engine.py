@@ -11,10 +11,8 @@ needed, and each method sees a consistent state. There are three tasks:
   repetitions, DTLS retransmission). It sleeps while there is no such work.
 - `tick` runs every half second: it sends receiver reports, checks flow and silence, and does housekeeping.
 
-The datagrams of all peers come to one port. The first byte tells STUN, DTLS and RTP apart (RFC 7983), and the
-second byte RTP and RTCP (RFC 5761 section 4). A STUN check belongs to the transport with its user name. Any other
-datagram belongs to the transport that has authenticated the sender's address by such a check. If there is none,
-the datagram is dropped.
+The datagrams of all peers come to one port (:mod:`~roomfsm.mediaserver.engine.port`), except those of peers that
+check an ICE-lite agent (:mod:`~roomfsm.mediaserver.engine.own_port`).
 
 An error with one datagram, peer or round ends at a boundary (:mod:`~roomfsm.mediaserver.base.boundary`). It is
 counted, and does not affect the others.
@@ -51,13 +49,14 @@ from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine import memory, packet_info, udp
 from roomfsm.mediaserver.engine.fanout import Fanout
 from roomfsm.mediaserver.engine.observer import PeerObserver
+from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.peer import Peer
+from roomfsm.mediaserver.engine.port import Port
 from roomfsm.mediaserver.engine.stats import EngineStats, PeerStats
 from roomfsm.mediaserver.engine.transport import Transport
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.surroundings import Attended
-from roomfsm.mediaserver.ice import stun
-from roomfsm.mediaserver.ice.lite import Address, Path, host_candidates
+from roomfsm.mediaserver.ice.lite import host_candidates
 from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
 
 __all__ = [
@@ -83,7 +82,6 @@ __all__ = [
     "open_engine",
 ]
 
-_MAX_DATAGRAM = 2048
 _ATTENTION_INTERVAL = 0.05
 """Seconds between two rounds of the work that cannot wait for the reports: NACKs, keyframe requests, DTLS
 retransmission."""
@@ -95,7 +93,6 @@ _ADDRESSES_INTERVAL = 5.0
 _LATENCY_WEIGHT = 0.05
 """The weight of the newest measurement in the moving average."""
 
-_DATAGRAM = Boundary("one datagram")
 _ROUND = Boundary("what was received at once")
 _FANOUT = Boundary("sending")
 _RELAYING = Boundary("handing over to other workers")
@@ -124,16 +121,14 @@ class _WakingSet[Item](set[Item]):
         self._wake()
 
 
-class Engine:
+class Engine(Port):
     """All peers of one UDP socket. :func:`open_engine` creates it."""
 
     def __init__(self, settings: EngineSettings, sock: socket.socket) -> None:
+        super().__init__(sock)
         self.settings = settings
-        self._socket = sock
         self.port: int = sock.getsockname()[1]
         self.identity = DtlsIdentity()
-        self._tells_addresses = packet_info.enable(sock)
-        self._asks_addresses = False
         self._count_addresses()
         self._addresses_counted = float("-inf")
         self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port)
@@ -143,8 +138,6 @@ class Engine:
         """The SSRCs of every stream that leaves here. Each viewer's answer names them, so they stay the same
         whatever source the viewer is connected to."""
         self.repair_ssrc = audio + 2
-        self.by_ufrag: dict[bytes, Transport] = {}
-        self.by_address: dict[Address, Transport] = {}
         self._due = trio.Event()
         """Set when something is added to one of the next two sets."""
         self.handshaking: set[Transport] = _WakingSet(self._wake)
@@ -156,6 +149,8 @@ class Engine:
         """Sources on other workers."""
         self.end_turn: Callable[[], None] = lambda: None
         """Called when all datagrams of a round have been handled."""
+        self.nursery: trio.Nursery | None = None
+        """The tasks of transports that have a port of their own; None while the engine is not open."""
         self._peers: set[Peer] = set()
         self._sender = udp.BurstSender(sock)
         self._fanout = Fanout(self._sender)
@@ -200,31 +195,24 @@ class Engine:
     def now(self) -> float:
         return trio.current_time()
 
-    def arrival_time(self) -> float:
-        """The arrival time of the datagram that is being dispatched, in seconds of a clock that only this method
-        uses.
-        """
-        time = udp.arrival_time(self._socket)
-        return trio.current_time() if time is None else time
-
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)
 
     def refuse(self, reason: Refusal) -> None:
         self._refused[reason] += 1
 
+    def received(self, datagrams: int) -> None:
+        self._received += datagrams
+
     def memory_freed(self) -> None:
         self._memory_freed += 1
 
-    def send(self, datagram: bytes, path: Path) -> None:
-        """Send a datagram.
-
-        If the system refuses it, it is lost, because every protocol above repeats its datagrams.
-        """
-        try:
-            self._socket.sendmsg((datagram,), path.control, 0, path.remote)
-        except OSError:
-            self._refused[Refusal.SEND_FAILED] += 1
+    def open_port(self) -> OwnPort:
+        """Open a UDP socket for one transport, and read it until it is closed. Raises `OSError`."""
+        assert self.nursery is not None
+        port = OwnPort(self, udp.bind(replace(self.settings, port=0)))
+        self.nursery.start_soon(port.serve, self.pump)
+        return port
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
         self._sender.send(udp.Burst(packets), sinks)
@@ -289,61 +277,6 @@ class Engine:
             self.end_turn()
         except Exception as error:  # noqa: BLE001 (see boundary.py)
             _RELAYING.caught(error)
-
-    def _drain(self, now: float) -> None:
-        asks, ancillary = self._asks_addresses, list[tuple[int, int, bytes]]()
-        for _ in range(self.settings.drain):
-            try:
-                if asks:
-                    datagram, ancillary, _, address = self._socket.recvmsg(_MAX_DATAGRAM, packet_info.ANCILLARY)
-                else:
-                    datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError:  # On some systems this is an ICMP error of an earlier send.
-                continue
-            self._received += 1
-            if datagram:
-                try:
-                    self._dispatch(datagram, address, now, ancillary)
-                except Exception as error:  # noqa: BLE001 (see boundary.py)
-                    _DATAGRAM.caught(error)
-
-    def _dispatch(
-        self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()
-    ) -> None:
-        """Find the protocol by the first byte (RFC 7983), and the peer by the address."""
-        first = datagram[0]
-        if first < 4:
-            self._receive_stun(datagram, address, now, packet_info.asked_address(ancillary))
-            return
-        transport = self.by_address.get(address)
-        if transport is None:
-            self._refused[Refusal.UNKNOWN_ADDRESS] += 1
-        elif 128 <= first <= 191 and len(datagram) >= 12:
-            if 192 <= datagram[1] <= 223:
-                transport.receive_rtcp(datagram, now)
-            else:
-                transport.receive_rtp(datagram, now)
-        elif 20 <= first <= 63:
-            transport.receive_dtls(datagram, now)
-        else:
-            self._refused[Refusal.UNKNOWN_KIND] += 1
-
-    def _receive_stun(self, datagram: bytes, address: Address, now: float, asked: bytes) -> None:
-        try:
-            message = stun.parse(datagram)
-        except stun.StunError:
-            self._refused[Refusal.STUN_MALFORMED] += 1
-            return
-        if message.type != stun.BINDING_REQUEST:
-            return
-        ours = message.attributes.get(stun.USERNAME, b"").partition(b":")[0]
-        transport = self.by_ufrag.get(ours)
-        if transport is None:
-            self._refused[Refusal.STUN_UNKNOWN_USER] += 1
-        else:
-            transport.receive_stun(message, datagram, address, now, asked)
 
     async def attend(self) -> None:
         """Do the work that cannot wait for the reports. Without such work, sleep."""
@@ -443,6 +376,7 @@ async def open_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
     with udp.bind(settings) as sock:
         engine = Engine(settings, sock)
         async with trio.open_nursery() as nursery:
+            engine.nursery = nursery
             for task in (engine.receive, engine.attend, engine.tick):
                 nursery.start_soon(task)
             try:

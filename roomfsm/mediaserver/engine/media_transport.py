@@ -55,8 +55,6 @@ class MediaEngine(Protocol):
 
     def refuse(self, reason: Refusal) -> None: ...
 
-    def arrival_time(self) -> float: ...
-
 
 class MediaTransport:
     """The owner of one :class:`~roomfsm.mediaserver.engine.transport.Transport`, which `open_transport`
@@ -93,7 +91,7 @@ class MediaTransport:
     def start(self, accepted: AcceptedTransport, now: float) -> None:
         """Wait for the other side, or begin the handshake, as was agreed."""
         for candidate in accepted.candidates:
-            self.transport.ice.add_remote_candidate(candidate)
+            self.transport.add_remote_candidate(candidate)
         self.transport.start(accepted.fingerprints, now, dtls_client=accepted.dtls_client)
 
     def receive(self, media: AcceptedMedia, track: Track) -> None:
@@ -108,7 +106,7 @@ class MediaTransport:
         if numbered:
             if self._feedback is None:
                 ours = self._engine.ssrcs[MediaKind.VIDEO]
-                self._feedback = Feedback(ours, self.transport.send_rtcp, self._engine.arrival_time)
+                self._feedback = Feedback(ours, self.transport.send_rtcp, self.transport.arrival_time)
             for payload_type in (codec.payload_type, codec.rtx, codec.red):
                 if payload_type is not None:
                     self._feedback.extensions[payload_type] = numbered

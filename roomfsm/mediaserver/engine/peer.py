@@ -33,8 +33,10 @@ from roomfsm.mediaserver.base.errors import (
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.dtls.state import DtlsState
+from roomfsm.mediaserver.engine.checking_transport import CheckingTransport
 from roomfsm.mediaserver.engine.media_transport import MediaTransport, dtls_state, ice_state
 from roomfsm.mediaserver.engine.observer import PeerObserver
+from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Network, Transport
 from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
@@ -69,7 +71,8 @@ _HEADER = 12
 class PeerContext(Outlet, Network, Protocol):
     """The parts of the engine that a peer needs."""
 
-    def arrival_time(self) -> float: ...
+    def open_port(self) -> OwnPort:
+        """Open a UDP socket for one transport. Raises `OSError`."""
 
     def forget(self, peer: "Peer") -> None: ...
 
@@ -103,7 +106,7 @@ class Peer:
         self._offered_credentials: list[Credentials] = []
         """The credentials of each m-line of our offer."""
         self._negotiated: Negotiated | None = None
-        """What a restart must not change; None unless we have answered an offer."""
+        """What a restart must not change; None unless we have answered the offer of a full agent."""
         self._connected = False
         self._last_command: int | None = None
         """The command number of the browser's newest FIR (RFC 5104 section 4.3.1)."""
@@ -141,10 +144,11 @@ class Peer:
         credentials = [Credentials.new() for _ in agreement.transports]
         answer = write_answer(parsed, agreement, self._local_end(), credentials)
         self.remote_description, self.local_description = offer, answer
-        negotiated.answered(agreement.media)
-        self._negotiated = negotiated
         self.refused_media = tuple(agreement.refused.values())
-        self._name_media_lines(agreement.media)
+        if parsed.ice_lite is None:
+            negotiated.answered(agreement.media)
+            self._negotiated = negotiated
+            self._name_media_lines(agreement.media)
         self._note_undecodable(undecodable(parsed, agreement.media))
         self.start(agreement.transports, credentials)
         return answer
@@ -260,7 +264,7 @@ class Peer:
                 self._context,
                 self,
                 [media.kind for media in accepted.media],
-                partial(self._open_transport, ours),
+                partial(self._open_transport, ours, accepted.checked),
             )
             self._transports.append(carried)
             carried.start(accepted, self._context.now())
@@ -276,11 +280,18 @@ class Peer:
                     sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                     sink.refresh()
 
-    def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
-        return Transport(self._context, owner, credentials)
+    def _open_transport(
+        self, credentials: Credentials, checked: Credentials | None, owner: MediaTransport
+    ) -> Transport:
+        if checked is None:
+            return Transport(self._context, owner, credentials)
+        return CheckingTransport(self._context, owner, credentials, checked, self._context.open_port)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
-        """Our candidates for each m-line that was accepted. The answer has them, too."""
+        """Our candidates for each m-line that was accepted. The answer has them, too.
+
+        There are none if we check a lite agent, which learns our address from the checks.
+        """
         self._check_open()
         for carried in self._transports:
             carried.transport.gathering()
@@ -293,13 +304,13 @@ class Peer:
     def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
         """Remember a candidate of the browser, at any time.
 
-        An ICE-lite agent sends no checks, so a candidate only serves to name the selected pair, and every
-        transport may know it. Candidates that are not UDP candidates with an IP address are ignored.
+        We check only candidates of a lite agent. Otherwise a candidate only serves to name the selected pair. So
+        every transport may know it. Candidates that are not UDP candidates with an IP address are ignored.
         """
         self._check_open()
         del sdp_mid, sdp_m_line_index
         for carried in self._transports:
-            carried.transport.ice.add_remote_candidate(candidate)
+            carried.transport.add_remote_candidate(candidate)
 
     # Media
 
@@ -419,6 +430,7 @@ class Peer:
             sink.open = usable
             if usable and sender is not None and transport.ice.selected is not None:
                 sink.address, sink.control = transport.ice.selected
+                sink.own_socket = transport.own_socket
                 sink.handle = sender.handle
                 sink.tag_length = sender.tag_length
             sink.refresh()

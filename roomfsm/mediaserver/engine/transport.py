@@ -1,5 +1,6 @@
 """One peer's transport: ICE-lite, then DTLS, then SRTP. It reports its states to its owner."""
 
+import socket
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -10,7 +11,15 @@ from roomfsm.mediaserver.dtls.srtp import SrtpError, SrtpReceiver, SrtpSender
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine import packet_info
 from roomfsm.mediaserver.ice import stun
-from roomfsm.mediaserver.ice.lite import Address, Credentials, IceLite, Path, local_candidate, plain_address
+from roomfsm.mediaserver.ice.lite import (
+    Address,
+    Credentials,
+    IceLite,
+    Path,
+    RemoteCandidate,
+    local_candidate,
+    plain_address,
+)
 from roomfsm.mediaserver.ice.state import IceState
 
 _JUST_HEARD = 2.0
@@ -31,6 +40,9 @@ class Network(Protocol):
     def send(self, datagram: bytes, path: Path) -> None: ...
 
     def refuse(self, reason: Refusal) -> None: ...
+
+    def arrival_time(self) -> float:
+        """The arrival time of the datagram that is being handled, in seconds of a clock of its own."""
 
     def memory_freed(self) -> None:
         """A transport has released the memory of its handshake."""
@@ -97,6 +109,11 @@ class Transport:
         """Whether releasing the memory of the handshake has not been tried yet."""
 
     @property
+    def own_socket(self) -> socket.socket | None:
+        """The socket from which this transport alone sends; None if it sends from the engine's."""
+        return None
+
+    @property
     def usable(self) -> bool:
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
@@ -115,6 +132,13 @@ class Transport:
         if (gone := self.ice.restart(credentials)) is not None:
             self._network.by_ufrag.pop(gone.encode(), None)
         self._network.by_ufrag[self.ice.ufrag.encode()] = self
+
+    def add_remote_candidate(self, candidate: str) -> RemoteCandidate | None:
+        """Remember a candidate of the peer. Returns it if it is a new one."""
+        return self.ice.add_remote_candidate(candidate)
+
+    def arrival_time(self) -> float:
+        return self._network.arrival_time()
 
     def gathering(self) -> None:
         """The candidates are being sent to the peer."""
@@ -152,7 +176,12 @@ class Transport:
             return
         if (gone := self.ice.adopt(request)) is not None:
             network.by_ufrag.pop(gone.encode(), None)
-        changed, forgotten = self.ice.heard(path, stun.USE_CANDIDATE in request.attributes, now)
+        self._heard(path, stun.USE_CANDIDATE in request.attributes, packet_info.plain(asked), now)
+
+    def _heard(self, path: Path, nominated: bool, asked: str, now: float) -> None:
+        """Use a path on which an authentic check came. `asked` is our address there; empty if it is not known."""
+        network, address = self._network, path.remote
+        changed, forgotten = self.ice.heard(path, nominated, now)
         if forgotten is not None:
             self._forget(forgotten.remote)
         network.by_address[address] = self
@@ -168,9 +197,14 @@ class Transport:
             self._follow_dtls(self._dtls)
         if self.ice.nominated:
             if changed:
-                local = local_candidate(network.candidates, address, packet_info.plain(asked))
-                self._owner.candidate_pair_selected(local, self.ice.remote_candidate(address))
+                self._owner.candidate_pair_selected(
+                    self._local_candidate(address, asked), self.ice.remote_candidate(address)
+                )
             self._set_ice_state(IceState.READY)
+
+    def _local_candidate(self, address: Address, asked: str) -> str:
+        """Our candidate for a path to `address`."""
+        return local_candidate(self._network.candidates, address, asked)
 
     def _forget(self, address: Address) -> None:
         """Accept nothing from an address any more, unless it has another path."""

@@ -39,6 +39,8 @@ class Destination(Protocol):
     address: Address
     control: Control
     """Control messages that make packets leave from the right address of ours. Empty if they do so anyway."""
+    own_socket: socket.socket | None
+    """The socket from which this destination is sent to; None for the sender's own."""
     handle: Any
     """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
     tag_length: int
@@ -164,6 +166,7 @@ class BurstSender:
             if tag not in runs:
                 runs[tag] = self._layout(burst.packets, tag)
             handle, address, control = destination.handle, destination.address, destination.control
+            own = destination.own_socket
             for template, slots, view, stride in runs[tag]:
                 copy(memory, template, len(template))
                 count = len(slots)
@@ -177,21 +180,23 @@ class BurstSender:
                     continue
                 if count == 1:
                     try:
-                        if control:
-                            self._socket.sendmsg((view,), control, 0, address)
+                        if control or own is not None:
+                            (own or self._socket).sendmsg((view,), control, 0, address)
                         else:
                             sendto(view, address)
                         sent += 1
                     except OSError:
                         dropped += 1
                 else:
-                    taken = self._send_run(view, stride, count, address, control)
+                    taken = self._send_run(own or self._socket, view, stride, count, address, control)
                     sent += taken
                     dropped += count - taken
         self.packets_sent += sent
         self.packets_dropped += dropped
 
-    def _send_run(self, view: memoryview, stride: int, count: int, address: Address, control: Control) -> int:
+    def _send_run(
+        self, sock: socket.socket, view: memoryview, stride: int, count: int, address: Address, control: Control
+    ) -> int:
         """Send `count` packets at once, or one by one if the system refuses that.
 
         Returns how many the system accepted.
@@ -199,7 +204,7 @@ class BurstSender:
         if self._segmentation:
             segment = (socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride))
             try:
-                self._socket.sendmsg((view,), (segment, *control), 0, address)
+                sock.sendmsg((view,), (segment, *control), 0, address)
             except BlockingIOError:
                 return 0
             except OSError as error:
@@ -210,7 +215,7 @@ class BurstSender:
                 return count
         for index in range(count):
             try:
-                self._socket.sendmsg((view[index * stride : (index + 1) * stride],), control, 0, address)
+                sock.sendmsg((view[index * stride : (index + 1) * stride],), control, 0, address)
             except OSError:
                 return index
         return count

@@ -20,6 +20,7 @@ A *group* holds the sinks for which a packet is rewritten to the same bytes. The
 - Packets that are repeated in a stream of their own (RFC 4588) have their own SSRC, numbers and counts.
 """
 
+import socket
 import struct
 from typing import Any, NamedTuple, Protocol
 
@@ -116,6 +117,7 @@ class Sink:
         "kind",
         "nacks",
         "open",
+        "own_socket",
         "paused",
         "repair_octets",
         "repair_packets",
@@ -149,6 +151,7 @@ class Sink:
         """Whether the viewer's path is too slow for this kind, so that it gets none of it."""
         self.address: Address = ("", 0)
         self.control: Control = ()
+        self.own_socket: socket.socket | None = None
         self.handle: Any = None
         self.tag_length = 0
         self.start = 0

@@ -79,8 +79,26 @@ def _priority(type_preference: int, local_preference: int) -> int:
     return (type_preference << 24) | (local_preference << 8) | 255
 
 
+PEER_REFLEXIVE_PRIORITY = _priority(_PEER_REFLEXIVE_PREFERENCE, 65535)
+
+
+def peer_reflexive(address: tuple[str, int]) -> str:
+    """The line of a candidate that was found by a check (RFC 8445 section 5.1.1.2)."""
+    return f"candidate:1 1 UDP {PEER_REFLEXIVE_PRIORITY} {address[0]} {address[1]} typ prflx"
+
+
 def _token(length: int) -> str:
     return "".join(secrets.choice(_ICE_CHARACTERS) for _ in range(length))
+
+
+class RemoteCandidate(NamedTuple):
+    """A UDP candidate of the other side."""
+
+    host: str
+    """Its IP address."""
+    port: int
+    priority: int
+    component: str
 
 
 class Credentials(NamedTuple):
@@ -220,29 +238,31 @@ class IceLite:
     def _is_silent(self, now: float) -> bool:
         return self.selected is not None and now - self.paths[self.selected] > _REBINDING_SILENCE
 
-    def add_remote_candidate(self, candidate: str) -> None:
-        """Remember a candidate, to name the selected pair.
+    def add_remote_candidate(self, candidate: str) -> RemoteCandidate | None:
+        """Remember a candidate, to name the selected pair. Returns it if it is a new one.
 
         Garbage, names (mDNS), TCP candidates and late ones are ignored. They do no harm, because checks come from
         the peer.
         """
         if len(candidate) > _MAX_CANDIDATE:
-            return
+            return None
         fields = candidate.strip().removeprefix("a=").split()
         if len(fields) < 8 or not fields[0].startswith("candidate:") or fields[2].upper() != "UDP":
-            return
-        if len(self._remote_candidates) >= self._settings.max_candidates or not fields[5].isascii():
-            return
+            return None
+        if len(self._remote_candidates) >= self._settings.max_candidates:
+            return None
+        if not (fields[3].isascii() and fields[5].isascii()):
+            return None
         try:
-            ipaddress.ip_address(fields[4])
-            port = int(fields[5])
+            address = str(ipaddress.ip_address(fields[4]))
+            priority, port = int(fields[3]), int(fields[5])
         except ValueError:
-            return
+            return None
+        known = (fields[4], port) in self._remote_candidates
         self._remote_candidates[fields[4], port] = " ".join(fields)
+        return None if known else RemoteCandidate(*plain_address((address, port)), priority, fields[1])
 
     def remote_candidate(self, address: Address) -> str:
         """The peer's candidate line with this address, or else a peer-reflexive one."""
-        host, port = plain_address(address)
-        known = self._remote_candidates.get((host, port))
-        priority = _priority(_PEER_REFLEXIVE_PREFERENCE, 65535)
-        return known or f"candidate:1 1 UDP {priority} {host} {port} typ prflx"
+        known = self._remote_candidates.get(plain_address(address))
+        return known or peer_reflexive(plain_address(address))

@@ -1,6 +1,4 @@
-"""STUN messages (RFC 5389), as far as an ICE-lite agent needs them: reads Binding requests and writes
-responses.
-"""
+"""STUN messages (RFC 5389), as far as ICE needs them: reads and writes Binding requests and responses."""
 
 import hmac
 import ipaddress
@@ -91,21 +89,44 @@ def success(request: StunMessage, address: tuple[str, int], password: bytes) -> 
     packed = bytes(a ^ b for a, b in zip(ip.packed, mask, strict=False))
     family = 1 if ip.version == 4 else 2
     value = struct.pack("!BBH", 0, family, address[1] ^ (_COOKIE >> 16)) + packed
-    return _seal(BINDING_SUCCESS, request, _pack(XOR_MAPPED_ADDRESS, value), password)
+    return _seal(BINDING_SUCCESS, request.transaction_id, _pack(XOR_MAPPED_ADDRESS, value), password)
 
 
 def failure(request: StunMessage, code: int, reason: str, password: bytes) -> bytes:
     """A Binding error response (RFC 5389 section 15.6)."""
     value = struct.pack("!HBB", 0, code // 100, code % 100) + reason.encode()
-    return _seal(BINDING_ERROR, request, _pack(ERROR_CODE, value), password)
+    return _seal(BINDING_ERROR, request.transaction_id, _pack(ERROR_CODE, value), password)
+
+
+def check(
+    transaction_id: bytes, username: bytes, priority: int, tie_breaker: bytes, password: bytes, *, nominates: bool
+) -> bytes:
+    """A connectivity check of a controlling agent (RFC 8445 section 7.1): a Binding request, with integrity and
+    fingerprint.
+    """
+    attributes = _pack(USERNAME, username) + _pack(PRIORITY, priority.to_bytes(4))
+    attributes += _pack(ICE_CONTROLLING, tie_breaker)
+    if nominates:
+        attributes += _pack(USE_CANDIDATE, b"")
+    return _seal(BINDING_REQUEST, transaction_id, attributes, password)
+
+
+def mapped_address(response: StunMessage) -> tuple[str, int] | None:
+    """The address from which the other side got our request (RFC 5389 section 15.2); None if it does not say."""
+    value = response.attributes.get(XOR_MAPPED_ADDRESS, b"")
+    if (len(value), value[1:2]) not in ((8, b"\1"), (20, b"\2")):
+        return None
+    mask = _COOKIE.to_bytes(4) + response.transaction_id
+    packed = bytes(a ^ b for a, b in zip(value[4:], mask, strict=False))
+    return str(ipaddress.ip_address(packed)), int.from_bytes(value[2:4]) ^ (_COOKIE >> 16)
 
 
 def _pack(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) & 3)
 
 
-def _seal(message_type: int, request: StunMessage, attributes: bytes, password: bytes) -> bytes:
-    body = _HEADER.pack(message_type, 0, _COOKIE, request.transaction_id) + attributes
+def _seal(message_type: int, transaction_id: bytes, attributes: bytes, password: bytes) -> bytes:
+    body = _HEADER.pack(message_type, 0, _COOKIE, transaction_id) + attributes
     body += _pack(MESSAGE_INTEGRITY, _integrity(body, password))
     body = _with_length(body, len(body) - 20 + 8)
     return body + _pack(FINGERPRINT, (zlib.crc32(body) ^ _FINGERPRINT_XOR).to_bytes(4))

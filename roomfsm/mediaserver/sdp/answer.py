@@ -66,6 +66,9 @@ class AcceptedTransport:
     """The candidates of the other side."""
     dtls_client: bool
     """Whether we begin the DTLS handshake."""
+    checked: Credentials | None = None
+    """The other side's ICE credentials if it is a lite agent, so that we have to check it; None if it checks
+    us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,6 @@ def accept(
     Raises :class:`SdpError` if media cannot be set up or no m-line can be accepted. Raises :class:`NoCommonCodec`
     if the reason is a missing codec, or if a stream would have to be transcoded.
     """
-    if offer.ice_lite is not None:
-        raise SdpError(f"{offer.ice_lite}: this server is ICE-lite, too, so neither side would begin")
     accepted: list[AcceptedMedia] = []
     refused: dict[int, str] = {}
     transcoded: dict[MediaKind, str] = {}
@@ -205,6 +206,7 @@ def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[Acc
             tuple(tagged.fingerprints),
             tuple(tagged.candidates),
             dtls_client=tagged.setup == "passive",
+            checked=None if offer.ice_lite is None else Credentials(tagged.ufrag, tagged.password),
         )
 
 
@@ -296,7 +298,12 @@ def write_answer(
     """Write the text of the answer, with lines that end with CRLF.
 
     `credentials` are ours for each transport. `setup` replaces the agreed DTLS role; an offer uses actpass.
+
+    We are ICE-lite, except in the answer to a lite agent (:mod:`~roomfsm.mediaserver.ice.checks`). That answer has
+    no candidates, because the lite agent sends nothing to them.
     """
+    if offer.ice_lite is not None:
+        local = replace(local, candidates=())
     lines = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     bundles: dict[tuple[str, ...], list[str]] = {}
     served: dict[int, list[str]] = {}
@@ -309,7 +316,7 @@ def write_answer(
                 bundles.setdefault(bundle, []).append(media.mid)
     lines += [f"a=group:BUNDLE {' '.join(mids)}" for mids in bundles.values()]
     if served:
-        lines += ["a=ice-lite", "a=msid-semantic: WMS *"]
+        lines += [*(["a=ice-lite"] if offer.ice_lite is None else []), "a=msid-semantic: WMS *"]
     for index, section in enumerate(offer.sections):
         lines += served.get(index) or _refused(section)
     return "\r\n".join(lines) + "\r\n"

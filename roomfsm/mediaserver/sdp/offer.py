@@ -3,7 +3,8 @@ it.
 
 Our offer is the same as our answer to somebody who offers everything that we can forward, so the same code makes
 both. The browser is still the controlling ICE agent, because we are lite (RFC 8445 section 6.1.1), and it chooses
-the DTLS role (RFC 8842 section 5.3).
+the DTLS role (RFC 8842 section 5.3). Another media server of ours that answers becomes a full agent for that
+(:mod:`~roomfsm.mediaserver.ice.checks`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -128,6 +129,9 @@ def read_answer(text: str, offered: Offer, sources: Mapping[MediaKind, Codec]) -
     source's codec.
     """
     answer = parse_offer(text)
+    if answer.ice_lite is not None:
+        # Who answers a lite agent must be the full one, because we have already said what we are.
+        raise SdpError(f"{answer.ice_lite}: this server is ICE-lite, too, so neither side would begin")
     if len(answer.sections) != len(offered.sections):
         raise SdpError(f"the offer has {len(offered.sections)} m-lines, the answer {len(answer.sections)}")
     for ours, theirs in zip(offered.sections, answer.sections, strict=True):

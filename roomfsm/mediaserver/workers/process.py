@@ -30,6 +30,7 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls.session import DtlsIdentity
+from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Transport
@@ -100,6 +101,9 @@ class WorkerContext:
 
     def arrival_time(self) -> float:
         return trio.current_time()
+
+    def open_port(self) -> OwnPort:
+        raise OSError("the worker has the ports")
 
     def forget(self, peer: Peer) -> None: ...
 

@@ -136,7 +136,10 @@ class WorkerPeer(Peer):
         super().restart(credentials)
         self.tell(Restart(self.number, tuple(credentials)))
 
-    def _open_transport(self, credentials: Credentials, owner: MediaTransport) -> Transport:
+    def _open_transport(
+        self, credentials: Credentials, checked: Credentials | None, owner: MediaTransport
+    ) -> Transport:
+        del checked
         return _Elsewhere(self._context, owner, credentials)
 
     def gather_candidates(self) -> Sequence[LocalCandidate]:
