@@ -42,7 +42,7 @@ from roomfsm.rooms.room import RESTARTING, SHUTDOWN
 from roomfsm.rooms.server_life import ServerLife
 from roomfsm.rooms.writer import Writer, open_writer
 from roomfsm.settings import ServerSettings, Settings
-from roomfsm.signaling.come_back import come_back
+from roomfsm.signaling.come_back import SETTLED_WITHIN, come_back
 from roomfsm.signaling.entrance import open_entrance
 from roomfsm.signaling.registry import Registry, open_registry
 from roomfsm.signaling.session import limits_of
@@ -66,10 +66,6 @@ if TYPE_CHECKING:
 DRAIN_DEADLINE = 3.5
 """Seconds for the rooms and connections to end. Together with the end of the media server it takes less than 5
 s."""
-
-
-_SETTLED_WITHIN = 2.0
-"""The most seconds that the start waits until it is clear which streams go on. People wait meanwhile."""
 _FLUSH = 1.0
 """Seconds that the end of the server gives the store, so that browsers still learn that it ends."""
 _METRICS_CONNECTIONS = 64
@@ -298,7 +294,7 @@ async def open_server(
         open_journal_file(settings.rooms) as write_journal,
         _open_cluster(settings) as cluster,
         _open_writer(settings, _port(listeners), cluster) as writer,
-        _open_media(settings, _port(listeners), writer) as media,
+        _open_media(settings, _port(listeners), writer, cluster) as media,
         open_webhooks(settings.webhooks) as webhooks,
         _open_files(settings) as files,
         open_directory(
@@ -378,15 +374,16 @@ async def open_server(
 
         async with trio.open_nursery() as connections:
             try:
-                # Browsers can connect already, and wait until the rooms are there.
-                if cluster is None:
-                    with end.interrupts():
+                # Browsers can connect already, and wait until the rooms are there. Once this scope is over, asking
+                # for the end interrupts nothing any more.
+                with end.interrupts():
+                    if cluster is None:
                         await _come_back(writer, directory, registry, media.pool)
-                else:
-                    # Its rooms come back as the nodes share them.
-                    assert writer is not None
-                    media.pool.resume()
-                    cluster.attach(writer, directory, registry, across)
+                    else:
+                        # Its rooms come back as the nodes share them.
+                        assert writer is not None
+                        media.pool.resume()
+                        cluster.attach(writer, directory, registry, across)
                 if not end.asked.is_set():
                     await connections.start(accept)
                     if cluster is not None:
@@ -417,7 +414,7 @@ async def open_server(
                     with trio.CancelScope(shield=True):
                         await cluster.hand_over()
                 with trio.move_on_after(DRAIN_DEADLINE, shield=True):
-                    # What another node takes up, it has published anew.
+                    # What the next run could take over, other nodes have got.
                     stays = end.is_restart and cluster is None
                     await _drain(media, directory, registry, writer, is_restart=stays)
                 life.fire("drained")
@@ -583,7 +580,7 @@ async def _come_back(writer: Writer | None, directory: Directory, registry: Regi
         except StoreError as error:
             raise StartError(str(error)) from error
     pool.resume(places)
-    with trio.move_on_after(_SETTLED_WITHIN):
+    with trio.move_on_after(SETTLED_WITHIN):
         # Who comes back sees what goes on, and not what is about to end.
         for room in directory.rooms():
             await room.until_settled()
@@ -661,16 +658,25 @@ async def _open_listeners(
 
 
 @asynccontextmanager
-async def _open_media(settings: Settings, port: int, writer: Writer | None) -> AsyncIterator[_Media]:
+async def _open_media(
+    settings: Settings, port: int, writer: Writer | None, cluster: Cluster | None
+) -> AsyncIterator[_Media]:
     """The media servers of the settings, or else an embedded one, which may be that of an earlier run.
+
+    Those of the settings are the other nodes' media servers, too, and rooms move with what they have there.
 
     The pool connects when it is told to `resume`.
     """
     server = settings.server
     if server.kurento:
         ours = Owner(node_name(",".join(server.host), port))
-        kurento = KurentoSettings(secret=server.kurento_secret)
-        async with open_media_pool(server.kurento, kurento, ours, at_once=False) as pool:
+        kurento, is_ours = KurentoSettings(secret=server.kurento_secret), None
+        if cluster is not None:
+            # The rooms of a node that is gone move when its lease is over.
+            slowly = kurento.adoption_time + 2 * settings.nodes.node_lease
+            kurento = dataclasses.replace(kurento, adoption_time=slowly)
+            is_ours = lambda: cluster.membership.holds  # noqa: E731 (as short as it is)
+        async with open_media_pool(server.kurento, kurento, ours, at_once=False, is_ours=is_ours) as pool:
             yield _Media(pool)
         return
     child_settings = ChildSettings(

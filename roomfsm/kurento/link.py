@@ -58,7 +58,11 @@ class Link:
         changed: Callable[[], None],
         counts: CallCounts | None = None,
         number: int = 1,
+        is_ours: Callable[[], bool] | None = None,
     ) -> None:
+        """`is_ours` says whether what is held at this media server is certainly no other room server's. It is None
+        if nobody else adopts anything.
+        """
         self.url = url
         self.number = number
         self.session: Session | None = None
@@ -73,8 +77,8 @@ class Link:
         """The ids of a session that an earlier run left, and of its media server, as long as it may be resumed."""
         self._connection: Connection | None = None
         self._unclosed: str | None = None
-        self.leaves = False
-        """Whether something at this media server is left to somebody else, so that its session must go on."""
+        self._is_shared = is_ours is not None
+        self._is_ours = is_ours or (lambda: True)
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()
@@ -82,6 +86,11 @@ class Link:
         self.version: str | None = None
         """The version that the media server reports; None if it was not asked yet or reports none."""
         self._cut_off = "not connected yet"
+
+    @property
+    def leaves(self) -> bool:
+        """Whether something in the session is left to somebody else, so that it must go on."""
+        return self.session is not None and self.session.leaves
 
     @property
     def usable(self) -> bool:
@@ -123,7 +132,6 @@ class Link:
 
     def leave(self, object_ids: Iterable[str]) -> None:
         """Let these objects be when their scopes end, and the session when the link is closed."""
-        self.leaves = True
         if self.session is not None:
             self.session.leave(object_ids)
 
@@ -193,7 +201,7 @@ class Link:
         with trio.move_on_after(self.settings.release_timeout, shield=True):
             if self._connection is not None and self.session is not None:
                 try:
-                    if self.leaves:
+                    if self.leaves or not self._is_ours():
                         _log.info("kurento session left", url=self.url, session=self.session.session_id)
                     else:
                         await self._connection.call("closeSession", closing(self.session.session_id))
@@ -245,11 +253,12 @@ class Link:
                 return session
             self._former = None
             _log.warning("kurento session lost", url=self.url, session=session_id, reason=why_not)
-        if self._unclosed is not None:
-            # Otherwise its objects would exist for one or two more periods of Kurento's garbage collector.
+        if self._unclosed is not None and self._is_ours():
+            # Otherwise its objects would exist for one or two more periods of Kurento's garbage collector. Other
+            # room servers may have adopted some of them meanwhile, and these go on.
             with suppress(KurentoError):
-                await connection.call("closeSession", closing(self._unclosed))
-            self._unclosed = None
+                await connection.call("closeSession", closing(self._unclosed, release=not self._is_shared))
+        self._unclosed = None
         opened = await connection.call("connect", {})
         session_id, server_id = _member(opened, "sessionId"), _member(opened, "serverId")
         _log.info("kurento session opened", url=self.url, session=session_id, server=server_id)
@@ -257,7 +266,9 @@ class Link:
 
     async def _begin(self, connection: Connection, session_id: str, server_id: str) -> Session:
         await self._learn_version(connection, session_id)
-        self.session = Session(self.url, session_id, server_id, self.settings, self._ids, self._counts)
+        self.session = Session(
+            self.url, session_id, server_id, self.settings, self._ids, self._counts, self._is_ours
+        )
         return self.session
 
     async def _resume(self, connection: Connection, session_id: str, server_id: str) -> str | None:
@@ -358,7 +369,7 @@ def _in_short(error: ConnectionLost) -> str:
             return "unreachable: the connection was lost or refused"
 
 
-def closing(session_id: str) -> Params:
+def closing(session_id: str, *, release: bool = True) -> Params:
     """The params of a `closeSession` that releases everything that was created in the session.
 
     Without `release`, Kurento keeps every object that another session holds as well, and a session holds all
@@ -366,7 +377,7 @@ def closing(session_id: str) -> Params:
     room server that has ended. For the same reason, a session that is closed like this must never have looked at
     objects of others.
     """
-    return {"sessionId": session_id, "release": True}
+    return {"sessionId": session_id, "release": release}
 
 
 def _member(result: Any, name: str) -> str:

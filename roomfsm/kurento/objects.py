@@ -1,13 +1,18 @@
 """Kurento's objects as scopes: they are created on entry and released on exit.
 
 A program that was killed leaves its objects behind, and their media go on. Its next run can *adopt* them: the same
-scopes, which create nothing on entry. The media server has kept the subscriptions. What happened meanwhile must be
-asked for, so the events of an adopted endpoint begin with `SessionResumed`.
+scopes, which create nothing on entry. What happened meanwhile must be asked for, so the events of an adopted
+endpoint begin with `SessionResumed`.
+
+If the session of the earlier run goes on, it has kept the subscriptions. Otherwise the objects are adopted into
+another session: any session may use any object, and an object lives as long as one that has touched it. So the new
+session touches each of them, and subscribes to its events. That is how one room server takes over from another.
+The tags name the new owner in any case, so that nobody takes the pipeline for one that was left behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,10 +75,14 @@ class MediaPipeline:
     `MediaServerLost`. `left` are the ids of the endpoints that an earlier run has left in it.
     """
 
-    def __init__(self, session: Session, object_id: str, left: Collection[str] = ()) -> None:
+    def __init__(
+        self, session: Session, object_id: str, left: Collection[str] = (), *, subscribed: bool = True
+    ) -> None:
+        """`subscribed` says whether the session is subscribed to the events of those that are left."""
         self._session = session
         self.id = object_id
         self._left = set(left)
+        self._subscribed = subscribed
 
     @property
     def place(self) -> PipelinePlace:
@@ -97,23 +106,7 @@ class MediaPipeline:
         session = self._session
         async with session.object("WebRtcEndpoint", {"mediaPipeline": self.id}) as object_id:
             with session.subscription(object_id) as channel:
-                await session.request_all(
-                    [
-                        *(("subscribe", {"object": object_id, "type": name}) for name in SUBSCRIBED),
-                        *(
-                            ("subscribe", {"object": object_id, "type": name})
-                            for name in OPTIONAL
-                            if session.has.get(name)
-                        ),
-                        *(
-                            ("invoke", invocation(object_id, operation, params))
-                            for operation, params in _operations(limits)
-                        ),
-                    ]
-                )
-                for name in OPTIONAL:
-                    if name not in session.has:
-                        await _try_to_subscribe(session, object_id, name)
+                await _subscribe(session, object_id, _limiting(object_id, limits))
                 yield WebRtcEndpoint(session, self.id, object_id, channel)
 
     @asynccontextmanager
@@ -127,6 +120,8 @@ class MediaPipeline:
         self._left.remove(endpoint_id)
         async with self._session.adopted("WebRtcEndpoint", endpoint_id):
             with self._session.subscription(endpoint_id) as channel:
+                if not self._subscribed:
+                    await _subscribe(self._session, endpoint_id, [_touch(endpoint_id)])
                 channel.put(SessionResumed())
                 yield WebRtcEndpoint(self._session, self.id, endpoint_id, channel)
 
@@ -145,35 +140,57 @@ async def open_pipeline(session: Session, tags: Mapping[str, str]) -> AsyncItera
     """
 
     async def prepare(object_id: str) -> None:
-        await session.request_all(
-            [
-                ("subscribe", {"object": object_id, "type": "Error"}),
-                *(
-                    ("invoke", invocation(object_id, "addTag", {"key": key, "value": value}))
-                    for key, value in tags.items()
-                ),
-            ]
-        )
+        await session.request_all([_subscription(object_id, "Error"), *_tagging(object_id, tags)])
 
     async with session.object("MediaPipeline", {}, prepare) as object_id:
         yield MediaPipeline(session, object_id)
 
 
 @asynccontextmanager
-async def adopt_pipeline(session: Session, pipeline_id: str) -> AsyncIterator[MediaPipeline]:
-    """A pipeline that an earlier run has left in this session. It is released at the end of the scope.
+async def adopt_pipeline(
+    session: Session, place: PipelinePlace, tags: Mapping[str, str]
+) -> AsyncIterator[MediaPipeline]:
+    """A pipeline that was left at this place, with these tags from now on. It is released at the end of the scope.
 
     Raises the errors of `MediaPipeline.endpoint`: `ObjectGone` if it is not there.
     """
+    pipeline_id, subscribed = place.pipeline_id, place.session_id == session.session_id
     async with session.adopted("MediaPipeline", pipeline_id):
         children = await session.invoke(pipeline_id, "getChildren")
         left = [child for child in children if isinstance(child, str)] if isinstance(children, list) else []
-        for child in left:
+        taking = () if subscribed else (_touch(pipeline_id), _subscription(pipeline_id, "Error"))
+        await session.request_all([*taking, *_tagging(pipeline_id, tags)])
+        for child in left if subscribed else ():
             # One that has just gone says nothing of the others.
             with suppress(ObjectGone):
                 await _learn_events(session, child)
                 break
-        yield MediaPipeline(session, pipeline_id, left)
+        yield MediaPipeline(session, pipeline_id, left, subscribed=subscribed)
+
+
+def _touch(object_id: str) -> tuple[str, Params]:
+    """The request that makes an object live as long as this session."""
+    return "ref", {"object": object_id}
+
+
+def _subscription(object_id: str, name: str) -> tuple[str, Params]:
+    """The request that subscribes to an event."""
+    return "subscribe", {"object": object_id, "type": name}
+
+
+def _tagging(object_id: str, tags: Mapping[str, str]) -> Iterator[tuple[str, Params]]:
+    """The requests that give an object these tags. A tag with the same key is replaced."""
+    for key, value in tags.items():
+        yield "invoke", invocation(object_id, "addTag", {"key": key, "value": value})
+
+
+async def _subscribe(session: Session, endpoint_id: str, more: Iterable[tuple[str, Params]]) -> None:
+    """Subscribe to all events of an endpoint, and send these requests as well."""
+    known = (*SUBSCRIBED, *(name for name in OPTIONAL if session.has.get(name)))
+    await session.request_all([*(_subscription(endpoint_id, name) for name in known), *more])
+    for name in OPTIONAL:
+        if name not in session.has:
+            await _try_to_subscribe(session, endpoint_id, name)
 
 
 async def _learn_events(session: Session, object_id: str) -> None:
@@ -188,17 +205,18 @@ async def _learn_events(session: Session, object_id: str) -> None:
                 await session.request("unsubscribe", {"object": object_id, "subscription": subscription})
 
 
-def _operations(limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
-    """The operations of WebRtcEndpoint that set the limits, with their params."""
+def _limiting(endpoint_id: str, limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:
+    """The requests that set the limits of an endpoint."""
     for name, value in (
         ("MaxVideoRecvBandwidth", limits.max_video_recv),
         ("MaxVideoSendBandwidth", limits.max_video_send),
         ("MinVideoSendBandwidth", limits.min_video_send),
     ):
         if value is not None:
-            yield f"set{name}", {f"m{name[1:]}": value}
+            yield "invoke", invocation(endpoint_id, f"set{name}", {f"m{name[1:]}": value})
     if limits.remb_on_connect is not None:
-        yield "setRembParams", {"rembParams": {"rembOnConnect": limits.remb_on_connect}}
+        params = {"rembParams": {"rembOnConnect": limits.remb_on_connect}}
+        yield "invoke", invocation(endpoint_id, "setRembParams", params)
 
 
 async def _try_to_subscribe(session: Session, object_id: str, name: str) -> str | None:
@@ -207,7 +225,7 @@ async def _try_to_subscribe(session: Session, object_id: str, name: str) -> str 
     Returns the id of the subscription, if it has. Raises the errors of `MediaPipeline.endpoint`.
     """
     try:
-        subscription = value_of(await session.request("subscribe", {"object": object_id, "type": name}))
+        subscription = value_of(await session.request(*_subscription(object_id, name)))
     except EventUnsupported:
         session.has[name] = False
         return None

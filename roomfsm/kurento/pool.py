@@ -60,8 +60,15 @@ class MediaServerStatus:
 class MediaPool:
     """Several media servers that are used as one. `open_media_pool` creates it."""
 
-    def __init__(self, urls: Sequence[str], settings: KurentoSettings, owner: Owner | None = None) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        settings: KurentoSettings,
+        owner: Owner | None = None,
+        is_ours: Callable[[], bool] | None = None,
+    ) -> None:
         self._settings = settings
+        self._is_ours = is_ours
         self.owner = owner
         """The run of the room server; None if pipelines have no owner."""
         self._changed = trio.Event()
@@ -72,6 +79,8 @@ class MediaPool:
         """Set when the pool begins to connect."""
         self._claims: set[PipelinePlace] = set()
         """The pipelines that are to be adopted, as long as nobody knows whether they are still there."""
+        self._used_by_others: set[PipelinePlace] = set()
+        """The places that `resume` was told, and that earlier runs still use."""
         self.calls = CallCounts()
         """The requests to all media servers."""
         self._numbers = itertools.count(1)
@@ -81,7 +90,7 @@ class MediaPool:
             self._new_link(url, settings)
 
     def _new_link(self, url: str, settings: KurentoSettings) -> Link:
-        link = Link(url, settings, self._announce, self.calls, next(self._numbers))
+        link = Link(url, settings, self._announce, self.calls, next(self._numbers), self._is_ours)
         self._links.append(link)
         self._traffic[link.number] = Traffic()
         return link
@@ -89,11 +98,13 @@ class MediaPool:
     def resume(self, places: Iterable[PipelinePlace] = ()) -> None:
         """Begin to connect. At these places there are pipelines that will be adopted.
 
-        A link goes on with the session in which most of its pipelines are. It can have only one, so those in other
-        sessions cannot be adopted; nor can those of a run that has not ended. This is called once.
+        A link goes on with the session in which most of its pipelines are. What a run has that has not ended
+        cannot be adopted. This is called once.
         """
         assert self._start is not None
+        places = set(places)
         self._claims = _left_by_the_dead(places)
+        self._used_by_others = places - self._claims
         if self.owner is not None:
             runs = {place.left_by for place in self._claims if place.left_by is not None}
             self.owner = replace(self.owner, earlier=tuple(runs))
@@ -245,16 +256,18 @@ class MediaPool:
 
     @asynccontextmanager
     async def adopt(self, place: PipelinePlace) -> AsyncIterator[MediaPipeline]:
-        """A pipeline that an earlier run has left, of which `resume` was told. The end of the scope releases it.
+        """A pipeline that an earlier run, or another room server, has left. The end of the scope releases it.
 
-        Raises `MediaServerLost` if its session is gone, `MediaServerUnavailable` if its media server cannot be
-        reached within `ready_timeout`, and the errors of `MediaPipeline.endpoint`: `ObjectGone` if it is gone.
+        Raises `MediaServerLost` if its media server is not one of ours, or has been restarted,
+        `MediaServerUnavailable` if it cannot be reached within `ready_timeout`, and the errors of
+        `MediaPipeline.endpoint`: `ObjectGone` if the pipeline is gone.
         """
         await self._begun.wait()
         async with AsyncExitStack() as stack:
             try:
-                session = await self._session_of(place)
-                pipeline = await stack.enter_async_context(adopt_pipeline(session, place.pipeline_id))
+                session = await self._session_at(place)
+                tags = {} if self.owner is None else self.owner.tags
+                pipeline = await stack.enter_async_context(adopt_pipeline(session, place, tags))
             finally:
                 self._claims.discard(place)
                 for link in self._links:
@@ -273,6 +286,11 @@ class MediaPool:
             if link.url == place.url:
                 link.leave((place.pipeline_id, *endpoint_ids))
 
+    def pass_on(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
+        """As `leave`, if other room servers may adopt it: they use this media server, too."""
+        if self._is_ours is not None:
+            self.leave(place, endpoint_ids)
+
     def leaves(self, url: str) -> bool:
         """Whether something at this media server may be left to somebody else.
 
@@ -283,17 +301,20 @@ class MediaPool:
     def _claimed(self, link: Link) -> bool:
         return any(place.url == link.url for place in self._claims)
 
-    async def _session_of(self, place: PipelinePlace) -> Session:
+    async def _session_at(self, place: PipelinePlace) -> Session:
+        """Our session with the media server of this place."""
         link = next((link for link in self._links if link.url == place.url), None)
         if link is None:
-            raise MediaServerLost(place.url, "it is not one of ours any more")
+            raise MediaServerLost(place.url, "it is not one of ours")
+        if place in self._used_by_others:
+            raise MediaServerLost(place.url, "the room server that has left the pipeline is still running")
         with trio.move_on_after(self._settings.ready_timeout):
             while not link.connected:
                 await self._changed.wait()
         if link.session is None:
             raise MediaServerUnavailable(f"{place.url} cannot be reached")
-        if (link.session.session_id, link.session.server_id) != (place.session_id, place.server_id):
-            raise MediaServerLost(place.url, "the session of the earlier run is gone")
+        if link.session.server_id != place.server_id:
+            raise MediaServerLost(place.url, "it has been restarted, or is another one at the same address")
         return link.session
 
     def _patience(self, session: Session, tried: Collection[Session]) -> float:
@@ -334,8 +355,10 @@ class MediaPool:
 
     async def _sweep(self, link: Link, owner: Owner) -> None:
         """As soon as a media server can be reached, and what is to be adopted there is adopted, release the other
-        pipelines that an earlier run of ours left there.
+        pipelines that an earlier run of ours left there. Other room servers get their time to adopt them.
         """
+        if self._is_ours is not None:
+            await trio.sleep(self._settings.adoption_time)
         while True:
             while not link.connected and link in self._links:
                 await self._changed.wait()
@@ -352,6 +375,13 @@ class MediaPool:
             else:
                 return
 
+    async def _let_go(self, link: Link) -> None:
+        """Let go of what was left at a media server, when others have had their time to adopt it."""
+        while link in self._links:
+            await trio.sleep(self._settings.adoption_time / 2)
+            if link.session is not None:
+                link.session.let_go_of_left()
+
     def _announce(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
@@ -364,17 +394,19 @@ async def open_media_pool(
     owner: Owner | None = None,
     *,
     at_once: bool = True,
+    is_ours: Callable[[], bool] | None = None,
 ) -> AsyncIterator[MediaPool]:
     """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`), without waiting for the connections.
 
     If not `at_once`, that begins with `MediaPool.resume`. Pipelines are tagged with `owner`, and pipelines that an
     earlier run of the owner left are adopted or released. At the end the sessions are closed within
-    `release_timeout`, which releases everything that is left in them. Raises `ValueError` for an address that is
-    not a `ws:` or `wss:` URL.
+    `release_timeout`, which releases everything that is left in them. `is_ours` is given if other room servers
+    adopt what is here when they take this one for dead, and says whether that has certainly not happened: nothing
+    is released unless it is true. Raises `ValueError` for an address that is not a `ws:` or `wss:` URL.
     """
     for url in urls:
         _check_url(url)
-    pool = MediaPool(urls, settings or KurentoSettings(), owner)
+    pool = MediaPool(urls, settings or KurentoSettings(), owner, is_ours)
     async with trio.open_nursery() as nursery:
         try:
             async with trio.open_nursery() as sweeping:
@@ -383,6 +415,8 @@ async def open_media_pool(
                     nursery.start_soon(link.run)
                     if pool.owner is not None:
                         sweeping.start_soon(pool._sweep, link, pool.owner)
+                    if is_ours is not None:
+                        sweeping.start_soon(pool._let_go, link)
 
                 pool._start = start
                 if at_once:
@@ -396,12 +430,11 @@ async def open_media_pool(
                         closing.start_soon(link.close)
 
 
-def _left_by_the_dead(places: Iterable[PipelinePlace]) -> set[PipelinePlace]:
+def _left_by_the_dead(places: set[PipelinePlace]) -> set[PipelinePlace]:
     """The places without those in the sessions of runs that are still running.
 
     To resume such a session would cut that run off from its media servers.
     """
-    places = set(places)
     alive = {
         (place.url, place.session_id)
         for place in places

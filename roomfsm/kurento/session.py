@@ -1,6 +1,10 @@
 """A session with a media server.
 
 It survives a cut connection; if the session is lost, everything in it is gone.
+
+An object lives until it is released, or until the last session that has touched it lets go of it (`unref`) or
+ends. So what may be another room server's by now is never released: it is *left*, and this session lets go of it
+later. If somebody has adopted it, it goes on; if nobody has, that is its end.
 """
 
 from __future__ import annotations
@@ -58,7 +62,9 @@ class Session:
         settings: KurentoSettings,
         ids: Iterator[int],
         counts: CallCounts | None = None,
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_ours` says whether what this session holds is certainly no other room server's."""
         self.url = url
         self.session_id = session_id
         self.server_id = server_id
@@ -67,8 +73,11 @@ class Session:
         self.objects: Counter[str] = Counter()
         self._held: dict[str, str] = {}
         """The ids of the objects that scopes hold, with their types."""
-        self._left: set[str] = set()
-        """The ids of the objects that are left to somebody else."""
+        self._left: dict[str, float] = {}
+        """When the objects that are left to somebody else were left, by their ids."""
+        self.leaves = False
+        """Whether anything was ever left, so that the session must not be closed with all that it has touched."""
+        self._is_ours = is_ours
         self._notes: list[set[str]] = []
         self.has: dict[str, bool] = {}
         """Whether the media server has an event that not all media servers have, by the event's name. It has only
@@ -163,6 +172,8 @@ class Session:
     @asynccontextmanager
     async def adopted(self, kind: str, object_id: str) -> AsyncIterator[None]:
         """Hold an object that exists already, and release it at the end of the scope."""
+        # It may have been this session's before.
+        self._left.pop(object_id, None)
         self.objects[kind] += 1
         self._held[object_id] = kind
         self._note(object_id)
@@ -179,14 +190,14 @@ class Session:
 
     @property
     def releasing(self) -> set[str]:
-        """The ids of the objects whose release the media server has not confirmed yet."""
+        """The ids of the objects of which the media server has not confirmed yet that we have let go of them."""
         requests = (call.request for call in self._calls)
-        return {str((request.params or {})["object"]) for request in requests if request.method == "release"}
+        return {str((one.params or {})["object"]) for one in requests if one.method in ("release", "unref")}
 
     @contextmanager
     def noting(self) -> Iterator[set[str]]:
-        """The ids of all objects that this session holds or releases at any time within the scope."""
-        note = {*self._held, *self.releasing}
+        """The ids of all objects that this session holds, leaves or releases at any time within the scope."""
+        note = {*self._held, *self._left, *self.releasing}
         self._notes.append(note)
         try:
             yield note
@@ -199,7 +210,22 @@ class Session:
 
     def leave(self, object_ids: Iterable[str]) -> None:
         """Do not release these objects at the end of their scopes: somebody else goes on with them."""
-        self._left.update(object_ids)
+        self.leaves = True
+        now = trio.current_time()
+        for object_id in object_ids:
+            self._left.setdefault(object_id, now)
+
+    def let_go_of_left(self) -> None:
+        """Let go of what was left for as long as `adoption_time`, without waiting.
+
+        What nobody has adopted is released by that.
+        """
+        before = trio.current_time() - self.settings.adoption_time
+        for object_id, since in tuple(self._left.items()):
+            if since <= before and object_id not in self._held:
+                del self._left[object_id]
+                self._note(object_id)
+                self._send("unref", object_id)
 
     async def create(self, kind: str, constructor: Params) -> str:
         """Create an object and return its id.
@@ -215,13 +241,13 @@ class Session:
             raise
 
     async def release(self, object_id: str) -> None:
-        """Release an object. An object that is already gone counts as released.
+        """Release an object, unless it is left, or may be another room server's. One that is gone counts as
+        released.
 
         Cancellation does not stop the release, but it takes no longer than `release_timeout`. If it has not been
         confirmed by then, it is repeated on new connections for as long as the session lives.
         """
-        self._held.pop(object_id, None)
-        if self.lost.is_set() or object_id in self._left:
+        if not self._gives_up(object_id) or self.lost.is_set():
             return
         call = self._issue("release", {"object": object_id})
         with trio.move_on_after(self.settings.release_timeout, shield=True) as deadline:
@@ -344,16 +370,26 @@ class Session:
         self.let_go(value_of(result))
 
     def let_go(self, object_id: Any) -> None:
-        """Release an object that nobody holds, without waiting.
+        """Release an object that nobody holds, without waiting, if `release` would.
 
         The release is repeated on new connections while the session lives.
         """
-        if self.lost.is_set():
-            return
-        _log.info("kurento orphan released", url=self.url, object=object_id)
+        if self._gives_up(object_id) and not self.lost.is_set():
+            _log.info("kurento orphan released", url=self.url, object=object_id)
+            self._note(object_id)
+            self._send("release", object_id)
+
+    def _gives_up(self, object_id: str) -> bool:
+        """Hold an object no longer. Returns whether it is to be released."""
         self._held.pop(object_id, None)
-        self._note(object_id)
-        self._issue("release", {"object": object_id})
+        if object_id not in self._left and not self._is_ours():
+            self.leave([object_id])
+        return object_id not in self._left
+
+    def _send(self, method: str, object_id: str) -> None:
+        """Send a request about an object, whose answer nobody waits for."""
+        if not self.lost.is_set():
+            self._issue(method, {"object": object_id})
 
 
 def invocation(object_id: str, operation: str, params: Params | None = None) -> Params:

@@ -56,6 +56,9 @@ class KurentoSettings:
     asked instead."""
     ready_timeout: Seconds = 5.0
     """How long a new pipeline waits until a media server is ready."""
+    adoption_time: Seconds = 30.0
+    """For so long, what was left to other room servers is held for them, and what a run of ours has left that has
+    ended is not released, because they may be about to adopt it."""
     max_message_bytes: Bytes = 4 * 1024 * 1024
     """A longer message ends the connection with close code 1009. The longest recorded reply has 80 kB."""
 

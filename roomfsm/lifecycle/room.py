@@ -281,7 +281,7 @@ class RoomEffect(Effect):
     SEND_ON = (
         "send on",
         "everybody's connection is closed without a word, so that the pages come back and find the room there; "
-        "for this server, all streams and views end",
+        "streams and views that have been answered go on, if the other server can use their media server",
     )
     LEAVE_MEDIA = (
         "leave media",

@@ -10,8 +10,8 @@ Several streams may wait for their endpoints at once, and the pipeline may be re
 that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
 
 If the server was killed, or has left the pipeline on purpose, it is still there with its endpoints. The broadcast
-of a room that comes back adopts it, and its streams and views adopt their endpoints. When each of them has done
-so, or failed, or ended, the endpoints that are left belong to nobody and are released.
+of a room that comes back, here or at another server, adopts it, and its streams and views adopt their endpoints.
+When each of them has done so, or failed, or ended, the endpoints that are left belong to nobody and are released.
 """
 
 from __future__ import annotations
@@ -106,6 +106,11 @@ class Broadcast:
         """Let these endpoints be at the end, and with them the pipeline: somebody else goes on with them."""
         if self.place is not None and endpoint_ids:
             self._pool.leave(self.place, endpoint_ids)
+
+    def pass_on(self, endpoint_ids: Collection[str]) -> None:
+        """As `leave`, if the room server that has the room now may use the media server, too."""
+        if self.place is not None:
+            self._pool.pass_on(self.place, endpoint_ids)
 
     def start(self, leg: Stream | View) -> None:
         """Give a stream or a view its task in this broadcast."""

@@ -530,6 +530,9 @@ class Effects:
 
     def _send_on(self, event: Disowned) -> None:  # noqa: ARG002 (there is nothing to know)
         self._log.warning("room goes on at another server", people=len(self._people), streams=len(self._streams))
+        if self._room.broadcast is not None:
+            # Without endpoints, too: the other server may know of some that have ended here.
+            self._room.broadcast.pass_on(self._answered_endpoints())
         self._let_go_of_media()
 
     def _let_go_of_media(self) -> None:
@@ -542,9 +545,13 @@ class Effects:
 
     def _leave_media(self, event: HandOver) -> None:  # noqa: ARG002 (whatever the reason)
         if self._room.broadcast is not None:
-            kept = [one for one in media_of(self._room) if isinstance(one, durable.Published | durable.Viewed)]
-            self._room.broadcast.leave([one.endpoint for one in kept])
+            self._room.broadcast.leave(self._answered_endpoints())
         self._record.end(forget=False)
+
+    def _answered_endpoints(self) -> list[str]:
+        """The ids of the endpoints of the streams and views that have been answered."""
+        kept = (one for one in media_of(self._room) if isinstance(one, durable.Published | durable.Viewed))
+        return [one.endpoint for one in kept]
 
     def _drop_stream(
         self,

@@ -26,6 +26,8 @@ from roomfsm.store.interface import Past, Store
 
 _log = get_logger(__name__)
 
+SETTLED_WITHIN = 2.0
+"""The most seconds that people wait, when a room comes back, until it is clear which streams go on."""
 _AT_ONCE = 16
 """How many rooms are asked for at a time. A Redis takes half a millisecond for each, most of it on the way."""
 

@@ -17,7 +17,7 @@ from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.writer import StoreCounts
-from roomfsm.signaling.come_back import bring_back
+from roomfsm.signaling.come_back import SETTLED_WITHIN, bring_back
 from roomfsm.signaling.registry import Registry
 from roomfsm.store.interface import Past, Store, StoreCode, StoreError
 
@@ -69,6 +69,7 @@ class Homes:
             key = await _answered(self._store.room_of(token))
             if key is not None:
                 await _answered(self.take_up(key))
+                await self._until_settled(key)
         return None
 
     async def _settled(self, key: str, home: str | None) -> str | None:
@@ -77,6 +78,16 @@ class Homes:
             return home
         await _answered(self.take_up(key))
         return None
+
+    async def _until_settled(self, key: str) -> None:
+        """Returns when it is clear which streams go on in the room with this key.
+
+        Who comes back sees what goes on, and not what is about to end.
+        """
+        room = self._directory.find(key)
+        if room is not None:
+            with trio.move_on_after(SETTLED_WITHIN):
+                await room.until_settled()
 
     async def give_back(self, room: str) -> None:
         """The room of that name was not opened here, although it got this node. It needs none, then."""

@@ -264,6 +264,8 @@ class FakeMedia:
         self.missed: list[str] = []
         """The ids of endpoints that were to be adopted, and were not there."""
         self.made = 0
+        self.is_shared = False
+        """Whether other room servers use the same media servers."""
         self.cut_off = False
         """Whether the room server can release nothing, as if it had been killed. What it held is left then."""
         self.creating = Gate()
@@ -303,6 +305,11 @@ class FakeMedia:
     def leave(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
         """Let a pipeline and these of its endpoints be when their scopes end."""
         self.left.update((place.pipeline_id, *endpoint_ids))
+
+    def pass_on(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
+        """As `leave`, if other room servers can adopt it."""
+        if self.is_shared:
+            self.leave(place, endpoint_ids)
 
     @asynccontextmanager
     async def adopt(self, place: PipelinePlace) -> AsyncIterator[MediaPipeline]:
