@@ -267,6 +267,8 @@ class Peer:
                 partial(self._open_transport, ours, accepted.checked),
             )
             self._transports.append(carried)
+            if accepted.to_server:
+                self.path.leads_to_server()
             carried.start(accepted, self._context.now())
             for media in accepted.media:
                 self._carriers[media.kind] = carried

@@ -103,7 +103,9 @@ class PictureGate:
 
 def is_too_slow(path: ViewerPath, now: float) -> bool:
     """Whether the path cannot carry the bitrate that is sent over it at present."""
-    loss, estimate = path.loss(MediaKind.VIDEO, now), path.estimate(now)
+    loss = path.loss(MediaKind.VIDEO, now)
+    # What another media server estimates is about the paths of its viewers, and it judges them itself.
+    estimate = None if path.to_server else path.estimate(now)
     if loss is None:
         return False
     if estimate is None:

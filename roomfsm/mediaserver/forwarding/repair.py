@@ -180,7 +180,8 @@ class Repair:
         """Give a sink a keyframe for its losses, as soon as the allowances permit it.
 
         They limit this because a keyframe costs all other viewers quality. If the source is silent, the sink gets
-        a replay instead, if there can be one.
+        a replay instead, if there can be one. Another media server also asks for its viewers that begin, so its
+        wishes count as those of viewers that begin here.
         """
         own, admission = sink.viewer.path.keyframes, self._admission
         if sink.group is None or now - self._stream.keyframe_time < (sink.viewer.path.round_trip or 0.0):
@@ -193,7 +194,9 @@ class Repair:
             return
         if self._keyframes.wanted:
             return  # The sink will get a keyframe in any case.
-        if own.left(now) >= 1 and self._keyframes.for_losses.take(1, now):
+        keyframes = self._keyframes
+        allowed = keyframes.for_joins if sink.viewer.path.to_server else keyframes.for_losses
+        if own.left(now) >= 1 and allowed.take(1, now):
             own.take(1, now)
             sink.keyframe_wish = None
             self._keyframes.request()

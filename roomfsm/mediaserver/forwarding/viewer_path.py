@@ -69,6 +69,7 @@ class ViewerPath:
         "remb",
         "repairs",
         "round_trip",
+        "to_server",
     )
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -87,6 +88,8 @@ class ViewerPath:
         """The budget of bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """The allowance of keyframes for losses of this viewer."""
+        self.to_server = False
+        """Whether the viewer is another media server with viewers of its own (:meth:`leads_to_server`)."""
         self._sent: list[tuple[int, int, float]] = []
         """The SSRC, the middle of the NTP timestamp, and the time of each sender report that was sent to the
         viewer."""
@@ -100,6 +103,16 @@ class ViewerPath:
         self._time: float | None = None
         self._flowing_since: float | None = None
         """When packets were first seen to be sent."""
+
+    def leads_to_server(self) -> None:
+        """Note that the viewer is another media server.
+
+        It asks for keyframes for all its viewers, also for those that begin, and within allowances like ours. So
+        we allow it as many as viewers that begin. Its estimate is about the paths of its viewers.
+        """
+        settings = self._settings
+        self.to_server = True
+        self.keyframes = Allowance(1 / settings.join_keyframe_interval, settings.join_keyframe_burst)
 
     # The round trip
 

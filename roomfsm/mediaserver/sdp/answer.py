@@ -25,6 +25,8 @@ _PROTOCOLS = frozenset(
 )
 """The accepted protocols. If a description has a fingerprint, all of them mean UDP/TLS/RTP/SAVPF (RFC 8829 section
 5.1.2)."""
+TOOL = "roomfsm media server"
+"""Names our media server in an answer to another one (RFC 8866 section 6.4)."""
 _DISCARD_PORT = 9
 _START_BITRATE = 1000
 """The bitrate in kbit/s at which Chromium starts. Other browsers ignore it. By itself Chromium starts at 300 and
@@ -69,6 +71,8 @@ class AcceptedTransport:
     checked: Credentials | None = None
     """The other side's ICE credentials if it is a lite agent, so that we have to check it; None if it checks
     us."""
+    to_server: bool = False
+    """Whether the other side is one of our media servers, which passes the media on to viewers of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,7 @@ def _transports(offer: Offer, accepted: Sequence[AcceptedMedia]) -> Iterator[Acc
             tuple(tagged.candidates),
             dtls_client=tagged.setup == "passive",
             checked=None if offer.ice_lite is None else Credentials(tagged.ufrag, tagged.password),
+            to_server=offer.tool == TOOL,
         )
 
 
@@ -300,9 +305,10 @@ def write_answer(
     `credentials` are ours for each transport. `setup` replaces the agreed DTLS role; an offer uses actpass.
 
     We are ICE-lite, except in the answer to a lite agent (:mod:`~roomfsm.mediaserver.ice.checks`). That answer has
-    no candidates, because the lite agent sends nothing to them.
+    no candidates, because the lite agent sends nothing to them. It says that a media server made it.
     """
-    if offer.ice_lite is not None:
+    checks = offer.ice_lite is not None
+    if checks:
         local = replace(local, candidates=())
     lines = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     bundles: dict[tuple[str, ...], list[str]] = {}
@@ -316,7 +322,7 @@ def write_answer(
                 bundles.setdefault(bundle, []).append(media.mid)
     lines += [f"a=group:BUNDLE {' '.join(mids)}" for mids in bundles.values()]
     if served:
-        lines += [*(["a=ice-lite"] if offer.ice_lite is None else []), "a=msid-semantic: WMS *"]
+        lines += [f"a=tool:{TOOL}" if checks else "a=ice-lite", "a=msid-semantic: WMS *"]
     for index, section in enumerate(offer.sections):
         lines += served.get(index) or _refused(section)
     return "\r\n".join(lines) + "\r\n"

@@ -138,6 +138,8 @@ class Offer:
     """The mids of each BUNDLE group (RFC 9143)."""
     ice_lite: Line | None = None
     """The line that says that the other side is ICE-lite; None if it is not."""
+    tool: str = ""
+    """The program that made the description (RFC 8866 section 6.4), if it says so."""
 
     def bundle_of(self, section: MediaSection) -> tuple[str, ...]:
         """The BUNDLE group of a section; empty if it is in none."""
@@ -160,6 +162,7 @@ class _Session:
     defaults: MediaSection
     bundles: list[tuple[str, ...]] = field(default_factory=list)
     ice_lite: Line | None = None
+    tool: str = ""
 
 
 def parse_offer(text: str) -> Offer:
@@ -173,7 +176,7 @@ def parse_offer(text: str) -> Offer:
     for section in sections:
         if section.mid and (first := lines.setdefault(section.mid, section.line)) is not section.line:
             raise SdpError(f"{first} and {section.line} have the same mid {section.mid[:_MAX_QUOTED]!r}")
-    return Offer(sections, tuple(session.bundles), session.ice_lite)
+    return Offer(sections, tuple(session.bundles), session.ice_lite, session.tool)
 
 
 def _blocks(text: str) -> list[list[Line | str]]:
@@ -213,6 +216,8 @@ def _read_session(lines: Sequence[Line | str]) -> _Session:
         name, _, content = line.value.partition(":")
         if name == "ice-lite":
             session.ice_lite = line
+        elif name == "tool":
+            session.tool = content.strip(_SPACE)
         elif name == "group":
             semantics, *mids = _words(content)
             if semantics == "BUNDLE" and len(session.bundles) < _MAX_SECTIONS:

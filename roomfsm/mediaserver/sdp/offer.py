@@ -90,15 +90,18 @@ def propose(
 ) -> tuple[Offer, Agreement]:
     """Decide what to offer: an m-line for each of `kinds`.
 
-    If the source of a kind is known, only codecs that fit it are offered. `direction` is ours. The codec that most
-    `viewers` can decode comes first. The returned pair is for `write_answer`. Raises :class:`NoCommonCodec` if we
-    cannot offer the codec of a source.
+    If the source of a kind is known, only its codec is offered, in the same variant. `direction` is ours. The
+    codec that most `viewers` can decode comes first. The returned pair is for `write_answer`. Raises
+    :class:`NoCommonCodec` if we cannot offer the codec of a source.
     """
     chosen = [kind for kind in ALL_KINDS if kind in kinds]
     text = _SESSION.format(mids=" ".join(_MEDIA[kind][0] for kind in chosen), fingerprint="00" * 32)
     described = parse_offer(text + "".join(_MEDIA[kind][1] + "a=rtcp-mux\na=rtcp-rsize\n" for kind in chosen))
     for section in described.sections:
         section.direction = direction.reversed()
+        source = sources.get(section.kind) if section.kind is not None and direction.sends else None
+        if source is not None:
+            section.codecs = [_variant(codec, source) for codec in section.codecs]
     agreement = accept(described, sources if direction.sends else {}, viewers)
 
     def offered(media: AcceptedMedia) -> AcceptedMedia:
@@ -114,6 +117,16 @@ def propose(
             for media in transport.media
         )
     )
+
+
+def _variant(codec: Codec, source: Codec) -> Codec:
+    """Our codec, in the very variant and with the preference for redundancy of a source that it can carry.
+
+    Another media server passes on exactly this to its viewers.
+    """
+    if codec.name != source.name:
+        return codec
+    return replace(codec, parameters=source.parameters, prefers_red=source.red is not None)
 
 
 def _all_codecs(media: AcceptedMedia) -> tuple[Codec, ...]:

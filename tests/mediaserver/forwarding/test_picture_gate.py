@@ -68,6 +68,19 @@ class Viewer:
 
 
 @pytest.mark.parametrize(
+    ("to_server", "loss", "paused"), [(False, 0.15, True), (True, 0.15, False), (True, 0.25, True)]
+)
+def test_another_media_servers_low_estimate_is_about_its_viewers(
+    to_server: bool, loss: float, paused: bool
+) -> None:
+    viewer = Viewer()
+    if to_server:
+        viewer.path.leads_to_server()
+    viewer.live(6.0, loss, 300_000)
+    assert (viewer.gate.picture is Picture.PAUSED) is paused
+
+
+@pytest.mark.parametrize(
     ("loss", "estimate"),
     [
         pytest.param(0.0, 300_000, id="an estimate that lags behind a stream that has grown"),
