@@ -168,8 +168,8 @@ class Roomfsm(MediaServer):
     async def _invoke(self, object_id: str, operation: str, **arguments: Any) -> str:
         return await self._call("invoke", object=object_id, operation=operation, operationParams=arguments)
 
-    async def _endpoint(self) -> str:
-        parameters = {"mediaPipeline": self._pipeline}
+    async def _endpoint(self, **options: Any) -> str:
+        parameters = {"mediaPipeline": self._pipeline, **options}
         return await self._call("create", type="WebRtcEndpoint", constructorParams=parameters)
 
     async def publish(self, publisher: TestPeer) -> None:
@@ -185,6 +185,16 @@ class Roomfsm(MediaServer):
 
     async def leave(self, viewer: str) -> None:
         await self._call("release", object=viewer)
+
+    async def link_to(self, child: Roomfsm) -> None:
+        """Send the source's media to another server, whose source they become."""
+        ours = await self._endpoint(sendonly=True)
+        child._pipeline = await child._call("create", type="MediaPipeline")
+        child._source = await child._endpoint()
+        await self._invoke(self._source, "connect", sink=ours)
+        offer = await self._invoke(ours, "generateOffer")
+        answer = await child._invoke(child._source, "processOffer", offer=offer)
+        await self._invoke(ours, "processAnswer", answer=answer)
 
 
 class Janus(MediaServer):
