@@ -52,7 +52,7 @@ export interface LegSeen {
   viewers?: number;
 }
 
-export type MachineName = 'room' | 'stream' | 'view' | 'session';
+export type MachineName = 'room' | 'stream' | 'view' | 'relay' | 'session';
 
 export interface ServerSeen {
   state: string;
@@ -72,6 +72,18 @@ export interface RoomSeen {
   people: PersonSeen[];
   streams: LegSeen[];
   views: LegSeen[];
+  relays: RelaySeen[];
+}
+
+/** A stream on its way from one media server to another. */
+export interface RelaySeen {
+  id: string;
+  stream: string;
+  state: string;
+  /** seconds */
+  since: number;
+  above: string;
+  below: string;
 }
 
 export interface Entry {

@@ -13,7 +13,7 @@ import { duration, size } from './words.js';
 /** @import {Entry, LegSeen, MachineName, MachineSeen, Move, PageMachineName, RoomSeen, Update} from './inspection.d.ts' */
 
 /** @type {Record<MachineName, string>} */
-const TABS = { room: 'Room', stream: 'Streams', view: 'Views', session: 'Sessions' };
+const TABS = { room: 'Room', stream: 'Streams', view: 'Views', relay: 'Relays', session: 'Sessions' };
 
 /** The tables that each page uses in its browser. @type {Record<PageMachineName, string>} */
 const PAGE_MACHINES = { page: 'Being in a room', link: 'The connection', media: 'The way of one stream' };
@@ -33,6 +33,7 @@ export class RoomInspector {
     room: new Diagram('room'),
     stream: new Diagram('stream'),
     view: new Diagram('view'),
+    relay: new Diagram('relay'),
     session: new Diagram('session'),
   };
   /** @type {MachineName} */
@@ -127,6 +128,15 @@ export class RoomInspector {
       updateList(part(this.root, kind), room[kind], ({ id }) => id, individual, (item, leg) =>
         describe(item, this.#nameLeg(leg), leg.state, this.#describeLeg(leg, later)),
       );
+    part(this.root, 'relays-section').hidden = room.relays.length === 0;
+    updateList(
+      part(this.root, 'relays'),
+      room.relays,
+      ({ id }) => id,
+      individual,
+      (item, { stream, state, since, above, below }) =>
+        describe(item, this.#nameStream(stream), state, `${duration(since + later)} · ${above} → ${below}`),
+    );
     this.#drawStates(this.#over ? ended(room.machines[this.#machine]) : room.machines[this.#machine], later);
     this.#drawMoves(room.machines[this.#machine].moves);
   }
@@ -213,9 +223,15 @@ export class RoomInspector {
 
   /** @param {LegSeen} leg */
   #nameLeg({ participant, stream }) {
+    const named = this.#nameStream(stream);
+    const own = stream.split('.')[0] === participant;
+    return own ? named : `${this.#names.get(participant) ?? participant} views ${named}`;
+  }
+
+  /** @param {string} stream */
+  #nameStream(stream) {
     const [owner = '', source = ''] = stream.split('.');
-    const named = `${this.#names.get(owner) ?? owner}’s ${source}`;
-    return participant === owner ? named : `${this.#names.get(participant) ?? participant} views ${named}`;
+    return `${this.#names.get(owner) ?? owner}’s ${source}`;
   }
 
   /**

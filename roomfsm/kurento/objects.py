@@ -255,6 +255,18 @@ class WebRtcEndpoint:
         """
         return str(await self._invoke("processOffer", {"offer": sdp}))
 
+    async def generate_offer(self) -> str:
+        """Return this endpoint's own offer, which another endpoint shall answer (`process_answer`)."""
+        return str(await self._invoke("generateOffer"))
+
+    async def process_answer(self, sdp: str) -> None:
+        """Take the answer to `generate_offer`. Raises `SdpInvalid` or `OfferRefused`."""
+        await self._invoke("processAnswer", {"answer": sdp})
+
+    async def local_description(self) -> str:
+        """The session description that this endpoint has given to its browser."""
+        return str(await self._invoke("getLocalSessionDescriptor"))
+
     async def gather_candidates(self) -> None:
         """Start gathering candidates; `IceCandidateFound` events follow.
 

@@ -220,9 +220,21 @@ class MediaPool:
         """Learn that `may_choose` may have another answer now."""
         self._announce()
 
+    def another(self, besides: Collection[str]) -> str | None:
+        """The address of the ready media server with the fewest endpoints that is not one of these.
+
+        None if there is none that is neither full nor failing.
+        """
+        links = [
+            link
+            for link in self._links
+            if link.usable and link.problem is None and self.may_choose(link.url) and link.url not in besides
+        ]
+        return min(links, key=lambda link: _endpoints_of(link.session)).url if links else None
+
     @asynccontextmanager
-    async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
-        """A new pipeline on the ready media server with the fewest endpoints.
+    async def pipeline(self, tags: Mapping[str, str], at: str | None = None) -> AsyncIterator[MediaPipeline]:
+        """A new pipeline on the ready media server with the fewest endpoints, or on the one with the address `at`.
 
         It is released at the end of the scope. If a media server is full or fails to create a pipeline, the next
         one is tried. Raises `MediaServerUnavailable` if none is ready within `ready_timeout` or all that are ready
@@ -234,7 +246,7 @@ class MediaPool:
         tried: dict[Session, MediaServerError] = {}
         async with AsyncExitStack() as stack:
             while True:
-                session = await self._least_loaded(deadline, tried)
+                session = await self._least_loaded(deadline, tried, at)
                 try:
                     with trio.move_on_after(self._patience(session, tried)):
                         pipeline = await stack.enter_async_context(open_pipeline(session, tags))
@@ -329,13 +341,15 @@ class MediaPool:
         ]
         return self._settings.pipeline_patience if others else math.inf
 
-    async def _least_loaded(self, deadline: float, tried: Mapping[Session, MediaServerError]) -> Session:
+    async def _least_loaded(
+        self, deadline: float, tried: Mapping[Session, MediaServerError], at: str | None
+    ) -> Session:
         with trio.move_on_at(deadline):
             await self.wait_ready()
         ready = [
             (link.problem is not None, link.session)
             for link in self._links
-            if link.usable and link.session is not None and self.may_choose(link.url)
+            if link.usable and link.session is not None and self.may_choose(link.url) and at in (None, link.url)
         ]
         if not ready:
             seconds = self._settings.ready_timeout
@@ -349,7 +363,7 @@ class MediaPool:
 
         def load(candidate: tuple[bool, Session]) -> tuple[bool, int, int]:
             doubtful, session = candidate
-            return doubtful, session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"]
+            return doubtful, *_endpoints_of(session)
 
         return min(left, key=load)[1]
 
@@ -452,6 +466,11 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"not a ws: or wss: URL: {url}")
+
+
+def _endpoints_of(session: Session | None) -> tuple[int, int]:
+    """How many endpoints and pipelines we have there."""
+    return (0, 0) if session is None else (session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"])
 
 
 def _status(link: Link) -> MediaServerStatus:

@@ -12,6 +12,7 @@ from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, allowed, refusing
 from roomfsm.lifecycle.media_server import MEDIA_SERVER
 from roomfsm.lifecycle.node import NODE
+from roomfsm.lifecycle.relay import RELAY
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
@@ -21,7 +22,7 @@ from roomfsm.lifecycle.stream import STREAM, VIEW
 from roomfsm.lifecycle.table import Table, Tell
 
 _TABLES: tuple[Table[Any], ...] = (
-    *(ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, FILE, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER, NODE),
+    *(ROOM, SEAT, DOOR, SOUND, STREAM, VIEW, RELAY, FILE, SESSION, ADMINISTRATOR, MEDIA_SERVER, SERVER, NODE),
 )
 MACHINES: dict[str, Table[Any]] = {table.name: table for table in _TABLES}
 

@@ -3,8 +3,8 @@
 The pool chooses a media server for the pipeline before it knows whether that server can also take an endpoint: a
 full media server may still create a pipeline, which costs it little. Only the first endpoint shows it. So while no
 stream has an endpoint, the broadcast may move: it releases the pipeline and asks the pool for one at another media
-server. As soon as a stream has an endpoint, the pipeline stays where it is, because all streams and views of a
-room must be in one pipeline.
+server. As soon as a stream has an endpoint, the pipeline stays where it is, because all streams of a room must be
+in one pipeline. The views are there, too, unless there are too many (`roomfsm.rooms.spread`).
 
 Several streams may wait for their endpoints at once, and the pipeline may be replaced while they wait. A failure
 that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
@@ -24,7 +24,6 @@ import trio
 
 from roomfsm.kurento.errors import (
     MediaServerError,
-    MediaServerLost,
     MediaServersFull,
     MediaServerUnavailable,
     ObjectGone,
@@ -34,9 +33,11 @@ from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, PipelinePlac
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import concern, get_logger
 from roomfsm.protocol.errors import Refusal
+from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.spread import RelayTold, Spread, until_lost
 
 _log = get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Broadcast:
         pool: MediaPool,
         tags: dict[str, str],
         settings: RoomSettings,
+        journal: Journal,
         on_failure: Callable[[Stream | View, Refusal], Awaitable[None]],
         left: PipelinePlace | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Broadcast:
             max_video_send=settings.video_kbps,
             remb_on_connect=min(REMB_ON_CONNECT, 1000 * settings.video_kbps),
         )
+        self._spread = Spread(pool, tags, settings, self._limits, journal, self._scope.start_soon)
 
     @property
     def server_url(self) -> str | None:
@@ -149,7 +152,7 @@ class Broadcast:
             async with opening as pipeline, trio.open_nursery() as waiting:
                 self._pipeline, self._left = pipeline, None
                 self._ready.set()
-                waiting.start_soon(_until_lost, pipeline)
+                waiting.start_soon(until_lost, pipeline)
                 waiting.start_soon(self._settle, pipeline)
                 await self._moving.wait()
                 waiting.cancel_scope.cancel()
@@ -199,17 +202,28 @@ class Broadcast:
         self._moving.set()
         return True
 
-    def sink(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view, as with `source`. Its stream has one already, so the pipeline moves no more."""
+    @asynccontextmanager
+    async def sink(self, stream: Stream, left: str | None) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
+        """The endpoint from which a view gets the stream, and an endpoint for the view, as with `source`.
+
+        If there are many views, they may be at another media server.
+        """
+        source = await stream.endpoint()
+        # The stream has an endpoint, so the pipeline moves no more.
         assert self._pipeline is not None
-        return self._endpoint_in(self._pipeline, left)
+        if left is None:
+            async with self._spread.sink(stream, self._pipeline) as found:
+                yield found
+        else:
+            async with self._spread.adopted(self._pipeline, left) as endpoint:
+                yield source, endpoint
+
+    @property
+    def relays(self) -> list[RelayTold]:
+        """The relays of the streams to other media servers."""
+        return self._spread.relays
 
     def _endpoint_in(
         self, pipeline: MediaPipeline, left: str | None
     ) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         return pipeline.endpoint(self._limits) if left is None else pipeline.adopt(left)
-
-
-async def _until_lost(pipeline: MediaPipeline) -> None:
-    await pipeline.lost.wait()
-    raise MediaServerLost(pipeline.server_url, "its session ended")

@@ -82,8 +82,24 @@ class LegSeen(_Seen, frozen=True, kw_only=True):
     viewers: int | None = None
 
 
+class RelaySeen(_Seen, frozen=True, kw_only=True):
+    """One relay of a stream. `id` is that of the journal, and `since` the number of seconds in this state.
+
+    `above` and `below` are the addresses of the media servers from which and to which it is relayed.
+    """
+
+    id: str
+    stream: str
+    state: str
+    since: float
+    above: str
+    below: str
+
+
 class RoomSeen(_Seen, frozen=True, kw_only=True):
-    """One room in full. People, streams and views are listed up to `SHOWN` each; the glance has the full counts.
+    """One room in full. People, streams, views and relays are listed up to `SHOWN` each.
+
+    The glance has the full counts.
 
     `legal_inside` are the messages that the room's people may send now. `legal_outside` are the messages with
     which others may enter it now.
@@ -96,6 +112,7 @@ class RoomSeen(_Seen, frozen=True, kw_only=True):
     people: tuple[PersonSeen, ...]
     streams: tuple[LegSeen, ...]
     views: tuple[LegSeen, ...]
+    relays: tuple[RelaySeen, ...]
 
 
 class ServerSeen(_Seen, frozen=True, kw_only=True):
@@ -153,6 +170,17 @@ def look_at(room: Room) -> RoomSeen:
         ),
         streams=tuple(_leg(stream, tallies["stream"], now, len(stream.views)) for stream in streams[:SHOWN]),
         views=tuple(_leg(view, tallies["view"], now, None) for view in views[:SHOWN]),
+        relays=tuple(
+            RelaySeen(
+                id=relay.key,
+                stream=relay.stream,
+                state=relay.state,
+                since=_since(tallies["relay"], relay.key, now),
+                above=relay.above,
+                below=relay.below,
+            )
+            for relay in (() if room.broadcast is None else room.broadcast.relays[:SHOWN])
+        ),
     )
 
 

@@ -34,7 +34,7 @@ from roomfsm.rooms.settings import RoomSettings
 
 _ANYBODY = Policy()
 FORMAT = "roomfsm.journal.1"
-_MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "file", "session")
+_MACHINES = ("room", "door", "seat", "sound", "administrator", "stream", "view", "relay", "file", "session")
 
 _BODIES = frozenset({"text", "sdp", "candidate"})
 """The fields of messages that contain what people said, or the addresses of their computers."""
@@ -91,7 +91,8 @@ class Entry(_Line, frozen=True, tag="step", kw_only=True):
 
     - `at` is in seconds since the room opened.
     - `machine` and `id` say whose state went from `source` to `dest`: the room (no id), a stream
-      ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>'), a file (its number in the room) or
+      ('<stream>#<generation>'), a view ('<participant>><stream>#<generation>'), a relay
+      ('<stream>#<generation>>' and a number of its own), a file (its number in the room) or
       a session (the participant).
     - `who` is the participant whose message or connection caused it.
     - `message` is the client's message, or what else is known of the cause.

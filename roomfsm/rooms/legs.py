@@ -110,13 +110,15 @@ class Left:
 
 
 class Endpoints(Protocol):
-    """The source of the legs' endpoints. Both scopes raise `MediaServerError`."""
+    """The source of the legs' endpoints. Both scopes raise `MediaServerError`, and `sink` also `LegFailed`."""
 
     def source(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         """An endpoint for a stream: a new one, or the one with this id that was left."""
 
-    def sink(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
-        """An endpoint for a view, as with `source`. The stream that it shows has an endpoint already."""
+    def sink(
+        self, stream: Stream, left: str | None
+    ) -> AbstractAsyncContextManager[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
+        """The endpoint from which a view gets this stream, and an endpoint for the view, as with `source`."""
 
 
 class LegFailed(Exception):
@@ -542,6 +544,8 @@ class View(Leg):
         self.stream = stream
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
+        self._source: WebRtcEndpoint | None = None
+        """The endpoint from which the view gets the stream: the stream's own one, or that of a relay."""
         self._size = Size.LARGE
         self._size_told = left is None
         """Whether the viewer has told this run how large the picture is seen."""
@@ -558,8 +562,8 @@ class View(Leg):
         return f"{self.participant.id}>{self.id}#{self.generation}"
 
     async def _hold(self, endpoints: Endpoints) -> None:
-        source = await self.stream.endpoint()
-        async with endpoints.sink(self.left) as endpoint:
+        async with endpoints.sink(self.stream, self.left) as (source, endpoint):
+            self._source = source
             if self.left is not None:
                 self._passing = _ALL & await source.connected_to(endpoint)
                 # The view may have ended meanwhile.
@@ -618,7 +622,8 @@ class View(Leg):
 
     async def _adapt(self, endpoint: WebRtcEndpoint) -> None:
         """Connect and disconnect until it is as it is wanted, which may change meanwhile."""
-        source = await self.stream.endpoint()
+        source = self._source
+        assert source is not None
         while (wanted := self._wanted) != self._passing or self._flow_unknown:
             for kind in sorted(self._passing - wanted):
                 await source.disconnect(endpoint, kind)

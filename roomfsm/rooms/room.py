@@ -238,7 +238,7 @@ class Room:
         self.journal.begin(ROOM.name, None, self.state)
         if coming.media_at is not None and coming.streams:
             left = place_of(coming.media_at)
-            self.broadcast = Broadcast(self._pool, self._tags, self.settings, self._leg_failed, left)
+            self.broadcast = self._new_broadcast(left)
             self._effects.go_on(coming.streams.values(), coming.views)
 
     async def until_settled(self) -> None:
@@ -648,9 +648,12 @@ class Room:
 
         self._start_task(linger)
 
+    def _new_broadcast(self, left: PipelinePlace | None = None) -> Broadcast:
+        return Broadcast(self._pool, self._tags, self.settings, self.journal, self._leg_failed, left)
+
     def _start_broadcast(self) -> None:
         # A room that came back may have one already.
-        broadcast = self.broadcast or Broadcast(self._pool, self._tags, self.settings, self._leg_failed)
+        broadcast = self.broadcast or self._new_broadcast()
         self.broadcast = broadcast
         self._broadcasts.add(broadcast)
 

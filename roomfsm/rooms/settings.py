@@ -170,6 +170,20 @@ class RoomSettings:
     video_kbps: Count = field(
         default=3000, metadata={"help": "The most kbit/s that one video stream may use in each direction."}
     )
+    views_per_media_server: CountOrZero = field(
+        default=250,
+        metadata={
+            "help": "How many views of one room one media server has, if there is another one. Beyond that, "
+            "streams are relayed to the other one for more viewers. 0: streams are never relayed."
+        },
+    )
+    relays_per_media_server: Count = field(
+        default=8,
+        metadata={
+            "help": "To how many other media servers one media server relays one stream. Beyond that, these relay "
+            "it on."
+        },
+    )
     journal_entries: Count = field(
         default=500,
         metadata={"help": "How many entries of its journal a room keeps in memory. It keeps the newest."},

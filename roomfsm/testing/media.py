@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -61,10 +61,12 @@ class Gate:
 class FakeEndpoint:
     """The methods of a `WebRtcEndpoint` that rooms call.
 
-    `calls` lists the calls as texts, and `number` is its place in the pool.
+    `calls` lists the calls as texts, `number` is its place in the pool, and `server_url` the address of its media
+    server.
     """
 
-    def __init__(self, media: FakeMedia, number: int) -> None:
+    def __init__(self, media: FakeMedia, number: int, server_url: str) -> None:
+        self.server_url = server_url
         self.number = number
         self.id = f"endpoint-{number}"
         self.passed: dict[int, set[MediaType]] = {}
@@ -88,6 +90,18 @@ class FakeEndpoint:
         await self.answering()
         self.calls.append(f"offer {sdp}")
         return f"answer to {sdp}"
+
+    async def generate_offer(self) -> str:
+        await self._media.answering()
+        return f"offer of {self.id}"
+
+    async def process_answer(self, sdp: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append(sdp)
+
+    async def local_description(self) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"description of {self.id}"
 
     async def gather_candidates(self) -> None:
         await self._media.gathering()
@@ -189,7 +203,7 @@ class FakePipeline:
         await media.creating()
         if self.server_url in media.full:
             raise ResourcesExhausted(ResourcesExhausted.CODE, "Too many threads", "NOT_ENOUGH_RESOURCES")
-        endpoint = FakeEndpoint(media, len(media.endpoints))
+        endpoint = FakeEndpoint(media, len(media.endpoints), self.server_url)
         if not media.answers:
             endpoint.answering.shut()
         media.endpoints.append(endpoint)
@@ -280,10 +294,14 @@ class FakeMedia:
         """This object, with the type that it replaces."""
         return cast(MediaPool, self)
 
+    def another(self, besides: Collection[str]) -> str | None:
+        """The first media server that is not one of these and is not full."""
+        return next((url for url in self.urls if url not in {*besides, *self.full}), None)
+
     @asynccontextmanager
-    async def pipeline(self, tags: Mapping[str, str]) -> AsyncIterator[MediaPipeline]:
+    async def pipeline(self, tags: Mapping[str, str], at: str | None = None) -> AsyncIterator[MediaPipeline]:
         await self.creating()
-        pipeline = FakePipeline(self, dict(tags), self.urls[self.made % len(self.urls)])
+        pipeline = FakePipeline(self, dict(tags), at or self.urls[self.made % len(self.urls)])
         self.made += 1
         self.pipelines.append(pipeline)
         async with self._holding(pipeline):

@@ -47,11 +47,11 @@ def test_the_diagram_is_written_to_a_file(tmp_path: Path) -> None:
     [
         (
             ["rooom"],
-            "'room', 'seat', 'door', 'sound', 'stream', 'view', 'file', 'session', 'administrator'",
+            "'room', 'seat', 'door', 'sound', 'stream', 'view', 'relay', 'file', 'session', 'administrator'",
         ),
         (
             [],
-            "Choose from:\n\troom,\n\tseat,\n\tdoor,\n\tsound,\n\tstream,\n\tview,\n\tfile,\n\tsession",
+            "Choose from:\n\troom,\n\tseat,\n\tdoor,\n\tsound,\n\tstream,\n\tview,\n\trelay,\n\tfile,\n\tsession",
         ),
         (["room", "--format", "png"], "'svg', 'mermaid', 'dot', 'json'"),
         (["room", "--current", "full"], "no state 'full'; it has empty, waiting, broadcasting, closing"),

@@ -117,6 +117,7 @@ def test_each_life_ends_in_one_state() -> None:
         "sound": [],
         "stream": ["ended"],
         "view": ["ended"],
+        "relay": ["ended"],
         "file": ["gone"],
         "session": ["gone"],
         # Administrators are there for as long as the room is.

@@ -27,6 +27,7 @@ from roomfsm.lifecycle.door import DOOR
 from roomfsm.lifecycle.file import FILE
 from roomfsm.lifecycle.legality import judge
 from roomfsm.lifecycle.node import NODE
+from roomfsm.lifecycle.relay import RELAY
 from roomfsm.lifecycle.room import ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.server import SERVER
@@ -219,6 +220,42 @@ async def test_every_row_of_a_stream_and_of_a_view_is_taken(
                 if (table.name, trigger, state, state) not in RARE:
                     await play(directory, media, table, [*way, trigger])
     assert left(table, taken) == set()
+
+
+async def test_every_row_of_a_relay_is_taken(taken: Taken, autojump_clock: MockClock) -> None:
+    settings = replace(SMALL, max_rooms=100, views_per_media_server=1)
+    media = FakeMedia()
+    media.urls = ["ws://one", "ws://two"]
+    async with open_directory(media.pool, settings) as directory:
+        for state, way in ways(RELAY).items():
+            for trigger in RELAY.legal(state):
+                media.made = 0
+                ada, bob, eve = await people(directory, "Ada", "Bob", "Eve", room=f"relay-{state}-{trigger}")
+                await ada.say(publish())
+                await settle()
+                await bob.say(View(stream=ada.stream(), sdp=OFFER))
+                await settle()
+                media.answering.shut()
+                await eve.say(View(stream=ada.stream(), sdp=OFFER))
+                await settle()
+                receiver = next(one for one in media.open if one.server_url == "ws://two")
+                for each in (*way, trigger):
+                    match each:
+                        case "described":
+                            media.answering.open()
+                        case "connected":
+                            receiver.connects()
+                        case "flowing" | "silent":
+                            receiver.flows(each == "flowing")
+                        case "end":
+                            await eve.leave()
+                    await settle()
+                media.answering.open()
+                for person in (ada, bob, eve):
+                    if person.room is not None:
+                        await person.leave()
+                await settle()
+    assert left(RELAY, taken) == set()
 
 
 async def test_every_row_of_a_room_is_taken(taken: Taken, autojump_clock: MockClock) -> None:

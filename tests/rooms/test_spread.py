@@ -1,0 +1,441 @@
+"""Given more viewers than one media server should have, then streams are relayed, and nothing is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from roomfsm.kurento.candidates import IceCandidate
+from roomfsm.kurento.errors import OfferRefused
+from roomfsm.kurento.events import (
+    DtlsConnectionState,
+    IceCandidateFound,
+    MediaFlowState,
+    MediaState,
+    MediaStateChanged,
+    SessionResumed,
+)
+from roomfsm.kurento.objects import BandwidthLimits
+from roomfsm.protocol.client import Adjust, Unpublish, Unview, View
+from roomfsm.protocol.fields import Size
+from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.spread import AVOIDED
+from roomfsm.testing import FakeMedia, Person
+from roomfsm.testing.media import FakeEndpoint, FakePipeline
+from tests.rooms.house import OFFER, SMALL, dtls, flow_out, house, people, publish, settle
+
+ONE, TWO, THREE = "ws://one", "ws://two", "ws://three"
+NARROW = replace(SMALL, max_people=30, views_per_media_server=2, connect_timeout=10)
+
+
+@asynccontextmanager
+async def crowd(
+    viewers: int, settings: RoomSettings = NARROW, urls: tuple[str, ...] = (ONE, TWO, THREE)
+) -> AsyncIterator[tuple[FakeMedia, Person, list[Person]]]:
+    """Ada, who presents, and so many people who view her camera, one after another."""
+    async with house(settings) as (directory, media):
+        media.urls = list(urls)
+        ada, *others = await people(directory, "Ada", *(f"Bob {number}" for number in range(viewers)))
+        await ada.say(publish())
+        await settle()
+        for bob in others:
+            await watch(bob, ada)
+        yield media, ada, others
+        await leave(ada, *others)
+        assert (media.open, media.pipelines) == ([], [])
+
+
+async def leave(*persons: Person) -> None:
+    for person in persons:
+        await person.leave()
+    await settle()
+
+
+async def watch(viewer: Person, presenter: Person) -> None:
+    await viewer.say(View(stream=presenter.stream(), sdp=OFFER))
+    await settle()
+
+
+async def again(viewer: Person, presenter: Person) -> None:
+    await viewer.say(Unview(stream=presenter.stream()))
+    await settle()
+    await watch(viewer, presenter)
+
+
+def connect(media: FakeMedia) -> None:
+    """All that are there connect, so that no time to do so runs out."""
+    for endpoint in media.open:
+        endpoint.connects()
+
+
+def at(media: FakeMedia, url: str) -> list[FakeEndpoint]:
+    return [endpoint for endpoint in media.open if endpoint.server_url == url]
+
+
+def spread(media: FakeMedia) -> Counter[str]:
+    """How many endpoints each media server has."""
+    return Counter(endpoint.server_url for endpoint in media.open)
+
+
+def answered(viewers: list[Person]) -> list[int]:
+    return [len(bob.all("answer")) for bob in viewers]
+
+
+async def test_views_beyond_the_limit_are_at_another_media_server_to_which_the_stream_is_relayed(
+    autojump_clock: MockClock,
+) -> None:
+    async with crowd(4) as (media, _, bobs):
+        assert answered(bobs) == [1, 1, 1, 1]
+        # The stream, two views, and the sender; the receiver, and two views.
+        assert spread(media) == {ONE: 4, TWO: 3}
+        stream, _, _, sender = at(media, ONE)
+        receiver, third, fourth = at(media, TWO)
+        assert f"connect {sender.number}" in stream.calls
+        assert receiver.calls[0] == f"offer offer of {sender.id}"
+        assert sender.calls[0] == f"answer to offer of {sender.id}"
+        assert [call for call in receiver.calls if call.startswith("connect")] == [
+            f"connect {third.number}",
+            f"connect {fourth.number}",
+        ]
+        assert {pipeline.tags["room"] for pipeline in media.pipelines} == {"blue"}
+
+
+async def test_each_stream_has_a_relay_of_its_own_and_a_viewer_may_be_at_both_media_servers(
+    autojump_clock: MockClock,
+) -> None:
+    async with crowd(2) as (media, ada, (bob, eve)):
+        await eve.say(publish(ref=2))
+        await settle()
+        await watch(bob, eve)
+        await watch(ada, eve)
+        assert answered([ada, bob, eve]) == [2, 2, 2]
+        # Both streams, two views, and two senders would be one too many: there is one relay, of Eve's stream.
+        assert spread(media) == {ONE: 5, TWO: 3}
+
+
+async def test_with_the_last_view_the_relay_ends_and_so_does_the_pipeline(autojump_clock: MockClock) -> None:
+    async with crowd(4) as (media, ada, bobs):
+        for bob in bobs[2:]:
+            await bob.say(Unview(stream=ada.stream()))
+            await settle()
+        assert spread(media) == {ONE: 3}
+        assert [pipeline.server_url for pipeline in media.pipelines] == [ONE]
+        await watch(bobs[3], ada)
+        assert spread(media) == {ONE: 4, TWO: 2}
+
+
+async def test_who_comes_while_the_relay_ends_gets_another_one(autojump_clock: MockClock) -> None:
+    async with crowd(3) as (media, ada, bobs):
+        media.releasing.shut()
+        await bobs[2].say(Unview(stream=ada.stream()))
+        await watch(bobs[2], ada)
+        media.releasing.open()
+        await settle()
+        assert answered(bobs) == [1, 1, 2]
+        assert spread(media) == {ONE: 4, TWO: 2}
+
+
+async def test_a_place_that_becomes_free_at_home_is_taken_first(autojump_clock: MockClock) -> None:
+    async with crowd(4) as (media, ada, bobs):
+        await bobs[0].say(Unview(stream=ada.stream()))
+        await bobs[1].say(Unview(stream=ada.stream()))
+        await settle()
+        await watch(bobs[0], ada)
+        assert spread(media) == {ONE: 3, TWO: 3}
+
+
+@pytest.mark.parametrize("urls", [(ONE,), (ONE, TWO)])
+async def test_if_there_is_no_other_media_server_they_take_more_than_they_should(
+    autojump_clock: MockClock, urls: tuple[str, ...]
+) -> None:
+    async with crowd(7, urls=urls) as (media, _, bobs):
+        assert answered(bobs) == [1] * 7
+        assert set(spread(media)) == set(urls)
+
+
+async def test_streams_are_never_relayed_if_the_limit_is_0(autojump_clock: MockClock) -> None:
+    async with crowd(5, replace(NARROW, views_per_media_server=0)) as (media, ada, bobs):
+        assert spread(media) == {ONE: 6}
+        media.full = {ONE}
+        await bobs[0].say(Unview(stream=ada.stream()))
+        await watch(bobs[0], ada)
+        assert bobs[0].last("error")["code"] == "media_full"
+
+
+async def test_if_the_media_server_is_full_its_streams_are_relayed_as_long_as_that_is_so(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with crowd(1) as (media, ada, bobs):
+        await bobs[0].say(Unview(stream=ada.stream()))
+        await settle()
+        connect(media)
+        # The media server has a place for the sender, but had none for the view.
+        home = media.pipelines[0]
+        create, refused = FakePipeline.endpoint, iter([True])
+
+        def endpoint(pipeline: FakePipeline, limits: BandwidthLimits) -> AbstractAsyncContextManager[Any]:
+            media.full = {ONE} if pipeline is home and next(refused, False) else set()
+            return create(pipeline, limits)
+
+        monkeypatch.setattr(FakePipeline, "endpoint", endpoint)
+        await watch(bobs[0], ada)
+        assert answered(bobs) == [2]
+        assert spread(media) == {ONE: 2, TWO: 2}
+        await again(bobs[0], ada)
+        assert spread(media) == {ONE: 2, TWO: 2}
+        await trio.sleep(AVOIDED + 1)
+        await again(bobs[0], ada)
+        assert spread(media) == {ONE: 2}
+
+
+async def test_if_all_media_servers_are_full_the_viewer_is_told_so(autojump_clock: MockClock) -> None:
+    async with crowd(2) as (media, ada, bobs):
+        await bobs[1].say(Unview(stream=ada.stream()))
+        await settle()
+        media.full = {ONE, TWO, THREE}
+        await watch(bobs[1], ada)
+        assert bobs[1].last("error")["code"] == "media_full"
+        assert spread(media) == {ONE: 2}
+
+
+async def test_if_a_stream_cannot_be_relayed_the_view_is_at_home_and_the_other_media_server_is_left_alone(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_endpoint: FakeEndpoint, _sdp: str) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OfferRefused(40205, "no", "SDP_END_POINT_PROCESS_ANSWER_ERROR")
+
+    async with crowd(2, urls=(ONE, TWO)) as (media, ada, bobs):
+        connect(media)
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        with monkeypatch.context() as patched:
+            patched.setattr(FakeEndpoint, "process_answer", refuse)
+            await watch(eve, ada)
+        assert answered([eve]) == [1]
+        assert spread(media) == {ONE: 4}
+        made = media.made
+        await again(eve, ada)
+        assert (spread(media), media.made) == ({ONE: 4}, made)
+        await trio.sleep(AVOIDED + 1)
+        await again(eve, ada)
+        assert spread(media) == {ONE: 4, TWO: 2}
+        await eve.leave()
+
+
+async def test_if_a_branch_is_lost_its_viewers_are_told_and_come_back_at_another_and_nobody_else_notices(
+    autojump_clock: MockClock,
+) -> None:
+    async with crowd(4) as (media, ada, bobs):
+        media.pipelines[1].lost.set()
+        await settle()
+        assert [bob.views() for bob in bobs] == [[], [], ["ended"], ["ended"]]
+        assert ada.last("streamChanged")["stream"]["viewers"] == 2
+        assert spread(media) == {ONE: 3}
+        for bob in bobs[2:]:
+            await watch(bob, ada)
+        assert spread(media) == {ONE: 4, THREE: 3}
+        assert ada.sits_in.state == "broadcasting"
+
+
+async def test_if_the_home_is_lost_all_is_lost_at_once(autojump_clock: MockClock) -> None:
+    async with crowd(4) as (media, ada, bobs):
+        media.pipelines[0].lost.set()
+        await settle()
+        assert media.open == []
+        assert media.pipelines == []
+        assert [bob.last("streamEnded")["reason"] for bob in bobs] == ["media_lost"] * 4
+        assert ada.sits_in.state == "waiting"
+
+
+async def test_when_the_stream_ends_its_relays_end(autojump_clock: MockClock) -> None:
+    async with crowd(6) as (media, ada, bobs):
+        assert set(spread(media)) == {ONE, TWO, THREE}
+        await bobs[0].say(publish(ref=2))
+        await ada.say(Unpublish(stream=ada.stream()))
+        await settle()
+        assert spread(media) == {ONE: 1}
+        assert len(media.pipelines) == 1
+
+
+async def test_from_each_media_server_a_stream_is_relayed_to_so_many_others(autojump_clock: MockClock) -> None:
+    settings = replace(NARROW, views_per_media_server=3, relays_per_media_server=2)
+    urls = tuple(f"ws://{number}" for number in range(7))
+    async with crowd(19, settings, urls) as (media, ada, bobs):
+        assert answered(bobs) == [1] * 19
+        room = ada.sits_in
+        assert room.broadcast is not None
+        relays = room.broadcast.relays
+        assert max(Counter(relay.above for relay in relays).values()) == 2
+        assert [relay.depth for relay in relays] == [1, 1, 2, 2, 2, 2]
+        # The loss of one takes those with it that get the stream from there.
+        branch = next(one for one in media.pipelines if one.server_url == relays[0].below)
+        branch.lost.set()
+        await settle()
+        below = {relays[0].below, *(one.below for one in relays if one.above == relays[0].below)}
+        assert len(below) == 3
+        assert set(spread(media)) == set(urls) - below
+        for bob in bobs:
+            if bob.views()[-1:] == ["ended"]:
+                await watch(bob, ada)
+        assert all(len(bob.views()) == 0 or len(bob.all("answer")) == 2 for bob in bobs)
+
+
+async def test_the_machine_follows_what_the_media_servers_see(autojump_clock: MockClock) -> None:
+    async with crowd(3) as (media, ada, _):
+        room = ada.sits_in
+        assert room.broadcast is not None
+        sender, receiver = at(media, ONE)[-1], at(media, TWO)[0]
+        candidate = IceCandidate("candidate:1 1 UDP 1 192.0.2.1 9 typ host", "0", 0)
+        sender.happens(IceCandidateFound(candidate=candidate))
+        receiver.happens(IceCandidateFound(candidate=replace_address(candidate)))
+        await settle()
+        assert [call for call in receiver.calls if "192.0.2.1" in call]
+        assert [call for call in sender.calls if "192.0.2.2" in call]
+        states = [room.broadcast.relays[0].state]
+        for endpoint, event in (
+            (receiver, dtls(DtlsConnectionState.CONNECTED)),
+            (receiver, flow_out(MediaFlowState.FLOWING)),
+            (sender, dtls(DtlsConnectionState.CONNECTED)),
+            (receiver, flow_out(MediaFlowState.NOT_FLOWING)),
+            (receiver, SessionResumed()),
+            (sender, SessionResumed()),
+        ):
+            endpoint.happens(event)
+            await settle()
+            states.append(room.broadcast.relays[0].state)
+        assert states == ["described", "connected", "live", "live", "stalled", "stalled", "stalled"]
+        receiver.connected, receiver.flowing = True, {*receiver.flowing, *at(media, ONE)[0].passed[1]}
+        receiver.happens(SessionResumed())
+        await settle()
+        assert room.broadcast.relays[0].state == "live"
+        assert room.journal.tallies["relay"].present() == {"live": 1}
+
+
+def replace_address(candidate: IceCandidate) -> IceCandidate:
+    return IceCandidate(candidate.candidate.replace("192.0.2.1", "192.0.2.2"), "0", 0)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize(
+    "event",
+    [
+        dtls(DtlsConnectionState.CLOSED),
+        dtls(DtlsConnectionState.FAILED),
+        MediaStateChanged(old_state=MediaState.CONNECTED, new_state=MediaState.DISCONNECTED),
+    ],
+)
+async def test_if_the_relay_fails_its_viewers_are_told_and_it_is_gone(
+    autojump_clock: MockClock, index: int, event: object
+) -> None:
+    async with crowd(3) as (media, ada, bobs):
+        (at(media, ONE)[-1], at(media, TWO)[0])[index].happens(event)  # type: ignore[arg-type]
+        await settle()
+        assert bobs[2].views() == ["ended"]
+        assert spread(media) == {ONE: 3}
+        assert ada.sits_in.journal.tallies["relay"].present() == {}
+
+
+async def test_a_relay_that_does_not_connect_fails(autojump_clock: MockClock) -> None:
+    async with crowd(3) as (media, _, bobs):
+        for endpoint in media.open:
+            if endpoint not in (at(media, ONE)[-1], at(media, TWO)[0]):
+                endpoint.connects()
+        await trio.sleep(NARROW.connect_timeout + 1)
+        assert bobs[2].views()[-1] == "ended"
+        assert spread(media) == {ONE: 3}
+
+
+async def test_a_viewer_of_a_relay_turns_the_picture_off_and_on_there(autojump_clock: MockClock) -> None:
+    async with crowd(3) as (media, ada, bobs):
+        receiver, view = at(media, TWO)
+        view.connects()
+        await settle()
+        await bobs[2].say(Adjust(stream=ada.stream(), size=Size.NONE))
+        await settle()
+        assert receiver.calls[-1] == f"disconnect {view.number} VIDEO"
+        await bobs[2].say(Adjust(stream=ada.stream(), size=Size.LARGE))
+        await settle()
+        assert receiver.calls[-1] == f"connect {view.number} VIDEO"
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["view", "unview"]), st.integers(0, 7)),
+        st.tuples(st.sampled_from(["lose", "fill", "empty"]), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["wait", "republish"]), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS)
+def test_whatever_happens_each_view_gets_its_stream_and_nothing_is_left(steps: list[tuple[str, int]]) -> None:
+    settings = replace(NARROW, views_per_media_server=2, relays_per_media_server=1)
+
+    async def main() -> None:
+        async with crowd(8, settings, (*(ONE, TWO, THREE), "ws://four")) as (media, ada, bobs):
+            for what, index in steps:
+                match what:
+                    case "view" if not _views(bobs[index]):
+                        await bobs[index].say(View(stream=ada.stream(), sdp=OFFER))
+                    case "unview" if _views(bobs[index]):
+                        await bobs[index].say(Unview(stream=ada.stream()))
+                    case "lose" if 0 < index < len(media.pipelines):
+                        media.pipelines[index].lost.set()
+                    case "fill":
+                        media.full.add(media.urls[index])
+                    case "empty":
+                        media.full.discard(media.urls[index])
+                    case "wait":
+                        await trio.sleep(AVOIDED)
+                    case "republish":
+                        await ada.say(Unpublish(stream=ada.stream()))
+                        await settle()
+                        media.full.clear()
+                        await ada.say(publish())
+                if index % 2:
+                    await settle()
+            await settle()
+            for bob in bobs:
+                if _views(bob):
+                    assert _gets(media, bob, ada)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def _views(person: Person) -> bool:
+    """Whether the room takes the person for a viewer."""
+    return any(person.participant_id in stream.views for stream in person.sits_in.streams.values())
+
+
+def _gets(media: FakeMedia, viewer: Person, presenter: Person) -> bool:
+    """Whether a chain of connected endpoints leads from the presenter's to the viewer's."""
+    stream = presenter.sits_in.streams[presenter.stream()]
+    view = stream.views[viewer.participant_id]
+    by_id = {endpoint.id: endpoint for endpoint in media.open}
+    if view.endpoint_id is None:
+        return False
+    reached, todo = set[int](), [by_id[stream.endpoint_id or ""]]
+    while todo:
+        here = todo.pop()
+        reached.add(here.number)
+        for number in here.passed:
+            sink = media.endpoints[number]
+            if sink in media.open and sink.server_url == here.server_url and number not in reached:
+                todo.append(sink)
+        # The other end of a relay.
+        todo += [
+            other
+            for other in media.open
+            if f"offer offer of {here.id}" in other.calls and other.number not in reached
+        ]
+    return by_id[view.endpoint_id].number in reached
