@@ -43,10 +43,10 @@ _PARTS: tuple[type[Any], ...] = (
 )
 
 
-def settings(kurento: str, **changes: Any) -> Settings:
-    """Settings with some changed, whichever part they belong to."""
+def settings(*kurento: str, **changes: Any) -> Settings:
+    """Settings with some changed, whichever part they belong to. `kurento` are the media servers."""
     parts: dict[type[Any], dict[str, Any]] = {
-        ServerSettings: {"kurento": (kurento,), "port": 0},
+        ServerSettings: {"kurento": kurento, "port": 0},
         # Nobody is late on a busy machine, neither a store nor a client that does not answer pings at all.
         SignalingSettings: {"heartbeat_timeout": 10 * LOADED},
         StoreSettings: {"store_deadline": LOADED} | ({} if "store" in changes else {"data": NOWHERE}),
@@ -77,7 +77,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(kurento: str, **changes: Any) -> AsyncIterator[Served]:
+async def serving(*kurento: str, **changes: Any) -> AsyncIterator[Served]:
     """Run a server; leaving drains it."""
-    async with open_server(settings(kurento, **changes)) as running:
+    async with open_server(settings(*kurento, **changes)) as running:
         yield Served(running, "wss" if "certfile" in changes else "ws")

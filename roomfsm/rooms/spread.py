@@ -31,7 +31,7 @@ from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.rooms.journal import Journal
-from roomfsm.rooms.legs import LegFailed, Stream
+from roomfsm.rooms.legs import LegFailed, Stream, leaves
 from roomfsm.rooms.relay import Relay, Source
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.shared import Shared, SharedLost, Start
@@ -148,7 +148,7 @@ class Spread:
         except* (MediaServerLost, SharedLost) as lost:
             if place is self._home:
                 raise
-            self._avoid(place)
+            self._avoid(place, lost)
             raise LegFailed(ErrorCode.MEDIA_FAILED, None, "the media server of the view is lost") from lost
 
     async def _enter(
@@ -166,7 +166,7 @@ class Spread:
                     return place, source, endpoint
             except (ResourcesExhausted, SharedLost) as error:
                 _log.info("no place for a view", url=place.url, error=str(error.__cause__ or error))
-                self._avoid(place)
+                self._avoid(place, error)
                 tried[place] = error
         # The home is always tried.
         raise tried[self._home]
@@ -191,8 +191,15 @@ class Spread:
     def _has(self, place: _Place, stream: Stream) -> bool:
         return not isinstance(place, _Branch) or place.relay_of(stream) is not None
 
-    def _avoid(self, place: _Place) -> None:
-        self._avoided[place.url] = trio.current_time() + AVOIDED
+    def _avoid(self, place: _Place, error: BaseException) -> None:
+        """Avoid the media server that is to blame for an error at a place.
+
+        If it is another one, on the way to the place, the place is as good as before.
+        """
+        causes = _causes_of(error)
+        lost = next((cause.url for cause in causes if isinstance(cause, MediaServerLost)), place.url)
+        if causes:
+            self._avoided[lost] = trio.current_time() + AVOIDED
 
     def _is_avoided(self, url: str) -> bool:
         return trio.current_time() < self._avoided.get(url, -math.inf)
@@ -242,6 +249,15 @@ async def until_lost(pipeline: MediaPipeline) -> None:
     """Wait until the media server of the pipeline is lost, and raise `MediaServerLost`."""
     await pipeline.lost.wait()
     raise MediaServerLost(pipeline.server_url, "its session ended")
+
+
+def _causes_of(error: BaseException) -> list[BaseException]:
+    """What lies behind an error, as far as it is known."""
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for one in leaves(error) for cause in _causes_of(one)]
+    if isinstance(error, SharedLost):
+        return [] if error.__cause__ is None else _causes_of(error.__cause__)
+    return [error]
 
 
 @asynccontextmanager

@@ -246,6 +246,19 @@ async def test_if_a_branch_is_lost_its_viewers_are_told_and_come_back_at_another
         assert ada.sits_in.state == "broadcasting"
 
 
+async def test_a_media_server_is_not_avoided_because_one_on_the_way_to_it_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    settings = replace(NARROW, relays_per_media_server=1)
+    async with crowd(6, settings) as (media, ada, bobs):
+        media.pipelines[1].lost.set()
+        await settle()
+        assert [bob.views() for bob in bobs] == [[], [], *[["ended"]] * 4]
+        for bob in bobs[2:4]:
+            await watch(bob, ada)
+        assert spread(media) == {ONE: 4, THREE: 3}
+
+
 async def test_if_the_home_is_lost_all_is_lost_at_once(autojump_clock: MockClock) -> None:
     async with crowd(4) as (media, ada, bobs):
         media.pipelines[0].lost.set()
