@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 from roomfsm.jsonrpc import Message, Notification, Params, Response
+from roomfsm.kurento.busy import Measured
 from roomfsm.kurento.connection import Connection, open_connection
 from roomfsm.kurento.errors import (
     ConnectionLost,
@@ -79,6 +80,8 @@ class Link:
         self._unclosed: str | None = None
         self._is_shared = is_ours is not None
         self._is_ours = is_ours or (lambda: True)
+        self.measured: Measured | None = None
+        """How busy the media server is; None if that is not known."""
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()

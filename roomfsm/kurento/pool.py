@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from roomfsm.kurento.busy import Measured, measure
 from roomfsm.kurento.errors import (
     ConnectionLost,
     KurentoError,
@@ -28,10 +29,12 @@ from roomfsm.kurento.owner import Owner, is_running
 from roomfsm.kurento.requests import CallCounts
 from roomfsm.kurento.session import Session
 from roomfsm.kurento.settings import KurentoSettings
-from roomfsm.kurento.stock import Stock, Traffic, sample_traffic, take_stock
+from roomfsm.kurento.stock import ENDPOINT, PIPELINE, Stock, Traffic, sample_traffic, take_stock
 from roomfsm.kurento.sweep import sweep
 from roomfsm.kurento.visit import open_visit
 from roomfsm.log import get_logger
+
+_TENTH = 10.0
 
 _log = get_logger(__name__)
 
@@ -55,6 +58,9 @@ class MediaServerStatus:
     server_id: str | None
     pipelines: int
     endpoints: int
+    busy: float | None
+    """The percent of its processor's cores that it uses, by its last word, and with what we have added since. None
+    if it was not asked, because there is no other media server, or did not say."""
 
 
 class MediaPool:
@@ -94,6 +100,25 @@ class MediaPool:
         self._links.append(link)
         self._traffic[link.number] = Traffic()
         return link
+
+    async def _measure(self, link: Link) -> None:
+        """Ask a media server again and again how busy it is, for as long as there are others, too."""
+        while link in self._links:
+            if len(self._links) > 1 and link.responsive and link.session is not None:
+                link.measured = await self._measured(link, link.session.objects[ENDPOINT])
+            await trio.sleep(self._settings.measure_interval)
+
+    async def _measured(self, link: Link, endpoints: int) -> Measured | None:
+        try:
+            with trio.move_on_after(self._settings.request_timeout):
+                async with open_visit(link.url, link.settings, self.calls) as there:
+                    try:
+                        return await measure(there, endpoints)
+                    except KurentoError as error:
+                        raise ConnectionLost(f"refused: {error}") from error
+        except ConnectionLost as error:
+            _log.debug("kurento not measured", url=link.url, error=str(error))
+        return None
 
     def resume(self, places: Iterable[PipelinePlace] = ()) -> None:
         """Begin to connect. At these places there are pipelines that will be adopted.
@@ -230,7 +255,7 @@ class MediaPool:
             for link in self._links
             if link.usable and link.problem is None and self.may_choose(link.url) and link.url not in besides
         ]
-        return min(links, key=lambda link: _endpoints_of(link.session)).url if links else None
+        return min(links, key=_load_of(links)).url if links else None
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str], at: str | None = None) -> AsyncIterator[MediaPipeline]:
@@ -347,25 +372,23 @@ class MediaPool:
         with trio.move_on_at(deadline):
             await self.wait_ready()
         ready = [
-            (link.problem is not None, link.session)
+            link
             for link in self._links
             if link.usable and link.session is not None and self.may_choose(link.url) and at in (None, link.url)
         ]
         if not ready:
             seconds = self._settings.ready_timeout
             raise MediaServerUnavailable(f"no media server is ready within {seconds:g} s")
-        left = [(doubtful, session) for doubtful, session in ready if session not in tried]
+        left = [link for link in ready if link.session not in tried]
         if not left:
             why = " ; ".join(map(str, tried.values()))
             if any(isinstance(error, ResourcesExhausted) for error in tried.values()):
                 raise MediaServersFull(f"{len(ready)} media servers are ready, and full: {why}")
             raise MediaServerUnavailable(f"{len(ready)} media servers are ready, and make no pipeline: {why}")
-
-        def load(candidate: tuple[bool, Session]) -> tuple[bool, int, int]:
-            doubtful, session = candidate
-            return doubtful, *_endpoints_of(session)
-
-        return min(left, key=load)[1]
+        load = _load_of(left)
+        chosen = min(left, key=lambda link: (link.problem is not None, *load(link))).session
+        assert chosen is not None
+        return chosen
 
     async def _sweep(self, link: Link, owner: Owner) -> None:
         """As soon as a media server can be reached, and what is to be adopted there is adopted, release the other
@@ -427,6 +450,7 @@ async def open_media_pool(
 
                 def start(link: Link) -> None:
                     nursery.start_soon(link.run)
+                    sweeping.start_soon(pool._measure, link)
                     if pool.owner is not None:
                         sweeping.start_soon(pool._sweep, link, pool.owner)
                     if is_ours is not None:
@@ -468,9 +492,20 @@ def _check_url(url: str) -> None:
         raise ValueError(f"not a ws: or wss: URL: {url}")
 
 
-def _endpoints_of(session: Session | None) -> tuple[int, int]:
-    """How many endpoints and pipelines we have there."""
-    return (0, 0) if session is None else (session.objects["WebRtcEndpoint"], session.objects["MediaPipeline"])
+def _load_of(links: Collection[Link]) -> Callable[[Link], tuple[int, int, int]]:
+    """Which of these links has less to bear: how busy it is, our endpoints and our pipelines there.
+
+    A difference of less than a tenth of its processor says nothing. If one of them was not measured, nobody knows
+    which is less busy, and only what is ours counts.
+    """
+    measured = all(link.measured is not None for link in links)
+
+    def load(link: Link) -> tuple[int, int, int]:
+        ours = Counter[str]() if link.session is None else link.session.objects
+        busy = link.measured.now(ours[ENDPOINT]) if measured and link.measured is not None else 0.0
+        return int(busy // _TENTH), ours[ENDPOINT], ours[PIPELINE]
+
+    return load
 
 
 def _status(link: Link) -> MediaServerStatus:
@@ -483,6 +518,7 @@ def _status(link: Link) -> MediaServerStatus:
         connected=link.connected,
         session_id=session.session_id if session else None,
         server_id=session.server_id if session else None,
-        pipelines=session.objects["MediaPipeline"] if session else 0,
-        endpoints=session.objects["WebRtcEndpoint"] if session else 0,
+        pipelines=session.objects[PIPELINE] if session else 0,
+        endpoints=session.objects[ENDPOINT] if session else 0,
+        busy=link.measured.now(session.objects[ENDPOINT]) if session and link.measured else None,
     )

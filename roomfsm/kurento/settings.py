@@ -54,6 +54,8 @@ class KurentoSettings:
     pipeline_patience: Seconds = 3.0
     """If a media server has not made a pipeline after so long (usually it takes milliseconds), another one is
     asked instead."""
+    measure_interval: Seconds = 10.0
+    """How often media servers are asked how busy they are, if there are several."""
     ready_timeout: Seconds = 5.0
     """How long a new pipeline waits until a media server is ready."""
     adoption_time: Seconds = 30.0

@@ -33,9 +33,9 @@ class Visit:
         """Send a request and return its result."""
         return await self._connection.call(method, {**params, **self._session})
 
-    async def invoke(self, object_id: str, operation: str) -> Any:
-        """Call an operation without params, and return its value."""
-        return value_of(await self.call("invoke", invocation(object_id, operation)))
+    async def invoke(self, object_id: str, operation: str, params: Params | None = None) -> Any:
+        """Call an operation, and return its value."""
+        return value_of(await self.call("invoke", invocation(object_id, operation, params)))
 
     async def pipelines(self) -> list[str]:
         """The ids of all pipelines of the media server, whoever owns them."""

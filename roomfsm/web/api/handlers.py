@@ -458,4 +458,5 @@ def _media_server(server: MediaServer) -> s.MediaServerTold:
         version=status.version,
         pipelines=status.pipelines,
         endpoints=status.endpoints,
+        busy=None if status.busy is None else round(status.busy, 1),
     )

@@ -411,6 +411,10 @@ class MediaServerTold(Told, frozen=True, kw_only=True):
     version: str | None
     pipelines: int
     endpoints: int
+    busy: Annotated[
+        float | None,
+        Meta(description="the percent of its processor's cores that it uses; null if that is not known"),
+    ]
 
 
 class MediaServers(Told, frozen=True, kw_only=True):
