@@ -247,6 +247,11 @@ class WebRtcEndpoint:
         self.id = object_id
         self.events = channel
 
+    @property
+    def server_url(self) -> str:
+        """The address of its media server."""
+        return self._session.url
+
     async def process_offer(self, sdp: str) -> str:
         """Return the answer to a browser's offer (session descriptions, RFC 8866).
 

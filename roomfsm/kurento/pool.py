@@ -146,9 +146,17 @@ class MediaPool:
 
     async def wait_ready(self) -> None:
         """Wait until at least one media server has a session, and may be chosen."""
-        while not any(link.usable and self.may_choose(link.url) for link in self._links):
+        while not self._usable():
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
+
+    def _usable(self, at: str | None = None) -> list[Link]:
+        """The media servers that have a session and may be chosen: all, or the one with the address `at`."""
+        return [
+            link
+            for link in self._links
+            if link.usable and link.session is not None and self.may_choose(link.url) and at in (None, link.url)
+        ]
 
     def server_gone(self, url: str, why: str) -> None:
         """Tell the pool that the process at `url` has ended, so that everything in it is lost.
@@ -250,12 +258,16 @@ class MediaPool:
 
         None if there is none that is neither full nor failing.
         """
-        links = [
-            link
-            for link in self._links
-            if link.usable and link.problem is None and self.may_choose(link.url) and link.url not in besides
-        ]
+        links = [link for link in self._links if link.url not in besides and self.takes(link.url)]
         return min(links, key=_load_of(links)).url if links else None
+
+    def takes(self, url: str) -> bool:
+        """Whether the media server at this address is neither full, failing, silent nor being drained."""
+        return any(
+            link.usable and link.problem is None and self.may_choose(link.url)
+            for link in self._links
+            if link.url == url
+        )
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str], at: str | None = None) -> AsyncIterator[MediaPipeline]:
@@ -369,13 +381,11 @@ class MediaPool:
     async def _least_loaded(
         self, deadline: float, tried: Mapping[Session, MediaServerError], at: str | None
     ) -> Session:
+        ready: list[Link] = []
         with trio.move_on_at(deadline):
-            await self.wait_ready()
-        ready = [
-            link
-            for link in self._links
-            if link.usable and link.session is not None and self.may_choose(link.url) and at in (None, link.url)
-        ]
+            while not (ready := self._usable(at)):
+                await self._changed.wait()
+            await trio.lowlevel.checkpoint()
         if not ready:
             seconds = self._settings.ready_timeout
             raise MediaServerUnavailable(f"no media server is ready within {seconds:g} s")

@@ -20,6 +20,7 @@ from roomfsm.lifecycle.administrator import ADMINISTRATOR
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.file import FILE, FileFacts
 from roomfsm.lifecycle.legality import MESSAGE_TYPES, judge
+from roomfsm.lifecycle.relay import RELAY
 from roomfsm.lifecycle.room import ADMINISTERED, ROOM
 from roomfsm.lifecycle.seat import SEAT
 from roomfsm.lifecycle.session import SESSION, SessionFacts
@@ -125,6 +126,8 @@ class _Life:
             restart_buffer=_MANY,
             # The journal also says when a browser did not connect in time, and when its room heard of that.
             connect_timeout=_MANY,
+            # There is one media server. What relays did is in the journal.
+            views_per_media_server=0,
             room_told_rate=_MANY,
             room_told_bytes=_MANY,
             room_entries_burst=_MANY,
@@ -247,11 +250,20 @@ class _Life:
                 return self._post(entry)
             case Entry(machine="room"):
                 return self._post(entry)
+            case Entry(machine=RELAY.name):
+                self._relay_moves(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
                 self._refused_candidate(entry)
             case Entry(trigger="answered" | "connected" | "flowing" | "silent" | "narrow" | "wide"):
                 return self._media_does(entry)
         return None
+
+    def _relay_moves(self, entry: Entry) -> None:
+        """Let the table take the trigger. Here is one media server only, so nothing is relayed."""
+        model = RELAY.new()
+        model.state = entry.source
+        step = RELAY.fire(model, entry.trigger, None)
+        self._room.journal.took(RELAY.name, entry.id, step, final=RELAY.state(step.dest).final)
 
     def _person(self, who: str) -> ReplayedPerson:
         if who not in self._people:

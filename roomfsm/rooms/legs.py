@@ -162,6 +162,8 @@ class Leg(Model, ABC):
         """The id of its endpoint, once it has been answered."""
         self.settled = trio.Event()
         """Set when the state of what was left is known, or when the leg is over."""
+        self.over = trio.Event()
+        """Set when the leg is over, before its endpoint is released."""
         self._scope = trio.CancelScope()
         self.ref = ref
         self.offer = offer
@@ -244,6 +246,7 @@ class Leg(Model, ABC):
         If the offer has not been answered yet, its sender gets `refusal` as the answer, and this returns True.
         """
         refused = self.do.REFUSE_OFFER in self.fire("end")
+        self.over.set()
         if refused:
             self.participant.send(error_of(refusal, self.ref, self.asked, stream=self.id))
         for restart in self._restarts:
@@ -483,6 +486,8 @@ class Stream(Leg):
         )
         self.source = message.source
         self.views: dict[str, View] = {}
+        self.answered = trio.Event()
+        """Set when its offer has been answered."""
         self._endpoint: WebRtcEndpoint | None = None
         self._has_endpoint = trio.Event()
 
@@ -496,6 +501,9 @@ class Stream(Leg):
             generation=self.generation,
             viewers=len(self.views),
         )
+
+    def _negotiated(self) -> None:
+        self.answered.set()
 
     async def endpoint(self) -> WebRtcEndpoint:
         """Wait until the stream has an endpoint, and return that."""

@@ -173,8 +173,9 @@ class RoomSettings:
     views_per_media_server: CountOrZero = field(
         default=250,
         metadata={
-            "help": "How many views of one room one media server has, if there is another one. Beyond that, "
-            "streams are relayed to the other one for more viewers. 0: streams are never relayed."
+            "help": "The most views of one room at one media server, with the relays that begin there. Beyond "
+            "that, streams are relayed to another media server, which must be reachable from there by UDP. 0: "
+            "never."
         },
     )
     relays_per_media_server: Count = field(
@@ -182,6 +183,24 @@ class RoomSettings:
         metadata={
             "help": "To how many other media servers one media server relays one stream. Beyond that, these relay "
             "it on."
+        },
+    )
+    relay_connect_timeout: Seconds = field(
+        default=5.0,
+        metadata={
+            "help": "How many seconds two media servers may take to be connected for a relay. Its first viewer "
+            "waits meanwhile."
+        },
+    )
+    relay_linger: SecondsOrZero = field(
+        default=5.0,
+        metadata={"help": "How many seconds a relay goes on after its last viewer has left."},
+    )
+    relay_pause: Seconds = field(
+        default=30.0,
+        metadata={
+            "help": "For how many seconds after a relay failed the media server that is to blame gets no more "
+            "viewers of the room."
         },
     )
     journal_entries: Count = field(

@@ -9,8 +9,9 @@ never moves.
 Everything but the home is shared by those who use it (`roomfsm.rooms.shared`): a relay by its views and by the
 relays that begin there, a branch by its relays. So a branch ends with its last view, and nobody has to count.
 
-A branch that fails takes its views with it. Their browsers are told so, and ask again. A media server that failed
-once gets no view of this broadcast for a while, and if there is no other, the home takes more than it should.
+A relay costs the home as much as a view does. A branch that fails takes its views with it. Their browsers are told
+so, and ask again. The media server that is to blame gets no view of this broadcast for a while (`relay_pause`). If
+there is no other, the home takes more than it should.
 """
 
 from __future__ import annotations
@@ -25,21 +26,20 @@ from functools import partial
 
 import trio
 
-from roomfsm.kurento.errors import MediaServerLost, ResourcesExhausted
+from roomfsm.kurento.errors import MediaServerError, MediaServerLost, RequestTimedOut, ResourcesExhausted
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import LegFailed, Stream, leaves
-from roomfsm.rooms.relay import Relay, Source
+from roomfsm.rooms.relay import Relay, RelayFailed, Source, blamed
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.shared import Shared, SharedLost, Start
+from roomfsm.rooms.shared import Fail, Shared, SharedLost, Start
+
+_FAILURES = (MediaServerError, RelayFailed, SharedLost)
 
 _log = get_logger(__name__)
-
-AVOIDED = 30.0
-"""For so many seconds after a media server failed to take a view, others are tried first."""
 
 
 @dataclass(eq=False, slots=True)
@@ -137,23 +137,28 @@ class Spread:
     ) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
         """A new endpoint for a view of the stream, and the endpoint from which it gets the stream.
 
-        Raises `MediaServerError` (`ResourcesExhausted` if no media server takes the view) and `LegFailed`.
+        Raises `LegFailed`, and `MediaServerError`: `ResourcesExhausted` if no media server takes the view, and
+        `MediaServerLost` only if the home is lost.
         """
         self._home.url = home.server_url
-        place: _Place = self._home
         try:
             async with AsyncExitStack() as stack:
-                place, source, endpoint = await self._enter(stack, stream, home)
+                source, endpoint = await self._enter(stack, stream, home)
                 yield source.endpoint, endpoint
-        except* (MediaServerLost, SharedLost) as lost:
-            if place is self._home:
+        except* SharedLost as lost:
+            self._avoid(lost, "")
+            raise _lost() from lost
+        except* (MediaServerLost, RequestTimedOut) as errors:
+            urls = {error.url for error in leaves(errors)}
+            if home.server_url in urls:
                 raise
-            self._avoid(place, lost)
-            raise LegFailed(ErrorCode.MEDIA_FAILED, None, "the media server of the view is lost") from lost
+            for url in urls:
+                self._avoid(errors, url)
+            raise _lost() from errors
 
     async def _enter(
         self, stack: AsyncExitStack, stream: Stream, home: MediaPipeline
-    ) -> tuple[_Place, Source, WebRtcEndpoint]:
+    ) -> tuple[Source, WebRtcEndpoint]:
         """Find a place for a view, whose endpoint ends with the stack."""
         tried: dict[_Place, Exception] = {}
         while (place := self._choose(stream, tried)) is not None:
@@ -163,10 +168,12 @@ class Spread:
                     source = await attempt.enter_async_context(self._source(place, stream, home))
                     endpoint = await attempt.enter_async_context(source.pipeline.endpoint(self._limits))
                     await stack.enter_async_context(attempt.pop_all())
-                    return place, source, endpoint
-            except (ResourcesExhausted, SharedLost) as error:
-                _log.info("no place for a view", url=place.url, error=str(error.__cause__ or error))
-                self._avoid(place, error)
+                    return source, endpoint
+            except (MediaServerError, SharedLost) as error:
+                if place is self._home and not isinstance(error, ResourcesExhausted):
+                    raise
+                _log.info("no place for a view", url=place.url, error=str(error))
+                self._avoid(error, place.url)
                 tried[place] = error
         # The home is always tried.
         raise tried[self._home]
@@ -174,47 +181,77 @@ class Spread:
     def _choose(self, stream: Stream, tried: Container[_Place]) -> _Place | None:
         """The place for one more view of the stream; None if all have been tried."""
         most = self._settings.views_per_media_server
-        if most == 0:
-            return None if self._home in tried else self._home
         self._branches = [branch for branch in self._branches if not branch.pipeline.over]
-        places = [place for place in (self._home, *self._branches) if place not in tried]
-        good = [place for place in places if not self._is_avoided(place.url)]
-        if with_room := [place for place in good if place.views < most]:
+        at_home = () if self._home in tried else (self._home,)
+        if most == 0:
+            return next(iter(at_home), None)
+        # What has no relay yet needs a place from which one can begin.
+        begins = any(not self._is_avoided(place.url) for place in self._having(stream))
+        branches = [
+            branch
+            for branch in self._branches
+            if branch not in tried
+            and not self._is_avoided(branch.url)
+            and self._pool.takes(branch.url)
+            and (begins or branch.relay_of(stream) is not None)
+        ]
+        home = [place for place in at_home if not self._is_avoided(place.url)]
+        if with_room := [place for place in (*home, *branches) if place.views < most]:
             # The home is the first. Where the stream is already, it needs no relay.
-            return max(with_room, key=lambda place: (place is self._home, self._has(place, stream), place.views))
-        avoided = {url for url in self._avoided if self._is_avoided(url)}
-        url = self._pool.another({self._home.url, *avoided, *(branch.url for branch in self._branches)})
-        if url is not None:
+            return max(
+                with_room,
+                key=lambda place: (place is self._home, place in self._having(stream), place.views),
+            )
+        if begins and (url := self._pool.another(self._used_or_avoided())) is not None:
             return self._open_branch(url)
-        return min(good or places, key=lambda place: place.views, default=None)
+        return min((*home, *branches) or at_home, key=lambda place: place.views, default=None)
 
-    def _has(self, place: _Place, stream: Stream) -> bool:
-        return not isinstance(place, _Branch) or place.relay_of(stream) is not None
+    def _having(self, stream: Stream) -> dict[_Place, int]:
+        """The places at which the stream is, and their distance from its presenter in hops."""
+        found: dict[_Place, int] = {self._home: 0}
+        for branch in self._branches:
+            if (relay := branch.relay_of(stream)) is not None:
+                found[branch] = relay.depth
+        return found
 
-    def _avoid(self, place: _Place, error: BaseException) -> None:
-        """Avoid the media server that is to blame for an error at a place.
+    def _used_or_avoided(self) -> set[str]:
+        avoided = {url for url in self._avoided if self._is_avoided(url)}
+        return {self._home.url, *avoided, *(branch.url for branch in self._branches)}
 
-        If it is another one, on the way to the place, the place is as good as before.
+    def _avoid(self, error: BaseException, url: str) -> None:
+        """Avoid the media server that is to blame for an error: the one that it names, or else that at `url`.
+
+        What has come to its end, because nobody used it any more or its stream has ended, is nobody's fault.
         """
-        causes = _causes_of(error)
-        lost = next((cause.url for cause in causes if isinstance(cause, MediaServerLost)), place.url)
-        if causes:
-            self._avoided[lost] = trio.current_time() + AVOIDED
+        while isinstance(error, SharedLost | BaseExceptionGroup):
+            cause = error.why if isinstance(error, SharedLost) else error.exceptions[0]
+            if cause is None:
+                return
+            error = cause
+        blamed = error.url if isinstance(error, RelayFailed | MediaServerLost) else url
+        if blamed:
+            self._avoided[blamed] = trio.current_time() + self._settings.relay_pause
 
     def _is_avoided(self, url: str) -> bool:
         return trio.current_time() < self._avoided.get(url, -math.inf)
 
     def _open_branch(self, url: str) -> _Branch:
-        branch = _Branch(url, pipeline=Shared(partial(self._pipeline_at, url), self._start))
+        branch = _Branch(url, pipeline=Shared(partial(self._pipeline_at, url), self._start, _FAILURES))
         self._branches.append(branch)
         return branch
 
     @asynccontextmanager
-    async def _pipeline_at(self, url: str) -> AsyncIterator[MediaPipeline]:
-        async with self._pool.pipeline(self._tags, at=url) as pipeline, trio.open_nursery() as nursery:
-            nursery.start_soon(until_lost, pipeline)
-            yield pipeline
-            nursery.cancel_scope.cancel()
+    async def _pipeline_at(self, url: str, fail: Fail) -> AsyncIterator[MediaPipeline]:
+        with blamed(url):
+            async with self._pool.pipeline(self._tags, at=url) as pipeline, trio.open_nursery() as nursery:
+
+                async def until_it_is_lost() -> None:
+                    await pipeline.lost.wait()
+                    fail(MediaServerLost(url, "its session ended"))
+
+                nursery.start_soon(until_it_is_lost)
+                yield pipeline
+                nursery.cancel_scope.cancel()
 
     def _source(self, place: _Place, stream: Stream, home: MediaPipeline) -> AbstractAsyncContextManager[Source]:
         """Where the stream can be had at this place. If it is not there yet, it is relayed."""
@@ -225,39 +262,58 @@ class Spread:
 
     def _begin_relay(self, stream: Stream, branch: _Branch, home: MediaPipeline) -> _Relayed:
         """Relay the stream to a branch, from the place that is nearest to the presenter and may have one more."""
-        at = {other: relay for other in self._branches if (relay := other.relay_of(stream)) is not None}
-        begun = Counter(relay.above for relay in at.values())
-        depths: dict[_Place, int] = {self._home: 0, **{place: relay.depth for place, relay in at.items()}}
+        having = self._having(stream)
+        relays = {place: relay for place in having if (relay := _relay_at(place, stream)) is not None}
+        begun = Counter(relay.above for relay in relays.values())
         most = self._settings.relays_per_media_server
-        above = min(depths, key=lambda place: (begun[place] >= most, depths[place], begun[place]))
-        machine = Relay(f"{stream.key}>{next(self._numbers)}", self._journal, self._settings.connect_timeout)
+        above = min(
+            having,
+            key=lambda place: (self._is_avoided(place.url), begun[place] >= most, having[place], begun[place]),
+        )
+        machine = Relay(f"{stream.key}>{next(self._numbers)}", self._journal, self._settings.relay_connect_timeout)
 
         @asynccontextmanager
         async def from_above() -> AsyncIterator[Source]:
-            source = at[above].source.used() if isinstance(above, _Branch) else _at_home(stream, home)
             with _counted(above):
-                async with source as found:
-                    yield found
+                if (relay := relays.get(above)) is None:
+                    # The relay offers the codecs that the presenter has been answered.
+                    await stream.answered.wait()
+                    yield Source(home, await stream.endpoint())
+                else:
+                    async with relay.source.used() as source:
+                        yield source
 
-        opening = partial(machine.open, from_above, branch.pipeline.used, self._limits)
-        relay = _Relayed(stream.id, machine, Shared(opening, self._start), above, depths[above] + 1)
-        branch.relays[stream.key] = relay
+        @asynccontextmanager
+        async def opening(fail: Fail) -> AsyncIterator[Source]:
+            async with trio.open_nursery() as nursery:
+
+                async def until_the_stream_ends() -> None:
+                    await stream.over.wait()
+                    fail(None)
+
+                nursery.start_soon(until_the_stream_ends)
+                async with machine.open(from_above, branch.pipeline.used, self._limits, fail) as source:
+                    yield source
+                nursery.cancel_scope.cancel()
+
+        shared = Shared(opening, self._start, _FAILURES, self._settings.relay_linger)
+        branch.relays = {key: relay for key, relay in branch.relays.items() if not relay.source.over}
+        branch.relays[stream.key] = relay = _Relayed(stream.id, machine, shared, above, having[above] + 1)
         return relay
+
+
+def _lost() -> LegFailed:
+    return LegFailed(ErrorCode.MEDIA_UNAVAILABLE, None, "the media server of the view is lost")
+
+
+def _relay_at(place: _Place, stream: Stream) -> _Relayed | None:
+    return place.relay_of(stream) if isinstance(place, _Branch) else None
 
 
 async def until_lost(pipeline: MediaPipeline) -> None:
     """Wait until the media server of the pipeline is lost, and raise `MediaServerLost`."""
     await pipeline.lost.wait()
     raise MediaServerLost(pipeline.server_url, "its session ended")
-
-
-def _causes_of(error: BaseException) -> list[BaseException]:
-    """What lies behind an error, as far as it is known."""
-    if isinstance(error, BaseExceptionGroup):
-        return [cause for one in leaves(error) for cause in _causes_of(one)]
-    if isinstance(error, SharedLost):
-        return [] if error.__cause__ is None else _causes_of(error.__cause__)
-    return [error]
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from roomfsm.kurento import (
     EndpointEvent,
     EventChannel,
     IceCandidate,
+    KurentoError,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
@@ -96,11 +97,17 @@ class FakeEndpoint:
         return f"offer of {self.id}"
 
     async def process_answer(self, sdp: str) -> None:
+        """Take the answer of another endpoint. If the pool's `relays_connect`, the two are connected then."""
         await trio.lowlevel.checkpoint()
         self.calls.append(sdp)
+        if self._media.relays_connect:
+            self.connects()
+            self._media.by_offer[f"offer of {self.id}"].connects()
 
     async def local_description(self) -> str:
         await trio.lowlevel.checkpoint()
+        if not self.calls:
+            raise KurentoError(40202, "there is no local description", "NO_LOCAL_SDP")
         return f"description of {self.id}"
 
     async def gather_candidates(self) -> None:
@@ -280,6 +287,8 @@ class FakeMedia:
         self.made = 0
         self.is_shared = False
         """Whether other room servers use the same media servers."""
+        self.relays_connect = True
+        """Whether two endpoints of different media servers connect as soon as each has the other's description."""
         self.cut_off = False
         """Whether the room server can release nothing, as if it had been killed. What it held is left then."""
         self.creating = Gate()
@@ -297,6 +306,10 @@ class FakeMedia:
     def another(self, besides: Collection[str]) -> str | None:
         """The first media server that is not one of these and is not full."""
         return next((url for url in self.urls if url not in {*besides, *self.full}), None)
+
+    def takes(self, url: str) -> bool:
+        """Whether the media server is not full."""
+        return url not in self.full
 
     @asynccontextmanager
     async def pipeline(self, tags: Mapping[str, str], at: str | None = None) -> AsyncIterator[MediaPipeline]:

@@ -171,6 +171,38 @@ def test_a_broadcast_replays_without_a_difference(tmp_path: Path) -> None:
     assert outcome.run.ended is not None
 
 
+async def relayed(directory: Directory, media: FakeMedia) -> None:
+    """One of two viewers is at another media server, which is lost; she watches again, at home, and all leave."""
+    media.urls = ["ws://one", "ws://two"]
+    ada, bob, eve = (Person(directory, name) for name in ("Ada", "Bob", "Eve"))
+    for person in (ada, bob, eve):
+        await person.join("blue")
+    await ada.say(Publish(source=Source.CAMERA, sdp=OFFER))
+    for viewer in (bob, eve):
+        await viewer.say(View(stream=ada.stream(), sdp=OFFER))
+        await settle()
+    for endpoint in list(media.open):
+        endpoint.connects()
+        endpoint.flows(True)
+    await trio.sleep(2)
+    media.pipelines[1].lost.set()
+    await settle()
+    await eve.say(View(stream=ada.stream(), sdp=OFFER))
+    await trio.sleep(2)
+    for person in (bob, eve, ada):
+        await person.leave()
+        await settle()
+    await trio.sleep(LIMITS.linger + 1)
+
+
+def test_a_broadcast_over_two_media_servers_replays_without_a_difference(tmp_path: Path) -> None:
+    (outcome,) = outcomes(record(tmp_path / "j", relayed, replace(LIMITS, max_people=3, views_per_media_server=1)))
+    assert (outcome.lived, outcome.difference) == (True, None)
+    relays = [(entry.trigger, entry.dest) for entry in outcome.run.entries if entry.machine == "relay"]
+    assert relays[:2] == [("described", "described"), ("connected", "connected")]
+    assert relays[-1] == ("end", "ended")
+
+
 @examples(150)
 @given(st.lists(actions, min_size=20, max_size=60))
 def test_whatever_happened_replays_without_a_difference(course: list[tuple[Any, ...]]) -> None:

@@ -12,10 +12,11 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from roomfsm.kurento.candidates import IceCandidate
-from roomfsm.kurento.errors import OfferRefused
+from roomfsm.kurento.errors import MediaServerLost, OfferRefused, RequestTimedOut
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     IceCandidateFound,
@@ -28,13 +29,13 @@ from roomfsm.kurento.objects import BandwidthLimits
 from roomfsm.protocol.client import Adjust, Unpublish, Unview, View
 from roomfsm.protocol.fields import Size
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.spread import AVOIDED
 from roomfsm.testing import FakeMedia, Person
 from roomfsm.testing.media import FakeEndpoint, FakePipeline
 from tests.rooms.house import OFFER, SMALL, dtls, flow_out, house, people, publish, settle
 
 ONE, TWO, THREE = "ws://one", "ws://two", "ws://three"
-NARROW = replace(SMALL, max_people=30, views_per_media_server=2, connect_timeout=10)
+NARROW = replace(SMALL, max_people=30, views_per_media_server=2, connect_timeout=10, relay_linger=0)
+AVOIDED = NARROW.relay_pause
 
 
 @asynccontextmanager
@@ -171,30 +172,23 @@ async def test_streams_are_never_relayed_if_the_limit_is_0(autojump_clock: MockC
         assert bobs[0].last("error")["code"] == "media_full"
 
 
-async def test_if_the_media_server_is_full_its_streams_are_relayed_as_long_as_that_is_so(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+async def test_if_the_home_is_full_new_views_are_where_the_stream_is_relayed_to_already(
+    autojump_clock: MockClock,
 ) -> None:
-    async with crowd(1) as (media, ada, bobs):
-        await bobs[0].say(Unview(stream=ada.stream()))
-        await settle()
+    async with crowd(4, replace(NARROW, views_per_media_server=3)) as (media, ada, bobs):
         connect(media)
-        # The media server has a place for the sender, but had none for the view.
-        home = media.pipelines[0]
-        create, refused = FakePipeline.endpoint, iter([True])
-
-        def endpoint(pipeline: FakePipeline, limits: BandwidthLimits) -> AbstractAsyncContextManager[Any]:
-            media.full = {ONE} if pipeline is home and next(refused, False) else set()
-            return create(pipeline, limits)
-
-        monkeypatch.setattr(FakePipeline, "endpoint", endpoint)
+        for bob in bobs[:2]:
+            await bob.say(Unview(stream=ada.stream()))
+        await settle()
+        media.full = {ONE}
         await watch(bobs[0], ada)
-        assert answered(bobs) == [2]
-        assert spread(media) == {ONE: 2, TWO: 2}
+        assert (answered(bobs), spread(media)) == ([2, 1, 1, 1], {ONE: 3, TWO: 3})
+        media.full.clear()
         await again(bobs[0], ada)
-        assert spread(media) == {ONE: 2, TWO: 2}
+        assert spread(media) == {ONE: 3, TWO: 3}
         await trio.sleep(AVOIDED + 1)
         await again(bobs[0], ada)
-        assert spread(media) == {ONE: 2}
+        assert spread(media) == {ONE: 4, TWO: 2}
 
 
 async def test_if_all_media_servers_are_full_the_viewer_is_told_so(autojump_clock: MockClock) -> None:
@@ -303,7 +297,13 @@ async def test_from_each_media_server_a_stream_is_relayed_to_so_many_others(auto
 
 
 async def test_the_machine_follows_what_the_media_servers_see(autojump_clock: MockClock) -> None:
-    async with crowd(3) as (media, ada, _):
+    async with house(NARROW) as (directory, media):
+        media.urls, media.relays_connect = [ONE, TWO], False
+        ada, *bobs = await people(directory, "Ada", "Bob", "Eve", "Zoe")
+        await ada.say(publish())
+        await settle()
+        for bob in bobs:
+            await watch(bob, ada)
         room = ada.sits_in
         assert room.broadcast is not None
         sender, receiver = at(media, ONE)[-1], at(media, TWO)[0]
@@ -357,14 +357,151 @@ async def test_if_the_relay_fails_its_viewers_are_told_and_it_is_gone(
         assert ada.sits_in.journal.tallies["relay"].present() == {}
 
 
-async def test_a_relay_that_does_not_connect_fails(autojump_clock: MockClock) -> None:
-    async with crowd(3) as (media, _, bobs):
-        for endpoint in media.open:
-            if endpoint not in (at(media, ONE)[-1], at(media, TWO)[0]):
-                endpoint.connects()
-        await trio.sleep(NARROW.connect_timeout + 1)
-        assert bobs[2].views()[-1] == "ended"
+async def test_a_view_waits_for_its_relay_and_goes_elsewhere_if_that_does_not_connect(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(NARROW) as (directory, media):
+        media.urls, media.relays_connect = [ONE, TWO], False
+        ada, bob, eve, zoe = await people(directory, "Ada", "Bob", "Eve", "Zoe")
+        await ada.say(publish())
+        await settle()
+        for viewer in (bob, eve, zoe):
+            await watch(viewer, ada)
+        await trio.sleep(NARROW.relay_connect_timeout - 0.1)
+        assert (answered([zoe]), spread(media)) == ([0], {ONE: 4, TWO: 1})
+        await trio.sleep(0.2)
+        assert (answered([zoe]), spread(media)) == ([1], {ONE: 4})
+        media.relays_connect = True
+        await again(zoe, ada)
+        assert spread(media) == {ONE: 4}
+
+
+async def test_a_relay_waits_until_its_stream_has_been_answered(autojump_clock: MockClock) -> None:
+    async with house(replace(NARROW, views_per_media_server=1)) as (directory, media):
+        media.urls = [ONE, TWO]
+        ada, bob, eve = await people(directory, "Ada", "Bob", "Eve")
+        media.answering.shut()
+        await ada.say(publish())
+        for viewer in (bob, eve):
+            await watch(viewer, ada)
+        media.answering.open()
+        await settle()
+        assert answered([bob, eve]) == [1, 1]
+        assert spread(media) == {ONE: 3, TWO: 2}
+
+
+async def test_a_relay_lingers_for_who_comes_next_but_ends_with_its_stream(autojump_clock: MockClock) -> None:
+    async with crowd(3, replace(NARROW, relay_linger=4)) as (media, ada, bobs):
+        connect(media)
+        made = media.made
+        for _ in range(5):
+            await again(bobs[2], ada)
+            await trio.sleep(1)
+        assert (media.made, spread(media)) == (made, {ONE: 4, TWO: 2})
+        await bobs[2].say(Unview(stream=ada.stream()))
+        await trio.sleep(3.9)
+        assert spread(media) == {ONE: 4, TWO: 1}
+        await trio.sleep(0.2)
         assert spread(media) == {ONE: 3}
+        await watch(bobs[2], ada)
+        await bobs[0].say(publish(ref=2))
+        await ada.say(Unpublish(stream=ada.stream()))
+        await settle()
+        assert spread(media) == {ONE: 1}
+
+
+async def test_if_a_branch_is_lost_while_a_view_is_made_there_the_view_is_elsewhere(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = FakePipeline.endpoint
+
+    @asynccontextmanager
+    async def lost(pipeline: FakePipeline, limits: BandwidthLimits) -> AsyncIterator[Any]:
+        """The third endpoint of the branch is being made when its media server is lost."""
+        if pipeline.server_url == TWO and len(at(media, TWO)) == 2:
+            pipeline.lost.set()
+            raise MediaServerLost(TWO, "its session ended")
+        async with create(pipeline, limits) as endpoint:
+            yield endpoint
+
+    async with crowd(3) as (media, ada, bobs):
+        monkeypatch.setattr(FakePipeline, "endpoint", lost)
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        await watch(eve, ada)
+        assert answered([eve]) == [1]
+        assert (bobs[2].views(), spread(media)) == (["ended"], {ONE: 4, THREE: 2})
+        await eve.leave()
+
+
+async def test_a_media_server_that_hangs_or_is_drained_gets_no_more_views(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with crowd(3) as (media, ada, bobs):
+        (eve, zoe) = await people(bobs[0]._directory, "Eve", "Zoe")
+        with monkeypatch.context() as patched:
+            patched.setattr(FakeMedia, "takes", lambda _media, url: url != TWO)
+            await watch(eve, ada)
+        assert spread(media) == {ONE: 5, TWO: 2, THREE: 2}
+        create = FakePipeline.endpoint
+
+        def hangs(pipeline: FakePipeline, limits: BandwidthLimits) -> AbstractAsyncContextManager[Any]:
+            if pipeline.server_url == TWO:
+                raise RequestTimedOut(TWO, "create", 10)
+            return create(pipeline, limits)
+
+        monkeypatch.setattr(FakePipeline, "endpoint", hangs)
+        await watch(zoe, ada)
+        assert (answered([eve, zoe]), spread(media)) == ([1, 1], {ONE: 5, TWO: 2, THREE: 3})
+        for person in (eve, zoe):
+            await person.leave()
+
+
+async def test_a_home_that_cannot_take_the_relay_is_not_the_fault_of_others(autojump_clock: MockClock) -> None:
+    async with crowd(2) as (media, ada, bobs):
+        connect(media)
+        media.full = {ONE}
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        await watch(eve, ada)
+        assert eve.last("error")["code"] == "media_full"
+        # Only one was tried, and none is avoided.
+        assert (media.made, spread(media)) == (2, {ONE: 3})
+        media.full.clear()
+        await trio.sleep(AVOIDED + 1)
+        await watch(eve, ada)
+        assert spread(media) == {ONE: 4, TWO: 2}
+        await eve.leave()
+
+
+async def test_a_mistake_in_a_relay_ends_nothing_but_that(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with crowd(2) as (media, ada, bobs):
+        monkeypatch.setattr("roomfsm.rooms.relay.narrowed", lambda *_: 1 // 0)
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        with capture_logs() as logs:
+            await watch(eve, ada)
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == 2 * [
+            "shared resource failed"
+        ]
+        assert (answered([eve]), spread(media)) == ([1], {ONE: 4})
+        await eve.leave()
+
+
+async def test_relays_that_are_over_are_forgotten(autojump_clock: MockClock) -> None:
+    async with crowd(4) as (_, ada, bobs):
+        await bobs[0].say(publish(ref=2))
+        await settle()
+        for bob in bobs[1:]:
+            await watch(bob, bobs[0])
+        for _ in range(20):
+            await ada.say(Unpublish(stream=ada.stream()))
+            await ada.say(publish())
+            await settle()
+            for bob in bobs:
+                await watch(bob, ada)
+        broadcast = ada.sits_in.broadcast
+        assert broadcast is not None
+        assert sum(len(branch.relays) for branch in broadcast._spread._branches) <= 4
 
 
 async def test_a_viewer_of_a_relay_turns_the_picture_off_and_on_there(autojump_clock: MockClock) -> None:
