@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,11 @@ _HAPROXY = Path("/etc/haproxy/haproxy.cfg")
 PROXIES = ("nginx", "haproxy", "caddy")
 
 
-def _recipe(file: str, server_port: int, port: int, certificate: Path) -> str:
-    """The recipe, with the test's ports and certificate."""
+def _recipe(file: str, server_port: int, port: int, certificate: Path, further: Sequence[int] = ()) -> str:
+    """The recipe, with the test's ports and certificate, and a line for each further server."""
+    line = "server 127.0.0.1:8080;"
     changes = {
+        line: "".join(f"server 127.0.0.1:{one};" for one in (server_port, *further)),
         "127.0.0.1:8080": f"127.0.0.1:{server_port}",
         "rooms.example.org": "localhost",
         "listen 443": f"listen 127.0.0.1:{port}",
@@ -37,15 +39,19 @@ def _recipe(file: str, server_port: int, port: int, certificate: Path) -> str:
     return text
 
 
-def _write(proxy: str, folder: Path, server_port: int, port: int, certificate: Path) -> list[str]:
+def _write(
+    proxy: str, folder: Path, server_port: int, port: int, certificate: Path, further: Sequence[int]
+) -> list[str]:
     """Write the proxy's settings. Returns the command that runs it in the foreground."""
+    assert proxy == "nginx" or not further
     config = folder / f"{proxy}.conf"
     if proxy == "nginx":
-        recipe = _recipe("nginx.conf", server_port, port, certificate)
+        recipe = _recipe("nginx.conf", server_port, port, certificate, further)
         kept = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         folders = "".join(f"{name}_temp_path {folder}/{name};" for name in kept)
         user = "user root;" if os.getuid() == 0 else ""
-        frame = f"{user} pid {folder}/pid; events {{}} http {{ access_log off; {folders}\n{recipe}}}"
+        events = "worker_connections 4096;"
+        frame = f"{user} pid {folder}/pid; events {{ {events} }} http {{ access_log off; {folders}\n{recipe}}}"
         config.write_text(frame)
         return [
             "nginx",
@@ -80,8 +86,13 @@ def path_to(proxy: str) -> str:
 
 
 @contextmanager
-def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> Iterator[str]:
-    """Run a proxy in front of the server at `server_port`. Yields the address for browsers, without a slash."""
+def proxied(
+    proxy: str, folder: Path, server_port: int, certificate: Path, further: Sequence[int] = ()
+) -> Iterator[str]:
+    """Run a proxy in front of the server at `server_port`, or of several that it takes in turns (nginx only).
+
+    Yields the address for browsers, without a slash.
+    """
     path = path_to(proxy)
     folder.mkdir()
     log = folder / "log"
@@ -89,7 +100,7 @@ def proxied(proxy: str, folder: Path, server_port: int, certificate: Path) -> It
     with reserved_port() as port, log.open("w") as output:
         for_caddy = {"ROOMS_HOST": f"localhost:{port}", "ROOMFSM_PORT": str(server_port)}
         environment = {**os.environ, **own, **for_caddy, "PATH": path}
-        command = _write(proxy, folder, server_port, port, certificate)
+        command = _write(proxy, folder, server_port, port, certificate, further)
         with started(command, stdout=output, stderr=output, env=environment) as process:
             until_listening(port, process, log)
             yield f"https://localhost:{port}"

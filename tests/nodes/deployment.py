@@ -38,6 +38,11 @@ class Deployment:
         """The addresses of all nodes."""
         return [f"ws://127.0.0.1:{port}/ws" for port in self._ports.values()]
 
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports of all nodes."""
+        return list(self._ports.values())
+
     def program(self, name: str) -> Program:
         """A node that runs."""
         return self._nodes[name][1]
