@@ -11,16 +11,19 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from roomfsm.alike import differences, fingerprint
 from roomfsm.lifecycle.node import NODE
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
 from roomfsm.nodes.bus import Bus, open_bus
 from roomfsm.nodes.exchange import Exchange, Handler
+from roomfsm.nodes.ledger import Seen
 from roomfsm.nodes.membership import Membership, NameTaken, open_membership
-from roomfsm.nodes.settings import BusSettings, NodeSettings
+from roomfsm.nodes.settings import BusSettings
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.writer import Writer
+from roomfsm.settings import Settings
 from roomfsm.signaling.crossing import Crossing
 from roomfsm.signaling.homes import Homes
 from roomfsm.signaling.registry import Registry
@@ -43,9 +46,13 @@ class Cluster:
     It is made before the rooms are, because the store asks for the node's id. `attach` gives it the rooms.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: Settings) -> None:
         """`url` is the address of the Redis."""
         self._url = url
+        self._settings = settings
+        self._alike = fingerprint(settings)
+        self._others: dict[str, str] = {}
+        """The fingerprints of the other nodes."""
         self._membership: Membership | None = None
         self._writer: Writer | None = None
         self._directory: Directory | None = None
@@ -65,12 +72,12 @@ class Cluster:
         return self._membership
 
     @asynccontextmanager
-    async def joined(self, settings: NodeSettings) -> AsyncIterator[None]:
+    async def joined(self) -> AsyncIterator[None]:
         """Be a node. At the end of the scope, rooms that are still here go to the others.
 
         Raises `StoreError`, or `roomfsm.nodes.membership.NameTaken`.
         """
-        async with open_membership(self._url, settings, self) as membership:
+        async with open_membership(self._url, self._settings.nodes, self) as membership:
             self._membership = membership
             yield
 
@@ -160,6 +167,10 @@ class Cluster:
         """How many people and how many rooms are here."""
         return (0, 0) if self._registry is None else (len(self._registry), len(self._registry.directory))
 
+    def alike(self) -> str:
+        """The fingerprint of the settings that all nodes must have alike."""
+        return self._alike
+
     def rooms(self) -> Iterable[str]:
         """The keys of the rooms that live here."""
         return () if self._directory is None else [room_key(room.name) for room in self._directory.rooms()]
@@ -175,6 +186,19 @@ class Cluster:
                 handler.lose(node)
             if self._bus is not None:
                 self._bus.forget(node)
+
+    def nodes_seen(self, nodes: Sequence[Seen]) -> None:
+        """Say which settings differ, once for each node and each change."""
+        others = {node.id: node.info.alike for node in nodes}
+        for node, alike in others.items():
+            if self._others.get(node) != alike and (settings := differences(self._settings, alike)):
+                _log.warning("another node has other settings", node=node, settings=settings)
+        self._others = others
+
+    def apply(self, settings: Settings) -> None:
+        """These settings are in force from now on."""
+        self._settings, self._alike, self._others = settings, fingerprint(settings), {}
+        self.membership.hurry()
 
     def give_up(self) -> None:
         """All rooms are other nodes'."""

@@ -109,6 +109,8 @@ class Running:
         self.metrics_access.token = settings.web.metrics_token
         self.admin.token = settings.web.admin_token
         self.webhooks.apply(settings.webhooks)
+        if self._cluster is not None:
+            self._cluster.apply(settings)
 
     async def drain(self, seconds: float) -> None:
         """Open no more rooms, and give people so many seconds. Returns early if nobody is left.
@@ -531,10 +533,10 @@ async def _open_cluster(settings: Settings) -> AsyncIterator[Cluster | None]:
         raise StartError(_lacking(error)) from error
     from roomfsm.cluster import Cluster, NameTaken
 
-    cluster = Cluster(url)
+    cluster = Cluster(url, settings)
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(cluster.joined(settings.nodes))
+            await stack.enter_async_context(cluster.joined())
         except (StoreError, NameTaken) as error:
             raise StartError(str(error)) from error
         yield cluster

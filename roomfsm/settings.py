@@ -221,6 +221,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.nodes.node is not None and self.store.store is None:
             raise SettingsError("--node: servers share their rooms in a Redis, so give its address by --store")
+        if self.nodes.node is not None and self.web.inspect and self.web.inspect_token is None:
+            raise SettingsError(
+                "--node: the inspector's token must be the same at all servers, so give it by --inspect-token, or "
+                "turn the inspector off (--inspect=false)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

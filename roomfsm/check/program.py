@@ -15,6 +15,7 @@ from roomfsm.check.kurento import check_kurento
 from roomfsm.check.linger import check_linger
 from roomfsm.check.machine import check_clock, check_limits
 from roomfsm.check.network import check_announced, check_front, check_media_port, check_port
+from roomfsm.check.nodes import check_nodes
 from roomfsm.check.store import check_store
 from roomfsm.check.turn import check_turn
 from roomfsm.check.webhooks import check_webhooks
@@ -34,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "webhooks": check_webhooks,
     "kurento": check_kurento,
     "store": check_store,
+    "nodes": check_nodes,
     "linger": check_linger,
     "proxy": check_front,
     "limits": check_limits,

@@ -31,6 +31,8 @@ class Info(msgspec.Struct, frozen=True):
     draining: bool = False
     version: str = ""
     process: str = ""
+    alike: str = ""
+    """The fingerprint of the settings that all nodes must have alike (`roomfsm.alike`)."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -63,7 +65,13 @@ class Seen:
 
     id: str
     info: Info
-    alive: bool
+    left: float
+    """Seconds until its lease is over; less than 0 if it is over."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its lease is not over."""
+        return self.left >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Ledger:
         self._home_of = client.register_script(scripts.HOME_OF)
         self._home_of_token = client.register_script(scripts.HOME_OF_TOKEN)
         self._hand_over = client.register_script(scripts.HAND_OVER)
+        self._look = client.register_script(scripts.LOOK)
 
     async def register(self, info: Info, before: str | None, rooms: Iterable[str] = ()) -> Fence | Namesake:
         """Register as a new node, or, after Redis has lost its data, with the id `before` and with these rooms."""
@@ -117,8 +126,19 @@ class Ledger:
             case [b"reaped"]:
                 raise Reaped
             case [b"ok", list(due), list(nodes)]:
-                seen = [Seen(node.decode(), _decoder.decode(told), bool(alive)) for node, told, alive in nodes]
-                return [room.decode() for room in due], sorted(seen, key=lambda one: one.id)
+                return [room.decode() for room in due], _seen(nodes)
+        raise self._unexpected(answer)
+
+    async def look(self) -> tuple[str, Sequence[Seen]]:
+        """The owner of the store, which is empty if it has none, and all nodes, dead ones, too.
+
+        This changes nothing, and needs no place among the nodes.
+        """
+        with as_store_errors(self.place):
+            answer: Any = await self._look(_KEYS, [])
+        match answer:
+            case [bytes(owner), list(nodes)]:
+                return owner.decode(), _seen(nodes)
         raise self._unexpected(answer)
 
     async def reap(self, age: str, node: str, *, for_sure: bool = False) -> None:
@@ -185,6 +205,11 @@ class Ledger:
 
     def _unexpected(self, answer: Any) -> StoreError:
         return StoreError(StoreCode.FAILED, f"{self.place} has answered {answer!r}")
+
+
+def _seen(nodes: list[Any]) -> Sequence[Seen]:
+    seen = [Seen(node.decode(), _decoder.decode(told), left / 1000) for node, told, left in nodes]
+    return sorted(seen, key=lambda one: one.id)
 
 
 @asynccontextmanager

@@ -57,6 +57,9 @@ class Host(Protocol):
     def load(self) -> tuple[int, int]:
         """How many people and how many rooms are here."""
 
+    def alike(self) -> str:
+        """The fingerprint of the settings that all nodes must have alike."""
+
     def rooms(self) -> Iterable[str]:
         """The keys of the rooms that live here, with those that are being taken up."""
 
@@ -68,6 +71,9 @@ class Host(Protocol):
 
     def give_up(self) -> None:
         """Learn that all rooms are other nodes'. When this returns, nothing may write for them any more."""
+
+    def nodes_seen(self, nodes: Sequence[Seen]) -> None:
+        """Learn which other nodes were alive at a beat."""
 
     def moved(self, step: Step) -> None:
         """Learn that the node's machine has moved."""
@@ -265,6 +271,7 @@ class Membership:
         self._hear("beat")
         new = [room for room in due if room not in self._learned]
         self._learned, self._seen = due, seen
+        self._host.nodes_seen(self.nodes)
         if new:
             self._host.take_up(new)
         if not self._steady:
@@ -348,7 +355,7 @@ class Membership:
     def _info(self) -> Info:
         people, rooms = self._host.load()
         drains = "places" not in NODE.state(self.state).owns
-        return Info(self._name, people, rooms, drains, __version__, self._process)
+        return Info(self._name, people, rooms, drains, __version__, self._process, self._host.alike())
 
     def _candidate(self, tried: set[str]) -> str:
         """The node on which a new room begins, if it is not one of those that we have tried."""

@@ -91,7 +91,7 @@ for _, room in ipairs(redis.call('SMEMBERS', due(id))) do
   end
 end
 local all = redis.call('HGETALL', KEYS[2])
-for at = 1, #all, 2 do nodes[#nodes + 1] = {all[at], all[at + 1], redis.call('EXISTS', lease(all[at]))} end
+for at = 1, #all, 2 do nodes[#nodes + 1] = {all[at], all[at + 1], redis.call('PTTL', lease(all[at]))} end
 return {'ok', rooms, nodes}
 """
 )
@@ -141,6 +141,18 @@ for _, room in ipairs(rooms) do
   end
 end
 return {'ok'}
+"""
+)
+
+LOOK = (
+    _PRELUDE
+    + """
+-- Changes nothing. Answers with the owner, and with each node, what it lets others know, and what is left of its
+-- lease.
+local nodes = {}
+local all = redis.call('HGETALL', KEYS[2])
+for at = 1, #all, 2 do nodes[#nodes + 1] = {all[at], all[at + 1], redis.call('PTTL', lease(all[at]))} end
+return {redis.call('GET', KEYS[1]) or '', nodes}
 """
 )
 

@@ -25,8 +25,9 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +60,9 @@ from roomfsm.store.redis_keys import HOME, NODES, NODES_OWN, OWNER, ROOMS, TAG, 
 _ASIDE = TAG + "aside"
 _REMEMBERED = TAG + "remembered"
 """What servers keep for themselves: each by its name, and the name of the server."""
+_PINGS = 9
+"""How often a Redis is asked how soon it answers."""
+_REFUSES = "noeviction"
 _OPENING = 5.0
 """Seconds in which Redis must answer at the start."""
 
@@ -237,8 +241,22 @@ class Keeping(Enum):
     NOTHING = auto()
 
 
-async def ask_redis(url: str) -> tuple[str, Keeping]:
-    """The place of the Redis at a URL, and what it keeps when it ends. Raises `StoreError`.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a Redis says of itself. What it does not say is taken for good."""
+
+    place: str
+    version: tuple[int, ...]
+    """That of the Redis with which it is compatible."""
+    keeping: Keeping = Keeping.ALL
+    evicts: str | None = None
+    """The rule by which it drops something when its memory is full; None if it refuses to write then."""
+    answers: float = 0.0
+    """Seconds in which it answers, in the middle."""
+
+
+async def ask_redis(url: str) -> Asked:
+    """What the Redis at a URL says of itself. Raises `StoreError`.
 
     Nobody is disturbed by that: the owner of the store stays the owner.
     """
@@ -247,21 +265,34 @@ async def ask_redis(url: str) -> tuple[str, Keeping]:
         client = coredis.Redis.from_url(url, decode_responses=True, verify_version=False, decode_components=True)
     except ValueError as error:
         raise StoreError(StoreCode.UNREACHABLE, f"{place} is no address of a Redis: {error}") from error
-    keeping = Keeping.ALL
     async with client:
         try:
             with as_store_errors(place), trio.fail_after(_OPENING):
-                await client.ping()
-                # Some services do not allow this question.
-                with suppress(ResponseError):
-                    asked = await client.config_get(["appendonly", "save"])
-                    if asked.get("appendonly") == "no":
-                        keeping = Keeping.SAVE_POINTS if asked.get("save") else Keeping.NOTHING
+                asked = await _ask(client, place)
         except StoreError as error:
             fault = error
     if fault is not None:
         raise fault
-    return place, keeping
+    return asked
+
+
+async def _ask(client: coredis.Redis[str], place: str) -> Asked:
+    info: Any = await client.info("server")
+    version = tuple(int(part) for part in str(info.get("redis_version", "")).split(".") if part.isdecimal())
+    took: list[float] = []
+    for _ in range(_PINGS):
+        began = trio.current_time()
+        await client.ping()
+        took.append(trio.current_time() - began)
+    asked = Asked(place, version, answers=median(took))
+    # Some services do not allow this question.
+    with suppress(ResponseError):
+        said = await client.config_get(["appendonly", "save", "maxmemory-policy"])
+        if said.get("appendonly") == "no":
+            asked = replace(asked, keeping=Keeping.SAVE_POINTS if said.get("save") else Keeping.NOTHING)
+        if (policy := said.get("maxmemory-policy", _REFUSES)) != _REFUSES:
+            asked = replace(asked, evicts=policy)
+    return asked
 
 
 class RedisStore:

@@ -16,10 +16,8 @@ import trio
 from tests.browser.proxies import proxied
 from tests.conformance.kit import SMALL, Run, run_kit
 from tests.conftest import make_certificate
-from tests.nodes.deployment import deployed
+from tests.nodes.deployment import TOKEN, deployed
 from tests.processes import LOADED, media_server_program
-
-_TOKEN = "the-right-token-of-all"
 
 
 async def run_kit_on_nodes(folder: Path, media_server: str, certificate: tuple[Path, Path], *options: str) -> Run:
@@ -30,7 +28,6 @@ async def run_kit_on_nodes(folder: Path, media_server: str, certificate: tuple[P
     arguments = (
         *SMALL,
         f"--kurento={media_server}",
-        f"--inspect-token={_TOKEN}",
         "--trusted-proxy=127.0.0.1",
         "--host-name=localhost",
     )
@@ -38,7 +35,7 @@ async def run_kit_on_nodes(folder: Path, media_server: str, certificate: tuple[P
         first, *further = nodes.ports
         with proxied("nginx", folder / "nginx", first, pem, further) as address:
             url = address.replace("https", "wss", 1) + "/ws"
-            given = ("--insecure", f"--control-token={_TOKEN}", *options)
+            given = ("--insecure", f"--control-token={TOKEN}", *options)
             return await run_kit(folder, url, *given, bound=30 * LOADED)
 
 

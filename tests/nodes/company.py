@@ -17,7 +17,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.lifecycle.table import Step
-from roomfsm.nodes.ledger import open_ledger
+from roomfsm.nodes.ledger import Seen, open_ledger
 from roomfsm.nodes.membership import Membership, NameTaken, open_membership
 from roomfsm.nodes.settings import NodeSettings
 from roomfsm.store.interface import Append, StoreCode, StoreError, Write
@@ -122,6 +122,9 @@ class Node:
     def load(self) -> tuple[int, int]:
         return self.people, len(self.here)
 
+    def alike(self) -> str:
+        return ""
+
     def rooms(self) -> Iterable[str]:
         return tuple(self.here)
 
@@ -130,6 +133,9 @@ class Node:
 
     def nodes_gone(self, nodes: Sequence[str]) -> None:
         self.gone += nodes
+
+    def nodes_seen(self, nodes: Sequence[Seen]) -> None:
+        pass
 
     def give_up(self) -> None:
         self.given_up.append(set(self.here))

@@ -18,6 +18,8 @@ from tests.redis_server import redis_server
 from tests.system.program import Program, running
 
 NAMES = ("one", "two", "three")
+TOKEN = "the-right-token-of-all"
+"""That of the inspector, at all nodes."""
 
 
 class Deployment:
@@ -69,6 +71,7 @@ class Deployment:
                 f"--port={self._ports[name]}",
                 f"--store={self.ways[name].url}",
                 f"--node={name}",
+                f"--inspect-token={TOKEN}",
                 *self._arguments,
             )
         )

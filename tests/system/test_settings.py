@@ -169,7 +169,7 @@ def test_a_wrong_place_for_the_rooms_is_refused_without_its_password(flags: dict
 
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "n" * 64])
 def test_a_name_among_servers_that_share_rooms(name: str) -> None:
-    assert load({"node": name, "store": "redis://127.0.0.1"}, {}).nodes.node == name
+    assert load({"node": name, "store": "redis://127.0.0.1", "inspect": False}, {}).nodes.node == name
 
 
 @pytest.mark.parametrize("name", ["", "n" * 65, "ada/1", "a b", "ädä", "ada\n"])
@@ -182,3 +182,11 @@ def test_another_name_among_servers_is_refused(name: str) -> None:
 def test_servers_share_rooms_in_a_redis_only(place: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"--node: .* --store"):
         load({"node": "ada", **place}, {})
+
+
+def test_servers_that_share_rooms_share_the_inspectors_token() -> None:
+    """Each would make another one, and the inspector of a room may be asked at any of them."""
+    shared = {"node": "ada", "store": "redis://127.0.0.1"}
+    with pytest.raises(SettingsError, match=r"--node: .* --inspect-token, .*\(--inspect=false"):
+        load(shared, {})
+    assert load({**shared, "inspect_token": "the-right-token-of-all"}, {}).web.inspect
