@@ -16,7 +16,9 @@ from roomfsm.lifecycle.node import NODE
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
 from roomfsm.nodes.bus import Bus, open_bus
+from roomfsm.nodes.counts import NodeCounts
 from roomfsm.nodes.exchange import Exchange, Handler
+from roomfsm.nodes.inspection import NodeSeen, look_at_node
 from roomfsm.nodes.ledger import Seen
 from roomfsm.nodes.membership import Membership, NameTaken, open_membership
 from roomfsm.nodes.settings import BusSettings
@@ -51,6 +53,8 @@ class Cluster:
         self._url = url
         self._settings = settings
         self._alike = fingerprint(settings)
+        self.counts = NodeCounts()
+        """What has happened between this node and the others."""
         self._others: dict[str, str] = {}
         """The fingerprints of the other nodes."""
         self._membership: Membership | None = None
@@ -77,7 +81,7 @@ class Cluster:
 
         Raises `StoreError`, or `roomfsm.nodes.membership.NameTaken`.
         """
-        async with open_membership(self._url, self._settings.nodes, self) as membership:
+        async with open_membership(self._url, self._settings.nodes, self, self.counts) as membership:
             self._membership = membership
             yield
 
@@ -96,10 +100,10 @@ class Cluster:
             while True:
                 self._renamed = trio.Event()
                 async with (
-                    open_bus(self._url, self.membership.me, BusSettings()) as self._bus,
+                    open_bus(self._url, self.membership.me, BusSettings(), self.counts) as self._bus,
                     trio.open_nursery() as nursery,
                 ):
-                    exchange = Exchange(self._bus)
+                    exchange = Exchange(self._bus, self.counts)
                     self._crossing = self._registry.cross(nursery, exchange, self._homes, self._living)
                     requests = self._across.cross(nursery, exchange, self._homes, self._living)
                     self._handlers = (self._crossing, requests)
@@ -137,6 +141,16 @@ class Cluster:
                     # Whoever finds this node gone takes the rest.
                     _log.warning("room not handed over", room=room.name, why=str(error))
                     return
+
+    def look(self) -> NodeSeen:
+        """What the inspector shows of this node and the others."""
+        return look_at_node(
+            self.membership,
+            {} if self._bus is None else self._bus.links,
+            lambda other: differences(self._settings, other.alike),
+            0 if self._crossing is None else len(self._crossing.edge),
+            0 if self._crossing is None else self._crossing.visitors,
+        )
 
     def drain(self) -> None:
         """Take no more rooms."""

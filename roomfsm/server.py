@@ -357,7 +357,7 @@ async def open_server(
             None if certificate is None else certificate.tls,
             bound_of,
         )
-        metrics = _Metrics(directory, registry, media.pool, door, files, writer)
+        metrics = _Metrics(directory, registry, media.pool, door, files, writer, cluster)
         port = _port(listeners)
 
         def close_listeners() -> None:
@@ -386,6 +386,7 @@ async def open_server(
                         assert writer is not None
                         media.pool.resume()
                         cluster.attach(writer, directory, registry, across)
+                        others.look_at_node = cluster.look
                 if not end.asked.is_set():
                     await connections.start(accept)
                     if cluster is not None:
@@ -503,8 +504,9 @@ class _Metrics:
         door: FrontDoor,
         files: FileStore | None,
         writer: Writer | None,
+        cluster: Cluster | None,
     ) -> None:
-        self._parts = (directory, registry, pool, door, files, writer)
+        self._parts = (directory, registry, pool, door, files, writer, cluster)
         self._page: MetricsPage | None = None
 
     async def write(self, accept: str) -> tuple[bytes, str]:

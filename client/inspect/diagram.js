@@ -22,9 +22,9 @@ export class Diagram {
   #seen = null;
   #seenAt = 0;
 
-  /** @param {MachineName | 'server' | PageMachineName} machine */
+  /** @param {MachineName | 'server' | 'node' | PageMachineName} machine */
   constructor(machine) {
-    this.#single = machine === 'room' || machine === 'server';
+    this.#single = machine === 'room' || machine === 'server' || machine === 'node';
     this.root.dataset['machine'] = machine;
     void this.#load(machine);
   }
@@ -59,7 +59,7 @@ export class Diagram {
     }
   }
 
-  /** @param {MachineName | 'server' | PageMachineName} machine */
+  /** @param {MachineName | 'server' | 'node' | PageMachineName} machine */
   async #load(machine) {
     const svg = await drawing(`${BASE}/inspect/assets/${machine}.svg`);
     if (svg === null) {

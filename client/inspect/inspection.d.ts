@@ -59,6 +59,56 @@ export interface ServerSeen {
   /** seconds */
   since: number;
   machine: MachineSeen;
+  /** Missing if the server is not one of several. */
+  node?: NodeSeen;
+}
+
+/** The link to another node, in messages. */
+export interface LinkSeen {
+  sent: number;
+  received: number;
+  waiting: number;
+  waitingBytes: number;
+  broken: number;
+  lost: number;
+}
+
+export interface OtherSeen {
+  id: string;
+  people: number;
+  rooms: number;
+  draining: boolean;
+  /** seconds; less than 0: its lease is over */
+  leaseLeft: number;
+  version: string;
+  /** the settings that it has otherwise */
+  differ: string[];
+  link: LinkSeen | null;
+}
+
+export interface NodeEntry {
+  /** seconds since the node began to start */
+  at: number;
+  trigger: string;
+  source: string;
+  dest: string;
+  effects: string[];
+}
+
+export interface NodeSeen {
+  id: string;
+  state: string;
+  /** seconds */
+  since: number;
+  /** seconds since the node began to start */
+  age: number;
+  /** seconds */
+  leaseLeft: number;
+  edge: number;
+  visitors: number;
+  machine: MachineSeen;
+  journal: NodeEntry[];
+  others: OtherSeen[];
 }
 
 /** The machines of a page, whose states the server does not know. */

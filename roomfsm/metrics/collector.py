@@ -10,7 +10,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -29,11 +29,13 @@ from roomfsm.kurento.pool import MediaPool
 from roomfsm.kurento.stock import ENDPOINT, PIPELINE, Stock
 from roomfsm.lifecycle.describe import MACHINES
 from roomfsm.lifecycle.file import FILE
+from roomfsm.lifecycle.node import NODE
 from roomfsm.lifecycle.server import SERVER
 from roomfsm.lifecycle.session import SESSION
 from roomfsm.lifecycle.table import Table
 from roomfsm.metrics import families as f
 from roomfsm.metrics.families import Family
+from roomfsm.nodes.counts import ASKS, BEATS, DIRECTIONS, WAYS, NodeCounts
 from roomfsm.protocol.errors import CloseCode, ErrorCode
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
@@ -42,6 +44,11 @@ from roomfsm.rooms.writer import StoreCounts, Writer
 from roomfsm.signaling.registry import Registry
 from roomfsm.store.interface import StoreCode
 
+if TYPE_CHECKING:
+    # Only nodes have its libraries.
+    from roomfsm.nodes.inspection import NodeSeen, OtherSeen
+
+_OTHERS = "alive", "draining", "dead"
 _CODES_OF_LIMITS = (
     ErrorCode.RATE_LIMITED,
     ErrorCode.SERVER_FULL,
@@ -80,6 +87,15 @@ _WAITING = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _TYPES = (PIPELINE, ENDPOINT)
 
 
+class Node(Protocol):
+    """This server as one of several nodes."""
+
+    counts: NodeCounts
+
+    def look(self) -> NodeSeen:
+        """How it is, and what it knows of the others."""
+
+
 @dataclass(slots=True)
 class Parts:
     """The parts of a running server, and the last answers of its media servers."""
@@ -90,6 +106,7 @@ class Parts:
     door: FrontDoor
     files: FileStore | None = None
     writer: Writer | None = None
+    node: Node | None = None
     stocks: Mapping[int, Stock | None] = field(default_factory=dict)
 
 
@@ -105,6 +122,7 @@ class ServerCollector:
         yield from self._rooms()
         yield from self._files()
         yield from self._store()
+        yield from self._node()
         yield from self._happened()
         yield from self._sessions()
         yield from self._media_servers()
@@ -150,6 +168,31 @@ class ServerCollector:
         rooms = {("came_back",): counts.came_back, ("set_aside",): counts.set_aside}
         yield _gauge(f.STORE_ROOMS, rooms)
 
+    def _node(self) -> Iterator[Metric]:
+        node = self._parts.node
+        counts, seen = (NodeCounts(), None) if node is None else (node.counts, node.look())
+        state, others = (None, ()) if seen is None else (seen.state, seen.others)
+        yield _gauge(f.NODE_STATE, {(name,): int(name == state) for name in _states(NODE)})
+        yield _gauge(f.NODE_OTHERS, _each(_OTHERS, map(_how, others)))
+        yield _gauge(f.NODE_DIFFERING, {(): sum(bool(other.differ) for other in others)})
+        yield _gauge(f.NODE_LEASE, {(): 0.0 if seen is None else seen.lease_left})
+        yield _counter(f.NODE_BEATS, {(result,): counts.beats[result] for result in BEATS})
+        yield _counter(f.NODE_SESSIONS, {(way,): counts.sessions[way] for way in WAYS})
+        edge, home = (0, 0) if seen is None else (seen.edge, seen.visitors)
+        yield _gauge(f.NODE_REMOTE, {("edge",): edge, ("home",): home})
+        for family, counted in (
+            (f.NODE_MESSAGES, counts.messages),
+            (f.NODE_BYTES, counts.bytes),
+            (f.NODE_ENTRIES, counts.entries),
+        ):
+            yield _counter(family, {(direction,): counted[direction] for direction in DIRECTIONS})
+        waiting = (other.link.waiting for other in others if other.link is not None)
+        yield _gauge(f.NODE_WAITING, {(): max(waiting, default=0)})
+        yield _counter(f.NODE_BROKEN, {(): counts.broken})
+        yield _counter(f.NODE_LOST, {(): counts.lost})
+        yield _counter(f.NODE_ASKS, {(result,): counts.asks[result] for result in ASKS})
+        yield _histogram(f.NODE_ANSWERS, {(): counts.answers})
+
     def _happened(self) -> Iterator[Metric]:
         directory = self._parts.directory
         counts = directory.counts
@@ -157,6 +200,9 @@ class ServerCollector:
         moves.update(counts.moves)
         for (trigger, _, _), number in directory.life.tally.moves.items():
             moves[SERVER.name, trigger] += number
+        if self._parts.node is not None:
+            for move in self._parts.node.look().machine.moves:
+                moves[NODE.name, move.trigger] += move.count
         yield _counter(f.TRANSITIONS, moves)
         yield _counter(f.REFUSALS, counts.errors)
         yield _counter(f.LIMITS, {(name,): number for name, number in self._limits().items()})
@@ -232,6 +278,11 @@ class ServerCollector:
 
 
 type _Labels = tuple[str, ...]
+
+
+def _how(other: OtherSeen) -> str:
+    """How another node is, in a word of `_OTHERS`."""
+    return "dead" if other.lease_left < 0 else "draining" if other.draining else "alive"
 
 
 def _by_type(taken: Mapping[str, Stock], counted: Callable[[Stock], Mapping[str, int]]) -> dict[_Labels, int]:

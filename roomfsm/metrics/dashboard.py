@@ -50,6 +50,8 @@ def _quantiles(family: str) -> tuple[tuple[str, str], ...]:
 
 _SHARES = ((0.5, "half"), (0.95, "95 %"), (0.99, "99 %"))
 
+_SENT = ',direction="sent"'
+
 SECTIONS = (
     Section(
         "Who is here",
@@ -237,6 +239,65 @@ SECTIONS = (
                         "{{method}} {{operation}}",
                     ),
                 ),
+            ),
+        ),
+    ),
+    Section(
+        "Several nodes",
+        (
+            Panel(
+                "Nodes",
+                "The state of each server as a node.",
+                "short",
+                ((f"max by (instance, state) (roomfsm_node_state{_FROM}) == 1", "{{instance}} {{state}}"),),
+            ),
+            Panel(
+                "Leases",
+                "For how long each node's lease is good. At 0 the others take its rooms.",
+                "s",
+                ((f"min by (instance) (roomfsm_node_lease_seconds{_FROM})", "{{instance}}"),),
+            ),
+            Panel(
+                "Beats without an answer",
+                "Beats that Redis has not answered, a second.",
+                "short",
+                ((_rate("roomfsm_node_beats_total", "instance", ',result="missed"'), "{{instance}}"),),
+            ),
+            Panel(
+                "Messages between nodes",
+                "Messages that nodes sent each other, and the entries in which they were, a second.",
+                "short",
+                (
+                    (_rate("roomfsm_node_messages_total", "instance", _SENT), "{{instance}} messages"),
+                    (_rate("roomfsm_node_entries_total", "instance", _SENT), "{{instance}} entries"),
+                ),
+            ),
+            Panel(
+                "Bytes between nodes",
+                "Bytes that nodes sent each other, a second.",
+                "Bps",
+                ((_rate("roomfsm_node_bytes_total", "instance", _SENT), "{{instance}}"),),
+            ),
+            Panel(
+                "Links",
+                "Messages that another node has not taken yet, and links that broke, a second.",
+                "short",
+                (
+                    (f"max by (instance) (roomfsm_node_waiting_messages{_FROM})", "{{instance}} waiting"),
+                    (_rate("roomfsm_node_links_broken_total", "instance"), "{{instance}} broken"),
+                ),
+            ),
+            Panel(
+                "Sessions that move",
+                "Sessions that moved to a node and away from it, a second.",
+                "short",
+                ((_rate("roomfsm_node_sessions_moved_total", "instance, way"), "{{instance}} {{way}}"),),
+            ),
+            Panel(
+                "Time for another node's answer",
+                "Time until another node began to answer a request by HTTP.",
+                "s",
+                _quantiles("roomfsm_node_answer_seconds"),
             ),
         ),
     ),

@@ -115,7 +115,7 @@ TRANSITIONS = Family(
     Kind.COUNTER,
     ("machine", "trigger"),
     "steps",
-    "Steps of the machines of rooms, doors, seats, streams, views, sessions and the server, by trigger.",
+    "Steps of the machines of rooms, doors, seats, streams, views, sessions, the server and the node, by trigger.",
     "Any. A sudden rise of one trigger shows what happens.",
 )
 REFUSALS = Family(
@@ -368,6 +368,126 @@ STORE_ROOMS = Family(
     "0 for `set_aside`.",
 )
 
+NODE_STATE = Family(
+    "roomfsm_node_state",
+    Kind.GAUGE,
+    ("state",),
+    "0 or 1",
+    "The state of this server's machine as one of several nodes: 1 for the present state. All are 0 without "
+    "`--node`.",
+    "`member`. `cut_off` means that Redis does not answer.",
+)
+NODE_OTHERS = Family(
+    "roomfsm_node_others",
+    Kind.GAUGE,
+    ("state",),
+    "nodes",
+    "Other nodes that this one saw at its last beat: `alive`, `draining`, or `dead`, which is a node whose rooms "
+    "nobody has taken yet.",
+    "All the others are `alive`.",
+)
+NODE_DIFFERING = Family(
+    "roomfsm_node_others_differing",
+    Kind.GAUGE,
+    (),
+    "nodes",
+    "Other nodes that have a setting otherwise that all must have alike. The log and the inspector name it.",
+    "0.",
+)
+NODE_LEASE = Family(
+    "roomfsm_node_lease_seconds",
+    Kind.GAUGE,
+    (),
+    "seconds",
+    "For how long this node's lease is good, if no beat is answered from now on.",
+    "More than half of `--node-lease`.",
+)
+NODE_BEATS = Family(
+    "roomfsm_node_beats",
+    Kind.COUNTER,
+    ("result",),
+    "beats",
+    "Beats by which this node renewed its lease (`renewed`), and those that had no answer (`missed`).",
+    "Three for each `--node-lease`. No `missed`.",
+)
+NODE_SESSIONS = Family(
+    "roomfsm_node_sessions_moved",
+    Kind.COUNTER,
+    ("way",),
+    "sessions",
+    "Sessions that moved to this node (`in`) or away (`out`), because their room is there. Rooms that ended here "
+    "because another node has them are in `roomfsm_transitions` (`disowned`, `hand_over`).",
+    "About as many as people who enter rooms of other nodes than theirs.",
+)
+NODE_REMOTE = Family(
+    "roomfsm_node_remote_browsers",
+    Kind.GAUGE,
+    ("side",),
+    "browsers",
+    "Browsers that are connected to this node while their sessions are at others (`edge`), and those of the "
+    "sessions here that are connected to others (`home`).",
+    "Any.",
+)
+NODE_MESSAGES = Family(
+    "roomfsm_node_messages",
+    Kind.COUNTER,
+    ("direction",),
+    "messages",
+    "Messages to other nodes (`sent`) and from them (`received`).",
+    "Any.",
+)
+NODE_BYTES = Family("roomfsm_node_bytes", Kind.COUNTER, ("direction",), "bytes", "Their bytes.", "Any.")
+NODE_ENTRIES = Family(
+    "roomfsm_node_entries",
+    Kind.COUNTER,
+    ("direction",),
+    "entries",
+    "The entries of Redis streams in which they were. Each is a command of Redis.",
+    "The busier the nodes are, the more messages are in one.",
+)
+NODE_WAITING = Family(
+    "roomfsm_node_waiting_messages",
+    Kind.GAUGE,
+    (),
+    "messages",
+    "The most messages that one other node has not taken yet.",
+    "Below 100. At 50,000 the link breaks.",
+)
+NODE_BROKEN = Family(
+    "roomfsm_node_links_broken",
+    Kind.COUNTER,
+    (),
+    "links",
+    "How often a link to another node broke: Redis has lost something, or a node took nothing for too long. The "
+    "browsers between the two nodes had to come back.",
+    "0.",
+)
+NODE_LOST = Family(
+    "roomfsm_node_messages_lost",
+    Kind.COUNTER,
+    (),
+    "messages",
+    "Messages of this node that were on their way when a link broke.",
+    "0.",
+)
+NODE_ASKS = Family(
+    "roomfsm_node_asks",
+    Kind.COUNTER,
+    ("result",),
+    "requests",
+    "HTTP requests and questions that this node has passed on to others: those that were `answered`, and those on "
+    "which the other node was `silent`.",
+    "No `silent`.",
+)
+NODE_ANSWERS = Family(
+    "roomfsm_node_answer_seconds",
+    Kind.HISTOGRAM,
+    (),
+    "seconds",
+    "Time until the other node began to answer.",
+    "Nearly all below 0.05 s.",
+)
+
 FAMILIES = (
     BUILD,
     SERVER_STATE,
@@ -388,6 +508,21 @@ FAMILIES = (
     STORE_WAITING,
     STORE_WAITING_BYTES,
     STORE_ROOMS,
+    NODE_STATE,
+    NODE_OTHERS,
+    NODE_DIFFERING,
+    NODE_LEASE,
+    NODE_BEATS,
+    NODE_SESSIONS,
+    NODE_REMOTE,
+    NODE_MESSAGES,
+    NODE_BYTES,
+    NODE_ENTRIES,
+    NODE_WAITING,
+    NODE_BROKEN,
+    NODE_LOST,
+    NODE_ASKS,
+    NODE_ANSWERS,
     CONNECTIONS,
     TRANSITIONS,
     REFUSALS,

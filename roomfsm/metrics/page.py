@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.files.store import FileStore
 from roomfsm.kurento.pool import MediaPool
-from roomfsm.metrics.collector import Parts, ServerCollector
+from roomfsm.metrics.collector import Node, Parts, ServerCollector
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.writer import Writer
 from roomfsm.signaling.registry import Registry
@@ -31,8 +31,9 @@ class MetricsPage:
         door: FrontDoor,
         files: FileStore | None,
         writer: Writer | None,
+        node: Node | None = None,
     ) -> None:
-        self._parts = parts = Parts(directory, registry, pool, door, files, writer)
+        self._parts = parts = Parts(directory, registry, pool, door, files, writer, node)
         self._asking = trio.Lock()
         self._fresh_until = 0.0
         self._registry = CollectorRegistry()

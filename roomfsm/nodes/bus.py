@@ -24,7 +24,7 @@ when a connection fails that waits for a pipeline or a blocking command.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,6 +34,7 @@ import trio
 from coredis.exceptions import RedisError, ResponseError
 
 from roomfsm.log import get_logger
+from roomfsm.nodes.counts import RECEIVED, SENT, NodeCounts
 from roomfsm.nodes.exchange import Broken, Received
 from roomfsm.nodes.link import Entry, Link
 from roomfsm.nodes.settings import BusSettings
@@ -76,8 +77,9 @@ class Bus:
     the break, too.
     """
 
-    def __init__(self, me: str, settings: BusSettings) -> None:
+    def __init__(self, me: str, settings: BusSettings, counts: NodeCounts | None = None) -> None:
         self.me = me
+        self.counts = counts or NodeCounts()
         self._settings = settings
         self._links: dict[str, Link] = {}
         self._gone: dict[str, None] = {}
@@ -119,6 +121,11 @@ class Bus:
         if not self._came:
             self._emptied.ring()
 
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """The links to other nodes, by their ids."""
+        return self._links
+
     def __aiter__(self) -> Bus:
         return self
 
@@ -136,7 +143,7 @@ class Bus:
     def _link(self, node: str) -> Link:
         link = self._links.get(node)
         if link is None:
-            link = self._links[node] = Link(self.me, self._settings)
+            link = self._links[node] = Link(self.me, self._settings, self.counts)
         return link
 
     def _look_at(self, node: str, link: Link) -> None:
@@ -159,6 +166,7 @@ class Bus:
             return
         if entry.sender in self._gone:
             return
+        self.counts.entries[RECEIVED] += 1
         link = self._link(entry.sender)
         broken, messages = link.receive(entry)
         if broken:
@@ -201,6 +209,7 @@ class Bus:
                 self._delete.discard(node)
             elif (link := self._links.get(node)) is not None:  # not forgotten meanwhile
                 link.confirmed(entry)
+                self.counts.entries[SENT] += 1
                 if not link.due:
                     self._due.discard(node)
         if refused is not None:
@@ -230,14 +239,16 @@ class Bus:
 
 
 @asynccontextmanager
-async def open_bus(url: str, me: str, settings: BusSettings | None = None) -> AsyncIterator[Bus]:
+async def open_bus(
+    url: str, me: str, settings: BusSettings | None = None, counts: NodeCounts | None = None
+) -> AsyncIterator[Bus]:
     """The bus of the node with this id, in the Redis at a URL as coredis reads it.
 
     Redis need not be there: messages wait for it. What waits when the block ends is not sent. Raises `ValueError`
     if the URL cannot be read.
     """
     pool: Any = coredis.ConnectionPool.from_url(url, decode_components=True)
-    bus = Bus(me, settings or BusSettings())
+    bus = Bus(me, settings or BusSettings(), counts)
     async with trio.open_nursery() as nursery:
 
         async def keep(work: Callable[[coredis.BaseConnection], Awaitable[None]]) -> None:

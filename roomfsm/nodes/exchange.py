@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from roomfsm.log import get_logger
+from roomfsm.nodes.counts import NodeCounts
 from roomfsm.nodes.messages import NodeMessage, Told, decode, encode
 from roomfsm.protocol.codec import Outgoing
 
@@ -63,8 +64,10 @@ class Handler(Protocol):
 class Exchange:
     """Sends and receives typed messages over a bus."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, counts: NodeCounts | None = None) -> None:
+        """`counts` are what those who use it add to."""
         self._bus = bus
+        self.counts = counts or NodeCounts()
         self.me = bus.me
         self._to_itself: deque[bytes] = deque()
         self._gathered: dict[str, tuple[Outgoing, list[int]]] = {}

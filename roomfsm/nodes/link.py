@@ -30,6 +30,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from roomfsm.nodes.counts import RECEIVED, SENT, NodeCounts
 from roomfsm.nodes.settings import BusSettings
 
 _ENTRY = 1_048_576
@@ -55,9 +56,13 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Link:
     """This node's end of a link to another node. It never waits."""
 
-    def __init__(self, me: str, settings: BusSettings) -> None:
+    def __init__(self, me: str, settings: BusSettings, counts: NodeCounts | None = None) -> None:
+        """`counts` are those of all links of this node."""
         self._me = me
         self._settings = settings
+        self._all = counts or NodeCounts()
+        self.counts = NodeCounts()
+        """Those of this link only: messages, bytes, and breaks."""
         self._untold = 0
         """Breaks that the user does not know of."""
         self._begin(1)
@@ -79,6 +84,11 @@ class Link:
         """Whether an entry is due although no message waits, and whether the next one asks."""
 
     @property
+    def under_way(self) -> tuple[int, int]:
+        """How many messages, and bytes, the other end has not taken, as far as this end knows."""
+        return len(self._sizes), self._bytes
+
+    @property
     def due(self) -> bool:
         """Whether an entry is to be sent."""
         return self._speak or bool(self._waiting)
@@ -90,9 +100,11 @@ class Link:
         size, settings = len(message), self._settings
         if len(self._sizes) >= settings.bus_queue or self._bytes + size > settings.bus_queue_bytes:
             self._untold += 1
+            self._count_break()
             self._break()
             return True
         self._sent += 1
+        self._count(SENT, 1, size)
         self._sizes.append(size)
         self._bytes += size
         self._waiting.append(message)
@@ -123,9 +135,12 @@ class Link:
             return False, ()
         broken = entry.link > self._number
         if broken:
+            self._count_break()
             self._begin(entry.link)
         fresh: Sequence[bytes] = ()
         if entry.first > self._taken or entry.taken > self._sent:
+            if not broken:
+                self._count_break()
             broken = True
             self._break()
         else:
@@ -135,6 +150,7 @@ class Link:
                 self._bytes -= self._sizes.popleft()
             fresh = entry.messages[self._taken - entry.first :]
             self._taken += len(fresh)
+            self._count(RECEIVED, len(fresh), sum(map(len, fresh)))
         self._untold += broken
         return broken, fresh
 
@@ -146,6 +162,16 @@ class Link:
     def told(self) -> None:
         """The user has learnt of a break."""
         self._untold -= 1
+
+    def _count(self, direction: str, messages: int, size: int) -> None:
+        for counts in (self.counts, self._all):
+            counts.messages[direction] += messages
+            counts.bytes[direction] += size
+
+    def _count_break(self) -> None:
+        for counts in (self.counts, self._all):
+            counts.broken += 1
+            counts.lost += len(self._sizes)
 
     def _break(self) -> None:
         self._begin(self._number + 1)

@@ -24,7 +24,9 @@ from roomfsm.kurento.owner import has_ended, this_instance
 from roomfsm.lifecycle.node import NODE, NodeEffect
 from roomfsm.lifecycle.table import Step
 from roomfsm.log import get_logger
+from roomfsm.nodes.counts import MISSED, RENEWED, NodeCounts
 from roomfsm.nodes.ledger import Forgotten, Info, Ledger, Namesake, Reaped, Seen, open_ledger
+from roomfsm.nodes.life import NodeLife
 from roomfsm.nodes.settings import NodeSettings
 from roomfsm.store.interface import StoreCode, StoreError
 from roomfsm.store.redis import Fence
@@ -82,14 +84,16 @@ class Host(Protocol):
 class Membership:
     """One node's place among the others."""
 
-    def __init__(self, ledger: Ledger, settings: NodeSettings, host: Host) -> None:
+    def __init__(self, ledger: Ledger, settings: NodeSettings, host: Host, counts: NodeCounts) -> None:
         assert settings.node is not None
         self._name = settings.node
         self._lease = settings.node_lease
         self._ledger = ledger
         self._host = host
         self._process = this_instance()
-        self._model = NODE.new()
+        self.life = NodeLife()
+        """The node's machine."""
+        self._counts = counts
         self._fence: Fence | None = None
         self._registered = False
         """Whether Redis has registered this node, as far as we know."""
@@ -126,7 +130,7 @@ class Membership:
     @property
     def state(self) -> str:
         """The state of the node's machine."""
-        return self._model.state
+        return self.life.state
 
     @property
     def holds(self) -> bool:
@@ -134,9 +138,19 @@ class Membership:
         return "lease" in NODE.state(self.state).owns and trio.current_time() < self._held_until
 
     @property
+    def lease_left(self) -> float:
+        """Seconds until the lease may be over, if no beat is answered; 0 if it may be over now."""
+        return max(0.0, self._held_until - trio.current_time())
+
+    @property
     def nodes(self) -> Sequence[Seen]:
         """The other nodes that were alive at the last beat."""
-        return [one for one in self._seen if one.alive and one.id != self.me]
+        return [one for one in self.others if one.alive]
+
+    @property
+    def others(self) -> Sequence[Seen]:
+        """The other nodes that were registered at the last beat, alive or not."""
+        return [one for one in self._seen if one.id != self.me]
 
     async def home_of(self, room: str) -> str:
         """The id of the node on which the room with this key lives, from now on if it lived nowhere.
@@ -253,12 +267,14 @@ class Membership:
             _log.error("node cannot join again", why=str(error))
             self._hear("refused")
         except StoreError as error:
+            self._counts.beats[MISSED] += 1
             if self._problem is not error.code:
                 self._problem = error.code
                 _log.error("no answer to a beat", code=error.code, detail=error.detail, mend=error.code.mend)
             return self._lease * _AGAIN
         except Exception:  # noqa: BLE001 (a boundary)
             # A fault in the library must not end the server: the lease runs out, and that is handled.
+            self._counts.beats[MISSED] += 1
             _log.exception("beat failed")
             return self._lease * _AGAIN
         return 0.0
@@ -267,6 +283,7 @@ class Membership:
         sent = trio.current_time()
         self._beats += 1
         due, seen = await self._ledger.beat(self.fence, self._info(), self._beats, self._learned)
+        self._counts.beats[RENEWED] += 1
         self._hold_from(sent)
         self._hear("beat")
         new = [room for room in due if room not in self._learned]
@@ -373,7 +390,7 @@ class Membership:
             self._fire(trigger)
 
     def _fire(self, trigger: str) -> None:
-        step = NODE.fire(self._model, trigger, None)
+        step = self.life.fire(trigger)
         for effect in step.effects:
             match effect:
                 case NodeEffect.CLAIM:
@@ -410,14 +427,16 @@ class Membership:
 
 
 @asynccontextmanager
-async def open_membership(url: str, settings: NodeSettings, host: Host) -> AsyncIterator[Membership]:
+async def open_membership(
+    url: str, settings: NodeSettings, host: Host, counts: NodeCounts | None = None
+) -> AsyncIterator[Membership]:
     """Join the nodes in the Redis at a URL. At the end of the scope, rooms that are still here go to the others.
 
     Raises `StoreError` or `NameTaken`.
     """
     fault: StoreError | NameTaken | None = None
     async with open_ledger(url, settings.node_lease) as ledger:
-        membership = Membership(ledger, settings, host)
+        membership = Membership(ledger, settings, host, counts or NodeCounts())
         try:
             await membership.join()
         except (StoreError, NameTaken) as error:

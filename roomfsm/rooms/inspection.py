@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from roomfsm.rooms.room import Room
 
 
-class _Seen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class Shown(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """A value of the inspector's JSON."""
 
 
-class Glance(_Seen, frozen=True, kw_only=True):
+class Glance(Shown, frozen=True, kw_only=True):
     """One room in a line.
 
     `age` is in seconds. The two `outbox…` fields add up all its people. `steps` counts the entries of its journal.
@@ -42,7 +42,7 @@ class Glance(_Seen, frozen=True, kw_only=True):
     steps: int
 
 
-class Move(_Seen, frozen=True, kw_only=True):
+class Move(Shown, frozen=True, kw_only=True):
     """How often a trigger led from one state to another."""
 
     trigger: str
@@ -51,7 +51,7 @@ class Move(_Seen, frozen=True, kw_only=True):
     count: int
 
 
-class MachineSeen(_Seen, frozen=True, kw_only=True):
+class MachineSeen(Shown, frozen=True, kw_only=True):
     """One kind of machine: for each state, how many individuals are in it, all visits, and the seconds in it."""
 
     present: Mapping[str, int]
@@ -60,7 +60,7 @@ class MachineSeen(_Seen, frozen=True, kw_only=True):
     moves: tuple[Move, ...]
 
 
-class PersonSeen(_Seen, frozen=True, kw_only=True):
+class PersonSeen(Shown, frozen=True, kw_only=True):
     """One participant. `state` is the session's state, and `since` the number of seconds that it has lasted."""
 
     id: str
@@ -71,7 +71,7 @@ class PersonSeen(_Seen, frozen=True, kw_only=True):
     outbox_bytes: int
 
 
-class LegSeen(_Seen, frozen=True, kw_only=True):
+class LegSeen(Shown, frozen=True, kw_only=True):
     """One stream or view. `id` is that of the journal, and `since` the number of seconds in this state."""
 
     id: str
@@ -82,7 +82,7 @@ class LegSeen(_Seen, frozen=True, kw_only=True):
     viewers: int | None = None
 
 
-class RelaySeen(_Seen, frozen=True, kw_only=True):
+class RelaySeen(Shown, frozen=True, kw_only=True):
     """One relay of a stream. `id` is that of the journal, and `since` the number of seconds in this state.
 
     `above` and `below` are the addresses of the media servers from which and to which it is relayed.
@@ -96,7 +96,7 @@ class RelaySeen(_Seen, frozen=True, kw_only=True):
     below: str
 
 
-class RoomSeen(_Seen, frozen=True, kw_only=True):
+class RoomSeen(Shown, frozen=True, kw_only=True):
     """One room in full. People, streams, views and relays are listed up to `SHOWN` each.
 
     The glance has the full counts.
@@ -115,12 +115,16 @@ class RoomSeen(_Seen, frozen=True, kw_only=True):
     relays: tuple[RelaySeen, ...]
 
 
-class ServerSeen(_Seen, frozen=True, kw_only=True):
-    """The server: its state, for how many seconds it has been in that, and its machine."""
+class ServerSeen(Shown, frozen=True, kw_only=True):
+    """The server: its state, for how many seconds it has been in that, and its machine.
+
+    `node` is what it is as one of several nodes (`roomfsm.nodes.inspection`).
+    """
 
     state: str
     since: float
     machine: MachineSeen
+    node: Shown | None = None
 
 
 SHOWN = 200
@@ -156,13 +160,13 @@ def look_at(room: Room) -> RoomSeen:
         glance=glance_at(room),
         legal_inside=allowed("joined", room.state) if room.people else (),
         legal_outside=tuple(message for message in ("join", "switch") if ROOM.rows_of(room.state, "join")),
-        machines={name: _machine(tally, now) for name, tally in tallies.items()},
+        machines={name: machine_at(tally, now) for name, tally in tallies.items()},
         people=tuple(
             PersonSeen(
                 id=person.id,
                 name=person.name,
                 state=person.seat.sitter.state,
-                since=_since(tallies["session"], person.id, now),
+                since=since(tallies["session"], person.id, now),
                 outbox_messages=person.seat.sitter.outbox[0],
                 outbox_bytes=person.seat.sitter.outbox[1],
             )
@@ -184,14 +188,18 @@ def look_at(room: Room) -> RoomSeen:
     )
 
 
-def look_at_server(life: ServerLife) -> ServerSeen:
-    """Describe the server's machine."""
+def look_at_server(life: ServerLife, node: Shown | None = None) -> ServerSeen:
+    """Describe the server's machine, and the node that it is."""
     return ServerSeen(
-        state=life.state, since=_since(life.tally, None, life.age), machine=_machine(life.tally, life.age)
+        state=life.state,
+        since=since(life.tally, None, life.age),
+        machine=machine_at(life.tally, life.age),
+        node=node,
     )
 
 
-def _machine(tally: Tally, now: float) -> MachineSeen:
+def machine_at(tally: Tally, now: float) -> MachineSeen:
+    """Describe all machines of a tally."""
     return MachineSeen(
         present=tally.present(),
         visits=tally.visits,
@@ -209,11 +217,12 @@ def _leg(leg: Leg, tally: Tally, now: float, viewers: int | None) -> LegSeen:
         stream=leg.id,
         participant=leg.participant.id,
         state=leg.state,
-        since=_since(tally, leg.key, now),
+        since=since(tally, leg.key, now),
         viewers=viewers,
     )
 
 
-def _since(tally: Tally, id: str | None, now: float) -> float:  # noqa: A002 (the journal's word)
-    since = tally.since(id)
-    return 0.0 if since is None else round(now - since, 3)
+def since(tally: Tally, id: str | None, now: float) -> float:  # noqa: A002 (the journal's word)
+    """For how many seconds an individual has been in its present state."""
+    entered = tally.since(id)
+    return 0.0 if entered is None else round(now - entered, 3)

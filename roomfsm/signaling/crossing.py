@@ -12,6 +12,7 @@ from typing import Protocol
 
 import trio
 
+from roomfsm.nodes.counts import OUT
 from roomfsm.nodes.exchange import Exchange
 from roomfsm.nodes.messages import (
     Close,
@@ -133,6 +134,8 @@ class Crossing:
                     taken()
             else:
                 outcome = await self.edge.move(connection, node, luggage, text, taken)
+            if outcome is Outcome.TAKEN:
+                self._exchange.counts.sessions[OUT] += 1
             if outcome is not Outcome.ELSEWHERE:
                 return outcome
         raise Refusal(ErrorCode.ROOM_CLOSED)
@@ -154,6 +157,11 @@ class Crossing:
         finally:
             del self._searches[number]
         return search.found
+
+    @property
+    def visitors(self) -> int:
+        """How many sessions are here whose browsers are at other nodes."""
+        return len(self._remote)
 
     def forget(self, connection: RemoteConnection) -> None:
         """A remote connection is over."""

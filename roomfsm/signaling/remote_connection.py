@@ -8,6 +8,7 @@ from typing import Self
 
 import trio
 
+from roomfsm.nodes.counts import IN
 from roomfsm.nodes.exchange import Exchange
 from roomfsm.nodes.messages import Close, Luggage, Move, Opened, Outcome, Took, Unread
 from roomfsm.protocol.codec import Outgoing
@@ -70,7 +71,9 @@ class RemoteConnection:
         self._unsettled = None
         if not self._over.is_set():
             self._exchange.send(self.edge, Opened(self.number, outcome, payloads))
-            if outcome is not Outcome.TAKEN:
+            if outcome is Outcome.TAKEN:
+                self._exchange.counts.sessions[IN] += 1
+            else:
                 self._end()
 
     def close_soon(self, code: CloseCode) -> None:

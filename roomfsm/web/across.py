@@ -88,7 +88,7 @@ class Across:
         `living` gives the ids of the other nodes that are alive. Returns what acts on their messages.
         """
         links = Links(exchange)
-        asking = Asking(links, self._settings.node_answer_timeout)
+        asking = Asking(links, self._settings.node_answer_timeout, exchange.counts)
         bodies = Tally(self._door.max_bodies_bytes, self._door.max_bodies_bytes_per_address)
         answering = Answering(
             nursery,

@@ -17,6 +17,7 @@ import trio
 
 from roomfsm.door.conversation import Exchange
 from roomfsm.log import get_logger
+from roomfsm.nodes.counts import SILENT, NodeCounts
 from roomfsm.nodes.flow import Credit
 from roomfsm.nodes.messages import (
     Answer,
@@ -52,9 +53,10 @@ class _Asked:
 class Asking:
     """All requests of this node that other nodes answer."""
 
-    def __init__(self, links: Links, patience: float) -> None:
+    def __init__(self, links: Links, patience: float, counts: NodeCounts) -> None:
         """`patience` is how many seconds a home has to begin its answer, or to take more of a body."""
         self._links = links
+        self._counts = counts
         self._patience = patience
         self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
@@ -65,20 +67,23 @@ class Asking:
     async def pass_on(self, exchange: Exchange, home: str) -> None:
         """Have a request answered by its home. Raises `SilentError` if it does not begin to answer."""
         with self._ask(home) as (number, asked):
-            await _Passage(self._links, self._patience, exchange, number, asked).run()
+            await _Passage(self._links, self._patience, exchange, number, asked, self._counts).run()
 
     async def question(self, home: str, about: str) -> bytes | None:
         """What a node says about something; None if it is gone."""
+        began = trio.current_time()
         with self._ask(home) as (number, asked):
             self._links.send(home, Question(number, about))
             said = bytearray()
             async for part in asked.answer:
                 if isinstance(part, Answer):
+                    self._counts.answered(trio.current_time() - began)
                     continue
                 if not part.data:
                     return bytes(said)
                 said += part.data
                 self._links.send(home, AnswerWanted(number, 1))
+        self._counts.asks[SILENT] += 1
         return None
 
     @contextmanager
@@ -129,7 +134,16 @@ class Asking:
 class _Passage:
     """A request on its way to its home, and the answer on its way back."""
 
-    def __init__(self, links: Links, patience: float, exchange: Exchange, number: int, asked: _Asked) -> None:
+    def __init__(
+        self,
+        links: Links,
+        patience: float,
+        exchange: Exchange,
+        number: int,
+        asked: _Asked,
+        counts: NodeCounts,
+    ) -> None:
+        self._counts = counts
         self._links = links
         self._exchange = exchange
         self._number = number
@@ -150,6 +164,7 @@ class _Passage:
             exchange.client,
             exchange.server,
         )
+        began = trio.current_time()
         answer, silent = None, False
         async with trio.open_nursery() as nursery:
             with self._waiting:
@@ -159,7 +174,10 @@ class _Passage:
                     nursery.start_soon(self._pass_body, nursery.cancel_scope)
                     answer = await self._begin()
             silent = answer is None
-            if answer is not None:
+            if answer is None:
+                self._counts.asks[SILENT] += 1
+            else:
+                self._counts.answered(trio.current_time() - began)
                 await self._answer(answer)
             nursery.cancel_scope.cancel()
         if silent:

@@ -117,18 +117,26 @@ class Feed:
         return self._follow(look, interval)
 
     def server(self) -> AsyncIterator[bytes]:
-        """The server's machine: now, and whenever it is in another state."""
+        """The server's machine: now, and whenever it is in another state.
+
+        If it is a node, there is news all the time: how long leases are good, and what the links carry.
+        """
         told: object = _NOTHING
+        interval = self._settings.inspect_interval
+        told_at = -math.inf
 
         async def look() -> bytes | None:
-            nonlocal told
-            life = self._directory.life
-            if life.state == told:
+            nonlocal told, told_at
+            life, now = self._directory.life, trio.current_time()
+            if life.state == told and now - told_at < interval * _ALL_ROOMS:
                 return None
-            told = life.state
-            return _encoder.encode(look_at_server(life))
+            node = self._others.look_at_node()
+            if life.state == told and node is None:
+                return None
+            told, told_at = life.state, now
+            return _encoder.encode(look_at_server(life, node))
 
-        return self._follow(look, self._settings.inspect_interval)
+        return self._follow(look, interval)
 
     async def _follow(self, look: Callable[[], Awaitable[bytes | None]], interval: float) -> AsyncIterator[bytes]:
         if self.full:

@@ -105,7 +105,7 @@ def create_inspector(
 
     @inspector.get("/api/server")
     async def server() -> Response:
-        return _json(look_at_server(directory.life))
+        return _json(look_at_server(directory.life, others.look_at_node()))
 
     @inspector.get("/api/server/feed")
     async def server_feed() -> Response:

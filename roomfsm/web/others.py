@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from roomfsm.rooms.inspection import Shown
+
 _HOLDS = 1.0
 """For so many seconds nobody asks the other nodes again."""
 
@@ -64,6 +66,8 @@ class Others:
         """`patience` is how many seconds they have to answer a question."""
         self.answers: dict[str, Callable[[], bytes]] = {}
         """What this node says when another one asks, by what it is about."""
+        self.look_at_node: Callable[[], Shown | None] = lambda: None
+        """What the inspector shows of this server as a node; None if it is none."""
         self._patience = patience
         self._whereabouts: Whereabouts | None = None
         self._living: Callable[[], Sequence[str]] = tuple

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from roomfsm.nodes.counts import RECEIVED, SENT, NodeCounts
 from roomfsm.nodes.link import Entry, Link
 from roomfsm.nodes.settings import BusSettings
 
@@ -71,6 +72,29 @@ def test_a_gap_breaks_the_link_for_both_once_and_it_begins_anew() -> None:
     bob.send(b"hello")
     assert bob.receive(written(ada)) == (False, [b"new"])
     assert ada.receive(written(bob)) == (False, [b"hello"])
+
+
+def test_what_passes_breaks_and_is_lost_is_counted_for_the_link_and_for_all() -> None:
+    counts = NodeCounts()
+    ada, bob = Link("a/1", BusSettings(), counts), Link("b/2", BusSettings())
+    for message in (b"come", b"lost", b"after"):
+        ada.send(message)
+        assert ada.under_way == (1, len(message)) or message == b"after"
+        entry = written(ada)
+        if message != b"lost":
+            bob.receive(entry)
+        if message == b"come":
+            ada.tick()
+            bob.receive(written(ada))
+            ada.receive(written(bob))
+    assert ada.receive(written(bob)) == (True, [])
+    assert ada.under_way == (0, 0)
+    for each in (ada.counts, counts):
+        assert (each.messages[SENT], each.bytes[SENT], each.messages[RECEIVED]) == (3, 13, 0)
+        assert (each.broken, each.lost) == (1, 2)
+    # The other end broke it: of its own messages, nothing was on its way.
+    assert (bob.counts.messages[RECEIVED], bob.counts.bytes[RECEIVED]) == (1, 4)
+    assert (bob.counts.broken, bob.counts.lost) == (1, 0)
 
 
 def test_what_comes_late_from_a_link_that_is_broken_is_dropped() -> None:
