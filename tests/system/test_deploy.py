@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import yaml
 from roomfsm.access.keys import read_keys
 from roomfsm.access.passwords import hash_password
 from roomfsm.access.tokens import TokenRules, verify
+from roomfsm.alike import differences, fingerprint
 from roomfsm.check.access import check_policies
 from roomfsm.settings import all_settings, load
 from tests.conftest import make_certificate
@@ -26,9 +28,16 @@ from tests.processes import LOADED
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
 COMPOSE = ROOT / "compose.production.yml"
+COMPOSE_NODES = ROOT / "compose.nodes.yml"
 UNIT = ROOT / "docs" / "roomfsm.service"
 SOCKET_UNIT = ROOT / "docs" / "roomfsm.socket"
 ENOUGH = {"ROOMS_HOST": "rooms.example.org", "PUBLIC_ADDRESS": "203.0.113.7", "TURN_SECRET": "north wind"}
+ENOUGH_FOR_NODES = {
+    **ENOUGH,
+    "INSPECT_TOKEN": "the-right-token-of-all",
+    "CERTIFICATE": "/etc/ssl/rooms.pem",
+    "ADMIN_TOKEN": "an-administrators-token",
+}
 
 
 def tool(name: str, package: str) -> str:
@@ -40,10 +49,10 @@ def tool(name: str, package: str) -> str:
     return program
 
 
-def compose(**environment: str) -> subprocess.CompletedProcess[str]:
+def compose(file: Path = COMPOSE, /, **environment: str) -> subprocess.CompletedProcess[str]:
     """`docker-compose config`, which fills in the environment. Newer ones leave out what no profile asks for."""
     return subprocess.run(
-        [tool("docker-compose", "docker-compose"), "-f", str(COMPOSE), "config"],
+        [tool("docker-compose", "docker-compose"), "-f", str(file), "config"],
         capture_output=True,
         text=True,
         check=False,
@@ -104,6 +113,50 @@ def test_compose_for_production_fits_together() -> None:
         refused = compose(**{name: value for name, value in ENOUGH.items() if name != missing})
         assert refused.returncode != 0
         assert missing in refused.stderr
+
+
+def test_compose_for_nodes_fits_together() -> None:
+    done = compose(COMPOSE_NODES, **ENOUGH_FOR_NODES)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    names = set(services) - {"nginx", "redis", "coturn"}
+    assert names == {"one", "two", "three"}
+    environments = {name: services[name]["environment"] for name in names}
+    nodes = {
+        name: load({}, {key: str(value) for key, value in given.items() if value})
+        for name, given in environments.items()
+    }
+    for name, settings in nodes.items():
+        assert settings.nodes.node == name
+        assert settings.store.store == "redis://127.0.0.1:6379"
+        assert settings.door.trusted_proxy == ("127.0.0.1",)
+        # Nothing that all nodes must have alike differs.
+        assert {tuple(differences(settings, fingerprint(other))) for other in nodes.values()} == {()}
+        assert int(services[name]["stop_grace_period"].removesuffix("s")) >= settings.server.drain + 10
+    media = sorted(settings.server.media_port for settings in nodes.values())
+    assert all(b - a > 1 for a, b in pairwise(media)), "workers need the ports that follow"
+    # Whatever the proxy names is a node, and each node is named.
+    recipe = (DEPLOY / "nginx-nodes.conf.template").read_text(encoding="utf-8")
+    named = {int(port) for port in re.findall(r"server 127\.0\.0\.1:(\d+);", recipe)}
+    assert named == {settings.server.port for settings in nodes.values()}
+    # What Redis is told is what `roomfsm check` asks for.
+    redis = " ".join(services["redis"]["command"])
+    assert "--appendonly yes" in redis
+    assert "--maxmemory-policy noeviction" in redis
+    assert "--bind 127.0.0.1" in redis
+    for missing in ENOUGH_FOR_NODES.keys() - {"ADMIN_TOKEN"}:
+        given = {name: value for name, value in ENOUGH_FOR_NODES.items() if name != missing}
+        refused = compose(COMPOSE_NODES, **given)
+        assert refused.returncode != 0
+        assert missing in refused.stderr
+
+
+def test_the_proxy_for_nodes_is_the_one_that_is_tested() -> None:
+    """`tests/conformance/on_nodes.py` runs nginx.conf with a line for each node."""
+    recipe = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    of_nodes = (DEPLOY / "nginx-nodes.conf.template").read_text(encoding="utf-8")
+    one = re.compile(r"    # [^\n]*\n(?:    server 127\.0\.0\.1:\d+;\n)+")
+    assert one.sub("SERVERS", of_nodes.replace("${ROOMS_HOST}", "rooms.example.org")) == one.sub("SERVERS", recipe)
 
 
 def test_coturn_has_the_same_options_with_and_without_docker() -> None:
