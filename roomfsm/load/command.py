@@ -37,6 +37,39 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--seconds", type=float, default=30.0, show_default=True, help="How long all stay after the last one came."
 )
 @click.option("--media", is_flag=True, help="Presenters send real media, and every viewer receives all of them.")
+@click.option(
+    "--video-rate", type=float, default=15.0, show_default=True, help="kbit/s of each presenter's pictures."
+)
+@click.option(
+    "--poor-viewers",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="The share of the viewers, 0 to 1, whose media go over a poor path.",
+)
+@click.option(
+    "--poor-presenters", type=float, default=0.0, show_default=True, help="The share of the presenters likewise."
+)
+@click.option(
+    "--path-rate", type=float, default=0.0, help="The poor path's kbit/s, each way; 0 is without a bound."
+)
+@click.option(
+    "--path-queue",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="For how many seconds a packet may wait for its turn at that rate, before it is dropped.",
+)
+@click.option("--path-delay", type=float, default=0.0, help="Seconds that a packet is under way, each way.")
+@click.option("--path-loss", type=float, default=0.0, help="The share of the packets that is lost, 0 to 0.9.")
+@click.option("--path-outage", type=float, default=0.0, help="Seconds in which nothing arrives, again and again.")
+@click.option(
+    "--path-outage-every",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="Seconds from the beginning of an outage to that of the next one.",
+)
 @click.option("--room-prefix", default="load", show_default=True, help="What the names of the rooms begin with.")
 @click.option("--json", "json_file", type=_FILE, help="Write the report to this file as JSON.")
 @click.option("--html", "html_file", type=_FILE, help="Write the report to this file as a page with plots.")

@@ -55,11 +55,32 @@ def _milliseconds(seconds: float | None) -> float | None:
 TIMES = {
     "join": "a person is in the room, from the first packet of the connection on",
     "message": "a line of chat reaches one of the people, from its sending on",
+}
+MEDIA_TIMES = {
     "connected": "the media connection is there, from the offer on",
     "packet": "the first media come, from the offer on",
     "frame": "the first picture is whole, from the offer on",
 }
-"""What is timed, and what each time means."""
+"""What is timed, and what each time means. The second are those of media."""
+
+
+@dataclass(slots=True)
+class Media:
+    """What those have measured whose media go over paths of one kind."""
+
+    times: dict[str, Times] = field(default_factory=lambda: {name: Times() for name in MEDIA_TIMES})
+    views: int = 0
+    """How many have received something."""
+    packets: int = 0
+    """Packets of video."""
+    lost: int = 0
+    """Packets of video that did not come, also when they were asked for again."""
+    watched: float = 0.0
+    """For how many seconds all viewers together have watched."""
+    without: float = 0.0
+    """For how many of these they had no picture."""
+    limited: int = 0
+    """How often the server has said that a path is too slow for the picture."""
 
 
 @dataclass(slots=True)
@@ -91,9 +112,9 @@ class Figures:
     """How often a line was not told to somebody who was in the room when it was sent, and stayed."""
     doubled: int = 0
     """How often a line was told to somebody who knew it already."""
-    packets: int = 0
-    lost: int = 0
-    """Packets of video that did not come."""
+    good: Media = field(default_factory=Media)
+    poor: Media = field(default_factory=Media)
+    """Those on the poor path."""
     errors: Counter[str] = field(default_factory=Counter)
     """By the protocol's code, or by the name of what failed."""
     seconds: list[Second] = field(default_factory=list)
@@ -114,11 +135,14 @@ class Figures:
         self.times["message"].add(seconds)
         self._delays.add(seconds)
 
-    def received(self, packets: int, lost: int) -> None:
-        """Somebody has got these packets of video."""
-        self.packets += packets
-        self.lost += lost
-        self._now.packets += packets
+    def media(self, *, poor: bool) -> Media:
+        """Those of a good or of the poor path."""
+        return self.poor if poor else self.good
+
+    def received(self, media: Media) -> None:
+        """Somebody has got a packet of video."""
+        media.packets += 1
+        self._now.packets += 1
 
     def failed(self, what: str) -> None:
         """Something went wrong."""

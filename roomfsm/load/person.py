@@ -14,7 +14,11 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, open_websocket_url
 
 from roomfsm.load.figures import Figures, Lines
-from roomfsm.peer import HandshakeFailed, Peer, open_peer
+from roomfsm.load.path import Path
+from roomfsm.load.poor_peer import open_peer_on
+from roomfsm.load.presenting import present
+from roomfsm.load.reception import REPORT_INTERVAL, RTX_NUMBER, Reception
+from roomfsm.peer import VP8_TYPE, HandshakeFailed, PayloadType, Peer
 from roomfsm.peer.sdp import AnswerInvalid
 
 _SUBPROTOCOL = "roomfsm.v1"
@@ -24,6 +28,7 @@ _LEAVE = 2.0
 """Seconds that the last message may take."""
 _MOST_BYTES = 2**22
 _MARK = "roomfsm load, line "
+_RTX = PayloadType(RTX_NUMBER, "rtx/90000", f"apt={VP8_TYPE.number}")
 
 type Message = dict[str, Any]
 
@@ -40,6 +45,8 @@ class Role:
     name: str
     presents: bool
     watches: bool
+    path: Path | None = None
+    """The poor path over which the media go."""
 
 
 class Person:
@@ -52,8 +59,11 @@ class Person:
         figures: Figures,
         lines: Lines[Person],
         nursery: trio.Nursery,
+        video_rate: float,
     ) -> None:
         self.role = role
+        self._video_rate = video_rate
+        self._media = figures.media(poor=role.path is not None)
         self._websocket = websocket
         self._figures = figures
         self._lines = lines
@@ -98,6 +108,8 @@ class Person:
                     self._lines.hear(self, number, trio.current_time())
                 case {"type": "streamStarted", "stream": {"id": stream}}:
                     self._watch(stream)
+                case {"type": "streamChanged", "view": "limited"}:
+                    self._media.limited += 1
                 case {"type": "streamEnded", "stream": stream}:
                     self._ended.add(stream)
                     self._end(stream)
@@ -136,7 +148,8 @@ class Person:
         """Send or receive one stream."""
         sends = asked == "publish"
         with leg.scope:
-            async with open_peer("sendonly" if sends else "recvonly") as peer:
+            direction, video = ("sendonly", (VP8_TYPE,)) if sends else ("recvonly", (VP8_TYPE, _RTX))
+            async with open_peer_on(self.role.path, direction, video) as peer:
                 began = trio.current_time()
                 await self.send(asked, **fields, sdp=peer.offer, ref=leg.ref)
                 try:
@@ -151,33 +164,54 @@ class Person:
                 except (HandshakeFailed, AnswerInvalid):
                     self._figures.failed("media_refused")
                     return
-                self._figures.times["connected"].add(trio.current_time() - began)
+                self._media.times["connected"].add(trio.current_time() - began)
                 if sends:
-                    peer.play("audio", "video")
-                    await trio.sleep_forever()
-                await self._receive(peer, began)
+                    await present(peer, self._video_rate)
+                else:
+                    await self._watch_picture(peer, began)
 
-    async def _receive(self, peer: Peer, began: float) -> None:
-        video = peer.payload_types["vp8"]
-        newest: int | None = None
-        came = framed = False
+    async def _watch_picture(self, peer: Peer, began: float) -> None:
+        now = trio.current_time()
+        reception = Reception(peer.payload_types["vp8"], now)
+        self._media.views += 1
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_report, peer, reception)
+                nursery.start_soon(self._receive, peer, reception, began)
+        finally:
+            end = trio.current_time()
+            self._media.watched += end - now
+            self._media.without += reception.time_without(end)
+            self._media.lost += reception.pictures.lost
+
+    async def _receive(self, peer: Peer, reception: Reception, began: float) -> None:
+        times = self._media.times
         while True:
             packet = await peer.receive_rtp()
-            if not came:
-                came = True
-                self._figures.times["packet"].add(trio.current_time() - began)
-            if packet.payload_type != video:
-                continue
-            if packet.marker and not framed:
-                framed = True
-                self._figures.times["frame"].add(trio.current_time() - began)
-            # Between two packets that came in order, those in between are lost (RFC 3550 section 6.4.1).
-            ahead = 1 if newest is None else (packet.sequence_number - newest) & 0xFFFF
-            if ahead < 1 << 15:
-                newest = packet.sequence_number
-                self._figures.received(1, max(ahead - 1, 0))
-            else:
-                self._figures.received(1, -1)
+            now = trio.current_time()
+            first, pictures = reception.empty, reception.count
+            if feedback := reception.take(packet, now):
+                peer.send_rtcp(feedback)
+            if first:
+                times["packet"].add(now - began)
+            if packet.payload_type == reception.video:
+                self._figures.received(self._media)
+            if not pictures and reception.count:
+                times["frame"].add(now - began)
+
+
+async def _report(peer: Peer, reception: Reception) -> None:
+    """Exchange reports with the media server, as a browser does."""
+
+    async def hear() -> None:
+        while True:
+            reception.hear(await peer.receive_rtcp(), trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear)
+        while True:
+            await trio.sleep(REPORT_INTERVAL)
+            peer.send_rtcp(reception.report(trio.current_time()))
 
 
 class _Leg:
@@ -214,6 +248,7 @@ async def take_part(
     figures: Figures,
     lines: Lines[Person],
     people: set[Person],
+    video_rate: float,
 ) -> None:
     """Be in the room, as one of its `people`, until this is cancelled or the server ends it.
 
@@ -229,7 +264,7 @@ async def take_part(
                 ) as websocket,
                 trio.open_nursery() as nursery,
             ):
-                person = Person(role, websocket, figures, lines, nursery)
+                person = Person(role, websocket, figures, lines, nursery, video_rate)
                 try:
                     await person.enter(began)
                     # From here on the person stays until the test is over, and that ends this task.

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from roomfsm.load.path import Path
+
 MOST_PEOPLE = 20_000
 MOST_RATE = 1_000.0
 MOST_LINES = 10_000.0
 MOST_SECONDS = 3_600.0
 """The bounds of one test. A test with more people than one process can act for is several tests at a time."""
+LEAST_VIDEO, MOST_VIDEO = 15.0, 5_000.0
+"""Of the pictures of one presenter, in kbit/s."""
+MOST_PATH_RATE = 100_000.0
+"""In kbit/s."""
+MOST_PATH_TIME = 5.0
+MOST_PATH_LOSS = 0.9
+MOST_OUTAGE = 60.0
 
 
 class PlanError(Exception):
@@ -35,6 +44,19 @@ class Plan:
     """How long everybody stays after the last one has come."""
     media: bool = False
     """Whether presenters send and viewers receive real media. Otherwise nobody presents."""
+    video_rate: float = 15.0
+    """The kbit/s of each presenter's pictures."""
+    poor_viewers: float = 0.0
+    """The share of the viewers whose media go over the poor path."""
+    poor_presenters: float = 0.0
+    path_rate: float = 0.0
+    """The kbit/s of the poor path; 0 is without a bound."""
+    path_queue: float = 0.3
+    path_delay: float = 0.0
+    path_loss: float = 0.0
+    path_outage: float = 0.0
+    path_outage_every: float = 30.0
+    """These are as in `Path`."""
     room_prefix: str = "load"
 
     def __post_init__(self) -> None:
@@ -46,6 +68,15 @@ class Plan:
             ("--chat-rate", self.chat_rate, 0, MOST_RATE),
             ("--churn", self.churn, 0, 60 * MOST_RATE),
             ("--seconds", self.seconds, 1, MOST_SECONDS),
+            ("--video-rate", self.video_rate, LEAST_VIDEO, MOST_VIDEO),
+            ("--poor-viewers", self.poor_viewers, 0, 1),
+            ("--poor-presenters", self.poor_presenters, 0, 1),
+            ("--path-rate", self.path_rate, 0, MOST_PATH_RATE),
+            ("--path-queue", self.path_queue, 0.01, MOST_PATH_TIME),
+            ("--path-delay", self.path_delay, 0, MOST_PATH_TIME),
+            ("--path-loss", self.path_loss, 0, MOST_PATH_LOSS),
+            ("--path-outage", self.path_outage, 0, MOST_OUTAGE),
+            ("--path-outage-every", self.path_outage_every, 1, MOST_SECONDS),
         ):
             if not least <= value <= most:
                 raise PlanError(f"{name} is from {least:g} to {most:g}, and not {value:g}")
@@ -57,6 +88,33 @@ class Plan:
 
         if self.rooms * self.chat_rate > MOST_LINES:
             raise PlanError(f"rooms × chat rate is at most {MOST_LINES:g} lines a second")
+        self._check_path()
+
+    def _check_path(self) -> None:
+        anybody = self.poor_viewers > 0 or self.poor_presenters > 0
+        if anybody and not self.media:
+            raise PlanError("a poor path needs --media, because only media go over it")
+        poor = max(self.path_rate, self.path_delay, self.path_loss, self.path_outage) > 0
+        if anybody and not poor:
+            raise PlanError(
+                "nothing makes the path poor: give --path-rate, --path-delay, --path-loss or --path-outage"
+            )
+        if poor and not anybody:
+            raise PlanError("nobody is on the poor path: give --poor-viewers or --poor-presenters")
+        if self.path_outage >= self.path_outage_every:
+            raise PlanError("--path-outage is shorter than --path-outage-every")
+
+    @property
+    def path(self) -> Path:
+        """The poor path."""
+        return Path(
+            1000 * self.path_rate,
+            self.path_queue,
+            self.path_delay,
+            loss=self.path_loss,
+            outage=self.path_outage,
+            every=self.path_outage_every,
+        )
 
     @property
     def people(self) -> int:
@@ -67,6 +125,14 @@ class Plan:
     def arrival(self) -> float:
         """The seconds in which all of them come."""
         return self.people / self.join_rate
+
+    def is_poor(self, number: int, *, presents: bool) -> bool:
+        """Whether the viewer or presenter with this number, counted over all rooms, is on the poor path.
+
+        The poor ones are spread evenly, so the first so many have the right share, too.
+        """
+        share = self.poor_presenters if presents else self.poor_viewers
+        return int((number + 1) * share + 1e-9) > int(number * share + 1e-9)
 
     def room(self, number: int) -> str:
         """The name of the room with this number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,11 +16,21 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from roomfsm.http_client import HttpError, request
 from roomfsm.load.figures import Figures
 from roomfsm.load.plan import Plan, PlanError, Target
-from roomfsm.load.report import TIME_HEADS, as_html, as_json, rows, time_rows
+from roomfsm.load.report import (
+    TIME_HEADS,
+    as_html,
+    as_json,
+    media_of,
+    media_rows,
+    media_time_rows,
+    rows,
+    time_rows,
+)
 from roomfsm.load.run import LoadTest
 
 _ASK = 10.0
@@ -150,12 +161,23 @@ def _show(test: LoadTest, console: Console) -> None:
 
 
 def _summary(figures: Figures) -> RenderableType:
+    parts = [_counts(rows(figures)), _times(time_rows(figures))]
+    for name, media in media_of(figures):
+        parts += [Text(name, "bold"), _counts(media_rows(media)), _times(media_time_rows(media))]
+    return Group(*parts)
+
+
+def _counts(lines: Sequence[tuple[str, str]]) -> RenderableType:
     counts = Table(show_header=False, box=None)
-    for what, count in rows(figures):
-        counts.add_row(what, count)
+    for line in lines:
+        counts.add_row(*line)
+    return counts
+
+
+def _times(lines: Sequence[tuple[str, ...]]) -> RenderableType:
     times = Table(*TIME_HEADS, box=None)
     for column in times.columns[1:]:
         column.justify = "right"
-    for line in time_rows(figures):
+    for line in lines:
         times.add_row(*line)
-    return Group(counts, times)
+    return times

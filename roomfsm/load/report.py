@@ -7,7 +7,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from roomfsm.load.figures import TIMES, Figures
+from roomfsm.load.figures import MEDIA_TIMES, TIMES, Figures, Media, Times
 from roomfsm.load.plan import Plan
 
 _WIDTH, _HEIGHT = 640, 120
@@ -35,8 +35,7 @@ def as_json(plan: Plan, server: dict[str, Any], figures: Figures) -> dict[str, A
             "linesTold": figures.told,
             "linesMissed": figures.missed,
             "linesDoubled": figures.doubled,
-            "videoPackets": figures.packets,
-            "videoPacketsLost": figures.lost,
+            "media": {"good": _media(figures.good), "poor": _media(figures.poor)},
             "errors": dict(figures.errors.most_common()),
             "times": {name: times.summary() for name, times in figures.times.items()},
         },
@@ -44,27 +43,66 @@ def as_json(plan: Plan, server: dict[str, Any], figures: Figures) -> dict[str, A
     }
 
 
+def _media(media: Media) -> dict[str, Any]:
+    return {
+        "views": media.views,
+        "videoPackets": media.packets,
+        "videoPacketsLost": media.lost,
+        "secondsWatched": round(media.watched, 1),
+        "secondsWithoutPicture": round(media.without, 1),
+        "limited": media.limited,
+        "times": {name: times.summary() for name, times in media.times.items()},
+    }
+
+
 def rows(figures: Figures) -> list[tuple[str, str]]:
     """The counts, in words."""
-    received = figures.packets + figures.lost
-    share = f" ({100 * figures.lost / received:.2f} %)" if received else ""
     found = [
         ("people who entered", f"{figures.joined:,}"),
         ("lines of chat sent", f"{figures.sent:,}"),
         ("told to people", f"{figures.told:,}"),
         ("missed", f"{figures.missed:,}"),
         ("told twice", f"{figures.doubled:,}"),
-        ("packets of video received", f"{figures.packets:,}"),
-        ("packets of video lost", f"{figures.lost:,}{share}"),
     ]
     return found + [(f"error: {code}", f"{count:,}") for code, count in figures.errors.most_common()]
 
 
 def time_rows(figures: Figures) -> list[tuple[str, ...]]:
     """What was timed: its meaning, the count, and the percentiles in milliseconds."""
+    return _time_rows(TIMES, figures.times)
+
+
+def media_rows(media: Media) -> list[tuple[str, str]]:
+    """The counts of the media on paths of one kind, in words; empty if nobody was there."""
+    if not media.views:
+        return []
+    sent = media.packets + media.lost
+    lost = 100 * media.lost / sent if sent else 0.0
+    without = 100 * media.without / media.watched if media.watched else 0.0
     return [
-        (TIMES[name], *("–" if value is None else f"{value:,}" for value in times.summary().values()))
-        for name, times in figures.times.items()
+        ("views", f"{media.views:,}"),
+        ("packets of video received", f"{media.packets:,}"),
+        ("packets of video lost for good", f"{media.lost:,} ({lost:.2f} %)"),
+        ("seconds without a picture", f"{media.without:,.1f} of {media.watched:,.0f} ({without:.2f} %)"),
+        ("limited by the server", f"{media.limited:,}"),
+    ]
+
+
+def media_time_rows(media: Media) -> list[tuple[str, ...]]:
+    """Like `time_rows`."""
+    return _time_rows(MEDIA_TIMES, media.times)
+
+
+def media_of(figures: Figures) -> list[tuple[str, Media]]:
+    """The media on paths of each kind that somebody was on, and what to call them."""
+    kinds = [("good paths", figures.good), ("the poor path", figures.poor)]
+    return [(f"Media over {name}", media) for name, media in kinds if media.times["connected"].count]
+
+
+def _time_rows(meanings: dict[str, str], timed: dict[str, Times]) -> list[tuple[str, ...]]:
+    return [
+        (meanings[name], *("–" if value is None else f"{value:,}" for value in times.summary().values()))
+        for name, times in timed.items()
         if times.count
     ]
 
@@ -94,6 +132,13 @@ def as_html(plan: Plan, url: str, figures: Figures) -> str:
             f"<p>{escape(asked)}</p>",
             _table(("what", "count"), rows(figures)),
             _table(TIME_HEADS, time_rows(figures)),
+            *(
+                f"<h2>{escape(name)}</h2>"
+                + _table(("what", "count"), media_rows(media))
+                + _table(TIME_HEADS, media_time_rows(media))
+                for name, media in media_of(figures)
+            ),
+            "<h2>Second by second</h2>",
             *plots,
             "</html>",
         ]

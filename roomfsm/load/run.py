@@ -63,6 +63,9 @@ class LoadTest:
                 f"{kind} {number}",
                 presents=presents and plan.media,
                 watches=not presents and plan.media,
+                path=plan.path
+                if plan.media and plan.is_poor(number * plan.rooms + room, presents=presents)
+                else None,
             )
             for kind, count, presents in (("Presenter", plan.presenters, True), ("Viewer", plan.viewers, False))
             for number in range(count)
@@ -71,11 +74,13 @@ class LoadTest:
 
     async def _come(self, role: Role) -> None:
         """Be there until the test is over. Somebody who is made to leave comes again."""
-        who = f"{role.room} {role.name}"
+        who, rate = f"{role.room} {role.name}", 1000 * self.plan.video_rate
         while True:
             with trio.CancelScope() as stay:
                 self._stays[who] = stay
-                await take_part(self._url, self._tls, role, self.figures, self._lines, self._rooms[role.room])
+                await take_part(
+                    self._url, self._tls, role, self.figures, self._lines, self._rooms[role.room], rate
+                )
             if not stay.cancelled_caught:
                 # The server did not let the person in, or ended the visit.
                 del self._stays[who]

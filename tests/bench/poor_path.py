@@ -14,13 +14,13 @@ from typing import Any
 
 import trio
 
+from roomfsm.load.path import Path
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.engine.engine import Peer
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.peer import TestPeer, open_test_peer
 from tests.mediaserver.private_network import ADDRESS, run_in_private_network
 from tests.mediaserver.test_browsers import Stage, open_stage, received
-from tests.mediaserver.udp_relay import Path
 
 VIDEO = 440
 """kbit/s that the presenter is asked to keep below."""

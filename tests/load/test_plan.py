@@ -10,7 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomfsm.load.figures import Figures, Lines, Times
-from roomfsm.load.plan import MOST_LINES, MOST_PEOPLE, MOST_RATE, MOST_SECONDS, Plan, PlanError, Target
+from roomfsm.load.path import Path
+from roomfsm.load.plan import (
+    LEAST_VIDEO,
+    MOST_LINES,
+    MOST_OUTAGE,
+    MOST_PATH_LOSS,
+    MOST_PATH_RATE,
+    MOST_PATH_TIME,
+    MOST_PEOPLE,
+    MOST_RATE,
+    MOST_SECONDS,
+    MOST_VIDEO,
+    Plan,
+    PlanError,
+    Target,
+)
+
+POOR = {"media": True, "poor_viewers": 0.5, "path_delay": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -25,12 +42,33 @@ from roomfsm.load.plan import MOST_LINES, MOST_PEOPLE, MOST_RATE, MOST_SECONDS, 
         ({"chat_rate": 0}, {"chat_rate": -1}),
         ({"churn": 60 * MOST_RATE}, {"churn": math.nan}),
         ({"seconds": MOST_SECONDS}, {"seconds": MOST_SECONDS + 1}),
+        ({"video_rate": LEAST_VIDEO}, {"video_rate": LEAST_VIDEO - 1}),
+        ({"video_rate": MOST_VIDEO}, {"video_rate": MOST_VIDEO + 1}),
+        (POOR | {"poor_viewers": 1}, POOR | {"poor_viewers": 1.1}),
+        (POOR | {"poor_presenters": 1}, POOR | {"poor_presenters": -0.1}),
+        (POOR, POOR | {"media": False}),
+        (POOR, POOR | {"path_delay": 0}),
+        (POOR, POOR | {"poor_viewers": 0}),
+        (POOR | {"path_rate": MOST_PATH_RATE}, POOR | {"path_rate": MOST_PATH_RATE + 1}),
+        (POOR | {"path_queue": 0.01}, POOR | {"path_queue": 0}),
+        (POOR | {"path_delay": MOST_PATH_TIME}, POOR | {"path_delay": MOST_PATH_TIME + 1}),
+        (POOR | {"path_loss": MOST_PATH_LOSS}, POOR | {"path_loss": 1}),
+        (POOR | {"path_outage": 29}, POOR | {"path_outage": 30}),
+        (POOR | {"path_outage": MOST_OUTAGE, "path_outage_every": 61}, POOR | {"path_outage": MOST_OUTAGE + 1}),
+        (POOR | {"path_outage_every": 1}, POOR | {"path_outage_every": 0.5}),
     ],
 )
 def test_a_test_has_bounds(edge: dict[str, Any], beyond: dict[str, Any]) -> None:
     Plan(**edge)
     with pytest.raises(PlanError):
         Plan(**beyond)
+
+
+def test_the_poor_ones_are_spread_evenly() -> None:
+    plan = Plan(media=True, poor_viewers=0.2, poor_presenters=1, path_rate=600)
+    assert [number for number in range(20) if plan.is_poor(number, presents=False)] == [4, 9, 14, 19]
+    assert all(plan.is_poor(number, presents=True) for number in range(20))
+    assert plan.path == Path(rate=600_000)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.load.path import Path
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls.state import DtlsState
@@ -23,7 +24,7 @@ from tests.mediaserver.browsers import OPENERS, PATHS, Browser, Page, firefox_pa
 from tests.mediaserver.observer import RecordingObserver
 from tests.mediaserver.private_network import ADDRESS, NoPrivateNetwork, run_in_private_network
 from tests.mediaserver.starvation import Starvation, watch_starvation
-from tests.mediaserver.udp_relay import Path, Relay, open_relay
+from tests.mediaserver.udp_relay import Relay, open_relay
 
 pytestmark = pytest.mark.browser
 
