@@ -14,9 +14,11 @@ _WIDTH, _HEIGHT = 640, 120
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid #8886; text-align: end; }
 th:first-child, td:first-child { text-align: start; }
+@media (max-width: 40rem) { th, td { padding: .25rem; font-size: .8rem; } }
 figure { margin: 1.5rem 0; } figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; } line { stroke: #8886; }
 polyline { fill: none; stroke: #2f6fde; stroke-width: 1.5; }
@@ -112,7 +114,12 @@ TIME_HEADS = ("milliseconds until", "count", "p50", "p90", "p95", "p99", "most")
 
 def as_html(plan: Plan, url: str, figures: Figures) -> str:
     """The report as one page, which needs nothing else."""
-    asked = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(plan).items())
+    path = plan.poor_viewers > 0 or plan.poor_presenters > 0
+    asked = ", ".join(
+        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in asdict(plan).items()
+        if path or not name.startswith(("poor", "path"))
+    )
     seconds = figures.seconds
     plots = [
         _plot("People in the rooms", [second.people for second in seconds]),
@@ -148,7 +155,7 @@ def as_html(plan: Plan, url: str, figures: Figures) -> str:
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _plot(title: str, values: Sequence[float]) -> str:
