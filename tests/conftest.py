@@ -67,11 +67,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the quick tests."""
+    """Mark the quick tests, and put those first that must be alone, because nothing is under way yet."""
     for item in items:
         folder = item.path.relative_to(HERE).parts[0]
         if folder in QUICK and not SLOW.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.quick)
+    items.sort(key=lambda item: not _is_alone(item))
+
+
+def _is_alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("alone") is not None
 
 
 @contextmanager
@@ -81,29 +86,50 @@ def _locked(file: Path, how: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _turn(item: pytest.Item) -> Iterator[None]:
+class _Turns:
     """Let a test that is marked as `alone` run while no other process of pytest-xdist has one under way.
 
     Every test passes a turnstile. A test that must be alone stays in it while it waits for the others to end,
-    because otherwise new ones would go before it forever.
+    because otherwise new ones would go before it forever. Tests that must be alone and follow each other are one
+    turn, so that the others end what they do only once.
     """
-    folder = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if folder is None:
-        yield
-        return
-    turnstile, room = (Path(tempfile.gettempdir()) / f"roomfsm-{folder}-{name}" for name in ("turnstile", "room"))
-    alone = item.get_closest_marker("alone") is not None
-    with ExitStack() as inside:
+
+    def __init__(self) -> None:
+        self._kept: ExitStack | None = None
+        """The turn of the test before, if this one goes on with it."""
+
+    @contextmanager
+    def turn(self, item: pytest.Item, following: pytest.Item | None) -> Iterator[None]:
+        folder = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+        if folder is None:
+            yield
+            return
+        inside, self._kept = self._kept or self._enter(folder, alone=_is_alone(item)), None
+        try:
+            yield
+        finally:
+            if _is_alone(item) and _is_alone(following):
+                self._kept = inside
+            else:
+                inside.close()
+
+    def _enter(self, folder: str, *, alone: bool) -> ExitStack:
+        turnstile, room = (
+            Path(tempfile.gettempdir()) / f"roomfsm-{folder}-{name}" for name in ("turnstile", "room")
+        )
+        inside = ExitStack()
         with _locked(turnstile, fcntl.LOCK_EX):
             inside.enter_context(_locked(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
-        yield
+        return inside
+
+
+turns = _Turns()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Give each test its turn, and end it if it hangs."""
-    with _turn(item), watch.over_a_test():
+    with turns.turn(item, nextitem), watch.over_a_test():
         return (yield)
 
 
