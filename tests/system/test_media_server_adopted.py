@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -26,6 +24,7 @@ from roomfsm.adoption import Trace
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
 from roomfsm.pids import boot
 from roomfsm.pids import started as start_of
+from tests.forked import Forked, forked
 from tests.mediaserver.kurento_client import open_client
 from tests.processes import LOADED, started
 from tests.system.left import kill_left
@@ -63,10 +62,9 @@ class House:
         return left
 
 
-def parent(memory: Path, folder: Path, settings: ChildSettings) -> AbstractContextManager[subprocess.Popen[str]]:
+def parent(memory: Path, folder: Path, settings: ChildSettings) -> AbstractContextManager[Forked]:
     given = msgspec.json.encode(settings).decode()
-    command = [sys.executable, "-m", "tests.system.parent", memory, folder, given]
-    return started(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return forked("tests.system.parent", str(memory), str(folder), given)
 
 
 def parent_dies(memory: Path, folder: Path, settings: ChildSettings) -> dict[str, Any]:
