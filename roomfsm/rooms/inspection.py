@@ -179,7 +179,7 @@ def look_at(room: Room) -> RoomSeen:
                 id=relay.key,
                 stream=relay.stream,
                 state=relay.state,
-                since=_since(tallies["relay"], relay.key, now),
+                since=since(tallies["relay"], relay.key, now),
                 above=relay.above,
                 below=relay.below,
             )

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
+from roomfsm.load.path import Path
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL
@@ -27,7 +28,7 @@ from tests.mediaserver.peer import (
     redundant,
 )
 from tests.mediaserver.stage import PATIENCE, join, open_stage, until_received
-from tests.mediaserver.udp_relay import Path, open_relay
+from tests.mediaserver.udp_relay import open_relay
 
 VARIANTS = [
     VP8_TYPE,
