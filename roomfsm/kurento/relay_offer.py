@@ -16,9 +16,9 @@ _ABOUT = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 _SECTION = re.compile(r"^(?=m=)", re.MULTILINE)
 _M_LINE = re.compile(r"m=(\w+) (\S+ \S+) ([\d ]+)")
 
-_HELPERS = frozenset({"rtx", "red", "ulpfec", "flexfec-03"})
-"""What repairs a codec's losses, and is no codec. The payload types of `rtx` stay with the codecs that they
-repeat, and those of the others always."""
+_RTX = "rtx"
+_HELPERS = frozenset({_RTX, "red", "ulpfec", "flexfec-03"})
+"""What repairs losses, and is no codec. It stays in the offer, and `rtx` only with the codec that it repeats."""
 
 
 def narrowed(offer: str, described: str) -> str:
@@ -45,21 +45,24 @@ def _narrowed(section: str, wanted: dict[str, list[str]]) -> str:
     line = _M_LINE.match(section)
     if line is None:
         return section
-    names, order = _names(section), [name for name in wanted.get(line[1], ()) if name not in _HELPERS]
-    payloads = line[3].split()
-    codecs = sorted(
+    names, payloads = _names(section), line[3].split()
+    # What repairs a codec has its place in the order, too: redundant audio is sent if it is before its codec.
+    order = [name for name in wanted.get(line[1], ()) if name != _RTX]
+    ordered = sorted(
         (payload for payload in payloads if names.get(payload) in order),
         key=lambda payload: order.index(names[payload]),
     )
-    if not codecs:
+    if all(names[payload] in _HELPERS for payload in ordered):
         return section
     repeats = dict(_APT.findall(section))
     helpers = [
         payload
         for payload in payloads
-        if (name := names.get(payload)) in _HELPERS and (name != "rtx" or repeats.get(payload) in codecs)
+        if payload not in ordered
+        and (name := names.get(payload)) in _HELPERS
+        and (name != _RTX or repeats.get(payload) in ordered)
     ]
-    kept = [*codecs, *helpers]
+    kept = [*ordered, *helpers]
     first, *rest = section.splitlines(keepends=True)
     lines = [one for one in rest if (about := _ABOUT.match(one)) is None or about[1] in kept]
     return first.replace(line[3].rstrip(), " ".join(kept)) + "".join(lines)

@@ -67,6 +67,14 @@ def test_what_repeats_a_codec_goes_with_it_and_other_repairs_stay() -> None:
     assert "rtx-time=200;apt=102" in found
 
 
+def test_redundant_audio_is_where_the_presenter_has_it() -> None:
+    audio = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF {}\r\na=rtpmap:63 red/48000/2\r\na=rtpmap:111 opus/48000/2\r\n"
+    for order, expected in (("63 111", ["63", "111"]), ("111 63", ["111", "63"])):
+        assert payloads(narrowed(OFFER, audio.format(order)))["audio"] == expected
+    only_red = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 63\r\na=rtpmap:63 red/48000/2\r\n"
+    assert narrowed(OFFER, only_red) == OFFER
+
+
 def test_an_offer_that_has_none_of_the_codecs_stays_as_it_is() -> None:
     av1 = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 45\r\na=rtpmap:45 AV1/90000\r\n"
     assert narrowed(OFFER, av1) == OFFER
