@@ -225,7 +225,7 @@ async def test_every_row_of_a_stream_and_of_a_view_is_taken(
 async def test_every_row_of_a_relay_is_taken(taken: Taken, autojump_clock: MockClock) -> None:
     settings = replace(SMALL, max_rooms=100, views_per_media_server=1)
     media = FakeMedia()
-    media.urls = ["ws://one", "ws://two"]
+    media.urls, media.relays_connect = ["ws://one", "ws://two"], False
     async with open_directory(media.pool, settings) as directory:
         for state, way in ways(RELAY).items():
             for trigger in RELAY.legal(state):
