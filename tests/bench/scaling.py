@@ -27,25 +27,35 @@ KIB = 1024
 class Costs:
     """Seconds of one core, bytes, or counts."""
 
-    line: float = 600 * US
-    """A line that is kept, without its deliveries."""
+    line: float = 1600 * US
+    """A line that is kept, without its deliveries, on a server that is not busy: it has a commit of its own."""
     delivery: float = 15 * US
     """A line to one more person."""
-    join: float = 1260 * US
-    bus: float = 100 * US
-    """A message from node to node, both ends together, in the middle between one alone and one of fifty."""
+    visit: float = 7600 * US
+    """Somebody comes and leaves, in a room of 20, who are told of it."""
+    bus: float = 850 * US
+    """A message from node to node, both ends together, alone. One of fifty costs 22 µs."""
     session: int = 33 * KIB
     """Memory of a person who is in a room."""
     take_up: float = 1900 * US
     """A room that comes back from the store."""
-    redis_commit: float = 60 * US
-    """Redis's own time for one commit."""
-    redis_bus: float = 60 * US
-    """Redis's own time for one entry of a node's stream: added, read and trimmed."""
-    redis_line_bytes: int = 1500
-    """Over Redis's network, both directions, for one line with its commit."""
-    redis_room: int = 6 * KIB
-    """Memory of a room with ten people and a short chat."""
+    redis_line: float = 165 * US
+    """Redis's own time for a line that is kept."""
+    redis_visit: float = 340 * US
+    redis_bus: float = 58 * US
+    """Redis's own time for a message between nodes: added, read and trimmed."""
+    line_commands: float = 5.6
+    """Commands of Redis, with those in its scripts."""
+    visit_commands: float = 13.0
+    bus_commands: float = 2.0
+    line_bytes: int = 374
+    """To and from Redis."""
+    visit_bytes: int = 690
+    bus_bytes: int = 620
+    redis_person: int = 1100
+    """Memory in Redis of a person and its share of the room."""
+    redis_history: int = 11_000
+    """Memory in Redis of a room's hundred newest lines."""
     round_trip: float = 0.5e-3
     """To Redis and back, in one data centre."""
     packet_few: float = 19 * US
@@ -93,14 +103,15 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the room servers and Redis do in a second."""
+    """What the room servers and Redis do in a second, or in a run if the numbers are those of a run."""
 
     cores: float
-    """Of all room servers together, if these were always busy."""
-    redis_core: float
-    """The share of Redis's one core."""
-    redis_bits: float
-    commits: float
+    """Seconds of one core, of all room servers together."""
+    redis: float
+    """Seconds of Redis's one core."""
+    commands: float
+    traffic: float
+    """Bytes to and from Redis."""
     bus: float
     """Messages between nodes."""
 
@@ -110,20 +121,20 @@ def other_nodes(in_room: int, nodes: int) -> float:
     return (nodes - 1) * (1 - (1 - 1 / nodes) ** in_room)
 
 
-def spent(in_room: int, nodes: int, lines: float, told: float, joins: float, costs: Costs = COSTS) -> Spent:
-    """What so many lines, deliveries and joins a second cost.
+def spent(in_room: int, nodes: int, lines: float, told: float, visits: float, costs: Costs = COSTS) -> Spent:
+    """What so many lines, deliveries and visits cost.
 
-    A person whose websocket is at another node than the room costs a message for what it says, and each node with
-    such people one for what the room says.
+    A person whose websocket is at another node than the room costs a message for each thing that it says, and for
+    each that it alone is told: five for a visit. Each node with such people gets a message for what the room tells
+    everybody: that somebody has come, and has left, and each line.
     """
-    remote = (nodes - 1) / nodes
-    bus = lines * (remote + other_nodes(in_room, nodes)) + joins * (4 * remote + other_nodes(in_room, nodes))
-    commits = lines + joins
+    remote, others = (nodes - 1) / nodes, other_nodes(in_room, nodes)
+    bus = lines * (remote + others) + visits * (5 * remote + 2 * others)
     return Spent(
-        cores=lines * costs.line + told * costs.delivery + joins * costs.join + bus * costs.bus,
-        redis_core=commits * costs.redis_commit + bus * costs.redis_bus,
-        redis_bits=8 * costs.redis_line_bytes * commits,
-        commits=commits,
+        cores=lines * costs.line + told * costs.delivery + visits * costs.visit + bus * costs.bus,
+        redis=lines * costs.redis_line + visits * costs.redis_visit + bus * costs.redis_bus,
+        commands=lines * costs.line_commands + visits * costs.visit_commands + bus * costs.bus_commands,
+        traffic=lines * costs.line_bytes + visits * costs.visit_bytes + bus * costs.bus_bytes,
         bus=bus,
     )
 
@@ -134,6 +145,7 @@ class Need:
 
     nodes: int
     redis_core: float
+    """The share of Redis's one core. With more than 1 it cannot be done."""
     redis_commands: float
     redis_memory: float
     """Bytes."""
@@ -149,10 +161,10 @@ class Need:
 def need(people: People, costs: Costs = COSTS) -> Need:
     """The servers for these people, none of which is more than half busy."""
     lines = people.rooms * people.lines
-    joins = people.people / people.stay
+    visits = people.people / people.stay
     nodes = 1
     while True:
-        does = spent(people.in_room, nodes, lines, lines * people.in_room, joins, costs)
+        does = spent(people.in_room, nodes, lines, lines * people.in_room, visits, costs)
         wanted = max(1, math.ceil(does.cores / BUSY))
         if wanted <= nodes:
             break
@@ -161,10 +173,10 @@ def need(people: People, costs: Costs = COSTS) -> Need:
     media_cores = people.views * people.packets * packet
     return Need(
         nodes=nodes,
-        redis_core=does.redis_core,
-        redis_commands=2 * does.commits + 3 * does.bus,
-        redis_memory=people.rooms * costs.redis_room,
-        redis_bits=does.redis_bits,
+        redis_core=does.redis,
+        redis_commands=does.commands,
+        redis_memory=people.rooms * (costs.redis_history + people.in_room * costs.redis_person),
+        redis_bits=8 * does.traffic,
         memory=people.people * costs.session * (2 - 1 / nodes),
         media_cores=media_cores,
         media_servers=max(math.ceil(media_cores / BUSY), math.ceil(people.views / VIEWS)),
@@ -240,7 +252,7 @@ async def simulate(people: People, seconds: float, costs: Costs = COSTS) -> Seen
         if edge is not home:
             await across(home, 1)
         await home.work(costs.line)
-        await redis.work(costs.redis_commit)
+        await redis.work(costs.redis_line)
         await trio.sleep(costs.round_trip)
         await home.work(people.in_room * costs.delivery)
         if others >= 1:
@@ -249,16 +261,16 @@ async def simulate(people: People, seconds: float, costs: Costs = COSTS) -> Seen
                 nursery.start_soon(across, random.choice(nodes), 1)
         delays.append(trio.current_time() - start)
 
-    async def join() -> None:
+    async def visit() -> None:
         home = random.choice(nodes)
-        await home.work(costs.join)
-        await redis.work(costs.redis_commit)
+        await home.work(costs.visit)
+        await redis.work(costs.redis_visit)
 
     async with trio.open_nursery() as nursery:
-        lines, joins = people.rooms * people.lines, people.people / people.stay
+        lines, visits = people.rooms * people.lines, people.people / people.stay
         while trio.current_time() - began < seconds:
-            await trio.sleep(random.expovariate(lines + joins))
-            nursery.start_soon(line if random.random() * (lines + joins) < lines else join)
+            await trio.sleep(random.expovariate(lines + visits))
+            nursery.start_soon(line if random.random() * (lines + visits) < lines else visit)
     took = trio.current_time() - began
     delays.sort()
     return Seen(
@@ -290,7 +302,7 @@ async def death(lost: People, others: int, lease: float = 4.0, costs: Costs = CO
 
     async def room() -> None:
         home = random.choice(nodes)
-        await redis.work(costs.redis_commit)
+        await redis.work(costs.redis_visit)
         await home.work(costs.take_up / (1 - load))
         back["rooms"] = trio.current_time() - began
 
@@ -298,8 +310,8 @@ async def death(lost: People, others: int, lease: float = 4.0, costs: Costs = CO
         # A page tries again after pauses of up to five seconds.
         await trio.sleep(random.uniform(0, 5))
         home = random.choice(nodes)
-        await home.work(costs.join / (1 - load))
-        await redis.work(costs.redis_commit)
+        await home.work(costs.visit / (1 - load))
+        await redis.work(costs.redis_visit)
         back["people"] = trio.current_time() - began
 
     await trio.sleep(1.3 * lease)

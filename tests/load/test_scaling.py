@@ -33,8 +33,8 @@ def test_of_one_node_nobody_is_elsewhere_and_of_many_nodes_everybody_is() -> Non
 
 
 def test_one_node_sends_nothing_to_others() -> None:
-    assert spent(10, 1, lines=5, told=50, joins=1).bus == 0
-    assert spent(10, 3, lines=5, told=50, joins=1).bus > 10
+    assert spent(10, 1, lines=5, told=50, visits=1).bus == 0
+    assert spent(10, 3, lines=5, told=50, visits=1).bus > 10
 
 
 def test_twice_the_people_need_twice_the_media_servers_and_no_node_is_more_than_half_busy() -> None:
