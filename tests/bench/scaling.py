@@ -62,10 +62,6 @@ class Costs:
     """A packet to one of 10 viewers of a stream, at the media server."""
     packet_many: float = 6.7 * US
     """A packet to one of 200."""
-    viewer: int = 53_000
-    """Memory of a view at the media server."""
-    hop: float = 1e-3
-    """What one relay from media server to media server adds, at the middle."""
 
 
 COSTS = Costs()
@@ -212,12 +208,16 @@ class Station:
         self.busy = 0.0
         """Seconds of work that it was given."""
 
-    async def work(self, seconds: float) -> None:
-        """Wait for the core, and use it. Times are spread as in a queue with random service (exponentially)."""
+    def take(self, seconds: float) -> float:
+        """Give the core work of about so many seconds (spread exponentially). Returns when it will be done."""
         took = random.expovariate(1 / seconds) if seconds else 0.0
         self._free = max(self._free, trio.current_time()) + took
         self.busy += took
-        await trio.sleep_until(self._free)
+        return self._free
+
+    async def work(self, seconds: float) -> None:
+        """Wait for the core, and use it."""
+        await trio.sleep_until(self.take(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,33 +238,34 @@ async def simulate(people: People, seconds: float, costs: Costs = COSTS) -> Seen
     nodes = [Station() for _ in range(need(people, costs).nodes)]
     redis = Station()
     delays: list[float] = []
-    others = other_nodes(people.in_room, len(nodes))
+    others = round(other_nodes(people.in_room, len(nodes)))
     began = trio.current_time()
 
-    async def across(to: Station, messages: float) -> None:
-        await redis.work(messages * costs.redis_bus)
+    async def across(to: list[Station]) -> None:
+        """Send a message to each of these nodes. They go to Redis together."""
+        await redis.work(len(to) * costs.redis_bus)
         await trio.sleep(costs.round_trip)
-        await to.work(messages * costs.bus)
+        await trio.sleep_until(max(node.take(costs.bus) for node in to))
 
     async def line() -> None:
         start = trio.current_time()
         home, edge = random.choice(nodes), random.choice(nodes)
         if edge is not home:
-            await across(home, 1)
+            await across([home])
         await home.work(costs.line)
         await redis.work(costs.redis_line)
         await trio.sleep(costs.round_trip)
         await home.work(people.in_room * costs.delivery)
-        if others >= 1:
-            await across(random.choice(nodes), 1)
-            for _ in range(round(others) - 1):
-                nursery.start_soon(across, random.choice(nodes), 1)
+        if others:
+            await across(random.choices(nodes, k=others))
         delays.append(trio.current_time() - start)
 
     async def visit() -> None:
         home = random.choice(nodes)
         await home.work(costs.visit)
         await redis.work(costs.redis_visit)
+        if others:
+            await across([home] * 3 + random.choices(nodes, k=2 * others))
 
     async with trio.open_nursery() as nursery:
         lines, visits = people.rooms * people.lines, people.people / people.stay
@@ -348,15 +349,17 @@ async def through_tree(viewers: int, packets: int, costs: Costs = COSTS) -> tupl
     return len(servers), delays[len(delays) // 2], delays[-1]
 
 
-STEPS = (1_000, 3_000, 10_000, 20_000, 30_000, 60_000, 100_000)
+STEPS = (1_000, 3_000, 6_000, 10_000, 13_000, 16_000, 20_000)
 """Rooms with ten people each."""
+SECONDS = 2.0
+"""The length of each simulation. If more is asked for than can be done, all grows as long as it lasts."""
 
 
 async def _all() -> list[Seen]:
     print("people     nodes  node busy  Redis busy  line told, median  p99")
     seen = []
     for rooms in STEPS:
-        one = await simulate(People(rooms, 10), min(20.0, 20_000 / rooms))
+        one = await simulate(People(rooms, 10), SECONDS)
         seen.append(one)
         print(
             f"{one.people:9,}  {one.nodes:5}  {one.node_busy:9.0%}  {one.redis_busy:10.0%}"
