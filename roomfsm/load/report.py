@@ -13,6 +13,7 @@ from roomfsm.load.plan import Plan
 _WIDTH, _HEIGHT = 640, 120
 _STYLE = """
 :root { color-scheme: light dark; }
+h1 { overflow-wrap: anywhere; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; font-variant-numeric: tabular-nums; }
