@@ -296,22 +296,22 @@ async def death(lost: People, others: int, lease: float = 4.0, costs: Costs = CO
     """A node with these people dies. So many others share its rooms, and its people come back."""
     nodes = [Station() for _ in range(others)]
     redis = Station()
-    load = BUSY
-    """The others are busy with what is theirs, so all work takes as much longer."""
+    # The others are busy with what is theirs, so all work takes longer by that.
+    slower = 1 / (1 - BUSY)
     back = {"rooms": 0.0, "people": 0.0}
     began = trio.current_time()
 
     async def room() -> None:
         home = random.choice(nodes)
         await redis.work(costs.redis_visit)
-        await home.work(costs.take_up / (1 - load))
+        await home.work(costs.take_up * slower)
         back["rooms"] = trio.current_time() - began
 
     async def person() -> None:
         # A page tries again after pauses of up to five seconds.
         await trio.sleep(random.uniform(0, 5))
         home = random.choice(nodes)
-        await home.work(costs.visit / (1 - load))
+        await home.work(costs.visit * slower)
         await redis.work(costs.redis_visit)
         back["people"] = trio.current_time() - began
 
