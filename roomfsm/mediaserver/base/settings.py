@@ -101,6 +101,9 @@ class EngineSettings:
     nack_retry: Seconds = 0.1
     """The shortest time between two requests for one packet. It is longer if the publisher's answers take
     longer."""
+    nack_patience: SecondsOrZero = 0.5
+    """A packet that has not come so long after its first request, and was requested twice, is given up, and a
+    keyframe is requested instead."""
     keyframe_interval: Seconds = 0.3
     """The shortest time between two keyframe requests to one publisher."""
     keyframe_replay: SecondsOrZero = 0.5

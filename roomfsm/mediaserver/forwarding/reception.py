@@ -15,7 +15,10 @@ _BACKOFF = 1.5
 """The time until a packet is requested again is so many times the time before, or the time that answers take."""
 _MAX_RETRY = 1.0
 """The longest time until then, in seconds."""
-_ROUND_TRIP_WEIGHT = 1 / 8
+_LONGER_WEIGHT = 1 / 8
+"""The weight of an answer that took longer than the round trip."""
+_LEAST_TRIES = 2
+"""So often a packet is requested before its time is over, because a request may be lost."""
 _MAX_ASKED = 256
 """The most packets that one NACK requests, so that it always fits into a datagram."""
 
@@ -86,7 +89,7 @@ class Reception:
         self.missing: dict[int, _Lost] = {}
         """The missing packets by extended number."""
         self.round_trip: float | None = None
-        """The smoothed time in seconds from requesting a packet to getting it; None until a requested packet has
+        """The usual time in seconds from requesting a packet to getting it; None until a requested packet has
         come."""
         self.nacks = 0
         self.keyframe_wanted = False
@@ -138,14 +141,15 @@ class Reception:
     def _answered(self, lost: _Lost, now: float) -> None:
         """Update `round_trip` after a requested packet has come.
 
-        If it was requested more than once, it may answer any of the requests. The time since the first request is
-        only a guess, and packets that were requested once soon correct it.
+        If it was requested more than once, it may answer any of the requests. So the time since the first request
+        is never too short, but it is too long if a request was lost. Therefore a shorter time counts at once, and
+        a longer one only if it is usual.
         """
         response = now - lost.asked
-        if self.round_trip is None:
+        if self.round_trip is None or response < self.round_trip:
             self.round_trip = response
-        elif lost.tries == 1 or response > self.round_trip:
-            self.round_trip += (response - self.round_trip) * _ROUND_TRIP_WEIGHT
+        else:
+            self.round_trip += (response - self.round_trip) * _LONGER_WEIGHT
 
     def _until_next(self, tries: int) -> float:
         """Seconds until a packet that was requested so often is requested again.
@@ -165,7 +169,8 @@ class Reception:
                 continue
             if len(due) >= _MAX_ASKED:
                 break
-            if tries >= self._settings.nack_tries:
+            late = tries >= _LEAST_TRIES and now - asked >= self._settings.nack_patience
+            if late or tries >= self._settings.nack_tries:
                 del self.missing[number]
                 self.keyframe_wanted = True
                 continue
