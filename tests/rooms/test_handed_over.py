@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from roomfsm.access.policy import Policy
 from roomfsm.kurento import MediaServerLost
-from roomfsm.protocol.client import View
+from roomfsm.protocol.client import Unpublish, View
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.rooms.directory import Directory
 from roomfsm.rooms.events import HandOver
@@ -78,6 +78,48 @@ async def test_what_has_no_answer_yet_is_released(autojump_clock: MockClock) -> 
         room = await restart(server.directory, ada, bob)
         assert list(room.streams) == [ada.stream()]
         assert media.open == left
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_another_server_that_has_the_room_gets_its_media_if_it_uses_the_media_server(
+    autojump_clock: MockClock, is_shared: bool
+) -> None:
+    store, media = MemoryStore(), FakeMedia()
+    media.is_shared = is_shared
+    async with kept(store, media=media) as server:
+        ada, bob = await broadcast(server.directory)
+        flows(media)
+        before = list(media.open)
+        server.writer.disown("blue")
+        await settle()
+        assert (ada.was_sent_on, bob.was_sent_on) == (True, True)
+        assert bob.all("streamEnded") == []
+        assert media.open == (before if is_shared else [])
+    async with kept(store, [ada, bob], media=media) as server:
+        room = await restart(server.directory, ada, bob)
+        assert (room.state, media.open) == (("broadcasting", before) if is_shared else ("waiting", []))
+
+
+async def test_another_server_may_know_of_streams_that_have_ended_here(autojump_clock: MockClock) -> None:
+    """What was done last is not kept, so the other server must find a pipeline in which it can go on."""
+    store, media = MemoryStore(), FakeMedia(answers=False)
+    media.is_shared = True
+    async with kept(store, media=media) as server:
+        ada, bob = await broadcast(server.directory)
+        for endpoint in media.open:
+            endpoint.answering.open()
+        await settle()
+        # This stream gets no answer.
+        await bob.say(publish(sdp="another"))
+        await settle()
+        store.hangs = True
+        await ada.say(Unpublish(stream=ada.stream()))
+        await settle()
+        server.writer.disown("blue")
+        await settle()
+        assert len(media.pipelines) == 1
+        store.hangs = False
+        store.done.set()
 
 
 async def test_if_nothing_has_an_answer_the_pipeline_is_released_too(autojump_clock: MockClock) -> None:

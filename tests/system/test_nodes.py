@@ -35,7 +35,10 @@ async def _pause(nodes: Deployment) -> None:
 
 
 async def _drain(nodes: Deployment) -> None:
+    log = nodes.program("two").log
     assert await nodes.drain("two") == 0
+    # It has given its rooms to the others itself.
+    assert "without a goodbye" not in log.read_text()
     await nodes.start("two")
 
 
