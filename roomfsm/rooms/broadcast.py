@@ -24,6 +24,7 @@ import trio
 
 from roomfsm.kurento.errors import (
     MediaServerError,
+    MediaServerLost,
     MediaServersFull,
     MediaServerUnavailable,
     ObjectGone,
@@ -37,7 +38,7 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.spread import RelayTold, Spread, until_lost
+from roomfsm.rooms.spread import RelayTold, Spread
 
 _log = get_logger(__name__)
 
@@ -152,7 +153,7 @@ class Broadcast:
             async with opening as pipeline, trio.open_nursery() as waiting:
                 self._pipeline, self._left = pipeline, None
                 self._ready.set()
-                waiting.start_soon(until_lost, pipeline)
+                waiting.start_soon(_until_lost, pipeline)
                 waiting.start_soon(self._settle, pipeline)
                 await self._moving.wait()
                 waiting.cancel_scope.cancel()
@@ -227,3 +228,8 @@ class Broadcast:
         self, pipeline: MediaPipeline, left: str | None
     ) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         return pipeline.endpoint(self._limits) if left is None else pipeline.adopt(left)
+
+
+async def _until_lost(pipeline: MediaPipeline) -> None:
+    await pipeline.lost.wait()
+    raise MediaServerLost(pipeline.server_url, "its session ended")

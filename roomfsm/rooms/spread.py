@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Container, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +37,8 @@ from roomfsm.rooms.relay import Relay, RelayFailed, Source, blamed
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.shared import Fail, Shared, SharedLost, Start
 
+_TRIES = 4
+"""A view that has found no place so often is at home."""
 _FAILURES = (MediaServerError, RelayFailed, SharedLost)
 
 _log = get_logger(__name__)
@@ -178,12 +180,12 @@ class Spread:
         # The home is always tried.
         raise tried[self._home]
 
-    def _choose(self, stream: Stream, tried: Container[_Place]) -> _Place | None:
+    def _choose(self, stream: Stream, tried: Collection[_Place]) -> _Place | None:
         """The place for one more view of the stream; None if all have been tried."""
         most = self._settings.views_per_media_server
         self._branches = [branch for branch in self._branches if not branch.pipeline.over]
         at_home = () if self._home in tried else (self._home,)
-        if most == 0:
+        if most == 0 or len(tried) >= _TRIES:
             return next(iter(at_home), None)
         # What has no relay yet needs a place from which one can begin.
         begins = any(not self._is_avoided(place.url) for place in self._having(stream))
@@ -308,12 +310,6 @@ def _lost() -> LegFailed:
 
 def _relay_at(place: _Place, stream: Stream) -> _Relayed | None:
     return place.relay_of(stream) if isinstance(place, _Branch) else None
-
-
-async def until_lost(pipeline: MediaPipeline) -> None:
-    """Wait until the media server of the pipeline is lost, and raise `MediaServerLost`."""
-    await pipeline.lost.wait()
-    raise MediaServerLost(pipeline.server_url, "its session ended")
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from roomfsm.kurento.objects import BandwidthLimits
 from roomfsm.protocol.client import Adjust, Unpublish, Unview, View
 from roomfsm.protocol.fields import Size
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.shared import SharedLost
 from roomfsm.testing import FakeMedia, Person
 from roomfsm.testing.media import FakeEndpoint, FakePipeline
 from tests.rooms.house import OFFER, SMALL, dtls, flow_out, house, people, publish, settle
@@ -483,6 +484,27 @@ async def test_a_mistake_in_a_relay_ends_nothing_but_that(
         assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == 2 * [
             "shared resource failed"
         ]
+        assert (answered([eve]), spread(media)) == ([1], {ONE: 4})
+        await eve.leave()
+
+
+async def test_a_view_does_not_look_for_a_place_for_ever(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Over(AbstractAsyncContextManager[Any]):
+        """A relay that is over before it is open, which is nobody's fault."""
+
+        async def __aenter__(self) -> None:
+            await trio.lowlevel.checkpoint()
+            raise SharedLost(None)
+
+        async def __aexit__(self, *_: object) -> None:
+            """It was never open."""
+
+    async with crowd(2) as (media, ada, bobs):
+        monkeypatch.setattr("roomfsm.rooms.relay.Relay.open", lambda *_: Over())
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        await watch(eve, ada)
         assert (answered([eve]), spread(media)) == ([1], {ONE: 4})
         await eve.leave()
 
