@@ -7,8 +7,8 @@ for a moment, however many people ask. A node that does not answer in time is mi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +39,9 @@ class Whereabouts(Protocol):
         If this node has yet to bring that room back, it does so before this returns. Raises `Refusal` if that
         cannot be found out.
         """
+
+    async def give_back(self, room: str) -> None:
+        """The room of that name was not opened here, although it got this node. It needs none, then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +97,21 @@ class Others:
         if node is not None:
             raise ElsewhereError(node)
 
-    async def claim(self, name: str) -> None:
-        """Let the room of that name be here, wherever it is as yet nowhere.
+    @asynccontextmanager
+    async def claimed(self, name: str) -> AsyncIterator[None]:
+        """Let the room of that name be here, if it is nowhere yet. If it is not opened here, it needs no node.
 
         Raises `ElsewhereError` if it belongs to another node, and `Refusal` if nobody knows.
         """
-        node = None if self._whereabouts is None else await self._whereabouts.of_room(name)
-        if node is not None:
+        if self._whereabouts is None:
+            yield
+            return
+        if (node := await self._whereabouts.of_room(name)) is not None:
             raise ElsewhereError(node)
+        try:
+            yield
+        finally:
+            await self._whereabouts.give_back(name)
 
     async def hear[T](self, about: str, kind: type[T]) -> Heard[T]:
         """What the other nodes say about something, each a JSON of this kind."""

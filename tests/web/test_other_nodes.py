@@ -95,6 +95,15 @@ async def test_a_room_is_opened_where_it_belongs(media_server: str, tmp_path: Pa
         ]
 
 
+async def test_a_room_that_is_refused_needs_no_server(media_server: str, tmp_path: Path) -> None:
+    async with house(media_server, tmp_path, max_rooms=1) as nodes:
+        admin, one = Administrator(nodes.servers["one"]), nodes.maps["one"]
+        assert (await admin.call("POST", "/rooms", {"name": "first"}))[0] == 201
+        one.given_back.clear()
+        status, refused = await admin.call("POST", "/rooms", {"name": "second"})
+        assert (status, refused["code"], one.given_back) == (503, "server_full", ["second"])
+
+
 async def test_nobody_else_makes_a_room_by_asking(media_server: str, tmp_path: Path) -> None:
     async with house(media_server, tmp_path) as nodes:
         admin, before = Administrator(nodes.servers["one"]), dict(nodes.homes)

@@ -221,9 +221,9 @@ class Handlers:
     async def _create(self, call: Call) -> s.RoomInFull:
         name = _name(call.body.name, "$.name")
         policy = None if call.body.policy is None else await self._policy(call.body.policy, "$.policy")
-        await self._others.claim(name)
         try:
-            return _in_full(await self._parts.directory.create(name, policy))
+            async with self._others.claimed(name):
+                return _in_full(await self._parts.directory.create(name, policy))
         except RoomExists as error:
             raise Problem(ApiCode.ROOM_EXISTS, f"The room {error} is open already.", path="$.name") from None
         except RoomOver:
