@@ -147,16 +147,16 @@ class Spread:
             async with AsyncExitStack() as stack:
                 source, endpoint = await self._enter(stack, stream, home)
                 yield source.endpoint, endpoint
-        except* SharedLost as lost:
-            self._avoid(lost, "")
-            raise _lost() from lost
-        except* (MediaServerLost, RequestTimedOut) as errors:
-            urls = {error.url for error in leaves(errors)}
-            if home.server_url in urls:
+        except* RequestTimedOut as late:
+            for url in {error.url for error in leaves(late)} - {home.server_url}:
+                self._avoid(late, url)
+            raise
+        except* (SharedLost, MediaServerLost) as lost:
+            errors = leaves(lost)
+            if any(isinstance(error, MediaServerLost) and error.url == home.server_url for error in errors):
                 raise
-            for url in urls:
-                self._avoid(errors, url)
-            raise _lost() from errors
+            self._avoid(lost, "")
+            raise LegFailed(ErrorCode.MEDIA_UNAVAILABLE, None, str(errors[0])) from lost
 
     async def _enter(
         self, stack: AsyncExitStack, stream: Stream, home: MediaPipeline
@@ -302,10 +302,6 @@ class Spread:
         branch.relays = {key: relay for key, relay in branch.relays.items() if not relay.source.over}
         branch.relays[stream.key] = relay = _Relayed(stream.id, machine, shared, above, having[above] + 1)
         return relay
-
-
-def _lost() -> LegFailed:
-    return LegFailed(ErrorCode.MEDIA_UNAVAILABLE, None, "the media server of the view is lost")
 
 
 def _relay_at(place: _Place, stream: Stream) -> _Relayed | None:

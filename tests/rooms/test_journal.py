@@ -197,10 +197,10 @@ async def test_the_journal_file_has_every_line_of_every_room(tmp_path: Path) -> 
 
 async def test_a_file_that_reaches_its_bound_is_renamed_and_a_new_one_begun(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(b"x" * 1999 + b"\n")
-    async with open_recorded(RoomSettings(journal_file=str(path), journal_file_bytes=2000)) as house:
+    path.write_bytes(b"x" * 3999 + b"\n")
+    async with open_recorded(RoomSettings(journal_file=str(path), journal_file_bytes=4000)) as house:
         await people(house, "Ada")
-    assert (tmp_path / "journal.jsonl.1").read_bytes() == b"x" * 1999 + b"\n"
+    assert (tmp_path / "journal.jsonl.1").read_bytes() == b"x" * 3999 + b"\n"
     assert isinstance(read(path)[0], Opened)
 
 
