@@ -82,7 +82,13 @@ def measure(nodes: int, plan: list[str]) -> dict[str, Any]:
         servers = []
         for number, port in enumerate(ports[1:]):
             (own := folder / str(number)).mkdir()
-            arguments = (f"--port={port}", f"--store={url}", f"--node=node{number}", f"--admin-token={TOKEN}")
+            arguments = (
+                f"--port={port}",
+                f"--store={url}",
+                f"--node=node{number}",
+                f"--admin-token={TOKEN}",
+                "--inspect=false",
+            )
             program = stack.enter_context(running(own, *arguments, *_OPEN))
             servers.append(psutil.Process(program.process.pid))
         config = folder / "nginx.conf"

@@ -90,7 +90,7 @@ def test_pictures_go_on_when_their_room_moves_to_another_node(
             (folder := tmp_path / name).mkdir()
             arguments = (f"--store={redis}", f"--node={name}", f"--node-lease={LEASE}", f"--kurento={media}")
             nodes.programs[name] = stack.enter_context(
-                running(folder, "--admin-token=very-secret-token", *arguments)
+                running(folder, "--admin-token=very-secret-token", "--inspect=false", *arguments)
             )
         nodes.open_room_at("one")
         nodes.avoid("one")

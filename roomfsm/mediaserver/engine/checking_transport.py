@@ -49,7 +49,7 @@ class CheckingTransport(Transport):
         try:
             self._port = self._open_port()
         except OSError as error:
-            log.warning("no UDP port for a connection to another media server", error=str(error))
+            log.warning("no port for a link to another media server", error=str(error))
             self._set_ice_state(IceState.FAILED)
             return
         self._network, self._port.checker = self._port, self
