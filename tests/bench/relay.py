@@ -16,7 +16,9 @@ import math
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -41,41 +43,57 @@ KEYFRAME_SPACING = 0.3
 
 
 class Run:
-    """One audience, by the ports of their media servers."""
+    """One audience, by the UDP ports of their media servers."""
 
-    def __init__(self) -> None:
+    def __init__(self, audiences: Sequence[Audience]) -> None:
+        self._unused = list(audiences)
         self.waited: dict[int, list[float]] = defaultdict(list)
         """Seconds from `view` to the first packet of a keyframe."""
         self.audiences: dict[int, Audience] = {}
         self.without = 0
         """Viewers to whom no keyframe came in time."""
+        self.leave = trio.Event()
+
+    def add(self, peer: TestPeer, seconds: float | None) -> None:
+        """Count a viewer who has waited so long for a keyframe; None: for ever."""
+        port = peer.require_answer().address[1]
+        if port not in self.audiences:
+            self.audiences[port] = self._unused.pop()
+        self.audiences[port].add(peer)
+        if seconds is None:
+            self.without += 1
+        else:
+            self.waited[port].append(seconds)
 
 
 async def _answer_keyframe_requests(peer: TestPeer) -> None:
     while True:
         await peer.receive_feedback(rtcp.KeyframeRequest)
-        for payload in keyframe():
-            peer.send_rtp(payload, ssrc=VIDEO_SSRC)
+        *packets, last = keyframe()
+        now = int(trio.current_time() * 90_000)
+        for payload in packets:
+            peer.send_rtp(payload, ssrc=VIDEO_SSRC, timestamp=now)
+        peer.send_rtp(last, ssrc=VIDEO_SSRC, timestamp=now, marker=True)
         await trio.sleep(KEYFRAME_SPACING)
 
 
-async def _view(stack: AsyncExitStack, client: Client, stream: str, run: Run) -> None:
-    peer = await stack.enter_async_context(open_test_peer("recvonly"))
-    began = trio.current_time()
-    answer = await client.ask("view", stream=stream, sdp=peer.offer)
-    assert answer["type"] == "answer", answer
-    await peer.accept(answer["sdp"])
-    port = peer.require_answer().address[1]
-    with trio.move_on_after(PATIENCE) as late:
-        while not (await peer.receive_rtp()).payload.startswith(VP8_KEYFRAME):
-            pass
-    if late.cancelled_caught:
-        run.without += 1
-    else:
-        run.waited[port].append(trio.current_time() - began)
-    if port not in run.audiences:
-        run.audiences[port] = await stack.enter_async_context(open_audience())
-    run.audiences[port].add(peer)
+async def _view(url: str, number: int, stream: str, run: Run, *, task_status: trio.TaskStatus[None]) -> None:
+    """Enter the room and view the stream, until all leave."""
+    async with open_client(url) as client, open_test_peer("recvonly") as peer:
+        await client.join(ROOM, f"Viewer {number}")
+        began = trio.current_time()
+        answer = await client.ask("view", stream=stream, sdp=peer.offer)
+        assert answer["type"] == "answer", answer
+        await peer.accept(answer["sdp"])
+        with trio.move_on_after(PATIENCE) as late:
+            while not (await peer.receive_rtp()).payload.startswith(VP8_KEYFRAME):
+                pass
+        run.add(peer, None if late.cancelled_caught else trio.current_time() - began)
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_ignore, client)
+            await run.leave.wait()
+            nursery.cancel_scope.cancel()
 
 
 async def _ignore(client: Client) -> None:
@@ -85,27 +103,17 @@ async def _ignore(client: Client) -> None:
             await client.websocket.get_message()
 
 
-async def _come(
-    stack: AsyncExitStack,
-    background: trio.Nursery,
-    program: Program,
-    stream: str,
-    run: Run,
-    count: int,
-    rate: float,
-) -> None:
+async def _come(nursery: trio.Nursery, url: str, stream: str, run: Run, options: argparse.Namespace) -> None:
+    """Returns when all viewers are there."""
     begin = trio.current_time()
 
     async def one(number: int) -> None:
-        await trio.sleep_until(begin + number / rate)
-        client = await stack.enter_async_context(open_client(program.url))
-        await client.join(ROOM, f"Viewer {number}")
-        await _view(stack, client, stream, run)
-        background.start_soon(_ignore, client)
+        await trio.sleep_until(begin + number / options.join_rate)
+        await nursery.start(partial(_view, url, number, stream, run))
 
-    async with trio.open_nursery() as nursery:
-        for number in range(count):
-            nursery.start_soon(one, number)
+    async with trio.open_nursery() as coming:
+        for number in range(options.viewers):
+            coming.start_soon(one, number)
 
 
 async def _measure(run: Run, presenter: TestPeer, load: Load, seconds: float) -> None:
@@ -124,7 +132,7 @@ async def _measure(run: Run, presenter: TestPeer, load: Load, seconds: float) ->
         audience.stop()
 
 
-async def _held(urls: list[str]) -> list[int]:
+async def _held(urls: Iterable[str]) -> list[int]:
     """How many endpoints each media server still holds."""
     held = []
     for url in urls:
@@ -133,34 +141,37 @@ async def _held(urls: list[str]) -> list[int]:
     return held
 
 
-async def _run(program: Program, urls: list[str], options: argparse.Namespace) -> None:
-    run, load = Run(), Load(video=options.video, audio=0, keyframe_interval=math.inf)
-    async with open_client(program.url) as client, open_test_peer("sendonly") as presenter:
+async def _run(program: Program, servers: Mapping[str, int], options: argparse.Namespace) -> None:
+    """`servers` are the process ids of the media servers by their addresses."""
+    load = Load(video=options.video, audio=0, keyframe_interval=math.inf)
+    async with AsyncExitStack() as stack:
+        run = Run([await stack.enter_async_context(open_audience()) for _ in range(options.servers)])
+        client = await stack.enter_async_context(open_client(program.url))
+        presenter = await stack.enter_async_context(open_test_peer("sendonly"))
         await client.join(ROOM, "Presenter")
         answer = await client.ask("publish", source="camera", sdp=presenter.offer)
         await presenter.accept(answer["sdp"])
         presenter.send_rtp(VP8_KEYFRAME)
         stream = (await client.expect("streamStarted"))["stream"]["id"]
-        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
-            nursery.start_soon(_answer_keyframe_requests, presenter)
-            began = time.perf_counter()
-            await _come(stack, nursery, program, stream, run, options.viewers, options.join_rate)
-            print(f"all are there after {time.perf_counter() - began:.1f} s; {run.without} have no picture")
-            await _measure(run, presenter, load, options.seconds)
-            nursery.cancel_scope.cancel()
-    _print(run, urls)
+        async with trio.open_nursery() as background:
+            background.start_soon(_ignore, client)
+            background.start_soon(_answer_keyframe_requests, presenter)
+            async with trio.open_nursery() as viewers:
+                began = time.perf_counter()
+                await _come(viewers, program.url, stream, run, options)
+                print(f"all are there after {time.perf_counter() - began:.1f} s; {run.without} have no picture")
+                await _measure(run, presenter, load, options.seconds)
+                _print(run, servers)
+                run.leave.set()
+            background.cancel_scope.cancel()
     began = time.perf_counter()
-    while any(held := await _held(urls)) and time.perf_counter() - began < PATIENCE:  # noqa: ASYNC110
+    while any(held := await _held(servers)) and time.perf_counter() - began < PATIENCE:  # noqa: ASYNC110
         await trio.sleep(0.05)
     print(f"endpoints that are left {time.perf_counter() - began:.1f} s after the last one has gone: {held}")
 
 
-def _print(run: Run, urls: list[str]) -> None:
-    ports = {
-        port: index
-        for index, url in enumerate(urls)
-        for port in _udp_ports(int(url.rsplit(":", 1)[1].split("/")[0]))
-    }
+def _print(run: Run, servers: Mapping[str, int]) -> None:
+    ports = {port: index for index, pid in enumerate(servers.values()) for port in _udp_ports(pid)}
     print("media server  viewers  first keyframe p50    p95  latency p50    p95   lost")
     for port, waited in sorted(run.waited.items(), key=lambda item: ports.get(item[0], 99)):
         audience = run.audiences[port]
@@ -173,14 +184,11 @@ def _print(run: Run, urls: list[str]) -> None:
         )
 
 
-def _udp_ports(tcp_port: int) -> set[int]:
-    """The UDP ports of the program that listens at a TCP port."""
-    for process in psutil.process_iter():
-        connections = process.net_connections("inet")
-        if any(one.laddr and one.laddr.port == tcp_port and one.status == "LISTEN" for one in connections):
-            family = [process, *process.children(recursive=True)]
-            return {one.laddr.port for member in family for one in member.net_connections("udp") if one.laddr}
-    return set()
+def _udp_ports(pid: int) -> set[int]:
+    """The UDP ports of a program and its children."""
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return {one.laddr.port for member in family for one in member.net_connections("udp") if one.laddr}
 
 
 def main() -> None:
@@ -195,18 +203,19 @@ def main() -> None:
     allow_sockets()
     each = math.ceil(options.viewers / options.servers)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        urls = [stack.enter_context(media_server_program())[0] for _ in range(options.servers)]
+        started = [stack.enter_context(media_server_program()) for _ in range(options.servers)]
+        servers = {url: process.pid for url, process in started}
         program = stack.enter_context(
             running(
                 Path(folder),
-                *(f"--kurento={url}" for url in urls),
+                *(f"--kurento={url}" for url in servers),
                 f"--views-per-media-server={each}",
                 f"--relays-per-media-server={1 if options.chain else 8}",
                 *("--max-people=2000", "--max-sessions=5000", "--max-sessions-per-address=5000"),
                 *("--data=none", "--room-told-rate=10000", "--heartbeat=600"),
             )
         )
-        trio.run(_run, program, urls, options)
+        trio.run(_run, program, servers, options)
 
 
 if __name__ == "__main__":
