@@ -632,6 +632,8 @@ class View(Leg):
         """Connect and disconnect until it is as it is wanted, which may change meanwhile."""
         source = self._source
         assert source is not None
+        # A viewer may think better of it at once.
+        await trio.lowlevel.checkpoint()
         while (wanted := self._wanted) != self._passing or self._flow_unknown:
             for kind in sorted(self._passing - wanted):
                 await source.disconnect(endpoint, kind)
