@@ -157,48 +157,62 @@ class Figures:
         self._now, self._delays = Second(), Times()
 
 
+@dataclass(slots=True)
+class _Line[Person]:
+    """A line of chat: who said it and when, who is to be told, and who was."""
+
+    speaker: Person
+    sent: float
+    due: set[Person]
+    told: set[Person] = field(default_factory=set)
+
+
 class Lines[Person]:
     """Who has to be told which line, and was."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
-        self._open: dict[int, tuple[float, set[Person], set[Person]]] = {}
-        """For each line that is still waited for: when it was sent, who is to be told, and who was told."""
+        self._open: dict[int, _Line[Person]] = {}
+        """The lines that are still waited for."""
         self.outstanding = 0
         """How often lines are still to be told."""
 
-    def say(self, people: Iterable[Person], now: float) -> int:
+    def say(self, speaker: Person, people: Iterable[Person], now: float) -> int:
         """The number of a new line, which is for these people."""
         self._figures.sent += 1
-        due = set(people)
-        self._open[self._figures.sent] = now, due, set()
-        self.outstanding += len(due)
+        self._open[self._figures.sent] = line = _Line(speaker, now, set(people))
+        self.outstanding += len(line.due)
         return self._figures.sent
 
     def hear(self, person: Person, number: int, now: float) -> None:
         """The person was told the line with this number."""
         if number not in self._open:
             return
-        sent, due, told = self._open[number]
-        if person in told:
+        line = self._open[number]
+        if person in line.told:
             self._figures.doubled += 1
-        elif person in due:
-            told.add(person)
+        elif person in line.due:
+            line.told.add(person)
             self.outstanding -= 1
-            self._figures.heard(now - sent)
+            self._figures.heard(now - line.sent)
 
     def leave(self, person: Person) -> None:
-        """The person is not there any more."""
-        for _, due, told in self._open.values():
-            if person in due and person not in told:
-                due.remove(person)
-                self.outstanding -= 1
+        """The person is not there any more.
+
+        Whether a line was sent whose speaker has gone before hearing it, nobody knows.
+        """
+        for line in self._open.values():
+            if person in line.told:
+                continue
+            gone = line.due - line.told if person is line.speaker else line.due & {person}
+            line.due -= gone
+            self.outstanding -= len(gone)
 
     def settle(self, before: float = math.inf) -> None:
         """Wait no longer for lines that were sent before this time."""
-        for number, (sent, due, told) in list(self._open.items()):
-            if sent < before:
-                missed = len(due - told)
+        for number, line in list(self._open.items()):
+            if line.sent < before:
+                missed = len(line.due - line.told)
                 self._figures.missed += missed
                 self.outstanding -= missed
                 del self._open[number]

@@ -94,7 +94,7 @@ class LoadTest:
             at = max(at, trio.current_time() - 1) + 1 / self.plan.chat_rate
             if people:
                 speaker = random.choice(list(people))
-                await speaker.say(self._lines.say(people, trio.current_time()))
+                await speaker.say(self._lines.say(speaker, people, trio.current_time()))
 
     async def _churn(self) -> None:
         while True:

@@ -105,7 +105,7 @@ def test_no_times_have_no_percentile() -> None:
 def test_a_line_is_missed_by_those_who_stay_and_told_twice_if_it_comes_again() -> None:
     figures = Figures()
     lines = Lines[str](figures)
-    number = lines.say(["Ada", "Bob", "Eve"], 1.0)
+    number = lines.say("Ada", ["Ada", "Bob", "Eve"], 1.0)
     lines.hear("Ada", number, 1.5)
     lines.hear("Ada", number, 1.6)
     lines.hear("Newcomer", number, 1.6)
@@ -117,3 +117,15 @@ def test_a_line_is_missed_by_those_who_stay_and_told_twice_if_it_comes_again() -
     assert (figures.sent, figures.told, figures.doubled, figures.missed) == (1, 1, 1, 1)
     lines.hear("Bob", number, 99.0)
     assert figures.told == 1
+
+
+def test_a_line_is_not_missed_if_its_speaker_went_before_hearing_it() -> None:
+    figures = Figures()
+    lines = Lines[str](figures)
+    one, two = (lines.say("Ada", ["Ada", "Bob", "Eve"], 1.0) for _ in range(2))
+    lines.hear("Ada", one, 1.5)
+    lines.hear("Bob", two, 1.5)
+    lines.leave("Ada")
+    assert lines.outstanding == 2, "Bob and Eve are to be told the line that Ada has heard"
+    lines.settle()
+    assert (figures.told, figures.missed, lines.outstanding) == (2, 2, 0)
